@@ -1,0 +1,14 @@
+"""The thin typed client: exactly one HTTP attempt per call, and an honest account of it.
+
+- ``client.py``     `VeoApi`, one coroutine per endpoint
+- ``transport.py``  one attempt over aiohttp: what had left us, what came back, within bounds
+- ``key.py``        the API key: where it comes from, and how it stays unseen
+- ``address.py``    which addresses may be given the key
+- ``multipart.py``  a form with a file in it
+"""
+
+from .client import VeoApi
+from .key import ApiKey
+from .transport import AiohttpTransport
+
+__all__ = ["AiohttpTransport", "ApiKey", "VeoApi"]

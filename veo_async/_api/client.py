@@ -1,0 +1,329 @@
+"""`VeoApi`: one coroutine per endpoint, exactly one HTTP attempt each.
+
+Nothing is retried and nothing is waited for here; this is the storey on which the session stands, and a plain tool
+for whoever wants to decide everything alone. Requests are checked before a byte leaves; answers are deciphered into
+values or raised as errors that say what is known of them.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+from urllib.parse import urlencode
+
+import aiohttp
+
+from veo_async._ports import HttpCall, Transport
+from veo_async._wire import (
+    Accepted,
+    Credits,
+    Dialect,
+    DownloadLink,
+    Endpoint,
+    ExtendRequest,
+    HdVideo,
+    HttpAnswer,
+    Record,
+    Upload,
+    UpscaledVideo,
+    VideoRequest,
+    check,
+    decipher,
+    dialect_named,
+    endpoints,
+)
+from veo_async._wire.converter import from_plain, to_wire
+from veo_async._wire.requests import ExtendOptions, VideoOptions
+from veo_async._wire.validation import check_spelling, task_id_faults, url_fault
+from veo_async.errors import Fault, InvalidKey, InvalidRequest, UnsupportedByDialect, VeoError
+
+from .address import find_addresses
+from .key import ApiKey, KeyProvider, find_key
+from .multipart import encode_form
+from .transport import USER_AGENT, AiohttpTransport
+
+T = TypeVar("T")
+
+#: Seconds. A creating call is given long: under load it takes over a minute, and giving up means doubt about money.
+_CREATE_TIMEOUT_S = 120.0
+_READ_TIMEOUT_S = 30.0
+_UPLOAD_TIMEOUT_S = 300.0
+_DEFAULT_FOLDER = "veo-async"
+
+
+class VeoApi:
+    """The thin typed client of one provider.
+
+    Args:
+        api_key: the key, or an async function that gives it. Without it: VEO_API_KEY, KIE_API_KEY,
+            KIE_AI_API_KEY, or the file named by KIE_API_KEY_FILE.
+        provider: ``"kie"``, ``"apikley"`` or a `Dialect`.
+        base_url: another address. Without it: VEO_BASE_URL, KIE_BASE_URL, else the provider's own.
+        upload_url: another address for uploads; *base_url* serves them too when only that one is given.
+        session: your own `aiohttp.ClientSession`; it is used and never closed.
+        timeout: seconds for one attempt; without it 120 for what costs, 30 for reads, 300 for uploads.
+        allow_insecure_http: let the key travel over plain http to another machine.
+
+    Example::
+
+        async with VeoApi() as api:
+            task = await api.generate("A dog surfing at dusk", model="veo3_fast")
+            record = await api.record_info(task.task_id)
+    """
+
+    def __init__(
+        self,
+        api_key: str | ApiKey | KeyProvider | None = None,
+        *,
+        provider: str | Dialect = "kie",
+        base_url: str | None = None,
+        upload_url: str | None = None,
+        session: aiohttp.ClientSession | None = None,
+        timeout: float | None = None,
+        user_agent: str = USER_AGENT,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        allow_insecure_http: bool = False,
+        transport: Transport | None = None,
+    ) -> None:
+        self.dialect = dialect_named(provider)
+        self.addresses = find_addresses(
+            self.dialect,
+            base_url=base_url,
+            upload_url=upload_url,
+            environ=os.environ,
+            allow_insecure_http=allow_insecure_http,
+        )
+        self._ask_key = api_key if callable(api_key) else None
+        self._key = None if callable(api_key) else find_key(api_key, os.environ)
+        self._key_asked = asyncio.Lock()
+        self._timeout = timeout
+        self._user_agent = user_agent
+        self._transport = transport or AiohttpTransport(session, proxy=proxy, ssl_context=ssl_context)
+
+    def __repr__(self) -> str:
+        return f"VeoApi({self.dialect.name!r}, {self.addresses.api!r}, {self._key!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close what this client opened; a session that was handed in stays open."""
+        await self._transport.close()
+
+    # --- what costs ---------------------------------------------------------------------------------------------
+
+    async def generate(
+        self, request: VideoRequest | str, *, validate: bool = True, **options: Unpack[VideoOptions]
+    ) -> Accepted:
+        """Have one clip made; *request* is a `VideoRequest`, or a prompt with *options* beside it.
+
+        Args:
+            validate: False lets through what our rules do not know yet; the provider has the last word.
+        """
+        wanted = _as_video_request(request, options)
+        self._check(wanted, validate=validate)
+        return await self._post(endpoints.GENERATE, to_wire(wanted, self.dialect))
+
+    async def extend(
+        self, request: ExtendRequest | str, prompt: str = "", *, validate: bool = True, **options: Unpack[ExtendOptions]
+    ) -> Accepted:
+        """Continue a clip by about seven seconds; *request* is an `ExtendRequest`, or the task id with *prompt*."""
+        wanted = request
+        if isinstance(wanted, str):
+            wanted = from_plain({"task_id": wanted, "prompt": prompt, **options}, ExtendRequest)
+        self._check(wanted, validate=validate)
+        return await self._post(endpoints.EXTEND, to_wire(wanted, self.dialect))
+
+    async def get_1080p_video(self, task_id: str, *, index: int | None = None) -> HdVideo:
+        """The 1080p version. The first call starts its making and costs credits, though it is a GET.
+
+        Raises:
+            NotReady: it is being made; ask again in 20 to 30 s.
+        """
+        query = {"taskId": _checked(task_id), "index": index}
+        return await self._get(endpoints.GET_1080P, query, task_id=task_id)
+
+    async def get_4k_video(
+        self, task_id: str, *, index: int | None = None, callback_url: str | None = None
+    ) -> UpscaledVideo:
+        """Have the 4K version made, or fetch it: `UpscaledVideo.is_ready` tells.
+
+        Raises:
+            NotReady: it is being made; it takes five to ten minutes.
+        """
+        if callback_url is not None and (why := url_fault(callback_url)):
+            raise InvalidRequest.of(Fault("callback_url", callback_url, why, "give a URL that the provider can reach"))
+        body = {"taskId": _checked(task_id), "index": index, "callBackUrl": callback_url}
+        return await self._post(endpoints.GET_4K, body, task_id=task_id)
+
+    # --- what is free -------------------------------------------------------------------------------------------
+
+    async def record_info(self, task_id: str) -> Record:
+        """The record of a task of any kind: the final authority on its state."""
+        return await self._get(endpoints.RECORD_INFO, {"taskId": _checked(task_id)}, task_id=task_id)
+
+    async def credit(self) -> Credits:
+        """The balance of the account; also the cheapest test of a key."""
+        return await self._get(endpoints.CREDIT, {})
+
+    async def download_url(self, url: str) -> DownloadLink:
+        """A direct link to a result of this provider, good for 20 minutes."""
+        if why := url_fault(url):
+            raise InvalidRequest.of(Fault("url", url, why, "pass a result URL as the provider gave it"))
+        return await self._post(endpoints.DOWNLOAD_URL, {"url": url})
+
+    async def upload_url(self, url: str, *, folder: str = _DEFAULT_FOLDER, file_name: str | None = None) -> Upload:
+        """Have the provider fetch a file of up to 100 MB within 30 s."""
+        if why := url_fault(url):
+            raise InvalidRequest.of(Fault("url", url, why, "give a public URL"))
+        body = {"fileUrl": url, "uploadPath": _checked_folder(folder), "fileName": file_name}
+        return await self._post(endpoints.FILE_URL_UPLOAD, body)
+
+    async def upload_base64(
+        self, content: bytes, *, folder: str = _DEFAULT_FOLDER, file_name: str | None = None
+    ) -> Upload:
+        """Upload up to 10 MB inside JSON."""
+        data = (await asyncio.get_running_loop().run_in_executor(None, base64.b64encode, content)).decode("ascii")
+        body = {"base64Data": data, "uploadPath": _checked_folder(folder), "fileName": file_name}
+        return await self._post(endpoints.FILE_BASE64_UPLOAD, body)
+
+    async def upload_file(
+        self, content: bytes | Path, *, folder: str = _DEFAULT_FOLDER, file_name: str | None = None
+    ) -> Upload:
+        """Upload bytes or a local file as a form, which suits files of any size."""
+        fields = {"uploadPath": _checked_folder(folder)}
+        name = file_name or (content.name if isinstance(content, Path) else "file")
+        if file_name:
+            fields["fileName"] = file_name
+        data = await _read_file(content) if isinstance(content, Path) else content
+        kind, body = encode_form(fields, file_field="file", file_name=name, content=data)
+        return await self._send(endpoints.FILE_STREAM_UPLOAD, body=body, content_type=kind)
+
+    # --- one attempt --------------------------------------------------------------------------------------------
+
+    async def refresh_key(self) -> bool:
+        """Ask the key provider again; whether it gave another key than before."""
+        if self._ask_key is None:
+            return False
+        before, self._key = self._key, ApiKey(await self._ask_key())
+        return self._key != before
+
+    async def _known_key(self) -> ApiKey:
+        """The key; whoever comes first asks the provider for it, the others wait for that answer."""
+        async with self._key_asked:
+            if self._key is None:
+                await self.refresh_key()
+        if self._key is None:
+            raise InvalidKey("the key provider gave no key")
+        return self._key
+
+    async def _get(self, endpoint: Endpoint[T], query: Mapping[str, Any], *, task_id: str | None = None) -> T:
+        return await self._send(endpoint, query=query, task_id=task_id)
+
+    async def _post(self, endpoint: Endpoint[T], fields: Mapping[str, Any], *, task_id: str | None = None) -> T:
+        body = json.dumps(_said(fields), ensure_ascii=False).encode()
+        return await self._send(endpoint, body=body, content_type="application/json", task_id=task_id)
+
+    async def _send(
+        self,
+        endpoint: Endpoint[T],
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
+        content_type: str | None = None,
+        task_id: str | None = None,
+    ) -> T:
+        self.dialect.require(endpoint)
+        key = await self._known_key()
+        call = HttpCall(
+            method=endpoint.method,
+            url=self._url(endpoint, query or {}),
+            headers=self._headers(key, content_type),
+            body=body,
+            timeout_s=self._timeout or _timeout_of(endpoint),
+        )
+        answer = await self._attempt(endpoint, call, task_id)
+        return decipher(endpoint, _redacted(answer, key), task_id=task_id)
+
+    async def _attempt(self, endpoint: Endpoint[Any], call: HttpCall, task_id: str | None) -> HttpAnswer:
+        try:
+            return await self._transport.attempt(call)
+        except VeoError as error:
+            error.add_evidence(endpoint=endpoint.name, task_id=task_id)
+            error.retryable = error.retryable or not endpoint.costs
+            raise
+
+    def _url(self, endpoint: Endpoint[Any], query: Mapping[str, Any]) -> str:
+        host = self.addresses.api if endpoint.host == "api" else self.addresses.upload
+        if host is None:
+            fault = Fault("endpoint", endpoint.name, f"{self.dialect.name} has no upload host", "pass upload_url=…")
+            raise UnsupportedByDialect.of(fault)
+        said = _said(query)
+        return f"{host}{endpoint.path}?{urlencode(said)}" if said else f"{host}{endpoint.path}"
+
+    def _headers(self, key: ApiKey, content_type: str | None) -> dict[str, str]:
+        headers = {"Authorization": key.as_header(), "User-Agent": self._user_agent, "Accept": "application/json"}
+        if content_type is not None:
+            headers["Content-Type"] = content_type
+        return headers
+
+    def _check(self, request: VideoRequest | ExtendRequest, *, validate: bool) -> None:
+        (check if validate else check_spelling)(request, self.dialect)
+
+
+def _as_video_request(request: VideoRequest | str, options: Mapping[str, Any]) -> VideoRequest:
+    if not isinstance(request, VideoRequest):
+        return from_plain({"prompt": request, **options}, VideoRequest)
+    if options:
+        fault = Fault("options", sorted(options), "stand beside a whole VideoRequest", "put them into the request")
+        raise InvalidRequest.of(fault)
+    return request
+
+
+def _checked(task_id: str) -> str:
+    if faults := tuple(task_id_faults(task_id)):
+        raise InvalidRequest.of(*faults)
+    return task_id
+
+
+def _checked_folder(folder: str) -> str:
+    if not folder or folder != folder.strip("/") or not folder.isprintable():
+        raise InvalidRequest.of(Fault("folder", folder, "is no upload folder", "write it without slashes at its ends"))
+    return folder
+
+
+def _said(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _redacted(answer: HttpAnswer, key: ApiKey) -> HttpAnswer:
+    body = key.redact(answer.body)
+    if body is answer.body:
+        return answer
+    return HttpAnswer(status=answer.status, headers=answer.headers, body=body, received_at=answer.received_at)
+
+
+def _timeout_of(endpoint: Endpoint[Any]) -> float:
+    if endpoint.host == "upload":
+        return _UPLOAD_TIMEOUT_S
+    return _CREATE_TIMEOUT_S if endpoint.costs else _READ_TIMEOUT_S
+
+
+async def _read_file(path: Path) -> bytes:
+    try:
+        return await asyncio.get_running_loop().run_in_executor(None, path.read_bytes)
+    except OSError as exc:
+        raise InvalidRequest.of(
+            Fault("content", str(path), exc.strerror or "cannot be read", "name a file that can be read")
+        ) from None

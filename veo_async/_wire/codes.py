@@ -1,0 +1,104 @@
+"""Which code means which error: one table for HTTP statuses and body codes alike.
+
+Most errors arrive as HTTP 200 with the code in the body, some as that HTTP status, so both are looked up here. The
+provider uses 400 and 422 for many different things; for these its sentences decide (`_SENTENCES`). The sentences
+are matched loosely, because each exists in several wordings.
+"""
+
+import re
+
+from veo_async.errors import (
+    ApiError,
+    Blocked,
+    ContentRefused,
+    FeatureDisabled,
+    ImageUnreachable,
+    InsufficientCredits,
+    KeyLimitReached,
+    Maintenance,
+    NotFound,
+    NotReady,
+    RateLimited,
+    RecordExpired,
+    RecordMissing,
+    RequestRejected,
+    ServerBroken,
+    Unauthorized,
+)
+
+SUCCESS = 200
+
+#: Code, as HTTP status or in the body, to error. What is not listed is a `ServerBroken`.
+ERRORS: dict[int, type[ApiError]] = {
+    400: RequestRejected,
+    401: Unauthorized,
+    402: InsufficientCredits,
+    403: Blocked,
+    404: NotFound,
+    405: RequestRejected,
+    408: ServerBroken,
+    413: RequestRejected,
+    422: RequestRejected,
+    429: RateLimited,
+    433: KeyLimitReached,
+    451: ImageUnreachable,
+    455: Maintenance,
+    500: ServerBroken,
+    501: ServerBroken,
+    505: FeatureDisabled,
+}
+
+_REFUSAL = re.compile(
+    r"flagged|content polic|violat|unsafe|prominent people|minor upload|rejected by (flow|google)|safety|sensitive",
+    re.IGNORECASE,
+)
+_NOT_YET = re.compile(
+    r"processing|not ready|check back|shortly|record status is not success|record result data", re.IGNORECASE
+)
+
+#: What a sentence makes of a code that has many meanings, the first match deciding.
+_SENTENCES: tuple[tuple[re.Pattern[str], type[ApiError]], ...] = (
+    (re.compile(r"record\s*(info)? is null", re.IGNORECASE), RecordMissing),
+    (re.compile(r"within 14 days", re.IGNORECASE), RecordExpired),
+    (re.compile(r"fetch[^.]{0,20}image|image fetch", re.IGNORECASE), ImageUnreachable),
+    (_REFUSAL, ContentRefused),
+)
+_AMBIGUOUS = frozenset({400, 422})
+
+
+def tells_of_refusal(message: str) -> bool:
+    """Whether *message* says that the content was refused."""
+    return _REFUSAL.search(message) is not None
+
+
+def tells_not_yet(message: str) -> bool:
+    """Whether *message* says that an upgrade, or what it is made from, is still being made."""
+    return _NOT_YET.search(message) is not None
+
+
+def error_for(code: int, message: str, *, has_states: bool) -> type[ApiError]:
+    """The error that *code* and *message* mean.
+
+    Args:
+        has_states: the endpoint answers "not yet" in the guise of an error (record-info and the upgrades do; the
+            generate page lists such a sentence too, by a slip).
+    """
+    if code in _AMBIGUOUS:
+        if has_states and tells_not_yet(message):
+            return NotReady
+        for pattern, error in _SENTENCES:
+            if pattern.search(message):
+                return error
+    return ERRORS.get(code, ServerBroken)
+
+
+def ruling(http_status: int, body_code: int) -> int:
+    """Which of two codes counts when both say no and they disagree: the one that promises less.
+
+    A refusal is a promise that nothing was made. Where either side tells of something broken, that promise is void.
+    Between two refusals the body is nearer to the cause.
+    """
+    is_http_error = http_status >= 400
+    if is_http_error and ERRORS.get(http_status, ServerBroken) is ServerBroken:
+        return http_status if ERRORS.get(body_code, ServerBroken) is not ServerBroken else body_code
+    return body_code

@@ -1,0 +1,87 @@
+"""The one way from an HTTP answer to a value or an error.
+
+1. Open the envelope. Without one the HTTP status alone decides, and the error carries no body code: only the
+   provider itself can promise that it made nothing.
+2. Code 200 in the body is success, whatever the HTTP status says: a task id in hand is never thrown away.
+3. Any other code may still carry the result (`Endpoint.read_otherwise`): a failed task in the guise of a server
+   error, a finished 4K video in the guise of a 422.
+4. Else `codes` names the error; where HTTP and body disagree, the one counts that promises less.
+
+Whatever comes in, out comes a value of the endpoint or a `VeoError`, never anything else.
+"""
+
+from typing import Any, TypeVar
+
+from veo_async.errors import ApiError, MalformedResponse, ServerBroken, TryLater, VeoError
+
+from . import codes
+from .endpoints import Endpoint
+from .envelope import Envelope, HttpAnswer, excerpt, open_envelope
+from .fields import ACCEPTED, read
+from .retry_after import wait_wished
+
+T = TypeVar("T")
+
+#: What a gate in front of the API writes when it dislikes a client, in an answer that looks like a refused key.
+_GATE_MARK = b"error code: 1010"
+
+
+def decipher(endpoint: Endpoint[T], answer: HttpAnswer, *, task_id: str | None = None) -> T:
+    """What *answer* says.
+
+    Args:
+        task_id: the task that was asked about, to stand in the error.
+
+    Raises:
+        ApiError: the provider says no.
+        MalformedResponse: it is not of the provider's form.
+    """
+    try:
+        return _read(endpoint, answer)
+    except VeoError as error:
+        error.add_evidence(endpoint=endpoint.name, http_status=answer.status)
+        error.add_evidence(task_id=error.task_id or task_id)
+        if isinstance(error, MalformedResponse | ServerBroken):
+            error.retryable = not endpoint.costs
+        raise
+
+
+def _read(endpoint: Endpoint[T], answer: HttpAnswer) -> T:
+    try:
+        envelope = open_envelope(answer.body)
+    except MalformedResponse as malformed:
+        raise _frameless(answer, malformed) from None
+    try:
+        if envelope.code == codes.SUCCESS:
+            return endpoint.read(envelope)
+        value = endpoint.read_otherwise(envelope)
+    except VeoError as error:
+        error.add_evidence(body_code=envelope.code)
+        raise
+    if value is not None:
+        return value
+    raise _refusal(endpoint, answer, envelope)
+
+
+def _refusal(endpoint: Endpoint[Any], answer: HttpAnswer, envelope: Envelope) -> ApiError:
+    code = codes.ruling(answer.status, envelope.code)
+    kind = codes.error_for(code, envelope.message, has_states=endpoint.has_states)
+    error = kind(envelope.message or f"code {envelope.code}", body_code=envelope.code)
+    # A refusal that names a task all the same is a contradiction worth keeping: the id is money.
+    error.add_evidence(task_id=read(ACCEPTED, envelope.data).get("task_id"))
+    return _with_wish(error, answer)
+
+
+def _frameless(answer: HttpAnswer, malformed: MalformedResponse) -> VeoError:
+    if 300 <= answer.status < 400:
+        return MalformedResponse("a redirect; it was not followed", excerpt=malformed.excerpt)
+    if answer.status < 400:
+        return malformed
+    kind = codes.ERRORS[403] if _GATE_MARK in answer.body else codes.ERRORS.get(answer.status, ServerBroken)
+    return _with_wish(kind(f"HTTP {answer.status} without an envelope: {excerpt(answer.body)!r}"), answer)
+
+
+def _with_wish(error: ApiError, answer: HttpAnswer) -> ApiError:
+    if isinstance(error, TryLater):
+        error.add_evidence(retry_after=wait_wished(answer))
+    return error

@@ -1,0 +1,143 @@
+"""Every endpoint: where it is, what it answers, which codes its page lists, and whether a call costs credits."""
+
+from collections.abc import Callable
+from typing import Any, Generic, Literal, TypeVar
+
+import attrs
+
+from . import answers
+from .envelope import Envelope
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@attrs.frozen(kw_only=True)
+class Endpoint(Generic[T_co]):
+    """One endpoint of the provider."""
+
+    #: The last part of its path but for credit; what users and logs call it.
+    name: str
+    method: Literal["GET", "POST"]
+    path: str
+    #: Which of the two hosts serves it.
+    host: Literal["api", "upload"] = "api"
+    #: A call can cost credits, so it is never repeated on doubt. True of one GET as well: get-1080p-video.
+    costs: bool = False
+    #: "Not yet" comes as an error of this endpoint.
+    has_states: bool = False
+    #: Codes that its pages list, besides 200.
+    codes: tuple[int, ...]
+    #: From an envelope with code 200 to the value.
+    read: Callable[[Envelope], T_co]
+    #: From an envelope with another code to a value, where that code is not the whole truth.
+    read_otherwise: Callable[[Envelope], T_co | None] = lambda _: None
+
+
+_CREATING = (400, 401, 402, 404, 422, 429, 455, 500, 501, 505)
+_READING = (401, 404, 422, 429, 451, 455, 500)
+_COMMON = (401, 402, 404, 422, 429, 455, 500, 505)
+_UPLOADING = (400, 401, 405, 500)
+
+GENERATE = Endpoint(
+    name="generate",
+    method="POST",
+    path="/api/v1/veo/generate",
+    costs=True,
+    codes=_CREATING,
+    read=answers.read_accepted,
+)
+EXTEND = Endpoint(
+    name="extend",
+    method="POST",
+    path="/api/v1/veo/extend",
+    costs=True,
+    codes=_CREATING,
+    read=answers.read_accepted,
+)
+RECORD_INFO = Endpoint(
+    name="record-info",
+    method="GET",
+    path="/api/v1/veo/record-info",
+    has_states=True,
+    # 429 is not in its list, but users meet it while polling; 400 tells of a refused prompt.
+    codes=(400, 401, 404, 422, 429, 451, 455, 500),
+    read=answers.read_record,
+    read_otherwise=answers.read_failed_record,
+)
+GET_1080P = Endpoint(
+    name="get-1080p-video",
+    method="GET",
+    path="/api/v1/veo/get-1080p-video",
+    costs=True,
+    has_states=True,
+    # 400 is not in its list, but that is the code of its "not yet".
+    codes=(400, *_READING),
+    read=answers.read_hd_video,
+)
+GET_4K = Endpoint(
+    name="get-4k-video",
+    method="POST",
+    path="/api/v1/veo/get-4k-video",
+    costs=True,
+    has_states=True,
+    codes=_READING,
+    read=answers.read_upscaled,
+    read_otherwise=answers.read_upscaled_already,
+)
+CREDIT = Endpoint(
+    name="credit",
+    method="GET",
+    path="/api/v1/chat/credit",
+    codes=_COMMON,
+    read=answers.read_credits,
+)
+DOWNLOAD_URL = Endpoint(
+    name="download-url",
+    method="POST",
+    path="/api/v1/common/download-url",
+    codes=_COMMON,
+    read=answers.read_download_link,
+)
+FILE_URL_UPLOAD = Endpoint(
+    name="file-url-upload",
+    method="POST",
+    path="/api/file-url-upload",
+    host="upload",
+    codes=_UPLOADING,
+    read=answers.read_upload,
+)
+FILE_BASE64_UPLOAD = Endpoint(
+    name="file-base64-upload",
+    method="POST",
+    path="/api/file-base64-upload",
+    host="upload",
+    codes=_UPLOADING,
+    read=answers.read_upload,
+)
+FILE_STREAM_UPLOAD = Endpoint(
+    name="file-stream-upload",
+    method="POST",
+    path="/api/file-stream-upload",
+    host="upload",
+    codes=_UPLOADING,
+    read=answers.read_upload,
+)
+
+ENDPOINTS: tuple[Endpoint[Any], ...] = (
+    GENERATE,
+    EXTEND,
+    RECORD_INFO,
+    GET_1080P,
+    GET_4K,
+    CREDIT,
+    DOWNLOAD_URL,
+    FILE_URL_UPLOAD,
+    FILE_BASE64_UPLOAD,
+    FILE_STREAM_UPLOAD,
+)
+_BY_NAME = {endpoint.name: endpoint for endpoint in ENDPOINTS}
+
+
+def endpoint_named(name: str) -> Endpoint[Any]:
+    """The endpoint called *name*; `KeyError` when there is none."""
+    return _BY_NAME[name]

@@ -1,0 +1,228 @@
+"""Every field of the provider's pages, in one place.
+
+Read a line as: our name, the spellings met (the first is the one of today's pages), what to make of the value, and
+what is worth knowing about it. Requests are spelled from these tables by a dialect (`dialects`), answers and
+callbacks are read through them (`read`).
+
+Pages read: docs.kie.ai of 2025 and 2026 and docs.apikley.ru, as they stood on 2026-11-21.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from . import readers
+
+
+@attrs.frozen
+class Field:
+    """One field of the wire."""
+
+    #: Our name, the attribute of the model.
+    name: str
+    #: How it is spelled on the wire; the first that says something wins.
+    spellings: tuple[str, ...]
+    #: From the raw value to ours; None or () means that it says nothing.
+    read: Callable[[Any], Any]
+    #: What the pages say, and what was seen instead.
+    note: str = ""
+
+    @property
+    def spelling(self) -> str:
+        """How today's pages spell it."""
+        return self.spellings[0]
+
+
+def read(fields: tuple[Field, ...], *layers: Any) -> dict[str, Any]:
+    """Our names and values, from the first of the *layers* in which a field says something.
+
+    Only the layers themselves are looked at, never what lies deeper: ``paramJson`` holds the URLs of the input
+    images, and taking the first URL found anywhere has cost others their results.
+    """
+    known = [layer for layer in layers if isinstance(layer, Mapping)]
+    found: dict[str, Any] = {}
+    for field in fields:
+        value = _first_said(field, known)
+        if value is not None:
+            found[field.name] = value
+    return found
+
+
+def _first_said(field: Field, layers: list[Mapping[str, Any]]) -> Any:
+    for layer in layers:
+        for spelling in field.spellings:
+            raw = layer.get(spelling)
+            if raw is None:
+                continue
+            value = field.read(raw)
+            if value is not None and value != ():
+                return value
+    return None
+
+
+# --- requests ---------------------------------------------------------------------------------------------------
+
+#: ``POST /api/v1/veo/generate``
+GENERATE = (
+    Field("prompt", ("prompt",), readers.text, "Required. No maximum length is documented."),
+    Field(
+        "image_urls",
+        ("imageUrls",),
+        readers.texts,
+        "1 or 2 images; 1 to 3 in reference mode. Must be public.",
+    ),
+    Field(
+        "model",
+        ("model",),
+        readers.text,
+        "veo3, veo3_fast, veo3_lite. Default veo3 (2025) or veo3_fast (since).",
+    ),
+    Field("generation_type", ("generationType",), readers.text, "Left out, the server goes by the images."),
+    Field("aspect_ratio", ("aspect_ratio", "aspectRatio"), readers.text, "16:9, 9:16, Auto. Camel case in 2025."),
+    Field("seeds", ("seeds",), readers.whole, "10000 to 99999. Gone from the 2026 table, still in its example."),
+    Field("callback_url", ("callBackUrl",), readers.text, "With a capital B."),
+    Field("enable_fallback", ("enableFallback",), readers.truth, "Deprecated: 'please remove this parameter'."),
+    Field(
+        "enable_translation",
+        ("enableTranslation",),
+        readers.truth,
+        "Default true in prose, false in one schema.",
+    ),
+    Field("watermark", ("watermark", "waterMark"), readers.text, "Text. Echoed as waterMark in paramJson."),
+    Field("resolution", ("resolution",), readers.text, "720p, 1080p, 4k; since June 2026. Default 720p."),
+    Field("duration", ("duration",), readers.whole, "4, 6 or 8 seconds; since August 2026. Default 8."),
+)
+
+#: ``POST /api/v1/veo/extend``
+EXTEND = (
+    Field(
+        "task_id",
+        ("taskId",),
+        readers.text,
+        "A generation or extension of this account, not one taken to 1080p.",
+    ),
+    Field("prompt", ("prompt",), readers.text, "Required."),
+    Field("model", ("model",), readers.text, "fast, quality, lite: not the veo3 names."),
+    Field("seeds", ("seeds",), readers.whole, "10000 to 99999."),
+    Field("callback_url", ("callBackUrl",), readers.text),
+    Field("watermark", ("watermark",), readers.text),
+)
+
+#: ``GET /api/v1/veo/get-1080p-video``, ``POST /api/v1/veo/get-4k-video`` and ``GET /api/v1/veo/record-info``
+UPGRADE = (
+    Field("task_id", ("taskId",), readers.text, "The task whose video is wanted."),
+    Field("index", ("index",), readers.whole, "Which of its videos; 0 is the first."),
+    Field("callback_url", ("callBackUrl",), readers.text, "4K only."),
+)
+
+#: ``POST /api/v1/common/download-url``
+DOWNLOAD_URL = (Field("url", ("url",), readers.text, "A result URL of the provider; others get a 422."),)
+
+#: ``POST /api/file-url-upload``, ``/api/file-base64-upload`` and ``/api/file-stream-upload``
+UPLOAD_REQUEST = (
+    Field("file_url", ("fileUrl",), readers.text, "URL upload: fetched by the server within 30 s; up to 100 MB."),
+    Field("base64_data", ("base64Data",), readers.text, "Base64 upload: bare or as a data URL; up to 10 MB."),
+    Field("file", ("file",), readers.text, "Stream upload: the multipart part that holds the bytes."),
+    Field("upload_path", ("uploadPath",), readers.text, "Required; a folder without slashes at its ends."),
+    Field("file_name", ("fileName",), readers.text, "The same name overwrites; none gives a random one."),
+)
+
+# --- answers ----------------------------------------------------------------------------------------------------
+
+#: The frame around every answer and callback.
+ENVELOPE = (
+    Field(
+        "code",
+        ("code",),
+        readers.whole,
+        "200 is success. Errors mostly come as HTTP 200 with another code here.",
+    ),
+    Field("message", ("msg", "message"), readers.text, "'success' even where data tells of a failed task."),
+    Field("data", ("data",), lambda value: value, "An object, a string, a number or null."),
+    Field("success", ("success",), readers.truth, "Only the upload host sends it."),
+)
+
+#: Of generate, extend and get-4k-video.
+ACCEPTED = (
+    Field("task_id", ("taskId", "task_id"), readers.text, "Pages: veo_task_…; really 32 hex digits. Opaque."),
+    Field("urls", ("resultUrls", "result_urls"), readers.urls, "4K only, once it is made."),
+    Field("image_urls", ("imageUrls", "image_urls"), readers.urls, "4K only: stills."),
+)
+
+#: Of get-1080p-video.
+HD_VIDEO = (Field("url", ("resultUrl",), readers.text, "Singular."),)
+
+#: Of record-info: ``data`` itself and ``data.response`` inside it.
+RECORD = (
+    Field("task_id", ("taskId", "task_id"), readers.text),
+    Field(
+        "flag",
+        ("successFlag", "status"),
+        readers.whole,
+        "0 making, 1 done, 2 and 3 failed. status: only 2025.",
+    ),
+    Field(
+        "urls",
+        ("resultUrls", "result_urls"),
+        readers.urls,
+        "A list in response; in 2025 a JSON string in data.",
+    ),
+    Field(
+        "full_urls",
+        ("fullResultUrls",),
+        readers.urls,
+        "After an extension: the whole video. Else null or absent.",
+    ),
+    Field("origin_urls", ("originUrls",), readers.urls, "The uncropped video, when the ratio is not 16:9."),
+    Field("image_urls", ("imageUrls", "image_urls"), readers.urls, "4K: stills."),
+    Field("media_ids", ("mediaIds", "media_ids"), readers.texts, "4K; named in prose only."),
+    Field("resolution", ("resolution",), readers.text, "720p unless asked otherwise."),
+    Field("has_audio", ("hasAudioList",), readers.truths, "Undocumented; one per video."),
+    Field("seeds", ("seeds",), readers.wholes, "Undocumented here; a list although the request has one number."),
+    Field("created_at", ("createTime",), readers.instant, "Pages: a date-time; really epoch milliseconds."),
+    Field("completed_at", ("completeTime",), readers.instant, "The same; null while it is being made."),
+    Field("error_code", ("errorCode",), readers.whole, "Pages: 400, 500, 501; 422 is seen too."),
+    Field(
+        "error_message",
+        ("errorMessage",),
+        readers.text,
+        "A sentence, or just 'failed'; '' or null on success.",
+    ),
+    Field("fallback", ("fallbackFlag",), readers.truth, "Deprecated; absent from 4K tasks."),
+)
+
+#: Also in a record; apart, because it is JSON within JSON, rarely wanted, and a record is read at every poll.
+RECORD_PARAMS = (
+    Field("params", ("paramJson",), readers.params, "The request as the server understood it, camel case."),
+)
+
+#: Of the three uploads.
+UPLOAD = (
+    Field("url", ("downloadUrl", "fileUrl"), readers.text, "downloadUrl is what is really sent."),
+    Field("file_id", ("fileId",), readers.text, "Quickstart form only."),
+    Field("file_name", ("fileName",), readers.text),
+    Field("original_name", ("originalName",), readers.text, "Quickstart form only."),
+    Field("file_path", ("filePath",), readers.text),
+    Field("upload_path", ("uploadPath",), readers.text, "Quickstart form only."),
+    Field("size", ("fileSize",), readers.whole, "Bytes."),
+    Field("mime_type", ("mimeType",), readers.text),
+    Field("uploaded_at", ("uploadedAt", "uploadTime"), readers.instant),
+    Field("expires_at", ("expiresAt",), readers.instant, "Deleted after 3 days or 24 h: the pages disagree."),
+)
+
+# --- callbacks --------------------------------------------------------------------------------------------------
+
+#: Of generate, extend and 4K: ``data`` itself and ``data.info`` inside it.
+CALLBACK = (
+    Field("task_id", ("taskId", "task_id"), readers.text, "In data; one page shows it at the top level too."),
+    Field("urls", ("resultUrls", "result_urls"), readers.urls, "A list, a JSON string or '[http://…]'."),
+    Field("full_urls", ("fullResultUrls",), readers.urls),
+    Field("origin_urls", ("originUrls",), readers.urls, "When the ratio is not 16:9."),
+    Field("image_urls", ("imageUrls", "image_urls"), readers.urls, "4K: stills."),
+    Field("media_ids", ("mediaIds", "media_ids"), readers.texts, "4K."),
+    Field("resolution", ("resolution",), readers.text),
+    Field("fallback", ("fallbackFlag",), readers.truth, "Deprecated."),
+    Field("params", ("promptJson", "paramJson"), readers.params, "A JSON string; an object in older pages."),
+    Field("credits_consumed", ("creditsConsumed",), readers.number, "Older 4K pages only."),
+)

@@ -1,0 +1,170 @@
+"""What we ask of the provider: immutable values with our own option names.
+
+A value's *type* is checked when it is made; whether the provider will take it is the business of `validation`,
+which knows the dialect. Spelling is the dialect's business too (`converter`).
+"""
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum, StrEnum
+from typing import Any, TypedDict
+
+import attrs
+
+from veo_async.errors import Fault, InvalidRequest
+
+
+class VideoOptions(TypedDict, total=False):
+    """The options of a `VideoRequest`, as keyword arguments of the calls that make one."""
+
+    image_urls: Sequence[str]
+    model: str
+    generation_type: str | None
+    aspect_ratio: str
+    seeds: int | None
+    callback_url: str | None
+    enable_fallback: bool | None
+    enable_translation: bool
+    watermark: str | None
+    resolution: str | None
+    duration: int | None
+
+
+class ExtendOptions(TypedDict, total=False):
+    """The options of an `ExtendRequest`, likewise."""
+
+    model: str
+    seeds: int | None
+    callback_url: str | None
+    watermark: str | None
+
+
+class Model(StrEnum):
+    """The models, by what they trade: `QUALITY` for looks, `FAST` for price and time, `LITE` for the least."""
+
+    QUALITY = "veo3"
+    FAST = "veo3_fast"
+    LITE = "veo3_lite"
+
+
+class GenerationType(StrEnum):
+    """What the images are for. Left out, the provider decides from whether there are any."""
+
+    TEXT = "TEXT_2_VIDEO"
+    FRAMES = "FIRST_AND_LAST_FRAMES_2_VIDEO"
+    REFERENCE = "REFERENCE_2_VIDEO"
+
+
+class AspectRatio(StrEnum):
+    """The picture's shape; `AUTO` crops to whichever is nearer to the image given."""
+
+    LANDSCAPE = "16:9"
+    PORTRAIT = "9:16"
+    AUTO = "Auto"
+
+
+class Resolution(StrEnum):
+    """The picture's size."""
+
+    HD720 = "720p"
+    HD1080 = "1080p"
+    UHD = "4k"
+
+
+def _plain(value: Any) -> Any:
+    """Our enums are a help for typing; the request itself holds the provider's words."""
+    return value.value if isinstance(value, Enum) else value
+
+
+def _as_tuple(value: Any) -> Any:
+    """A tuple of what a list-like holds; a lone string stays as it is, to be refused by its type."""
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else value
+
+
+def _typed(wanted: type, described: str) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
+    """A validator: the value is a *wanted*, and True is no number."""
+
+    def check_type(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+        is_right = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+        if not is_right and not (value is None and attribute.default is None):
+            raise _type_fault(attribute.name, value, described)
+
+    return check_type
+
+
+def _strings(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
+        raise _type_fault(attribute.name, value, "a list of strings")
+
+
+def _type_fault(name: str, value: Any, described: str) -> InvalidRequest:
+    return InvalidRequest.of(Fault(name, value, f"must be {described}", f"pass {described}"))
+
+
+_text = _typed(str, "a string")
+_number = _typed(int, "a whole number")
+_flag = _typed(bool, "True or False")
+
+
+@attrs.frozen
+class VideoRequest:
+    """One clip that is wanted.
+
+    Only what is set is sent, save for model, aspect ratio and translation: these are always sent, because the
+    provider's own pages disagree about their defaults.
+    """
+
+    #: What the clip shows; sound and speech too.
+    prompt: str = attrs.field(validator=_text)
+    #: Public URLs: first frame, first and last frame, or reference material.
+    image_urls: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_as_tuple, validator=_strings)
+    #: See `Model`.
+    model: str = attrs.field(default=Model.FAST.value, kw_only=True, converter=_plain, validator=_text)
+    #: See `GenerationType`; None lets the provider go by the images.
+    generation_type: str | None = attrs.field(default=None, kw_only=True, converter=_plain, validator=_text)
+    #: See `AspectRatio`.
+    aspect_ratio: str = attrs.field(
+        default=AspectRatio.LANDSCAPE.value, kw_only=True, converter=_plain, validator=_text
+    )
+    #: 10000 to 99999: similar clips for the same number. None lets the provider draw one.
+    seeds: int | None = attrs.field(default=None, kw_only=True, validator=_number)
+    #: Where the provider posts the end of the task.
+    callback_url: str | None = attrs.field(default=None, kw_only=True, validator=_text)
+    #: Deprecated by the provider: leave it out.
+    enable_fallback: bool | None = attrs.field(default=None, kw_only=True, validator=_flag)
+    #: Have the prompt put into English first. It can drop instructions about the language that is spoken.
+    enable_translation: bool = attrs.field(default=True, kw_only=True, validator=_flag)
+    #: Text drawn into the picture.
+    watermark: str | None = attrs.field(default=None, kw_only=True, validator=_text)
+    #: See `Resolution`; None is the provider's default, 720p.
+    resolution: str | None = attrs.field(default=None, kw_only=True, converter=_plain, validator=_text)
+    #: Seconds: 4, 6 or 8. None is the provider's default, 8.
+    duration: int | None = attrs.field(default=None, kw_only=True, validator=_number)
+
+    def __attrs_post_init__(self) -> None:
+        if self.enable_fallback is not None:
+            warnings.warn(
+                "enable_fallback is deprecated: the provider asks to remove it",
+                DeprecationWarning,
+                stacklevel=3,
+            )
+
+
+@attrs.frozen
+class ExtendRequest:
+    """A continuation of a clip: about seven seconds more."""
+
+    #: The task whose clip goes on; not one that was taken to 1080p.
+    task_id: str = attrs.field(validator=_text)
+    #: How it goes on.
+    prompt: str = attrs.field(validator=_text)
+    #: ``fast``, ``quality`` or ``lite``: an extension has model names of its own.
+    model: str = attrs.field(default="fast", kw_only=True, validator=_text)
+    #: 10000 to 99999, or None.
+    seeds: int | None = attrs.field(default=None, kw_only=True, validator=_number)
+    #: Where the provider posts the end of the task.
+    callback_url: str | None = attrs.field(default=None, kw_only=True, validator=_text)
+    #: Text drawn into the picture.
+    watermark: str | None = attrs.field(default=None, kw_only=True, validator=_text)

@@ -1,0 +1,34 @@
+"""``Retry-After``: how long the server asks us to wait, believed within bounds."""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from .envelope import HttpAnswer
+
+#: Longer wishes are cut: a mistaken header of eleven days must not stop an account.
+MAX_WAIT_S = 120.0
+
+
+def wait_wished(answer: HttpAnswer) -> float | None:
+    """Seconds from the answer's arrival, between 0 and `MAX_WAIT_S`; None when nothing sensible was asked.
+
+    A date is taken relative to the server's own ``Date`` header, so that our clock's error does not count; only
+    without that header does our time of arrival stand in.
+    """
+    wish = answer.headers.get("retry-after", "").strip()
+    if wish.isascii() and wish.isdigit():
+        return min(float(wish), MAX_WAIT_S)  # float() takes any number of digits
+    until = _http_date(wish)
+    sent_at = _http_date(answer.headers.get("date", ""))
+    now = sent_at.timestamp() if sent_at else answer.received_at
+    if until is None or now is None:
+        return None
+    return min(max(until.timestamp() - now, 0.0), MAX_WAIT_S)
+
+
+def _http_date(written: str) -> datetime | None:
+    try:
+        read = parsedate_to_datetime(written)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return read.replace(tzinfo=UTC) if read.tzinfo is None else read

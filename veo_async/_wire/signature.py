@@ -1,0 +1,18 @@
+"""The signature of a callback (docs.kie.ai, common-api/webhook-verification, read 2026-11-21).
+
+``base64(HMAC-SHA256(key, task id + "." + timestamp))``, in ``X-Webhook-Signature`` beside ``X-Webhook-Timestamp``.
+The body is not signed: who has seen one signature can send any body with it.
+"""
+
+import base64
+import hashlib
+import hmac
+
+SIGNATURE_HEADER = "X-Webhook-Signature"
+TIMESTAMP_HEADER = "X-Webhook-Timestamp"
+
+
+def sign_callback(task_id: str, timestamp: int, key: str) -> str:
+    """The signature that the provider would send."""
+    digest = hmac.new(key.encode(), f"{task_id}.{timestamp}".encode(), hashlib.sha256).digest()
+    return base64.b64encode(digest).decode("ascii")

@@ -1,0 +1,161 @@
+"""Would the provider take this request? Asked before a byte leaves, answered with every fault at once.
+
+The rules are those of the provider's pages; where its pages disagree, the dialect holds the wider reading and the
+provider has the last word. ``reference_durations`` is the one rule that was seen enforced: "Veo 3.1
+reference-to-video currently only supports 8-second generation."
+"""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from veo_async.errors import Fault, InvalidRequest, UnsupportedByDialect
+
+from .dialects.dialect import Dialect
+from .requests import ExtendRequest, GenerationType, VideoRequest
+
+_SEEDS = range(10000, 100000)
+_IMAGES_ALLOWED: dict[str | None, range] = {
+    None: range(3),
+    GenerationType.TEXT: range(1),
+    GenerationType.FRAMES: range(1, 3),
+    GenerationType.REFERENCE: range(1, 4),
+}
+
+
+def check(request: VideoRequest | ExtendRequest, dialect: Dialect) -> None:
+    """Raise `InvalidRequest` with every fault of *request*; say nothing when it has none."""
+    unknown = tuple(_unknown_options(request, dialect))
+    faults = unknown + faults_of(request, dialect)
+    if faults:
+        raise (UnsupportedByDialect if unknown else InvalidRequest).of(*faults)
+
+
+def check_spelling(request: VideoRequest | ExtendRequest, dialect: Dialect) -> None:
+    """The part of `check` that ``validate=False`` keeps: an option that the dialect has no word for."""
+    if unknown := tuple(_unknown_options(request, dialect)):
+        raise UnsupportedByDialect.of(*unknown)
+
+
+def faults_of(request: VideoRequest | ExtendRequest, dialect: Dialect) -> tuple[Fault, ...]:
+    """Every rule that *request* breaks, in the order of its fields."""
+    if isinstance(request, VideoRequest):
+        return tuple(_video_faults(request, dialect))
+    return tuple(_extend_faults(request, dialect))
+
+
+def _video_faults(request: VideoRequest, dialect: Dialect) -> Iterator[Fault]:
+    yield from _prompt_faults(request.prompt)
+    yield from _image_faults(request)
+    yield from _one_of("model", request.model, dialect.models)
+    yield from _one_of("generation_type", request.generation_type, tuple(GenerationType))
+    yield from _one_of("aspect_ratio", request.aspect_ratio, dialect.aspect_ratios)
+    yield from _seed_faults(request.seeds)
+    yield from _callback_faults(request.callback_url)
+    if request.enable_fallback and request.aspect_ratio != "16:9":
+        yield Fault("enable_fallback", True, "works with 16:9 only", "leave it out; it is deprecated")
+    if "resolution" not in dialect.unknown_options:
+        yield from _one_of("resolution", request.resolution, dialect.resolutions)
+    if "duration" not in dialect.unknown_options:
+        yield from _one_of("duration", request.duration, dialect.durations)
+    if request.generation_type == GenerationType.REFERENCE:
+        yield from _reference_faults(request, dialect)
+
+
+def _extend_faults(request: ExtendRequest, dialect: Dialect) -> Iterator[Fault]:
+    yield from task_id_faults(request.task_id)
+    yield from _prompt_faults(request.prompt)
+    if dialect.extend_models:
+        yield from _one_of("model", request.model, dialect.extend_models)
+    yield from _seed_faults(request.seeds)
+    yield from _callback_faults(request.callback_url)
+
+
+def _unknown_options(request: VideoRequest | ExtendRequest, dialect: Dialect) -> Iterator[Fault]:
+    for name in sorted(dialect.unknown_options):
+        value = getattr(request, name, None)
+        if value is not None:
+            yield Fault(name, value, f"is not an option of {dialect.name}", "leave it out")
+
+
+def _prompt_faults(prompt: str) -> Iterator[Fault]:
+    if not prompt.strip():
+        yield Fault("prompt", prompt, "must not be empty", "say what the clip shows")
+    elif not _is_encodable(prompt):
+        yield Fault("prompt", prompt, "holds half a character (a lone surrogate)", "decode the text as UTF-8")
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _image_faults(request: VideoRequest) -> Iterator[Fault]:
+    for url in request.image_urls:
+        if why := url_fault(url):
+            yield Fault("image_urls", url, why, "give a public https URL, or upload the file first")
+    allowed = _IMAGES_ALLOWED.get(request.generation_type)
+    if allowed is not None and len(request.image_urls) not in allowed:
+        mode = request.generation_type or "a request without generation_type"
+        count = f"{allowed[0]} to {allowed[-1]}" if len(allowed) > 1 else "no"
+        yield Fault("image_urls", request.image_urls, f"{mode} takes {count} images", _image_remedy(request))
+
+
+def _image_remedy(request: VideoRequest) -> str:
+    if request.generation_type is None:
+        return f"use at most two, or generation_type={GenerationType.REFERENCE.value!r} for three"
+    return "change their number or the generation_type"
+
+
+def _reference_faults(request: VideoRequest, dialect: Dialect) -> Iterator[Fault]:
+    for name, allowed in (
+        ("model", dialect.reference_models),
+        ("aspect_ratio", dialect.reference_ratios),
+        ("duration", dialect.reference_durations),
+    ):
+        value = getattr(request, name)
+        if value is not None and value not in allowed:
+            listed = " or ".join(str(item) for item in allowed)
+            yield Fault(name, value, f"reference images work with {listed} only", f"use {listed}")
+
+
+def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Iterator[Fault]:
+    if value is not None and value not in allowed:
+        listed = ", ".join(str(item) for item in allowed)
+        yield Fault(name, value, f"must be one of {listed}", f"use one of {listed}")
+
+
+def _seed_faults(seeds: int | None) -> Iterator[Fault]:
+    if seeds is not None and seeds not in _SEEDS:
+        remedy = f"use {_SEEDS[0]} to {_SEEDS[-1]}, or leave it out"
+        yield Fault("seeds", seeds, f"must lie between {_SEEDS[0]} and {_SEEDS[-1]}", remedy)
+
+
+def _callback_faults(url: str | None) -> Iterator[Fault]:
+    if url is not None and (why := url_fault(url)):
+        yield Fault("callback_url", url, why, "give an http(s) URL that the provider can reach")
+
+
+def task_id_faults(task_id: str) -> Iterator[Fault]:
+    """What is wrong with *task_id*: ids are opaque, so only what could never be one."""
+    if not task_id or len(task_id) > 200 or not task_id.isprintable() or any(c.isspace() for c in task_id):
+        yield Fault("task_id", task_id, "is not a task id", "pass the id as the provider gave it")
+
+
+def url_fault(url: str) -> str | None:
+    """Why *url* is no http(s) URL that a server could fetch; None when it is one."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return "is not a URL"
+    if not url.isprintable() or " " in url:
+        return "holds a space or a control character"
+    if parts.scheme.lower() not in ("http", "https"):
+        return "must begin with http:// or https://"
+    if not host:
+        return "names no host"
+    return None

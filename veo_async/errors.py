@@ -1,0 +1,355 @@
+"""Every error this library raises, split by what you can do about it.
+
+::
+
+    VeoError
+    ├── UsageError               mend the call: nothing was sent, nothing was paid
+    │   ├── InvalidRequest           a field of the request breaks a rule of the provider
+    │   ├── UnsupportedByDialect     this provider's pages know no such field, value or endpoint
+    │   ├── InvalidKey               no API key, or one that cannot be a key
+    │   ├── InvalidAddress           a base address that must not be given the key
+    │   └── ClientClosed             the client was closed, or belongs to another event loop
+    ├── ApiError                 the provider answered, and the answer is no
+    │   ├── TryLater                 wait: nothing was made, the same request may pass later
+    │   │   ├── RateLimited              429: too many creations just now
+    │   │   ├── Maintenance              455: the provider is being worked on
+    │   │   └── NotReady                 an upgrade that is still being made
+    │   ├── RequestRejected          change the request: it will be rejected again as it is
+    │   │   ├── ContentRefused           the prompt, an image or the picture itself was refused
+    │   │   ├── ImageUnreachable         the provider could not fetch an input image
+    │   │   ├── FeatureDisabled          505: this feature is switched off
+    │   │   ├── NotFound                 no such task, video or endpoint
+    │   │   │   └── RecordMissing            "record is null": just made, or never made
+    │   │   └── RecordExpired            older than the 14 days that the provider remembers
+    │   ├── AccountProblem           mend the account, then go on
+    │   │   ├── Unauthorized             401: the key is missing, wrong or revoked
+    │   │   ├── InsufficientCredits      402: top up
+    │   │   ├── KeyLimitReached          433: the key's own spending cap is used up
+    │   │   └── Blocked                  403: stopped before the API saw the request
+    │   ├── ServerBroken             look again: 5xx, or a code nobody documented
+    │   └── TaskFailed               the task was made and then failed; it is not charged
+    │       └── TaskRefused              ... because of its content (also a ContentRefused)
+    └── TransportError           no usable answer arrived
+        ├── NotSent                  not one byte had left us: safe to send again
+        ├── AnswerLost               sent, but the answer never came whole
+        └── MalformedResponse        an answer came that is not of the provider's form
+
+Each error carries what is known of its story (``task_id``, ``http_status``, ``body_code``, ``bytes_sent``,
+``attempts``, ``job_key``, ``endpoint``), a ``remedy`` that stands in its text, and ``retryable``: whether the same
+request may be sent again without the risk of paying twice, with some hope of another answer.
+
+Errors pickle and copy; they hold plain values only, never the API key and never an object of the HTTP library.
+"""
+
+from typing import Any, ClassVar
+
+import attrs
+
+_MESSAGE_LIMIT = 600
+
+
+def printable(text: str, limit: int = _MESSAGE_LIMIT) -> str:
+    """*text* made safe for a terminal and a log line: control characters escaped, length bounded.
+
+    Servers echo prompts in their messages, and prompts can hold escape sequences. Doing it twice changes nothing,
+    which is what lets errors be rebuilt from their arguments when they are unpickled.
+    """
+    bounded = text[:limit]
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in bounded)
+    if len(text) <= limit and len(shown) <= limit:
+        return shown
+    return f"{shown[: limit - 1]}…"
+
+
+class VeoError(Exception):
+    """Root of all our errors: evidence as attributes, the remedy in the text."""
+
+    #: May the same request be sent again without the risk of paying twice, with some hope?
+    retryable: bool = False
+    #: What the reader can do now; one sentence.
+    remedy: str = ""
+    #: Which coroutine of the client, or which file, this is about.
+    endpoint: str | None = None
+    #: The job's key in the ledger.
+    job_key: str | None = None
+    #: The provider's id of the task, where one is known.
+    task_id: str | None = None
+    #: The HTTP status of the answer, where one came.
+    http_status: int | None = None
+    #: The ``code`` inside the answer's body, where there was one.
+    body_code: int | None = None
+    #: How many bytes of the request's body had left us; None when no request was made.
+    bytes_sent: int | None = None
+    #: How many creating POSTs the job has seen so far.
+    attempts: int | None = None
+
+    _EVIDENCE: ClassVar[tuple[str, ...]] = (
+        "endpoint",
+        "job_key",
+        "task_id",
+        "http_status",
+        "body_code",
+        "bytes_sent",
+        "attempts",
+    )
+
+    def __init__(self, message: str = "", **evidence: Any) -> None:
+        super().__init__(printable(message))
+        self.add_evidence(**evidence)
+
+    @property
+    def message(self) -> str:
+        """The bare message, without evidence and remedy."""
+        return str(self.args[0]) if self.args else ""
+
+    def add_evidence(self, **evidence: Any) -> None:
+        """Attach what has become known since; None says nothing and is passed over."""
+        for name, value in evidence.items():
+            if not hasattr(type(self), name):
+                raise TypeError(f"{type(self).__name__} carries no {name!r}")
+            if value is not None:
+                setattr(self, name, value)
+
+    def __str__(self) -> str:
+        facts = [f"{name} {value}" for name in self._EVIDENCE if (value := getattr(self, name)) is not None]
+        told = f"{self.message} ({', '.join(facts)})" if facts else self.message
+        return f"{told} — {self.remedy}" if self.remedy else told
+
+
+# --- mend the call ----------------------------------------------------------------------------------------------
+
+
+class UsageError(VeoError):
+    """The call itself is wrong. Nothing was sent and nothing was paid."""
+
+    remedy = "Mend the call; nothing was sent."
+
+
+@attrs.frozen
+class Fault:
+    """One thing wrong with one field of a request."""
+
+    #: Our name of the option, e.g. ``aspect_ratio``.
+    field: str
+    #: What was given.
+    value: Any
+    #: The rule it breaks.
+    rule: str
+    #: What to write instead.
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.field}={printable(repr(self.value), 120)}: {self.rule} — {self.remedy}"
+
+
+class InvalidRequest(UsageError):
+    """A request breaks the provider's rules; all its faults are told at once.
+
+    ``faults`` holds every fault; ``field``, ``value`` and ``rule`` are the first one's.
+    """
+
+    faults: tuple[Fault, ...] = ()
+    remedy = "Nothing was sent. A value newer than this library passes with validate=False."
+
+    @classmethod
+    def of(cls, *faults: Fault) -> "InvalidRequest":
+        return cls("; ".join(str(fault) for fault in faults), faults=faults)
+
+    @property
+    def field(self) -> str | None:
+        return self.faults[0].field if self.faults else None
+
+    @property
+    def value(self) -> Any:
+        return self.faults[0].value if self.faults else None
+
+    @property
+    def rule(self) -> str | None:
+        return self.faults[0].rule if self.faults else None
+
+
+class UnsupportedByDialect(InvalidRequest):
+    """This provider's pages know no such field or endpoint, so sending it would be a guess with your money."""
+
+    remedy = "Nothing was sent. Leave it out, or use a provider that knows it."
+
+
+class InvalidKey(UsageError):
+    """There is no API key, or what is there cannot be one. The value itself is never quoted."""
+
+    remedy = "Pass api_key=… or set VEO_API_KEY."
+
+
+class InvalidAddress(UsageError):
+    """An address that must not be given the key: plain http, userinfo in it, or no URL at all."""
+
+    remedy = "Use an https:// address; http:// is for loopback, or say allow_insecure_http=True."
+
+
+class ClientClosed(UsageError):
+    """The client was closed, never opened, or is used from another event loop than its own."""
+
+    remedy = "Open one client per event loop and use it inside its `async with` block."
+
+
+# --- the provider said no ---------------------------------------------------------------------------------------
+
+
+class ApiError(VeoError):
+    """The provider answered, and the answer is no."""
+
+
+class TryLater(ApiError):
+    """Nothing was made; the same request may pass later."""
+
+    retryable = True
+    #: Seconds that the server asked us to wait, within bounds; None when it did not say.
+    retry_after: float | None = None
+    remedy = "Wait, then send the same request again."
+
+
+class RateLimited(TryLater):
+    """429, as HTTP status or as body code: refused, not queued, not charged."""
+
+    remedy = "Wait for retry_after, or 10 s, and send it again: the request was refused, not queued."
+
+
+class Maintenance(TryLater):
+    """455: the provider is under maintenance."""
+
+    remedy = "Wait some minutes; tasks that run already are not lost."
+
+
+class NotReady(TryLater):
+    """A 1080p or 4K version that is still being made. This is a state, not a failure."""
+
+    remedy = "Ask again in 30 s; the upgrade is being made."
+
+
+class RequestRejected(ApiError):
+    """The request will be rejected again as it is: change it. Nothing was made."""
+
+    remedy = "Change the request; nothing was made."
+
+
+class ContentRefused(RequestRejected):
+    """The content filter refused the prompt, an image or the picture."""
+
+    remedy = "Reword the prompt or change the image; refusals are partly random, so another seed may pass."
+
+
+class ImageUnreachable(RequestRejected):
+    """The provider could not fetch an input image."""
+
+    remedy = "Give a public URL without redirects or log-in, or upload the image first."
+
+
+class FeatureDisabled(RequestRejected):
+    """505: the provider has switched this feature off."""
+
+    remedy = "Use another model or feature; the provider has switched this one off."
+
+
+class NotFound(RequestRejected):
+    """No such task, video or endpoint."""
+
+    remedy = "Check the task id, and that it was made with this account."
+
+
+class RecordMissing(NotFound):
+    """The provider knows no record of this task: it was made a moment ago, or never.
+
+    Records appear some seconds after their task, so look again for a minute before believing it.
+    """
+
+    retryable = True
+    remedy = "Look again for a minute: a new task's record appears late."
+
+
+class RecordExpired(RequestRejected):
+    """The record is older than the 14 days that the provider remembers."""
+
+    remedy = "The provider has forgotten this task; generate it anew if you still need it."
+
+
+class AccountProblem(ApiError):
+    """The account or the key stands in the way; nothing was made."""
+
+
+class Unauthorized(AccountProblem):
+    """401: the key is missing, wrong or revoked."""
+
+    remedy = "Check the API key and the address it is sent to."
+
+
+class InsufficientCredits(AccountProblem):
+    """402: the balance does not cover this request."""
+
+    remedy = "Top up the account, then send it again."
+
+
+class KeyLimitReached(AccountProblem):
+    """433: the key's own hourly, daily or total spending cap is used up."""
+
+    remedy = "Raise the key's spending cap or wait until it renews."
+
+
+class Blocked(AccountProblem):
+    """403: stopped in front of the API, for the User-Agent or the IP address; the key may be fine."""
+
+    remedy = "Check the key's IP whitelist, and do not hide the User-Agent."
+
+
+class ServerBroken(ApiError):
+    """A 5xx, a 408, or a code that nobody documented.
+
+    For a read: look again. For a creating call the outcome is unknown, hence not retryable.
+    """
+
+    remedy = "A read can be tried again. Do not repeat a creating call before looking for its task."
+
+
+class TaskFailed(ApiError):
+    """The task was made and then failed. By what users report, failed tasks are not charged."""
+
+    #: The provider's own code for the failure: 400, 422, 500, 501, or None.
+    reason_code: int | None = None
+    remedy = "Generate it again if you like: failed tasks are not charged."
+
+
+class TaskRefused(TaskFailed, ContentRefused):
+    """The task was made and then refused for its content."""
+
+    remedy = "Reword the prompt or change the image; refusals are partly random, so another seed may pass."
+
+
+# --- no usable answer -------------------------------------------------------------------------------------------
+
+
+class TransportError(VeoError):
+    """No usable answer arrived."""
+
+
+class NotSent(TransportError):
+    """Not one byte of the request had left us: the connection was never made."""
+
+    retryable = True
+    bytes_sent: int | None = 0
+    remedy = "Safe to send again: the provider never saw it. Check the network and the address."
+
+
+class AnswerLost(TransportError):
+    """The request had left, fully or in part, and its answer never came whole.
+
+    For a creating call the clip may have been bought: look for it before sending another.
+    """
+
+    remedy = "A read can be tried again. Do not repeat a creating call before looking for its task."
+
+
+class MalformedResponse(TransportError):
+    """An answer came that is not of the provider's form: HTML, broken or hostile JSON, wrong types, a redirect."""
+
+    #: The beginning of what came instead, made printable.
+    excerpt: str = ""
+    remedy = "A read can be tried again. Do not repeat a creating call before looking for its task."
