@@ -42,7 +42,7 @@ from veo_async._wire.requests import ExtendOptions, VideoOptions
 from veo_async._wire.validation import check_spelling, task_id_faults, url_fault
 from veo_async.errors import Fault, InvalidKey, InvalidRequest, UnsupportedByDialect, VeoError
 
-from .address import find_addresses
+from .address import Addresses, find_addresses
 from .key import ApiKey, KeyProvider, find_key
 from .multipart import encode_form
 from .transport import USER_AGENT, AiohttpTransport
@@ -91,8 +91,8 @@ class VeoApi:
         allow_insecure_http: bool = False,
         transport: Transport | None = None,
     ) -> None:
-        self.dialect = dialect_named(provider)
-        self.addresses = find_addresses(
+        self.dialect: Dialect = dialect_named(provider)
+        self.addresses: Addresses = find_addresses(
             self.dialect,
             base_url=base_url,
             upload_url=upload_url,

@@ -19,6 +19,7 @@ refers to them, leaves this module.
 """
 
 import asyncio
+import io
 import platform
 import ssl
 from typing import Any
@@ -60,7 +61,7 @@ class AiohttpTransport:
 
     async def attempt(self, call: HttpCall) -> HttpAnswer:
         session = self._session()
-        body = None if call.body is None else _WitnessedBody(call.body)
+        body = None if call.body is None else _WitnessedBody(io.BytesIO(call.body))
         tracker = aiohttp.UploadTracker()
         try:
             async with session.request(
@@ -120,7 +121,7 @@ async def _no_second_try(request: aiohttp.ClientRequest, handler: aiohttp.Client
         raise _FirstTryFailed from exc
 
 
-class _WitnessedBody(aiohttp.BytesPayload):
+class _WitnessedBody(aiohttp.BytesIOPayload):
     """A body that knows whether anyone has begun to write it."""
 
     began = False

@@ -30,15 +30,16 @@ def parse(body: bytes) -> Any:
             parse_float=_finite,
             parse_constant=_refuse_constant,
         )
-    except NotJson:
-        raise
     except RecursionError:
-        raise NotJson("nested too deeply") from None
-    except ValueError as exc:  # of the decoder of either layer
-        raise NotJson(str(exc)) from None
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(value):
-        raise NotJson("nested too deeply")
-    return value
+        problem = "nested too deeply"
+    except ValueError as exc:  # of the text, of the JSON, or ours
+        problem = str(exc)
+    else:
+        if body.count(b"[") + body.count(b"{") <= MAX_DEPTH or not _is_deep(value):
+            return value
+        problem = "nested too deeply"
+    # Raised out here, because the parser's own error holds the whole text and would be the context of ours.
+    raise NotJson(problem)
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

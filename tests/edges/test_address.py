@@ -1,0 +1,107 @@
+"""Which addresses may be given the key."""
+
+import logging
+
+import pytest
+
+from veo_async import VeoApi
+from veo_async._api.address import Addresses, clean_address, find_addresses
+from veo_async._wire import APIKLEY, KIE
+from veo_async.errors import InvalidAddress
+
+KEY = "kie_canary_0123456789abcdef"
+
+
+def found(**changes: object) -> Addresses:
+    options: dict[str, object] = {
+        "base_url": None,
+        "upload_url": None,
+        "environ": {},
+        "allow_insecure_http": False,
+        **changes,
+    }
+    return find_addresses(KIE, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "clean"),
+    [
+        ("https://api.kie.ai", "https://api.kie.ai"),
+        ("https://api.kie.ai/", "https://api.kie.ai"),
+        ("https://api.kie.ai/api/v1", "https://api.kie.ai"),
+        ("https://api.kie.ai/api/v1/", "https://api.kie.ai"),
+        ("https://proxy.example.com/kie/", "https://proxy.example.com/kie"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+    ],
+)
+def test_addresses_are_tidied(given: str, clean: str) -> None:
+    """A trailing slash and a pasted API path do no harm; plain http is fine on this machine."""
+    assert clean_address(given, allow_insecure_http=False) == clean
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "",
+        "api.kie.ai",
+        "ftp://api.kie.ai",
+        "https://",
+        "https://user:secret@api.kie.ai",
+        "https://user@api.kie.ai",
+        "https://api.kie.ai?key=1",
+        "https://api.kie.ai#x",
+        "https://api kie.ai",
+        "https://[::1",
+        "https://api.kie.ai:port",
+        "http://api.kie.ai",
+        "http://127.0.0.1.example.com",
+    ],
+)
+def test_bad_addresses_are_refused(bad: str) -> None:
+    """What is no URL, holds a password, or would show the key on the way is refused without quoting it."""
+    with pytest.raises(InvalidAddress) as caught:
+        clean_address(bad, allow_insecure_http=False)
+    assert "secret" not in str(caught.value)
+
+
+def test_insecure_http_must_be_allowed_by_name() -> None:
+    """Plain http to another machine is a choice that is spelled out."""
+    assert clean_address("http://10.0.0.5", allow_insecure_http=True) == "http://10.0.0.5"
+
+
+def test_sources_come_in_order() -> None:
+    """Argument, VEO_BASE_URL, KIE_BASE_URL, then the dialect."""
+    environ = {"KIE_BASE_URL": "https://kie.example.com", "VEO_BASE_URL": "https://veo.example.com"}
+    assert found(base_url="https://mine.example.com", environ=environ).api == "https://mine.example.com"
+    assert found(environ=environ).api == "https://veo.example.com"
+    del environ["VEO_BASE_URL"]
+    assert found(environ=environ).api == "https://kie.example.com"
+    assert found() == Addresses("https://api.kie.ai", "https://kieai.redpandaai.co")
+
+
+def test_given_address_serves_uploads_too() -> None:
+    """Pointed at a simulator, the key never goes to the real upload host; an upload address wins."""
+    assert found(base_url="http://127.0.0.1:1").upload == "http://127.0.0.1:1"
+    both = found(base_url="http://127.0.0.1:1", upload_url="http://127.0.0.1:2")
+    assert both.upload == "http://127.0.0.1:2"
+    assert found(environ={"KIE_UPLOAD_BASE_URL": "https://up.example.com"}).upload == "https://up.example.com"
+
+
+def test_dialect_without_uploads_has_no_upload_address() -> None:
+    """Apikley documents no upload host, so none is made up."""
+    addresses = find_addresses(APIKLEY, base_url=None, upload_url=None, environ={}, allow_insecure_http=False)
+    assert addresses == Addresses("https://api.apikley.ru", None)
+
+
+def test_key_going_elsewhere_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """An address that is neither the provider's nor this machine gets a warning, without the key."""
+    with caplog.at_level(logging.WARNING):
+        VeoApi(KEY, base_url="https://mirror.example.com")
+    assert "mirror.example.com" in caplog.text
+    assert KEY not in caplog.text
+    caplog.clear()
+    VeoApi(KEY, base_url="http://127.0.0.1:1")
+    VeoApi(KEY, base_url="https://api.kie.ai")
+    assert caplog.text == ""
