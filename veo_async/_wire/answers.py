@@ -12,7 +12,7 @@ from veo_async.errors import MalformedResponse, NotReady, RecordMissing, TaskFai
 from . import codes
 from .envelope import Envelope
 from .fields import ACCEPTED, HD_VIDEO, RECORD, RECORD_PARAMS, UPLOAD, read
-from .readers import number, urls
+from .readers import number, url
 
 
 class TaskState(StrEnum):
@@ -189,7 +189,7 @@ def read_failed_record(envelope: Envelope) -> Record | None:
 
 def read_hd_video(envelope: Envelope) -> HdVideo:
     found = read(HD_VIDEO, envelope.data)
-    if not urls([found.get("url")]):
+    if "url" not in found:
         raise NotReady(envelope.message or "no URL yet")
     return HdVideo(url=found["url"], raw=envelope.data)
 
@@ -213,15 +213,15 @@ def read_credits(envelope: Envelope) -> Credits:
 
 
 def read_download_link(envelope: Envelope) -> DownloadLink:
-    found = urls([envelope.data])
-    if not found:
+    link = url(envelope.data)
+    if link is None:
         _malformed("a download link that is no URL")
-    return DownloadLink(url=found[0])
+    return DownloadLink(url=link)
 
 
 def read_upload(envelope: Envelope) -> Upload:
     found = read(UPLOAD, envelope.data)
-    if not urls([found.get("url")]):
+    if "url" not in found:
         _malformed("an upload without a URL")
     return Upload(**found, raw=envelope.data)
 

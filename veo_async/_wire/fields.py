@@ -151,7 +151,7 @@ ACCEPTED = (
 )
 
 #: Of get-1080p-video.
-HD_VIDEO = (Field("url", ("resultUrl",), readers.text, "Singular."),)
+HD_VIDEO = (Field("url", ("resultUrl",), readers.url, "Singular."),)
 
 #: Of record-info: ``data`` itself and ``data.response`` inside it.
 RECORD = (
@@ -199,7 +199,7 @@ RECORD_PARAMS = (
 
 #: Of the three uploads.
 UPLOAD = (
-    Field("url", ("downloadUrl", "fileUrl"), readers.text, "downloadUrl is what is really sent."),
+    Field("url", ("downloadUrl", "fileUrl"), readers.url, "downloadUrl is what is really sent."),
     Field("file_id", ("fileId",), readers.text, "Quickstart form only."),
     Field("file_name", ("fileName",), readers.text),
     Field("original_name", ("originalName",), readers.text, "Quickstart form only."),

@@ -19,6 +19,8 @@ from . import strict_json
 _FIRST_MILLISECOND_STAMP = 100_000_000_000
 #: A comma may stand inside a URL, so only one that is followed by another URL parts two of them.
 _NEXT_URL = re.compile(r",\s*(?=['\"]?https?://)", re.IGNORECASE)
+_URL = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
+_WHOLE = re.compile(rf"-?[0-9]{{1,{strict_json.MAX_DIGITS}}}")
 
 
 def text(value: Any) -> str | None:
@@ -28,16 +30,14 @@ def text(value: Any) -> str | None:
 
 def whole(value: Any) -> int | None:
     """An integer; also the string form of one, which older answers use for flags."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, str) and value.removeprefix("-").isascii() and value.removeprefix("-").isdigit():
-        return int(value) if len(value) <= strict_json.MAX_DIGITS else None
-    return value if isinstance(value, int) else None
+    if type(value) is int:  # isinstance would let True through
+        return value
+    return int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else None
 
 
 def number(value: Any) -> float | None:
     """A number, whole or not."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return float(value) if type(value) in (int, float) else None
 
 
 def truth(value: Any) -> bool | None:
@@ -66,7 +66,15 @@ def urls(value: Any) -> tuple[str, ...]:
 
     Only what looks like a URL counts; order is kept and repetitions are dropped.
     """
-    return tuple(dict.fromkeys(url for item in _listed(value) if (url := _url(item))))
+    return tuple(dict.fromkeys(found for item in _listed(value) if (found := url(item))))
+
+
+def url(value: Any) -> str | None:
+    """One http(s) URL with a host, freed of blanks and quotes around it."""
+    if not isinstance(value, str):
+        return None
+    candidate = value.strip().strip("'\"")
+    return candidate if _URL.fullmatch(candidate) and candidate.isprintable() else None
 
 
 def _listed(value: Any) -> list[Any]:
@@ -78,14 +86,6 @@ def _listed(value: Any) -> list[Any]:
         parsed = strict_json.parse(value.encode("utf-8", "surrogatepass"))
         return parsed if isinstance(parsed, list) else [parsed]
     return _NEXT_URL.split(value.strip().removeprefix("[").removesuffix("]"))
-
-
-def _url(item: Any) -> str | None:
-    if not isinstance(item, str):
-        return None
-    candidate = item.strip().strip("'\"")
-    has_scheme = candidate[:8].lower().startswith(("http://", "https://"))
-    return candidate if has_scheme and candidate.isprintable() and " " not in candidate else None
 
 
 def instant(value: Any) -> datetime | None:
@@ -100,9 +100,10 @@ def instant(value: Any) -> datetime | None:
     if stamp is None:
         return None
     seconds = stamp / 1000 if abs(stamp) >= _FIRST_MILLISECOND_STAMP else stamp
-    with contextlib.suppress(ValueError, OverflowError, OSError):
+    try:
         return datetime.fromtimestamp(seconds, UTC)
-    return None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _parsed_instant(written: str) -> datetime | None:
