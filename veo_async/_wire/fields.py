@@ -7,7 +7,7 @@ callbacks are read through them (`read`).
 Pages read: docs.kie.ai of 2025 and 2026 and docs.apikley.ru, as they stood on 2026-11-21.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -40,21 +40,19 @@ def read(fields: tuple[Field, ...], *layers: Any) -> dict[str, Any]:
     Only the layers themselves are looked at, never what lies deeper: ``paramJson`` holds the URLs of the input
     images, and taking the first URL found anywhere has cost others their results.
     """
-    known = [layer for layer in layers if isinstance(layer, Mapping)]
     found: dict[str, Any] = {}
-    for field in fields:
-        value = _first_said(field, known)
-        if value is not None:
-            found[field.name] = value
+    for layer in layers:
+        if isinstance(layer, dict):
+            for field in fields:
+                if field.name not in found and (value := _said(field, layer)) is not None:
+                    found[field.name] = value
     return found
 
 
-def _first_said(field: Field, layers: list[Mapping[str, Any]]) -> Any:
-    for layer in layers:
-        for spelling in field.spellings:
-            raw = layer.get(spelling)
-            if raw is None:
-                continue
+def _said(field: Field, layer: dict[str, Any]) -> Any:
+    for spelling in field.spellings:
+        raw = layer.get(spelling)
+        if raw is not None:
             value = field.read(raw)
             if value is not None and value != ():
                 return value
