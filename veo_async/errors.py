@@ -29,10 +29,11 @@
     │   ├── ServerBroken             look again: 5xx, or a code nobody documented
     │   └── TaskFailed               the task was made and then failed; it is not charged
     │       └── TaskRefused              ... because of its content (also a ContentRefused)
-    └── TransportError           no usable answer arrived
-        ├── NotSent                  not one byte had left us: safe to send again
-        ├── AnswerLost               sent, but the answer never came whole
-        └── MalformedResponse        an answer came that is not of the provider's form
+    ├── TransportError           no usable answer arrived
+    │   ├── NotSent                  not one byte had left us: safe to send again
+    │   ├── AnswerLost               sent, but the answer never came whole
+    │   └── MalformedResponse        an answer came that is not of the provider's form
+    └── DownloadFailed           the clip is made and paid, its file is not on disk yet: fetch it again
 
 Each error carries what is known of its story (``task_id``, ``http_status``, ``body_code``, ``bytes_sent``,
 ``attempts``, ``job_key``, ``endpoint``), a ``remedy`` that stands in its text, and ``retryable``: whether the same
@@ -353,3 +354,13 @@ class MalformedResponse(TransportError):
     #: The beginning of what came instead, made printable.
     excerpt: str = ""
     remedy = "A read can be tried again. Do not repeat a creating call before looking for its task."
+
+
+# --- fetch it again ---------------------------------------------------------------------------------------------
+
+
+class DownloadFailed(VeoError):
+    """The clip is made and paid for, but its file is not on disk yet."""
+
+    retryable = True
+    remedy = "Fetch it again; the clip itself is safe with the provider for some days."

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 
+from veo_async._blocking import blocking
 from veo_async._ports import HttpCall, Transport
 from veo_async._wire import (
     Accepted,
@@ -194,7 +195,7 @@ class VeoApi:
         self, content: bytes, *, folder: str = _DEFAULT_FOLDER, file_name: str | None = None
     ) -> Upload:
         """Upload up to 10 MB inside JSON."""
-        data = (await asyncio.get_running_loop().run_in_executor(None, base64.b64encode, content)).decode("ascii")
+        data = (await blocking(base64.b64encode, content)).decode("ascii")
         body = {"base64Data": data, "uploadPath": _checked_folder(folder), "fileName": file_name}
         return await self._post(endpoints.FILE_BASE64_UPLOAD, body)
 
@@ -322,7 +323,7 @@ def _timeout_of(endpoint: Endpoint[Any]) -> float:
 
 async def _read_file(path: Path) -> bytes:
     try:
-        return await asyncio.get_running_loop().run_in_executor(None, path.read_bytes)
+        return await blocking(path.read_bytes)
     except OSError as exc:
         raise InvalidRequest.of(
             Fault("content", str(path), exc.strerror or "cannot be read", "name a file that can be read")
