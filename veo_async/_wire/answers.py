@@ -172,26 +172,31 @@ def read_accepted(envelope: Envelope) -> Accepted:
 def read_record(envelope: Envelope) -> Record:
     if envelope.data is None:
         raise RecordMissing("an answer without a record")
-    data = _object(envelope.data)
-    return Record(**read(RECORD, data, data.get("response"), data.get("info")), raw=data)
+    return _record(_object(envelope.data))
 
 
 def read_failed_record(envelope: Envelope) -> Record | None:
-    """The record in an answer that says no: its task failed when ``data`` tells of an error, else there is none."""
-    if not isinstance(envelope.data, Mapping):
+    """The record in an answer that says no: its task failed when ``data`` tells of an error, else there is none.
+
+    Only with a code that a task fails with: a 429 or a 401 is about the question, whatever ``data`` says beside it.
+    """
+    if envelope.code not in codes.OF_FAILED_TASKS or not isinstance(envelope.data, dict):
         return None
-    found = read(RECORD, envelope.data)
-    if "error_message" not in found:
-        return None
-    failed = {"flag": 3, "error_code": envelope.code, **found}
-    return Record(**failed, raw=envelope.data)
+    record = _record(envelope.data, flag=3, error_code=envelope.code)
+    return record if record.error_message else None
+
+
+def _record(data: Mapping[str, Any], **assumed: Any) -> Record:
+    found = read(RECORD, data, data.get("response"), data.get("info"))
+    return Record(**{**assumed, **found}, raw=data)
 
 
 def read_hd_video(envelope: Envelope) -> HdVideo:
-    found = read(HD_VIDEO, envelope.data)
+    data = {} if envelope.data is None else _object(envelope.data)
+    found = read(HD_VIDEO, data)
     if "url" not in found:
-        raise NotReady(envelope.message or "no URL yet")
-    return HdVideo(url=found["url"], raw=envelope.data)
+        raise NotReady("no URL yet")  # its own message is "success"
+    return HdVideo(url=found["url"], raw=data)
 
 
 def read_upscaled(envelope: Envelope) -> UpscaledVideo:
@@ -227,7 +232,7 @@ def read_upload(envelope: Envelope) -> Upload:
 
 
 def _object(data: Any) -> Mapping[str, Any]:
-    if not isinstance(data, Mapping):
+    if not isinstance(data, dict):
         _malformed(f"data is a {type(data).__name__} where an object belongs")
     return data
 

@@ -48,12 +48,15 @@ ERRORS: dict[int, type[ApiError]] = {
     505: FeatureDisabled,
 }
 
+#: The codes of a failed task, in ``errorCode``, in a callback, and now and then in a record's own envelope.
+OF_FAILED_TASKS = frozenset({400, 422, 451, 500, 501})
+
 _REFUSAL = re.compile(
     r"flagged|content polic|violat|unsafe|prominent people|minor upload|rejected by (flow|google)|safety|sensitive",
     re.IGNORECASE,
 )
 _NOT_YET = re.compile(
-    r"processing|not ready|check back|shortly|record status is not success|record result data", re.IGNORECASE
+    r"(?<!while )processing|not ready|check back|shortly|record status is not success|record result data", re.IGNORECASE
 )
 
 #: What a sentence makes of a code that has many meanings, the first match deciding.
@@ -64,6 +67,8 @@ _SENTENCES: tuple[tuple[re.Pattern[str], type[ApiError]], ...] = (
     (_REFUSAL, ContentRefused),
 )
 _AMBIGUOUS = frozenset({400, 422})
+#: "Not yet" comes as 400 or as 422, and the pages promise no more than "a non-200 code".
+_OF_STATES = (RequestRejected, ServerBroken)
 
 
 def tells_of_refusal(message: str) -> bool:
@@ -83,13 +88,14 @@ def error_for(code: int, message: str, *, has_states: bool) -> type[ApiError]:
         has_states: the endpoint answers "not yet" in the guise of an error (record-info and the upgrades do; the
             generate page lists such a sentence too, by a slip).
     """
+    listed = ERRORS.get(code, ServerBroken)
+    if has_states and listed in _OF_STATES and tells_not_yet(message):
+        return NotReady
     if code in _AMBIGUOUS:
-        if has_states and tells_not_yet(message):
-            return NotReady
         for pattern, error in _SENTENCES:
             if pattern.search(message):
                 return error
-    return ERRORS.get(code, ServerBroken)
+    return listed
 
 
 def ruling(http_status: int, body_code: int) -> int:
