@@ -69,7 +69,12 @@ def _field_fault(name: str, plain: Mapping[str, Any], why: str) -> Fault:
 def _name_faults(problem: ClassValidationError, kind: type) -> list[Fault]:
     _, others = problem.group_exceptions()
     names = ", ".join(field.name for field in attrs.fields(kind))
-    unknown = [name for other in others if isinstance(other, ForbiddenExtraKeysError) for name in other.extra_fields]
+    unknown: list[str] = []
+    for other in others:
+        if not isinstance(other, ForbiddenExtraKeysError):
+            raise other  # not about the options: a warning that the user has turned into an error
+        unknown += map(str, other.extra_fields)
+    # The value is not shown: someone may have passed api_key=… here.
     return [Fault(name, "…", "is not an option", f"use one of {names}") for name in sorted(unknown)]
 
 
