@@ -5,7 +5,7 @@ which knows the dialect. Spelling is the dialect's business too (`converter`).
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from enum import Enum, StrEnum
 from typing import Any, TypedDict
 
@@ -71,16 +71,20 @@ class Resolution(StrEnum):
     UHD = "4k"
 
 
+#: A set would put the first and the last frame in any order.
+_NO_LISTS = (str, bytes, Mapping, Set)
+
+
 def _plain(value: Any) -> Any:
     """Our enums are a help for typing; the request itself holds the provider's words."""
     return value.value if isinstance(value, Enum) else value
 
 
 def _as_tuple(value: Any) -> Any:
-    """A tuple of what a list-like holds; a lone string stays as it is, to be refused by its type."""
+    """A tuple of what a list-like holds; a lone string and what has no order stay, to be refused by their type."""
     if value is None:
         return ()
-    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else value
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, _NO_LISTS) else value
 
 
 def _typed(wanted: type, described: str) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
