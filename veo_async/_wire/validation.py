@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+import attrs
+
 from veo_async.errors import Fault, InvalidRequest, UnsupportedByDialect
 
 from .dialects.dialect import Dialect
@@ -32,16 +34,18 @@ def check(request: VideoRequest | ExtendRequest, dialect: Dialect) -> None:
 
 
 def check_spelling(request: VideoRequest | ExtendRequest, dialect: Dialect) -> None:
-    """The part of `check` that ``validate=False`` keeps: an option that the dialect has no word for."""
+    """The part of `check` that ``validate=False`` keeps: what cannot be written down in this dialect at all."""
     if unknown := tuple(_unknown_options(request, dialect)):
         raise UnsupportedByDialect.of(*unknown)
+    if unwritable := tuple(_encoding_faults(request)):
+        raise InvalidRequest.of(*unwritable)
 
 
 def faults_of(request: VideoRequest | ExtendRequest, dialect: Dialect) -> tuple[Fault, ...]:
-    """Every rule that *request* breaks, in the order of its fields."""
+    """Every rule that *request* breaks, in the order of its fields after what cannot be written at all."""
     if isinstance(request, VideoRequest):
-        return tuple(_video_faults(request, dialect))
-    return tuple(_extend_faults(request, dialect))
+        return (*_encoding_faults(request), *_video_faults(request, dialect))
+    return (*_encoding_faults(request), *_extend_faults(request, dialect))
 
 
 def _video_faults(request: VideoRequest, dialect: Dialect) -> Iterator[Fault]:
@@ -74,15 +78,20 @@ def _extend_faults(request: ExtendRequest, dialect: Dialect) -> Iterator[Fault]:
 def _unknown_options(request: VideoRequest | ExtendRequest, dialect: Dialect) -> Iterator[Fault]:
     for name in sorted(dialect.unknown_options):
         value = getattr(request, name, None)
-        if value is not None:
+        if value not in (None, ()):
             yield Fault(name, value, f"is not an option of {dialect.name}", "leave it out")
 
 
 def _prompt_faults(prompt: str) -> Iterator[Fault]:
     if not prompt.strip():
         yield Fault("prompt", prompt, "must not be empty", "say what the clip shows")
-    elif not _is_encodable(prompt):
-        yield Fault("prompt", prompt, "holds half a character (a lone surrogate)", "decode the text as UTF-8")
+
+
+def _encoding_faults(request: VideoRequest | ExtendRequest) -> Iterator[Fault]:
+    for name, value in attrs.asdict(request).items():
+        texts = value if isinstance(value, tuple) else (value,)
+        if not all(_is_encodable(text) for text in texts if isinstance(text, str)):
+            yield Fault(name, value, "holds half a character (a lone surrogate)", "decode the text as UTF-8")
 
 
 def _is_encodable(text: str) -> bool:
@@ -149,7 +158,7 @@ def url_fault(url: str) -> str | None:
     """Why *url* is no http(s) URL that a server could fetch; None when it is one."""
     try:
         parts = urlsplit(url)
-        host = parts.hostname
+        host, _ = parts.hostname, parts.port  # asking for the port checks it
     except ValueError:
         return "is not a URL"
     if not url.isprintable() or " " in url:
