@@ -126,14 +126,29 @@ class UsageError(VeoError):
     remedy = "Mend the call; nothing was sent."
 
 
+class _Likeness(str):
+    """How a value looked that an error does not keep; shown without quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def _keepable(value: Any) -> Any:
+    """*value* where it is plain, else its likeness: a lambda or a session does not pickle and is none of ours."""
+    items = value if isinstance(value, list | tuple) else [value]
+    if all(isinstance(item, str | int | float | bool | None) for item in items):
+        return value
+    return _Likeness(printable(repr(value), 120))
+
+
 @attrs.frozen
 class Fault:
     """One thing wrong with one field of a request."""
 
     #: Our name of the option, e.g. ``aspect_ratio``.
     field: str
-    #: What was given.
-    value: Any
+    #: What was given; how it looked, where that was no plain value or list of them.
+    value: Any = attrs.field(converter=_keepable)
     #: The rule it breaks.
     rule: str
     #: What to write instead.
