@@ -5,7 +5,7 @@
     VeoError
     ├── UsageError               mend the call: nothing was sent, nothing was paid
     │   ├── InvalidRequest           a field of the request breaks a rule of the provider
-    │   ├── UnsupportedByDialect     this provider's pages know no such field, value or endpoint
+    │   │   └── UnsupportedByDialect     this provider's pages know no such field, value or endpoint
     │   ├── InvalidKey               no API key, or one that cannot be a key
     │   ├── InvalidAddress           a base address that must not be given the key
     │   └── ClientClosed             the client was closed, or belongs to another event loop
