@@ -32,7 +32,7 @@ class Callback:
     resolution: str | None = None
     fallback: bool | None = None
     #: The request as the provider echoes it, with the callback URL in it.
-    params: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    params: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
     credits_consumed: float | None = None
     raw: Mapping[str, Any] = attrs.field(factory=dict, repr=False, eq=False)
 
