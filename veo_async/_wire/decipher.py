@@ -12,7 +12,7 @@ Whatever comes in, out comes a value of the endpoint or a `VeoError`, never anyt
 
 from typing import Any, TypeVar
 
-from veo_async.errors import ApiError, MalformedResponse, ServerBroken, TryLater, VeoError
+from veo_async.errors import ApiError, Maintenance, MalformedResponse, ServerBroken, TryLater, VeoError
 
 from . import codes
 from .endpoints import Endpoint
@@ -41,9 +41,15 @@ def decipher(endpoint: Endpoint[T], answer: HttpAnswer, *, task_id: str | None =
     except VeoError as error:
         error.add_evidence(endpoint=endpoint.name, http_status=answer.status)
         error.add_evidence(task_id=error.task_id or task_id)
-        if isinstance(error, MalformedResponse | ServerBroken):
+        if _is_doubtful(error):
             error.retryable = not endpoint.costs
         raise
+
+
+def _is_doubtful(error: VeoError) -> bool:
+    """Whether *error* leaves open what became of a creating call; a 455 of a mere gateway does so too."""
+    is_promise = isinstance(error, Maintenance) and error.body_code is not None
+    return isinstance(error, MalformedResponse | ServerBroken | Maintenance) and not is_promise
 
 
 def _read(endpoint: Endpoint[T], answer: HttpAnswer) -> T:
