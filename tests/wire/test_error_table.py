@@ -153,6 +153,7 @@ def test_a_refusal_that_names_a_task(code: int) -> None:
 
 def test_the_task_that_was_asked_about() -> None:
     """An answer that names no task is about the one that was asked about; an id in the answer is nearer."""
+
     def named(body: bytes) -> str | None:
         with pytest.raises(errors.VeoError) as caught:
             decipher(endpoint_named("get-4k-video"), HttpAnswer(status=200, body=body), task_id="asked")
