@@ -1,10 +1,14 @@
 """The recorded answers: bodies as files, one folder per dialect, the endpoint in front of the first dot."""
 
+import copy
 import json
+import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from veo_async._wire import HttpAnswer, decipher, endpoint_named, parse_callback
+
+T = TypeVar("T")
 
 FOLDER = Path(__file__).parent / "recorded"
 NAMES = sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.json"))
@@ -41,3 +45,9 @@ def read_json(endpoint: str, value: Any, *, status: int = 200, headers: dict[str
 def envelope(data: Any = None, *, code: Any = 200, msg: Any = "success") -> dict[str, Any]:
     """The frame that the provider puts around everything."""
     return {"code": code, "msg": msg, "data": data}
+
+
+def twins(value: T) -> list[T]:
+    """*value* as it comes back from each way of being copied."""
+    pickled = [pickle.loads(pickle.dumps(value, protocol)) for protocol in range(6)]  # noqa: S301 - our own bytes
+    return [*pickled, copy.copy(value), copy.deepcopy(value)]

@@ -1,0 +1,155 @@
+"""A request's own promises: types are checked when it is made, and nothing is coerced in silence."""
+
+import warnings
+from typing import Any
+
+import attrs
+import pytest
+
+from tests.wire.recordings import twins
+from veo_async._wire import AspectRatio, ExtendRequest, GenerationType, Model, Resolution, VideoRequest
+from veo_async.errors import InvalidRequest
+
+FULL = VideoRequest(
+    "a dog",
+    image_urls=["https://a.example/1.png"],
+    model=Model.LITE,
+    generation_type=GenerationType.REFERENCE,
+    aspect_ratio=AspectRatio.PORTRAIT,
+    seeds=12345,
+    callback_url="https://me.example/cb",
+    enable_translation=False,
+    watermark="W",
+    resolution=Resolution.UHD,
+    duration=8,
+)
+
+
+def test_defaults() -> None:
+    """What is not said: fast, landscape, translated; all else is left to the provider."""
+    assert attrs.asdict(VideoRequest("a dog")) == {
+        "prompt": "a dog",
+        "image_urls": (),
+        "model": "veo3_fast",
+        "generation_type": None,
+        "aspect_ratio": "16:9",
+        "seeds": None,
+        "callback_url": None,
+        "enable_fallback": None,
+        "enable_translation": True,
+        "watermark": None,
+        "resolution": None,
+        "duration": None,
+    }
+    assert attrs.asdict(ExtendRequest("t-1", "and on")) == {
+        "task_id": "t-1",
+        "prompt": "and on",
+        "model": "fast",
+        "seeds": None,
+        "callback_url": None,
+        "watermark": None,
+    }
+
+
+def test_enums_are_kept_as_the_providers_words() -> None:
+    """A request made with an enum equals the one made with the word, down to the type that is pickled."""
+    assert [type(value) for value in (FULL.model, FULL.generation_type, FULL.aspect_ratio, FULL.resolution)] == [
+        str
+    ] * 4
+    assert (FULL.model, FULL.generation_type, FULL.aspect_ratio, FULL.resolution) == (
+        "veo3_lite",
+        "REFERENCE_2_VIDEO",
+        "9:16",
+        "4k",
+    )
+
+
+@pytest.mark.parametrize("request_", [FULL, VideoRequest("a"), ExtendRequest("t-1", "on", model="lite", seeds=10000)])
+def test_requests_are_values(request_: Any) -> None:
+    """They compare, hash, pickle and copy by what they say, and cannot be changed."""
+    for twin in twins(request_):
+        assert twin == request_
+        assert hash(twin) == hash(request_)
+    assert attrs.evolve(request_, prompt="another") != request_
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        request_.prompt = "another"
+
+
+@pytest.mark.parametrize("given", [["a", "b"], ("a", "b"), iter(["a", "b"]), (letter for letter in "ab")])
+def test_image_urls_of_any_ordered_kind(given: Any) -> None:
+    """Lists, tuples, iterators and generators become a tuple."""
+    assert VideoRequest("a dog", image_urls=given).image_urls == ("a", "b")
+
+
+def test_no_image_urls() -> None:
+    """None is no images."""
+    none: Any = None
+    assert VideoRequest("a dog", image_urls=none).image_urls == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("prompt", None, "must be a string"),
+        ("prompt", b"a dog", "must be a string"),
+        ("prompt", lambda: "a dog", "must be a string"),
+        ("image_urls", "https://a.example/1.png", "must be a list of strings"),
+        ("image_urls", b"https://a.example/1.png", "must be a list of strings"),
+        ("image_urls", {"https://a.example/1.png", "https://a.example/2.png"}, "must be a list of strings"),
+        ("image_urls", {"https://a.example/1.png": 1}, "must be a list of strings"),
+        ("image_urls", [None], "must be a list of strings"),
+        ("image_urls", 5, "must be a list of strings"),
+        ("model", None, "must be a string"),
+        ("aspect_ratio", None, "must be a string"),
+        ("generation_type", 5, "must be a string"),
+        ("seeds", "12345", "must be a whole number"),
+        ("seeds", True, "must be a whole number"),
+        ("seeds", 12345.0, "must be a whole number"),
+        ("callback_url", 5, "must be a string"),
+        ("enable_fallback", 0, "must be True or False"),
+        ("enable_translation", None, "must be True or False"),
+        ("enable_translation", "false", "must be True or False"),
+        ("watermark", 5, "must be a string"),
+        ("resolution", 720, "must be a string"),
+        ("duration", "8", "must be a whole number"),
+        ("duration", True, "must be a whole number"),
+    ],
+)
+def test_wrong_types(name: str, value: Any, rule: str) -> None:
+    """The error names field, value, rule and remedy, and can be pickled with whatever was given."""
+    with pytest.raises(InvalidRequest) as caught:
+        VideoRequest(**{"prompt": "a dog", name: value})
+    error = caught.value
+    assert (error.field, error.rule, len(error.faults)) == (name, rule, 1)
+    assert f"{name}=" in str(error)
+    assert f"pass {rule.removeprefix('must be ')}" in str(error)
+    assert all(twin.faults == error.faults for twin in twins(error))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("task_id", None), ("prompt", None), ("model", None), ("seeds", "1"), ("watermark", 1)]
+)
+def test_wrong_types_of_an_extension(name: str, value: Any) -> None:
+    """An extension is checked the same way."""
+    with pytest.raises(InvalidRequest) as caught:
+        ExtendRequest(**{"task_id": "t-1", "prompt": "on", name: value})
+    assert caught.value.field == name
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_fallback_is_deprecated(*, wanted: bool) -> None:
+    """Saying anything about it warns, at the line that says it; saying nothing does not."""
+    with pytest.warns(DeprecationWarning, match="enable_fallback") as caught:
+        VideoRequest("a dog", enable_fallback=wanted)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        VideoRequest("a dog")
+
+
+def test_enums_hold_the_documented_words() -> None:
+    """The words of the pages, no more and no fewer."""
+    assert list(Model) == ["veo3", "veo3_fast", "veo3_lite"]
+    assert list(AspectRatio) == ["16:9", "9:16", "Auto"]
+    assert list(Resolution) == ["720p", "1080p", "4k"]
+    assert list(GenerationType) == ["TEXT_2_VIDEO", "FIRST_AND_LAST_FRAMES_2_VIDEO", "REFERENCE_2_VIDEO"]
