@@ -85,7 +85,8 @@ def _listed(value: Any) -> list[Any]:
     with contextlib.suppress(strict_json.NotJson):
         parsed = strict_json.parse(value.encode("utf-8", "surrogatepass"))
         return parsed if isinstance(parsed, list) else [parsed]
-    return _NEXT_URL.split(value.strip().removeprefix("[").removesuffix("]"))
+    bare = value.strip()
+    return _NEXT_URL.split(bare[1:].removesuffix("]") if bare.startswith("[") else bare)
 
 
 def instant(value: Any) -> datetime | None:
