@@ -1,0 +1,324 @@
+"""Whatever comes in, out comes a value of ours or a `VeoError`, and nothing else.
+
+Beside blind bytes and blind JSON, recorded answers are bent a little: that finds what blind search does not.
+"""
+
+import copy
+import json
+import traceback
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.wire.recordings import NAMES, body_of, endpoint_of, json_of, read_body, twins
+from veo_async import errors
+from veo_async._wire import (
+    APIKLEY,
+    KIE,
+    Accepted,
+    Callback,
+    Credits,
+    DownloadLink,
+    ExtendRequest,
+    HdVideo,
+    HttpAnswer,
+    Record,
+    TaskState,
+    Upload,
+    UpscaledVideo,
+    VideoRequest,
+    readers,
+)
+from veo_async._wire.converter import from_plain, to_plain, to_wire
+from veo_async._wire.fields import GENERATE, read
+from veo_async._wire.retry_after import MAX_WAIT_S, wait_wished
+from veo_async._wire.validation import check_spelling
+
+thousand = settings(
+    max_examples=1000,
+    deadline=None,
+    derandomize=True,  # a run is a fact, not a lottery
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+hundreds = settings(thousand, max_examples=300)
+
+VALUE_OF: dict[str, type] = {
+    "generate": Accepted,
+    "extend": Accepted,
+    "record-info": Record,
+    "get-1080p-video": HdVideo,
+    "get-4k-video": UpscaledVideo,
+    "credit": Credits,
+    "download-url": DownloadLink,
+    "file-url-upload": Upload,
+    "file-base64-upload": Upload,
+    "file-stream-upload": Upload,
+    "callback": Callback,
+}
+
+any_text = st.text(st.characters(), max_size=30)  # lone surrogates included: JSON can escape them
+KEYS = """
+    code msg data taskId task_id response info resultUrls successFlag status createTime paramJson errorMessage errorCode
+    resultUrl downloadUrl seeds hasAudioList
+"""
+keys = st.sampled_from(KEYS.split())
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats()
+    | any_text
+    | st.sampled_from(["0", "1", "200", "[http://a.example/1.mp4]", '["http://a.example"]', "2025-06-06 10:30:00"])
+    | st.sampled_from([200, 400, 401, 422, 429, 455, 500, 501, 0, 1, 2, 3])
+)
+any_json = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys | any_text, inner, max_size=6),
+    max_leaves=10,
+)
+statuses = st.sampled_from([200, 201, 302, 400, 401, 404, 422, 429, 455, 500, 502, 599]) | st.integers(100, 999)
+headers = st.dictionaries(st.sampled_from(["retry-after", "date", "content-type"]), any_text, max_size=3)
+names = st.sampled_from(sorted(VALUE_OF))
+
+
+def outcome_of(endpoint: str, body: bytes, *, status: int = 200, said: dict[str, str] | None = None) -> Any:
+    """The value that *body* is deciphered into, or the error; any other exception leaves here and fails the test."""
+    try:
+        return read_body(endpoint, body, status=status, headers=said)
+    except errors.VeoError as error:
+        return error
+
+
+def check_outcome(endpoint: str, outcome: Any) -> None:
+    """Hold an outcome to what is promised of it."""
+    if isinstance(outcome, errors.VeoError):
+        check_error(endpoint, outcome)
+    else:
+        assert type(outcome) is VALUE_OF[endpoint]
+        check_types(outcome)
+
+
+def check_error(endpoint: str, error: errors.VeoError) -> None:
+    """It can be shown, copied and acted upon, and never allows the repetition of what may have been bought."""
+    assert isinstance(error, errors.ApiError | errors.MalformedResponse)
+    assert str(error).isprintable()
+    assert error.endpoint == endpoint or endpoint == "callback"
+    assert type(error.retryable) is bool
+    if isinstance(error, errors.ServerBroken | errors.MalformedResponse) and endpoint in ("generate", "extend"):
+        assert not error.retryable
+    twin = copy.deepcopy(error)
+    assert (type(twin), str(twin), vars(twin)) == (type(error), str(error), vars(error))
+
+
+def check_types(value: Any) -> None:
+    """What the annotations promise holds, and reading on cannot fail either."""
+    repr(value)
+    for name in ("urls", "full_urls", "origin_urls", "image_urls"):
+        assert all(url.lower().startswith(("http://", "https://")) for url in getattr(value, name, ()))
+    if isinstance(value, Accepted | Callback):
+        assert isinstance(value.task_id, str)
+        assert value.task_id
+    if isinstance(value, Record):
+        assert isinstance(value.state, TaskState)
+        assert isinstance(value.params, dict)
+        assert (value.failure is not None) is (value.state is TaskState.FAILED)
+    if isinstance(value, Record | Callback) and value.failure is not None:
+        assert str(value.failure.error()).isprintable()
+
+
+@thousand
+@given(names, st.binary(max_size=200), statuses, headers)
+def test_any_bytes(endpoint: str, body: bytes, status: int, said: dict[str, str]) -> None:
+    """Arbitrary bytes, statuses and headers."""
+    check_outcome(endpoint, outcome_of(endpoint, body, status=status, said=said))
+
+
+@thousand
+@given(names, any_json, statuses, headers)
+def test_any_json(endpoint: str, value: Any, status: int, said: dict[str, str]) -> None:
+    """Arbitrary JSON, with NaN, huge numbers and half characters in it."""
+    check_outcome(endpoint, outcome_of(endpoint, json.dumps(value).encode(), status=status, said=said))
+
+
+@thousand
+@given(names, st.fixed_dictionaries({"code": scalars, "msg": scalars, "data": any_json}), statuses)
+def test_any_envelope(endpoint: str, value: dict[str, Any], status: int) -> None:
+    """The frame in order, anything inside."""
+    check_outcome(endpoint, outcome_of(endpoint, json.dumps(value).encode(), status=status))
+
+
+@thousand
+@given(st.binary(max_size=100) | any_json.map(lambda value: json.dumps(value).encode()))
+def test_any_callback(body: bytes) -> None:
+    """Whatever is posted to us from the open internet."""
+    check_outcome("callback", outcome_of("callback", body))
+
+
+def bent(value: Any, draw: Any) -> Any:
+    """*value* with one thing in it changed: a value, a type, a key, or its place."""
+    if isinstance(value, dict) and value and draw(st.integers(0, 4)):
+        key = draw(st.sampled_from(sorted(value)))
+        return {**value, key: bent(value[key], draw)}
+    if isinstance(value, list) and value and draw(st.booleans()):
+        return [bent(value[0], draw), *value[1:]]
+    ways = [
+        lambda: draw(any_json),
+        lambda: [value],
+        lambda: {"data": value},
+        lambda: json.dumps(value),
+        lambda: str(value),
+        lambda: None,
+        lambda: {draw(keys): value} | (value if isinstance(value, dict) else {}),
+        lambda: {key: inner for key, inner in value.items() if draw(st.booleans())} if isinstance(value, dict) else 0,
+    ]
+    return ways[draw(st.integers(0, len(ways) - 1))]()
+
+
+@thousand
+@given(st.data(), st.sampled_from(NAMES), statuses, names)
+def test_bent_recordings(data: st.DataObject, name: str, status: int, elsewhere: str) -> None:
+    """A recorded answer with one to three things changed, at its own endpoint or at another."""
+    value: Any = json_of(name)
+    for _ in range(data.draw(st.integers(1, 3))):
+        value = bent(value, data.draw)
+    endpoint = endpoint_of(name) if data.draw(st.booleans()) else elsewhere
+    check_outcome(endpoint, outcome_of(endpoint, json.dumps(value).encode(), status=status))
+
+
+@thousand
+@given(st.data(), st.sampled_from(NAMES))
+def test_damaged_recordings(data: st.DataObject, name: str) -> None:
+    """A recorded answer with bytes cut off, flipped, or put in: no damage makes another task id out of silence."""
+    body = bytearray(body_of(name))
+    at = data.draw(st.integers(0, len(body) - 1))
+    way = data.draw(st.sampled_from(["cut", "flip", "insert"]))
+    if way == "cut":
+        del body[at:]
+    elif way == "flip":
+        body[at] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        body[at:at] = data.draw(st.binary(min_size=1, max_size=8))
+    found = outcome_of(endpoint_of(name), bytes(body))
+    check_outcome(endpoint_of(name), found)
+    if way == "cut" and not bytes(body).rstrip().endswith(b"}"):
+        assert isinstance(found, errors.MalformedResponse)
+
+
+@hundreds
+@given(any_json)
+def test_every_reader_takes_anything(value: Any) -> None:
+    """No reader raises, and none hands on a null as a word."""
+    for read_one in (readers.text, readers.whole, readers.number, readers.truth, readers.url, readers.instant):
+        assert read_one(value) != "None" or value == "None"
+    for read_many in (readers.wholes, readers.truths, readers.texts, readers.urls):
+        assert isinstance(read_many(value), tuple)
+    assert isinstance(readers.params(value), dict)
+
+
+urls = st.sampled_from(
+    ["http://a.example/1.mp4", "https://b.example/2,3.mp4?x=[1]", "https://ü.example/a_b", "HTTP://C.D"]
+)
+
+
+@hundreds
+@given(st.lists(urls, max_size=4, unique=True))
+def test_one_list_in_every_shape(listed: list[str]) -> None:
+    """Whatever shape a list of URLs is sent in, the same list comes out."""
+    blank = [f" {url} " for url in listed]
+    for shape in (
+        listed,
+        blank,
+        json.dumps(listed),
+        str(listed),
+        f"[{', '.join(listed)}]",
+        ",".join(listed),
+        listed * 2,
+    ):
+        assert readers.urls(shape) == tuple(listed)
+
+
+@hundreds
+@given(st.text(max_size=40) | st.integers().map(str), st.text(max_size=40), st.none() | st.floats(0, 1e10))
+def test_any_retry_after(wish: str, date: str, received_at: float | None) -> None:
+    """A number within bounds or nothing, whatever the header says."""
+    said = {"retry-after": wish, "date": date}
+    waited = wait_wished(HttpAnswer(status=429, headers=said, body=b"", received_at=received_at))
+    assert waited is None or 0 <= waited <= MAX_WAIT_S
+
+
+written = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+requests = st.builds(
+    VideoRequest,
+    written,
+    image_urls=st.lists(written, max_size=3),
+    model=written,
+    generation_type=st.none() | written,
+    aspect_ratio=written,
+    seeds=st.none() | st.integers(),
+    callback_url=st.none() | written,
+    enable_translation=st.booleans(),
+    watermark=st.none() | written,
+    resolution=st.none() | written,
+    duration=st.none() | st.integers(),
+)
+
+
+@thousand
+@given(requests)
+def test_a_video_request_round_trips(request_: VideoRequest) -> None:
+    """Through our own spelling, through both wires, and through every way of copying it comes back equal."""
+    assert from_plain(json.loads(json.dumps(to_plain(request_))), VideoRequest) == request_
+    assert all(twin == request_ for twin in twins(request_))
+    for dialect in (KIE, APIKLEY):
+        wire = json.loads(json.dumps(to_wire(request_, dialect), ensure_ascii=False).encode())
+        assert {"model", "enableTranslation"} <= set(wire)
+        said = {field.name for field in GENERATE if getattr(request_, field.name) not in (None, ())}
+        assert len(wire) == len(said)
+        understood = read(GENERATE, wire)
+        assert all(getattr(request_, name) == value for name, value in understood.items() if name != "image_urls")
+
+
+def plain_outcome(plain: Any, kind: Any) -> Any:
+    """The request, or the error that says why there is none."""
+    try:
+        return from_plain(plain, kind)
+    except errors.InvalidRequest as error:
+        return error
+
+
+@hundreds
+@given(any_json | st.dictionaries(st.sampled_from(["prompt", "task_id", "seeds", "model", "image_urls", "x"]), scalars))
+def test_any_plain(plain: Any) -> None:
+    """Any JSON read from a file is a request of either kind, or an `InvalidRequest` with faults."""
+    for kind in (VideoRequest, ExtendRequest):
+        found = plain_outcome(plain, kind)
+        if isinstance(found, errors.InvalidRequest):
+            assert found.faults
+            assert str(found).isprintable()
+        else:
+            assert from_plain(to_plain(found), kind) == found
+
+
+@hundreds
+@given(st.builds(VideoRequest, any_text, image_urls=st.lists(any_text, max_size=2), watermark=any_text, model=any_text))
+def test_what_is_not_checked_but_spelled_can_be_sent(request_: VideoRequest) -> None:
+    """What `check_spelling` lets through can be written as bytes; what it does not says why."""
+    try:
+        check_spelling(request_, KIE)
+    except errors.InvalidRequest:
+        with pytest.raises(UnicodeEncodeError):
+            json.dumps(to_wire(request_, KIE), ensure_ascii=False).encode()
+    else:
+        json.dumps(to_wire(request_, KIE), ensure_ascii=False).encode()
+
+
+@hundreds
+@given(names, any_json)
+def test_a_traceback_can_be_shown(endpoint: str, value: Any) -> None:
+    """A formatted traceback of any error is text that a terminal can be shown."""
+    found = outcome_of(endpoint, json.dumps(value).encode(), status=500)
+    if isinstance(found, errors.VeoError):
+        assert "".join(traceback.format_exception_only(found)).rstrip("\n").isprintable()
