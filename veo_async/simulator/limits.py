@@ -1,0 +1,108 @@
+"""The account's rate limit, in each of the ways in which such a limit can be counted.
+
+``take(now)`` answers 0 and counts the request, or answers how many seconds until one would pass and counts nothing
+(unless refused ones count too). Exact: no window ever holds more than the count.
+"""
+
+import math
+from collections import deque
+from typing import Literal, Protocol
+
+import attrs
+
+
+class Limiter(Protocol):
+    """Decides whether a request may pass now."""
+
+    def take(self, now: float) -> float:
+        """0.0 when the request passes, else the seconds until one would."""
+        ...
+
+
+@attrs.define
+class SlidingWindow:
+    """At most *count* in any *window_s*: what a log of the last passings gives."""
+
+    count: int
+    window_s: float
+    counts_refused: bool = False
+    _passed: deque[float] = attrs.field(factory=deque, init=False)
+
+    def take(self, now: float) -> float:
+        while self._passed and self._passed[0] <= now - self.window_s:
+            self._passed.popleft()
+        if len(self._passed) < self.count:
+            self._passed.append(now)
+            return 0.0
+        if self.counts_refused:
+            self._passed.append(now)
+        return self._passed[-self.count] + self.window_s - now
+
+
+@attrs.define
+class FixedWindow:
+    """At most *count* between two ticks of a clock that the client cannot see."""
+
+    count: int
+    window_s: float
+    counts_refused: bool = False
+    _tick: int = attrs.field(default=-1, init=False)
+    _passed: int = attrs.field(default=0, init=False)
+
+    def take(self, now: float) -> float:
+        tick = math.floor(now / self.window_s)
+        if tick != self._tick:
+            self._tick, self._passed = tick, 0
+        if self._passed < self.count:
+            self._passed += 1
+            return 0.0
+        return (tick + 1) * self.window_s - now
+
+
+@attrs.define
+class TokenBucket:
+    """*count* tokens, refilled evenly over *window_s*: twice the count can pass in one window."""
+
+    count: int
+    window_s: float
+    counts_refused: bool = False
+    _tokens: float = attrs.field(init=False)
+    _seen_at: float | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._tokens = float(self.count)
+
+    def take(self, now: float) -> float:
+        per_s = self.count / self.window_s
+        if self._seen_at is not None:
+            self._tokens = min(self.count, self._tokens + (now - self._seen_at) * per_s)
+        self._seen_at = now
+        if self._tokens >= 1 - 1e-9:
+            self._tokens -= 1
+            return 0.0
+        if self.counts_refused:
+            self._tokens = max(self._tokens - 1, -float(self.count))
+        return (1 - self._tokens) / per_s
+
+
+class NoLimit:
+    """Everything passes."""
+
+    def take(self, now: float) -> float:
+        return 0.0
+
+
+def make_limiter(
+    kind: Literal["sliding", "fixed", "bucket", "none"], rate: tuple[int, float], *, counts_refused: bool
+) -> Limiter:
+    """The limiter called *kind* for *rate*."""
+    count, window_s = int(rate[0]), float(rate[1])
+    match kind:
+        case "sliding":
+            return SlidingWindow(count, window_s, counts_refused)
+        case "fixed":
+            return FixedWindow(count, window_s, counts_refused)
+        case "bucket":
+            return TokenBucket(count, window_s, counts_refused)
+        case "none":
+            return NoLimit()

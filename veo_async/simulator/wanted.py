@@ -1,0 +1,168 @@
+"""From a request body to what is wanted, or to the 422 that says why not.
+
+The rules are the provider's pages'; the sentences are its own where
+one is known, and plain ones elsewhere.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from veo_async._wire import APIKLEY, KIE, Dialect
+from veo_async._wire.fields import EXTEND, GENERATE
+
+from .messages import Refusal
+
+_KNOWN = {
+    "generate": frozenset(spelling for field in GENERATE for spelling in field.spellings),
+    "extend": frozenset(spelling for field in EXTEND for spelling in field.spellings),
+}
+_TEXTS = ("prompt", "model", "generationType", "callBackUrl", "watermark", "waterMark", "resolution")
+_FLAGS = ("enableFallback", "enableTranslation")
+_TYPES = ("TEXT_2_VIDEO", "FIRST_AND_LAST_FRAMES_2_VIDEO", "REFERENCE_2_VIDEO")
+_REFERENCE = "REFERENCE_2_VIDEO"
+_EIGHT_SECONDS = "Invalid duration. Veo 3.1 reference-to-video currently only supports 8-second generation."
+
+
+@attrs.frozen(kw_only=True)
+class Wanted:
+    """One generation, extension or upgrade, as the server understood it."""
+
+    endpoint: str
+    prompt: str = attrs.field(default="", repr=False)
+    model: str
+    aspect_ratio: str = "16:9"
+    resolution: str = "720p"
+    duration_s: int = 8
+    generation_type: str | None = None
+    seeds: int | None = None
+    callback_url: str | None = None
+    #: The body as it was sent.
+    body: Mapping[str, Any] = attrs.field(repr=False)
+    #: The request in the server's own camel case, as ``paramJson`` tells it.
+    echo: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+
+
+def read_generate(body: Any, dialect: str, unknown_fields: str) -> Wanted:
+    """What ``POST /api/v1/veo/generate`` asks for.
+
+    Raises:
+        Refusal: 422 with the rule that is broken.
+    """
+    body = _object(body, "generate", unknown_fields)
+    rules, spellings = _rules(dialect)
+    model = _one_of(body, "model", rules.models, "veo3" if dialect.startswith("quickstart") else "veo3_fast")
+    ratio = next((body[name] for name in spellings if body.get(name) is not None), "16:9")
+    _require(ratio in rules.aspect_ratios, f"Invalid aspectRatio: {ratio}")
+    is_newer = not rules.unknown_options
+    resolution = _one_of(body, "resolution", rules.resolutions, "720p") if is_newer else "720p"
+    duration = body.get("duration") or 8
+    _require(not is_newer or duration in (4, 6, 8), "Invalid duration. Supported values: 4, 6, 8.")
+    wanted = Wanted(
+        endpoint="generate",
+        prompt=body["prompt"],
+        model=model,
+        aspect_ratio=ratio,
+        resolution=resolution,
+        duration_s=duration if is_newer else 8,
+        generation_type=_one_of(body, "generationType", _TYPES, None),
+        seeds=_seeds(body),
+        callback_url=body.get("callBackUrl"),
+        body=body,
+    )
+    _check_images(wanted, rules)
+    return attrs.evolve(wanted, echo=_echo(wanted, sparse=dialect == "openapi"))
+
+
+def read_extend(body: Any, unknown_fields: str) -> Wanted:
+    """What ``POST /api/v1/veo/extend`` asks for, but for its source."""
+    body = _object(body, "extend", unknown_fields)
+    _require(isinstance(body.get("taskId"), str) and body["taskId"], "taskId cannot be empty")
+    return Wanted(
+        endpoint="extend",
+        prompt=body["prompt"],
+        model=_one_of(body, "model", KIE.extend_models, "fast"),
+        seeds=_seeds(body),
+        callback_url=body.get("callBackUrl"),
+        body=body,
+        echo=_renamed(body),
+    )
+
+
+def _rules(dialect: str) -> tuple[Dialect, tuple[str, ...]]:
+    """Which values count, and under which names the aspect ratio is looked for."""
+    if dialect == "apikley":
+        return APIKLEY, ("aspectRatio",)
+    return KIE, ("aspect_ratio", "aspectRatio")
+
+
+def _require(is_met: object, message: str) -> None:
+    if not is_met:
+        raise Refusal(422, message)
+
+
+def _object(body: Any, endpoint: str, unknown_fields: str) -> dict[str, Any]:
+    _require(isinstance(body, dict), "The request body is not a JSON object")
+    unknown = sorted(set(body) - _KNOWN[endpoint])
+    _require(unknown_fields == "ignore" or not unknown, f"Unknown parameters: {', '.join(unknown)}")
+    for name in _TEXTS:
+        _require(body.get(name) is None or isinstance(body[name], str), f"{name} must be a string")
+    for name in _FLAGS:
+        _require(body.get(name) is None or isinstance(body[name], bool), f"{name} must be a boolean")
+    _require((body.get("prompt") or "").strip(), "prompt cannot be empty")
+    return dict(body)
+
+
+def _one_of(body: Mapping[str, Any], name: str, allowed: tuple[Any, ...], default: Any) -> Any:
+    value = body.get(name)
+    _require(value is None or value in allowed, f"Invalid {name}: {value}")
+    return default if value is None else value
+
+
+def _seeds(body: Mapping[str, Any]) -> int | None:
+    seeds = body.get("seeds")
+    is_right = type(seeds) is int and 10000 <= seeds <= 99999
+    _require(seeds is None or is_right, "seeds must be an integer between 10000 and 99999")
+    return seeds
+
+
+def _check_images(wanted: Wanted, rules: Dialect) -> None:
+    images = wanted.body.get("imageUrls") or []
+    are_urls = isinstance(images, list) and all(
+        isinstance(url, str) and url.startswith(("http://", "https://")) for url in images
+    )
+    _require(are_urls, "imageUrls must be a list of valid image URLs")
+    if wanted.generation_type == _REFERENCE:
+        _require(1 <= len(images) <= 3, "REFERENCE_2_VIDEO requires 1 to 3 images in imageUrls")
+        _require(wanted.model in rules.reference_models, f"REFERENCE_2_VIDEO does not support {wanted.model}")
+        _require(
+            wanted.aspect_ratio in rules.reference_ratios, f"REFERENCE_2_VIDEO does not support {wanted.aspect_ratio}"
+        )
+        _require(wanted.duration_s == 8, _EIGHT_SECONDS)
+        return
+    _require(len(images) <= 2, "imageUrls supports 1 or 2 images")
+    _require(
+        images or wanted.generation_type != "FIRST_AND_LAST_FRAMES_2_VIDEO",
+        "FIRST_AND_LAST_FRAMES_2_VIDEO requires 1 or 2 images in imageUrls",
+    )
+
+
+def _renamed(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What was sent, under the server's own names."""
+    names = {"aspect_ratio": "aspectRatio", "watermark": "waterMark"}
+    return {names.get(name, name): value for name, value in body.items()}
+
+
+def _echo(wanted: Wanted, *, sparse: bool) -> dict[str, Any]:
+    """The request as the server tells it back: its own names, its defaults filled in (the old page shows none)."""
+    said = _renamed(wanted.body)
+    if sparse:
+        return said
+    filled = {
+        "aspectRatio": wanted.aspect_ratio,
+        "enableFallback": said.get("enableFallback", False),
+        "enableTranslation": said.get("enableTranslation", True),
+        "model": wanted.model,
+    }
+    return {**said, **filled}
