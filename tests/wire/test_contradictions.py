@@ -366,3 +366,22 @@ def test_a_refused_question_fails_no_task(code: int, kind: type[errors.ApiError]
     """A code about the question stays an error of the question, even with ``data.errorMessage`` beside it."""
     with pytest.raises(kind):
         read_json("record-info", envelope({"errorMessage": "Your call frequency is too high."}, code=code))
+
+
+@pytest.mark.parametrize(
+    ("data", "message", "kind"),
+    [
+        ({}, "record is null.", errors.RecordMissing),
+        ({"taskId": "t"}, "Temporarily supports records within 14 days.", errors.RecordExpired),
+        ({"taskId": "t", "errorMessage": ""}, "record status is not success.", errors.NotReady),
+        ({"taskId": "t", "errorMessage": None}, "no", errors.RequestRejected),
+        ({"taskId": "t", "errorCode": 500}, "no", errors.RequestRejected),
+    ],
+)
+def test_only_an_error_message_makes_it_a_failed_task(
+    data: dict[str, Any], message: str, kind: type[errors.ApiError]
+) -> None:
+    """An object in ``data`` that tells of no error fails no task, whatever else it holds."""
+    with pytest.raises(errors.ApiError) as caught:
+        read_json("record-info", envelope(data, code=422, msg=message))
+    assert type(caught.value) is kind

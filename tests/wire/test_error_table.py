@@ -197,7 +197,7 @@ def test_blocked_in_front_of_the_api(body: bytes, status: int) -> None:
     assert not caught.value.retryable
 
 
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("status", [300, 301, 302, 307, 308, 399])
 @pytest.mark.parametrize("endpoint", ["generate", "record-info"])
 def test_redirects(endpoint: str, status: int) -> None:
     """A redirect is malformed: following it would send a paid request twice, or the key elsewhere."""

@@ -104,6 +104,8 @@ def test_the_largest_things_that_are_believed() -> None:
     assert strict_json.parse(b"1e308") == 1e308
     deep = b"[" * 31 + b"1" + b"]" * 31
     assert strict_json.parse(deep) == json.loads(deep)
+    with pytest.raises(strict_json.NotJson, match="nested too deeply"):
+        strict_json.parse(b"[" + deep + b"]")
 
 
 def test_many_brackets_are_not_depth() -> None:
