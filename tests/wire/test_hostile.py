@@ -102,8 +102,9 @@ def test_the_largest_things_that_are_believed() -> None:
     assert strict_json.parse(b"9" * 25) == int("9" * 25)
     assert strict_json.parse(b"-" + b"9" * 24) == -int("9" * 24)
     assert strict_json.parse(b"1e308") == 1e308
-    deep = b"[" * 31 + b"1" + b"]" * 31
+    deep = b"[" * 31 + b"1,[]" + b"]" * 31
     assert strict_json.parse(deep) == json.loads(deep)
+    assert strict_json.parse(b"[[]," + deep[1:]) == [[], *json.loads(deep)]
     with pytest.raises(strict_json.NotJson, match="nested too deeply"):
         strict_json.parse(b"[" + deep + b"]")
 
