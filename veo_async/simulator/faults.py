@@ -84,7 +84,7 @@ class Fault:
         return f"Fault({', '.join(told)})"
 
     def _differs(self, field: "attrs.Attribute[Any]") -> bool:
-        return field.default != getattr(self, field.name)
+        return bool(field.default != getattr(self, field.name))
 
     def concerns(self, endpoint: str) -> bool:
         if self.endpoint == EVERY:
