@@ -44,19 +44,13 @@ def read(fields: tuple[Field, ...], *layers: Any) -> dict[str, Any]:
     for layer in layers:
         if isinstance(layer, dict):
             for field in fields:
-                if field.name not in found and (value := _said(field, layer)) is not None:
-                    found[field.name] = value
+                for spelling in field.spellings:
+                    raw = layer.get(spelling)
+                    if raw is not None and field.name not in found:
+                        value = field.read(raw)
+                        if value is not None and value != ():
+                            found[field.name] = value
     return found
-
-
-def _said(field: Field, layer: dict[str, Any]) -> Any:
-    for spelling in field.spellings:
-        raw = layer.get(spelling)
-        if raw is not None:
-            value = field.read(raw)
-            if value is not None and value != ():
-                return value
-    return None
 
 
 # --- requests ---------------------------------------------------------------------------------------------------
