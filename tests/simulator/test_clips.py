@@ -175,7 +175,7 @@ def test_importing_reads_no_clip() -> None:
     program = "import sys, veo_async.simulator.clips as clips\n"
     program += "print(clips._read.cache_info().currsize, 'av' in sys.modules)"
     command = [sys.executable, "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 (our own words)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["0", "False"]
 
 

@@ -1,0 +1,332 @@
+"""`VeoApi` against the simulator: every endpoint, and every fault that a server can cause."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+from veo_async import ExtendRequest, TaskState, VeoApi, VideoRequest, errors
+from veo_async._wire import APIKLEY, KIE
+from veo_async.simulator import (
+    Fault,
+    Simulator,
+    blocked_1010,
+    byte_order_mark,
+    deep_nesting,
+    delay,
+    drip,
+    drop_after_accepting,
+    drop_before_accepting,
+    duplicate_keys,
+    empty_body,
+    endless_body,
+    garble,
+    gzip_bomb,
+    html,
+    huge_body,
+    huge_integer,
+    many_headers,
+    not_a_number,
+    rate_limited,
+    redirect,
+    refuse,
+    reset_connection,
+    truncate,
+    unknown_code,
+    wrong_types,
+)
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[Simulator]:
+    async with Simulator(speed=1000.0, duration_s=60.0) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def api(sim: Simulator) -> AsyncIterator[VeoApi]:
+    async with VeoApi(sim.api_key, base_url=sim.url) as client:
+        yield client
+
+
+# --- every endpoint ---------------------------------------------------------------------------------------------
+
+
+async def test_generate_sends_what_was_asked_and_record_tells_its_end(sim: Simulator, api: VeoApi) -> None:
+    """A request arrives in the provider's spelling, once; its record goes from running to its video."""
+    request = VideoRequest("A dog", aspect_ratio="9:16", seeds=12345, watermark="Mine", enable_translation=False)
+    task = await api.generate(request)
+    (post,) = sim.posts("generate")
+    assert post.body == {
+        "prompt": "A dog",
+        "model": "veo3_fast",
+        "aspect_ratio": "9:16",
+        "seeds": 12345,
+        "enableTranslation": False,
+        "watermark": "Mine",
+    }
+    assert (await api.record_info(task.task_id)).state is TaskState.GENERATING
+    sim.advance(60)
+    record = await api.record_info(task.task_id)
+    assert record.state is TaskState.SUCCEEDED
+    assert record.urls[0].startswith(sim.url)
+    assert record.seeds == (12345,)
+    assert record.params["prompt"] == "A dog"
+    assert record.created_at is not None
+    assert record.completed_at is not None
+    assert (record.completed_at - record.created_at).total_seconds() == 60
+
+
+async def test_prompt_with_options_makes_the_same_request(sim: Simulator, api: VeoApi) -> None:
+    """The short form is the long form."""
+    await api.generate("A dog", duration=4, resolution="1080p")
+    await api.generate(VideoRequest("A dog", duration=4, resolution="1080p"))
+    first, second = sim.posts("generate")
+    assert first.body == second.body
+
+
+async def test_extend(sim: Simulator, api: VeoApi) -> None:
+    """An extension is a task of its own, with the whole video in its record."""
+    source = await api.generate("A dog")
+    sim.advance(60)
+    longer = await api.extend(source.task_id, "it swims ashore", model="quality")
+    again = await api.extend(ExtendRequest(source.task_id, "it swims ashore", model="quality"))
+    sim.advance(600)
+    record = await api.record_info(longer.task_id)
+    assert longer.task_id not in (source.task_id, again.task_id)
+    assert record.full_urls
+
+
+async def test_1080p(sim: Simulator, api: VeoApi) -> None:
+    """First "not yet", which is a state and safe to ask again, then the address."""
+    task = await api.generate("A dog")
+    sim.advance(60)
+    with pytest.raises(errors.NotReady) as caught:
+        await api.get_1080p_video(task.task_id, index=0)
+    assert caught.value.retryable
+    sim.advance(600)
+    assert (await api.get_1080p_video(task.task_id, index=0)).url.endswith(".mp4")
+
+
+async def test_4k(sim: Simulator, api: VeoApi) -> None:
+    """Accepted, then "processing" as a 422, then done as a 422: three answers, no failure."""
+    task = await api.generate("A dog")
+    sim.advance(60)
+    assert not (await api.get_4k_video(task.task_id)).is_ready
+    with pytest.raises(errors.NotReady):
+        await api.get_4k_video(task.task_id)
+    sim.advance(3600)
+    done = await api.get_4k_video(task.task_id)
+    assert done.is_ready
+    assert done.image_urls
+
+
+async def test_credit_goes_down_by_the_price(api: VeoApi) -> None:
+    """A fast clip of 720p costs 60."""
+    before = (await api.credit()).balance
+    await api.generate("A dog")
+    assert (await api.credit()).balance == before - 60
+
+
+async def test_download_url(sim: Simulator, api: VeoApi) -> None:
+    """A result of the provider gets a link, somebody else's address does not."""
+    task = await api.generate("A dog")
+    sim.advance(60)
+    (url,) = (await api.record_info(task.task_id)).urls
+    assert (await api.download_url(url)).url.startswith(sim.url)
+    with pytest.raises(errors.RequestRejected):
+        await api.download_url("https://example.com/a.mp4")
+
+
+async def test_uploads(sim: Simulator, api: VeoApi, tmp_path: Path) -> None:
+    """Bytes, a file and another's URL; each comes back under an address of its own."""
+    (tmp_path / 'a "cat".png').write_bytes(b"\x89PNG cat")
+    encoded = await api.upload_base64(b"\x89PNG dog", file_name="dog.png")
+    streamed = await api.upload_file(tmp_path / 'a "cat".png', folder="pets/cats")
+    named = await api.upload_file(b"\x89PNG", file_name="bird.png")
+    fetched = await api.upload_url(encoded.url, file_name="again.png")
+    assert encoded.size == 8
+    assert streamed.size == 8
+    assert named.file_name == "bird.png"
+    assert len({encoded.url, streamed.url, named.url, fetched.url}) == 4
+
+
+async def test_upload_of_a_file_that_is_not_there(api: VeoApi, tmp_path: Path) -> None:
+    """Told before anything is sent."""
+    with pytest.raises(errors.InvalidRequest, match="No such file"):
+        await api.upload_file(tmp_path / "none.png")
+
+
+# --- before a byte leaves ---------------------------------------------------------------------------------------
+
+
+async def test_nothing_is_sent_of_a_bad_request(sim: Simulator, api: VeoApi) -> None:
+    """Each call checks what it is given before it sends."""
+    with pytest.raises(errors.InvalidRequest, match="duration=5"):
+        await api.generate("A dog", duration=5)
+    with pytest.raises(errors.InvalidRequest, match="seeds"):
+        await api.generate("A dog", seeds="x")  # type: ignore[typeddict-item]  # on purpose
+    with pytest.raises(errors.InvalidRequest, match="put them into the request"):
+        await api.generate(VideoRequest("A dog"), duration=4)
+    with pytest.raises(errors.InvalidRequest, match="model"):
+        await api.extend("task", "more", model="veo3")
+    for call in (api.record_info, api.get_1080p_video, api.get_4k_video):
+        with pytest.raises(errors.InvalidRequest, match="task_id"):
+            await call("")
+    with pytest.raises(errors.InvalidRequest, match="callback_url"):
+        await api.get_4k_video("task", callback_url="nowhere")
+    for fetch in (api.download_url, api.upload_url):
+        with pytest.raises(errors.InvalidRequest, match="url"):
+            await fetch("/tmp/x")  # noqa: S108  # not a file, a bad URL
+    with pytest.raises(errors.InvalidRequest, match="folder"):
+        await api.upload_file(b"x", folder="/abs/")
+    assert sim.requests == ()
+
+
+async def test_newer_values_pass_when_told_so(sim: Simulator, api: VeoApi) -> None:
+    """What our rules do not know yet is sent with validate=False; the provider has the last word."""
+    with pytest.raises(errors.RequestRejected):
+        await api.generate("A dog", model="veo4_turbo", validate=False)
+    assert sim.posts("generate")[0].body["model"] == "veo4_turbo"
+
+
+async def test_endpoints_that_a_provider_does_not_know(sim: Simulator) -> None:
+    """Apikley documents no 1080p, so its price is not gambled with; its uploads have no host."""
+    async with VeoApi(sim.api_key, provider="apikley", base_url=sim.url) as api:
+        with pytest.raises(errors.UnsupportedByDialect, match="get-1080p-video"):
+            await api.get_1080p_video("task")
+        with pytest.raises(errors.UnsupportedByDialect, match="duration"):
+            await api.generate("A dog", duration=4, validate=False)
+    daring = APIKLEY.variant("daring", endpoints=KIE.endpoints)
+    async with VeoApi(sim.api_key, provider=daring) as api:
+        with pytest.raises(errors.UnsupportedByDialect, match="upload_url"):
+            await api.upload_file(b"x")
+    assert sim.requests == ()
+
+
+async def test_apikley_spelling_reaches_apikley() -> None:
+    """The mirror honours camel case only; a vertical clip comes out vertical."""
+    async with Simulator(dialect="apikley", speed=1000.0) as sim:
+        async with VeoApi(sim.api_key, provider="apikley", base_url=sim.url) as api:
+            await api.generate("A dog", aspect_ratio="9:16")
+        assert sim.posts("generate")[0].body["aspectRatio"] == "9:16"
+
+
+async def test_wrong_key(sim: Simulator) -> None:
+    """401 comes as HTTP 200 with a code, and is an `Unauthorized` all the same."""
+    async with VeoApi("another-key", base_url=sim.url) as api:
+        with pytest.raises(errors.Unauthorized) as caught:
+            await api.credit()
+    assert (caught.value.http_status, caught.value.body_code) == (200, 401)
+
+
+async def test_user_agent_and_accept(sim: Simulator, api: VeoApi) -> None:
+    """We say who we are: a gate in front of the API refuses clients that do not."""
+    await api.credit()
+    headers = {name.lower(): value for name, value in sim.requests[0].headers.items()}
+    assert headers["user-agent"].startswith("veo-async/")
+    assert headers["accept"] == "application/json"
+
+
+# --- every fault ------------------------------------------------------------------------------------------------
+
+FAULTS: list[tuple[Fault, type[errors.VeoError], bool]] = [
+    (rate_limited(form="http"), errors.RateLimited, True),
+    (rate_limited(form="body"), errors.RateLimited, True),
+    (refuse(401), errors.Unauthorized, False),
+    (refuse(402), errors.InsufficientCredits, False),
+    (refuse(433), errors.KeyLimitReached, False),
+    (refuse(422, "prompt is missing"), errors.RequestRejected, False),
+    (refuse(455), errors.Maintenance, True),
+    (refuse(455, form="http"), errors.Maintenance, True),
+    (refuse(505), errors.FeatureDisabled, False),
+    (refuse(500, form="http"), errors.ServerBroken, False),
+    (refuse(501), errors.ServerBroken, False),
+    (unknown_code(599), errors.ServerBroken, False),
+    (html(502), errors.ServerBroken, False),
+    (html(200), errors.MalformedResponse, False),
+    (blocked_1010(), errors.Blocked, False),
+    (redirect(307), errors.MalformedResponse, False),
+    (drop_before_accepting(), errors.AnswerLost, False),
+    (drop_after_accepting(), errors.AnswerLost, False),
+    (reset_connection("before"), errors.AnswerLost, False),
+    (reset_connection("after"), errors.AnswerLost, False),
+    (reset_connection("middle"), errors.AnswerLost, False),
+    (truncate(), errors.AnswerLost, False),
+    (drip(seconds=600.0), errors.AnswerLost, False),
+    (delay(900.0), errors.AnswerLost, False),
+    (delay(900.0, before=False), errors.AnswerLost, False),
+    (garble("utf-8"), errors.MalformedResponse, False),
+    (garble("gzip"), errors.AnswerLost, False),
+    (empty_body(), errors.MalformedResponse, False),
+    (wrong_types("number for taskId"), errors.MalformedResponse, False),
+    (duplicate_keys(), errors.MalformedResponse, False),
+    (not_a_number(), errors.MalformedResponse, False),
+    (deep_nesting(50_000), errors.MalformedResponse, False),
+    (huge_integer(500_000), errors.MalformedResponse, False),
+    (huge_body(2_000_000), errors.MalformedResponse, False),
+    (endless_body(), errors.MalformedResponse, False),
+    (gzip_bomb(64_000_000), errors.MalformedResponse, False),
+    (many_headers(10_000), errors.MalformedResponse, False),
+]
+
+
+@pytest.mark.parametrize(("fault", "kind", "again"), FAULTS, ids=[f"{f.kind}-{k.__name__}" for f, k, _ in FAULTS])
+async def test_fault_on_a_creating_call(fault: Fault, kind: type[errors.VeoError], again: bool) -> None:
+    """One POST, the error that tells what happened, and "again" only where nothing can have been bought."""
+    async with Simulator(speed=1000.0, faults=[fault]) as sim:
+        async with VeoApi(sim.api_key, base_url=sim.url, timeout=0.5) as api:
+            with pytest.raises(errors.VeoError) as caught:
+                await api.generate("A dog")
+        assert type(caught.value) is kind, caught.value
+        assert caught.value.retryable is again
+        assert caught.value.endpoint == "generate"
+        assert len(sim.posts("generate")) == 1
+        assert again is False or sim.charges == ()
+
+
+async def test_byte_order_mark_is_forgiven() -> None:
+    """It changes nothing about the meaning, and a task id that was paid for is not thrown away for it."""
+    async with Simulator(faults=[byte_order_mark()]) as sim, VeoApi(sim.api_key, base_url=sim.url) as api:
+        assert (await api.generate("A dog")).task_id == sim.charges[0].task_id
+
+
+async def test_the_same_fault_on_a_read_may_be_tried_again() -> None:
+    """A broken or lost answer to a read is retryable, and the next look is a good one."""
+    kinds = [html(502, on=1), html(200, on=2), drop_after_accepting(on=3), truncate(on=4), garble(on=5)]
+    faults = [fault_on_reads(fault) for fault in kinds]
+    async with Simulator(speed=1000.0, faults=faults) as sim, VeoApi(sim.api_key, base_url=sim.url) as api:
+        task = await api.generate("A dog")
+        for _ in kinds:
+            with pytest.raises(errors.VeoError) as caught:
+                await api.record_info(task.task_id)
+            assert caught.value.retryable
+            assert caught.value.task_id == task.task_id
+        assert (await api.record_info(task.task_id)).task_id == task.task_id
+
+
+def fault_on_reads(fault: Fault) -> Fault:
+    return attrs.evolve(fault, endpoint="record-info")
+
+
+async def test_retry_after_comes_through() -> None:
+    """The server's wish stands in the error, in seconds, whichever way it was written."""
+    faults = [rate_limited(on=1, retry_after=7.0), rate_limited(on=2, retry_after=30.0, retry_after_as="date")]
+    async with Simulator(faults=faults) as sim, VeoApi(sim.api_key, base_url=sim.url) as api:
+        waits = []
+        for _ in faults:
+            with pytest.raises(errors.RateLimited) as caught:
+                await api.generate("A dog")
+            waits.append(caught.value.retry_after)
+    assert waits[0] == 7.0
+    assert waits[1] == pytest.approx(30.0, abs=1.5)
+
+
+async def test_many_calls_at_once_share_connections(sim: Simulator, api: VeoApi) -> None:
+    """A hundred calls at once are a hundred answers."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(api.credit()) for _ in range(100)]
+    assert {task.result().balance for task in tasks} == {1_000_000.0}
+    assert len(sim.requests) == 100

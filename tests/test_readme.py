@@ -1,0 +1,99 @@
+"""The README tells the truth: every block of code runs, every table is the code's own."""
+
+import asyncio
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.wire.error_table import as_markdown
+from veo_async.simulator import Simulator
+
+README = Path(__file__).parent.parent / "README.md"
+TEXT = README.read_text("utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+PYTHON = [code for language, code in BLOCKS if language == "python"]
+COMMANDS = [
+    line
+    for language, code in BLOCKS
+    if language == "console"
+    for line in code.splitlines()
+    if line.startswith("veo-async ")
+]
+
+
+async def run(*command: str, cwd: Path, sim: Simulator | None = None) -> str:
+    """What *command* prints; it must succeed."""
+    environment = {**os.environ, "PYTHONWARNINGS": "error", "COLUMNS": "200"}
+    if sim is not None:
+        environment |= {"VEO_BASE_URL": sim.url, "VEO_API_KEY": sim.api_key}
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=cwd, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    return output.decode()
+
+
+def test_every_block_has_a_test() -> None:
+    """A block in a language that nothing here runs would be an untested promise."""
+    assert {language for language, _ in BLOCKS} <= {"python", "console"}
+    assert len(PYTHON) >= 3
+
+
+@pytest.mark.parametrize("number", range(len(PYTHON)))
+async def test_python_block_runs(number: int, tmp_path: Path) -> None:
+    """Each block is a whole program; it runs against the simulator as it stands, waiting shortened."""
+    code = PYTHON[number].replace("asyncio.sleep(10)", "asyncio.sleep(0.05)")
+    if "def test_" in code:
+        (tmp_path / "test_block.py").write_text(code)
+        (tmp_path / "conftest.py").write_text('pytest_plugins = ["veo_async.testing"]\n')
+        (tmp_path / "pytest.ini").write_text(
+            "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
+        )
+        assert "1 passed" in await run(sys.executable, "-m", "pytest", "-q", "test_block.py", cwd=tmp_path)
+        return
+    async with Simulator(speed=500) as sim:
+        output = await run(sys.executable, "-c", code, cwd=tmp_path, sim=sim)
+    assert output.strip()
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("veo-async simulator")])
+async def test_simulator_command(command: str, tmp_path: Path) -> None:
+    """Each way to start it that the README shows starts it."""
+    words = re.sub(r"--port \d+ ?", "", command).split()[1:]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "veo_async", *words, "--port", "0"),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    line = await process.stdout.readline()
+    process.terminate()
+    await process.communicate()
+    assert b"The simulator listens on http://127.0.0.1:" in line
+
+
+async def test_demo_command(tmp_path: Path) -> None:
+    """`veo-async demo` of the README makes eight playable clips and says where they are."""
+    output = await run(sys.executable, "-m", "veo_async", "demo", cwd=tmp_path)
+    clips = sorted((tmp_path / "veo-out").glob("*.mp4"))
+    assert len(clips) == 8
+    assert all(clip.read_bytes()[4:8] == b"ftyp" for clip in clips)
+    assert "8 of 8 clips saved under veo-out/" in output
+    assert all(str(clip.relative_to(tmp_path)) in output for clip in clips)
+
+
+def test_the_two_commands_stand_in_the_readme() -> None:
+    """What a newcomer copies is what CI runs."""
+    assert "python -m venv .venv && . .venv/bin/activate && pip install -e '.[cli]' && veo-async demo\n" in TEXT
+    assert "pip install -e '.[test]' && python -m pytest\n" in TEXT
+
+
+def test_error_table_is_the_tested_one() -> None:
+    """The table of codes is rendered from the table that drives the tests."""
+    assert as_markdown() in TEXT

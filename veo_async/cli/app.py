@@ -1,0 +1,137 @@
+"""The commands and their options. Exit codes: 0 all went well, 2 usage, 3 some clips failed, 1 anything else."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+
+from veo_async import VeoError, __version__
+from veo_async.errors import UsageError
+
+from .demo import run_demo
+from .simulator import run_simulator
+
+console = Console(highlight=False)
+
+app = App(
+    name="veo-async",
+    help="Video clips from Veo 3 / 3.1: never paid twice, never lost.",
+    version=__version__,
+    console=console,
+    help_format="plaintext",
+)
+
+
+@app.command
+async def demo(*, out: Path = Path("veo-out")) -> int:
+    """Make eight clips on the embedded simulator and save them: no key, no network, no cost.
+
+    Example: veo-async demo --out clips
+
+    Parameters
+    ----------
+    out
+        The folder for the clips; it is made if need be.
+    """
+    return 0 if await run_demo(out, console) else 3
+
+
+@app.command
+async def simulator(
+    *,
+    port: int = 8080,
+    dialect: Literal["real", "quickstart-1", "quickstart-2", "openapi", "apikley"] = "real",
+    speed: float = 1.0,
+    api_key: str | None = None,
+    credits: float = 1_000_000.0,
+    rate: tuple[int, float] = (20, 10.0),
+    rate_limit_form: Literal["http", "body"] = "http",
+    retry_after: Literal["seconds", "date"] | None = None,
+    max_running: int = 100,
+    duration: float | None = None,
+    record_gap: float = 0.0,
+    refusal_rate: float = 0.0,
+    failure_rate: float = 0.0,
+    webhook_key: str | None = None,
+    fault: Annotated[list[str] | None, Parameter(negative=())] = None,
+    seed: int = 0,
+    host: str = "127.0.0.1",
+) -> None:
+    """Run the provider's simulator until it is stopped with Ctrl-C.
+
+    Example: veo-async simulator --port 8080 --dialect real --speed 60 --api-key KEY
+
+    Parameters
+    ----------
+    port
+        Where to listen; 0 takes a free one.
+    dialect
+        Whose shapes to answer with: what is really met, or one of the provider's own pages.
+    speed
+        Simulated seconds in a real one.
+    api_key
+        The key that clients must send; without it one is made up and printed.
+    credits
+        The balance at the start.
+    rate
+        How many creations in how many simulated seconds.
+    rate_limit_form
+        429 as HTTP status, or as code in the body of an HTTP 200.
+    retry_after
+        Whether a 429 says when to come back.
+    max_running
+        Tasks that may run at once.
+    duration
+        Every task takes exactly this many seconds; without it, as long as the real ones.
+    record_gap
+        Seconds for which a new task's record is unknown.
+    refusal_rate
+        The share of requests that are refused for their content.
+    failure_rate
+        The share of tasks that fail.
+    webhook_key
+        Signs every callback.
+    fault
+        What goes wrong, for instance "drop-after:generate:1" (may be repeated); see the README.
+    seed
+        The same seed and the same calls give the same answers.
+    host
+        The address to listen on; loopback unless you ask for another.
+    """
+    await run_simulator(
+        console,
+        faults=fault or [],
+        port=port,
+        dialect=dialect,
+        speed=speed,
+        api_key=api_key,
+        credits=credits,
+        rate=rate,
+        rate_limit_form=rate_limit_form,
+        retry_after=retry_after,
+        max_running=max_running,
+        duration_s=duration,
+        record_gap_s=record_gap,
+        refusal_rate=refusal_rate,
+        failure_rate=failure_rate,
+        webhook_key=webhook_key,
+        seed=seed,
+        host=host,
+    )
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Parse, run, and leave with the command's exit code."""
+    try:
+        code = app(arguments, exit_on_error=False, result_action="return_value")
+    except CycloptsError:
+        sys.exit(2)  # cyclopts has said what is wrong and how it is meant
+    except VeoError as error:
+        Console(stderr=True, highlight=False).print(str(error), markup=False, soft_wrap=True)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit(130)
+    sys.exit(code or 0)
