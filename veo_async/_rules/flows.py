@@ -40,9 +40,6 @@ class Flow(Generic[T]):
     entries: list[Entry[T]] = attrs.field(factory=list)  #: a heap by age
     live: int = 0
 
-    def __lt__(self, other: "Flow[T]") -> bool:
-        return False  # only rows that are outdated copies of one another ever get as far as comparing flows
-
     def head(self) -> Entry[T]:
         """The oldest job that still waits; there must be one."""
         while self.entries[0].is_gone:
@@ -74,7 +71,7 @@ class FlowClass(Generic[T]):
     virtual: float = 0.0
     live: int = 0
     flows: dict[str, Flow[T]] = attrs.field(factory=dict)
-    heap: list[tuple[float, int, Flow[T]]] = attrs.field(factory=list)
+    heap: list[tuple[float, int, str]] = attrs.field(factory=list)
     tidy_at: int = 32  #: flows and rows held before the next sweep
 
     def add(self, entry: Entry[T], weight: float) -> None:
@@ -124,12 +121,13 @@ class FlowClass(Generic[T]):
         return sum(sum(1 for _ in takewhile(mine.__gt__, tagged)) for tagged in flows)
 
     def _offer(self, flow: Flow[T]) -> None:
-        heapq.heappush(self.heap, (flow.tag, flow.head().seq, flow))
+        heapq.heappush(self.heap, (flow.tag, flow.head().seq, flow.tenant))
 
     def _first(self) -> Flow[T]:
         while True:
-            tag, seq, flow = self.heap[0]
-            if flow.live and flow.tag == tag and flow.head().seq == seq:
+            tag, seq, tenant = self.heap[0]
+            flow = self.flows.get(tenant)
+            if flow is not None and flow.live and flow.tag == tag and flow.head().seq == seq:
                 return flow
             heapq.heappop(self.heap)
 
@@ -146,6 +144,6 @@ class FlowClass(Generic[T]):
         self.virtual = max(self.virtual, self._first().tag)
         if len(self.flows) + len(self.heap) > self.tidy_at:
             self.flows = {name: f for name, f in self.flows.items() if f.live or f.tag > self.virtual}
-            self.heap = [(f.tag, f.head().seq, f) for f in self.flows.values() if f.live]
+            self.heap = [(f.tag, f.head().seq, f.tenant) for f in self.flows.values() if f.live]
             heapq.heapify(self.heap)
             self.tidy_at = 2 * (len(self.flows) + len(self.heap)) + 32
