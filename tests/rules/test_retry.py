@@ -202,7 +202,7 @@ def test_every_decision_is_bounded(
     tokens: int,
     seed: int,
 ) -> None:
-    """Whatever comes in: the wait is finite, the quota stays within its bounds and pays for what is decided."""
+    """Whatever comes in: the wait is finite, the quota stays within bounds and pays for what is decided."""
     quota = RetryQuota(tokens)
     answer = decide(
         endpoint,

@@ -57,6 +57,8 @@ class PollBudget:
 
     def refused(self, now: float, retry_after: float | None = None) -> None:
         """A poll was answered with 429, with or without the server's wish for how long to wait."""
+        # What is booked already stays in front.
+        may_begin = self._full_at - (self.burst - 1) / self.current_rate(now)
         if now >= self._refused_at + STEP_S:
             slower = max(min(SLOWEST, self.rate), SLOWER * self.current_rate(now))
             self._share, self._refused_at = slower / self.rate, now
@@ -64,4 +66,4 @@ class PollBudget:
         if retry_after is not None and 0 <= retry_after < math.inf:
             wait = min(retry_after, MAX_PAUSE_S)
         self._shut_until = max(self._shut_until, now + wait)
-        self._full_at = max(self._full_at, self._shut_until + (self.burst - 1) / self.current_rate(now))
+        self._full_at = max(may_begin, self._shut_until) + (self.burst - 1) / self.current_rate(now)

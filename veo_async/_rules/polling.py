@@ -32,7 +32,7 @@ price is 0.5 s or more; below that they save few looks and their grid of 1 s beg
 300 tasks: at 0.9 s a plan is 4-7 % cheaper than the simple rule, at 0.1 s equal, at 0.05 s 7 % dearer.)
 
 With callbacks a look is a safety net, and is not taken just because the budget would allow it: its price
-is at least 1.5 s, which finds the lost ones at about one look per task (``veo3``) or less. The chance that
+is at least 1 s, which finds the lost ones at about one look per task (``veo3``) or less. The chance that
 a callback is lost starts as Beta(1, 19), one in twenty, and learns: lost is a task that a look found more
 than 10 s after its end. It forgets like the hazard does, so a receiver that breaks is noticed.
 """
@@ -59,7 +59,7 @@ __all__ = [
 
 MIN_PRICE_S: Final = 0.02
 MAX_PRICE_S: Final = 60.0
-MIN_PRICE_WITH_CALLBACKS_S: Final = 1.5
+MIN_PRICE_WITH_CALLBACKS_S: Final = 1.0
 SPARSE_FROM_S: Final = 0.5
 FILL: Final = 0.92
 LOST_AFTER_S: Final = 10.0
@@ -98,6 +98,14 @@ class PollSchedule(Protocol):
 
     def eta(self, task_key: Hashable, now: float) -> Eta:
         """How much longer it will run."""
+        ...
+
+    def to_state(self) -> dict[str, object]:
+        """What was learned, as values that JSON can hold."""
+        ...
+
+    def from_state(self, state: Mapping[str, object]) -> int:
+        """Take over what `to_state` gave, perhaps another day; returns how many classes were usable."""
         ...
 
 

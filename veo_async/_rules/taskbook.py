@@ -32,8 +32,10 @@ class Group:
     is_stale: bool = False  #: something was learned since the curve was made
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, weakref_slot=False)  # there are many: every eight bytes count
 class Task:
+    """What is kept of one running task."""
+
     group: Group
     started_at: float
     age: float = 0.0  #: at the last look; 0 before the first
@@ -94,7 +96,7 @@ class TaskBook:
         return {"version": STATE_VERSION, "classes": classes}
 
     def from_state(self, state: Mapping[str, object]) -> int:
-        """Take over what `to_state` gave, perhaps another day; how many classes were usable.
+        """Take over what `to_state` gave, perhaps another day; returns how many classes were usable.
 
         What does not fit (another version, damage) is left out: it is experience, not truth.
         """
