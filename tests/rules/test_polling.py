@@ -177,7 +177,7 @@ def test_looks_are_few_when_callbacks_work() -> None:
     schedule = start(LearnedSchedule(callbacks=True), 1)
     assert schedule.next_poll(0, 0.0) > 150 > start(LearnedSchedule(), 1).next_poll(0, 0.0)
     schedule.not_done(0, 190.0)
-    assert schedule.next_poll(0, 190.0) > 190 + 60
+    assert schedule.next_poll(0, 190.0) > 190 + 45
     assert schedule.price == MIN_PRICE_WITH_CALLBACKS_S
     assert schedule.eps == pytest.approx(0.05)
 
