@@ -9,7 +9,7 @@ every 30 s.
 import heapq
 import math
 import random
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from functools import cache
 from itertools import pairwise
 
@@ -20,7 +20,7 @@ from veo_async._rules.inspection import plan_gaps, planned_look
 from veo_async._rules.polling import LearnedSchedule, PollBudget
 
 TRUTH = {"veo3": (190.0, 0.36), "veo3_fast": (79.8, 0.305)}
-START, LOOK, POLL, CALLBACK = range(4)
+START, DUE, POLL, CALLBACK = range(4)
 SEEDS = 4
 
 
@@ -76,6 +76,16 @@ def true_curve(median: float, sigma: float) -> Curve:
     return Curve(hazard)
 
 
+def fails_early(rng: random.Random) -> float:
+    """A task that fails within half a minute."""
+    return rng.uniform(4, 30)
+
+
+def hangs(rng: random.Random) -> float:
+    """A task that takes five to twenty-five minutes."""
+    return rng.uniform(300, 1500)
+
+
 def batch(
     schedule: LearnedSchedule | Every,
     model: str,
@@ -85,15 +95,18 @@ def batch(
     lost: float = 1.0,
     skip: int = 0,
     budget: PollBudget | None = None,
+    odds: float = 0.0,
+    odd: Callable[[random.Random], float] = fails_early,
 ) -> tuple[float, float, list[float]]:
     """Mean latency, polls per task and the moments of all polls, for the tasks after the first *skip*.
 
-    The watcher of this batch asks once more when a task's turn comes. A callback that is not *lost* comes
-    1.3 s after the end, on average.
+    A callback that is not *lost* comes 1.3 s after the end, on average. A share of *odds* takes as long as *odd*
+    says.
     """
     rng = random.Random(seed)
     median, sigma = TRUTH[model]
     lasts = [median * math.exp(sigma * rng.gauss(0, 1)) for _ in range(count)]
+    lasts = [odd(rng) if rng.random() < odds else usual for usual in lasts]
     cls = TaskClass("kie", model)
     began, latency, polls, polled = [0.0] * count, [math.nan] * count, [0] * count, []
     events = [(key / 2.0, START, key) for key in range(count)]
@@ -105,23 +118,21 @@ def batch(
         if what == START:
             schedule.started(key, cls, now)
             began[key] = now
-            heapq.heappush(events, (schedule.next_poll(key, now), LOOK, key))
+            heapq.heappush(events, (schedule.next_poll(key, now), DUE, key))
             if rng.random() >= lost:
                 heapq.heappush(events, (now + lasts[key] + 0.3 + rng.expovariate(1.0), CALLBACK, key))
-        elif what == LOOK:
-            due = schedule.next_poll(key, now)
-            wait = budget.take(now) if budget is not None and due <= now + 0.1 else 0.0
-            heapq.heappush(events, (now + wait, POLL, key) if due <= now + 0.1 else (due, LOOK, key))
+        elif what == DUE and budget is not None:
+            heapq.heappush(events, (now + budget.take(now), POLL, key))
         elif what == CALLBACK or now >= ended:
-            polls[key] += what == POLL
-            polled += [now] * (what == POLL)
+            polls[key] += what != CALLBACK
+            polled += [now] * (what != CALLBACK)
             latency[key] = now - ended
             schedule.done(key, now, float(round(lasts[key])), via="callback" if what == CALLBACK else "look")
         else:
             polls[key] += 1
             polled.append(now)
             schedule.not_done(key, now)
-            heapq.heappush(events, (schedule.next_poll(key, now), LOOK, key))
+            heapq.heappush(events, (schedule.next_poll(key, now), DUE, key))
     return sum(latency[skip:]) / (count - skip), sum(polls[skip:]) / (count - skip), sorted(polled)
 
 
@@ -134,7 +145,7 @@ def means(rows: list[tuple[float, float, list[float]]]) -> tuple[float, float]:
 def test_a_batch_beats_fixed_polling(model: str, price: float, better: float) -> None:
     """At about the polls of fixed 30 s, learning included, latency x polls is 1.4 and 1.8 times better.
 
-    Reached over 20 seeds: 1.71 (veo3) and 1.99 (fast). Who knows the distribution reaches 1.84 and 2.23.
+    Reached over 20 seeds: 1.65 (veo3) and 2.03 (fast). Who knows the distribution reaches 1.84 and 2.23.
     """
     learned, polls = means([batch(LearnedSchedule(price=price), model, seed) for seed in range(SEEDS)])
     fixed, fixed_polls = means([batch(Every(30.0), model, seed) for seed in range(SEEDS)])
@@ -144,12 +155,37 @@ def test_a_batch_beats_fixed_polling(model: str, price: float, better: float) ->
     assert fixed * fixed_polls >= better * learned * polls
 
 
+@pytest.mark.parametrize(
+    ("model", "price", "odds", "odd", "better"),
+    [
+        ("veo3", 1.2, 0.06, fails_early, 1.2),
+        ("veo3_fast", 2.5, 0.06, fails_early, 1.4),
+        ("veo3", 1.2, 0.04, hangs, 1.25),
+        ("veo3_fast", 2.5, 0.04, hangs, 1.5),
+    ],
+)
+def test_odd_tasks_cost_part_of_the_gain(
+    model: str, price: float, odds: float, odd: Callable[[random.Random], float], better: float
+) -> None:
+    """With early failures or hanging tasks among them, a batch is still better than fixed polling, but by less.
+
+    The targets of 1.4 and 1.8 are for truths without such tasks. With 6 % early failures 1.30 and 1.51 are
+    reached over 20 seeds, with 4 % hanging tasks 1.39 and 1.69: a task that ends where hardly any other does is
+    found late, or makes everybody be looked at more.
+    """
+    learned, polls = means(
+        [batch(LearnedSchedule(price=price), model, s, odds=odds, odd=odd) for s in range(SEEDS)]
+    )
+    fixed, fixed_polls = means([batch(Every(30.0), model, s, odds=odds, odd=odd) for s in range(SEEDS)])
+    assert fixed * fixed_polls >= better * learned * polls
+
+
 @pytest.mark.parametrize("model", TRUTH)
 @pytest.mark.parametrize("price", [0.3, 1.5, 4.0])
 def test_learning_costs_little(model: str, price: float) -> None:
     """After 50 tasks the cost is within 15 % of the best plan of one who knows the distribution.
 
-    Reached over 20 seeds: 1.02 to 1.05.
+    Reached over 20 seeds: 1.03 to 1.06.
     """
     latency, polls = means(
         [batch(LearnedSchedule(price=price), model, seed, skip=50) for seed in range(SEEDS)]
@@ -160,7 +196,10 @@ def test_learning_costs_little(model: str, price: float) -> None:
 
 @pytest.mark.parametrize("model", TRUTH)
 def test_lost_callbacks_are_found_cheaply(model: str) -> None:
-    """With 5 % of callbacks lost, ends are known after 3.5 s on average, at 1.5 polls per task or less."""
+    """With 5 % of callbacks lost, ends are known after 3.5 s on average, at 1.5 polls per task or less.
+
+    Reached over 20 seeds: 3.02 s at 1.27 polls (veo3), 2.42 s at 0.51 polls (fast).
+    """
     rows = [batch(LearnedSchedule(callbacks=True), model, seed, lost=0.05) for seed in range(SEEDS)]
     latency, polls = means(rows)
     assert latency <= 3.5
