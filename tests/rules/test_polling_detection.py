@@ -100,8 +100,8 @@ def batch(
 ) -> tuple[float, float, list[float]]:
     """Mean latency, polls per task and the moments of all polls, for the tasks after the first *skip*.
 
-    A callback that is not *lost* comes 1.3 s after the end, on average. A share of *odds* takes as long as *odd*
-    says.
+    A callback that is not *lost* comes 1.3 s after the end, on average. A share of *odds* takes as long as
+    *odd* says.
     """
     rng = random.Random(seed)
     median, sigma = TRUTH[model]
@@ -170,8 +170,8 @@ def test_odd_tasks_cost_part_of_the_gain(
     """With early failures or hanging tasks among them, a batch is still better than fixed polling, but by less.
 
     The targets of 1.4 and 1.8 are for truths without such tasks. With 6 % early failures 1.30 and 1.51 are
-    reached over 20 seeds, with 4 % hanging tasks 1.39 and 1.69: a task that ends where hardly any other does is
-    found late, or makes everybody be looked at more.
+    reached over 20 seeds, with 4 % hanging tasks 1.39 and 1.69: a task that ends where hardly any other does
+    is found late, or makes everybody be looked at more.
     """
     learned, polls = means(
         [batch(LearnedSchedule(price=price), model, s, odds=odds, odd=odd) for s in range(SEEDS)]
