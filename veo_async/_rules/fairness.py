@@ -90,6 +90,7 @@ class FairQueue(Generic[T]):
         self._batch = FlowClass[T]()
         self._passed_over = 0  # interactive grants since the last batch grant, while batch work waited
         self._tenants: dict[str, _Tenant] = {}
+        self._busy = 0  # tenants that have something waiting
         self._waiting: dict[T, Entry[T]] = {}
         self._granted: OrderedDict[T, Entry[T]] = OrderedDict()
 
@@ -106,7 +107,7 @@ class FairQueue(Generic[T]):
     @property
     def tenants(self) -> int:
         """How many tenants have a job waiting."""
-        return sum(1 for tenant in self._tenants.values() if tenant.queued)
+        return self._busy
 
     @property
     def has_interactive(self) -> bool:
@@ -210,7 +211,9 @@ class FairQueue(Generic[T]):
         return self._tenants[name].weight
 
     def _enqueue(self, entry: Entry[T]) -> None:
-        self._tenant(entry.tenant).queued += 1
+        tenant = self._tenant(entry.tenant)
+        self._busy += not tenant.queued
+        tenant.queued += 1
         self._waiting[entry.item] = entry
         self._class(entry).add(entry, self._weight(entry.tenant))
 
@@ -218,6 +221,7 @@ class FairQueue(Generic[T]):
         del self._waiting[entry.item]
         tenant = self._tenants[entry.tenant]
         tenant.queued -= 1
+        self._busy -= not tenant.queued
         if not tenant.queued and not tenant.is_declared:
             del self._tenants[entry.tenant]
 

@@ -19,8 +19,10 @@ Priority = Literal["interactive", "batch"]
 BEHIND = 0.5
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, weakref_slot=False)
 class Entry(Generic[T]):
+    """One job that waits, or that was granted not long ago."""
+
     seq: int  #: order of arrival over the whole queue
     item: T
     tenant: str
@@ -35,6 +37,8 @@ class Entry(Generic[T]):
 
 @attrs.define(eq=False)
 class Flow(Generic[T]):
+    """What one tenant has waiting in one class."""
+
     tenant: str
     tag: float  #: start tag of its head, or of the next job to come if nothing waits
     entries: list[Entry[T]] = attrs.field(factory=list)  #: a heap by age
