@@ -221,7 +221,7 @@ class Server:
 
     limiter: Limiter
     cap: int | None = None
-    retry_after: float | None = None
+    advises: bool = False  #: a refusal carries a Retry-After, in whole seconds
     disturbances: list[Disturbance] = attrs.field(factory=list)
     ends: list[float] = attrs.field(factory=list)  #: a heap: when the running tasks end
 
@@ -246,6 +246,10 @@ class Server:
             return None
         heapq.heappush(self.ends, now + duration)
         return now + duration
+
+    def advice(self, now: float) -> float | None:
+        """The Retry-After of a refusal made now."""
+        return float(math.ceil(self.limiter.next_free(now) - now)) if self.advises else None
 
     def next_free(self, now: float) -> float:
         """The first instant at which a call would be accepted, everything known."""
@@ -345,7 +349,8 @@ def simulate(
             nonlocal makespan
             end = server.take(now, durations[len(arrivals)] if len(arrivals) < jobs else 1.0)
             if end is None:
-                at(now + 0.02, lambda when: refuse(ticket, when))
+                wish = server.advice(now)
+                at(now + 0.02, lambda when: refuse(ticket, when, wish))
                 return
             arrivals.append(now)
             makespan = max(makespan, end)
@@ -354,11 +359,11 @@ def simulate(
 
         return event
 
-    def refuse(ticket: Grant, now: float) -> None:
+    def refuse(ticket: Grant, now: float, wish: float | None) -> None:
         nonlocal waiting, refusals
         refusals += 1
         waiting += 1
-        gate.refused(ticket, now, server.retry_after)
+        gate.refused(ticket, now, wish)
 
     def wake(now: float) -> None:
         nonlocal woken_at

@@ -32,19 +32,18 @@ While it is open a call may leave if
 
 A call under way counts in full, as its arrival is not known. Those that were refused or lost keep their
 place in the window too: some servers count them. So by the server's own count the documented limit is not
-exceeded, but for the *extra* calls, which leave one by one when the window is full to learn whether the
-limit is higher, and without which ``explore=False`` does. What is believed of the limit, and why, is told
+exceeded but by the *extra* calls, which leave when the window is full to learn whether the limit is higher;
+with ``explore=False`` there are none. What is believed of the limit, and why, is told
 in `gate_learning`; how long a closing lasts and what its probes mean, in `gate_closing`; the rate of mode
 PACED in `gate_pacing`.
 
 Two things only ever move one way. The instant before which nothing leaves (`GateStatistics.closed_until`)
 grows, so no caller can undo another's pause. And a ticket ends once: handing it back twice is an error.
 
-Where this differs from the policy that was studied first, and what that gains in the simulations of
-``tests/rules/limiters.py``: stamps follow the round trip instead of a fixed margin (the limit holds on a slow
-network too, at half the cost); a lower limit is first tried as a log; a paced rate is measured between two
-refusals (refusals at unknown limits, 1,000 jobs: 1.5 per hundred instead of 2.0 at half the loss of time);
-strict spacing is kept by arrival (1.09 instead of 1.17 times the bound).
+Where this departs from the policy that was studied first (figures: ``tests/rules/test_gate_targets.py``):
+stamps follow the round trip instead of a fixed margin, so the limit holds on a slow network too and costs
+less on a quick one; a lower limit is first tried as a log; a paced rate is measured between two refusals,
+which brings fewer refusals *and* less loss of time at limits unknown; strict spacing is kept by arrival.
 """
 
 import math
@@ -287,7 +286,8 @@ class Gate:
         if closing.failures == 1:
             closing.running = self._cap.running
             closing.measured = log.count_accepted(closing.since, learner.span_s)
-            learner.judge(closing, log.count(closing.since, learner.span_s + SLACK_S) - 1, now)
+            count = log.count(closing.since, learner.span_s + SLACK_S) - closing.refusals
+            learner.judge(closing, count, now)
         elif closing.failures == 2:
             learner.refused_again(closing, now)
             if self._cap.value is None and closing.is_near(self.settings.cap_prior):

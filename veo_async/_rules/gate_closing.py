@@ -64,7 +64,8 @@ class Closing:
     last_accepted_at: float  #: before it
     had_extra: bool = False  #: a call beyond the limit was among those refused
     refused_at: float = -math.inf  #: the latest refusal
-    failures: int = 0
+    refusals: int = 0
+    failures: int = 0  #: times it was judged: a probe's refusal is one
     cause: Cause = Cause.UNEXPLAINED
     measured: int = 0  #: calls accepted in the window before the first refusal
     running: int = 0  #: tasks running when the calls under way had come home
@@ -77,6 +78,7 @@ class Closing:
     def refused(self, now: float, retry_after: float | None, settings: GateSettings) -> None:
         """One more call was refused; of several wishes the longest counts."""
         self.refused_at = now
+        self.refusals += 1
         if retry_after is not None and retry_after >= 1:  # also leaves out what is no number
             wish = min(retry_after, settings.retry_after_most_s)
             self._retry_after = max(wish, self._retry_after or 0.0)

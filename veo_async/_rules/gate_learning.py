@@ -24,8 +24,9 @@ closing:
   if that was tried less than four windows ago, PACED at that rate.
 * it succeeded in between: a bucket with a lower rate. PACED at the mean of what was too soon and what was
   not.
-* it left when a ``Retry-After`` said so: that says nothing about the account, once. When it happens again
-  within four windows the limit is what was counted.
+* it left when a ``Retry-After`` said so: once, that says nothing about the account. When it happens again
+  within four windows, a wait that came soon means a small burst as above; a wait in which a log would not
+  have let a call through again means a bucket with that rate; else the limit is what was counted.
 
 PACED is never left within a session: it costs 1 or 2 % on servers where LOG would do.
 """
@@ -48,7 +49,7 @@ SOON = 4
 #: Seconds before a window's edge that still count as the edge.
 SLACK_S = 0.25
 #: A probe after no more than so many gaps came soon.
-SOON_GAPS = 2.5
+SOON_GAPS = 3
 #: A burst of so many calls is none.
 NO_BURST = 2
 
@@ -68,7 +69,7 @@ class Learner:
     _extra_parallel: float = attrs.field(default=1.0, init=False)
     _edges: int = attrs.field(default=0, init=False)
     _edge_at: float = attrs.field(default=-math.inf, init=False)
-    _lowered_at: float = attrs.field(default=-math.inf, init=False)
+    _explained_at: float = attrs.field(default=-math.inf, init=False)
     _before: tuple[float, float] = attrs.field(init=False)  #: limit and rate before the present closing
 
     def __attrs_post_init__(self) -> None:
@@ -163,7 +164,7 @@ class Learner:
         """All calls are home after the first refusal: lay it to something, and react.
 
         Args:
-            count: stamps the window held, with `SLACK_S` of tolerance, without the refused call.
+            count: calls the window held, with `SLACK_S` of tolerance, without those refused now.
         """
         self._before = (self.limit, self.rate)
         closing.cause = self._cause(closing, count)
@@ -220,8 +221,6 @@ class Learner:
         self._unproven_until = -math.inf
         if closing.had_extra:
             self._interval_s = min(self.settings.explore_longest_s, 2 * self._interval_s)
-        else:
-            self.postpone(now)
 
     @property
     def _widest_s(self) -> float:
@@ -237,20 +236,29 @@ class Learner:
             self._pace(self.limit, now)
 
     def _explain(self, closing: Closing, now: float) -> None:
+        was_soon = self._is_soon(self._explained_at, now)
         waited = now - closing.since
         if closing.is_obeying:
-            if self._is_soon(self._lowered_at, now):
-                self._lower(closing, now)
-            self._lowered_at = now
-        elif waited <= SOON_GAPS * self.gap_s:
+            self._explained_at = now
+            if not was_soon:
+                return
+        if waited <= SOON_GAPS * self.gap_s:
             by_arrival = closing.measured <= NO_BURST
             self._pace(self._proven * (1 if by_arrival else self.settings.hold), now, by_arrival=by_arrival)
+        elif closing.is_obeying:
+            self._follow(closing, now, self.settings.window_s / waited)
         elif not closing.was_waited_out:
             self._pace(min(self.limit * self.settings.hold, between(closing, now, self.settings)), now)
-        elif self._is_soon(self._lowered_at, now):
+        elif was_soon:
             self._pace(closing.measured * self.settings.hold, now)
         else:
-            self._lowered_at = now
+            self._explained_at = now
+            self._lower(closing, now)
+
+    def _follow(self, closing: Closing, now: float, rate: float) -> None:
+        if rate > closing.measured:  # a log would have had to be waited for longer
+            self._pace(min(rate, self._proven), now, by_arrival=closing.measured <= NO_BURST)
+        else:
             self._lower(closing, now)
 
     def _lower(self, closing: Closing, now: float) -> None:
