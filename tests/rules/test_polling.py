@@ -1,0 +1,353 @@
+"""When to look at which task: both schedules, told by hand and told anything at all."""
+
+import json
+import math
+import random
+import tracemalloc
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from veo_async._rules.inspection import MAX_FIRST_S, MAX_GAP_S, MAX_GAP_WITH_CALLBACKS_S, MIN_GAP_S
+from veo_async._rules.polling import (
+    MAX_PRICE_S,
+    MIN_PRICE_S,
+    MIN_PRICE_WITH_CALLBACKS_S,
+    FixedSchedule,
+    LearnedSchedule,
+    PollBudget,
+    PollSchedule,
+    TaskClass,
+)
+
+VEO3 = TaskClass("kie", "veo3")
+FAST = TaskClass("kie", "veo3_fast")
+
+
+def start(schedule: LearnedSchedule, count: int, cls: TaskClass = VEO3, now: float = 0.0) -> LearnedSchedule:
+    """The schedule with tasks 0, 1, 2, … started at the same moment."""
+    for key in range(count):
+        schedule.started(key, cls, now)
+    return schedule
+
+
+def test_both_schedules_are_what_the_watcher_asks_for() -> None:
+    """The watcher needs to know one interface only."""
+    schedules: list[PollSchedule] = [LearnedSchedule(), FixedSchedule(30, random.Random(0))]
+    for schedule in schedules:
+        schedule.started("t", VEO3, 0.0)
+        assert schedule.next_poll("t", 0.0) > 0
+        schedule.not_done("t", 60.0)
+        assert schedule.next_poll("t", 60.0) > 60
+        assert schedule.eta("t", 60.0).p50 > 0
+        schedule.done("t", 90.0, 85.0)
+        schedule.forget("t")
+
+
+@pytest.mark.parametrize("schedule", [LearnedSchedule(), FixedSchedule(30, random.Random(0))])
+def test_unknown_tasks_are_told_and_forgetting_is_free(schedule: PollSchedule) -> None:
+    """Asking about a stranger is a mistake; forgetting one is not."""
+    for ask in (schedule.next_poll, schedule.not_done, schedule.eta):
+        with pytest.raises(KeyError):
+            ask("stranger", 0.0)
+    with pytest.raises(KeyError):
+        schedule.done("stranger", 0.0, None)
+    schedule.forget("stranger")
+
+
+def test_a_schedule_shows_what_it_holds() -> None:
+    """Its repr and length count the running tasks; ended and forgotten ones are gone."""
+    schedule = start(LearnedSchedule(), 3)
+    schedule.done(0, 100.0, None)
+    schedule.forget(1)
+    assert len(schedule) == 1
+    assert repr(schedule) == "<LearnedSchedule running=1 classes=1>"
+
+
+def test_a_task_started_again_is_one_task() -> None:
+    """Telling twice that a task started (a re-attached one) counts it once, from the later word."""
+    schedule = start(LearnedSchedule(), 1)
+    schedule.not_done(0, 100.0)
+    schedule.started(0, FAST, 50.0)
+    assert len(schedule) == 1
+    assert schedule.next_poll(0, 100.0) >= 50.0 + MIN_GAP_S
+
+
+def test_a_reattached_task_is_looked_at_at_once() -> None:
+    """A task that was accepted ten minutes ago, in another life, is overdue."""
+    schedule = LearnedSchedule()
+    schedule.started("old", VEO3, -600.0)
+    assert schedule.next_poll("old", 0.0) < 0
+
+
+def test_fixed_looks_keep_their_distance() -> None:
+    """After the first look the gap is what the user asked for, counted from the look itself."""
+    schedule = FixedSchedule(30.0, random.Random(0))
+    schedule.started("t", VEO3, 0.0)
+    schedule.not_done("t", 41.0)
+    assert schedule.next_poll("t", 41.0) == 71.0
+    schedule.not_done("t", 75.5)
+    assert schedule.next_poll("t", 75.5) == 105.5
+
+
+def test_fixed_first_looks_do_not_come_as_a_herd() -> None:
+    """A hundred tasks started together are first looked at between half and one and a half gaps later."""
+    schedule = FixedSchedule(30.0, random.Random(3))
+    first = []
+    for key in range(100):
+        schedule.started(key, VEO3, 1000.0)
+        first.append(schedule.next_poll(key, 1000.0) - 1000.0)
+    assert min(first) < 20
+    assert max(first) > 40
+    assert all(15 <= gap < 45 for gap in first)
+    schedule.forget(0)
+    assert not schedule._first.keys() - range(1, 100)
+
+
+@pytest.mark.parametrize("nonsense", [0, -1.0, math.inf, math.nan])
+def test_a_fixed_gap_is_a_positive_number(nonsense: float) -> None:
+    """A gap of nothing would be a busy loop."""
+    with pytest.raises(ValueError, match="every_s must be"):
+        FixedSchedule(nonsense, random.Random(0))
+
+
+def test_a_task_alone_is_looked_at_often() -> None:
+    """One task has the whole budget: near its likeliest end a look comes every few seconds."""
+    schedule = start(LearnedSchedule(), 1)
+    schedule.not_done(0, 190.0)
+    assert schedule.price == MIN_PRICE_S
+    assert 1.5 <= schedule.next_poll(0, 190.0) - 190.0 < 4
+
+
+def test_a_crowd_shares_the_budget() -> None:
+    """The price rises with the number of tasks until their looks fit, and falls when they are gone."""
+    schedule = start(LearnedSchedule(PollBudget(5.0)), 300)
+    now = 0.0
+    for now in range(150, 190, 2):
+        for key in range(300):
+            schedule.not_done(key, float(now))
+            schedule.next_poll(key, float(now))
+    gaps = [schedule.next_poll(key, float(now)) - now for key in range(300)]
+    assert sum(1 / gap for gap in gaps) == pytest.approx(0.92 * 5.0, rel=0.25)
+    crowded = schedule.price
+    for key in range(1, 300):
+        schedule.done(key, now + 1.0, None)
+    for later in range(20):
+        schedule.next_poll(0, now + 2.0 * later)
+    assert schedule.price == MIN_PRICE_S < crowded
+
+
+def test_a_hopeless_crowd_does_not_drive_the_price_beyond_bounds() -> None:
+    """When the bounds on gaps alone fill the budget, the price stops where it can come back from."""
+    schedule = start(LearnedSchedule(PollBudget(1.0)), 5000)
+    for step in range(30):
+        schedule.next_poll(0, 2.0 * step)
+    assert schedule.price == MAX_PRICE_S
+
+
+def test_a_slowed_budget_makes_looks_dearer() -> None:
+    """After a refused poll the schedule plans for the rate that is left."""
+    budget = PollBudget(5.0)
+    schedule = start(LearnedSchedule(budget), 200)
+    for key in range(200):
+        schedule.not_done(key, 180.0)
+    for step in range(10):
+        schedule.next_poll(0, 180.0 + 2 * step)
+    before = schedule.price
+    for step in range(3):
+        budget.refused(200.0 + 10 * step)
+    for step in range(10):
+        schedule.next_poll(0, 220.0 + 2 * step)
+    assert schedule.price > 1.5 * before
+
+
+def test_a_new_class_is_planned_for_at_once() -> None:
+    """A class that appears between two refreshes does not wait for the next one."""
+    schedule = start(LearnedSchedule(price=4.0), 1)
+    schedule.next_poll(0, 0.0)
+    schedule.started("fast", FAST, 0.1)
+    schedule.next_poll("fast", 0.1)
+    assert all(group.gaps is not None for group in schedule._groups.values())
+
+
+def test_looks_are_few_when_callbacks_work() -> None:
+    """With callbacks the first look comes late, and the next is far off, though there is budget for more."""
+    schedule = start(LearnedSchedule(callbacks=True), 1)
+    assert schedule.next_poll(0, 0.0) > 150 > start(LearnedSchedule(), 1).next_poll(0, 0.0)
+    schedule.not_done(0, 190.0)
+    assert schedule.next_poll(0, 190.0) > 190 + 45
+    assert schedule.price == MIN_PRICE_WITH_CALLBACKS_S
+    assert schedule.eps == pytest.approx(0.05)
+
+
+def test_a_broken_receiver_is_noticed() -> None:
+    """When no callback comes any more, looks come sooner; when they come again, fewer are made."""
+    schedule = start(LearnedSchedule(callbacks=True), 161)
+    before = schedule.next_poll(160, 0.0)
+    for key in range(60):
+        schedule.done(key, 500.0, 120.0 + key % 10 * 20)
+    assert schedule.eps > 0.4
+    assert schedule.next_poll(160, 500.0) < before - 30
+    for key in range(60, 160):
+        schedule.done(key, 301.0, 120.0 + key % 10 * 20, via="callback")
+    assert schedule.eps < 0.15
+
+
+def test_a_look_that_beats_the_callback_is_no_loss() -> None:
+    """A look within 10 s of the end says nothing about callbacks; without callbacks nothing is counted."""
+    schedule = start(LearnedSchedule(callbacks=True), 1)
+    schedule.done(0, 205.0, 200.0)
+    assert schedule.eps == pytest.approx(0.05)
+    plain = start(LearnedSchedule(), 1)
+    plain.done(0, 300.0, 200.0)
+    assert plain.eps == 1.0
+
+
+def test_the_eta_falls_as_time_passes_and_learns() -> None:
+    """A task that has run for a while is expected sooner; after quick ones, sooner still."""
+    schedule = start(LearnedSchedule(), 60)
+    fresh, later = schedule.eta(0, 0.0), schedule.eta(0, 100.0)
+    assert fresh.p50 == pytest.approx(187, abs=10)
+    assert later.p50 < fresh.p50
+    for key in range(1, 60):
+        schedule.done(key, 120.0, 40.0)
+    schedule.started("next", VEO3, 130.0)
+    assert schedule.eta("next", 130.0).p50 < 60
+
+
+def test_what_was_learned_outlives_the_session() -> None:
+    """State goes through JSON and gives the next session the same belief in tasks and callbacks."""
+    schedule = start(LearnedSchedule(callbacks=True), 40)
+    for key in range(40):
+        schedule.done(key, 100.0, 60.0)
+    restored = LearnedSchedule(callbacks=True)
+    assert restored.from_state(json.loads(json.dumps(schedule.to_state()))) == 1
+    assert restored.eps == pytest.approx(schedule.eps)
+    for each in (schedule, restored):
+        each.started("t", VEO3, 200.0)
+    assert restored.eta("t", 200.0) == pytest.approx(schedule.eta("t", 200.0))
+    fixed = FixedSchedule(30.0, random.Random(0))
+    assert fixed.from_state(schedule.to_state()) == 1
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"version": 99, "classes": []},
+        {"version": 1, "classes": "none"},
+        {"version": 1, "classes": [None]},
+        {"version": 1, "classes": [{"class": ["kie", "veo3"]}]},
+        {"version": 1, "classes": [{"class": ["kie", "veo3", 720, "generate"]}]},
+        {"version": 1, "classes": [{"class": ["kie", "veo3", "720p", "generate"], "ended": []}]},
+        {"version": 1, "classes": [], "callbacks": [1.0]},
+        {"version": 1, "classes": [], "callbacks": [0.0, 19.0]},
+        {"version": 1, "classes": [], "callbacks": [1.0, math.nan]},
+        {"version": 1, "classes": [], "callbacks": ["1", 2]},
+    ],
+)
+def test_experience_that_does_not_fit_is_left_out(state: dict[str, object]) -> None:
+    """Damaged or foreign state is no reason to fail: it is experience, not truth."""
+    schedule = LearnedSchedule(callbacks=True)
+    assert schedule.from_state(state) == 0
+    assert schedule.eps == pytest.approx(0.05)
+
+
+def test_a_task_costs_few_bytes() -> None:
+    """Ten thousand running tasks take at most 150 bytes each, the entry in the dict included."""
+    keys = [f"{n:032x}" for n in range(10_000)]
+    schedule = LearnedSchedule(price=1.0)
+    schedule.started("warm up", VEO3, 0.0)
+    tracemalloc.start()
+    for n, key in enumerate(keys):
+        schedule.started(key, VEO3, n / 7)
+    for key in keys:
+        schedule.not_done(key, 1500.0)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held / len(keys) <= 150
+
+
+class Watching(RuleBasedStateMachine):
+    """Any story a watcher can tell, to a schedule of either kind."""
+
+    @initialize(
+        kind=st.sampled_from(["learned", "callbacks", "priced", "fixed"]),
+        budget=st.sampled_from([0.5, 5, 50]),
+    )
+    def open(self, kind: str, budget: float) -> None:
+        self.kind = kind
+        self.now = 0.0
+        self.looked: dict[int, float] = {}
+        self.started_at: dict[int, float] = {}
+        self.next = 0
+        self.schedule: LearnedSchedule | FixedSchedule
+        if kind == "fixed":
+            self.schedule = FixedSchedule(30.0, random.Random(0))
+        else:
+            price = 1.0 if kind == "priced" else None
+            self.schedule = LearnedSchedule(PollBudget(budget), callbacks=kind == "callbacks", price=price)
+
+    @rule(count=st.integers(1, 40), cls=st.sampled_from([VEO3, FAST]), before=st.floats(0, 900))
+    def starts(self, count: int, cls: TaskClass, before: float) -> None:
+        for _ in range(count):
+            self.schedule.started(self.next, cls, self.now - before)
+            self.looked[self.next] = self.started_at[self.next] = self.now - before
+            self.next += 1
+
+    @rule(seconds=st.floats(0, 100))
+    def waits(self, seconds: float) -> None:
+        self.now += seconds
+
+    @precondition(lambda self: self.looked)
+    @rule(share=st.sampled_from([0.2, 1.0]))
+    def looks(self, share: float) -> None:
+        for key in list(self.looked)[: max(1, int(share * len(self.looked)))]:
+            self.schedule.not_done(key, self.now)
+            self.looked[key] = self.now
+
+    @precondition(lambda self: self.looked)
+    @rule(data=st.data(), duration=st.none() | st.floats(), via=st.sampled_from(["look", "callback"]))
+    def ends(self, data: st.DataObject, duration: float | None, via: str) -> None:
+        key = data.draw(st.sampled_from(sorted(self.looked)))
+        self.schedule.done(key, self.now, duration, via=via)  # type: ignore[arg-type]
+        del self.looked[key]
+
+    @precondition(lambda self: self.looked)
+    @rule(data=st.data())
+    def forgets(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.looked)))
+        self.schedule.forget(key)
+        del self.looked[key]
+
+    @invariant()
+    def everybody_is_due_in_time_and_nobody_is_counted_twice(self) -> None:
+        if not hasattr(self, "schedule"):
+            return
+        assert len(self.schedule) == len(self.looked)
+        assert sum(sum(group.running) for group in self.schedule._groups.values()) == len(self.looked)
+        assert all(count >= 0 for group in self.schedule._groups.values() for count in group.running)
+        for key, looked in list(self.looked.items())[::7]:
+            due = self.schedule.next_poll(key, self.now)
+            age = looked - self.started_at[key]
+            longest = max(MAX_FIRST_S, MAX_GAP_S, 0.3 * age)
+            if self.kind == "callbacks":
+                longest = max(MAX_GAP_WITH_CALLBACKS_S, longest)
+            assert MIN_GAP_S - 1e-6 <= due - looked <= longest + 1e-6
+            assert self.schedule.next_poll(key, self.now) == due
+            eta = self.schedule.eta(key, self.now)
+            assert 0 <= eta.p50 <= eta.p90 < math.inf
+
+
+TestWatching = Watching.TestCase
+TestWatching.settings = settings(max_examples=50, stateful_step_count=25, deadline=None)
+
+
+@given(st.floats(1.5, 1e4), st.integers(0, 2**32))
+def test_a_fixed_schedule_never_drifts_from_its_gap(every_s: float, seed: int) -> None:
+    """Whatever the gap and the dice, the first look lies within half a gap of it."""
+    schedule = FixedSchedule(every_s, random.Random(seed))
+    schedule.started("t", VEO3, 0.0)
+    assert 0.5 * every_s <= schedule.next_poll("t", 0.0) <= 1.5 * every_s

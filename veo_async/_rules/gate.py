@@ -1,0 +1,321 @@
+"""When the next creating call may leave: one gate for everything that is sent with one key.
+
+Theory of operation
+-------------------
+The account is limited: documented are 20 creations in any 10 s, and what is over gets a 429 and is not
+queued. How the server counts is not documented; whether it caps running tasks is not either. A 429 is cheap
+by itself, but it says something about the *account*, so jobs never back off one by one. They ask the gate,
+and the gate alone hears what became of each call.
+
+The caller is a single loop: it calls `Gate.ask` while jobs wait, sends with every `Grant`, and hands each
+back with exactly one of `accepted`, `refused`, `lost` or `never_sent`. On a `Wait` it sleeps until the
+instant named or until the next event, whichever comes first. The gate holds no clock; ``now`` is monotonic
+seconds.
+
+The door (`Door`)::
+
+    OPEN      -- refused / pause ------------> DRAINING   (CLOSED at once if nothing is under way)
+    DRAINING  -- the last call is home ------> CLOSED     (and the refusal is judged)
+    CLOSED    -- ask, when it is time -------> PROBING    (exactly one call leaves)
+    PROBING   -- accepted -------------------> OPEN       (CLOSED if a pause is still on)
+    PROBING   -- refused --------------------> CLOSED     (judged again; the next probe comes later)
+    PROBING   -- lost, never sent -----------> CLOSED     (nothing was learned)
+
+While it is open a call may leave if
+
+1. fewer calls are under way than may be: 4 at first and 1 after a closing nobody could explain, one more for
+   each that is accepted, up to 16. A limit that turns out lower then costs a few refusals, not twenty;
+2. the cap on running tasks, if one was learned, has room (module `cap`);
+3. in mode PACED, or if the caller asked for it with `Gate.pace`, the last call is a gap old. A burst uses
+   up a whole window in a second, and whoever comes then waits for ten; evenly spread nobody waits long;
+4. the window has room: fewer calls than the limit are stamped in it or under way (`gate_window`).
+
+A call under way counts in full, as its arrival is not known. Those that were refused or lost keep their
+place in the window too: some servers count them. So by the server's own count the documented limit is not
+exceeded but by the *extra* calls, which leave when the window is full to learn whether the limit is higher;
+with ``explore=False`` there are none. What is believed of the limit, and why, is told
+in `gate_learning`; how long a closing lasts and what its probes mean, in `gate_closing`; the rate of mode
+PACED in `gate_pacing`.
+
+Two things only ever move one way. The instant before which nothing leaves (`GateStatistics.closed_until`)
+grows, so no caller can undo another's pause. And a ticket ends once: handing it back twice is an error.
+
+Where this departs from the policy that was studied first (figures: ``tests/rules/test_gate_targets.py``):
+stamps follow the round trip instead of a fixed margin, so the limit holds on a slow network too and costs
+less on a quick one; a lower limit is first tried as a log; a paced rate is measured between two refusals,
+which brings fewer refusals *and* less loss of time at limits unknown; strict spacing is kept by arrival.
+"""
+
+import math
+from typing import assert_never
+
+import attrs
+
+from .cap import Cap
+from .gate_closing import Cause, Closing
+from .gate_learning import SLACK_S, Learner
+from .gate_traffic import Traffic
+from .gate_values import (
+    Door,
+    GateKnowledge,
+    GateSettings,
+    GateStatistics,
+    Grant,
+    Mode,
+    Purpose,
+    Reason,
+    Wait,
+)
+from .gate_window import SendLog
+
+__all__ = [
+    "Door",
+    "Gate",
+    "GateKnowledge",
+    "GateSettings",
+    "GateStatistics",
+    "Grant",
+    "Mode",
+    "Purpose",
+    "Reason",
+    "Wait",
+]
+
+#: Windows a stamp is kept: a call may come home late, and the count at its refusal is asked for then.
+KEPT_WINDOWS = 12
+
+
+@attrs.define(eq=False)
+class Gate:
+    """The gate of one account.
+
+    Args:
+        settings: what is believed of the account.
+        knowledge: what an earlier gate had learned, if it was kept; with it the first try for a higher limit
+            comes a minute after the first question instead of at the first full window.
+    """
+
+    settings: GateSettings = attrs.field(factory=GateSettings)
+    _knowledge: GateKnowledge | None = None
+    _learner: Learner = attrs.field(init=False)
+    _cap: Cap = attrs.field(init=False)
+    _traffic: Traffic = attrs.field(init=False)
+    _is_new: bool = attrs.field(default=True, init=False)  #: nobody has asked yet
+    _door: Door = attrs.field(default=Door.OPEN, init=False)
+    _closing: Closing | None = attrs.field(default=None, init=False)  #: None if a pause alone closed the gate
+    _closed_until: float = attrs.field(default=-math.inf, init=False)  #: hard: never moves back
+    _probe_at: float = attrs.field(default=-math.inf, init=False)  #: soft: an event may bring it forward
+    _paused_until: float = attrs.field(default=-math.inf, init=False)
+    _pause_reason: str = attrs.field(default="", init=False)
+    _accepted_at: float = attrs.field(default=-math.inf, init=False)
+    _refusals: int = attrs.field(default=0, init=False)
+    _closings: int = attrs.field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        settings = self.settings
+        self._learner = Learner(settings)
+        self._cap = Cap(settings.cap_first_s, settings.explore_longest_s)
+        log = SendLog(KEPT_WINDOWS * settings.window_s)
+        self._traffic = Traffic(settings, self._learner, self._cap, log)
+        if self._knowledge is not None:
+            self._learner.recall(self._knowledge)
+            self._cap.value = self._knowledge.cap
+
+    # ---- questions
+
+    def ask(self, now: float) -> Grant | Wait:
+        """May one creating call leave now?"""
+        answer = self._decide(now)
+        return answer if isinstance(answer, Wait) else self._grant(answer, now)
+
+    def next_deadline(self, now: float) -> float:
+        """When to ask again, if no event comes before; infinity if only an event can change the answer."""
+        answer = self._decide(now)
+        return answer.until if isinstance(answer, Wait) else now
+
+    def statistics(self) -> GateStatistics:
+        """The gate, looked into."""
+        learner = self._learner
+        return GateStatistics(
+            mode=learner.mode,
+            door=self._door,
+            limit=learner.rate,
+            wall=None if learner.pacer is None else learner.pacer.wall,
+            margin_s=learner.margin_s,
+            in_flight=len(self._traffic.in_flight),
+            running=self._cap.running,
+            cap=self._cap.value,
+            closed_until=self._closed_until,
+            reason=self._shut_reason(),
+            refusals=self._refusals,
+            closings=self._closings,
+        )
+
+    def knowledge(self) -> GateKnowledge:
+        """What was learned, to be kept and given to a later gate of the same account."""
+        return self._learner.knowledge(self._cap.value)
+
+    # ---- events: how a call ended
+
+    def accepted(self, ticket: Grant, now: float) -> None:
+        """The provider made a task of the call."""
+        self._traffic.take_back(ticket)
+        self._traffic.accepted(ticket, now)
+        if self._door is Door.PROBING:
+            self._reopen(ticket, now)
+        self._accepted_at = now
+        self._settle(now)
+
+    def refused(self, ticket: Grant, now: float, retry_after: float | None) -> None:
+        """The call got a 429, by HTTP or in the body. Never an attempt of its job, never a failure.
+
+        Args:
+            retry_after: the server's wish in seconds from now, if it had one; bounded here once more.
+        """
+        traffic = self._traffic
+        traffic.take_back(ticket)
+        traffic.log.refused_or_lost(now)
+        self._refusals += 1
+        if self._door is Door.OPEN and self._cap.explains(ticket, now, in_flight=len(traffic.in_flight)):
+            return
+        if self._closing is None:
+            self._closings += 1
+            self._closing = Closing(since=now, last_accepted_at=self._accepted_at)
+        self._closing.had_extra |= ticket.purpose is Purpose.EXTRA
+        self._closing.refused(now, retry_after, self.settings)
+        self._door = Door.DRAINING
+        self._settle(now)
+
+    def lost(self, ticket: Grant, now: float) -> None:
+        """The call ended in any other way and may have been counted: an error, or no answer at all."""
+        self._traffic.take_back(ticket)
+        self._traffic.lost(ticket, now)
+        self._probe_is_void(now + self._learner.gap_s)
+        self._settle(now)
+
+    def never_sent(self, ticket: Grant, now: float) -> None:
+        """No byte left us: the ticket is given back unused."""
+        self._traffic.take_back(ticket)
+        self._traffic.never_sent(ticket)
+        self._probe_is_void(now)
+        self._settle(now)
+
+    # ---- events: everything else
+
+    def finished(self, now: float) -> None:
+        """One running task has ended."""
+        self._cap.running = max(0, self._cap.running - 1)
+        if self._closing is not None:
+            self._closing.task_ended = True
+            if self._door is Door.CLOSED and self._closing.failures >= 3:
+                self._probe_at = min(self._probe_at, now)
+
+    def set_running(self, n: int) -> None:
+        """So many tasks run, whatever was thought before; after a restart or an adoption."""
+        self._cap.running = max(0, n)
+
+    def pace(self, on: bool) -> None:
+        """Spread the calls evenly, because somebody waits for a single one; or stop doing so."""
+        self._traffic.is_paced = on
+
+    def pause(self, until: float, reason: str) -> None:
+        """Let nothing leave before *until*, and then one probe first.
+
+        Pauses merge: the latest end counts, with its reason. None can be taken back.
+        """
+        if until >= self._paused_until:
+            self._paused_until = until
+            self._pause_reason = reason
+        self._closed_until = max(self._closed_until, self._paused_until)
+        if self._door is Door.OPEN:
+            self._door = Door.DRAINING if self._traffic.in_flight else Door.CLOSED
+
+    # ---- deciding
+
+    def _decide(self, now: float) -> Purpose | Wait:
+        self._begin(now)
+        if now < self._paused_until:
+            return Wait(self._paused_until, self._pause_reason)
+        match self._door:
+            case Door.OPEN:
+                return self._traffic.decide(now)
+            case Door.CLOSED:
+                at = max(self._probe_at, self._closed_until)
+                return Wait(at, Reason.THROTTLED) if now < at else self._traffic.decide_probe(now)
+            case Door.DRAINING:
+                return Wait(math.inf, Reason.THROTTLED)
+            case Door.PROBING:
+                return Wait(math.inf, Reason.PROBING)
+            case _:
+                assert_never(self._door)
+
+    def _begin(self, now: float) -> None:
+        if self._is_new and self._knowledge is not None:
+            self._learner.begin(now)
+            self._cap.postpone(now)
+        self._is_new = False
+
+    def _shut_reason(self) -> str | None:
+        if self._door is Door.OPEN:
+            return None
+        return Reason.THROTTLED if self._closing is not None else self._pause_reason
+
+    # ---- acting
+
+    def _grant(self, purpose: Purpose, now: float) -> Grant:
+        if purpose is Purpose.PROBE:
+            self._door = Door.PROBING
+            if self._closing is not None:
+                self._closing.was_waited_out = now >= self._closing.release_at - SLACK_S / 2
+        return self._traffic.grant(purpose, now)
+
+    def _probe_is_void(self, again_at: float) -> None:
+        if self._door is Door.PROBING:
+            self._door = Door.CLOSED
+            self._probe_at = again_at
+
+    def _settle(self, now: float) -> None:
+        if self._door is Door.DRAINING and not self._traffic.in_flight:
+            self._door = Door.CLOSED
+            if self._closing is not None:
+                self._judge(self._closing, now)
+
+    def _judge(self, closing: Closing, now: float) -> None:
+        learner, log = self._learner, self._traffic.log
+        closing.failures += 1
+        if closing.failures == 1:
+            closing.running = self._cap.running
+            closing.measured = log.count_accepted(closing.since, learner.span_s)
+            count = log.count(closing.since, learner.span_s + SLACK_S) - closing.refusals
+            learner.judge(closing, count, now)
+        elif closing.failures == 2:
+            learner.refused_again(closing, now)
+            if self._cap.value is None and closing.is_near(self.settings.cap_prior):
+                self._it_was_the_cap(closing, now)
+                return
+        room = max(1, min(learner.ceiling, closing.measured))
+        release_at = log.room_at(room, now, learner.span_s)
+        hard, self._probe_at = closing.schedule(now, learner.gap_s, release_at, self.settings)
+        self._closed_until = max(self._closed_until, hard)
+
+    def _reopen(self, ticket: Grant, now: float) -> None:
+        closing = self._closing
+        is_explained = (
+            closing is not None and closing.failures == 1 and closing.cause is not Cause.UNEXPLAINED
+        )
+        self._traffic.start_slowly(self.settings.parallel_first if is_explained else 1)
+        if closing is not None and closing.was_cap(now, self.settings):
+            self._it_was_the_cap(closing, now)
+        elif closing is not None:
+            self._learner.reopened(closing, ticket.at)
+        self._open(now)
+
+    def _it_was_the_cap(self, closing: Closing, now: float) -> None:
+        self._cap.learn(now)
+        self._learner.was_cap(closing)
+        self._open(now)
+
+    def _open(self, now: float) -> None:
+        self._closing = None
+        self._door = Door.CLOSED if now < self._paused_until else Door.OPEN
+        self._probe_at = -math.inf
