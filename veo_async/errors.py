@@ -8,7 +8,13 @@
     │   │   └── UnsupportedByDialect     this provider's pages know no such field, value or endpoint
     │   ├── InvalidKey               no API key, or one that cannot be a key
     │   ├── InvalidAddress           a base address that must not be given the key
-    │   └── ClientClosed             the client was closed, or belongs to another event loop
+    │   ├── ClientClosed             the client was closed, or belongs to another event loop
+    │   ├── KeyReused                the key names a job with another request
+    │   └── QueueFull                the tenant has as many jobs waiting as it may
+    ├── SessionEnded             the session is gone, the tasks are not: adopt them by their ids
+    │   ├── SessionClosed            it was closed, is not open yet, or belongs to another event loop
+    │   └── SessionCrashed           a defect of ours stopped it
+    ├── StillRunning             wait on: the time to wait is over, the job goes on
     ├── ApiError                 the provider answered, and the answer is no
     │   ├── TryLater                 wait: nothing was made, the same request may pass later
     │   │   ├── RateLimited              429: too many creations just now
@@ -206,6 +212,46 @@ class ClientClosed(UsageError):
     """The client was closed, never opened, or is used from another event loop than its own."""
 
     remedy = "Open one client per event loop and use it inside its `async with` block."
+
+
+class KeyReused(UsageError):
+    """The same key with another request: one of them would be lost."""
+
+    remedy = "Use another key, or the same request; nothing was sent."
+
+
+class QueueFull(UsageError):
+    """A tenant has as many jobs waiting as it may have; this one was not queued."""
+
+    retryable = True
+    #: The tenant, and how many of its jobs may wait.
+    tenant: str = ""
+    limit: int = 0
+    remedy = "Let some jobs be sent first, or raise the tenant's max_queued."
+
+
+# --- the session, and waiting -----------------------------------------------------------------------------------
+
+
+class SessionEnded(VeoError):
+    """The session is gone. Tasks that were made go on at the provider."""
+
+    remedy = "Open another session; a task is taken in again with adopt(task_id)."
+
+
+class SessionClosed(SessionEnded):
+    """The session was closed, is not open yet, or belongs to another event loop."""
+
+
+class SessionCrashed(SessionEnded):
+    """A defect of ours stopped the session; please report it."""
+
+
+class StillRunning(VeoError, TimeoutError):
+    """The time to wait is over. The job goes on, nothing was cancelled."""
+
+    retryable = True
+    remedy = "Wait again, as often as you like: nothing was cancelled."
 
 
 # --- the provider said no ---------------------------------------------------------------------------------------

@@ -165,9 +165,7 @@ def test_damaged_state_is_left_out(damage: object) -> None:
 
 
 @given(st.lists(st.tuples(ages, ages, st.none() | st.floats()), max_size=30), ages)
-def test_the_eta_is_ordered_and_never_negative(
-    seen: list[tuple[float, float, float | None]], age: float
-) -> None:
+def test_the_eta_is_ordered_and_never_negative(seen: list[tuple[float, float, float | None]], age: float) -> None:
     """Whatever was learned: 0 <= p50 <= p90, finite, and true to the curve's survival."""
     learner = HazardLearner(prior_for(VEO3))
     for since, found, duration in seen:

@@ -28,9 +28,7 @@ def test_a_refusal_shuts_everybody_out_and_slows_down() -> None:
     budget = PollBudget()
     budget.refused(10.0)
     assert budget.current_rate(10.0) == pytest.approx(3.5)
-    assert [budget.take(10.0) for _ in range(3)] == pytest.approx(
-        [PAUSE_S, PAUSE_S + 1 / 3.5, PAUSE_S + 2 / 3.5]
-    )
+    assert [budget.take(10.0) for _ in range(3)] == pytest.approx([PAUSE_S, PAUSE_S + 1 / 3.5, PAUSE_S + 2 / 3.5])
 
 
 def test_refusals_of_one_cause_count_once() -> None:

@@ -173,9 +173,7 @@ def test_odd_tasks_cost_part_of_the_gain(
     reached over 20 seeds, with 4 % hanging tasks 1.39 and 1.69: a task that ends where hardly any other does
     is found late, or makes everybody be looked at more.
     """
-    learned, polls = means(
-        [batch(LearnedSchedule(price=price), model, s, odds=odds, odd=odd) for s in range(SEEDS)]
-    )
+    learned, polls = means([batch(LearnedSchedule(price=price), model, s, odds=odds, odd=odd) for s in range(SEEDS)])
     fixed, fixed_polls = means([batch(Every(30.0), model, s, odds=odds, odd=odd) for s in range(SEEDS)])
     assert fixed * fixed_polls >= better * learned * polls
 
@@ -187,9 +185,7 @@ def test_learning_costs_little(model: str, price: float) -> None:
 
     Reached over 20 seeds: 1.03 to 1.06.
     """
-    latency, polls = means(
-        [batch(LearnedSchedule(price=price), model, seed, skip=50) for seed in range(SEEDS)]
-    )
+    latency, polls = means([batch(LearnedSchedule(price=price), model, seed, skip=50) for seed in range(SEEDS)])
     known, known_polls = means([batch(Knowing(model, price), model, seed, skip=50) for seed in range(SEEDS)])
     assert latency + price * polls <= 1.15 * (known + price * known_polls)
 

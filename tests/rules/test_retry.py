@@ -70,9 +70,7 @@ def test_reads_are_tried_again_after_any_fault(endpoint: Endpoint, verdict: Verd
 
 @pytest.mark.parametrize("endpoint", sorted(CREATING))
 @pytest.mark.parametrize("verdict", FAULTS)
-def test_creating_calls_are_not_repeated_when_they_may_have_acted(
-    endpoint: Endpoint, verdict: Verdict
-) -> None:
+def test_creating_calls_are_not_repeated_when_they_may_have_acted(endpoint: Endpoint, verdict: Verdict) -> None:
     """Broken, lost and senseless answers leave a paid call in doubt; a repeat could be a second charge."""
     assert ask(endpoint, verdict) == GiveUp("may-have-acted")
 

@@ -36,34 +36,21 @@ growing unseen. Jobs that come back are never refused.
 
 import math
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Generic
 
 import attrs
 
+from veo_async.errors import QueueFull
+
 from .flows import Entry, FlowClass, Priority, T
 
-__all__ = ["BATCH_EVERY", "REMEMBERED", "FairQueue", "Priority", "QueueFull"]
+__all__ = ["BATCH_EVERY", "REMEMBERED", "FairQueue", "Priority"]
 
 #: Of so many grants in a row, at least one goes to batch work that waits.
 BATCH_EVERY = 10
 #: How many grants can be handed back with `FairQueue.push_front`.
 REMEMBERED = 1024
-
-
-class QueueFull(Exception):
-    """A tenant has as many jobs waiting as it may have; nothing was queued.
-
-    Wait for some of them to be sent, or raise ``max_queued`` of the tenant.
-    """
-
-    def __init__(self, tenant: str, limit: int) -> None:
-        super().__init__(tenant, limit)
-        self.tenant = tenant
-        self.limit = limit
-
-    def __str__(self) -> str:
-        who = f"tenant {self.tenant!r}" if self.tenant else "the default tenant"
-        return f"{who} already has {self.limit} jobs waiting; let some be sent first, or raise its max_queued"
 
 
 @attrs.define(eq=False)
@@ -96,6 +83,10 @@ class FairQueue(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def __iter__(self) -> Iterator[T]:
+        """The jobs that wait, in no particular order."""
+        return iter(tuple(self._waiting))
 
     def __contains__(self, item: object) -> bool:
         return item in self._waiting
@@ -148,7 +139,8 @@ class FairQueue(Generic[T]):
         charged = _positive("cost", cost) / _positive("weight", weight)
         owner = self._tenant(tenant)
         if owner.max_queued is not None and owner.queued >= owner.max_queued:
-            raise QueueFull(tenant, owner.max_queued)
+            who = f"tenant {tenant!r}" if tenant else "the default tenant"
+            raise QueueFull(f"{who} already has {owner.max_queued} jobs waiting", tenant=tenant, limit=owner.max_queued)
         self._granted.pop(item, None)
         self._seq += 1
         self._enqueue(Entry(self._seq, item, tenant, priority, charged))

@@ -300,9 +300,7 @@ class Gate:
 
     def _reopen(self, ticket: Grant, now: float) -> None:
         closing = self._closing
-        is_explained = (
-            closing is not None and closing.failures == 1 and closing.cause is not Cause.UNEXPLAINED
-        )
+        is_explained = closing is not None and closing.failures == 1 and closing.cause is not Cause.UNEXPLAINED
         self._traffic.start_slowly(self.settings.parallel_first if is_explained else 1)
         if closing is not None and closing.was_cap(now, self.settings):
             self._it_was_the_cap(closing, now)

@@ -83,9 +83,7 @@ class Closing:
             wish = min(retry_after, settings.retry_after_most_s)
             self._retry_after = max(wish, self._retry_after or 0.0)
 
-    def schedule(
-        self, now: float, gap_s: float, release_at: float, settings: GateSettings
-    ) -> tuple[float, float]:
+    def schedule(self, now: float, gap_s: float, release_at: float, settings: GateSettings) -> tuple[float, float]:
         """The hard and the soft instant of the next probe, all calls being home and judged."""
         self.release_at = release_at
         hard = now + gap_s

@@ -90,6 +90,10 @@ class TaskBook:
         self._refresh(now)
         return task.group.curve.eta(max(task.age, now - task.started_at))
 
+    def expect(self, cls: TaskClass) -> Eta:
+        """How long a task of this class will run that begins now."""
+        return self._group(cls).curve.eta(0.0)
+
     def to_state(self) -> dict[str, object]:
         """What was learned, as values that JSON can hold."""
         classes = [{"class": list(cls), **group.learner.to_state()} for cls, group in self._groups.items()]
@@ -107,11 +111,7 @@ class TaskBook:
 
     def _restore(self, row: object) -> bool:
         words = row.get("class") if isinstance(row, Mapping) else None
-        if (
-            not isinstance(row, Mapping)
-            or not isinstance(words, list)
-            or len(words) != len(TaskClass._fields)
-        ):
+        if not isinstance(row, Mapping) or not isinstance(words, list) or len(words) != len(TaskClass._fields):
             return False
         if not all(isinstance(word, str) for word in words):
             return False

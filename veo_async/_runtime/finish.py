@@ -1,0 +1,29 @@
+"""Work that must come to its end even when whoever waits for it is cancelled."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import anyio
+
+T = TypeVar("T")
+
+
+async def finish(work: Coroutine[Any, Any, T]) -> T:
+    """Run *work* to its end, then let a cancellation that came meanwhile go on.
+
+    Neither tool alone holds: anyio's shields do nothing against ``Task.cancel``, and ``asyncio.shield`` gives way to a
+    second cancellation and to anyio's scopes. *work* needs a deadline of its own: what cannot be cancelled must not
+    be able to hang.
+    """
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait([task])  # wait() never cancels what it waits for
+            except asyncio.CancelledError as exc:
+                cancelled = exc
+    if cancelled is not None:
+        raise cancelled from (None if task.cancelled() else task.exception())
+    return task.result()

@@ -1,0 +1,119 @@
+"""`Job`: what a user holds of a job. Awaitable, and harmless to cancel."""
+
+import asyncio
+import html
+from collections.abc import AsyncIterator, Generator
+from typing import Any, Protocol
+
+from veo_async._rules.hazard import Eta
+from veo_async._rules.lifecycle import JobState
+from veo_async.errors import StillRunning
+
+from .entry import Entry, error_of
+from .events import JobEvent
+from .outcome import Clip, Done, Outcome
+
+
+class Desk(Protocol):
+    """Where a job asks for what only the whole session knows."""
+
+    def eta_of(self, entry: Entry) -> Eta | None:
+        """Seconds until its clip is there, with even chance and with nine in ten; None when it has ended."""
+        ...
+
+    def position_of(self, entry: Entry) -> int | None:
+        """How many jobs go before it; None when it does not wait."""
+        ...
+
+    def situation_of(self, entry: Entry) -> JobEvent:
+        """Where it stands, as the event that would have told so."""
+        ...
+
+
+class Job:
+    """One job of a session.
+
+    ``await job`` gives its clip or raises why there is none. Everything that waits here only waits: cancelling it, or
+    letting it time out, changes nothing about the job.
+    """
+
+    def __init__(self, entry: Entry, desk: Desk) -> None:
+        self._entry, self._desk = entry, desk
+
+    def __repr__(self) -> str:
+        task = f", task {self.task_id}" if self.task_id else ""
+        return f"<Job {self.key!r} {self.state}{task}>"
+
+    def __await__(self) -> Generator[Any, None, Clip]:
+        return self.result().__await__()
+
+    @property
+    def key(self) -> str:
+        """Its name in the session and in the ledger."""
+        return self._entry.key
+
+    @property
+    def state(self) -> JobState:
+        return self._entry.state
+
+    @property
+    def task_id(self) -> str | None:
+        """The provider's id; None until the provider has accepted it."""
+        return self._entry.task_id
+
+    @property
+    def metadata(self) -> Any:
+        """What was given along with the request."""
+        return self._entry.metadata
+
+    @property
+    def eta(self) -> Eta | None:
+        """Seconds until its clip is there: ``p50`` with even chance, ``p90`` with nine in ten."""
+        return self._desk.eta_of(self._entry)
+
+    @property
+    def queue_position(self) -> int | None:
+        """How many jobs will be sent before it; None once it was sent."""
+        return self._desk.position_of(self._entry)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended; None until it has."""
+        return self._entry.outcome
+
+    async def accepted(self) -> str:
+        """The task id, as soon as the provider has accepted it."""
+        return await self._entry.accepted()
+
+    async def wait(self, timeout: float | None = None) -> Clip:
+        """The clip, or `StillRunning` after *timeout* seconds: then nothing is cancelled, ask again."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._entry.settled()
+        except TimeoutError:
+            raise StillRunning(
+                f"no clip within {timeout:g} s; the job is {self.state}", job_key=self.key, task_id=self.task_id
+            ) from None
+        return await self.result()
+
+    async def result(self) -> Clip:
+        """The clip; raises the error of any other end."""
+        outcome = await self._entry.settled()
+        if isinstance(outcome, Done):
+            return outcome.clip
+        raise error_of(outcome)
+
+    async def ended(self) -> Outcome:
+        """How it ended, as a value: nothing is raised."""
+        return await self._entry.settled()
+
+    def events(self) -> AsyncIterator[JobEvent]:
+        """Where it stands now, then everything that happens to it, up to its end."""
+        return self._entry.events(self._desk.situation_of(self._entry))
+
+    def _repr_html_(self) -> str:
+        """A card for notebooks: the video when it is there, else where it stands."""
+        clip = self._entry.outcome.clip if isinstance(self._entry.outcome, Done) else None
+        film = f'<br><video controls width="320" src="{html.escape(clip.urls[0])}"></video>' if clip else ""
+        prompt = html.escape(self._entry.request.prompt) if self._entry.request else ""
+        return f"<div><b>{html.escape(self.key)}</b> <i>{self.state}</i> {prompt}{film}</div>"

@@ -1,0 +1,70 @@
+"""How a job ends, as values made for ``match``."""
+
+from datetime import datetime
+
+import attrs
+
+from veo_async._wire import Record, VideoRequest
+from veo_async.errors import VeoError
+
+
+@attrs.frozen(kw_only=True)
+class Clip:
+    """A finished video, and what it came from."""
+
+    #: The key of its job.
+    key: str
+    task_id: str
+    #: Where the videos are; save them soon, the links expire.
+    urls: tuple[str, ...]
+    #: What was asked for; None for a task that was made elsewhere.
+    request: VideoRequest | None
+    #: The provider's record, with everything it said.
+    record: Record = attrs.field(repr=False)
+
+    @property
+    def created_at(self) -> datetime | None:
+        return self.record.created_at
+
+    @property
+    def completed_at(self) -> datetime | None:
+        return self.record.completed_at
+
+
+@attrs.frozen
+class Done:
+    """The clip is ready."""
+
+    clip: Clip
+
+    @property
+    def key(self) -> str:
+        return self.clip.key
+
+
+@attrs.frozen
+class Refused:
+    """The provider would not make it: nothing is charged, and it would refuse again as it is."""
+
+    key: str
+    reason: str
+    error: VeoError
+
+
+@attrs.frozen
+class Failed:
+    """It broke, before or after it was made."""
+
+    key: str
+    error: VeoError
+
+
+@attrs.frozen
+class InDoubt:
+    """It was sent and no clear answer came: it may be paid for. It is never sent again by itself."""
+
+    key: str
+    error: VeoError
+
+
+Outcome = Done | Refused | Failed | InDoubt

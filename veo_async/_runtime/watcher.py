@@ -1,0 +1,220 @@
+"""The watcher: one heap of due times, one timer, a bounded set of workers, any number of tasks.
+
+When to look is the schedule's business, what a look means is `looking`'s; here is only the looking. A task costs a
+heap entry, not a coroutine: ten thousand running tasks are ten thousand tuples and sixteen workers.
+
+The heap holds ``(due, number, entry)``. An entry that is looked at again gets a new number, so what is left of its
+old place is recognised as stale and thrown away when it comes up.
+"""
+
+import asyncio
+import heapq
+import itertools
+import logging
+from collections.abc import Awaitable, Callable
+
+import attrs
+
+from veo_async._rules.looking import Ended, LookAgain, Looks, Runs, SlowDown, Succeeded, read
+from veo_async._rules.pollbudget import PollBudget
+from veo_async._rules.polling import PollSchedule, TaskClass, Via
+from veo_async._wire import Record
+from veo_async.errors import VeoError
+
+from .entry import Entry
+
+logger = logging.getLogger(__name__)
+
+#: Looks under way at once: with 5 looks a second and a second each, five; the rest is for slow answers.
+WORKERS = 16
+
+
+@attrs.define(eq=False)
+class _Watched:
+    looks: Looks
+    number: int = 0
+
+
+@attrs.frozen
+class WatcherStatistics:
+    """The watcher, looked into."""
+
+    #: Tasks that are being watched.
+    running: int
+    #: Looks made so far, and how many of them told nothing.
+    looks: int
+    bad_looks: int
+
+
+class Watcher:
+    """Looks at running tasks until each has ended.
+
+    Args:
+        look: reads one task's record; one attempt.
+        on_end: called with an entry and what its end was, from a worker and without awaiting.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[str], Awaitable[Record]],
+        on_end: Callable[[Entry, Succeeded | Ended], None],
+        *,
+        schedule: PollSchedule,
+        budget: PollBudget,
+        workers: int = WORKERS,
+    ) -> None:
+        self._look, self._on_end = look, on_end
+        self._schedule, self._budget = schedule, budget
+        self._workers = workers
+        self._watched: dict[Entry, _Watched] = {}
+        self._heap: list[tuple[float, int, Entry]] = []
+        self._numbers = itertools.count(1)
+        self._idle: dict[asyncio.Future[None], None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._looks = self._bad_looks = 0
+
+    def __repr__(self) -> str:
+        return f"<Watcher running={len(self._watched)} idle={len(self._idle)}>"
+
+    @property
+    def statistics(self) -> WatcherStatistics:
+        return WatcherStatistics(len(self._watched), self._looks, self._bad_looks)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(self._workers):
+                    group.create_task(self._work(), name=f"veo.watcher:{number}")
+        finally:
+            self._disarm()
+
+    def watch(self, entry: Entry, cls: TaskClass, *, age_s: float = 0.0) -> None:
+        """Begin to watch *entry*'s task, which the provider has made *age_s* seconds ago."""
+        now = _now()
+        self._schedule.started(entry, cls, now - age_s)
+        self._watched[entry] = _Watched(Looks(started_at=now - age_s))
+        self._plan(entry, self._schedule.next_poll(entry, now))
+
+    def look_now(self, entry: Entry) -> None:
+        """Somebody hints that there is news of *entry*: look at once."""
+        if entry in self._watched:
+            self._plan(entry, _now())
+
+    def forget(self, entry: Entry) -> None:
+        """Nobody wants to know any more; what is left in the heap is stale."""
+        if self._watched.pop(entry, None):
+            self._schedule.forget(entry)
+
+    # --- the heap and its timer ---------------------------------------------------------------------------------
+
+    def _plan(self, entry: Entry, due: float) -> None:
+        watched = self._watched[entry]
+        watched.number = next(self._numbers)
+        heapq.heappush(self._heap, (due, watched.number, entry))
+        self._arm()
+
+    def _take_due(self, now: float) -> Entry | None:
+        """The entry whose turn has come, out of the heap; None when none has."""
+        while self._heap:
+            due, number, entry = self._heap[0]
+            watched = self._watched.get(entry)
+            if watched is None or watched.number != number:
+                heapq.heappop(self._heap)
+            elif due <= now:
+                heapq.heappop(self._heap)
+                return entry
+            else:
+                return None
+        return None
+
+    def _arm(self) -> None:
+        """One timer, for the head of the heap, and only while somebody is idle."""
+        self._disarm()
+        if self._heap and self._idle:
+            self._timer = asyncio.get_running_loop().call_at(self._heap[0][0], self._wake)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wake(self) -> None:
+        """Wake one idle worker; it wakes the next if there is more to do."""
+        self._timer = None
+        for waiter in self._idle:
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    # --- the workers --------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        while True:
+            entry = await self._next_due()
+            self._arm()
+            watched = self._watched[entry]
+            if wait := self._budget.take(_now()):
+                await asyncio.sleep(wait)
+            if self._watched.get(entry) is watched:
+                self._judge(entry, watched, await self._one_look(entry))
+
+    async def _next_due(self) -> Entry:
+        while (entry := self._take_due(_now())) is None:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._idle[waiter] = None
+            self._arm()
+            try:
+                await waiter
+            finally:
+                del self._idle[waiter]
+                self._arm()
+        return entry
+
+    async def _one_look(self, entry: Entry) -> Record | VeoError:
+        self._looks += 1
+        assert entry.task_id is not None  # noqa: S101  # who is watched has been accepted
+        try:
+            return await self._look(entry.task_id)
+        except VeoError as error:
+            return error
+
+    def _judge(self, entry: Entry, watched: _Watched, found: Record | VeoError) -> None:
+        now = _now()
+        match read(watched.looks, found, now):
+            case Runs():
+                self._schedule.not_done(entry, now)
+                self._plan(entry, self._schedule.next_poll(entry, now))
+            case LookAgain(after=after):
+                self._note_bad(entry, found)
+                self._plan(entry, now + after)
+            case SlowDown(after=after):
+                self._budget.refused(now, after)
+                self._plan(entry, now)
+            case Succeeded() | Ended() as end:
+                self._end(entry, end, now)
+
+    def _end(self, entry: Entry, end: Succeeded | Ended, now: float, via: Via = "look") -> None:
+        record = end.record if isinstance(end, Succeeded) else None
+        self._schedule.done(entry, now, _duration(record), via)
+        del self._watched[entry]
+        self._on_end(entry, end)
+
+    def _note_bad(self, entry: Entry, found: Record | VeoError) -> None:
+        if isinstance(found, VeoError):
+            self._bad_looks += 1
+            logger.info(
+                "a look at task %s told nothing: %s", entry.task_id, found.message, extra={"task_id": entry.task_id}
+            )
+
+
+def _duration(record: Record | None) -> float | None:
+    """Seconds by the server's own clock, which is exact however late we looked."""
+    if record is None or record.created_at is None or record.completed_at is None:
+        return None
+    seconds = (record.completed_at - record.created_at).total_seconds()
+    return seconds if seconds > 0 else None
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,432 @@
+"""`VeoSession`: the front door. It composes the rooms beneath and owns every lifetime.
+
+One job's way: `submit` checks the request and queues it · the scheduler sends it when slot and gate allow · the watcher
+looks at its task until it has ended · whoever waits is woken with the outcome.
+
+**Opening and closing.** ``async with`` opens the session and closes it. Closing is one rule, whatever the reason for
+leaving: nothing new is sent; requests that are under way come to their end, because cutting one off would leave it in
+doubt; then everyone who still waits gets `SessionClosed`, with the task id where there is one, to `adopt` it later. To
+have everything finished first, ``await veo.drain()``. The caller's own exception leaves the block as itself; a defect
+of ours that stopped the background leaves it as `SessionCrashed`.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import random
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Self, Unpack
+
+import aiohttp
+import anyio
+import attrs
+
+from veo_async._api import ApiKey, VeoApi
+from veo_async._api.key import KeyProvider
+from veo_async._ports import Transport
+from veo_async._rules.fairness import FairQueue, Priority
+from veo_async._rules.gate import Gate
+from veo_async._rules.gate_values import GateKnowledge, GateSettings, GateStatistics
+from veo_async._rules.hazard import Eta
+from veo_async._rules.lifecycle import Event, JobState
+from veo_async._rules.looking import Ended, Succeeded
+from veo_async._rules.pollbudget import PollBudget
+from veo_async._rules.polling import FixedSchedule, LearnedSchedule, TaskClass
+from veo_async._runtime.entry import Entry
+from veo_async._runtime.events import JobEvent, Paused, Queued, Ready, Running, Sent
+from veo_async._runtime.hooks import Hook, Hooks
+from veo_async._runtime.job import Job
+from veo_async._runtime.mapping import as_async, outcomes
+from veo_async._runtime.outcome import Clip, Done, Failed, Outcome, Refused
+from veo_async._runtime.scheduler import Scheduler
+from veo_async._runtime.watcher import Watcher, WatcherStatistics
+from veo_async._wire import Dialect, VideoRequest, check
+from veo_async._wire.converter import from_plain, to_plain
+from veo_async._wire.requests import VideoOptions
+from veo_async._wire.validation import check_spelling
+from veo_async.errors import (
+    ContentRefused,
+    InvalidRequest,
+    KeyReused,
+    SessionClosed,
+    SessionCrashed,
+    UsageError,
+    VeoError,
+)
+
+logger = logging.getLogger(__name__)
+
+#: Inputs of `VeoSession.map` that are taken in ahead of what has come out.
+_LOOK_AHEAD = 200
+
+
+@attrs.frozen(kw_only=True)
+class Statistics:
+    """The session, looked into."""
+
+    #: How many jobs are in each state.
+    jobs: dict[JobState, int]
+    #: Slots taken, and slots there are.
+    running: int
+    max_in_flight: int
+    #: Why nothing is being created just now; None when only the rate stands in the way.
+    paused: str | None
+    gate: GateStatistics
+    watcher: WatcherStatistics
+
+
+class VeoSession(anyio.AsyncContextManagerMixin):
+    """Many clips at once on one account.
+
+    Args:
+        api_key: as `VeoApi` takes it.
+        provider: ``"kie"``, ``"apikley"`` or a `Dialect`.
+        max_in_flight: how many tasks may run at once; `resize` changes it.
+        rate: what is believed of the account: so many creations in any so many seconds.
+        explore: try now and then whether the account allows more than that.
+        knowledge: what an earlier session learned of the account (`VeoSession.knowledge`).
+        poll_every: seconds between two looks at a task; None lets it be learned.
+        poll_rate: looks per second, for all tasks together.
+        max_queued: how many jobs of one tenant may wait; None: any number.
+        on_event: a function, plain or async, that is told every event; what it raises harms no job.
+        http: your own `aiohttp.ClientSession`; it is used and never closed.
+
+    The other arguments are those of `VeoApi`.
+    """
+
+    def __init__(
+        self,
+        api_key: str | ApiKey | KeyProvider | None = None,
+        *,
+        provider: str | Dialect = "kie",
+        base_url: str | None = None,
+        upload_url: str | None = None,
+        max_in_flight: int = 100,
+        rate: tuple[int, float] = (20, 10.0),
+        explore: bool = True,
+        knowledge: GateKnowledge | None = None,
+        poll_every: float | None = None,
+        poll_rate: float = 5.0,
+        max_queued: int | None = None,
+        on_event: Hook | None = None,
+        http: aiohttp.ClientSession | None = None,
+        timeout: float | None = None,
+        allow_insecure_http: bool = False,
+        transport: Transport | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.api = VeoApi(
+            api_key,
+            provider=provider,
+            base_url=base_url,
+            upload_url=upload_url,
+            session=http,
+            timeout=timeout,
+            allow_insecure_http=allow_insecure_http,
+            transport=transport,
+        )
+        self._max_in_flight = max_in_flight
+        self._rng = random.Random(seed)  # noqa: S311  # jitter, not a secret
+        self._budget = PollBudget(rate=poll_rate)
+        self._schedule = FixedSchedule(poll_every, self._rng) if poll_every else LearnedSchedule(self._budget)
+        self._gate = Gate(GateSettings(limit=rate[0], window_s=rate[1], explore=explore), knowledge)
+        self._queue: FairQueue[Entry] = FairQueue(max_queued=max_queued)
+        self._hooks = Hooks(on_event)
+        self._entries: dict[str, Entry] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+        self._crash: BaseException | None = None
+
+    def __repr__(self) -> str:
+        return f"<VeoSession {self.api!r} jobs={len(self._entries)}>"
+
+    # --- opening and closing ------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        if self._loop is not None:
+            raise UsageError("a session is opened once; make another one")
+        self._loop = asyncio.get_running_loop()
+        self._scheduler = Scheduler(
+            self.api,
+            gate=self._gate,
+            queue=self._queue,
+            slots=anyio.CapacityLimiter(self._max_in_flight),
+            rng=self._rng,
+            on_running=self._watch,
+            on_change=self._tell,
+        )
+        self._watcher = Watcher(self.api.record_info, self._task_ended, schedule=self._schedule, budget=self._budget)
+        scheduling = asyncio.create_task(self._background(self._scheduler.run()), name="veo.scheduler")
+        watching = asyncio.create_task(self._background(self._watcher.run()), name="veo.watcher")
+        try:
+            yield self
+        finally:
+            await self._shut(scheduling, watching)
+        if self._crash is not None:
+            raise SessionCrashed(f"a background task failed: {self._crash!r}") from self._crash
+
+    async def _background(self, work: Any) -> None:
+        """Run a part of the session; its defect is everybody's, at once."""
+        try:
+            await work
+        except Exception as crash:  # whatever it is, nobody may go on waiting
+            logger.critical("the session has crashed", exc_info=crash)
+            self._crash = self._crash or crash
+            self._abandon_waiters(SessionCrashed(f"a background task failed: {crash!r}"))
+
+    async def _shut(self, scheduling: asyncio.Task[None], watching: asyncio.Task[None]) -> None:
+        self._closed = True
+        with anyio.CancelScope(shield=True):
+            self._scheduler.stop()
+            await asyncio.wait([scheduling])
+            watching.cancel()
+            await asyncio.wait([watching])
+            self._abandon_waiters(SessionClosed("the session was closed before this job had ended"))
+            await self._hooks.close()
+            await self.api.close()
+
+    def _abandon_waiters(self, error: VeoError) -> None:
+        for entry in self._entries.values():
+            entry.abandon(error)
+
+    async def drain(self) -> None:
+        """Wait until every job there is now has ended."""
+        for entry in list(self._entries.values()):
+            await entry.settled()
+
+    # --- jobs ---------------------------------------------------------------------------------------------------
+
+    async def generate(
+        self, request: VideoRequest | str, *, key: str | None = None, **options: Unpack[VideoOptions]
+    ) -> Clip:
+        """One clip: submit, wait, and give it; raises why there is none."""
+        return await (await self.submit(request, key=key, **options))
+
+    async def submit(
+        self,
+        request: VideoRequest | str,
+        *,
+        key: str | None = None,
+        take: int = 1,
+        tenant: str = "",
+        priority: Priority = "batch",
+        metadata: Any = None,
+        validate: bool = True,
+        **options: Unpack[VideoOptions],
+    ) -> Job:
+        """Queue one job and return at once; it is sent when its turn has come.
+
+        Args:
+            key: its name; the same name with the same request is the same job. Without one, the request's content
+                is its name, so that a repeated request attaches instead of paying again.
+            take: another number asks for another clip of the same request.
+            tenant: on whose behalf; tenants share the account by weight.
+            priority: ``"interactive"`` goes before ``"batch"``.
+            metadata: anything you want to find again at the job.
+
+        Raises:
+            InvalidRequest: the request breaks a rule; nothing was queued.
+            KeyReused: *key* names a job with another request.
+            QueueFull: the tenant has as many jobs waiting as it may.
+        """
+        self._require_open()
+        wanted = _as_request(request, options)
+        (check if validate else check_spelling)(wanted, self.api.dialect)
+        name = key if key is not None else _content_key(wanted, take)
+        known = self._entries.get(name)
+        if known is not None and not _is_unpaid_end(known):
+            if known.request != wanted:
+                raise KeyReused(f"the key {name!r} names a job with another request", job_key=name)
+            return Job(known, self)
+        if self._scheduler.locked_out is not None:
+            raise self._scheduler.locked_out
+        return self._admit(Entry(name, wanted, tenant=tenant, priority=priority, metadata=metadata))
+
+    def _admit(self, entry: Entry) -> Job:
+        self._queue.push(entry, tenant=entry.tenant, priority=entry.priority)
+        self._entries[entry.key] = entry
+        self._tell(entry, self.situation_of(entry))
+        self._scheduler.wake()
+        return Job(entry, self)
+
+    def map(
+        self,
+        requests: Iterable[VideoRequest | str] | AsyncIterable[VideoRequest | str],
+        *,
+        ordered: bool = False,
+        key: Callable[[VideoRequest], str] | None = None,
+        tenant: str = "",
+        priority: Priority = "batch",
+        look_ahead: int = _LOOK_AHEAD,
+    ) -> AsyncIterator[Outcome]:
+        """The outcomes of many requests as they come, or in order; a failure is a value and harms no other.
+
+        Args:
+            requests: any iterable, taken in lazily, at most *look_ahead* ahead of what has come out.
+            key: from a request to the key of its job.
+        """
+
+        async def admit(request: VideoRequest | str) -> Entry:
+            try:
+                wanted = _as_request(request, {})
+                job = await self.submit(wanted, key=key(wanted) if key else None, tenant=tenant, priority=priority)
+            except InvalidRequest as error:
+                return _refused_entry(request, error)
+            return self._entries[job.key]
+
+        return outcomes(as_async(requests), admit, look_ahead=look_ahead, ordered=ordered)
+
+    async def gather(self, *requests: VideoRequest | str) -> list[Outcome]:
+        """The outcomes of a few requests, in their order."""
+        return [outcome async for outcome in self.map(requests, ordered=True)]
+
+    def job(self, key: str) -> Job:
+        """The job called *key*."""
+        try:
+            return Job(self._entries[key], self)
+        except KeyError:
+            raise UsageError(f"there is no job {key!r} in this session", job_key=key) from None
+
+    def jobs(self, state: JobState | str | None = None) -> list[Job]:
+        """All jobs, or those in one state, in the order in which they came."""
+        return [Job(entry, self) for entry in self._entries.values() if state in (None, entry.state)]
+
+    def adopt(self, task_id: str, *, key: str | None = None, request: VideoRequest | None = None) -> Job:
+        """Take in a task that was made elsewhere, and watch it to its end."""
+        self._require_open()
+        name = key or task_id
+        if name not in self._entries:
+            entry = Entry(name, request, state=JobState.SENDING)
+            self._entries[name] = entry
+            self._scheduler.adopt(entry)
+            entry.accept(task_id)
+            self._watch(entry)
+        return self.job(name)
+
+    def tenant(self, name: str, *, weight: float | None = None, max_queued: int | None = None) -> None:
+        """Give a tenant its share of the account and a bound for its queue."""
+        self._queue.set_tenant(name, weight=weight, max_queued=max_queued)
+
+    # --- the account --------------------------------------------------------------------------------------------
+
+    async def credits(self) -> float:
+        """The balance."""
+        self._require_open()
+        return (await self.api.credit()).balance
+
+    def resize(self, max_in_flight: int) -> None:
+        """Change how many tasks may run at once."""
+        self._require_open()
+        self._scheduler.resize(max_in_flight)
+
+    def statistics(self) -> Statistics:
+        """A look inside: jobs by state, slots, the gate and the watcher."""
+        self._require_open()
+        slots = self._scheduler.slots
+        return Statistics(
+            jobs=dict(Counter(entry.state for entry in self._entries.values())),
+            running=int(slots.borrowed_tokens),
+            max_in_flight=int(slots.total_tokens),
+            paused=self._scheduler.pause_reason,
+            gate=self._gate.statistics(),
+            watcher=self._watcher.statistics,
+        )
+
+    def knowledge(self) -> GateKnowledge:
+        """What was learned of the account's limits, for a later session."""
+        return self._gate.knowledge()
+
+    # --- what the runtime tells us ------------------------------------------------------------------------------
+
+    def _watch(self, entry: Entry) -> None:
+        self._watcher.watch(entry, self._class_of(entry))
+        self._tell(entry, self.situation_of(entry))
+
+    def _task_ended(self, entry: Entry, end: Succeeded | Ended) -> None:
+        self._scheduler.release(entry)
+        event, outcome = self._outcome_of(entry, end)
+        entry.settle(event, outcome)
+        self._hooks.tell(Ready(entry.key, outcome.clip) if isinstance(outcome, Done) else outcome)
+
+    def _outcome_of(self, entry: Entry, end: Succeeded | Ended) -> tuple[Event, Done | Refused | Failed]:
+        if isinstance(end, Succeeded):
+            task_id = entry.task_id or ""
+            clip = Clip(key=entry.key, task_id=task_id, urls=end.record.urls, request=entry.request, record=end.record)
+            return Event.FINISH, Done(clip)
+        end.error.add_evidence(job_key=entry.key, task_id=entry.task_id, attempts=entry.attempts)
+        if isinstance(end.error, ContentRefused):
+            return Event.REFUSE, Refused(entry.key, end.error.message, end.error)
+        return Event.BREAK, Failed(entry.key, end.error)
+
+    def _tell(self, entry: Entry, event: JobEvent) -> None:
+        if entry.outcome is None:
+            entry.tell(event)
+        self._hooks.tell(event)
+
+    # --- what a job asks (`Desk`) -------------------------------------------------------------------------------
+
+    def eta_of(self, entry: Entry) -> Eta | None:
+        now = asyncio.get_running_loop().time()
+        if entry.state is JobState.RUNNING:
+            return self._schedule.eta(entry, now)
+        if entry.outcome is not None:
+            return None
+        rendering = self._schedule.expect(self._class_of(entry))
+        waiting = (self.position_of(entry) or 0) * self._gate.settings.window_s / self._gate.settings.limit
+        return Eta(rendering.p50 + waiting, rendering.p90 + waiting)
+
+    def position_of(self, entry: Entry) -> int | None:
+        return self._queue.position(entry) if entry in self._queue else None
+
+    def situation_of(self, entry: Entry) -> JobEvent:
+        if entry.outcome is not None:
+            return Ready(entry.key, entry.outcome.clip) if isinstance(entry.outcome, Done) else entry.outcome
+        eta = self.eta_of(entry)
+        assert eta is not None  # noqa: S101  # it has not ended
+        if entry.state is JobState.RUNNING and entry.task_id is not None:
+            return Running(entry.key, entry.task_id, eta)
+        position = self.position_of(entry)
+        if position is None:
+            return Sent(entry.key)
+        reason = self._scheduler.pause_reason
+        return Paused(entry.key, reason) if reason else Queued(entry.key, position, eta)
+
+    def _class_of(self, entry: Entry) -> TaskClass:
+        request = entry.request or VideoRequest("-")
+        return TaskClass(self.api.dialect.name, request.model, request.resolution or "720p")
+
+    def _require_open(self) -> None:
+        if self._loop is None:
+            raise SessionClosed("open the session first: async with VeoSession() as veo: …")
+        if self._closed:
+            raise SessionClosed("this session is closed")
+        if self._crash is not None:
+            raise SessionCrashed(f"a background task failed: {self._crash!r}")
+        if asyncio.get_running_loop() is not self._loop:
+            raise SessionClosed("this session belongs to another event loop; open one per loop")
+
+
+def _as_request(request: VideoRequest | str, options: Any) -> VideoRequest:
+    if isinstance(request, VideoRequest):
+        return attrs.evolve(request, **options) if options else request
+    return from_plain({"prompt": request, **options}, VideoRequest)
+
+
+def _content_key(request: VideoRequest, take: int) -> str:
+    content = json.dumps([to_plain(request), take], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(content.encode()).hexdigest()[:20]
+
+
+def _is_unpaid_end(entry: Entry) -> bool:
+    """Ended without a clip and without a charge: the same key may be used for another try."""
+    return entry.state in (JobState.REFUSED, JobState.FAILED)
+
+
+def _refused_entry(request: VideoRequest | str, error: InvalidRequest) -> Entry:
+    entry = Entry(str(request)[:40], None)
+    entry.settle(Event.REFUSE, Refused(entry.key, error.message, error))
+    return entry
