@@ -30,22 +30,15 @@ class Desk(Protocol):
         ...
 
 
-class Job:
-    """One job of a session.
+class JobFacts:
+    """What is known of a job without waiting: plain reads, good in any thread and after the session's end."""
 
-    ``await job`` gives its clip or raises why there is none. Everything that waits here only waits: cancelling it, or
-    letting it time out, changes nothing about the job.
-    """
-
-    def __init__(self, entry: Entry, desk: Desk) -> None:
-        self._entry, self._desk = entry, desk
+    def __init__(self, entry: Entry) -> None:
+        self._entry = entry
 
     def __repr__(self) -> str:
         task = f", task {self.task_id}" if self.task_id else ""
         return f"<Job {self.key!r} {self.state}{task}>"
-
-    def __await__(self) -> Generator[Any, None, Clip]:
-        return self.result().__await__()
 
     @property
     def key(self) -> str:
@@ -67,6 +60,33 @@ class Job:
         return self._entry.metadata
 
     @property
+    def outcome(self) -> Outcome | None:
+        """How it ended; None until it has."""
+        return self._entry.outcome
+
+    def _repr_html_(self) -> str:
+        """A card for notebooks: the video when it is there, else where it stands."""
+        clip = self._entry.outcome.clip if isinstance(self._entry.outcome, Done) else None
+        film = f'<br><video controls width="320" src="{html.escape(clip.urls[0])}"></video>' if clip else ""
+        prompt = html.escape(self._entry.request.prompt) if self._entry.request else ""
+        return f"<div><b>{html.escape(self.key)}</b> <i>{self.state}</i> {prompt}{film}</div>"
+
+
+class Job(JobFacts):
+    """One job of a session.
+
+    ``await job`` gives its clip or raises why there is none. Everything that waits here only waits: cancelling it, or
+    letting it time out, changes nothing about the job.
+    """
+
+    def __init__(self, entry: Entry, desk: Desk) -> None:
+        super().__init__(entry)
+        self._desk = desk
+
+    def __await__(self) -> Generator[Any, None, Clip]:
+        return self.result().__await__()
+
+    @property
     def eta(self) -> Eta | None:
         """Seconds until its clip is there: ``p50`` with even chance, ``p90`` with nine in ten."""
         return self._desk.eta_of(self._entry)
@@ -75,11 +95,6 @@ class Job:
     def queue_position(self) -> int | None:
         """How many jobs will be sent before it; None once it was sent."""
         return self._desk.position_of(self._entry)
-
-    @property
-    def outcome(self) -> Outcome | None:
-        """How it ended; None until it has."""
-        return self._entry.outcome
 
     async def accepted(self) -> str:
         """The task id, as soon as the provider has accepted it."""
@@ -110,10 +125,3 @@ class Job:
     def events(self) -> AsyncIterator[JobEvent]:
         """Where it stands now, then everything that happens to it, up to its end."""
         return self._entry.events(self._desk.situation_of(self._entry))
-
-    def _repr_html_(self) -> str:
-        """A card for notebooks: the video when it is there, else where it stands."""
-        clip = self._entry.outcome.clip if isinstance(self._entry.outcome, Done) else None
-        film = f'<br><video controls width="320" src="{html.escape(clip.urls[0])}"></video>' if clip else ""
-        prompt = html.escape(self._entry.request.prompt) if self._entry.request else ""
-        return f"<div><b>{html.escape(self.key)}</b> <i>{self.state}</i> {prompt}{film}</div>"
