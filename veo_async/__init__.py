@@ -2,15 +2,21 @@
 
 Example::
 
-    async with VeoApi() as api:
-        task = await api.generate("A dog surfing at dusk", model="veo3_fast", aspect_ratio="9:16")
-        record = await api.record_info(task.task_id)
+    async with VeoSession() as veo:
+        clip = await veo.generate("A dog surfing at dusk", model="veo3_fast", aspect_ratio="9:16")
+        print(clip.urls)
+
+- `VeoSession` many clips at once on one account; ``veo_async.sync`` has it without ``await``
+- `VeoApi`     the thin layer: one coroutine per endpoint, one HTTP attempt each
+- ``veo_async.events`` what happens to a job, ``veo_async.errors`` what can go wrong
 """
 
 import logging
 
 from . import errors
-from ._api import ApiKey, VeoApi
+from ._api import VeoApi
+from ._runtime.job import Job
+from ._runtime.outcome import Clip, Done, Failed, InDoubt, Refused
 from ._version import __version__
 from ._wire import (
     AspectRatio,
@@ -26,20 +32,27 @@ from ._wire import (
     parse_callback,
 )
 from .errors import VeoError
+from .session import VeoSession
 
 __all__ = [
-    "ApiKey",
     "AspectRatio",
     "Callback",
+    "Clip",
     "Dialect",
+    "Done",
     "ExtendRequest",
+    "Failed",
     "GenerationType",
+    "InDoubt",
+    "Job",
     "Model",
     "Record",
+    "Refused",
     "Resolution",
     "TaskState",
     "VeoApi",
     "VeoError",
+    "VeoSession",
     "VideoRequest",
     "__version__",
     "errors",
