@@ -82,7 +82,8 @@ class Learner:
         """Start from what an earlier session has learned, as far as the settings allow it."""
         lowest = self.settings.limit * self.settings.floor
         highest = math.inf if self.settings.explore else float(self.settings.limit)
-        self.limit = self._proven = min(max(knowledge.limit, lowest), highest)
+        self.limit = min(max(knowledge.limit, lowest), highest)
+        self._proven = min(self.limit, float(self.settings.limit))
         self.margin_s = min(knowledge.margin_s, self._widest_s)
         if knowledge.mode is Mode.PACED:
             self.pacer = Pacer(self.settings, self.limit, knowledge.by_arrival, knowledge.wall)
@@ -90,15 +91,16 @@ class Learner:
     def begin(self, now: float) -> None:
         """The first question after `recall`: what was learned earlier is not put to the test at once."""
         self.explore_at = now + self._interval_s
+        self._unproven_until = now + TRIAL * self.settings.window_s if self.limit > self._proven else now
         if self.pacer is not None:
             self.pacer.begin(now)
 
     def knowledge(self, cap: int | None) -> GateKnowledge:
-        """What is worth keeping; a limit on trial is not."""
+        """What is worth keeping; a limit above the documented one will be on trial again."""
         pacer = self.pacer
         return GateKnowledge(
             mode=self.mode,
-            limit=self._proven if pacer is None else pacer.rate,
+            limit=self.rate,
             wall=None if pacer is None else pacer.wall,
             by_arrival=pacer is not None and pacer.by_arrival,
             cap=cap,
