@@ -234,6 +234,7 @@ class Learner:
         self._edge_at = now
         if self._edges == 2:
             self.limit = self._proven = max(1.0, self.limit - 1)
+            self.explore_at = max(self.explore_at, now + self._interval_s)
         elif self._edges > 2:
             self._pace(self.limit, now)
 
