@@ -157,8 +157,10 @@ class Learner:
 
     def extra_accepted(self, measured: int, now: float) -> None:
         """An extra call was accepted, and the window holds *measured*."""
+        if measured <= self.limit:
+            return  # it took the place of a refused call that the server had not counted
         highest = math.inf if self.settings.explore else self.settings.limit
-        self.limit = max(self.limit, min(measured, highest))
+        self.limit = min(measured, highest)
         self._unproven_until = now + TRIAL * self.settings.window_s
         self._extra_parallel = min(self.settings.extra_most, self._extra_parallel + 0.5)
 
