@@ -117,12 +117,12 @@ def test_the_more_exacting_kinds_at_the_documented_limit() -> None:
     """A weighted counter, a small burst and strict spacing cost more, but within what the study measured.
 
     The study's figures for 200 jobs are 1.030, 1.006 and 1.171 times the bound. The first two are not quite
-    reached (1.05 and 1.02), the third is passed by far (1.08).
+    reached (1.05 and 1.014), the third is passed by far (1.05).
     """
     reached = {kind: ratio(run(kind, 200, seed) for seed in range(8)) for kind in ("scnt", "gcra5", "gcra1")}
     assert reached["scnt"] <= 1.06
-    assert reached["gcra5"] <= 1.025
-    assert reached["gcra1"] <= 1.1
+    assert reached["gcra5"] <= 1.02
+    assert reached["gcra1"] <= 1.08
 
 
 @pytest.mark.parametrize(("jobs", "seeds", "most", "refusals"), [(200, 6, 1.08, 6.0), (1000, 2, 1.15, 2.5)])
