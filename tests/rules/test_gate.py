@@ -652,3 +652,13 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     """A limit of none or a window without end would never let anything through."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         GateSettings(**wrong)
+
+
+def test_regaining_a_lower_limit_never_passes_the_documented_one() -> None:
+    """Without exploration extra calls need room in the documented window, whatever was recalled."""
+    player = Player(GateKnowledge(limit=0.5, margin_s=0.06), limit=1, explore=False)
+    player.accept()
+    player.now += 100
+    player.accept()
+    assert player.told_to_wait().reason == Reason.WINDOW
+    assert player.gate.next_deadline(player.now) == pytest.approx(player.now - TRIP_S + 10.06)

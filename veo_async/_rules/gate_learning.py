@@ -141,8 +141,7 @@ class Learner:
 
     def extra_at(self) -> float:
         """From when an extra call may leave, if ever."""
-        is_wanted = self.settings.explore or self.limit < self.settings.limit
-        return self.explore_at if self.pacer is None and is_wanted else math.inf
+        return self.explore_at if self.pacer is None else math.inf
 
     def postpone(self, now: float) -> None:
         """The extra call taught nothing; not again at once."""
