@@ -325,12 +325,14 @@ def simulate(
     seed: int,
     shape: tuple[float, float] = FAST,
     detection_s: float = 0.0,
+    slots: float = math.inf,
     horizon_s: float = 20_000.0,
 ) -> Run:
     """Send so many jobs, all waiting from the start, through *gate*; a livelock fails at *horizon_s*.
 
     Args:
         detection_s: the client learns of an ended task up to so many seconds late.
+        slots: no more tasks run, to the client's knowledge, or are asked for.
     """
     rng = Random(seed)
     durations = draw_durations(jobs, rng, shape)
@@ -374,7 +376,7 @@ def simulate(
         now, _, what = heapq.heappop(events)
         assert now < horizon_s, f"livelock: {len(arrivals)} of {jobs} accepted, {gate.statistics()}"
         what(now)
-        while waiting:
+        while waiting and (known := gate.statistics()).running + known.in_flight < slots:
             answer = gate.ask(now)
             if isinstance(answer, Grant):
                 waiting -= 1

@@ -82,7 +82,8 @@ class Learner:
         """Start from what an earlier session has learned, as far as the settings allow it."""
         lowest = self.settings.limit * self.settings.floor
         highest = math.inf if self.settings.explore else float(self.settings.limit)
-        self.limit = self._proven = min(max(knowledge.limit, lowest), highest)
+        self.limit = min(max(knowledge.limit, lowest), highest)
+        self._proven = min(self.limit, float(self.settings.limit))
         self.margin_s = min(knowledge.margin_s, self._widest_s)
         if knowledge.mode is Mode.PACED:
             self.pacer = Pacer(self.settings, self.limit, knowledge.by_arrival, knowledge.wall)
@@ -90,15 +91,16 @@ class Learner:
     def begin(self, now: float) -> None:
         """The first question after `recall`: what was learned earlier is not put to the test at once."""
         self.explore_at = now + self._interval_s
+        self._unproven_until = now + TRIAL * self.settings.window_s if self.limit > self._proven else now
         if self.pacer is not None:
             self.pacer.begin(now)
 
     def knowledge(self, cap: int | None) -> GateKnowledge:
-        """What is worth keeping; a limit on trial is not."""
+        """What is worth keeping; a limit above the documented one will be on trial again."""
         pacer = self.pacer
         return GateKnowledge(
             mode=self.mode,
-            limit=self._proven if pacer is None else pacer.rate,
+            limit=self.rate,
             wall=None if pacer is None else pacer.wall,
             by_arrival=pacer is not None and pacer.by_arrival,
             cap=cap,
@@ -139,8 +141,7 @@ class Learner:
 
     def extra_at(self) -> float:
         """From when an extra call may leave, if ever."""
-        is_wanted = self.settings.explore or self.limit < self.settings.limit
-        return self.explore_at if self.pacer is None and is_wanted else math.inf
+        return self.explore_at if self.pacer is None else math.inf
 
     def postpone(self, now: float) -> None:
         """The extra call taught nothing; not again at once."""
@@ -155,8 +156,10 @@ class Learner:
 
     def extra_accepted(self, measured: int, now: float) -> None:
         """An extra call was accepted, and the window holds *measured*."""
+        if measured <= self.limit:
+            return  # it took the place of a refused call that the server had not counted
         highest = math.inf if self.settings.explore else self.settings.limit
-        self.limit = max(self.limit, min(measured, highest))
+        self.limit = min(measured, highest)
         self._unproven_until = now + TRIAL * self.settings.window_s
         self._extra_parallel = min(self.settings.extra_most, self._extra_parallel + 0.5)
 
@@ -232,6 +235,7 @@ class Learner:
         self._edge_at = now
         if self._edges == 2:
             self.limit = self._proven = max(1.0, self.limit - 1)
+            self.explore_at = max(self.explore_at, now + self._interval_s)
         elif self._edges > 2:
             self._pace(self.limit, now)
 

@@ -45,7 +45,7 @@ class Traffic:
             return Wait(math.inf if in_flight else self.cap.over_at, Reason.CAP)
         if now < self._next_at:
             return Wait(self._next_at, Reason.PACE)
-        full = self._window(now)
+        full = self._room(self.learner.ceiling, now)
         if full is None:
             return Purpose.OVER_CAP if is_over else Purpose.ROUTINE
         return full if is_over else self._extra(full, now)
@@ -54,7 +54,7 @@ class Traffic:
         """May the probe leave, its time having come? It never goes beyond the limit, nor beyond the cap."""
         if self.cap.is_full(0) and now < self.cap.over_at:
             return Wait(self.cap.over_at, Reason.CAP)
-        return self._window(now) or Purpose.PROBE
+        return self._room(self.learner.ceiling, now) or Purpose.PROBE
 
     def grant(self, purpose: Purpose, now: float) -> Grant:
         """A call leaves."""
@@ -111,8 +111,8 @@ class Traffic:
         pacer = self.learner.pacer
         return pacer is not None and pacer.by_arrival and pacer.gap_s > self.log.quickest_s
 
-    def _window(self, now: float) -> Wait | None:
-        room = self.learner.ceiling - len(self.in_flight)
+    def _room(self, most: int, now: float) -> Wait | None:
+        room = most - len(self.in_flight)
         if room <= 0:
             return Wait(math.inf, Reason.WINDOW)
         at = self.log.room_at(room, now, self.learner.span_s)
@@ -122,4 +122,7 @@ class Traffic:
         if len(self.in_flight) >= self.learner.extra_parallel:
             return full
         at = self.learner.extra_at()
-        return Purpose.EXTRA if now >= at else Wait(min(full.until, at), full.reason)
+        if now < at:
+            return Wait(min(full.until, at), full.reason)
+        beyond = None if self.settings.explore else self._room(self.settings.limit, now)
+        return beyond or Purpose.EXTRA
