@@ -14,9 +14,9 @@ from veo_async.errors import UsageError
 from .demo import run_demo
 from .simulator import run_simulator
 
-console = Console(highlight=False)
+console: Console = Console(highlight=False)
 
-app = App(
+app: App = App(
     name="veo-async",
     help="Video clips from Veo 3 / 3.1: never paid twice, never lost.",
     version=__version__,
