@@ -43,11 +43,13 @@ def _one_of(literal: Any) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
     return check
 
 
-def _at_least(bound: float, *, but_more: bool = False) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
+def _at_least(
+    bound: float, *, but_more: bool = False, or_none: bool = False
+) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
     rule = f"must be {'more than' if but_more else 'at least'} {bound:g}"
 
     def check(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
-        if value is None and attribute.default is None:
+        if value is None and (or_none or attribute.default is None):
             return
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or value < bound or (but_more and value == bound):
@@ -136,7 +138,7 @@ class SimulatorSettings:
         default=None, validator=_one_of(Literal["seconds", "date"])
     )
     #: Tasks of one account that may run at once; None: no cap.
-    max_running: int | None = attrs.field(default=100, validator=_at_least(1))
+    max_running: int | None = attrs.field(default=100, validator=_at_least(1, or_none=True))
     #: A limit on record-info, as ``rate``; None: no such limit.
     poll_rate: tuple[int, float] | None = attrs.field(default=None, validator=_rate)
 
