@@ -106,12 +106,21 @@ def test_callbacks_can_change_places() -> None:
     assert prompts == ["b", "a"]
 
 
-def test_a_callback_can_be_forged() -> None:
-    """Signed with another key, and lying about the end."""
-    (post,) = ended(bench(**SIGNED, faults=[forged_callback()]), "a")
-    right = sign_callback(post.task_id, 1_769_670_760, "hmac-key")
-    assert post.headers["X-Webhook-Signature"] != right
+@pytest.mark.parametrize(("how", "shift_s"), [("key", 0), ("body", 0), ("stale", -3600), ("future", 3600)])
+def test_a_callback_can_be_forged(how: str, shift_s: int) -> None:
+    """Lying about the end: under another key, under a signature that covers no body, or out of time."""
+    (post,) = ended(bench(**SIGNED, faults=[forged_callback(how)]), "a")
+    stamp = 1_769_670_760 + shift_s
+    is_well_signed = post.headers["X-Webhook-Signature"] == sign_callback(post.task_id, stamp, "hmac-key")
+    assert int(post.headers["X-Webhook-Timestamp"]) == stamp
+    assert is_well_signed == (how != "key")
     assert parse_callback(post.body).code == 400
+
+
+def test_a_callback_can_lack_its_signature() -> None:
+    """Although there is a key."""
+    (post,) = ended(bench(**SIGNED, faults=[forged_callback("unsigned")]), "a")
+    assert set(post.headers) == {"Content-Type"}
 
 
 def test_a_callback_can_be_malformed() -> None:

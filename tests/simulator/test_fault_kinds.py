@@ -149,6 +149,21 @@ async def test_an_ordered_429_with_a_date(sim: Simulator) -> None:
     assert parts_of(answer)[1]["retry-after"].endswith("GMT")
 
 
+@pytest.mark.parametrize(
+    ("wish", "header"), [(1_000_000, b"1000000"), (1.5, b"1.5"), ("-5", b"-5"), ("", b""), (10**30, b"1" + b"0" * 30)]
+)
+async def test_any_retry_after(sim: Simulator, wish: float | str, header: bytes) -> None:
+    """Sensible or not, it stands in the answer as it was ordered."""
+    answer, _ = await generate(sim, rate_limited(retry_after=wish))
+    assert b"Retry-After: " + header + b"\r\n" in answer
+
+
+async def test_two_retry_afters(sim: Simulator) -> None:
+    """Several of them stand there, too."""
+    answer, _ = await generate(sim, rate_limited(retry_after=("3", "4")))
+    assert answer.count(b"Retry-After") == 2
+
+
 async def test_an_unknown_code(sim: Simulator) -> None:
     """599 is in no list."""
     assert json.loads((await told(sim, unknown_code()))[2])["code"] == 599

@@ -4,6 +4,7 @@ import pytest
 
 from veo_async.errors import UsageError
 from veo_async.simulator import (
+    Simulator,
     SimulatorSettings,
     delay,
     drop_after_accepting,
@@ -12,6 +13,7 @@ from veo_async.simulator import (
     parse_fault,
     rate_limited,
     refuse,
+    unreachable,
 )
 from veo_async.simulator.faults import Fault, FaultPlan
 
@@ -101,6 +103,19 @@ def test_what_is_no_fault_is_refused() -> None:
     """Nor does a stray value pass for one."""
     with pytest.raises(UsageError, match="is no fault"):
         SimulatorSettings(faults=[5])
+
+
+def test_a_fault_must_fit_its_endpoint() -> None:
+    """A callback cannot be redirected, nor an answer swapped."""
+    for wrong in ({"kind": "redirect", "endpoint": "callback"}, {"kind": "swapped", "endpoint": "generate"}):
+        with pytest.raises(UsageError, match="callbacks have faults of their own"):
+            Fault(**wrong)
+
+
+def test_a_server_is_there_for_all_or_for_none() -> None:
+    """`unreachable` is for the memory skin; the remedy is named."""
+    with pytest.raises(UsageError, match="go_offline"):
+        Simulator(faults=[unreachable()])
 
 
 def test_a_refusal_can_lie() -> None:

@@ -41,20 +41,18 @@ def bend(fault: Fault, request: SimRequest) -> SimRequest:
 
 def _refused(fault: Fault, wall: float) -> SimAnswer:
     message = fault.message or f"code {fault.code}"
-    answer = Refusal(fault.code, message, form=fault.form).answer(fault.form)
-    for name, value in retry_after_headers(fault.retry_after, fault.retry_after_as, wall):
-        answer = answer.with_header(name, value)
-    return answer
+    headers = retry_after_headers(fault.retry_after, fault.retry_after_as, wall)
+    return Refusal(fault.code, message, form=fault.form, headers=tuple(headers)).answer(fault.form)
 
 
-def retry_after_headers(wish: float | str | None, form: str, wall: float) -> list[tuple[str, str]]:
+def retry_after_headers(wish: float | str | tuple[str, ...] | None, form: str, wall: float) -> list[tuple[str, str]]:
     """``Retry-After`` for *wish*; a date comes with the ``Date`` that it is relative to."""
     if wish is None:
         return []
-    if isinstance(wish, str):
-        return [("Retry-After", wish)]
+    if isinstance(wish, str | tuple):
+        return [("Retry-After", text) for text in ([wish] if isinstance(wish, str) else wish)]
     if form == "seconds":
-        return [("Retry-After", f"{wish:g}")]
+        return [("Retry-After", str(int(wish)) if wish == int(wish) else str(wish))]
     return [("Date", http_date(wall)), ("Retry-After", http_date(wall + wish))]
 
 

@@ -24,6 +24,8 @@ from veo_async.errors import UsageError
 from .messages import CALLBACK, DOWNLOAD
 
 EVERY = "*"
+#: Misfortunes of callbacks; all other kinds are for calls.
+_OF_CALLBACKS = frozenset({"lost", "doubled", "late", "forged", "malformed", "swapped"})
 _ENDPOINTS = frozenset({EVERY, DOWNLOAD, CALLBACK, *(endpoint.name for endpoint in ENDPOINTS)})
 
 
@@ -56,8 +58,8 @@ class Fault:
     code: int = 500
     message: str = ""
     form: Literal["body", "http"] = "http"
-    #: Seconds for ``Retry-After``, or its text as it stands.
-    retry_after: float | str | None = None
+    #: Seconds for ``Retry-After``, or its text as it stands, or several such headers.
+    retry_after: float | str | tuple[str, ...] | None = None
     retry_after_as: Literal["seconds", "date"] = "seconds"
     #: Simulated seconds of a delay, or between two bytes.
     seconds: float = 0.0
@@ -76,6 +78,10 @@ class Fault:
         if self.endpoint not in _ENDPOINTS:
             known = ", ".join(sorted(_ENDPOINTS))
             raise UsageError(f"endpoint={self.endpoint!r}: is no endpoint of the simulator; use one of {known}")
+        if (self.kind in _OF_CALLBACKS) != (self.endpoint == CALLBACK):
+            raise UsageError(
+                f"endpoint={self.endpoint!r}: cannot have {self.kind!r}; callbacks have faults of their own"
+            )
         if not 0 <= self.probability <= 1:
             raise UsageError(f"probability={self.probability!r}: must lie between 0 and 1; write for instance 0.1")
 
@@ -172,7 +178,7 @@ def refuse(
     *,
     form: Literal["body", "http"] = "body",
     accepted: bool = False,
-    retry_after: float | str | None = None,
+    retry_after: float | str | tuple[str, ...] | None = None,
     retry_after_as: Literal["seconds", "date"] = "seconds",
     **where: Unpack[Where],
 ) -> Fault:
@@ -191,7 +197,7 @@ def refuse(
 
 def rate_limited(
     *,
-    retry_after: float | str | None = None,
+    retry_after: float | str | tuple[str, ...] | None = None,
     retry_after_as: Literal["seconds", "date"] = "seconds",
     form: Literal["body", "http"] = "http",
     **where: Unpack[Where],
@@ -377,9 +383,9 @@ def lost_callback(**where: Unpack[Where]) -> Fault:
     return Fault(kind="lost", **_for_callbacks(where))
 
 
-def doubled_callback(**where: Unpack[Where]) -> Fault:
-    """Sent twice."""
-    return Fault(kind="doubled", **_for_callbacks(where))
+def doubled_callback(copies: int = 2, **where: Unpack[Where]) -> Fault:
+    """Sent *copies* times."""
+    return Fault(kind="doubled", size=copies, **_for_callbacks(where))
 
 
 def late_callback(seconds: float, **where: Unpack[Where]) -> Fault:
@@ -387,14 +393,20 @@ def late_callback(seconds: float, **where: Unpack[Where]) -> Fault:
     return Fault(kind="late", seconds=seconds, **_for_callbacks(where))
 
 
-def forged_callback(**where: Unpack[Where]) -> Fault:
-    """Signed with another key, and telling of failure."""
-    return Fault(kind="forged", **_for_callbacks(where))
+def forged_callback(
+    how: Literal["key", "body", "unsigned", "stale", "future"] = "key", **where: Unpack[Where]
+) -> Fault:
+    """One that must not be believed, telling of failure.
+
+    Args:
+        how: signed with another key; signed well, which covers no body; not signed; or signed an hour ago or ahead.
+    """
+    return Fault(kind="forged", how=how, **_for_callbacks(where))
 
 
-def malformed_callback(**where: Unpack[Where]) -> Fault:
-    """Signed well, with a body of no known form."""
-    return Fault(kind="malformed", **_for_callbacks(where))
+def malformed_callback(size: int = 0, **where: Unpack[Where]) -> Fault:
+    """Signed well, with a body of no known form, and of *size* bytes if that is more."""
+    return Fault(kind="malformed", size=size, **_for_callbacks(where))
 
 
 def swapped_callbacks(**where: Unpack[Where]) -> Fault:
