@@ -43,7 +43,7 @@ from veo_async.simulator import (
     wrong_length,
     wrong_types,
 )
-from veo_async.simulator.damage import MUTATIONS
+from veo_async.simulator.mutations import MUTATIONS
 
 from .support import get_bytes, parts_of, post_bytes, raw_exchange
 

@@ -121,3 +121,25 @@ def test_running_tasks_are_capped() -> None:
     assert at.told("generate", {"prompt": "x"})["code"] == 429
     at.pass_(60)
     at.generate()
+
+
+def test_what_counts_as_a_creation_is_a_setting() -> None:
+    """Nobody knows whether 4K requests count: here they need not."""
+    at = bench(limiter="sliding", rate=(1, 1000.0), limited_endpoints=["generate"])
+    task_id = at.generate()
+    at.pass_(60)
+    assert at.told("get-4k-video", {"taskId": task_id})["code"] == 200
+    assert at.told("generate", {"prompt": "x"})["code"] == 429
+
+
+def test_a_drained_bucket_can_go_into_debt() -> None:
+    """With ``count_refused`` hammering lengthens the wait here, too."""
+    limiter = TokenBucket(1, 10.0, counts_refused=True)
+    waits = [limiter.take(0.0) for _ in range(3)]
+    assert waits == [0.0, 20.0, 20.0]
+
+
+def test_the_limit_can_be_switched_off() -> None:
+    """For tests that are about something else."""
+    at = bench(limiter="none")
+    assert {at.told("generate", {"prompt": "x"})["code"] for _ in range(100)} == {200}

@@ -179,3 +179,10 @@ def test_extensions_can_be_chained() -> None:
     first = at.told("extend", {"taskId": done(at), "prompt": "on"})["data"]["taskId"]
     at.pass_(60)
     assert at.told("extend", {"taskId": first, "prompt": "and on"})["code"] == 200
+
+
+def test_a_running_source_cannot_be_extended() -> None:
+    """It must have succeeded first."""
+    at = bench()
+    told = at.told("extend", {"taskId": at.generate(), "prompt": "on"})
+    assert (told["code"], told["msg"]) == (422, "record status is not success.")

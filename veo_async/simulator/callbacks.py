@@ -10,7 +10,7 @@ import attrs
 
 from veo_async._wire.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign_callback
 
-from .faults import Fault, FaultPlan
+from .fault_plan import Fault, FaultPlan
 from .messages import CALLBACK, encode
 from .settings import SimulatorSettings
 from .shapes import callback

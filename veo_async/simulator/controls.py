@@ -11,8 +11,8 @@ from veo_async.errors import UsageError
 from .account import Account
 from .book import Charge, request_identity
 from .clock import SimulatedClock
+from .fault_plan import Fault, FiredFault
 from .fault_words import read_faults
-from .faults import Fault, FiredFault
 from .provider import Provider, SeenRequest
 from .settings import SimulatorSettings
 from .tasks import Task

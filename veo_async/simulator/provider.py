@@ -16,7 +16,7 @@ from .account import Account, Ids
 from .book import Charge, double_charges, request_identity
 from .callbacks import CallbackPost, Postman
 from .damage import bend, damage
-from .faults import Fault, FaultPlan
+from .fault_plan import Fault, FaultPlan
 from .files import FileHost
 from .messages import DOWNLOAD, UNKNOWN, Refusal, SimAnswer, SimRequest, is_upload, method_of
 from .settings import SimulatorSettings
