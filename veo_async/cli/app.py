@@ -95,7 +95,7 @@ async def simulator(
     webhook_key
         Signs every callback.
     fault
-        What goes wrong, for instance "drop-after:generate:1" (may be repeated); see the README.
+        What goes wrong, for instance "drop-after:generate:1"; may be repeated. An unknown name lists all.
     seed
         The same seed and the same calls give the same answers.
     host

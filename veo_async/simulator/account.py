@@ -59,8 +59,8 @@ class Account:
     def __init__(self, name: str, settings: SimulatorSettings, *, rng: Random, ids: Ids, files: FileHost) -> None:
         self.name = name
         #: The balance; set it to try what an empty account does.
-        self.credits = settings.credits
-        self.book = Book()
+        self.credits: float = settings.credits
+        self.book: Book = Book()
         self.tasks: dict[str, Task] = {}
         self.settings = settings
         self.rng = rng

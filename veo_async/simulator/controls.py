@@ -25,7 +25,9 @@ class Controls:
     _can_be_unreachable = False
 
     def __init__(self, settings: SimulatorSettings | None = None, **options: Any) -> None:
-        self.settings = attrs.evolve(settings, **options) if settings else SimulatorSettings(**options)
+        self.settings: SimulatorSettings = (
+            attrs.evolve(settings, **options) if settings else SimulatorSettings(**options)
+        )
         self._check(self.settings.faults)
         #: A key that is accepted: the one that was given, or a random dummy.
         self.api_key: str = self.settings.api_key or f"sim-{secrets.token_hex(16)}"

@@ -48,7 +48,7 @@ class Canvas:
         self.height_px = height_px
         #: Pixels of one unit of length.
         self.unit_px: int = min(width_px, height_px)
-        self.pixels = bytearray(3 * width_px * height_px)
+        self.pixels: bytearray = bytearray(3 * width_px * height_px)
 
     @property
     def width(self) -> float:
