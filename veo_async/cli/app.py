@@ -47,7 +47,7 @@ async def simulator(
     speed: float = 1.0,
     api_key: str | None = None,
     credits: float = 1_000_000.0,
-    rate: tuple[int, float] = (20, 10.0),
+    rate: Annotated[tuple[int, float], Parameter(negative=())] = (20, 10.0),
     rate_limit_form: Literal["http", "body"] = "http",
     retry_after: Literal["seconds", "date"] | None = None,
     max_running: int = 100,
