@@ -167,6 +167,15 @@ def test_what_a_server_says_cannot_drive_a_terminal(kind: type[VeoError]) -> Non
     assert [twin.message for twin in twins(error)] == [error.message] * 8
 
 
+@pytest.mark.parametrize("name", ["task_id", "job_key", "endpoint"])
+def test_what_a_server_says_in_an_id_cannot_either(name: str) -> None:
+    """An id is kept as it came, and shown escaped and bounded."""
+    error = VeoError("x", **{name: EVIL * 100})
+    assert getattr(error, name) == EVIL * 100
+    assert str(error).isprintable()
+    assert len(str(error)) < 300
+
+
 def test_messages_are_bounded() -> None:
     """A server cannot flood a log; what is cut is marked, and copies are not cut again."""
     error = VeoError("x" * 100_000)

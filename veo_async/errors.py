@@ -118,7 +118,8 @@ class VeoError(Exception):
                 setattr(self, name, value)
 
     def __str__(self) -> str:
-        facts = [f"{name} {value}" for name in self._EVIDENCE if (value := getattr(self, name)) is not None]
+        known = {name: value for name in self._EVIDENCE if (value := getattr(self, name)) is not None}
+        facts = [f"{name} {printable(str(value), 200)}" for name, value in known.items()]
         told = f"{self.message} ({', '.join(facts)})" if facts else self.message
         return f"{told} — {self.remedy}" if self.remedy else told
 

@@ -95,6 +95,16 @@ def test_plain_round_trip(full: VideoRequest) -> None:
     assert set(to_plain(full)) == set(OPTIONS)
 
 
+def test_defaults_are_written_out() -> None:
+    """A later version with another default must read back the request that was made, not its own."""
+    assert to_plain(VideoRequest("a dog")) == {
+        "prompt": "a dog",
+        "model": "veo3_fast",
+        "aspect_ratio": "16:9",
+        "enable_translation": True,
+    }
+
+
 @pytest.mark.parametrize(
     ("plain", "faults"),
     [

@@ -39,7 +39,7 @@ from veo_async._wire.validation import check_spelling
 thousand = settings(
     max_examples=1000,
     deadline=None,
-    derandomize=True,  # a run is a fact, not a lottery
+    derandomize=True,  # the same code gives the same run: no failure that a colleague cannot repeat
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

@@ -52,7 +52,8 @@ ERRORS: dict[int, type[ApiError]] = {
 OF_FAILED_TASKS = frozenset({400, 422, 451, 500, 501})
 
 _REFUSAL = re.compile(
-    r"flagged|content polic|violat|unsafe|prominent people|minor upload|rejected by (flow|google)|safety|sensitive",
+    r"flagged|content polic|violat|unsafe|prominent people|minor upload|rejected by (flow|google)|safety"
+    r"|(?<!case.)sensitive",
     re.IGNORECASE,
 )
 _NOT_YET = re.compile(

@@ -35,9 +35,12 @@ def to_wire(request: VideoRequest | ExtendRequest, dialect: Dialect) -> dict[str
 
 
 def to_plain(request: VideoRequest | ExtendRequest) -> dict[str, Any]:
-    """*request* in our own spelling, ready for JSON; what was left alone is left out."""
-    plain: dict[str, Any] = _converter.unstructure(request)
-    return plain
+    """*request* in our own spelling, ready for JSON; what is None or empty is left out.
+
+    Our own defaults are written out: a later version may have others, and what was asked for must not change with
+    them.
+    """
+    return {name: value for name, value in _converter.unstructure(request).items() if value not in (None, [], ())}
 
 
 def from_plain(plain: Any, kind: type[R]) -> R:
@@ -94,7 +97,7 @@ def _strict_tuple(value: Any, _: Any) -> tuple[str, ...]:
 
 
 def _make() -> Converter:
-    converter = make_converter(forbid_extra_keys=True, omit_if_default=True)
+    converter = make_converter(forbid_extra_keys=True)
     for kind, described in _STRICT.items():
         converter.register_structure_hook(kind, _strictly(kind, described))
     converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _strict_tuple)

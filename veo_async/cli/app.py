@@ -14,9 +14,9 @@ from veo_async.errors import UsageError
 from .demo import run_demo
 from .simulator import run_simulator
 
-console = Console(highlight=False)
+console: Console = Console(highlight=False)
 
-app = App(
+app: App = App(
     name="veo-async",
     help="Video clips from Veo 3 / 3.1: never paid twice, never lost.",
     version=__version__,
@@ -47,7 +47,7 @@ async def simulator(
     speed: float = 1.0,
     api_key: str | None = None,
     credits: float = 1_000_000.0,
-    rate: tuple[int, float] = (20, 10.0),
+    rate: Annotated[tuple[int, float], Parameter(negative=())] = (20, 10.0),
     rate_limit_form: Literal["http", "body"] = "http",
     retry_after: Literal["seconds", "date"] | None = None,
     max_running: int = 100,
@@ -95,7 +95,7 @@ async def simulator(
     webhook_key
         Signs every callback.
     fault
-        What goes wrong, for instance "drop-after:generate:1" (may be repeated); see the README.
+        What goes wrong, for instance "drop-after:generate:1"; may be repeated. An unknown name lists all.
     seed
         The same seed and the same calls give the same answers.
     host

@@ -17,10 +17,9 @@
 from .account import Account
 from .book import Charge, request_identity
 from .callbacks import CallbackPost
+from .fault_plan import Fault, FiredFault
 from .fault_words import parse_fault
 from .faults import (
-    Fault,
-    FiredFault,
     blocked_1010,
     byte_order_mark,
     deep_nesting,

@@ -22,7 +22,7 @@ from .damage import retry_after_headers
 from .fates import UNREACHABLE_IMAGE, Fate, draw_fate, refuse_content
 from .files import FileHost
 from .limits import make_limiter
-from .messages import Refusal, SimAnswer, SimRequest, success
+from .messages import Refusal, SimAnswer, SimRequest, envelope, success
 from .results import publish
 from .settings import DAY_S, SimulatorSettings
 from .tasks import Kind, Task
@@ -59,8 +59,8 @@ class Account:
     def __init__(self, name: str, settings: SimulatorSettings, *, rng: Random, ids: Ids, files: FileHost) -> None:
         self.name = name
         #: The balance; set it to try what an empty account does.
-        self.credits = settings.credits
-        self.book = Book()
+        self.credits: float = settings.credits
+        self.book: Book = Book()
         self.tasks: dict[str, Task] = {}
         self.settings = settings
         self.rng = rng
@@ -232,7 +232,14 @@ class Account:
             return success(None)
         if task.fate.breaks_record and task.flag(now):
             raise Refusal(500, "Task generation failed", data={"errorMessage": UNREACHABLE_IMAGE})
-        return success(shapes.record(task, now, self.settings.dialect))
+        return SimAnswer(body=self._told(task, now))
+
+    def _told(self, task: Task, now: float) -> bytes:
+        """The record of *task*, written once per phase of its life: thousands of polls ask for the same bytes."""
+        phase = task.flag(now), bool(task.urls_at(now))
+        if task.told is None or task.told[0] != phase:
+            task.told = phase, envelope(shapes.record(task, now, self.settings.dialect))
+        return task.told[1]
 
     def known(self, task_id: Any, now: float) -> Task | None:
         """The task of that id; None in the gap after its making, if the gap is told that way."""

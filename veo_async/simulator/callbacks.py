@@ -10,11 +10,13 @@ import attrs
 
 from veo_async._wire.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign_callback
 
-from .faults import Fault, FaultPlan
+from .fault_plan import Fault, FaultPlan
 from .messages import CALLBACK, encode
 from .settings import SimulatorSettings
 from .shapes import callback
 from .tasks import Task
+
+_SHIFTS_S = {"stale": -3600, "future": 3600}
 
 
 @attrs.frozen(kw_only=True)
@@ -44,11 +46,11 @@ class Postman:
         drawn = self._faults.draw(CALLBACK, now)
         fault = drawn[0] if drawn else None
         kind = fault.kind if fault else ""
-        post = self._post(task, kind)
+        post = self._post(task, fault)
         if kind == "swapped":
             self._held.append(post)
         elif kind != "lost":
-            copies = 2 if kind == "doubled" else 1
+            copies = fault.size if fault and kind == "doubled" else 1
             for each in [post] * copies + self._release():
                 heapq.heappush(self._waiting, (now + _lateness(fault), next(self._order), each))
 
@@ -66,24 +68,25 @@ class Postman:
         held, self._held = self._held, []
         return held
 
-    def _post(self, task: Task, kind: str) -> CallbackPost:
+    def _post(self, task: Task, fault: Fault | None) -> CallbackPost:
+        kind, how = (fault.kind, fault.how) if fault else ("", "")
         told: Any = callback(task, self._settings)
         if kind == "forged":
             told = {"code": 400, "msg": "failed", "data": {"taskId": task.id}}
-        if kind == "malformed":
-            told = [{"event": "done"}]
-        headers = {"Content-Type": "application/json", **self._signature(task.id, is_forged=kind == "forged")}
+        if fault is not None and kind == "malformed":
+            told = [{"event": "done", "filler": "x" * fault.size}]
+        headers = {"Content-Type": "application/json", **self._signature(task.id, how)}
         return CallbackPost(
             task_id=task.id, url=task.callback_url or "", headers=headers, body=encode(told), fault=kind
         )
 
-    def _signature(self, task_id: str, *, is_forged: bool) -> dict[str, str]:
-        key = self._settings.webhook_key
-        if key is None and not is_forged:
+    def _signature(self, task_id: str, how: str) -> dict[str, str]:
+        """The two headers of a signature, made *how* it was ordered; none while there is no key."""
+        key = "not the key" if how == "key" else self._settings.webhook_key
+        if key is None or how == "unsigned":
             return {}
-        stamp = int(self._settings.wall_clock())
-        signing_key = "not the key" if is_forged or key is None else key
-        return {TIMESTAMP_HEADER: str(stamp), SIGNATURE_HEADER: sign_callback(task_id, stamp, signing_key)}
+        stamp = int(self._settings.wall_clock()) + _SHIFTS_S.get(how, 0)
+        return {TIMESTAMP_HEADER: str(stamp), SIGNATURE_HEADER: sign_callback(task_id, stamp, key)}
 
 
 def _lateness(fault: Fault | None) -> float:

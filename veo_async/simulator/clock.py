@@ -2,6 +2,10 @@
 
 from collections.abc import Callable
 
+#: Time passes in grains of about a microsecond, which a float of this size holds without a rest: who sleeps for
+#: exactly an hour then finds exactly an hour gone, whatever the loop's own clock made of it.
+_GRAIN_HZ = 2.0**20
+
 
 class SimulatedClock:
     """Epoch seconds that pass *speed* times as fast as *loop_time* does, and can be advanced by hand."""
@@ -15,7 +19,8 @@ class SimulatedClock:
 
     def now(self) -> float:
         """Simulated epoch seconds."""
-        return self.started_at + self._advanced + (self._loop_time() - self._loop_start) * self._speed
+        exact = self.started_at + self._advanced + (self._loop_time() - self._loop_start) * self._speed
+        return round(exact * _GRAIN_HZ) / _GRAIN_HZ
 
     def advance(self, seconds: float) -> None:
         """Let *seconds* pass at once."""

@@ -6,11 +6,13 @@ from typing import Any
 
 import attrs
 
+from veo_async.errors import UsageError
+
 from .account import Account
 from .book import Charge, request_identity
 from .clock import SimulatedClock
+from .fault_plan import Fault, FiredFault
 from .fault_words import read_faults
-from .faults import Fault, FiredFault
 from .provider import Provider, SeenRequest
 from .settings import SimulatorSettings
 from .tasks import Task
@@ -19,8 +21,14 @@ from .tasks import Task
 class Controls:
     """The simulator as a test sees it. Every option of `SimulatorSettings` is a keyword here."""
 
+    #: Whether one call alone can find nobody listening.
+    _can_be_unreachable = False
+
     def __init__(self, settings: SimulatorSettings | None = None, **options: Any) -> None:
-        self.settings = attrs.evolve(settings, **options) if settings else SimulatorSettings(**options)
+        self.settings: SimulatorSettings = (
+            attrs.evolve(settings, **options) if settings else SimulatorSettings(**options)
+        )
+        self._check(self.settings.faults)
         #: A key that is accepted: the one that was given, or a random dummy.
         self.api_key: str = self.settings.api_key or f"sim-{secrets.token_hex(16)}"
         start_at = self.settings.wall_clock() if self.settings.start_at is None else self.settings.start_at
@@ -84,7 +92,13 @@ class Controls:
 
     def inject(self, *faults: Fault | str) -> None:
         """More trouble, from now on; its calls are counted from here."""
-        self._provider.faults.add(*read_faults(faults))
+        added = read_faults(faults)
+        self._check(added)
+        self._provider.faults.add(*added)
+
+    def _check(self, faults: tuple[Fault, ...]) -> None:
+        if not self._can_be_unreachable and any(fault.kind == "unreachable" for fault in faults):
+            raise UsageError("fault='unreachable': a server is there for all or for none; use go_offline()")
 
     def account(self, name: str = "main") -> Account:
         """An account, to look into or to change: ``sim.account().credits = 0``."""

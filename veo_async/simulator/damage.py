@@ -12,8 +12,9 @@ from typing import Any
 
 import attrs
 
-from .faults import Fault
+from .fault_plan import Fault
 from .messages import Refusal, SimAnswer, SimRequest, encode
+from .mutations import MUTATIONS
 
 Damage = Callable[[Fault, SimAnswer, Random], SimAnswer]
 _MIB = 1024 * 1024
@@ -41,20 +42,18 @@ def bend(fault: Fault, request: SimRequest) -> SimRequest:
 
 def _refused(fault: Fault, wall: float) -> SimAnswer:
     message = fault.message or f"code {fault.code}"
-    answer = Refusal(fault.code, message, form=fault.form).answer(fault.form)
-    for name, value in retry_after_headers(fault.retry_after, fault.retry_after_as, wall):
-        answer = answer.with_header(name, value)
-    return answer
+    headers = retry_after_headers(fault.retry_after, fault.retry_after_as, wall)
+    return Refusal(fault.code, message, form=fault.form, headers=tuple(headers)).answer(fault.form)
 
 
-def retry_after_headers(wish: float | str | None, form: str, wall: float) -> list[tuple[str, str]]:
+def retry_after_headers(wish: float | str | tuple[str, ...] | None, form: str, wall: float) -> list[tuple[str, str]]:
     """``Retry-After`` for *wish*; a date comes with the ``Date`` that it is relative to."""
     if wish is None:
         return []
-    if isinstance(wish, str):
-        return [("Retry-After", wish)]
+    if isinstance(wish, str | tuple):
+        return [("Retry-After", text) for text in ([wish] if isinstance(wish, str) else wish)]
     if form == "seconds":
-        return [("Retry-After", f"{wish:g}")]
+        return [("Retry-After", str(int(wish)) if wish == int(wish) else str(wish))]
     return [("Date", http_date(wall)), ("Retry-After", http_date(wall + wish))]
 
 
@@ -199,41 +198,6 @@ def _set_flag(fault: Fault, answer: SimAnswer, rng: Random) -> SimAnswer:
 
 
 # --- wrong types ------------------------------------------------------------------------------------------------
-
-
-def _change_data(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda told: {**told, "data": change(told.get("data"))}
-
-
-def _change_id(value: Any) -> Callable[[Any], Any]:
-    def change(data: Any) -> Any:
-        return {**data, "taskId": value} if isinstance(data, dict) else value
-
-    return _change_data(change)
-
-
-def _without_id(data: Any) -> Any:
-    return {name: value for name, value in data.items() if name != "taskId"} if isinstance(data, dict) else {}
-
-
-#: Everything that can be of the wrong type in an answer, by name.
-MUTATIONS: dict[str, Callable[[Any], Any]] = {
-    "null data": _change_data(lambda _: None),
-    "list for data": _change_data(lambda data: [data]),
-    "text for data": _change_data(lambda _: "data"),
-    "number for data": _change_data(lambda _: 1),
-    "text for code": lambda told: {**told, "code": str(told.get("code"))},
-    "null code": lambda told: {**told, "code": None},
-    "no code": lambda told: {name: value for name, value in told.items() if name != "code"},
-    "list for message": lambda told: {**told, "msg": [told.get("msg")]},
-    "list for all": lambda told: [told],
-    "null for all": lambda _: None,
-    "text for all": lambda _: "ok",
-    "no taskId": _change_data(_without_id),
-    "number for taskId": _change_id(12345),
-    "null taskId": _change_id(None),
-    "empty taskId": _change_id(""),
-}
 
 
 def _wrong_types(fault: Fault, answer: SimAnswer, rng: Random) -> SimAnswer:

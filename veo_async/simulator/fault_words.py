@@ -17,7 +17,7 @@ from typing import Any
 from veo_async.errors import UsageError
 
 from . import faults
-from .faults import Fault
+from .fault_plan import Fault
 
 _SHORT = {
     "drop-after": "drop-after-accepting",

@@ -13,7 +13,7 @@ import attrs
 from .damage import expired_file, http_date
 from .messages import FILES_PREFIX, SimAnswer, SimRequest
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 class Content(Protocol):

@@ -35,6 +35,8 @@ _MAX_HEADERS = 1000
 class MemoryTransport(Controls):
     """A `Transport` that leads nowhere but here; options are the fields of `SimulatorSettings`."""
 
+    _can_be_unreachable = True
+
     def __init__(self, settings: SimulatorSettings | None = None, **options: Any) -> None:
         super().__init__(settings, **options)
         #: Set it to refuse every connection.

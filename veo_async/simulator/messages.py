@@ -6,7 +6,6 @@ A `SimAnswer` says what is answered; its `Delivery` says how badly. The skins (`
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from math import inf
 from typing import Any, Literal
 
 import attrs
@@ -83,16 +82,12 @@ class Delivery:
     cut_at: int | None = None
     #: Wait this long between single bytes of the body.
     drip_s: float = 0.0
-    #: Send the body this many times in chunks; `inf` never ends.
+    #: Send the body this many times in chunks; infinity never ends.
     repeat: float = 1.0
     #: The ``Content-Length`` to announce, when it is not the body's.
     announced: int | None = None
     #: Never listened at all; only the memory skin can do this for one call alone.
     unreachable: bool = False
-
-    @property
-    def is_endless(self) -> bool:
-        return self.repeat == inf
 
 
 PLAIN = Delivery()

@@ -16,7 +16,7 @@ from .account import Account, Ids
 from .book import Charge, double_charges, request_identity
 from .callbacks import CallbackPost, Postman
 from .damage import bend, damage
-from .faults import Fault, FaultPlan
+from .fault_plan import Fault, FaultPlan
 from .files import FileHost
 from .messages import DOWNLOAD, UNKNOWN, Refusal, SimAnswer, SimRequest, is_upload, method_of
 from .settings import SimulatorSettings
@@ -68,9 +68,9 @@ class Provider:
     def __init__(self, settings: SimulatorSettings, *, api_key: str, started_at: float, base_url: str = "") -> None:
         self.settings = settings
         self.started_at = started_at
-        self.files = FileHost(base_url)
-        self.faults = FaultPlan(settings.faults, settings.seed)
-        self.keys = settings.keys(api_key)
+        self.files: FileHost = FileHost(base_url)
+        self.faults: FaultPlan = FaultPlan(settings.faults, settings.seed)
+        self.keys: dict[str, str] = settings.keys(api_key)
         self._rng = Random(settings.seed)
         self._ids = Ids(Random(f"ids {settings.seed}"), settings.dialect, list(settings.task_ids))
         self._uploads = UploadHost(settings, rng=self._rng, files=self.files)

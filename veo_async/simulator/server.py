@@ -68,37 +68,36 @@ class Simulator(Controls, AsyncContextManagerMixin):
 
     async def go_online(self) -> None:
         """Listen again, on the same port."""
-        if self._site is None:
-            await self._listen()
+        if self._site is None and self._runner is not None:
+            await self._listen(self._runner)
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         clock = self._start_clock(asyncio.get_running_loop().time)
         server = web.Server(self._serve, request_factory=_make_request, access_log=None)
-        self._runner = web.ServerRunner(server, shutdown_timeout=_GRACE_S)
-        self._sender = CallbackSender(self._provider, clock)
-        await self._runner.setup()
+        runner = self._runner = web.ServerRunner(server, shutdown_timeout=_GRACE_S)
+        sender = self._sender = CallbackSender(self._provider, clock)
+        await runner.setup()
         try:
-            await self._listen()
-            sending = asyncio.create_task(self._sender.run(), name="sim.callbacks")
+            await self._listen(runner)
+            sending = asyncio.create_task(sender.run(), name="sim.callbacks")
             try:
                 yield self
             finally:
                 await _stop(sending)
         finally:
-            await self._runner.cleanup()
-            self._site = None
+            await runner.cleanup()
+            self._site = self._runner = None
 
-    async def _listen(self) -> None:
-        assert self._runner is not None, "only called between setup and cleanup"  # noqa: S101  # for the type checker
-        site = web.TCPSite(self._runner, self.settings.host, self._port or self.settings.port)
+    async def _listen(self, runner: web.ServerRunner) -> None:
+        site = web.TCPSite(runner, self.settings.host, self._port or self.settings.port)
         try:
             await site.start()
         except OSError as problem:
             remedy = "pass another port, or 0 for a free one"
             raise UsageError(f"port={self.settings.port}: cannot listen ({problem.strerror}); {remedy}") from problem
         self._site = site
-        self._port = self._runner.addresses[0][1]
+        self._port = runner.addresses[0][1]
         self._provider.files.base_url = self.url
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -13,8 +13,8 @@ import attrs
 
 from veo_async.errors import UsageError
 
+from .fault_plan import Fault
 from .fault_words import read_faults
-from .faults import Fault
 
 Dialect = Literal["real", "quickstart-1", "quickstart-2", "openapi", "apikley"]
 Form = Literal["body", "http"]
@@ -43,14 +43,17 @@ def _one_of(literal: Any) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
     return check
 
 
-def _at_least(bound: float, *, but_more: bool = False) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
+def _at_least(
+    bound: float, *, but_more: bool = False, or_none: bool = False
+) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
     rule = f"must be {'more than' if but_more else 'at least'} {bound:g}"
 
     def check(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
-        if value is None and attribute.default is None:
+        if value is None and (or_none or attribute.default is None):
             return
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or value < bound or (but_more and value == bound):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise _fault(attribute, value, "must be a number", "write one")
+        if value < bound or (but_more and value == bound):
             raise _fault(attribute, value, rule, "write such a number")
 
     return check
@@ -61,15 +64,17 @@ def _share(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
         raise _fault(attribute, value, "must lie between 0 and 1", "write a share such as 0.05")
 
 
-def _rate(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
-    if value is None and attribute.name == "poll_rate":
-        return
+def _is_rate(value: Any) -> bool:
     try:
         count, window_s = value
-        is_right = int(count) == count and count >= 1 and window_s > 0
+        return bool(int(count) == count and count >= 1 and window_s > 0)
     except (TypeError, ValueError):
-        is_right = False
-    if not is_right:
+        return False
+
+
+def _rate(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+    may_be_absent = attribute.default is None
+    if not (_is_rate(value) or (value is None and may_be_absent)):
         raise _fault(attribute, value, "must be a count and a window in seconds", "write for instance (20, 10.0)")
 
 
@@ -136,7 +141,7 @@ class SimulatorSettings:
         default=None, validator=_one_of(Literal["seconds", "date"])
     )
     #: Tasks of one account that may run at once; None: no cap.
-    max_running: int | None = attrs.field(default=100, validator=_at_least(1))
+    max_running: int | None = attrs.field(default=100, validator=_at_least(1, or_none=True))
     #: A limit on record-info, as ``rate``; None: no such limit.
     poll_rate: tuple[int, float] | None = attrs.field(default=None, validator=_rate)
 

@@ -42,6 +42,8 @@ class Task:
     image_urls: tuple[str, ...] = ()
     #: Its 1080p version was asked for; after that it cannot be extended.
     taken_to_hd: bool = False
+    #: The record's last phase and how it was written then.
+    told: tuple[tuple[int, bool], bytes] | None = attrs.field(default=None, repr=False)
 
     def flag(self, now: float) -> int:
         """0 making, 1 done, 2 and 3 failed."""

@@ -1,7 +1,6 @@
 """From a request body to what is wanted, or to the 422 that says why not.
 
-The rules are the provider's pages'; the sentences are its own where
-one is known, and plain ones elsewhere.
+The rules are those of the provider's pages; the sentences are its own where one is known, and plain ones elsewhere.
 """
 
 from collections.abc import Mapping
@@ -22,6 +21,8 @@ _TEXTS = ("prompt", "model", "generationType", "callBackUrl", "watermark", "wate
 _FLAGS = ("enableFallback", "enableTranslation")
 _TYPES = ("TEXT_2_VIDEO", "FIRST_AND_LAST_FRAMES_2_VIDEO", "REFERENCE_2_VIDEO")
 _REFERENCE = "REFERENCE_2_VIDEO"
+#: Dialects whose pages name veo3 as the default model.
+_OF_2025 = ("quickstart-1", "quickstart-2", "openapi")
 _EIGHT_SECONDS = "Invalid duration. Veo 3.1 reference-to-video currently only supports 8-second generation."
 
 
@@ -52,13 +53,16 @@ def read_generate(body: Any, dialect: str, unknown_fields: str) -> Wanted:
     """
     body = _object(body, "generate", unknown_fields)
     rules, spellings = _rules(dialect)
-    model = _one_of(body, "model", rules.models, "veo3" if dialect.startswith("quickstart") else "veo3_fast")
+    model = _one_of(body, "model", rules.models, "veo3" if dialect in _OF_2025 else "veo3_fast")
     ratio = next((body[name] for name in spellings if body.get(name) is not None), "16:9")
     _require(ratio in rules.aspect_ratios, f"Invalid aspectRatio: {ratio}")
     is_newer = not rules.unknown_options
     resolution = _one_of(body, "resolution", rules.resolutions, "720p") if is_newer else "720p"
-    duration = body.get("duration") or 8
-    _require(not is_newer or duration in (4, 6, 8), "Invalid duration. Supported values: 4, 6, 8.")
+    duration = 8 if body.get("duration") is None else body["duration"]
+    _require(
+        not is_newer or (type(duration) is int and duration in (4, 6, 8)),
+        "Invalid duration. Supported values: 4, 6, 8.",
+    )
     wanted = Wanted(
         endpoint="generate",
         prompt=body["prompt"],

@@ -47,8 +47,8 @@ class Canvas:
         self.width_px = width_px
         self.height_px = height_px
         #: Pixels of one unit of length.
-        self.unit_px = min(width_px, height_px)
-        self.pixels = bytearray(3 * width_px * height_px)
+        self.unit_px: int = min(width_px, height_px)
+        self.pixels: bytearray = bytearray(3 * width_px * height_px)
 
     @property
     def width(self) -> float:

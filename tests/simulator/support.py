@@ -1,0 +1,107 @@
+"""What the simulator's tests share: the provider driven by hand, and raw looks at the wire."""
+
+import asyncio
+import json
+from typing import Any
+
+import attrs
+
+from veo_async._wire.endpoints import endpoint_named
+from veo_async.simulator import SimAnswer, SimRequest, SimulatorSettings
+from veo_async.simulator.provider import Provider
+
+START = 1_750_000_000.0
+KEY = "dummy-key"
+URL = "http://sim.test"
+
+
+@attrs.define
+class Bench:
+    """The pure provider with a clock that only we move."""
+
+    provider: Provider
+    now: float = START
+
+    def raw(self, method: str, path: str, *, key: str | None = KEY, body: bytes = b"", **more: Any) -> SimAnswer:
+        headers = {**more.pop("headers", {}), **({"authorization": f"Bearer {key}"} if key is not None else {})}
+        request = SimRequest(method=method, path=path, headers=headers, body=body, **more)
+        return self.provider.answer(self.provider.receive(request, self.now), self.now)
+
+    def ask(self, endpoint: str, body: Any = None, *, key: str | None = KEY, **query: str) -> SimAnswer:
+        found = endpoint_named(endpoint)
+        content = b"" if body is None else json.dumps(body).encode()
+        return self.raw(found.method, found.path, key=key, body=content, query=query)
+
+    def told(self, endpoint: str, body: Any = None, **more: Any) -> Any:
+        return self.ask(endpoint, body, **more).json()
+
+    def generate(self, prompt: str = "a dog", **fields: Any) -> str:
+        """The id of a new task."""
+        told = self.told("generate", {"prompt": prompt, **fields})
+        assert told["code"] == 200, told
+        return str(told["data"]["taskId"])
+
+    def record(self, task_id: str) -> Any:
+        return self.told("record-info", taskId=task_id)
+
+    def pass_(self, seconds: float) -> None:
+        self.now += seconds
+
+    def download(self, url: str, **headers: str) -> SimAnswer:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.raw("GET", url.removeprefix(URL), key=None, headers=named)
+
+    @property
+    def credits(self) -> float:
+        return self.provider.account("main").credits
+
+
+def bench(**options: Any) -> Bench:
+    """A provider in which every task takes a minute, unless told otherwise."""
+    settings = SimulatorSettings(**{"duration_s": 60.0, "max_running": None, "limiter": "none", **options})
+    return Bench(Provider(settings, api_key=KEY, started_at=START, base_url=URL))
+
+
+async def raw_exchange(url: str, request: bytes, *, limit: int = 2**20) -> tuple[bytes, str]:
+    """What a bare socket reads after sending *request*, and how the connection ended: closed, reset or too long."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(request)
+    received = b""
+    try:
+        while len(received) < limit:
+            chunk = await reader.read(65536)
+            if not chunk:
+                return received, "closed"
+            received += chunk
+        return received, "too long"
+    except ConnectionResetError:
+        return received, "reset"
+    finally:
+        writer.transport.abort()
+
+
+def post_bytes(path: str, key: str, body: dict[str, Any]) -> bytes:
+    """A POST as it stands on the wire."""
+    content = json.dumps(body).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: sim\r\nAuthorization: Bearer {key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + content
+
+
+def get_bytes(path: str, key: str = "", **headers: str) -> bytes:
+    """A GET likewise."""
+    lines = [f"GET {path} HTTP/1.1", "Host: sim", "Connection: close"]
+    lines += [f"Authorization: Bearer {key}"] if key else []
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def parts_of(answer: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers in lower case, and body of a raw answer."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    pairs = (line.partition(":") for line in lines)
+    return int(first.split()[1]), {name.lower(): value.strip() for name, _, value in pairs}, body
