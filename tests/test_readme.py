@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fast_clock import SPEED
+from tests.programs import run, run_fast
 from tests.wire.error_table import as_markdown
 from veo_async.simulator import Simulator
 
@@ -24,29 +26,16 @@ COMMANDS = [
 ]
 
 
-async def run(*command: str, cwd: Path, sim: Simulator | None = None) -> str:
-    """What *command* prints; it must succeed."""
-    environment = {**os.environ, "PYTHONWARNINGS": "error", "COLUMNS": "200"}
-    if sim is not None:
-        environment |= {"VEO_BASE_URL": sim.url, "VEO_API_KEY": sim.api_key}
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=cwd, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    output, _ = await process.communicate()
-    assert process.returncode == 0, output.decode()
-    return output.decode()
-
-
 def test_every_block_has_a_test() -> None:
     """A block in a language that nothing here runs would be an untested promise."""
     assert {language for language, _ in BLOCKS} <= {"python", "console"}
-    assert len(PYTHON) >= 3
+    assert len(PYTHON) >= 9
 
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))
 async def test_python_block_runs(number: int, tmp_path: Path) -> None:
-    """Each block is a whole program; it runs against the simulator as it stands, waiting shortened."""
-    code = PYTHON[number].replace("asyncio.sleep(10)", "asyncio.sleep(0.05)")
+    """Each block is a whole program; it runs as it stands, in the time of a simulator that runs fast."""
+    code = PYTHON[number]
     if "def test_" in code:
         (tmp_path / "test_block.py").write_text(code)
         (tmp_path / "conftest.py").write_text('pytest_plugins = ["veo_async.testing"]\n')
@@ -55,8 +44,10 @@ async def test_python_block_runs(number: int, tmp_path: Path) -> None:
         )
         assert "1 passed" in await run(sys.executable, "-m", "pytest", "-q", "test_block.py", cwd=tmp_path)
         return
-    async with Simulator(speed=500) as sim:
-        output = await run(sys.executable, "-c", code, cwd=tmp_path, sim=sim)
+    (tmp_path / "block.py").write_text(code)
+    async with Simulator(speed=SPEED) as sim:
+        output = await run_fast(tmp_path / "block.py", cwd=tmp_path, sim=sim)
+    sim.assert_no_double_charge()
     assert output.strip()
     assert "Traceback" not in output
 
@@ -92,6 +83,12 @@ def test_the_two_commands_stand_in_the_readme() -> None:
     """What a newcomer copies is what CI runs."""
     assert "python -m venv .venv && . .venv/bin/activate && pip install -e '.[cli]' && veo-async demo\n" in TEXT
     assert "pip install -e '.[test]' && python -m pytest\n" in TEXT
+
+
+def test_every_benchmark_named_is_there_and_every_one_there_is_named() -> None:
+    """The table of figures leaves none out, and each of its lines can be run."""
+    there = {path.name for path in (README.parent / "benchmarks").glob("[a-z]*.py")}
+    assert set(re.findall(r"`python benchmarks/(\w+\.py)`", TEXT)) == there
 
 
 def test_error_table_is_the_tested_one() -> None:
