@@ -6,17 +6,18 @@ looks at its task until it has ended · whoever waits is woken with the outcome.
 **Opening and closing.** ``async with`` opens the session and closes it. Closing is one rule, whatever the reason for
 leaving: nothing new is sent; requests that are under way come to their end, because cutting one off would leave it in
 doubt; then everyone who still waits gets `SessionClosed`, with the task id where there is one, to `adopt` it later. To
-have everything finished first, ``await veo.drain()``. The caller's own exception leaves the block as itself; a defect
-of ours that stopped the background leaves it as `SessionCrashed`.
+have everything finished first, ``await veo.drain()``. A cancellation that comes meanwhile waits until that is done.
+
+The caller's own exception leaves the block as itself; a defect of ours that stopped the background leaves it as
+`SessionCrashed`, or as a note on the caller's. After such a defect nothing more is sent: nobody would look after it.
 """
 
 import asyncio
 import hashlib
 import json
-import logging
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Self, Unpack
 
@@ -35,32 +36,43 @@ from veo_async._rules.lifecycle import Event, JobState
 from veo_async._rules.looking import Ended, Succeeded
 from veo_async._rules.pollbudget import PollBudget
 from veo_async._rules.polling import FixedSchedule, LearnedSchedule, TaskClass
-from veo_async._runtime.entry import Entry
+from veo_async._runtime.entry import Entry, fresh
 from veo_async._runtime.events import JobEvent, Paused, Queued, Ready, Running, Sent
+from veo_async._runtime.finish import finish
 from veo_async._runtime.hooks import Hook, Hooks
 from veo_async._runtime.job import Job
+from veo_async._runtime.keys import KeyKeeper, patient
+from veo_async._runtime.log import logger_for
 from veo_async._runtime.mapping import as_async, outcomes
 from veo_async._runtime.outcome import Clip, Done, Failed, Outcome, Refused
 from veo_async._runtime.scheduler import Scheduler
 from veo_async._runtime.watcher import Watcher, WatcherStatistics
-from veo_async._wire import Dialect, VideoRequest, check
+from veo_async._wire import Dialect, Record, VideoRequest, check
 from veo_async._wire.converter import from_plain, to_plain
 from veo_async._wire.requests import VideoOptions
-from veo_async._wire.validation import check_spelling
+from veo_async._wire.validation import check_spelling, task_id_faults
 from veo_async.errors import (
     ContentRefused,
+    DownloadFailed,
     InvalidRequest,
     KeyReused,
+    QueueFull,
+    RecordExpired,
+    RecordMissing,
     SessionClosed,
     SessionCrashed,
+    SessionEnded,
+    Unauthorized,
     UsageError,
     VeoError,
 )
 
-logger = logging.getLogger(__name__)
+logger = logger_for(__name__)
 
 #: Inputs of `VeoSession.map` that are taken in ahead of what has come out.
 _LOOK_AHEAD = 200
+#: Ends after which a task may exist, and be paid, all the same.
+_MAY_BE_PAID = (RecordMissing, RecordExpired, DownloadFailed)
 
 
 @attrs.frozen(kw_only=True)
@@ -119,7 +131,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         seed: int | None = None,
     ) -> None:
         self.api = VeoApi(
-            api_key,
+            patient(api_key) if callable(api_key) else api_key,
             provider=provider,
             base_url=base_url,
             upload_url=upload_url,
@@ -135,9 +147,17 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         self._gate = Gate(GateSettings(limit=rate[0], window_s=rate[1], explore=explore), knowledge)
         self._queue: FairQueue[Entry] = FairQueue(max_queued=max_queued)
         self._hooks = Hooks(on_event)
+        self._keys = KeyKeeper(self.api.refresh_key)
         self._entries: dict[str, Entry] = {}
+        self._by_task: dict[str, Entry] = {}
+        #: Tasks that read the input of a `map`.
+        self._readers: set[asyncio.Task[None]] = set()
+        #: Something has left the queue.
+        self._moved = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._background: tuple[asyncio.Task[None], ...] = ()
         self._closed = False
+        self._closing = asyncio.Lock()
         self._crash: BaseException | None = None
 
     def __repr__(self) -> str:
@@ -155,43 +175,68 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             gate=self._gate,
             queue=self._queue,
             slots=anyio.CapacityLimiter(self._max_in_flight),
-            rng=self._rng,
+            keys=self._keys,
             on_running=self._watch,
             on_change=self._tell,
+            on_queued=self._tell_queued,
         )
-        self._watcher = Watcher(self.api.record_info, self._task_ended, schedule=self._schedule, budget=self._budget)
-        scheduling = asyncio.create_task(self._background(self._scheduler.run()), name="veo.scheduler")
-        watching = asyncio.create_task(self._background(self._watcher.run()), name="veo.watcher")
+        self._watcher = Watcher(self._look, self._task_ended, schedule=self._schedule, budget=self._budget)
+        self._background = (
+            asyncio.create_task(self._run(self._scheduler.run()), name="veo.scheduler"),
+            asyncio.create_task(self._run(self._watcher.run()), name="veo.watcher"),
+        )
         try:
             yield self
-        finally:
-            await self._shut(scheduling, watching)
+        except BaseException as theirs:
+            await self.close()
+            if self._crash is not None:
+                theirs.add_note(f"meanwhile a background task of the session failed: {self._crash!r}")
+            raise
+        await self.close()
         if self._crash is not None:
             raise SessionCrashed(f"a background task failed: {self._crash!r}") from self._crash
 
-    async def _background(self, work: Any) -> None:
+    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a part of the session; its defect is everybody's, at once."""
         try:
             await work
         except Exception as crash:  # whatever it is, nobody may go on waiting
-            logger.critical("the session has crashed", exc_info=crash)
+            logger.critical("the session has crashed", exc_info=crash, extra={"action": "crashed"})
             self._crash = self._crash or crash
+            self._scheduler.stop()
             self._abandon_waiters(SessionCrashed(f"a background task failed: {crash!r}"))
 
+    async def close(self) -> None:
+        """Close the session, as leaving its block does; twice does no harm.
+
+        Cancelling this only lets the cancellation wait: the session is closed when it goes on.
+        """
+        if self._loop not in (None, _loop_here()):
+            raise SessionClosed("this session belongs to another event loop; close it there")
+        await finish(self._close_once())
+
+    async def _close_once(self) -> None:
+        async with self._closing:
+            if not self._closed:
+                self._closed = True
+                if self._background:
+                    await self._shut(*self._background)
+                await self.api.close()
+
     async def _shut(self, scheduling: asyncio.Task[None], watching: asyncio.Task[None]) -> None:
-        self._closed = True
-        with anyio.CancelScope(shield=True):
-            self._scheduler.stop()
-            await asyncio.wait([scheduling])
-            watching.cancel()
-            await asyncio.wait([watching])
-            self._abandon_waiters(SessionClosed("the session was closed before this job had ended"))
-            await self._hooks.close()
-            await self.api.close()
+        for reader in self._readers:
+            reader.cancel()
+        self._scheduler.stop()
+        await asyncio.wait([scheduling])
+        watching.cancel()
+        await asyncio.wait([watching, *self._readers])
+        self._abandon_waiters(SessionClosed("the session was closed before this job had ended"))
+        await self._hooks.close()
 
     def _abandon_waiters(self, error: VeoError) -> None:
         for entry in self._entries.values():
             entry.abandon(error)
+        self._moved.set()
 
     async def drain(self) -> None:
         """Wait until every job there is now has ended."""
@@ -243,13 +288,14 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                 raise KeyReused(f"the key {name!r} names a job with another request", job_key=name)
             return Job(known, self)
         if self._scheduler.locked_out is not None:
-            raise self._scheduler.locked_out
+            raise fresh(self._scheduler.locked_out)
         return self._admit(Entry(name, wanted, tenant=tenant, priority=priority, metadata=metadata))
 
     def _admit(self, entry: Entry) -> Job:
         self._queue.push(entry, tenant=entry.tenant, priority=entry.priority)
         self._entries[entry.key] = entry
-        self._tell(entry, self.situation_of(entry))
+        # Whoever has just come has at most all others before them; its true place would cost O(queue) for each.
+        self._tell_queued(entry, position=len(self._queue) - 1)
         self._scheduler.wake()
         return Job(entry, self)
 
@@ -266,19 +312,42 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         """The outcomes of many requests as they come, or in order; a failure is a value and harms no other.
 
         Args:
-            requests: any iterable, taken in lazily, at most *look_ahead* ahead of what has come out.
+            requests: any iterable, taken in lazily, at most *look_ahead* ahead of what has come out. When it raises,
+                what it gave before still comes to its end, and then its error is raised.
             key: from a request to the key of its job.
         """
+        self._require_open()
+        if look_ahead < 1:
+            raise UsageError(f"look_ahead={look_ahead}: must be at least 1")
 
         async def admit(request: VideoRequest | str) -> Entry:
             try:
                 wanted = _as_request(request, {})
-                job = await self.submit(wanted, key=key(wanted) if key else None, tenant=tenant, priority=priority)
-            except InvalidRequest as error:
+                name = key(wanted) if key else None
+                return await self._submit_with_room(wanted, key=name, tenant=tenant, priority=priority)
+            except SessionEnded:
+                raise
+            except VeoError as error:
                 return _refused_entry(request, error)
-            return self._entries[job.key]
 
-        return outcomes(as_async(requests), admit, look_ahead=look_ahead, ordered=ordered)
+        return outcomes(as_async(requests), admit, look_ahead=look_ahead, ordered=ordered, spawn=self._spawn_reader)
+
+    async def _submit_with_room(self, request: VideoRequest, **options: Any) -> Entry:
+        """Submit, and wait for room where the tenant's queue is full."""
+        while True:
+            try:
+                return self._entries[(await self.submit(request, **options)).key]
+            except QueueFull as full:
+                if full.limit < 1:
+                    raise
+            self._moved.clear()
+            await self._moved.wait()
+
+    def _spawn_reader(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name="veo.map")
+        self._readers.add(task)
+        task.add_done_callback(self._readers.discard)
+        return task
 
     async def gather(self, *requests: VideoRequest | str) -> list[Outcome]:
         """The outcomes of a few requests, in their order."""
@@ -296,16 +365,27 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         return [Job(entry, self) for entry in self._entries.values() if state in (None, entry.state)]
 
     def adopt(self, task_id: str, *, key: str | None = None, request: VideoRequest | None = None) -> Job:
-        """Take in a task that was made elsewhere, and watch it to its end."""
+        """Take in a task that was made elsewhere, and watch it to its end.
+
+        Raises:
+            InvalidRequest: this can be no task id.
+            KeyReused: *key* names another job, or the task is here under another key.
+        """
         self._require_open()
+        if faults := tuple(task_id_faults(task_id)):
+            raise InvalidRequest.of(*faults)
+        known = self._by_task.get(task_id)
+        if known is not None and key in (None, known.key):
+            return Job(known, self)
         name = key or task_id
-        if name not in self._entries:
-            entry = Entry(name, request, state=JobState.SENDING)
-            self._entries[name] = entry
-            self._scheduler.adopt(entry)
-            entry.accept(task_id)
-            self._watch(entry)
-        return self.job(name)
+        if known is not None or name in self._entries:
+            told = f"the key {name!r} and the task {task_id!r} belong to two different jobs"
+            raise KeyReused(told, job_key=name, task_id=task_id)
+        entry = self._entries[name] = Entry(name, request, state=JobState.SENDING)
+        self._scheduler.adopt(entry)
+        entry.accept(task_id)
+        self._watch(entry)
+        return Job(entry, self)
 
     def tenant(self, name: str, *, weight: float | None = None, max_queued: int | None = None) -> None:
         """Give a tenant its share of the account and a bound for its queue."""
@@ -343,14 +423,29 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     # --- what the runtime tells us ------------------------------------------------------------------------------
 
     def _watch(self, entry: Entry) -> None:
+        assert entry.task_id is not None  # noqa: S101  # it was accepted
+        self._by_task[entry.task_id] = entry
         self._watcher.watch(entry, self._class_of(entry))
-        self._tell(entry, self.situation_of(entry))
+        if self._hooks or entry.is_listened_to:
+            self._tell(entry, self.situation_of(entry))
+
+    async def _look(self, task_id: str) -> Record:
+        """One look; when the key is refused, with the next key if there is one."""
+        number = self._keys.number
+        try:
+            return await self.api.record_info(task_id)
+        except Unauthorized:
+            if not await self._keys.renew(number):
+                raise
+            return await self.api.record_info(task_id)
 
     def _task_ended(self, entry: Entry, end: Succeeded | Ended) -> None:
         self._scheduler.release(entry)
         event, outcome = self._outcome_of(entry, end)
+        extra = {"action": event.value, "job_key": entry.key, "task_id": entry.task_id}
+        logger.info("job %s: %s", entry.key, event.value, extra=extra)
         entry.settle(event, outcome)
-        self._hooks.tell(Ready(entry.key, outcome.clip) if isinstance(outcome, Done) else outcome)
+        self._hooks.tell(self.situation_of(entry))
 
     def _outcome_of(self, entry: Entry, end: Succeeded | Ended) -> tuple[Event, Done | Refused | Failed]:
         if isinstance(end, Succeeded):
@@ -360,23 +455,41 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         end.error.add_evidence(job_key=entry.key, task_id=entry.task_id, attempts=entry.attempts)
         if isinstance(end.error, ContentRefused):
             return Event.REFUSE, Refused(entry.key, end.error.message, end.error)
+        if isinstance(end.error, RecordExpired):
+            return Event.EXPIRE, Failed(entry.key, end.error)
         return Event.BREAK, Failed(entry.key, end.error)
 
     def _tell(self, entry: Entry, event: JobEvent) -> None:
         if entry.outcome is None:
             entry.tell(event)
+        if not isinstance(event, Queued | Running | Paused):
+            self._moved.set()
         self._hooks.tell(event)
+
+    def _tell_queued(self, entry: Entry, *, position: int | None = None) -> None:
+        """It waits; reckoned only where somebody listens, as a place in a long queue is dear."""
+        if self._hooks or entry.is_listened_to:
+            self._tell(entry, self._waiting_of(entry, self.position_of(entry) if position is None else position))
+
+    def _waiting_of(self, entry: Entry, position: int | None) -> Queued | Paused | Sent:
+        if position is None:
+            return Sent(entry.key)
+        if reason := self._scheduler.pause_reason:
+            return Paused(entry.key, reason)
+        return Queued(entry.key, position, self._eta_of_waiting(entry, position))
 
     # --- what a job asks (`Desk`) -------------------------------------------------------------------------------
 
     def eta_of(self, entry: Entry) -> Eta | None:
-        now = asyncio.get_running_loop().time()
-        if entry.state is JobState.RUNNING:
-            return self._schedule.eta(entry, now)
-        if entry.outcome is not None:
+        if entry.outcome is not None or self._loop is None:
             return None
+        if entry.state is JobState.RUNNING:
+            return self._schedule.eta(entry, self._loop.time())
+        return self._eta_of_waiting(entry, self.position_of(entry) or 0)
+
+    def _eta_of_waiting(self, entry: Entry, position: int) -> Eta:
         rendering = self._schedule.expect(self._class_of(entry))
-        waiting = (self.position_of(entry) or 0) * self._gate.settings.window_s / self._gate.settings.limit
+        waiting = position * self._gate.settings.window_s / self._gate.settings.limit
         return Eta(rendering.p50 + waiting, rendering.p90 + waiting)
 
     def position_of(self, entry: Entry) -> int | None:
@@ -385,15 +498,11 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     def situation_of(self, entry: Entry) -> JobEvent:
         if entry.outcome is not None:
             return Ready(entry.key, entry.outcome.clip) if isinstance(entry.outcome, Done) else entry.outcome
-        eta = self.eta_of(entry)
-        assert eta is not None  # noqa: S101  # it has not ended
         if entry.state is JobState.RUNNING and entry.task_id is not None:
+            eta = self.eta_of(entry)
+            assert eta is not None  # noqa: S101  # it runs
             return Running(entry.key, entry.task_id, eta)
-        position = self.position_of(entry)
-        if position is None:
-            return Sent(entry.key)
-        reason = self._scheduler.pause_reason
-        return Paused(entry.key, reason) if reason else Queued(entry.key, position, eta)
+        return self._waiting_of(entry, self.position_of(entry))
 
     def _class_of(self, entry: Entry) -> TaskClass:
         request = entry.request or VideoRequest("-")
@@ -405,9 +514,16 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         if self._closed:
             raise SessionClosed("this session is closed")
         if self._crash is not None:
-            raise SessionCrashed(f"a background task failed: {self._crash!r}")
-        if asyncio.get_running_loop() is not self._loop:
+            raise SessionCrashed(f"a background task failed: {self._crash!r}") from self._crash
+        if _loop_here() is not self._loop:
             raise SessionClosed("this session belongs to another event loop; open one per loop")
+
+
+def _loop_here() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:  # a thread without one
+        return None
 
 
 def _as_request(request: VideoRequest | str, options: Any) -> VideoRequest:
@@ -423,10 +539,12 @@ def _content_key(request: VideoRequest, take: int) -> str:
 
 def _is_unpaid_end(entry: Entry) -> bool:
     """Ended without a clip and without a charge: the same key may be used for another try."""
-    return entry.state in (JobState.REFUSED, JobState.FAILED)
+    if not isinstance(entry.outcome, Refused | Failed):
+        return False
+    return not isinstance(entry.outcome.error, _MAY_BE_PAID)
 
 
-def _refused_entry(request: VideoRequest | str, error: InvalidRequest) -> Entry:
+def _refused_entry(request: VideoRequest | str, error: VeoError) -> Entry:
     entry = Entry(str(request)[:40], None)
     entry.settle(Event.REFUSE, Refused(entry.key, error.message, error))
     return entry

@@ -2,21 +2,29 @@
 
 A pause has a *reason*, is shared by everybody, and never fails a job:
 
-============  =====================================  ==========================================
+============  =====================================  ================================================
 reason        comes from                             is lifted by
-============  =====================================  ==========================================
-no-credit     402                                    a balance above what was there when it came
-key-limit     433                                    the next probe that is not refused so
-maintenance   455                                    the same
+============  =====================================  ================================================
+no-credit     402                                    a balance above what was left, or a job that passes
+key-limit     433                                    the next job that passes
+maintenance   455                                    the same, or one that is refused for its own sake
 storm         `STORM` broken creations in a row      the same
-============  =====================================  ==========================================
+unreachable   not one byte of a request could leave  any answer at all
+============  =====================================  ================================================
 
-While paused, a *probe* is due now and then: for ``no-credit`` a look at the balance, else one job that is let through.
-The waits grow from `FIRST_S` to `LONGEST_S`, because a top-up comes in minutes and a maintenance can last an hour.
+While paused, a *probe* is due now and then (`Probe`): for ``no-credit`` a look at the balance, else one job that is
+let through. Where the balance tells nothing, or has told no news for long, a job is let through there too: a 402 is
+free, and without this a wrong 402 would stop the session for good. The waits double from first to longest, because a
+top-up comes in minutes and a maintenance can last an hour; an unreachable network is tried much sooner.
+
+Only the probe's own answer moves the next one. Requests that were under way when the pause began still come home, and
+what they tell (the same refusal once more, or a success that is older than the pause) changes nothing.
+
 401 is no pause: nothing can be sent with that key, so creation stops and everybody is told (`Unauthorized`).
 """
 
-from enum import StrEnum
+import math
+from enum import Enum, StrEnum
 from typing import Final
 
 import attrs
@@ -25,6 +33,9 @@ import attrs
 STORM: Final = 5
 FIRST_S: Final = 60.0
 LONGEST_S: Final = 600.0
+#: A lost network is tried again sooner: nothing is asked of the provider.
+UNREACHABLE_FIRST_S: Final = 1.0
+UNREACHABLE_LONGEST_S: Final = 60.0
 
 
 class PauseReason(StrEnum):
@@ -34,6 +45,14 @@ class PauseReason(StrEnum):
     KEY_LIMIT = "key-limit"
     MAINTENANCE = "maintenance"
     STORM = "storm"
+    UNREACHABLE = "unreachable"
+
+
+class Probe(Enum):
+    """What is tried to learn whether a pause is over."""
+
+    BALANCE = "balance"
+    JOB = "job"
 
 
 @attrs.define(eq=False)
@@ -41,65 +60,93 @@ class Breaker:
     """Whether creation is paused, why, and when the next probe is due."""
 
     reason: PauseReason | None = None
-    probe_at: float = 0.0
-    #: What the account held when it ran dry: more than that is a top-up.
+    #: The least the account was seen to hold since it ran dry: more than that is a top-up.
     balance: float | None = None
+    _probe_at: float = 0.0
     _wait_s: float = FIRST_S
     _broken: int = 0
-    _probing: bool = False
+    _is_probing: bool = False
+    #: The balance tells nothing (more): the next probe is a job.
+    _asks_job: bool = False
 
     @property
-    def is_probing(self) -> bool:
-        """Whether a probe is under way, whose answer decides."""
-        return self._probing
+    def next_probe_at(self) -> float:
+        """When a probe is due; infinity while one is under way, whose answer decides."""
+        return math.inf if self._is_probing else self._probe_at
 
-    def pause(self, reason: PauseReason, now: float) -> bool:
-        """Something says stop; whether that is news.
+    @property
+    def next_probe(self) -> Probe:
+        """What the next probe will be."""
+        return Probe.BALANCE if self.reason is PauseReason.NO_CREDIT and not self._asks_job else Probe.JOB
 
-        Jobs that were under way when the pause began say the same once more; only a probe's answer moves the next one.
-        """
+    def begin_probe(self) -> None:
+        """The probe that is due leaves; its end must be told."""
+        self._is_probing = True
+
+    def pause(self, reason: PauseReason, now: float, *, is_probe: bool = False) -> bool:
+        """Something says stop; whether that is news."""
         is_news = self.reason is not reason
-        if self._probing:
-            self._wait_s = min(self._wait_s * 2, LONGEST_S)
         if is_news:
-            self._wait_s, self.balance = FIRST_S, None
-        if is_news or self._probing:
-            asks_balance = is_news and reason is PauseReason.NO_CREDIT
-            self.probe_at = now if asks_balance else now + self._wait_s
-        self.reason, self._probing = reason, False
+            self.reason, self.balance, self._asks_job = reason, None, False
+            self._wait_s = UNREACHABLE_FIRST_S if reason is PauseReason.UNREACHABLE else FIRST_S
+            if reason is PauseReason.NO_CREDIT:
+                self._probe_at = now  # a look at once, so that a top-up will show against it
+            else:
+                self._wait(now)
+        elif is_probe:
+            self._asks_job = False
+            self._wait(now)
+        self._is_probing = self._is_probing and not is_probe
         return is_news
-
-    def may_probe(self, now: float) -> bool:
-        """Whether the one probe is due; asking for it takes it."""
-        if self.reason is None or self._probing or now < self.probe_at:
-            return False
-        self._probing = True
-        return True
 
     def probe_told_nothing(self, now: float) -> None:
         """The probe was not answered to the point: the pause goes on, and the next probe comes later."""
-        if self.reason is not None and self._probing:
-            self.pause(self.reason, now)
+        self._is_probing = False
+        self._wait(now)
 
-    def has_balance(self, balance: float, now: float) -> bool:
-        """What a look at the balance showed; whether that lifts the pause."""
-        if self.reason is PauseReason.NO_CREDIT and self.balance is not None and balance > self.balance:
-            return self.went_well()
-        if self.balance is None:
-            self.balance = balance
+    def has_balance(self, balance: float | None, now: float) -> bool:
+        """What a look at the balance showed, None when it could not be read; whether that lifts the pause."""
+        if self.balance is not None and balance is not None and balance > self.balance:
+            return self._lift()
+        known = [each for each in (self.balance, balance) if each is not None]
+        self.balance = min(known, default=None)
+        self._asks_job = balance is None or self._wait_s >= LONGEST_S
         self.probe_told_nothing(now)
         return False
 
-    def broke(self, now: float) -> bool:
+    def broke(self, now: float, *, is_probe: bool = False) -> bool:
         """A creation broke; whether that begins a storm's pause."""
         self._broken += 1
-        if self._broken >= STORM and self.reason is None:
-            return self.pause(PauseReason.STORM, now)
-        self.probe_told_nothing(now)
+        if is_probe:
+            self.probe_told_nothing(now)
+        return self._broken >= STORM and self.reason is None and self.pause(PauseReason.STORM, now)
+
+    def reached(self, *, is_probe: bool = False) -> bool:
+        """An answer came, whichever; whether that lifts a pause."""
+        return is_probe and self.reason is PauseReason.UNREACHABLE and self._lift()
+
+    def refused(self, now: float, *, is_probe: bool = False) -> bool:
+        """A creation was refused for its own sake, so the provider is at work; whether that lifts a pause."""
+        self._broken = 0
+        if not is_probe:
+            return False
+        if self.reason in (PauseReason.MAINTENANCE, PauseReason.STORM):
+            return self._lift()
+        self._is_probing, self._probe_at = False, now  # it told nothing of the account; the next job may
         return False
 
-    def went_well(self) -> bool:
-        """A creation was accepted, or the account has credit again; whether that lifts a pause."""
+    def went_well(self, *, is_probe: bool = False) -> bool:
+        """A creation was accepted; whether that lifts a pause."""
+        self._broken = 0
+        return is_probe and self._lift()
+
+    def _wait(self, now: float) -> None:
+        longest = UNREACHABLE_LONGEST_S if self.reason is PauseReason.UNREACHABLE else LONGEST_S
+        self._probe_at = now + self._wait_s
+        self._wait_s = min(self._wait_s * 2, longest)
+
+    def _lift(self) -> bool:
         was_paused = self.reason is not None
-        self.reason, self._probing, self._broken, self.balance = None, False, 0, None
+        self.reason, self.balance = None, None
+        self._is_probing, self._asks_job, self._broken = False, False, 0
         return was_paused

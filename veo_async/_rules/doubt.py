@@ -4,7 +4,7 @@ The line between *refused* and *in doubt* is the line between sending again and 
 from who can promise it: the provider's own envelope with a code that says no, a 429 from anyone (whoever sends it did
 not pass the request on), a gate in front of the API, or our own knowledge that not one byte had left. Everything else
 is doubt: 5xx of any kind, an accepted answer without a task id, an answer that broke off or cannot be read, a refusal
-that names a task all the same.
+(a 429 too) that names a task all the same. A `UsageError` is our own no, said before anything was sent.
 """
 
 from enum import StrEnum
@@ -13,12 +13,14 @@ from veo_async.errors import (
     AccountProblem,
     Blocked,
     InsufficientCredits,
+    InvalidKey,
     KeyLimitReached,
     Maintenance,
     NotReady,
     NotSent,
     RateLimited,
     RequestRejected,
+    UsageError,
     VeoError,
 )
 
@@ -45,11 +47,18 @@ def verdict_on(error: VeoError) -> Verdict:
     match error:
         case NotSent():
             return Verdict.UNSENT
+        case InvalidKey():
+            return Verdict.LOCKED_OUT
+        case UsageError():
+            return Verdict.REFUSED
+    if error.task_id is not None:
+        return Verdict.DOUBT
+    match error:
         case RateLimited():
             return Verdict.LIMITED
         case Blocked():
             return Verdict.LOCKED_OUT
-    if error.body_code is None or error.task_id is not None:
+    if error.body_code is None:
         return Verdict.DOUBT
     match error:
         case Maintenance() | InsufficientCredits() | KeyLimitReached():

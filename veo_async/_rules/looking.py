@@ -4,8 +4,8 @@ A bad look never ends a job. What the provider says is believed with these reser
 
 - *No record* is normal for a new task, whose record appears late. Only after `GRACE_S` without any record is the task
   given up as lost; it is kept, and never sent again.
-- *Success* is sticky: a record that takes it back is not believed.
-- *Success without URLs* is looked at again for `EMPTY_S`; the URLs come a moment later.
+- *Success* is sticky: a record that takes it back is not believed for `EMPTY_S`.
+- *Success without URLs* is looked at again for as long; the URLs come a moment later.
 - *Failure* (flag 2 or 3) is confirmed by a second look at least `CONFIRM_S` later, because flags flap.
 - *Anything unreadable* (HTML, broken JSON, 5xx, a lost answer, an unknown flag) backs off this task alone.
 - *429* slows all looks, not this task: it is about the account.
@@ -109,13 +109,22 @@ def _read_record(looks: Looks, record: Record, now: float) -> Meaning:
         case TaskState.FAILED:
             return _read_failure(looks, record, now)
         case TaskState.GENERATING:
-            looks.failed_at = None
-            return Runs() if looks.empty_since is None else LookAgain(EMPTY_AGAIN_S)
+            return _read_running(looks, now)
         case TaskState.UNKNOWN:
             return _bad_look(looks)
 
 
+def _read_running(looks: Looks, now: float) -> Meaning:
+    looks.failed_at = None
+    if looks.empty_since is not None and now - looks.empty_since < EMPTY_S:
+        return LookAgain(EMPTY_AGAIN_S)
+    looks.empty_since = None
+    return Runs()
+
+
 def _read_failure(looks: Looks, record: Record, now: float) -> Meaning:
+    if looks.empty_since is not None and now - looks.empty_since < EMPTY_S:
+        return LookAgain(EMPTY_AGAIN_S)
     if looks.failed_at is None:
         looks.failed_at = now
     waited = now - looks.failed_at

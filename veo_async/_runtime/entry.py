@@ -7,18 +7,16 @@ that nobody fetched.
 
 import asyncio
 import copy
-import math
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
+from weakref import WeakSet
 
-import anyio
 import attrs
-from anyio.streams.memory import MemoryObjectSendStream
 
 from veo_async._rules.fairness import Priority
 from veo_async._rules.lifecycle import Event, JobState, follow
 from veo_async._wire import VideoRequest
-from veo_async.errors import VeoError
+from veo_async.errors import SessionClosed, VeoError
 
 from .events import JobEvent, Ready
 from .outcome import Done, Outcome
@@ -36,17 +34,22 @@ class Entry:
     task_id: str | None = None
     #: Paid requests that were sent, 429s not counted.
     attempts: int = 0
-    #: Tries in a row that never left this machine, and when the first of them began.
+    #: Tries in a row that never left this machine.
     unsent: int = 0
-    unsent_since: float = 0.0
     outcome: Outcome | None = None
     #: Anything the caller wants to find again: a chat id, a row of a table.
     metadata: Any = None
     _waiters: set[asyncio.Future[None]] = attrs.field(factory=set, repr=False)
-    _listeners: set[MemoryObjectSendStream[JobEvent]] = attrs.field(factory=set, repr=False)
+    #: Weakly: whoever stops listening just goes.
+    _listeners: "WeakSet[Listener] | None" = attrs.field(default=None, repr=False)
     _callbacks: list[Callable[["Entry"], None]] = attrs.field(factory=list, repr=False)
     #: Why nobody will learn the outcome any more: the session was closed, or has crashed.
     _left: VeoError | None = attrs.field(default=None, repr=False)
+    _loop: asyncio.AbstractEventLoop = attrs.field(factory=asyncio.get_running_loop, repr=False)
+
+    @property
+    def is_listened_to(self) -> bool:
+        return bool(self._listeners)
 
     def step(self, event: Event) -> None:
         """Move along the table; `IllegalEvent` leaves the state as it was."""
@@ -57,11 +60,7 @@ class Entry:
         self.step(event)
         self.outcome = outcome
         self.tell(Ready(self.key, outcome.clip) if isinstance(outcome, Done) else outcome)
-        self._close_listeners()
-        self.wake()
-        for callback in self._callbacks:
-            callback(self)
-        self._callbacks.clear()
+        self._tell_end()
 
     def abandon(self, error: VeoError) -> None:
         """The session is gone: whoever waits is told *error*; the job itself is as it was."""
@@ -69,12 +68,19 @@ class Entry:
             error = type(error)(*error.args)
             error.add_evidence(job_key=self.key, task_id=self.task_id)
             self._left = error
-            self._close_listeners()
-            self.wake()
+            self._tell_end()
+
+    def _tell_end(self) -> None:
+        for listener in self._listeners or ():
+            listener.end()
+        self.wake()
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback(self)
 
     def when_settled(self, callback: Callable[["Entry"], None]) -> None:
-        """Call *callback* at the end, or now when that has come; never from another task than the one that ends it."""
-        if self.outcome is not None:
+        """Call *callback* when `settled` will not wait any more, or now; it must not raise."""
+        if self.outcome is not None or self._left is not None:
             callback(self)
         else:
             self._callbacks.append(callback)
@@ -87,13 +93,8 @@ class Entry:
 
     def tell(self, event: JobEvent) -> None:
         """Hand *event* to everyone who listens."""
-        for listener in self._listeners:
-            listener.send_nowait(event)
-
-    def _close_listeners(self) -> None:
-        for listener in self._listeners:
-            listener.close()
-        self._listeners.clear()
+        for listener in self._listeners or ():
+            listener.hear(event)
 
     def wake(self) -> None:
         """Have every waiter look again."""
@@ -116,29 +117,63 @@ class Entry:
         return self.task_id
 
     async def _change(self) -> None:
-        if self._left is not None:
-            raise fresh(self._left)
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.require_loop()
+        self.require_alive()
+        waiter: asyncio.Future[None] = self._loop.create_future()
         self._waiters.add(waiter)
         try:
             await waiter
         finally:
             self._waiters.discard(waiter)
 
-    async def events(self, first: JobEvent) -> AsyncIterator[JobEvent]:
+    def require_loop(self) -> None:
+        """Raise unless this is the loop in which the job lives: elsewhere nobody would ever be woken."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise SessionClosed("this job belongs to another event loop", job_key=self.key, task_id=self.task_id)
+
+    def require_alive(self) -> None:
+        """Raise when nobody will learn the outcome any more."""
+        if self._left is not None:
+            raise fresh(self._left)
+
+    def listen(self, first: JobEvent) -> "Listener":
         """*first*, then everything that happens from now on, up to the end."""
-        yield first
-        if self.outcome is not None:
-            return
-        send, receive = anyio.create_memory_object_stream[JobEvent](math.inf)
-        self._listeners.add(send)
-        try:
-            async for event in receive:
-                yield event
-        finally:
-            self._listeners.discard(send)
-            send.close()
-            receive.close()
+        listener = Listener(self, first)
+        if self.outcome is not None or self._left is not None:
+            listener.end()
+        elif self._listeners is None:
+            self._listeners = WeakSet((listener,))
+        else:
+            self._listeners.add(listener)
+        return listener
+
+
+class Listener:
+    """The events of one job for one who listens; it hears from the moment it is made, not from the first `next`."""
+
+    def __init__(self, entry: Entry, first: JobEvent) -> None:
+        self._entry = entry
+        self._heard: asyncio.Queue[JobEvent | None] = asyncio.Queue()
+        self.hear(first)
+
+    def hear(self, event: JobEvent) -> None:
+        self._heard.put_nowait(event)
+
+    def end(self) -> None:
+        """Nothing will come after what was heard."""
+        self._heard.put_nowait(None)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> JobEvent:
+        self._entry.require_loop()
+        event = await self._heard.get()
+        if event is None:
+            self.end()  # for whoever asks again
+            self._entry.require_alive()
+            raise StopAsyncIteration
+        return event
 
 
 def error_of(outcome: Outcome) -> VeoError:

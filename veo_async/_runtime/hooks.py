@@ -2,12 +2,12 @@
 
 import asyncio
 import inspect
-import logging
 from collections.abc import Awaitable, Callable
 
 from .events import JobEvent
+from .log import logger_for
 
-logger = logging.getLogger(__name__)
+logger = logger_for(__name__)
 
 Hook = Callable[[JobEvent], Awaitable[None] | None]
 
@@ -23,6 +23,10 @@ class Hooks:
     def __init__(self, hook: Hook | None) -> None:
         self._hook = hook
         self._under_way: set[asyncio.Task[None]] = set()
+
+    def __bool__(self) -> bool:
+        """Whether anybody is told."""
+        return self._hook is not None
 
     def tell(self, event: JobEvent) -> None:
         """Call the hook; an async one runs on by itself."""
@@ -47,9 +51,11 @@ class Hooks:
         task.add_done_callback(self._under_way.discard)
 
     async def close(self) -> None:
-        """Let what is under way come to its end, within its time."""
+        """Let what is under way come to its end, within its time; one that will not even be cut off is left."""
         if self._under_way:
-            await asyncio.wait(self._under_way)
+            _, hanging = await asyncio.wait(self._under_way, timeout=_PATIENCE_S + 1.0)
+            if hanging:
+                logger.error("%d on_event calls cannot be cut off", len(hanging), extra={"action": "hook"})
 
 
 async def _patiently(told: Awaitable[None]) -> None:

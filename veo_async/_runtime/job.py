@@ -106,9 +106,10 @@ class Job(JobFacts):
             async with asyncio.timeout(timeout):
                 await self._entry.settled()
         except TimeoutError:
-            raise StillRunning(
-                f"no clip within {timeout:g} s; the job is {self.state}", job_key=self.key, task_id=self.task_id
-            ) from None
+            if self.outcome is None:  # else it came in the same moment
+                raise StillRunning(
+                    f"no clip within {timeout:g} s; the job is {self.state}", job_key=self.key, task_id=self.task_id
+                ) from None
         return await self.result()
 
     async def result(self) -> Clip:
@@ -124,4 +125,4 @@ class Job(JobFacts):
 
     def events(self) -> AsyncIterator[JobEvent]:
         """Where it stands now, then everything that happens to it, up to its end."""
-        return self._entry.events(self._desk.situation_of(self._entry))
+        return self._entry.listen(self._desk.situation_of(self._entry))

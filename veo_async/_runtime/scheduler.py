@@ -3,54 +3,60 @@
 One dispatcher decides, in one step without awaiting, whether a job may leave: is creation paused, is a slot free, does
 the gate grant? Only then is a job taken from the queue, so nobody ever holds a slot while waiting at the gate, and
 whose turn it is is decided as late as possible. Each request that leaves runs in a task of its own and is followed to
-its end whatever happens to those who wait for it.
+its end, its answer acted upon, whatever happens to those who wait for it and to the scheduler itself.
 
 What an answer means is `doubt`'s business; here it is acted upon:
 
 ==========  =======================================================================
 made        the job runs; the watcher takes over, the slot stays taken until its end
 limited     back to the head of its queue, the gate closes for everybody
-unsent      the same place, after a wait; given up after some tries
+unsent      the same place; creation pauses until something gets through, and a job
+            that was the probe too often is given up
 paused      the same place; creation pauses for the session (402, 433, 455)
-locked out  one new key is asked for; without one, nothing more can be sent at all
+locked out  creation stops; one new key is asked for, and without one everybody who
+            waits is told why
 refused     the job ends, nothing was made
 doubt       the job ends in doubt and is never sent again by itself
 ==========  =======================================================================
+
+Why no back-off of its own for a job that could not leave: what keeps one from leaving keeps all of them. Backing off
+one by one, a queue of a thousand would try (and give up) every one of them in the first seconds of an outage.
 """
 
 import asyncio
-import logging
 import math
-import random
 from collections.abc import Callable
 from typing import Protocol
 
 import anyio
+import attrs
 
-from veo_async._rules.breaker import Breaker, PauseReason
+from veo_async._rules.breaker import Breaker, PauseReason, Probe
 from veo_async._rules.doubt import Verdict, verdict_on
 from veo_async._rules.fairness import FairQueue
 from veo_async._rules.gate import Gate
 from veo_async._rules.gate_values import Grant, Wait
 from veo_async._rules.lifecycle import Event
-from veo_async._rules.retry import RetryQuota, TryAgain, decide
+from veo_async._rules.retry import MAX_TRIES
 from veo_async._wire import Accepted, Credits, VideoRequest
 from veo_async.errors import (
-    AccountProblem,
     InsufficientCredits,
     KeyLimitReached,
     Maintenance,
+    QueueFull,
     TryLater,
     Unauthorized,
     VeoError,
 )
 
-from .entry import Entry
+from .entry import Entry, fresh
 from .events import JobEvent, Paused, Sent
 from .finish import finish
+from .keys import KeyKeeper
+from .log import logger_for
 from .outcome import Failed, InDoubt, Refused
 
-logger = logging.getLogger(__name__)
+logger = logger_for(__name__)
 
 _PAUSES: dict[type[VeoError], PauseReason] = {
     InsufficientCredits: PauseReason.NO_CREDIT,
@@ -70,13 +76,28 @@ class Creator(Protocol):
         """The balance."""
         ...
 
-    async def refresh_key(self) -> bool:
-        """Whether another key than before could be had."""
-        ...
+
+#: A loop's timers go off up to its clock's resolution early; who asked again at once might spin.
+_HAIR_S = 0.0001
+
+
+@attrs.frozen
+class _Leave:
+    """What a request leaves with: its ticket from the gate, the key's number, and whether a pause hangs on it."""
+
+    ticket: Grant
+    key_number: int
+    is_probe: bool
 
 
 class Scheduler:
-    """Sends jobs, never faster than the account allows and never more at once than there are slots."""
+    """Sends jobs, never faster than the account allows and never more at once than there are slots.
+
+    Args:
+        on_running: a job's task was made.
+        on_change: something else happened to a job.
+        on_queued: a job waits again, or waits for its turn alone again.
+    """
 
     def __init__(
         self,
@@ -85,17 +106,18 @@ class Scheduler:
         gate: Gate,
         queue: FairQueue[Entry],
         slots: anyio.CapacityLimiter,
-        rng: random.Random,
+        keys: KeyKeeper,
         on_running: Callable[[Entry], None],
         on_change: Callable[[Entry, JobEvent], None],
+        on_queued: Callable[[Entry], None],
     ) -> None:
-        self._api, self.gate, self.queue, self.slots = api, gate, queue, slots
-        self._rng = rng
-        self._on_running, self._on_change = on_running, on_change
+        self._api, self.gate, self.queue, self.slots, self._keys = api, gate, queue, slots, keys
+        self._on_running, self._on_change, self._on_queued = on_running, on_change, on_queued
         self.breaker = Breaker()
         #: Why nothing can be sent any more; None as long as it can.
-        self.locked_out: AccountProblem | None = None
-        self._quota = RetryQuota()
+        self.locked_out: VeoError | None = None
+        #: The key was refused and the next is being asked for.
+        self._is_asking_key = False
         #: Adopted tasks for which there was no slot: they run all the same.
         self._slotless: set[Entry] = set()
         self._woken = asyncio.Event()
@@ -108,7 +130,7 @@ class Scheduler:
     @property
     def pause_reason(self) -> str | None:
         """Why nothing is being created just now, in a word; None when nothing stands in the way but the rate."""
-        if self.locked_out is not None:
+        if self.locked_out is not None or self._is_asking_key:
             return "unauthorized"
         return self.breaker.reason
 
@@ -140,7 +162,8 @@ class Scheduler:
         if entry in self._slotless:
             self._slotless.discard(entry)
         else:
-            self._give_back_slot(entry)
+            self.slots.release_on_behalf_of(entry)
+        self.wake()
 
     async def run(self) -> None:
         """Send jobs until stopped."""
@@ -151,6 +174,8 @@ class Scheduler:
                 await self._until(again_at)
 
     async def _until(self, at: float) -> None:
+        """Wait for *at* or for something to change; never for nothing, since timers may go off a hair too early."""
+        at = max(at, _now() + _HAIR_S)
         try:
             async with asyncio.timeout_at(at if at < math.inf else None):
                 await self._woken.wait()
@@ -162,124 +187,132 @@ class Scheduler:
     def _dispatch(self, sending: asyncio.TaskGroup, now: float) -> float:
         """Let every job go that may go now; when to look again."""
         self.gate.pace(self.queue.tenants > 1 or self.queue.has_interactive)
-        while self.queue:
-            if self.breaker.reason is not None:
-                if not self.breaker.may_probe(now):
-                    return self.breaker.probe_at if not self.breaker.is_probing else math.inf
-                if self.breaker.reason is PauseReason.NO_CREDIT:
-                    sending.create_task(self._probe_balance(), name="veo.scheduler:balance")
-                    continue
+        while self.queue and not self._is_asking_key:
+            is_probe = self.breaker.reason is not None
+            if now < self.breaker.next_probe_at and is_probe:
+                return self.breaker.next_probe_at
+            if is_probe and self.breaker.next_probe is Probe.BALANCE:
+                self.breaker.begin_probe()
+                sending.create_task(self._probe_balance(), name="veo.scheduler:balance")
+                continue
             if self.slots.available_tokens < 1:
-                self.breaker.probe_told_nothing(now)
                 return math.inf
             match self.gate.ask(now):
                 case Wait(until=until):
-                    self.breaker.probe_told_nothing(now)
                     return until
                 case ticket:
-                    self._start(sending, ticket)
+                    self._start(sending, ticket, is_probe=is_probe)
         return math.inf
 
-    def _start(self, sending: asyncio.TaskGroup, ticket: Grant) -> None:
+    def _start(self, sending: asyncio.TaskGroup, ticket: Grant, *, is_probe: bool) -> None:
         entry = self.queue.pop()
         assert entry is not None  # noqa: S101  # the dispatcher looked a moment ago
         self.slots.acquire_on_behalf_of_nowait(entry)
         entry.step(Event.SEND)
+        if is_probe:
+            self.breaker.begin_probe()
+        leave = _Leave(ticket, self._keys.number, is_probe)
+        sending.create_task(finish(self._send(entry, leave)), name=f"veo.scheduler:{entry.key}")
         self._on_change(entry, Sent(entry.key))
-        sending.create_task(self._send(entry, ticket), name=f"veo.scheduler:{entry.key}")
 
     # --- sending ------------------------------------------------------------------------------------------------
 
-    async def _send(self, entry: Entry, ticket: Grant) -> None:
+    async def _send(self, entry: Entry, leave: _Leave) -> None:
+        assert entry.request is not None  # noqa: S101  # who is queued has something to ask for
         try:
-            accepted = await finish(self._create(entry))
+            accepted = await self._api.generate(entry.request, validate=False)  # it was checked when it came in
         except VeoError as error:
-            await self._answered_no(entry, ticket, error)
+            await self._answered_no(entry, leave, error)
         else:
-            self._accepted(entry, ticket, accepted)
+            self._accepted(entry, leave, accepted)
         self.wake()
 
-    async def _create(self, entry: Entry) -> Accepted:
-        assert entry.request is not None  # noqa: S101  # who is queued has something to ask for
-        return await self._api.generate(entry.request, validate=False)  # it was checked when it came in
-
-    def _accepted(self, entry: Entry, ticket: Grant, accepted: Accepted) -> None:
-        self.gate.accepted(ticket, _now())
+    def _accepted(self, entry: Entry, leave: _Leave, accepted: Accepted) -> None:
+        self.gate.accepted(leave.ticket, _now())
         entry.attempts += 1
-        self._quota.succeeded()
-        if self.breaker.went_well():
-            logger.info("creation goes on", extra={"action": "resumed"})
+        entry.unsent = 0
         entry.accept(accepted.task_id)
+        if self.breaker.went_well(is_probe=leave.is_probe):
+            self._tell_resumed()
         self._on_running(entry)
 
-    async def _answered_no(self, entry: Entry, ticket: Grant, error: VeoError) -> None:
-        now = _now()
+    async def _answered_no(self, entry: Entry, leave: _Leave, error: VeoError) -> None:
+        now, is_probe, ticket = _now(), leave.is_probe, leave.ticket
         error.add_evidence(job_key=entry.key)
-        self._give_back_slot(entry)
-        match verdict_on(error):
+        self.slots.release_on_behalf_of(entry)
+        verdict = verdict_on(error)
+        if verdict is not Verdict.UNSENT and self.breaker.reached(is_probe=is_probe):
+            is_probe = False
+            self._tell_resumed()
+        match verdict:
             case Verdict.LIMITED:
                 self.gate.refused(ticket, now, error.retry_after if isinstance(error, TryLater) else None)
-                self.breaker.probe_told_nothing(now)
+                if is_probe:
+                    self.breaker.probe_told_nothing(now)
                 self._requeue(entry)
             case Verdict.UNSENT:
                 self.gate.never_sent(ticket, now)
-                self.breaker.probe_told_nothing(now)
-                await self._try_unsent_again(entry, error)
+                self._pause(PauseReason.UNREACHABLE, error, is_probe=is_probe)
+                self._requeue_unsent(entry, error)
             case Verdict.PAUSED:
                 self.gate.lost(ticket, now)
+                self._pause(_PAUSES[type(error)], error, is_probe=is_probe)
                 self._requeue(entry)
-                self._pause(_PAUSES[type(error)], error)
             case Verdict.LOCKED_OUT:
                 self.gate.lost(ticket, now)
+                if is_probe:
+                    self.breaker.probe_told_nothing(now)
                 self._requeue(entry)
-                await self._lock_out(error)
+                await self._key_was_refused(leave.key_number, error)
             case Verdict.REFUSED:
                 self.gate.lost(ticket, now)
-                self._end(entry, Event.REFUSE, Refused(entry.key, error.message, error), is_paid=False)
+                self._end(entry, Event.REFUSE, Refused(entry.key, error.message, error))
+                if self.breaker.refused(now, is_probe=is_probe):
+                    self._tell_resumed()
             case Verdict.DOUBT:
                 self.gate.lost(ticket, now)
-                self._end(entry, Event.DOUBT, InDoubt(entry.key, error), is_paid=True)
-                if self.breaker.broke(now):
+                entry.attempts += 1
+                self._end(entry, Event.DOUBT, InDoubt(entry.key, error))
+                if self.breaker.broke(now, is_probe=is_probe):
                     self._tell_pause(PauseReason.STORM, error)
 
-    async def _try_unsent_again(self, entry: Entry, error: VeoError) -> None:
-        now = _now()
+    def _requeue_unsent(self, entry: Entry, error: VeoError) -> None:
         entry.unsent += 1
-        if entry.unsent == 1:
-            entry.unsent_since = now
-        decision = decide(
-            "generate",
-            "never-sent",
-            attempt=entry.unsent,
-            elapsed=now - entry.unsent_since,
-            quota=self._quota,
-            rng=self._rng,
-        )
-        if not isinstance(decision, TryAgain):
-            self._end(entry, Event.BREAK, Failed(entry.key, error), is_paid=False)
-            return
-        await asyncio.sleep(decision.after)
-        self._requeue(entry)
+        if entry.unsent < MAX_TRIES:
+            self._requeue(entry)
+        else:
+            self._end(entry, Event.BREAK, Failed(entry.key, error))
 
     def _requeue(self, entry: Entry) -> None:
         """Back to the head of its queue: a refusal is as if it had never been its turn."""
         entry.step(Event.RETURN)
-        self.queue.push_front(entry)
+        if self.locked_out is not None:
+            self._refuse_for_lock_out(entry, self.locked_out)
+            return
+        try:
+            self._take_back(entry)
+        except QueueFull as full:
+            self._end(entry, Event.REFUSE, Refused(entry.key, full.message, full))
+        else:
+            self._on_queued(entry)
 
-    def _end(self, entry: Entry, event: Event, outcome: Refused | Failed | InDoubt, *, is_paid: bool) -> None:
-        entry.attempts += is_paid
+    def _take_back(self, entry: Entry) -> None:
+        try:
+            self.queue.push_front(entry)
+        except KeyError:  # so many were granted since that its place is forgotten
+            self.queue.push(entry, tenant=entry.tenant, priority=entry.priority)
+
+    def _end(self, entry: Entry, event: Event, outcome: Refused | Failed | InDoubt) -> None:
         outcome.error.add_evidence(attempts=entry.attempts)
+        extra = {"action": event.value, "job_key": entry.key}
+        logger.info("job %s: %s (%s)", entry.key, event.value, outcome.error.message, extra=extra)
         entry.settle(event, outcome)
         self._on_change(entry, outcome)
 
-    def _give_back_slot(self, entry: Entry) -> None:
-        self.slots.release_on_behalf_of(entry)
-        self.wake()
-
     # --- pausing ------------------------------------------------------------------------------------------------
 
-    def _pause(self, reason: PauseReason, error: VeoError) -> None:
-        if self.breaker.pause(reason, _now()):
+    def _pause(self, reason: PauseReason, error: VeoError, *, is_probe: bool) -> None:
+        if self.breaker.pause(reason, _now(), is_probe=is_probe):
             self._tell_pause(reason, error)
 
     def _tell_pause(self, reason: str, error: VeoError) -> None:
@@ -287,35 +320,45 @@ class Scheduler:
         for entry in self.queue:
             self._on_change(entry, Paused(entry.key, reason))
 
+    def _tell_resumed(self) -> None:
+        logger.info("creation goes on", extra={"action": "resumed"})
+        for entry in self.queue:
+            self._on_queued(entry)
+
     async def _probe_balance(self) -> None:
+        balance: float | None = None
         try:
             balance = (await self._api.credit()).balance
         except VeoError as error:
             logger.info("the balance could not be read: %s", error, extra={"action": "probe"})
-            self.breaker.probe_told_nothing(_now())
-        else:
-            if self.breaker.has_balance(balance, _now()):
-                logger.info("there is credit again, creation goes on", extra={"action": "resumed"})
+        if self.breaker.has_balance(balance, _now()):
+            self._tell_resumed()
         self.wake()
 
-    async def _lock_out(self, error: VeoError) -> None:
-        """The key is refused: ask once for another; without one, everybody who waits is told why."""
-        if self.locked_out is not None:
-            return
-        if isinstance(error, Unauthorized) and await self._has_new_key():
-            return
-        self.locked_out = error if isinstance(error, AccountProblem) else Unauthorized(error.message)
-        logger.error("creation stops: %s", error, extra={"action": "locked-out"})
-        while (entry := self.queue.pop()) is not None:
-            entry.settle(Event.REFUSE, Refused(entry.key, error.message, error))
-            self._on_change(entry, entry.outcome)  # type: ignore[arg-type]  # it was set a line above
+    # --- the key ------------------------------------------------------------------------------------------------
 
-    async def _has_new_key(self) -> bool:
-        try:
-            return await self._api.refresh_key()
-        except Exception:  # the user's own function; whatever it raises, there is no key
-            logger.exception("the key could not be asked for again", extra={"action": "refresh-key"})
-            return False
+    async def _key_was_refused(self, number: int, error: VeoError) -> None:
+        """Ask once for another key; without one, everybody who waits is told why."""
+        if isinstance(error, Unauthorized):
+            self._is_asking_key = True
+            try:
+                if await self._keys.renew(number):
+                    return
+            finally:
+                self._is_asking_key = False
+        if self.locked_out is None:
+            self._lock_out(error)
+
+    def _lock_out(self, error: VeoError) -> None:
+        self.locked_out = error
+        logger.error("creation stops: %s", error, extra={"action": "locked-out", "reason": "unauthorized"})
+        while (entry := self.queue.pop()) is not None:
+            self._refuse_for_lock_out(entry, error)
+
+    def _refuse_for_lock_out(self, entry: Entry, error: VeoError) -> None:
+        own = fresh(error)
+        own.add_evidence(job_key=entry.key)
+        self._end(entry, Event.REFUSE, Refused(entry.key, own.message, own))
 
 
 def _now() -> float:

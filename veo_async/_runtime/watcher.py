@@ -3,14 +3,14 @@
 When to look is the schedule's business, what a look means is `looking`'s; here is only the looking. A task costs a
 heap entry, not a coroutine: ten thousand running tasks are ten thousand tuples and sixteen workers.
 
-The heap holds ``(due, number, entry)``. An entry that is looked at again gets a new number, so what is left of its
-old place is recognised as stale and thrown away when it comes up.
+The heap holds ``(due, number, entry)``. An entry that is planned again gets a new number, so what is left of its old
+place is recognised as stale and thrown away when it comes up. While a worker has an entry it has no place in the heap;
+a hint that comes meanwhile is noted and followed after the look, so nobody is looked at twice at once.
 """
 
 import asyncio
 import heapq
 import itertools
-import logging
 from collections.abc import Awaitable, Callable
 
 import attrs
@@ -18,21 +18,28 @@ import attrs
 from veo_async._rules.looking import Ended, LookAgain, Looks, Runs, SlowDown, Succeeded, read
 from veo_async._rules.pollbudget import PollBudget
 from veo_async._rules.polling import PollSchedule, TaskClass, Via
-from veo_async._wire import Record
+from veo_async._wire import Record, TaskState
 from veo_async.errors import VeoError
 
 from .entry import Entry
+from .log import logger_for
 
-logger = logging.getLogger(__name__)
+logger = logger_for(__name__)
 
 #: Looks under way at once: with 5 looks a second and a second each, five; the rest is for slow answers.
 WORKERS = 16
+#: A loop's timers go off up to its clock's resolution early; a look is none the worse for it.
+_HAIR_S = 0.0001
 
 
 @attrs.define(eq=False)
 class _Watched:
     looks: Looks
     number: int = 0
+    #: A worker has it.
+    is_taken: bool = False
+    #: Somebody hinted meanwhile that there is news.
+    is_hinted: bool = False
 
 
 @attrs.frozen
@@ -90,7 +97,7 @@ class Watcher:
             self._disarm()
 
     def watch(self, entry: Entry, cls: TaskClass, *, age_s: float = 0.0) -> None:
-        """Begin to watch *entry*'s task, which the provider has made *age_s* seconds ago."""
+        """Begin to watch *entry*'s task, which the provider has made *age_s* seconds ago; once for each entry."""
         now = _now()
         self._schedule.started(entry, cls, now - age_s)
         self._watched[entry] = _Watched(Looks(started_at=now - age_s))
@@ -98,7 +105,12 @@ class Watcher:
 
     def look_now(self, entry: Entry) -> None:
         """Somebody hints that there is news of *entry*: look at once."""
-        if entry in self._watched:
+        watched = self._watched.get(entry)
+        if watched is None:
+            return
+        if watched.is_taken:
+            watched.is_hinted = True
+        else:
             self._plan(entry, _now())
 
     def forget(self, entry: Entry) -> None:
@@ -121,8 +133,9 @@ class Watcher:
             watched = self._watched.get(entry)
             if watched is None or watched.number != number:
                 heapq.heappop(self._heap)
-            elif due <= now:
+            elif due <= now + _HAIR_S:
                 heapq.heappop(self._heap)
+                watched.is_taken = True
                 return entry
             else:
                 return None
@@ -130,9 +143,12 @@ class Watcher:
 
     def _arm(self) -> None:
         """One timer, for the head of the heap, and only while somebody is idle."""
+        due = self._heap[0][0] if self._heap and self._idle else None
+        if self._timer is not None and self._timer.when() == due:
+            return
         self._disarm()
-        if self._heap and self._idle:
-            self._timer = asyncio.get_running_loop().call_at(self._heap[0][0], self._wake)
+        if due is not None:
+            self._timer = asyncio.get_running_loop().call_at(due, self._wake)
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -156,8 +172,13 @@ class Watcher:
             watched = self._watched[entry]
             if wait := self._budget.take(_now()):
                 await asyncio.sleep(wait)
+            if self._watched.get(entry) is not watched:
+                continue  # forgotten while it waited for its turn
+            watched.is_hinted = False  # what comes from now on is news to this look
+            found = await self._one_look(entry)
             if self._watched.get(entry) is watched:
-                self._judge(entry, watched, await self._one_look(entry))
+                watched.is_taken = False
+                self._judge(entry, watched, found)
 
     async def _next_due(self) -> Entry:
         while (entry := self._take_due(_now())) is None:
@@ -184,12 +205,13 @@ class Watcher:
         match read(watched.looks, found, now):
             case Runs():
                 self._schedule.not_done(entry, now)
-                self._plan(entry, self._schedule.next_poll(entry, now))
+                self._plan(entry, now if watched.is_hinted else self._schedule.next_poll(entry, now))
             case LookAgain(after=after):
-                self._note_bad(entry, found)
-                self._plan(entry, now + after)
+                self._note_bad(entry, watched, found)
+                self._plan(entry, now if watched.is_hinted else now + after)
             case SlowDown(after=after):
                 self._budget.refused(now, after)
+                logger.info("looks are refused and slow down", extra=_extra("slow-down", entry))
                 self._plan(entry, now)
             case Succeeded() | Ended() as end:
                 self._end(entry, end, now)
@@ -200,12 +222,18 @@ class Watcher:
         del self._watched[entry]
         self._on_end(entry, end)
 
-    def _note_bad(self, entry: Entry, found: Record | VeoError) -> None:
+    def _note_bad(self, entry: Entry, watched: _Watched, found: Record | VeoError) -> None:
         if isinstance(found, VeoError):
             self._bad_looks += 1
-            logger.info(
-                "a look at task %s told nothing: %s", entry.task_id, found.message, extra={"task_id": entry.task_id}
-            )
+            logger.info("a look told nothing: %s", found, extra=_extra("bad-look", entry))
+        elif found.state is TaskState.UNKNOWN:
+            self._bad_looks += 1
+            if watched.looks.bad == 1:  # it will say so again and again
+                logger.warning("a state that nobody knows: flag %r", found.flag, extra=_extra("unknown-flag", entry))
+
+
+def _extra(action: str, entry: Entry) -> dict[str, object]:
+    return {"action": action, "job_key": entry.key, "task_id": entry.task_id}
 
 
 def _duration(record: Record | None) -> float | None:
