@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import deque
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from veo_async._rules.gate import (
     Reason,
     Wait,
 )
+from veo_async._rules.gate_traffic import ARRIVED_S
 
 TRIP_S = 0.3
 
@@ -93,7 +95,7 @@ def test_few_calls_are_under_way_at_first_and_more_later() -> None:
     """Four at once until the first is accepted; each that is accepted makes room for two."""
     player = Player()
     tickets = [player.grant() for _ in range(4)]
-    assert player.told_to_wait() == Wait(math.inf, Reason.PARALLEL)
+    assert player.told_to_wait() == Wait(player.now + ARRIVED_S, Reason.PARALLEL)
     player.now += TRIP_S
     player.gate.accepted(tickets[0], player.now)
     assert [player.grant().purpose for _ in range(2)] == [Purpose.ROUTINE] * 2
@@ -450,7 +452,7 @@ def test_strict_spacing_is_kept_by_arrival_and_one_at_a_time() -> None:
     assert player.gate.knowledge().by_arrival
     player.sleep_until_granted()
     ticket = player.grant()
-    assert player.told_to_wait() == Wait(math.inf, Reason.PARALLEL)
+    assert player.told_to_wait() == Wait(player.now + ARRIVED_S, Reason.PARALLEL)
     player.now += TRIP_S + 0.2
     player.gate.accepted(ticket, player.now)
     assert player.told_to_wait().until == pytest.approx(ticket.at + 0.2 + 0.5, abs=0.02)
@@ -662,3 +664,40 @@ def test_regaining_a_lower_limit_never_passes_the_documented_one() -> None:
     player.accept()
     assert player.told_to_wait().reason == Reason.WINDOW
     assert player.gate.next_deadline(player.now) == pytest.approx(player.now - TRIP_S + 10.06)
+
+
+def test_slow_answers_do_not_slow_the_rate() -> None:
+    """A provider that takes a minute to answer is used at two thirds of the documented rate, not at a sixth."""
+    player = Player()
+    sent: deque[Grant] = deque()
+    granted: list[float] = []
+    while player.now < 100.0 + 600:
+        answer = player.gate.ask(player.now)
+        if isinstance(answer, Grant):
+            sent.append(answer)
+            granted.append(player.now)
+            continue
+        home_at = sent[0].at + 60 if sent else math.inf
+        if home_at <= answer.until:
+            player.now = home_at
+            player.gate.accepted(sent.popleft(), player.now)
+        else:
+            player.now = answer.until
+    late = [at for at in granted if at > 100.0 + 300]
+    assert len(late) / 300 >= 20 / 15.2
+    assert all(sum(at - 10 < other <= at for other in granted) <= 20 for at in late)
+
+
+def test_a_slow_call_is_counted_once() -> None:
+    """A call that was taken for arrived is not stamped again when its answer comes, whatever that is."""
+    player = Player(limit=4, explore=False)
+    slow = [player.grant() for _ in range(4)]
+    player.now += ARRIVED_S
+    assert player.told_to_wait() == Wait(player.now + 10 + GateSettings().margin_s, Reason.WINDOW)
+    player.now += 5
+    player.gate.accepted(slow[0], player.now)
+    player.gate.lost(slow[1], player.now)
+    player.gate.never_sent(slow[2], player.now)
+    assert player.told_to_wait().until == pytest.approx(slow[0].at + ARRIVED_S + 10 + GateSettings().margin_s)
+    player.gate.refused(slow[3], player.now, None)
+    assert player.gate.statistics().in_flight == 0

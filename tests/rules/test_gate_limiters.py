@@ -12,7 +12,6 @@ from tests.rules.limiters import (
     WINDOW_S,
     ChangeLimit,
     Disturbance,
-    ForeignCall,
     Gcra,
     Server,
     SlidingLog,
@@ -27,9 +26,7 @@ GAPS = st.lists(st.floats(0, 3), min_size=1, max_size=60)
 
 
 @given(kind=st.sampled_from(sorted(LIMITERS)), limit=st.integers(1, 8), seed=st.integers(0, 99), gaps=GAPS)
-def test_next_free_is_the_first_instant_that_is_free(
-    kind: str, limit: int, seed: int, gaps: list[float]
-) -> None:
+def test_next_free_is_the_first_instant_that_is_free(kind: str, limit: int, seed: int, gaps: list[float]) -> None:
     """A call just before `next_free` is refused, and one at it is accepted."""
     now, limiter = 0.0, LIMITERS[kind](limit, Random(seed))
     for gap in gaps:
@@ -84,7 +81,9 @@ def test_no_client_beats_the_bound(kind: str, limit: int, cap: int | None, seed:
     """The simulated makespan is never below the lower bound, whatever server it is."""
 
     def make_server() -> Server:
-        changes: list[Disturbance] = [ForeignCall(3.0), ChangeLimit(20.0, limit + 1)]
+        # No foreign calls here: whether the server takes one depends on how full the client left it, so with them
+        # the bound of the greediest client is near, but it is not a bound.
+        changes: list[Disturbance] = [ChangeLimit(20.0, limit + 1)]
         return Server(LIMITERS[kind](limit, Random(seed)), cap=cap, disturbances=changes)
 
     outcome = simulate(Gate(GateSettings()), make_server, jobs=30, seed=seed)

@@ -33,9 +33,7 @@ class GateMachine(RuleBasedStateMachine):
         mode=st.sampled_from(Mode),
         data=st.data(),
     )
-    def begin(
-        self, limit: int, explore: bool, cap_prior: int, recalls: bool, mode: Mode, data: st.DataObject
-    ) -> None:
+    def begin(self, limit: int, explore: bool, cap_prior: int, recalls: bool, mode: Mode, data: st.DataObject) -> None:
         """A gate, new or with the knowledge of another one."""
         self.settings = GateSettings(limit=limit, explore=explore, cap_prior=cap_prior)
         knowledge = None

@@ -174,7 +174,7 @@ class Gate:
         """
         traffic = self._traffic
         traffic.take_back(ticket)
-        traffic.log.refused_or_lost(now)
+        traffic.refused(ticket, now)
         self._refusals += 1
         if self._door is Door.OPEN and self._cap.explains(ticket, now, in_flight=len(traffic.in_flight)):
             return

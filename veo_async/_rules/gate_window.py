@@ -47,6 +47,15 @@ class SendLog:
         self._add(stamp, now)
         return stamp
 
+    def arrived(self, stamp: float, now: float) -> None:
+        """Stamp a call that has no answer yet, but must have been counted by *stamp*."""
+        self._add(stamp, now)
+
+    def accepted_late(self, stamp: float) -> float:
+        """A call that was taken for arrived has been accepted: it is counted already."""
+        insort(self._accepted, stamp)
+        return stamp
+
     def refused_or_lost(self, now: float) -> None:
         """Stamp a call that was not accepted, but may have been counted."""
         self._add(now, now)
