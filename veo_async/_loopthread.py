@@ -106,7 +106,7 @@ class LoopThread:
 
         def has_room() -> bool:
             is_ready = next(iter(waiting)).done() if ordered and waiting else not ended.empty()
-            return len(waiting) < max(look_ahead, 1) and not is_ready
+            return len(waiting) < look_ahead and not is_ready
 
         while True:
             for item in more if has_room() else ():

@@ -95,6 +95,9 @@ class VeoSession:
         *requests* is read in the caller's own thread, lazily, and only while no outcome is ready.
         """
 
+        if look_ahead < 1:
+            raise UsageError(f"look_ahead={look_ahead}: must be at least 1")
+
         async def one(request: VideoRequest | str) -> Outcome:
             [outcome] = [each async for each in self._session.map([request], key=key, tenant=tenant, priority=priority)]
             return outcome
