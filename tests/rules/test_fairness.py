@@ -419,3 +419,13 @@ class Queueing(RuleBasedStateMachine):
 
 TestQueueing = Queueing.TestCase
 TestQueueing.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def test_whoever_waits_can_be_told() -> None:
+    """Going over the queue shows each job that waits, once, and a job may leave meanwhile."""
+    queue: FairQueue[int] = FairQueue()
+    for number in range(3):
+        queue.push(number, tenant=str(number))
+    for number in queue:
+        queue.remove(number)
+    assert not list(queue)

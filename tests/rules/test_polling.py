@@ -351,3 +351,12 @@ def test_a_fixed_schedule_never_drifts_from_its_gap(every_s: float, seed: int) -
     schedule = FixedSchedule(every_s, random.Random(seed))
     schedule.started("t", VEO3, 0.0)
     assert 0.5 * every_s <= schedule.next_poll("t", 0.0) <= 1.5 * every_s
+
+
+def test_what_a_task_would_take_is_known_before_it_begins() -> None:
+    """A job that still waits has an estimate: that of a task of its class that starts now."""
+    schedule = LearnedSchedule()
+    expected = schedule.expect(VEO3)
+    assert 100 < expected.p50 < expected.p90 < 600
+    start(schedule, 1)
+    assert schedule.eta(0, 0.0) == expected
