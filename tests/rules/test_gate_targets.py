@@ -53,9 +53,7 @@ def run(
         return Server(limiter, cap=cap, advises=advises, disturbances=list(disturbances))
 
     gate = Gate(GateSettings(explore=explore), knowledge)
-    return simulate(
-        gate, make_server, jobs=jobs, seed=seed, shape=shape, detection_s=detection_s, slots=slots
-    )
+    return simulate(gate, make_server, jobs=jobs, seed=seed, shape=shape, detection_s=detection_s, slots=slots)
 
 
 def ratio(runs: Iterable[Run]) -> float:
@@ -165,9 +163,7 @@ def test_a_retry_after_is_made_use_of() -> None:
 @pytest.mark.parametrize("shape", [FAST, VEO3], ids=["fast", "veo3"])
 def test_a_hidden_cap_of_a_hundred(shape: tuple[float, float]) -> None:
     """A cap on running tasks, whose ends are seen up to 3 s late: within 2 % and 3 refusals per hundred."""
-    runs = [
-        run(kind, 400, seed, cap=100, shape=shape, detection_s=3.0) for kind in LIKELY for seed in range(6)
-    ]
+    runs = [run(kind, 400, seed, cap=100, shape=shape, detection_s=3.0) for kind in LIKELY for seed in range(6)]
     assert ratio(runs) <= 1.02
     assert per_100(runs) <= 3
     assert all(95 <= (r.gate.statistics().cap or 0) <= 105 for r in runs)
