@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from itertools import pairwise
 
 import pytest
 
@@ -32,7 +33,7 @@ async def test_row_1_a_429_is_one_pause_one_probe_and_the_same_job_again() -> No
         refused = [seen.at for seen in sim.posts() if seen.fault]
         assert len(refused) == 10
         probes = refused[4:]  # four calls may be under way at first; after that one at a time
-        assert all(later > earlier for earlier, later in zip(probes, probes[1:], strict=False))
+        assert all(later > earlier for earlier, later in pairwise(probes))
 
 
 async def test_row_2_retry_after_is_obeyed_by_everybody() -> None:

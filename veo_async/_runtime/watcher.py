@@ -19,7 +19,7 @@ from veo_async._rules.looking import Ended, LookAgain, Looks, Runs, SlowDown, Su
 from veo_async._rules.pollbudget import PollBudget
 from veo_async._rules.polling import PollSchedule, TaskClass, Via
 from veo_async._wire import Record, TaskState
-from veo_async.errors import VeoError
+from veo_async.errors import ClientClosed, VeoError
 
 from .entry import Entry
 from .log import logger_for
@@ -197,6 +197,8 @@ class Watcher:
         assert entry.task_id is not None  # noqa: S101  # who is watched has been accepted
         try:
             return await self._look(entry.task_id)
+        except ClientClosed:
+            raise  # somebody closed what we look through: that tells nothing of the task, nor will any later look
         except VeoError as error:
             return error
 
