@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
-from urllib.parse import urlencode
+from urllib.parse import quote
 
 import aiohttp
 
@@ -246,7 +246,7 @@ class VeoApi:
         task_id: str | None = None,
     ) -> T:
         self.dialect.require(endpoint)
-        key = await self._known_key()
+        key = self._key or await self._known_key()
         call = HttpCall(
             method=endpoint.method,
             url=self._url(endpoint, query or {}),
@@ -270,8 +270,8 @@ class VeoApi:
         if host is None:
             fault = Fault("endpoint", endpoint.name, f"{self.dialect.name} has no upload host", "pass upload_url=…")
             raise UnsupportedByDialect.of(fault)
-        said = _said(query)
-        return f"{host}{endpoint.path}?{urlencode(said)}" if said else f"{host}{endpoint.path}"
+        said = "&".join(f"{name}={quote(str(value), '')}" for name, value in query.items() if value is not None)
+        return f"{host}{endpoint.path}?{said}" if said else f"{host}{endpoint.path}"
 
     def _headers(self, key: ApiKey, content_type: str | None) -> dict[str, str]:
         headers = {"Authorization": key.as_header(), "User-Agent": self._user_agent, "Accept": "application/json"}

@@ -22,10 +22,12 @@ import asyncio
 import io
 import platform
 import ssl
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
+from yarl import URL
 
 from veo_async._ports import HttpCall
 from veo_async._version import __version__
@@ -37,7 +39,7 @@ MAX_ANSWER_BYTES = 1024 * 1024
 #: A host that does not take a connection within this time will not take it in a minute either.
 _CONNECT_TIMEOUT_S = 10.0
 #: One client never needs more at once, and a provider would wonder.
-_MAX_CONNECTIONS = 128
+MAX_CONNECTIONS = 128
 
 USER_AGENT = f"veo-async/{__version__} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
 
@@ -62,14 +64,14 @@ class AiohttpTransport:
     async def attempt(self, call: HttpCall) -> HttpAnswer:
         session = self._session()
         body = None if call.body is None else _WitnessedBody(io.BytesIO(call.body))
-        tracker = aiohttp.UploadTracker()
+        tracker = None if body is None else aiohttp.UploadTracker()
         try:
             async with session.request(
                 call.method,
-                call.url,
+                _parsed(call.url),
                 headers=call.headers,
                 data=body,
-                timeout=aiohttp.ClientTimeout(total=call.timeout_s, sock_connect=_CONNECT_TIMEOUT_S),
+                timeout=_timeout(call.timeout_s),
                 allow_redirects=False,
                 raise_for_status=False,
                 auto_decompress=True,
@@ -101,9 +103,30 @@ class AiohttpTransport:
         if self._given is not None:
             return self._given
         if self._own is None:
-            connector = aiohttp.TCPConnector(limit=_MAX_CONNECTIONS)
+            connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS)
             self._own = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         return self._own
+
+
+@lru_cache(maxsize=8)
+def _timeout(total_s: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=total_s, sock_connect=_CONNECT_TIMEOUT_S)
+
+
+def _parsed(url: str) -> URL:
+    """*url* for aiohttp; of an address that is looked at again and again only the query is new."""
+    address, _, query = url.partition("?")
+    try:
+        scheme, authority, path = _parts(address)
+    except ValueError:
+        raise aiohttp.InvalidURL(address) from None
+    return URL.build(scheme=scheme, authority=authority, path=path, query_string=query, encoded=True)
+
+
+@lru_cache(maxsize=32)
+def _parts(address: str) -> tuple[str, str, str]:
+    url = URL(address)
+    return url.scheme, url.raw_authority, url.raw_path
 
 
 class _FirstTryFailed(Exception):
@@ -133,7 +156,7 @@ class _WitnessedBody(aiohttp.BytesIOPayload):
 
 async def _read_answer(response: aiohttp.ClientResponse) -> HttpAnswer:
     body = bytearray()
-    async for chunk in response.content.iter_any():
+    while chunk := await response.content.readany():
         body += chunk
         if len(body) > MAX_ANSWER_BYTES:
             response.close()
@@ -149,7 +172,9 @@ class _TooLarge(ValueError):
     """The answer passed the bound."""
 
 
-def _translate(exc: BaseException, body: _WitnessedBody | None, tracker: aiohttp.UploadTracker) -> TransportError:
+def _translate(
+    exc: BaseException, body: _WitnessedBody | None, tracker: aiohttp.UploadTracker | None
+) -> TransportError:
     """Our error for aiohttp's, with words of our own: its texts may hold the whole URL."""
     why = _in_words(exc)
     if _never_sent(exc, body):
@@ -166,9 +191,9 @@ def _never_sent(exc: BaseException, body: _WitnessedBody | None) -> bool:
     return isinstance(exc, only_from_connecting)
 
 
-def _bytes_sent(body: _WitnessedBody | None, tracker: aiohttp.UploadTracker) -> int | None:
+def _bytes_sent(body: _WitnessedBody | None, tracker: aiohttp.UploadTracker | None) -> int | None:
     """What is known to have left; where writing began and the tracker saw nothing, all of it may have."""
-    if body is None:
+    if body is None or tracker is None:
         return None
     return tracker.bytes_written or body.size
 

@@ -150,7 +150,7 @@ def _callback_faults(url: str | None) -> Iterator[Fault]:
 
 def task_id_faults(task_id: str) -> Iterator[Fault]:
     """What is wrong with *task_id*: ids are opaque, so only what could never be one."""
-    if not task_id or len(task_id) > 200 or not task_id.isprintable() or any(c.isspace() for c in task_id):
+    if not task_id or len(task_id) > 200 or not task_id.isprintable() or "".join(task_id.split()) != task_id:
         yield Fault("task_id", task_id, "is not a task id", "pass the id as the provider gave it")
 
 
