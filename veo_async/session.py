@@ -27,6 +27,7 @@ import attrs
 
 from veo_async._api import ApiKey, VeoApi
 from veo_async._api.key import KeyProvider
+from veo_async._api.transport import MAX_CONNECTIONS
 from veo_async._ports import Transport
 from veo_async._rules.fairness import FairQueue, Priority
 from veo_async._rules.gate import Gate
@@ -46,7 +47,7 @@ from veo_async._runtime.log import logger_for
 from veo_async._runtime.mapping import as_async, outcomes
 from veo_async._runtime.outcome import Clip, Done, Failed, Outcome, Refused
 from veo_async._runtime.scheduler import Scheduler
-from veo_async._runtime.watcher import Watcher, WatcherStatistics
+from veo_async._runtime.watcher import WORKERS, Watcher, WatcherStatistics
 from veo_async._wire import Dialect, Record, VideoRequest, check
 from veo_async._wire.converter import from_plain, to_plain
 from veo_async._wire.requests import VideoOptions
@@ -180,7 +181,14 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             on_change=self._tell,
             on_queued=self._tell_queued,
         )
-        self._watcher = Watcher(self._look, self._task_ended, schedule=self._schedule, budget=self._budget)
+        self._watcher = Watcher(
+            self._look,
+            self._task_ended,
+            schedule=self._schedule,
+            budget=self._budget,
+            # Enough for looks of a second each; no more than there are connections.
+            workers=round(min(max(WORKERS, self._budget.rate), MAX_CONNECTIONS)),
+        )
         self._background = (
             asyncio.create_task(self._run(self._scheduler.run()), name="veo.scheduler"),
             asyncio.create_task(self._run(self._watcher.run()), name="veo.watcher"),
@@ -307,16 +315,19 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         key: Callable[[VideoRequest], str] | None = None,
         tenant: str = "",
         priority: Priority = "batch",
-        look_ahead: int = _LOOK_AHEAD,
+        look_ahead: int | None = None,
     ) -> AsyncIterator[Outcome]:
         """The outcomes of many requests as they come, or in order; a failure is a value and harms no other.
 
         Args:
             requests: any iterable, taken in lazily, at most *look_ahead* ahead of what has come out. When it raises,
                 what it gave before still comes to its end, and then its error is raised.
+            look_ahead: None takes 200, or twice as many as may run at once.
             key: from a request to the key of its job.
         """
         self._require_open()
+        if look_ahead is None:
+            look_ahead = max(_LOOK_AHEAD, 2 * self._max_in_flight)
         if look_ahead < 1:
             raise UsageError(f"look_ahead={look_ahead}: must be at least 1")
 
@@ -351,7 +362,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
     async def gather(self, *requests: VideoRequest | str) -> list[Outcome]:
         """The outcomes of a few requests, in their order."""
-        return [outcome async for outcome in self.map(requests, ordered=True)]
+        # All at once: in order and with less look-ahead, one slow job at the head would leave slots empty.
+        return [outcome async for outcome in self.map(requests, ordered=True, look_ahead=max(1, len(requests)))]
 
     def job(self, key: str) -> Job:
         """The job called *key*."""

@@ -122,6 +122,8 @@ class Scheduler:
         self._slotless: set[Entry] = set()
         self._woken = asyncio.Event()
         self._stopped = False
+        #: More than one tenant, or somebody who waits for a single clip.
+        self._is_shared = False
 
     def __repr__(self) -> str:
         taken, total = self.slots.borrowed_tokens, self.slots.total_tokens
@@ -186,7 +188,10 @@ class Scheduler:
 
     def _dispatch(self, sending: asyncio.TaskGroup, now: float) -> float:
         """Let every job go that may go now; when to look again."""
-        self.gate.pace(self.queue.tenants > 1 or self.queue.has_interactive)
+        # Once somebody else has come, until nobody waits: paced only while they wait, the calls before them would
+        # have left in one burst, and they would stand before a full window.
+        self._is_shared = bool(self.queue) and (self._is_shared or self.queue.tenants > 1 or self.queue.has_interactive)
+        self.gate.pace(self._is_shared)
         while self.queue and not self._is_asking_key:
             is_probe = self.breaker.reason is not None
             if now < self.breaker.next_probe_at and is_probe:
