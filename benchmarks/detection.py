@@ -5,9 +5,9 @@ The product is what scheduling can improve: half the latency at twice the looks 
 the middle 80 %) and not those that the schedule assumes, so learning is part of the score. Who knew the distribution
 would reach 1.84 and 2.23 (scheduling.md 2). Virtual time, no cap.
 
-The looks are held to one budget in both: for the learned schedule it sets the price of a look, so it is chosen here
-such that the learned one takes about as many looks as the fixed one, which is where the two are comparable. What the
-default budget of 5 looks a second gives is told below it.
+A budget for looks holds both up alike when it is short, which is another question (performance.md counts looks that
+are due, not looks that wait in line). So the goal is judged where the budget binds neither, 50 looks a second; what
+the default of 5 a second gives, where 300 tasks at once are more than it feeds, is told below and is not the goal.
 """
 
 import asyncio
@@ -58,3 +58,30 @@ async def batch(model: str, jobs: int, seed: int, *, poll_rate: float, poll_ever
 
 def average(runs: list[Run]) -> Run:
     return Run(mean(run.latency_s for run in runs), mean(run.looks for run in runs))
+
+
+def compare(report: Report) -> None:
+    jobs, seeds = (60, 1) if report.is_quick else (300, 4)
+
+    def runs(model: str, **options: float) -> Run:
+        return average([in_virtual_time(batch(model, jobs, seed, **options)) for seed in range(seeds)])
+
+    for model, goal in (("veo3", 1.4), ("veo3_fast", 1.8)):
+        for poll_rate in (50.0, 5.0):
+            learned, fixed = runs(model, poll_rate=poll_rate), runs(model, poll_rate=poll_rate, poll_every=30.0)
+            is_goal = poll_rate > 5
+            what = f"{model}, {poll_rate:g} looks/s"
+            report.add(
+                f"{what}: times better than every 30 s",
+                fixed.product / learned.product,
+                least=goal if is_goal else None,
+                digits=2,
+                beside="1.00",
+                needs_full_size=True,
+            )
+            report.add(f"{what}: latency, s", learned.latency_s, digits=1, beside=f"{fixed.latency_s:.1f}")
+            report.add(f"{what}: looks per job", learned.looks, digits=1, beside=f"{fixed.looks:.1f}")
+
+
+if __name__ == "__main__":
+    main("Detection latency x looks, against a look every 30 s", compare)

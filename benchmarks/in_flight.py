@@ -5,9 +5,9 @@ runs in a fresh process, in turn. Tasks are adopted, because at 20 per 10 s ten 
 to create. Every task is looked at every few seconds, by a look that takes 50 ms.
 
 *bare*: the least that one can write with aiohttp at the same pace: a heap of due times, 128 workers, ``session.get``,
-``json.loads``, one comparison. It keeps nothing, checks nothing, and any bad answer ends it. *naive*: a task per job
-that sleeps and looks. CPU is the process's own; peak memory counts from before the jobs were handed over. Ratios are
-medians over rounds: a single round's differ by some percent.
+``json.loads`` of the bytes, one comparison. It keeps nothing, checks nothing, and any bad answer ends it. *naive*: a
+task per job that sleeps and looks. CPU is the process's own; peak memory counts from before the jobs were handed over.
+Ratios are medians over rounds: a single round's differ by some percent.
 """
 
 import argparse
@@ -54,7 +54,7 @@ QUICK = (Size(100, 0.3, 0.8, 0.1, 1),)
 
 
 async def ours(url: str, ids: list[str], every_s: float) -> None:
-    from veo_async.session import VeoSession  # noqa: PLC0415  # the others must not pay for it
+    from veo_async.session import VeoSession  # the others must not pay for it
 
     async with VeoSession(
         _KEY, base_url=url, max_in_flight=len(ids), poll_every=every_s, poll_rate=max(100.0, 3 * len(ids) / every_s)
@@ -80,10 +80,10 @@ async def bare(url: str, ids: list[str], every_s: float) -> None:
             if record["data"]["successFlag"] == 0:
                 heapq.heappush(due, (loop.time() + every_s, task_id))
 
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_MOST_CONNECTIONS)) as http:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(_MOST_CONNECTIONS):
-                group.create_task(work(http))
+    connector = aiohttp.TCPConnector(limit=_MOST_CONNECTIONS)
+    async with aiohttp.ClientSession(connector=connector) as http, asyncio.TaskGroup() as group:
+        for _ in range(_MOST_CONNECTIONS):
+            group.create_task(work(http))
 
 
 async def naive(url: str, ids: list[str], every_s: float) -> None:
@@ -100,7 +100,11 @@ async def naive(url: str, ids: list[str], every_s: float) -> None:
             group.create_task(one(task_id))
 
 
-CONTESTANTS: dict[str, Callable[[str, list[str], float], Awaitable[None]]] = {"ours": ours, "bare": bare, "naive": naive}
+CONTESTANTS: dict[str, Callable[[str, list[str], float], Awaitable[None]]] = {
+    "ours": ours,
+    "bare": bare,
+    "naive": naive,
+}
 
 
 def contest(name: str, url: str, size: Size) -> None:
@@ -108,7 +112,7 @@ def contest(name: str, url: str, size: Size) -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     lags: list[float] = []
     if name == "ours":
-        import veo_async.session  # noqa: F401, PLC0415  # not part of what a job costs
+        import veo_async.session  # noqa: F401  # not part of what a job costs
 
     async def run() -> dict[str, float]:
         loop = asyncio.get_running_loop()
@@ -185,7 +189,9 @@ def _compare(report: Report, url: str, size: Size) -> None:
     judged = {"needs_full_size": True}
     report.add(f"{what}: CPU per look / bare", ratio, most=1.0, digits=2, beside="1.00 bare", **judged)
     report.add(f"{what}: CPU per look, us", middle("ours", "cpu_us"), beside=beside["cpu_us"])
-    report.add(f"{what}: loop lag p99, ms", middle("ours", "lag_ms"), most=20, digits=1, beside=beside["lag_ms"], **judged)
+    report.add(
+        f"{what}: loop lag p99, ms", middle("ours", "lag_ms"), most=20, digits=1, beside=beside["lag_ms"], **judged
+    )
     is_large = size.jobs >= 10_000
     report.add(
         f"{what}: KB per job",

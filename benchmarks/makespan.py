@@ -79,7 +79,9 @@ def compare(report: Report) -> None:
             made, theirs = mean(run.made for run in runs), mean(run.made for run in others)
             refused, their_refused = mean(run.refusals for run in runs), mean(run.refusals for run in others)
             what = f"{jobs:,} x {model}"
-            report.add(f"{what}: made / bound", made, most=1.015, digits=4, beside=f"{theirs:.4f}  semaphore + back-off")
+            report.add(
+                f"{what}: made / bound", made, most=1.015, digits=4, beside=f"{theirs:.4f}  semaphore + back-off"
+            )
             report.add(f"{what}: known / bound", mean(run.known for run in runs), digits=4)
             most = 1.2 if jobs >= 1000 else None
             report.add(f"{what}: refusals per 100", refused, most=most, digits=2, beside=f"{their_refused:.1f}")

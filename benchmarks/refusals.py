@@ -56,10 +56,10 @@ async def naive(sim: Simulator) -> int:
                     return
             await asyncio.sleep(float(response.headers["Retry-After"]))
 
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {sim.api_key}"}) as http:
-        async with asyncio.TaskGroup() as group:
-            for number in range(JOBS):
-                group.create_task(one(number))
+    headers = {"Authorization": f"Bearer {sim.api_key}"}
+    async with aiohttp.ClientSession(headers=headers) as http, asyncio.TaskGroup() as group:
+        for number in range(JOBS):
+            group.create_task(one(number))
     return JOBS
 
 
