@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 def memory(**options: Any) -> MemoryTransport:
     """A provider that takes a minute for everything and limits nothing but the rate."""
-    return MemoryTransport(**{"duration_s": 60.0, "max_running": 1_000_000, "seed": 1, "start_at": 0.0, **options})
+    return MemoryTransport(**{"duration_s": 60.0, "max_running": 1_000_000, "seed": 1, "start_at": 1.75e9, **options})
 
 
 def session_on(sim: MemoryTransport, **options: Any) -> VeoSession:

@@ -218,7 +218,7 @@ async def test_row_11_looks_at_the_balance_come_at_once_and_then_ever_later() ->
         job = await veo.submit("A dog")
         await asyncio.sleep(1000)
         began = sim.posts()[0].at
-        assert [seen.at - began for seen in sim.posts("credit")] == [0.0, 60.0, 180.0, 420.0, 900.0]
+        assert [round(seen.at - began, 3) for seen in sim.posts("credit")] == [0.0, 60.0, 180.0, 420.0, 900.0]
         assert len(sim.posts()) == 1
         assert job.state is JobState.QUEUED
         await asyncio.sleep(601)

@@ -170,15 +170,23 @@ class Watcher:
             entry = await self._next_due()
             self._arm()
             watched = self._watched[entry]
-            if wait := self._budget.take(_now()):
-                await asyncio.sleep(wait)
-            if self._watched.get(entry) is not watched:
-                continue  # forgotten while it waited for its turn
-            watched.is_hinted = False  # what comes from now on is news to this look
-            found = await self._one_look(entry)
-            if self._watched.get(entry) is watched:
-                watched.is_taken = False
-                self._judge(entry, watched, found)
+            try:
+                await self._visit(entry, watched)
+            finally:
+                if watched.is_taken and self._watched.get(entry) is watched:  # cut off in the middle
+                    watched.is_taken = False
+                    self._plan(entry, _now())
+
+    async def _visit(self, entry: Entry, watched: _Watched) -> None:
+        if wait := self._budget.take(_now()):
+            await asyncio.sleep(wait)
+        if self._watched.get(entry) is not watched:
+            return  # forgotten while it waited for its turn
+        watched.is_hinted = False  # what comes from now on is news to this look
+        found = await self._one_look(entry)
+        if self._watched.get(entry) is watched:
+            watched.is_taken = False
+            self._judge(entry, watched, found)
 
     async def _next_due(self) -> Entry:
         while (entry := self._take_due(_now())) is None:

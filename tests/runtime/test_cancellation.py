@@ -1,0 +1,255 @@
+"""Cancelled at every `await` of job, session, map, scheduler and watcher: everything is as before.
+
+Each test runs its scenario again and again, cancelled at the first, second, … time it suspends, until it ends by
+itself, and asks after each run whether slots, gate, waiters and the charge book tell the same story as the jobs.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from veo_async import errors
+from veo_async._rules.lifecycle import JobState
+from veo_async._runtime.finish import finish
+from veo_async._runtime.outcome import Done
+from veo_async.simulator import rate_limited, refuse, unreachable
+
+from .support import at_every_await, check_joints, let_run, memory, session_on, world
+
+pytestmark = pytest.mark.veo_virtual_time
+
+
+def nobody_waits(veo: Any) -> bool:
+    return all(not entry._waiters for entry in veo._entries.values())
+
+
+async def test_every_await_of_a_job() -> None:
+    """Submitting, waiting for the task id, waiting with a timeout, for the clip, for the end, listening."""
+    async with world(latency_s=0.5, limiter="none", may_double=True) as (veo, sim):
+        number = 0
+
+        async def scenario() -> None:
+            job = await veo.submit("A dog", take=number)
+            await job.accepted()
+            with pytest.raises(errors.StillRunning):
+                await job.wait(timeout=1)
+            async for _event in job.events():
+                pass
+            await job.wait()
+            await job
+            await job.ended()
+            await veo.generate("A dog", take=number)
+
+        async def afterwards() -> None:
+            nonlocal number
+            check_joints(veo)
+            assert nobody_waits(veo)
+            await veo.drain()
+            assert {job.state for job in veo.jobs()} <= {JobState.READY}
+            assert len(sim.posts()) == len(veo.jobs())
+            check_joints(veo)
+            number += 1
+
+        assert await at_every_await(scenario, afterwards) >= 3
+
+
+async def test_every_await_of_a_map() -> None:
+    """Whoever reads a map is cancelled anywhere: the reader is gone, the jobs end, another map works."""
+    async with world(latency_s=0.5, limiter="none", may_double=True) as (veo, _):
+        number = 0
+
+        async def scenario() -> None:
+            nonlocal number
+            number += 1
+            prompts = [f"{number}: dog {i}" for i in range(4)]
+            outcomes = [outcome async for outcome in veo.map(prompts, look_ahead=2)]
+            assert len(outcomes) == 4
+
+        async def afterwards() -> None:
+            await let_run()
+            assert not veo._readers
+            await veo.drain()
+            check_joints(veo)
+            assert nobody_waits(veo)
+
+        assert await at_every_await(scenario, afterwards) >= 2
+
+
+async def test_every_await_of_a_map_reader() -> None:
+    """The task that reads the input is cancelled from outside: the outcomes so far come, then the reason."""
+    async with world(latency_s=0.5, limiter="none", may_double=True) as (veo, _):
+        spawn = veo._spawn_reader
+        for n in range(1, 5):
+
+            def cancelled_soon(work: Any, n: int = n) -> asyncio.Task[None]:
+                task = spawn(work)
+                asyncio.get_running_loop().call_later(0.1 * n, task.cancel)
+                return task
+
+            veo._spawn_reader = cancelled_soon  # type: ignore[method-assign]
+
+            async def endless() -> Any:
+                yield "A dog"
+                await asyncio.sleep(1e6)
+
+            with pytest.raises(errors.SessionClosed):
+                _ = [outcome async for outcome in veo.map(endless())]
+            assert nobody_waits(veo)
+
+
+async def test_every_await_of_a_session() -> None:
+    """Opening, working and closing are cancelled anywhere: no task is left, nothing is paid twice."""
+    sim = memory(latency_s=0.5, limiter="none")
+    sessions: list[Any] = []
+
+    async def scenario() -> None:
+        sim._closed = False
+        veo = session_on(sim)
+        sessions.append(veo)
+        async with veo:
+            job = await veo.submit("A dog", take=len(sessions))
+            await veo.credits()
+            await job.accepted()
+            await veo.drain()
+            await veo.close()
+
+    async def afterwards() -> None:
+        veo = sessions[-1]
+        assert veo._closed or veo._loop is None
+        assert nobody_waits(veo)
+        assert all(task.done() for task in veo._background)
+        assert veo._gate.statistics().in_flight == 0
+        assert veo._watcher._timer is None
+        assert len(asyncio.all_tasks()) == 1
+        states = [job.state for job in veo.jobs()]
+        assert JobState.SENDING not in states
+        paid = sum(len(session._by_task) for session in sessions)
+        assert paid == len(sim.charges)
+
+    assert await at_every_await(scenario, afterwards) >= 5
+
+
+@pytest.mark.parametrize("fault", [None, rate_limited(on=1), refuse(455, on=1), refuse(402, on=1), unreachable(on=1)])
+async def test_every_await_of_the_scheduler(fault: Any) -> None:
+    """The scheduler itself is cancelled anywhere: requests under way come home and what they brought is known."""
+    sim: Any = None
+    veo: Any = None
+
+    async def scenario() -> None:
+        nonlocal sim, veo
+        sim = memory(latency_s=0.5, faults=[fault] if fault else [])
+        veo = session_on(sim)
+        run, scheduler = veo._run, None
+
+        async def stillborn(work: Any) -> None:
+            work.close()
+
+        veo._run = stillborn
+        try:
+            async with veo:
+                veo._run, scheduler = run, veo._scheduler
+                for i in range(6):
+                    await veo.submit(f"Dog {i}")
+                asyncio.get_running_loop().call_later(100.0, scheduler.stop)
+                await scheduler.run()
+        finally:
+            assert scheduler is None or scheduler.slots.borrowed_tokens == len(veo._by_task)
+
+    async def afterwards() -> None:
+        assert veo._gate.statistics().in_flight == 0
+        assert len(veo._by_task) == len(sim.charges)
+        states = [job.state for job in veo.jobs()]
+        assert JobState.SENDING not in states
+        assert states.count(JobState.RUNNING) == len(sim.charges)
+        assert states.count(JobState.QUEUED) == len(veo._queue)
+        assert len(asyncio.all_tasks()) == 1
+        sim.assert_no_double_charge()
+
+    assert await at_every_await(scenario, afterwards) >= 4
+
+
+async def test_every_await_of_the_watcher() -> None:
+    """The watcher is cancelled anywhere: no worker, no timer and no look is left."""
+    async with world(latency_s=0.5) as (veo, _):
+        jobs = [await veo.submit(f"Dog {i}") for i in range(3)]
+        for job in jobs:
+            await job.accepted()
+        veo._background[1].cancel()
+        await asyncio.wait([veo._background[1]])
+        watcher = veo._watcher
+
+        async def scenario() -> None:
+            async with asyncio.timeout(3.0):
+                await watcher.run()
+
+        async def afterwards() -> None:
+            assert watcher._timer is None
+            assert not watcher._idle
+            names = [task.get_name() for task in asyncio.all_tasks()]
+            assert not [name for name in names if name.startswith("veo.watcher")]
+
+        async def tolerant() -> None:
+            with suppress(TimeoutError):
+                await scenario()
+
+        assert await at_every_await(tolerant, afterwards) >= 1
+
+
+@pytest.mark.parametrize("at", [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.7])
+async def test_a_watcher_cut_off_at_any_moment_can_be_run_again(at: float) -> None:
+    """Between looks and in the middle of them: what it had in hand is taken up by the next run."""
+    async with world(latency_s=0.5, duration_s=8.0, session={"poll_every": 1.0}) as (veo, _):
+        jobs = [await veo.submit(f"Dog {i}") for i in range(4)]
+        await jobs[-1].accepted()
+        await asyncio.sleep(2.0 + at)
+        veo._background[1].cancel()
+        await asyncio.wait([veo._background[1]])
+        veo._background = (veo._background[0], asyncio.create_task(veo._run(veo._watcher.run())))
+        outcomes = [await job.ended() for job in jobs]
+        assert all(isinstance(outcome, Done) for outcome in outcomes)
+
+
+async def test_finish_brings_work_to_its_end_and_then_lets_the_cancellation_go_on() -> None:
+    """Cancelled twice meanwhile, and in a task group that is being torn down."""
+    done: list[str] = []
+
+    async def work(name: str) -> str:
+        await asyncio.sleep(5)
+        done.append(name)
+        return name
+
+    assert await finish(work("plain")) == "plain"
+    twice = asyncio.create_task(finish(work("twice")))
+    for _ in range(2):
+        await asyncio.sleep(1)
+        twice.cancel()
+    await asyncio.wait([twice])
+    assert twice.cancelled()
+
+    async def fail() -> None:
+        await asyncio.sleep(1)
+        raise LookupError
+
+    with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012  # what leaves the group is the point
+        async with asyncio.TaskGroup() as group:
+            group.create_task(finish(work("group")))
+            group.create_task(fail())
+    assert len(caught.value.exceptions) == 1
+    assert done == ["plain", "twice", "group"]
+
+
+async def test_finish_hands_an_error_of_the_work_to_whoever_was_cancelled() -> None:
+    """As the cause of the cancellation, so that it is not unread."""
+
+    async def fail() -> None:
+        await asyncio.sleep(5)
+        raise LookupError("its own")
+
+    finishing = asyncio.create_task(finish(fail()))
+    await asyncio.sleep(1)
+    finishing.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await finishing
+    assert isinstance(caught.value.__cause__, LookupError)

@@ -1,0 +1,372 @@
+"""Jobs by their keys: submitted twice, adopted, shared among tenants, looked at."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from veo_async import VideoRequest, errors
+from veo_async._rules.lifecycle import JobState
+from veo_async._runtime.outcome import Done, Refused
+from veo_async.simulator import drop_after_accepting, rate_limited, refuse
+
+from .support import Clock, memory, session_on, world
+
+pytestmark = pytest.mark.veo_virtual_time
+
+
+async def test_the_same_key_with_the_same_request_is_the_same_job() -> None:
+    """While it waits, runs and is done: one POST."""
+    async with world() as (veo, sim):
+        first = await veo.submit("A dog", key="k")
+        assert (await veo.submit("A dog", key="k"))._entry is first._entry
+        clip = await first
+        assert await veo.generate("A dog", key="k") == clip
+        assert len(sim.posts()) == 1
+
+
+async def test_the_same_key_with_another_request_is_refused() -> None:
+    """One of them would be lost."""
+    async with world() as (veo, _):
+        await veo.submit("A dog", key="k")
+        with pytest.raises(errors.KeyReused) as caught:
+            await veo.submit("A cat", key="k")
+        assert caught.value.job_key == "k"
+
+
+async def test_without_a_key_the_content_is_the_key_and_take_asks_for_another() -> None:
+    """The same words are the same job; a second take is a second clip."""
+    async with world(may_double=True) as (veo, sim):
+        one, same, other = [await veo.submit("A dog", take=take) for take in (1, 1, 2)]
+        assert one.key == same.key != other.key
+        await veo.drain()
+        assert len(sim.posts()) == 2
+
+
+async def test_a_refused_key_may_be_used_again_also_for_other_words() -> None:
+    """Nothing was charged, so a reworded prompt may take its place; who held the old job keeps it."""
+    async with world() as (veo, sim):
+        old = await veo.submit("A dog [refuse]", key="k")
+        assert isinstance(await old.ended(), Refused)
+        new = await veo.submit("A nicer dog", key="k")
+        assert (await new).urls
+        assert old.state is JobState.REFUSED
+        assert veo.job("k").state is JobState.READY
+        assert len(sim.charges) == 1
+
+
+async def test_an_invalid_request_is_refused_before_anything_is_queued() -> None:
+    """The error names the field; with validate=False the provider has the last word."""
+    async with world() as (veo, sim):
+        with pytest.raises(errors.InvalidRequest) as caught:
+            await veo.submit("A dog", seeds=1)
+        assert caught.value.field == "seeds"
+        assert veo.jobs() == []
+        await (await veo.submit("A dog", seeds=1, validate=False)).ended()
+        assert len(sim.posts()) == 1
+
+
+async def test_adopting_a_task_watches_it_to_its_end() -> None:
+    """Made by somebody else, it ends here; it takes a slot while it runs."""
+    sim = memory()
+    async with session_on(sim) as first:
+        task_id = await (await first.submit("A dog")).accepted()
+    sim._closed = False
+    async with session_on(sim) as veo:
+        job = veo.adopt(task_id)
+        assert veo.statistics().running == 1
+        assert veo.adopt(task_id)._entry is job._entry
+        clip = await job
+        assert (clip.task_id, clip.request) == (task_id, None)
+        assert veo.statistics().running == 0
+
+
+async def test_adopting_beyond_the_slots_watches_all_and_gives_back_what_it_took() -> None:
+    """Three tasks run whether there is one slot or not; later jobs wait for the slot that there is."""
+    async with world(session={"max_in_flight": 1}) as (veo, sim):
+        other = session_on(sim)
+        async with other:
+            ids = [await (await other.submit(f"Dog {i}")).accepted() for i in range(3)]
+            other.api.close = _nothing  # type: ignore[method-assign]
+        jobs = [veo.adopt(task_id) for task_id in ids]
+        mine = await veo.submit("A cat")
+        await asyncio.sleep(30)
+        assert mine.state is JobState.QUEUED
+        await veo.drain()
+        assert {job.state for job in (*jobs, mine)} == {JobState.READY}
+        assert veo.statistics().running == 0
+        assert veo._gate.statistics().running == 0
+
+
+async def _nothing() -> None:
+    pass
+
+
+async def test_adopting_what_is_known_under_another_key_is_refused() -> None:
+    """One task is one job, and one key is one task."""
+    async with world() as (veo, _):
+        job = await veo.submit("A dog", key="k")
+        task_id = await job.accepted()
+        assert veo.adopt(task_id)._entry is job._entry
+        assert veo.adopt(task_id, key="k")._entry is job._entry
+        with pytest.raises(errors.KeyReused):
+            veo.adopt(task_id, key="other")
+        with pytest.raises(errors.KeyReused):
+            veo.adopt("another-task", key="k")
+        with pytest.raises(errors.InvalidRequest):
+            veo.adopt("no task id")
+
+
+async def test_slots_bound_running_tasks_and_can_be_resized() -> None:
+    """Two run at once; more room lets more in at once, less takes effect as they end."""
+    async with world(session={"max_in_flight": 2}) as (veo, _):
+        for i in range(12):
+            await veo.submit(f"Dog {i}")
+        await asyncio.sleep(1)
+        assert veo.statistics().running == 2
+        veo.resize(6)
+        await asyncio.sleep(1)
+        assert veo.statistics().running == 6
+        veo.resize(1)
+        await asyncio.sleep(1)
+        assert (veo.statistics().running, veo.statistics().max_in_flight) == (6, 1)
+        await asyncio.sleep(70)
+        assert veo.statistics().running == 1
+        veo.resize(6)
+        await veo.drain()
+
+
+async def test_tenants_share_by_weight_and_have_bounded_queues() -> None:
+    """Three to one while both wait; who has as many waiting as allowed is told."""
+    async with world(session={"rate": (1, 1.0)}, limiter="none") as (veo, sim):
+        veo.tenant("a", weight=3.0)
+        veo.tenant("b", weight=1.0, max_queued=30)
+        for i in range(30):
+            await veo.submit(f"{i}", tenant="a")
+            await veo.submit(f"{i} too", tenant="b")
+        with pytest.raises(errors.QueueFull) as caught:
+            await veo.submit("one too many", tenant="b")
+        assert (caught.value.tenant, caught.value.limit) == ("b", 30)
+        await asyncio.sleep(22)
+        sent = [charge.body["prompt"] for charge in sim.charges][:20]
+        assert 13 <= sum("too" not in prompt for prompt in sent) <= 17
+        await veo.drain()
+
+
+async def test_interactive_work_goes_first() -> None:
+    """A single one passes a batch that waits."""
+    async with world(session={"rate": (1, 5.0)}, rate=(1, 5.0)) as (veo, sim):
+        for i in range(10):
+            await veo.submit(f"Dog {i}")
+        await asyncio.sleep(7)
+        await veo.submit("Now", priority="interactive")
+        await veo.drain()
+        assert [charge.body["prompt"] for charge in sim.charges].index("Now") <= 3
+
+
+async def test_a_job_tells_where_it_stands() -> None:
+    """State, place, time to go, task id, metadata, and a card for notebooks."""
+    async with world(session={"rate": (1, 10.0)}, rate=(1, 10.0)) as (veo, _):
+        jobs = [await veo.submit(f"<b>Dog</b> {i}", key=f"k{i}", metadata={"chat": i}) for i in range(3)]
+        last = jobs[2]
+        assert [job.queue_position for job in jobs] == [0, 1, 2]
+        assert last.eta is not None
+        assert jobs[0].eta is not None
+        assert last.eta.p50 == jobs[0].eta.p50 + 20.0
+        assert (last.task_id, last.outcome, last.metadata) == (None, None, {"chat": 2})
+        assert repr(last) == "<Job 'k2' queued>"
+        await jobs[0].accepted()
+        assert jobs[0].queue_position is None
+        assert jobs[0].task_id in repr(jobs[0])
+        card = jobs[0]._repr_html_()
+        assert "<i>running</i>" in card
+        assert "&lt;b&gt;Dog" in card
+        await veo.drain()
+        assert last.eta is None
+        assert isinstance(last.outcome, Done)
+        assert "<video" in last._repr_html_()
+        assert [job.key for job in veo.jobs("ready")] == ["k0", "k1", "k2"]
+        assert veo.jobs(JobState.QUEUED) == []
+        with pytest.raises(errors.UsageError, match="no job"):
+            veo.job("nobody")
+
+
+async def test_a_clip_tells_what_it_came_from() -> None:
+    """Request, key, task and the provider's own times."""
+    async with world() as (veo, _):
+        request = VideoRequest("A dog", model="veo3_fast")
+        clip = await veo.generate(request, key="k", aspect_ratio="9:16")
+        assert clip.key == "k"
+        assert clip.request == VideoRequest("A dog", model="veo3_fast", aspect_ratio="9:16")
+        assert clip.created_at is not None
+        assert clip.completed_at is not None
+        assert (clip.completed_at - clip.created_at).total_seconds() == 60.0
+        assert Done(clip).key == "k"
+
+
+async def test_statistics_tell_jobs_slots_gate_and_watcher() -> None:
+    """A look inside, before and after."""
+    async with world() as (veo, sim):
+        assert veo.statistics().jobs == {}
+        await veo.submit("A dog")
+        await veo.submit("A cat [refuse]")
+        await asyncio.sleep(1)
+        seen = veo.statistics()
+        assert seen.jobs == {JobState.RUNNING: 1, JobState.REFUSED: 1}
+        assert (seen.running, seen.max_in_flight, seen.paused) == (1, 100, None)
+        assert (seen.gate.running, seen.watcher.running) == (1, 1)
+        assert await veo.credits() == sim.account().credits
+        assert veo.knowledge().limit == 20
+        assert "jobs=2" in repr(veo)
+        assert repr(veo._watcher).startswith("<Watcher running=1")
+
+
+async def test_sending_again_does_not_depend_on_a_short_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that comes back after its place was forgotten goes to the end of the queue, and is made all the same."""
+    monkeypatch.setattr("veo_async._rules.fairness.REMEMBERED", 1)
+    async with world(faults=[rate_limited(on={1, 2})], latency_s=1.0) as (veo, sim):
+        outcomes = await veo.gather(*[f"Dog {i}" for i in range(8)])
+        assert all(isinstance(outcome, Done) for outcome in outcomes)
+        assert len(sim.charges) == 8
+
+
+async def test_a_forgotten_place_in_a_full_queue_is_a_refusal_not_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was paid; whoever waits is told which bound stood in the way."""
+    monkeypatch.setattr("veo_async._rules.fairness.REMEMBERED", 0)
+    async with world(faults=[rate_limited(on=1)], latency_s=1.0, session={"max_queued": 1}) as (veo, _):
+        first = await veo.submit("A dog")
+        await asyncio.sleep(0.5)
+        veo.resize(1)
+        second = await veo.submit("A cat")
+        outcome = await first.ended()
+        assert isinstance(outcome, Refused)
+        assert isinstance(outcome.error, errors.QueueFull)
+        await second
+
+
+# --- keys that rotate -------------------------------------------------------------------------------------------
+
+
+class Vault:
+    """A key provider that counts how often it is asked."""
+
+    def __init__(self, *keys: Any) -> None:
+        self.keys, self.asked = list(keys), 0
+
+    async def __call__(self) -> str:
+        self.asked += 1
+        await asyncio.sleep(0.5)
+        key = self.keys.pop(0) if len(self.keys) > 1 else self.keys[0]
+        if isinstance(key, Exception):
+            raise key
+        return str(key)
+
+
+async def test_row_89_a_rotated_key_is_asked_for_once_and_everything_goes_on() -> None:
+    """Several calls under way are refused at once: one question, one new key, no job is hurt."""
+    sim = memory(latency_s=0.2)
+    vault = Vault(sim.api_key, "sim-second-key-0123456789")
+    async with session_on(sim, api_key=vault) as veo:
+        await veo.generate("First")
+        sim.revoke_key(sim.api_key)
+        sim.add_key("sim-second-key-0123456789")
+        jobs = [await veo.submit(f"Dog {i}") for i in range(30)]
+        await veo.drain()
+        assert {job.state for job in jobs} == {JobState.READY}
+        assert vault.asked == 2
+        refused = [seen for seen in sim.posts() if not seen.account]
+        assert len(refused) <= 6
+    sim.assert_no_double_charge()
+
+
+async def test_row_89_a_key_that_rotates_while_jobs_only_run_is_asked_for_too() -> None:
+    """Looks are refused, nothing is created: the key is asked for once, and the clips are collected."""
+    sim = memory()
+    vault = Vault(sim.api_key, "sim-second-key-0123456789")
+    async with session_on(sim, api_key=vault) as veo:
+        jobs = [await veo.submit(f"Dog {i}") for i in range(5)]
+        await asyncio.sleep(20)
+        sim.revoke_key(sim.api_key)
+        sim.add_key("sim-second-key-0123456789")
+        await veo.drain()
+        assert {job.state for job in jobs} == {JobState.READY}
+        assert vault.asked == 2
+
+
+async def test_row_89_a_provider_without_another_key_is_asked_once_and_everybody_is_told() -> None:
+    """The old key again: creation stops, and no second question is asked, however many are refused."""
+    sim = memory(latency_s=0.2)
+    vault = Vault(sim.api_key)
+    async with session_on(sim, api_key=vault) as veo:
+        running = await veo.submit("First")
+        await running.accepted()
+        sim.revoke_key(sim.api_key)
+        outcomes = await veo.gather(*[f"Dog {i}" for i in range(30)])
+        assert {type(outcome) for outcome in outcomes} == {Refused}
+        await asyncio.sleep(300)
+        assert vault.asked == 2
+        assert running.state is JobState.RUNNING
+        sim.add_key(sim.api_key)
+        await running
+
+
+@pytest.mark.parametrize("answer", [OSError("vault is down"), "", "a key with spaces"])
+async def test_a_provider_that_fails_is_told_as_an_invalid_key(answer: Any) -> None:
+    """The user's function raised or gave nonsense: no crash, nothing in doubt, everybody is told."""
+    sim = memory()
+    async with session_on(sim, api_key=Vault(answer)) as veo:
+        outcome = await (await veo.submit("A dog")).ended()
+        assert isinstance(outcome, Refused)
+        assert isinstance(outcome.error, errors.InvalidKey)
+        assert not sim.posts()
+        with pytest.raises(errors.InvalidKey):
+            await veo.submit("A cat")
+
+
+async def test_a_provider_that_hangs_is_given_up_and_does_not_keep_the_session_open() -> None:
+    """Half a minute, then it is a key that cannot be had."""
+
+    async def hang() -> str:
+        await asyncio.sleep(1e6)
+        return ""
+
+    sim = memory()
+    async with session_on(sim, api_key=hang) as veo:
+        clock = Clock()
+        await veo.submit("A dog")
+        await asyncio.sleep(1)
+    assert clock() == 30.0
+
+
+async def test_a_new_key_that_cannot_be_had_locks_out() -> None:
+    """The second question fails: told as the 401 that it was."""
+    sim = memory()
+    async with session_on(sim, api_key=Vault(sim.api_key, OSError("down"))) as veo:
+        await veo.generate("First")
+        sim.revoke_key(sim.api_key)
+        outcome = await (await veo.submit("A dog")).ended()
+        assert isinstance(outcome, Refused)
+        assert isinstance(outcome.error, errors.Unauthorized)
+
+
+async def test_a_probe_that_meets_a_refused_key_goes_on_with_the_new_one() -> None:
+    """Maintenance ends just when the key has changed: neither stops creation for good."""
+    sim = memory(faults=[refuse(455, on=1)])
+    vault = Vault(sim.api_key, "sim-second-key-0123456789")
+    async with session_on(sim, api_key=vault) as veo:
+        job = await veo.submit("A dog")
+        await asyncio.sleep(10)
+        sim.revoke_key(sim.api_key)
+        sim.add_key("sim-second-key-0123456789")
+        assert (await job).urls
+        assert vault.asked == 2
+
+
+async def test_a_refused_key_while_in_doubt_of_the_rest() -> None:
+    """A lost answer beside a lock-out stays a doubt; only who waited is refused."""
+    faults = [drop_after_accepting(on=1), refuse(401, on=2)]
+    async with world(faults=faults, latency_s=0.2) as (veo, _):
+        outcomes = await veo.gather("A dog", "A cat", "A cow", "A pig", "A hen", "An emu")
+        names = [type(outcome).__name__ for outcome in outcomes]
+        assert names[:2] == ["InDoubt", "Refused"]
+        assert set(names[2:]) <= {"Done", "Refused"}

@@ -1,0 +1,225 @@
+"""`map` and `gather`: lazy, bounded, in order or as completed, and whoever stops early leaves nothing behind."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from veo_async import VideoRequest, errors
+from veo_async._runtime.outcome import Done, Failed, InDoubt, Refused
+from veo_async.simulator import drop_after_accepting, refuse
+
+from .support import let_run, world
+
+pytestmark = pytest.mark.veo_virtual_time
+
+
+def prompt_of(outcome: Any) -> str:
+    return str(outcome.clip.request.prompt)
+
+
+async def test_outcomes_come_in_the_order_of_the_input() -> None:
+    """In order: although the first takes ten times as long."""
+    async with world() as (veo, _):
+        prompts = ["Dog 0 [slow]", *(f"Dog {i}" for i in range(1, 10))]
+        assert [prompt_of(outcome) async for outcome in veo.map(prompts, ordered=True)] == prompts
+
+
+async def test_outcomes_come_as_completed() -> None:
+    """The slow one comes last, wherever it stood."""
+    async with world() as (veo, _):
+        prompts = ["Dog 0 [slow]", *(f"Dog {i}" for i in range(1, 10))]
+        got = [prompt_of(outcome) async for outcome in veo.map(prompts)]
+        assert got[-1] == prompts[0]
+        assert sorted(got) == sorted(prompts)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_look_ahead_of_one_goes_one_by_one(ordered: bool) -> None:
+    """The next is taken in when the one before has come out."""
+    async with world() as (veo, _):
+        taken: list[int] = []
+        out = 0
+
+        def items() -> Iterator[str]:
+            for i in range(4):
+                taken.append(i)
+                yield f"Dog {i}"
+
+        async for _outcome in veo.map(items(), look_ahead=1, ordered=ordered):
+            out += 1
+            assert len(taken) <= out + 1
+            assert sum(job.outcome is None for job in veo.jobs()) <= 1
+        assert out == 4
+
+
+async def test_a_lazy_input_is_taken_in_no_further_than_look_ahead() -> None:
+    """An endless input is no trouble."""
+    async with world() as (veo, _):
+        taken = 0
+
+        def endless() -> Iterator[str]:
+            nonlocal taken
+            while True:
+                taken += 1
+                yield f"Dog {taken}"
+
+        outcomes = veo.map(endless(), look_ahead=10)
+        first = await anext(outcomes)
+        assert isinstance(first, Done)
+        await let_run(100)
+        assert taken <= 11
+        await outcomes.aclose()  # type: ignore[attr-defined]
+        await asyncio.sleep(100)
+        assert taken <= 12
+
+
+@pytest.mark.parametrize("look_ahead", [0, -1])
+async def test_a_look_ahead_of_nothing_is_refused_at_once(look_ahead: int) -> None:
+    """It would wait for ever."""
+    async with world() as (veo, _):
+        with pytest.raises(errors.UsageError, match="look_ahead"):
+            veo.map(["A dog"], look_ahead=look_ahead)
+
+
+async def test_an_async_input_is_as_good() -> None:
+    """It may wait between two items; what it gave before goes on meanwhile."""
+    async with world() as (veo, sim):
+
+        async def slow() -> AsyncIterator[str]:
+            for i in range(3):
+                yield f"Dog {i}"
+                await asyncio.sleep(100)
+
+        began = asyncio.get_running_loop().time()
+        at = [round(asyncio.get_running_loop().time() - began) async for _ in veo.map(slow())]
+        assert all(60 + 100 * i <= t < 68 + 100 * i for i, t in enumerate(at))
+        assert len(sim.posts()) == 3
+
+
+async def test_failures_of_every_kind_are_values() -> None:
+    """Invalid, not even a request, refused, failed, in doubt, a reused key: each harms only itself."""
+    async with world(faults=[drop_after_accepting(on=2)]) as (veo, _):
+        mixed: list[Any] = [
+            "One",
+            "Two",
+            VideoRequest("Three", seeds=1),
+            4,
+            "Five [refuse]",
+            "Six [fail]",
+            "Seven [refuse-late]",
+        ]
+        outcomes = await veo.gather(*mixed)
+        assert [type(o) for o in outcomes] == [Done, InDoubt, Refused, Refused, Refused, Failed, Refused]
+        same = [o async for o in veo.map(["Eight", "Nine"], key=lambda _: "one key", ordered=True)]
+        assert [type(o) for o in same] == [Done, Refused]
+        assert isinstance(same[1], Refused)
+        assert isinstance(same[1].error, errors.KeyReused)
+
+
+async def test_the_same_request_twice_is_one_job_and_two_outcomes() -> None:
+    """Both who asked get it; it is paid once."""
+    async with world() as (veo, sim):
+        first, second = await veo.gather("A dog", "A dog")
+        assert first == second
+        assert len(sim.posts()) == 1
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_when_the_input_raises_what_it_gave_still_comes_and_then_its_error(ordered: bool) -> None:
+    """Nothing that is paid is missing from the stream."""
+    async with world() as (veo, _):
+
+        def broken() -> Iterator[str]:
+            yield "One"
+            yield "Two"
+            raise LookupError("row 3")
+
+        got: list[Any] = []
+        with pytest.raises(LookupError, match="row 3"):  # noqa: PT012  # what it raises in the end
+            async for outcome in veo.map(broken(), ordered=ordered):
+                got.append(outcome)  # noqa: PERF401  # it raises in the end
+        assert [type(outcome) for outcome in got] == [Done, Done]
+
+
+async def test_when_the_input_raises_and_nobody_reads_on_nothing_is_unread() -> None:
+    """The consumer stopped before the error could be told: no complaint when it is collected."""
+    async with world() as (veo, _):
+
+        def broken() -> Iterator[str]:
+            yield "One"
+            raise LookupError("row 2")
+
+        async for _outcome in veo.map(broken()):
+            break
+        await let_run()
+
+
+async def test_a_key_function_that_raises_is_the_inputs_error() -> None:
+    """It is the user's own and is told as itself."""
+    async with world() as (veo, _):
+
+        def key(_: VideoRequest) -> str:
+            raise LookupError("no key")
+
+        with pytest.raises(LookupError, match="no key"):
+            _ = [outcome async for outcome in veo.map(["A dog"], key=key)]
+
+
+async def test_stopping_early_leaves_the_jobs_to_the_session_and_nothing_else() -> None:
+    """The reader is gone at once; the jobs that were taken in end by themselves."""
+    async with world() as (veo, sim):
+        async for _outcome in veo.map((f"Dog {i}" for i in range(1000)), look_ahead=5):
+            break
+        await let_run()
+        assert not veo._readers
+        await veo.drain()
+        assert 5 <= len(sim.posts()) <= 6
+
+
+async def test_a_reader_that_is_cancelled_leaves_nothing() -> None:
+    """Whoever waits for the next outcome is cancelled: the same."""
+    async with world() as (veo, _):
+        reading = asyncio.create_task(_read_all(veo.map(f"Dog {i}" for i in range(100))))
+        await asyncio.sleep(10)
+        reading.cancel()
+        await asyncio.wait([reading])
+        assert reading.cancelled()
+        assert not veo._readers
+
+
+async def _read_all(outcomes: Any) -> list[Any]:
+    return [outcome async for outcome in outcomes]
+
+
+async def test_a_full_queue_makes_the_input_wait() -> None:
+    """Bounded queues are back-pressure for `map`, not refusals."""
+    async with world(session={"max_queued": 3, "rate": (5, 10.0)}, rate=(5, 10.0)) as (veo, sim):
+        outcomes = await veo.gather(*[f"Dog {i}" for i in range(40)])
+        assert all(isinstance(outcome, Done) for outcome in outcomes)
+        assert len(sim.posts()) == 40
+
+
+async def test_a_queue_without_any_room_is_a_refusal() -> None:
+    """There is nothing to wait for."""
+    async with world() as (veo, _):
+        veo.tenant("t", max_queued=0)
+        outcomes = [outcome async for outcome in veo.map(["A dog"], tenant="t")]
+        assert isinstance(outcomes[0], Refused)
+        assert isinstance(outcomes[0].error, errors.QueueFull)
+
+
+async def test_a_lock_out_is_a_value_for_each_and_running_jobs_still_come() -> None:
+    """What was made before the key was refused is not missing from the stream."""
+    async with world(faults=[refuse(401, after=3)], latency_s=0.1, session={"rate": (1, 1.0)}) as (veo, _):
+        outcomes = await veo.gather(*[f"Dog {i}" for i in range(300)])
+        assert len(outcomes) == 300
+        assert sum(isinstance(outcome, Done) for outcome in outcomes) == 3
+        assert sum(isinstance(outcome, Refused) for outcome in outcomes) == 297
+
+
+async def test_nothing_to_map_is_nothing() -> None:
+    """An empty input ends at once."""
+    async with world() as (veo, _):
+        assert await veo.gather() == []

@@ -1,0 +1,151 @@
+"""A session over real sockets: rows 29 to 32 and 59, and hours of a batch in seconds."""
+
+import asyncio
+import datetime
+import ssl
+import warnings
+from typing import Any
+
+import pytest
+import trustme
+
+from tests.edges.raw_server import Visit, http, raw_server
+from veo_async import errors
+from veo_async._rules.lifecycle import JobState
+from veo_async._runtime.outcome import Done, Failed, InDoubt
+from veo_async.session import VeoSession
+from veo_async.simulator import Simulator, drop_after_accepting, html, rate_limited, refuse, truncate
+
+from .support import Clock, memory, session_on
+
+KEY = "kie_canary_0123456789abcdef"
+
+
+@pytest.mark.veo_virtual_time
+async def test_row_29_a_name_that_does_not_resolve_is_never_sent_and_given_up_after_four_tries() -> None:
+    """Zero bytes each time, so the key is free again; creation is paused meanwhile, and the reason is seen."""
+    async with VeoSession(KEY, base_url="https://no-such-host.invalid") as veo:
+        job = await veo.submit("A dog")
+        while veo.statistics().paused != "unreachable":  # noqa: ASYNC110  # a resolver's thread tells nobody
+            await asyncio.sleep(0.1)
+        outcome = await job.ended()
+        assert isinstance(outcome, Failed)
+        assert isinstance(outcome.error, errors.NotSent)
+        assert outcome.error.bytes_sent == 0
+        assert veo.statistics().gate.in_flight == 0
+
+
+@pytest.mark.veo_virtual_time
+async def test_row_29_a_name_that_resolves_again_lets_everything_through() -> None:
+    """Flapping: two refusals to connect, then it works; nobody is hurt."""
+    sim = memory()
+    sim.is_offline = True
+    async with session_on(sim) as veo:
+        jobs = [await veo.submit(f"Dog {i}") for i in range(20)]
+        await asyncio.sleep(2)
+        sim.is_offline = False
+        await veo.drain()
+        assert {job.state for job in jobs} == {JobState.READY}
+
+
+@pytest.mark.veo_virtual_time
+@pytest.mark.parametrize("how", ["untrusted", "plain"])
+async def test_row_30_a_server_that_cannot_be_trusted_gets_nothing_and_no_storm(how: str) -> None:
+    """A certificate nobody vouches for, or plain HTTP where TLS belongs: four tries, no byte, a clear error."""
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
+    connections = 0
+
+    async def behave(visit: Visit) -> None:
+        nonlocal connections
+        connections += 1
+        await visit.send(http(b"hello"))
+
+    async with raw_server(behave, tls=tls if how == "untrusted" else None) as server:  # noqa: SIM117  # too long a line
+        async with VeoSession(KEY, base_url=f"https://127.0.0.1:{server.port}") as veo:
+            outcome = await (await veo.submit("A dog")).ended()
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, errors.NotSent)
+    assert outcome.error.bytes_sent == 0
+    assert connections <= 4
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
+async def test_row_31_a_redirect_is_not_followed_and_is_doubt(status: str) -> None:
+    """The body goes out once, the key nowhere else."""
+    seen: list[bytes] = []
+
+    async def elsewhere(visit: Visit) -> None:
+        seen.append(await visit.read_request())
+
+    async with raw_server(elsewhere) as other:
+
+        async def behave(visit: Visit) -> None:
+            first.append(await visit.read_request())
+            await visit.send(http(b"", status=status, headers=(f"Location: {other.url}/",)))
+
+        first: list[bytes] = []
+        async with raw_server(behave) as server, VeoSession(KEY, base_url=server.url) as veo:
+            outcome = await (await veo.submit("A dog")).ended()
+    assert isinstance(outcome, InDoubt)
+    assert isinstance(outcome.error, errors.MalformedResponse)
+    assert len(first) == 1
+    assert seen == []
+
+
+@pytest.mark.veo_virtual_time
+async def test_row_32_a_wall_clock_that_jumps_moves_no_wait() -> None:
+    """The machine's time jumps by a day both ways while jobs wait, and the server's Date is an hour off."""
+    day = datetime.timedelta(days=1).total_seconds()
+    wall = 1.75e9
+
+    sim = memory(faults=[rate_limited(on=1, retry_after=9, retry_after_as="date")], wall_clock=lambda: wall + 3600.0)
+    async with session_on(sim) as veo:
+        clock = Clock()
+        job = await veo.submit("A dog")
+        await asyncio.sleep(1)
+        wall += day
+        await asyncio.sleep(1)
+        wall -= 2 * day
+        await job.accepted()
+        assert 8.0 <= clock() <= 10.5
+        await job
+        assert 60.0 <= clock() <= 80.0
+
+
+@pytest.mark.veo_virtual_time
+async def test_hours_of_a_batch_pass_in_seconds() -> None:
+    """300 clips with every kind of trouble over real sockets: all are accounted for, and none is paid twice."""
+    faults = [
+        drop_after_accepting(on={17, 130}),
+        html(502, on=40),
+        rate_limited(on=range(60, 64), retry_after=4),
+        refuse(402, on=200),
+        refuse(500, endpoint="record-info", probability=0.1, seed=5),
+        truncate(endpoint="record-info", probability=0.02, seed=6),
+    ]
+    async with Simulator(faults=faults, seed=4, failure_rate=0.02, refusal_rate=0.02) as sim:
+        began = asyncio.get_running_loop().time()
+        async with VeoSession(sim.api_key, base_url=sim.url, seed=1) as veo:
+            outcomes = [outcome async for outcome in veo.map(f"Dog {i}" for i in range(300))]
+        assert len(outcomes) == 300
+        kinds = [type(outcome) for outcome in outcomes]
+        assert kinds.count(InDoubt) == 3
+        assert kinds.count(Done) > 270
+        assert asyncio.get_running_loop().time() - began < 3 * 3600
+        assert sum(charge.credits > 0 for charge in sim.charges) >= kinds.count(Done)
+        sim.assert_no_double_charge()
+
+
+async def test_row_59_a_session_closed_with_work_under_way_leaves_no_warning() -> None:
+    """Over real sockets: no unclosed client, no pending task, no complaint of any kind."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        async with Simulator(speed=10.0) as sim:
+            async with VeoSession(sim.api_key, base_url=sim.url) as veo:
+                jobs = [await veo.submit(f"Dog {i}") for i in range(10)]
+                waiting: list[asyncio.Task[Any]] = [asyncio.create_task(job.result()) for job in jobs]
+                await jobs[0].accepted()
+            await asyncio.wait(waiting)
+            assert all(isinstance(task.exception(), errors.SessionClosed) for task in waiting)
+    assert not caught
