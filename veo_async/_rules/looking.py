@@ -11,7 +11,7 @@ A bad look never ends a job. What the provider says is believed with these reser
 - *429* slows all looks, not this task: it is about the account.
 """
 
-from typing import Final
+from typing import Final, assert_never
 
 import attrs
 
@@ -112,6 +112,8 @@ def _read_record(looks: Looks, record: Record, now: float) -> Meaning:
             return _read_running(looks, now)
         case TaskState.UNKNOWN:
             return _bad_look(looks)
+        case _:
+            assert_never(record.state)
 
 
 def _read_running(looks: Looks, now: float) -> Meaning:

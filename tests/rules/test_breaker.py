@@ -1,0 +1,251 @@
+"""When creation pauses, what probes it, and what lifts it."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from veo_async._rules.breaker import FIRST_S, LONGEST_S, STORM, UNREACHABLE_FIRST_S, Breaker, PauseReason, Probe
+
+R = PauseReason
+
+
+def paused(reason: PauseReason, now: float = 0.0) -> Breaker:
+    breaker = Breaker()
+    assert breaker.pause(reason, now)
+    return breaker
+
+
+@pytest.mark.parametrize(
+    ("reason", "first_at", "probe"),
+    [
+        (R.NO_CREDIT, 100.0, Probe.BALANCE),
+        (R.KEY_LIMIT, 100.0 + FIRST_S, Probe.JOB),
+        (R.MAINTENANCE, 100.0 + FIRST_S, Probe.JOB),
+        (R.STORM, 100.0 + FIRST_S, Probe.JOB),
+        (R.UNREACHABLE, 100.0 + UNREACHABLE_FIRST_S, Probe.JOB),
+    ],
+)
+def test_a_pause_has_a_reason_and_a_probe(reason: PauseReason, first_at: float, probe: Probe) -> None:
+    """What is tried first, and when."""
+    breaker = paused(reason, 100.0)
+    assert (breaker.reason, breaker.next_probe_at, breaker.next_probe) == (reason, first_at, probe)
+
+
+@pytest.mark.parametrize("reason", [R.KEY_LIMIT, R.MAINTENANCE, R.STORM, R.UNREACHABLE])
+def test_the_waits_double_up_to_the_longest(reason: PauseReason) -> None:
+    """While every probe says the same."""
+    breaker, now, waits = paused(reason), 0.0, []
+    for _ in range(9):
+        waits.append(breaker.next_probe_at - now)
+        now = breaker.next_probe_at
+        breaker.begin_probe()
+        assert breaker.next_probe_at == math.inf
+        assert not breaker.pause(reason, now, is_probe=True)
+    first, longest = (1.0, 60.0) if reason is R.UNREACHABLE else (60.0, 600.0)
+    assert waits == [min(first * 2**n, longest) for n in range(9)]
+
+
+@pytest.mark.parametrize("reason", list(PauseReason))
+def test_the_same_refusal_from_one_that_was_under_way_changes_nothing(reason: PauseReason) -> None:
+    """Neither before the probe nor while it is under way."""
+    breaker = paused(reason)
+    at = breaker.next_probe_at
+    assert not breaker.pause(reason, 30.0)
+    assert breaker.next_probe_at == at
+    breaker.begin_probe()
+    assert not breaker.pause(reason, 70.0)
+    assert breaker.next_probe_at == math.inf
+
+
+@pytest.mark.parametrize("reason", list(PauseReason))
+def test_a_success_lifts_a_pause_only_as_its_probe(reason: PauseReason) -> None:
+    """One that is older than the pause is no news."""
+    breaker = paused(reason)
+    assert not breaker.went_well()
+    assert breaker.reason is reason
+    breaker.begin_probe()
+    assert breaker.went_well(is_probe=True)
+    assert breaker.reason is None
+    assert breaker.next_probe_at < math.inf
+
+
+def test_another_reason_takes_over() -> None:
+    """The latest is what stands in the way; its waits begin anew."""
+    breaker = paused(R.MAINTENANCE)
+    assert breaker.pause(R.NO_CREDIT, 10.0)
+    assert (breaker.reason, breaker.next_probe_at) == (R.NO_CREDIT, 10.0)
+
+
+def test_a_probe_that_brings_another_reason_is_over() -> None:
+    """The next one is for that reason."""
+    breaker = paused(R.MAINTENANCE)
+    breaker.begin_probe()
+    assert breaker.pause(R.KEY_LIMIT, 60.0, is_probe=True)
+    assert breaker.next_probe_at == 60.0 + FIRST_S
+
+
+@pytest.mark.parametrize(
+    ("reason", "lifts"),
+    [(R.MAINTENANCE, True), (R.STORM, True), (R.NO_CREDIT, False), (R.KEY_LIMIT, False)],
+)
+def test_a_refused_probe(reason: PauseReason, lifts: bool) -> None:
+    """The provider is at work again, but the account's state is not told: there the next job may try at once."""
+    breaker = paused(reason)
+    breaker.begin_probe()
+    assert breaker.refused(60.0, is_probe=True) is lifts
+    assert breaker.next_probe_at <= 60.0
+    assert (breaker.reason is None) is lifts
+
+
+def test_a_refusal_of_one_that_was_under_way_lifts_nothing() -> None:
+    """It is older than the pause."""
+    breaker = paused(R.MAINTENANCE)
+    assert not breaker.refused(5.0)
+    assert breaker.reason is R.MAINTENANCE
+
+
+@pytest.mark.parametrize("reason", list(PauseReason))
+def test_any_answer_ends_an_unreachable_network_and_nothing_else(reason: PauseReason) -> None:
+    """But only the probe's."""
+    breaker = paused(reason)
+    assert not breaker.reached()
+    breaker.begin_probe()
+    assert breaker.reached(is_probe=True) is (reason is R.UNREACHABLE)
+
+
+# --- the balance ------------------------------------------------------------------------------------------------
+
+
+def look(breaker: Breaker, balance: float | None) -> tuple[bool, float]:
+    """Look at the balance when that is due; whether it lifts, and how long until the next probe."""
+    now = breaker.next_probe_at
+    assert breaker.next_probe is Probe.BALANCE
+    breaker.begin_probe()
+    lifted = breaker.has_balance(balance, now)
+    return lifted, breaker.next_probe_at - now
+
+
+def test_more_than_was_left_is_a_top_up() -> None:
+    """Less or the same is not, and what was charged meanwhile lowers what a top-up is measured against."""
+    breaker = paused(R.NO_CREDIT)
+    assert look(breaker, 100.0) == (False, 60.0)
+    assert look(breaker, 100.0) == (False, 120.0)
+    assert look(breaker, 40.0) == (False, 240.0)
+    assert breaker.balance == 40.0
+    assert look(breaker, 90.0)[0]
+    assert breaker.reason is None
+
+
+def test_a_balance_that_cannot_be_read_lets_a_job_be_the_probe() -> None:
+    """And if that is refused again, the balance has another try."""
+    breaker = paused(R.NO_CREDIT)
+    assert look(breaker, None) == (False, 60.0)
+    assert breaker.next_probe is Probe.JOB
+    breaker.begin_probe()
+    breaker.pause(R.NO_CREDIT, 60.0, is_probe=True)
+    assert look(breaker, 5.0) == (False, 240.0)
+    assert look(breaker, None)[0] is False
+    assert breaker.balance == 5.0
+
+
+def test_a_402_without_an_end_lets_a_job_through_now_and_then() -> None:
+    """When the waits have become long, every other probe is a job: the 402 may have been wrong."""
+    breaker, now, probes = paused(R.NO_CREDIT), 0.0, []
+    for _ in range(10):
+        now = breaker.next_probe_at
+        probes.append(breaker.next_probe)
+        breaker.begin_probe()
+        if probes[-1] is Probe.JOB:
+            breaker.pause(R.NO_CREDIT, now, is_probe=True)
+        else:
+            breaker.has_balance(7.0, now)
+    assert probes == [Probe.BALANCE] * 5 + [Probe.JOB, Probe.BALANCE] * 2 + [Probe.JOB]
+
+
+def test_a_balance_that_comes_when_something_else_stands_in_the_way_is_only_noted() -> None:
+    """The reason changed while the look was under way: the probe is over, the pause is not."""
+    breaker = paused(R.NO_CREDIT)
+    breaker.begin_probe()
+    breaker.pause(R.MAINTENANCE, 1.0)
+    assert not breaker.has_balance(100.0, 2.0)
+    assert breaker.reason is R.MAINTENANCE
+    assert breaker.next_probe is Probe.JOB
+    assert breaker.next_probe_at < math.inf
+
+
+# --- storms -----------------------------------------------------------------------------------------------------
+
+
+def test_broken_creations_in_a_row_are_a_storm() -> None:
+    """The fifth begins it; more of them, from before, change nothing."""
+    breaker = Breaker()
+    assert [breaker.broke(0.0) for _ in range(STORM + 2)] == [False] * (STORM - 1) + [True, False, False]
+    assert breaker.reason is R.STORM
+
+
+@pytest.mark.parametrize("between", ["went_well", "refused"])
+def test_a_good_answer_between_breaks_the_row(between: str) -> None:
+    """A definite refusal is a good answer, too."""
+    breaker = Breaker()
+    for _ in range(STORM - 1):
+        breaker.broke(0.0)
+    _ = breaker.went_well() if between == "went_well" else breaker.refused(0.0)
+    assert not breaker.broke(0.0)
+    assert breaker.reason is None
+
+
+def test_a_probe_that_breaks_makes_the_next_one_later() -> None:
+    """One job in doubt at a time, ever more seldom."""
+    breaker = paused(R.STORM)
+    breaker.begin_probe()
+    assert not breaker.broke(60.0, is_probe=True)
+    assert breaker.next_probe_at == 60.0 + 120.0
+
+
+def test_a_probe_that_tells_nothing_makes_the_next_one_later() -> None:
+    """It met a 429 on its way, say."""
+    breaker = paused(R.KEY_LIMIT)
+    breaker.begin_probe()
+    breaker.probe_told_nothing(60.0)
+    assert breaker.next_probe_at == 180.0
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["pause", "broke", "refused", "well", "reached", "nothing", "straggler"]),
+            st.sampled_from(list(PauseReason)),
+            st.one_of(st.none(), st.floats(0, 1000)),
+        ),
+        max_size=60,
+    )
+)
+def test_no_order_of_events_stops_creation_for_good(story: list[tuple[str, PauseReason, float | None]]) -> None:
+    """Whenever creation is paused and no probe is under way, one is due within the longest wait."""
+    breaker, now = Breaker(), 0.0
+    breaker.pause(R.MAINTENANCE, now)
+    for what, reason, balance in story:
+        if breaker.reason is None:
+            breaker.pause(reason, now)
+        assert breaker.next_probe_at <= now + LONGEST_S
+        now = max(now, breaker.next_probe_at)
+        if what == "straggler":
+            breaker.pause(reason, now)
+            breaker.broke(now)
+            continue
+        kind = breaker.next_probe
+        breaker.begin_probe()
+        if kind is Probe.BALANCE:
+            breaker.has_balance(balance, now)
+        elif what == "pause":
+            breaker.pause(reason, now, is_probe=True)
+        elif what == "broke":
+            breaker.broke(now, is_probe=True)
+        elif what == "refused":
+            breaker.refused(now, is_probe=True)
+        elif what == "well":
+            breaker.went_well(is_probe=True)
+        elif not (what == "reached" and breaker.reached(is_probe=True)):
+            breaker.probe_told_nothing(now)

@@ -1,0 +1,118 @@
+"""What became of a creating request: every row of the table of reliability.md A3, from the bytes on."""
+
+import json
+from typing import Any
+
+import pytest
+
+from veo_async import errors
+from veo_async._rules.doubt import Verdict, verdict_on
+from veo_async._wire.decipher import decipher
+from veo_async._wire.endpoints import GENERATE
+from veo_async._wire.envelope import HttpAnswer
+
+V = Verdict
+
+
+def answer(body: Any, status: int = 200) -> errors.VeoError:
+    """The error that this answer to a creating call is."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    with pytest.raises(errors.VeoError) as caught:
+        decipher(GENERATE, HttpAnswer(status=status, headers={}, body=content))
+    return caught.value
+
+
+def envelope(code: int, msg: str = "no", data: Any = None) -> dict[str, Any]:
+    return {"code": code, "msg": msg, "data": data}
+
+
+HTML = b"<html><body>hello</body></html>"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "verdict"),
+    [
+        # refused, by the provider's own envelope, whatever the HTTP status beside it
+        *((envelope(code), 200, V.REFUSED) for code in (400, 404, 405, 413, 422, 451, 505)),
+        *((envelope(code), code, V.REFUSED) for code in (400, 404, 422, 505)),
+        (envelope(400, "content policy violation"), 200, V.REFUSED),
+        (envelope(401), 200, V.LOCKED_OUT),
+        (envelope(401), 401, V.LOCKED_OUT),
+        (envelope(402), 200, V.PAUSED),
+        (envelope(402), 402, V.PAUSED),
+        (envelope(433), 200, V.PAUSED),
+        (envelope(455), 200, V.PAUSED),
+        (envelope(455), 455, V.PAUSED),
+        # 429 from anyone
+        (envelope(429), 200, V.LIMITED),
+        (envelope(429), 429, V.LIMITED),
+        (HTML, 429, V.LIMITED),
+        (b"", 429, V.LIMITED),
+        # a gate in front of the API
+        (b"error code: 1010", 403, V.LOCKED_OUT),
+        (HTML, 403, V.LOCKED_OUT),
+        # doubt: 5xx of any body
+        *((HTML, status, V.DOUBT) for status in (500, 502, 503, 504, 520, 524, 408)),
+        *((envelope(code), 200, V.DOUBT) for code in (500, 501, 599, 0)),
+        # ... HTTP and body disagree: the one that promises less
+        (envelope(429), 500, V.DOUBT),
+        (envelope(422), 502, V.DOUBT),
+        (envelope(500), 400, V.DOUBT),
+        # ... accepted without a task id
+        *((envelope(200, "success", data), 200, V.DOUBT) for data in (None, {}, {"taskId": ""}, {"taskId": 7}, [])),
+        # ... unreadable
+        (b"", 200, V.DOUBT),
+        (HTML, 200, V.DOUBT),
+        (b'{"code":200,"msg":"succ', 200, V.DOUBT),
+        (b"\xff\xfe", 200, V.DOUBT),
+        (b'{"code":NaN}', 200, V.DOUBT),
+        (b"[]", 200, V.DOUBT),
+        # ... a refusal that only a proxy in between can have said
+        *((HTML, status, V.DOUBT) for status in (400, 401, 402, 404, 405, 422, 455, 505)),
+        *((b"", status, V.DOUBT) for status in (301, 302, 307, 308)),
+        # ... a refusal that names a task all the same
+        (envelope(422, "no", {"taskId": "t"}), 200, V.DOUBT),
+        (envelope(402, "no", {"taskId": "t"}), 200, V.DOUBT),
+        (envelope(429, "no", {"taskId": "t"}), 200, V.DOUBT),
+    ],
+)
+def test_an_answer_means(body: Any, status: int, verdict: Verdict) -> None:
+    """From status and body to what may be done with the job."""
+    assert verdict_on(answer(body, status)) is verdict
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        # not one byte had left: refused connection, DNS, TLS, full pool
+        (errors.NotSent("refused"), V.UNSENT),
+        # resets, hangs, dead keep-alive, broken bodies, no HTTP at all
+        (errors.AnswerLost("reset", bytes_sent=0), V.DOUBT),
+        (errors.AnswerLost("reset", bytes_sent=551), V.DOUBT),
+        (errors.AnswerLost("cut", bytes_sent=None), V.DOUBT),
+        (errors.MalformedResponse("not HTTP"), V.DOUBT),
+        # our own no, before anything was sent
+        (errors.InvalidKey("none"), V.LOCKED_OUT),
+        (errors.ClientClosed("closed"), V.REFUSED),
+        (errors.InvalidRequest("seeds"), V.REFUSED),
+        # a state that only the other endpoints have, should it ever stand here
+        (errors.NotReady("processing", body_code=400), V.REFUSED),
+        # the provider's word needs the provider's envelope
+        (errors.RequestRejected("no"), V.DOUBT),
+        (errors.Unauthorized("no"), V.DOUBT),
+        (errors.TaskFailed("odd", body_code=500), V.DOUBT),
+        (errors.VeoError("anything"), V.DOUBT),
+    ],
+)
+def test_an_error_means(error: errors.VeoError, verdict: Verdict) -> None:
+    """What no answer tells."""
+    assert verdict_on(error) is verdict
+
+
+def test_whatever_is_not_known_is_doubt() -> None:
+    """Every kind of error of ours without an envelope is a doubt, but those that prove that nothing was made."""
+    proofs = (errors.NotSent, errors.RateLimited, errors.Blocked, errors.UsageError)
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.VeoError)]
+    assert len(kinds) > 25
+    for kind in kinds:
+        assert (verdict_on(kind("?")) is V.DOUBT) is not issubclass(kind, proofs), kind
