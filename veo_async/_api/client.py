@@ -270,8 +270,8 @@ class VeoApi:
         if host is None:
             fault = Fault("endpoint", endpoint.name, f"{self.dialect.name} has no upload host", "pass upload_url=…")
             raise UnsupportedByDialect.of(fault)
-        said = "&".join(f"{name}={quote(str(value), '')}" for name, value in query.items() if value is not None)
-        return f"{host}{endpoint.path}?{said}" if said else f"{host}{endpoint.path}"
+        said = [f"{name}={quote(str(value), '')}" for name, value in query.items() if value is not None]
+        return f"{host}{endpoint.path}?{'&'.join(said)}" if said else f"{host}{endpoint.path}"
 
     def _headers(self, key: ApiKey, content_type: str | None) -> dict[str, str]:
         headers = {"Authorization": key.as_header(), "User-Agent": self._user_agent, "Accept": "application/json"}

@@ -11,6 +11,7 @@ a hint that comes meanwhile is noted and followed after the look, so nobody is l
 import asyncio
 import heapq
 import itertools
+import math
 from collections.abc import Awaitable, Callable
 
 import attrs
@@ -28,6 +29,9 @@ logger = logger_for(__name__)
 
 #: Looks under way at once: with 5 looks a second and a second each, five; the rest is for slow answers.
 WORKERS = 16
+#: Looks that fall due within so many seconds of the last begin together: to wake the loop for each costs a tenth of a
+#: look, and nobody sees a hundredth of a second.
+TOGETHER_S = 0.01
 #: A loop's timers go off up to its clock's resolution early; a look is none the worse for it.
 _HAIR_S = 0.0001
 
@@ -76,8 +80,9 @@ class Watcher:
         self._watched: dict[Entry, _Watched] = {}
         self._heap: list[tuple[float, int, Entry]] = []
         self._numbers = itertools.count(1)
-        self._idle: dict[asyncio.Future[None], None] = {}
+        self._idle: dict[asyncio.Future[Entry], None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._woke_at = -math.inf
         self._looks = self._bad_looks = 0
 
     def __repr__(self) -> str:
@@ -143,7 +148,7 @@ class Watcher:
 
     def _arm(self) -> None:
         """One timer, for the head of the heap, and only while somebody is idle."""
-        due = self._heap[0][0] if self._heap and self._idle else None
+        due = max(self._heap[0][0], self._woke_at + TOGETHER_S) if self._heap and self._idle else None
         if self._timer is not None and self._timer.when() == due:
             return
         self._disarm()
@@ -156,26 +161,30 @@ class Watcher:
             self._timer = None
 
     def _wake(self) -> None:
-        """Wake one idle worker; it wakes the next if there is more to do."""
+        """Hand what is due to those who are idle."""
         self._timer = None
+        now = self._woke_at = _now()
         for waiter in self._idle:
             if not waiter.done():
-                waiter.set_result(None)
-                return
+                entry = self._take_due(now)
+                if entry is None:
+                    break
+                waiter.set_result(entry)
+        self._arm()
 
     # --- the workers --------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
         while True:
             entry = await self._next_due()
-            self._arm()
-            watched = self._watched[entry]
+            watched = self._watched.get(entry)
+            if watched is None:
+                continue  # forgotten while it was handed over
             try:
                 await self._visit(entry, watched)
             finally:
-                if watched.is_taken and self._watched.get(entry) is watched:  # cut off in the middle
-                    watched.is_taken = False
-                    self._plan(entry, _now())
+                if watched.is_taken:
+                    self._put_back(entry, watched)
 
     async def _visit(self, entry: Entry, watched: _Watched) -> None:
         if wait := self._budget.take(_now()):
@@ -189,16 +198,26 @@ class Watcher:
             self._judge(entry, watched, found)
 
     async def _next_due(self) -> Entry:
-        while (entry := self._take_due(_now())) is None:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._idle[waiter] = None
-            self._arm()
-            try:
-                await waiter
-            finally:
-                del self._idle[waiter]
-                self._arm()
-        return entry
+        entry = self._take_due(_now())
+        if entry is not None:
+            return entry
+        waiter: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
+        self._idle[waiter] = None
+        self._arm()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if not waiter.cancelled() and (watched := self._watched.get(waiter.result())) is not None:
+                self._put_back(waiter.result(), watched)
+            raise
+        finally:
+            del self._idle[waiter]
+
+    def _put_back(self, entry: Entry, watched: _Watched) -> None:
+        """A worker was cut off with *entry* in hand."""
+        if self._watched.get(entry) is watched:
+            watched.is_taken = False
+            self._plan(entry, _now())
 
     async def _one_look(self, entry: Entry) -> Record | VeoError:
         self._looks += 1
