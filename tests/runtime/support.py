@@ -66,13 +66,13 @@ def now() -> float:
 
 
 class Clock:
-    """Seconds since it was made."""
+    """Seconds since it was made, to the millisecond."""
 
     def __init__(self) -> None:
         self._began = now()
 
     def __call__(self) -> float:
-        return round(now() - self._began, 6)
+        return round(now() - self._began, 3)
 
 
 async def let_run(turns: int = 20) -> None:

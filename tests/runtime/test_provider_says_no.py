@@ -400,3 +400,23 @@ async def test_a_job_that_can_never_leave_is_given_up_soon_and_may_be_tried_agai
         again = await veo.submit("A dog", key="k")
         await again
         assert len(sim.charges) == 1
+
+
+async def test_any_answer_shows_that_the_network_is_back() -> None:
+    """The probe is refused for its own sake: it was reached, so the pause is over."""
+    async with world(faults=[unreachable(on=1)]) as (veo, _):
+        clock = Clock()
+        bad = await veo.submit("A dog [refuse]")
+        good = await veo.submit("A cat")
+        await bad.ended()
+        await good.accepted()
+        assert clock() == 1.0
+
+
+async def test_a_probe_that_meets_a_429_tells_nothing() -> None:
+    """Maintenance goes on until a later probe passes."""
+    async with world(faults=[refuse(455, on=1), rate_limited(on=2)]) as (veo, sim):
+        clock = Clock()
+        await (await veo.submit("A dog")).accepted()
+        assert clock() == 60.0 + 120.0
+        assert len(sim.posts()) == 3

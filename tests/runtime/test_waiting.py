@@ -10,11 +10,14 @@ import pytest
 
 from veo_async import errors
 from veo_async._rules.lifecycle import JobState
+from veo_async._rules.looking import Succeeded
+from veo_async._runtime.entry import error_of
 from veo_async._runtime.events import Queued, Ready, Running, Sent
 from veo_async._runtime.outcome import Done, InDoubt
+from veo_async._wire import Record
 from veo_async.simulator import delay, drop_after_accepting, refuse, tamper
 
-from .support import Clock, check_joints, let_run, memory, session_on, world
+from .support import Clock, check_joints, let_run, memory, now, session_on, world
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -145,6 +148,43 @@ async def test_a_slow_listener_misses_nothing() -> None:
         assert told == ["Queued", "Sent", "Running", "Ready"]
         with pytest.raises(StopAsyncIteration):
             await anext(events)
+
+
+async def test_several_listen_to_one_job_each_from_where_it_stood() -> None:
+    """One from the beginning, one while its request is on the way, one from the middle; each hears the end."""
+    async with world(latency_s=2.0) as (veo, _):
+        job = await veo.submit("A dog")
+        streams = [job.events()]
+        for seconds in (1, 5):
+            await asyncio.sleep(seconds)
+            streams.append(job.events())
+        told = [[type(event).__name__ async for event in events] for events in streams]
+        assert told == [["Queued", "Sent", "Running", "Ready"], ["Sent", "Running", "Ready"], ["Running", "Ready"]]
+
+
+async def test_a_clip_that_comes_in_the_moment_of_the_timeout_is_given() -> None:
+    """Nobody is told that a job still runs which has ended."""
+    async with world() as (veo, _):
+        job = await veo.submit("A dog")
+        entry = veo._entries[job.key]
+        await job.accepted()
+        waiting = asyncio.create_task(job.wait(timeout=5.0))
+        await asyncio.sleep(0)
+        watcher = veo._watcher
+        record = Record(flag=1, urls=("https://a.invalid/1.mp4",))
+
+        def end() -> None:
+            watcher.forget(entry)
+            veo._task_ended(entry, Succeeded(record))
+
+        asyncio.get_running_loop().call_at(now() + 5.0, end)
+        assert (await waiting).urls == record.urls
+
+
+def test_a_clip_has_no_error() -> None:
+    """Asking for one is a defect of ours."""
+    with pytest.raises(TypeError):
+        error_of(Done(None))  # type: ignore[arg-type]
 
 
 async def test_a_listener_that_stops_early_leaves_nothing() -> None:
@@ -318,6 +358,25 @@ async def test_a_defect_of_the_watcher_stops_creation_too() -> None:
             sent = len(sim.posts())
             await asyncio.sleep(300)
             assert len(sim.posts()) == sent < 3
+
+
+async def test_a_map_whose_session_crashes_raises_that() -> None:
+    """The input gives one more after the defect: no outcome is made up for it."""
+
+    async def broken(_: str) -> Any:
+        raise ZeroDivisionError("a defect")
+
+    async def slow() -> Any:
+        await asyncio.sleep(100)
+        yield "A cat"
+
+    with pytest.raises(errors.SessionCrashed):  # noqa: PT012  # what leaves a block is the point
+        async with session_on(memory()) as veo:
+            veo.api.record_info = broken  # type: ignore[method-assign, assignment]
+            await veo.submit("A dog")
+            reading = asyncio.create_task(_collect(veo.map(slow())))
+            await asyncio.wait([reading])
+    assert isinstance(reading.exception(), errors.SessionCrashed)
 
 
 async def test_a_defect_is_a_note_on_the_users_own_exception() -> None:

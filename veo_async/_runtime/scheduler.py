@@ -26,7 +26,7 @@ one by one, a queue of a thousand would try (and give up) every one of them in t
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, assert_never
 
 import anyio
 import attrs
@@ -280,6 +280,8 @@ class Scheduler:
                 self._end(entry, Event.DOUBT, InDoubt(entry.key, error))
                 if self.breaker.broke(now, is_probe=is_probe):
                     self._tell_pause(PauseReason.STORM, error)
+            case _:
+                assert_never(verdict)
 
     def _requeue_unsent(self, entry: Entry, error: VeoError) -> None:
         entry.unsent += 1
