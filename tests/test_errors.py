@@ -98,6 +98,8 @@ def test_what_may_be_sent_again() -> None:
         "RecordMissing",
         "NotSent",
         "DownloadFailed",
+        "QueueFull",
+        "StillRunning",
     }
 
 

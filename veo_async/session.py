@@ -35,7 +35,7 @@ from veo_async._rules.gate_values import GateKnowledge, GateSettings, GateStatis
 from veo_async._rules.hazard import Eta
 from veo_async._rules.lifecycle import Event, JobState
 from veo_async._rules.looking import Ended, Succeeded
-from veo_async._rules.pollbudget import PollBudget
+from veo_async._rules.pollbudget import POLL_RATE, PollBudget
 from veo_async._rules.polling import FixedSchedule, LearnedSchedule, TaskClass
 from veo_async._runtime.entry import Entry, fresh
 from veo_async._runtime.events import JobEvent, Paused, Queued, Ready, Running, Sent
@@ -122,7 +122,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         explore: bool = True,
         knowledge: GateKnowledge | None = None,
         poll_every: float | None = None,
-        poll_rate: float = 5.0,
+        poll_rate: float = POLL_RATE,
         max_queued: int | None = None,
         on_event: Hook | None = None,
         http: aiohttp.ClientSession | None = None,

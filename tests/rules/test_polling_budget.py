@@ -12,20 +12,20 @@ from veo_async._rules.pollbudget import MAX_PAUSE_S, PAUSE_S, SLOWEST, PollBudge
 
 def test_a_burst_goes_at_once_and_the_rest_in_step() -> None:
     """Five polls begin together, then one every fifth of a second, in the order of asking."""
-    budget = PollBudget()
+    budget = PollBudget(rate=5.0)
     assert [budget.take(100.0) for _ in range(8)] == pytest.approx([0, 0, 0, 0, 0, 0.2, 0.4, 0.6])
 
 
 def test_unused_tokens_are_kept_up_to_a_burst() -> None:
     """An hour of silence buys one burst and no more."""
-    budget = PollBudget()
+    budget = PollBudget(rate=5.0)
     budget.take(0.0)
     assert sum(budget.take(3600.0) == 0 for _ in range(20)) == 5
 
 
 def test_a_refusal_shuts_everybody_out_and_slows_down() -> None:
     """After a 429 nobody begins within the pause, there is no burst after it, and the rate is lower."""
-    budget = PollBudget()
+    budget = PollBudget(rate=5.0)
     budget.refused(10.0)
     assert budget.current_rate(10.0) == pytest.approx(3.5)
     assert [budget.take(10.0) for _ in range(3)] == pytest.approx([PAUSE_S, PAUSE_S + 1 / 3.5, PAUSE_S + 2 / 3.5])
@@ -33,7 +33,7 @@ def test_a_refusal_shuts_everybody_out_and_slows_down() -> None:
 
 def test_refusals_of_one_cause_count_once() -> None:
     """All the polls under way are refused together; the rate falls once for them."""
-    budget = PollBudget()
+    budget = PollBudget(rate=5.0)
     for _ in range(16):
         budget.refused(10.0)
     assert budget.current_rate(10.0) == pytest.approx(3.5)
@@ -43,7 +43,7 @@ def test_refusals_of_one_cause_count_once() -> None:
 
 def test_the_rate_comes_back() -> None:
     """A twentieth of the rate every ten seconds, up to what it was."""
-    budget = PollBudget()
+    budget = PollBudget(rate=5.0)
     budget.refused(0.0)
     assert [budget.current_rate(now) for now in (9.9, 10.0, 30.0, 60.0, 999.0)] == pytest.approx(
         [3.5, 3.75, 4.25, 5.0, 5.0]
@@ -65,14 +65,14 @@ def test_it_never_stops_looking() -> None:
 )
 def test_the_servers_wish_is_heard_within_bounds(wish: float, wait: float) -> None:
     """Seconds as told, two minutes at most; nonsense is no wish."""
-    budget = PollBudget()
+    budget = PollBudget(rate=5.0)
     budget.refused(0.0, wish)
     assert budget.take(0.0) == pytest.approx(wait)
 
 
 def test_the_deadline_only_moves_forward() -> None:
     """A later refusal with a shorter wish does not let anybody in earlier."""
-    budget = PollBudget()
+    budget = PollBudget(rate=5.0)
     budget.refused(0.0, 60.0)
     budget.refused(1.0, 2.0)
     assert budget.take(1.0) == pytest.approx(59.0)
