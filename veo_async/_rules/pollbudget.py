@@ -3,12 +3,13 @@
 Theory of operation
 -------------------
 A token bucket, kept as one moment: when it would be full again. In any stretch of t seconds at most
-``burst + rate * t`` polls begin. 8 polls per second by default: the provider allows 10 for a sister endpoint, and
-other programs with the same key must live, too. The decisions began with 5; but with 100 tasks running, which is what
-an account has, 5 find an end six seconds late, and a slot that is used again so late costs 2.5 % of a batch. 8 cost
-1.6 %. A burst of 5, so that polls that happen to fall together are not delayed. A poll is booked when it is asked for, in the order of asking,
-and the caller only waits: nobody has to ask twice, and workers do not race for the same token when they
-wake.
+``burst + rate * t`` polls begin. A poll is booked when it is asked for, in the order of asking, and the caller only
+waits: nobody has to ask twice, and workers do not race for the same token when they wake.
+
+8 polls per second by default: the provider allows 10 for a sister endpoint, and other programs with the same key must
+live, too. The decisions began with 5; but with 100 tasks running, which is what an account has, 5 find an end six
+seconds late, and a slot that is used again so late costs 2.5 % of a batch; 8 cost 1.6 %. A burst of 5, so that polls
+that happen to fall together are not delayed.
 
 A poll that is refused (429) slows the polls down and nothing else: nobody begins before the server's wish
 has passed (2 s if it has none, two minutes at most, and the deadline only ever moves forward), then they
