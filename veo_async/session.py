@@ -68,7 +68,7 @@ from veo_async.errors import (
     VeoError,
 )
 
-logger = logger_for(__name__)
+_logger = logger_for(__name__)
 
 #: Inputs of `VeoSession.map` that are taken in ahead of what has come out.
 _LOOK_AHEAD = 200
@@ -131,7 +131,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         transport: Transport | None = None,
         seed: int | None = None,
     ) -> None:
-        self.api = VeoApi(
+        self.api: VeoApi = VeoApi(
             patient(api_key) if callable(api_key) else api_key,
             provider=provider,
             base_url=base_url,
@@ -209,7 +209,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         try:
             await work
         except Exception as crash:  # whatever it is, nobody may go on waiting
-            logger.critical("the session has crashed", exc_info=crash, extra={"action": "crashed"})
+            _logger.critical("the session has crashed", exc_info=crash, extra={"action": "crashed"})
             self._crash = self._crash or crash
             self._scheduler.stop()
             self._abandon_waiters(SessionCrashed(f"a background task failed: {crash!r}"))
@@ -455,7 +455,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         self._scheduler.release(entry)
         event, outcome = self._outcome_of(entry, end)
         extra = {"action": event.value, "job_key": entry.key, "task_id": entry.task_id}
-        logger.info("job %s: %s", entry.key, event.value, extra=extra)
+        _logger.info("job %s: %s", entry.key, event.value, extra=extra)
         entry.settle(event, outcome)
         self._hooks.tell(self.situation_of(entry))
 
