@@ -429,3 +429,19 @@ def test_whoever_waits_can_be_told() -> None:
     for number in queue:
         queue.remove(number)
     assert not list(queue)
+
+
+def test_who_is_next_is_known_beforehand() -> None:
+    """The queue tells whether an interactive job would be granted, the turns that batch work is owed included."""
+    queue: FairQueue[str] = FairQueue()
+    assert not queue.is_interactive_next
+    queue.push("batch", priority="batch")
+    for number in range(BATCH_EVERY):
+        queue.push(f"person {number}", priority="interactive")
+    told: list[bool] = []
+    granted: list[bool] = []
+    while queue:
+        told.append(queue.is_interactive_next)
+        granted.append(str(queue.pop()).startswith("person"))
+    assert told == granted
+    assert granted.index(False) == BATCH_EVERY - 1

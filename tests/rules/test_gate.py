@@ -701,3 +701,28 @@ def test_a_slow_call_is_counted_once() -> None:
     assert player.told_to_wait().until == pytest.approx(slow[0].at + ARRIVED_S + 10 + GateSettings().margin_s)
     player.gate.refused(slow[3], player.now, None)
     assert player.gate.statistics().in_flight == 0
+
+
+def test_an_urgent_call_need_not_keep_the_pace() -> None:
+    """Paced calls leave a place of the window free; an urgent one takes it at once and moves nobody's turn."""
+    player = Player(limit=10, explore=False)
+    player.gate.pace(True, keep_free=1)
+    first = player.grant()
+    turn = player.told_to_wait()
+    assert turn.reason == Reason.PACE
+    assert turn.until == pytest.approx(player.now + (10 + GateSettings().margin_s) / 9)
+    urgent = player.gate.ask(player.now, is_urgent=True)
+    assert isinstance(urgent, Grant)
+    assert player.told_to_wait() == turn
+    for ticket in (first, urgent):
+        player.gate.accepted(ticket, player.now)
+
+
+def test_an_urgent_call_keeps_the_limit() -> None:
+    """Urgent or not, a full window is full."""
+    player = Player(limit=2, explore=False)
+    for _ in range(2):
+        player.gate.accepted(player.grant(), player.now)
+    answer = player.gate.ask(player.now, is_urgent=True)
+    assert isinstance(answer, Wait)
+    assert answer.reason == Reason.WINDOW

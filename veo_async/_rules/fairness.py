@@ -105,6 +105,11 @@ class FairQueue(Generic[T]):
         """Whether an interactive job waits."""
         return self._interactive.live > 0
 
+    @property
+    def is_interactive_next(self) -> bool:
+        """Whether `pop` would grant an interactive job."""
+        return self.has_interactive and not (self._batch.live and self._passed_over >= BATCH_EVERY - 1)
+
     def set_tenant(self, name: str, *, weight: float | None = None, max_queued: int | None = None) -> None:
         """Change a tenant's weight or bound; None leaves it as it is. Jobs that wait feel the weight too."""
         tenant = self._tenant(name)
@@ -162,12 +167,12 @@ class FairQueue(Generic[T]):
         """Grant the job whose turn it is; None if nothing waits."""
         if not self._waiting:
             return None
-        if self._batch.live and (not self._interactive.live or self._passed_over >= BATCH_EVERY - 1):
-            self._passed_over = 0
-            entry = self._batch.grant(self._weight)
-        else:
+        if self.is_interactive_next:
             self._passed_over += 1 if self._batch.live else 0
             entry = self._interactive.grant(self._weight)
+        else:
+            self._passed_over = 0
+            entry = self._batch.grant(self._weight)
         self._leave(entry)
         self._granted[entry.item] = entry
         if len(self._granted) > REMEMBERED:

@@ -123,10 +123,14 @@ class Gate:
 
     # ---- questions
 
-    def ask(self, now: float) -> Grant | Wait:
-        """May one creating call leave now?"""
-        answer = self._decide(now)
-        return answer if isinstance(answer, Wait) else self._grant(answer, now)
+    def ask(self, now: float, *, is_urgent: bool = False) -> Grant | Wait:
+        """May one creating call leave now?
+
+        Args:
+            is_urgent: somebody waits for this one; it need not keep the pace that `pace` asked for, only the limit.
+        """
+        answer = self._decide(now, is_urgent=is_urgent)
+        return answer if isinstance(answer, Wait) else self._grant(answer, now, is_urgent=is_urgent)
 
     def next_deadline(self, now: float) -> float:
         """When to ask again, if no event comes before; infinity if only an event can change the answer."""
@@ -214,9 +218,13 @@ class Gate:
         """So many tasks run, whatever was thought before; after a restart or an adoption."""
         self._cap.running = max(0, n)
 
-    def pace(self, on: bool) -> None:
-        """Spread the calls evenly, because somebody waits for a single one; or stop doing so."""
-        self._traffic.is_paced = on
+    def pace(self, on: bool, *, keep_free: int = 0) -> None:
+        """Spread the calls evenly, because somebody waits for a single one; or stop doing so.
+
+        Args:
+            keep_free: places of the window that paced calls leave to urgent ones.
+        """
+        self._traffic.is_paced, self._traffic.keep_free = on, keep_free
 
     def pause(self, until: float, reason: str) -> None:
         """Let nothing leave before *until*, and then one probe first.
@@ -232,13 +240,13 @@ class Gate:
 
     # ---- deciding
 
-    def _decide(self, now: float) -> Purpose | Wait:
+    def _decide(self, now: float, *, is_urgent: bool = False) -> Purpose | Wait:
         self._begin(now)
         if now < self._paused_until:
             return Wait(self._paused_until, self._pause_reason)
         match self._door:
             case Door.OPEN:
-                return self._traffic.decide(now)
+                return self._traffic.decide(now, is_urgent=is_urgent)
             case Door.CLOSED:
                 at = max(self._probe_at, self._closed_until)
                 return Wait(at, Reason.THROTTLED) if now < at else self._traffic.decide_probe(now)
@@ -262,12 +270,12 @@ class Gate:
 
     # ---- acting
 
-    def _grant(self, purpose: Purpose, now: float) -> Grant:
+    def _grant(self, purpose: Purpose, now: float, *, is_urgent: bool) -> Grant:
         if purpose is Purpose.PROBE:
             self._door = Door.PROBING
             if self._closing is not None:
                 self._closing.was_waited_out = now >= self._closing.release_at - SLACK_S / 2
-        return self._traffic.grant(purpose, now)
+        return self._traffic.grant(purpose, now, is_urgent=is_urgent)
 
     def _probe_is_void(self, again_at: float) -> None:
         if self._door is Door.PROBING:

@@ -37,6 +37,7 @@ class Traffic:
     in_flight: dict[int, Grant] = attrs.field(factory=dict, init=False)
     _arrived: set[int] = attrs.field(factory=set, init=False)  #: under way, and stamped already
     is_paced: bool = attrs.field(default=False, init=False)  #: the caller asked for evenly spread calls
+    keep_free: int = attrs.field(default=0, init=False)  #: places of the window that these leave to urgent ones
     _granted: int = attrs.field(default=0, init=False)
     _parallel: int = attrs.field(init=False)  #: calls that may be under way at once
     _next_at: float = attrs.field(default=-math.inf, init=False)  #: when the pace allows the next
@@ -44,7 +45,7 @@ class Traffic:
     def __attrs_post_init__(self) -> None:
         self._parallel = self.settings.parallel_first
 
-    def decide(self, now: float) -> Purpose | Wait:
+    def decide(self, now: float, *, is_urgent: bool = False) -> Purpose | Wait:
         """May one more call join, the gate being open?"""
         self._note_arrivals(now)
         in_flight = self._open_calls
@@ -54,7 +55,7 @@ class Traffic:
         is_over = self.cap.is_full(under_way)
         if is_over and (under_way or now < self.cap.over_at):
             return Wait(math.inf if under_way else self.cap.over_at, Reason.CAP)
-        if now < self._next_at:
+        if now < self._next_at and not (is_urgent and self.learner.pacer is None):
             return Wait(self._next_at, Reason.PACE)
         full = self._room(self.learner.ceiling, now)
         if full is None:
@@ -67,7 +68,7 @@ class Traffic:
             return Wait(self.cap.over_at, Reason.CAP)
         return self._room(self.learner.ceiling, now) or Purpose.PROBE
 
-    def grant(self, purpose: Purpose, now: float) -> Grant:
+    def grant(self, purpose: Purpose, now: float, *, is_urgent: bool = False) -> Grant:
         """A call leaves."""
         self._granted += 1
         is_pressed = now - self._next_at < PRESSED * self.learner.gap_s
@@ -75,8 +76,8 @@ class Traffic:
         self.in_flight[ticket.number] = ticket
         if self.learner.pacer is not None:
             self._next_at = now + self.learner.gap_s
-        elif self.is_paced:
-            self._next_at = now + self.learner.span_s / self.learner.ceiling
+        elif self.is_paced and not is_urgent:
+            self._next_at = now + self.learner.span_s / max(1, self.learner.ceiling - self.keep_free)
         return ticket
 
     def take_back(self, ticket: Grant) -> None:
