@@ -1,9 +1,9 @@
 """Somebody waits for single clips while a batch saturates the account: how long until theirs is on the way.
 
 The batch of one tenant has more jobs than the account takes in the whole time; a person of another tenant asks for a
-clip every 30 s on average, or every 8 s, ``priority="interactive"``, the first time while the batch's first burst fills
-the window. Timed is the wait from `submit` until the request leaves: its travel is nobody's to share out. Beside it: the
-same person without a priority, and first come first served, as a queue without tenants does. Virtual time,
+clip every 30 s on average, or every 8 s, ``priority="interactive"``, the first time while the batch's first burst
+fills the window. Timed is the wait from `submit` until the request leaves: its travel is nobody's to share out. Beside
+it: the same person without a priority, and first come first served, as a queue without tenants does. Virtual time,
 20 per 10 s, sliding window.
 """
 

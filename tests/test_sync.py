@@ -85,9 +85,8 @@ def names(kind: type) -> set[str]:
 
 
 def test_names_and_arguments_are_those_of_the_session() -> None:
-    """Whoever knows the one knows the other; what a job asks its session is nobody's business."""
-    for_jobs = {"eta_of", "position_of", "situation_of"}
-    assert names(VeoSession) == names(veo_async.VeoSession) - for_jobs
+    """Whoever knows the one knows the other."""
+    assert names(VeoSession) == names(veo_async.VeoSession)
     assert names(Job) == names(AsyncJob)
     for name in names(VeoSession) | {"__init__"}:
         ours, theirs = (inspect.signature(getattr(kind, name)) for kind in (VeoSession, veo_async.VeoSession))

@@ -13,8 +13,6 @@ The caller's own exception leaves the block as itself; a defect of ours that sto
 """
 
 import asyncio
-import hashlib
-import json
 import random
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
@@ -32,34 +30,30 @@ from veo_async._ports import Transport
 from veo_async._rules.fairness import FairQueue, Priority
 from veo_async._rules.gate import Gate
 from veo_async._rules.gate_values import GateKnowledge, GateSettings, GateStatistics
-from veo_async._rules.hazard import Eta
-from veo_async._rules.lifecycle import Event, JobState
+from veo_async._rules.lifecycle import JobState
 from veo_async._rules.looking import Ended, Succeeded
 from veo_async._rules.pollbudget import POLL_RATE, PollBudget
-from veo_async._rules.polling import FixedSchedule, LearnedSchedule, TaskClass
+from veo_async._rules.polling import FixedSchedule, LearnedSchedule
+from veo_async._runtime.desk import FrontDesk
 from veo_async._runtime.entry import Entry, fresh
-from veo_async._runtime.events import JobEvent, Paused, Queued, Ready, Running, Sent
+from veo_async._runtime.events import JobEvent, Paused, Queued, Running
 from veo_async._runtime.finish import finish
 from veo_async._runtime.hooks import Hook, Hooks
+from veo_async._runtime.intake import as_request, content_key, is_unpaid_end, outcome_of, refused_entry
 from veo_async._runtime.job import Job
 from veo_async._runtime.keys import KeyKeeper, patient
 from veo_async._runtime.log import logger_for
 from veo_async._runtime.mapping import as_async, outcomes
-from veo_async._runtime.outcome import Clip, Done, Failed, Outcome, Refused
+from veo_async._runtime.outcome import Clip, Outcome
 from veo_async._runtime.scheduler import Scheduler
 from veo_async._runtime.watcher import WORKERS, Watcher, WatcherStatistics
 from veo_async._wire import Dialect, Record, VideoRequest, check
-from veo_async._wire.converter import from_plain, to_plain
 from veo_async._wire.requests import VideoOptions
 from veo_async._wire.validation import check_spelling, task_id_faults
 from veo_async.errors import (
-    ContentRefused,
-    DownloadFailed,
     InvalidRequest,
     KeyReused,
     QueueFull,
-    RecordExpired,
-    RecordMissing,
     SessionClosed,
     SessionCrashed,
     SessionEnded,
@@ -72,8 +66,6 @@ _logger = logger_for(__name__)
 
 #: Inputs of `VeoSession.map` that are taken in ahead of what has come out.
 _LOOK_AHEAD = 200
-#: Ends after which a task may exist, and be paid, all the same.
-_MAY_BE_PAID = (RecordMissing, RecordExpired, DownloadFailed)
 
 
 @attrs.frozen(kw_only=True)
@@ -147,6 +139,14 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         self._schedule = FixedSchedule(poll_every, self._rng) if poll_every else LearnedSchedule(self._budget)
         self._gate = Gate(GateSettings(limit=rate[0], window_s=rate[1], explore=explore), knowledge)
         self._queue: FairQueue[Entry] = FairQueue(max_queued=max_queued)
+        self._desk = FrontDesk(
+            self.api.dialect.name,
+            queue=self._queue,
+            schedule=self._schedule,
+            rate=self._gate.settings,
+            pause_reason=lambda: self._scheduler.pause_reason,
+            now=lambda: self._loop.time() if self._loop else 0.0,
+        )
         self._hooks = Hooks(on_event)
         self._keys = KeyKeeper(self.api.refresh_key)
         self._entries: dict[str, Entry] = {}
@@ -287,14 +287,14 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             QueueFull: the tenant has as many jobs waiting as it may.
         """
         self._require_open()
-        wanted = _as_request(request, options)
+        wanted = as_request(request, options)
         (check if validate else check_spelling)(wanted, self.api.dialect)
-        name = key if key is not None else _content_key(wanted, take)
+        name = key if key is not None else content_key(wanted, take)
         known = self._entries.get(name)
-        if known is not None and not _is_unpaid_end(known):
+        if known is not None and not is_unpaid_end(known):
             if known.request != wanted:
                 raise KeyReused(f"the key {name!r} names a job with another request", job_key=name)
-            return Job(known, self)
+            return Job(known, self._desk)
         if self._scheduler.locked_out is not None:
             raise fresh(self._scheduler.locked_out)
         return self._admit(Entry(name, wanted, tenant=tenant, priority=priority, metadata=metadata))
@@ -305,7 +305,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         # Whoever has just come has at most all others before them; its true place would cost O(queue) for each.
         self._tell_queued(entry, position=len(self._queue) - 1)
         self._scheduler.wake()
-        return Job(entry, self)
+        return Job(entry, self._desk)
 
     def map(
         self,
@@ -333,13 +333,13 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
         async def admit(request: VideoRequest | str) -> Entry:
             try:
-                wanted = _as_request(request, {})
+                wanted = as_request(request, {})
                 name = key(wanted) if key else None
                 return await self._submit_with_room(wanted, key=name, tenant=tenant, priority=priority)
             except SessionEnded:
                 raise
             except VeoError as error:
-                return _refused_entry(request, error)
+                return refused_entry(request, error)
 
         return outcomes(as_async(requests), admit, look_ahead=look_ahead, ordered=ordered, spawn=self._spawn_reader)
 
@@ -368,13 +368,13 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     def job(self, key: str) -> Job:
         """The job called *key*."""
         try:
-            return Job(self._entries[key], self)
+            return Job(self._entries[key], self._desk)
         except KeyError:
             raise UsageError(f"there is no job {key!r} in this session", job_key=key) from None
 
     def jobs(self, state: JobState | str | None = None) -> list[Job]:
         """All jobs, or those in one state, in the order in which they came."""
-        return [Job(entry, self) for entry in self._entries.values() if state in (None, entry.state)]
+        return [Job(entry, self._desk) for entry in self._entries.values() if state in (None, entry.state)]
 
     def adopt(self, task_id: str, *, key: str | None = None, request: VideoRequest | None = None) -> Job:
         """Take in a task that was made elsewhere, and watch it to its end.
@@ -388,7 +388,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             raise InvalidRequest.of(*faults)
         known = self._by_task.get(task_id)
         if known is not None and key in (None, known.key):
-            return Job(known, self)
+            return Job(known, self._desk)
         name = key or task_id
         if known is not None or name in self._entries:
             told = f"the key {name!r} and the task {task_id!r} belong to two different jobs"
@@ -397,7 +397,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         self._scheduler.adopt(entry)
         entry.accept(task_id)
         self._watch(entry)
-        return Job(entry, self)
+        return Job(entry, self._desk)
 
     def tenant(self, name: str, *, weight: float | None = None, max_queued: int | None = None) -> None:
         """Give a tenant its share of the account and a bound for its queue."""
@@ -437,9 +437,9 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     def _watch(self, entry: Entry) -> None:
         assert entry.task_id is not None  # noqa: S101  # it was accepted
         self._by_task[entry.task_id] = entry
-        self._watcher.watch(entry, self._class_of(entry))
+        self._watcher.watch(entry, self._desk.class_of(entry))
         if self._hooks or entry.is_listened_to:
-            self._tell(entry, self.situation_of(entry))
+            self._tell(entry, self._desk.situation_of(entry))
 
     async def _look(self, task_id: str) -> Record:
         """One look; when the key is refused, with the next key if there is one."""
@@ -453,23 +453,11 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
     def _task_ended(self, entry: Entry, end: Succeeded | Ended) -> None:
         self._scheduler.release(entry)
-        event, outcome = self._outcome_of(entry, end)
+        event, outcome = outcome_of(entry, end)
         extra = {"action": event.value, "job_key": entry.key, "task_id": entry.task_id}
         _logger.info("job %s: %s", entry.key, event.value, extra=extra)
         entry.settle(event, outcome)
-        self._hooks.tell(self.situation_of(entry))
-
-    def _outcome_of(self, entry: Entry, end: Succeeded | Ended) -> tuple[Event, Done | Refused | Failed]:
-        if isinstance(end, Succeeded):
-            task_id = entry.task_id or ""
-            clip = Clip(key=entry.key, task_id=task_id, urls=end.record.urls, request=entry.request, record=end.record)
-            return Event.FINISH, Done(clip)
-        end.error.add_evidence(job_key=entry.key, task_id=entry.task_id, attempts=entry.attempts)
-        if isinstance(end.error, ContentRefused):
-            return Event.REFUSE, Refused(entry.key, end.error.message, end.error)
-        if isinstance(end.error, RecordExpired):
-            return Event.EXPIRE, Failed(entry.key, end.error)
-        return Event.BREAK, Failed(entry.key, end.error)
+        self._hooks.tell(self._desk.situation_of(entry))
 
     def _tell(self, entry: Entry, event: JobEvent) -> None:
         if entry.outcome is None:
@@ -481,44 +469,9 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     def _tell_queued(self, entry: Entry, *, position: int | None = None) -> None:
         """It waits; reckoned only where somebody listens, as a place in a long queue is dear."""
         if self._hooks or entry.is_listened_to:
-            self._tell(entry, self._waiting_of(entry, self.position_of(entry) if position is None else position))
-
-    def _waiting_of(self, entry: Entry, position: int | None) -> Queued | Paused | Sent:
-        if position is None:
-            return Sent(entry.key)
-        if reason := self._scheduler.pause_reason:
-            return Paused(entry.key, reason)
-        return Queued(entry.key, position, self._eta_of_waiting(entry, position))
-
-    # --- what a job asks (`Desk`) -------------------------------------------------------------------------------
-
-    def eta_of(self, entry: Entry) -> Eta | None:
-        if entry.outcome is not None or self._loop is None:
-            return None
-        if entry.state is JobState.RUNNING:
-            return self._schedule.eta(entry, self._loop.time())
-        return self._eta_of_waiting(entry, self.position_of(entry) or 0)
-
-    def _eta_of_waiting(self, entry: Entry, position: int) -> Eta:
-        rendering = self._schedule.expect(self._class_of(entry))
-        waiting = position * self._gate.settings.window_s / self._gate.settings.limit
-        return Eta(rendering.p50 + waiting, rendering.p90 + waiting)
-
-    def position_of(self, entry: Entry) -> int | None:
-        return self._queue.position(entry) if entry in self._queue else None
-
-    def situation_of(self, entry: Entry) -> JobEvent:
-        if entry.outcome is not None:
-            return Ready(entry.key, entry.outcome.clip) if isinstance(entry.outcome, Done) else entry.outcome
-        if entry.state is JobState.RUNNING and entry.task_id is not None:
-            eta = self.eta_of(entry)
-            assert eta is not None  # noqa: S101  # it runs
-            return Running(entry.key, entry.task_id, eta)
-        return self._waiting_of(entry, self.position_of(entry))
-
-    def _class_of(self, entry: Entry) -> TaskClass:
-        request = entry.request or VideoRequest("-")
-        return TaskClass(self.api.dialect.name, request.model, request.resolution or "720p")
+            self._tell(
+                entry, self._desk.waiting(entry, self._desk.position_of(entry) if position is None else position)
+            )
 
     def _require_open(self) -> None:
         if self._loop is None:
@@ -536,27 +489,3 @@ def _loop_here() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:  # a thread without one
         return None
-
-
-def _as_request(request: VideoRequest | str, options: Any) -> VideoRequest:
-    if isinstance(request, VideoRequest):
-        return attrs.evolve(request, **options) if options else request
-    return from_plain({"prompt": request, **options}, VideoRequest)
-
-
-def _content_key(request: VideoRequest, take: int) -> str:
-    content = json.dumps([to_plain(request), take], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(content.encode()).hexdigest()[:20]
-
-
-def _is_unpaid_end(entry: Entry) -> bool:
-    """Ended without a clip and without a charge: the same key may be used for another try."""
-    if not isinstance(entry.outcome, Refused | Failed):
-        return False
-    return not isinstance(entry.outcome.error, _MAY_BE_PAID)
-
-
-def _refused_entry(request: VideoRequest | str, error: VeoError) -> Entry:
-    entry = Entry(str(request)[:40], None)
-    entry.settle(Event.REFUSE, Refused(entry.key, error.message, error))
-    return entry

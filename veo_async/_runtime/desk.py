@@ -1,0 +1,72 @@
+"""What only the whole session knows of one job: its place in the queue, how long it may take, where it stands."""
+
+from collections.abc import Callable
+
+from veo_async._rules.fairness import FairQueue
+from veo_async._rules.gate_values import GateSettings
+from veo_async._rules.hazard import Eta
+from veo_async._rules.lifecycle import JobState
+from veo_async._rules.polling import FixedSchedule, LearnedSchedule, TaskClass
+from veo_async._wire import VideoRequest
+
+from .entry import Entry
+from .events import JobEvent, Paused, Queued, Ready, Running, Sent
+from .outcome import Done
+
+
+class FrontDesk:
+    """Answers what jobs ask (`job.Desk`).
+
+    Args:
+        provider: the dialect's name; completion times are learned for each.
+        pause_reason: why nothing is being created just now, or None.
+        now: the session's clock.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        *,
+        queue: FairQueue[Entry],
+        schedule: FixedSchedule | LearnedSchedule,
+        rate: GateSettings,
+        pause_reason: Callable[[], str | None],
+        now: Callable[[], float],
+    ) -> None:
+        self._provider, self._queue, self._schedule, self._rate = provider, queue, schedule, rate
+        self._pause_reason, self._now = pause_reason, now
+
+    def class_of(self, entry: Entry) -> TaskClass:
+        """Which tasks take about as long as this one."""
+        request = entry.request or VideoRequest("-")
+        return TaskClass(self._provider, request.model, request.resolution or "720p")
+
+    def position_of(self, entry: Entry) -> int | None:
+        return self._queue.position(entry) if entry in self._queue else None
+
+    def eta_of(self, entry: Entry) -> Eta | None:
+        if entry.outcome is not None:
+            return None
+        if entry.state is JobState.RUNNING:
+            return self._schedule.eta(entry, self._now())
+        return self._eta_of_waiting(entry, self.position_of(entry) or 0)
+
+    def situation_of(self, entry: Entry) -> JobEvent:
+        if entry.outcome is not None:
+            return Ready(entry.key, entry.outcome.clip) if isinstance(entry.outcome, Done) else entry.outcome
+        if entry.state is JobState.RUNNING and entry.task_id is not None:
+            return Running(entry.key, entry.task_id, self._schedule.eta(entry, self._now()))
+        return self.waiting(entry, self.position_of(entry))
+
+    def waiting(self, entry: Entry, position: int | None) -> Queued | Paused | Sent:
+        """The situation of a job that was not accepted yet; without a position its request is on the way."""
+        if position is None:
+            return Sent(entry.key)
+        if reason := self._pause_reason():
+            return Paused(entry.key, reason)
+        return Queued(entry.key, position, self._eta_of_waiting(entry, position))
+
+    def _eta_of_waiting(self, entry: Entry, position: int) -> Eta:
+        rendering = self._schedule.expect(self.class_of(entry))
+        waiting = position * self._rate.window_s / self._rate.limit
+        return Eta(rendering.p50 + waiting, rendering.p90 + waiting)
