@@ -13,7 +13,8 @@ import trustme
 
 from tests.edges.raw_server import Visit, http, raw_server
 from veo_async import VeoApi
-from veo_async._api.transport import MAX_ANSWER_BYTES
+from veo_async._api.transport import MAX_ANSWER_BYTES, AiohttpTransport
+from veo_async._ports import HttpCall
 from veo_async.errors import AnswerLost, ClientClosed, MalformedResponse, NotSent, TransportError
 
 KEY = "kie_canary_0123456789abcdef"
@@ -348,6 +349,22 @@ async def test_packed_answer_is_unpacked() -> None:
 
     async with raw_server(behave) as server, api(server.url) as client:
         assert (await client.record_info("t")).flag == 0
+
+
+async def test_headers_that_are_read_come_along() -> None:
+    """What `Retry-After` and `Date` said, whatever their case, repetitions joined; no other header is kept."""
+
+    async def behave(visit: Visit) -> None:
+        await visit.read_request()
+        headers = ("RETRY-AFTER: 7", "retry-after: 8", "Date: Sat, 21 Nov 2026 00:00:00 GMT", "X-Other: 1")
+        await visit.send(http(RECORD, headers=headers))
+
+    transport = AiohttpTransport()
+    async with raw_server(behave) as server:
+        answer = await transport.attempt(HttpCall(method="GET", url=server.url, headers={}, timeout_s=5.0))
+        await transport.close()
+    assert answer.headers == {"retry-after": "7, 8", "date": "Sat, 21 Nov 2026 00:00:00 GMT"}
+    assert answer.body == RECORD
 
 
 # --- whose session, which loop ----------------------------------------------------------------------------------

@@ -78,6 +78,8 @@ def test_the_first_that_says_something_wins() -> None:
     assert read(fields.ACCEPTED, {"taskId": "a"}, {"taskId": "b"}) == {"task_id": "a"}
     assert read(fields.ACCEPTED, {"task_id": "a"}, {"taskId": "b"}) == {"task_id": "a"}
     assert read(fields.ACCEPTED, {"taskId": "a", "task_id": "b"}) == {"task_id": "a"}
+    assert read(fields.ACCEPTED, {"task_id": "b", "taskId": "a"}) == {"task_id": "a"}
+    assert read(fields.ACCEPTED, {"task_id": "b", "taskId": 5}) == {"task_id": "b"}
     assert read(fields.ACCEPTED, {"taskId": 5, "task_id": "b"}) == {"task_id": "b"}
     assert read(fields.ACCEPTED, {"taskId": None}, {"taskId": "b"}) == {"task_id": "b"}
     assert read(fields.ACCEPTED, {"resultUrls": []}, {"result_urls": ["http://a.example"]}) == {

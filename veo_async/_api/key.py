@@ -37,7 +37,7 @@ class _Masked(str):
 class ApiKey:
     """An API key that does not show itself and does not leave the process."""
 
-    __slots__ = ("_secret",)
+    __slots__ = ("_header", "_secret", "_secret_bytes")
 
     def __init__(self, secret: str) -> None:
         if not isinstance(secret, str) or not secret:
@@ -45,6 +45,8 @@ class ApiKey:
         if not secret.isascii() or not secret.isprintable() or " " in secret:
             raise InvalidKey("the API key holds a space, a line break or a character that no key has")
         self._secret = secret
+        # Both are wanted at every call.
+        self._header, self._secret_bytes = _Masked(f"Bearer {secret}"), secret.encode()
 
     def __repr__(self) -> str:
         return f"ApiKey(…{self._secret[-4:]})" if len(self._secret) >= _LENGTH_TO_SHOW_END else "ApiKey(***)"
@@ -65,11 +67,11 @@ class ApiKey:
 
     def as_header(self) -> str:
         """The value of the ``Authorization`` header; its ``repr`` is masked."""
-        return _Masked(f"Bearer {self._secret}")
+        return self._header
 
     def redact(self, body: bytes) -> bytes:
         """*body* without the key, should a server echo it: what we keep of answers is shown and logged."""
-        secret = self._secret.encode()
+        secret = self._secret_bytes
         return body.replace(secret, b"[key]") if secret in body else body
 
 

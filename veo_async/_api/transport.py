@@ -40,6 +40,8 @@ MAX_ANSWER_BYTES = 1024 * 1024
 _CONNECT_TIMEOUT_S = 10.0
 #: One client never needs more at once, and a provider would wonder.
 MAX_CONNECTIONS = 128
+#: All that is ever asked of an answer's headers; to copy every one of them costs more than to read the answer.
+_HEADERS_READ = ("retry-after", "date")
 
 USER_AGENT = f"veo-async/{__version__} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
 
@@ -155,16 +157,13 @@ class _WitnessedBody(aiohttp.BytesIOPayload):
 
 
 async def _read_answer(response: aiohttp.ClientResponse) -> HttpAnswer:
-    body = bytearray()
-    while chunk := await response.content.readany():
-        body += chunk
+    content, body = response.content, bytearray()
+    while not content.at_eof():  # mostly it came with the headers, and once is enough
+        body += await content.readany()
         if len(body) > MAX_ANSWER_BYTES:
             response.close()
             raise _TooLarge
-    headers: dict[str, str] = {}
-    for name, value in response.headers.items():
-        key = name.lower()
-        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    headers = {name: ", ".join(said) for name in _HEADERS_READ if (said := response.headers.getall(name, None))}
     return HttpAnswer(status=response.status, headers=headers, body=bytes(body))
 
 

@@ -39,10 +39,11 @@ class Entry:
     outcome: Outcome | None = None
     #: Anything the caller wants to find again: a chat id, a row of a table.
     metadata: Any = None
-    _waiters: set[asyncio.Future[None]] = attrs.field(factory=set, repr=False)
+    # Made by whoever comes first: of ten thousand jobs few are waited for one by one.
+    _waiters: set[asyncio.Future[None]] | None = attrs.field(default=None, repr=False)
     #: Weakly: whoever stops listening just goes.
     _listeners: "WeakSet[Listener] | None" = attrs.field(default=None, repr=False)
-    _callbacks: list[Callable[["Entry"], None]] = attrs.field(factory=list, repr=False)
+    _callbacks: list[Callable[["Entry"], None]] | None = attrs.field(default=None, repr=False)
     #: Why nobody will learn the outcome any more: the session was closed, or has crashed.
     _left: VeoError | None = attrs.field(default=None, repr=False)
     _loop: asyncio.AbstractEventLoop = attrs.field(factory=asyncio.get_running_loop, repr=False)
@@ -74,8 +75,8 @@ class Entry:
         for listener in self._listeners or ():
             listener.end()
         self.wake()
-        callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
+        callbacks, self._callbacks = self._callbacks, None
+        for callback in callbacks or ():
             callback(self)
 
     def when_settled(self, callback: Callable[["Entry"], None]) -> None:
@@ -83,7 +84,8 @@ class Entry:
         if self.outcome is not None or self._left is not None:
             callback(self)
         else:
-            self._callbacks.append(callback)
+            callbacks = self._callbacks = self._callbacks or []
+            callbacks.append(callback)
 
     def accept(self, task_id: str) -> None:
         """The provider has made a task of it."""
@@ -98,7 +100,7 @@ class Entry:
 
     def wake(self) -> None:
         """Have every waiter look again."""
-        for waiter in self._waiters:
+        for waiter in self._waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
 
@@ -120,11 +122,12 @@ class Entry:
         self.require_loop()
         self.require_alive()
         waiter: asyncio.Future[None] = self._loop.create_future()
-        self._waiters.add(waiter)
+        waiters = self._waiters = self._waiters or set()
+        waiters.add(waiter)
         try:
             await waiter
         finally:
-            self._waiters.discard(waiter)
+            waiters.discard(waiter)
 
     def require_loop(self) -> None:
         """Raise unless this is the loop in which the job lives: elsewhere nobody would ever be woken."""

@@ -1,5 +1,6 @@
 """What comes back: one immutable value per kind of answer, each keeping what the provider sent in ``raw``."""
 
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -25,7 +26,8 @@ class TaskState(StrEnum):
     UNKNOWN = "unknown"
 
 
-_STATES = {0: TaskState.GENERATING, 1: TaskState.SUCCEEDED, 2: TaskState.FAILED, 3: TaskState.FAILED}
+_GENERATING = 0
+_STATES = {_GENERATING: TaskState.GENERATING, 1: TaskState.SUCCEEDED, 2: TaskState.FAILED, 3: TaskState.FAILED}
 
 
 def _raw() -> Any:
@@ -188,7 +190,16 @@ def read_failed_record(envelope: Envelope) -> Record | None:
 
 def _record(data: Mapping[str, Any], **assumed: Any) -> Record:
     found = read(RECORD, data, data.get("response"), data.get("info"))
-    return Record(**{**assumed, **found}, raw=data)
+    # Of a running task the next look brings another; every other record is for keeping.
+    raw = data if found.get("flag") == _GENERATING else _for_keeping(data)
+    return Record(**{**assumed, **found, "raw": raw})
+
+
+def _for_keeping(value: Any) -> Any:
+    """*value* with its names shared: the parser makes them anew for each answer, half of what a record weighs."""
+    if not isinstance(value, dict):
+        return value
+    return {sys.intern(name): _for_keeping(item) for name, item in value.items()}
 
 
 def read_hd_video(envelope: Envelope) -> HdVideo:

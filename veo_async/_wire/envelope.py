@@ -19,7 +19,7 @@ class HttpAnswer:
 
     #: The HTTP status.
     status: int
-    #: Header names in lower case; repeated headers joined by a comma.
+    #: ``retry-after`` and ``date``, the two that are read, where they came; repeated ones joined by a comma.
     headers: Mapping[str, str] = attrs.field(factory=dict)
     #: The body, decompressed, within the reader's bound.
     body: bytes = attrs.field(repr=lambda body: f"<{len(body)} bytes>")

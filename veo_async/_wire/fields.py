@@ -7,8 +7,8 @@ callbacks are read through them (`read`).
 Pages read: docs.kie.ai of 2025 and 2026 and docs.apikley.ru, as they stood on 2026-11-21.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 import attrs
 
@@ -34,29 +34,53 @@ class Field:
         return self.spellings[0]
 
 
-def read(fields: tuple[Field, ...], *layers: Any) -> dict[str, Any]:
+class Table(tuple[Field, ...]):
+    """Fields that are met together, findable by any of their spellings."""
+
+    by_spelling: Mapping[str, Field]
+
+    def __new__(cls, *fields: Field) -> Self:
+        table = super().__new__(cls, fields)
+        table.by_spelling = {spelling: field for field in fields for spelling in field.spellings}
+        return table
+
+
+def read(fields: Table, *layers: Any) -> dict[str, Any]:
     """Our names and values, from the first of the *layers* in which a field says something.
 
     Only the layers themselves are looked at, never what lies deeper: ``paramJson`` holds the URLs of the input
     images, and taking the first URL found anywhere has cost others their results.
+
+    It goes by what is there, not by what could be: most answers are records of running tasks, which hold nine of the
+    two dozen spellings, half of them null.
     """
     found: dict[str, Any] = {}
+    by_spelling = fields.by_spelling
     for layer in layers:
         if isinstance(layer, dict):
-            for field in fields:
-                for spelling in field.spellings:
-                    raw = layer.get(spelling)
-                    if raw is not None and field.name not in found:
-                        value = field.read(raw)
-                        if value is not None and value != ():
-                            found[field.name] = value
+            for spelling, raw in layer.items():
+                if raw is not None and (field := by_spelling.get(spelling)) and field.name not in found:
+                    value = field.read(raw) if len(field.spellings) == 1 else _first_said(field, layer)
+                    if value is not None and value != ():
+                        found[field.name] = value
     return found
+
+
+def _first_said(field: Field, layer: Mapping[str, Any]) -> Any:
+    """The value under the first spelling that says something, in whatever order *layer* holds them."""
+    for spelling in field.spellings:
+        raw = layer.get(spelling)
+        if raw is not None:
+            value = field.read(raw)
+            if value is not None and value != ():
+                return value
+    return None
 
 
 # --- requests ---------------------------------------------------------------------------------------------------
 
 #: ``POST /api/v1/veo/generate``
-GENERATE = (
+GENERATE = Table(
     Field("prompt", ("prompt",), readers.text, "Required. No maximum length is documented."),
     Field(
         "image_urls",
@@ -87,7 +111,7 @@ GENERATE = (
 )
 
 #: ``POST /api/v1/veo/extend``
-EXTEND = (
+EXTEND = Table(
     Field(
         "task_id",
         ("taskId",),
@@ -102,17 +126,17 @@ EXTEND = (
 )
 
 #: ``GET /api/v1/veo/get-1080p-video``, ``POST /api/v1/veo/get-4k-video`` and ``GET /api/v1/veo/record-info``
-UPGRADE = (
+UPGRADE = Table(
     Field("task_id", ("taskId",), readers.text, "The task whose video is wanted."),
     Field("index", ("index",), readers.whole, "Which of its videos; 0 is the first."),
     Field("callback_url", ("callBackUrl",), readers.text, "4K only."),
 )
 
 #: ``POST /api/v1/common/download-url``
-DOWNLOAD_URL = (Field("url", ("url",), readers.text, "A result URL of the provider; others get a 422."),)
+DOWNLOAD_URL = Table(Field("url", ("url",), readers.text, "A result URL of the provider; others get a 422."))
 
 #: ``POST /api/file-url-upload``, ``/api/file-base64-upload`` and ``/api/file-stream-upload``
-UPLOAD_REQUEST = (
+UPLOAD_REQUEST = Table(
     Field("file_url", ("fileUrl",), readers.text, "URL upload: fetched by the server within 30 s; up to 100 MB."),
     Field("base64_data", ("base64Data",), readers.text, "Base64 upload: bare or as a data URL; up to 10 MB."),
     Field("file", ("file",), readers.text, "Stream upload: the multipart part that holds the bytes."),
@@ -123,7 +147,7 @@ UPLOAD_REQUEST = (
 # --- answers ----------------------------------------------------------------------------------------------------
 
 #: The frame around every answer and callback.
-ENVELOPE = (
+ENVELOPE = Table(
     Field(
         "code",
         ("code",),
@@ -136,17 +160,17 @@ ENVELOPE = (
 )
 
 #: Of generate, extend and get-4k-video.
-ACCEPTED = (
+ACCEPTED = Table(
     Field("task_id", ("taskId", "task_id"), readers.text, "Pages: veo_task_…; really 32 hex digits. Opaque."),
     Field("urls", ("resultUrls", "result_urls"), readers.urls, "4K only, once it is made."),
     Field("image_urls", ("imageUrls", "image_urls"), readers.urls, "4K only: stills."),
 )
 
 #: Of get-1080p-video.
-HD_VIDEO = (Field("url", ("resultUrl",), readers.url, "Singular."),)
+HD_VIDEO = Table(Field("url", ("resultUrl",), readers.url, "Singular."))
 
 #: Of record-info: ``data`` itself and ``data.response`` inside it.
-RECORD = (
+RECORD = Table(
     Field("task_id", ("taskId", "task_id"), readers.text),
     Field(
         "flag",
@@ -185,12 +209,12 @@ RECORD = (
 )
 
 #: Also in a record; apart, because it is JSON within JSON, rarely wanted, and a record is read at every poll.
-RECORD_PARAMS = (
+RECORD_PARAMS = Table(
     Field("params", ("paramJson",), readers.params, "The request as the server understood it, camel case."),
 )
 
 #: Of the three uploads.
-UPLOAD = (
+UPLOAD = Table(
     Field("url", ("downloadUrl", "fileUrl"), readers.url, "downloadUrl is what is really sent."),
     Field("file_id", ("fileId",), readers.text, "Quickstart form only."),
     Field("file_name", ("fileName",), readers.text),
@@ -206,7 +230,7 @@ UPLOAD = (
 # --- callbacks --------------------------------------------------------------------------------------------------
 
 #: Of generate, extend and 4K: ``data`` itself and ``data.info`` inside it.
-CALLBACK = (
+CALLBACK = Table(
     Field("task_id", ("taskId", "task_id"), readers.text, "In data; one page shows it at the top level too."),
     Field("urls", ("resultUrls", "result_urls"), readers.urls, "A list, a JSON string or '[http://…]'."),
     Field("full_urls", ("fullResultUrls",), readers.urls),

@@ -6,6 +6,7 @@ nesting that breaks whoever walks it later. Here each of these is a `NotJson`. A
 changes nothing about the meaning, and refusing it would throw away a task id that was paid for.
 """
 
+import codecs
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -23,7 +24,7 @@ class NotJson(ValueError):
 def parse(body: bytes) -> Any:
     """The value of *body*, or `NotJson` saying what is wrong with it."""
     try:
-        value = _decoder.decode(body.decode("utf-8-sig"))
+        value = _decoder.decode(body.removeprefix(codecs.BOM_UTF8).decode())
     except RecursionError:
         problem = "nested too deeply"
     except ValueError as exc:  # of the text, of the JSON, or ours

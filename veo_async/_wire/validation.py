@@ -148,9 +148,14 @@ def _callback_faults(url: str | None) -> Iterator[Fault]:
         yield Fault("callback_url", url, why, "give an http(s) URL that the provider can reach")
 
 
+def could_be_task_id(task_id: str) -> bool:
+    """Whether *task_id* is one word of sensible length; the question of every look, hence apart from its faults."""
+    return 0 < len(task_id) <= 200 and task_id.isprintable() and " " not in task_id
+
+
 def task_id_faults(task_id: str) -> Iterator[Fault]:
     """What is wrong with *task_id*: ids are opaque, so only what could never be one."""
-    if not task_id or len(task_id) > 200 or not task_id.isprintable() or "".join(task_id.split()) != task_id:
+    if not could_be_task_id(task_id):
         yield Fault("task_id", task_id, "is not a task id", "pass the id as the provider gave it")
 
 
