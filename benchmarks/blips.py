@@ -1,7 +1,7 @@
 """One paid job for each kind of bad status read; how many come home.
 
 Beside us: a plain aiohttp loop (``raise_for_status``, ``json``, ``successFlag``), which is what most people write; of
-the SDKs measured no one survives all of them (peers.md 0.2 D). Real sockets, virtual time.
+the SDKs measured no one survives all of them. Real sockets, virtual time.
 """
 
 import asyncio

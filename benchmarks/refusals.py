@@ -1,7 +1,7 @@
 """Fifty jobs at once while the account is limited for 6 s, and every 429 says ``Retry-After: 4``.
 
 Once with 429 as the HTTP status and once as a code in the body; free after the 6 s, as the peers were measured
-(peers.md 0.2 B: 100 to 320 refusals, or fifty failures). With the documented 20 per 10 s after it, which is told but
+(measured for SDKs: 100 to 320 refusals, or fifty failures). With the documented 20 per 10 s after it, which is told but
 not part of the goal, trying whether the account allows more adds two. Beside us: a bare aiohttp client that honours
 the header, but per request. Real sockets, virtual time.
 """

@@ -1,7 +1,7 @@
 """The server reads the whole creating POST, makes the task, charges it, and closes the connection without an answer.
 
 Who sends again pays again. Beside us: a bare aiohttp client with three tries, which is what the SDKs of the trade do
-(peers.md 0.2 A: 2 to 10 POSTs). Real sockets.
+(measured for SDKs: 2 to 10 POSTs). Real sockets.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What became of a creating request: every row of the table of reliability.md A3, from the bytes on."""
+"""What became of a creating request: every way in which it can break, from the bytes on."""
 
 import json
 from typing import Any

@@ -25,7 +25,7 @@ from veo_async.errors import (
     VeoError,
 )
 
-#: Users see records appear within a minute, rarely later (api.md 3.5: they tolerate 60 to 90 s).
+#: Users see records appear within a minute, rarely later (they tolerate 60 to 90 s).
 GRACE_S: Final = 90.0
 #: A flag that flaps has settled by then.
 CONFIRM_S: Final = 10.0
