@@ -42,6 +42,7 @@ import math
 from collections.abc import Hashable, Mapping
 from typing import Final, Protocol
 
+from .chance import Rng
 from .hazard import EDGES, FORGET, Eta, Kind, TaskClass
 from .inspection import clamp, plan_gaps, planned_look
 from .pollbudget import PollBudget
@@ -64,14 +65,6 @@ MIN_PRICE_WITH_CALLBACKS_S: Final = 1.5
 SPARSE_FROM_S: Final = 0.5
 FILL: Final = 0.92
 LOST_AFTER_S: Final = 10.0
-
-
-class Rng(Protocol):
-    """Chance, as `random.Random` gives it."""
-
-    def random(self) -> float:
-        """A number in [0, 1)."""
-        ...
 
 
 class PollSchedule(Protocol):

@@ -44,9 +44,11 @@ The rule holds no time and no chance: ``elapsed`` and ``rng`` are arguments.
 
 import math
 from collections.abc import Mapping
-from typing import Final, Literal, Protocol, get_args
+from typing import Final, Literal, get_args
 
 import attrs
+
+from .chance import Rng
 
 Endpoint = Literal[
     "record-info",
@@ -111,14 +113,6 @@ _FINAL: Final[Mapping[Verdict, Why]] = {
 }
 #: Verdicts that prove that a creating call has created nothing.
 _HARMLESS: Final[frozenset[Verdict]] = frozenset({"never-sent", "rate-limited"})
-
-
-class Rng(Protocol):
-    """Chance, as `random.Random` gives it."""
-
-    def random(self) -> float:
-        """A number in [0, 1)."""
-        ...
 
 
 @attrs.frozen
