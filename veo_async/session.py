@@ -451,7 +451,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                 raise
             return await self.api.record_info(task_id)
 
-    def _task_ended(self, entry: Entry, end: Succeeded | Ended) -> None:
+    async def _task_ended(self, entry: Entry, end: Succeeded | Ended) -> None:
         self._scheduler.release(entry)
         event, outcome = outcome_of(entry, end)
         extra = {"action": event.value, "job_key": entry.key, "task_id": entry.task_id}

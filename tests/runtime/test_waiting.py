@@ -17,7 +17,7 @@ from veo_async._runtime.outcome import Done, InDoubt
 from veo_async._wire import Record
 from veo_async.simulator import delay, drop_after_accepting, refuse, tamper
 
-from .support import Clock, check_joints, let_run, memory, now, session_on, world
+from .support import Clock, check_joints, let_run, memory, session_on, world
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -168,17 +168,17 @@ async def test_a_clip_that_comes_in_the_moment_of_the_timeout_is_given() -> None
         job = await veo.submit("A dog")
         entry = veo._entries[job.key]
         await job.accepted()
-        waiting = asyncio.create_task(job.wait(timeout=5.0))
-        await asyncio.sleep(0)
-        watcher = veo._watcher
         record = Record(flag=1, urls=("https://a.invalid/1.mp4",))
 
-        def end() -> None:
-            watcher.forget(entry)
-            veo._task_ended(entry, Succeeded(record))
+        async def end() -> None:
+            await asyncio.sleep(5.0)
+            veo._watcher.forget(entry)
+            await veo._task_ended(entry, Succeeded(record))
 
-        asyncio.get_running_loop().call_at(now() + 5.0, end)
-        assert (await waiting).urls == record.urls
+        ending = asyncio.create_task(end())
+        await asyncio.sleep(0)
+        assert (await job.wait(timeout=5.0)).urls == record.urls
+        await ending
 
 
 def test_a_clip_has_no_error() -> None:

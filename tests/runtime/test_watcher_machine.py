@@ -68,10 +68,11 @@ class WatcherMachine(RuleBasedStateMachine):
         finally:
             del self.under_way[task_id]
 
-    def on_end(self, entry: Entry, end: Succeeded | Ended) -> None:
+    async def on_end(self, entry: Entry, end: Succeeded | Ended) -> None:
         assert entry.key not in self.ended, "ended twice"
         assert entry.key not in self.forgotten, "ended although nobody wants to know"
         self.ended.append(entry.key)
+        await asyncio.sleep(1.0)  # hints, `forget` and cancellations may come meanwhile
 
     def watched(self) -> list[str]:
         return [key for key in self.entries if key not in self.ended and key not in self.forgotten]
@@ -95,14 +96,15 @@ class WatcherMachine(RuleBasedStateMachine):
 
         self.do(hint())
 
-    @precondition(lambda self: self.watched())
+    @precondition(lambda self: self.entries)
     @rule(data=st.data())
     def forget(self, data: st.DataObject) -> None:
         async def forget() -> None:
-            key = data.draw(st.sampled_from(self.watched()))
+            key = data.draw(st.sampled_from(sorted(self.entries)))
             self.watcher.forget(self.entries[key])
             self.watcher.forget(self.entries[key])
-            self.forgotten.add(key)
+            if key not in self.ended:
+                self.forgotten.add(key)
             await asyncio.sleep(0)
 
         self.do(forget())

@@ -62,13 +62,14 @@ class Watcher:
 
     Args:
         look: reads one task's record; one attempt.
-        on_end: called with an entry and what its end was, from a worker and without awaiting.
+        on_end: awaited with an entry and what its end was, by the worker that saw it. The entry is not watched any
+            more by then: hints and `forget` find nothing, and a cancellation does not bring it back.
     """
 
     def __init__(
         self,
         look: Callable[[str], Awaitable[Record]],
-        on_end: Callable[[Entry, Succeeded | Ended], None],
+        on_end: Callable[[Entry, Succeeded | Ended], Awaitable[None]],
         *,
         schedule: PollSchedule,
         budget: PollBudget,
@@ -195,7 +196,7 @@ class Watcher:
         found = await self._one_look(entry)
         if self._watched.get(entry) is watched:
             watched.is_taken = False
-            self._judge(entry, watched, found)
+            await self._judge(entry, watched, found)
 
     async def _next_due(self) -> Entry:
         entry = self._take_due(_now())
@@ -229,7 +230,7 @@ class Watcher:
         except VeoError as error:
             return error
 
-    def _judge(self, entry: Entry, watched: _Watched, found: Record | VeoError) -> None:
+    async def _judge(self, entry: Entry, watched: _Watched, found: Record | VeoError) -> None:
         now = _now()
         match read(watched.looks, found, now):
             case Runs():
@@ -243,13 +244,13 @@ class Watcher:
                 logger.info("looks are refused and slow down", extra=_extra("slow-down", entry))
                 self._plan(entry, now)
             case Succeeded() | Ended() as end:
-                self._end(entry, end, now)
+                self._let_go(entry, end, now)
+                await self._on_end(entry, end)
 
-    def _end(self, entry: Entry, end: Succeeded | Ended, now: float, via: Via = "look") -> None:
+    def _let_go(self, entry: Entry, end: Succeeded | Ended, now: float, via: Via = "look") -> None:
         record = end.record if isinstance(end, Succeeded) else None
         self._schedule.done(entry, now, _duration(record), via)
         del self._watched[entry]
-        self._on_end(entry, end)
 
     def _note_bad(self, entry: Entry, watched: _Watched, found: Record | VeoError) -> None:
         if isinstance(found, VeoError):
