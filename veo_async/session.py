@@ -150,7 +150,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         )
         self._ledger, self._account = ledger_at(ledger), account
         self._public_url = checked_public_url(public_url)
-        self._on_doubt = on_doubt
+        self._on_doubt: OnDoubt = on_doubt
         self._max_in_flight = max_in_flight
         self._rng = random.Random(seed)  # noqa: S311  # jitter, not a secret
         self._chance = secrets.token_bytes if seed is None else self._rng.randbytes

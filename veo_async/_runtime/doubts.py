@@ -205,6 +205,7 @@ class Doubts:
 
     async def _confirm(self, entry: Entry, hint: Hint) -> None:
         """Bind *entry* if the record proves what the callback says; a bad look is followed by others."""
+        why: str | None = None
         for wait_s in (0.0, *_LOOK_AGAIN_S):
             await asyncio.sleep(wait_s)
             try:
@@ -252,11 +253,12 @@ class Doubts:
             logger.warning("job %s stays in doubt: %s", entry.key, error, extra={"job_key": entry.key})
 
     async def _ask(self, outcome: InDoubt) -> Decision:
-        if not callable(self._policy):
-            return self._policy
+        policy = self._policy
+        if not callable(policy):
+            return "resubmit" if policy == "resubmit" else "hold"
         try:
             async with asyncio.timeout(_ANSWER_S):
-                return await self._policy(outcome)
+                return await policy(outcome)
         except Exception:  # the user's own; whatever it raises, nothing is decided
             logger.exception("on_doubt failed for job %s", outcome.key, extra={"job_key": outcome.key})
             return "hold"

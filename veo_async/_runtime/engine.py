@@ -108,7 +108,7 @@ class Engine:
         self.moved_on = asyncio.Event()
         self.recovered = Recovered()
         self.gate, self._knows = gate, knows
-        self.scribe = Scribe(book, account=account, now=clock.now, on_stuck=self._stuck)
+        self.scribe = Scribe(book, account=account, now=clock.now, holder_of=self.by_task.get, on_stuck=self._stuck)
         self.scheduler = Scheduler(
             api,
             gate=gate,

@@ -38,11 +38,21 @@ class Scribe:
 
     Args:
         now: the wall clock.
+        holder_of: the job of this session whose task that is.
         on_stuck: the ledger does not take what has happened, or takes it again.
     """
 
-    def __init__(self, book: Book, *, account: str, now: Callable[[], float], on_stuck: Callable[[bool], None]) -> None:
+    def __init__(
+        self,
+        book: Book,
+        *,
+        account: str,
+        now: Callable[[], float],
+        holder_of: Callable[[str], Entry | None],
+        on_stuck: Callable[[bool], None],
+    ) -> None:
         self.book, self.account, self.now = book, account, now
+        self._holder_of = holder_of
         self._on_stuck = on_stuck
         self._stuck = 0
         self._ending = asyncio.Event()
@@ -90,6 +100,7 @@ class Scribe:
             LedgerError: the session has ended, and the ledger still does not take it.
         """
         step = self._step(entry, event, changes or {}, evidence or {})
+        self._require_own(entry, step.changes.get("task_id"))
         try:
             return await self.book.record(step, closed_until=closed_until)
         except LedgerError as error:
@@ -105,6 +116,12 @@ class Scribe:
             changes=changes,
             evidence=evidence,
         )
+
+    def _require_own(self, entry: Entry, task_id: Plain) -> None:
+        """No task is two jobs', whatever the ledger: this session knows its own."""
+        holder = self._holder_of(task_id) if isinstance(task_id, str) else None
+        if holder is not None and holder is not entry:
+            raise TaskTaken(holder.key)
 
     async def _insist(self, step: Step, closed_until: float, error: LedgerError) -> bool:
         self._count_stuck(+1)
