@@ -262,10 +262,9 @@ async def test_a_callback_that_comes_late_binds_a_doubt_that_was_told() -> None:
 
 async def test_row_42_a_callback_that_beats_the_answer_waits_for_it() -> None:
     """The answer is lost in the end, and the hint that came before binds the job."""
-    async with world(latency_s=100.0, faults=[drop_after_accepting(on=1)], session={"public_url": PUBLIC}) as (
-        veo,
-        sim,
-    ):
+    slow = delay(80, before=False, on=1, endpoint="generate")  # the task is made, and no answer comes in 70 s
+    session = {"public_url": PUBLIC, "timeout": 70.0}
+    async with world(duration_s=30.0, faults=[slow], session=session) as (veo, sim):
         posting = asyncio.create_task(post_callbacks(veo, sim))
         clip = await (await veo.submit("A dog"))
         assert clip.task_id == sim.charges[0].task_id
