@@ -11,6 +11,7 @@ from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.doubts import PATIENCE_S
 from veo_async._runtime.outcome import Done, Failed, InDoubt
 from veo_async.simulator import (
+    delay,
     drop_after_accepting,
     drop_before_accepting,
     lost_callback,

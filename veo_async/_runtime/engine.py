@@ -23,7 +23,7 @@ from veo_async._ports import Book, Hint, JobRow, News, Plain
 from veo_async._rules.fairness import FairQueue
 from veo_async._rules.gate import Gate
 from veo_async._rules.gate_values import GateKnowledge
-from veo_async._rules.lifecycle import JobState
+from veo_async._rules.lifecycle import Event, JobState
 from veo_async._rules.looking import Ended, Succeeded
 from veo_async._rules.pollbudget import PollBudget
 from veo_async._rules.polling import PollSchedule
@@ -266,12 +266,10 @@ class Engine:
         if known is not None and key in (None, known.key):
             return known
         entry = Entry(key or task_id, request, state=JobState.RUNNING, task_id=task_id, sent_at=self.clock.now())
-        if known is None and entry.key not in self.entries:
-            row = await self.scribe.plan(entry)
-            if row.task_id == task_id:
-                self.entries[entry.key] = entry
-                self.run_on(entry)
-                return entry
+        if known is None and entry.key not in self.entries and (await self.scribe.plan(entry)).task_id == task_id:
+            self.entries[entry.key] = entry
+            self.run_on(entry)
+            return entry
         told = f"the key {entry.key!r} and the task {task_id!r} belong to two different jobs"
         raise KeyReused(told, job_key=entry.key, task_id=task_id)
 
@@ -453,6 +451,11 @@ class Engine:
         entry.is_followed = row.owner != self.book.instance
         if entry.outcome is not None:
             entry.end(entry.outcome)
+        elif row.state == JobState.SENDING and not entry.is_followed:
+            # Its intent was written after all, though that was told to have failed: not a byte has left.
+            if await self.scribe.step(entry, Event.RETURN):
+                entry.step(Event.RETURN)
+                self._enqueue(entry)
 
     async def _go_on_if_ours(self, entry: Entry) -> None:
         """A doubt of another session's job was ended here: that session goes on with it, if it is there."""

@@ -133,13 +133,18 @@ class Scribe:
                 await self._pause(min(wait_s, PATIENCE_S) if is_last else wait_s)
                 wait_s = min(2 * wait_s, LONGEST_S)
                 try:
-                    return await self.book.record(step, closed_until=closed_until)
+                    return await self.book.record(step, closed_until=closed_until) or await self._is_there(step)
                 except LedgerError as again:
                     if is_last:
                         raise again.with_traceback(None) from None
                     error = again
         finally:
             self._count_stuck(-1)
+
+    async def _is_there(self, step: Step) -> bool:
+        """Whether an earlier try came to be after all, though it was told that it failed."""
+        row = await self.book.get(step.key)
+        return row is not None and row.owner == self.book.instance and row.state == step.after
 
     async def _pause(self, wait_s: float) -> None:
         """Sleep, and wake early when the session ends: then the last try comes."""
