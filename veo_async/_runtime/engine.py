@@ -451,11 +451,10 @@ class Engine:
         entry.is_followed = row.owner != self.book.instance
         if entry.outcome is not None:
             entry.end(entry.outcome)
-        elif row.state == JobState.SENDING and not entry.is_followed:
+        elif row.state == JobState.SENDING and not entry.is_followed and await self.scribe.step(entry, Event.RETURN):
             # Its intent was written after all, though that was told to have failed: not a byte has left.
-            if await self.scribe.step(entry, Event.RETURN):
-                entry.step(Event.RETURN)
-                self._enqueue(entry)
+            entry.step(Event.RETURN)
+            self._enqueue(entry)
 
     async def _go_on_if_ours(self, entry: Entry) -> None:
         """A doubt of another session's job was ended here: that session goes on with it, if it is there."""
