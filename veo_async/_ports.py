@@ -73,7 +73,7 @@ class JobRow:
     token: str | None = None
     #: Creating requests that may have been paid for.
     attempts: int = 0
-    #: The book that drives it; None when nobody does.
+    #: The book that drives it, or did until its process was gone; None when nobody ever did.
     owner: str | None = None
     planned_at: float
     #: When the latest attempt left.
@@ -117,9 +117,9 @@ class Claim:
 class GateNews:
     """What the other sessions on this ledger have done with the same account."""
 
-    #: When their calls left or were answered, since this book last heard of them.
+    #: When calls of theirs left or were answered that this book has not heard of; each is told once.
     calls: tuple[float, ...] = ()
-    #: Before this nothing may leave.
+    #: Before this nothing may leave. With a permit that is refused it is always in the future: ask again then.
     closed_until: float = 0.0
 
 
@@ -147,7 +147,7 @@ class News:
 
     #: Jobs that nobody drove any more, and that are this book's now.
     taken: tuple[JobRow, ...] = ()
-    #: Jobs of this account that others have moved.
+    #: Jobs of this account that others have moved, or that a call of ours has, though it was told that it failed.
     changed: tuple[JobRow, ...] = ()
     #: Hints for this book's jobs.
     hints: tuple[Hint, ...] = ()
@@ -175,10 +175,15 @@ class Book(Protocol):
     Every method raises `LedgerError` when the ledger stands in the way, and then nothing has come to be.
     """
 
-    #: This book's own name, never used twice.
-    instance: str
-    #: The ledger's secret, with which tokens are signed.
-    secret: bytes
+    @property
+    def instance(self) -> str:
+        """This book's own name, never used twice."""
+        ...
+
+    @property
+    def secret(self) -> bytes:
+        """The ledger's secret, with which tokens are signed."""
+        ...
 
     async def plan(self, row: JobRow, *, instead: JobRow | None = None) -> JobRow:
         """Put *row* down, owned by this book, if there is none of its key; the row that is there now.
@@ -186,6 +191,9 @@ class Book(Protocol):
         Args:
             instead: a row of the same key that has ended and that *row* replaces; if what is there is not in that
                 state any more, nothing is put down.
+
+        Raises:
+            TaskTaken: *row* has a task that is another job's; nothing was put down.
         """
         ...
 

@@ -1,15 +1,22 @@
-"""Where jobs live, so that nothing paid is lost, whatever dies and whenever.
+"""Where jobs live, so that a session that is killed can be followed by one that knows what was paid for.
 
-Every ledger keeps the promises of `veo_async._ports.Book`, and one suite of tests holds all of them to these.
+`NoLedger` keeps nothing, `MemoryLedger` keeps all of it as long as the process lives, `SqliteLedger` keeps it in a file
+that several processes of one machine may use at once. All of them pass one suite, and what they decide is decided in
+one place, `terms`.
 """
 
 from os import PathLike
 
 from veo_async._ports import Ledger
 
+from .memory import MemoryLedger
 from .none import NoLedger
+from .sqlite import SqliteLedger
 
-__all__ = ["NoLedger", "ledger_at"]
+__all__ = ["MemoryLedger", "NoLedger", "SqliteLedger", "ledger_at"]
+
+#: Here the type checker compares each of them, and the books they open, with what is promised.
+_ALL: tuple[type[Ledger], ...] = (NoLedger, MemoryLedger, SqliteLedger)
 
 
 def ledger_at(place: Ledger | str | PathLike[str] | None) -> Ledger:
@@ -17,5 +24,5 @@ def ledger_at(place: Ledger | str | PathLike[str] | None) -> Ledger:
     if place is None:
         return NoLedger()
     if isinstance(place, str | PathLike):
-        raise NotImplementedError
+        return SqliteLedger(place)
     return place

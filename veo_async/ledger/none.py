@@ -1,41 +1,44 @@
-"""No ledger: what a session writes to that was given none.
+"""No ledger at all: what a session writes to when its jobs need not outlive it.
 
-The session itself holds its jobs, nobody will ever open them again, and nobody else is on them; so nothing is kept
-here, and nothing is waited for.
+The session holds its jobs itself, so nothing is kept here, not a byte for each job, and nothing ever waits. Every plan
+is news, every step is taken, every call is granted.
 """
 
-import secrets
 from collections.abc import Collection
 
-from veo_async._ports import Book, Claim, GateNews, JobRow, News, Permit, Step
+import attrs
 
-_ALONE = Permit(is_granted=True, gate=GateNews())
+from veo_async._ports import Claim, GateNews, JobRow, News, Permit, Step
+
+from .terms import new_instance, new_secret
+
+_GRANTED = Permit(is_granted=True, gate=GateNews())
 _NO_NEWS = News()
 
 
 class NoLedger:
-    """Keeps nothing."""
+    """Opens books that keep nothing."""
 
-    async def open(self, account: str | None) -> Book:
-        return _EmptyBook()
+    async def open(self, account: str | None) -> "NoBook":
+        """A book of its own for each session, with a secret of its own: tokens are good as long as it lives."""
+        return NoBook()
 
 
-class _EmptyBook:
-    """Agrees to everything."""
+@attrs.define(eq=False)
+class NoBook:
+    """Says yes, and forgets."""
 
-    instance = "alone"
-
-    def __init__(self) -> None:
-        self.secret = secrets.token_bytes(16)
+    instance: str = attrs.field(factory=new_instance)
+    secret: bytes = attrs.field(factory=new_secret, repr=False)
 
     async def plan(self, row: JobRow, *, instead: JobRow | None = None) -> JobRow:
-        return row
+        return attrs.evolve(row, owner=self.instance)
 
     async def record(self, step: Step, *, closed_until: float = 0.0) -> bool:
         return True
 
     async def send(self, step: Step, claim: Claim) -> Permit | None:
-        return _ALONE
+        return _GRANTED
 
     async def news(self, at: float) -> News:
         return _NO_NEWS
@@ -59,7 +62,7 @@ class _EmptyBook:
         return None
 
     async def keep_knowledge(self, knowledge: str) -> None:
-        pass
+        return None
 
     async def close(self) -> None:
-        pass
+        return None

@@ -1,0 +1,55 @@
+"""What the tests of ledgers share: rows and steps with little typing, and an executor without a thread."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from veo_async._ports import Claim, JobRow, Step
+
+ACCOUNT = "account-1"
+ROOMY = Claim(limit=1000, span_s=10.0, own=0)
+
+
+class Inline(Executor):
+    """Runs everything at once, in the caller's own thread."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as exc:  # noqa: BLE001  # it is handed on
+            future.set_exception(exc)
+        return future
+
+
+def job(key: str = "dog", **columns: Any) -> JobRow:
+    """A job as a session would plan it."""
+    given = {"account": ACCOUNT, "state": "queued", "request": '{"prompt": "A dog"}', "planned_at": 100.0}
+    return JobRow(key=key, **(given | columns))
+
+
+_EVENTS = {
+    "send": ("queued", "sending"),
+    "return": ("sending", "queued"),
+    "accept": ("sending", "running"),
+    "doubt": ("sending", "in_doubt"),
+    "break": ("running", "failed"),
+    "finish": ("running", "ready"),
+    "save": ("ready", "saved"),
+    "bind": ("in_doubt", "running"),
+    "resubmit": ("in_doubt", "queued"),
+    "abandon": ("queued", "abandoned"),
+}
+
+
+def step(event: str, key: str = "dog", at: float = 101.0, evidence: Any = None, **changes: Any) -> Step:
+    """A step as the table of lifecycles has it."""
+    before, after = _EVENTS[event]
+    return Step(
+        key=key, event=event, before=before, after=after, at=at, changes=changes, evidence=evidence or {"why": event}
+    )
+
+
+def sending(key: str = "dog", token: str = "", at: float = 101.0) -> Step:
+    """A step to ``sending`` with an attempt's token."""
+    return step("send", key, at, token=token or f"token-{key}", attempts=1, sent_at=at)
