@@ -187,10 +187,13 @@ async def test_row_40_one_task_id_for_two_jobs_puts_the_second_in_doubt(
 async def test_two_sessions_share_the_accounts_limit(ledger: Ledger) -> None:
     """Together they never have more than the limit in a window, and neither is starved."""
     sim = memory(rate=(5, 10.0), duration_s=5.0)
-    async with on(sim, ledger, rate=(5, 10.0)) as one, on(sim, ledger, rate=(5, 10.0)) as other:
-        async with asyncio.TaskGroup() as group:
-            for veo, name in ((one, "a"), (other, "b")):
-                group.create_task(veo.gather(*(f"{name} {i}" for i in range(20))))
+    async with (
+        on(sim, ledger, rate=(5, 10.0)) as one,
+        on(sim, ledger, rate=(5, 10.0)) as other,
+        asyncio.TaskGroup() as group,
+    ):
+        for veo, name in ((one, "a"), (other, "b")):
+            group.create_task(veo.gather(*(f"{name} {i}" for i in range(20))))
     assert len(sim.charges) == 40
     assert len(sim.posts()) <= 41
     spent = sim.posts()[-1].at - sim.posts()[0].at

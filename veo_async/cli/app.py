@@ -9,8 +9,10 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from veo_async import VeoError, __version__
+from veo_async._rules.lifecycle import JobState
 from veo_async.errors import UsageError
 
+from . import ledger as on_ledger
 from .demo import run_demo
 from .simulator import run_simulator
 
@@ -121,6 +123,134 @@ async def simulator(
         seed=seed,
         host=host,
     )
+
+
+ledger: App = App(name="ledger", help="Look at a ledger file and end the doubts on it. Nothing here costs anything.")
+app.command(ledger)
+
+
+@ledger.command(name="show")
+async def ledger_show(file: Path, *, state: JobState | None = None, json: bool = False) -> None:
+    """List the jobs of a ledger.
+
+    Example: veo-async ledger show veo.db --state in_doubt
+
+    Parameters
+    ----------
+    file
+        The ledger's file.
+    state
+        Only jobs in this state.
+    json
+        For machines.
+    """
+    await on_ledger.show(file, state=state, as_json=json, console=console)
+
+
+@ledger.command(name="doubts")
+async def ledger_doubts(file: Path, *, json: bool = False) -> None:
+    """List the jobs of which nobody knows whether they were paid, with all that is known of them.
+
+    Example: veo-async ledger doubts veo.db
+
+    Parameters
+    ----------
+    file
+        The ledger's file.
+    json
+        For machines.
+    """
+    await on_ledger.doubts(file, as_json=json, console=console)
+
+
+@ledger.command(name="resolve")
+async def ledger_resolve(file: Path, key: str, task_id: str, *, unverified: bool = False) -> None:
+    """Name the task of a job in doubt, as found in the provider's own logs. Its record is read first.
+
+    Example: veo-async ledger resolve veo.db row-17 408b5dae9b8f3f2e0134754d43ebfb04
+
+    Parameters
+    ----------
+    file
+        The ledger's file.
+    key
+        The job.
+    task_id
+        Its task.
+    unverified
+        Believe it without reading the record, for instance without an API key at hand.
+    """
+    await on_ledger.resolve(file, key, task_id, is_unverified=unverified, console=console)
+
+
+@ledger.command(name="resubmit")
+async def ledger_resubmit(file: Path, key: str) -> None:
+    """Have a job in doubt sent again by the next session: paid again, if the first request was accepted after all.
+
+    Example: veo-async ledger resubmit veo.db row-17
+
+    Parameters
+    ----------
+    file
+        The ledger's file.
+    key
+        The job.
+    """
+    await on_ledger.resubmit(file, key, console)
+
+
+@ledger.command(name="abandon")
+async def ledger_abandon(file: Path, key: str) -> None:
+    """Give up a job that is in doubt, or that no running session drives.
+
+    Example: veo-async ledger abandon veo.db row-17
+
+    Parameters
+    ----------
+    file
+        The ledger's file.
+    key
+        The job.
+    """
+    await on_ledger.abandon(file, key, console)
+
+
+@ledger.command(name="adopt")
+async def ledger_adopt(file: Path, task_id: str, *, key: str | None = None, account: str | None = None) -> None:
+    """Put a task that was made elsewhere on a ledger; the next session watches it to its end.
+
+    Example: veo-async ledger adopt veo.db 408b5dae9b8f3f2e0134754d43ebfb04 --key row-17
+
+    Parameters
+    ----------
+    file
+        The ledger's file.
+    task_id
+        The task.
+    key
+        What the job is called; without it the task id.
+    account
+        Whose it is, as the session names it; without it the account of the API key in the environment.
+    """
+    await on_ledger.adopt(file, task_id, key=key, account=account, console=console)
+
+
+@app.command
+async def evidence(file: Path, key: str, *, json: bool = False) -> None:
+    """Print the timeline of one job for the provider's support: times, codes, ids, credits, and no secrets.
+
+    Example: veo-async evidence veo.db row-17
+
+    Parameters
+    ----------
+    file
+        The ledger's file.
+    key
+        The job.
+    json
+        For machines.
+    """
+    await on_ledger.evidence(file, key, as_json=json, console=console)
 
 
 def run(arguments: list[str] | None = None) -> None:

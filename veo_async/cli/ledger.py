@@ -1,0 +1,189 @@
+"""A ledger from the command line: look at its jobs, end their doubts, and print what the provider's support asks for.
+
+No command here sends anything that costs, and none drives a job: a session does, the one that runs or the next.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from veo_async import VeoApi
+from veo_async._ports import Book, JobRow, Step
+from veo_async._rules.lifecycle import JobState
+from veo_async._runtime.entry import Entry
+from veo_async._runtime.mending import Mender
+from veo_async.errors import UsageError, printable
+from veo_async.ledger import SqliteLedger
+
+_PROMPT_WIDTH = 48
+
+
+async def show(file: Path, *, state: JobState | None, as_json: bool, console: Console) -> None:
+    """All jobs, or those in one state."""
+    async with _opened(file) as book:
+        rows = await book.rows(None if state is None else [state])
+    if as_json:
+        console.print_json(json.dumps([_plain(row) for row in rows]))
+        return
+    console.print(_table(rows))
+    counts = Counter(row.state for row in rows)
+    console.print(f"{len(rows)} jobs: " + ", ".join(f"{n} {name}" for name, n in counts.items()), soft_wrap=True)
+    if counts[JobState.IN_DOUBT]:
+        console.print(f"Next: veo-async ledger doubts {file}", soft_wrap=True)
+
+
+async def doubts(file: Path, *, as_json: bool, console: Console) -> None:
+    """The jobs in doubt, what is known of each, and how to go on."""
+    async with _opened(file) as book:
+        rows = await book.rows([JobState.IN_DOUBT])
+        told = [(row, await book.steps(row.key)) for row in rows]
+    if as_json:
+        console.print_json(
+            json.dumps([{**_plain(row), "steps": [_step(step) for step in steps]} for row, steps in told])
+        )
+        return
+    if not rows:
+        console.print("No job is in doubt.")
+        return
+    for row, steps in told:
+        last = next(step for step in reversed(steps) if step.after == JobState.IN_DOUBT)
+        console.print(f"{row.key}  sent {_time(row.sent_at)}, {row.attempts} time(s)", soft_wrap=True, markup=False)
+        console.print(f"    {_facts(last)}", soft_wrap=True, markup=False)
+        console.print(f"    callback token {row.token}: look for it in the provider's logs", soft_wrap=True)
+    key = rows[0].key
+    console.print(f"\nNext: veo-async ledger resolve {file} {key} TASK_ID   if you find its task", soft_wrap=True)
+    console.print(f"      veo-async ledger resubmit {file} {key}   to send it again, paid again", soft_wrap=True)
+    console.print(f"      veo-async ledger abandon {file} {key}    to give it up", soft_wrap=True)
+
+
+async def resolve(file: Path, key: str, task_id: str, *, is_unverified: bool, console: Console) -> None:
+    """Name a doubtful job's task."""
+    async with _mending(file, None if is_unverified else VeoApi()) as mender:
+        _tell(await mender.resolve(key, task_id), file, console)
+
+
+async def resubmit(file: Path, key: str, console: Console) -> None:
+    """Have a doubtful job sent again."""
+    async with _mending(file, None) as mender:
+        _tell(await mender.resubmit(key), file, console)
+
+
+async def abandon(file: Path, key: str, console: Console) -> None:
+    """Give a job up."""
+    async with _mending(file, None) as mender:
+        _tell(await mender.abandon(key), file, console)
+
+
+async def adopt(file: Path, task_id: str, *, key: str | None, account: str | None, console: Console) -> None:
+    """Put a task down that was made elsewhere."""
+    if account is None:
+        async with VeoApi() as api:
+            account = await api.account()
+    async with _mending(file, None) as mender:
+        _tell(await mender.adopt(task_id, key=key or task_id, account=account), file, console)
+
+
+async def evidence(file: Path, key: str, *, as_json: bool, console: Console) -> None:
+    """The timeline of one job, ready for the provider's support."""
+    async with _opened(file) as book:
+        row, steps = await book.get(key), await book.steps(key)
+    if row is None:
+        raise UsageError(f"there is no job {key!r} on this ledger", job_key=key)
+    if as_json:
+        console.print_json(json.dumps(_plain(row, steps)))
+        return
+    console.print(f"job        {row.key}", soft_wrap=True, markup=False)
+    console.print(f"state      {row.state}")
+    console.print(f"task       {row.task_id or '(none known)'}", markup=False)
+    console.print(f"attempts   {row.attempts}, latest callback token {row.token or '(none)'}", soft_wrap=True)
+    console.print(f"request    {printable(row.request or '(adopted)', 2000)}", soft_wrap=True, markup=False)
+    console.print()
+    for step in steps:
+        console.print(f"{_time(step.at)}  {step.event:<9} {_facts(step)}", soft_wrap=True, markup=False)
+
+
+# --- small things -----------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _opened(file: Path) -> AsyncIterator[Book]:
+    book = await _existing(file).open(None)
+    try:
+        yield book
+    finally:
+        await book.close()
+
+
+def _existing(file: Path) -> SqliteLedger:
+    """The ledger in *file*; to look at one must not make one."""
+    if not file.exists():
+        raise UsageError(f"there is no file {str(file)!r}")
+    return SqliteLedger(file)
+
+
+@asynccontextmanager
+async def _mending(file: Path, api: VeoApi | None) -> AsyncIterator[Mender]:
+    async with _opened(file) as book:
+        try:
+            yield Mender(book, api.record_info if api else None, time.time)  # noqa: TID251  # the shell's own clock
+        finally:
+            if api is not None:
+                await api.close()
+
+
+def _tell(entry: Entry, file: Path, console: Console) -> None:
+    console.print(f"Job {entry.key} is {entry.state}.", soft_wrap=True, markup=False)
+    if entry.state in (JobState.QUEUED, JobState.RUNNING):
+        console.print("The session that has this ledger open goes on with it, or the next that opens it.")
+    console.print(f"Next: veo-async evidence {file} {entry.key}", soft_wrap=True, markup=False)
+
+
+def _table(rows: list[JobRow]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("key", "state", "task", "attempts", "planned", "prompt"):
+        table.add_column(name, overflow="ellipsis", no_wrap=True)
+    for row in rows:
+        prompt = json.loads(row.request).get("prompt", "") if row.request else ""
+        table.add_row(
+            *(printable(text, 200).replace("[", r"\[") for text in (row.key, row.state, row.task_id or "")),
+            str(row.attempts),
+            _time(row.planned_at),
+            printable(prompt, _PROMPT_WIDTH).replace("[", r"\["),
+        )
+    return table
+
+
+def _plain(row: JobRow, steps: Sequence[Step] | None = None) -> dict[str, Any]:
+    told = {name: getattr(row, name) for name in ("key", "state", "task_id", "token", "attempts", "tenant", "account")}
+    times = {name: _time(getattr(row, name)) for name in ("planned_at", "sent_at", "ended_at")}
+    timeline = {} if steps is None else {"steps": [_step(step) for step in steps]}
+    return {**told, **times, "request": json.loads(row.request) if row.request else None, **timeline}
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {"at": _time(step.at), "event": step.event, "before": step.before, "after": step.after, **step.evidence}
+
+
+def _facts(step: Step) -> str:
+    told = {**step.evidence}
+    if "task_id" in step.changes:
+        told["task_id"] = step.changes["task_id"]
+    if "token" in step.changes:
+        told["token"] = step.changes["token"]
+    record = json.loads(str(step.changes.get("outcome") or "{}")).get("record", {})
+    if "creditsConsumed" in record:
+        told["credits"] = record["creditsConsumed"]
+    facts = ", ".join(f"{name} {printable(str(value), 300)}" for name, value in told.items() if value is not None)
+    return f"{step.before or '·'} → {step.after}" + (f"  ({facts})" if facts else "")
+
+
+def _time(at: float | None) -> str:
+    return "-" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
