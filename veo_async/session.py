@@ -23,7 +23,7 @@ import aiohttp
 import anyio
 import attrs
 
-from veo_async._api import ApiKey, VeoApi
+from veo_async._api import ApiKey, Lookout, VeoApi
 from veo_async._api.key import KeyProvider
 from veo_async._api.transport import MAX_CONNECTIONS
 from veo_async._ports import Transport
@@ -133,6 +133,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             allow_insecure_http=allow_insecure_http,
             transport=transport,
         )
+        self._lookout = Lookout(self.api)
         self._max_in_flight = max_in_flight
         self._rng = random.Random(seed)  # noqa: S311  # jitter, not a secret
         self._budget = PollBudget(rate=poll_rate)
@@ -445,11 +446,11 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         """One look; when the key is refused, with the next key if there is one."""
         number = self._keys.number
         try:
-            return await self.api.record_info(task_id)
+            return await self._lookout.look(task_id)
         except Unauthorized:
             if not await self._keys.renew(number):
                 raise
-            return await self.api.record_info(task_id)
+            return await self._lookout.look(task_id)
 
     async def _task_ended(self, entry: Entry, end: Succeeded | Ended) -> None:
         self._scheduler.release(entry)
