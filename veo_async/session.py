@@ -45,6 +45,7 @@ from veo_async._runtime.keys import KeyKeeper, patient
 from veo_async._runtime.log import logger_for
 from veo_async._runtime.mapping import as_async, outcomes
 from veo_async._runtime.outcome import Clip, Outcome
+from veo_async._runtime.reads import Reads
 from veo_async._runtime.scheduler import Scheduler
 from veo_async._runtime.watcher import WORKERS, Watcher, WatcherStatistics
 from veo_async._wire import Dialect, Record, VideoRequest, check
@@ -136,6 +137,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         self._lookout = Lookout(self.api)
         self._max_in_flight = max_in_flight
         self._rng = random.Random(seed)  # noqa: S311  # jitter, not a secret
+        self._reads = Reads(self._rng)
         self._budget = PollBudget(rate=poll_rate)
         self._schedule = FixedSchedule(poll_every, self._rng) if poll_every else LearnedSchedule(self._budget)
         self._gate = Gate(GateSettings(limit=rate[0], window_s=rate[1], explore=explore), knowledge)
@@ -409,7 +411,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     async def credits(self) -> float:
         """The balance."""
         self._require_open()
-        return (await self.api.credit()).balance
+        return (await self._reads.patiently("credit", self.api.credit)).balance
 
     def resize(self, max_in_flight: int) -> None:
         """Change how many tasks may run at once."""
