@@ -25,15 +25,43 @@ def prompts(n: int) -> list[str]:
 
 
 async def test_row_1_a_429_is_one_pause_one_probe_and_the_same_job_again() -> None:
-    """300 jobs against an account that refuses its first ten calls: all are made, few calls were wasted."""
+    """A 429 at the twentieth call: a pause of a whole window, and the job that was refused is the probe.
+
+    Nineteen calls had been counted, which explains the refusal: room comes when the first of them leaves the window.
+    The window slides, so the pause is a window (and its margin, grown by one step) from the *first call counted*, not
+    from the refusal; here both are the same moment.
+    """
+    async with world(faults=[rate_limited(on=20)], limiter="none", latency_s=0.1) as (veo, sim):
+        outcomes = await veo.gather(*prompts(60))
+        assert all(isinstance(outcome, Done) for outcome in outcomes)
+        posts = sim.posts()
+        (refused,) = [number for number, seen in enumerate(posts) if seen.fault]
+        counted, probe, after = posts[0], posts[refused + 1], posts[refused + 2]
+        settings = veo._gate.settings
+        span_s = settings.window_s + settings.margin_s + settings.margin_step_s
+        assert probe.at - counted.at == pytest.approx(span_s, abs=0.001)
+        assert after.at - probe.at >= 0.1  # nobody leaves until the probe is answered
+        assert probe.body == posts[refused].body
+        assert len(posts) == len(sim.charges) + 1 == 61
+
+
+async def test_row_1_a_429_that_no_count_explains_is_probed_sooner_and_then_a_whole_window_apart() -> None:
+    """300 jobs against an account that refuses its first ten calls: all are made, and few calls were wasted.
+
+    Nothing of ours had been counted, so there is no call whose leaving a pause could wait for. A bucket would have a
+    token back after one documented gap (0.5 s), or three at a lower rate (1.5 s): two single calls, which cost
+    nothing, tell this from a window. From the third on the pause is a whole window from the refusal, or longer.
+    """
     async with world(faults=[rate_limited(times=10)], limiter="none") as (veo, sim):
         outcomes = await veo.gather(*prompts(300))
         assert all(isinstance(outcome, Done) for outcome in outcomes)
         assert len(sim.charges) == 300
         refused = [seen.at for seen in sim.posts() if seen.fault]
         assert len(refused) == 10
-        probes = refused[4:]  # four calls may be under way at first; after that one at a time
-        assert all(later > earlier for earlier, later in pairwise(probes))
+        # Those that had left together, and after them one at a time.
+        pauses = [round(later - earlier, 3) for earlier, later in pairwise(refused)]
+        assert pauses[:5] == [0.0, 0.0, 0.5, 1.5, 10.06]
+        assert min(pauses[4:]) >= veo._gate.settings.window_s
 
 
 async def test_row_2_retry_after_is_obeyed_by_everybody() -> None:
