@@ -40,7 +40,7 @@ async def test_row_1_a_429_is_one_pause_one_probe_and_the_same_job_again() -> No
         settings = veo._gate.settings
         span_s = settings.window_s + settings.margin_s + settings.margin_step_s
         assert probe.at - counted.at == pytest.approx(span_s, abs=0.001)
-        assert after.at - probe.at >= 0.1  # nobody leaves until the probe is answered
+        assert after.at - probe.at > 0.099  # nobody leaves until the probe is answered
         assert probe.body == posts[refused].body
         assert len(posts) == len(sim.charges) + 1 == 61
 
@@ -290,14 +290,37 @@ async def test_a_key_limit_pauses_until_a_job_passes() -> None:
         assert not sim.posts("credit")
 
 
-async def test_row_12_a_gate_in_front_of_the_api_is_a_definite_refusal() -> None:
-    """403 with error code 1010: told as Blocked, naming what to do, and nothing is in doubt."""
-    async with world(faults=[blocked_1010()]) as (veo, sim):
-        outcome = await (await veo.submit("A dog")).ended()
-        assert isinstance(outcome, Refused)
-        assert isinstance(outcome.error, errors.Blocked)
-        assert "User-Agent" in str(outcome.error)
-        assert len(sim.posts()) == 1
+async def test_row_12_a_gate_in_front_of_the_api_is_a_definite_refusal_and_a_pause(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """403 with error code 1010: nothing is in doubt, and one job at a time asks whether the gate still stands.
+
+    Who is blocked is told why, `Blocked` naming the User-Agent, in the log; the jobs wait and lose nothing.
+    """
+    heard: list[object] = []
+    async with world(faults=[blocked_1010(times=5)], session={"on_event": heard.append}) as (veo, sim):
+        job = await veo.submit("A dog")
+        await asyncio.sleep(30)
+        assert veo.statistics().paused == "blocked"
+        assert job.state is JobState.QUEUED
+        assert Paused(job.key, "blocked") in heard
+        assert "User-Agent" in caplog.text
+        await job.accepted()
+        began = sim.posts()[0].at
+        assert [round(seen.at - began, 3) for seen in sim.posts()] == [0.0, 60.0, 180.0, 420.0, 900.0, 1500.0]
+        assert veo.statistics().paused is None
+
+
+async def test_a_gate_that_lets_a_refused_job_through_is_open() -> None:
+    """The probe is refused for its own sake, by the provider itself: the others go on at once."""
+    async with world(faults=[blocked_1010(on=1), refuse(422, on=2)]) as (veo, _):
+        clock = Clock()
+        first = await veo.submit("A dog")
+        await asyncio.sleep(1)
+        second = await veo.submit("A cat")
+        assert isinstance(await first.ended(), Refused)
+        await second.accepted()
+        assert clock() == 60.0
 
 
 @pytest.mark.parametrize("prompt", ["A dog [refuse]", "A dog [refuse-late]"])
