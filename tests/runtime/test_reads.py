@@ -150,6 +150,5 @@ async def test_the_sessions_balance_is_read_patiently(caplog: pytest.LogCaptureF
     async with world(faults=[html(502, endpoint="credit", on=1)]) as (veo, _):
         with caplog.at_level(logging.INFO, "veo_async"):
             assert await veo.credits() > 0
-    assert [
-        record.__dict__["reason"] for record in caplog.records if record.__dict__.get("action") == "read-again"
-    ] == ["broken"]
+    told = [record.__dict__ for record in caplog.records]
+    assert [each["reason"] for each in told if each.get("action") == "read-again"] == ["broken"]
