@@ -60,7 +60,7 @@ async def ours(url: str, ids: list[str], every_s: float) -> None:
         _KEY, base_url=url, max_in_flight=len(ids), poll_every=every_s, poll_rate=max(100.0, 3 * len(ids) / every_s)
     ) as veo:
         for task_id in ids:
-            veo.adopt(task_id)
+            await veo.adopt(task_id)
         await veo.drain()
         assert all(job.outcome for job in veo.jobs())
 

@@ -100,6 +100,9 @@ def test_what_may_be_sent_again() -> None:
         "DownloadFailed",
         "QueueFull",
         "StillRunning",
+        "LedgerBusy",
+        "LedgerFailed",
+        "DeadlinePassed",
     }
 
 

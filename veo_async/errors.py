@@ -39,6 +39,13 @@
     │   ├── NotSent                  not one byte had left us: safe to send again
     │   ├── AnswerLost               sent, but the answer never came whole
     │   └── MalformedResponse        an answer came that is not of the provider's form
+    ├── LedgerError              the ledger stands in the way: nothing is sent without it
+    │   ├── LedgerBusy               somebody else has held it locked for too long
+    │   ├── LedgerFailed             a write did not come to be: disk full, read-only, I/O error
+    │   └── LedgerUnusable           corrupt, foreign, newer than this version, or on a network file system
+    ├── DeadlinePassed           it could not be sent in time, so it never was
+    ├── NotTheSame               the task that was named is not this job's
+    ├── JobAbandoned             given up because somebody said so
     └── DownloadFailed           the clip is made and paid, its file is not on disk yet: fetch it again
 
 Each error carries what is known of its story (``task_id``, ``http_status``, ``body_code``, ``bytes_sent``,
@@ -416,6 +423,55 @@ class MalformedResponse(TransportError):
     #: The beginning of what came instead, made printable.
     excerpt: str = ""
     remedy = "A read can be tried again. Do not repeat a creating call before looking for its task."
+
+
+# --- the ledger -------------------------------------------------------------------------------------------------
+
+
+class LedgerError(VeoError):
+    """The ledger stands in the way. Nothing is sent that is not written down first, so nothing was."""
+
+
+class LedgerBusy(LedgerError):
+    """Somebody else has held the ledger locked for longer than we wait."""
+
+    retryable = True
+    remedy = "See which program has the file open; nothing was sent meanwhile."
+
+
+class LedgerFailed(LedgerError):
+    """A write did not come to be: the disk is full or broken, or the file is read-only or gone."""
+
+    retryable = True
+    remedy = "Make room on the disk, or make the file writable; what was written before is safe."
+
+
+class LedgerUnusable(LedgerError):
+    """This file is not opened, and was left as it is: corrupt, foreign, of a newer version, or without true locks."""
+
+    remedy = "Name another file, or bring a copy back; it is never overwritten."
+
+
+# --- how a job can end by word ----------------------------------------------------------------------------------
+
+
+class DeadlinePassed(VeoError):
+    """The job could not be sent before its deadline, so it never was."""
+
+    retryable = True
+    remedy = "Submit it again with more time; nothing was sent."
+
+
+class NotTheSame(VeoError):
+    """The task that was named is not this job's, by its record; the job is as it was."""
+
+    remedy = "Compare the task's prompt with the job's, and name another task."
+
+
+class JobAbandoned(VeoError):
+    """The job was given up because somebody said so."""
+
+    remedy = "Submit its request under another key if it is wanted after all."
 
 
 # --- fetch it again ---------------------------------------------------------------------------------------------

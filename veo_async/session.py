@@ -13,55 +13,60 @@ The caller's own exception leaves the block as itself; a defect of ours that sto
 """
 
 import asyncio
+import os
 import random
+import secrets
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from os import PathLike
 from typing import Any, Self, Unpack
 
 import aiohttp
 import anyio
 import attrs
 
-from veo_async._api import ApiKey, Lookout, VeoApi
+from veo_async._api import ApiKey, VeoApi
 from veo_async._api.key import KeyProvider
 from veo_async._api.transport import MAX_CONNECTIONS
-from veo_async._ports import Transport
+from veo_async._ports import Ledger, Transport
 from veo_async._rules.fairness import FairQueue, Priority
 from veo_async._rules.gate import Gate
 from veo_async._rules.gate_values import GateKnowledge, GateSettings, GateStatistics
 from veo_async._rules.lifecycle import JobState
-from veo_async._rules.looking import Ended, Succeeded
 from veo_async._rules.pollbudget import POLL_RATE, PollBudget
 from veo_async._rules.polling import FixedSchedule, LearnedSchedule
+from veo_async._runtime.clock import WallClock
 from veo_async._runtime.desk import FrontDesk
-from veo_async._runtime.entry import Entry, fresh
-from veo_async._runtime.events import JobEvent, Paused, Queued, Running
+from veo_async._runtime.doubts import OnDoubt
+from veo_async._runtime.engine import Engine, Recovered
+from veo_async._runtime.entry import Entry
 from veo_async._runtime.finish import finish
 from veo_async._runtime.hooks import Hook, Hooks
-from veo_async._runtime.intake import as_request, content_key, is_unpaid_end, outcome_of, refused_entry
+from veo_async._runtime.intake import as_request, refused_entry
 from veo_async._runtime.job import Job
-from veo_async._runtime.keys import KeyKeeper, patient
+from veo_async._runtime.keys import patient
 from veo_async._runtime.log import logger_for
 from veo_async._runtime.mapping import as_async, outcomes
 from veo_async._runtime.outcome import Clip, Outcome
 from veo_async._runtime.reads import Reads
-from veo_async._runtime.scheduler import Scheduler
-from veo_async._runtime.watcher import WORKERS, Watcher, WatcherStatistics
-from veo_async._wire import Dialect, Record, VideoRequest, check
+from veo_async._runtime.rows import content_key
+from veo_async._runtime.stamps import Stamper, checked_public_url
+from veo_async._runtime.watcher import WORKERS, WatcherStatistics
+from veo_async._wire import Dialect, VideoRequest, check
 from veo_async._wire.requests import VideoOptions
 from veo_async._wire.validation import check_spelling, task_id_faults
 from veo_async.errors import (
     InvalidRequest,
-    KeyReused,
     QueueFull,
     SessionClosed,
     SessionCrashed,
     SessionEnded,
-    Unauthorized,
     UsageError,
     VeoError,
 )
+from veo_async.ledger import NoLedger, ledger_at
 
 _logger = logger_for(__name__)
 
@@ -90,6 +95,12 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     Args:
         api_key: as `VeoApi` takes it.
         provider: ``"kie"``, ``"apikley"`` or a `Dialect`.
+        ledger: where jobs live: a path (SQLite), or a ledger; None keeps them in this session only.
+        account: whom the jobs bill; without it a hash of the key. Name it, and the key may change between two runs.
+        public_url: where the provider can reach this session, for callbacks; see `hint`.
+        on_doubt: what becomes of a job whose request may or may not have been accepted: ``"hold"`` tells who waits,
+            ``"resubmit"`` sends another, a coroutine function is asked and says ``"hold"``, ``"resubmit"`` or
+            ``"abandon"``.
         max_in_flight: how many tasks may run at once; `resize` changes it.
         rate: what is believed of the account: so many creations in any so many seconds.
         explore: try now and then whether the account allows more than that.
@@ -110,6 +121,10 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         provider: str | Dialect = "kie",
         base_url: str | None = None,
         upload_url: str | None = None,
+        ledger: Ledger | str | PathLike[str] | None = None,
+        account: str | None = None,
+        public_url: str | None = None,
+        on_doubt: OnDoubt = "hold",
         max_in_flight: int = 100,
         rate: tuple[int, float] = (20, 10.0),
         explore: bool = True,
@@ -134,38 +149,40 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             allow_insecure_http=allow_insecure_http,
             transport=transport,
         )
-        self._lookout = Lookout(self.api)
+        self._ledger, self._account = ledger_at(ledger), account
+        self._public_url = checked_public_url(public_url)
+        self._on_doubt: OnDoubt = on_doubt
         self._max_in_flight = max_in_flight
         self._rng = random.Random(seed)  # noqa: S311  # jitter, not a secret
+        self._chance = secrets.token_bytes if seed is None else self._rng.randbytes
         self._reads = Reads(self._rng)
         self._budget = PollBudget(rate=poll_rate)
         self._schedule = FixedSchedule(poll_every, self._rng) if poll_every else LearnedSchedule(self._budget)
         self._gate = Gate(GateSettings(limit=rate[0], window_s=rate[1], explore=explore), knowledge)
+        self._knows = knowledge is not None
         self._queue: FairQueue[Entry] = FairQueue(max_queued=max_queued)
         self._desk = FrontDesk(
             self.api.dialect.name,
             queue=self._queue,
             schedule=self._schedule,
             rate=self._gate.settings,
-            pause_reason=lambda: self._scheduler.pause_reason,
+            pause_reason=lambda: self._open_engine.scheduler.pause_reason,
             now=lambda: self._loop.time() if self._loop else 0.0,
+            doubts=lambda: self._open_engine.doubts,
         )
         self._hooks = Hooks(on_event)
-        self._keys = KeyKeeper(self.api.refresh_key)
-        self._entries: dict[str, Entry] = {}
-        self._by_task: dict[str, Entry] = {}
+        self._engine: Engine | None = None
         #: Tasks that read the input of a `map`.
         self._readers: set[asyncio.Task[None]] = set()
-        #: Something has left the queue.
-        self._moved = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._background: tuple[asyncio.Task[None], ...] = ()
+        self._process = os.getpid()
         self._closed = False
         self._closing = asyncio.Lock()
         self._crash: BaseException | None = None
 
     def __repr__(self) -> str:
-        return f"<VeoSession {self.api!r} jobs={len(self._entries)}>"
+        jobs = len(self._engine.entries) if self._engine else 0
+        return f"<VeoSession {self.api!r} jobs={jobs}>"
 
     # --- opening and closing ------------------------------------------------------------------------------------
 
@@ -174,29 +191,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         if self._loop is not None:
             raise UsageError("a session is opened once; make another one")
         self._loop = asyncio.get_running_loop()
-        self._scheduler = Scheduler(
-            self.api,
-            gate=self._gate,
-            queue=self._queue,
-            slots=anyio.CapacityLimiter(self._max_in_flight),
-            keys=self._keys,
-            on_running=self._watch,
-            on_change=self._tell,
-            on_queued=self._tell_queued,
-        )
-        self._watcher = Watcher(
-            self._look,
-            self._task_ended,
-            schedule=self._schedule,
-            budget=self._budget,
-            # Enough for looks of a second each; no more than there are connections.
-            workers=round(min(max(WORKERS, self._budget.rate), MAX_CONNECTIONS)),
-        )
-        self._background = (
-            asyncio.create_task(self._run(self._scheduler.run()), name="veo.scheduler"),
-            asyncio.create_task(self._run(self._watcher.run()), name="veo.watcher"),
-        )
         try:
+            await self._open()
             yield self
         except BaseException as theirs:
             await self.close()
@@ -207,15 +203,44 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         if self._crash is not None:
             raise SessionCrashed(f"a background task failed: {self._crash!r}") from self._crash
 
-    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a part of the session; its defect is everybody's, at once."""
+    async def _open(self) -> None:
+        is_lasting = not isinstance(self._ledger, NoLedger)
+        account = self._account or (await self.api.account() if is_lasting else "")
+        book = await self._ledger.open(account)
         try:
-            await work
-        except Exception as crash:  # whatever it is, nobody may go on waiting
-            _logger.critical("the session has crashed", exc_info=crash, extra={"action": "crashed"})
-            self._crash = self._crash or crash
-            self._scheduler.stop()
-            self._abandon_waiters(SessionCrashed(f"a background task failed: {crash!r}"))
+            self._engine = Engine(
+                self.api,
+                book,
+                account=account,
+                is_lasting=is_lasting,
+                clock=WallClock(time.time()),  # noqa: TID251  # the one place where a session reads it
+                gate=self._gate,
+                knows=self._knows,
+                queue=self._queue,
+                schedule=self._schedule,
+                budget=self._budget,
+                desk=self._desk,
+                hooks=self._hooks,
+                stamper=Stamper(book.secret, self._public_url, self._chance),
+                max_in_flight=self._max_in_flight,
+                # Enough for looks of a second each; no more than there are connections.
+                workers=round(min(max(WORKERS, self._budget.rate), MAX_CONNECTIONS)),
+                on_doubt=self._on_doubt,
+                on_crash=self._crashed,
+            )
+            await self._engine.open()
+        except BaseException:
+            self._engine = None
+            await book.close()
+            raise
+
+    def _crashed(self, crash: BaseException) -> None:
+        """A part of the session has failed: its defect is everybody's, at once."""
+        _logger.critical("the session has crashed", exc_info=crash, extra={"action": "crashed"})
+        self._crash = self._crash or crash
+        if self._engine is not None:
+            self._engine.scheduler.stop()
+            self._engine.leave_waiters(SessionCrashed(f"a background task failed: {crash!r}"))
 
     async def close(self) -> None:
         """Close the session, as leaving its block does; twice does no harm.
@@ -228,30 +253,23 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
     async def _close_once(self) -> None:
         async with self._closing:
-            if not self._closed:
-                self._closed = True
-                if self._background:
-                    await self._shut(*self._background)
+            if self._closed:
+                return
+            self._closed = True
+            try:
+                for reader in self._readers:
+                    reader.cancel()
+                if self._engine is not None:
+                    await self._engine.close()
+                if self._readers:
+                    await asyncio.wait(self._readers)
+                await self._hooks.close()
+            finally:
                 await self.api.close()
-
-    async def _shut(self, scheduling: asyncio.Task[None], watching: asyncio.Task[None]) -> None:
-        for reader in self._readers:
-            reader.cancel()
-        self._scheduler.stop()
-        await asyncio.wait([scheduling])
-        watching.cancel()
-        await asyncio.wait([watching, *self._readers])
-        self._abandon_waiters(SessionClosed("the session was closed before this job had ended"))
-        await self._hooks.close()
-
-    def _abandon_waiters(self, error: VeoError) -> None:
-        for entry in self._entries.values():
-            entry.abandon(error)
-        self._moved.set()
 
     async def drain(self) -> None:
         """Wait until every job there is now has ended."""
-        for entry in list(self._entries.values()):
+        for entry in list(self._open_engine.entries.values()):
             await entry.settled()
 
     # --- jobs ---------------------------------------------------------------------------------------------------
@@ -271,10 +289,11 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         tenant: str = "",
         priority: Priority = "batch",
         metadata: Any = None,
+        deadline: float | None = None,
         validate: bool = True,
         **options: Unpack[VideoOptions],
     ) -> Job:
-        """Queue one job and return at once; it is sent when its turn has come.
+        """Queue one job and return as soon as the ledger holds it; it is sent when its turn has come.
 
         Args:
             key: its name; the same name with the same request is the same job. Without one, the request's content
@@ -282,33 +301,23 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             take: another number asks for another clip of the same request.
             tenant: on whose behalf; tenants share the account by weight.
             priority: ``"interactive"`` goes before ``"batch"``.
-            metadata: anything you want to find again at the job.
+            metadata: anything you want to find again at the job; plain values, where there is a ledger.
+            deadline: seconds within which it must be sent; afterwards it never will be (`DeadlinePassed`).
 
         Raises:
             InvalidRequest: the request breaks a rule; nothing was queued.
             KeyReused: *key* names a job with another request.
             QueueFull: the tenant has as many jobs waiting as it may.
+            LedgerError: the ledger does not take it; nothing was queued.
         """
-        self._require_open()
+        engine = self._require_open()
         wanted = as_request(request, options)
         (check if validate else check_spelling)(wanted, self.api.dialect)
         name = key if key is not None else content_key(wanted, take)
-        known = self._entries.get(name)
-        if known is not None and not is_unpaid_end(known):
-            if known.request != wanted:
-                raise KeyReused(f"the key {name!r} names a job with another request", job_key=name)
-            return Job(known, self._desk)
-        if self._scheduler.locked_out is not None:
-            raise fresh(self._scheduler.locked_out)
-        return self._admit(Entry(name, wanted, tenant=tenant, priority=priority, metadata=metadata))
-
-    def _admit(self, entry: Entry) -> Job:
-        self._queue.push(entry, tenant=entry.tenant, priority=entry.priority)
-        self._entries[entry.key] = entry
-        # Whoever has just come has at most all others before them; its true place would cost O(queue) for each.
-        self._tell_queued(entry, position=len(self._queue) - 1)
-        self._scheduler.wake()
-        return Job(entry, self._desk)
+        entry = Entry(name, wanted, tenant=tenant, priority=priority, metadata=metadata)
+        if deadline is not None:
+            entry.deadline = engine.clock.now() + deadline
+        return Job(await engine.take_in(entry), self._desk)
 
     def map(
         self,
@@ -350,12 +359,13 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         """Submit, and wait for room where the tenant's queue is full."""
         while True:
             try:
-                return self._entries[(await self.submit(request, **options)).key]
+                return self._open_engine.entries[(await self.submit(request, **options)).key]
             except QueueFull as full:
                 if full.limit < 1:
                     raise
-            self._moved.clear()
-            await self._moved.wait()
+            moved_on = self._open_engine.moved_on
+            moved_on.clear()
+            await moved_on.wait()
 
     def _spawn_reader(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name="veo.map")
@@ -369,38 +379,52 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         return [outcome async for outcome in self.map(requests, ordered=True, look_ahead=max(1, len(requests)))]
 
     def job(self, key: str) -> Job:
-        """The job called *key*."""
-        try:
-            return Job(self._entries[key], self._desk)
-        except KeyError:
-            raise UsageError(f"there is no job {key!r} in this session", job_key=key) from None
+        """The job called *key*, of this session; `find` looks into the ledger, too."""
+        entry = self._open_engine.entries.get(key)
+        if entry is None:
+            raise UsageError(f"there is no job {key!r} in this session", job_key=key)
+        return Job(entry, self._desk)
+
+    async def find(self, key: str) -> Job | None:
+        """The job called *key*, of this session, of an earlier one, or of another on the same ledger."""
+        entry = await self._require_open().find(key)
+        return None if entry is None else Job(entry, self._desk)
 
     def jobs(self, state: JobState | str | None = None) -> list[Job]:
-        """All jobs, or those in one state, in the order in which they came."""
-        return [Job(entry, self._desk) for entry in self._entries.values() if state in (None, entry.state)]
+        """All jobs of this session, or those in one state, in the order in which they came."""
+        entries = self._engine.entries.values() if self._engine else ()
+        return [Job(entry, self._desk) for entry in entries if state in (None, entry.state)]
 
-    def adopt(self, task_id: str, *, key: str | None = None, request: VideoRequest | None = None) -> Job:
+    async def doubts(self) -> list[Job]:
+        """The jobs in doubt, whichever session on the ledger they are of.
+
+        Each has `resolve`, `resubmit` and `abandon`; its ``outcome`` holds the evidence.
+        """
+        entries = await self._require_open().in_doubt()
+        return [Job(entry, self._desk) for entry in entries]
+
+    async def adopt(self, task_id: str, *, key: str | None = None, request: VideoRequest | None = None) -> Job:
         """Take in a task that was made elsewhere, and watch it to its end.
 
         Raises:
             InvalidRequest: this can be no task id.
             KeyReused: *key* names another job, or the task is here under another key.
         """
-        self._require_open()
+        engine = self._require_open()
         if faults := tuple(task_id_faults(task_id)):
             raise InvalidRequest.of(*faults)
-        known = self._by_task.get(task_id)
-        if known is not None and key in (None, known.key):
-            return Job(known, self._desk)
-        name = key or task_id
-        if known is not None or name in self._entries:
-            told = f"the key {name!r} and the task {task_id!r} belong to two different jobs"
-            raise KeyReused(told, job_key=name, task_id=task_id)
-        entry = self._entries[name] = Entry(name, request, state=JobState.SENDING)
-        self._scheduler.adopt(entry)
-        entry.accept(task_id)
-        self._watch(entry)
-        return Job(entry, self._desk)
+        return Job(await engine.adopt(task_id, key, request), self._desk)
+
+    async def hint(self, token: str, task_id: str) -> bool:
+        """Tell what a callback to an attempt's own address says: which task has ended there.
+
+        Nothing is believed of it: it only says which record to read. A job whose answer was lost is bound to the task
+        if that record proves it.
+
+        Returns:
+            Whether the token is one of this ledger's.
+        """
+        return await self._require_open().hint(token, task_id)
 
     def tenant(self, name: str, *, weight: float | None = None, max_queued: int | None = None) -> None:
         """Give a tenant its share of the account and a bound for its queue."""
@@ -415,76 +439,50 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
     def resize(self, max_in_flight: int) -> None:
         """Change how many tasks may run at once."""
-        self._require_open()
-        self._scheduler.resize(max_in_flight)
+        self._require_open().scheduler.resize(max_in_flight)
 
     def statistics(self) -> Statistics:
         """A look inside: jobs by state, slots, the gate and the watcher."""
-        self._require_open()
-        slots = self._scheduler.slots
+        engine = self._require_open()
+        slots = engine.scheduler.slots
         return Statistics(
-            jobs=dict(Counter(entry.state for entry in self._entries.values())),
+            jobs=dict(Counter(entry.state for entry in engine.entries.values())),
             running=int(slots.borrowed_tokens),
             max_in_flight=int(slots.total_tokens),
-            paused=self._scheduler.pause_reason,
+            paused=engine.scheduler.pause_reason,
             gate=self._gate.statistics(),
-            watcher=self._watcher.statistics,
+            watcher=engine.watcher.statistics,
         )
 
     def knowledge(self) -> GateKnowledge:
         """What was learned of the account's limits, for a later session."""
         return self._gate.knowledge()
 
-    # --- what the runtime tells us ------------------------------------------------------------------------------
+    @property
+    def recovered(self) -> Recovered:
+        """What this session found on its ledger when it opened, and goes on with."""
+        return self._open_engine.recovered
 
-    def _watch(self, entry: Entry) -> None:
-        assert entry.task_id is not None  # noqa: S101  # it was accepted
-        self._by_task[entry.task_id] = entry
-        self._watcher.watch(entry, self._desk.class_of(entry))
-        if self._hooks or entry.is_listened_to:
-            self._tell(entry, self._desk.situation_of(entry))
+    # --- small things -------------------------------------------------------------------------------------------
 
-    async def _look(self, task_id: str) -> Record:
-        """One look; when the key is refused, with the next key if there is one."""
-        number = self._keys.number
-        try:
-            return await self._lookout.look(task_id)
-        except Unauthorized:
-            if not await self._keys.renew(number):
-                raise
-            return await self._lookout.look(task_id)
-
-    async def _task_ended(self, entry: Entry, end: Succeeded | Ended) -> None:
-        self._scheduler.release(entry)
-        event, outcome = outcome_of(entry, end)
-        extra = {"action": event.value, "job_key": entry.key, "task_id": entry.task_id}
-        _logger.info("job %s: %s", entry.key, event.value, extra=extra)
-        entry.settle(event, outcome)
-        self._hooks.tell(self._desk.situation_of(entry))
-
-    def _tell(self, entry: Entry, event: JobEvent) -> None:
-        if entry.outcome is None:
-            entry.tell(event)
-        if not isinstance(event, Queued | Running | Paused):
-            self._moved.set()
-        self._hooks.tell(event)
-
-    def _tell_queued(self, entry: Entry, *, position: int | None = None) -> None:
-        """It waits; reckoned only where somebody listens, as a place in a long queue is dear."""
-        if self._hooks or entry.is_listened_to:
-            self._tell(
-                entry, self._desk.waiting(entry, self._desk.position_of(entry) if position is None else position)
-            )
-
-    def _require_open(self) -> None:
-        if self._loop is None:
+    @property
+    def _open_engine(self) -> Engine:
+        """What lives in the session, or did until it was closed."""
+        if self._engine is None:
             raise SessionClosed("open the session first: async with VeoSession() as veo: …")
+        return self._engine
+
+    def _require_open(self) -> Engine:
+        engine = self._open_engine
         if self._closed:
             raise SessionClosed("this session is closed")
+        if os.getpid() != self._process:
+            raise SessionClosed("this session was opened before a fork; open another one in the child")
         if self._crash is not None:
             raise SessionCrashed(f"a background task failed: {self._crash!r}") from self._crash
         if _loop_here() is not self._loop:
             raise SessionClosed("this session belongs to another event loop; open one per loop")
+        return engine
 
 
 def _loop_here() -> asyncio.AbstractEventLoop | None:

@@ -27,6 +27,7 @@ from veo_async._rules.gate_values import GateKnowledge
 from veo_async._rules.hazard import Eta
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime import job as asynchronous
+from veo_async._runtime.engine import Recovered
 from veo_async._runtime.entry import error_of
 from veo_async._runtime.events import JobEvent
 from veo_async._runtime.outcome import Clip, Done, Outcome
@@ -116,9 +117,22 @@ class VeoSession:
         """All jobs, or those in one state, in the order in which they came."""
         return [Job(job, self._thread) for job in self._thread.look(self._session.jobs, state)]
 
+    @_like(session.VeoSession.find)
+    def find(self, *args: Any, **options: Any) -> "Job | None":
+        job = self._thread.run(self._session.find, *args, **options)
+        return None if job is None else Job(job, self._thread)
+
+    @_like(session.VeoSession.doubts)
+    def doubts(self) -> "list[Job]":
+        return [Job(job, self._thread) for job in self._thread.run(self._session.doubts)]
+
     @_like(session.VeoSession.adopt)
     def adopt(self, *args: Any, **options: Any) -> "Job":
-        return Job(self._thread.call(self._session.adopt, *args, **options), self._thread)
+        return Job(self._thread.run(self._session.adopt, *args, **options), self._thread)
+
+    @_like(session.VeoSession.hint)
+    def hint(self, *args: Any, **options: Any) -> bool:
+        return self._thread.run(self._session.hint, *args, **options)
 
     @_like(session.VeoSession.tenant)
     def tenant(self, *args: Any, **options: Any) -> None:
@@ -139,6 +153,11 @@ class VeoSession:
     def statistics(self) -> session.Statistics:
         """A look inside: jobs by state, slots, the gate and the watcher."""
         return self._thread.call(self._session.statistics)
+
+    @property
+    def recovered(self) -> Recovered:
+        """What this session found on its ledger when it opened, and goes on with."""
+        return self._thread.look(lambda: self._session.recovered)
 
     def knowledge(self) -> GateKnowledge:
         """What was learned of the account's limits, for a later session."""
@@ -181,6 +200,18 @@ class Job(asynchronous.JobFacts):
     def ended(self) -> Outcome:
         """How it ended, as a value: nothing is raised."""
         return self.outcome or self._ask(self._job.ended)
+
+    @_like(asynchronous.Job.resolve)
+    def resolve(self, *args: Any, **options: Any) -> None:
+        self._ask(self._job.resolve, *args, **options)
+
+    @_like(asynchronous.Job.resubmit)
+    def resubmit(self) -> None:
+        self._ask(self._job.resubmit)
+
+    @_like(asynchronous.Job.abandon)
+    def abandon(self) -> None:
+        self._ask(self._job.abandon)
 
     def events(self) -> Iterator[JobEvent]:
         """Where it stands now, then everything that happens to it, up to its end."""

@@ -44,20 +44,20 @@ async def world(
 def check_joints(veo: VeoSession) -> None:
     """Slots, gate and watcher tell the same story as the jobs, at any moment."""
     states = [job.state for job in veo.jobs()]
-    scheduler = veo._scheduler
+    scheduler = veo._open_engine.scheduler
     adopted = len(scheduler._slotless)
     taken = scheduler.slots.borrowed_tokens
     assert taken == states.count(JobState.SENDING) + states.count(JobState.RUNNING) - adopted
     assert len(veo._queue) == states.count(JobState.QUEUED)
     assert veo._gate.statistics().in_flight == states.count(JobState.SENDING)
-    assert veo._watcher.statistics.running == states.count(JobState.RUNNING)
+    assert veo._open_engine.watcher.statistics.running == states.count(JobState.RUNNING)
 
 
 def assert_at_rest(veo: VeoSession) -> None:
     """A closed session has nobody who waits, nothing under way and no timer."""
-    assert all(not entry._waiters for entry in veo._entries.values())
+    assert all(not entry._waiters for entry in veo._open_engine.entries.values())
     assert veo._gate.statistics().in_flight == 0
-    assert veo._watcher._timer is None
+    assert veo._open_engine.watcher._timer is None
     assert not veo._readers
 
 

@@ -5,13 +5,15 @@ itself, and asks after each run whether slots, gate, waiters and the charge book
 """
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
-from veo_async import errors
+from veo_async import VeoSession, errors
 from veo_async._rules.lifecycle import JobState
+from veo_async._runtime.engine import Engine
 from veo_async._runtime.finish import finish
 from veo_async._runtime.outcome import Done
 from veo_async.simulator import rate_limited, refuse, unreachable
@@ -22,7 +24,7 @@ pytestmark = pytest.mark.veo_virtual_time
 
 
 def nobody_waits(veo: Any) -> bool:
-    return all(not entry._waiters for entry in veo._entries.values())
+    return all(not job._entry._waiters for job in veo.jobs())
 
 
 async def test_every_await_of_a_job() -> None:
@@ -119,13 +121,14 @@ async def test_every_await_of_a_session() -> None:
         veo = sessions[-1]
         assert veo._closed or veo._loop is None
         assert nobody_waits(veo)
-        assert all(task.done() for task in veo._background)
         assert veo._gate.statistics().in_flight == 0
-        assert veo._watcher._timer is None
+        if veo._engine is not None:
+            assert all(task.done() for task in veo._engine._background)
+            assert veo._engine.watcher._timer is None
         assert len(asyncio.all_tasks()) == 1
         states = [job.state for job in veo.jobs()]
         assert JobState.SENDING not in states
-        paid = sum(len(session._by_task) for session in sessions)
+        paid = sum(len(session._engine.by_task) for session in sessions if session._engine)
         assert paid == len(sim.charges)
 
     assert await at_every_await(scenario, afterwards) >= 5
@@ -141,25 +144,28 @@ async def test_every_await_of_the_scheduler(fault: Any) -> None:
         nonlocal sim, veo
         sim = memory(latency_s=0.5, faults=[fault] if fault else [])
         veo = session_on(sim)
-        run, scheduler = veo._run, None
+        scheduler = None
 
-        async def stillborn(work: Any) -> None:
+        async def stillborn(_: Any, work: Any) -> None:
             work.close()
 
-        veo._run = stillborn
         try:
-            async with veo:
-                veo._run, scheduler = run, veo._scheduler
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(Engine, "_run", stillborn)
+                await veo.__aenter__()
+                await asyncio.sleep(0)  # its parts are not begun
+            async with closing_with(veo):
+                scheduler = veo._open_engine.scheduler
                 for i in range(6):
                     await veo.submit(f"Dog {i}")
                 asyncio.get_running_loop().call_later(100.0, scheduler.stop)
                 await scheduler.run()
         finally:
-            assert scheduler is None or scheduler.slots.borrowed_tokens == len(veo._by_task)
+            assert scheduler is None or scheduler.slots.borrowed_tokens == len(veo._open_engine.by_task)
 
     async def afterwards() -> None:
         assert veo._gate.statistics().in_flight == 0
-        assert len(veo._by_task) == len(sim.charges)
+        assert len(veo._engine.by_task if veo._engine else ()) == len(sim.charges)
         states = [job.state for job in veo.jobs()]
         assert JobState.SENDING not in states
         assert states.count(JobState.RUNNING) == len(sim.charges)
@@ -170,15 +176,28 @@ async def test_every_await_of_the_scheduler(fault: Any) -> None:
     assert await at_every_await(scenario, afterwards) >= 4
 
 
+@asynccontextmanager
+async def closing_with(veo: VeoSession) -> AsyncIterator[None]:
+    """The second half of ``async with veo``, whose first half is over."""
+    try:
+        yield
+    except BaseException as exc:
+        if not await veo.__aexit__(type(exc), exc, exc.__traceback__):
+            raise
+    else:
+        await veo.__aexit__(None, None, None)
+
+
 async def test_every_await_of_the_watcher() -> None:
     """The watcher is cancelled anywhere: no worker, no timer and no look is left."""
     async with world(latency_s=0.5) as (veo, _):
         jobs = [await veo.submit(f"Dog {i}") for i in range(3)]
         for job in jobs:
             await job.accepted()
-        veo._background[1].cancel()
-        await asyncio.wait([veo._background[1]])
-        watcher = veo._watcher
+        watching = veo._open_engine._background[1]
+        watching.cancel()
+        await asyncio.wait([watching])
+        watcher = veo._open_engine.watcher
 
         async def scenario() -> None:
             async with asyncio.timeout(3.0):
@@ -204,9 +223,10 @@ async def test_a_watcher_cut_off_at_any_moment_can_be_run_again(at: float) -> No
         jobs = [await veo.submit(f"Dog {i}") for i in range(4)]
         await jobs[-1].accepted()
         await asyncio.sleep(2.0 + at)
-        veo._background[1].cancel()
-        await asyncio.wait([veo._background[1]])
-        veo._background = (veo._background[0], asyncio.create_task(veo._run(veo._watcher.run())))
+        engine = veo._open_engine
+        engine._background[1].cancel()
+        await asyncio.wait([engine._background[1]])
+        engine._background[1] = asyncio.create_task(engine._run(engine.watcher.run()))
         outcomes = [await job.ended() for job in jobs]
         assert all(isinstance(outcome, Done) for outcome in outcomes)
 

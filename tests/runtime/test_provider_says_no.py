@@ -406,7 +406,7 @@ async def test_a_pause_is_seen_in_statistics_events_and_log(caplog: pytest.LogCa
             events = job.events()
             await asyncio.sleep(1)
             assert veo.statistics().paused == "maintenance"
-            assert repr(veo._scheduler).endswith("paused=maintenance>")
+            assert repr(veo._open_engine.scheduler).endswith("paused=maintenance>")
             await job
             heard = [event async for event in events]
     assert Paused("k", "maintenance") in heard

@@ -166,14 +166,14 @@ async def test_a_clip_that_comes_in_the_moment_of_the_timeout_is_given() -> None
     """Nobody is told that a job still runs which has ended."""
     async with world() as (veo, _):
         job = await veo.submit("A dog")
-        entry = veo._entries[job.key]
+        entry = veo._open_engine.entries[job.key]
         await job.accepted()
         record = Record(flag=1, urls=("https://a.invalid/1.mp4",))
 
         async def end() -> None:
             await asyncio.sleep(5.0)
-            veo._watcher.forget(entry)
-            await veo._task_ended(entry, Succeeded(record))
+            veo._open_engine.watcher.forget(entry)
+            await veo._open_engine._task_ended(entry, Succeeded(record))
 
         ending = asyncio.create_task(end())
         await asyncio.sleep(0)
@@ -194,7 +194,7 @@ async def test_a_listener_that_stops_early_leaves_nothing() -> None:
         async for event in job.events():
             assert isinstance(event, Queued)
             break
-        assert not veo._entries[job.key].is_listened_to
+        assert not veo._open_engine.entries[job.key].is_listened_to
         await job
 
 
@@ -226,7 +226,7 @@ async def test_row_59_leaving_lets_requests_under_way_end_and_tells_who_waits() 
     assert len(sim.posts()) == 1
     sim._closed = False  # the provider itself was not closed
     async with session_on(sim) as again:
-        assert (await again.adopt(first.task_id)).urls
+        assert (await (await again.adopt(first.task_id))).urls
 
 
 async def test_drain_waits_for_everything_there_is() -> None:
@@ -256,7 +256,7 @@ async def test_cancelling_the_block_leaves_as_a_cancellation() -> None:
             try:
                 await job
             finally:
-                keys.append(veo._entries[job.key].task_id)
+                keys.append(veo._open_engine.entries[job.key].task_id)
                 asyncio.get_running_loop().call_later(10, lambda: keys.append(job.task_id))
 
     using = asyncio.create_task(use())
@@ -334,7 +334,7 @@ def _break(veo: Any, key: str) -> None:
     generate = veo.api.generate
 
     async def broken(request: Any, **options: Any) -> Any:
-        if request is veo._entries[key].request:
+        if request is veo._open_engine.entries[key].request:
             await asyncio.sleep(1)
             raise ZeroDivisionError("a defect")
         return await generate(request, **options)
@@ -407,7 +407,7 @@ async def test_row_60_used_before_opening_or_after_closing_it_says_what_to_do() 
     async with veo:
         job = await veo.submit("A dog")
         await job
-    for call in (lambda: veo.adopt("t"), veo.statistics, lambda: veo.map([]), lambda: veo.resize(3)):
+    for call in (veo.statistics, lambda: veo.map([]), lambda: veo.resize(3)):
         with pytest.raises(errors.SessionClosed, match="closed"):
             call()
     for asking in (veo.submit("A cat"), veo.credits(), veo.generate("A cat")):
@@ -483,7 +483,14 @@ async def test_log_records_name_the_line_that_logged(caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.INFO, "veo_async"):
         async with world(faults=[refuse(455, on=1)]) as (veo, _):
             await veo.generate("A dog")
-    assert {record.module for record in caplog.records} <= {"scheduler", "watcher", "session"}
+    assert {record.module for record in caplog.records} <= {
+        "scheduler",
+        "sending",
+        "pausing",
+        "watcher",
+        "engine",
+        "session",
+    }
     assert all(hasattr(record, "action") for record in caplog.records)
 
 

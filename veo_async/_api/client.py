@@ -215,6 +215,10 @@ class VeoApi:
         kind, body = encode_form(fields, file_field="file", file_name=name, content=data)
         return await self._send(endpoints.FILE_STREAM_UPLOAD, body=body, content_type=kind)
 
+    async def account(self) -> str:
+        """A name for what the key bills: a hash of it."""
+        return (self._key or await self._known_key()).account
+
     # --- one attempt --------------------------------------------------------------------------------------------
 
     async def refresh_key(self) -> bool:

@@ -11,6 +11,7 @@ maintenance   455                                    the same, or one that is re
 blocked       403 of a gate in front of the API      the same
 storm         `STORM` broken creations in a row      the same
 unreachable   not one byte of a request could leave  any answer at all
+ledger        a step could not be written down       any answer at all
 ============  =====================================  ================================================
 
 While paused, a *probe* is due now and then (`Probe`): for ``no-credit`` a look at the balance, else one job that is
@@ -37,7 +38,7 @@ import attrs
 STORM: Final = 5
 FIRST_S: Final = 60.0
 LONGEST_S: Final = 600.0
-#: A lost network is tried again sooner: nothing is asked of the provider.
+#: A lost network or a full disk is tried again sooner: nothing is asked of the provider.
 UNREACHABLE_FIRST_S: Final = 1.0
 UNREACHABLE_LONGEST_S: Final = 60.0
 
@@ -51,6 +52,11 @@ class PauseReason(StrEnum):
     BLOCKED = "blocked"
     STORM = "storm"
     UNREACHABLE = "unreachable"
+    LEDGER = "ledger"
+
+
+#: What is in the way is on our side, not the provider's.
+_OURS: Final = (PauseReason.UNREACHABLE, PauseReason.LEDGER)
 
 
 class Probe(Enum):
@@ -93,7 +99,7 @@ class Breaker:
         is_news = self.reason is not reason
         if is_news:
             self.reason, self.balance, self._asks_job = reason, None, False
-            self._wait_s = UNREACHABLE_FIRST_S if reason is PauseReason.UNREACHABLE else FIRST_S
+            self._wait_s = UNREACHABLE_FIRST_S if reason in _OURS else FIRST_S
             if reason is PauseReason.NO_CREDIT:
                 self._probe_at = now  # a look at once, so that a top-up will show against it
             else:
@@ -103,6 +109,10 @@ class Breaker:
             self._wait(now)
         self._is_probing = self._is_probing and not is_probe
         return is_news
+
+    def probe_stayed(self, now: float) -> None:
+        """The probe did not leave after all, for a reason of ours: the next may at once."""
+        self._is_probing, self._probe_at = False, now
 
     def probe_told_nothing(self, now: float) -> None:
         """The probe was not answered to the point: the pause goes on, and the next probe comes later."""
@@ -128,7 +138,7 @@ class Breaker:
 
     def reached(self, *, is_probe: bool = False) -> bool:
         """An answer came, whichever; whether that lifts a pause."""
-        return is_probe and self.reason is PauseReason.UNREACHABLE and self._lift()
+        return is_probe and self.reason in _OURS and self._lift()
 
     def refused(self, now: float, *, is_probe: bool = False) -> bool:
         """A creation was refused for its own sake, so the provider is at work; whether that lifts a pause."""
@@ -137,7 +147,7 @@ class Breaker:
             return False
         if self.reason in (PauseReason.MAINTENANCE, PauseReason.BLOCKED, PauseReason.STORM):
             return self._lift()
-        self._is_probing, self._probe_at = False, now  # it told nothing of the account; the next job may
+        self.probe_stayed(now)  # it told nothing of the account; the next job may
         return False
 
     def went_well(self, *, is_probe: bool = False) -> bool:
@@ -146,7 +156,7 @@ class Breaker:
         return is_probe and self._lift()
 
     def _wait(self, now: float) -> None:
-        longest = UNREACHABLE_LONGEST_S if self.reason is PauseReason.UNREACHABLE else LONGEST_S
+        longest = UNREACHABLE_LONGEST_S if self.reason in _OURS else LONGEST_S
         self._probe_at = now + self._wait_s
         self._wait_s = min(self._wait_s * 2, longest)
 

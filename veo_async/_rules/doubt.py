@@ -5,9 +5,14 @@ from who can promise it: the provider's own envelope with a code that says no, a
 not pass the request on), a gate in front of the API, or our own knowledge that not one byte had left. Everything else
 is doubt: 5xx of any kind, an accepted answer without a task id, an answer that broke off or cannot be read, a refusal
 (a 429 too) that names a task all the same. A `UsageError` is our own no, said before anything was sent.
+
+A job in doubt is bound to a task by evidence only, and the evidence is the record's: it repeats what was asked for,
+with the callback URL that holds the attempt's token (`proof_in`).
 """
 
+from collections.abc import Collection, Mapping
 from enum import StrEnum
+from typing import Any
 
 from veo_async.errors import (
     AccountProblem,
@@ -69,3 +74,30 @@ def verdict_on(error: VeoError) -> Verdict:
             return Verdict.REFUSED
         case _:
             return Verdict.DOUBT
+
+
+class Proof(StrEnum):
+    """What a record tells of whose task it is."""
+
+    #: It holds the token of one of the job's attempts.
+    TOKEN = "token"  # noqa: S105
+    #: It holds the job's prompt.
+    PROMPT = "prompt"
+    #: It does not say what was asked for.
+    NONE = "none"
+    #: It was asked for something else.
+    OTHER = "other"
+
+
+def proof_in(params: Mapping[str, Any], *, tokens: Collection[str], prompt: str | None) -> Proof:
+    """Whether a record with *params* belongs to a job with *tokens* and *prompt*.
+
+    The token is looked for anywhere: the pages show the callback URL escaped in odd ways.
+    """
+    told = str(params)
+    if any(token in told for token in tokens):
+        return Proof.TOKEN
+    theirs = params.get("prompt")
+    if not isinstance(theirs, str) or prompt is None:
+        return Proof.NONE
+    return Proof.PROMPT if theirs.split() == prompt.split() else Proof.OTHER

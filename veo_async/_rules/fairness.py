@@ -58,6 +58,7 @@ class _Tenant:
     weight: float = 1.0
     max_queued: int | None = None  #: None: no bound
     queued: int = 0
+    reserved: int = 0  #: jobs that are about to come
     is_declared: bool = False  #: was named by set_tenant, so it is kept while nothing waits
 
 
@@ -127,12 +128,14 @@ class FairQueue(Generic[T]):
         priority: Priority = "batch",
         weight: float = 1.0,
         cost: float = 1.0,
+        is_bounded: bool = True,
     ) -> None:
         """Queue a new job at the end of its flow.
 
         Args:
             weight: multiplies the weight of the tenant, for this job alone.
             cost: what the job counts for, in any unit, as long as it is the same for all.
+            is_bounded: False for a job that was let in before: by `reserve`, or in an earlier run.
 
         Raises:
             QueueFull: the tenant has ``max_queued`` jobs waiting.
@@ -142,13 +145,25 @@ class FairQueue(Generic[T]):
             msg = f"{item!r} is waiting already"
             raise ValueError(msg)
         charged = _positive("cost", cost) / _positive("weight", weight)
-        owner = self._tenant(tenant)
-        if owner.max_queued is not None and owner.queued >= owner.max_queued:
-            who = f"tenant {tenant!r}" if tenant else "the default tenant"
-            raise QueueFull(f"{who} already has {owner.max_queued} jobs waiting", tenant=tenant, limit=owner.max_queued)
+        if is_bounded:
+            self._require_room(tenant)
         self._granted.pop(item, None)
         self._seq += 1
         self._enqueue(Entry(self._seq, item, tenant, priority, charged))
+
+    def reserve(self, tenant: str) -> None:
+        """Keep room for a job that is about to come; `release` gives it back, then `push` without bound.
+
+        Raises:
+            QueueFull: the tenant has ``max_queued`` jobs waiting or about to.
+        """
+        self._require_room(tenant)
+        self._tenant(tenant).reserved += 1
+
+    def release(self, tenant: str) -> None:
+        """Give back room that was kept."""
+        self._tenant(tenant).reserved -= 1
+        self._forget_if_idle(tenant)
 
     def push_front(self, item: T) -> None:
         """Take back a granted job that was refused, to its old place and at no charge, however full it is.
@@ -219,8 +234,18 @@ class FairQueue(Generic[T]):
         tenant = self._tenants[entry.tenant]
         tenant.queued -= 1
         self._busy -= not tenant.queued
-        if not tenant.queued and not tenant.is_declared:
-            del self._tenants[entry.tenant]
+        self._forget_if_idle(entry.tenant)
+
+    def _require_room(self, name: str) -> None:
+        tenant = self._tenant(name)
+        if tenant.max_queued is not None and tenant.queued + tenant.reserved >= tenant.max_queued:
+            who = f"tenant {name!r}" if name else "the default tenant"
+            raise QueueFull(f"{who} already has {tenant.max_queued} jobs waiting", tenant=name, limit=tenant.max_queued)
+
+    def _forget_if_idle(self, name: str) -> None:
+        tenant = self._tenants[name]
+        if not (tenant.queued or tenant.reserved or tenant.is_declared):
+            del self._tenants[name]
 
 
 def _positive(name: str, value: float) -> float:

@@ -39,6 +39,7 @@ which brings fewer refusals *and* less loss of time at limits unknown; strict sp
 """
 
 import math
+from collections.abc import Iterable
 
 import attrs
 
@@ -106,8 +107,26 @@ class Gate:
         log = SendLog(KEPT_WINDOWS * settings.window_s)
         self._traffic = Traffic(settings, self._learner, self._cap, log)
         if self._knowledge is not None:
-            self._learner.recall(self._knowledge)
-            self._cap.value = self._knowledge.cap
+            self.recall(self._knowledge)
+
+    def recall(self, knowledge: GateKnowledge) -> None:
+        """Begin with what an earlier gate had learned; before anything is asked."""
+        self._knowledge = knowledge
+        self._learner.recall(knowledge)
+        self._cap.value = knowledge.cap
+
+    # ---- several sessions on one account
+
+    def claim(self, ticket: Grant, now: float) -> tuple[int, float, int]:
+        """What the call of *ticket* claims of the account, for the others to allow: limit, span, and our own calls."""
+        learner = self._learner
+        limit = learner.ceiling + (ticket.purpose in (Purpose.EXTRA, Purpose.PROBE))
+        return limit, learner.span_s, self._traffic.count_own(now) - 1
+
+    def heard(self, stamps: Iterable[float], now: float) -> None:
+        """Other sessions have sent calls with the same account; they count like ours."""
+        for stamp in stamps:
+            self._traffic.log.heard(min(stamp, now), now)
 
     # ---- questions
 

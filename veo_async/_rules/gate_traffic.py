@@ -90,6 +90,10 @@ class Traffic:
             msg = f"not under way, or handed back already: {ticket}"
             raise ValueError(msg)
 
+    def count_own(self, now: float) -> int:
+        """Calls of this session that the server still counts, those under way included."""
+        return self._open_calls + self.log.count_own(now, self.learner.span_s)
+
     def accepted(self, ticket: Grant, now: float) -> None:
         """It became a task."""
         learner = self.learner

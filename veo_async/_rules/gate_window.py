@@ -32,6 +32,7 @@ class SendLog:
     keep_s: float  #: older stamps are forgotten
     _all: list[float] = attrs.field(factory=list)
     _accepted: list[float] = attrs.field(factory=list)
+    _others: list[float] = attrs.field(factory=list)  #: those of `_all` that other sessions sent
     _trips: deque[float] = attrs.field(factory=lambda: deque(maxlen=REMEMBERED))
 
     @property
@@ -60,14 +61,24 @@ class SendLog:
         """Stamp a call that was not accepted, but may have been counted."""
         self._add(now, now)
 
+    def heard(self, stamp: float, now: float) -> None:
+        """Stamp a call that another session sent with the same account."""
+        insort(self._others, stamp)
+        insort(self._accepted, stamp)
+        self._add(stamp, now)
+
     def _add(self, stamp: float, now: float) -> None:
         insort(self._all, stamp)
-        for stamps in (self._all, self._accepted):
+        for stamps in (self._all, self._accepted, self._others):
             del stamps[: bisect_right(stamps, now - self.keep_s)]
 
     def count(self, now: float, span_s: float) -> int:
         """How many stamps are less than *span_s* old."""
         return _younger(self._all, now, span_s)
+
+    def count_own(self, now: float, span_s: float) -> int:
+        """How many of those this session sent."""
+        return self.count(now, span_s) - _younger(self._others, now, span_s)
 
     def count_accepted(self, now: float, span_s: float) -> int:
         """How many of those were accepted."""

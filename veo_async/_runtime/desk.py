@@ -9,6 +9,7 @@ from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling import FixedSchedule, LearnedSchedule, TaskClass
 from veo_async._wire import VideoRequest
 
+from .doubts import Doubts
 from .entry import Entry
 from .events import JobEvent, Paused, Queued, Ready, Running, Sent
 from .outcome import Done
@@ -21,6 +22,7 @@ class FrontDesk:
         provider: the dialect's name; completion times are learned for each.
         pause_reason: why nothing is being created just now, or None.
         now: the session's clock.
+        doubts: who ends a job's doubt.
     """
 
     def __init__(
@@ -32,9 +34,14 @@ class FrontDesk:
         rate: GateSettings,
         pause_reason: Callable[[], str | None],
         now: Callable[[], float],
+        doubts: Callable[[], Doubts],
     ) -> None:
         self._provider, self._queue, self._schedule, self._rate = provider, queue, schedule, rate
-        self._pause_reason, self._now = pause_reason, now
+        self._pause_reason, self._now, self._doubts = pause_reason, now, doubts
+
+    @property
+    def doubts(self) -> Doubts:
+        return self._doubts()
 
     def class_of(self, entry: Entry) -> TaskClass:
         """Which tasks take about as long as this one."""

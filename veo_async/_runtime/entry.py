@@ -39,6 +39,15 @@ class Entry:
     outcome: Outcome | None = None
     #: Anything the caller wants to find again: a chat id, a row of a table.
     metadata: Any = None
+    #: The latest attempt's token, and when it left by the wall clock.
+    token: str | None = None
+    sent_at: float | None = None
+    #: By the wall clock: when it must have been sent, or never will be.
+    deadline: float | None = None
+    #: Another session on the same ledger drives it; here it is only followed.
+    is_followed: bool = False
+    #: Tasks that somebody named for it while it was in doubt.
+    named: tuple[str, ...] = ()
     # Made by whoever comes first: of ten thousand jobs few are waited for one by one.
     _waiters: set[asyncio.Future[None]] | None = attrs.field(default=None, repr=False)
     #: Weakly: whoever stops listening just goes.
@@ -59,9 +68,17 @@ class Entry:
     def settle(self, event: Event, outcome: Outcome) -> None:
         """The job has come to its end: everyone who waits is told."""
         self.step(event)
+        self.end(outcome)
+
+    def end(self, outcome: Outcome) -> None:
+        """It is where it ends, and this is how: everyone who waits is told."""
         self.outcome = outcome
         self.tell(Ready(self.key, outcome.clip) if isinstance(outcome, Done) else outcome)
         self._tell_end()
+
+    def reopen(self) -> None:
+        """A doubt is resolved: the job goes on, and who waits from now on waits for another end."""
+        self.outcome = None
 
     def abandon(self, error: VeoError) -> None:
         """The session is gone: whoever waits is told *error*; the job itself is as it was."""

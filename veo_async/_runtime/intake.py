@@ -1,7 +1,5 @@
 """Taking a job in and writing its end down: plain functions between requests, entries and outcomes."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,14 +8,14 @@ import attrs
 from veo_async._rules.lifecycle import Event
 from veo_async._rules.looking import Ended, Succeeded
 from veo_async._wire import VideoRequest
-from veo_async._wire.converter import from_plain, to_plain
-from veo_async.errors import ContentRefused, DownloadFailed, RecordExpired, RecordMissing, VeoError
+from veo_async._wire.converter import from_plain
+from veo_async.errors import ContentRefused, DownloadFailed, JobAbandoned, RecordExpired, RecordMissing, VeoError
 
 from .entry import Entry
 from .outcome import Clip, Done, Failed, Refused
 
 #: Ends after which a task may exist, and be paid, all the same.
-_MAY_BE_PAID = (RecordMissing, RecordExpired, DownloadFailed)
+_MAY_BE_PAID = (RecordMissing, RecordExpired, DownloadFailed, JobAbandoned)
 
 
 def as_request(request: VideoRequest | str, options: Mapping[str, Any]) -> VideoRequest:
@@ -25,12 +23,6 @@ def as_request(request: VideoRequest | str, options: Mapping[str, Any]) -> Video
     if isinstance(request, VideoRequest):
         return attrs.evolve(request, **options) if options else request
     return from_plain({"prompt": request, **options}, VideoRequest)
-
-
-def content_key(request: VideoRequest, take: int) -> str:
-    """The key of a request that was given none: the same content and take, the same key."""
-    content = json.dumps([to_plain(request), take], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(content.encode()).hexdigest()[:20]
 
 
 def is_unpaid_end(entry: Entry) -> bool:

@@ -14,8 +14,29 @@ from .events import JobEvent
 from .outcome import Clip, Done, Outcome
 
 
+class Mending(Protocol):
+    """Who ends a job's doubt."""
+
+    async def resolve(self, entry: Entry, task_id: str) -> None:
+        """Somebody says that *task_id* is its task."""
+        ...
+
+    async def resubmit(self, entry: Entry) -> None:
+        """Another paid request is wanted for it."""
+        ...
+
+    async def abandon(self, entry: Entry) -> None:
+        """It is not wanted any more."""
+        ...
+
+
 class Desk(Protocol):
     """Where a job asks for what only the whole session knows."""
+
+    @property
+    def doubts(self) -> Mending:
+        """Who ends its doubt."""
+        ...
 
     def eta_of(self, entry: Entry) -> Eta | None:
         """Seconds until its clip is there, with even chance and with nine in ten; None when it has ended."""
@@ -122,6 +143,33 @@ class Job(JobFacts):
     async def ended(self) -> Outcome:
         """How it ended, as a value: nothing is raised."""
         return await self._entry.settled()
+
+    # --- in doubt -----------------------------------------------------------------------------------------------
+
+    async def resolve(self, task_id: str) -> None:
+        """End the doubt: this is its task. The task's record is read first.
+
+        Raises:
+            NotTheSame: the record tells of another request, or the task is another job's.
+            UsageError: the job is not in doubt.
+        """
+        await self._desk.doubts.resolve(self._entry, task_id)
+
+    async def resubmit(self) -> None:
+        """End the doubt: send another request, which is paid for again if the first was accepted after all.
+
+        Raises:
+            UsageError: the job is not in doubt.
+        """
+        await self._desk.doubts.resubmit(self._entry)
+
+    async def abandon(self) -> None:
+        """Give the job up, in doubt or not; a task that runs already is paid all the same, and goes on unwatched.
+
+        Raises:
+            UsageError: the job has ended, or its request is just under way.
+        """
+        await self._desk.doubts.abandon(self._entry)
 
     def events(self) -> AsyncIterator[JobEvent]:
         """Where it stands now, then everything that happens to it, up to its end."""

@@ -59,12 +59,31 @@ class Failed:
     error: VeoError
 
 
+@attrs.frozen(kw_only=True)
+class Evidence:
+    """What is known of a request whose answer was lost."""
+
+    #: Creating requests that may have been paid for, this one included.
+    attempts: int
+    sent_at: datetime | None
+    #: It stands in the callback URL, where there is one, and so in the provider's record.
+    token: str | None
+    #: A callback may still come that names the task.
+    awaits_callback: bool
+    #: Tasks that somebody named, and whose records did not prove it.
+    named: tuple[str, ...] = ()
+
+
 @attrs.frozen
 class InDoubt:
-    """It was sent and no clear answer came: it may be paid for. It is never sent again by itself."""
+    """It was sent and no clear answer came: it may be paid for. It is never sent again by itself.
+
+    ``job.resolve(task_id=…)``, ``job.resubmit()`` or ``job.abandon()`` end the doubt.
+    """
 
     key: str
     error: VeoError
+    evidence: Evidence | None = None
 
 
 Outcome = Done | Refused | Failed | InDoubt

@@ -119,10 +119,12 @@ class Watcher:
         else:
             self._plan(entry, _now())
 
-    def forget(self, entry: Entry) -> None:
-        """Nobody wants to know any more; what is left in the heap is stale."""
-        if self._watched.pop(entry, None):
+    def forget(self, entry: Entry) -> bool:
+        """Nobody wants to know any more, and what is left in the heap is stale; whether it was watched."""
+        was_watched = self._watched.pop(entry, None) is not None
+        if was_watched:
             self._schedule.forget(entry)
+        return was_watched
 
     # --- the heap and its timer ---------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from .answers import (
     TaskState,
     Upload,
     UpscaledVideo,
+    record_from_raw,
 )
 from .callbacks import Callback, parse_callback
 from .decipher import decipher
@@ -68,5 +69,6 @@ __all__ = [
     "endpoint_named",
     "faults_of",
     "parse_callback",
+    "record_from_raw",
     "sign_callback",
 ]

@@ -188,6 +188,11 @@ def read_failed_record(envelope: Envelope) -> Record | None:
     return record if record.error_message else None
 
 
+def record_from_raw(raw: Mapping[str, Any]) -> Record:
+    """The record whose ``raw`` was kept."""
+    return _record(raw)
+
+
 def _record(data: Mapping[str, Any], **assumed: Any) -> Record:
     found = read(RECORD, data, data.get("response"), data.get("info"))
     # Of a running task the next look brings another; every other record is for keeping.

@@ -1,0 +1,296 @@
+"""Jobs in doubt: a request was sent, and nobody knows whether a task came of it.
+
+A doubt ends in one of four ways, and never by itself:
+
+- a **hint**: a callback came to the attempt's own address and names a task. The task's record, read under our own key,
+  has to prove it (`proof_in`); then the job is bound to it and runs on.
+- somebody **resolves** it: names the task. A record that tells of something else is refused.
+- somebody has it **resubmitted**: another paid request, wanted by name.
+- somebody **abandons** it.
+
+Where callbacks can come, whoever waits for the job waits for them, too, up to `PATIENCE_S`; elsewhere they are told at
+once. What happens then is the user's policy: ``"hold"`` tells them `InDoubt`; ``"resubmit"`` sends again, up to
+`MAX_TRIES` times; a function of the user's is asked and says ``"hold"``, ``"resubmit"`` or ``"abandon"``. A function
+that raises or hangs has said ``"hold"``.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Literal, Protocol
+
+import attrs
+
+from veo_async._ports import Hint, Plain, TaskTaken
+from veo_async._rules.doubt import Proof, proof_in
+from veo_async._rules.lifecycle import Event, JobState
+from veo_async._rules.retry import MAX_TRIES
+from veo_async._wire import Record
+from veo_async.errors import JobAbandoned, LedgerError, NotTheSame, UsageError, VeoError
+
+from .entry import Entry
+from .log import logger_for
+from .outcome import Evidence, Failed, InDoubt
+from .rows import ending, when
+from .scribe import Scribe
+from .stamps import Stamper
+
+logger = logger_for(__name__)
+
+#: A callback comes when the task has ended: the longest generation that is met, and time for the provider to post it.
+PATIENCE_S = 900.0
+#: Waits between the looks at a record that may prove a hint; a task that has ended has a record.
+_LOOK_AGAIN_S = (2.0, 5.0, 15.0, 60.0)
+#: The user's function is asked for a word, not for work.
+_ANSWER_S = 60.0
+
+Decision = Literal["hold", "resubmit", "abandon"]
+#: What becomes of a job in doubt: a word, or a function that is asked for one.
+OnDoubt = Literal["hold", "resubmit"] | Callable[[InDoubt], Awaitable[Decision]]
+
+
+class Roads(Protocol):
+    """Where a job goes whose doubt has ended."""
+
+    def run_on(self, entry: Entry) -> None:
+        """Its task is known: watch it."""
+        ...
+
+    def queue_again(self, entry: Entry) -> None:
+        """Another request is wanted: send it in its turn."""
+        ...
+
+    async def withdraw(self, entry: Entry) -> bool:
+        """Take it out of the queue or from the watcher; whether it was there."""
+        ...
+
+    def moved(self, entry: Entry) -> None:
+        """Somebody else has moved it on the ledger."""
+        ...
+
+    def hint_of(self, entry: Entry) -> None:
+        """There may be news of its running task."""
+        ...
+
+
+@attrs.define(eq=False)
+class _Open:
+    """A doubt that is open."""
+
+    error: VeoError
+    timer: asyncio.TimerHandle | None = None
+
+
+class Doubts:
+    """Keeps the jobs in doubt of one session, and ends their doubts.
+
+    Args:
+        look: reads a task's record.
+        spawn: runs work as a task that ends with the session.
+    """
+
+    def __init__(
+        self,
+        scribe: Scribe,
+        stamper: Stamper,
+        roads: Roads,
+        *,
+        look: Callable[[str], Awaitable[Record]],
+        policy: OnDoubt,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self._scribe, self._stamper, self._roads = scribe, stamper, roads
+        self._look, self._policy, self._spawn = look, policy, spawn
+        self._open: dict[Entry, _Open] = {}
+        #: Hints that came before the answer to their own request.
+        self._early: dict[Entry, Hint] = {}
+
+    def close(self) -> None:
+        """The session ends."""
+        for doubt in self._open.values():
+            if doubt.timer is not None:
+                doubt.timer.cancel()
+
+    # --- coming in ----------------------------------------------------------------------------------------------
+
+    def enter(self, entry: Entry, error: VeoError) -> None:
+        """*entry* has come into doubt, and the ledger knows."""
+        doubt = self._open[entry] = _Open(error)
+        hint = self._early.pop(entry, None)
+        if hint is not None:
+            self._spawn(self._confirm(entry, hint))
+        if not self._stamper.is_called_back(entry):
+            self._spawn(self._decide(entry))
+            return
+        waited = 0.0 if entry.sent_at is None else self._scribe.now() - entry.sent_at
+        loop = asyncio.get_running_loop()
+        doubt.timer = loop.call_later(max(0.0, PATIENCE_S - waited), lambda: self._spawn(self._decide(entry)))
+
+    def hinted(self, entry: Entry, hint: Hint) -> None:
+        """A callback to an address of *entry*'s names a task."""
+        match entry.state:
+            case JobState.SENDING:
+                self._early[entry] = hint
+            case JobState.RUNNING if entry.task_id == hint.task_id:
+                self._roads.hint_of(entry)
+            case JobState.IN_DOUBT:
+                self._spawn(self._confirm(entry, hint))
+            case _ if entry.task_id != hint.task_id:
+                extra = {"action": "stray-hint", "job_key": entry.key, "task_id": hint.task_id}
+                logger.error("a callback names another task of job %s: it may be paid twice", entry.key, extra=extra)
+
+    def accepted(self, entry: Entry) -> None:
+        """The answer came after all; an earlier hint is news of the same task, or of another."""
+        hint = self._early.pop(entry, None)
+        if hint is not None:
+            self.hinted(entry, hint)
+
+    # --- ending it ----------------------------------------------------------------------------------------------
+
+    async def resolve(self, entry: Entry, task_id: str) -> None:
+        """Somebody says that *task_id* is *entry*'s task.
+
+        Raises:
+            NotTheSame: its record tells of something else, or it is another job's.
+        """
+        self._require_doubt(entry)
+        record = await self._look(task_id)
+        proof = self._proof(entry, record)
+        if proof is Proof.OTHER:
+            raise NotTheSame("the record of this task tells of another request", job_key=entry.key, task_id=task_id)
+        try:
+            await self._bind(entry, task_id, proof)
+        except TaskTaken as taken:
+            told = f"this task belongs to the job {taken.key!r}"
+            raise NotTheSame(told, job_key=entry.key, task_id=task_id) from None
+
+    async def resubmit(self, entry: Entry) -> None:
+        """Another paid request is wanted for *entry*."""
+        self._require_doubt(entry)
+        if await self._scribe.step(entry, Event.RESUBMIT, {"outcome": None}):
+            self._leave(entry, Event.RESUBMIT)
+            self._roads.queue_again(entry)
+        else:
+            self._roads.moved(entry)
+
+    async def abandon(self, entry: Entry) -> None:
+        """*entry* is not wanted any more, wherever it stands; what runs at the provider runs on, unwatched."""
+        if entry.state not in (JobState.QUEUED, JobState.RUNNING, JobState.IN_DOUBT):
+            raise UsageError(f"a job that is {entry.state} cannot be abandoned", job_key=entry.key)
+        if entry.state is not JobState.IN_DOUBT and not await self._roads.withdraw(entry):
+            raise UsageError("this job is being worked on: ask again in a moment", job_key=entry.key)
+        error = JobAbandoned("abandoned by request", job_key=entry.key, task_id=entry.task_id)
+        outcome = Failed(entry.key, error)
+        changes: dict[str, Plain] = {"outcome": ending(outcome), "ended_at": self._scribe.now()}
+        if await self._scribe.step(entry, Event.ABANDON, changes):
+            self._drop(entry)
+            entry.reopen()
+            entry.settle(Event.ABANDON, outcome)
+        else:
+            self._roads.moved(entry)
+
+    def left(self, entry: Entry) -> None:
+        """*entry* was led out of its doubt elsewhere."""
+        self._drop(entry)
+
+    async def _bind(self, entry: Entry, task_id: str, proof: Proof) -> None:
+        told = {"proof": proof.value, "task_id": task_id}
+        if await self._scribe.step(entry, Event.BIND, {"task_id": task_id, "outcome": None}, told):
+            entry.task_id = task_id
+            self._leave(entry, Event.BIND)
+            extra = {"action": "bound", "job_key": entry.key, "task_id": task_id}
+            logger.info("job %s is bound to task %s by its %s", entry.key, task_id, proof.value, extra=extra)
+            self._roads.run_on(entry)
+        else:
+            self._roads.moved(entry)
+
+    async def _confirm(self, entry: Entry, hint: Hint) -> None:
+        """Bind *entry* if the record proves what the callback says; a bad look is followed by others."""
+        why: str | None = None
+        for wait_s in (0.0, *_LOOK_AGAIN_S):
+            await asyncio.sleep(wait_s)
+            try:
+                why = await self._confirm_once(entry, hint)
+            except TaskTaken as taken:
+                why = f"it is the task of the job {taken.key!r}"
+            except VeoError as error:
+                why = str(error)
+                continue
+            break
+        if why is None:
+            return
+        entry.named = (*(each for each in entry.named if each != hint.task_id), hint.task_id)
+        extra = {"action": "unproven-hint", "job_key": entry.key, "task_id": hint.task_id}
+        logger.warning("a callback names a task for job %s, but %s", entry.key, why, extra=extra)
+
+    async def _confirm_once(self, entry: Entry, hint: Hint) -> str | None:
+        """One look; why it does not prove the hint, or None if the doubt is over."""
+        record = await self._look(hint.task_id)
+        proof = self._proof(entry, record, hint.token)
+        if entry.state is not JobState.IN_DOUBT:
+            return None
+        if proof not in (Proof.TOKEN, Proof.PROMPT):
+            return f"its record proves nothing ({proof.value})"
+        await self._bind(entry, hint.task_id, proof)
+        return None
+
+    async def _decide(self, entry: Entry) -> None:
+        """The user's policy on a doubt that nothing has ended."""
+        doubt = self._open.get(entry)
+        if doubt is None or entry.state is not JobState.IN_DOUBT:
+            return
+        outcome = self.outcome_of(entry)
+        decision = await self._ask(outcome)
+        if entry.state is not JobState.IN_DOUBT:
+            return  # it was led out meanwhile
+        try:
+            if decision == "resubmit" and entry.attempts < MAX_TRIES:
+                await self.resubmit(entry)
+            elif decision == "abandon":
+                await self.abandon(entry)
+            else:
+                entry.end(outcome)
+        except LedgerError as error:
+            logger.warning("job %s stays in doubt: %s", entry.key, error, extra={"job_key": entry.key})
+
+    async def _ask(self, outcome: InDoubt) -> Decision:
+        policy = self._policy
+        if not callable(policy):
+            return "resubmit" if policy == "resubmit" else "hold"
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                return await policy(outcome)
+        except Exception:  # the user's own; whatever it raises, nothing is decided
+            logger.exception("on_doubt failed for job %s", outcome.key, extra={"job_key": outcome.key})
+            return "hold"
+
+    def outcome_of(self, entry: Entry) -> InDoubt:
+        """How a job in doubt stands."""
+        evidence = Evidence(
+            attempts=entry.attempts,
+            sent_at=when(entry.sent_at),
+            token=entry.token,
+            awaits_callback=self._stamper.is_called_back(entry),
+            named=entry.named,
+        )
+        return InDoubt(entry.key, self._open[entry].error, evidence)
+
+    # --- small things -------------------------------------------------------------------------------------------
+
+    def _proof(self, entry: Entry, record: Record, token: str | None = None) -> Proof:
+        tokens = [each for each in (entry.token, token) if each]
+        return proof_in(record.params, tokens=tokens, prompt=entry.request.prompt if entry.request else None)
+
+    def _require_doubt(self, entry: Entry) -> None:
+        if entry.state is not JobState.IN_DOUBT:
+            raise UsageError(f"the job is {entry.state}, not in doubt", job_key=entry.key, task_id=entry.task_id)
+
+    def _leave(self, entry: Entry, event: Event) -> None:
+        self._drop(entry)
+        entry.reopen()
+        entry.step(event)
+        entry.wake()
+
+    def _drop(self, entry: Entry) -> None:
+        doubt = self._open.pop(entry, None)
+        if doubt is not None and doubt.timer is not None:
+            doubt.timer.cancel()

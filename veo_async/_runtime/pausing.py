@@ -1,0 +1,107 @@
+"""Why nothing is created just now, for the whole session, and telling everybody who waits.
+
+When to pause and what ends a pause is decided by `breaker`; whether there is another key, by `keys`. Here both are
+asked, and what they say is logged and told.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from veo_async._rules.breaker import Breaker, PauseReason
+from veo_async._rules.fairness import FairQueue
+from veo_async.errors import Unauthorized, VeoError
+
+from .entry import Entry
+from .events import JobEvent, Paused
+from .keys import KeyKeeper
+from .log import logger_for
+
+logger = logger_for(__name__)
+
+
+class Pauses:
+    """The session's pauses and its lock-out.
+
+    Args:
+        on_change: something happened to a job.
+        on_queued: a job waits for its turn alone again.
+    """
+
+    def __init__(
+        self,
+        queue: FairQueue[Entry],
+        keys: KeyKeeper,
+        *,
+        on_change: Callable[[Entry, JobEvent], None],
+        on_queued: Callable[[Entry], None],
+    ) -> None:
+        self._queue, self._keys, self._on_change, self._on_queued = queue, keys, on_change, on_queued
+        self.breaker = Breaker()
+        #: Why nothing can be sent any more; None as long as it can.
+        self.locked_out: VeoError | None = None
+        #: The key was refused and the next is being asked for.
+        self.is_asking_key = False
+
+    @property
+    def reason(self) -> str | None:
+        """In a word; None when nothing stands in the way but the rate."""
+        if self.locked_out is not None or self.is_asking_key:
+            return "unauthorized"
+        return self.breaker.reason
+
+    def pause(self, reason: PauseReason, error: VeoError, *, is_probe: bool = False) -> None:
+        """Something says stop."""
+        if self.breaker.pause(reason, _now(), is_probe=is_probe):
+            self._tell_pause(reason, error)
+
+    def reached(self, *, is_probe: bool) -> bool:
+        """An answer came; whether it lifts a pause."""
+        return self._resume_if(self.breaker.reached(is_probe=is_probe))
+
+    def went_well(self, *, is_probe: bool) -> None:
+        """A creation was accepted."""
+        self._resume_if(self.breaker.went_well(is_probe=is_probe))
+
+    def refused(self, *, is_probe: bool) -> None:
+        """A creation was refused for its own sake."""
+        self._resume_if(self.breaker.refused(_now(), is_probe=is_probe))
+
+    def broke(self, error: VeoError, *, is_probe: bool) -> None:
+        """A creation broke."""
+        if self.breaker.broke(_now(), is_probe=is_probe):
+            self._tell_pause(PauseReason.STORM, error)
+
+    def has_balance(self, balance: float | None) -> None:
+        """What a look at the balance showed."""
+        self._resume_if(self.breaker.has_balance(balance, _now()))
+
+    async def key_was_refused(self, number: int, error: VeoError) -> bool:
+        """Ask once for another key; without one creation stops for good, and that is whether it did just now."""
+        if isinstance(error, Unauthorized):
+            self.is_asking_key = True
+            try:
+                if await self._keys.renew(number):
+                    return False
+            finally:
+                self.is_asking_key = False
+        if self.locked_out is not None:
+            return False
+        self.locked_out = error
+        logger.error("creation stops: %s", error, extra={"action": "locked-out", "reason": "unauthorized"})
+        return True
+
+    def _resume_if(self, is_over: bool) -> bool:
+        if is_over:
+            logger.info("creation goes on", extra={"action": "resumed"})
+            for entry in self._queue:
+                self._on_queued(entry)
+        return is_over
+
+    def _tell_pause(self, reason: str, error: VeoError) -> None:
+        logger.warning("creation pauses (%s): %s", reason, error, extra={"action": "paused", "reason": reason})
+        for entry in self._queue:
+            self._on_change(entry, Paused(entry.key, reason))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
