@@ -40,11 +40,11 @@ from veo_async._rules.polling import FixedSchedule, LearnedSchedule
 from veo_async._runtime.clock import WallClock
 from veo_async._runtime.desk import FrontDesk
 from veo_async._runtime.doubts import OnDoubt
+from veo_async._runtime.ends import as_request, refused_entry
 from veo_async._runtime.engine import Engine, Recovered
 from veo_async._runtime.entry import Entry
 from veo_async._runtime.finish import finish
 from veo_async._runtime.hooks import Hook, Hooks
-from veo_async._runtime.intake import as_request, refused_entry
 from veo_async._runtime.job import Job
 from veo_async._runtime.keys import patient
 from veo_async._runtime.log import logger_for
@@ -181,7 +181,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         self._crash: BaseException | None = None
 
     def __repr__(self) -> str:
-        jobs = len(self._engine.entries) if self._engine else 0
+        jobs = len(self._engine.roster.by_key) if self._engine else 0
         return f"<VeoSession {self.api!r} jobs={jobs}>"
 
     # --- opening and closing ------------------------------------------------------------------------------------
@@ -269,7 +269,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
     async def drain(self) -> None:
         """Wait until every job there is now has ended."""
-        for entry in list(self._open_engine.entries.values()):
+        for entry in list(self._open_engine.roster.by_key.values()):
             await entry.settled()
 
     # --- jobs ---------------------------------------------------------------------------------------------------
@@ -317,7 +317,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         entry = Entry(name, wanted, tenant=tenant, priority=priority, metadata=metadata)
         if deadline is not None:
             entry.deadline = engine.clock.now() + deadline
-        return Job(await engine.take_in(entry), self._desk)
+        return Job(await engine.intake.take_in(entry), self._desk)
 
     def map(
         self,
@@ -359,11 +359,11 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         """Submit, and wait for room where the tenant's queue is full."""
         while True:
             try:
-                return self._open_engine.entries[(await self.submit(request, **options)).key]
+                return self._open_engine.roster.by_key[(await self.submit(request, **options)).key]
             except QueueFull as full:
                 if full.limit < 1:
                     raise
-            moved_on = self._open_engine.moved_on
+            moved_on = self._open_engine.roster.moved_on
             moved_on.clear()
             await moved_on.wait()
 
@@ -380,19 +380,19 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
     def job(self, key: str) -> Job:
         """The job called *key*, of this session; `find` looks into the ledger, too."""
-        entry = self._open_engine.entries.get(key)
+        entry = self._open_engine.roster.by_key.get(key)
         if entry is None:
             raise UsageError(f"there is no job {key!r} in this session", job_key=key)
         return Job(entry, self._desk)
 
     async def find(self, key: str) -> Job | None:
         """The job called *key*, of this session, of an earlier one, or of another on the same ledger."""
-        entry = await self._require_open().find(key)
+        entry = await self._require_open().intake.find(key)
         return None if entry is None else Job(entry, self._desk)
 
     def jobs(self, state: JobState | str | None = None) -> list[Job]:
         """All jobs of this session, or those in one state, in the order in which they came."""
-        entries = self._engine.entries.values() if self._engine else ()
+        entries = self._engine.roster.by_key.values() if self._engine else ()
         return [Job(entry, self._desk) for entry in entries if state in (None, entry.state)]
 
     async def doubts(self) -> list[Job]:
@@ -400,7 +400,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
         Each has `resolve`, `resubmit` and `abandon`; its ``outcome`` holds the evidence.
         """
-        entries = await self._require_open().in_doubt()
+        entries = await self._require_open().intake.in_doubt()
         return [Job(entry, self._desk) for entry in entries]
 
     async def adopt(self, task_id: str, *, key: str | None = None, request: VideoRequest | None = None) -> Job:
@@ -413,7 +413,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         engine = self._require_open()
         if faults := tuple(task_id_faults(task_id)):
             raise InvalidRequest.of(*faults)
-        return Job(await engine.adopt(task_id, key, request), self._desk)
+        return Job(await engine.intake.adopt(task_id, key, request), self._desk)
 
     async def hint(self, token: str, task_id: str) -> bool:
         """Tell what a callback to an attempt's own address says: which task has ended there.
@@ -446,7 +446,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         engine = self._require_open()
         slots = engine.scheduler.slots
         return Statistics(
-            jobs=dict(Counter(entry.state for entry in engine.entries.values())),
+            jobs=dict(Counter(entry.state for entry in engine.roster.by_key.values())),
             running=int(slots.borrowed_tokens),
             max_in_flight=int(slots.total_tokens),
             paused=engine.scheduler.pause_reason,

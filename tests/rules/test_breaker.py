@@ -108,12 +108,12 @@ def test_a_refusal_of_one_that_was_under_way_lifts_nothing() -> None:
 
 
 @pytest.mark.parametrize("reason", list(PauseReason))
-def test_any_answer_ends_an_unreachable_network_and_nothing_else(reason: PauseReason) -> None:
+def test_any_answer_ends_what_was_in_the_way_on_our_side_and_nothing_else(reason: PauseReason) -> None:
     """But only the probe's."""
     breaker = paused(reason)
     assert not breaker.reached()
     breaker.begin_probe()
-    assert breaker.reached(is_probe=True) is (reason is R.UNREACHABLE)
+    assert breaker.reached(is_probe=True) is (reason in (R.UNREACHABLE, R.LEDGER))
 
 
 # --- the balance ------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def check_joints(veo: VeoSession) -> None:
 
 def assert_at_rest(veo: VeoSession) -> None:
     """A closed session has nobody who waits, nothing under way and no timer."""
-    assert all(not entry._waiters for entry in veo._open_engine.entries.values())
+    assert all(not entry._waiters for entry in veo._open_engine.roster.by_key.values())
     assert veo._gate.statistics().in_flight == 0
     assert veo._open_engine.watcher._timer is None
     assert not veo._readers

@@ -71,7 +71,7 @@ async def test_one_waiter_of_many_on_one_job_costs_nobody_else() -> None:
         job = await veo.submit("A dog")
         waiting: list[asyncio.Task[Any]] = [asyncio.create_task(job.result()) for _ in range(1000)]
         await asyncio.sleep(1)
-        assert len(veo._open_engine.entries[job.key]._waiters) == 1000
+        assert len(veo._open_engine.roster.by_key[job.key]._waiters) == 1000
         for task in waiting[::2]:
             task.cancel()
         await asyncio.wait(waiting)

@@ -166,7 +166,7 @@ async def test_a_clip_that_comes_in_the_moment_of_the_timeout_is_given() -> None
     """Nobody is told that a job still runs which has ended."""
     async with world() as (veo, _):
         job = await veo.submit("A dog")
-        entry = veo._open_engine.entries[job.key]
+        entry = veo._open_engine.roster.by_key[job.key]
         await job.accepted()
         record = Record(flag=1, urls=("https://a.invalid/1.mp4",))
 
@@ -194,7 +194,7 @@ async def test_a_listener_that_stops_early_leaves_nothing() -> None:
         async for event in job.events():
             assert isinstance(event, Queued)
             break
-        assert not veo._open_engine.entries[job.key].is_listened_to
+        assert not veo._open_engine.roster.by_key[job.key].is_listened_to
         await job
 
 
@@ -256,7 +256,7 @@ async def test_cancelling_the_block_leaves_as_a_cancellation() -> None:
             try:
                 await job
             finally:
-                keys.append(veo._open_engine.entries[job.key].task_id)
+                keys.append(veo._open_engine.roster.by_key[job.key].task_id)
                 asyncio.get_running_loop().call_later(10, lambda: keys.append(job.task_id))
 
     using = asyncio.create_task(use())
@@ -334,7 +334,7 @@ def _break(veo: Any, key: str) -> None:
     generate = veo.api.generate
 
     async def broken(request: Any, **options: Any) -> Any:
-        if request is veo._open_engine.entries[key].request:
+        if request is veo._open_engine.roster.by_key[key].request:
             await asyncio.sleep(1)
             raise ZeroDivisionError("a defect")
         return await generate(request, **options)

@@ -19,29 +19,31 @@ import anyio
 import attrs
 
 from veo_async._api import Lookout, VeoApi
-from veo_async._ports import Book, Hint, JobRow, News, Plain
+from veo_async._ports import Book, GateNews, Hint, JobRow, Plain
 from veo_async._rules.fairness import FairQueue
 from veo_async._rules.gate import Gate
 from veo_async._rules.gate_values import GateKnowledge
-from veo_async._rules.lifecycle import Event, JobState
 from veo_async._rules.looking import Ended, Succeeded
 from veo_async._rules.pollbudget import PollBudget
 from veo_async._rules.polling import PollSchedule
-from veo_async._wire import Record, VideoRequest
-from veo_async.errors import KeyReused, LedgerError, LedgerFailed, SessionClosed, Unauthorized, VeoError
+from veo_async._wire import Record
+from veo_async.errors import LedgerError, SessionClosed, Unauthorized, VeoError
 
 from .clock import WallClock
 from .desk import FrontDesk
 from .doubts import Doubts, OnDoubt
-from .entry import Entry, fresh
+from .ends import outcome_of
+from .entry import Entry
 from .events import JobEvent, Paused, Queued, Running
 from .hooks import Hooks
-from .intake import is_unpaid_end, outcome_of
+from .intake import Intake
 from .keys import KeyKeeper
 from .log import logger_for
-from .rows import catch_up, ending, entry_of
+from .roster import Roster
+from .rows import ending
 from .scheduler import Scheduler
 from .scribe import Scribe
+from .sharing import Sharing
 from .stamps import Stamper
 from .tending import Tender
 from .watcher import Watcher
@@ -103,13 +105,12 @@ class Engine:
         self._stamper = stamper
         self._lookout = Lookout(api)
         self.keys = KeyKeeper(api.refresh_key)
-        self.entries: dict[str, Entry] = {}
-        self.by_task: dict[str, Entry] = {}
-        #: Something has left the queue.
-        self.moved_on = asyncio.Event()
+        self.roster = Roster()
         self.recovered = Recovered()
         self.gate, self._knows = gate, knows
-        self.scribe = Scribe(book, account=account, now=clock.now, holder_of=self.by_task.get, on_stuck=self._stuck)
+        self.scribe = Scribe(
+            book, account=account, now=clock.now, holder_of=self.roster.by_task.get, on_stuck=self._stuck
+        )
         self.scheduler = Scheduler(
             api,
             gate=gate,
@@ -121,15 +122,25 @@ class Engine:
             clock=clock,
             on_running=self._accepted,
             on_doubt=self._doubted,
-            on_moved=self.moved,
+            on_moved=lambda entry: self._sharing.moved(entry),
             on_change=self.tell,
             on_queued=self.tell_queued,
         )
         self.watcher = Watcher(self._glance, self._task_ended, schedule=schedule, budget=budget, workers=workers)
         self.doubts = Doubts(self.scribe, stamper, self, look=self.look, policy=on_doubt, spawn=self.spawn)
-        self._tender = Tender(self.scribe, self._hear)
-        #: Jobs that are being written down, by key.
-        self._planning: dict[str, asyncio.Task[Entry]] = {}
+        self._sharing = Sharing(self.scribe, self.roster, self.doubts, self)
+        self._tender = Tender(self.scribe, self._sharing.hear)
+        self.intake = Intake(
+            self.scribe,
+            self.roster,
+            queue,
+            clock,
+            self,
+            is_lasting=is_lasting,
+            locked_out=lambda: self.scheduler.locked_out,
+        )
+        #: When jobs that wait will be passed over.
+        self._deadlines: dict[Entry, asyncio.TimerHandle] = {}
         #: Work on the side, which ends with the session.
         self._spawned: set[asyncio.Task[Any]] = set()
         self._background: list[asyncio.Task[None]] = []
@@ -143,7 +154,7 @@ class Engine:
             self.gate.recall(GateKnowledge.from_dict(json.loads(kept)))
         news = await self.book.news(self.clock.now())
         self.recovered = Recovered.of(news.taken)
-        self._hear(news)
+        self._sharing.hear(news)
         parts: dict[str, Scheduler | Watcher | Tender] = {"scheduler": self.scheduler, "watcher": self.watcher}
         if self._is_lasting:
             parts["tender"] = self._tender
@@ -163,11 +174,14 @@ class Engine:
         self.scheduler.stop()
         self.scribe.hurry()
         scheduling, *others = self._background
-        await asyncio.wait([scheduling, *self._planning.values()])
+        await asyncio.wait([scheduling])
+        await self.intake.settle()
         for task in others:
             task.cancel()
         await asyncio.wait([*others, *self._spawned])
         self.doubts.close()
+        for timer in self._deadlines.values():
+            timer.cancel()
         self.leave_waiters(SessionClosed("the session was closed before this job had ended"))
         try:
             await self.book.keep_knowledge(json.dumps(self.gate.knowledge().to_dict()))
@@ -177,9 +191,9 @@ class Engine:
 
     def leave_waiters(self, error: VeoError) -> None:
         """Nobody here will learn how the jobs end: whoever waits is told *error*."""
-        for entry in self.entries.values():
+        for entry in self.roster.by_key.values():
             entry.abandon(error)
-        self.moved_on.set()
+        self.roster.moved_on.set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run *work* on the side; it ends with the session at the latest."""
@@ -187,120 +201,23 @@ class Engine:
         self._spawned.add(task)
         task.add_done_callback(self._spawned.discard)
 
-    # --- a job comes in -----------------------------------------------------------------------------------------
+    # --- its way ------------------------------------------------------------------------------------------------
 
-    async def take_in(self, entry: Entry) -> Entry:
-        """*entry*, written down and queued; or the job that has its key already.
-
-        Raises:
-            KeyReused: that job is of another request.
-            QueueFull: its tenant has as many jobs waiting as it may.
-            LedgerError: it could not be written down; it is not taken in.
-        """
-        known = self.entries.get(entry.key)
-        if known is None or is_unpaid_end(known):
-            if self.scheduler.locked_out is not None:
-                raise fresh(self.scheduler.locked_out)
-            known = await self._planned(entry)
-        if known.request != entry.request:
-            raise KeyReused(f"the key {entry.key!r} names a job with another request", job_key=entry.key)
-        return known
-
-    async def _planned(self, entry: Entry) -> Entry:
-        """Plan in a task of its own: whoever waits may be cancelled, what is being written will be there."""
-        planning = self._planning.get(entry.key)
-        if planning is None:
-            self._queue.reserve(entry.tenant)
-            if not self._is_lasting:  # nothing to wait for
-                return await self._plan(entry)
-            planning = asyncio.create_task(self._plan(entry), name="veo.plan")
-            self._planning[entry.key] = planning
-            planning.add_done_callback(lambda task: self._has_planned(entry.key, task))
-        return await asyncio.shield(planning)
-
-    def _has_planned(self, key: str, task: "asyncio.Task[Entry]") -> None:
-        del self._planning[key]
-        if not task.cancelled() and task.exception() is not None:
-            logger.info("job %s is not taken in: %s", key, task.exception(), extra={"job_key": key})
-
-    async def _plan(self, entry: Entry) -> Entry:
-        try:
-            row = await self.scribe.plan(entry)
-            if not self._is_new(row) and row.account == self.scribe.account and is_unpaid_end(entry_of(row)):
-                row = await self.scribe.plan(entry, instead=row)
-        finally:
-            self._queue.release(entry.tenant)
-        if not self._is_new(row):
-            return self._attach(row)
-        self.entries[entry.key] = entry
-        self._enqueue(entry)
-        return entry
-
-    def _is_new(self, row: JobRow) -> bool:
-        """Whether it was put down just now: a job of ours that nobody has in hand yet."""
-        known = self.entries.get(row.key)
-        is_ours = row.owner == self.book.instance or not self._is_lasting
-        return is_ours and row.state == JobState.QUEUED and (known is None or known.outcome is not None)
-
-    def _attach(self, row: JobRow) -> Entry:
-        """A job that was there: from an earlier run, or another session's."""
-        if row.account != self.scribe.account:
-            raise KeyReused(f"the key {row.key!r} names a job of another account", job_key=row.key)
-        known = self.entries.get(row.key)
-        if known is not None and not is_unpaid_end(known):
-            return known
-        entry = self.entries[row.key] = entry_of(row)
-        entry.is_followed = row.owner != self.book.instance
-        if entry.task_id is not None:
-            self.by_task[entry.task_id] = entry
-        return entry
-
-    async def adopt(self, task_id: str, key: str | None, request: VideoRequest | None) -> Entry:
-        """Take in a task that was made elsewhere.
-
-        Raises:
-            KeyReused: the key or the task is another job's.
-        """
-        known = self.by_task.get(task_id)
-        if known is None and (row := await self.book.holder_of(task_id)):
-            known = self._attach(row)
-        if known is not None and key in (None, known.key):
-            return known
-        entry = Entry(key or task_id, request, state=JobState.RUNNING, task_id=task_id, sent_at=self.clock.now())
-        if known is None and entry.key not in self.entries and (await self.scribe.plan(entry)).task_id == task_id:
-            self.entries[entry.key] = entry
-            self.run_on(entry)
-            return entry
-        told = f"the key {entry.key!r} and the task {task_id!r} belong to two different jobs"
-        raise KeyReused(told, job_key=entry.key, task_id=task_id)
-
-    async def find(self, key: str) -> Entry | None:
-        """The job called *key*, of whichever session."""
-        if key not in self.entries and (row := await self.book.get(key)) and row.account == self.scribe.account:
-            self._attach(row)
-        return self.entries.get(key)
-
-    async def in_doubt(self) -> list[Entry]:
-        """All jobs in doubt."""
-        for row in await self.book.rows([JobState.IN_DOUBT]):
-            self._attach(row)
-        return [entry for entry in self.entries.values() if entry.state is JobState.IN_DOUBT]
-
-    def _enqueue(self, entry: Entry) -> None:
+    def enqueue(self, entry: Entry) -> None:
+        """It waits for its turn."""
         self._queue.push(entry, tenant=entry.tenant, priority=entry.priority, is_bounded=False)
         if entry.deadline is not None:
             at = self.clock.to_loop(entry.deadline)
-            asyncio.get_running_loop().call_at(at, self._pass_over, entry)
+            self._deadlines[entry] = asyncio.get_running_loop().call_at(at, self._pass_over, entry)
         # Whoever has just come has at most all others before them; its true place would cost O(queue) for each.
         self.tell_queued(entry, position=len(self._queue) - 1)
         self.scheduler.wake()
 
     def _pass_over(self, entry: Entry) -> None:
+        del self._deadlines[entry]
         if entry in self._queue:
             self._queue.remove(entry)
             self.spawn(self.scheduler.pass_over(entry))
-
-    # --- its way ------------------------------------------------------------------------------------------------
 
     def _accepted(self, entry: Entry) -> None:
         self._watch(entry)
@@ -309,14 +226,14 @@ class Engine:
     def run_on(self, entry: Entry) -> None:
         """Its task runs, and it has no slot yet: watch it."""
         if entry.is_followed:
-            self.spawn(self._go_on_if_ours(entry))
+            self.spawn(self._sharing.go_on_if_ours(entry))
             return
         self.scheduler.adopt(entry)
         self._watch(entry)
 
     def _watch(self, entry: Entry) -> None:
         assert entry.task_id is not None  # noqa: S101  # it was accepted
-        self.by_task[entry.task_id] = entry
+        self.roster.by_task[entry.task_id] = entry
         age_s = 0.0 if entry.sent_at is None else max(0.0, self.clock.now() - entry.sent_at)
         self.watcher.watch(entry, self._desk.class_of(entry), age_s=age_s)
         if self._hooks or entry.is_listened_to:
@@ -358,15 +275,15 @@ class Engine:
 
     def _doubted(self, entry: Entry, error: VeoError) -> None:
         self.doubts.enter(entry, error)
-        self.moved_on.set()
+        self.roster.moved_on.set()
 
     def queue_again(self, entry: Entry) -> None:
         """Another request is wanted: send it in its turn."""
         if entry.is_followed:
-            self.spawn(self._go_on_if_ours(entry))
+            self.spawn(self._sharing.go_on_if_ours(entry))
             return
         entry.task_id, entry.unsent = None, 0
-        self._enqueue(entry)
+        self.enqueue(entry)
 
     async def withdraw(self, entry: Entry) -> bool:
         """Take it out of the queue or from the watcher; whether it was there."""
@@ -378,11 +295,21 @@ class Engine:
             return True
         return False
 
+    async def resolve(self, entry: Entry, task_id: str) -> None:
+        """It was in doubt, and somebody names its task."""
+        await self.doubts.resolve(entry, task_id)
+
+    def moved(self, entry: Entry) -> None:
+        """Somebody else has moved it on the ledger."""
+        self._sharing.moved(entry)
+
+    def hear_gate(self, news: GateNews) -> None:
+        """What other sessions have done with the same account."""
+        self.scheduler.hear(news)
+
     def hint_of(self, entry: Entry) -> None:
         """There may be news of its running task."""
         self.watcher.look_now(entry)
-
-    # --- the others on the ledger -------------------------------------------------------------------------------
 
     async def hint(self, token: str, task_id: str) -> bool:
         """Somebody who knew *token* says which task came of it; whether an attempt has that token."""
@@ -392,85 +319,10 @@ class Engine:
             is_known = await self.book.hint(token, task_id, self.clock.now())
             self._tender.soon()
             return is_known
-        entry = next((entry for entry in self.entries.values() if entry.token == token), None)
+        entry = next((entry for entry in self.roster.by_key.values() if entry.token == token), None)
         if entry is not None:
             self.doubts.hinted(entry, Hint(key=entry.key, token=token, task_id=task_id))
         return entry is not None
-
-    def _hear(self, news: News) -> None:
-        self.scheduler.hear(news.gate)
-        for row in news.taken:
-            self._take_over(row)
-        for row in news.changed:
-            entry = self.entries.get(row.key)
-            if entry is not None:
-                self._follow(entry, row)
-        for hint in news.hints:
-            entry = self.entries.get(hint.key)
-            if entry is not None:
-                self.doubts.hinted(entry, hint)
-
-    def _take_over(self, row: JobRow) -> None:
-        """Nobody drives it any more: it is ours."""
-        entry = self.entries.get(row.key)
-        if entry is None:
-            entry = self.entries[row.key] = entry_of(row)
-        else:
-            catch_up(entry, row)
-        entry.is_followed = False
-        self._set_going(entry)
-
-    def _follow(self, entry: Entry, row: JobRow) -> None:
-        """Somebody else has moved it."""
-        if entry.state == row.state or not (entry.is_followed or entry.state is JobState.IN_DOUBT):
-            return
-        self.doubts.left(entry)
-        catch_up(entry, row)
-        if not entry.is_followed and entry.outcome is None:
-            self._set_going(entry)
-        if entry.outcome is not None:
-            entry.end(entry.outcome)
-        else:
-            entry.wake()
-
-    def _set_going(self, entry: Entry) -> None:
-        """Go on with a job from where the ledger says it stands."""
-        match entry.state:
-            case JobState.QUEUED:
-                self._enqueue(entry)
-            case JobState.RUNNING:
-                self.run_on(entry)
-            case JobState.IN_DOUBT if entry.outcome is not None:
-                error = getattr(entry.outcome, "error", VeoError())
-                entry.reopen()
-                self.doubts.enter(entry, error)
-
-    def moved(self, entry: Entry) -> None:
-        """The ledger says that *entry* is not where we thought: go by what it says."""
-        self.spawn(self._go_by_the_ledger(entry))
-
-    async def _go_by_the_ledger(self, entry: Entry) -> None:
-        row = await self.book.get(entry.key)
-        extra = {"action": "moved", "job_key": entry.key, "task_id": entry.task_id}
-        logger.warning("job %s was moved by somebody else", entry.key, extra=extra)
-        if row is None:
-            entry.abandon(LedgerFailed("the ledger does not know this job any more"))
-            return
-        catch_up(entry, row)
-        entry.is_followed = row.owner != self.book.instance
-        if entry.outcome is not None:
-            entry.end(entry.outcome)
-        elif row.state == JobState.SENDING and not entry.is_followed and await self.scribe.step(entry, Event.RETURN):
-            # Its intent was written after all, though that was told to have failed: not a byte has left.
-            entry.step(Event.RETURN)
-            self._enqueue(entry)
-
-    async def _go_on_if_ours(self, entry: Entry) -> None:
-        """A doubt of another session's job was ended here: that session goes on with it, if it is there."""
-        row = await self.book.get(entry.key)
-        entry.is_followed = row is None or row.owner != self.book.instance
-        if not entry.is_followed:
-            self._set_going(entry)
 
     def _stuck(self, is_stuck: bool) -> None:
         if is_stuck:
@@ -483,7 +335,7 @@ class Engine:
         if entry.outcome is None:
             entry.tell(event)
         if not isinstance(event, Queued | Running | Paused):
-            self.moved_on.set()
+            self.roster.moved_on.set()
         self._hooks.tell(event)
 
     def tell_queued(self, entry: Entry, *, position: int | None = None) -> None:

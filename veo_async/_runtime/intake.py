@@ -1,54 +1,182 @@
-"""Taking a job in and writing its end down: plain functions between requests, entries and outcomes."""
+"""Taking jobs in: written down first, then queued; and finding those that were there before.
 
-from collections.abc import Mapping
-from typing import Any
+The key decides. A key that nobody has is a new job; a key whose job is of the same request is that job, from whichever
+session or run; a key whose job ended without a charge may be used anew. So the same list, submitted again, pays only
+for what was not paid.
+"""
 
-import attrs
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
 
-from veo_async._rules.lifecycle import Event
-from veo_async._rules.looking import Ended, Succeeded
+from veo_async._ports import JobRow, TaskTaken
+from veo_async._rules.fairness import FairQueue
+from veo_async._rules.lifecycle import JobState
 from veo_async._wire import VideoRequest
-from veo_async._wire.converter import from_plain
-from veo_async.errors import ContentRefused, DownloadFailed, JobAbandoned, RecordExpired, RecordMissing, VeoError
+from veo_async.errors import KeyReused, VeoError
 
-from .entry import Entry
-from .outcome import Clip, Done, Failed, Refused
+from .clock import WallClock
+from .ends import is_unpaid_end
+from .entry import Entry, fresh
+from .log import logger_for
+from .roster import Roster
+from .rows import as_text, entry_of
+from .scribe import Scribe
 
-#: Ends after which a task may exist, and be paid, all the same.
-_MAY_BE_PAID = (RecordMissing, RecordExpired, DownloadFailed, JobAbandoned)
-
-
-def as_request(request: VideoRequest | str, options: Mapping[str, Any]) -> VideoRequest:
-    """A whole request, from one with changes to it, or from a prompt with options."""
-    if isinstance(request, VideoRequest):
-        return attrs.evolve(request, **options) if options else request
-    return from_plain({"prompt": request, **options}, VideoRequest)
+logger = logger_for(__name__)
 
 
-def is_unpaid_end(entry: Entry) -> bool:
-    """Ended without a clip and without a charge: the same key may be used for another try."""
-    if not isinstance(entry.outcome, Refused | Failed):
-        return False
-    return not isinstance(entry.outcome.error, _MAY_BE_PAID)
+class Ways(Protocol):
+    """Where a job goes that has been taken in."""
+
+    def enqueue(self, entry: Entry) -> None:
+        """It waits for its turn."""
+        ...
+
+    def run_on(self, entry: Entry) -> None:
+        """Its task runs: watch it."""
+        ...
+
+    async def resolve(self, entry: Entry, task_id: str) -> None:
+        """It was in doubt, and somebody names its task."""
+        ...
 
 
-def refused_entry(request: VideoRequest | str, error: VeoError) -> Entry:
-    """A job that was not taken in, for whoever wants an outcome all the same."""
-    named = request.prompt if isinstance(request, VideoRequest) else str(request)  # whatever it was that was given
-    entry = Entry(error.job_key or named[:40], None)
-    entry.settle(Event.REFUSE, Refused(entry.key, error.message, error))
-    return entry
+class Intake:
+    """Takes jobs in.
 
+    Args:
+        is_lasting: there is a ledger that has to be waited for.
+        locked_out: why nothing can be sent any more.
+    """
 
-def outcome_of(entry: Entry, end: Succeeded | Ended) -> tuple[Event, Done | Refused | Failed]:
-    """How a job ends whose task has ended, and the event that takes it there."""
-    if isinstance(end, Succeeded):
-        task_id = entry.task_id or ""
-        clip = Clip(key=entry.key, task_id=task_id, urls=end.record.urls, request=entry.request, record=end.record)
-        return Event.FINISH, Done(clip)
-    end.error.add_evidence(job_key=entry.key, task_id=entry.task_id, attempts=entry.attempts)
-    if isinstance(end.error, ContentRefused):
-        return Event.REFUSE, Refused(entry.key, end.error.message, end.error)
-    if isinstance(end.error, RecordExpired):
-        return Event.EXPIRE, Failed(entry.key, end.error)
-    return Event.BREAK, Failed(entry.key, end.error)
+    def __init__(
+        self,
+        scribe: Scribe,
+        roster: Roster,
+        queue: FairQueue[Entry],
+        clock: WallClock,
+        ways: Ways,
+        *,
+        is_lasting: bool,
+        locked_out: Callable[[], VeoError | None],
+    ) -> None:
+        self._scribe, self._roster, self._queue, self._clock, self._ways = scribe, roster, queue, clock, ways
+        self._is_lasting, self._locked_out = is_lasting, locked_out
+        #: Jobs that are being written down, by key.
+        self._planning: dict[str, asyncio.Task[Entry]] = {}
+
+    async def settle(self) -> None:
+        """Wait until what is being written down is."""
+        if self._planning:
+            await asyncio.wait(self._planning.values())
+
+    async def take_in(self, entry: Entry) -> Entry:
+        """*entry*, written down and queued; or the job that has its key already.
+
+        Raises:
+            KeyReused: that job is of another request.
+            QueueFull: its tenant has as many jobs waiting as it may.
+            LedgerError: it could not be written down; it is not taken in.
+        """
+        known = self._roster.by_key.get(entry.key)
+        if known is None or is_unpaid_end(known):
+            if (why := self._locked_out()) is not None:
+                raise fresh(why)
+            known = await self._planned(entry)
+        if known.request != entry.request:
+            raise KeyReused(f"the key {entry.key!r} names a job with another request", job_key=entry.key)
+        return known
+
+    async def _planned(self, entry: Entry) -> Entry:
+        """Plan in a task of its own: whoever waits may be cancelled, what is being written will be there."""
+        planning = self._planning.get(entry.key)
+        if planning is None:
+            self._queue.reserve(entry.tenant)
+            if not self._is_lasting:  # nothing to wait for
+                return await self._plan(entry)
+            planning = asyncio.create_task(self._plan(entry), name="veo.plan")
+            self._planning[entry.key] = planning
+            planning.add_done_callback(lambda task: self._has_planned(entry.key, task))
+        return await asyncio.shield(planning)
+
+    def _has_planned(self, key: str, task: "asyncio.Task[Entry]") -> None:
+        del self._planning[key]
+        if not task.cancelled() and task.exception() is not None:
+            logger.info("job %s is not taken in: %s", key, task.exception(), extra={"job_key": key})
+
+    async def _plan(self, entry: Entry) -> Entry:
+        try:
+            row = await self._scribe.plan(entry)
+            if not self._is_new(entry, row) and row.account == self._scribe.account and is_unpaid_end(entry_of(row)):
+                row = await self._scribe.plan(entry, instead=row)
+        finally:
+            self._queue.release(entry.tenant)
+        if not self._is_new(entry, row):
+            return self._attach(row)
+        self._roster.add(entry)
+        self._ways.enqueue(entry)
+        return entry
+
+    def _is_new(self, entry: Entry, row: JobRow) -> bool:
+        """Whether *row* is *entry*, put down just now: a job of ours that nobody has in hand yet."""
+        if entry.request is None or row.request != as_text(entry.request):
+            return False
+        known = self._roster.by_key.get(row.key)
+        is_ours = row.owner == self._scribe.book.instance or not self._is_lasting
+        return is_ours and row.state == JobState.QUEUED and (known is None or known.outcome is not None)
+
+    def _attach(self, row: JobRow) -> Entry:
+        """A job that was there: from an earlier run, or another session's."""
+        if row.account != self._scribe.account:
+            raise KeyReused(f"the key {row.key!r} names a job of another account", job_key=row.key)
+        known = self._roster.by_key.get(row.key)
+        if known is not None and not is_unpaid_end(known):
+            return known
+        entry = entry_of(row)
+        entry.is_followed = row.owner != self._scribe.book.instance
+        self._roster.add(entry)
+        return entry
+
+    async def adopt(self, task_id: str, key: str | None, request: VideoRequest | None) -> Entry:
+        """Take in a task that was made elsewhere; named for a job in doubt, it resolves the doubt.
+
+        Raises:
+            KeyReused: the key or the task is another job's.
+        """
+        known = self._roster.by_task.get(task_id)
+        if known is None and (row := await self._scribe.book.holder_of(task_id)):
+            known = self._attach(row)
+        if known is not None and key in (None, known.key):
+            return known
+        namesake = await self.find(key or task_id)
+        if known is None and namesake is not None and namesake.state is JobState.IN_DOUBT:
+            await self._ways.resolve(namesake, task_id)
+            return namesake
+        entry = Entry(key or task_id, request, state=JobState.RUNNING, task_id=task_id, sent_at=self._clock.now())
+        if known is None and namesake is None and await self._is_put_down(entry):
+            self._roster.add(entry)
+            self._ways.run_on(entry)
+            return entry
+        told = f"the key {entry.key!r} and the task {task_id!r} belong to two different jobs"
+        raise KeyReused(told, job_key=entry.key, task_id=task_id)
+
+    async def _is_put_down(self, entry: Entry) -> bool:
+        try:
+            return (await self._scribe.plan(entry)).task_id == entry.task_id
+        except TaskTaken:
+            return False
+
+    async def find(self, key: str) -> Entry | None:
+        """The job called *key*, of whichever session."""
+        if key not in self._roster.by_key:
+            row = await self._scribe.book.get(key)
+            if row is not None and row.account == self._scribe.account:
+                self._attach(row)
+        return self._roster.by_key.get(key)
+
+    async def in_doubt(self) -> list[Entry]:
+        """All jobs in doubt."""
+        for row in await self._scribe.book.rows([JobState.IN_DOUBT]):
+            self._attach(row)
+        return [entry for entry in self._roster.by_key.values() if entry.state is JobState.IN_DOUBT]
