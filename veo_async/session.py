@@ -50,6 +50,7 @@ from veo_async._runtime.keys import patient
 from veo_async._runtime.log import logger_for
 from veo_async._runtime.mapping import as_async, outcomes
 from veo_async._runtime.outcome import Clip, Outcome
+from veo_async._runtime.reads import Reads
 from veo_async._runtime.rows import content_key
 from veo_async._runtime.stamps import Stamper, checked_public_url
 from veo_async._runtime.watcher import WORKERS, WatcherStatistics
@@ -154,6 +155,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         self._max_in_flight = max_in_flight
         self._rng = random.Random(seed)  # noqa: S311  # jitter, not a secret
         self._chance = secrets.token_bytes if seed is None else self._rng.randbytes
+        self._reads = Reads(self._rng)
         self._budget = PollBudget(rate=poll_rate)
         self._schedule = FixedSchedule(poll_every, self._rng) if poll_every else LearnedSchedule(self._budget)
         self._gate = Gate(GateSettings(limit=rate[0], window_s=rate[1], explore=explore), knowledge)
@@ -433,7 +435,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     async def credits(self) -> float:
         """The balance."""
         self._require_open()
-        return (await self.api.credit()).balance
+        return (await self._reads.patiently("credit", self.api.credit)).balance
 
     def resize(self, max_in_flight: int) -> None:
         """Change how many tasks may run at once."""

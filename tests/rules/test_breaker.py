@@ -23,6 +23,7 @@ def paused(reason: PauseReason, now: float = 0.0) -> Breaker:
         (R.NO_CREDIT, 100.0, Probe.BALANCE),
         (R.KEY_LIMIT, 100.0 + FIRST_S, Probe.JOB),
         (R.MAINTENANCE, 100.0 + FIRST_S, Probe.JOB),
+        (R.BLOCKED, 100.0 + FIRST_S, Probe.JOB),
         (R.STORM, 100.0 + FIRST_S, Probe.JOB),
         (R.UNREACHABLE, 100.0 + UNREACHABLE_FIRST_S, Probe.JOB),
     ],
@@ -33,7 +34,7 @@ def test_a_pause_has_a_reason_and_a_probe(reason: PauseReason, first_at: float, 
     assert (breaker.reason, breaker.next_probe_at, breaker.next_probe) == (reason, first_at, probe)
 
 
-@pytest.mark.parametrize("reason", [R.KEY_LIMIT, R.MAINTENANCE, R.STORM, R.UNREACHABLE])
+@pytest.mark.parametrize("reason", [R.KEY_LIMIT, R.MAINTENANCE, R.BLOCKED, R.STORM, R.UNREACHABLE])
 def test_the_waits_double_up_to_the_longest(reason: PauseReason) -> None:
     """While every probe says the same."""
     breaker, now, waits = paused(reason), 0.0, []
@@ -88,7 +89,7 @@ def test_a_probe_that_brings_another_reason_is_over() -> None:
 
 @pytest.mark.parametrize(
     ("reason", "lifts"),
-    [(R.MAINTENANCE, True), (R.STORM, True), (R.NO_CREDIT, False), (R.KEY_LIMIT, False)],
+    [(R.MAINTENANCE, True), (R.BLOCKED, True), (R.STORM, True), (R.NO_CREDIT, False), (R.KEY_LIMIT, False)],
 )
 def test_a_refused_probe(reason: PauseReason, lifts: bool) -> None:
     """The provider is at work again, but the account's state is not told: there the next job may try at once."""

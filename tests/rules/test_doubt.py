@@ -49,8 +49,9 @@ HTML = b"<html><body>hello</body></html>"
         (HTML, 429, V.LIMITED),
         (b"", 429, V.LIMITED),
         # a gate in front of the API
-        (b"error code: 1010", 403, V.LOCKED_OUT),
-        (HTML, 403, V.LOCKED_OUT),
+        (b"error code: 1010", 403, V.PAUSED),
+        (HTML, 403, V.PAUSED),
+        (envelope(403), 200, V.PAUSED),
         # doubt: 5xx of any body
         *((HTML, status, V.DOUBT) for status in (500, 502, 503, 504, 520, 524, 408)),
         *((envelope(code), 200, V.DOUBT) for code in (500, 501, 599, 0)),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from veo_async import errors
 from veo_async._rules.retry import (
     BASE_S,
     CAP_S,
@@ -23,6 +24,7 @@ from veo_async._rules.retry import (
     TryAgain,
     Verdict,
     decide,
+    verdict_of,
 )
 
 READING = sorted(set(get_args(Endpoint)) - CREATING)
@@ -217,3 +219,28 @@ def test_every_decision_is_bounded(
         assert endpoint not in CREATING or verdict in {"never-sent", "rate-limited"}
     else:
         assert quota.tokens == tokens
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (errors.NotSent("x"), "never-sent"),
+        (errors.RateLimited("x"), "rate-limited"),
+        (errors.ServerBroken("x"), "broken"),
+        (errors.AnswerLost("x"), "lost"),
+        (errors.MalformedResponse("x"), "malformed"),
+        (errors.NotReady("x"), "not-yet"),
+        (errors.RecordMissing("x"), "not-yet"),
+        (errors.Maintenance("x"), "maintenance"),
+        (errors.Unauthorized("x"), "unauthorized"),
+        (errors.InvalidKey("x"), "unauthorized"),
+        (errors.InsufficientCredits("x"), "no-credit"),
+        (errors.NotFound("x"), "refused"),
+        (errors.Blocked("x"), "refused"),
+        (errors.ClientClosed("x"), "refused"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, errors.VeoError) else value,
+)
+def test_every_error_comes_to_a_verdict(error: errors.VeoError, verdict: Verdict) -> None:
+    """What may pass is told from what stands, and what is not named is a definite no."""
+    assert verdict_of(error) == verdict

@@ -25,15 +25,43 @@ def prompts(n: int) -> list[str]:
 
 
 async def test_row_1_a_429_is_one_pause_one_probe_and_the_same_job_again() -> None:
-    """300 jobs against an account that refuses its first ten calls: all are made, few calls were wasted."""
+    """A 429 at the twentieth call: a pause of a whole window, and the job that was refused is the probe.
+
+    Nineteen calls had been counted, which explains the refusal: room comes when the first of them leaves the window.
+    The window slides, so the pause is a window (and its margin, grown by one step) from the *first call counted*, not
+    from the refusal; here both are the same moment.
+    """
+    async with world(faults=[rate_limited(on=20)], limiter="none", latency_s=0.1) as (veo, sim):
+        outcomes = await veo.gather(*prompts(60))
+        assert all(isinstance(outcome, Done) for outcome in outcomes)
+        posts = sim.posts()
+        (refused,) = [number for number, seen in enumerate(posts) if seen.fault]
+        counted, probe, after = posts[0], posts[refused + 1], posts[refused + 2]
+        settings = veo._gate.settings
+        span_s = settings.window_s + settings.margin_s + settings.margin_step_s
+        assert probe.at - counted.at == pytest.approx(span_s, abs=0.001)
+        assert after.at - probe.at > 0.099  # nobody leaves until the probe is answered
+        assert probe.body == posts[refused].body
+        assert len(posts) == len(sim.charges) + 1 == 61
+
+
+async def test_row_1_a_429_that_no_count_explains_is_probed_sooner_and_then_a_whole_window_apart() -> None:
+    """300 jobs against an account that refuses its first ten calls: all are made, and few calls were wasted.
+
+    Nothing of ours had been counted, so there is no call whose leaving a pause could wait for. A bucket would have a
+    token back after one documented gap (0.5 s), or three at a lower rate (1.5 s): two single calls, which cost
+    nothing, tell this from a window. From the third on the pause is a whole window from the refusal, or longer.
+    """
     async with world(faults=[rate_limited(times=10)], limiter="none") as (veo, sim):
         outcomes = await veo.gather(*prompts(300))
         assert all(isinstance(outcome, Done) for outcome in outcomes)
         assert len(sim.charges) == 300
         refused = [seen.at for seen in sim.posts() if seen.fault]
         assert len(refused) == 10
-        probes = refused[4:]  # four calls may be under way at first; after that one at a time
-        assert all(later > earlier for earlier, later in pairwise(probes))
+        # Those that had left together, and after them one at a time.
+        pauses = [round(later - earlier, 3) for earlier, later in pairwise(refused)]
+        assert pauses[:5] == [0.0, 0.0, 0.5, 1.5, 10.06]
+        assert min(pauses[4:]) >= veo._gate.settings.window_s
 
 
 async def test_row_2_retry_after_is_obeyed_by_everybody() -> None:
@@ -262,14 +290,37 @@ async def test_a_key_limit_pauses_until_a_job_passes() -> None:
         assert not sim.posts("credit")
 
 
-async def test_row_12_a_gate_in_front_of_the_api_is_a_definite_refusal() -> None:
-    """403 with error code 1010: told as Blocked, naming what to do, and nothing is in doubt."""
-    async with world(faults=[blocked_1010()]) as (veo, sim):
-        outcome = await (await veo.submit("A dog")).ended()
-        assert isinstance(outcome, Refused)
-        assert isinstance(outcome.error, errors.Blocked)
-        assert "User-Agent" in str(outcome.error)
-        assert len(sim.posts()) == 1
+async def test_row_12_a_gate_in_front_of_the_api_is_a_definite_refusal_and_a_pause(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """403 with error code 1010: nothing is in doubt, and one job at a time asks whether the gate still stands.
+
+    Who is blocked is told why, `Blocked` naming the User-Agent, in the log; the jobs wait and lose nothing.
+    """
+    heard: list[object] = []
+    async with world(faults=[blocked_1010(times=5)], session={"on_event": heard.append}) as (veo, sim):
+        job = await veo.submit("A dog")
+        await asyncio.sleep(30)
+        assert veo.statistics().paused == "blocked"
+        assert job.state is JobState.QUEUED
+        assert Paused(job.key, "blocked") in heard
+        assert "User-Agent" in caplog.text
+        await job.accepted()
+        began = sim.posts()[0].at
+        assert [round(seen.at - began, 3) for seen in sim.posts()] == [0.0, 60.0, 180.0, 420.0, 900.0, 1500.0]
+        assert veo.statistics().paused is None
+
+
+async def test_a_gate_that_lets_a_refused_job_through_is_open() -> None:
+    """The probe is refused for its own sake, by the provider itself: the others go on at once."""
+    async with world(faults=[blocked_1010(on=1), refuse(422, on=2)]) as (veo, _):
+        clock = Clock()
+        first = await veo.submit("A dog")
+        await asyncio.sleep(1)
+        second = await veo.submit("A cat")
+        assert isinstance(await first.ended(), Refused)
+        await second.accepted()
+        assert clock() == 60.0
 
 
 @pytest.mark.parametrize("prompt", ["A dog [refuse]", "A dog [refuse-late]"])

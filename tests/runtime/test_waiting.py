@@ -351,7 +351,7 @@ async def test_a_defect_of_the_watcher_stops_creation_too() -> None:
 
     with pytest.raises(errors.SessionCrashed):  # noqa: PT012  # what leaves a block is the point
         async with session_on(sim, rate=(1, 10.0)) as veo:
-            veo.api.record_info = broken  # type: ignore[method-assign, assignment]
+            veo.api.record_answer = broken  # type: ignore[method-assign, assignment]
             jobs = [await veo.submit(f"Dog {i}") for i in range(10)]
             with pytest.raises(errors.SessionCrashed):
                 await jobs[-1]
@@ -372,7 +372,7 @@ async def test_a_map_whose_session_crashes_raises_that() -> None:
 
     with pytest.raises(errors.SessionCrashed):  # noqa: PT012  # what leaves a block is the point
         async with session_on(memory()) as veo:
-            veo.api.record_info = broken  # type: ignore[method-assign, assignment]
+            veo.api.record_answer = broken  # type: ignore[method-assign, assignment]
             await veo.submit("A dog")
             reading = asyncio.create_task(_collect(veo.map(slow())))
             await asyncio.wait([reading])
@@ -387,7 +387,7 @@ async def test_a_defect_is_a_note_on_the_users_own_exception() -> None:
 
     with pytest.raises(LookupError) as caught:  # noqa: PT012  # what leaves a block is the point
         async with session_on(memory()) as veo:
-            veo.api.record_info = broken  # type: ignore[method-assign, assignment]
+            veo.api.record_answer = broken  # type: ignore[method-assign, assignment]
             await veo.submit("A dog")
             await asyncio.sleep(100)
             raise LookupError("theirs")

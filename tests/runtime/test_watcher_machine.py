@@ -130,6 +130,10 @@ class WatcherMachine(RuleBasedStateMachine):
     @rule()
     def cut_off_and_run_again(self) -> None:
         async def again() -> asyncio.Task[None]:
+            # One by one, for a TaskGroup cancels its children in the order of a set: another one in each run.
+            for task in sorted(asyncio.all_tasks(), key=asyncio.Task.get_name):
+                if task.get_name().startswith("veo.watcher:"):
+                    task.cancel()
             self.running.cancel()
             await asyncio.wait([self.running])
             assert not self.under_way

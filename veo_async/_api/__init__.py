@@ -1,6 +1,7 @@
 """The thin typed client: exactly one HTTP attempt per call, and an honest account of it.
 
 - ``client.py``     `VeoApi`, one coroutine per endpoint
+- ``lookout.py``    one look after another at running tasks
 - ``transport.py``  one attempt over aiohttp: what had left us, what came back, within bounds
 - ``key.py``        the API key: where it comes from, and how it stays unseen
 - ``address.py``    which addresses may be given the key
@@ -9,6 +10,7 @@
 
 from .client import VeoApi
 from .key import ApiKey
+from .lookout import Lookout
 from .transport import AiohttpTransport
 
-__all__ = ["AiohttpTransport", "ApiKey", "VeoApi"]
+__all__ = ["AiohttpTransport", "ApiKey", "Lookout", "VeoApi"]

@@ -172,7 +172,11 @@ class VeoApi:
 
     async def record_info(self, task_id: str) -> Record:
         """The record of a task of any kind: the final authority on its state."""
-        return await self._send(endpoints.RECORD_INFO, query={"taskId": _checked(task_id)}, task_id=task_id)
+        return decipher(endpoints.RECORD_INFO, await self.record_answer(task_id), task_id=task_id)
+
+    async def record_answer(self, task_id: str) -> HttpAnswer:
+        """What `record_info` reads, unread: for whoever compares it with the last one first."""
+        return await self._attempt(endpoints.RECORD_INFO, query={"taskId": _checked(task_id)}, task_id=task_id)
 
     async def credit(self) -> Credits:
         """The balance of the account; also the cheapest test of a key."""
@@ -246,6 +250,19 @@ class VeoApi:
         content_type: str | None = None,
         task_id: str | None = None,
     ) -> T:
+        answer = await self._attempt(endpoint, query=query, body=body, content_type=content_type, task_id=task_id)
+        return decipher(endpoint, answer, task_id=task_id)
+
+    async def _attempt(
+        self,
+        endpoint: Endpoint[Any],
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
+        content_type: str | None = None,
+        task_id: str | None = None,
+    ) -> HttpAnswer:
+        """The answer to one attempt, without the key should it hold it."""
         self.dialect.require(endpoint)
         key = self._key or await self._known_key()
         call = HttpCall(
@@ -261,7 +278,7 @@ class VeoApi:
             error.add_evidence(endpoint=endpoint.name, task_id=task_id)
             error.retryable = error.retryable or not endpoint.costs
             raise
-        return decipher(endpoint, _redacted(answer, key), task_id=task_id)
+        return _redacted(answer, key)
 
     def _url(self, endpoint: Endpoint[Any], query: Mapping[str, Any]) -> str:
         host = self.addresses.api if endpoint.host == "api" else self.addresses.upload

@@ -100,6 +100,7 @@ class AiohttpTransport:
             raise ClientClosed("this client is closed")
         if self._loop is None:
             self._loop = loop
+            _keep_read_buffers()
         if self._loop is not loop:
             raise ClientClosed("this client belongs to another event loop")
         if self._given is not None:
@@ -108,6 +109,16 @@ class AiohttpTransport:
             connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS)
             self._own = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         return self._own
+
+
+def _keep_read_buffers() -> None:
+    """Have the allocator keep the memory that asyncio reads into.
+
+    That is 256 KB for every read, however little comes. To glibc it is a large piece: mapped, faulted in and unmapped
+    anew each time, a tenth of what an attempt costs, until one as large was once freed. Here is one; other allocators
+    do not mind.
+    """
+    bytearray(512 * 1024)
 
 
 @lru_cache(maxsize=8)

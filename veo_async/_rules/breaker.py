@@ -8,6 +8,7 @@ reason        comes from                             is lifted by
 no-credit     402                                    a balance above what was left, or a job that passes
 key-limit     433                                    the next job that passes
 maintenance   455                                    the same, or one that is refused for its own sake
+blocked       403 of a gate in front of the API      the same
 storm         `STORM` broken creations in a row      the same
 unreachable   not one byte of a request could leave  any answer at all
 ledger        a step could not be written down       any answer at all
@@ -20,6 +21,9 @@ top-up comes in minutes and a maintenance can last an hour; an unreachable netwo
 
 Only the probe's own answer moves the next one. Requests that were under way when the pause began still come home, and
 what they tell (the same refusal once more, or a success that is older than the pause) changes nothing.
+
+A 403 is a pause because it mostly passes (a firewall that took us for a flood, an address that is put on a list), and
+because what does not pass can be mended while the jobs wait; the log names what to mend.
 
 401 is no pause: nothing can be sent with that key, so creation stops and everybody is told (`Unauthorized`).
 """
@@ -45,6 +49,7 @@ class PauseReason(StrEnum):
     NO_CREDIT = "no-credit"
     KEY_LIMIT = "key-limit"
     MAINTENANCE = "maintenance"
+    BLOCKED = "blocked"
     STORM = "storm"
     UNREACHABLE = "unreachable"
     LEDGER = "ledger"
@@ -140,7 +145,7 @@ class Breaker:
         self._broken = 0
         if not is_probe:
             return False
-        if self.reason in (PauseReason.MAINTENANCE, PauseReason.STORM):
+        if self.reason in (PauseReason.MAINTENANCE, PauseReason.BLOCKED, PauseReason.STORM):
             return self._lift()
         self.probe_stayed(now)  # it told nothing of the account; the next job may
         return False

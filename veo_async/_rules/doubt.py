@@ -62,7 +62,7 @@ def verdict_on(error: VeoError) -> Verdict:
         case RateLimited():
             return Verdict.LIMITED
         case Blocked():
-            return Verdict.LOCKED_OUT
+            return Verdict.PAUSED
     if error.body_code is None:
         return Verdict.DOUBT
     match error:

@@ -12,14 +12,7 @@ back with exactly one of `accepted`, `refused`, `lost` or `never_sent`. On a `Wa
 instant named or until the next event, whichever comes first. The gate holds no clock; ``now`` is monotonic
 seconds.
 
-The door (`Door`)::
-
-    OPEN      -- refused / pause ------------> DRAINING   (CLOSED at once if nothing is under way)
-    DRAINING  -- the last call is home ------> CLOSED     (and the refusal is judged)
-    CLOSED    -- ask, when it is time -------> PROBING    (exactly one call leaves)
-    PROBING   -- accepted -------------------> OPEN       (CLOSED if a pause is still on)
-    PROBING   -- refused --------------------> CLOSED     (judged again; the next probe comes later)
-    PROBING   -- lost, never sent -----------> CLOSED     (nothing was learned)
+The door (`gate_door`) is open, or shut until a single call, the probe, has been accepted.
 
 While it is open a call may leave if
 
@@ -37,8 +30,7 @@ with ``explore=False`` there are none. What is believed of the limit, and why, i
 in `gate_learning`; how long a closing lasts and what its probes mean, in `gate_closing`; the rate of mode
 PACED in `gate_pacing`.
 
-Two things only ever move one way. The instant before which nothing leaves (`GateStatistics.closed_until`)
-grows, so no caller can undo another's pause. And a ticket ends once: handing it back twice is an error.
+A ticket ends once: handing it back twice is an error.
 
 Where this departs from the policy that was studied first (figures: ``tests/rules/test_gate_targets.py``):
 stamps follow the round trip instead of a fixed margin, so the limit holds on a slow network too and costs
@@ -48,12 +40,12 @@ which brings fewer refusals *and* less loss of time at limits unknown; strict sp
 
 import math
 from collections.abc import Iterable
-from typing import assert_never
 
 import attrs
 
 from .cap import Cap
 from .gate_closing import Cause, Closing
+from .gate_door import Doorway
 from .gate_learning import SLACK_S, Learner
 from .gate_traffic import Traffic
 from .gate_values import (
@@ -102,12 +94,8 @@ class Gate:
     _cap: Cap = attrs.field(init=False)
     _traffic: Traffic = attrs.field(init=False)
     _is_new: bool = attrs.field(default=True, init=False)  #: nobody has asked yet
-    _door: Door = attrs.field(default=Door.OPEN, init=False)
+    _door: Doorway = attrs.field(factory=Doorway, init=False)
     _closing: Closing | None = attrs.field(default=None, init=False)  #: None if a pause alone closed the gate
-    _closed_until: float = attrs.field(default=-math.inf, init=False)  #: hard: never moves back
-    _probe_at: float = attrs.field(default=-math.inf, init=False)  #: soft: an event may bring it forward
-    _paused_until: float = attrs.field(default=-math.inf, init=False)
-    _pause_reason: str = attrs.field(default="", init=False)
     _accepted_at: float = attrs.field(default=-math.inf, init=False)
     _refusals: int = attrs.field(default=0, init=False)
     _closings: int = attrs.field(default=0, init=False)
@@ -161,14 +149,14 @@ class Gate:
         learner = self._learner
         return GateStatistics(
             mode=learner.mode,
-            door=self._door,
+            door=self._door.state,
             limit=learner.rate,
             wall=None if learner.pacer is None else learner.pacer.wall,
             margin_s=learner.margin_s,
             in_flight=len(self._traffic.in_flight),
             running=self._cap.running,
             cap=self._cap.value,
-            closed_until=self._closed_until,
+            closed_until=self._door.closed_until,
             reason=self._shut_reason(),
             refusals=self._refusals,
             closings=self._closings,
@@ -184,7 +172,7 @@ class Gate:
         """The provider made a task of the call."""
         self._traffic.take_back(ticket)
         self._traffic.accepted(ticket, now)
-        if self._door is Door.PROBING:
+        if self._door.state is Door.PROBING:
             self._reopen(ticket, now)
         self._accepted_at = now
         self._settle(now)
@@ -199,28 +187,28 @@ class Gate:
         traffic.take_back(ticket)
         traffic.refused(ticket, now)
         self._refusals += 1
-        if self._door is Door.OPEN and self._cap.explains(ticket, now, in_flight=len(traffic.in_flight)):
+        if self._door.state is Door.OPEN and self._cap.explains(ticket, now, in_flight=len(traffic.in_flight)):
             return
         if self._closing is None:
             self._closings += 1
             self._closing = Closing(since=now, last_accepted_at=self._accepted_at)
         self._closing.had_extra |= ticket.purpose is Purpose.EXTRA
         self._closing.refused(now, retry_after, self.settings)
-        self._door = Door.DRAINING
+        self._door.shut()
         self._settle(now)
 
     def lost(self, ticket: Grant, now: float) -> None:
         """The call ended in any other way and may have been counted: an error, or no answer at all."""
         self._traffic.take_back(ticket)
         self._traffic.lost(ticket, now)
-        self._probe_is_void(now + self._learner.gap_s)
+        self._door.probe_is_void(now + self._learner.gap_s)
         self._settle(now)
 
     def never_sent(self, ticket: Grant, now: float) -> None:
         """No byte left us: the ticket is given back unused."""
         self._traffic.take_back(ticket)
         self._traffic.never_sent(ticket)
-        self._probe_is_void(now)
+        self._door.probe_is_void(now)
         self._settle(now)
 
     # ---- events: everything else
@@ -230,8 +218,8 @@ class Gate:
         self._cap.running = max(0, self._cap.running - 1)
         if self._closing is not None:
             self._closing.task_ended = True
-            if self._door is Door.CLOSED and self._closing.failures >= 3:
-                self._probe_at = min(self._probe_at, now)
+            if self._closing.failures >= 3:
+                self._door.probe_sooner(now)
 
     def set_running(self, n: int) -> None:
         """So many tasks run, whatever was thought before; after a restart or an adoption."""
@@ -250,31 +238,17 @@ class Gate:
 
         Pauses merge: the latest end counts, with its reason. None can be taken back.
         """
-        if until >= self._paused_until:
-            self._paused_until = until
-            self._pause_reason = reason
-        self._closed_until = max(self._closed_until, self._paused_until)
-        if self._door is Door.OPEN:
-            self._door = Door.DRAINING if self._traffic.in_flight else Door.CLOSED
+        self._door.pause(until, reason, is_busy=bool(self._traffic.in_flight))
 
     # ---- deciding
 
     def _decide(self, now: float, *, is_urgent: bool = False) -> Purpose | Wait:
         self._begin(now)
-        if now < self._paused_until:
-            return Wait(self._paused_until, self._pause_reason)
-        match self._door:
-            case Door.OPEN:
-                return self._traffic.decide(now, is_urgent=is_urgent)
-            case Door.CLOSED:
-                at = max(self._probe_at, self._closed_until)
-                return Wait(at, Reason.THROTTLED) if now < at else self._traffic.decide_probe(now)
-            case Door.DRAINING:
-                return Wait(math.inf, Reason.THROTTLED)
-            case Door.PROBING:
-                return Wait(math.inf, Reason.PROBING)
-            case _:
-                assert_never(self._door)
+        if wait := self._door.wait(now):
+            return wait
+        if self._door.state is Door.OPEN:
+            return self._traffic.decide(now, is_urgent=is_urgent)
+        return self._traffic.decide_probe(now)
 
     def _begin(self, now: float) -> None:
         if self._is_new and self._knowledge is not None:
@@ -283,29 +257,22 @@ class Gate:
         self._is_new = False
 
     def _shut_reason(self) -> str | None:
-        if self._door is Door.OPEN:
+        if self._door.state is Door.OPEN:
             return None
-        return Reason.THROTTLED if self._closing is not None else self._pause_reason
+        return Reason.THROTTLED if self._closing is not None else self._door.pause_reason
 
     # ---- acting
 
     def _grant(self, purpose: Purpose, now: float, *, is_urgent: bool) -> Grant:
         if purpose is Purpose.PROBE:
-            self._door = Door.PROBING
+            self._door.probe_leaves()
             if self._closing is not None:
                 self._closing.was_waited_out = now >= self._closing.release_at - SLACK_S / 2
         return self._traffic.grant(purpose, now, is_urgent=is_urgent)
 
-    def _probe_is_void(self, again_at: float) -> None:
-        if self._door is Door.PROBING:
-            self._door = Door.CLOSED
-            self._probe_at = again_at
-
     def _settle(self, now: float) -> None:
-        if self._door is Door.DRAINING and not self._traffic.in_flight:
-            self._door = Door.CLOSED
-            if self._closing is not None:
-                self._judge(self._closing, now)
+        if not self._traffic.in_flight and self._door.all_home() and self._closing is not None:
+            self._judge(self._closing, now)
 
     def _judge(self, closing: Closing, now: float) -> None:
         learner, log = self._learner, self._traffic.log
@@ -322,8 +289,7 @@ class Gate:
                 return
         room = max(1, min(learner.ceiling, closing.measured))
         release_at = log.room_at(room, now, learner.span_s)
-        hard, self._probe_at = closing.schedule(now, learner.gap_s, release_at, self.settings)
-        self._closed_until = max(self._closed_until, hard)
+        self._door.probe_later(*closing.schedule(now, learner.gap_s, release_at, self.settings))
 
     def _reopen(self, ticket: Grant, now: float) -> None:
         closing = self._closing
@@ -342,5 +308,4 @@ class Gate:
 
     def _open(self, now: float) -> None:
         self._closing = None
-        self._door = Door.CLOSED if now < self._paused_until else Door.OPEN
-        self._probe_at = -math.inf
+        self._door.open(now)

@@ -48,6 +48,21 @@ from typing import Final, Literal, get_args
 
 import attrs
 
+from veo_async.errors import (
+    AnswerLost,
+    InsufficientCredits,
+    InvalidKey,
+    Maintenance,
+    MalformedResponse,
+    NotReady,
+    NotSent,
+    RateLimited,
+    RecordMissing,
+    ServerBroken,
+    Unauthorized,
+    VeoError,
+)
+
 from .chance import Rng
 
 Endpoint = Literal[
@@ -111,6 +126,18 @@ _FINAL: Final[Mapping[Verdict, Why]] = {
     "unauthorized": "answer-stands",
     "no-credit": "answer-stands",
 }
+#: What an error comes to, the first match deciding.
+_VERDICTS: Final[tuple[tuple[tuple[type[VeoError], ...], Verdict], ...]] = (
+    ((NotSent,), "never-sent"),
+    ((RateLimited,), "rate-limited"),
+    ((ServerBroken,), "broken"),
+    ((AnswerLost,), "lost"),
+    ((MalformedResponse,), "malformed"),
+    ((NotReady, RecordMissing), "not-yet"),
+    ((Maintenance,), "maintenance"),
+    ((Unauthorized, InvalidKey), "unauthorized"),
+    ((InsufficientCredits,), "no-credit"),
+)
 #: Verdicts that prove that a creating call has created nothing.
 _HARMLESS: Final[frozenset[Verdict]] = frozenset({"never-sent", "rate-limited"})
 
@@ -185,6 +212,14 @@ def decide(
     if not quota.take(cost):
         return GiveUp("quota-empty")
     return TryAgain(after, cost)
+
+
+def verdict_of(error: VeoError) -> Verdict:
+    """What *error* tells of the call that raised it; what is not named here is a definite no."""
+    for kinds, verdict in _VERDICTS:
+        if isinstance(error, kinds):
+            return verdict
+    return "refused"
 
 
 def _delay(attempt: int, retry_after: float | None, rng: Rng) -> float:

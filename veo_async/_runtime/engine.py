@@ -12,13 +12,13 @@ gone, `_follow` when somebody else drives it, `moved` when the ledger says that 
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import anyio
 import attrs
 
-from veo_async._api import VeoApi
+from veo_async._api import Lookout, VeoApi
 from veo_async._ports import Book, GateNews, Hint, JobRow, Plain
 from veo_async._rules.fairness import FairQueue
 from veo_async._rules.gate import Gate
@@ -103,6 +103,7 @@ class Engine:
         self._api, self.book, self._is_lasting, self.clock = api, book, is_lasting, clock
         self._queue, self._desk, self._hooks, self._on_crash = queue, desk, hooks, on_crash
         self._stamper = stamper
+        self._lookout = Lookout(api)
         self.keys = KeyKeeper(api.refresh_key)
         self.roster = Roster()
         self.recovered = Recovered()
@@ -125,7 +126,7 @@ class Engine:
             on_change=self.tell,
             on_queued=self.tell_queued,
         )
-        self.watcher = Watcher(self.look, self._task_ended, schedule=schedule, budget=budget, workers=workers)
+        self.watcher = Watcher(self._glance, self._task_ended, schedule=schedule, budget=budget, workers=workers)
         self.doubts = Doubts(self.scribe, stamper, self, look=self.look, policy=on_doubt, spawn=self.spawn)
         self._sharing = Sharing(self.scribe, self.roster, self.doubts, self)
         self._tender = Tender(self.scribe, self._sharing.hear)
@@ -239,14 +240,22 @@ class Engine:
             self.tell(entry, self._desk.situation_of(entry))
 
     async def look(self, task_id: str) -> Record:
-        """One look; when the key is refused, with the next key if there is one."""
+        """The whole record of a task."""
+        return await self._with_next_key(self._api.record_info, task_id)
+
+    async def _glance(self, task_id: str) -> Record:
+        """A look at a task that is watched, of which only news is read."""
+        return await self._with_next_key(self._lookout.look, task_id)
+
+    async def _with_next_key(self, read: Callable[[str], Awaitable[Record]], task_id: str) -> Record:
+        """*read* it; when the key is refused, with the next key if there is one."""
         number = self.keys.number
         try:
-            return await self._api.record_info(task_id)
+            return await read(task_id)
         except Unauthorized:
             if not await self.keys.renew(number):
                 raise
-            return await self._api.record_info(task_id)
+            return await read(task_id)
 
     async def _task_ended(self, entry: Entry, end: Succeeded | Ended) -> None:
         self.scheduler.release(entry)

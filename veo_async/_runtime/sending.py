@@ -7,7 +7,7 @@ made        the job runs; the watcher takes over, the slot stays taken until its
 limited     back to the head of its queue, the gate closes for everybody
 unsent      the same place; creation pauses until something gets through, and a job
             that was the probe too often is given up
-paused      the same place; creation pauses for the session (402, 433, 455)
+paused      the same place; creation pauses for the session (402, 403, 433, 455)
 locked out  creation stops; one new key is asked for, and without one everybody who
             waits is told why
 refused     the job ends, nothing was made
@@ -40,6 +40,7 @@ from veo_async._rules.lifecycle import Event
 from veo_async._rules.retry import MAX_TRIES
 from veo_async._wire import Accepted, Credits, VideoRequest
 from veo_async.errors import (
+    Blocked,
     DeadlinePassed,
     InsufficientCredits,
     KeyLimitReached,
@@ -66,6 +67,7 @@ _PAUSES: dict[type[VeoError], PauseReason] = {
     InsufficientCredits: PauseReason.NO_CREDIT,
     KeyLimitReached: PauseReason.KEY_LIMIT,
     Maintenance: PauseReason.MAINTENANCE,
+    Blocked: PauseReason.BLOCKED,
 }
 
 #: A request whose intent took so long to write asks the gate again: its grant was for then.
