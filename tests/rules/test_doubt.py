@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from veo_async import errors
-from veo_async._rules.doubt import Verdict, verdict_on
+from veo_async._rules.doubt import Proof, Verdict, proof_in, verdict_on
 from veo_async._wire.decipher import decipher
 from veo_async._wire.endpoints import GENERATE
 from veo_async._wire.envelope import HttpAnswer
@@ -117,3 +117,26 @@ def test_whatever_is_not_known_is_doubt() -> None:
     assert len(kinds) > 25
     for kind in kinds:
         assert (verdict_on(kind("?")) is V.DOUBT) is not issubclass(kind, proofs), kind
+
+
+@pytest.mark.parametrize(
+    ("params", "proof"),
+    [
+        ({"callBackUrl": "https://bot.example/veo/cb/tok1", "prompt": "another"}, Proof.TOKEN),
+        ({"callBackUrl": "\\https://bot.example/veo/cb/tok2\\"}, Proof.TOKEN),
+        ({"prompt": "A dog"}, Proof.PROMPT),
+        ({"prompt": " A  dog\n"}, Proof.PROMPT),
+        ({"prompt": "A cat"}, Proof.OTHER),
+        ({"prompt": "A cat", "callBackUrl": "https://bot.example/veo/cb/tok3"}, Proof.OTHER),
+        ({"prompt": 7}, Proof.NONE),
+        ({}, Proof.NONE),
+    ],
+)
+def test_row_41_what_a_record_proves(params: dict[str, object], proof: Proof) -> None:
+    """The token beats the prompt, which a translation may have changed; without either nothing is proved."""
+    assert proof_in(params, tokens=["tok1", "tok2"], prompt="A dog") is proof
+
+
+def test_of_a_job_without_a_request_nothing_but_the_token_proves() -> None:
+    """An adopted task is known by its id alone."""
+    assert proof_in({"prompt": "A dog"}, tokens=[], prompt=None) is Proof.NONE

@@ -445,3 +445,39 @@ def test_who_is_next_is_known_beforehand() -> None:
         granted.append(str(queue.pop()).startswith("person"))
     assert told == granted
     assert granted.index(False) == BATCH_EVERY - 1
+
+
+def test_reserved_room_counts_until_it_is_given_back() -> None:
+    """A job that is being written down is about to come: two cannot be promised one place."""
+    queue: FairQueue[int] = FairQueue(max_queued=2)
+    queue.push(1, tenant="a")
+    queue.reserve("a")
+    with pytest.raises(QueueFull):
+        queue.reserve("a")
+    with pytest.raises(QueueFull):
+        queue.push(2, tenant="a")
+    queue.reserve("b")
+    queue.release("a")
+    queue.push(3, tenant="a", is_bounded=False)
+    assert drain(queue) == [1, 3]
+
+
+def test_a_tenant_with_reserved_room_is_not_forgotten() -> None:
+    """Its only job leaves while another is being written down."""
+    queue: FairQueue[int] = FairQueue()
+    queue.push(1, tenant="a")
+    queue.reserve("a")
+    assert queue.pop() == 1
+    queue.release("a")
+    queue.push(2, tenant="a")
+    assert queue.pop() == 2
+
+
+def test_a_job_from_an_earlier_run_is_let_in_however_full() -> None:
+    """It was let in once; that holds."""
+    queue: FairQueue[int] = FairQueue(max_queued=1)
+    queue.push(1)
+    queue.push(2, is_bounded=False)
+    assert len(queue) == 2
+    with pytest.raises(QueueFull):
+        queue.push(3)

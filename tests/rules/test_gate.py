@@ -726,3 +726,48 @@ def test_an_urgent_call_keeps_the_limit() -> None:
     answer = player.gate.ask(player.now, is_urgent=True)
     assert isinstance(answer, Wait)
     assert answer.reason == Reason.WINDOW
+
+
+# --- several sessions on one account ----------------------------------------------------------------------------
+
+
+def test_calls_of_others_fill_the_window_and_are_not_our_own() -> None:
+    """With eighteen of theirs two of ours may leave; what is claimed are the limit, the span and our own calls."""
+    player = Player(explore=False)
+    player.gate.heard([player.now - 1.0] * 18, player.now)
+    first, second = player.grant(), player.grant()
+    limit, span_s, own = player.gate.claim(second, player.now)
+    assert (limit, own) == (20, 1)
+    assert span_s == pytest.approx(10.06)
+    assert_wait(player.told_to_wait(), player.now + 9.06, Reason.WINDOW)
+    player.now += TRIP_S
+    for ticket in (first, second):
+        player.gate.accepted(ticket, player.now)
+    third_may_leave_at = player.now - TRIP_S - 1.0 + span_s
+    player.now = third_may_leave_at + 0.01
+    third = player.grant()
+    assert player.gate.claim(third, player.now)[2] == 2
+
+
+def test_a_call_that_others_date_in_the_future_is_of_now() -> None:
+    """Their clock may be ahead of ours; it must not keep our gate shut for longer than a window."""
+    player = Player(explore=False)
+    player.gate.heard([player.now + 1000.0] * 20, player.now)
+    assert_wait(player.told_to_wait(), player.now + 10.06, Reason.WINDOW)
+
+
+def test_an_extra_call_and_a_probe_claim_one_more_than_the_limit() -> None:
+    """They are sent to learn whether there is more; the others' calls must not forbid that for ever."""
+    player = Player()
+    probe = Grant(1, player.now, Purpose.PROBE, is_pressed=False)
+    routine = Grant(1, player.now, Purpose.ROUTINE, is_pressed=False)
+    assert player.gate.claim(probe, player.now)[0] == player.gate.claim(routine, player.now)[0] + 1
+
+
+def test_knowledge_may_be_recalled_after_the_gate_was_made() -> None:
+    """A ledger tells what it kept only when the session opens."""
+    made = Gate(GateSettings(), GateKnowledge(limit=7, margin_s=0.1, cap=5))
+    recalled = Gate(GateSettings())
+    recalled.recall(GateKnowledge(limit=7, margin_s=0.1, cap=5))
+    assert recalled.knowledge() == made.knowledge()
+    assert recalled.statistics() == made.statistics()

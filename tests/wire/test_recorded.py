@@ -1,5 +1,6 @@
 """Every recorded answer means exactly what a reader of the provider's pages would say it means."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ from veo_async._wire import (
     UpscaledVideo,
     decipher,
     endpoints,
+    record_from_raw,
 )
 
 HEX_ID = "4c9a31a5bb61db65d10f1210d78cc08a"
@@ -295,6 +297,14 @@ def test_raw_keeps_everything_that_was_sent(name: str) -> None:
     assert found.raw == (body if isinstance(found, Callback) else body["data"])
     assert found == VALUES[name]
     assert "aFieldOfTomorrow" not in repr(found)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, value in VALUES.items() if isinstance(value, Record)))
+def test_a_record_is_read_again_from_what_was_kept_of_it(name: str) -> None:
+    """A ledger keeps ``raw``, and it comes back as JSON, whole."""
+    found = read_json(endpoint_of(name), json_of(name))
+    if found.failure is None or found.flag == found.raw.get("successFlag"):
+        assert record_from_raw(json.loads(json.dumps(found.raw))) == found
 
 
 @pytest.mark.parametrize("name", sorted(ERRORS))

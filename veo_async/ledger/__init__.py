@@ -6,17 +6,20 @@ one place, `terms`.
 """
 
 from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 from veo_async._ports import Ledger
 
 from .memory import MemoryLedger
 from .none import NoLedger
-from .sqlite import SqliteLedger
+
+if TYPE_CHECKING:
+    from .sqlite import SqliteLedger
+
+    #: Here the type checker compares each of them, and the books they open, with what is promised.
+    _ALL: tuple[type[Ledger], ...] = (NoLedger, MemoryLedger, SqliteLedger)
 
 __all__ = ["MemoryLedger", "NoLedger", "SqliteLedger", "ledger_at"]
-
-#: Here the type checker compares each of them, and the books they open, with what is promised.
-_ALL: tuple[type[Ledger], ...] = (NoLedger, MemoryLedger, SqliteLedger)
 
 
 def ledger_at(place: Ledger | str | PathLike[str] | None) -> Ledger:
@@ -24,5 +27,16 @@ def ledger_at(place: Ledger | str | PathLike[str] | None) -> Ledger:
     if place is None:
         return NoLedger()
     if isinstance(place, str | PathLike):
+        from .sqlite import SqliteLedger
+
         return SqliteLedger(place)
     return place
+
+
+def __getattr__(name: str) -> Any:
+    # Whoever keeps no file need not load SQLite.
+    if name == "SqliteLedger":
+        from .sqlite import SqliteLedger
+
+        return SqliteLedger
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

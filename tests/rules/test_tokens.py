@@ -1,0 +1,48 @@
+"""Tokens: ours are known without asking anybody, and nobody makes one up."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from veo_async._rules.tokens import CHANCE_BYTES, callback_url, is_token, mint
+
+SECRET = b"s" * 16
+
+
+@given(st.binary(min_size=CHANCE_BYTES, max_size=CHANCE_BYTES), st.binary(min_size=16, max_size=32))
+def test_what_was_minted_is_known_with_its_own_secret_only(chance: bytes, secret: bytes) -> None:
+    """26 lower-case letters and digits, good for a path."""
+    token = mint(chance, secret)
+    assert len(token) == 26
+    assert token.isalnum()
+    assert token == token.lower()
+    assert is_token(token, secret)
+    assert not is_token(token, secret + b"!")
+
+
+@given(st.binary(min_size=CHANCE_BYTES, max_size=CHANCE_BYTES), st.integers(0, 25), st.sampled_from("a2z"))
+def test_one_changed_letter_makes_it_nobodys(chance: bytes, at: int, letter: str) -> None:
+    """The seal covers every bit of it."""
+    token = mint(chance, SECRET)
+    changed = token[:at] + letter + token[at + 1 :]
+    assert is_token(changed, SECRET) is (changed == token)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a" * 25, "a" * 27, "A" * 26, "ä" * 26, "1" * 26, "../../etc/passwd", "a" * 10**6]
+)
+def test_what_cannot_be_a_token_is_none(text: str) -> None:
+    """Whatever somebody sends to the receiver."""
+    assert not is_token(text, SECRET)
+
+
+@given(st.text())
+def test_any_text_is_a_no_and_never_an_error(text: str) -> None:
+    """It comes from the network."""
+    assert not is_token(text, SECRET)
+
+
+def test_the_callback_url_ends_with_the_token() -> None:
+    """With or without a slash, under whatever path."""
+    assert callback_url("https://bot.example", "t") == "https://bot.example/veo/cb/t"
+    assert callback_url("https://bot.example/app/", "t") == "https://bot.example/app/veo/cb/t"
