@@ -10,6 +10,7 @@ import pytest
 
 from tests.fast_clock import SPEED
 from tests.programs import run, run_fast
+from tests.rules.state_diagram import as_mermaid
 from tests.wire.error_table import as_markdown
 from veo_async.simulator import Simulator
 
@@ -28,7 +29,7 @@ COMMANDS = [
 
 def test_every_block_has_a_test() -> None:
     """A block in a language that nothing here runs would be an untested promise."""
-    assert {language for language, _ in BLOCKS} <= {"python", "console"}
+    assert {language for language, _ in BLOCKS} <= {"python", "console", "mermaid"}
     assert len(PYTHON) >= 9
 
 
@@ -94,3 +95,15 @@ def test_every_benchmark_named_is_there_and_every_one_there_is_named() -> None:
 def test_error_table_is_the_tested_one() -> None:
     """The table of codes is rendered from the table that drives the tests."""
     assert as_markdown() in TEXT
+
+
+def test_the_diagram_is_drawn_from_the_table() -> None:
+    """What is shown of a job's life is what the code goes by."""
+    assert [code for language, code in BLOCKS if language == "mermaid"] == [as_mermaid()]
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if re.match(r"veo-async (ledger|evidence)", line)])
+async def test_ledger_command(command: str, tmp_path: Path) -> None:
+    """Each is understood: what it lacks here is the file, and it says so."""
+    output = await run(sys.executable, "-m", "veo_async", *command.split()[1:], cwd=tmp_path, exits=2)
+    assert "there is no file 'veo.db'" in output

@@ -7,7 +7,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -66,28 +66,28 @@ async def doubts(file: Path, *, as_json: bool, console: Console) -> None:
 
 async def resolve(file: Path, key: str, task_id: str, *, is_unverified: bool, console: Console) -> None:
     """Name a doubtful job's task."""
-    async with _mending(file, None if is_unverified else VeoApi()) as mender:
+    async with _mending(file, is_verified=not is_unverified) as mender:
         _tell(await mender.resolve(key, task_id), file, console)
 
 
 async def resubmit(file: Path, key: str, console: Console) -> None:
     """Have a doubtful job sent again."""
-    async with _mending(file, None) as mender:
+    async with _mending(file) as mender:
         _tell(await mender.resubmit(key), file, console)
 
 
 async def abandon(file: Path, key: str, console: Console) -> None:
     """Give a job up."""
-    async with _mending(file, None) as mender:
+    async with _mending(file) as mender:
         _tell(await mender.abandon(key), file, console)
 
 
 async def adopt(file: Path, task_id: str, *, key: str | None, account: str | None, console: Console) -> None:
     """Put a task down that was made elsewhere."""
-    if account is None:
-        async with VeoApi() as api:
-            account = await api.account()
-    async with _mending(file, None) as mender:
+    async with _mending(file) as mender:
+        if account is None:
+            async with VeoApi() as api:
+                account = await api.account()
         _tell(await mender.adopt(task_id, key=key or task_id, account=account), file, console)
 
 
@@ -130,13 +130,10 @@ def _existing(file: Path) -> SqliteLedger:
 
 
 @asynccontextmanager
-async def _mending(file: Path, api: VeoApi | None) -> AsyncIterator[Mender]:
-    async with _opened(file) as book:
-        try:
-            yield Mender(book, api.record_info if api else None, time.time)  # noqa: TID251  # the shell's own clock
-        finally:
-            if api is not None:
-                await api.close()
+async def _mending(file: Path, *, is_verified: bool = False) -> AsyncIterator[Mender]:
+    async with _opened(file) as book, AsyncExitStack() as stack:
+        look = (await stack.enter_async_context(VeoApi())).record_info if is_verified else None
+        yield Mender(book, look, time.time)  # noqa: TID251  # the shell's own clock
 
 
 def _tell(entry: Entry, file: Path, console: Console) -> None:
