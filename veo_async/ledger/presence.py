@@ -25,9 +25,11 @@ except ImportError:  # pragma: no cover  # Windows: locks there belong to handle
     fcntl = None  # type: ignore[assignment]
 
 
-def _try_lock(descriptor: int) -> bool:
+def _lock(descriptor: int, *, is_patient: bool = False) -> bool:
+    if fcntl is None:  # pragma: no cover  # Windows
+        raise LedgerUnusable("A ledger file needs flock, which this system does not have. Use MemoryLedger.")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if is_patient else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
     return True
@@ -47,8 +49,6 @@ class Presence:
 
     def announce(self) -> None:
         """Take the lock; others see this book alive from now on."""
-        if fcntl is None:  # pragma: no cover  # Windows
-            raise LedgerUnusable("A ledger file needs flock, which this system does not have. Use MemoryLedger.")
         try:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             while not self._born():
@@ -59,8 +59,8 @@ class Presence:
 
     def _born(self) -> bool:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         self._descriptor = descriptor
+        _lock(descriptor, is_patient=True)
         if self.is_held():
             return True
         self._let_go()
@@ -88,7 +88,7 @@ class Presence:
         except OSError as exc:
             raise LedgerFailed(f"Whether {instance} is alive cannot be seen: {exc.strerror}.") from exc
         try:
-            if not _try_lock(descriptor):
+            if not _lock(descriptor):
                 return True
             with contextlib.suppress(OSError):
                 path.unlink()
