@@ -28,7 +28,7 @@ def lower_bound(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
 def test_there_are_all_of_them() -> None:
     """One command for each number of the design page."""
-    wanted = "blips detection fairness import_time in_flight limited makespan refusals submit_drop"
+    wanted = "blips detection fairness import_time in_flight ledger limited makespan refusals submit_drop"
     assert wanted.split() == NAMES
 
 

@@ -51,7 +51,9 @@ class Gathering:
         future: asyncio.Future[Any] = self._loop.create_future()
         self._waiting.append((call, future))
         if not self._is_running:
-            self._send_batch()
+            # Not at once: the others who call in this turn of the loop come along, and are not slowed by a thread.
+            self._is_running = True
+            self._loop.call_soon(self._send_batch)
         return future
 
     def _send_batch(self) -> None:
