@@ -83,6 +83,8 @@ class JobRow:
     ended_at: float | None = None
     #: How it ended, as JSON: the record or the error.
     outcome: str | None = None
+    #: Where its clip is to be saved; as long as it is not, a job that is ready is not over.
+    save_to: str | None = None
 
 
 @attrs.frozen(kw_only=True)

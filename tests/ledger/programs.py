@@ -80,7 +80,7 @@ def _tear(connection: sqlite3.Connection, change: str) -> None:
 async def life(path: str) -> None:
     """One job from plan to save; says each step when it is answered."""
     book = await SqliteLedger(path).open(ACCOUNT)
-    await book.plan(job())
+    await book.plan(job(save_to="dog.mp4"))
     say("plan")
     await book.send(sending(), ROOMY)
     say("send")

@@ -277,11 +277,11 @@ async def test_a_call_whose_sender_is_gone_is_in_doubt(books: Books) -> None:
 
 
 async def test_states_that_are_not_over_are_taken_over(books: Books) -> None:
-    """From queued to ready; what is saved stays with nobody."""
+    """Ready is over when nobody wants it saved; what is saved is over in any case."""
     gone = await books.open()
-    for n, key in enumerate(("queued", "running", "ready", "saved")):
-        await gone.plan(job(key))
-        for taken in (step("accept", key, task_id=key), step("finish", key), step("save", key))[:n]:
+    for n, key in enumerate(("queued", "running", "ready", "saved", "kept-nowhere")):
+        await gone.plan(job(key, save_to=None if n == 4 else f"clips/{key}.mp4"))
+        for taken in (step("accept", key, task_id=key), step("finish", key), step("save", key))[: 2 if n == 4 else n]:
             if taken.event == "accept":
                 await gone.send(sending(key), ROOMY)
             await gone.record(taken)

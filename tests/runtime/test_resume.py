@@ -60,7 +60,7 @@ async def test_a_later_session_goes_on_with_what_an_earlier_one_left(ledger: Led
         assert {job.key: job.state for job in second.jobs()} == {f"dog-{i}": JobState.READY for i in range(5)}
     assert len(sim.charges) == 5
     async with on(sim, ledger) as third:
-        assert (third.recovered.queued, third.recovered.running, third.recovered.in_doubt) == (0, 0, 0)
+        assert third.recovered == Recovered()
     sim.assert_no_double_charge()
 
 

@@ -212,7 +212,7 @@ class MemoryBook:
     def _take_over(self, at: float) -> list[JobRow]:
         ledger, taken = self._ledger, []
         for row in list(self._own_account(ledger)):
-            if row.state not in terms.OPEN or row.owner in ledger.alive:
+            if not terms.is_open(row) or row.owner in ledger.alive:
                 continue
             owned = attrs.evolve(row, owner=self.instance)
             if row.state == JobState.SENDING:
@@ -228,13 +228,13 @@ class MemoryBook:
             row
             for row in self._own_account(self._ledger)
             if row.key not in taken
-            and (row.key in moved if self._has_asked else row.state in terms.OPEN and row.owner != self.instance)
+            and (row.key in moved if self._has_asked else terms.is_open(row) and row.owner != self.instance)
         ]
 
     def _untold_hints(self) -> Iterable[Hint]:
         for number, (token, task_id) in enumerate(self._ledger.hints):
             row = self._ledger.jobs[self._ledger.tokens[token]]
-            is_ours = row.owner == self.instance and row.state in terms.OPEN
+            is_ours = row.owner == self.instance and terms.is_open(row)
             if is_ours and (number >= self._hints_told or row.key in self._adopted):
                 yield Hint(key=row.key, token=token, task_id=task_id)
 

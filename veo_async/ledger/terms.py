@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from veo_async._ports import Claim, JobRow, Step
-from veo_async._rules.lifecycle import TABLE, Event, JobState
+from veo_async._rules.lifecycle import Event, JobState
 
-#: Something can still happen to a job in one of these, in the order of a job's life.
-OPEN = tuple(state.value for state, ways in TABLE.items() if ways)
+_ON_THE_WAY = (JobState.QUEUED, JobState.SENDING, JobState.RUNNING, JobState.IN_DOUBT)
 
 #: Calls and closings older than this are forgotten: no account's span is that long.
 REMEMBERED_S = 3600.0
@@ -29,6 +28,11 @@ def new_instance() -> str:
 def new_secret() -> bytes:
     """A ledger's secret."""
     return secrets.token_bytes(32)
+
+
+def is_open(row: JobRow) -> bool:
+    """Whether somebody has still something to do for the job."""
+    return row.state in _ON_THE_WAY or (row.state == JobState.READY and row.save_to is not None)
 
 
 def is_replaceable(there: JobRow | None, instead: JobRow | None) -> bool:

@@ -24,10 +24,12 @@ CREATE TABLE job (
     deadline REAL,
     ended_at REAL,
     outcome TEXT,
+    save_to TEXT,
     planned_seq INTEGER NOT NULL -- the step that planned it: the order of jobs
 );
 CREATE UNIQUE INDEX job_of_task ON job (task_id) WHERE task_id IS NOT NULL;
-CREATE INDEX job_not_over ON job (account, owner) WHERE state IN ('queued', 'sending', 'running', 'ready', 'in_doubt');
+CREATE INDEX job_not_over ON job (account, owner)
+WHERE state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL);
 
 -- Every attempt's token leads to its job for good.
 CREATE TABLE attempt (

@@ -23,23 +23,24 @@ ORDER BY planned_seq;
 -- name: put_job
 INSERT INTO job (
     key, account, state, request, kind, tenant, priority, metadata, task_id, token, attempts, owner, planned_at,
-    sent_at, deadline, ended_at, outcome, planned_seq
+    sent_at, deadline, ended_at, outcome, save_to, planned_seq
 ) VALUES (
     :key, :account, :state, :request, :kind, :tenant, :priority, :metadata, :task_id, :token, :attempts, :owner,
-    :planned_at, :sent_at, :deadline, :ended_at, :outcome, :seq
+    :planned_at, :sent_at, :deadline, :ended_at, :outcome, :save_to, :seq
 )
 ON CONFLICT (key) DO UPDATE SET
     account = excluded.account, state = excluded.state, request = excluded.request, kind = excluded.kind,
     tenant = excluded.tenant, priority = excluded.priority, metadata = excluded.metadata, task_id = excluded.task_id,
     token = excluded.token, attempts = excluded.attempts, owner = excluded.owner, planned_at = excluded.planned_at,
     sent_at = excluded.sent_at, deadline = excluded.deadline, ended_at = excluded.ended_at,
-    outcome = excluded.outcome, planned_seq = excluded.planned_seq;
+    outcome = excluded.outcome, save_to = excluded.save_to,
+    planned_seq = excluded.planned_seq;
 
 -- name: move_job
 UPDATE job SET
     state = :state, request = :request, kind = :kind, tenant = :tenant, priority = :priority, metadata = :metadata,
     task_id = :task_id, token = :token, attempts = :attempts, owner = :owner, planned_at = :planned_at,
-    sent_at = :sent_at, deadline = :deadline, ended_at = :ended_at, outcome = :outcome
+    sent_at = :sent_at, deadline = :deadline, ended_at = :ended_at, outcome = :outcome, save_to = :save_to
 WHERE key = :key;
 
 -- name: put_step
@@ -57,18 +58,18 @@ INSERT OR IGNORE INTO attempt (token, key, number, sent_at) VALUES (:token, :key
 
 -- name: owners
 SELECT DISTINCT owner FROM job
-WHERE account = :account AND owner <> :instance AND state IN ('queued', 'sending', 'running', 'ready', 'in_doubt');
+WHERE account = :account AND owner <> :instance AND (state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL));
 
 -- name: ownerless
 SELECT * FROM job
 WHERE account = :account AND (owner IS NULL OR owner IN (SELECT value FROM json_each(:gone)))
-    AND state IN ('queued', 'sending', 'running', 'ready', 'in_doubt')
+    AND (state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL))
 ORDER BY planned_seq;
 
 -- name: not_over
 SELECT * FROM job
 WHERE (:account IS NULL OR account = :account) AND (owner IS NULL OR owner <> :instance)
-    AND state IN ('queued', 'sending', 'running', 'ready', 'in_doubt')
+    AND (state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL))
 ORDER BY planned_seq;
 
 -- name: changed
@@ -92,7 +93,7 @@ SELECT job.key, hint.token, hint.task_id FROM hint
 JOIN attempt ON attempt.token = hint.token
 JOIN job ON job.key = attempt.key
 WHERE hint.seq > :told AND job.owner = :instance
-    AND job.state IN ('queued', 'sending', 'running', 'ready', 'in_doubt')
+    AND (job.state IN ('queued', 'sending', 'running', 'in_doubt') OR (job.state = 'ready' AND job.save_to IS NOT NULL))
 ORDER BY hint.seq;
 
 -- name: hints_of_jobs
@@ -100,7 +101,7 @@ SELECT hint.seq, job.key, hint.token, hint.task_id FROM job
 JOIN attempt ON attempt.key = job.key
 JOIN hint ON hint.token = attempt.token
 WHERE job.key IN (SELECT value FROM json_each(:keys)) AND hint.seq <= :told AND job.owner = :instance
-    AND job.state IN ('queued', 'sending', 'running', 'ready', 'in_doubt')
+    AND (job.state IN ('queued', 'sending', 'running', 'in_doubt') OR (job.state = 'ready' AND job.save_to IS NOT NULL))
 ORDER BY hint.seq;
 
 -- name: calls_since
