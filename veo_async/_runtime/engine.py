@@ -2,12 +2,12 @@
 
 Here is the whole of a job's way, one method for each stretch of it::
 
-    take_in ──▶ queue ──scheduler──▶ run_on ──watcher──▶ task_ended
-                  ▲          └─────▶ doubt ──hint, resolve──▶ run_on
-                  └──────────────────── resubmit
+    intake ──▶ enqueue ──scheduler──▶ run_on ──watcher──▶ _task_ended
+                  ▲          └─────▶ doubts ──hint, resolve──▶ run_on
+                  └───────────────────── resubmit
 
-and the ways in which a job comes from, or goes to, another session on the same ledger: `_take_over` when its owner is
-gone, `_follow` when somebody else drives it, `moved` when the ledger says that it is not as we thought.
+`intake` takes jobs in, `sharing` deals with the other sessions on the same ledger, and every step of the way is
+written down by the `scribe` before it is acted upon.
 """
 
 import asyncio
