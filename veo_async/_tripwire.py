@@ -4,6 +4,12 @@ A promise about crashes is worth what the crashes were that it was tried with. N
 ``trip("send:before-commit")`` or the like. With ``VEO_ASYNC_TRIP`` set to a name the process kills itself there with
 SIGKILL, which nothing can catch or tidy up after; with ``name:3`` it does so the third time. Without the variable a
 wire costs one comparison.
+
+In the order in which a job comes to them: ``plan``, ``send`` with ``:before-commit`` and ``:after-commit``;
+``post:before`` (its intent is written and not a byte has left), ``post:sent`` (the whole body has left),
+``post:refused-or-lost`` and ``post:after`` (how it went is known and not written); ``accept``, ``return``, ``doubt``
+and ``bind`` with both; ``look:before``; ``end:before-write``, ``finish`` with both, ``end:after-write`` (nobody was
+told). Any other event of a job, and ``news``, has its two as well.
 """
 
 import os

@@ -30,6 +30,7 @@ from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from veo_async._ports import HttpCall
+from veo_async._tripwire import trip
 from veo_async._version import __version__
 from veo_async._wire import HttpAnswer
 from veo_async.errors import AnswerLost, ClientClosed, MalformedResponse, NotSent, TransportError
@@ -165,6 +166,7 @@ class _WitnessedBody(aiohttp.BytesIOPayload):
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         self.began = True
         await super().write_with_length(writer, content_length)
+        trip("post:sent")
 
 
 async def _read_answer(response: aiohttp.ClientResponse) -> HttpAnswer:

@@ -26,6 +26,7 @@ from veo_async._rules.gate_values import GateKnowledge
 from veo_async._rules.looking import Ended, Succeeded
 from veo_async._rules.pollbudget import PollBudget
 from veo_async._rules.polling import PollSchedule
+from veo_async._tripwire import trip
 from veo_async._wire import Record
 from veo_async.errors import LedgerError, SessionClosed, Unauthorized, VeoError
 
@@ -264,6 +265,7 @@ class Engine:
 
     async def _glance(self, task_id: str) -> Record:
         """A look at a task that is watched, of which only news is read."""
+        trip("look:before")
         return await self._with_next_key(self._lookout.look, task_id)
 
     async def _with_next_key(self, read: Callable[[str], Awaitable[Record]], task_id: str) -> Record:
@@ -281,10 +283,12 @@ class Engine:
         event, outcome = outcome_of(entry, end)
         extra = {"action": event.value, "job_key": entry.key, "task_id": entry.task_id}
         changes: dict[str, Plain] = {"outcome": ending(outcome), "ended_at": self.clock.now()}
+        trip("end:before-write")
         try:
             is_written = await self.scribe.step(entry, event, changes)
         except LedgerError:
             return  # the session ends; the next one looks again
+        trip("end:after-write")
         if not is_written:
             self.moved(entry)
             return

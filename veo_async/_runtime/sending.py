@@ -38,6 +38,7 @@ from veo_async._rules.gate import Gate
 from veo_async._rules.gate_values import Grant, Reason
 from veo_async._rules.lifecycle import Event
 from veo_async._rules.retry import MAX_TRIES
+from veo_async._tripwire import trip
 from veo_async._wire import Accepted, Credits, VideoRequest
 from veo_async.errors import (
     Blocked,
@@ -150,11 +151,14 @@ class Sender:
         if not await self._is_written(entry, leave):
             return
         self._on_change(entry, Sent(entry.key))
+        trip("post:before")
         try:
             accepted = await self._api.generate(request, validate=False)  # it was checked when it came in
         except VeoError as error:
+            trip("post:refused-or-lost")
             await self._answered_no(entry, leave, error)
         else:
+            trip("post:after")
             await self._accepted(entry, leave, accepted)
 
     # --- before it leaves ---------------------------------------------------------------------------------------

@@ -4,12 +4,13 @@ A job has one driver. Here a session takes over the jobs whose driver is gone, f
 somebody here waits for, and goes by what the ledger says where it was mistaken. Once a second it asks for news.
 """
 
+import asyncio
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from veo_async._ports import GateNews, JobRow, News
 from veo_async._rules.lifecycle import Event, JobState
-from veo_async.errors import LedgerFailed, VeoError
+from veo_async.errors import LedgerError, LedgerFailed, VeoError
 
 from .doubts import Doubts
 from .entry import Entry
@@ -19,6 +20,9 @@ from .rows import catch_up, entry_of
 from .scribe import Scribe
 
 logger = logger_for(__name__)
+
+#: A ledger that does not answer is asked again after so long.
+AGAIN_S = 1.0
 
 
 class Ways(Protocol):
@@ -101,7 +105,7 @@ class Sharing:
         self._ways.spawn(self._go_by_the_ledger(entry))
 
     async def _go_by_the_ledger(self, entry: Entry) -> None:
-        row = await self._scribe.book.get(entry.key)
+        row = await self._row(entry)
         extra = {"action": "moved", "job_key": entry.key, "task_id": entry.task_id}
         logger.warning("job %s was moved by somebody else", entry.key, extra=extra)
         if row is None:
@@ -118,7 +122,17 @@ class Sharing:
 
     async def go_on_if_ours(self, entry: Entry) -> None:
         """A doubt of another session's job was ended here: that session goes on with it, if it is there."""
-        row = await self._scribe.book.get(entry.key)
+        row = await self._row(entry)
         entry.is_followed = row is None or row.owner != self._scribe.book.instance
         if not entry.is_followed:
             self.set_going(entry)
+
+    async def _row(self, entry: Entry) -> JobRow | None:
+        """What the ledger says of *entry*, however long it takes to say it; who asks ends with the session."""
+        while True:
+            try:
+                return await self._scribe.book.get(entry.key)
+            except LedgerError as error:
+                extra = {"action": "moved", "job_key": entry.key, "task_id": entry.task_id}
+                logger.warning("the ledger does not tell of job %s: %s", entry.key, error, extra=extra)
+            await asyncio.sleep(AGAIN_S)
