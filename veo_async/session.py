@@ -275,10 +275,32 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     # --- jobs ---------------------------------------------------------------------------------------------------
 
     async def generate(
-        self, request: VideoRequest | str, *, key: str | None = None, **options: Unpack[VideoOptions]
+        self,
+        request: VideoRequest | str,
+        *,
+        key: str | None = None,
+        save_to: str | PathLike[str] | None = None,
+        **options: Unpack[VideoOptions],
     ) -> Clip:
         """One clip: submit, wait, and give it; raises why there is none."""
-        return await (await self.submit(request, key=key, **options))
+        return await (await self.submit(request, key=key, save_to=save_to, **options))
+
+    async def save(self, clip: Clip, path: str | PathLike[str], *, origins: bool = False) -> Clip:
+        """Save a clip's videos, whole and verified, to a file or into a folder; the clip with its ``files``.
+
+        A download that breaks off goes on where it was; a link that has expired is renewed.
+
+        Args:
+            path: a file; or a folder, which exists or is written with a slash at its end.
+            origins: save the uncropped videos instead, where there are any.
+
+        Raises:
+            DownloadFailed: not all of them are there; call it again, and it goes on.
+        """
+        self._require_open()
+        if origins:
+            clip = attrs.evolve(clip, urls=clip.record.origin_urls or clip.urls)
+        return attrs.evolve(clip, files=await self._save(clip, Path(as_target(path) or "")))
 
     async def submit(
         self,
@@ -290,6 +312,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         priority: Priority = "batch",
         metadata: Any = None,
         deadline: float | None = None,
+        save_to: str | PathLike[str] | None = None,
         validate: bool = True,
         **options: Unpack[VideoOptions],
     ) -> Job:
@@ -302,6 +325,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             tenant: on whose behalf; tenants share the account by weight.
             priority: ``"interactive"`` goes before ``"batch"``.
             metadata: anything you want to find again at the job; plain values, where there is a ledger.
+            save_to: a file, or a folder, for its videos; the job is done when they are there, whole.
             deadline: seconds within which it must be sent; afterwards it never will be (`DeadlinePassed`).
 
         Raises:
@@ -314,7 +338,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         wanted = as_request(request, options)
         (check if validate else check_spelling)(wanted, self.api.dialect)
         name = key if key is not None else content_key(wanted, take)
-        entry = Entry(name, wanted, tenant=tenant, priority=priority, metadata=metadata)
+        entry = Entry(name, wanted, tenant=tenant, priority=priority, metadata=metadata, save_to=as_target(save_to))
         if deadline is not None:
             entry.deadline = engine.clock.now() + deadline
         return Job(await engine.intake.take_in(entry), self._desk)
@@ -327,6 +351,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         key: Callable[[VideoRequest], str] | None = None,
         tenant: str = "",
         priority: Priority = "batch",
+        save_to: str | PathLike[str] | None = None,
         look_ahead: int | None = None,
     ) -> AsyncIterator[Outcome]:
         """The outcomes of many requests as they come, or in order; a failure is a value and harms no other.
@@ -336,6 +361,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                 what it gave before still comes to its end, and then its error is raised.
             look_ahead: None takes 200, or twice as many as may run at once.
             key: from a request to the key of its job.
+            save_to: a folder for the videos; each is named for its job's key.
         """
         self._require_open()
         if look_ahead is None:
@@ -347,7 +373,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             try:
                 wanted = as_request(request, {})
                 name = key(wanted) if key else None
-                return await self._submit_with_room(wanted, key=name, tenant=tenant, priority=priority)
+                return await self._submit_with_room(wanted, key=name, tenant=tenant, priority=priority, save_to=save_to)
             except SessionEnded:
                 raise
             except VeoError as error:

@@ -40,8 +40,10 @@ from .hooks import Hooks
 from .intake import Intake
 from .keys import KeyKeeper
 from .log import logger_for
+from .outcome import Clip, Done
 from .roster import Roster
 from .rows import ending
+from .saving import Save, Saving
 from .scheduler import Scheduler
 from .scribe import Scribe
 from .sharing import Sharing
@@ -102,6 +104,7 @@ class Engine:
         max_in_flight: int,
         workers: int,
         on_doubt: OnDoubt,
+        save: Save,
         on_crash: Callable[[BaseException], None],
     ) -> None:
         self._api, self.book, self._is_lasting, self.clock = api, book, is_lasting, clock
@@ -133,6 +136,12 @@ class Engine:
         self.watcher = Watcher(self._glance, self._task_ended, schedule=schedule, budget=budget, workers=workers)
         self.doubts = Doubts(self.scribe, stamper, self, look=self.look, policy=on_doubt, spawn=self.spawn)
         self._sharing = Sharing(self.scribe, self.roster, self.doubts, self)
+        self._saving = Saving(
+            self.scribe,
+            save,
+            on_moved=self._sharing.moved,
+            on_saved=lambda entry: self._hooks.tell(self._desk.situation_of(entry)),
+        )
         self._tender = Tender(self.scribe, self._sharing.hear)
         self.intake = Intake(
             self.scribe,
@@ -293,8 +302,16 @@ class Engine:
             self.moved(entry)
             return
         logger.info("job %s: %s", entry.key, event.value, extra=extra)
-        entry.settle(event, outcome)
-        self._hooks.tell(self._desk.situation_of(entry))
+        if isinstance(outcome, Done) and entry.save_to is not None:
+            entry.step(event)
+            self.save(entry, outcome.clip)
+        else:
+            entry.settle(event, outcome)
+            self._hooks.tell(self._desk.situation_of(entry))
+
+    def save(self, entry: Entry, clip: Clip) -> None:
+        """It is ready, and to be saved."""
+        self.spawn(self._saving.save(entry, clip))
 
     def _doubted(self, entry: Entry, error: VeoError) -> None:
         self.doubts.enter(entry, error)

@@ -44,6 +44,8 @@ class Entry:
     sent_at: float | None = None
     #: By the wall clock: when it must have been sent, or never will be.
     deadline: float | None = None
+    #: Where its clip is to be saved: a file, or a folder.
+    save_to: str | None = None
     #: Another session on the same ledger drives it; here it is only followed.
     is_followed: bool = False
     #: Tasks that somebody named for it while it was in doubt.

@@ -19,6 +19,7 @@ from .clock import WallClock
 from .ends import is_unpaid_end
 from .entry import Entry, fresh
 from .log import logger_for
+from .outcome import Clip, Done
 from .roster import Roster
 from .rows import as_text, entry_of
 from .scribe import Scribe
@@ -35,6 +36,10 @@ class Ways(Protocol):
 
     def run_on(self, entry: Entry) -> None:
         """Its task runs: watch it."""
+        ...
+
+    def save(self, entry: Entry, clip: Clip) -> None:
+        """Its clip is ready, and to be saved."""
         ...
 
     async def resolve(self, entry: Entry, task_id: str) -> None:
@@ -86,7 +91,18 @@ class Intake:
             known = await self._planned(entry)
         if known.request != entry.request:
             raise KeyReused(f"the key {entry.key!r} names a job with another request", job_key=entry.key)
+        if known is not entry and entry.save_to is not None:
+            self._save_as_well(known, entry.save_to)
         return known
+
+    def _save_as_well(self, known: Entry, save_to: str) -> None:
+        """A job that was there is wanted in a file, too."""
+        if known.save_to is None and not known.is_followed:
+            known.save_to = save_to
+            if isinstance(known.outcome, Done) and not known.outcome.clip.files:
+                clip = known.outcome.clip
+                known.reopen()
+                self._ways.save(known, clip)
 
     async def _planned(self, entry: Entry) -> Entry:
         """Plan in a task of its own: whoever waits may be cancelled, what is being written will be there."""

@@ -1,6 +1,7 @@
 """How a job ends, as values made for ``match``."""
 
 from datetime import datetime
+from pathlib import Path
 
 import attrs
 
@@ -21,6 +22,8 @@ class Clip:
     request: VideoRequest | None
     #: The provider's record, with everything it said.
     record: Record = attrs.field(repr=False)
+    #: Where its videos are on disk, verified; empty as long as nobody had them saved.
+    files: tuple[Path, ...] = ()
 
     @property
     def created_at(self) -> datetime | None:

@@ -7,8 +7,9 @@ passed over, and an error nobody knows any more becomes a plain `VeoError`.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from veo_async import errors
@@ -52,6 +53,7 @@ def row_of(entry: Entry, *, account: str, at: float) -> JobRow:
         task_id=entry.task_id,
         planned_at=at,
         deadline=entry.deadline,
+        save_to=entry.save_to,
     )
 
 
@@ -65,6 +67,7 @@ def entry_of(row: JobRow) -> Entry:
         priority=priority,
         metadata=json.loads(row.metadata) if row.metadata else None,
         deadline=row.deadline,
+        save_to=row.save_to,
     )
     catch_up(entry, row)
     return entry
@@ -80,7 +83,9 @@ def catch_up(entry: Entry, row: JobRow) -> None:
 def ending(outcome: Outcome) -> str:
     """How a job ended, to be written down."""
     if isinstance(outcome, Done):
-        return _dump({"record": dict(outcome.clip.record.raw)})
+        clip = outcome.clip
+        files = {"files": [str(file) for file in clip.files]} if clip.files else {}
+        return _dump({"record": dict(clip.record.raw), **files})
     return _dump({"error": plain_error(outcome.error)})
 
 
@@ -116,7 +121,7 @@ def when(at: float | None) -> datetime | None:
 def _outcome(entry: Entry, row: JobRow) -> Outcome | None:
     told: dict[str, Any] = json.loads(row.outcome) if row.outcome else {}
     if entry.state in _ENDS_WITH_CLIP:
-        return Done(_clip(entry, record_from_raw(told.get("record", {}))))
+        return Done(_clip(entry, record_from_raw(told.get("record", {})), told.get("files", ())))
     if entry.state in (JobState.QUEUED, JobState.SENDING, JobState.RUNNING):
         return None
     error = error_from(told.get("error", {"error": "AnswerLost", "message": "nobody knows what became of its request"}))
@@ -129,8 +134,15 @@ def _outcome(entry: Entry, row: JobRow) -> Outcome | None:
             return Failed(entry.key, error)
 
 
-def _clip(entry: Entry, record: Record) -> Clip:
-    return Clip(key=entry.key, task_id=entry.task_id or "", urls=record.urls, request=entry.request, record=record)
+def _clip(entry: Entry, record: Record, files: Iterable[str]) -> Clip:
+    return Clip(
+        key=entry.key,
+        task_id=entry.task_id or "",
+        urls=record.urls,
+        request=entry.request,
+        record=record,
+        files=tuple(map(Path, files)),
+    )
 
 
 def _metadata(value: Any) -> str | None:

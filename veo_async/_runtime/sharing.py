@@ -15,6 +15,7 @@ from veo_async.errors import LedgerError, LedgerFailed, VeoError
 from .doubts import Doubts
 from .entry import Entry
 from .log import logger_for
+from .outcome import Clip, Done
 from .roster import Roster
 from .rows import catch_up, entry_of
 from .scribe import Scribe
@@ -34,6 +35,10 @@ class Ways(Protocol):
 
     def run_on(self, entry: Entry) -> None:
         """Its task runs: watch it."""
+        ...
+
+    def save(self, entry: Entry, clip: Clip) -> None:
+        """Its clip is ready, and to be saved."""
         ...
 
     def hear_gate(self, news: GateNews) -> None:
@@ -81,6 +86,8 @@ class Sharing:
             return
         self._doubts.left(entry)
         catch_up(entry, row)
+        if row.state == JobState.READY and row.save_to is not None:
+            entry.reopen()  # its owner is saving it
         if not entry.is_followed and entry.outcome is None:
             self.set_going(entry)
         if entry.outcome is not None:
@@ -95,6 +102,10 @@ class Sharing:
                 self._ways.enqueue(entry)
             case JobState.RUNNING:
                 self._ways.run_on(entry)
+            case JobState.READY if isinstance(entry.outcome, Done):
+                clip = entry.outcome.clip
+                entry.reopen()
+                self._ways.save(entry, clip)
             case JobState.IN_DOUBT if entry.outcome is not None:
                 error = getattr(entry.outcome, "error", VeoError())
                 entry.reopen()

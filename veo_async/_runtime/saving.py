@@ -1,0 +1,66 @@
+"""From a clip that is ready to files that are whole: the last stretch of a job's way.
+
+A job that is to be saved has ended when its files are there, not before: whoever waits for it waits for them. What
+stands in the way of the files (a full disk, a link that has expired, a broken connection) is the saver's business; when
+it gives up, whoever waits is told, and the job stays ``ready``: the next session on the ledger tries again, and nothing
+is paid anew.
+"""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import attrs
+
+from veo_async._ports import Plain
+from veo_async._rules.lifecycle import Event
+from veo_async.errors import LedgerError, VeoError
+
+from .entry import Entry
+from .log import logger_for
+from .outcome import Clip, Done, Failed
+from .rows import ending
+from .scribe import Scribe
+
+logger = logger_for(__name__)
+
+#: Saves a clip's videos to a file or into a folder, and says where they are.
+Save = Callable[[Clip, Path], Awaitable[tuple[Path, ...]]]
+
+
+class Saving:
+    """Saves the clips of jobs that want it.
+
+    Args:
+        save: does it; raises a `VeoError` when it gives up.
+        on_moved: somebody else has moved a job on the ledger.
+        on_saved: a job's files are there.
+    """
+
+    def __init__(
+        self, scribe: Scribe, save: Save, *, on_moved: Callable[[Entry], None], on_saved: Callable[[Entry], None]
+    ) -> None:
+        self._scribe, self._save, self._on_moved, self._on_saved = scribe, save, on_moved, on_saved
+
+    async def save(self, entry: Entry, clip: Clip) -> None:
+        """Save *entry*'s clip and bring the job to its end."""
+        assert entry.save_to is not None  # noqa: S101  # else nobody wants it
+        extra = {"action": "save", "job_key": entry.key, "task_id": entry.task_id}
+        try:
+            files = await self._save(clip, Path(entry.save_to))
+        except VeoError as error:
+            error.add_evidence(job_key=entry.key, task_id=entry.task_id)
+            logger.warning("the clip of job %s is not saved: %s", entry.key, error, extra=extra)
+            entry.end(Failed(entry.key, error))
+            return
+        done = Done(attrs.evolve(clip, files=files))
+        changes: dict[str, Plain] = {"outcome": ending(done), "save_to": entry.save_to}
+        try:
+            is_written = await self._scribe.step(entry, Event.SAVE, changes, {"files": len(files)})
+        except LedgerError:
+            return  # the session ends; the next finds the files there
+        if not is_written:
+            self._on_moved(entry)
+            return
+        logger.info("job %s: saved", entry.key, extra=extra)
+        entry.settle(Event.SAVE, done)
+        self._on_saved(entry)
