@@ -74,15 +74,20 @@ class Connection(asyncio.Protocol):
     def __init__(self, world: World) -> None:
         self._world, self._heard = world, b""
         self._loop = asyncio.get_running_loop()
+        #: It was used for a look, not only for what the benchmark itself asks.
+        self._is_counted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._world.open -= self._is_counted
+
+    def _count(self) -> None:
+        self._is_counted = True
         self._world.open += 1
         self._world.opened += 1
         self._world.most_open = max(self._world.most_open, self._world.open)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._world.open -= 1
 
     def data_received(self, data: bytes) -> None:
         self._heard += data
@@ -90,6 +95,8 @@ class Connection(asyncio.Protocol):
             head, _, self._heard = self._heard.partition(b"\r\n\r\n")
             target = head.split(b" ", 2)[1]
             if b"taskId=" in target:
+                if not self._is_counted:
+                    self._count()
                 self._loop.call_later(LATENCY_S, self._look, target.rpartition(b"taskId=")[2])
             else:
                 self._send(json.dumps(self._control(urlsplit(target.decode()))).encode())

@@ -107,3 +107,11 @@ async def test_ledger_command(command: str, tmp_path: Path) -> None:
     """Each is understood: what it lacks here is the file, and it says so."""
     output = await run(sys.executable, "-m", "veo_async", *command.split()[1:], cwd=tmp_path, exits=2)
     assert "there is no file 'veo.db'" in output
+
+
+def test_every_promise_names_a_test_that_is_there() -> None:
+    """Each line of the table leads to a function that pytest runs."""
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", TEXT)
+    assert len(named) >= 12
+    for file, name in named:
+        assert re.search(rf"^(async )?def {name}\(", (README.parent / file).read_text("utf-8"), re.MULTILINE), name

@@ -14,11 +14,13 @@ from veo_async.simulator import (
     delay,
     drop_after_accepting,
     drop_before_accepting,
+    html,
     lost_callback,
     refuse,
     reset_connection,
     tamper,
     truncate,
+    unreachable,
 )
 
 from .support import Clock, MemoryTransport, VeoSession, memory, session_on, world
@@ -54,6 +56,24 @@ async def test_row_15_a_broken_answer_to_a_creation_is_a_doubt(code: int) -> Non
             job = await settled_doubt(veo)
             assert job.state is JobState.IN_DOUBT
             assert len(sim.posts()) == 1
+
+
+@pytest.mark.parametrize("status", [502, 503, 504, 520, 524])
+@pytest.mark.parametrize("accepted", [False, True])
+async def test_row_16_a_page_of_html_from_something_in_between_is_a_doubt(status: int, *, accepted: bool) -> None:
+    """Whether the provider saw the request is what nobody knows."""
+    async with world(faults=[html(status, accepted=accepted, on=1, endpoint="generate")]) as (veo, sim):
+        await settled_doubt(veo)
+        assert len(sim.posts()) == 1
+
+
+async def test_row_25_a_refused_connection_is_no_doubt() -> None:
+    """Not a byte left: the job waits for the network and is sent once."""
+    async with world(faults=[unreachable(times=3)]) as (veo, sim):
+        job = await veo.submit("A dog")
+        assert isinstance(await job.ended(), Done)
+        assert job._entry.attempts == 1
+        assert len(sim.charges) == 1
 
 
 @pytest.mark.parametrize("value", ["", None, 17])

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import json
 import ssl
 import warnings
 from typing import Any
@@ -91,6 +92,26 @@ async def test_row_31_a_redirect_is_not_followed_and_is_doubt(status: str) -> No
     assert isinstance(outcome.error, errors.MalformedResponse)
     assert len(first) == 1
     assert seen == []
+
+
+async def test_row_28_a_kept_connection_that_is_dead_puts_the_creation_in_doubt() -> None:
+    """The server closes it in the moment we use it again: bytes may have been read, so nothing is sent again."""
+    made: list[bytes] = []
+
+    async def behave(visit: Visit) -> None:
+        await visit.read_request()
+        answer = json.dumps({"code": 200, "msg": "success", "data": 100}).encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(answer)}\r\n\r\n".encode()
+        await visit.send(head + answer)  # the connection stays open …
+        made.append(await visit.read_request())
+        visit.reset()  # … until it is used again
+
+    async with raw_server(behave) as server, VeoSession(KEY, base_url=server.url) as veo:
+        assert await veo.credits() == 100
+        outcome = await (await veo.submit("A dog")).ended()
+    assert isinstance(outcome, InDoubt)
+    assert isinstance(outcome.error, errors.AnswerLost)
+    assert len(made) == 1
 
 
 @pytest.mark.veo_virtual_time

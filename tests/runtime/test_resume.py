@@ -4,6 +4,7 @@ Each test runs on a ledger in memory and on a real SQLite file whose work is don
 """
 
 import asyncio
+import json
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
@@ -223,6 +224,17 @@ async def test_what_was_learned_of_the_account_is_kept(ledger: Ledger) -> None:
         assert second.knowledge().limit == learned.limit
 
 
+async def test_what_was_learned_is_kept_while_the_session_lives(ledger: Ledger) -> None:
+    """A process that is killed loses the last minute of it."""
+    sim = memory(rate=(5, 10.0))
+    async with on(sim, ledger) as veo:
+        await veo.gather(*(f"Dog {i}" for i in range(30)))
+        await asyncio.sleep(61)
+        book = await ledger.open(veo._open_engine.scribe.account)
+        assert json.loads(await book.knowledge() or "{}")["limit"] == veo.knowledge().limit
+        await book.close()
+
+
 async def test_a_key_that_changes_needs_a_name_for_the_account(ledger: Ledger) -> None:
     """Jobs are the account's. Without a name that is the key's hash, and another key is another account."""
     sim = memory()
@@ -267,3 +279,19 @@ async def test_the_secret_is_on_no_ledger(ledger: Ledger, tmp_path: Path) -> Non
     for file in tmp_path.rglob("*"):
         if file.is_file():
             assert sim.api_key.encode() not in file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database at all, but quite long enough to look at" * 20, b"SQLite format 3\0" + b"x" * 200]
+)
+async def test_row_65_a_file_that_is_no_ledger_opens_no_session(tmp_path: Path, content: bytes) -> None:
+    """Before anything is asked of the provider; the file stays as it was, and nothing is left open."""
+    file = tmp_path / "notes.txt"
+    file.write_bytes(content)
+    sim = memory()
+    with pytest.raises(errors.LedgerUnusable) as caught:
+        async with session_on(sim, ledger=file):
+            pass
+    assert "notes.txt" in str(caught.value)
+    assert file.read_bytes() == content
+    assert sim.requests == ()

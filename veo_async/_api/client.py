@@ -11,6 +11,7 @@ import json
 import os
 import ssl
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -40,6 +41,7 @@ from veo_async._wire import (
 )
 from veo_async._wire.converter import from_plain, to_wire
 from veo_async._wire.requests import ExtendOptions, VideoOptions
+from veo_async._wire.retry_after import server_clock
 from veo_async._wire.validation import check_spelling, could_be_task_id, task_id_faults, url_fault
 from veo_async.errors import Fault, InvalidKey, InvalidRequest, UnsupportedByDialect, VeoError
 
@@ -214,6 +216,10 @@ class VeoApi:
         data = await _read_file(content) if isinstance(content, Path) else content
         kind, body = encode_form(fields, file_field="file", file_name=name, content=data)
         return await self._send(endpoints.FILE_STREAM_UPLOAD, body=body, content_type=kind)
+
+    async def server_clock(self) -> datetime | None:
+        """What the provider's clock shows, by the ``Date`` of an answer; None when it does not say."""
+        return server_clock(await self._attempt(endpoints.CREDIT))
 
     async def account(self) -> str:
         """A name for what the key bills: a hash of it."""

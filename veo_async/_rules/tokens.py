@@ -29,7 +29,8 @@ def is_token(text: str, secret: bytes) -> bool:
         sealed = base64.b32decode(text.upper() + "=" * (-_LENGTH % 8))
     except ValueError:
         return False
-    return hmac.compare_digest(sealed[CHANCE_BYTES:], _seal(sealed[:CHANCE_BYTES], secret))
+    # Minted again and compared as text: its last letter has two bits to spare, and one token has one spelling.
+    return hmac.compare_digest(mint(sealed[:CHANCE_BYTES], secret), text)
 
 
 def callback_url(public_url: str, token: str) -> str:

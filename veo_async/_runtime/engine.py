@@ -2,12 +2,12 @@
 
 Here is the whole of a job's way, one method for each stretch of it::
 
-    take_in ──▶ queue ──scheduler──▶ run_on ──watcher──▶ task_ended
-                  ▲          └─────▶ doubt ──hint, resolve──▶ run_on
-                  └──────────────────── resubmit
+    intake ──▶ enqueue ──scheduler──▶ run_on ──watcher──▶ _task_ended
+                  ▲          └─────▶ doubts ──hint, resolve──▶ run_on
+                  └───────────────────── resubmit
 
-and the ways in which a job comes from, or goes to, another session on the same ledger: `_take_over` when its owner is
-gone, `_follow` when somebody else drives it, `moved` when the ledger says that it is not as we thought.
+`intake` takes jobs in, `sharing` deals with the other sessions on the same ledger, and every step of the way is
+written down by the `scribe` before it is acted upon.
 """
 
 import asyncio
@@ -50,6 +50,9 @@ from .tending import Tender
 from .watcher import Watcher
 
 logger = logger_for(__name__)
+
+#: How often what was learned of the account is kept: a process that is killed loses no more than this.
+KEEP_S = 60.0
 
 
 @attrs.frozen(kw_only=True)
@@ -145,20 +148,23 @@ class Engine:
         #: Work on the side, which ends with the session.
         self._spawned: set[asyncio.Task[Any]] = set()
         self._background: list[asyncio.Task[None]] = []
+        #: What the ledger knows of the account's limits.
+        self._kept: str | None = None
 
     # --- opening and closing ------------------------------------------------------------------------------------
 
     async def open(self) -> None:
         """Go on with what the ledger holds, then begin."""
-        kept = None if self._knows else await self.book.knowledge()
-        if kept is not None:
-            self.gate.recall(GateKnowledge.from_dict(json.loads(kept)))
+        self._kept = None if self._knows else await self.book.knowledge()
+        if self._kept is not None:
+            self.gate.recall(GateKnowledge.from_dict(json.loads(self._kept)))
         news = await self.book.news(self.clock.now())
         self.recovered = Recovered.of(news.taken)
         self._sharing.hear(news)
         parts: dict[str, Scheduler | Watcher | Tender] = {"scheduler": self.scheduler, "watcher": self.watcher}
         if self._is_lasting:
             parts["tender"] = self._tender
+            self.spawn(self._keep_on_keeping())
         for name, part in parts.items():
             self._background.append(asyncio.create_task(self._run(part.run()), name=f"veo.{name}"))
 
@@ -184,11 +190,24 @@ class Engine:
         for timer in self._deadlines.values():
             timer.cancel()
         self.leave_waiters(SessionClosed("the session was closed before this job had ended"))
-        try:
-            await self.book.keep_knowledge(json.dumps(self.gate.knowledge().to_dict()))
-        except LedgerError as error:
-            logger.warning("what was learned of the account is not kept: %s", error, extra={"action": "close"})
+        await self._keep_knowledge()
         await self.book.close()
+
+    async def _keep_on_keeping(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_S)
+            await self._keep_knowledge()
+
+    async def _keep_knowledge(self) -> None:
+        """Keep what was learned of the account, if it is news."""
+        knowledge = json.dumps(self.gate.knowledge().to_dict())
+        if knowledge == self._kept:
+            return
+        try:
+            await self.book.keep_knowledge(knowledge)
+            self._kept = knowledge
+        except LedgerError as error:
+            logger.warning("what was learned of the account is not kept: %s", error, extra={"action": "keep"})
 
     def leave_waiters(self, error: VeoError) -> None:
         """Nobody here will learn how the jobs end: whoever waits is told *error*."""

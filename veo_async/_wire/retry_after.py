@@ -19,11 +19,16 @@ def wait_wished(answer: HttpAnswer) -> float | None:
     if wish.isascii() and wish.isdigit():
         return min(float(wish), MAX_WAIT_S)  # float() takes any number of digits
     until = _http_date(wish)
-    sent_at = _http_date(answer.headers.get("date", ""))
+    sent_at = server_clock(answer)
     now = sent_at.timestamp() if sent_at else answer.received_at
     if until is None or now is None:
         return None
     return min(max(until.timestamp() - now, 0.0), MAX_WAIT_S)
+
+
+def server_clock(answer: HttpAnswer) -> datetime | None:
+    """What the server's clock showed, by its ``Date`` header; None when it did not say."""
+    return _http_date(answer.headers.get("date", ""))
 
 
 def _http_date(written: str) -> datetime | None:

@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
-from veo_async import VeoError, __version__
+from veo_async import VeoApi, VeoError, __version__
 from veo_async._rules.lifecycle import JobState
 from veo_async.errors import UsageError
 
 from . import ledger as on_ledger
 from .demo import run_demo
+from .doctor import examine
 from .simulator import run_simulator
 
 console: Console = Console(highlight=False)
@@ -123,6 +124,39 @@ async def simulator(
         seed=seed,
         host=host,
     )
+
+
+@app.command
+async def doctor(*, ledger: Path | None = None) -> int:
+    """Look at key, address, balance, clock and ledger, and say what to do where something is wrong. Costs nothing.
+
+    Example: veo-async doctor --ledger veo.db
+
+    Parameters
+    ----------
+    ledger
+        A ledger's file, to be looked at as well.
+    """
+    return 0 if await examine(ledger, console) else 1
+
+
+@app.command(name="credits")
+async def balance(*, json: bool = False) -> None:
+    """Print the balance of the account.
+
+    Example: veo-async credits
+
+    Parameters
+    ----------
+    json
+        For machines.
+    """
+    async with VeoApi() as api:
+        credits = (await api.credit()).balance
+    if json:
+        console.print_json(data={"credits": credits})
+    else:
+        console.print(f"{credits:g} credits")
 
 
 ledger: App = App(name="ledger", help="Look at a ledger file and end the doubts on it. Nothing here costs anything.")

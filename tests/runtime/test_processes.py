@@ -1,0 +1,137 @@
+"""Whole programs on one ledger file: several at once, interrupted, terminated, forked."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fast_clock import SPEED
+from tests.programs import run, run_fast
+from veo_async._ports import JobRow, Step
+from veo_async.ledger import SqliteLedger
+from veo_async.simulator import Simulator, delay
+
+MANY = """
+import asyncio
+from veo_async import Done, VeoSession
+
+async def main():
+    async with VeoSession(ledger="veo.db", rate=(20, 10.0)) as veo:
+        jobs = [await veo.submit(f"Dog number {n}", key=f"dog-{n}") for n in range(30)]
+        outcomes = [await job.ended() for job in jobs]
+        print(sum(isinstance(outcome, Done) for outcome in outcomes), "done")
+
+asyncio.run(main())
+"""
+
+ONE = """
+import asyncio
+from veo_async import VeoSession
+from veo_async.events import Sent
+
+def told(event):
+    if isinstance(event, Sent):
+        print("sent", flush=True)
+
+async def main():
+    async with VeoSession(ledger="veo.db", rate=(1, 10.0), on_event=told) as veo:
+        await veo.submit("A cat", key="second", tenant="later")
+        await (await veo.submit("A dog", key="first", priority="interactive"))
+
+asyncio.run(main())
+"""
+
+FORK = """
+import asyncio, os, sys
+from veo_async import VeoSession
+from veo_async.errors import LedgerError, SessionClosed
+
+async def main():
+    async with VeoSession(ledger="veo.db") as veo:
+        job = await veo.submit("A dog", key="dog")
+        child = os.fork()
+        if child == 0:
+            try:
+                await veo.submit("A cat", key="cat")
+            except SessionClosed as error:
+                print(error, flush=True)
+                os._exit(7)
+            os._exit(1)
+        _, status = os.waitpid(child, 0)
+        print("child", os.waitstatus_to_exitcode(status))
+        print("parent", (await job).key)
+
+asyncio.run(main())
+"""
+
+
+async def look(file: Path) -> dict[str, tuple[JobRow, list[Step]]]:
+    book = await SqliteLedger(file).open(None)
+    told = {row.key: (row, await book.steps(row.key)) for row in await book.rows()}
+    await book.close()
+    return told
+
+
+async def test_row_62_processes_with_the_same_list_pay_for_it_once(tmp_path: Path) -> None:
+    """Four of them submit the same keys at the same time: each gets every clip, and each clip is bought once."""
+    program = tmp_path / "many.py"
+    program.write_text(MANY)
+    async with Simulator(speed=SPEED, max_running=1000) as sim, asyncio.TaskGroup() as group:
+        runs = [group.create_task(run_fast(program, cwd=tmp_path, sim=sim)) for _ in range(4)]
+    assert [done.result().strip() for done in runs] == ["30 done"] * 4
+    assert len(sim.charges) == 30
+    sim.assert_no_double_charge()
+    assert len(sim.posts()) <= 34  # a few that came too early: each process learns what it may by itself
+    told = await look(tmp_path / "veo.db")
+    assert {row.state for row, _ in told.values()} == {"ready"}
+    for _, steps in told.values():
+        assert [step.event for step in steps].count("accept") == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, -signal.SIGTERM)])
+async def test_row_58_interrupted_or_terminated(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """Ctrl-C lets the request under way come home and sends nothing new; SIGTERM, left to its default, is a doubt."""
+    program = tmp_path / "one.py"
+    program.write_text(ONE)
+    slow = delay(1.5, before=False, on=1, endpoint="generate")
+    async with Simulator(faults=[slow], rate=(1, 10.0)) as sim:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(program),
+            cwd=tmp_path,
+            env={**os.environ, "VEO_BASE_URL": sim.url, "VEO_API_KEY": sim.api_key},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"sent\n"
+        await asyncio.sleep(0.3)
+        process.send_signal(number)
+        await process.communicate()
+        assert process.returncode == code
+        await asyncio.sleep(1.5)
+        assert len(sim.posts()) == 1
+        told = await look(tmp_path / "veo.db")
+        [(first, steps)] = [each for each in told.values() if each[0].state != "queued"]
+        if number == signal.SIGINT:
+            assert (first.state, first.task_id) == ("running", sim.charges[0].task_id)
+        else:
+            assert first.state == "sending"
+            assert [step.event for step in steps] == ["plan", "send"]
+        assert len(told) == 2
+
+
+async def test_row_61_a_child_of_a_fork_is_told_and_the_parent_goes_on(tmp_path: Path) -> None:
+    """It says what to do instead, and the ledger is the parent's alone."""
+    (tmp_path / "fork.py").write_text(FORK)
+    async with Simulator(duration_s=0.5) as sim:
+        output = await run(sys.executable, "fork.py", cwd=tmp_path, sim=sim)
+    assert "before a fork" in output
+    assert "child 7" in output
+    assert "parent dog" in output
+    told: dict[str, Any] = await look(tmp_path / "veo.db")
+    assert list(told) == ["dog"]
