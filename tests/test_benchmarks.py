@@ -14,6 +14,8 @@ from tests.rules import limiters
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 NAMES = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
+#: Smaller than `--quick`, which CI runs by itself.
+SMALLER = {"kill9": ["--kills", "3", "--jobs", "100"]}
 
 
 @pytest.fixture
@@ -28,7 +30,9 @@ def lower_bound(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
 def test_there_are_all_of_them() -> None:
     """One command for each number of the design page."""
-    wanted = "blips detection fairness import_time in_flight ledger limited makespan refusals submit_drop"
+    wanted = (
+        "blips detection fairness import_time in_flight kill9 ledger limited makespan refusals simulate submit_drop"
+    )
     assert wanted.split() == NAMES
 
 
@@ -36,7 +40,7 @@ def test_there_are_all_of_them() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs_and_reaches_what_a_small_size_can_show(name: str) -> None:
     """It prints its table and exits with 0."""
-    command = [sys.executable, str(FOLDER / f"{name}.py"), "--quick"]
+    command = [sys.executable, str(FOLDER / f"{name}.py"), "--quick", *SMALLER.get(name, [])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "goal" in done.stdout

@@ -348,3 +348,34 @@ async def test_row_90_a_job_that_cannot_be_sent_in_time_never_is() -> None:
         await asyncio.sleep(2000)
         assert len(sim.posts()) == posts
         assert sim.charges == ()
+
+
+async def test_a_hint_outlasts_an_outage() -> None:
+    """Looks that tell nothing refute nothing: once the provider can be reached again the job is bound."""
+    async with world(faults=[drop_after_accepting(on=1)], session={"public_url": PUBLIC}) as (veo, sim):
+        job = await veo.submit("A dog")
+        await asyncio.sleep(61)
+        [post] = sim.take_callbacks()
+        sim.is_offline = True
+        assert await veo.hint(post.url.rpartition("/")[2], post.task_id)
+        await asyncio.sleep(600)
+        assert job.state is JobState.IN_DOUBT
+        sim.is_offline = False
+        assert (await job).task_id == post.task_id
+        assert len(sim.posts()) == 1
+
+
+async def test_a_hint_of_a_task_that_does_not_exist_is_given_up() -> None:
+    """A record may come late, but not for ever; whoever forges hints does not make us look without end."""
+    async with world(faults=[drop_after_accepting(on=1)], session={"public_url": PUBLIC}) as (veo, sim):
+        job = await veo.submit("A dog")
+        await asyncio.sleep(5)
+        token = job._entry.token
+        assert token is not None
+        assert await veo.hint(token, "0" * 32)
+        await asyncio.sleep(500)
+        looks = sim.count("record-info")
+        assert 1 < looks < 10
+        await asyncio.sleep(300)
+        assert sim.count("record-info") == looks
+        assert job.state is JobState.IN_DOUBT

@@ -16,6 +16,7 @@ that raises or hangs has said ``"hold"``.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from itertools import chain, repeat
 from typing import Any, Literal, Protocol
 
 import attrs
@@ -25,7 +26,7 @@ from veo_async._rules.doubt import Proof, proof_in
 from veo_async._rules.lifecycle import Event, JobState
 from veo_async._rules.retry import MAX_TRIES
 from veo_async._wire import Record
-from veo_async.errors import JobAbandoned, LedgerError, NotTheSame, UsageError, VeoError
+from veo_async.errors import JobAbandoned, LedgerError, NotTheSame, RequestRejected, UsageError, VeoError
 
 from .entry import Entry
 from .log import logger_for
@@ -103,6 +104,8 @@ class Doubts:
         self._open: dict[Entry, _Open] = {}
         #: Hints that came before the answer to their own request.
         self._early: dict[Entry, Hint] = {}
+        #: Hints whose proof is being looked for.
+        self._following: set[Hint] = set()
 
     def close(self) -> None:
         """The session ends."""
@@ -204,17 +207,35 @@ class Doubts:
             self._roads.moved(entry)
 
     async def _confirm(self, entry: Entry, hint: Hint) -> None:
-        """Bind *entry* if the record proves what the callback says; a bad look is followed by others."""
+        """Follow *hint*, once at a time however often it is told."""
+        if hint not in self._following:
+            self._following.add(hint)
+            try:
+                await self._look_for_proof(entry, hint)
+            finally:
+                self._following.discard(hint)
+
+    async def _look_for_proof(self, entry: Entry, hint: Hint) -> None:
+        """Bind *entry* if the record proves what the callback says; a bad look is followed by others.
+
+        A record that is not there may only be late, and is looked for a few times. A look that tells nothing (the
+        network is gone, the provider is broken) refutes nothing: others follow as long as the doubt lasts.
+        """
         why: str | None = None
-        for wait_s in (0.0, *_LOOK_AGAIN_S):
+        refusals = 0
+        for wait_s in chain((0.0, *_LOOK_AGAIN_S), repeat(_LOOK_AGAIN_S[-1])):
             await asyncio.sleep(wait_s)
+            if entry.state is not JobState.IN_DOUBT:
+                return
             try:
                 why = await self._confirm_once(entry, hint)
             except TaskTaken as taken:
                 why = f"it is the task of the job {taken.key!r}"
             except VeoError as error:
                 why = str(error)
-                continue
+                refusals += isinstance(error, RequestRejected | UsageError)
+                if refusals <= len(_LOOK_AGAIN_S):
+                    continue
             break
         if why is None:
             return
