@@ -13,6 +13,7 @@ The caller's own exception leaves the block as itself; a defect of ours that sto
 """
 
 import asyncio
+import itertools
 import os
 import random
 import secrets
@@ -20,7 +21,9 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from os import PathLike
+from pathlib import Path
 from typing import Any, Self, Unpack
 
 import aiohttp
@@ -52,6 +55,7 @@ from veo_async._runtime.mapping import as_async, outcomes
 from veo_async._runtime.outcome import Clip, Outcome
 from veo_async._runtime.reads import Reads
 from veo_async._runtime.rows import content_key
+from veo_async._runtime.saving import about, as_target
 from veo_async._runtime.stamps import Stamper, checked_public_url
 from veo_async._runtime.watcher import WORKERS, WatcherStatistics
 from veo_async._wire import Dialect, VideoRequest, check
@@ -67,6 +71,7 @@ from veo_async.errors import (
     VeoError,
 )
 from veo_async.ledger import NoLedger, ledger_at
+from veo_async.media import Saver
 
 _logger = logger_for(__name__)
 
@@ -108,6 +113,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         poll_every: seconds between two looks at a task; None lets it be learned.
         poll_rate: looks per second, for all tasks together.
         max_queued: how many jobs of one tenant may wait; None: any number.
+        max_downloads: how many files are fetched at once.
         on_event: a function, plain or async, that is told every event; what it raises harms no job.
         http: your own `aiohttp.ClientSession`; it is used and never closed.
 
@@ -132,6 +138,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         poll_every: float | None = None,
         poll_rate: float = POLL_RATE,
         max_queued: int | None = None,
+        max_downloads: int = 4,
         on_event: Hook | None = None,
         http: aiohttp.ClientSession | None = None,
         timeout: float | None = None,
@@ -171,6 +178,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             doubts=lambda: self._open_engine.doubts,
         )
         self._hooks = Hooks(on_event)
+        self._max_downloads = max_downloads
+        self._saver: Saver | None = None
         self._engine: Engine | None = None
         #: Tasks that read the input of a `map`.
         self._readers: set[asyncio.Task[None]] = set()
@@ -226,6 +235,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                 # Enough for looks of a second each; no more than there are connections.
                 workers=round(min(max(WORKERS, self._budget.rate), MAX_CONNECTIONS)),
                 on_doubt=self._on_doubt,
+                save=self._save,
                 on_crash=self._crashed,
             )
             await self._engine.open()
@@ -269,6 +279,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                     await asyncio.wait(self._readers)
                 await self._hooks.close()
             finally:
+                if self._saver is not None:
+                    await self._saver.__aexit__(None, None, None)
                 await self.api.close()
 
     async def drain(self) -> None:
@@ -492,6 +504,34 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     def recovered(self) -> Recovered:
         """What this session found on its ledger when it opened, and goes on with."""
         return self._open_engine.recovered
+
+    # --- saving -------------------------------------------------------------------------------------------------
+
+    async def _save(self, clip: Clip, path: Path) -> tuple[Path, ...]:
+        """Save a clip, with links that are renewed when they have expired."""
+        renewals = itertools.count()
+
+        async def renew() -> tuple[str, ...]:
+            return await self._fresh_urls(clip, is_first=next(renewals) == 0)
+
+        saver = await self._open_saver()
+        files = await saver.save(clip.urls, path, name=clip.key, renew=renew, about=about(clip))
+        return tuple(file.path for file in files)
+
+    async def _fresh_urls(self, clip: Clip, *, is_first: bool) -> tuple[str, ...]:
+        """The record may hold fresh links; after that, direct ones are asked for, which live for minutes."""
+        record = await self._open_engine.look(clip.task_id)
+        urls = record.urls or clip.urls
+        if is_first and urls != clip.urls:
+            return urls
+        ask = self._reads.patiently
+        return tuple([(await ask("download-url", partial(self.api.download_url, url))).url for url in urls])
+
+    async def _open_saver(self) -> Saver:
+        if self._saver is None:
+            self._saver = Saver(base_url=self.api.addresses.api, at_once=self._max_downloads, rng=self._rng)
+            await self._saver.__aenter__()
+        return self._saver
 
     # --- small things -------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ same job. ``on_event`` is called in the session's own thread; it must not call t
 
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from os import PathLike
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -77,6 +78,10 @@ class VeoSession:
     def generate(self, *args: Any, **options: Any) -> Clip:
         return self._thread.run(self._session.generate, *args, **options)
 
+    @_like(session.VeoSession.save)
+    def save(self, *args: Any, **options: Any) -> Clip:
+        return self._thread.run(self._session.save, *args, **options)
+
     @_like(session.VeoSession.submit)
     def submit(self, *args: Any, **options: Any) -> "Job":
         return Job(self._thread.run(self._session.submit, *args, **options), self._thread)
@@ -89,6 +94,7 @@ class VeoSession:
         key: Callable[[VideoRequest], str] | None = None,
         tenant: str = "",
         priority: Priority = "batch",
+        save_to: str | PathLike[str] | None = None,
         look_ahead: int = 200,
     ) -> Iterator[Outcome]:
         """The outcomes of many requests as they come, or in order; a failure is a value and harms no other.
@@ -100,7 +106,8 @@ class VeoSession:
             raise UsageError(f"look_ahead={look_ahead}: must be at least 1")
 
         async def one(request: VideoRequest | str) -> Outcome:
-            [outcome] = [each async for each in self._session.map([request], key=key, tenant=tenant, priority=priority)]
+            options: dict[str, Any] = {"key": key, "tenant": tenant, "priority": priority, "save_to": save_to}
+            [outcome] = [each async for each in self._session.map([request], **options)]
             return outcome
 
         return self._thread.map(one, requests, ordered=ordered, look_ahead=look_ahead)

@@ -6,13 +6,17 @@ it gives up, whoever waits is told, and the job stays ``ready``: the next sessio
 is paid anew.
 """
 
+import os
 from collections.abc import Awaitable, Callable
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from veo_async._ports import Plain
 from veo_async._rules.lifecycle import Event
+from veo_async._wire.converter import to_plain
 from veo_async.errors import LedgerError, VeoError
 
 from .entry import Entry
@@ -25,6 +29,27 @@ logger = logger_for(__name__)
 
 #: Saves a clip's videos to a file or into a folder, and says where they are.
 Save = Callable[[Clip, Path], Awaitable[tuple[Path, ...]]]
+
+
+def as_target(path: str | PathLike[str] | None) -> str | None:
+    """*path* in full: a later run may begin in another folder."""
+    return None if path is None else os.path.abspath(path)
+
+
+def about(clip: Clip) -> dict[str, Any]:
+    """What stands in the small JSON beside a clip's files."""
+    record = clip.record
+    facts = {
+        "key": clip.key,
+        "task_id": clip.task_id,
+        "request": to_plain(clip.request) if clip.request else None,
+        "seeds": list(record.seeds),
+        "credits": record.raw.get("creditsConsumed"),
+        "created_at": record.created_at.isoformat() if record.created_at else None,
+        "completed_at": record.completed_at.isoformat() if record.completed_at else None,
+        "urls": list(clip.urls),
+    }
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 class Saving:
