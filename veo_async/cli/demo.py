@@ -12,7 +12,7 @@ from rich.console import Console
 
 from veo_async import Record, TaskState, VeoApi, VideoRequest
 from veo_async.errors import TryLater, VeoError
-from veo_async.media import Downloads, Saved
+from veo_async.media import SavedFile, Saver
 from veo_async.simulator import Simulator
 
 from .board import Row, Show, Stage, board
@@ -40,25 +40,25 @@ async def run_demo(out: Path, console: Console) -> bool:
     async with (
         Simulator(speed=_SPEED, seed=7) as sim,
         VeoApi(sim.api_key, base_url=sim.url) as api,
-        Downloads() as downloads,
+        Saver(base_url=sim.url) as saver,
     ):
         with board(console, list(CLIPS)) as show:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(_make(api, downloads, name, out, show)) for name in CLIPS]
+                tasks = [group.create_task(_make(api, saver, name, out, show)) for name in CLIPS]
         balance = (await api.credit()).balance
     saved = [done for task in tasks if (done := task.result())]
     _tell(console, saved, out, balance)
     return len(saved) == len(CLIPS)
 
 
-async def _make(api: VeoApi, downloads: Downloads, name: str, out: Path, show: Show) -> Saved | None:
+async def _make(api: VeoApi, saver: Saver, name: str, out: Path, show: Show) -> SavedFile | None:
     """One clip from prompt to file; what went wrong is shown and disturbs no other."""
     try:
         task_id = await _submit(api, CLIPS[name])
         show(Row(name, Stage.RUNNING, task_id))
         record = await _wait(api, task_id, lambda looks: show(Row(name, Stage.RUNNING, f"{task_id}  look {looks}")))
         show(Row(name, Stage.READY, record.urls[0]))
-        saved = await downloads.save(record.urls[0], out / f"{name}.mp4")
+        (saved,) = await saver.save(record.urls[:1], out, name=name, about={"task_id": task_id})
     except VeoError as error:
         show(Row(name, Stage.FAILED, str(error)))
         return None
@@ -91,7 +91,7 @@ async def _wait(api: VeoApi, task_id: str, looked: Callable[[int], None]) -> Rec
     raise AssertionError  # count() never ends
 
 
-def _tell(console: Console, saved: list[Saved], out: Path, balance: float) -> None:
+def _tell(console: Console, saved: list[SavedFile], out: Path, balance: float) -> None:
     console.print(f"\n{len(saved)} of {len(CLIPS)} clips saved under {out}/, {balance:g} credits left.", soft_wrap=True)
     for clip in saved:
         console.print(f"  {clip.path}", soft_wrap=True)

@@ -1,10 +1,19 @@
 """From a URL to a file that is whole: nothing gets its final name before its bytes are verified.
 
-- ``mp4.py``       is this file a complete MP4? pure, on any seekable file
-- ``download.py``  one download: temporary name, checks, fsync, rename
+- ``saver.py``      `Saver`, the one public class: every URL of a clip, bounded, renewed, paused when the disk is full
+- ``fetch.py``      one attempt at one URL; ``answers.py`` judges what came, ``tries.py`` what to do after a setback
+- ``addresses.py``  which addresses may be asked at all; ``guard.py`` holds to it at the moment of connecting
+- ``names.py``      file names, from our own words only
+- ``part.py``       the partial file; ``beside.py`` the good one with its small JSON; ``files.py`` beneath both
+- ``mp4.py``        is this file a complete MP4?
+
+Nothing in here knows the API key. Downloads have a connection pool of their own, without headers of ours.
 """
 
-from .download import Downloads, Saved
+from .bounds import Bounds
+from .disk import Paused
 from .mp4 import NotWhole, check_whole
+from .names import file_names, safe_name
+from .saver import SavedFile, Saver
 
-__all__ = ["Downloads", "NotWhole", "Saved", "check_whole"]
+__all__ = ["Bounds", "NotWhole", "Paused", "SavedFile", "Saver", "check_whole", "file_names", "safe_name"]

@@ -1,0 +1,93 @@
+"""Which addresses a video may be fetched from.
+
+The URLs come from the provider's answers, so they are another's words: a broken or bought answer must not make us ask
+the machine we run on, its neighbours, or the metadata service of its cloud. So: https only, and only addresses that
+are public. Where the API itself is on loopback (a simulator), loopback is fine for results, too, and without TLS.
+
+The URL is checked before each request, and the address itself once more when the socket is made (``guard.py``), which
+is the only moment at which a name cannot change its meaning any more.
+"""
+
+import ipaddress
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+from veo_async._api.address import is_loopback
+
+from .setbacks import Setback, Then
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MOST_REDIRECTS = 3
+
+Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
+#: Networks that carry IPv4 inside IPv6 (RFC 6052): what counts is the address inside.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+def check_url(url: str, *, allow_loopback: bool) -> str:
+    """*url*, or a `Setback` that says why it is not asked."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise _refused("it is no URL") from None
+    if not host or " " in url or not url.isprintable():
+        raise _refused("it is no URL")
+    if parts.username is not None or parts.password is not None:
+        raise _refused("it holds a user name")
+    if parts.scheme != "https" and not (parts.scheme == "http" and allow_loopback and is_loopback(url)):
+        raise _refused("it is not https")
+    if (literal := _literal(host)) is not None and not may_connect(str(literal), allow_loopback=allow_loopback):
+        raise _refused("it leads into a private network")
+    return url
+
+
+def next_url(url: str, location: str | None, *, allow_loopback: bool) -> str:
+    """Where a redirect from *url* leads; checked like every other address."""
+    if not location:
+        raise Setback("its host redirects to nowhere")
+    try:
+        joined = urljoin(url, location.strip())
+    except ValueError:
+        raise _refused("it is no URL") from None
+    return check_url(joined, allow_loopback=allow_loopback)
+
+
+def may_connect(address: str, *, allow_loopback: bool) -> bool:
+    """Whether a socket may be opened to this numeric *address*."""
+    ip = _literal(address)
+    if ip is None:
+        return False
+    ip = _inner(ip)
+    if ip.is_loopback:
+        return allow_loopback
+    is_special = ip.is_multicast or ip.is_reserved or ip.is_unspecified or ip.is_link_local or ip.is_private
+    return ip.is_global and not is_special and not getattr(ip, "is_site_local", False)
+
+
+def without_query(url: str) -> str:
+    """*url* without user, query and fragment: where signatures stand, which are nobody's business."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _literal(host: str) -> Ip | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _inner(ip: Ip) -> Ip:
+    """The IPv4 address that an IPv6 one stands for, where it does."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip
+    if ip in _NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None) or ip
+
+
+def _refused(why: str) -> Setback:
+    return Setback(f"the video's address was refused: {why}", then=Then.STOP)
