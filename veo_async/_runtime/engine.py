@@ -139,7 +139,6 @@ class Engine:
         self._saving = Saving(
             self.scribe,
             save,
-            on_moved=self._sharing.moved,
             on_saved=lambda entry: self._hooks.tell(self._desk.situation_of(entry)),
         )
         self._tender = Tender(self.scribe, self._sharing.hear)

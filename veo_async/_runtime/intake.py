@@ -97,12 +97,13 @@ class Intake:
 
     def _save_as_well(self, known: Entry, save_to: str) -> None:
         """A job that was there is wanted in a file, too."""
-        if known.save_to is None and not known.is_followed:
+        if known.outcome is None:
+            known.save_to = known.save_to or save_to
+        elif isinstance(known.outcome, Done) and not known.outcome.clip.files:
+            clip = known.outcome.clip
             known.save_to = save_to
-            if isinstance(known.outcome, Done) and not known.outcome.clip.files:
-                clip = known.outcome.clip
-                known.reopen()
-                self._ways.save(known, clip)
+            known.reopen()
+            self._ways.save(known, clip)
 
     async def _planned(self, entry: Entry) -> Entry:
         """Plan in a task of its own: whoever waits may be cancelled, what is being written will be there."""

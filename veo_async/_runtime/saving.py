@@ -57,14 +57,11 @@ class Saving:
 
     Args:
         save: does it; raises a `VeoError` when it gives up.
-        on_moved: somebody else has moved a job on the ledger.
         on_saved: a job's files are there.
     """
 
-    def __init__(
-        self, scribe: Scribe, save: Save, *, on_moved: Callable[[Entry], None], on_saved: Callable[[Entry], None]
-    ) -> None:
-        self._scribe, self._save, self._on_moved, self._on_saved = scribe, save, on_moved, on_saved
+    def __init__(self, scribe: Scribe, save: Save, *, on_saved: Callable[[Entry], None]) -> None:
+        self._scribe, self._save, self._on_saved = scribe, save, on_saved
 
     async def save(self, entry: Entry, clip: Clip) -> None:
         """Save *entry*'s clip and bring the job to its end."""
@@ -83,9 +80,9 @@ class Saving:
             is_written = await self._scribe.step(entry, Event.SAVE, changes, {"files": len(files)})
         except LedgerError:
             return  # the session ends; the next finds the files there
-        if not is_written:
-            self._on_moved(entry)
-            return
         logger.info("job %s: saved", entry.key, extra=extra)
-        entry.settle(Event.SAVE, done)
+        if is_written:
+            entry.settle(Event.SAVE, done)
+        else:  # another session drives it; the files are there all the same
+            entry.end(done)
         self._on_saved(entry)

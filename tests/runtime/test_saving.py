@@ -1,0 +1,106 @@
+"""Jobs that end with a file: through the session, against a real server."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from veo_async import Done, Failed, VeoSession, errors
+from veo_async._rules.lifecycle import JobState
+from veo_async.ledger import MemoryLedger
+from veo_async.media import check_whole
+from veo_async.simulator import Simulator, expired, truncate
+
+pytestmark = pytest.mark.realtime
+
+
+def on(sim: Simulator, **options: Any) -> VeoSession:
+    return VeoSession(sim.api_key, base_url=sim.url, poll_every=0.1, **options)
+
+
+def is_whole(path: Path) -> bool:
+    with path.open("rb") as file:
+        check_whole(file)
+    return True
+
+
+async def test_saving_a_clip(tmp_path: Path) -> None:
+    """To a file or into a folder; the bytes are whole, and the clip tells where they are."""
+    async with Simulator(duration_s=0.1) as sim, on(sim) as veo:
+        clip = await veo.generate("A dog", key="dog")
+        assert clip.files == ()
+        saved = await veo.save(clip, tmp_path / "mine.mp4")
+        assert saved.files == (tmp_path / "mine.mp4",)
+        assert is_whole(saved.files[0])
+        [again] = (await veo.save(clip, tmp_path)).files
+        assert again == tmp_path / "dog.mp4"
+        told = json.loads((tmp_path / "dog.json").read_text())
+        assert told["task_id"] == clip.task_id
+        assert told["request"]["prompt"] == "A dog"
+
+
+async def test_a_job_that_is_to_be_saved_ends_when_its_file_is_there(tmp_path: Path) -> None:
+    """`map(save_to=…)`: done means bytes; the files are named for the keys."""
+    async with Simulator(duration_s=0.1) as sim, on(sim) as veo:
+        prompts = [f"Dog {n}" for n in range(6)]
+        async for outcome in veo.map(prompts, save_to=tmp_path / "clips", key=lambda request: request.prompt.lower()):
+            assert isinstance(outcome, Done)
+            [file] = outcome.clip.files
+            assert is_whole(file)
+        assert {job.state for job in veo.jobs()} == {JobState.SAVED}
+    names = [path.stem for path in (tmp_path / "clips").glob("*.mp4")]
+    assert len(names) == 6
+    assert all(name.startswith("dog") for name in names)
+
+
+async def test_row_73_a_link_that_has_expired_is_renewed(tmp_path: Path) -> None:
+    """By the record, and then by a direct link; nothing is generated anew."""
+    async with Simulator(duration_s=0.1, faults=[expired(on=1)]) as sim, on(sim) as veo:
+        clip = await veo.generate("A dog", save_to=tmp_path / "dog.mp4")
+        assert is_whole(clip.files[0])
+        assert len(sim.posts()) == 1
+
+
+async def test_a_file_that_cannot_be_had_leaves_the_clip_ready(tmp_path: Path) -> None:
+    """Four times in a row the link has expired, renewed or not. The next session tries again, and pays for nothing."""
+    ledger = MemoryLedger()
+    async with Simulator(duration_s=0.1, faults=[expired(times=4)]) as sim:
+        async with on(sim, ledger=ledger, account="studio") as veo:
+            job = await veo.submit("A dog", key="dog", save_to=tmp_path)
+            outcome = await job.ended()
+            assert isinstance(outcome, Failed)
+            assert isinstance(outcome.error, errors.DownloadFailed)
+            assert job.state is JobState.READY
+            assert not list(tmp_path.glob("*.mp4"))
+        async with on(sim, ledger=ledger, account="studio") as later:
+            assert later.recovered.ready == 1
+            clip = await later.job("dog")
+            assert is_whole(clip.files[0])
+        assert len(sim.posts()) == 1
+    async with Simulator() as other, on(other, ledger=ledger, account="studio") as last:
+        assert last.recovered.ready == 0
+        found = await last.find("dog")
+        assert found is not None
+        assert (await found).files == clip.files
+
+
+async def test_a_clip_of_an_earlier_run_is_saved_when_somebody_wants_it(tmp_path: Path) -> None:
+    """The same key again, now with a place for the file."""
+    ledger = MemoryLedger()
+    async with Simulator(duration_s=0.1) as sim:
+        async with on(sim, ledger=ledger) as first:
+            await first.generate("A dog", key="dog")
+        async with on(sim, ledger=ledger) as second:
+            clip = await second.generate("A dog", key="dog", save_to=tmp_path)
+            assert is_whole(clip.files[0])
+        assert len(sim.posts()) == 1
+
+
+async def test_truncated_downloads_go_on_where_they_broke_off(tmp_path: Path) -> None:
+    """One broken connection in three costs nothing but time."""
+    faults = [truncate(at=5000, endpoint="download", times=3)]
+    async with Simulator(duration_s=0.1, faults=faults) as sim, on(sim) as veo:
+        for outcome in [each async for each in veo.map(["A dog", "A cat", "A fox"], save_to=tmp_path)]:
+            assert isinstance(outcome, Done)
+            assert is_whole(outcome.clip.files[0])
