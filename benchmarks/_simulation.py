@@ -17,7 +17,7 @@ import traceback
 import warnings
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from random import Random
 from typing import Any
 from weakref import WeakSet
@@ -74,6 +74,8 @@ class Weather:
     poll_every: float | None
     has_callbacks: bool
     on_doubt: Any
+    #: Somebody takes jobs in hand, and somebody forges callbacks.
+    has_people: bool
     #: Sessions on the ledger at once.
     lives: int
     #: Lives that end before their time, at most.
@@ -99,6 +101,7 @@ def draw_weather(rng: Random, jobs: int) -> Weather:
         has_callbacks=has_callbacks,
         # With callbacks a doubt waits for one, and longer than a storm lasts.
         on_doubt="resubmit" if not has_callbacks and rng.random() < 0.3 else "hold",
+        has_people=rng.random() < 0.4,
         lives=rng.choice([1, 1, 2]),
         deaths=rng.randrange(12),
         storm_s=jobs / limit * window_s * rng.uniform(0.5, 1.5),
@@ -237,21 +240,48 @@ class World:
 
     async def _write_down(self, book: Any, post: CallbackPost) -> bool:
         token = post.url.rpartition("/")[2]
-        living = [life.veo for life in self.alive if life.veo is not None]
+        living = [life for life in self.alive if life.veo is not None]
         _, fate = self.fate(is_write=False, may_die=False)
         if fate is not Fate.WELL:
             return False
-        try:
-            if living and self.rng.random() < 0.5:
-                is_known = await self.rng.choice(living).hint(token, post.task_id)
-            else:
-                is_known = await book.hint(token, post.task_id, WALL + _now())
-        except VeoError:
+        if living and self.rng.random() < 0.5:
+            is_known = await self.rng.choice(living).asked(lambda veo: veo.hint(token, post.task_id))
+        else:
+            is_known = await book.hint(token, post.task_id, WALL + _now())
+        if is_known is None:
             return False
         if not is_known:
             self.broken.append(f"no attempt has the token to which task {post.task_id} was told")
         self.told.add(post.task_id)
         return True
+
+    async def meddle(self) -> None:
+        """A person who takes doubts in hand, changes their mind, and errs; and somebody who forges callbacks."""
+        rng = self.rng
+        while self.is_stormy:
+            await asyncio.sleep(rng.uniform(1.0, 15.0))
+            living = [life for life in self.alive if life.veo is not None and life.veo.jobs()]
+            tasks = [*self.sim.tasks]
+            if not (self.is_stormy and living and tasks):
+                continue
+            life = rng.choice(living)
+            assert life.veo is not None
+            doubts = life.veo.jobs(JobState.IN_DOUBT)
+            job = rng.choice(doubts if doubts and rng.random() < 0.7 else life.veo.jobs())
+            task_id = rng.choice((*self._made_for(job.key), rng.choice(tasks)))
+            token = self.ledger.jobs[job.key].token
+            match rng.randrange(5):
+                case 0 if rng.random() < 0.2:
+                    await life.asked(lambda _, job=job: job.abandon())
+                case 1 if rng.random() < 0.3:
+                    await life.asked(lambda _, job=job: job.resubmit())
+                case 2:
+                    await life.asked(lambda _, job=job, task_id=task_id: job.resolve(task_id))
+                case _ if token is not None:
+                    await life.asked(lambda veo, token=token, task_id=task_id: veo.hint(token, task_id))
+
+    def _made_for(self, key: str) -> list[str]:
+        return [charge.task_id for charge in self.sim.charges if charge.body["prompt"] == self.jobs[key]]
 
     # --- the story ----------------------------------------------------------------------------------------------
 
@@ -260,6 +290,8 @@ class World:
         loop.set_task_factory(self._make_task)
         loop.set_exception_handler(self._complain)
         background = [self.spawn(self.receive()), self.spawn(self.spells())]
+        if self.weather.has_people:
+            background.append(self.spawn(self.meddle()))
         await self._storm()
         self.is_stormy = False
         self.sim.is_offline = self.is_ledger_gone = False
@@ -344,7 +376,14 @@ class World:
 
     def unsafe(self) -> list[str]:
         """What must never have come to be."""
-        return [*self._paid_twice(), *self._lost(), *self._off_the_table(), *self._without_evidence(), *self._crowded()]
+        return [
+            *self._paid_twice(),
+            *self._lost(),
+            *self._foreign(),
+            *self._off_the_table(),
+            *self._without_evidence(),
+            *self._crowded(),
+        ]
 
     def _paid(self) -> dict[str, list[str]]:
         paid: dict[str, list[str]] = defaultdict(list)
@@ -368,6 +407,15 @@ class World:
         for key in self.acknowledged:
             if key not in self.ledger.jobs:
                 yield f"{key} was acknowledged and is on no ledger"
+
+    def _foreign(self) -> Iterator[str]:
+        holders = Counter(row.task_id for row in self.ledger.jobs.values() if row.task_id is not None)
+        for row in self.ledger.jobs.values():
+            if row.task_id is None:
+                continue
+            made_of = self.keys[self.sim.tasks[row.task_id].wanted.prompt]
+            if made_of != row.key or holders[row.task_id] > 1:
+                yield f"{row.key} has the task {row.task_id}, which was made for {made_of}"
 
     def _off_the_table(self) -> Iterator[str]:
         states: dict[str, str] = {}
@@ -429,9 +477,9 @@ class Life:
         self._main: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        context = contextvars.copy_context()
-        context.run(_LIFE.set, self)
-        self._main = asyncio.get_running_loop().create_task(self._live(), context=context)
+        self._context = contextvars.copy_context()
+        self._context.run(_LIFE.set, self)
+        self._main = asyncio.get_running_loop().create_task(self._live(), context=self._context.copy())
 
     def take_in(self, task: "asyncio.Task[Any]") -> None:
         """A task of this life was made."""
@@ -440,6 +488,15 @@ class Life:
         if self.is_dead:
             self._world.bury(task)
             task.cancel()
+
+    async def asked(self, what: Callable[[VeoSession], Coroutine[Any, Any, Any]]) -> Any:
+        """Have it do something; the answer, or None when it refuses or dies over it."""
+        assert self.veo is not None
+        task = asyncio.get_running_loop().create_task(what(self.veo), context=self._context.copy())
+        await asyncio.wait([task])
+        if task.cancelled() or isinstance(task.exception(), VeoError):
+            return None
+        return task.result()
 
     # --- as a holder of a book ---
 
