@@ -113,6 +113,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         poll_every: seconds between two looks at a task; None lets it be learned.
         poll_rate: looks per second, for all tasks together.
         max_queued: how many jobs of one tenant may wait; None: any number.
+        save_to: a folder for the clips of all jobs that name no place of their own; None saves only those that do.
         max_downloads: how many files are fetched at once.
         on_event: a function, plain or async, that is told every event; what it raises harms no job.
         http: your own `aiohttp.ClientSession`; it is used and never closed.
@@ -138,6 +139,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         poll_every: float | None = None,
         poll_rate: float = POLL_RATE,
         max_queued: int | None = None,
+        save_to: str | PathLike[str] | None = None,
         max_downloads: int = 4,
         on_event: Hook | None = None,
         http: aiohttp.ClientSession | None = None,
@@ -178,7 +180,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             doubts=lambda: self._open_engine.doubts,
         )
         self._hooks = Hooks(on_event)
-        self._max_downloads = max_downloads
+        self._save_to, self._max_downloads = as_target(save_to), max_downloads
         self._saver: Saver | None = None
         self._engine: Engine | None = None
         #: Tasks that read the input of a `map`.
@@ -236,6 +238,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                 workers=round(min(max(WORKERS, self._budget.rate), MAX_CONNECTIONS)),
                 on_doubt=self._on_doubt,
                 save=self._save,
+                save_to=self._save_to,
                 on_crash=self._crashed,
             )
             await self._engine.open()
@@ -354,7 +357,14 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         wanted = as_request(request, options)
         (check if validate else check_spelling)(wanted, self.api.dialect)
         name = key if key is not None else content_key(wanted, take)
-        entry = Entry(name, wanted, tenant=tenant, priority=priority, metadata=metadata, save_to=as_target(save_to))
+        entry = Entry(
+            name,
+            wanted,
+            tenant=tenant,
+            priority=priority,
+            metadata=metadata,
+            save_to=as_target(save_to) or self._save_to,
+        )
         if deadline is not None:
             entry.deadline = engine.clock.now() + deadline
         return Job(await engine.intake.take_in(entry), self._desk)

@@ -26,7 +26,9 @@ def veo(*arguments: str, cwd: Path, **environment: str) -> "subprocess.Completed
     )
 
 
-@pytest.mark.parametrize("command", ["demo", "simulator", "doctor", "credits", "evidence"])
+@pytest.mark.parametrize(
+    "command", ["demo", "simulator", "doctor", "credits", "evidence", "generate", "resume", "save"]
+)
 def test_help_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each command's help holds a line to copy."""
     with pytest.raises(SystemExit) as left:

@@ -82,6 +82,7 @@ class Engine:
     Args:
         is_lasting: the ledger outlives the session, and others may be on it.
         knows: the gate was given its knowledge; else it recalls what the ledger kept.
+        save_to: where clips of jobs go that name no place of their own.
         on_crash: a part has failed by a defect of ours.
     """
 
@@ -105,6 +106,7 @@ class Engine:
         workers: int,
         on_doubt: OnDoubt,
         save: Save,
+        save_to: str | None,
         on_crash: Callable[[BaseException], None],
     ) -> None:
         self._api, self.book, self._is_lasting, self.clock = api, book, is_lasting, clock
@@ -135,7 +137,7 @@ class Engine:
         )
         self.watcher = Watcher(self._glance, self._task_ended, schedule=schedule, budget=budget, workers=workers)
         self.doubts = Doubts(self.scribe, stamper, self, look=self.look, policy=on_doubt, spawn=self.spawn)
-        self._sharing = Sharing(self.scribe, self.roster, self.doubts, self)
+        self._sharing = Sharing(self.scribe, self.roster, self.doubts, self, save_to=save_to)
         self._saving = Saving(
             self.scribe,
             save,

@@ -51,10 +51,17 @@ class Ways(Protocol):
 
 
 class Sharing:
-    """This session's dealings with the others on its ledger."""
+    """This session's dealings with the others on its ledger.
 
-    def __init__(self, scribe: Scribe, roster: Roster, doubts: Doubts, ways: Ways) -> None:
+    Args:
+        save_to: where clips of jobs go that name no place of their own.
+    """
+
+    def __init__(
+        self, scribe: Scribe, roster: Roster, doubts: Doubts, ways: Ways, *, save_to: str | None = None
+    ) -> None:
         self._scribe, self._roster, self._doubts, self._ways = scribe, roster, doubts, ways
+        self._save_to = save_to
 
     def hear(self, news: News) -> None:
         self._ways.hear_gate(news.gate)
@@ -77,6 +84,7 @@ class Sharing:
         else:
             catch_up(entry, row)
         entry.is_followed = False
+        entry.save_to = entry.save_to or self._save_to
         self._roster.add(entry)
         self.set_going(entry)
 

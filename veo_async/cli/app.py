@@ -1,4 +1,8 @@
-"""The commands and their options. Exit codes: 0 all went well, 2 usage, 3 some clips failed, 1 anything else."""
+"""The commands and their options.
+
+Exit codes: 0 all done, 1 anything else, 2 usage, 3 some clips were refused or failed, 4 some are in doubt, 5 stopped
+before all had ended, 130 interrupted.
+"""
 
 import asyncio
 import sys
@@ -13,6 +17,7 @@ from veo_async._rules.lifecycle import JobState
 from veo_async.errors import UsageError
 
 from . import ledger as on_ledger
+from . import running
 from .demo import run_demo
 from .doctor import examine
 from .simulator import run_simulator
@@ -124,6 +129,99 @@ async def simulator(
         seed=seed,
         host=host,
     )
+
+
+@app.command
+async def generate(
+    prompt: str,
+    *,
+    out: Path = Path("veo-out"),
+    model: str = "veo3_fast",
+    aspect_ratio: str = "16:9",
+    image: Annotated[list[str] | None, Parameter(negative=())] = None,
+    seeds: int | None = None,
+    duration: int | None = None,
+    resolution: str | None = None,
+    key: str | None = None,
+    ledger: Path = Path("veo.db"),
+    json: bool = False,
+) -> int:
+    """Make one clip and save it. The same command again pays for nothing: it attaches to what is there.
+
+    Example: veo-async generate "A dog surfing at dusk" --out dog.mp4
+
+    Parameters
+    ----------
+    prompt
+        What the clip shows.
+    out
+        A folder, or a file that ends in .mp4.
+    model
+        veo3, veo3_fast or veo3_lite.
+    aspect_ratio
+        16:9, 9:16 or Auto.
+    image
+        The URL of a first frame, of a first and a last, or of reference material; may be repeated.
+    seeds
+        10000 to 99999: similar clips for the same number.
+    duration
+        Seconds: 4, 6 or 8.
+    resolution
+        720p, 1080p or 4k.
+    key
+        The job's name; without it the request's content is its name.
+    ledger
+        Where it is written down.
+    json
+        For machines.
+    """
+    options = {
+        "model": model,
+        "aspect_ratio": aspect_ratio,
+        "image_urls": tuple(image or ()),
+        "seeds": seeds,
+        "duration": duration,
+        "resolution": resolution,
+    }
+    return await running.generate(
+        prompt, options=options, key=key, out=out, ledger=ledger, as_json=json, console=console
+    )
+
+
+@app.command
+async def resume(ledger: Path, *, out: Path = Path("veo-out"), json: bool = False) -> int:
+    """Go on with everything a ledger holds: send what waits, watch what runs, save what is ready.
+
+    Example: veo-async resume veo.db --out clips
+
+    Parameters
+    ----------
+    ledger
+        The ledger's file.
+    out
+        The folder for clips that have no place of their own yet.
+    json
+        For machines.
+    """
+    return await running.resume(ledger, out=out, as_json=json, console=console)
+
+
+@app.command
+async def save(ledger: Path, keys: list[str], *, out: Path = Path("veo-out")) -> int:
+    """Save clips that are ready, by their keys; what is there already is not fetched again.
+
+    Example: veo-async save veo.db row-17 row-18 --out clips
+
+    Parameters
+    ----------
+    ledger
+        The ledger's file.
+    keys
+        The jobs.
+    out
+        A folder, or a file that ends in .mp4.
+    """
+    return await running.save(ledger, keys, out=out, console=console)
 
 
 @app.command
