@@ -12,7 +12,7 @@ from veo_async.errors import AnswerLost
 
 SEEDS, JOBS = 200, 300
 #: So many in one test, which may take a minute.
-TOGETHER = 50
+TOGETHER = 25
 
 
 @pytest.fixture
