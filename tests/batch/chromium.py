@@ -30,16 +30,21 @@ def program() -> str:
 
 
 class Page:
-    """One tab. `requested` holds every address that the page has asked for since `open`."""
+    """One tab."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._number = 0
         self._loaded = asyncio.Event()
-        self.requested: list[str] = []
+        self._requests: dict[str, str] = {}
         #: What the page complained about: errors of its script, and what its policy refused.
         self.complaints: list[str] = []
+
+    @property
+    def requested(self) -> list[str]:
+        """Every address asked for since `open`, without those that the page's own policy stopped before they left."""
+        return list(self._requests.values())
 
     async def listen(self) -> None:
         """Read until the browser closes."""
@@ -52,7 +57,9 @@ class Page:
 
     def _note(self, method: str, params: dict[str, Any]) -> None:
         if method == "Network.requestWillBeSent":
-            self.requested.append(params["request"]["url"])
+            self._requests[params["requestId"]] = params["request"]["url"]
+        elif method == "Network.loadingFailed" and params.get("blockedReason") == "csp":
+            del self._requests[params["requestId"]]
         elif method == "Page.loadEventFired":
             self._loaded.set()
         elif method == "Log.entryAdded":
@@ -73,7 +80,7 @@ class Page:
     async def open(self, address: str) -> None:
         """Load *address* anew, to its end."""
         self._loaded.clear()
-        self.requested.clear()
+        self._requests.clear()
         self.complaints.clear()
         await self.send("Page.navigate", url=address)
         await asyncio.wait_for(self._loaded.wait(), 30)

@@ -25,6 +25,9 @@ MADE: frozenset[str] = frozenset({JobState.SAVED, JobState.READY})
 #: The states in which something may still happen by itself.
 GOING_ON: frozenset[str] = frozenset({JobState.QUEUED, JobState.SENDING, JobState.RUNNING})
 
+#: Seconds or credits beyond this (thirty thousand years) come from damage, not from a clock.
+_BELIEVABLE = 1e12
+
 
 def _as_relative(value: str | PurePath | None) -> str | None:
     """With forward slashes, as an address has them."""
@@ -41,8 +44,8 @@ def _as_tuple(value: Sequence[str]) -> Sequence[str]:
 
 
 def _as_finite(value: float | None) -> float | None:
-    """Not a number is not known: a picture must not break on it."""
-    return value if value is not None and math.isfinite(value) else None
+    """What is no number, or no believable one, is not known: a picture must not break on it."""
+    return value if value is not None and abs(value) < _BELIEVABLE else None
 
 
 def _is_inside(card: "Card", field: "attrs.Attribute[str | None]", value: str | None) -> None:

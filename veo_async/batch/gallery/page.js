@@ -6,6 +6,7 @@
   const find = document.getElementById("find");
   const shown = document.querySelector(".shown");
   const nothing = document.querySelector(".nothing");
+  const list = document.querySelector(".cards");
   const buttons = [...bar.querySelectorAll("button")];
   const cards = [...document.querySelectorAll(".card")];
   const texts = new Map();
@@ -21,7 +22,23 @@
     return texts.get(card);
   };
 
-  const apply = () => {
+  // Asked first: pausing a film that was never begun makes the browser look for it.
+  const rest = (film) => {
+    if (film && !film.paused) film.pause();
+  };
+
+  // The whole list is taken out of the page's layout at once while cards change (asking for its style makes it so):
+  // taking a thousand films out one by one keeps a browser busy for seconds.
+  const aside = (change) => {
+    list.hidden = true;
+    void getComputedStyle(list).display;
+    change();
+    list.hidden = false;
+  };
+
+  const apply = () => aside(filter);
+
+  const filter = () => {
     const words = told(find.value).split(/\s+/).filter(Boolean);
     let count = 0;
     for (const card of cards) {
@@ -29,7 +46,7 @@
         (!state || card.dataset.state === state) && (!words.length || words.every((word) => textOf(card).includes(word)));
       if (card.hidden === fits) card.hidden = !fits;
       if (fits) count += 1;
-      else card.querySelector("video")?.pause();
+      else rest(card.querySelector("video"));
     }
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.state === state));
     shown.textContent = `${count.toLocaleString("en")} of ${cards.length.toLocaleString("en")} shown`;
@@ -55,7 +72,8 @@
     find.focus();
   });
   find.addEventListener("input", apply);
-  document.addEventListener("keydown", (event) => {
+  // While one of a film's own buttons has the focus, Chromium keeps all keys from the page; nothing can be done there.
+  const onKey = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "/" && !isTyping(event.target)) {
       event.preventDefault();
@@ -66,13 +84,14 @@
       if (find.value) clear();
       else find.blur();
     }
-  });
+  };
+  document.addEventListener("keydown", onKey);
 
   // One film at a time: whoever starts the next has seen enough of the last.
   document.addEventListener(
     "play",
     (event) => {
-      for (const film of document.querySelectorAll("video")) if (film !== event.target) film.pause();
+      for (const film of document.querySelectorAll("video")) if (film !== event.target) rest(film);
     },
     true,
   );
@@ -84,7 +103,7 @@
         if (isIntersecting && film.preload === "none") film.preload = "metadata";
         else if (!isIntersecting && film.preload !== "none" && film.paused && film.currentTime === 0) {
           film.preload = "none";
-          film.load();
+          film.setAttribute("src", film.getAttribute("src")); // load() would not heed preload
         }
       }
     },

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 from .cards import Card, Span, Stage, Totals, quantile, spans
-from .texts import plain, seconds
+from .texts import clock, plain, seconds
 
 #: Up to so many jobs get a row each; of more, only the bands tell something.
 _ROWS_AT_MOST = 24
@@ -41,13 +41,13 @@ def _n(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def _picture(name: str, title: str, told: str, shapes: str, words: str) -> str:
+def _picture(name: str, title: str, told: str, shapes: str, axis: str, words: str = "") -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="picture" width="100%" height="{_HEIGHT}" role="img" '
         f'aria-labelledby="{name}-title {name}-told"><title id="{name}-title">{title}</title>'
-        f'<desc id="{name}-told">{told}</desc>{words}'
+        f'<desc id="{name}-told">{told}</desc>{axis}'
         f'<svg x="0" y="0" width="100%" height="{_FLOOR}" viewBox="0 0 {_WIDTH} {_FLOOR}" preserveAspectRatio="none">'
-        f"{shapes}</svg></svg>"
+        f"{shapes}</svg>{words}</svg>"
     )
 
 
@@ -55,7 +55,7 @@ def _axis(from_s: float, to_s: float) -> str:
     """Lines and words under the shapes, for the seconds between."""
     step = step_s(to_s - from_s, 5)
     ticks = [number * step for number in range(math.ceil(from_s / step), math.floor(to_s / step) + 1)]
-    return "".join(_tick(100 * (tick - from_s) / (to_s - from_s), seconds(tick) if tick else "0") for tick in ticks)
+    return "".join(_tick(100 * (tick - from_s) / (to_s - from_s), clock(tick)) for tick in ticks)
 
 
 def _tick(percent: float, word: str) -> str:
@@ -178,8 +178,15 @@ def histogram(counted: Totals) -> str:
         if count
     )
     to_s = from_s + len(counts) * width_s
-    words = _axis(from_s, to_s) + _median(100 * (quantile(values, 0.5) - from_s) / (to_s - from_s))
-    return _picture("times", "Histogram of generation times", f"{times_told(counted)}.", shapes, words)
+    words = _most(max(counts)) + _median(100 * (quantile(values, 0.5) - from_s) / (to_s - from_s))
+    return _picture(
+        "times", "Histogram of generation times", f"{times_told(counted)}.", shapes, _axis(from_s, to_s), words
+    )
+
+
+def _most(count: int) -> str:
+    """What the tallest bar stands for: the only height that needs a number."""
+    return f'<line class="grid" x1="0%" x2="100%" y1="24" y2="24"/><text x="0%" y="18">{count:,}</text>'
 
 
 def _median(percent: float) -> str:

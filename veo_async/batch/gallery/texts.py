@@ -71,6 +71,14 @@ def seconds(value: float) -> str:
     return f"{whole // 3600:,} h" + (f" {whole % 3600 // 60} min" if whole % 3600 // 60 else "")
 
 
+def clock(value: float) -> str:
+    """A span as a clock counts it, short enough for an axis: ``1:30``."""
+    if value != round(value):
+        return seconds(value)
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+
+
 def _moment(at: float) -> datetime | None:
     try:
         return datetime.fromtimestamp(at, UTC)

@@ -109,6 +109,11 @@ def _note(card: Card) -> str:
     return _why(card) if card.file is not None and (card.reason or card.state not in MADE) else ""
 
 
+def _badge(card: Card) -> str:
+    """The status beside the key; a card without a film has it in its upper part already."""
+    return f'<span class="badge">{show(state_words(card.state)[:60])}</span>' if card.file is not None else ""
+
+
 def tile(card: Card) -> str:
     """The whole card, as an item of the list."""
     particulars = _particulars(card)
@@ -116,7 +121,7 @@ def tile(card: Card) -> str:
     return (
         f'<li class="card {ratio(card)}" data-state="{plain(card.state, 60)}" data-tone="{tone(card.state)}"><article>'
         f'{_stage(card)}<div class="body"><header><h3 data-find><bdi>{show(card.key[:400])}</bdi></h3>'
-        f'<span class="badge">{show(state_words(card.state)[:60])}</span></header>'
+        f"{_badge(card)}</header>"
         f"{fold(card.prompt, 'prompt') if card.prompt else ''}{_note(card)}"
         f"{_listed(_facts(card), 'facts')}{more if particulars else ''}</div></article></li>"
     )
