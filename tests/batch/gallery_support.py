@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from veo_async.batch.gallery import Card
 from veo_async.simulator.clips import choose
@@ -42,7 +43,11 @@ def cards(count: int, *, folder: Path | None = None, seed: int = 1) -> Iterator[
         ratio = "9:16" if number % 5 == 3 else "16:9"
         sent_at = START + 0.5 * number
         ended_at = sent_at + 1.2 + dice.lognormvariate(4.3, 0.25)
-        common = {"key": f"job-{number:04}", "prompt": PROMPTS[number % len(PROMPTS)], "aspect_ratio": ratio}
+        common: dict[str, Any] = {
+            "key": f"job-{number:04}",
+            "prompt": PROMPTS[number % len(PROMPTS)],
+            "aspect_ratio": ratio,
+        }
         common |= {"model": "veo3_fast" if number % 3 else "veo3"}
         if number % 9 != 4:
             name = f"job-{number:04}.mp4"
