@@ -1,0 +1,1 @@
+"""Manifests in, results and a gallery out, over one session."""
