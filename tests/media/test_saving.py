@@ -71,7 +71,6 @@ async def test_one_failure_disturbs_no_other(tmp_path: Path) -> None:
         head = await visit.read_head()
         await visit.send(video() if b"good" in head else http(b"", status="403 Forbidden"))
 
-    about = {"task_id": "t"}
     async with raw_server(behave) as server, saver() as downloads:
         with pytest.raises(DownloadFailed, match="expired") as caught:
             await downloads.save(

@@ -95,6 +95,8 @@ class Fetcher:
                     await self.disk.work(part.folder, part.append, chunk)
         except (Setback, aiohttp.ClientError):
             # What came before the setback need not be asked for again. A cancellation waits for no disk.
+            waiting += _read_ahead(response.content)
+            _check_length(part.size + len(waiting), body, pace.bounds.max_bytes)
             await self.disk.work(part.folder, part.append, waiting)
             raise
         await self.disk.work(part.folder, part.append, waiting)
@@ -113,6 +115,14 @@ async def _next_piece(content: aiohttp.StreamReader, pace: Pace) -> bytes:
         pace.arrived(len(piece or b""), loop.time() - began)
         if piece is not None:
             return piece
+
+
+def _read_ahead(content: aiohttp.StreamReader) -> bytes:
+    """What had come before the connection broke. The library shows only the break from then on; but a host that always
+    breaks off after a little would otherwise never get us any further."""
+    take = getattr(content, "_read_nowait", None)
+    taken = take(-1) if take is not None else b""
+    return taken if isinstance(taken, bytes) else b""
 
 
 def _check_length(size: int, body: Body, max_bytes: int) -> None:
