@@ -223,7 +223,7 @@ async def test_a_cancelled_download_leaves_nothing_that_looks_finished(when: int
             head = f'HTTP/1.1 200 OK\r\nETag: "v"\r\nContent-Type: video/mp4\r\nContent-Length: {len(BIG)}\r\n\r\n'
             await visit.send(head.encode() + BIG[:HALF])
         arrived.set()
-        await asyncio.sleep(60)
+        await visit.reader.read()
 
     async with raw_server(behave) as server, saver() as downloads:
         saving = asyncio.create_task(downloads.save([f"{server.url}/x"], tmp_path, name="d"))

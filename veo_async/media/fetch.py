@@ -118,8 +118,11 @@ async def _next_piece(content: aiohttp.StreamReader, pace: Pace) -> bytes:
 
 
 def _read_ahead(content: aiohttp.StreamReader) -> bytes:
-    """What had come before the connection broke. The library shows only the break from then on; but a host that always
-    breaks off after a little would otherwise never get us any further."""
+    """What had come before the connection broke.
+
+    The library shows only the break from then on. But a host that always breaks off after a little would never get us
+    any further without it.
+    """
     take = getattr(content, "_read_nowait", None)
     taken = take(-1) if take is not None else b""
     return taken if isinstance(taken, bytes) else b""
