@@ -4,8 +4,10 @@ import asyncio
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -17,7 +19,7 @@ from veo_async.media import Paused
 from veo_async.media import files as media_files
 from veo_async.media.files import create, open_plain, read_json, write_json
 from veo_async.media.part import Part
-from veo_async.simulator import Simulator
+from veo_async.simulator import Simulator, not_mp4, truncate
 
 
 @attrs.define
@@ -228,6 +230,35 @@ async def test_a_planted_part_is_not_written_to(planted: str, tmp_path: Path) ->
     assert saved.path.read_bytes() == WHOLE
     assert victim.read_bytes() == b"precious"
     assert os.path.lexists(part)
+
+
+async def test_the_event_loop_never_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one call to the file system from the loop's own thread: fetched, resumed, failed, found again."""
+    in_loop: list[str] = []
+    called: set[str] = set()
+
+    def watch(name: str) -> None:
+        real: Callable[..., Any] = getattr(os, name)
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            called.add(name)
+            if threading.current_thread() is threading.main_thread():
+                in_loop.append(name)
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(os, name, watched)
+
+    async with Simulator(faults=[truncate(at=5000, endpoint="download", on=1), not_mp4(on=3)]) as sim:
+        one, two = sim_clip(sim, "1.mp4"), sim_clip(sim, "2.mp4")
+        async with saver() as downloads:
+            for name in ("open", "write", "fsync", "replace", "stat", "lstat", "scandir", "mkdir", "ftruncate"):
+                watch(name)
+            for _ in range(2):
+                await downloads.save([one, two], tmp_path / "new", name="d")
+            monkeypatch.undo()
+        assert len(sim.faults_fired) == 2
+    assert in_loop == []
+    assert {"open", "write", "fsync", "replace", "scandir", "mkdir"} <= called
 
 
 @pytest.fixture

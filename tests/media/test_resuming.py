@@ -117,6 +117,18 @@ async def test_what_stands_in_the_way_of_renewal_is_told(tmp_path: Path) -> None
     assert isinstance(caught.value.__cause__, NotFound)
 
 
+async def test_an_error_of_the_callers_own_leaves_as_itself(tmp_path: Path) -> None:
+    """Row 73: what ``renew`` raises beyond our errors is not wrapped in a group."""
+
+    async def broken() -> Sequence[str]:
+        raise ZeroDivisionError
+
+    async with Simulator() as sim, saver() as downloads:
+        urls = [sim_clip(sim, f"{n}.mp4", ttl_s=0) for n in range(2)]
+        with pytest.raises(ZeroDivisionError):
+            await downloads.save(urls, tmp_path, name="d", renew=broken)
+
+
 @pytest.mark.parametrize(
     ("faults", "asked"),
     [

@@ -12,11 +12,11 @@ import aiohttp
 import attrs
 from yarl import URL
 
-from .addresses import MOST_REDIRECTS, REDIRECTS, check_url, next_url, without_query
+from .addresses import MOST_REDIRECTS, REDIRECTS, check_url, next_url, refused, without_query
 from .answers import Body, Head, judge, range_headers, too_large
 from .bounds import Pace
 from .disk import Disk
-from .guard import AddressRefused
+from .guard import PRIVATE, AddressRefused
 from .names import mark
 from .part import CHUNK_BYTES, Part
 from .setbacks import Setback, Then
@@ -141,16 +141,12 @@ async def _setbacks() -> AsyncIterator[None]:
     try:
         yield
     except aiohttp.ClientConnectorError as exc:
-        told = _refused() if isinstance(exc.os_error, AddressRefused) else _broke_off(exc)
+        told = refused(PRIVATE) if isinstance(exc.os_error, AddressRefused) else _broke_off(exc)
     except (aiohttp.ClientError, TimeoutError, ValueError) as exc:
         told = _broke_off(exc)
     else:
         return
     raise told
-
-
-def _refused() -> Setback:
-    return Setback("the video's address was refused: it leads into a private network", then=Then.STOP)
 
 
 def _broke_off(exc: Exception) -> Setback:
