@@ -1,6 +1,7 @@
 """Rows 79 and 80: the same clip twice, at the same time and one after the other; and two clips of one name."""
 
 import asyncio
+import errno
 import hashlib
 import json
 import os
@@ -103,6 +104,30 @@ async def test_a_good_file_is_not_fetched_again(tmp_path: Path) -> None:
             assert len(sim.posts("download")) == asked
             assert (again.path, again.size, again.sha256) == (first.path, first.size, first.sha256)
             assert (first.was_there, again.was_there) == (False, True)
+
+
+async def test_a_crash_before_the_name_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 80: the JSON has its name, the film has not; all its bytes are there, so nobody is asked for any."""
+    real = os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        if target.suffix == ".mp4":
+            raise OSError(errno.EIO, "the power went")
+        real(source, target)
+
+    async with Simulator() as sim, saver() as downloads:
+        url = sim_clip(sim, "x.mp4")
+        monkeypatch.setattr(os, "replace", replace)
+        with pytest.raises(DownloadFailed, match="the power went"):
+            await downloads.save([url], tmp_path, name="d")
+        monkeypatch.undo()
+        assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".")) == ["d.json"]
+        (saved,) = await downloads.save([url], tmp_path, name="d")
+        assert len(sim.posts("download")) == 1
+    assert saved.path == tmp_path / "d.mp4"
+    assert saved.path.read_bytes() == BIG
+    assert saved.sha256 == hashlib.sha256(BIG).hexdigest()
+    assert left_over(tmp_path) == []
 
 
 @pytest.mark.parametrize("harm", ["shorter", "changed", "gone", "no video", "JSON gone", "JSON says another size"])
