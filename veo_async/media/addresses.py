@@ -29,15 +29,15 @@ def check_url(url: str, *, allow_loopback: bool) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise _refused("it is no URL") from None
+        raise refused("it is no URL") from None
     if not host or " " in url or not url.isprintable():
-        raise _refused("it is no URL")
+        raise refused("it is no URL")
     if parts.username is not None or parts.password is not None:
-        raise _refused("it holds a user name")
+        raise refused("it holds a user name")
     if parts.scheme != "https" and not (parts.scheme == "http" and allow_loopback and is_loopback(url)):
-        raise _refused("it is not https")
+        raise refused("it is not https")
     if (literal := _literal(host)) is not None and not may_connect(str(literal), allow_loopback=allow_loopback):
-        raise _refused("it leads into a private network")
+        raise refused("it leads into a private network")
     return url
 
 
@@ -48,7 +48,7 @@ def next_url(url: str, location: str | None, *, allow_loopback: bool) -> str:
     try:
         joined = urljoin(url, location.strip())
     except ValueError:
-        raise _refused("it is no URL") from None
+        raise refused("it is no URL") from None
     return check_url(joined, allow_loopback=allow_loopback)
 
 
@@ -89,5 +89,7 @@ def _inner(ip: Ip) -> Ip:
     return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None) or ip
 
 
-def _refused(why: str) -> Setback:
-    return Setback(f"the video's address was refused: {why}", then=Then.STOP)
+def refused(why: str) -> Setback:
+    """The one text for it, wherever it is found out."""
+    remedy = "Results are fetched from public https addresses only; look where this one comes from."
+    return Setback(f"the video's address was refused: {why}", then=Then.STOP, remedy=remedy)

@@ -97,7 +97,8 @@ def judge(head: Head, *, have: int, asked_rest: bool, pin: Pin, url: str, max_by
 
 def too_large(max_bytes: int) -> Setback:
     """More than a clip can have."""
-    return Setback(f"the video is larger than {max_bytes} bytes", then=Then.DISCARD)
+    remedy = "No clip is that large; if this one is, save it with a larger Bounds.max_bytes."
+    return Setback(f"the video is larger than {max_bytes} bytes", then=Then.DISCARD, remedy=remedy)
 
 
 def _whole(head: Head, url: str) -> Body:
@@ -149,7 +150,12 @@ def _check_kind(head: Head) -> None:
 def _refusal(head: Head) -> Setback:
     status = head.status
     if status in _EXPIRED:
-        return Setback("the video's link has expired or leads to nothing", then=Then.RENEW, status=status)
+        return Setback(
+            "the video's link has expired or leads to nothing",
+            then=Then.RENEW,
+            status=status,
+            remedy="Ask for the clip's links again and save it with those; the provider keeps it for some days.",
+        )
     if status == 416:
         return Setback("its host refused to send it", then=Then.RESTART, status=status)
     if status >= 500 or status in _PASSING:

@@ -12,11 +12,11 @@ import aiohttp
 import attrs
 from yarl import URL
 
-from .addresses import MOST_REDIRECTS, REDIRECTS, check_url, next_url, without_query
+from .addresses import MOST_REDIRECTS, REDIRECTS, check_url, next_url, refused, without_query
 from .answers import Body, Head, judge, range_headers, too_large
 from .bounds import Pace
 from .disk import Disk
-from .guard import AddressRefused
+from .guard import PRIVATE, AddressRefused
 from .names import mark
 from .part import CHUNK_BYTES, Part
 from .setbacks import Setback, Then
@@ -95,6 +95,8 @@ class Fetcher:
                     await self.disk.work(part.folder, part.append, chunk)
         except (Setback, aiohttp.ClientError):
             # What came before the setback need not be asked for again. A cancellation waits for no disk.
+            waiting += _read_ahead(response.content)
+            _check_length(part.size + len(waiting), body, pace.bounds.max_bytes)
             await self.disk.work(part.folder, part.append, waiting)
             raise
         await self.disk.work(part.folder, part.append, waiting)
@@ -115,6 +117,17 @@ async def _next_piece(content: aiohttp.StreamReader, pace: Pace) -> bytes:
             return piece
 
 
+def _read_ahead(content: aiohttp.StreamReader) -> bytes:
+    """What had come before the connection broke.
+
+    The library shows only the break from then on. But a host that always breaks off after a little would never get us
+    any further without it.
+    """
+    take = getattr(content, "_read_nowait", None)
+    taken = take(-1) if take is not None else b""
+    return taken if isinstance(taken, bytes) else b""
+
+
 def _check_length(size: int, body: Body, max_bytes: int) -> None:
     if size > max_bytes:
         raise too_large(max_bytes)
@@ -128,16 +141,12 @@ async def _setbacks() -> AsyncIterator[None]:
     try:
         yield
     except aiohttp.ClientConnectorError as exc:
-        told = _refused() if isinstance(exc.os_error, AddressRefused) else _broke_off(exc)
+        told = refused(PRIVATE) if isinstance(exc.os_error, AddressRefused) else _broke_off(exc)
     except (aiohttp.ClientError, TimeoutError, ValueError) as exc:
         told = _broke_off(exc)
     else:
         return
     raise told
-
-
-def _refused() -> Setback:
-    return Setback("the video's address was refused: it leads into a private network", then=Then.STOP)
 
 
 def _broke_off(exc: Exception) -> Setback:

@@ -21,6 +21,7 @@ from .addresses import may_connect
 #: Bounds on waiting are ours (`Pace`); the library's would count the time that a full disk takes.
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=None)
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
+PRIVATE = "it leads into a private network"
 #: What the library reads ahead of us: about as much as is written at once.
 _READ_AHEAD = 256 * 1024
 
@@ -29,7 +30,7 @@ class AddressRefused(OSError):
     """This address is not for us to ask."""
 
     def __init__(self) -> None:
-        super().__init__(errno.EACCES, "it leads into a private network")
+        super().__init__(errno.EACCES, PRIVATE)
 
 
 class GuardedResolver(AbstractResolver):

@@ -114,11 +114,14 @@ class Saver:
         fetcher = self._fetcher()
         targets = await _told(blocking(places, where, name, len(urls), about))
         links = Links(urls, renew, self._bounds.renewals)
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._outcome(fetcher, place, links, number), name=f"veo.save:{place.names[0]}")
-                for number, place in enumerate(targets)
-            ]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._outcome(fetcher, place, links, number), name=f"veo.save:{place.names[0]}")
+                    for number, place in enumerate(targets)
+                ]
+        except ExceptionGroup as broken:
+            raise broken.exceptions[0] from None  # what `renew` or `on_pause` raised leaves as itself
         return _all_of([task.result() for task in tasks], about)
 
     def _fetcher(self) -> Fetcher:
@@ -179,7 +182,7 @@ async def _told(work: Awaitable[T]) -> T:
     try:
         return await work
     except Setback as setback:
-        failure = DownloadFailed(setback.reason, http_status=setback.status)
+        failure = DownloadFailed(setback.reason, http_status=setback.status, remedy=setback.remedy)
     except OSError as exc:
         failure = DownloadFailed(f"the file could not be written: {exc.strerror or exc}", remedy=_MEND_THE_DISK)
     raise failure

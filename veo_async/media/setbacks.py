@@ -22,7 +22,13 @@ class Setback(Exception):
     """One attempt came to nothing. The reason is fit to be shown: it never holds a URL's query."""
 
     def __init__(
-        self, reason: str, *, then: Then = Then.RESUME, status: int | None = None, wait_s: float = 0.0
+        self,
+        reason: str,
+        *,
+        then: Then = Then.RESUME,
+        status: int | None = None,
+        wait_s: float = 0.0,
+        remedy: str | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -31,3 +37,5 @@ class Setback(Exception):
         self.status = status
         #: How long the host asked us to stay away.
         self.wait_s = wait_s
+        #: What the caller can do, where it is not simply to save it again.
+        self.remedy = remedy

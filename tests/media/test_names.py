@@ -1,0 +1,66 @@
+"""Row 76, the names: whatever a key looks like, its file is one file, in our folder, on every system."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from veo_async.media import file_names, safe_name
+from veo_async.media.names import mark, marked_name
+
+SAFE = re.compile(r"[A-Za-z0-9._-]{1,120}")
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+KEYS = st.text() | st.text(alphabet="aA.-_/\\ :0") | st.sampled_from(["con", "NUL.x", "..", "lpt1", "a" * 300, "x."])
+
+
+@given(KEYS, st.integers(1, 12))
+def test_any_key_makes_safe_names(key: str, count: int) -> None:
+    """Safe characters, no more than 120, no device, nothing hidden, nothing that climbs."""
+    names = file_names(safe_name(key), count)
+    assert len({name.lower() for name in names}) == count
+    for name in (*names, marked_name(key, "task") + ".mp4"):
+        assert SAFE.fullmatch(name)
+        assert not RESERVED.fullmatch(name)
+        assert name[0] not in ".-"
+        assert not name.removesuffix(".mp4").endswith(".")
+
+
+@given(KEYS, KEYS)
+def test_distinct_keys_stay_distinct(one: str, other: str) -> None:
+    """Two keys, two files."""
+    assert (safe_name(one) == safe_name(other)) == (one == other)
+
+
+@given(KEYS)
+def test_a_safe_name_stays_as_it_is(key: str) -> None:
+    """Done twice, nothing changes any more."""
+    assert safe_name(safe_name(key)) == safe_name(key)
+
+
+@pytest.mark.parametrize(
+    ("key", "form"),
+    [
+        ("surfing-dog", "surfing-dog"),
+        ("4c9a31a5bb61db65d10f1210d78cc08a", "4c9a31a5bb61db65d10f1210d78cc08a"),
+        ("../../x", r"_.._x-[0-9a-f]{10}"),
+        ("a\0b", r"a_b-[0-9a-f]{10}"),
+        ("x" * 300, r"x{89}-[0-9a-f]{10}"),
+        ("con", r"_con-[0-9a-f]{10}"),
+        ("Aux.txt", r"_Aux\.txt-[0-9a-f]{10}"),
+        (".hidden", r"hidden-[0-9a-f]{10}"),
+        ("-rf", r"rf-[0-9a-f]{10}"),
+        ("ends. ", r"ends\._-[0-9a-f]{10}"),
+        ("", r"clip-[0-9a-f]{10}"),
+        ("Собака", r"_-[0-9a-f]{10}"),
+        ("\ud800", r"_-[0-9a-f]{10}"),
+    ],
+)
+def test_names_by_hand(key: str, form: str) -> None:
+    """What can be kept is kept, so that people find their files."""
+    assert re.fullmatch(form, safe_name(key))
+
+
+def test_where_a_text_ends_counts() -> None:
+    """The mark of two texts is not that of the same letters, cut elsewhere."""
+    assert mark("ab", "c") != mark("a", "bc")

@@ -1,0 +1,194 @@
+"""Rows 75 and 78: what is no video is not kept under a video's name, and nothing goes on for ever."""
+
+import asyncio
+from pathlib import Path
+
+import attrs
+import pytest
+
+from tests.edges.raw_server import Behaviour, Visit, http, raw_server
+from tests.media.support import BIG, QUICK, WHOLE, left_over, saver, serving, sim_clip, video
+from tests.media.test_mp4 import box
+from veo_async.errors import DownloadFailed
+from veo_async.media import Bounds
+from veo_async.media.bounds import Pace
+from veo_async.media.setbacks import Setback, Then
+from veo_async.media.tries import Step, Tries, backoff
+from veo_async.simulator import Simulator, drip, endless_body, garble, gzip_bomb, html, not_mp4
+
+JSON = b'{"code":404,"msg":"gone"}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "why", "left"),
+    [
+        (http(b"<html>sign in</html>", headers=("Content-Type: text/html",)), "page came", []),
+        (http(JSON, headers=("Content-Type: application/json; charset=utf-8",)), "page came", []),
+        (http(b"<html>sign in</html>"), "not a whole video", ["json", "part"]),
+        (http(JSON, headers=("Content-Type: video/mp4",)), "not a whole video", ["json", "part"]),
+        (video(b""), "not a whole video", []),
+        (video(WHOLE[:-1]), "not a whole video", ["json", "part"]),
+        (video(box(b"moov") + box(b"mdat")), "begin like an MP4", ["json", "part"]),
+        (video(box(b"ftyp") + box(b"mdat")), "no moov", ["json", "part"]),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + WHOLE, "broke off", ["json", "part"]),
+        (video(headers=("Content-Encoding: gzip",)), "packed", []),
+        (http(b"no", status="403 Forbidden"), "expired", []),
+        (http(b"no", status="418 I'm a teapot"), "refused it", []),
+        (http(b"", status="302 Found"), "nowhere", []),
+        (b"nonsense\r\n\r\n", "broke off", []),
+    ],
+    ids=[
+        "HTML", "JSON", "HTML without a type", "JSON as a video", "0 bytes", "one byte short", "no ftyp", "no moov",
+        "breaks off", "packed", "expired", "other status", "redirect to nowhere", "no HTTP",
+    ],
+)  # fmt: skip
+async def test_what_is_no_video_is_rejected(answer: bytes, why: str, left: list[str], tmp_path: Path) -> None:
+    """Row 75: no file under the final name, an older one stays as it was, what came is kept as a part."""
+    target = tmp_path / "dog.mp4"
+    target.write_bytes(b"older")
+    async with raw_server(serving(answer)) as server, saver() as downloads:
+        with pytest.raises(DownloadFailed, match=why) as caught:
+            await downloads.save([f"{server.url}/v/1.mp4?sig=SECRET"], target, name="dog")
+    assert caught.value.retryable
+    assert "SECRET" not in str(caught.value)
+    assert target.read_bytes() == b"older"
+    assert left_over(tmp_path) == left
+    assert not (tmp_path / "dog.json").exists()
+
+
+async def test_pages_and_garbage_in_between_are_overcome(tmp_path: Path) -> None:
+    """Row 75: a page, noise, packed noise, then the film."""
+    faults = [html(endpoint="download", on=1), not_mp4(on=2), garble("gzip", endpoint="download", on=3)]
+    async with Simulator(faults=faults) as sim, saver() as downloads:
+        (saved,) = await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d")
+        assert len(sim.faults_fired) == 3
+    assert saved.path.read_bytes() == BIG
+
+
+async def test_a_page_is_as_good_as_an_expired_link(tmp_path: Path) -> None:
+    """Row 75: where links can be renewed, they are."""
+    async with Simulator() as sim, saver() as downloads:
+        fresh = sim_clip(sim, "x.mp4")
+
+        async def renew() -> list[str]:
+            return [fresh]
+
+        page = http(b"<html>", headers=("Content-Type: text/html",))
+        async with raw_server(serving(page)) as server:
+            await downloads.save([f"{server.url}/x"], tmp_path, name="d", renew=renew)
+    assert (tmp_path / "d.mp4").read_bytes() == BIG
+
+
+async def test_a_body_without_an_end_is_cut(tmp_path: Path) -> None:
+    """Row 78: at the bound, and what came is thrown away."""
+    small = attrs.evolve(QUICK, max_bytes=3_000_000)
+    async with Simulator(faults=[endless_body(endpoint="download")]) as sim, saver(bounds=small) as downloads:
+        with pytest.raises(DownloadFailed, match="larger than 3000000"):
+            await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nContent-Length: 99999999999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nContent-Length: 3000000000\r\n\r\n",
+    ],
+)
+async def test_an_announced_monster_is_not_begun(answer: bytes, tmp_path: Path) -> None:
+    """Row 78: 2 GiB, unless one says otherwise."""
+    async with raw_server(serving(answer)) as server, saver() as downloads:
+        with pytest.raises(DownloadFailed, match="larger"):
+            await downloads.save([f"{server.url}/x"], tmp_path, name="d")
+
+
+async def test_a_bomb_stays_packed(tmp_path: Path) -> None:
+    """Row 78: what unpacks to a gigabyte is never unpacked."""
+    async with Simulator(faults=[gzip_bomb(16 * 1024**2, endpoint="download")]) as sim, saver() as downloads:
+        with pytest.raises(DownloadFailed, match="packed"):
+            await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d")
+
+
+@pytest.mark.veo_virtual_time
+async def test_one_byte_a_second_is_too_slow(tmp_path: Path) -> None:
+    """Row 78: half a minute of that is enough; after five of them it is told."""
+    async with (
+        Simulator(faults=[drip(1.0, endpoint="download")]) as sim,
+        saver(bounds=Bounds()) as downloads,
+    ):
+        began = sim.now()
+        with pytest.raises(DownloadFailed, match="less than 1024 bytes"):
+            await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d")
+        assert 150 <= sim.now() - began <= 200
+        assert len(sim.posts("download")) == 5
+        await asyncio.sleep(5)  # the host notices that nobody listens
+
+
+def silent_after(head: bytes) -> Behaviour:
+    async def behave(visit: Visit) -> None:
+        await visit.read_head()
+        await visit.send(head)
+        await visit.reader.read()
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    ("head", "why"),
+    [(b"", "TimeoutError"), (b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\n\r\n", "less than")],
+    ids=["before the head", "after it"],
+)
+async def test_silence_is_not_waited_out(head: bytes, why: str, tmp_path: Path) -> None:
+    """Row 78: neither before the head of an answer nor after it."""
+    soon = attrs.evolve(QUICK, head_s=0.05, speed_over_s=0.05, tries=2)
+    async with raw_server(silent_after(head)) as server, saver(bounds=soon) as downloads:
+        with pytest.raises(DownloadFailed, match=why):
+            await downloads.save([f"{server.url}/x"], tmp_path, name="d")
+
+
+async def test_all_attempts_together_have_a_bound(tmp_path: Path) -> None:
+    """Row 78: however often something comes."""
+    soon = attrs.evolve(QUICK, total_s=0.05)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\n\r\n"
+    async with raw_server(silent_after(head)) as server, saver(bounds=soon) as downloads:
+        with pytest.raises(DownloadFailed, match="took longer than"):
+            await downloads.save([f"{server.url}/x"], tmp_path, name="d")
+
+
+class Even:
+    def random(self) -> float:
+        return 0.5
+
+
+def test_pace_by_hand() -> None:
+    """Bytes over each span, and seconds altogether."""
+    pace = Pace(Bounds(min_speed=10, speed_over_s=10, total_s=25))
+    pace.arrived(100, 9.0)
+    assert pace.patience() == 1.0
+    pace.arrived(0, 1.0)
+    assert pace.patience() == 10.0
+    with pytest.raises(Setback, match="less than 10 bytes") as caught:
+        pace.arrived(99, 10.0)
+    assert caught.value.then is Then.RESUME
+    assert pace.patience() == 5.0
+    with pytest.raises(Setback, match="longer than 25 s") as caught:
+        pace.spent(5.0)
+    assert caught.value.then is Then.STOP
+
+
+def test_tries_by_hand() -> None:
+    """Five in a row that bring nothing; one that brings something begins the count anew."""
+    tries = Tries(Bounds())
+    broke = Setback("x")
+    for _ in range(4):
+        assert tries.after(broke, gained=0, can_renew=True, rng=Even()) is not None
+    assert tries.after(broke, gained=10**6, can_renew=True, rng=Even()) == Step(wait_s=0.75)
+    assert tries.after(Setback("x", then=Then.RENEW), gained=0, can_renew=True, rng=Even()) == Step(renew=True)
+    assert tries.after(Setback("x", then=Then.RENEW, status=403), gained=0, can_renew=False, rng=Even()) is None
+    assert tries.after(Setback("x", then=Then.STOP), gained=10**6, can_renew=True, rng=Even()) is None
+    assert tries.after(Setback("x", wait_s=9), gained=0, can_renew=True, rng=Even()) == Step(wait_s=9)
+
+
+def test_backoff_doubles_within_bounds() -> None:
+    """From a second to half a minute."""
+    assert [backoff(n, Bounds(), Even()) for n in (1, 2, 3, 99)] == [0.75, 1.5, 3.0, 22.5]
