@@ -17,7 +17,7 @@ from tests.batch.chromium import Page, chromium
 from tests.batch.gallery_support import cards, clip_into
 from veo_async.batch.gallery import Card, write_gallery
 
-pytestmark = pytest.mark.realtime
+pytestmark = [pytest.mark.realtime, pytest.mark.browser]
 
 HOSTILE = "</script><script>window.broken = 1</script><img src=https://example.com/x onerror='window.broken = 1'>\u202e"
 SHOWN = "[...document.querySelectorAll('.card')].filter(card => !card.hidden).map(card => card.dataset.state)"

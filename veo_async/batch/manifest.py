@@ -1,8 +1,8 @@
 """A list of prompts in a file: read whole, checked whole, and all its faults told at once.
 
-Columns are named like the options of a request, and besides them ``key`` (what the job is called) and ``take`` (another
-clip of the same request). A template makes the prompt of other columns: ``"{animal} on a {thing}"``. An empty cell is an
-option that is not given. Nothing here talks to anybody.
+Columns are named like the options of a request, and besides them ``key`` (what the job is called) and ``take``
+(another clip of the same request). A template makes the prompt of other columns: ``"{animal} on a {thing}"``. An empty
+cell is an option that is not given. Nothing here talks to anybody.
 """
 
 import csv
