@@ -291,6 +291,13 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         for entry in list(self._open_engine.roster.by_key.values()):
             await entry.settled()
 
+    def hold(self) -> None:
+        """Send nothing more, for good; what runs is looked after, and what is ready is saved.
+
+        Jobs that wait stay on the ledger for the next session.
+        """
+        self._require_open().scheduler.stop()
+
     # --- jobs ---------------------------------------------------------------------------------------------------
 
     async def generate(

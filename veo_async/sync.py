@@ -145,6 +145,10 @@ class VeoSession:
     def tenant(self, *args: Any, **options: Any) -> None:
         self._thread.call(self._session.tenant, *args, **options)
 
+    @_like(session.VeoSession.hold)
+    def hold(self) -> None:
+        self._thread.call(self._session.hold)
+
     def drain(self) -> None:
         """Wait until every job there is now has ended."""
         self._thread.run(self._session.drain)

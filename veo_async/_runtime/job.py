@@ -3,6 +3,7 @@
 import asyncio
 import html
 from collections.abc import AsyncIterator, Generator
+from datetime import datetime
 from typing import Any, Protocol
 
 from veo_async._rules.hazard import Eta
@@ -12,6 +13,7 @@ from veo_async.errors import StillRunning
 from .entry import Entry, error_of
 from .events import JobEvent
 from .outcome import Clip, Done, Outcome
+from .rows import when
 
 
 class Mending(Protocol):
@@ -74,6 +76,11 @@ class JobFacts:
     def task_id(self) -> str | None:
         """The provider's id; None until the provider has accepted it."""
         return self._entry.task_id
+
+    @property
+    def sent_at(self) -> datetime | None:
+        """When its latest request left; None until one has."""
+        return when(self._entry.sent_at)
 
     @property
     def metadata(self) -> Any:

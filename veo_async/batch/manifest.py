@@ -97,16 +97,12 @@ def read_manifest(
         _check_template(template, holes, columns)
     unknown = [name for name in columns if name not in OPTIONS | OWN | holes]
     if unknown:
-        raise UsageError(
-            f"columns that are no options: {', '.join(unknown)}; write one of {', '.join(sorted(OPTIONS))}"
-        )
-    rows, faults = [], []
-    for raw in raws:
-        found = _row(raw, dialect, defaults or {}, template)
-        (rows if isinstance(found, Row) else faults).append(found)
-    kept, doubles = _without_doubles([row for row in rows if isinstance(row, Row)])
-    told = sorted([*(fault for fault in faults if isinstance(fault, RowFault)), *doubles], key=lambda one: one.line)
-    return Manifest(columns=columns, rows=kept, faults=tuple(told))
+        known = ", ".join(sorted(OPTIONS | OWN))
+        raise UsageError(f"columns that are no options: {', '.join(unknown)}; write one of {known}")
+    found = [_row(raw, dialect, defaults or {}, template) for raw in raws]
+    rows, doubles = _without_doubles([one for one in found if isinstance(one, Row)])
+    faults = [*(one for one in found if isinstance(one, RowFault)), *doubles]
+    return Manifest(columns=columns, rows=rows, faults=tuple(sorted(faults, key=lambda fault: fault.line)))
 
 
 def kind_of(path: Path) -> Kind:

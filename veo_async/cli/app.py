@@ -18,6 +18,7 @@ from veo_async.errors import UsageError
 
 from . import ledger as on_ledger
 from . import running
+from .batch import batch as run_batch
 from .demo import run_demo
 from .doctor import examine
 from .simulator import run_simulator
@@ -185,6 +186,69 @@ async def generate(
     }
     return await running.generate(
         prompt, options=options, key=key, out=out, ledger=ledger, as_json=json, console=console
+    )
+
+
+@app.command
+async def batch(
+    source: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    *,
+    out: Path | None = None,
+    ledger: Path | None = None,
+    kind: Literal["csv", "tsv", "jsonl", "json"] | None = None,
+    prompt: str | None = None,
+    model: str | None = None,
+    aspect_ratio: str | None = None,
+    resolution: str | None = None,
+    budget: float | None = None,
+    grace: float = 600.0,
+    dry_run: bool = False,
+    skip_invalid: bool = False,
+) -> int:
+    """Make every clip of a list, save them, and show them on a page. The same command again goes on where it was.
+
+    Example: veo-async batch prompts.csv --dry-run
+
+    Parameters
+    ----------
+    source
+        A CSV, TSV, JSONL or JSON file whose columns are named like the options; "-" reads standard input.
+    out
+        The folder for clips, results and the page; without it a folder beside the list.
+    ledger
+        Where jobs are written down; without it a file in that folder.
+    kind
+        What the list is, where its name does not tell.
+    prompt
+        A template for the prompt: "A {animal} on a {thing}", of the list's own columns.
+    model
+        For rows that name none.
+    aspect_ratio
+        For rows that name none.
+    resolution
+        For rows that name none.
+    budget
+        Credits that must not be exceeded.
+    grace
+        Seconds to wait for what runs after Ctrl-C.
+    dry_run
+        Check everything and tell the price; send nothing.
+    skip_invalid
+        Run the rows that are right although others are not; these come out in rejected.csv.
+    """
+    given = {"model": model, "aspect_ratio": aspect_ratio, "resolution": resolution}
+    return await run_batch(
+        source,
+        kind=kind,
+        out=out,
+        ledger=ledger,
+        template=prompt,
+        defaults={name: value for name, value in given.items() if value is not None},
+        budget=budget,
+        grace_s=grace,
+        is_dry=dry_run,
+        may_skip=skip_invalid,
+        console=console,
     )
 
 

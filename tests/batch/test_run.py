@@ -1,0 +1,140 @@
+"""A list over a session: paid for once, within its budget, written down as it comes, and ended early without a loss."""
+
+import asyncio
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from veo_async import VeoSession, errors
+from veo_async._wire import KIE
+from veo_async.batch.manifest import Manifest, read_manifest
+from veo_async.batch.results import Line
+from veo_async.batch.run import Batch, Report
+from veo_async.media import check_whole
+from veo_async.simulator import Simulator, drop_after_accepting
+
+pytestmark = pytest.mark.realtime
+
+
+def manifest(*prompts: str) -> Manifest:
+    text = "key,prompt\n" + "".join(f"row-{n},{prompt}\n" for n, prompt in enumerate(prompts, 1))
+    return read_manifest(text.encode(), "csv", KIE)
+
+
+def on(sim: Simulator, folder: Path, **options: Any) -> VeoSession:
+    return VeoSession(
+        sim.api_key, base_url=sim.url, ledger=folder / "veo.db", account="studio", poll_every=0.1, **options
+    )
+
+
+async def run(sim: Simulator, rows: Manifest, folder: Path, **options: Any) -> Report:
+    async with on(sim, folder) as veo:
+        return await Batch(veo, rows, folder / "out", now=lambda: 1.75e9, **options).run()
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text("utf-8-sig").splitlines()))
+
+
+async def test_from_rows_to_files_results_and_a_page(tmp_path: Path) -> None:
+    """Each row has its file, its line and its card; a refusal is ready to be edited and fed again."""
+    rows = manifest("A dog", "A cat [refuse]", "A fox")
+    heard: list[Line] = []
+    async with Simulator(duration_s=0.2) as sim:
+        report = await run(sim, rows, tmp_path, on_line=heard.append)
+        assert report.counts == {"saved": 2, "refused": 1}
+        assert report.credits == 120.0
+        out = tmp_path / "out"
+        for name in ("row-1.mp4", "row-3.mp4"):
+            with (out / name).open("rb") as file:
+                check_whole(file)
+        told = {line["key"]: line for line in table(out / "results.csv")}
+        assert told["row-1"]["status"] == "saved"
+        assert told["row-1"]["path"] == str(out / "row-1.mp4")
+        assert told["row-2"]["status"] == "refused"
+        [rejected] = table(out / "rejected.csv")
+        assert rejected["prompt"] == "A cat [refuse]"
+        assert rejected["why"]
+        lines = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+        assert {line["key"] for line in lines} == {"row-1", "row-2", "row-3"} == {line.row.key for line in heard}
+        page = report.page.read_text("utf-8")
+        assert "row-1.mp4" in page
+        assert "A cat [refuse]" in page
+
+
+async def test_the_same_list_again_pays_for_nothing(tmp_path: Path) -> None:
+    """Also after the refused row was reworded under its key: that one alone is sent."""
+    async with Simulator(duration_s=0.2) as sim:
+        await run(sim, manifest("A dog", "A cat [refuse]"), tmp_path)
+        report = await run(sim, manifest("A dog", "A nicer cat"), tmp_path)
+        assert report.counts == {"saved": 2}
+        assert len(sim.charges) == 2
+        assert not (tmp_path / "out" / "rejected.csv").exists()
+        sim.assert_no_double_charge()
+
+
+async def test_a_budget_is_never_exceeded(tmp_path: Path) -> None:
+    """What a refusal gives back may be used by nobody who has been passed over already."""
+    async with Simulator(duration_s=0.2) as sim:
+        report = await run(sim, manifest("A", "B", "C", "D"), tmp_path, budget=130.0)
+        assert report.counts["saved"] == 2
+        assert report.unaffordable == 2
+        assert sum(charge.credits for charge in sim.charges) <= 130.0
+        again = await run(sim, manifest("A", "B", "C", "D"), tmp_path, budget=130.0)
+        assert again.counts["saved"] == 4
+        assert sum(charge.credits for charge in sim.charges) == 240.0
+
+
+async def test_held_early_it_loses_nothing(tmp_path: Path) -> None:
+    """What runs is collected, what waits is not sent, and the next run goes on."""
+    rows = manifest(*(f"Dog {n}" for n in range(8)))
+    async with Simulator(duration_s=1.0, rate=(3, 10.0)) as sim:
+        async with on(sim, tmp_path, rate=(3, 10.0), explore=False) as veo:
+            batch = Batch(veo, rows, tmp_path / "out", now=lambda: 1.75e9)
+            asyncio.get_running_loop().call_later(0.5, batch.hold)
+            report = await batch.run()
+        assert report.counts == {"saved": 3, "queued": 5}
+        assert len(sim.posts()) == 3
+        told = {line["key"]: line["status"] for line in table(tmp_path / "out" / "results.csv")}
+        assert sorted(told.values()) == ["queued"] * 5 + ["saved"] * 3
+    async with Simulator(duration_s=0.2, seed=2) as sim:
+        report = await run(sim, rows, tmp_path)
+        assert report.counts == {"saved": 8}
+        assert len(sim.charges) == 5
+
+
+async def test_a_doubt_is_a_line_of_its_own(tmp_path: Path) -> None:
+    """It may be paid for, so it is no row to be fed again, and its credits count."""
+    async with Simulator(duration_s=0.2, faults=[drop_after_accepting(on=1)]) as sim:
+        report = await run(sim, manifest("A dog"), tmp_path)
+        assert report.counts == {"in_doubt": 1}
+        assert report.credits == 60.0
+        assert not (tmp_path / "out" / "rejected.csv").exists()
+
+
+async def test_a_folder_that_cannot_be_written_is_told_before_anything_is_sent(tmp_path: Path) -> None:
+    """A file stands where the folder should be."""
+    (tmp_path / "out").write_text("in the way")
+    async with Simulator() as sim:
+        with pytest.raises(errors.UsageError, match="name a folder"):
+            await run(sim, manifest("A dog"), tmp_path)
+        assert sim.posts() == ()
+
+
+def test_a_torn_line_is_cut_off_and_cells_are_no_formulas(tmp_path: Path) -> None:
+    """A crash in the middle of a line, and a provider's message that begins with a sign."""
+    from veo_async.batch.results import Results
+
+    rows = manifest("=A dog")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "results.jsonl").write_text('{"key": "old"}\n{"key": "to')
+    results = Results(out, rows)
+    results.add(Line(row=rows.rows[0], status="refused", error="=HYPERLINK(1)\x1b[2J"))
+    results.close()
+    assert [json.loads(line)["key"] for line in (out / "results.jsonl").read_text().splitlines()] == ["old", "row-1"]
+    [line] = table(out / "results.csv")
+    assert line["error"] == "'=HYPERLINK(1)\\x1b[2J"

@@ -1,0 +1,163 @@
+"""What became of a list, written beside its clips as it comes.
+
+``results.jsonl`` has a line for each job that has ended, in the order in which they did, on the disk before anybody is
+told. ``results.csv`` is the list itself with what became of each line; ``rejected.csv`` holds the lines that were not
+made and cost nothing, with the reason, ready to be edited and fed again. Both are written whole or not at all.
+"""
+
+import csv
+import io
+import json
+import os
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from veo_async._runtime.outcome import Done, Failed, InDoubt, Outcome, Refused
+from veo_async.errors import UsageError, printable
+
+from .manifest import Manifest, Row
+
+#: Spreadsheets take cells that begin so for formulas.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_ADDED = ("status", "path", "credits", "error", "task_id")
+
+
+@attrs.frozen(kw_only=True)
+class Line:
+    """What became of one row."""
+
+    row: Row
+    status: str
+    task_id: str | None = None
+    paths: tuple[str, ...] = ()
+    credits: float | None = None
+    error: str = ""
+
+    @property
+    def is_rejected(self) -> bool:
+        """It was not made and cost nothing: a changed row may be fed again."""
+        return self.status in ("refused", "failed")
+
+
+def line_of(row: Row, outcome: Outcome, *, task_id: str | None, credits: float | None) -> Line:
+    """*outcome* as a line of the results."""
+    match outcome:
+        case Done(clip=clip):
+            status = "saved" if clip.files else "ready"
+            paths = tuple(map(str, clip.files))
+            return Line(row=row, status=status, task_id=clip.task_id, paths=paths, credits=credits)
+        case Refused(error=error):
+            return Line(row=row, status="refused", task_id=task_id, error=str(error))
+        case Failed(error=error):
+            return Line(row=row, status="failed", task_id=task_id, error=str(error))
+        case InDoubt(error=error):
+            return Line(row=row, status="in_doubt", task_id=task_id, error=str(error))
+
+
+class Results:
+    """The three files of one list; everything here blocks.
+
+    Raises:
+        UsageError: the folder cannot be made or written.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self._folder, self._manifest = folder, manifest
+        self._lines: dict[str, Line] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _mend(folder / "results.jsonl")
+            _replace(folder / "results.csv", self._table())  # what cannot be written is better known now
+        except OSError as exc:
+            raise UsageError(f"{folder}: {exc.strerror}; name a folder that can be written") from None
+
+    def add(self, line: Line) -> None:
+        """Write *line* down; it is on the disk when this returns."""
+        self._lines[line.row.key] = line
+        told = {
+            "key": line.row.key,
+            "line": line.row.line,
+            **attrs.asdict(line, filter=lambda field, value: field.name != "row" and value not in (None, "", ())),
+        }
+        descriptor = os.open(self._folder / "results.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            os.write(descriptor, (json.dumps(told, ensure_ascii=False) + "\n").encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> list[Path]:
+        """Write both tables; which files there are."""
+        files = [self._folder / "results.csv"]
+        _replace(files[0], self._table())
+        rejected = self._rejected()
+        target = self._folder / "rejected.csv"
+        if rejected:
+            _replace(target, _csv((*self._manifest.columns, "why"), rejected))
+            files.append(target)
+        else:
+            target.unlink(missing_ok=True)
+        return files
+
+    def _table(self) -> str:
+        rows = []
+        for row in self._manifest.rows:
+            line = self._lines.get(row.key)
+            added = _added(line) if line else {"status": "queued"}
+            rows.append({**row.cells, "key": row.key, **added})
+        columns = dict.fromkeys((*self._manifest.columns, "key", *_ADDED))
+        return _csv(tuple(columns), rows)
+
+    def _rejected(self) -> list[dict[str, str]]:
+        broken = [{**fault.cells, "why": _safe(str(fault))} for fault in self._manifest.faults]
+        refused = [{**line.row.cells, "why": _safe(line.error)} for line in self._lines.values() if line.is_rejected]
+        return broken + refused
+
+
+def _added(line: Line) -> dict[str, str]:
+    return {
+        "status": line.status,
+        "path": _safe(" ".join(line.paths)),
+        "credits": "" if line.credits is None else f"{line.credits:g}",
+        "error": _safe(line.error),
+        "task_id": line.task_id or "",
+    }
+
+
+def _safe(text: str) -> str:
+    """*text* for a spreadsheet: no formula, no control characters."""
+    shown = printable(text, 2000)
+    return f"'{shown}" if shown.startswith(_FORMULA) else shown
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    written = io.StringIO(newline="")
+    writer = csv.DictWriter(written, columns, extrasaction="ignore", restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return written.getvalue()
+
+
+def _mend(path: Path) -> None:
+    """Cut off a last line that a crash has torn."""
+    written = path.read_bytes() if path.exists() else b""
+    if written and not written.endswith(b"\n"):
+        with path.open("r+b") as file:
+            file.truncate(written.rfind(b"\n") + 1)
+
+
+def _replace(path: Path, text: str) -> None:
+    """*text* under *path*, whole or not at all; with a byte order mark, by which spreadsheets know UTF-8."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8-sig", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
