@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -100,6 +101,19 @@ def test_error_table_is_the_tested_one() -> None:
 def test_the_diagram_is_drawn_from_the_table() -> None:
     """What is shown of a job's life is what the code goes by."""
     assert [code for language, code in BLOCKS if language == "mermaid"] == [as_mermaid()]
+
+
+async def test_the_commands_of_the_command_line(tmp_path: Path) -> None:
+    """In their order, as somebody would type them; each ends well."""
+    driving = [line for line in COMMANDS if re.match(r"veo-async (doctor|generate|batch|resume) ", f"{line} ")]
+    assert len(driving) == 5
+    (tmp_path / "prompts.csv").write_text("prompt\nA cat that is not impressed\n")
+    async with Simulator(duration_s=0.2) as sim:
+        for line in driving:
+            await run(sys.executable, "-m", "veo_async", *shlex.split(line)[1:], cwd=tmp_path, sim=sim)
+    assert len(sim.charges) == 2
+    assert (tmp_path / "dog.mp4").exists()
+    assert (tmp_path / "prompts-out" / "index.html").exists()
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if re.match(r"veo-async (ledger|evidence)", line)])
