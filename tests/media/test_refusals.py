@@ -14,7 +14,7 @@ from veo_async.media import Bounds
 from veo_async.media.bounds import Pace
 from veo_async.media.setbacks import Setback, Then
 from veo_async.media.tries import Step, Tries, backoff
-from veo_async.simulator import Simulator, drip, endless_body, garble, gzip_bomb, html, not_mp4
+from veo_async.simulator import Simulator, drip, endless_body, garble, gzip_bomb, html, not_mp4, refuse
 
 JSON = b'{"code":404,"msg":"gone"}'
 
@@ -153,6 +153,17 @@ async def test_all_attempts_together_have_a_bound(tmp_path: Path) -> None:
     async with raw_server(silent_after(head)) as server, saver(bounds=soon) as downloads:
         with pytest.raises(DownloadFailed, match="took longer than"):
             await downloads.save([f"{server.url}/x"], tmp_path, name="d")
+
+
+@pytest.mark.veo_virtual_time
+async def test_a_host_that_wants_patience_gets_no_more_than_there_is(tmp_path: Path) -> None:
+    """Row 78: the wish of ``Retry-After`` ends where our own bound does."""
+    busy = refuse(503, form="http", retry_after=86_400, endpoint="download")
+    async with Simulator(faults=[busy]) as sim, saver(bounds=Bounds(total_s=10)) as downloads:
+        began = sim.now()
+        with pytest.raises(DownloadFailed, match="longer than 10 s"):
+            await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d")
+        assert sim.now() - began <= 11
 
 
 class Even:
