@@ -57,12 +57,26 @@ async def test_what_is_no_video_is_rejected(answer: bytes, why: str, left: list[
 
 
 async def test_pages_and_garbage_in_between_are_overcome(tmp_path: Path) -> None:
-    """Row 75: a page, noise, packed noise, then the film."""
-    faults = [html(endpoint="download", on=1), not_mp4(on=2), garble("gzip", endpoint="download", on=3)]
+    """Row 75: a page, noise, packed noise, an error, then the film."""
+    faults = [
+        html(endpoint="download", on=1),
+        not_mp4(on=2),
+        garble("gzip", endpoint="download", on=3),
+        not_mp4("json", on=4),
+    ]
     async with Simulator(faults=faults) as sim, saver() as downloads:
         (saved,) = await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d")
-        assert len(sim.faults_fired) == 3
+        assert len(sim.faults_fired) == 4
     assert saved.path.read_bytes() == BIG
+
+
+async def test_a_film_without_its_index_is_told(tmp_path: Path) -> None:
+    """Row 75: all its bytes came, five times, and no player would play them; what came is kept as a part."""
+    async with Simulator(faults=[not_mp4("no-moov")]) as sim, saver() as downloads:
+        with pytest.raises(DownloadFailed, match="no moov box"):
+            await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d")
+        assert len(sim.posts("download")) == 5
+    assert left_over(tmp_path) == ["json", "part"]
 
 
 async def test_a_page_is_as_good_as_an_expired_link(tmp_path: Path) -> None:
