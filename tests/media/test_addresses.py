@@ -13,7 +13,7 @@ from tests.edges.raw_server import Visit, http, raw_server
 from tests.media.support import WHOLE, saver, serving, video
 from veo_async.errors import DownloadFailed
 from veo_async.media import Saver
-from veo_async.media.addresses import check_url, may_connect, next_url, without_query
+from veo_async.media.addresses import check_url, host_of, may_connect, next_url, without_query
 from veo_async.media.guard import open_pool
 from veo_async.media.setbacks import Setback
 
@@ -115,6 +115,8 @@ def test_what_is_shown_of_a_url() -> None:
     """No user, no query, no fragment."""
     assert without_query("https://u:p@h.test:1/x?y#z") == "https://h.test:1/x"
     assert without_query("https://[") == ""
+    assert host_of("https://u:p@H.test:1/x?y#z") == "h.test"
+    assert [host_of(each) for each in ("https://[", "x", None)] == [""] * 3
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from tests.media.support import BIG, QUICK, WHOLE, left_over, saver, serving, si
 from veo_async.errors import DownloadFailed, UsageError
 from veo_async.media import Paused
 from veo_async.media import files as media_files
+from veo_async.media.disk import Disk
 from veo_async.media.files import create, open_plain, read_json, write_json
 from veo_async.media.part import Part
 from veo_async.simulator import Simulator, not_mp4, truncate
@@ -118,6 +119,83 @@ async def test_a_connection_lost_over_a_full_disk_is_taken_up_again(disk: Faulty
     assert disk.failures == 4
     assert len(asked) == 2
     assert asked[1] > 0
+
+
+async def test_a_callback_that_raises_stops_nobody_else(tmp_path: Path) -> None:
+    """Row 76: whoever is told of the pause may fail; the other downloads do not wait for ever because of it."""
+
+    def broken(news: Paused) -> None:
+        raise ZeroDivisionError
+
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    way = Disk(on_pause=broken)
+    with pytest.raises(ZeroDivisionError):
+        await way.work(tmp_path, full)
+    assert way.paused is None
+    way.on_pause = None
+    async with asyncio.timeout(5):
+        assert await way.work(tmp_path, lambda: 1) == 1
+
+
+async def test_a_disk_that_will_be_full_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 76: unless twice what is to come is free, not a byte of it is written; what is unknown stops nobody."""
+    free = [len(BIG) * 2 - 1, len(BIG) * 2]
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free.pop(0)))
+    news: list[Paused] = []
+    async with Simulator() as sim, saver(on_pause=news.append) as downloads:
+        url = sim_clip(sim, "x.mp4")
+        await downloads.save([url], tmp_path, name="d")
+        assert free == []
+        assert [each.is_full for each in news] == [True, False]
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(total=0, free=0))
+        await downloads.save([url], tmp_path, name="e")
+    assert len(news) == 2
+    assert (tmp_path / "d.mp4").read_bytes() == (tmp_path / "e.mp4").read_bytes() == BIG
+
+
+@pytest.fixture
+def unflushed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Errors that the next flushes of parts end in."""
+    real, codes = os.fsync, list[int]()
+
+    def fsync(descriptor: int) -> None:
+        # Only parts are that large here; a JSON is small, and so is a folder.
+        if codes and os.fstat(descriptor).st_size > 10_000:
+            raise OSError(codes.pop(), "not flushed")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return codes
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+async def test_what_could_not_be_flushed_is_fetched_again(code: int, unflushed: list[int], tmp_path: Path) -> None:
+    """Row 76: a second flush that succeeds says nothing about the bytes that the first one lost."""
+    unflushed.append(code)
+    async with Simulator() as sim, saver() as downloads:
+        url = sim_clip(sim, "x.mp4")
+        if code == errno.EIO:
+            with pytest.raises(DownloadFailed, match="not flushed"):
+                await downloads.save([url], tmp_path, name="d")
+            assert list(tmp_path.iterdir()) == []
+        (saved,) = await downloads.save([url], tmp_path, name="d")
+        assert [seen.headers.get("range") for seen in sim.posts("download")] == [None, None]
+    assert saved.path.read_bytes() == BIG
+    assert left_over(tmp_path) == []
+
+
+async def test_a_part_that_could_not_be_flushed_is_not_kept(unflushed: list[int], tmp_path: Path) -> None:
+    """Row 76: the same when a download gives up: a later run has nothing false to go on with."""
+    never = attrs.evolve(QUICK, tries=1)
+    async with Simulator(faults=[truncate(at=400_000, endpoint="download")]) as sim, saver(bounds=never) as downloads:
+        unflushed.append(errno.EIO)
+        with pytest.raises(DownloadFailed, match="broke off"):
+            await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d")
+    assert unflushed == []
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_broken_disk_is_told(disk: FaultyDisk, tmp_path: Path) -> None:

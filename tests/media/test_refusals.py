@@ -14,7 +14,7 @@ from veo_async.media import Bounds
 from veo_async.media.bounds import Pace
 from veo_async.media.setbacks import Setback, Then
 from veo_async.media.tries import Step, Tries, backoff
-from veo_async.simulator import Simulator, drip, endless_body, garble, gzip_bomb, html, not_mp4
+from veo_async.simulator import Simulator, drip, endless_body, garble, gzip_bomb, html, not_mp4, refuse
 
 JSON = b'{"code":404,"msg":"gone"}'
 
@@ -57,12 +57,26 @@ async def test_what_is_no_video_is_rejected(answer: bytes, why: str, left: list[
 
 
 async def test_pages_and_garbage_in_between_are_overcome(tmp_path: Path) -> None:
-    """Row 75: a page, noise, packed noise, then the film."""
-    faults = [html(endpoint="download", on=1), not_mp4(on=2), garble("gzip", endpoint="download", on=3)]
+    """Row 75: a page, noise, packed noise, an error, then the film."""
+    faults = [
+        html(endpoint="download", on=1),
+        not_mp4(on=2),
+        garble("gzip", endpoint="download", on=3),
+        not_mp4("json", on=4),
+    ]
     async with Simulator(faults=faults) as sim, saver() as downloads:
         (saved,) = await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d")
-        assert len(sim.faults_fired) == 3
+        assert len(sim.faults_fired) == 4
     assert saved.path.read_bytes() == BIG
+
+
+async def test_a_film_without_its_index_is_told(tmp_path: Path) -> None:
+    """Row 75: all its bytes came, five times, and no player would play them; what came is kept as a part."""
+    async with Simulator(faults=[not_mp4("no-moov")]) as sim, saver() as downloads:
+        with pytest.raises(DownloadFailed, match="no moov box"):
+            await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d")
+        assert len(sim.posts("download")) == 5
+    assert left_over(tmp_path) == ["json", "part"]
 
 
 async def test_a_page_is_as_good_as_an_expired_link(tmp_path: Path) -> None:
@@ -153,6 +167,17 @@ async def test_all_attempts_together_have_a_bound(tmp_path: Path) -> None:
     async with raw_server(silent_after(head)) as server, saver(bounds=soon) as downloads:
         with pytest.raises(DownloadFailed, match="took longer than"):
             await downloads.save([f"{server.url}/x"], tmp_path, name="d")
+
+
+@pytest.mark.veo_virtual_time
+async def test_a_host_that_wants_patience_gets_no_more_than_there_is(tmp_path: Path) -> None:
+    """Row 78: the wish of ``Retry-After`` ends where our own bound does."""
+    busy = refuse(503, form="http", retry_after=86_400, endpoint="download")
+    async with Simulator(faults=[busy]) as sim, saver(bounds=Bounds(total_s=10)) as downloads:
+        began = sim.now()
+        with pytest.raises(DownloadFailed, match="longer than 10 s"):
+            await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d")
+        assert sim.now() - began <= 11
 
 
 class Even:

@@ -14,6 +14,7 @@ from veo_async.errors import DownloadFailed, NotFound
 from veo_async.simulator import (
     Fault,
     Simulator,
+    changed_file,
     expired,
     ignored_range,
     lying_range,
@@ -140,6 +141,7 @@ async def test_an_error_of_the_callers_own_leaves_as_itself(tmp_path: Path) -> N
         ([truncate(at=HALF, endpoint="download", on=1), lying_range("start", on=2)], [None, HALF, None]),
         ([truncate(at=HALF, endpoint="download", on=1), lying_range("total", on=2)], [None, HALF, None]),
         ([truncate(at=HALF, endpoint="download", on=1), refused_range(on=2)], [None, HALF, None]),
+        ([truncate(at=HALF, endpoint="download", on=1), changed_file(on=2)], [None, HALF, None]),
         ([refused_range(on=1)], [None, None]),
         ([truncate(at=HALF, endpoint="download", on=1), truncate(at=1000, endpoint="download", on=2)], None),
         ([refuse(503, form="http", endpoint="download", on=1)], [None, None]),
@@ -154,6 +156,7 @@ async def test_an_error_of_the_callers_own_leaves_as_itself(tmp_path: Path) -> N
         "range lies about its start",
         "range lies about the total",
         "416 to a range",
+        "the rest of another version",
         "416 to no range",
         "truncated twice",
         "503",

@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 
 from tests.edges.raw_server import Visit, raw_server
@@ -104,6 +105,25 @@ async def test_a_good_file_is_not_fetched_again(tmp_path: Path) -> None:
             assert len(sim.posts("download")) == asked
             assert (again.path, again.size, again.sha256) == (first.path, first.size, first.sha256)
             assert (first.was_there, again.was_there) == (False, True)
+
+
+async def test_files_that_nobody_may_change_are_good_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 80: whoever makes the films read-only, or the whole disk, need not pay with a second download."""
+    real = os.open
+
+    def read_only(path: Path, flags: int, *more: int) -> int:
+        if Path(path).name in ("d.mp4", "d.json") and flags & (os.O_RDWR | os.O_WRONLY):
+            raise OSError(errno.EROFS, "read-only")  # the super-user of the tests would be let in otherwise
+        return real(path, flags, *more)
+
+    async with Simulator() as sim, saver() as downloads:
+        url = sim_clip(sim, "x.mp4")
+        (first,) = await downloads.save([url], tmp_path, name="d")
+        monkeypatch.setattr(os, "open", read_only)
+        (again,) = await downloads.save([url], tmp_path, name="d")
+        assert len(sim.posts("download")) == 1
+    assert again == attrs.evolve(first, was_there=True)
+    assert again.url_host == "127.0.0.1"
 
 
 async def test_a_crash_before_the_name_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

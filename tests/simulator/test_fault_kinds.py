@@ -13,6 +13,7 @@ from veo_async.simulator import (
     Simulator,
     blocked_1010,
     byte_order_mark,
+    changed_file,
     deep_nesting,
     delay,
     drip,
@@ -375,6 +376,28 @@ async def test_a_download_that_is_noise(sim: Simulator) -> None:
     _, _, noise, whole = await film(sim, not_mp4())
     assert len(noise) == len(whole)
     assert noise[4:8] != b"ftyp"
+
+
+async def test_a_download_without_an_index(sim: Simulator) -> None:
+    """The same boxes, all but the one that a player needs."""
+    _, _, body, whole = await film(sim, not_mp4("no-moov"))
+    assert body == whole.replace(b"moov", b"free", 1) != whole
+
+
+async def test_an_error_under_a_films_type(sim: Simulator) -> None:
+    """JSON that calls itself a film."""
+    status, headers, body, _ = await film(sim, not_mp4("json"))
+    assert (status, headers["content-type"]) == (200, "video/mp4")
+    assert json.loads(body)["code"] == 404
+
+
+async def test_a_part_of_another_version(sim: Simulator) -> None:
+    """A 206 with another ETag; the whole file is left as it is."""
+    status, headers, body, whole = await film(sim, changed_file(), Range="bytes=100-")
+    assert (status, headers["etag"], len(body)) == (206, '"changed"', len(whole) - 100)
+    assert body != whole[100:]
+    status, _, body, whole = await film(sim, changed_file())
+    assert (status, body) == (200, whole)
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,14 @@ def without_query(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+def host_of(url: object) -> str:
+    """The host of *url*, without port, user and path; empty when there is none."""
+    try:
+        return (urlsplit(url).hostname or "") if isinstance(url, str) else ""
+    except ValueError:
+        return ""
+
+
 def _literal(host: str) -> Ip | None:
     try:
         return ipaddress.ip_address(host)

@@ -21,7 +21,7 @@ import attrs
 from veo_async.errors import DownloadFailed
 
 from . import files
-from .addresses import without_query
+from .addresses import host_of, without_query
 from .mp4 import NotWhole, check_whole
 from .names import file_names, mark, marked_name, safe_name
 from .part import Part
@@ -36,6 +36,8 @@ class SavedFile:
     sha256: str
     #: The small JSON beside it.
     about: Path
+    #: The host that it was fetched from.
+    url_host: str = ""
     #: An earlier run had saved it; nothing was fetched.
     was_there: bool = False
 
@@ -122,7 +124,8 @@ def find_saved(place: Place) -> SavedFile | None:
         size = file.tell()
     if digest != told.get("sha256"):
         return None
-    return SavedFile(path=path, size=size, sha256=digest, about=beside(path), was_there=True)
+    host = host_of(told.get("url"))
+    return SavedFile(path=path, size=size, sha256=digest, about=beside(path), url_host=host, was_there=True)
 
 
 def settle(part: Part, place: Place, url: str) -> SavedFile:
@@ -145,7 +148,7 @@ def settle(part: Part, place: Place, url: str) -> SavedFile:
         files.write_json(beside(path), told)
         part.become(path)
         files.sync_folder(place.folder)
-    return SavedFile(path=path, size=part.size, sha256=part.sha256, about=beside(path))
+    return SavedFile(path=path, size=part.size, sha256=part.sha256, about=beside(path), url_host=host_of(url))
 
 
 def without_queries(value: Any) -> Any:

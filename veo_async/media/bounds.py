@@ -29,6 +29,8 @@ class Bounds:
     backoff_s: float = 1.0
     #: The longest pause between two attempts.
     max_backoff_s: float = 30.0
+    #: Before bytes are written, so many times their number must be free on the disk; 0 asks for nothing.
+    room: float = 2.0
     #: How often a full disk is tried again.
     disk_retry_s: float = 5.0
 

@@ -63,8 +63,8 @@ class Disk:
 
     async def _insist(self, folder: Path, reason: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Try until there is room; only one does so at a time."""
-        self._tell(Paused(folder=folder, reason=reason, is_full=True))
-        try:
+        try:  # from the telling on: if the caller's callback raises, the others must not wait for ever
+            self._tell(Paused(folder=folder, reason=reason, is_full=True))
             while True:
                 await asyncio.sleep(self.retry_s)
                 try:

@@ -16,6 +16,7 @@ from .addresses import MOST_REDIRECTS, REDIRECTS, check_url, next_url, refused, 
 from .answers import Body, Head, judge, range_headers, too_large
 from .bounds import Pace
 from .disk import Disk
+from .files import check_room
 from .guard import PRIVATE, AddressRefused
 from .names import mark
 from .part import CHUNK_BYTES, Part
@@ -52,6 +53,8 @@ class Fetcher:
             )
             await self.disk.work(part.folder, part.begin_at, body.start, body.pin)
             if not body.is_complete:
+                needed = pace.bounds.room * ((body.end or body.start) - body.start)
+                await self.disk.work(part.folder, check_room, part.folder, needed)
                 await self._receive(response, part, body, pace)
 
     @contextlib.asynccontextmanager

@@ -1,9 +1,11 @@
 """Writing so that a crash leaves the old or the new, never a mixture. All of it blocks: call it through `blocking`."""
 
 import contextlib
+import errno
 import json
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,10 +27,14 @@ def create(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFE, 0o600)
 
 
-def open_plain(path: Path) -> int | None:
-    """A descriptor of a plain file that is there; None when it is anything else, or not there."""
+def open_plain(path: Path, *, to_write: bool = False) -> int | None:
+    """A descriptor of a plain file that is there; None when it is anything else, or not there.
+
+    Only a part is opened to be written to: a finished film may well be one that nobody may change any more.
+    """
+    access = os.O_RDWR if to_write else os.O_RDONLY
     try:
-        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NONBLOCK", 0) | _SAFE)
+        descriptor = os.open(path, access | getattr(os, "O_NONBLOCK", 0) | _SAFE)
     except OSError:
         return None
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -42,6 +48,13 @@ def write_all(descriptor: int, data: bytes | bytearray) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def check_room(folder: Path, needed: float) -> None:
+    """Raise what a full disk would raise unless *needed* bytes are free where *folder* is."""
+    usage = shutil.disk_usage(folder)
+    if usage.total and usage.free < needed:  # some network file systems tell nothing, which is zero
+        raise OSError(errno.ENOSPC, "too little room for the video")
 
 
 def sync_folder(folder: Path) -> None:

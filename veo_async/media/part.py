@@ -72,7 +72,7 @@ class Part:
         files.try_lock(self._descriptor)
 
     def _take_over(self, path: Path) -> bool:
-        descriptor = files.open_plain(path)
+        descriptor = files.open_plain(path, to_write=True)
         if descriptor is None:
             return False
         if files.try_lock(descriptor) and files.is_still_there(path, descriptor):
@@ -137,7 +137,7 @@ class Part:
         with self._lock:
             with open(os.dup(self._file()), "rb") as file:
                 check_whole(file)
-            os.fsync(self._file())
+            self._flush()
 
     def become(self, target: Path) -> None:
         """Take the final name. From here on the file is no part any more."""
@@ -158,13 +158,13 @@ class Part:
             if self._descriptor is None:
                 return
             try:
-                if self.size:
-                    os.fsync(self._descriptor)
-                    self._remember(synced=self.size)
-                else:
-                    self._remove()
-            except OSError:  # then a later run begins again; there is nothing to tell, and nothing to be done
-                pass
+                with contextlib.suppress(OSError):  # then a later run begins again; there is nothing to tell
+                    if self.size:
+                        self._flush()
+                        self._remember(synced=self.size)
+                with contextlib.suppress(OSError):
+                    if not self.size:
+                        self._remove()
             finally:
                 self._let_go()
 
@@ -192,6 +192,21 @@ class Part:
     def _remember(self, *, synced: int | None) -> None:
         pin = attrs.asdict(self.pin)
         files.write_json(self._sidecar, {"owner": self.owner, **pin, "synced": synced, "boot": _boot()})
+
+    def _flush(self) -> None:
+        """Make the bytes last; if that fails, they are worth nothing.
+
+        The system may forget what it could not write and call it written the next time, so trying again proves
+        nothing. The only bytes that can still be trusted are those of another download.
+        """
+        try:
+            os.fsync(self._file())
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._sidecar.unlink(missing_ok=True)  # without it no later run goes on with this part
+            self._truncate(0)
+            self.pin = Pin()
+            raise
 
     def _truncate(self, size: int) -> None:
         os.ftruncate(self._file(), size)

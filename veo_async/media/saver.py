@@ -168,8 +168,9 @@ class Saver:
                 await blocking(part.restart)
             if step.renew:
                 await links.renew(generation)
-            await asyncio.sleep(step.wait_s)
-            pace.spent(step.wait_s)
+            wait_s = min(step.wait_s, pace.left_s)  # whatever a host wishes, our own bound comes first
+            await asyncio.sleep(wait_s)
+            pace.spent(wait_s)
 
 
 async def _drop_if_worthless(setback: Setback, part: Part) -> None:

@@ -22,6 +22,7 @@ from .fault_words import parse_fault
 from .faults import (
     blocked_1010,
     byte_order_mark,
+    changed_file,
     deep_nesting,
     delay,
     doubled_callback,
@@ -84,6 +85,7 @@ __all__ = [
     "Task",
     "blocked_1010",
     "byte_order_mark",
+    "changed_file",
     "deep_nesting",
     "delay",
     "doubled_callback",

@@ -225,7 +225,19 @@ def _refused_range(fault: Fault, answer: SimAnswer, rng: Random) -> SimAnswer:
 
 
 def _not_mp4(fault: Fault, answer: SimAnswer, rng: Random) -> SimAnswer:
-    return attrs.evolve(answer, body=rng.randbytes(len(answer.body)))
+    match fault.how:
+        case "json":
+            return attrs.evolve(answer, body=b'{"code":404,"msg":"The file is gone","data":null}')
+        case "no-moov":
+            return attrs.evolve(answer, body=answer.body.replace(b"moov", b"free", 1))
+        case _:
+            return attrs.evolve(answer, body=rng.randbytes(len(answer.body)))
+
+
+def _changed_file(fault: Fault, answer: SimAnswer, rng: Random) -> SimAnswer:
+    if answer.status != 206:
+        return answer
+    return attrs.evolve(answer, body=rng.randbytes(len(answer.body))).with_header("ETag", '"changed"')
 
 
 def _expired(fault: Fault, answer: SimAnswer, rng: Random) -> SimAnswer:
@@ -268,5 +280,6 @@ DAMAGES: dict[str, Damage] = {
     "lying-range": _lying_range,
     "refused-range": _refused_range,
     "not-mp4": _not_mp4,
+    "changed-file": _changed_file,
     "expired": _expired,
 }

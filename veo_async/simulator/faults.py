@@ -212,9 +212,14 @@ def refused_range(**where: Unpack[Where]) -> Fault:
     return Fault(kind="refused-range", **_for_files(where))
 
 
-def not_mp4(**where: Unpack[Where]) -> Fault:
-    """Bytes of the right number that are no film."""
-    return Fault(kind="not-mp4", **_for_files(where))
+def not_mp4(how: Literal["noise", "json", "no-moov"] = "noise", **where: Unpack[Where]) -> Fault:
+    """What is no film under a film's type: as many random bytes, an error as JSON, or a film without its index."""
+    return Fault(kind="not-mp4", how=how, **_for_files(where))
+
+
+def changed_file(**where: Unpack[Where]) -> Fault:
+    """A 206 from another version of the file, with its own ETag, although ``If-Range`` forbids that."""
+    return Fault(kind="changed-file", **_for_files(where))
 
 
 def expired(**where: Unpack[Where]) -> Fault:
