@@ -13,7 +13,6 @@ The caller's own exception leaves the block as itself; a defect of ours that sto
 """
 
 import asyncio
-import itertools
 import os
 import random
 import secrets
@@ -21,7 +20,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -55,10 +53,11 @@ from veo_async._runtime.mapping import as_async, outcomes
 from veo_async._runtime.outcome import Clip, Outcome
 from veo_async._runtime.reads import Reads
 from veo_async._runtime.rows import content_key
-from veo_async._runtime.saving import about, as_target
+from veo_async._runtime.saving import as_target
 from veo_async._runtime.stamps import Stamper, checked_public_url
 from veo_async._runtime.watcher import WORKERS, WatcherStatistics
-from veo_async._wire import Dialect, VideoRequest, check
+from veo_async._saving import ClipSaver
+from veo_async._wire import Dialect, Record, VideoRequest, check
 from veo_async._wire.requests import VideoOptions
 from veo_async._wire.validation import check_spelling, task_id_faults
 from veo_async.errors import (
@@ -71,7 +70,6 @@ from veo_async.errors import (
     VeoError,
 )
 from veo_async.ledger import NoLedger, ledger_at
-from veo_async.media import Saver
 
 _logger = logger_for(__name__)
 
@@ -180,8 +178,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             doubts=lambda: self._open_engine.doubts,
         )
         self._hooks = Hooks(on_event)
-        self._save_to, self._max_downloads = as_target(save_to), max_downloads
-        self._saver: Saver | None = None
+        self._save_to = as_target(save_to)
+        self._clips = ClipSaver(self.api, self._look, self._reads, at_once=max_downloads, rng=self._rng)
         self._engine: Engine | None = None
         #: Tasks that read the input of a `map`.
         self._readers: set[asyncio.Task[None]] = set()
@@ -237,7 +235,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                 # Enough for looks of a second each; no more than there are connections.
                 workers=round(min(max(WORKERS, self._budget.rate), MAX_CONNECTIONS)),
                 on_doubt=self._on_doubt,
-                save=self._save,
+                save=self._clips.save,
                 save_to=self._save_to,
                 on_crash=self._crashed,
             )
@@ -282,8 +280,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                     await asyncio.wait(self._readers)
                 await self._hooks.close()
             finally:
-                if self._saver is not None:
-                    await self._saver.__aexit__(None, None, None)
+                await self._clips.close()
                 await self.api.close()
 
     async def drain(self) -> None:
@@ -326,7 +323,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         self._require_open()
         if origins:
             clip = attrs.evolve(clip, urls=clip.record.origin_urls or clip.urls)
-        return attrs.evolve(clip, files=await self._save(clip, Path(as_target(path) or "")))
+        return attrs.evolve(clip, files=await self._clips.save(clip, Path(as_target(path) or "")))
 
     async def submit(
         self,
@@ -522,35 +519,10 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         """What this session found on its ledger when it opened, and goes on with."""
         return self._open_engine.recovered
 
-    # --- saving -------------------------------------------------------------------------------------------------
-
-    async def _save(self, clip: Clip, path: Path) -> tuple[Path, ...]:
-        """Save a clip, with links that are renewed when they have expired."""
-        renewals = itertools.count()
-
-        async def renew() -> tuple[str, ...]:
-            return await self._fresh_urls(clip, is_first=next(renewals) == 0)
-
-        saver = await self._open_saver()
-        files = await saver.save(clip.urls, path, name=clip.key, renew=renew, about=about(clip))
-        return tuple(file.path for file in files)
-
-    async def _fresh_urls(self, clip: Clip, *, is_first: bool) -> tuple[str, ...]:
-        """The record may hold fresh links; after that, direct ones are asked for, which live for minutes."""
-        record = await self._open_engine.look(clip.task_id)
-        urls = record.urls or clip.urls
-        if is_first and urls != clip.urls:
-            return urls
-        ask = self._reads.patiently
-        return tuple([(await ask("download-url", partial(self.api.download_url, url))).url for url in urls])
-
-    async def _open_saver(self) -> Saver:
-        if self._saver is None:
-            self._saver = Saver(base_url=self.api.addresses.api, at_once=self._max_downloads, rng=self._rng)
-            await self._saver.__aenter__()
-        return self._saver
-
     # --- small things -------------------------------------------------------------------------------------------
+
+    async def _look(self, task_id: str) -> Record:
+        return await self._open_engine.look(task_id)
 
     @property
     def _open_engine(self) -> Engine:
