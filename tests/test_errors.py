@@ -103,6 +103,7 @@ def test_what_may_be_sent_again() -> None:
         "LedgerBusy",
         "LedgerFailed",
         "DeadlinePassed",
+        "SourceFailed",
     }
 
 

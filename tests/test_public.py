@@ -25,7 +25,8 @@ def test_all_is_sorted_and_is_what_is_visible() -> None:
 def test_options_are_the_fields_of_their_requests() -> None:
     """The keyword arguments that type checkers know are those that the requests have."""
     assert set(VideoOptions.__annotations__) == {f.name for f in attrs.fields(VideoRequest)} - {"prompt"}
-    assert set(ExtendOptions.__annotations__) == {f.name for f in attrs.fields(ExtendRequest)} - {"task_id", "prompt"}
+    extension = {f.name for f in attrs.fields(ExtendRequest)}
+    assert set(ExtendOptions.__annotations__) == extension - {"task_id", "prompt", "after"}
 
 
 def test_import_brings_only_the_core() -> None:

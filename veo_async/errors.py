@@ -44,6 +44,7 @@
     │   ├── LedgerFailed             a write did not come to be: disk full, read-only, I/O error
     │   └── LedgerUnusable           corrupt, foreign, newer than this version, or on a network file system
     ├── DeadlinePassed           it could not be sent in time, so it never was
+    ├── SourceFailed             what the job was to go on from came to nothing, so it was never sent
     ├── NotTheSame               the task that was named is not this job's
     ├── JobAbandoned             given up because somebody said so
     └── DownloadFailed           the clip is made and paid, its file is not on disk yet: fetch it again
@@ -460,6 +461,13 @@ class DeadlinePassed(VeoError):
 
     retryable = True
     remedy = "Submit it again with more time; nothing was sent."
+
+
+class SourceFailed(VeoError):
+    """The job whose clip this one was to go on from has come to nothing; this one was never sent."""
+
+    retryable = True
+    remedy = "See what became of the other job, and submit both again."
 
 
 class NotTheSame(VeoError):

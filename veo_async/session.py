@@ -18,7 +18,7 @@ import random
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from os import PathLike
 from pathlib import Path
@@ -28,7 +28,7 @@ import aiohttp
 import anyio
 import attrs
 
-from veo_async._api import ApiKey, VeoApi
+from veo_async._api import ApiKey, VeoApi, endpoint_of
 from veo_async._api.key import KeyProvider
 from veo_async._api.transport import MAX_CONNECTIONS
 from veo_async._ports import Ledger, Transport
@@ -38,6 +38,7 @@ from veo_async._rules.gate_values import GateKnowledge, GateSettings, GateStatis
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.pollbudget import POLL_RATE, PollBudget
 from veo_async._rules.polling import FixedSchedule, LearnedSchedule
+from veo_async._runtime.chains import Link, Step, following, links
 from veo_async._runtime.clock import WallClock
 from veo_async._runtime.desk import FrontDesk
 from veo_async._runtime.doubts import OnDoubt
@@ -57,8 +58,17 @@ from veo_async._runtime.saving import as_target
 from veo_async._runtime.stamps import Stamper, checked_public_url
 from veo_async._runtime.watcher import WORKERS, WatcherStatistics
 from veo_async._saving import ClipSaver
-from veo_async._wire import Dialect, Record, VideoRequest, check
-from veo_async._wire.requests import VideoOptions
+from veo_async._wire import (
+    AnyRequest,
+    Dialect,
+    ExtendRequest,
+    Record,
+    UpgradeRequest,
+    VideoRequest,
+    check,
+)
+from veo_async._wire.converter import from_plain
+from veo_async._wire.requests import ExtendOptions, VideoOptions
 from veo_async._wire.validation import check_spelling, task_id_faults
 from veo_async.errors import (
     InvalidRequest,
@@ -299,14 +309,65 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
     async def generate(
         self,
-        request: VideoRequest | str,
+        request: AnyRequest | str,
         *,
         key: str | None = None,
         save_to: str | PathLike[str] | None = None,
+        then: Step | Sequence[Step] = (),
         **options: Unpack[VideoOptions],
     ) -> Clip:
         """One clip: submit, wait, and give it; raises why there is none."""
-        return await (await self.submit(request, key=key, save_to=save_to, **options))
+        return await (await self.submit(request, key=key, save_to=save_to, then=then, **options))
+
+    async def upgrade(
+        self,
+        clip: Clip | str,
+        to: str = "1080p",
+        *,
+        index: int | None = None,
+        key: str | None = None,
+        save_to: str | PathLike[str] | None = None,
+    ) -> Clip:
+        """A clip's ``"1080p"`` or ``"4k"`` version: a job of its own, paid for once however often it is asked for.
+
+        Args:
+            clip: the clip, or its task id.
+            index: which of its videos, from 0.
+        """
+        return await self._go_on(clip, UpgradeRequest(to=to, index=index), key, save_to)
+
+    async def extend(
+        self,
+        clip: Clip | str,
+        prompt: str,
+        *,
+        key: str | None = None,
+        save_to: str | PathLike[str] | None = None,
+        **options: Unpack[ExtendOptions],
+    ) -> Clip:
+        """A clip, gone on with for about seven seconds: a job of its own. Extend first, upgrade then.
+
+        Args:
+            clip: the clip, or its task id.
+            prompt: how it goes on.
+        """
+        request = from_plain({"prompt": prompt, **options}, ExtendRequest)
+        return await self._go_on(clip, request, key, save_to)
+
+    async def _go_on(
+        self,
+        clip: Clip | str,
+        request: ExtendRequest | UpgradeRequest,
+        key: str | None,
+        save_to: str | PathLike[str] | None,
+    ) -> Clip:
+        source = await self.find(clip.key) if isinstance(clip, Clip) else None
+        if isinstance(clip, Clip) and source is not None and source.task_id == clip.task_id:
+            check(attrs.evolve(request, task_id=clip.task_id), self.api.dialect)
+            link = following(clip.key, request)
+            return await (await self.submit(link.request, key=key or link.key, save_to=save_to))
+        task_id = clip.task_id if isinstance(clip, Clip) else clip
+        return await (await self.submit(attrs.evolve(request, task_id=task_id), key=key, save_to=save_to))
 
     async def save(self, clip: Clip, path: str | PathLike[str], *, origins: bool = False) -> Clip:
         """Save a clip's videos, whole and verified, to a file or into a folder; the clip with its ``files``.
@@ -327,7 +388,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
     async def submit(
         self,
-        request: VideoRequest | str,
+        request: AnyRequest | str,
         *,
         key: str | None = None,
         take: int = 1,
@@ -336,6 +397,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         metadata: Any = None,
         deadline: float | None = None,
         save_to: str | PathLike[str] | None = None,
+        then: Step | Sequence[Step] = (),
         validate: bool = True,
         **options: Unpack[VideoOptions],
     ) -> Job:
@@ -349,6 +411,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             priority: ``"interactive"`` goes before ``"batch"``.
             metadata: anything you want to find again at the job; plain values, where there is a ledger.
             save_to: a file, or a folder, for its videos; the job is done when they are there, whole.
+            then: what is made of the clip once it is there: ``"1080p"``, ``"4k"``, ``ExtendRequest(prompt=…)``, or
+                several of them. Each is a job of its own, on the ledger from now on; the last of them is what you get.
             deadline: seconds within which it must be sent; afterwards it never will be (`DeadlinePassed`).
 
         Raises:
@@ -359,29 +423,28 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         """
         engine = self._require_open()
         wanted = as_request(request, options)
-        (check if validate else check_spelling)(wanted, self.api.dialect)
         name = key if key is not None else content_key(wanted, take)
-        entry = Entry(
-            name,
-            wanted,
-            tenant=tenant,
-            priority=priority,
-            metadata=metadata,
-            save_to=as_target(save_to) or self._save_to,
-        )
-        if deadline is not None:
-            entry.deadline = engine.clock.now() + deadline
-        return Job(await engine.intake.take_in(entry), self._desk)
+        chain = [Link(name, wanted), *links(name, then)]
+        for link in chain:
+            (check if validate else check_spelling)(link.request, self.api.dialect)
+            self.api.dialect.require(endpoint_of(link.request))
+        entries = [Entry(link.key, link.request, tenant=tenant, priority=priority, metadata=metadata) for link in chain]
+        entries[-1].save_to = as_target(save_to) or self._save_to
+        for entry in entries:
+            entry.deadline = None if deadline is None else engine.clock.now() + deadline
+        *_, last = [await engine.intake.take_in(entry) for entry in entries]
+        return Job(last, self._desk)
 
     def map(
         self,
-        requests: Iterable[VideoRequest | str] | AsyncIterable[VideoRequest | str],
+        requests: Iterable[AnyRequest | str] | AsyncIterable[AnyRequest | str],
         *,
         ordered: bool = False,
-        key: Callable[[VideoRequest], str] | None = None,
+        key: Callable[[AnyRequest], str] | None = None,
         tenant: str = "",
         priority: Priority = "batch",
         save_to: str | PathLike[str] | None = None,
+        then: Step | Sequence[Step] = (),
         look_ahead: int | None = None,
     ) -> AsyncIterator[Outcome]:
         """The outcomes of many requests as they come, or in order; a failure is a value and harms no other.
@@ -391,6 +454,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                 what it gave before still comes to its end, and then its error is raised.
             look_ahead: None takes 200, or twice as many as may run at once.
             key: from a request to the key of its job.
+            then: what is made of each clip, as in `submit`.
             save_to: a folder for the videos; each is named for its job's key.
         """
         self._require_open()
@@ -399,11 +463,12 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         if look_ahead < 1:
             raise UsageError(f"look_ahead={look_ahead}: must be at least 1")
 
-        async def admit(request: VideoRequest | str) -> Entry:
+        options: dict[str, Any] = {"tenant": tenant, "priority": priority, "save_to": save_to, "then": then}
+
+        async def admit(request: AnyRequest | str) -> Entry:
             try:
                 wanted = as_request(request, {})
-                name = key(wanted) if key else None
-                return await self._submit_with_room(wanted, key=name, tenant=tenant, priority=priority, save_to=save_to)
+                return await self._submit_with_room(wanted, key=key(wanted) if key else None, **options)
             except SessionEnded:
                 raise
             except VeoError as error:
@@ -411,7 +476,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
         return outcomes(as_async(requests), admit, look_ahead=look_ahead, ordered=ordered, spawn=self._spawn_reader)
 
-    async def _submit_with_room(self, request: VideoRequest, **options: Any) -> Entry:
+    async def _submit_with_room(self, request: AnyRequest, **options: Any) -> Entry:
         """Submit, and wait for room where the tenant's queue is full."""
         while True:
             try:
@@ -429,7 +494,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         task.add_done_callback(self._readers.discard)
         return task
 
-    async def gather(self, *requests: VideoRequest | str) -> list[Outcome]:
+    async def gather(self, *requests: AnyRequest | str) -> list[Outcome]:
         """The outcomes of a few requests, in their order."""
         # All at once: in order and with less look-ahead, one slow job at the head would leave slots empty.
         return [outcome async for outcome in self.map(requests, ordered=True, look_ahead=max(1, len(requests)))]

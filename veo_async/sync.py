@@ -16,7 +16,7 @@ same job. ``on_event`` is called in the session's own thread; it must not call t
 """
 
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from os import PathLike
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -28,11 +28,12 @@ from veo_async._rules.gate_values import GateKnowledge
 from veo_async._rules.hazard import Eta
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime import job as asynchronous
+from veo_async._runtime.chains import Step
 from veo_async._runtime.engine import Recovered
 from veo_async._runtime.entry import error_of
 from veo_async._runtime.events import JobEvent
 from veo_async._runtime.outcome import Clip, Done, Outcome
-from veo_async._wire import VideoRequest
+from veo_async._wire import AnyRequest
 from veo_async.errors import SessionEnded, UsageError
 
 P = ParamSpec("P")
@@ -78,6 +79,14 @@ class VeoSession:
     def generate(self, *args: Any, **options: Any) -> Clip:
         return self._thread.run(self._session.generate, *args, **options)
 
+    @_like(session.VeoSession.upgrade)
+    def upgrade(self, *args: Any, **options: Any) -> Clip:
+        return self._thread.run(self._session.upgrade, *args, **options)
+
+    @_like(session.VeoSession.extend)
+    def extend(self, *args: Any, **options: Any) -> Clip:
+        return self._thread.run(self._session.extend, *args, **options)
+
     @_like(session.VeoSession.save)
     def save(self, *args: Any, **options: Any) -> Clip:
         return self._thread.run(self._session.save, *args, **options)
@@ -88,13 +97,14 @@ class VeoSession:
 
     def map(
         self,
-        requests: Iterable[VideoRequest | str],
+        requests: Iterable[AnyRequest | str],
         *,
         ordered: bool = False,
-        key: Callable[[VideoRequest], str] | None = None,
+        key: Callable[[AnyRequest], str] | None = None,
         tenant: str = "",
         priority: Priority = "batch",
         save_to: str | PathLike[str] | None = None,
+        then: Step | Sequence[Step] = (),
         look_ahead: int = 200,
     ) -> Iterator[Outcome]:
         """The outcomes of many requests as they come, or in order; a failure is a value and harms no other.
@@ -105,14 +115,15 @@ class VeoSession:
         if look_ahead < 1:
             raise UsageError(f"look_ahead={look_ahead}: must be at least 1")
 
-        async def one(request: VideoRequest | str) -> Outcome:
+        async def one(request: AnyRequest | str) -> Outcome:
             options: dict[str, Any] = {"key": key, "tenant": tenant, "priority": priority, "save_to": save_to}
+            options["then"] = then
             [outcome] = [each async for each in self._session.map([request], **options)]
             return outcome
 
         return self._thread.map(one, requests, ordered=ordered, look_ahead=look_ahead)
 
-    def gather(self, *requests: VideoRequest | str) -> list[Outcome]:
+    def gather(self, *requests: AnyRequest | str) -> list[Outcome]:
         """The outcomes of a few requests, in their order."""
         return self._thread.run(self._session.gather, *requests)
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.wire.recordings import envelope, json_of, read_json
 from veo_async import errors
-from veo_async._wire import APIKLEY, KIE, Record, TaskState, VideoRequest, check, faults_of
+from veo_async._wire import APIKLEY, KIE, Record, TaskState, VideoRequest, check, codes, faults_of
 from veo_async._wire.converter import to_wire
 
 CLIP = "http://example.com/video1.mp4"
@@ -184,6 +184,19 @@ def test_1080p_not_ready(status: int, code: int, message: str) -> None:
         read_json("get-1080p-video", envelope(None, code=code, msg=message), status=status)
     assert caught.value.retryable
     assert caught.value.body_code == code
+
+
+def test_not_yet_is_told_from_nothing_to_make_it_from() -> None:
+    """Both are "not yet" to who asks again; to who asks first only one of them means that it is being made."""
+    assert codes.tells_of_no_source("record status is not success.")
+    assert codes.tells_of_no_source("record result data is blank.")
+    assert not codes.tells_of_no_source("1080P is processing. It should be ready in 1-2 minutes.")
+
+
+def test_a_4k_version_that_is_unavailable() -> None:
+    """The callbacks page's sentence ends it; other broken answers do not."""
+    assert codes.tells_of_no_upgrade("The 4K version of this video is unavailable. Please try a different video.")
+    assert not codes.tells_of_no_upgrade("Internal Error, Please try again later.")
 
 
 @pytest.mark.parametrize("data", [None, {}, {"resultUrl": None}, {"resultUrl": ""}, {"resultUrl": "soon"}])

@@ -48,6 +48,7 @@ def test_defaults() -> None:
         "seeds": None,
         "callback_url": None,
         "watermark": None,
+        "after": None,
     }
 
 
@@ -64,7 +65,10 @@ def test_enums_are_kept_as_the_providers_words() -> None:
     )
 
 
-@pytest.mark.parametrize("request_", [FULL, VideoRequest("a"), ExtendRequest("t-1", "on", model="lite", seeds=10000)])
+@pytest.mark.parametrize(
+    "request_",
+    [FULL, VideoRequest("a"), ExtendRequest("t-1", "on", model="lite", seeds=10000)],
+)
 def test_requests_are_values(request_: Any) -> None:
     """They compare, hash, pickle and copy by what they say, and cannot be changed."""
     for twin in twins(request_):

@@ -5,7 +5,17 @@ from typing import Any
 
 import pytest
 
-from veo_async._wire import APIKLEY, KIE, Dialect, ExtendRequest, VideoRequest, check, faults_of
+from veo_async._wire import (
+    APIKLEY,
+    KIE,
+    Dialect,
+    ExtendRequest,
+    UpgradeRequest,
+    VideoRequest,
+    check,
+    faults_of,
+    upgrade_called,
+)
 from veo_async._wire.validation import check_spelling, task_id_faults, url_fault
 from veo_async.errors import InvalidRequest, UnsupportedByDialect
 
@@ -243,6 +253,54 @@ def test_extension_that_is_bad(options: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         check(ExtendRequest(**{"task_id": "t-1", "prompt": "on", **options}), KIE)
     assert [fault.field for fault in caught.value.faults] == [field]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        UpgradeRequest("t-1"),
+        UpgradeRequest("t-1", "4k", index=1, callback_url="https://me.example"),
+        UpgradeRequest(after="row 17"),
+        ExtendRequest(prompt="and on", after="row 17"),
+    ],
+)
+def test_going_on_that_is_good(request_: ExtendRequest | UpgradeRequest) -> None:
+    """From a task, or from a job, whose key may be anything."""
+    check(request_, KIE)
+
+
+@pytest.mark.parametrize(
+    ("request_", "field", "why"),
+    [
+        (UpgradeRequest(), "task_id", "not a task id"),
+        (UpgradeRequest("t-1", "8k"), "to", "one of 1080p, 4k"),
+        (UpgradeRequest("t-1", index=-1), "index", "0 or more"),
+        (UpgradeRequest("t-1", "4k", callback_url="x"), "callback_url", "http"),
+        (UpgradeRequest("t-1", after="row"), "after", "beside a task_id"),
+        (UpgradeRequest(after=""), "after", "names no job"),
+        (UpgradeRequest("1080p:t-1"), "task_id", "taken to 1080p already"),
+        (UpgradeRequest("t-1\ud800"), "task_id", "surrogate"),
+        (ExtendRequest("1080p:t-1", "on"), "task_id", "cannot be extended"),
+        (ExtendRequest("4k:t-1", "on"), "task_id", "is an upgrade"),
+    ],
+)
+def test_going_on_that_is_bad(request_: ExtendRequest | UpgradeRequest, field: str, why: str) -> None:
+    """What it goes on from must be one thing, and one that can be gone on from."""
+    with pytest.raises(InvalidRequest, match=why) as caught:
+        check(request_, KIE)
+    assert caught.value.faults[0].field == field
+
+
+@pytest.mark.parametrize("upgrade", [UpgradeRequest("t-1"), UpgradeRequest("t-1", "4k"), UpgradeRequest("t", index=2)])
+def test_the_name_of_an_upgrade_tells_what_it_is_of(upgrade: UpgradeRequest) -> None:
+    """There and back; ids of the provider's own are no such names."""
+    assert upgrade_called(upgrade.task_name) == upgrade
+
+
+@pytest.mark.parametrize("name", ["4c9a31a5bb61db65d10f1210d78cc08a", "veo_task_1", "1080p", "1080p:", "8k:t", ""])
+def test_what_is_no_name_of_an_upgrade(name: str) -> None:
+    """A task that the provider has named."""
+    assert upgrade_called(name) is None
 
 
 @pytest.mark.parametrize("task_id", ["t", "veo_task_abcdef123456", "bf3e7adb-fb6c", "a/b?c=d", "x" * 200, "ü"])

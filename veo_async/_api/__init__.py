@@ -2,6 +2,7 @@
 
 - ``client.py``     `VeoApi`, one coroutine per endpoint
 - ``lookout.py``    one look after another at running tasks
+- ``making.py``     one creating attempt of whatever can be asked for, and the look at an upgrade
 - ``transport.py``  one attempt over aiohttp: what had left us, what came back, within bounds
 - ``key.py``        the API key: where it comes from, and how it stays unseen
 - ``address.py``    which addresses may be given the key
@@ -11,6 +12,7 @@
 from .client import VeoApi
 from .key import ApiKey
 from .lookout import Lookout
+from .making import create, endpoint_of, look_at_upgrade
 from .transport import AiohttpTransport
 
-__all__ = ["AiohttpTransport", "ApiKey", "Lookout", "VeoApi"]
+__all__ = ["AiohttpTransport", "ApiKey", "Lookout", "VeoApi", "create", "endpoint_of", "look_at_upgrade"]

@@ -8,6 +8,7 @@ A bad look never ends a job. What the provider says is believed with these reser
 - *Success without URLs* is looked at again for as long; the URLs come a moment later.
 - *Failure* (flag 2 or 3) is confirmed by a second look at least `CONFIRM_S` later, because flags flap.
 - *Anything unreadable* (HTML, broken JSON, 5xx, a lost answer, an unknown flag) backs off this task alone.
+- *Not yet* is what an upgrade says while it is being made; its pages ask for half a minute between two looks.
 - *429* slows all looks, not this task: it is about the account.
 """
 
@@ -16,8 +17,10 @@ from typing import Final, assert_never
 import attrs
 
 from veo_async._wire import Record, TaskState
+from veo_async._wire.endpoints import RECORD_INFO
 from veo_async.errors import (
     DownloadFailed,
+    NotReady,
     RateLimited,
     RecordExpired,
     RecordMissing,
@@ -32,6 +35,8 @@ CONFIRM_S: Final = 10.0
 #: Success without a URL is a copy that is still being made somewhere.
 EMPTY_S: Final = 300.0
 EMPTY_AGAIN_S: Final = 5.0
+#: "Wait a bit and retry (20-30 s)" for 1080p, "30 s or more" for 4K.
+NOT_YET_S: Final = 30.0
 #: Back-off of one task after bad looks: 2, 4, 8 … s. A task is worth a look a minute whatever happens.
 BAD_BASE_S: Final = 2.0
 BAD_CAP_S: Final = 60.0
@@ -91,6 +96,9 @@ def read(looks: Looks, found: Record | VeoError, now: float) -> Meaning:
             return _read_record(looks, found, now)
         case RateLimited():
             return SlowDown(found.retry_after)
+        case NotReady() if found.endpoint != RECORD_INFO.name:
+            looks.bad = 0
+            return LookAgain(NOT_YET_S)
         case RecordMissing():
             return _read_missing(looks, found, now)
         case RecordExpired():

@@ -7,7 +7,7 @@ from veo_async._rules.gate_values import GateSettings
 from veo_async._rules.hazard import Eta
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling import FixedSchedule, LearnedSchedule, TaskClass
-from veo_async._wire import VideoRequest
+from veo_async._wire import ExtendRequest, UpgradeRequest, VideoRequest
 
 from .doubts import Doubts
 from .entry import Entry
@@ -45,8 +45,14 @@ class FrontDesk:
 
     def class_of(self, entry: Entry) -> TaskClass:
         """Which tasks take about as long as this one."""
-        request = entry.request or VideoRequest("-")
-        return TaskClass(self._provider, request.model, request.resolution or "720p")
+        match entry.request:
+            case UpgradeRequest(to=to):
+                return TaskClass(self._provider, "upgrade", to)
+            case ExtendRequest(model=model):
+                return TaskClass(self._provider, f"extend-{model}", "720p")
+            case request:
+                wanted = request or VideoRequest("-")
+                return TaskClass(self._provider, wanted.model, wanted.resolution or "720p")
 
     def position_of(self, entry: Entry) -> int | None:
         return self._queue.position(entry) if entry in self._queue else None
@@ -63,7 +69,10 @@ class FrontDesk:
             return Ready(entry.key, entry.outcome.clip) if isinstance(entry.outcome, Done) else entry.outcome
         if entry.state is JobState.RUNNING and entry.task_id is not None:
             return Running(entry.key, entry.task_id, self._schedule.eta(entry, self._now()))
-        return self.waiting(entry, self.position_of(entry))
+        position = self.position_of(entry)
+        if position is None and entry.state is JobState.QUEUED and entry.follow_up is not None:
+            return Paused(entry.key, "source")
+        return self.waiting(entry, position)
 
     def waiting(self, entry: Entry, position: int | None) -> Queued | Paused | Sent:
         """The situation of a job that was not accepted yet; without a position its request is on the way."""

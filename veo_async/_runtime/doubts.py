@@ -25,7 +25,7 @@ from veo_async._ports import Hint, Plain, TaskTaken
 from veo_async._rules.doubt import Proof, proof_in
 from veo_async._rules.lifecycle import Event, JobState
 from veo_async._rules.retry import MAX_TRIES
-from veo_async._wire import Record
+from veo_async._wire import Record, UpgradeRequest
 from veo_async.errors import JobAbandoned, LedgerError, NotTheSame, RequestRejected, UsageError, VeoError
 
 from .entry import Entry
@@ -133,7 +133,7 @@ class Doubts:
         match entry.state:
             case JobState.SENDING:
                 self._early[entry] = hint
-            case JobState.RUNNING if entry.task_id == hint.task_id:
+            case JobState.RUNNING if entry.task_id == hint.task_id or isinstance(entry.request, UpgradeRequest):
                 self._roads.hint_of(entry)
             case JobState.IN_DOUBT:
                 self._spawn(self._confirm(entry, hint))
@@ -156,8 +156,7 @@ class Doubts:
             NotTheSame: its record tells of something else, or it is another job's.
         """
         self._require_doubt(entry)
-        record = await self._look(task_id)
-        proof = self._proof(entry, record)
+        proof = await self._proof_by_word(entry, task_id)
         if proof is Proof.OTHER:
             raise NotTheSame("the record of this task tells of another request", job_key=entry.key, task_id=task_id)
         try:
@@ -197,6 +196,7 @@ class Doubts:
 
     async def _bind(self, entry: Entry, task_id: str, proof: Proof) -> None:
         told = {"proof": proof.value, "task_id": task_id}
+        task_id = await self._own_name(entry) or task_id
         if await self._scribe.step(entry, Event.BIND, {"task_id": task_id, "outcome": None}, told):
             entry.task_id = task_id
             self._leave(entry, Event.BIND)
@@ -299,7 +299,21 @@ class Doubts:
 
     def _proof(self, entry: Entry, record: Record, token: str | None = None) -> Proof:
         tokens = [each for each in (entry.token, token) if each]
-        return proof_in(record.params, tokens=tokens, prompt=entry.request.prompt if entry.request else None)
+        return proof_in(record.params, tokens=tokens, prompt=getattr(entry.request, "prompt", None))
+
+    async def _proof_by_word(self, entry: Entry, task_id: str) -> Proof:
+        """What the record of *task_id* tells; an upgrade has none, and somebody's word has to do."""
+        if isinstance(entry.request, UpgradeRequest):
+            return Proof.NONE
+        return self._proof(entry, await self._look(task_id))
+
+    async def _own_name(self, entry: Entry) -> str | None:
+        """What the task of an upgrade is called, whatever was named for it; None for all others."""
+        if not isinstance(entry.request, UpgradeRequest):
+            return None
+        source = await self._scribe.book.get(entry.request.after) if entry.request.after else None
+        source_id = source.task_id if source else entry.request.task_id
+        return attrs.evolve(entry.request, task_id=source_id or "").task_name
 
     def _require_doubt(self, entry: Entry) -> None:
         if entry.state is not JobState.IN_DOUBT:

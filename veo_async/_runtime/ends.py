@@ -7,20 +7,21 @@ import attrs
 
 from veo_async._rules.lifecycle import Event
 from veo_async._rules.looking import Ended, Succeeded
-from veo_async._wire import VideoRequest
+from veo_async._wire import AnyRequest, VideoRequest
 from veo_async._wire.converter import from_plain
 from veo_async.errors import ContentRefused, DownloadFailed, JobAbandoned, RecordExpired, RecordMissing, VeoError
 
 from .entry import Entry
-from .outcome import Clip, Done, Failed, Refused
+from .outcome import Done, Failed, Made, Refused
+from .rows import clip_of
 
 #: Ends after which a task may exist, and be paid, all the same.
 _MAY_BE_PAID = (RecordMissing, RecordExpired, DownloadFailed, JobAbandoned)
 
 
-def as_request(request: VideoRequest | str, options: Mapping[str, Any]) -> VideoRequest:
+def as_request(request: AnyRequest | str, options: Mapping[str, Any]) -> AnyRequest:
     """A whole request, from one with changes to it, or from a prompt with options."""
-    if isinstance(request, VideoRequest):
+    if isinstance(request, AnyRequest):
         return attrs.evolve(request, **options) if options else request
     return from_plain({"prompt": request, **options}, VideoRequest)
 
@@ -32,20 +33,20 @@ def is_unpaid_end(entry: Entry) -> bool:
     return not isinstance(entry.outcome.error, _MAY_BE_PAID)
 
 
-def refused_entry(request: VideoRequest | str, error: VeoError) -> Entry:
+def refused_entry(request: AnyRequest | str, error: VeoError) -> Entry:
     """A job that was not taken in, for whoever wants an outcome all the same."""
-    named = request.prompt if isinstance(request, VideoRequest) else str(request)  # whatever it was that was given
+    named = str(getattr(request, "prompt", request))  # whatever it was that was given
     entry = Entry(error.job_key or named[:40], None)
     entry.settle(Event.REFUSE, Refused(entry.key, error.message, error))
     return entry
 
 
-def outcome_of(entry: Entry, end: Succeeded | Ended) -> tuple[Event, Done | Refused | Failed]:
+def outcome_of(
+    entry: Entry, end: Succeeded | Ended, before: tuple[Made, ...] = ()
+) -> tuple[Event, Done | Refused | Failed]:
     """How a job ends whose task has ended, and the event that takes it there."""
     if isinstance(end, Succeeded):
-        task_id = entry.task_id or ""
-        clip = Clip(key=entry.key, task_id=task_id, urls=end.record.urls, request=entry.request, record=end.record)
-        return Event.FINISH, Done(clip)
+        return Event.FINISH, Done(clip_of(entry, end.record, before))
     end.error.add_evidence(job_key=entry.key, task_id=entry.task_id, attempts=entry.attempts)
     if isinstance(end.error, ContentRefused):
         return Event.REFUSE, Refused(entry.key, end.error.message, end.error)

@@ -13,12 +13,12 @@ written down by the `scribe` before it is acted upon.
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import attrs
 
-from veo_async._api import Lookout, VeoApi
+from veo_async._api import Lookout, VeoApi, look_at_upgrade
 from veo_async._ports import Book, GateNews, Hint, JobRow, Plain
 from veo_async._rules.fairness import FairQueue
 from veo_async._rules.gate import Gate
@@ -27,31 +27,34 @@ from veo_async._rules.looking import Ended, Succeeded
 from veo_async._rules.pollbudget import PollBudget
 from veo_async._rules.polling import PollSchedule
 from veo_async._tripwire import trip
-from veo_async._wire import Record
+from veo_async._wire import Record, UpgradeRequest, upgrade_called
 from veo_async.errors import LedgerError, SessionClosed, Unauthorized, VeoError
 
 from .clock import WallClock
 from .desk import FrontDesk
 from .doubts import Doubts, OnDoubt
 from .ends import outcome_of
-from .entry import Entry
+from .entry import Entry, fresh
 from .events import JobEvent, Paused, Queued, Running
 from .hooks import Hooks
 from .intake import Intake
 from .keys import KeyKeeper
 from .log import logger_for
-from .outcome import Clip, Done
+from .outcome import Clip, Done, Made
 from .roster import Roster
 from .rows import ending
 from .saving import Save, Saving
 from .scheduler import Scheduler
 from .scribe import Scribe
 from .sharing import Sharing
+from .sources import Sources
 from .stamps import Stamper
 from .tending import Tender
 from .watcher import Watcher
 
 logger = logger_for(__name__)
+
+T = TypeVar("T")
 
 #: How often what was learned of the account is kept: a process that is killed loses no more than this.
 KEEP_S = 60.0
@@ -153,6 +156,13 @@ class Engine:
             is_lasting=is_lasting,
             locked_out=lambda: self.scheduler.locked_out,
         )
+        self._sources = Sources(
+            find=self.intake.find,
+            holder_of=self.intake.holder_of,
+            go_on=self._queue_up,
+            refuse=self.scheduler.refuse,
+            spawn=self._start,
+        )
         #: When jobs that wait will be passed over.
         self._deadlines: dict[Entry, asyncio.TimerHandle] = {}
         #: Work on the side, which ends with the session.
@@ -227,14 +237,27 @@ class Engine:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run *work* on the side; it ends with the session at the latest."""
+        _ = self._start(work)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(self._run(work), name=f"veo.{getattr(work, '__name__', 'work')}")
         self._spawned.add(task)
         task.add_done_callback(self._spawned.discard)
+        return task
 
     # --- its way ------------------------------------------------------------------------------------------------
 
     def enqueue(self, entry: Entry) -> None:
-        """It waits for its turn."""
+        """It waits for what it goes on from, if anything, and then for its turn."""
+        if entry.follow_up is not None:
+            self._sources.hold(entry)
+        else:
+            self._queue_up(entry)
+
+    def _queue_up(self, entry: Entry) -> None:
+        if (why := self.scheduler.locked_out) is not None:
+            self.spawn(self.scheduler.refuse(entry, fresh(why)))
+            return
         self._queue.push(entry, tenant=entry.tenant, priority=entry.priority, is_bounded=False)
         if entry.deadline is not None:
             at = self.clock.to_loop(entry.deadline)
@@ -271,26 +294,33 @@ class Engine:
 
     async def look(self, task_id: str) -> Record:
         """The whole record of a task."""
+        if (upgrade := upgrade_called(task_id)) is not None:
+            return await self._with_next_key(self._look_at_upgrade, upgrade)
         return await self._with_next_key(self._api.record_info, task_id)
 
     async def _glance(self, task_id: str) -> Record:
         """A look at a task that is watched, of which only news is read."""
         trip("look:before")
+        if upgrade_called(task_id) is not None:
+            return await self.look(task_id)
         return await self._with_next_key(self._lookout.look, task_id)
 
-    async def _with_next_key(self, read: Callable[[str], Awaitable[Record]], task_id: str) -> Record:
+    async def _look_at_upgrade(self, upgrade: UpgradeRequest) -> Record:
+        return await look_at_upgrade(self._api, upgrade)
+
+    async def _with_next_key(self, read: Callable[[T], Awaitable[Record]], task: T) -> Record:
         """*read* it; when the key is refused, with the next key if there is one."""
         number = self.keys.number
         try:
-            return await read(task_id)
+            return await read(task)
         except Unauthorized:
             if not await self.keys.renew(number):
                 raise
-            return await read(task_id)
+            return await read(task)
 
     async def _task_ended(self, entry: Entry, end: Succeeded | Ended) -> None:
         self.scheduler.release(entry)
-        event, outcome = outcome_of(entry, end)
+        event, outcome = outcome_of(entry, end, await self._made_before(entry))
         extra = {"action": event.value, "job_key": entry.key, "task_id": entry.task_id}
         changes: dict[str, Plain] = {"outcome": ending(outcome), "ended_at": self.clock.now()}
         trip("end:before-write")
@@ -309,6 +339,18 @@ class Engine:
         else:
             entry.settle(event, outcome)
             self._hooks.tell(self._desk.situation_of(entry))
+
+    async def _made_before(self, entry: Entry) -> tuple[Made, ...]:
+        """What *entry* goes on from came to be so."""
+        if entry.follow_up is None:
+            return ()
+        try:
+            source = await self.intake.source_of(entry)
+        except LedgerError:
+            source = None
+        if source is not None and isinstance(source.outcome, Done):
+            return source.outcome.clip.history
+        return (Made("adopted", entry.source_id or entry.follow_up.task_id, ""),)
 
     def save(self, entry: Entry, clip: Clip) -> None:
         """It is ready, and to be saved."""
@@ -330,6 +372,8 @@ class Engine:
         """Take it out of the queue or from the watcher; whether it was there."""
         if entry in self._queue:
             self._queue.remove(entry)
+            return True
+        if self._sources.withdraw(entry):
             return True
         if self.watcher.forget(entry):
             self.scheduler.release(entry)

@@ -15,7 +15,7 @@ import attrs
 
 from veo_async._rules.fairness import Priority
 from veo_async._rules.lifecycle import Event, JobState, follow
-from veo_async._wire import VideoRequest
+from veo_async._wire import AnyRequest, ExtendRequest, UpgradeRequest
 from veo_async.errors import SessionClosed, VeoError
 
 from .events import JobEvent, Ready
@@ -27,7 +27,7 @@ class Entry:
     """One job: what was asked, where it stands, and who wants to know."""
 
     key: str
-    request: VideoRequest | None
+    request: AnyRequest | None
     tenant: str = ""
     priority: Priority = "batch"
     state: JobState = JobState.QUEUED
@@ -50,6 +50,8 @@ class Entry:
     is_followed: bool = False
     #: Tasks that somebody named for it while it was in doubt.
     named: tuple[str, ...] = ()
+    #: The task it goes on from, where its request names a job instead.
+    source_id: str | None = None
     # Made by whoever comes first: of ten thousand jobs few are waited for one by one.
     _waiters: set[asyncio.Future[None]] | None = attrs.field(default=None, repr=False)
     #: Weakly: whoever stops listening just goes.
@@ -62,6 +64,19 @@ class Entry:
     @property
     def is_listened_to(self) -> bool:
         return bool(self._listeners)
+
+    @property
+    def follow_up(self) -> ExtendRequest | UpgradeRequest | None:
+        """Its request, if that goes on from another task."""
+        return self.request if isinstance(self.request, ExtendRequest | UpgradeRequest) else None
+
+    @property
+    def wanted(self) -> AnyRequest:
+        """Its request, with the task in it that it goes on from."""
+        assert self.request is not None  # noqa: S101  # who has something to send has a request
+        if self.follow_up is not None and self.source_id is not None:
+            return attrs.evolve(self.follow_up, task_id=self.source_id, after=None)
+        return self.request
 
     def step(self, event: Event) -> None:
         """Move along the table; `IllegalEvent` leaves the state as it was."""
@@ -126,7 +141,7 @@ class Entry:
     async def settled(self) -> Outcome:
         """The outcome, once there is one."""
         while self.outcome is None:
-            await self._change()
+            await self.change()
         return self.outcome
 
     async def accepted(self) -> str:
@@ -134,10 +149,11 @@ class Entry:
         while self.task_id is None:
             if self.outcome is not None:
                 raise error_of(self.outcome)
-            await self._change()
+            await self.change()
         return self.task_id
 
-    async def _change(self) -> None:
+    async def change(self) -> None:
+        """Wait until something has happened to it."""
         self.require_loop()
         self.require_alive()
         waiter: asyncio.Future[None] = self._loop.create_future()

@@ -12,7 +12,7 @@ from typing import Protocol
 from veo_async._ports import JobRow, TaskTaken
 from veo_async._rules.fairness import FairQueue
 from veo_async._rules.lifecycle import JobState
-from veo_async._wire import VideoRequest
+from veo_async._wire import AnyRequest
 from veo_async.errors import KeyReused, VeoError
 
 from .clock import WallClock
@@ -155,7 +155,7 @@ class Intake:
         self._roster.add(entry)
         return entry
 
-    async def adopt(self, task_id: str, key: str | None, request: VideoRequest | None) -> Entry:
+    async def adopt(self, task_id: str, key: str | None, request: AnyRequest | None) -> Entry:
         """Take in a task that was made elsewhere; named for a job in doubt, it resolves the doubt.
 
         Raises:
@@ -191,6 +191,20 @@ class Intake:
             if row is not None and row.account == self._scribe.account:
                 self._attach(row)
         return self._roster.by_key.get(key)
+
+    async def source_of(self, entry: Entry) -> Entry | None:
+        """The job that *entry* goes on from."""
+        if entry.follow_up is None:
+            return None
+        if entry.follow_up.after is not None:
+            return await self.find(entry.follow_up.after)
+        key = await self.holder_of(entry.follow_up.task_id)
+        return None if key is None else await self.find(key)
+
+    async def holder_of(self, task_id: str) -> str | None:
+        """The key of the job whose task this is."""
+        known = self._roster.by_task.get(task_id) or await self._scribe.book.holder_of(task_id)
+        return None if known is None else known.key
 
     async def in_doubt(self) -> list[Entry]:
         """All jobs in doubt."""

@@ -96,7 +96,7 @@ class JobFacts:
         """A card for notebooks: the video when it is there, else where it stands."""
         clip = self._entry.outcome.clip if isinstance(self._entry.outcome, Done) else None
         film = f'<br><video controls width="320" src="{html.escape(clip.urls[0])}"></video>' if clip else ""
-        prompt = html.escape(self._entry.request.prompt) if self._entry.request else ""
+        prompt = html.escape(getattr(self._entry.request, "prompt", ""))
         return f"<div><b>{html.escape(self.key)}</b> <i>{self.state}</i> {prompt}{film}</div>"
 
 

@@ -5,8 +5,19 @@ from pathlib import Path
 
 import attrs
 
-from veo_async._wire import Record, VideoRequest
+from veo_async._wire import AnyRequest, Record
 from veo_async.errors import VeoError
+
+
+@attrs.frozen
+class Made:
+    """One step on the way to a clip."""
+
+    #: ``generate``, ``extend``, ``upgrade``; ``adopted`` for what was made elsewhere.
+    kind: str
+    task_id: str
+    #: The key of the job that made it.
+    key: str
 
 
 @attrs.frozen(kw_only=True)
@@ -16,14 +27,17 @@ class Clip:
     #: The key of its job.
     key: str
     task_id: str
-    #: Where the videos are; save them soon, the links expire.
+    #: Where the videos are; of an extension the whole in one piece, if there is one. The links expire: save them soon.
     urls: tuple[str, ...]
     #: What was asked for; None for a task that was made elsewhere.
-    request: VideoRequest | None
+    request: AnyRequest | None
     #: The provider's record, with everything it said.
     record: Record = attrs.field(repr=False)
     #: Where its videos are on disk, verified; empty as long as nobody had them saved.
     files: tuple[Path, ...] = ()
+
+    #: How it came to be, from the first task to its own: what was extended and what was taken to another size.
+    history: tuple[Made, ...] = ()
 
     @property
     def created_at(self) -> datetime | None:

@@ -7,31 +7,40 @@ passed over, and an error nobody knows any more becomes a plain `VeoError`.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import attrs
 
 from veo_async import errors
 from veo_async._ports import JobRow, Plain
 from veo_async._rules.fairness import Priority
 from veo_async._rules.lifecycle import JobState
-from veo_async._wire import Record, VideoRequest, record_from_raw
+from veo_async._wire import AnyRequest, ExtendRequest, Record, UpgradeRequest, VideoRequest, record_from_raw
 from veo_async._wire.converter import from_plain, to_plain
 from veo_async.errors import Fault, InvalidRequest, VeoError
 
 from .entry import Entry
-from .outcome import Clip, Done, Failed, InDoubt, Outcome, Refused
+from .outcome import Clip, Done, Failed, InDoubt, Made, Outcome, Refused
 
+#: What a ledger calls each kind of request.
+_KINDS: dict[str, Any] = {
+    "generate": VideoRequest,
+    "extend": ExtendRequest,
+    "upgrade": UpgradeRequest,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
 _ENDS_WITH_CLIP = (JobState.READY, JobState.SAVED)
 
 
-def as_text(request: VideoRequest) -> str:
+def as_text(request: AnyRequest) -> str:
     """*request* as JSON, the same for the same request."""
     return _dump(to_plain(request))
 
 
-def content_key(request: VideoRequest, take: int) -> str:
+def content_key(request: AnyRequest, take: int) -> str:
     """The key of a request that was given none: the same content and take, the same key."""
     return hashlib.sha256(_dump([to_plain(request), take]).encode()).hexdigest()[:20]
 
@@ -47,6 +56,7 @@ def row_of(entry: Entry, *, account: str, at: float) -> JobRow:
         account=account,
         state=entry.state,
         request=as_text(entry.request) if entry.request else None,
+        kind=_NAMES[type(entry.request)] if entry.request else "generate",
         tenant=entry.tenant,
         priority=entry.priority,
         metadata=_metadata(entry.metadata),
@@ -62,7 +72,7 @@ def entry_of(row: JobRow) -> Entry:
     priority: Priority = "interactive" if row.priority == "interactive" else "batch"
     entry = Entry(
         row.key,
-        from_plain(json.loads(row.request), VideoRequest) if row.request else None,
+        _request_of(row),
         tenant=row.tenant,
         priority=priority,
         metadata=json.loads(row.metadata) if row.metadata else None,
@@ -71,6 +81,10 @@ def entry_of(row: JobRow) -> Entry:
     )
     catch_up(entry, row)
     return entry
+
+
+def _request_of(row: JobRow) -> AnyRequest | None:
+    return from_plain(json.loads(row.request), _KINDS[row.kind]) if row.request else None
 
 
 def catch_up(entry: Entry, row: JobRow) -> None:
@@ -84,8 +98,12 @@ def ending(outcome: Outcome) -> str:
     """How a job ended, to be written down."""
     if isinstance(outcome, Done):
         clip = outcome.clip
-        files = {"files": [str(file) for file in clip.files]} if clip.files else {}
-        return _dump({"record": dict(clip.record.raw), **files})
+        told: dict[str, Any] = {"record": dict(clip.record.raw)}
+        if clip.files:
+            told["files"] = [str(file) for file in clip.files]
+        if len(clip.history) > 1:
+            told["history"] = [attrs.astuple(made) for made in clip.history]
+        return _dump(told)
     return _dump({"error": plain_error(outcome.error)})
 
 
@@ -121,7 +139,9 @@ def when(at: float | None) -> datetime | None:
 def _outcome(entry: Entry, row: JobRow) -> Outcome | None:
     told: dict[str, Any] = json.loads(row.outcome) if row.outcome else {}
     if entry.state in _ENDS_WITH_CLIP:
-        return Done(_clip(entry, record_from_raw(told.get("record", {})), told.get("files", ())))
+        clip = clip_of(entry, record_from_raw(told.get("record", {})))
+        history = tuple(Made(*made) for made in told.get("history", ())) or clip.history
+        return Done(attrs.evolve(clip, files=tuple(map(Path, told.get("files", ()))), history=history))
     if entry.state in (JobState.QUEUED, JobState.SENDING, JobState.RUNNING):
         return None
     error = error_from(told.get("error", {"error": "AnswerLost", "message": "nobody knows what became of its request"}))
@@ -134,14 +154,18 @@ def _outcome(entry: Entry, row: JobRow) -> Outcome | None:
             return Failed(entry.key, error)
 
 
-def _clip(entry: Entry, record: Record, files: Iterable[str]) -> Clip:
+def clip_of(entry: Entry, record: Record, before: tuple[Made, ...] = ()) -> Clip:
+    """The clip that *record* tells of; *before* is what it was made from."""
+    is_extended = isinstance(entry.request, ExtendRequest)
+    kind = _NAMES[type(entry.request)] if entry.request else "adopted"
+    task_id = entry.task_id or ""
     return Clip(
         key=entry.key,
-        task_id=entry.task_id or "",
-        urls=record.urls,
+        task_id=task_id,
+        urls=(record.full_urls or record.urls) if is_extended else record.urls,
         request=entry.request,
         record=record,
-        files=tuple(map(Path, files)),
+        history=(*before, Made(kind, task_id, entry.key)),
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import anyio
 
+from veo_async._api import VeoApi
 from veo_async._ports import GateNews
 from veo_async._rules.breaker import PauseReason, Probe
 from veo_async._rules.fairness import FairQueue
@@ -28,7 +29,7 @@ from .keys import KeyKeeper
 from .log import logger_for
 from .pausing import Pauses
 from .scribe import Scribe
-from .sending import Creator, Leave, Sender
+from .sending import Leave, Sender
 from .stamps import Stamper
 
 logger = logger_for(__name__)
@@ -48,7 +49,7 @@ class Scheduler:
 
     def __init__(
         self,
-        api: Creator,
+        api: VeoApi,
         *,
         gate: Gate,
         queue: FairQueue[Entry],
@@ -146,6 +147,10 @@ class Scheduler:
     async def pass_over(self, entry: Entry) -> None:
         """The deadline of a job has passed while it waited; it is out of the queue."""
         await self._sender.pass_over(entry)
+
+    async def refuse(self, entry: Entry, error: VeoError) -> None:
+        """A job that waits, and is in no queue, will never be sent."""
+        await self._sender.refuse(entry, error)
 
     async def run(self) -> None:
         """Send jobs until stopped."""

@@ -25,11 +25,12 @@ one by one, a queue of a thousand would try (and give up) every one of them in t
 import asyncio
 import math
 from collections.abc import Callable, Mapping
-from typing import Protocol, assert_never
+from typing import assert_never
 
 import anyio
 import attrs
 
+from veo_async._api import VeoApi, create
 from veo_async._ports import Claim, GateNews, Plain, TaskTaken
 from veo_async._rules.breaker import PauseReason
 from veo_async._rules.doubt import Verdict, verdict_on
@@ -39,7 +40,7 @@ from veo_async._rules.gate_values import Grant, Reason
 from veo_async._rules.lifecycle import Event
 from veo_async._rules.retry import MAX_TRIES
 from veo_async._tripwire import trip
-from veo_async._wire import Accepted, Credits, VideoRequest
+from veo_async._wire import Accepted
 from veo_async.errors import (
     Blocked,
     DeadlinePassed,
@@ -75,18 +76,6 @@ _PAUSES: dict[type[VeoError], PauseReason] = {
 STALE_S = 1.0
 
 
-class Creator(Protocol):
-    """The part of the client that sending needs."""
-
-    async def generate(self, request: VideoRequest, *, validate: bool) -> Accepted:
-        """One creating attempt."""
-        ...
-
-    async def credit(self) -> Credits:
-        """The balance."""
-        ...
-
-
 @attrs.frozen
 class Leave:
     """What a request leaves with: its ticket from the gate, the key's number, and whether a pause hangs on it."""
@@ -109,7 +98,7 @@ class Sender:
 
     def __init__(
         self,
-        api: Creator,
+        api: VeoApi,
         *,
         gate: Gate,
         queue: FairQueue[Entry],
@@ -153,7 +142,7 @@ class Sender:
         self._on_change(entry, Sent(entry.key))
         trip("post:before")
         try:
-            accepted = await self._api.generate(request, validate=False)  # it was checked when it came in
+            accepted = await create(self._api, request)
         except VeoError as error:
             trip("post:refused-or-lost")
             await self._answered_no(entry, leave, error)
@@ -295,15 +284,17 @@ class Sender:
             await self._refuse_for_lock_out(entry, error)
 
     async def _refuse_for_lock_out(self, entry: Entry, error: VeoError) -> None:
-        own = fresh(error)
-        own.add_evidence(job_key=entry.key)
-        await self._end(entry, Event.REFUSE, Refused(entry.key, own.message, own))
+        await self.refuse(entry, fresh(error))
 
     # --- its end ------------------------------------------------------------------------------------------------
 
     async def pass_over(self, entry: Entry) -> None:
         """Its deadline has passed while it waited."""
-        error = DeadlinePassed("it could not be sent before its deadline", job_key=entry.key)
+        await self.refuse(entry, DeadlinePassed("it could not be sent before its deadline"))
+
+    async def refuse(self, entry: Entry, error: VeoError) -> None:
+        """It waited, and will never be sent."""
+        error.add_evidence(job_key=entry.key)
         await self._end(entry, Event.REFUSE, Refused(entry.key, error.message, error))
 
     async def _end(self, entry: Entry, event: Event, outcome: Refused | Failed) -> None:

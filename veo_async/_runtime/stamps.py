@@ -5,7 +5,7 @@ from collections.abc import Callable
 import attrs
 
 from veo_async._rules.tokens import CHANCE_BYTES, callback_url, is_token, mint
-from veo_async._wire import VideoRequest
+from veo_async._wire import AnyRequest, UpgradeRequest
 from veo_async._wire.validation import url_fault
 from veo_async.errors import Fault, InvalidRequest
 
@@ -31,13 +31,12 @@ class Stamper:
     def __init__(self, secret: bytes, public_url: str | None, chance: Callable[[int], bytes]) -> None:
         self._secret, self._public_url, self._chance = secret, public_url, chance
 
-    def stamp(self, entry: Entry) -> VideoRequest:
+    def stamp(self, entry: Entry) -> AnyRequest:
         """A new token for *entry*'s next attempt, and the request as it is sent."""
-        assert entry.request is not None  # noqa: S101  # who is queued has something to ask for
         entry.token = mint(self._chance(CHANCE_BYTES), self._secret)
-        if self._public_url is None or entry.request.callback_url is not None:
-            return entry.request
-        return attrs.evolve(entry.request, callback_url=callback_url(self._public_url, entry.token))
+        if self._public_url is None or not self.is_called_back(entry):
+            return entry.wanted
+        return attrs.evolve(entry.wanted, callback_url=callback_url(self._public_url, entry.token))
 
     def is_ours(self, token: str) -> bool:
         """Whether *token* was minted by a session on this ledger."""
@@ -45,4 +44,6 @@ class Stamper:
 
     def is_called_back(self, entry: Entry) -> bool:
         """Whether a callback may come that holds *entry*'s token."""
-        return self._public_url is not None and entry.request is not None and entry.request.callback_url is None
+        if self._public_url is None or entry.request is None or entry.request.callback_url is not None:
+            return False
+        return not (isinstance(entry.request, UpgradeRequest) and entry.request.to == "1080p")  # a GET has no address

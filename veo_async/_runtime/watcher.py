@@ -20,7 +20,7 @@ from veo_async._rules.looking import Ended, LookAgain, Looks, Runs, SlowDown, Su
 from veo_async._rules.pollbudget import PollBudget
 from veo_async._rules.polling import PollSchedule, TaskClass, Via
 from veo_async._wire import Record, TaskState
-from veo_async.errors import ClientClosed, VeoError
+from veo_async.errors import ClientClosed, NotReady, VeoError
 
 from .entry import Entry
 from .log import logger_for
@@ -255,6 +255,8 @@ class Watcher:
         del self._watched[entry]
 
     def _note_bad(self, entry: Entry, watched: _Watched, found: Record | VeoError) -> None:
+        if isinstance(found, NotReady) and not watched.looks.bad:
+            return  # an upgrade that is being made
         if isinstance(found, VeoError):
             self._bad_looks += 1
             logger.info("a look told nothing: %s", found, extra=_extra("bad-look", entry))

@@ -31,12 +31,15 @@ from .dialects import APIKLEY, KIE, Dialect, dialect_named
 from .endpoints import Endpoint, endpoint_named
 from .envelope import HttpAnswer
 from .requests import (
+    AnyRequest,
     AspectRatio,
     ExtendRequest,
     GenerationType,
     Model,
     Resolution,
+    UpgradeRequest,
     VideoRequest,
+    upgrade_called,
 )
 from .signature import sign_callback
 from .validation import check, faults_of
@@ -45,6 +48,7 @@ __all__ = [
     "APIKLEY",
     "KIE",
     "Accepted",
+    "AnyRequest",
     "AspectRatio",
     "Callback",
     "Credits",
@@ -60,6 +64,7 @@ __all__ = [
     "Record",
     "Resolution",
     "TaskState",
+    "UpgradeRequest",
     "Upload",
     "UpscaledVideo",
     "VideoRequest",
@@ -71,4 +76,5 @@ __all__ = [
     "parse_callback",
     "record_from_raw",
     "sign_callback",
+    "upgrade_called",
 ]

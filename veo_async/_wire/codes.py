@@ -60,6 +60,9 @@ _NOT_YET = re.compile(
     r"(?<!while )processing|not ready|check back|shortly|record status is not success|record result data", re.IGNORECASE
 )
 
+_NO_SOURCE = re.compile(r"record status is not success|record result data", re.IGNORECASE)
+_NO_UPGRADE = re.compile(r"version of this video is unavailable|try a different video", re.IGNORECASE)
+
 #: What a sentence makes of a code that has many meanings, the first match deciding.
 _SENTENCES: tuple[tuple[re.Pattern[str], type[ApiError]], ...] = (
     (re.compile(r"record\s*(info)? is null", re.IGNORECASE), RecordMissing),
@@ -80,6 +83,16 @@ def tells_of_refusal(message: str) -> bool:
 def tells_not_yet(message: str) -> bool:
     """Whether *message* says that an upgrade, or what it is made from, is still being made."""
     return _NOT_YET.search(message) is not None
+
+
+def tells_of_no_source(message: str) -> bool:
+    """Whether *message* says that what an upgrade is to be made from is not there."""
+    return _NO_SOURCE.search(message) is not None
+
+
+def tells_of_no_upgrade(message: str) -> bool:
+    """Whether *message* says that an upgrade cannot be made, ever."""
+    return _NO_UPGRADE.search(message) is not None
 
 
 def error_for(code: int, message: str, *, has_states: bool) -> type[ApiError]:

@@ -15,9 +15,9 @@ from veo_async.errors import Fault, InvalidRequest
 
 from .dialects.dialect import Dialect
 from .fields import EXTEND, GENERATE, Field
-from .requests import ExtendRequest, VideoRequest
+from .requests import AnyRequest, ExtendRequest, UpgradeRequest, VideoRequest
 
-R = TypeVar("R", VideoRequest, ExtendRequest)
+R = TypeVar("R", VideoRequest, ExtendRequest, UpgradeRequest)
 
 _TABLES: dict[type, tuple[Field, ...]] = {VideoRequest: GENERATE, ExtendRequest: EXTEND}
 _STRICT: dict[Any, str] = {str: "a string", int: "a whole number", bool: "true or false"}
@@ -34,7 +34,7 @@ def to_wire(request: VideoRequest | ExtendRequest, dialect: Dialect) -> dict[str
     return wire
 
 
-def to_plain(request: VideoRequest | ExtendRequest) -> dict[str, Any]:
+def to_plain(request: AnyRequest) -> dict[str, Any]:
     """*request* in our own spelling, ready for JSON; what is None or empty is left out.
 
     Our own defaults are written out: a later version may have others, and what was asked for must not change with

@@ -71,6 +71,10 @@ class Resolution(StrEnum):
     UHD = "4k"
 
 
+#: What a finished clip can be taken to.
+UPGRADES = (Resolution.HD1080.value, Resolution.UHD.value)
+
+
 #: A set would put the first and the last frame in any order.
 _NO_LISTS = (str, bytes, Mapping, Set)
 
@@ -161,9 +165,9 @@ class ExtendRequest:
     """A continuation of a clip: about seven seconds more."""
 
     #: The task whose clip goes on; not one that was taken to 1080p.
-    task_id: str = attrs.field(validator=_text)
+    task_id: str = attrs.field(default="", validator=_text)
     #: How it goes on.
-    prompt: str = attrs.field(validator=_text)
+    prompt: str = attrs.field(default="", validator=_text)
     #: ``fast``, ``quality`` or ``lite``: an extension has model names of its own.
     model: str = attrs.field(default="fast", kw_only=True, validator=_text)
     #: 10000 to 99999, or None.
@@ -172,3 +176,43 @@ class ExtendRequest:
     callback_url: str | None = attrs.field(default=None, kw_only=True, validator=_text)
     #: Text drawn into the picture.
     watermark: str | None = attrs.field(default=None, kw_only=True, validator=_text)
+    #: Instead of a task: the key of the job whose task it will be.
+    after: str | None = attrs.field(default=None, kw_only=True, validator=_text)
+
+
+@attrs.frozen
+class UpgradeRequest:
+    """A clip's 1080p or 4K version.
+
+    The provider asks for it by its source, again and again until it is made, and gives the 1080p one no id at all. So
+    an upgrade's task is named by us, for its source: ``1080p:4c9a…``.
+    """
+
+    #: The task whose clip is taken up; it has succeeded.
+    task_id: str = attrs.field(default="", validator=_text)
+    #: ``1080p`` or ``4k``.
+    to: str = attrs.field(default=Resolution.HD1080.value, converter=_plain, validator=_text)
+    #: Which of the task's videos, from 0.
+    index: int | None = attrs.field(default=None, kw_only=True, validator=_number)
+    #: Where the provider posts the end of a 4K task.
+    callback_url: str | None = attrs.field(default=None, kw_only=True, validator=_text)
+    #: Instead of a task: the key of the job whose task it will be.
+    after: str | None = attrs.field(default=None, kw_only=True, validator=_text)
+
+    @property
+    def task_name(self) -> str:
+        """What the task of this upgrade is called."""
+        return f"{self.to}:{self.task_id}:{self.index}" if self.index else f"{self.to}:{self.task_id}"
+
+
+#: Everything that a job can be of.
+AnyRequest = VideoRequest | ExtendRequest | UpgradeRequest
+
+
+def upgrade_called(task_name: str) -> UpgradeRequest | None:
+    """The upgrade whose task is called *task_name*; None for a task that the provider has named."""
+    to, _, rest = task_name.partition(":")
+    if to not in UPGRADES or not rest:
+        return None
+    task_id, _, index = rest.partition(":")
+    return UpgradeRequest(task_id, to, index=int(index) if index.isdecimal() else None)

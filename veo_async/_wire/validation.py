@@ -14,7 +14,7 @@ import attrs
 from veo_async.errors import Fault, InvalidRequest, UnsupportedByDialect
 
 from .dialects.dialect import Dialect
-from .requests import ExtendRequest, GenerationType, VideoRequest
+from .requests import UPGRADES, AnyRequest, ExtendRequest, GenerationType, UpgradeRequest, VideoRequest, upgrade_called
 
 _SEEDS = range(10000, 100000)
 _IMAGES_ALLOWED: dict[str | None, range] = {
@@ -25,7 +25,7 @@ _IMAGES_ALLOWED: dict[str | None, range] = {
 }
 
 
-def check(request: VideoRequest | ExtendRequest, dialect: Dialect) -> None:
+def check(request: AnyRequest, dialect: Dialect) -> None:
     """Raise `InvalidRequest` with every fault of *request*; say nothing when it has none."""
     unknown = tuple(_unknown_options(request, dialect))
     faults = unknown + faults_of(request, dialect)
@@ -33,7 +33,7 @@ def check(request: VideoRequest | ExtendRequest, dialect: Dialect) -> None:
         raise (UnsupportedByDialect if unknown else InvalidRequest).of(*faults)
 
 
-def check_spelling(request: VideoRequest | ExtendRequest, dialect: Dialect) -> None:
+def check_spelling(request: AnyRequest, dialect: Dialect) -> None:
     """The part of `check` that ``validate=False`` keeps: what cannot be written down in this dialect at all."""
     if unknown := tuple(_unknown_options(request, dialect)):
         raise UnsupportedByDialect.of(*unknown)
@@ -41,11 +41,13 @@ def check_spelling(request: VideoRequest | ExtendRequest, dialect: Dialect) -> N
         raise InvalidRequest.of(*unwritable)
 
 
-def faults_of(request: VideoRequest | ExtendRequest, dialect: Dialect) -> tuple[Fault, ...]:
+def faults_of(request: AnyRequest, dialect: Dialect) -> tuple[Fault, ...]:
     """Every rule that *request* breaks, in the order of its fields after what cannot be written at all."""
     if isinstance(request, VideoRequest):
         return (*_encoding_faults(request), *_video_faults(request, dialect))
-    return (*_encoding_faults(request), *_extend_faults(request, dialect))
+    if isinstance(request, ExtendRequest):
+        return (*_encoding_faults(request), *_extend_faults(request, dialect))
+    return (*_encoding_faults(request), *_upgrade_faults(request))
 
 
 def _video_faults(request: VideoRequest, dialect: Dialect) -> Iterator[Fault]:
@@ -67,7 +69,7 @@ def _video_faults(request: VideoRequest, dialect: Dialect) -> Iterator[Fault]:
 
 
 def _extend_faults(request: ExtendRequest, dialect: Dialect) -> Iterator[Fault]:
-    yield from task_id_faults(request.task_id)
+    yield from _source_faults(request)
     yield from _prompt_faults(request.prompt)
     if dialect.extend_models:
         yield from _one_of("model", request.model, dialect.extend_models)
@@ -75,7 +77,39 @@ def _extend_faults(request: ExtendRequest, dialect: Dialect) -> Iterator[Fault]:
     yield from _callback_faults(request.callback_url)
 
 
-def _unknown_options(request: VideoRequest | ExtendRequest, dialect: Dialect) -> Iterator[Fault]:
+def _upgrade_faults(request: UpgradeRequest) -> Iterator[Fault]:
+    yield from _source_faults(request)
+    yield from _one_of("to", request.to, UPGRADES)
+    if request.index is not None and request.index < 0:
+        yield Fault("index", request.index, "must be 0 or more", "leave it out for the first video")
+    yield from _callback_faults(request.callback_url)
+
+
+def _source_faults(request: ExtendRequest | UpgradeRequest) -> Iterator[Fault]:
+    """It goes on from a task, or from a job whose task is not known yet."""
+    if request.after is None:
+        yield from _source_task_faults(request)
+    elif request.task_id:
+        yield Fault("after", request.after, "stands beside a task_id", "give one of the two")
+    elif not request.after:
+        yield Fault("after", request.after, "names no job", "give the key of the job to go on from")
+
+
+def _source_task_faults(request: ExtendRequest | UpgradeRequest) -> Iterator[Fault]:
+    upgrade = upgrade_called(request.task_id)
+    if upgrade is None:
+        yield from task_id_faults(request.task_id)
+    elif isinstance(request, UpgradeRequest):
+        remedy = f"upgrade the clip that it was made from, {upgrade.task_id}"
+        yield Fault("task_id", request.task_id, f"has been taken to {upgrade.to} already", remedy)
+    elif upgrade.to == "1080p":
+        remedy = "extend first, then upgrade the extension"
+        yield Fault("task_id", request.task_id, "was taken to 1080p, and such a task cannot be extended", remedy)
+    else:
+        yield Fault("task_id", request.task_id, "is an upgrade", f"extend the clip it was made from, {upgrade.task_id}")
+
+
+def _unknown_options(request: AnyRequest, dialect: Dialect) -> Iterator[Fault]:
     for name in sorted(dialect.unknown_options):
         value = getattr(request, name, None)
         if value not in (None, ()):
@@ -87,7 +121,7 @@ def _prompt_faults(prompt: str) -> Iterator[Fault]:
         yield Fault("prompt", prompt, "must not be empty", "say what the clip shows")
 
 
-def _encoding_faults(request: VideoRequest | ExtendRequest) -> Iterator[Fault]:
+def _encoding_faults(request: AnyRequest) -> Iterator[Fault]:
     for name, value in attrs.asdict(request).items():
         texts = value if isinstance(value, tuple) else (value,)
         if not all(_is_encodable(text) for text in texts if isinstance(text, str)):

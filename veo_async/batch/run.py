@@ -225,7 +225,7 @@ def _ended(card: Card, job: Job, outcome: Outcome, out: Path, now: float) -> Car
         card,
         file=inside[0].relative_to(out.absolute()) if inside else None,
         urls=clip.urls,
-        duration_s=float((clip.request and clip.request.duration) or 8),
+        duration_s=float(getattr(clip.request, "duration", None) or 8),
         accepted_at=clip.created_at.timestamp() if clip.created_at else None,
         ended_at=clip.completed_at.timestamp() if clip.completed_at else now,
         saved_at=now if clip.files else None,

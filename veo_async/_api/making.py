@@ -1,0 +1,94 @@
+"""Making: one creating attempt of whatever can be asked for, and the look that tells of an upgrade.
+
+An upgrade has no record. Its source is asked for it, and the same call that began it tells later how far it is: "not
+yet" in the guise of an error, then the video (for 4K in the guise of an error, too). The first such call costs; the
+provider's pages have it repeated until the video is there. So the first is an attempt like any other, sent once and in
+doubt when its answer is lost; what follows, once it was answered, are looks.
+"""
+
+from typing import Any, assert_never
+
+from veo_async._wire import (
+    Accepted,
+    AnyRequest,
+    Endpoint,
+    ExtendRequest,
+    HdVideo,
+    Record,
+    UpgradeRequest,
+    UpscaledVideo,
+    VideoRequest,
+    endpoints,
+    record_from_raw,
+)
+from veo_async._wire.codes import tells_of_no_source, tells_of_no_upgrade
+from veo_async.errors import NotReady, ServerBroken
+
+from .client import VeoApi
+
+
+def endpoint_of(request: AnyRequest) -> Endpoint[Any]:
+    """Where *request* goes."""
+    match request:
+        case VideoRequest():
+            return endpoints.GENERATE
+        case ExtendRequest():
+            return endpoints.EXTEND
+        case UpgradeRequest():
+            return endpoints.GET_4K if request.to == "4k" else endpoints.GET_1080P
+        case _:
+            assert_never(request)
+
+
+async def create(api: VeoApi, request: AnyRequest) -> Accepted:
+    """One creating attempt; *request* was checked before."""
+    match request:
+        case VideoRequest():
+            return await api.generate(request, validate=False)
+        case ExtendRequest():
+            return await api.extend(request, validate=False)
+        case UpgradeRequest():
+            return await _begin(api, request)
+        case _:
+            assert_never(request)
+
+
+async def look_at_upgrade(api: VeoApi, upgrade: UpgradeRequest) -> Record:
+    """The record that the provider does not keep of an upgrade, from its answer to being asked again.
+
+    Raises:
+        NotReady: it is being made.
+    """
+    try:
+        answer = await _ask(api, upgrade)
+    except ServerBroken as broken:
+        if not tells_of_no_upgrade(broken.message):
+            raise
+        return _record(upgrade, successFlag=3, errorCode=broken.body_code, errorMessage=broken.message)
+    urls = [answer.url] if isinstance(answer, HdVideo) else list(answer.urls)
+    if not urls:
+        raise NotReady("no URL yet", task_id=upgrade.task_name)
+    images = [] if isinstance(answer, HdVideo) else list(answer.image_urls)
+    made = {"resultUrls": urls, "imageUrls": images, "resolution": upgrade.to}
+    return _record(upgrade, successFlag=1, response=made)
+
+
+async def _begin(api: VeoApi, upgrade: UpgradeRequest) -> Accepted:
+    try:
+        raw = (await _ask(api, upgrade)).raw
+    except NotReady as soon:
+        if tells_of_no_source(soon.message):
+            raise
+        raw = {}  # it is being made, which is all that was wanted
+    return Accepted(task_id=upgrade.task_name, raw=raw)
+
+
+async def _ask(api: VeoApi, upgrade: UpgradeRequest) -> HdVideo | UpscaledVideo:
+    if upgrade.to == "4k":
+        return await api.get_4k_video(upgrade.task_id, index=upgrade.index, callback_url=upgrade.callback_url)
+    return await api.get_1080p_video(upgrade.task_id, index=upgrade.index)
+
+
+def _record(upgrade: UpgradeRequest, **told: Any) -> Record:
+    """In the form of a record, so that it can be kept and read as one."""
+    return record_from_raw({"taskId": upgrade.task_name, **told})
