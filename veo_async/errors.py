@@ -43,6 +43,7 @@
     │   ├── LedgerBusy               somebody else has held it locked for too long
     │   ├── LedgerFailed             a write did not come to be: disk full, read-only, I/O error
     │   └── LedgerUnusable           corrupt, foreign, newer than this version, or on a network file system
+    ├── BadSignature             a callback that the provider has not signed, or not just now
     ├── DeadlinePassed           it could not be sent in time, so it never was
     ├── SourceFailed             what the job was to go on from came to nothing, so it was never sent
     ├── NotTheSame               the task that was named is not this job's
@@ -451,6 +452,17 @@ class LedgerUnusable(LedgerError):
     """This file is not opened, and was left as it is: corrupt, foreign, of a newer version, or without true locks."""
 
     remedy = "Name another file, or bring a copy back; it is never overwritten."
+
+
+# --- callbacks --------------------------------------------------------------------------------------------------
+
+
+class BadSignature(VeoError):
+    """A callback whose signature is missing, wrong or out of date."""
+
+    remedy = (
+        "Compare the webhook key with the one at the provider's settings page, and this machine's clock with theirs."
+    )
 
 
 # --- how a job can end by word ----------------------------------------------------------------------------------
