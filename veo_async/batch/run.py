@@ -7,10 +7,10 @@ likes, and the rest waits on the ledger.
 """
 
 import asyncio
+import math
 from collections import Counter
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -21,10 +21,12 @@ from veo_async._runtime.outcome import Done, Outcome, Refused
 from veo_async.errors import QueueFull, SessionEnded, VeoError
 from veo_async.session import VeoSession
 
+from .ending import unless_held, until_over
 from .gallery import Card, write_gallery
 from .manifest import Manifest, Row
 from .prices import PRICES, Prices, price_of
-from .results import Line, Results, line_of
+from .results import Line, Results, ResultsUnwritable, line_of, told_of_disk
+from .sheet import MediaMissing, Still, write_sheets
 
 #: How many rows are in hand at once: a list of any length costs the memory of these.
 _IN_HAND = 1000
@@ -42,6 +44,8 @@ class Report:
     credits: float
     files: list[Path]
     page: Path
+    #: There is no contact sheet, because the extra that draws it is not installed.
+    needs_media: bool
 
 
 class Batch:
@@ -79,6 +83,25 @@ class Batch:
         self._held.set()
         self._veo.hold()
 
+    @property
+    def jobs(self) -> Collection[Job]:
+        """The jobs of the rows that were submitted so far."""
+        return self._jobs.values()
+
+    @property
+    def waiting(self) -> int:
+        """How many rows are still to be submitted."""
+        return len(self._manifest.rows) - len(self._jobs) - self._unaffordable
+
+    @property
+    def spent(self) -> float:
+        """Credits that were spent so far, by the table of prices."""
+        return self._spent
+
+    async def price(self) -> float:
+        """The credits that this run may cost: rows that an earlier run has paid for are not in it."""
+        return math.fsum([await self._price(row) for row in self._manifest.rows])
+
     async def run(self, *, grace_s: float = 600.0) -> Report:
         """Submit every row and see it to its end.
 
@@ -90,23 +113,24 @@ class Batch:
         """
         results = await blocking(Results, self._out, self._manifest)
         room = asyncio.Semaphore(_IN_HAND)
-        following: dict[str, asyncio.Task[None]] = {}
+        following: dict[asyncio.Task[None], Job] = {}
         try:
             for row in self._manifest.rows:
                 if not await self._has_room(room):
                     break
                 if (job := await self._submitted(row)) is not None:
-                    following[row.key] = asyncio.create_task(self._follow(row, job, results), name="veo.batch")
-                    following[row.key].add_done_callback(lambda _: room.release())
+                    task = asyncio.create_task(self._follow(row, job, results), name="veo.batch")
+                    task.add_done_callback(lambda _: room.release())
+                    following[task] = job
                 else:
                     room.release()
-            await self._until_over(following, grace_s)
+            await until_over(following, self._held, grace_s)
         finally:
-            for task in following.values():
+            for task in following:
                 task.cancel()
             if following:
-                await asyncio.wait(following.values())
-        for task in following.values():
+                await asyncio.wait(following)
+        for task in following:
             if not task.cancelled():
                 task.result()
         return await self._report(results)
@@ -154,25 +178,8 @@ class Batch:
 
     async def _has_room(self, room: asyncio.Semaphore) -> bool:
         """Wait until another row may be taken in hand; False when none may any more."""
-        await self._first(room.acquire())
+        await unless_held(room.acquire(), self._held)
         return not self._held.is_set()
-
-    async def _until_over(self, following: dict[str, "asyncio.Task[None]"], grace_s: float) -> None:
-        if not following:
-            return
-        await self._first(_all_of(following.values()))
-        if self._held.is_set():
-            under_way = [task for key, task in following.items() if self._jobs[key].state is not JobState.QUEUED]
-            if under_way:
-                await asyncio.wait(under_way, timeout=grace_s)
-
-    async def _first(self, work: Coroutine[Any, Any, object]) -> None:
-        """Wait for *work*, or until the run is held."""
-        async with asyncio.TaskGroup() as group:
-            both = [group.create_task(work), group.create_task(self._held.wait())]
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            for task in both:
-                task.cancel()
 
     async def _report(self, results: Results) -> Report:
         files = await blocking(results.close)
@@ -180,18 +187,30 @@ class Batch:
             if key not in self._lines:
                 self._cards[key] = attrs.evolve(self._cards[key], state=job.state, task_id=job.task_id)
         cards = list(self._cards.values())
-        page = await blocking(write_gallery, self._out, cards, title=self._out.name)
+        page, sheets, needs_media = await blocking(_pictured, self._out, cards)
         counts: Counter[str] = Counter(line.status for line in self._lines.values())
         counts.update(str(job.state) for key, job in self._jobs.items() if key not in self._lines)
-        if left := len(self._manifest.rows) - len(self._jobs) - self._unaffordable:
-            counts["not submitted"] += left
+        if self.waiting:
+            counts["waiting"] += self.waiting
         return Report(
-            counts=counts, unaffordable=self._unaffordable, credits=self._spent, files=[*files, page], page=page
+            counts=counts,
+            unaffordable=self._unaffordable,
+            credits=self._spent,
+            files=[*files, page, *sheets],
+            page=page,
+            needs_media=needs_media,
         )
 
 
-async def _all_of(tasks: Collection["asyncio.Task[None]"]) -> None:
-    await asyncio.wait(tasks)
+def _pictured(folder: Path, cards: Sequence[Card]) -> tuple[Path, list[Path], bool]:
+    """The page, the contact sheets, and whether the extra for these is missing."""
+    with told_of_disk(folder, ResultsUnwritable, ResultsUnwritable.way_out):
+        page = write_gallery(folder, cards, title=folder.name)
+        stills = [Still(key=card.key, film=folder / card.file) for card in cards if card.file]
+        try:
+            return page, write_sheets(folder, stills), False
+        except MediaMissing:
+            return page, [], True
 
 
 def _card(row: Row, job: Job, price: float, *, planned_at: float) -> Card:

@@ -28,7 +28,7 @@ _PROMPT_WIDTH = 48
 
 async def show(file: Path, *, state: JobState | None, as_json: bool, console: Console) -> None:
     """All jobs, or those in one state."""
-    async with _opened(file) as book:
+    async with opened(file) as book:
         rows = await book.rows(None if state is None else [state])
     if as_json:
         console.print_json(json.dumps([_plain(row) for row in rows]))
@@ -42,7 +42,7 @@ async def show(file: Path, *, state: JobState | None, as_json: bool, console: Co
 
 async def doubts(file: Path, *, as_json: bool, console: Console) -> None:
     """The jobs in doubt, what is known of each, and how to go on."""
-    async with _opened(file) as book:
+    async with opened(file) as book:
         rows = await book.rows([JobState.IN_DOUBT])
         told = [(row, await book.steps(row.key)) for row in rows]
     if as_json:
@@ -93,10 +93,12 @@ async def adopt(file: Path, task_id: str, *, key: str | None, account: str | Non
 
 async def evidence(file: Path, key: str, *, as_json: bool, console: Console) -> None:
     """The timeline of one job, ready for the provider's support."""
-    async with _opened(file) as book:
+    async with opened(file) as book:
         row, steps = await book.get(key), await book.steps(key)
     if row is None:
-        raise UsageError(f"there is no job {key!r} on this ledger", job_key=key)
+        raise UsageError(
+            f"there is no job {key!r} on this ledger; list its jobs with veo-async jobs {file}", job_key=key
+        )
     if as_json:
         console.print_json(json.dumps(_plain(row, steps)))
         return
@@ -114,7 +116,8 @@ async def evidence(file: Path, key: str, *, as_json: bool, console: Console) -> 
 
 
 @asynccontextmanager
-async def _opened(file: Path) -> AsyncIterator[Book]:
+async def opened(file: Path) -> AsyncIterator[Book]:
+    """The ledger in *file*, to be looked at and mended."""
     book = await _existing(file).open(None)
     try:
         yield book
@@ -125,13 +128,13 @@ async def _opened(file: Path) -> AsyncIterator[Book]:
 def _existing(file: Path) -> SqliteLedger:
     """The ledger in *file*; to look at one must not make one."""
     if not file.exists():
-        raise UsageError(f"there is no file {str(file)!r}")
+        raise UsageError(f"there is no file {str(file)!r}; name the ledger that generate or batch has made")
     return SqliteLedger(file)
 
 
 @asynccontextmanager
 async def _mending(file: Path, *, is_verified: bool = False) -> AsyncIterator[Mender]:
-    async with _opened(file) as book, AsyncExitStack() as stack:
+    async with opened(file) as book, AsyncExitStack() as stack:
         look = (await stack.enter_async_context(VeoApi())).record_info if is_verified else None
         yield Mender(book, look, time.time)  # noqa: TID251  # the shell's own clock
 
