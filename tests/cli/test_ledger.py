@@ -63,6 +63,7 @@ def test_show_lists_the_jobs_and_says_what_to_type_next(say: Say, file: Path, ch
     code, told = say("ledger", "show", file, "--state", "ready", "--json")
     assert [row["key"] for row in json.loads(told)] == ["dog"]
     assert say("ledger", "show", file, "--state", "lost")[0] == 2
+    assert say("jobs", file, "--json") == say("ledger", "show", file, "--json")
 
 
 @pytest.mark.usefixtures("charged")
@@ -148,12 +149,6 @@ def test_a_file_that_is_not_there_is_not_made(say: Say, file: Path) -> None:
     assert code == 2
     assert "there is no file" in told
     assert not file.exists()
-
-
-@pytest.mark.parametrize("command", ["show", "doubts", "resolve", "resubmit", "abandon", "adopt"])
-def test_each_command_has_an_example(say: Say, command: str) -> None:
-    """A line to copy."""
-    assert f"Example: veo-async ledger {command}" in say("ledger", command, "--help")[1]
 
 
 def test_a_running_sessions_job_is_not_taken_from_it(say: Say, file: Path) -> None:

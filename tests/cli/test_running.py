@@ -27,7 +27,7 @@ async def test_generate_makes_one_clip_and_says_each_step(tmp_path: Path) -> Non
         told = await run(*command, cwd=tmp_path, sim=sim)
         for piece in ("dog: queued", "dog: sent", "dog: running as", f"dog: saved {tmp_path / 'dog.mp4'}"):
             assert piece in told
-        assert "Next: veo-async ledger show veo.db" in told
+        assert "Next: veo-async jobs veo.db" in told
         assert is_whole(tmp_path / "dog.mp4")
         again = json.loads(await run(*command, "--json", cwd=tmp_path, sim=sim))
         assert again["files"] == [str(tmp_path / "dog.mp4")]

@@ -64,10 +64,20 @@ async def batch(
             run = Batch(veo, manifest, out, now=time.time, budget=budget, on_line=tell)  # noqa: TID251  # the shell's clock
             if budget is None:
                 await _check_balance(veo, run)
-            with holding(run.hold, teller.say, grace_s):
-                async with looking(teller, lambda: look(veo, run, budget)):
-                    report = await run.run(grace_s=grace_s)
+            report = await _driven(veo, run, budget, grace_s, source, teller)
         return _tell_end(report, manifest, source, ledger, teller)
+
+
+async def _driven(
+    veo: VeoSession, run: Batch, budget: float | None, grace_s: float, source: Path, teller: Teller
+) -> Report:
+    try:
+        with holding(run.hold, teller.say, grace_s):
+            async with looking(teller, lambda: look(veo, run, budget)):
+                return await run.run(grace_s=grace_s)
+    except asyncio.CancelledError:
+        teller.say(f"Stopped; nothing is lost. Next: veo-async batch {source}")
+        raise
 
 
 class RowTeller:

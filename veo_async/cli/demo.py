@@ -66,7 +66,7 @@ async def _demo(out: Path, console: Console) -> int:
         with telling(console, as_json=False) as teller:
             report = await _run(sim, manifest, out, ledger, teller)
     story = await _story(sim, report, ledger)
-    return _tell(console, report, manifest, out, ledger, story)
+    return tell(console, report, manifest, out, ledger, story)
 
 
 async def _run(sim: Simulator, manifest: Manifest, out: Path, ledger: Path, teller: Teller) -> Report:
@@ -122,7 +122,9 @@ async def _bound(ledger: Path) -> list[str]:
         return [row.key for row in rows if "bind" in {step.event for step in await book.steps(row.key)}]
 
 
-def _tell(console: Console, report: Report, manifest: Manifest, out: Path, ledger: Path, story: list[str]) -> int:
+def tell(console: Console, report: Report, manifest: Manifest, out: Path, ledger: Path, story: list[str]) -> int:
+    """What there is now and what went wrong on the way; the exit code."""
+
     def say(text: str) -> None:
         console.print(text, soft_wrap=True, markup=False)
 
