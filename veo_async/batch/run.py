@@ -17,6 +17,7 @@ import attrs
 from veo_async._blocking import blocking
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job import Job
+from veo_async._runtime.log import logger_for
 from veo_async._runtime.outcome import Done, Outcome, Refused
 from veo_async.errors import QueueFull, SessionEnded, VeoError
 from veo_async.session import VeoSession
@@ -27,6 +28,8 @@ from .manifest import Manifest, Row
 from .prices import PRICES, Prices, price_of
 from .results import Line, Results, ResultsUnwritable, line_of, told_of_disk
 from .sheet import MediaMissing, Still, write_sheets
+
+logger = logger_for(__name__)
 
 #: How many rows are in hand at once: a list of any length costs the memory of these.
 _IN_HAND = 1000
@@ -55,7 +58,7 @@ class Batch:
         out: the folder for clips, results and the page.
         budget: credits that must not be exceeded; None: any.
         now: the wall clock.
-        on_line: called with each row that has ended.
+        on_line: called with each row that has ended; what it raises harms no row.
     """
 
     def __init__(
@@ -174,7 +177,10 @@ class Batch:
         self._lines[row.key] = line
         self._cards[row.key] = _ended(card, job, outcome, self._out, self._now())
         await blocking(results.add, line)
-        self._on_line(line)
+        try:
+            self._on_line(line)
+        except Exception:  # the user's own; it harms no row
+            logger.exception("on_line raised", extra={"action": "hook"})
 
     async def _has_room(self, room: asyncio.Semaphore) -> bool:
         """Wait until another row may be taken in hand; False when none may any more."""

@@ -121,7 +121,7 @@ def _read(source: Path, kind: Kind | None, template: str | None, defaults: dict[
     try:
         content = sys.stdin.buffer.read() if str(source) == "-" else source.read_bytes()
     except OSError as exc:
-        raise UsageError(f"{source}: {exc.strerror}") from None
+        raise UsageError(f"{source}: {exc.strerror}; name a file that can be read, or - for standard input") from None
     if kind is None:
         kind = _kind_of_stream(content) if str(source) == "-" else kind_of(source)
     return read_manifest(content, kind, dialect_named("kie"), template=template, defaults=defaults)

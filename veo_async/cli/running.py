@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from veo_async import Done, Failed, InDoubt, Refused, VeoSession
+from veo_async._runtime.engine import Recovered
 from veo_async._runtime.job import Job
 from veo_async._runtime.outcome import Outcome
 from veo_async.batch.ending import until_over
@@ -66,11 +67,6 @@ async def resume(
     held = asyncio.Event()
     with telling(console, as_json=as_json) as teller:
         async with _session(ledger, teller.say, account=account, save_to=out) as veo:
-            found = veo.recovered
-            teller.say(
-                f"{ledger}: {found.queued} to send, {found.running} running, {found.ready} to save, "
-                f"{found.in_doubt} in doubt"
-            )
             jobs = veo.jobs()
 
             def hold() -> None:
@@ -81,6 +77,7 @@ async def resume(
                 return progress_of(veo, jobs, now=asyncio.get_running_loop().time())
 
             with holding(hold, teller.say, grace_s):
+                teller.say(f"{ledger}: {_found(veo.recovered)}")
                 async with looking(teller, look):
                     outcomes = await _outcomes(jobs, teller, held, grace_s)
         code = code_of(outcomes) if len(outcomes) == len(jobs) else STOPPED
@@ -88,6 +85,10 @@ async def resume(
         teller.say(f"Next: {_next(code, ledger)}")
         teller.over({"counts": dict(counts_of(counts)), "exit_code": code})
     return code
+
+
+def _found(found: Recovered) -> str:
+    return f"{found.queued} to send, {found.running} running, {found.ready} to save, {found.in_doubt} in doubt"
 
 
 async def save(ledger: Path, keys: list[str], *, out: Path, account: str | None, console: Console) -> int:
