@@ -32,7 +32,7 @@ from .sheet import MediaMissing, Still, write_sheets
 logger = logger_for(__name__)
 
 #: How many rows are in hand at once: a list of any length costs the memory of these.
-_IN_HAND = 1000
+IN_HAND = 1000
 
 
 @attrs.frozen(kw_only=True)
@@ -115,7 +115,7 @@ class Batch:
             UsageError: the folder cannot be written; nothing was sent.
         """
         results = await blocking(Results, self._out, self._manifest)
-        room = asyncio.Semaphore(_IN_HAND)
+        room = asyncio.Semaphore(IN_HAND)
         following: dict[asyncio.Task[None], Job] = {}
         try:
             for row in self._manifest.rows:

@@ -1,0 +1,126 @@
+"""The fault matrix where it touches lists: thousands of rows, hooks that raise, disks that are full."""
+
+import asyncio
+import errno
+import itertools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.batch.test_run import manifest, on
+from tests.runtime.support import memory, session_on
+from veo_async import errors
+from veo_async._runtime.outcome import Clip
+from veo_async.batch import run as room
+from veo_async.batch.results import Line, Results, ResultsUnwritable
+from veo_async.batch.run import Batch
+from veo_async.simulator import Simulator
+
+
+@pytest.mark.veo_virtual_time
+async def test_row_84_thousands_of_rows_in_their_order_and_one_thousand_in_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows are taken in as others end, so what is under way is bounded; they are sent in the list's own order."""
+
+    async def save(clip: Clip, folder: Path) -> tuple[Path, ...]:
+        return (folder / f"{clip.key}.mp4",)
+
+    def note(_: Line) -> None:
+        if not next(lines) % 50:
+            following.append(sum(task.get_name() == "veo.batch" for task in asyncio.all_tasks()))
+
+    monkeypatch.setattr(room, "write_sheets", lambda folder, stills: [])
+    rows = manifest(*(f"Dog {number}" for number in range(3000)))
+    sim = memory(limiter="none", keep_requests=10_000, duration_s=60.0)
+    session = session_on(sim, rate=(2000, 1.0), max_in_flight=500, poll_rate=2000.0, poll_every=30.0)
+    session._clips.save = save  # type: ignore[method-assign]  # the films are another test's business
+    following: list[int] = []
+    lines = itertools.count()
+    async with session as veo:
+        report = await Batch(veo, rows, tmp_path / "out", now=lambda: 1.75e9, on_line=note).run()
+    assert report.counts == {"saved": 3000}
+    assert 500 <= max(following) <= room.IN_HAND
+    sent = [int(str(charge.body["prompt"]).split()[1]) for charge in sim.charges]
+    assert sent == sorted(sent)
+    assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 3000
+
+
+async def test_row_86_a_hook_that_raises_harms_no_row(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is told in the log; every row has its line."""
+
+    def hook(line: Line) -> None:
+        raise RuntimeError(line.row.key)
+
+    async with Simulator(duration_s=0.2) as sim, on(sim, tmp_path) as veo:
+        report = await Batch(veo, manifest("A", "B"), tmp_path / "out", now=lambda: 1.75e9, on_line=hook).run()
+    assert report.counts == {"saved": 2}
+    assert "on_line raised" in caplog.text
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+def test_row_76_a_folder_that_cannot_be_written_is_known_before_anything_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Full, forbidden or read-only: its name, the reason, what to do."""
+
+    def refuse(self: Path, *_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(errors.UsageError, match=f"{os.strerror(number)}; name a folder that can be written"):
+        Results(tmp_path, manifest("A"))
+
+
+async def test_row_76_a_disk_that_fills_up_meanwhile_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run says so when it ends; the films are there, and the same list again pays for nothing."""
+    rows, out = manifest("A", "B"), tmp_path / "out"
+    calls = 0
+
+    def fail_once(self: Results, text: str) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        append(self, text)
+
+    append = Results._append
+    monkeypatch.setattr(Results, "_append", fail_once)
+    async with Simulator(duration_s=0.2) as sim:
+        async with on(sim, tmp_path) as veo:
+            with pytest.raises(ResultsUnwritable, match="give the same command again: nothing is paid for twice"):
+                await Batch(veo, rows, out, now=lambda: 1.75e9).run()
+        assert sorted(film.name for film in out.glob("*.mp4")) == ["row-1.mp4", "row-2.mp4"]
+        async with on(sim, tmp_path) as veo:
+            assert (await Batch(veo, rows, out, now=lambda: 1.75e9).run()).counts == {"saved": 2}
+        assert len(sim.charges) == 2
+    told = [json.loads(line)["key"] for line in (out / "results.jsonl").read_text().splitlines()]
+    assert set(told) == {"row-1", "row-2"}
+
+
+async def test_row_83_the_price_of_a_list_leaves_out_what_is_paid_for(tmp_path: Path) -> None:
+    """And takes in what was refused, because that would be sent again."""
+    async with Simulator(duration_s=0.2) as sim, on(sim, tmp_path) as veo:
+        first = Batch(veo, manifest("A", "B [refuse]"), tmp_path / "out", now=lambda: 1.75e9)
+        assert await first.price() == 120.0
+        await first.run()
+        again = Batch(veo, manifest("A", "B again", "C"), tmp_path / "out", now=lambda: 1.75e9)
+        assert await again.price() == 120.0
+
+
+async def test_where_a_run_stands_can_be_asked_at_any_time(tmp_path: Path) -> None:
+    """Rows that wait, jobs that are there, credits that are spent: before, meanwhile, after."""
+    async with Simulator(duration_s=0.2) as sim, on(sim, tmp_path) as veo:
+        batch = Batch(veo, manifest("A", "B"), tmp_path / "out", now=lambda: 1.75e9)
+        assert (batch.waiting, len(batch.jobs), batch.spent) == (2, 0, 0.0)
+        running = asyncio.create_task(batch.run())
+        while batch.waiting:  # noqa: ASYNC110  # nothing tells of a row that was taken in
+            await asyncio.sleep(0)
+        assert len(batch.jobs) == 2
+        await running
+        assert (batch.waiting, batch.spent) == (0, 120.0)
