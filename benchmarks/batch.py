@@ -38,7 +38,7 @@ from veo_async.simulator.fast_loop import fast_loop
 
 _KEY = "a-key-that-nobody-minds"
 #: Simulated seconds in a real one: more, and the two processes have too much to do to be judged.
-SPEED = 10.0
+SPEED, QUICK_SPEED = 10.0, 40.0
 _BREAKS = 0.1
 _LOOK_S = 0.005
 
@@ -58,7 +58,7 @@ class Run:
 # --- the provider, in a process of its own ----------------------------------------------------------------------
 
 
-def provide(seed: int) -> None:
+def provide(seed: int, speed: float) -> None:
     """Say where it is; serve until standard input ends; tell what happened."""
 
     async def serve() -> dict[str, Any]:
@@ -75,7 +75,7 @@ def provide(seed: int) -> None:
                 "twice": len(sim.double_charges()),
             }
 
-    print(json.dumps(_run_fast(serve())))
+    print(json.dumps(_run_fast(serve(), speed)))
 
 
 # --- the contestants, each in a process of its own --------------------------------------------------------------
@@ -130,31 +130,31 @@ async def naive(url: str, rows: Manifest, folder: Path) -> float:
 CONTESTANTS: dict[str, Callable[[str, Manifest, Path], Coroutine[Any, Any, float]]] = {"ours": ours, "naive": naive}
 
 
-def contest(name: str, url: str, jobs: int, folder: Path) -> None:
+def contest(name: str, url: str, jobs: int, folder: Path, speed: float) -> None:
     """Run one contestant here and print what it took."""
     text = "key,prompt\n" + "".join(f"row-{number},A dog surfing number {number}\n" for number in range(jobs))
     rows = read_manifest(text.encode(), "csv", KIE)
 
     async def run() -> dict[str, float]:
         lags: list[float] = []
-        probe = asyncio.create_task(_probe(lags))
+        probe = asyncio.create_task(_probe(lags, speed))
         took = await CONTESTANTS[name](url, rows, folder)
         probe.cancel()
         return {"took": took, "lag_ms": 1000 * quantile(lags, 0.99)}
 
-    print(json.dumps(_run_fast(run())))
+    print(json.dumps(_run_fast(run(), speed)))
 
 
-async def _probe(lags: list[float]) -> None:
+async def _probe(lags: list[float], speed: float) -> None:
     """How late the loop comes to what is due, in real seconds."""
     while True:
         began = time.perf_counter()
-        await asyncio.sleep(0.02 * SPEED)
+        await asyncio.sleep(0.02 * speed)
         lags.append(time.perf_counter() - began - 0.02)
 
 
-def _run_fast(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
-    with asyncio.Runner(loop_factory=fast_loop(SPEED)) as runner:
+def _run_fast(work: Coroutine[Any, Any, dict[str, Any]], speed: float) -> dict[str, Any]:
+    with asyncio.Runner(loop_factory=fast_loop(speed)) as runner:
         return runner.run(work)
 
 
@@ -184,14 +184,14 @@ class Walk:
         return len({name for name, _ in self._seen} - self.broken)
 
 
-def race(name: str, jobs: int, seed: int) -> Run:
+def race(name: str, jobs: int, speed: float) -> Run:
     folder = Path(tempfile.mkdtemp(prefix="veo-batch-"))
-    provider = _started("--provider", str(seed))
+    provider = _started("--provider", "1", str(speed))
     try:
         assert provider.stdout is not None
         url = provider.stdout.readline().strip()
         walk = Walk(folder)
-        client = _started("--contest", name, url, str(jobs), str(folder))
+        client = _started("--contest", name, url, str(jobs), str(folder), str(speed))
         while client.poll() is None:
             walk.look()
             time.sleep(_LOOK_S)
@@ -221,8 +221,8 @@ def _started(*words: str) -> "subprocess.Popen[str]":
 
 
 def compare(report: Report) -> None:
-    jobs = 40 if report.is_quick else 500
-    ours_run, naive_run = race("ours", jobs, seed=1), race("naive", jobs, seed=1)
+    jobs, speed = (40, QUICK_SPEED) if report.is_quick else (500, SPEED)
+    ours_run, naive_run = race("ours", jobs, speed), race("naive", jobs, speed)
     what = f"{jobs:,} clips"
     report.add(f"{what}: saved, whole", ours_run.saved, least=jobs, beside=f"{naive_run.saved} naive")
     report.add(
@@ -248,8 +248,8 @@ def compare(report: Report) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--provider"]:
-        provide(int(sys.argv[2]))
+        provide(int(sys.argv[2]), float(sys.argv[3]))
     elif sys.argv[1:2] == ["--contest"]:
-        contest(sys.argv[2], sys.argv[3], int(sys.argv[4]), Path(sys.argv[5]))
+        contest(sys.argv[2], sys.argv[3], int(sys.argv[4]), Path(sys.argv[5]), float(sys.argv[6]))
     else:
         main("A batch from its list to its files, 20 per 10 s, one download in five broken", compare)

@@ -14,6 +14,7 @@ from tests.batch.test_run import manifest, on
 from tests.runtime.support import memory, session_on
 from veo_async import errors
 from veo_async._runtime.outcome import Clip
+from veo_async.batch import pictures
 from veo_async.batch import run as room
 from veo_async.batch.results import Line, Results, ResultsUnwritable
 from veo_async.batch.run import Batch
@@ -33,7 +34,7 @@ async def test_row_84_thousands_of_rows_in_their_order_and_one_thousand_in_hand(
         if not next(lines) % 50:
             following.append(sum(task.get_name() == "veo.batch" for task in asyncio.all_tasks()))
 
-    monkeypatch.setattr(room, "write_sheets", lambda folder, stills: [])
+    monkeypatch.setattr(pictures, "write_sheets", lambda folder, stills: [])
     rows = manifest(*(f"Dog {number}" for number in range(3000)))
     sim = memory(limiter="none", keep_requests=10_000, duration_s=60.0)
     session = session_on(sim, rate=(2000, 1.0), max_in_flight=500, poll_rate=2000.0, poll_every=30.0)

@@ -9,7 +9,7 @@ likes, and the rest waits on the ledger.
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import attrs
@@ -18,16 +18,16 @@ from veo_async._blocking import blocking
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job import Job
 from veo_async._runtime.log import logger_for
-from veo_async._runtime.outcome import Done, Outcome, Refused
-from veo_async.errors import QueueFull, SessionEnded, VeoError
+from veo_async._runtime.outcome import Done, Refused
+from veo_async.errors import QueueFull, SessionEnded
 from veo_async.session import VeoSession
 
 from .ending import unless_held, until_over
-from .gallery import Card, write_gallery
+from .gallery import Card
 from .manifest import Manifest, Row
+from .pictures import card_of, ended_card, pictured
 from .prices import PRICES, Prices, price_of
-from .results import Line, Results, ResultsUnwritable, line_of, told_of_disk
-from .sheet import MediaMissing, Still, write_sheets
+from .results import Line, Results, line_of
 
 logger = logger_for(__name__)
 
@@ -152,7 +152,7 @@ class Batch:
             except QueueFull:
                 await asyncio.sleep(1.0)
         self._jobs[row.key] = job
-        self._cards[row.key] = _card(row, job, price, planned_at=planned_at)
+        self._cards[row.key] = card_of(row, job, price, planned_at=planned_at)
         return job
 
     async def _price(self, row: Row) -> float:
@@ -175,7 +175,7 @@ class Batch:
             self._spent += card.credits or 0.0
         line = line_of(row, outcome, task_id=job.task_id, credits=None if is_free else card.credits)
         self._lines[row.key] = line
-        self._cards[row.key] = _ended(card, job, outcome, self._out, self._now())
+        self._cards[row.key] = ended_card(card, job, outcome, self._out, self._now())
         await blocking(results.add, line)
         try:
             self._on_line(line)
@@ -193,7 +193,7 @@ class Batch:
             if key not in self._lines:
                 self._cards[key] = attrs.evolve(self._cards[key], state=job.state, task_id=job.task_id)
         cards = list(self._cards.values())
-        page, sheets, needs_media = await blocking(_pictured, self._out, cards)
+        page, sheets, needs_media = await blocking(pictured, self._out, cards)
         counts: Counter[str] = Counter(line.status for line in self._lines.values())
         counts.update(str(job.state) for key, job in self._jobs.items() if key not in self._lines)
         if self.waiting:
@@ -206,52 +206,3 @@ class Batch:
             page=page,
             needs_media=needs_media,
         )
-
-
-def _pictured(folder: Path, cards: Sequence[Card]) -> tuple[Path, list[Path], bool]:
-    """The page, the contact sheets, and whether the extra for these is missing."""
-    with told_of_disk(folder, ResultsUnwritable, ResultsUnwritable.way_out):
-        page = write_gallery(folder, cards, title=folder.name)
-        stills = [Still(key=card.key, film=folder / card.file) for card in cards if card.file]
-        try:
-            return page, write_sheets(folder, stills), False
-        except MediaMissing:
-            return page, [], True
-
-
-def _card(row: Row, job: Job, price: float, *, planned_at: float) -> Card:
-    request = row.request
-    return Card(
-        key=row.key,
-        prompt=request.prompt,
-        model=request.model,
-        aspect_ratio=request.aspect_ratio if ":" in request.aspect_ratio else "16:9",
-        state=job.state,
-        credits=price,
-        planned_at=planned_at,
-    )
-
-
-def _ended(card: Card, job: Job, outcome: Outcome, out: Path, now: float) -> Card:
-    card = attrs.evolve(
-        card,
-        state=job.state,
-        task_id=job.task_id,
-        sent_at=job.sent_at.timestamp() if job.sent_at else None,
-        ended_at=now,
-    )
-    if not isinstance(outcome, Done):
-        error: VeoError = outcome.error
-        free = job.state in (JobState.REFUSED, JobState.FAILED)
-        return attrs.evolve(card, reason=str(error), credits=None if free else card.credits)
-    clip = outcome.clip
-    inside = [file for file in clip.files if file.is_relative_to(out.absolute())]
-    return attrs.evolve(
-        card,
-        file=inside[0].relative_to(out.absolute()) if inside else None,
-        urls=clip.urls,
-        duration_s=float((clip.request and clip.request.duration) or 8),
-        accepted_at=clip.created_at.timestamp() if clip.created_at else None,
-        ended_at=clip.completed_at.timestamp() if clip.completed_at else now,
-        saved_at=now if clip.files else None,
-    )
