@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.batch.test_run import manifest, on
+from tests.batch.test_run import manifest, on, table
 from tests.runtime.support import memory, session_on
 from veo_async import errors
 from veo_async._runtime.outcome import Clip
@@ -125,3 +125,36 @@ async def test_where_a_run_stands_can_be_asked_at_any_time(tmp_path: Path) -> No
         assert len(batch.jobs) == 2
         await running
         assert (batch.waiting, batch.spent) == (0, 120.0)
+
+
+async def test_a_key_that_is_taken_is_a_fault_of_its_row_alone(tmp_path: Path) -> None:
+    """Somebody has changed a prompt and not the key: the clip that is there is not paid anew, the others are made."""
+    async with Simulator(duration_s=0.2) as sim, on(sim, tmp_path) as veo:
+        await Batch(veo, manifest("A"), tmp_path / "out", now=lambda: 1.75e9).run()
+        report = await Batch(veo, manifest("A changed", "B"), tmp_path / "out", now=lambda: 1.75e9).run()
+        assert report.counts == {"saved": 1, "refused": 1}
+        assert len(sim.charges) == 2
+    [rejected] = table(tmp_path / "out" / "rejected.csv")
+    assert rejected["prompt"] == "A changed"
+    assert "row-1" in rejected["why"]
+
+
+async def test_a_clip_that_could_not_be_saved_is_ready_and_no_row_to_be_fed_again(tmp_path: Path) -> None:
+    """It is paid for: the next run fetches it, and a changed row would pay for another."""
+
+    async def save(clip: Clip, folder: Path) -> tuple[Path, ...]:
+        raise errors.DownloadFailed("no route")
+
+    async with Simulator(duration_s=0.2) as sim:
+        session = on(sim, tmp_path)
+        session._clips.save = save  # type: ignore[method-assign]  # what stands in its way is another test's business
+        async with session as veo:
+            report = await Batch(veo, manifest("A"), tmp_path / "out", now=lambda: 1.75e9).run()
+        assert (report.counts, report.credits) == ({"ready": 1}, 60.0)
+        [line] = table(tmp_path / "out" / "results.csv")
+        assert (line["status"], line["credits"]) == ("ready", "60")
+        assert "no route" in line["error"]
+        assert not (tmp_path / "out" / "rejected.csv").exists()
+        async with on(sim, tmp_path) as veo:
+            assert (await Batch(veo, manifest("A"), tmp_path / "out", now=lambda: 1.75e9).run()).counts == {"saved": 1}
+        assert len(sim.charges) == 1

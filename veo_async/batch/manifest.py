@@ -206,9 +206,8 @@ def _check_template(template: str, holes: Iterable[str], columns: tuple[str, ...
         raise UsageError(f"prompt template {template!r}: a brace that stands alone is written twice")
     missing = sorted(set(holes) - set(columns))
     if missing:
-        raise UsageError(
-            f"prompt template {template!r}: there is no column {', '.join(map(repr, missing))}; use one of {', '.join(columns)}"
-        )
+        there = ", ".join(columns)
+        raise UsageError(f"prompt template {template!r}: no column {', '.join(map(repr, missing))}; use one of {there}")
 
 
 def _filled(template: str, values: Mapping[str, Any]) -> str:

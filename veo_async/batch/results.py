@@ -17,6 +17,7 @@ from typing import Any
 
 import attrs
 
+from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.outcome import Done, Failed, InDoubt, Outcome, Refused
 from veo_async.errors import UsageError, VeoError, printable
 
@@ -41,11 +42,16 @@ class Line:
     @property
     def is_rejected(self) -> bool:
         """It was not made and cost nothing: a changed row may be fed again."""
-        return self.status in ("refused", "failed")
+        return self.status in ("refused", "failed") and self.credits is None
 
 
-def line_of(row: Row, outcome: Outcome, *, task_id: str | None, credits: float | None) -> Line:
-    """*outcome* as a line of the results."""
+def line_of(row: Row, outcome: Outcome, *, state: str, task_id: str | None, credits: float | None) -> Line:
+    """*outcome* as a line of the results.
+
+    Args:
+        state: the job's; a clip that was made and could not be saved is ``ready``, whatever stood in the way.
+        credits: what it cost; None when it cost nothing.
+    """
     match outcome:
         case Done(clip=clip):
             status = "saved" if clip.files else "ready"
@@ -54,9 +60,10 @@ def line_of(row: Row, outcome: Outcome, *, task_id: str | None, credits: float |
         case Refused(error=error):
             return Line(row=row, status="refused", task_id=task_id, error=str(error))
         case Failed(error=error):
-            return Line(row=row, status="failed", task_id=task_id, error=str(error))
+            status = "ready" if state == JobState.READY else "failed"
+            return Line(row=row, status=status, task_id=task_id, credits=credits, error=str(error))
         case InDoubt(error=error):
-            return Line(row=row, status="in_doubt", task_id=task_id, error=str(error))
+            return Line(row=row, status="in_doubt", task_id=task_id, credits=credits, error=str(error))
 
 
 def plain_line(line: Line) -> dict[str, Any]:

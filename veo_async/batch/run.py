@@ -19,7 +19,7 @@ from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job import Job
 from veo_async._runtime.log import logger_for
 from veo_async._runtime.outcome import Done, Refused
-from veo_async.errors import QueueFull, SessionEnded
+from veo_async.errors import KeyReused, QueueFull, SessionEnded
 from veo_async.session import VeoSession
 
 from .ending import unless_held, until_over
@@ -78,7 +78,7 @@ class Batch:
         self._jobs: dict[str, Job] = {}
         self._cards: dict[str, Card] = {}
         self._lines: dict[str, Line] = {}
-        self._unaffordable = 0
+        self._unaffordable = self._turned_away = 0
         self._held = asyncio.Event()
 
     def hold(self) -> None:
@@ -94,7 +94,7 @@ class Batch:
     @property
     def waiting(self) -> int:
         """How many rows are still to be submitted."""
-        return len(self._manifest.rows) - len(self._jobs) - self._unaffordable
+        return len(self._manifest.rows) - len(self._jobs) - self._unaffordable - self._turned_away
 
     @property
     def spent(self) -> float:
@@ -121,7 +121,7 @@ class Batch:
             for row in self._manifest.rows:
                 if not await self._has_room(room):
                     break
-                if (job := await self._submitted(row)) is not None:
+                if (job := await self._submitted(row, results)) is not None:
                     task = asyncio.create_task(self._follow(row, job, results), name="veo.batch")
                     task.add_done_callback(lambda _: room.release())
                     following[task] = job
@@ -138,7 +138,8 @@ class Batch:
                 task.result()
         return await self._report(results)
 
-    async def _submitted(self, row: Row) -> Job | None:
+    async def _submitted(self, row: Row, results: Results) -> Job | None:
+        """The row's job; None when the budget would not cover it, or its key is taken."""
         price = await self._price(row)
         if self._budget is not None and self._reserved + price > self._budget:
             self._unaffordable += 1
@@ -151,6 +152,11 @@ class Batch:
                 break
             except QueueFull:
                 await asyncio.sleep(1.0)
+            except KeyReused as error:  # of this row alone: somebody has changed its words and not its key
+                self._reserved -= price
+                await self._tell(Line(row=row, status="refused", error=str(error)), results)
+                self._turned_away += 1
+                return None
         self._jobs[row.key] = job
         self._cards[row.key] = card_of(row, job, price, planned_at=planned_at)
         return job
@@ -173,9 +179,12 @@ class Batch:
             self._reserved -= card.credits or 0.0
         else:
             self._spent += card.credits or 0.0
-        line = line_of(row, outcome, task_id=job.task_id, credits=None if is_free else card.credits)
-        self._lines[row.key] = line
         self._cards[row.key] = ended_card(card, job, outcome, self._out, self._now())
+        credits = None if is_free else card.credits
+        await self._tell(line_of(row, outcome, state=job.state, task_id=job.task_id, credits=credits), results)
+
+    async def _tell(self, line: Line, results: Results) -> None:
+        self._lines[line.row.key] = line
         await blocking(results.add, line)
         try:
             self._on_line(line)

@@ -52,6 +52,7 @@ async def batch(
             teller.say(f"{source}, {fault}")
         if manifest.faults and not may_skip:
             teller.say("Nothing was sent. Mend these lines, or leave them out with --skip-invalid.")
+            teller.over({"rejected": len(manifest.faults), "exit_code": USAGE})
             return USAGE
         if is_dry or not manifest.rows:
             _tell_price(manifest, teller)
@@ -177,6 +178,10 @@ def _next(report: Report, manifest: Manifest, source: Path, ledger: Path) -> tup
         return SOME_IN_DOUBT, f"veo-async ledger doubts {ledger}"
     if report.unaffordable:
         return SOME_FAILED, f"veo-async batch {source} --budget MORE   (pays for nothing twice)"
-    if report.counts["refused"] or report.counts["failed"] or manifest.faults:
+    if report.counts["ready"]:
+        return SOME_FAILED, f"veo-async batch {source}   (fetches the clips that could not be saved)"
+    if any(file.name == "rejected.csv" for file in report.files):
         return SOME_FAILED, f"edit {report.page.with_name('rejected.csv')} and run it as a list"
+    if report.counts["failed"]:
+        return SOME_FAILED, f"veo-async jobs {ledger} --state expired"
     return ALL_DONE, f"open {report.page}"
