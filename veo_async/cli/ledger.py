@@ -6,14 +6,13 @@ No command here sends anything that costs, and none drives a job: a session does
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from veo_async import VeoApi
 from veo_async._ports import Book, JobRow, Step
@@ -24,6 +23,8 @@ from veo_async.errors import UsageError, printable
 from veo_async.ledger import SqliteLedger
 
 _PROMPT_WIDTH = 48
+#: Where there is no terminal nobody's window is too small.
+_PIPE_WIDTH = 1000
 
 
 async def show(file: Path, *, state: JobState | None, as_json: bool, console: Console) -> None:
@@ -33,7 +34,8 @@ async def show(file: Path, *, state: JobState | None, as_json: bool, console: Co
     if as_json:
         console.print_json(json.dumps([_plain(row) for row in rows]))
         return
-    console.print(_table(rows))
+    for line in _lines(rows, console.width if console.is_terminal else _PIPE_WIDTH):
+        console.print(line, markup=False, soft_wrap=True)
     counts = Counter(row.state for row in rows)
     console.print(f"{len(rows)} jobs: " + ", ".join(f"{n} {name}" for name, n in counts.items()), soft_wrap=True)
     if counts[JobState.IN_DOUBT]:
@@ -146,19 +148,33 @@ def _tell(entry: Entry, file: Path, console: Console) -> None:
     console.print(f"Next: veo-async evidence {file} {entry.key}", soft_wrap=True, markup=False)
 
 
-def _table(rows: list[JobRow]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("key", "state", "task", "attempts", "planned", "prompt"):
-        table.add_column(name, overflow="ellipsis", no_wrap=True)
-    for row in rows:
-        prompt = json.loads(row.request).get("prompt", "") if row.request else ""
-        table.add_row(
-            *(printable(text, 200).replace("[", r"\[") for text in (row.key, row.state, row.task_id or "")),
-            str(row.attempts),
-            _time(row.planned_at),
-            printable(prompt, _PROMPT_WIDTH).replace("[", r"\["),
-        )
-    return table
+def _lines(rows: Sequence[JobRow], width: int) -> list[str]:
+    """A line for each job: as many columns as there is room for, the key and the state before all others."""
+    cells = [_cells(row) for row in rows]
+    names = [*cells[0]] if cells else []
+    widths = {name: max(len(name), *(len(each[name]) for each in cells)) for name in names}
+    shown = [name for number, name in enumerate(names) if number < 2 or _room(names[: number + 1], widths) <= width]
+    return [
+        "  ".join(each[name].ljust(widths[name]) for name in shown).rstrip()
+        for each in ({name: name for name in names}, *cells)
+        if shown
+    ]
+
+
+def _room(names: Sequence[str], widths: Mapping[str, int]) -> int:
+    return sum(widths[name] + 2 for name in names)
+
+
+def _cells(row: JobRow) -> dict[str, str]:
+    prompt = json.loads(row.request).get("prompt", "") if row.request else ""
+    return {
+        "key": printable(row.key, 40),
+        "state": row.state,
+        "prompt": printable(prompt, _PROMPT_WIDTH),
+        "task": printable(row.task_id or "", 64),
+        "attempts": str(row.attempts),
+        "planned": _time(row.planned_at),
+    }
 
 
 def _plain(row: JobRow, steps: Sequence[Step] | None = None) -> dict[str, Any]:
