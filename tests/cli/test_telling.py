@@ -32,9 +32,12 @@ def test_a_board_on_a_terminal() -> None:
         teller.look(Progress(counts={"running": 2}))
         teller.ended("[1/2] row-1: saved", {}, is_good=True)
         teller.ended("[2/2] row-2: refused", {}, is_good=False)
+        teller.rest()
+        teller.say("the end")
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert "2 running" in text
+    assert text.rstrip().endswith("the end")
     assert "row-2: refused" in text
     assert "row-1" not in text
 

@@ -29,7 +29,7 @@ from .pictures import card_of, ended_card, pictured
 from .prices import PRICES, Prices, price_of
 from .results import Line, Results, line_of
 
-logger = logger_for(__name__)
+_logger = logger_for(__name__)
 
 #: How many rows are in hand at once: a list of any length costs the memory of these.
 IN_HAND = 1000
@@ -189,7 +189,7 @@ class Batch:
         try:
             self._on_line(line)
         except Exception:  # the user's own; it harms no row
-            logger.exception("on_line raised", extra={"action": "hook"})
+            _logger.exception("on_line raised", extra={"action": "hook"})
 
     async def _has_room(self, room: asyncio.Semaphore) -> bool:
         """Wait until another row may be taken in hand; False when none may any more."""

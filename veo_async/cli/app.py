@@ -19,8 +19,9 @@ app: App = App(
     console=console,
     help_format="plaintext",
 )
-for family in (trying.app, making.app, looking.app):
-    app.update(family)
+app.update(trying.app)
+app.update(making.app)
+app.update(looking.app)
 app.command(ledger.app)
 
 

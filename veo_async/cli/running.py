@@ -14,7 +14,7 @@ from veo_async._runtime.engine import Recovered
 from veo_async._runtime.job import Job
 from veo_async._runtime.outcome import Outcome
 from veo_async.batch.ending import until_over
-from veo_async.errors import printable
+from veo_async.errors import SessionEnded, printable
 from veo_async.events import JobEvent, Paused, Queued, Ready, Running, Sent
 
 from .exits import ALL_DONE, SOME_FAILED, SOME_IN_DOUBT, STOPPED
@@ -112,7 +112,10 @@ async def _outcomes(jobs: list[Job], teller: Teller, held: asyncio.Event, grace_
     outcomes: list[Outcome] = []
 
     async def follow(job: Job) -> None:
-        outcomes.append(outcome := await job.ended())
+        try:
+            outcomes.append(outcome := await job.ended())
+        except SessionEnded:
+            return  # it is on the ledger; why the session ended is told by the session
         tell_outcome(teller, outcome)
 
     following = {asyncio.create_task(follow(job), name="veo.resume"): job for job in jobs}

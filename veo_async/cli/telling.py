@@ -34,6 +34,10 @@ class Teller(Protocol):
         """Where the run stands now."""
         ...
 
+    def rest(self) -> None:
+        """Nothing changes any more: what is said from now on stands beneath."""
+        ...
+
     def over(self, facts: Mapping[str, Any]) -> None:
         """The run has ended, as plain values; people are told by `say`."""
         ...
@@ -57,6 +61,9 @@ class Lines:
             self.say(told)
         self._before = progress
 
+    def rest(self) -> None:
+        pass
+
     def over(self, facts: Mapping[str, Any]) -> None:
         pass
 
@@ -75,6 +82,9 @@ class _Board(Lines):
     def look(self, progress: Progress) -> None:
         self._live.update(show(progress), refresh=True)
 
+    def rest(self) -> None:
+        self._live.stop()
+
 
 class _JsonLines:
     """An object to a line on standard output; what is for people goes to standard error."""
@@ -89,6 +99,9 @@ class _JsonLines:
         _write({"event": "ended", **facts})
 
     def look(self, progress: Progress) -> None:
+        pass
+
+    def rest(self) -> None:
         pass
 
     def over(self, facts: Mapping[str, Any]) -> None:
@@ -118,6 +131,7 @@ async def looking(teller: Teller, look: Callable[[], Progress], *, every_s: floa
         beating.cancel()
         await asyncio.wait([beating])
         _look_once(teller, look)
+        teller.rest()
 
 
 async def _beat(teller: Teller, look: Callable[[], Progress], every_s: float) -> None:
