@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageStat
 
+from tests.batch.test_run import manifest, run
 from veo_async.batch.sheet import (
     MOST,
     PICTURE,
@@ -18,6 +19,7 @@ from veo_async.batch.sheet import (
     stills_in,
     write_sheets,
 )
+from veo_async.simulator import Simulator
 from veo_async.simulator.clips import CLIPS, Clip, choose
 
 #: By their scenes and shapes, in the middle of each colour that a picture's halves have.
@@ -154,3 +156,21 @@ def test_the_films_of_a_folder(tmp_path: Path) -> None:
     for name in ("b.mp4", "a.mp4", "a.json", ".a.mp4.part"):
         (tmp_path / name).write_bytes(b"")
     assert [still.key for still in stills_in(tmp_path)] == ["a", "b"]
+
+
+@pytest.mark.realtime
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_batch_has_its_sheet_or_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_there: bool
+) -> None:
+    """Without the extra everything else is as ever."""
+    if not is_there:
+        monkeypatch.setitem(sys.modules, "av", None)
+    async with Simulator(duration_s=0.2) as sim:
+        report = await run(sim, manifest("A dog", "A cat [refuse]"), tmp_path)
+    assert report.counts == {"saved": 1, "refused": 1}
+    assert report.needs_media is not is_there
+    assert (tmp_path / "out" / "sheet.webp" in report.files) is is_there
+    if is_there:
+        with Image.open(tmp_path / "out" / "sheet.webp") as sheet:
+            assert sheet.size == size_for(1)
