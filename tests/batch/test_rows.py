@@ -13,6 +13,7 @@ import pytest
 from tests.batch.test_run import manifest, on, table
 from tests.runtime.support import memory, session_on
 from veo_async import errors
+from veo_async._rules.gate_values import GateKnowledge
 from veo_async._runtime.outcome import Clip
 from veo_async.batch import pictures
 from veo_async.batch import run as room
@@ -158,3 +159,18 @@ async def test_a_clip_that_could_not_be_saved_is_ready_and_no_row_to_be_fed_agai
         async with on(sim, tmp_path) as veo:
             assert (await Batch(veo, manifest("A"), tmp_path / "out", now=lambda: 1.75e9).run()).counts == {"saved": 1}
         assert len(sim.charges) == 1
+
+
+async def test_row_83_what_an_earlier_run_has_queued_counts_against_the_budget(tmp_path: Path) -> None:
+    """It was not paid for yet and will be sent: new rows get what is left, and what was spent is told in full."""
+    async with Simulator(duration_s=0.2) as sim:
+        async with on(sim, tmp_path, rate=(1, 3600.0), explore=False) as veo:
+            batch = Batch(veo, manifest("A", "B"), tmp_path / "out", now=lambda: 1.75e9)
+            asyncio.get_running_loop().call_later(0.5, batch.hold)
+            assert (await batch.run()).counts == {"saved": 1, "queued": 1}
+        async with on(sim, tmp_path, rate=(20, 10.0), knowledge=GateKnowledge(limit=20.0, margin_s=0.06)) as veo:
+            batch = Batch(veo, manifest("A", "B", "C", "D"), tmp_path / "out", now=lambda: 1.75e9, budget=130.0)
+            assert await batch.price() == 180.0
+            report = await batch.run()
+        assert (report.counts, report.unaffordable, report.credits) == ({"saved": 3}, 1, 120.0)
+        assert len(sim.charges) == 3

@@ -79,6 +79,9 @@ class Batch:
         self._cards: dict[str, Card] = {}
         self._lines: dict[str, Line] = {}
         self._unaffordable = self._turned_away = 0
+        #: Jobs that an earlier run has queued: the session sends them in their turn, so they will cost and cannot be
+        #: passed over. The first of them may just be leaving.
+        self._inherited = {job.key for job in veo.jobs() if job.state in (JobState.QUEUED, JobState.SENDING)}
         self._held = asyncio.Event()
 
     def hold(self) -> None:
@@ -103,7 +106,7 @@ class Batch:
 
     async def price(self) -> float:
         """The credits that this run may cost: rows that an earlier run has paid for are not in it."""
-        return math.fsum([await self._price(row) for row in self._manifest.rows])
+        return math.fsum([self._price(row, await self._veo.find(row.key)) for row in self._manifest.rows])
 
     async def run(self, *, grace_s: float = 600.0) -> Report:
         """Submit every row and see it to its end.
@@ -140,8 +143,9 @@ class Batch:
 
     async def _submitted(self, row: Row, results: Results) -> Job | None:
         """The row's job; None when the budget would not cover it, or its key is taken."""
-        price = await self._price(row)
-        if self._budget is not None and self._reserved + price > self._budget:
+        known = await self._veo.find(row.key)
+        price = self._price(row, known)
+        if self._budget is not None and self._reserved + price > self._budget and row.key not in self._inherited:
             self._unaffordable += 1
             return None
         self._reserved += price
@@ -161,12 +165,11 @@ class Batch:
         self._cards[row.key] = card_of(row, job, price, planned_at=planned_at)
         return job
 
-    async def _price(self, row: Row) -> float:
+    def _price(self, row: Row, known: Job | None) -> float:
         """What the row may cost: nothing if its job is there and was paid for, or may have been."""
-        known = await self._veo.find(row.key)
-        if known is not None and not isinstance(known.outcome, Refused):
-            return 0.0
-        return price_of(row.request, self._prices) or 0.0
+        if known is None or isinstance(known.outcome, Refused) or row.key in self._inherited:
+            return price_of(row.request, self._prices) or 0.0
+        return 0.0
 
     async def _follow(self, row: Row, job: Job, results: Results) -> None:
         try:

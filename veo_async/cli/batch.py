@@ -113,7 +113,7 @@ async def _check_balance(veo: VeoSession, run: Batch) -> None:
         return  # nothing is concluded from nothing; what the account lacks will be told by the account
     if price > balance:
         raise UsageError(
-            f"this list costs about {price:g} credits and the balance is {balance:g}: nothing was sent; top up, or "
+            f"this list costs about {price:g} credits and the balance is {balance:g}: it was not begun; top up, or "
             f"make as many as it covers with --budget {balance:g}, or go ahead all the same with --budget {price:g}"
         )
 
