@@ -8,17 +8,17 @@ import attrs
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job import Job
 from veo_async._runtime.outcome import Done, Outcome
-from veo_async.errors import VeoError
+from veo_async.errors import ResultsUnwritable, VeoError
 
 from .gallery import Card, write_gallery
 from .manifest import Row
-from .results import ResultsUnwritable, told_of_disk
+from .results import told_of_disk
 from .sheet import MediaMissing, Still, write_sheets
 
 
 def pictured(folder: Path, cards: Sequence[Card]) -> tuple[Path, list[Path], bool]:
     """The page, the contact sheets, and whether the extra for these is missing."""
-    with told_of_disk(folder, ResultsUnwritable, ResultsUnwritable.way_out):
+    with told_of_disk(folder, ResultsUnwritable):
         page = write_gallery(folder, cards, title=folder.name)
         stills = [Still(key=card.key, film=folder / card.file) for card in cards if card.file]
         try:

@@ -19,7 +19,7 @@ import attrs
 
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.outcome import Done, Failed, InDoubt, Outcome, Refused
-from veo_async.errors import UsageError, VeoError, printable
+from veo_async.errors import ResultsUnwritable, UsageError, VeoError, printable
 
 from .manifest import Manifest, Row
 
@@ -72,29 +72,23 @@ def plain_line(line: Line) -> dict[str, Any]:
     return {"key": line.row.key, "line": line.row.line, **told}
 
 
-class ResultsUnwritable(VeoError):
-    """What became of a row could not be written down; every job is as the ledger says, and nothing is lost."""
-
-    way_out = "make room or mend the folder, then give the same command again: nothing is paid for twice"
-
-
 def make_folder(folder: Path) -> None:
     """Make *folder* if need be.
 
     Raises:
         UsageError: it cannot be made.
     """
-    with told_of_disk(folder, UsageError, "name a folder that can be written"):
+    with told_of_disk(folder, UsageError, "; name a folder that can be written"):
         folder.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
-def told_of_disk(folder: Path, error: type[VeoError], remedy: str) -> Iterator[None]:
+def told_of_disk(folder: Path, error: type[VeoError], remedy: str = "") -> Iterator[None]:
     """Whatever the disk says, in words of ours."""
     try:
         yield
     except OSError as exc:
-        raise error(f"{folder}: {exc.strerror or exc}; {remedy}") from None
+        raise error(f"{folder}: {exc.strerror or exc}{remedy}") from None
 
 
 class Results:
@@ -108,7 +102,7 @@ class Results:
         self._folder, self._manifest = folder, manifest
         self._lines: dict[str, Line] = {}
         make_folder(folder)
-        with told_of_disk(folder, UsageError, "name a folder that can be written"):
+        with told_of_disk(folder, UsageError, "; name a folder that can be written"):
             _mend(folder / "results.jsonl")
             _replace(folder / "results.csv", self._table())  # what cannot be written is better known now
 
@@ -119,7 +113,7 @@ class Results:
             ResultsUnwritable: it is not; the job itself is as the ledger says.
         """
         self._lines[line.row.key] = line
-        with told_of_disk(self._folder, ResultsUnwritable, ResultsUnwritable.way_out):
+        with told_of_disk(self._folder, ResultsUnwritable):
             self._append(json.dumps(plain_line(line), ensure_ascii=False) + "\n")
 
     def _append(self, text: str) -> None:
@@ -136,7 +130,7 @@ class Results:
         Raises:
             ResultsUnwritable: they are not.
         """
-        with told_of_disk(self._folder, ResultsUnwritable, ResultsUnwritable.way_out):
+        with told_of_disk(self._folder, ResultsUnwritable):
             return self._close()
 
     def _close(self) -> list[Path]:
