@@ -48,7 +48,8 @@
     ├── SourceFailed             what the job was to go on from came to nothing, so it was never sent
     ├── NotTheSame               the task that was named is not this job's
     ├── JobAbandoned             given up because somebody said so
-    └── DownloadFailed           the clip is made and paid, its file is not on disk yet: fetch it again
+    ├── DownloadFailed           the clip is made and paid, its file is not on disk yet: fetch it again
+    └── ResultsUnwritable        what became of a list is not written down: mend the disk and run it again
 
 Each error carries what is known of its story (``task_id``, ``http_status``, ``body_code``, ``bytes_sent``,
 ``attempts``, ``job_key``, ``endpoint``), a ``remedy`` that stands in its text, and ``retryable``: whether the same
@@ -502,3 +503,9 @@ class DownloadFailed(VeoError):
 
     retryable = True
     remedy = "Fetch it again; the clip itself is safe with the provider for some days."
+
+
+class ResultsUnwritable(VeoError):
+    """What became of a list could not be written down; every job is as the ledger says, and nothing is lost."""
+
+    remedy = "Make room or mend the folder, then give the same command again: nothing is paid for twice."
