@@ -22,6 +22,7 @@ from .batch import batch as run_batch
 from .demo import run_demo
 from .doctor import examine
 from .simulator import run_simulator
+from .upload import upload_images
 
 console: Console = Console(highlight=False)
 
@@ -162,7 +163,7 @@ async def generate(
     aspect_ratio
         16:9, 9:16 or Auto.
     image
-        The URL of a first frame, of a first and a last, or of reference material; may be repeated.
+        A file or the URL of a first frame, of a first and a last, or of reference material; may be repeated.
     seeds
         10000 to 99999: similar clips for the same number.
     duration
@@ -187,6 +188,22 @@ async def generate(
     return await running.generate(
         prompt, options=options, key=key, out=out, ledger=ledger, as_json=json, console=console
     )
+
+
+@app.command
+async def upload(files: list[str], *, json: bool = False) -> int:
+    """Bring images to the provider, for nothing, and print their URLs. They are there for about a day.
+
+    Example: veo-async upload first.png last.png
+
+    Parameters
+    ----------
+    files
+        JPEG, PNG or WebP files, or URLs that the provider fetches itself.
+    json
+        For machines.
+    """
+    return await upload_images(files, as_json=json, console=console)
 
 
 @app.command

@@ -77,7 +77,8 @@ def _read(source: Path, kind: Kind | None, template: str | None, defaults: dict[
         raise UsageError(f"{source}: {exc.strerror}") from None
     if kind is None:
         kind = _kind_of_stream(content) if str(source) == "-" else kind_of(source)
-    return read_manifest(content, kind, dialect_named("kie"), template=template, defaults=defaults)
+    folder = None if str(source) == "-" else source.parent
+    return read_manifest(content, kind, dialect_named("kie"), template=template, defaults=defaults, folder=folder)
 
 
 def _kind_of_stream(content: bytes) -> Kind:
@@ -126,6 +127,8 @@ def _tell_price(manifest: Manifest, console: Console) -> None:
     console.print(table)
     dollars = told.credits * DOLLARS_PER_CREDIT
     console.print(f"{len(manifest.rows)} clips, about {told.credits:g} credits (${dollars:,.2f}). Nothing was sent.")
+    if manifest.uploads:
+        console.print(f"{manifest.uploads} images would be uploaded first, for nothing.")
     if told.unknown:
         console.print(f"{told.unknown} of them have no known price and are not in the sum.")
 
