@@ -104,6 +104,7 @@ def test_what_may_be_sent_again() -> None:
         "LedgerFailed",
         "DeadlinePassed",
         "SourceFailed",
+        "UploadFailed",
     }
 
 

@@ -106,9 +106,12 @@ def test_the_diagram_is_drawn_from_the_table() -> None:
 async def test_the_commands_of_the_command_line(tmp_path: Path) -> None:
     """In their order, as somebody would type them; each ends well."""
     driving = [
-        line for line in COMMANDS if re.match(r"veo-async (doctor|generate|batch|resume|jobs|sheet) ", f"{line} ")
+        line
+        for line in COMMANDS
+        if re.match(r"veo-async (doctor|generate|upload|batch|resume|jobs|sheet) ", f"{line} ")
     ]
-    assert len(driving) == 7
+    assert len(driving) == 8
+    (tmp_path / "first.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
     (tmp_path / "prompts.csv").write_text("prompt\nA cat that is not impressed\n")
     async with Simulator(duration_s=0.2) as sim:
         for line in driving:

@@ -46,6 +46,7 @@
     ├── BadSignature             a callback that the provider has not signed, or not just now
     ├── DeadlinePassed           it could not be sent in time, so it never was
     ├── SourceFailed             what the job was to go on from came to nothing, so it was never sent
+    ├── UploadFailed             an image of the job could not be uploaded, so the job was never sent
     ├── NotTheSame               the task that was named is not this job's
     ├── JobAbandoned             given up because somebody said so
     ├── DownloadFailed           the clip is made and paid, its file is not on disk yet: fetch it again
@@ -481,6 +482,16 @@ class SourceFailed(VeoError):
 
     retryable = True
     remedy = "See what became of the other job, and submit both again."
+
+
+class UploadFailed(VeoError):
+    """An image could not be uploaded, so the job that wanted it was never sent and nothing was paid.
+
+    The message holds the upload host's own words.
+    """
+
+    retryable = True
+    remedy = "Nothing was sent and nothing was paid. Submit it again, or give the image's URL."
 
 
 class NotTheSame(VeoError):

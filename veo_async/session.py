@@ -56,6 +56,7 @@ from veo_async._runtime.engine import Engine, Recovered
 from veo_async._runtime.entry import Entry
 from veo_async._runtime.finish import finish
 from veo_async._runtime.hooks import Hook, Hooks
+from veo_async._runtime.images import Images, ImageSource, Uploaded
 from veo_async._runtime.job import Job
 from veo_async._runtime.keys import patient
 from veo_async._runtime.log import logger_for
@@ -256,13 +257,15 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         is_lasting = not isinstance(self._ledger, NoLedger)
         account = self._account or (await self.api.account() if is_lasting else "")
         book = await self._ledger.open(account)
+        clock = WallClock(self._wall_time())
+        self._images = Images(self.api, self._reads, clock.now)
         try:
             self._engine = Engine(
                 self.api,
                 book,
                 account=account,
                 is_lasting=is_lasting,
-                clock=WallClock(self._wall_time()),
+                clock=clock,
                 gate=self._gate,
                 knows=self._knows,
                 queue=self._queue,
@@ -276,6 +279,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                 workers=round(min(max(WORKERS, self._budget.rate), MAX_CONNECTIONS)),
                 on_doubt=self._on_doubt,
                 save=self._clips.save,
+                images=self._images,
                 save_to=self._save_to,
                 on_crash=self._crashed,
             )
@@ -416,6 +420,18 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             clip = attrs.evolve(clip, urls=clip.record.origin_urls or clip.urls)
         return attrs.evolve(clip, files=await self._clips.save(clip, Path(as_target(path) or "")))
 
+    async def upload(self, image: ImageSource) -> Uploaded:
+        """Bring an image to the provider, for nothing: a file, its bytes, or a URL that it fetches itself.
+
+        Requests take files and bytes as they are (``image="cat.png"``); this is for whoever wants the URL.
+
+        Raises:
+            InvalidRequest: it cannot be used; nothing was sent.
+            UploadFailed: the upload host did not take it.
+        """
+        self._require_open()
+        return await self._images.upload(image)
+
     async def submit(
         self,
         request: AnyRequest | str,
@@ -446,13 +462,14 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             deadline: seconds within which it must be sent; afterwards it never will be (`DeadlinePassed`).
 
         Raises:
-            InvalidRequest: the request breaks a rule; nothing was queued.
+            InvalidRequest: the request breaks a rule, or an image cannot be used; nothing was queued.
+            UploadFailed: an image that was given as bytes could not be uploaded; nothing was queued.
             KeyReused: *key* names a job with another request.
             QueueFull: the tenant has as many jobs waiting as it may.
             LedgerError: the ledger does not take it; nothing was queued.
         """
         engine = self._require_open()
-        wanted = as_request(request, options)
+        wanted = await self._images.prepared(request, options)
         name = key if key is not None else content_key(wanted, take)
         chain = [Link(name, wanted), *links(name, then)]
         for link in chain:

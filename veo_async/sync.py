@@ -32,6 +32,7 @@ from veo_async._runtime.chains import Step
 from veo_async._runtime.engine import Recovered
 from veo_async._runtime.entry import error_of
 from veo_async._runtime.events import JobEvent
+from veo_async._runtime.images import Uploaded
 from veo_async._runtime.outcome import Clip, Done, Outcome
 from veo_async._wire import AnyRequest
 from veo_async.errors import SessionEnded, UsageError
@@ -90,6 +91,10 @@ class VeoSession:
     @_like(session.VeoSession.save)
     def save(self, *args: Any, **options: Any) -> Clip:
         return self._thread.run(self._session.save, *args, **options)
+
+    @_like(session.VeoSession.upload)
+    def upload(self, *args: Any, **options: Any) -> Uploaded:
+        return self._thread.run(self._session.upload, *args, **options)
 
     @_like(session.VeoSession.submit)
     def submit(self, *args: Any, **options: Any) -> "Job":

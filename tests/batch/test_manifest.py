@@ -151,3 +151,32 @@ def test_what_a_list_costs() -> None:
     assert (told.credits, told.unknown) == (490.0, 1)
     assert told.clips["veo3_fast", "720p"] == 2
     assert price_of(new, {"veo9": {"720p": 7.0}}) == 7.0
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
+
+
+def test_image_files_are_looked_into_from_the_lists_own_folder(tmp_path: Path) -> None:
+    """Line 7 names a file that is not there, line 8 a page: both are told, the others are right."""
+    (tmp_path / "my cat.png").write_bytes(PNG)
+    (tmp_path / "twin.png").write_bytes(PNG)
+    (tmp_path / "page.png").write_text("<html>")
+    cells = ["my cat.png", "twin.png", "https://x.example/a.png", "", "./my cat.png", "gone.png", "page.png"]
+    text = "prompt,image\n" + "".join(f"Dog {n},{cell}\n" for n, cell in enumerate(cells))
+    found = read(text, folder=tmp_path)
+    assert [(fault.line, fault.faults[0].rule) for fault in found.faults] == [
+        (7, "cannot be read: No such file or directory"),
+        (8, "is a web page, not a JPEG, PNG or WebP"),
+    ]
+    assert len(found.rows) == 5
+    assert found.uploads == 1
+
+
+def test_a_rows_key_is_made_of_what_its_image_shows(tmp_path: Path) -> None:
+    """So the same list from another folder pays for nothing, and a changed picture is another clip."""
+    keys = []
+    for name, content in (("a", PNG), ("b", PNG), ("c", PNG + b"!")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cat.png").write_bytes(content)
+        keys.append(read("prompt,image_urls\nA dog,cat.png\n", folder=tmp_path / name).rows[0].key)
+    assert keys[0] == keys[1] != keys[2]

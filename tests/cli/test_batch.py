@@ -98,3 +98,16 @@ async def test_a_list_on_standard_input_with_a_template(tmp_path: Path) -> None:
         assert "2 saved" in told
         assert sorted(str(charge.body["prompt"]) for charge in sim.charges) == ["A cat at dusk", "A dog at dusk"]
     assert (tmp_path / "clips" / "index.html").exists()
+
+
+async def test_image_files_of_a_list(tmp_path: Path) -> None:
+    """Counted by a dry run, uploaded once by a run, and named from the list's own folder."""
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "cat.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
+    (tmp_path / "lists" / "cats.csv").write_text("prompt,image\nA dog,cat.png\nA fox,cat.png\n")
+    async with Simulator(duration_s=0.2) as sim:
+        told = await run(*VEO, "batch", "lists/cats.csv", "--dry-run", cwd=tmp_path, sim=sim)
+        assert "1 images would be uploaded first" in told
+        assert sim.requests == ()
+        assert "2 saved" in await run(*VEO, "batch", "lists/cats.csv", cwd=tmp_path, sim=sim)
+        assert sim.count("file-stream-upload") == 1

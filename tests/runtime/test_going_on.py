@@ -83,6 +83,10 @@ async def test_an_upgrade_of_a_task_that_has_not_succeeded_is_refused() -> None:
         made = await veo.api.generate("A dog")
         with pytest.raises(errors.NotReady):
             await veo.upgrade(made.task_id)
+        assert [job.state for job in veo.jobs()] == [JobState.REFUSED]
+        with pytest.raises(errors.RecordMissing):
+            await veo.upgrade("0" * 32)
+        assert veo.jobs()[-1].state is JobState.REFUSED
         assert paid(sim) == ["generate"]
 
 

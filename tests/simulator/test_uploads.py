@@ -97,6 +97,21 @@ def test_an_upload_expires_after_three_days() -> None:
     assert at.download(url).status == 403
 
 
+def test_a_clip_of_an_expired_upload_fails() -> None:
+    """The provider cannot fetch it any more: accepted, then failed. As long as it is there, it is fetched."""
+    at = bench(duration_s=10.0)
+    body = {"base64Data": BASE64, "uploadPath": "x", "fileName": "a b.png"}
+    url = at.told("file-base64-upload", body)["data"]["downloadUrl"]
+    ends = []
+    for _ in range(2):
+        task_id = at.generate("A dog", imageUrls=[url])
+        at.pass_(11)
+        ends.append(at.record(task_id)["data"])
+        at.pass_(3 * 86400)
+    assert [end["successFlag"] for end in ends] == [1, 3]
+    assert "Failed to fetch the image" in ends[1]["errorMessage"]
+
+
 def test_the_quickstart_form_tells_more() -> None:
     """Its fields, with both URLs and an expiry."""
     at = bench(upload_form="quickstart")

@@ -40,6 +40,7 @@ from veo_async._wire import (
     endpoints,
 )
 from veo_async._wire.converter import from_plain, to_wire
+from veo_async._wire.images import with_image
 from veo_async._wire.requests import ExtendOptions, VideoOptions
 from veo_async._wire.retry_after import server_clock
 from veo_async._wire.validation import check_spelling, could_be_task_id, task_id_faults, url_fault
@@ -305,6 +306,7 @@ class VeoApi:
 
 
 def _as_video_request(request: VideoRequest | str, options: Mapping[str, Any]) -> VideoRequest:
+    options = with_image(options)
     if not isinstance(request, VideoRequest):
         return from_plain({"prompt": request, **options}, VideoRequest)
     if options:

@@ -22,7 +22,7 @@ from veo_async._wire import (
     record_from_raw,
 )
 from veo_async._wire.codes import tells_of_no_source, tells_of_no_upgrade
-from veo_async.errors import NotReady, ServerBroken
+from veo_async.errors import NotReady, ServerBroken, VeoError
 
 from .client import VeoApi
 
@@ -78,9 +78,18 @@ async def _begin(api: VeoApi, upgrade: UpgradeRequest) -> Accepted:
         raw = (await _ask(api, upgrade)).raw
     except NotReady as soon:
         if tells_of_no_source(soon.message):
-            raise
+            raise _of_no_task(soon, upgrade) from None
         raw = {}  # it is being made, which is all that was wanted
+    except VeoError as error:
+        raise _of_no_task(error, upgrade) from None
     return Accepted(task_id=upgrade.task_name, raw=raw)
+
+
+def _of_no_task(error: VeoError, upgrade: UpgradeRequest) -> VeoError:
+    """*error* without the source's id, which we have put there: a refusal that names a task counts as a doubt."""
+    if error.task_id == upgrade.task_id:
+        error.task_id = None
+    return error
 
 
 async def _ask(api: VeoApi, upgrade: UpgradeRequest) -> HdVideo | UpscaledVideo:

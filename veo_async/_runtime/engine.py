@@ -29,6 +29,7 @@ from veo_async._rules.pollbudget import PollBudget
 from veo_async._rules.polling import PollSchedule
 from veo_async._tripwire import trip
 from veo_async._wire import Record, UpgradeRequest, upgrade_called
+from veo_async._wire.images import local_images
 from veo_async.errors import LedgerError, SessionClosed, Unauthorized, VeoError
 
 from .clock import WallClock
@@ -38,6 +39,7 @@ from .ends import outcome_of
 from .entry import Entry, fresh
 from .events import JobEvent, Paused, Queued, Running
 from .hooks import Hooks
+from .images import Images
 from .intake import Intake
 from .keys import KeyKeeper
 from .log import logger_for
@@ -51,6 +53,7 @@ from .sharing import Sharing
 from .sources import Sources
 from .stamps import Stamper
 from .tending import Tender
+from .uploading import Uploading
 from .watcher import Watcher
 
 logger = logger_for(__name__)
@@ -110,6 +113,7 @@ class Engine:
         workers: int,
         on_doubt: OnDoubt,
         save: Save,
+        images: Images,
         save_to: str | None,
         on_crash: Callable[[BaseException], None],
     ) -> None:
@@ -164,6 +168,14 @@ class Engine:
             refuse=self.scheduler.refuse,
             spawn=self._start,
         )
+        self._images = images
+        self._uploading = Uploading(
+            images,
+            go_on=self._queue_up,
+            withdraw=self._unqueue,
+            refuse=self.scheduler.refuse,
+            spawn=self._start,
+        )
         #: When jobs that wait will be passed over.
         self._deadlines: dict[Entry, asyncio.TimerHandle] = {}
         #: Work on the side, which ends with the session.
@@ -207,6 +219,8 @@ class Engine:
         for task in others:
             task.cancel()
         await asyncio.wait([*others, *self._spawned])
+        await self._images.close()
+        self._uploading.close()
         self.doubts.close()
         for timer in self._deadlines.values():
             timer.cancel()
@@ -249,9 +263,11 @@ class Engine:
     # --- its way ------------------------------------------------------------------------------------------------
 
     def enqueue(self, entry: Entry) -> None:
-        """It waits for what it goes on from, if anything, and then for its turn."""
+        """It waits for what it goes on from or is made of, if anything, and then for its turn."""
         if entry.follow_up is not None:
             self._sources.hold(entry)
+        elif local_images(entry.request):
+            self._uploading.hold(entry)
         else:
             self._queue_up(entry)
 
@@ -371,15 +387,20 @@ class Engine:
 
     async def withdraw(self, entry: Entry) -> bool:
         """Take it out of the queue or from the watcher; whether it was there."""
-        if entry in self._queue:
-            self._queue.remove(entry)
+        if self._unqueue(entry):
             return True
-        if self._sources.withdraw(entry):
+        if self._sources.withdraw(entry) or self._uploading.withdraw(entry):
             return True
         if self.watcher.forget(entry):
             self.scheduler.release(entry)
             return True
         return False
+
+    def _unqueue(self, entry: Entry) -> bool:
+        if entry not in self._queue:
+            return False
+        self._queue.remove(entry)
+        return True
 
     async def resolve(self, entry: Entry, task_id: str) -> None:
         """It was in doubt, and somebody names its task."""

@@ -15,7 +15,7 @@ import attrs
 
 from veo_async._rules.fairness import Priority
 from veo_async._rules.lifecycle import Event, JobState, follow
-from veo_async._wire import AnyRequest, ExtendRequest, UpgradeRequest
+from veo_async._wire import AnyRequest, ExtendRequest, UpgradeRequest, VideoRequest
 from veo_async.errors import SessionClosed, VeoError
 
 from .events import JobEvent, Ready
@@ -52,6 +52,8 @@ class Entry:
     named: tuple[str, ...] = ()
     #: The task it goes on from, where its request names a job instead.
     source_id: str | None = None
+    #: Its images as they are sent, once the local ones among them are uploaded.
+    image_urls: tuple[str, ...] = ()
     # Made by whoever comes first: of ten thousand jobs few are waited for one by one.
     _waiters: set[asyncio.Future[None]] | None = attrs.field(default=None, repr=False)
     #: Weakly: whoever stops listening just goes.
@@ -72,10 +74,12 @@ class Entry:
 
     @property
     def wanted(self) -> AnyRequest:
-        """Its request, with the task in it that it goes on from."""
+        """Its request, with the task in it that it goes on from and its images where the provider finds them."""
         assert self.request is not None  # noqa: S101  # who has something to send has a request
         if self.follow_up is not None and self.source_id is not None:
             return attrs.evolve(self.follow_up, task_id=self.source_id, after=None)
+        if self.image_urls and isinstance(self.request, VideoRequest):
+            return attrs.evolve(self.request, image_urls=self.image_urls)
         return self.request
 
     def step(self, event: Event) -> None:

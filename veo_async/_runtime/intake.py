@@ -13,6 +13,7 @@ from veo_async._ports import JobRow, TaskTaken
 from veo_async._rules.fairness import FairQueue
 from veo_async._rules.lifecycle import JobState
 from veo_async._wire import AnyRequest
+from veo_async._wire.images import content_of
 from veo_async.errors import KeyReused, VeoError
 
 from .clock import WallClock
@@ -89,7 +90,7 @@ class Intake:
             if (why := self._locked_out()) is not None:
                 raise fresh(why)
             known = await self._planned(entry)
-        if known.request != entry.request:
+        if not _is_same(known.request, entry.request):
             raise KeyReused(f"the key {entry.key!r} names a job with another request", job_key=entry.key)
         if known is not entry and entry.save_to is not None:
             self._save_as_well(known, entry.save_to)
@@ -211,3 +212,10 @@ class Intake:
         for row in await self._scribe.book.rows([JobState.IN_DOUBT]):
             self._attach(row)
         return [entry for entry in self._roster.by_key.values() if entry.state is JobState.IN_DOUBT]
+
+
+def _is_same(known: AnyRequest | None, wanted: AnyRequest | None) -> bool:
+    """Whether two requests ask for the same, wherever their images lie."""
+    if known is None or wanted is None:
+        return known is wanted
+    return content_of(known) == content_of(wanted)

@@ -20,6 +20,7 @@ from veo_async._rules.fairness import Priority
 from veo_async._rules.lifecycle import JobState
 from veo_async._wire import AnyRequest, ExtendRequest, Record, UpgradeRequest, VideoRequest, record_from_raw
 from veo_async._wire.converter import from_plain, to_plain
+from veo_async._wire.images import content_of
 from veo_async.errors import Fault, InvalidRequest, VeoError
 
 from .entry import Entry
@@ -41,8 +42,11 @@ def as_text(request: AnyRequest) -> str:
 
 
 def content_key(request: AnyRequest, take: int) -> str:
-    """The key of a request that was given none: the same content and take, the same key."""
-    return hashlib.sha256(_dump([to_plain(request), take]).encode()).hexdigest()[:20]
+    """The key of a request that was given none: the same content and take, the same key.
+
+    A local image counts by what it shows, not by where it lies.
+    """
+    return hashlib.sha256(_dump([to_plain(content_of(request)), take]).encode()).hexdigest()[:20]
 
 
 def row_of(entry: Entry, *, account: str, at: float) -> JobRow:

@@ -15,6 +15,7 @@ from veo_async.errors import Fault, InvalidRequest
 
 from .dialects.dialect import Dialect
 from .fields import EXTEND, GENERATE, Field
+from .images import local_images, refused
 from .requests import AnyRequest, ExtendRequest, UpgradeRequest, VideoRequest
 
 R = TypeVar("R", VideoRequest, ExtendRequest, UpgradeRequest)
@@ -24,7 +25,13 @@ _STRICT: dict[Any, str] = {str: "a string", int: "a whole number", bool: "true o
 
 
 def to_wire(request: VideoRequest | ExtendRequest, dialect: Dialect) -> dict[str, Any]:
-    """*request* as *dialect* spells it; what is None or empty is left out."""
+    """*request* as *dialect* spells it; what is None or empty is left out.
+
+    Raises:
+        InvalidRequest: it holds an image that was not uploaded.
+    """
+    for image in local_images(request):
+        raise refused(image.source, "was not uploaded", "let a session send it, or upload it first")
     wire: dict[str, Any] = {}
     for field in _TABLES[type(request)]:
         value = getattr(request, field.name)

@@ -7,6 +7,7 @@ which knows the dialect. Spelling is the dialect's business too (`converter`).
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from enum import Enum, StrEnum
+from os import PathLike, fsdecode
 from typing import Any, TypedDict
 
 import attrs
@@ -17,7 +18,8 @@ from veo_async.errors import Fault, InvalidRequest
 class VideoOptions(TypedDict, total=False):
     """The options of a `VideoRequest`, as keyword arguments of the calls that make one."""
 
-    image_urls: Sequence[str]
+    image: str | PathLike[str] | bytes
+    image_urls: Sequence[str | PathLike[str] | bytes]
     model: str
     generation_type: str | None
     aspect_ratio: str
@@ -88,7 +90,9 @@ def _as_tuple(value: Any) -> Any:
     """A tuple of what a list-like holds; a lone string and what has no order stay, to be refused by their type."""
     if value is None:
         return ()
-    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, _NO_LISTS) else value
+    if not isinstance(value, Iterable) or isinstance(value, _NO_LISTS):
+        return value
+    return tuple(fsdecode(item) if isinstance(item, PathLike) else item for item in value)
 
 
 def _typed(wanted: type, described: str) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
@@ -126,7 +130,7 @@ class VideoRequest:
 
     #: What the clip shows; sound and speech too.
     prompt: str = attrs.field(validator=_text)
-    #: Public URLs: first frame, first and last frame, or reference material.
+    #: First frame, first and last frame, or reference material: public URLs, or files that a session uploads.
     image_urls: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_as_tuple, validator=_strings)
     #: See `Model`.
     model: str = attrs.field(default=Model.FAST.value, kw_only=True, converter=_plain, validator=_text)

@@ -14,6 +14,8 @@ import attrs
 from veo_async.errors import Fault, InvalidRequest, UnsupportedByDialect
 
 from .dialects.dialect import Dialect
+from .hosts import unreachable
+from .images import LocalImage
 from .requests import UPGRADES, AnyRequest, ExtendRequest, GenerationType, UpgradeRequest, VideoRequest, upgrade_called
 
 _SEEDS = range(10000, 100000)
@@ -138,7 +140,10 @@ def _is_encodable(text: str) -> bool:
 
 def _image_faults(request: VideoRequest) -> Iterator[Fault]:
     for url in request.image_urls:
-        if why := url_fault(url):
+        if LocalImage.of(url) is not None:
+            continue
+        # Where the API is this machine, it reaches this machine; whoever knows its address says whether it is.
+        if why := url_fault(url) or unreachable(url, allow_loopback=True):
             yield Fault("image_urls", url, why, "give a public https URL, or upload the file first")
     allowed = _IMAGES_ALLOWED.get(request.generation_type)
     if allowed is not None and len(request.image_urls) not in allowed:

@@ -2,12 +2,14 @@
 
 Columns are named like the options of a request, and besides them ``key`` (what the job is called) and ``take``
 (another clip of the same request). A template makes the prompt of other columns: ``"{animal} on a {thing}"``. An empty
-cell is an option that is not given. Nothing here talks to anybody.
+cell is an option that is not given. An ``image``, or several under ``image_urls``, may be files, named from the list's
+own folder; they are looked into here and uploaded when their rows are submitted. Nothing here talks to anybody.
 """
 
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -15,14 +17,16 @@ from typing import Any, Literal
 
 import attrs
 
+from veo_async._runtime.images import look_at
 from veo_async._runtime.rows import content_key
 from veo_async._wire import Dialect, VideoRequest, faults_of
 from veo_async._wire.converter import from_plain
+from veo_async._wire.images import is_path, local_images, with_image
 from veo_async.errors import Fault, InvalidRequest, UsageError
 
 Kind = Literal["csv", "tsv", "jsonl", "json"]
 
-OPTIONS = frozenset(field.name for field in attrs.fields(VideoRequest))
+OPTIONS = frozenset({"image", *(field.name for field in attrs.fields(VideoRequest))})
 #: Columns that are about the job, not about the request.
 OWN = frozenset({"key", "take"})
 
@@ -65,6 +69,11 @@ class Manifest:
     rows: tuple[Row, ...]
     faults: tuple[RowFault, ...]
 
+    @property
+    def uploads(self) -> int:
+        """How many pictures its rows bring; the same one counts once."""
+        return len({image.digest for row in self.rows for image in local_images(row.request)})
+
 
 @attrs.frozen
 class _Raw:
@@ -80,12 +89,14 @@ def read_manifest(
     *,
     defaults: Mapping[str, Any] | None = None,
     template: str | None = None,
+    folder: Path | None = None,
 ) -> Manifest:
     """The list in *content*.
 
     Args:
         defaults: options of rows that do not name them.
         template: the prompt, with ``{column}`` where a column's value goes.
+        folder: where image files are named from; without it the working folder. They are read: this blocks.
 
     Raises:
         UsageError: it cannot be read as such a list at all.
@@ -99,7 +110,8 @@ def read_manifest(
     if unknown:
         known = ", ".join(sorted(OPTIONS | OWN))
         raise UsageError(f"columns that are no options: {', '.join(unknown)}; write one of {known}")
-    found = [_row(raw, dialect, defaults or {}, template) for raw in raws]
+    images = _Images(folder or Path())
+    found = [_row(raw, dialect, defaults or {}, template, images) for raw in raws]
     rows, doubles = _without_doubles([one for one in found if isinstance(one, Row)])
     faults = [*(one for one in found if isinstance(one, RowFault)), *doubles]
     return Manifest(columns=columns, rows=rows, faults=tuple(sorted(faults, key=lambda fault: fault.line)))
@@ -215,7 +227,36 @@ def _filled(template: str, values: Mapping[str, Any]) -> str:
     return _HOLE.sub(lambda match: str(values.get(match[1], "")) if match[1] else match[0][0], template)
 
 
-def _row(raw: _Raw, dialect: Dialect, defaults: Mapping[str, Any], template: str | None) -> Row | RowFault:
+class _Images:
+    """The image files of one list, each read once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[str, str | InvalidRequest] = {}
+
+    def held(self, request: VideoRequest) -> VideoRequest:
+        """*request* with its files as jobs hold them.
+
+        Raises:
+            InvalidRequest: some cannot be used; all of them are told.
+        """
+        seen = [self._seen(image) if is_path(image) else image for image in request.image_urls]
+        if faults := [fault for one in seen if isinstance(one, InvalidRequest) for fault in one.faults]:
+            raise InvalidRequest.of(*faults)
+        return attrs.evolve(request, image_urls=seen) if tuple(seen) != request.image_urls else request
+
+    def _seen(self, path: str) -> str | InvalidRequest:
+        if path not in self._known:
+            try:
+                self._known[path] = look_at(os.path.join(self._folder, path)).held
+            except InvalidRequest as error:
+                self._known[path] = error
+        return self._known[path]
+
+
+def _row(
+    raw: _Raw, dialect: Dialect, defaults: Mapping[str, Any], template: str | None, images: _Images
+) -> Row | RowFault:
     cells = {name: _written(value) for name, value in raw.values.items()}
     faults = [*raw.faults]
     given: dict[str, Any] = {}
@@ -232,7 +273,7 @@ def _row(raw: _Raw, dialect: Dialect, defaults: Mapping[str, Any], template: str
     if faults:
         return RowFault(raw.line, tuple(faults), cells)
     try:
-        request = from_plain(plain, VideoRequest)
+        request = images.held(from_plain(with_image(plain), VideoRequest))
     except InvalidRequest as error:
         return RowFault(raw.line, error.faults, cells)
     if broken := tuple(faults_of(request, dialect)):

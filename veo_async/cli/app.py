@@ -9,7 +9,7 @@ from rich.console import Console
 from veo_async import VeoError, __version__
 from veo_async.errors import UsageError
 
-from .commands import ledger, looking, making, trying
+from .commands import going_on, ledger, looking, making, trying
 from .exits import INTERRUPTED, USAGE, WRONG, console
 
 app: App = App(
@@ -21,6 +21,7 @@ app: App = App(
 )
 app.update(trying.app)
 app.update(making.app)
+app.update(going_on.app)
 app.update(looking.app)
 app.command(ledger.app)
 

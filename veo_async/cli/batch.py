@@ -125,7 +125,8 @@ def _read(source: Path, kind: Kind | None, template: str | None, defaults: dict[
         raise UsageError(f"{source}: {exc.strerror}; name a file that can be read, or - for standard input") from None
     if kind is None:
         kind = _kind_of_stream(content) if str(source) == "-" else kind_of(source)
-    return read_manifest(content, kind, dialect_named("kie"), template=template, defaults=defaults)
+    folder = None if str(source) == "-" else source.parent
+    return read_manifest(content, kind, dialect_named("kie"), template=template, defaults=defaults, folder=folder)
 
 
 def _kind_of_stream(content: bytes) -> Kind:
@@ -140,6 +141,8 @@ def _tell_price(manifest: Manifest, teller: Teller) -> None:
     dollars = told.credits * DOLLARS_PER_CREDIT
     count = len(manifest.rows)
     teller.say(f"{count} clips, about {told.credits:g} credits (${dollars:,.2f}). Nothing was sent.")
+    if manifest.uploads:
+        teller.say(f"{manifest.uploads} images would be uploaded first, for nothing.")
     if told.unknown:
         teller.say(f"{told.unknown} of them have no known price and are not in the sum.")
     teller.over({"clips": count, "credits": told.credits, "unknown": told.unknown, "is_dry": True})

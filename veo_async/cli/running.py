@@ -2,17 +2,20 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
 from rich.console import Console
 
-from veo_async import Done, Failed, InDoubt, Refused, VeoSession
+from veo_async import Done, ExtendRequest, Failed, InDoubt, Refused, VeoSession
+from veo_async._runtime.chains import following
 from veo_async._runtime.engine import Recovered
 from veo_async._runtime.job import Job
 from veo_async._runtime.outcome import Outcome
+from veo_async._wire import AnyRequest, UpgradeRequest
 from veo_async.batch.ending import until_over
 from veo_async.errors import SessionEnded, printable
 from veo_async.events import JobEvent, Paused, Queued, Ready, Running, Sent
@@ -47,12 +50,51 @@ async def generate(
     console: Console,
 ) -> int:
     """One clip, from prompt to file."""
+
+    async def submit(veo: VeoSession) -> Job:
+        return await veo.submit(prompt, key=key, priority="interactive", save_to=out, **options)
+
+    return await _one(submit, ledger=ledger, account=account, as_json=as_json, console=console)
+
+
+async def go_on(
+    task: str,
+    request: ExtendRequest | UpgradeRequest,
+    *,
+    out: Path,
+    ledger: Path,
+    account: str | None,
+    as_json: bool,
+    console: Console,
+) -> int:
+    """What is made of a clip that is there: of a job on the ledger, by its key, or of a task made elsewhere."""
+
+    async def submit(veo: VeoSession) -> Job:
+        if await veo.find(task) is None:
+            wanted: AnyRequest = attrs.evolve(request, task_id=task)
+            key = None
+        else:
+            link = following(task, request)
+            wanted, key = link.request, link.key
+        return await veo.submit(wanted, key=key, priority="interactive", save_to=out)
+
+    return await _one(submit, ledger=ledger, account=account, as_json=as_json, console=console)
+
+
+async def _one(
+    submit: Callable[[VeoSession], Awaitable[Job]],
+    *,
+    ledger: Path,
+    account: str | None,
+    as_json: bool,
+    console: Console,
+) -> int:
+    """One job, to its end."""
     hook = None if as_json else lambda event: _say(event, console)
     with telling(console, as_json=as_json, with_board=False) as teller:
         with stopping():
             async with _session(ledger, teller.say, account=account, on_event=hook) as veo:
-                job = await veo.submit(prompt, key=key, priority="interactive", save_to=out, **options)
-                outcome = await job.ended()
+                outcome = await (await submit(veo)).ended()
         tell_outcome(teller, outcome)
         code = code_of([outcome])
         if not as_json:

@@ -8,19 +8,15 @@ The URL is checked before each request, and the address itself once more when th
 is the only moment at which a name cannot change its meaning any more.
 """
 
-import ipaddress
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from veo_async._api.address import is_loopback
+from veo_async._wire.hosts import literal, may_connect
 
 from .setbacks import Setback, Then
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MOST_REDIRECTS = 3
-
-Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
-#: Networks that carry IPv4 inside IPv6 (RFC 6052): what counts is the address inside.
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def check_url(url: str, *, allow_loopback: bool) -> str:
@@ -36,7 +32,7 @@ def check_url(url: str, *, allow_loopback: bool) -> str:
         raise refused("it holds a user name")
     if parts.scheme != "https" and not (parts.scheme == "http" and allow_loopback and is_loopback(url)):
         raise refused("it is not https")
-    if (literal := _literal(host)) is not None and not may_connect(str(literal), allow_loopback=allow_loopback):
+    if literal(host) is not None and not may_connect(host, allow_loopback=allow_loopback):
         raise refused("it leads into a private network")
     return url
 
@@ -50,18 +46,6 @@ def next_url(url: str, location: str | None, *, allow_loopback: bool) -> str:
     except ValueError:
         raise refused("it is no URL") from None
     return check_url(joined, allow_loopback=allow_loopback)
-
-
-def may_connect(address: str, *, allow_loopback: bool) -> bool:
-    """Whether a socket may be opened to this numeric *address*."""
-    ip = _literal(address)
-    if ip is None:
-        return False
-    ip = _inner(ip)
-    if ip.is_loopback:
-        return allow_loopback
-    is_special = ip.is_multicast or ip.is_reserved or ip.is_unspecified or ip.is_link_local or ip.is_private
-    return ip.is_global and not is_special and not getattr(ip, "is_site_local", False)
 
 
 def without_query(url: str) -> str:
@@ -79,22 +63,6 @@ def host_of(url: object) -> str:
         return (urlsplit(url).hostname or "") if isinstance(url, str) else ""
     except ValueError:
         return ""
-
-
-def _literal(host: str) -> Ip | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
-
-
-def _inner(ip: Ip) -> Ip:
-    """The IPv4 address that an IPv6 one stands for, where it does."""
-    if isinstance(ip, ipaddress.IPv4Address):
-        return ip
-    if ip in _NAT64:
-        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None) or ip
 
 
 def refused(why: str) -> Setback:

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from .addresses import may_connect
+from veo_async._wire.hosts import may_connect
 
 #: Bounds on waiting are ours (`Pace`); the library's would count the time that a full disk takes.
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=None)

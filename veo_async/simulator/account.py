@@ -13,13 +13,14 @@ from collections.abc import Callable
 from math import ceil, inf
 from random import Random
 from typing import Any
+from urllib.parse import unquote
 
 import attrs
 
 from . import prices, shapes
 from .book import Book, Charge
 from .damage import retry_after_headers
-from .fates import UNREACHABLE_IMAGE, Fate, draw_fate, refuse_content
+from .fates import UNFETCHABLE_IMAGE, UNREACHABLE_IMAGE, Fate, draw_fate, refuse_content
 from .files import FileHost
 from .limits import make_limiter
 from .messages import Refusal, SimAnswer, SimRequest, envelope, success
@@ -123,9 +124,17 @@ class Account:
         self.check_funds(cost, request.key, now)
         is_refused = refuse_content(wanted, self.rng, self.settings)
         fate = draw_fate(wanted.model, wanted, self.rng, self.settings, is_refused=is_refused)
+        if not self._can_fetch_images(wanted, now):
+            fate = attrs.evolve(fate, flag=3, code=400, message=UNFETCHABLE_IMAGE)
         task = self.make("generate", wanted, fate, now)
         self.charge(task, cost, request.key, now)
         return success({"taskId": task.id})
+
+    def _can_fetch_images(self, wanted: Wanted, now: float) -> bool:
+        """Whether the images on our own host are still there; what lies elsewhere is believed to be."""
+        ours = [unquote(url) for url in wanted.body.get("imageUrls") or () if self.files.owns(url)]
+        found = [self.files.find(url) for url in ours]
+        return all(file is not None and now < file.expires_at for file in found)
 
     def _extend(self, request: SimRequest, now: float) -> SimAnswer:
         self.admit("extend", now)

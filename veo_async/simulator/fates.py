@@ -34,6 +34,7 @@ _BY_FLOW = (
 )
 _NO_AUDIO = "The Google model was unable to generate audio for this request."
 UNREACHABLE_IMAGE = "Image fetch failed. Check access settings or use our File Upload API instead."
+UNFETCHABLE_IMAGE = "Failed to fetch the image. Kindly verify any access limits set by you or your service provider."
 NO_4K = "The 4K version of this video is unavailable. Please try a different video."
 _BREAKDOWNS = (
     (500, "Internal Error, Please try again later."),

@@ -44,7 +44,7 @@ async def generate(
     aspect_ratio
         16:9, 9:16 or Auto.
     image
-        The URL of a first frame, of a first and a last, or of reference material; may be repeated.
+        A file or the URL of a first frame, of a first and a last, or of reference material; may be repeated.
     seeds
         10000 to 99999: similar clips for the same number.
     duration
