@@ -16,14 +16,16 @@ import attrs
 
 from veo_async._blocking import blocking
 from veo_async._rules.lifecycle import JobState
+from veo_async._rules.prices import PRICES, Prices, price_of
+from veo_async._rules.reservations import Reservations
+from veo_async._runtime.ends import is_unpaid_end
 from veo_async._runtime.job import Job
-from veo_async._runtime.outcome import Done, Outcome, Refused
-from veo_async.errors import QueueFull, SessionEnded, VeoError
+from veo_async._runtime.outcome import Done, Outcome
+from veo_async.errors import BudgetExceeded, QueueFull, SessionEnded, VeoError
 from veo_async.session import VeoSession
 
 from .gallery import Card, write_gallery
 from .manifest import Manifest, Row
-from .prices import PRICES, Prices, price_of
 from .results import Line, Results, line_of
 
 #: How many rows are in hand at once: a list of any length costs the memory of these.
@@ -49,7 +51,7 @@ class Batch:
 
     Args:
         out: the folder for clips, results and the page.
-        budget: credits that must not be exceeded; None: any.
+        budget: credits that must not be exceeded; rows whose price nobody knows are left out. None: any.
         now: the wall clock.
         on_line: called with each row that has ended.
     """
@@ -66,8 +68,8 @@ class Batch:
         on_line: Callable[[Line], None] = lambda _: None,
     ) -> None:
         self._veo, self._manifest, self._out, self._now = veo, manifest, out, now
-        self._budget, self._prices, self._on_line = budget, prices, on_line
-        self._reserved = self._spent = 0.0
+        self._prices, self._on_line = prices, on_line
+        self._reservations, self._spent = Reservations(budget), 0.0
         self._jobs: dict[str, Job] = {}
         self._cards: dict[str, Card] = {}
         self._lines: dict[str, Line] = {}
@@ -112,11 +114,11 @@ class Batch:
         return await self._report(results)
 
     async def _submitted(self, row: Row) -> Job | None:
-        price = await self._price(row)
-        if self._budget is not None and self._reserved + price > self._budget:
+        try:
+            price = await self._reserved(row)
+        except BudgetExceeded:
             self._unaffordable += 1
             return None
-        self._reserved += price
         planned_at = self._now()
         while True:
             try:
@@ -128,12 +130,22 @@ class Batch:
         self._cards[row.key] = _card(row, job, price, planned_at=planned_at)
         return job
 
-    async def _price(self, row: Row) -> float:
-        """What the row may cost: nothing if its job is there and was paid for, or may have been."""
-        known = await self._veo.find(row.key)
-        if known is not None and not isinstance(known.outcome, Refused):
-            return 0.0
-        return price_of(row.request, self._prices) or 0.0
+    async def _reserved(self, row: Row) -> float | None:
+        """Reserve what the row may cost: nothing if its job is there and was paid for, or may have been.
+
+        Raises:
+            BudgetExceeded: it does not fit. One that an earlier run left queued is sent all the same, and counts.
+        """
+        known, price = await self._veo.find(row.key), price_of(row.request, self._prices)
+        if known is None or is_unpaid_end(known._entry):
+            self._reservations.promise({row.key: price})
+            self._reservations.claim(row.key, price)
+            self._reservations.release(row.key)
+        elif known._entry.price is not None:  # this session has found it waiting, and pays for it
+            self._reservations.claim(row.key, price)
+        else:
+            price = 0.0
+        return price
 
     async def _follow(self, row: Row, job: Job, results: Results) -> None:
         try:
@@ -143,7 +155,7 @@ class Batch:
         card = self._cards[row.key]
         is_free = not isinstance(outcome, Done) and job.state in (JobState.REFUSED, JobState.FAILED)
         if is_free:
-            self._reserved -= card.credits or 0.0
+            self._reservations.give_back(row.key, card.credits)
         else:
             self._spent += card.credits or 0.0
         line = line_of(row, outcome, task_id=job.task_id, credits=None if is_free else card.credits)
@@ -194,7 +206,7 @@ async def _all_of(tasks: Collection["asyncio.Task[None]"]) -> None:
     await asyncio.wait(tasks)
 
 
-def _card(row: Row, job: Job, price: float, *, planned_at: float) -> Card:
+def _card(row: Row, job: Job, price: float | None, *, planned_at: float) -> Card:
     request = row.request
     return Card(
         key=row.key,
