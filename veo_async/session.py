@@ -460,7 +460,11 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         if not purse.is_bounded:
             yield
             return
-        new = {entry.key: entry.request for entry in entries if await intake.is_free_to_plan(entry.key)}
+        new = {
+            entry.key: entry.request
+            for entry in entries
+            if purse.has_claimed(entry.key) or await intake.is_free_to_plan(entry.key)
+        }
         purse.promise(new)
         try:
             yield

@@ -344,6 +344,16 @@ async def test_a_look_that_hangs_holds_the_first_job_up_for_ten_seconds() -> Non
         assert clock() == 10.0
 
 
+async def test_a_look_that_hangs_does_not_keep_the_session_open() -> None:
+    """It costs nothing, so it is cut off; the job that waited for it was not sent."""
+    async with world(session={"low_water": 50.0}, faults=[delay(25.0, endpoint="credit")]) as (veo, sim):
+        await veo.submit("A dog")
+        await asyncio.sleep(1.0)
+        clock = Clock()
+    assert clock() == 0.0
+    assert not sim.charges
+
+
 async def test_while_sending_the_balance_is_read_every_half_minute() -> None:
     """600 jobs leave in five minutes; the looks are as far apart as they must be, and fewer than that at most."""
     async with world(session={"low_water": 50.0}) as (veo, sim):

@@ -71,6 +71,10 @@ class Purse:
         """What *request* costs by the table; None when nobody knows."""
         return None if request is None else price_of(request, self._prices)
 
+    def has_claimed(self, key: str) -> bool:
+        """Whether the job called *key* has reserved here; should it end meanwhile, a promise keeps what it held."""
+        return self._reservations.has_claimed(key)
+
     def promise(self, requests: Mapping[str, AnyRequest | None]) -> None:
         """Reserve for jobs that are about to be taken in, by key; each needs its `release`.
 
@@ -104,7 +108,7 @@ class Purse:
 
     def accepted(self, entry: Entry) -> None:
         """*entry*'s task runs; it counts if this session has paid for it."""
-        if self._reservations.has_claimed(entry.key):
+        if self.has_claimed(entry.key):
             self._accepted[entry.key] = entry.price
 
     def _ended(self, entry: Entry) -> None:

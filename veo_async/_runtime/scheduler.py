@@ -85,6 +85,8 @@ class Scheduler:
         )
         #: Adopted tasks for which there was no slot: they run all the same.
         self._slotless: set[Entry] = set()
+        #: Looks at the balance that are under way; they cost nothing and need not come to their end.
+        self._looks: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
         self._stopped = False
         #: More than one tenant, or somebody who waits for a single clip.
@@ -113,6 +115,8 @@ class Scheduler:
         """Send nothing more; requests that are under way come to their end."""
         self._stopped = True
         self._sender.stop()
+        for look in self._looks:
+            look.cancel()
         self.wake()
 
     def resize(self, slots: float) -> None:
@@ -226,7 +230,9 @@ class Scheduler:
         self, sending: asyncio.TaskGroup, now: float, on_read: Callable[[Look, float | None], object]
     ) -> None:
         look = self._pauses.water.begin(now)
-        sending.create_task(self._look_at_balance(look, on_read), name="veo.scheduler:balance")
+        task = sending.create_task(self._look_at_balance(look, on_read), name="veo.scheduler:balance")
+        self._looks.add(task)
+        task.add_done_callback(self._looks.discard)
 
     async def _look_at_balance(self, look: Look, on_read: Callable[[Look, float | None], object]) -> None:
         balance: float | None = None
