@@ -25,3 +25,24 @@ async def run(*command: str, cwd: Path, sim: Simulator | None = None, exits: int
 async def run_fast(program: Path, *arguments: str, sim: Simulator, cwd: Path, exits: int = 0) -> str:
     """The same for a Python file, in the time of a *sim* with the speed of `fast_clock`."""
     return await run(sys.executable, fast_clock.__file__, str(program), *arguments, cwd=cwd, sim=sim, exits=exits)
+
+
+async def started(
+    sim: Simulator, *words: str, cwd: Path, stderr: int = asyncio.subprocess.STDOUT
+) -> asyncio.subprocess.Process:
+    """A command of ours that runs on by itself."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "veo_async", *words),
+        cwd=cwd,
+        env={**os.environ, "VEO_BASE_URL": sim.url, "VEO_API_KEY": sim.api_key, "PYTHONUNBUFFERED": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=stderr,
+    )
+
+
+async def read_until(process: asyncio.subprocess.Process, piece: bytes) -> bytes:
+    """Read line by line up to the one that holds *piece*."""
+    assert process.stdout is not None
+    while piece not in (line := await process.stdout.readline()):
+        assert line, f"it ended without {piece!r}"
+    return line

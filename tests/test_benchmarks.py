@@ -31,7 +31,8 @@ def lower_bound(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 def test_there_are_all_of_them() -> None:
     """One command for each number of the design page."""
     wanted = (
-        "blips detection fairness import_time in_flight kill9 ledger limited makespan refusals simulate submit_drop"
+        "batch blips detection fairness import_time in_flight kill9 ledger limited makespan refusals simulate "
+        "submit_drop webhooks"
     )
     assert wanted.split() == NAMES
 

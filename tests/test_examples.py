@@ -1,12 +1,21 @@
 """Each example is a whole program, is short, and runs against the simulator as it stands."""
 
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from tests import fast_clock
 from tests.fast_clock import SPEED
 from tests.programs import run_fast
-from veo_async.simulator import Simulator
+from tests.webhooks.support import free_port
+from veo_async.simulator import Fault, Simulator, lost_callback
 
 FOLDER = Path(__file__).parent.parent / "veo_async" / "examples"
 EXAMPLES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
@@ -22,7 +31,7 @@ async def run(name: str, cwd: Path, *arguments: str, exits: int = 0) -> tuple[li
 
 def test_there_is_a_test_for_each() -> None:
     """An example that nothing runs would be an untested promise."""
-    assert EXAMPLES == ["many_clips", "two_users"]
+    assert EXAMPLES == ["fastapi_bot", "many_clips", "two_users"]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -56,3 +65,66 @@ async def test_two_users(tmp_path: Path) -> None:
     assert any("being made, about" in line for line in lines)
     assert sum(line.startswith("boris: http") for line in lines) == 1
     assert len(sim.charges) == 31
+
+
+@pytest.mark.parametrize("faults", [[], [lost_callback()]])
+async def test_fastapi_bot(tmp_path: Path, faults: list[Fault]) -> None:
+    """Two users, a refusal, and the callbacks; then the same with every callback lost."""
+    port = free_port()
+    wanted = {"anna": ["A dog", "A cat"], "boris": ["A bird", "A cow [refuse-late]"]}
+    bot = f"http://127.0.0.1:{port}"
+    async with Simulator(speed=SPEED, seed=7, faults=faults) as sim, aiohttp.ClientSession() as http:
+        async with running("fastapi_bot", tmp_path, sim, PORT=str(port)):
+            keys = {}
+            for user, prompts in wanted.items():
+                for prompt in prompts:
+                    async with http.post(f"{bot}/clips", params={"user": user, "prompt": prompt}) as answer:
+                        keys[prompt] = (await answer.json())["key"]
+            told = {prompt: await ended(http, f"{bot}/clips/{key}") for prompt, key in keys.items()}
+            async with http.get(f"{bot}/clips/nobody") as answer:
+                assert answer.status == 404
+        assert [each["state"] for each in told.values()] == ["ready", "ready", "ready", "refused"]
+        assert all(each["url"] for each in list(told.values())[:3])
+        assert [attempt.was_received for attempt in sim.callbacks] == ([] if faults else [True] * 4)
+    sim.assert_no_double_charge()
+
+
+@asynccontextmanager
+async def running(name: str, cwd: Path, sim: Simulator, **environment: str) -> AsyncIterator[None]:
+    """An example that serves until it is told to end; it must end well."""
+    address = {"VEO_BASE_URL": sim.url, "VEO_API_KEY": sim.api_key}
+    program = await asyncio.create_subprocess_exec(
+        sys.executable,
+        fast_clock.__file__,
+        str(FOLDER / f"{name}.py"),
+        cwd=cwd,
+        env={**os.environ, **address, **environment},
+    )
+    try:
+        await until_open(int(environment["PORT"]))
+        yield
+    finally:
+        program.send_signal(signal.SIGINT)
+        await program.wait()
+
+
+async def until_open(port: int) -> None:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            await writer.wait_closed()
+            return
+
+
+async def ended(http: aiohttp.ClientSession, url: str) -> dict[str, str]:
+    """What is told of a clip once it has ended."""
+    while True:
+        async with http.get(url) as answer:
+            told: dict[str, str] = await answer.json()
+        if told["state"] not in ("queued", "sending", "running"):
+            return told
+        await asyncio.sleep(0.05)

@@ -72,12 +72,12 @@ async def test_simulator_command(command: str, tmp_path: Path) -> None:
 
 
 async def test_demo_command(tmp_path: Path) -> None:
-    """`veo-async demo` of the README makes eight playable clips and says where they are."""
+    """`veo-async demo` of the README makes eight playable clips of nine and says where they are."""
     output = await run(sys.executable, "-m", "veo_async", "demo", cwd=tmp_path)
     clips = sorted((tmp_path / "veo-out").glob("*.mp4"))
     assert len(clips) == 8
     assert all(clip.read_bytes()[4:8] == b"ftyp" for clip in clips)
-    assert "8 of 8 clips saved under veo-out/" in output
+    assert "8 of 9 clips saved under veo-out/ (8 saved, 1 refused)" in output
     assert all(str(clip.relative_to(tmp_path)) in output for clip in clips)
 
 
@@ -105,8 +105,10 @@ def test_the_diagram_is_drawn_from_the_table() -> None:
 
 async def test_the_commands_of_the_command_line(tmp_path: Path) -> None:
     """In their order, as somebody would type them; each ends well."""
-    driving = [line for line in COMMANDS if re.match(r"veo-async (doctor|generate|batch|resume) ", f"{line} ")]
-    assert len(driving) == 5
+    driving = [
+        line for line in COMMANDS if re.match(r"veo-async (doctor|generate|batch|resume|jobs|sheet) ", f"{line} ")
+    ]
+    assert len(driving) == 7
     (tmp_path / "prompts.csv").write_text("prompt\nA cat that is not impressed\n")
     async with Simulator(duration_s=0.2) as sim:
         for line in driving:
@@ -114,6 +116,7 @@ async def test_the_commands_of_the_command_line(tmp_path: Path) -> None:
     assert len(sim.charges) == 2
     assert (tmp_path / "dog.mp4").exists()
     assert (tmp_path / "prompts-out" / "index.html").exists()
+    assert (tmp_path / "prompts-out" / "sheet.webp").exists()
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if re.match(r"veo-async (ledger|evidence)", line)])

@@ -229,7 +229,10 @@ class Book(Protocol):
         ...
 
     async def hint(self, token: str, task_id: str, at: float) -> bool:
-        """Keep for the job's driver what a callback says; False if no attempt has that token. Twice does no harm."""
+        """Keep for the job's driver what a callback says, once, and tell of it; False if no attempt has that token.
+
+        The same again is told again: the first may have come from elsewhere, and too early.
+        """
         ...
 
     async def get(self, key: str) -> JobRow | None:

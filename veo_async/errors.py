@@ -44,11 +44,13 @@
     │   ├── LedgerBusy               somebody else has held it locked for too long
     │   ├── LedgerFailed             a write did not come to be: disk full, read-only, I/O error
     │   └── LedgerUnusable           corrupt, foreign, newer than this version, or on a network file system
+    ├── BadSignature             a callback that the provider has not signed, or not just now
     ├── DeadlinePassed           it could not be sent in time, so it never was
     ├── SourceFailed             what the job was to go on from came to nothing, so it was never sent
     ├── NotTheSame               the task that was named is not this job's
     ├── JobAbandoned             given up because somebody said so
-    └── DownloadFailed           the clip is made and paid, its file is not on disk yet: fetch it again
+    ├── DownloadFailed           the clip is made and paid, its file is not on disk yet: fetch it again
+    └── ResultsUnwritable        what became of a list is not written down: mend the disk and run it again
 
 Each error carries what is known of its story (``task_id``, ``http_status``, ``body_code``, ``bytes_sent``,
 ``attempts``, ``job_key``, ``endpoint``), a ``remedy`` that stands in its text, and ``retryable``: whether the same
@@ -468,6 +470,17 @@ class LedgerUnusable(LedgerError):
     remedy = "Name another file, or bring a copy back; it is never overwritten."
 
 
+# --- callbacks --------------------------------------------------------------------------------------------------
+
+
+class BadSignature(VeoError):
+    """A callback whose signature is missing, wrong or out of date."""
+
+    remedy = (
+        "Compare the webhook key with the one at the provider's settings page, and this machine's clock with theirs."
+    )
+
+
 # --- how a job can end by word ----------------------------------------------------------------------------------
 
 
@@ -505,3 +518,9 @@ class DownloadFailed(VeoError):
 
     retryable = True
     remedy = "Fetch it again; the clip itself is safe with the provider for some days."
+
+
+class ResultsUnwritable(VeoError):
+    """What became of a list could not be written down; every job is as the ledger says, and nothing is lost."""
+
+    remedy = "Make room or mend the folder, then give the same command again: nothing is paid for twice."

@@ -18,12 +18,21 @@ import random
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import aiohttp
 import anyio
@@ -83,6 +92,11 @@ from veo_async.errors import (
     VeoError,
 )
 from veo_async.ledger import NoLedger, ledger_at
+from veo_async.webhooks.asgi import AsgiApp, asgi_app
+from veo_async.webhooks.receiver import Receiver
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 _logger = logger_for(__name__)
 
@@ -105,6 +119,8 @@ class Statistics:
     watcher: WatcherStatistics
     #: By the table of prices, and by the balance as it was read; never mixed.
     spent: Spent
+    #: Callbacks that came in, by how they were answered: HTTP status to number.
+    callbacks: Mapping[int, int]
 
 
 class VeoSession(anyio.AsyncContextManagerMixin):
@@ -115,7 +131,9 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         provider: ``"kie"``, ``"apikley"`` or a `Dialect`.
         ledger: where jobs live: a path (SQLite), or a ledger; None keeps them in this session only.
         account: whom the jobs bill; without it a hash of the key. Name it, and the key may change between two runs.
-        public_url: where the provider can reach this session, for callbacks; see `hint`.
+        public_url: where the provider can reach this session, for callbacks; see `aiohttp_routes` and `asgi`.
+        webhook_key: the key that signs them, or several while one takes over; without it KIE_WEBHOOK_HMAC_KEY. With a
+            key, what is not signed is refused.
         on_doubt: what becomes of a job whose request may or may not have been accepted: ``"hold"`` tells who waits,
             ``"resubmit"`` sends another, a coroutine function is asked and says ``"hold"``, ``"resubmit"`` or
             ``"abandon"``.
@@ -150,6 +168,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         ledger: Ledger | str | PathLike[str] | None = None,
         account: str | None = None,
         public_url: str | None = None,
+        webhook_key: str | Sequence[str] | None = None,
         on_doubt: OnDoubt = "hold",
         max_in_flight: int = 100,
         rate: tuple[int, float] = (20, 10.0),
@@ -188,7 +207,11 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         self._chance = secrets.token_bytes if seed is None else self._rng.randbytes
         self._reads = Reads(self._rng)
         self._budget = PollBudget(rate=poll_rate)
-        self._schedule = FixedSchedule(poll_every, self._rng) if poll_every else LearnedSchedule(self._budget)
+        # Callbacks are believed in once they are heard, and only where they can come.
+        listening = None if public_url else False
+        self._schedule = (
+            FixedSchedule(poll_every, self._rng) if poll_every else LearnedSchedule(self._budget, callbacks=listening)
+        )
         self._gate = Gate(GateSettings(limit=rate[0], window_s=rate[1], explore=explore), knowledge)
         self._knows = knowledge is not None
         self._queue: FairQueue[Entry] = FairQueue(max_queued=max_queued)
@@ -205,6 +228,13 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         self._hooks = Hooks(on_event)
         self._save_to = as_target(save_to)
         self._clips = ClipSaver(self.api, self._look, self._reads, at_once=max_downloads, rng=self._rng)
+        self._receiver = Receiver(
+            is_ours=lambda token: self._require_open().is_ours(token),
+            is_known=lambda token, task_id: self._require_open().is_known(token, task_id),
+            hint=self.hint,
+            keys=_webhook_keys(webhook_key),
+            now=self._wall_time,
+        )
         self._engine: Engine | None = None
         #: Tasks that read the input of a `map`.
         self._readers: set[asyncio.Task[None]] = set()
@@ -584,6 +614,16 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         """
         return await self._require_open().hint(token, task_id)
 
+    def aiohttp_routes(self) -> "list[web.RouteDef]":
+        """Routes that receive callbacks, for ``app.add_routes`` of an ``aiohttp.web`` application."""
+        from veo_async.webhooks.routes import aiohttp_routes  # a server is not what most sessions need
+
+        return aiohttp_routes(self._receiver)
+
+    def asgi(self) -> AsgiApp:
+        """An ASGI application that receives callbacks, for ``app.mount("/veo/cb", veo.asgi())``."""
+        return asgi_app(self._receiver)
+
     def tenant(self, name: str, *, weight: float | None = None, max_queued: int | None = None) -> None:
         """Give a tenant its share of the account and a bound for its queue."""
         self._queue.set_tenant(name, weight=weight, max_queued=max_queued)
@@ -621,6 +661,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             gate=self._gate.statistics(),
             watcher=engine.watcher.statistics,
             spent=self._purse.spent(),
+            callbacks=self._receiver.statistics.answers,
         )
 
     def knowledge(self) -> GateKnowledge:
@@ -655,6 +696,12 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         if _loop_here() is not self._loop:
             raise SessionClosed("this session belongs to another event loop; open one per loop")
         return engine
+
+
+def _webhook_keys(given: str | Sequence[str] | None) -> Sequence[str]:
+    if given is None:
+        given = os.environ.get("KIE_WEBHOOK_HMAC_KEY") or ()
+    return [given] if isinstance(given, str) else given
 
 
 def _loop_here() -> asyncio.AbstractEventLoop | None:

@@ -1,12 +1,13 @@
 """`veo-async batch`, as somebody types it: a fault, a price, a run, Ctrl-C, and the same command again."""
 
 import asyncio
-import os
 import signal
 import sys
 from pathlib import Path
 
-from tests.programs import run
+import pytest
+
+from tests.programs import read_until, run, started
 from veo_async.simulator import Simulator
 
 KEY = "sk-" + "b" * 30
@@ -44,20 +45,16 @@ async def test_a_dry_run_tells_the_price(tmp_path: Path) -> None:
     assert not (tmp_path / "prompts-out").exists()
 
 
-async def test_ctrl_c_and_the_same_command_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_row_58_interrupted_or_terminated_and_the_same_command_again(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     """What runs is collected, the command to go on is printed, and nothing is paid twice."""
-    write(tmp_path, 30)
+    write(tmp_path, 25)
     async with Simulator(duration_s=1.0, api_key=KEY) as sim:
-        process = await asyncio.create_subprocess_exec(
-            *(*VEO, "batch", "prompts.csv"),
-            cwd=tmp_path,
-            env={**os.environ, "VEO_BASE_URL": sim.url, "VEO_API_KEY": sim.api_key, "PYTHONUNBUFFERED": "1"},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        assert process.stdout is not None
-        assert b"saved" in await process.stdout.readline()
-        process.send_signal(signal.SIGINT)
+        process = await started(sim, "batch", "prompts.csv", cwd=tmp_path)
+        await read_until(process, b"saved")
+        process.send_signal(number)
         rest = (await process.communicate())[0].decode()
         assert process.returncode == 5, rest
         assert "Nothing more is sent" in rest
@@ -67,9 +64,28 @@ async def test_ctrl_c_and_the_same_command_again(tmp_path: Path) -> None:
         assert len(list((tmp_path / "prompts-out").glob("*.mp4"))) == sent
     async with Simulator(duration_s=0.2, limiter="none", seed=2, api_key=KEY) as sim:
         told = await run(*VEO, "batch", "prompts.csv", cwd=tmp_path, sim=sim)
-        assert "30 saved" in told
+        assert "25 saved" in told
         assert f"Next: open {Path('prompts-out') / 'index.html'}" in told
-        assert len(sim.charges) == 30 - sent
+        assert len(sim.charges) == 25 - sent
+
+
+async def test_row_58_interrupted_twice_it_stops_at_once_and_loses_nothing(tmp_path: Path) -> None:
+    """Clips that take for ever are not waited for; the same command attaches to them. Exit code 130."""
+    write(tmp_path, 3)
+    async with Simulator(duration_s=3600.0, api_key=KEY) as sim:
+        process = await started(sim, "batch", "prompts.csv", cwd=tmp_path)
+        while len(sim.charges) < 3:  # noqa: ASYNC110  # the program is another process
+            await asyncio.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        await read_until(process, b"Nothing more is sent")
+        process.send_signal(signal.SIGINT)
+        rest = (await process.communicate())[0].decode()
+        assert process.returncode == 130, rest
+        assert "Traceback" not in rest
+        assert "Next: veo-async batch prompts.csv" in rest
+        sim.advance(3600.0)
+        assert "3 saved" in await run(*VEO, "batch", "prompts.csv", cwd=tmp_path, sim=sim)
+        assert len(sim.posts()) == 3
 
 
 async def test_a_list_on_standard_input_with_a_template(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from veo_async import Done, InDoubt, VeoSession
+from veo_async._ports import JobRow
 from veo_async.cli.app import run
+from veo_async.cli.ledger import _lines
 from veo_async.simulator import Simulator, drop_after_accepting, drop_before_accepting
 
 Say = Callable[..., tuple[int, str]]
@@ -63,6 +65,15 @@ def test_show_lists_the_jobs_and_says_what_to_type_next(say: Say, file: Path, ch
     code, told = say("ledger", "show", file, "--state", "ready", "--json")
     assert [row["key"] for row in json.loads(told)] == ["dog"]
     assert say("ledger", "show", file, "--state", "lost")[0] == 2
+    assert say("jobs", file, "--json") == say("ledger", "show", file, "--json")
+
+
+def test_a_narrow_terminal_hides_no_key_and_no_state() -> None:
+    """The other columns come as there is room; a key that would paint the terminal does not."""
+    rows = [JobRow(key=key, account="", state="in_doubt", request=None, planned_at=0.0) for key in ("row-1", "\x1b[2J")]
+    assert _lines(rows, 10) == ["key      state", "row-1    in_doubt", "\\x1b[2J  in_doubt"]
+    assert _lines(rows, 200)[0].split() == ["key", "state", "prompt", "task", "attempts", "planned"]
+    assert _lines([], 200) == []
 
 
 @pytest.mark.usefixtures("charged")
@@ -148,12 +159,6 @@ def test_a_file_that_is_not_there_is_not_made(say: Say, file: Path) -> None:
     assert code == 2
     assert "there is no file" in told
     assert not file.exists()
-
-
-@pytest.mark.parametrize("command", ["show", "doubts", "resolve", "resubmit", "abandon", "adopt"])
-def test_each_command_has_an_example(say: Say, command: str) -> None:
-    """A line to copy."""
-    assert f"Example: veo-async ledger {command}" in say("ledger", command, "--help")[1]
 
 
 def test_a_running_sessions_job_is_not_taken_from_it(say: Say, file: Path) -> None:

@@ -7,6 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.programs import run
 from veo_async.media import check_whole
 from veo_async.simulator import Simulator, drop_after_accepting
@@ -27,7 +29,7 @@ async def test_generate_makes_one_clip_and_says_each_step(tmp_path: Path) -> Non
         told = await run(*command, cwd=tmp_path, sim=sim)
         for piece in ("dog: queued", "dog: sent", "dog: running as", f"dog: saved {tmp_path / 'dog.mp4'}"):
             assert piece in told
-        assert "Next: veo-async ledger show veo.db" in told
+        assert "Next: veo-async jobs veo.db" in told
         assert is_whole(tmp_path / "dog.mp4")
         again = json.loads(await run(*command, "--json", cwd=tmp_path, sim=sim))
         assert again["files"] == [str(tmp_path / "dog.mp4")]
@@ -46,7 +48,8 @@ async def test_exit_codes_tell_refusals_and_doubts(tmp_path: Path) -> None:
         assert len(sim.posts()) == 2
 
 
-async def test_row_58_ctrl_c_and_the_command_that_it_prints(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_row_58_stopped_and_the_command_that_it_prints(tmp_path: Path, number: signal.Signals) -> None:
     """Interrupted while the clip is made: nothing is lost, and the printed command brings it home."""
     async with Simulator(duration_s=2.0) as sim:
         process = await asyncio.create_subprocess_exec(
@@ -60,7 +63,7 @@ async def test_row_58_ctrl_c_and_the_command_that_it_prints(tmp_path: Path) -> N
         told = b""
         while b"running" not in told:
             told += await process.stdout.readline()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         rest, _ = await process.communicate()
         assert process.returncode == 130
         assert b"Next: veo-async resume veo.db" in rest

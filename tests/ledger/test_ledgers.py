@@ -355,8 +355,8 @@ async def test_a_book_for_looking_takes_nothing_over(books: Books) -> None:
 # --- hints ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_hint_reaches_the_driver_once(books: Books) -> None:
-    """Whoever received it; a second delivery does no harm."""
+async def test_a_hint_reaches_the_driver(books: Books) -> None:
+    """Whoever received it; told once more it is told again, and is one hint all the same."""
     one, two = await books.open(), await books.open()
     await one.plan(job())
     await one.send(sending(), ROOMY)
@@ -365,8 +365,10 @@ async def test_a_hint_reaches_the_driver_once(books: Books) -> None:
     assert await two.hint("token-dog", "t1", 5.0) is True
     assert (await two.news(1.0)).hints == ()
     assert (await one.news(1.0)).hints == (Hint(key="dog", token="token-dog", task_id="t1"),)
+    assert (await one.news(1.5)).hints == ()
     assert await two.hint("token-dog", "t1", 6.0) is True
-    assert (await one.news(2.0)).hints == ()
+    assert (await one.news(2.0)).hints == (Hint(key="dog", token="token-dog", task_id="t1"),)
+    assert (await one.news(2.5)).hints == ()
     assert await one.hint("token-dog", "t2", 7.0) is True
     assert (await one.news(3.0)).hints == (Hint(key="dog", token="token-dog", task_id="t2"),)
 

@@ -15,6 +15,7 @@ from veo_async._rules.polling import (
     MAX_PRICE_S,
     MIN_PRICE_S,
     MIN_PRICE_WITH_CALLBACKS_S,
+    SILENT_AFTER,
     FixedSchedule,
     LearnedSchedule,
     PollBudget,
@@ -360,3 +361,36 @@ def test_what_a_task_would_take_is_known_before_it_begins() -> None:
     assert 100 < expected.p50 < expected.p90 < 600
     start(schedule, 1)
     assert schedule.eta(0, 0.0) == expected
+
+
+def test_callbacks_are_believed_in_once_heard_and_no_longer_when_they_cease() -> None:
+    """One that comes relaxes the looks; four ends in a row that had to be found tighten them again."""
+    schedule = start(LearnedSchedule(callbacks=None), 40)
+    assert schedule.eps == 1.0
+    schedule.done(0, 60.0, 55.0, "callback")
+    assert schedule.eps < 0.1
+    for number in range(1, SILENT_AFTER):
+        schedule.done(number, 100.0, 60.0)
+    assert schedule.eps < 1.0
+    schedule.done(10, 110.0, 108.0)  # found in time: it says nothing about callbacks
+    assert schedule.eps < 1.0
+    schedule.done(11, 120.0, 60.0)
+    assert schedule.eps == 1.0
+    schedule.done(12, 130.0, 125.0, "callback")
+    assert schedule.eps < 0.1
+
+
+def test_one_lost_callback_among_many_is_no_silence() -> None:
+    """The count begins anew with each that comes."""
+    schedule = start(LearnedSchedule(callbacks=None), 200)
+    for number in range(100):
+        schedule.done(number, 100.0, 60.0, "look" if number % 3 else "callback")
+    assert schedule.eps < 1.0
+
+
+def test_known_callbacks_stay_known() -> None:
+    """Where somebody says that they come, silence only makes them dearer."""
+    schedule = start(LearnedSchedule(callbacks=True), 40)
+    for number in range(20):
+        schedule.done(number, 100.0, 60.0)
+    assert schedule.eps < 1.0

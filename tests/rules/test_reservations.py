@@ -100,6 +100,15 @@ def test_another_request_of_a_job_in_doubt_is_reserved_beside_the_first() -> Non
     assert budget.has_claimed("dog")
 
 
+def test_what_costs_nothing_always_fits_and_what_was_never_held_gives_nothing_back() -> None:
+    """Also where earlier jobs have left less than no room."""
+    budget = Reservations(50.0)
+    budget.claim("old", 60.0)
+    budget.promise({"free": 0.0})
+    budget.give_back("stranger", 0.0)
+    assert budget.reserved == 60.0
+
+
 def test_sums_of_decimal_prices_fit_exactly() -> None:
     """Ten tenths are one, whatever the binary says."""
     budget = Reservations(1.0)

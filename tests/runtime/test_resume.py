@@ -295,3 +295,17 @@ async def test_row_65_a_file_that_is_no_ledger_opens_no_session(tmp_path: Path, 
     assert "notes.txt" in str(caught.value)
     assert file.read_bytes() == content
     assert sim.requests == ()
+
+
+async def test_a_job_that_another_session_drives_has_an_eta(ledger: Ledger) -> None:
+    """Nobody looks at its task here; what its kind takes is known all the same."""
+    sim = memory()
+    async with on(sim, ledger) as one, on(sim, ledger) as two:
+        await (await one.submit("A dog", key="dog")).accepted()
+        job = await two.find("dog")
+        assert job is not None
+        assert job.state is JobState.RUNNING
+        assert job.eta is not None
+        assert job.eta.p50 > 0
+        assert (await job).urls
+        assert job.eta is None

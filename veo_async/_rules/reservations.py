@@ -88,7 +88,7 @@ class Reservations:
             self._let_go(key)
 
     def _require_room(self, costs: Mapping[str, float | None]) -> None:
-        if self.budget is None or not costs:
+        if self.budget is None or all(cost == 0 for cost in costs.values()):
             return
         told = f"{self.reserved:g} credits of a budget of {self.budget:g} are reserved"
         known = [cost for cost in costs.values() if cost is not None]
@@ -107,4 +107,4 @@ class Reservations:
         self.reserved += cost or 0.0
 
     def _let_go(self, key: str) -> None:
-        self.reserved -= self._held.pop(key)
+        self.reserved -= self._held.pop(key, 0.0)

@@ -5,7 +5,6 @@ so that whoever receives callbacks can throw away what is no token of ours witho
 """
 
 import base64
-import hashlib
 import hmac
 from typing import Final
 
@@ -14,6 +13,12 @@ CHANCE_BYTES: Final = 10
 _SEAL_BYTES: Final = 6
 _LENGTH: Final = 26
 _PATH: Final = "/veo/cb/"
+_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
+_LETTERS: Final = frozenset(_ALPHABET)
+#: From base32's letters to those in which Python reads numbers to the base of 32.
+_DIGITS: Final = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")
+_SPARE_BITS: Final = 2
+_SPARE: Final = 0b11
 
 
 def mint(chance: bytes, secret: bytes) -> str:
@@ -23,14 +28,14 @@ def mint(chance: bytes, secret: bytes) -> str:
 
 def is_token(text: str, secret: bytes) -> bool:
     """Whether *text* was minted with *secret*."""
-    if len(text) != _LENGTH or not text.isascii() or text != text.lower():
+    if len(text) != _LENGTH or not _LETTERS.issuperset(text):
         return False
-    try:
-        sealed = base64.b32decode(text.upper() + "=" * (-_LENGTH % 8))
-    except ValueError:
+    # By hand, as a number: the library's reader takes longer than everything else that a forged callback costs.
+    bits = int(text.translate(_DIGITS), 32)
+    if bits & _SPARE:  # its last letter has two bits to spare, and one token has one spelling
         return False
-    # Minted again and compared as text: its last letter has two bits to spare, and one token has one spelling.
-    return hmac.compare_digest(mint(sealed[:CHANCE_BYTES], secret), text)
+    sealed = (bits >> _SPARE_BITS).to_bytes(CHANCE_BYTES + _SEAL_BYTES, "big")
+    return hmac.compare_digest(_seal(sealed[:CHANCE_BYTES], secret), sealed[CHANCE_BYTES:])
 
 
 def callback_url(public_url: str, token: str) -> str:
@@ -39,4 +44,4 @@ def callback_url(public_url: str, token: str) -> str:
 
 
 def _seal(chance: bytes, secret: bytes) -> bytes:
-    return hmac.new(secret, chance, hashlib.sha256).digest()[:_SEAL_BYTES]
+    return hmac.digest(secret, chance, "sha256")[:_SEAL_BYTES]

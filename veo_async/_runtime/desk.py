@@ -61,14 +61,14 @@ class FrontDesk:
         if entry.outcome is not None:
             return None
         if entry.state is JobState.RUNNING:
-            return self._schedule.eta(entry, self._now())
+            return self._eta_of_running(entry)
         return self._eta_of_waiting(entry, self.position_of(entry) or 0)
 
     def situation_of(self, entry: Entry) -> JobEvent:
         if entry.outcome is not None:
             return Ready(entry.key, entry.outcome.clip) if isinstance(entry.outcome, Done) else entry.outcome
         if entry.state is JobState.RUNNING and entry.task_id is not None:
-            return Running(entry.key, entry.task_id, self._schedule.eta(entry, self._now()))
+            return Running(entry.key, entry.task_id, self._eta_of_running(entry))
         position = self.position_of(entry)
         if position is None and entry.state is JobState.QUEUED and entry.follow_up is not None:
             return Paused(entry.key, "source")
@@ -81,6 +81,12 @@ class FrontDesk:
         if reason := self._pause_reason():
             return Paused(entry.key, reason)
         return Queued(entry.key, position, self._eta_of_waiting(entry, position))
+
+    def _eta_of_running(self, entry: Entry) -> Eta:
+        try:
+            return self._schedule.eta(entry, self._now())
+        except KeyError:  # nobody looks at it here: another session does, or its end is being written down
+            return self._schedule.expect(self.class_of(entry)) if entry.is_followed else Eta(0.0, 0.0)
 
     def _eta_of_waiting(self, entry: Entry, position: int) -> Eta:
         rendering = self._schedule.expect(self.class_of(entry))

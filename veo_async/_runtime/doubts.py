@@ -279,6 +279,7 @@ class Doubts:
         if proof not in (Proof.TOKEN, Proof.PROMPT):
             return f"its record proves nothing ({proof.value})"
         await self._bind(entry, hint.task_id, proof)
+        self._roads.hint_of(entry)  # a callback tells of an end
         return None
 
     async def _decide(self, entry: Entry) -> None:

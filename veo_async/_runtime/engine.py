@@ -23,6 +23,7 @@ from veo_async._ports import Book, GateNews, Hint, JobRow, Plain
 from veo_async._rules.fairness import FairQueue
 from veo_async._rules.gate import Gate
 from veo_async._rules.gate_values import GateKnowledge
+from veo_async._rules.lifecycle import JobState
 from veo_async._rules.looking import Ended, Succeeded
 from veo_async._rules.pollbudget import PollBudget
 from veo_async._rules.polling import PollSchedule
@@ -409,6 +410,21 @@ class Engine:
         """There may be news of its running task."""
         self.watcher.look_now(entry)
 
+    def is_ours(self, token: str) -> bool:
+        """Whether *token* was planted by a session on this ledger."""
+        return self._stamper.is_ours(token)
+
+    def is_known(self, token: str, task_id: str) -> bool:
+        """Whether the hint tells this session nothing that has to be kept: it is of a task that is in hand here.
+
+        Its record is looked at as soon as that makes sense; it would be without the hint, too, only later.
+        """
+        entry = self._stamper.whose(token)
+        if entry is None or entry.task_id != task_id or entry.is_followed or entry.state is JobState.IN_DOUBT:
+            return False
+        self.watcher.look_now(entry)
+        return True
+
     async def hint(self, token: str, task_id: str) -> bool:
         """Somebody who knew *token* says which task came of it; whether an attempt has that token."""
         if not self._stamper.is_ours(token):
@@ -417,7 +433,7 @@ class Engine:
             is_known = await self.book.hint(token, task_id, self.clock.now())
             self._tender.soon()
             return is_known
-        entry = next((entry for entry in self.roster.by_key.values() if entry.token == token), None)
+        entry = self._stamper.whose(token)
         if entry is not None:
             self.doubts.hinted(entry, Hint(key=entry.key, token=token, task_id=task_id))
         return entry is not None

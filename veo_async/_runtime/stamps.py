@@ -1,6 +1,7 @@
 """Each creating attempt gets a token of its own, and plants it in the callback URL where there is one."""
 
 from collections.abc import Callable
+from weakref import WeakValueDictionary
 
 import attrs
 
@@ -30,10 +31,13 @@ class Stamper:
 
     def __init__(self, secret: bytes, public_url: str | None, chance: Callable[[int], bytes]) -> None:
         self._secret, self._public_url, self._chance = secret, public_url, chance
+        #: Whose attempt has which token, of this session's own.
+        self._stamped: WeakValueDictionary[str, Entry] = WeakValueDictionary()
 
     def stamp(self, entry: Entry) -> AnyRequest:
         """A new token for *entry*'s next attempt, and the request as it is sent."""
         entry.token = mint(self._chance(CHANCE_BYTES), self._secret)
+        self._stamped[entry.token] = entry
         if self._public_url is None or not self.is_called_back(entry):
             return entry.wanted
         return attrs.evolve(entry.wanted, callback_url=callback_url(self._public_url, entry.token))
@@ -41,6 +45,10 @@ class Stamper:
     def is_ours(self, token: str) -> bool:
         """Whether *token* was minted by a session on this ledger."""
         return is_token(token, self._secret)
+
+    def whose(self, token: str) -> Entry | None:
+        """The job that this session has stamped with *token*."""
+        return self._stamped.get(token)
 
     def is_called_back(self, entry: Entry) -> bool:
         """Whether a callback may come that holds *entry*'s token."""

@@ -32,6 +32,9 @@ WORKERS = 16
 #: Looks that fall due within so many seconds of the last begin together: to wake the loop for each costs a tenth of a
 #: look, and nobody sees a hundredth of a second.
 TOGETHER_S = 0.01
+#: After a look that a hint had asked for, the next hint waits so long, and longer each time.
+DEAF_FIRST_S = 1.0
+DEAF_LONGEST_S = 300.0
 #: A loop's timers go off up to its clock's resolution early; a look is none the worse for it.
 _HAIR_S = 0.0001
 
@@ -44,6 +47,11 @@ class _Watched:
     is_taken: bool = False
     #: Somebody hinted meanwhile that there is news.
     is_hinted: bool = False
+    due: float = math.inf
+    #: A hint said that it has ended; before when no other is followed, and how long the one after will have to wait.
+    was_told: bool = False
+    deaf_until: float = -math.inf
+    deaf_s: float = DEAF_FIRST_S
 
 
 @attrs.frozen
@@ -110,14 +118,26 @@ class Watcher:
         self._plan(entry, self._schedule.next_poll(entry, now))
 
     def look_now(self, entry: Entry) -> None:
-        """Somebody hints that there is news of *entry*: look at once."""
+        """Somebody hints that there is news of *entry*: look at once.
+
+        Told again and again while it still runs, it is looked at ever more seldom: a flood of hints is a few looks.
+        """
         watched = self._watched.get(entry)
         if watched is None:
             return
         if watched.is_taken:
             watched.is_hinted = True
         else:
-            self._plan(entry, _now())
+            self._follow_hint(entry, watched)
+
+    def _follow_hint(self, entry: Entry, watched: _Watched) -> None:
+        now = _now()
+        watched.was_told = True
+        if now < watched.deaf_until:
+            self._plan(entry, min(watched.due, watched.deaf_until))
+            return
+        watched.deaf_until, watched.deaf_s = now + watched.deaf_s, min(2 * watched.deaf_s, DEAF_LONGEST_S)
+        self._plan(entry, now)
 
     def forget(self, entry: Entry) -> bool:
         """Nobody wants to know any more, and what is left in the heap is stale; whether it was watched."""
@@ -130,7 +150,7 @@ class Watcher:
 
     def _plan(self, entry: Entry, due: float) -> None:
         watched = self._watched[entry]
-        watched.number = next(self._numbers)
+        watched.number, watched.due = next(self._numbers), due
         heapq.heappush(self._heap, (due, watched.number, entry))
         self._arm()
 
@@ -236,18 +256,24 @@ class Watcher:
         now = _now()
         match read(watched.looks, found, now):
             case Runs():
+                watched.was_told = False
                 self._schedule.not_done(entry, now)
-                self._plan(entry, now if watched.is_hinted else self._schedule.next_poll(entry, now))
+                self._plan_again(entry, watched, self._schedule.next_poll(entry, now))
             case LookAgain(after=after):
                 self._note_bad(entry, watched, found)
-                self._plan(entry, now if watched.is_hinted else now + after)
+                self._plan_again(entry, watched, now + after)
             case SlowDown(after=after):
                 self._budget.refused(now, after)
                 logger.info("looks are refused and slow down", extra=_extra("slow-down", entry))
                 self._plan(entry, now)
             case Succeeded() | Ended() as end:
-                self._let_go(entry, end, now)
+                self._let_go(entry, end, now, "callback" if watched.was_told else "look")
                 await self._on_end(entry, end)
+
+    def _plan_again(self, entry: Entry, watched: _Watched, due: float) -> None:
+        self._plan(entry, due)
+        if watched.is_hinted:
+            self._follow_hint(entry, watched)
 
     def _let_go(self, entry: Entry, end: Succeeded | Ended, now: float, via: Via = "look") -> None:
         record = end.record if isinstance(end, Succeeded) else None

@@ -160,7 +160,7 @@ def _header(line: int, cells: list[str]) -> tuple[str, ...]:
     columns = tuple(cell.strip() for cell in cells)
     doubled = sorted({name for name in columns if columns.count(name) > 1})
     if doubled:
-        raise UsageError(f"line {line}: two columns are called {', '.join(map(repr, doubled))}")
+        raise UsageError(f"line {line}: two columns are called {', '.join(map(repr, doubled))}; rename one")
     return columns
 
 
@@ -178,14 +178,14 @@ def _objects(text: str) -> Iterator[_Raw]:
             try:
                 yield _object(line, json.loads(written))
             except ValueError as exc:
-                raise UsageError(f"line {line}: {exc}") from None
+                raise UsageError(f'line {line}: {exc}; write one object to a line: {{"prompt": "…"}}') from None
 
 
 def _items(text: str) -> Iterator[_Raw]:
     try:
         items = json.loads(text)
     except ValueError as exc:
-        raise UsageError(f"no JSON: {exc}") from None
+        raise UsageError(f"no JSON: {exc}; write a list of objects: [{{…}}, …]") from None
     if not isinstance(items, list):
         raise UsageError("a JSON file must hold a list of objects: [{…}, …]")
     for number, item in enumerate(items, 1):
@@ -206,7 +206,8 @@ def _check_template(template: str, holes: Iterable[str], columns: tuple[str, ...
         raise UsageError(f"prompt template {template!r}: a brace that stands alone is written twice")
     missing = sorted(set(holes) - set(columns))
     if missing:
-        raise UsageError(f"prompt template {template!r}: there is no column {', '.join(map(repr, missing))}")
+        there = ", ".join(columns)
+        raise UsageError(f"prompt template {template!r}: no column {', '.join(map(repr, missing))}; use one of {there}")
 
 
 def _filled(template: str, values: Mapping[str, Any]) -> str:

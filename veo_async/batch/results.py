@@ -10,14 +10,16 @@ import io
 import json
 import os
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.outcome import Done, Failed, InDoubt, Outcome, Refused
-from veo_async.errors import UsageError, printable
+from veo_async.errors import ResultsUnwritable, UsageError, VeoError, printable
 
 from .manifest import Manifest, Row
 
@@ -40,11 +42,16 @@ class Line:
     @property
     def is_rejected(self) -> bool:
         """It was not made and cost nothing: a changed row may be fed again."""
-        return self.status in ("refused", "failed")
+        return self.status in ("refused", "failed") and self.credits is None
 
 
-def line_of(row: Row, outcome: Outcome, *, task_id: str | None, credits: float | None) -> Line:
-    """*outcome* as a line of the results."""
+def line_of(row: Row, outcome: Outcome, *, state: str, task_id: str | None, credits: float | None) -> Line:
+    """*outcome* as a line of the results.
+
+    Args:
+        state: the job's; a clip that was made and could not be saved is ``ready``, whatever stood in the way.
+        credits: what it cost; None when it cost nothing.
+    """
     match outcome:
         case Done(clip=clip):
             status = "saved" if clip.files else "ready"
@@ -53,9 +60,35 @@ def line_of(row: Row, outcome: Outcome, *, task_id: str | None, credits: float |
         case Refused(error=error):
             return Line(row=row, status="refused", task_id=task_id, error=str(error))
         case Failed(error=error):
-            return Line(row=row, status="failed", task_id=task_id, error=str(error))
+            status = "ready" if state == JobState.READY else "failed"
+            return Line(row=row, status=status, task_id=task_id, credits=credits, error=str(error))
         case InDoubt(error=error):
-            return Line(row=row, status="in_doubt", task_id=task_id, error=str(error))
+            return Line(row=row, status="in_doubt", task_id=task_id, credits=credits, error=str(error))
+
+
+def plain_line(line: Line) -> dict[str, Any]:
+    """*line* as plain values; what is not known is left out."""
+    told = attrs.asdict(line, filter=lambda field, value: field.name != "row" and value not in (None, "", ()))
+    return {"key": line.row.key, "line": line.row.line, **told}
+
+
+def make_folder(folder: Path) -> None:
+    """Make *folder* if need be.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    with told_of_disk(folder, UsageError, "; name a folder that can be written"):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def told_of_disk(folder: Path, error: type[VeoError], remedy: str = "") -> Iterator[None]:
+    """Whatever the disk says, in words of ours."""
+    try:
+        yield
+    except OSError as exc:
+        raise error(f"{folder}: {exc.strerror or exc}{remedy}") from None
 
 
 class Results:
@@ -68,30 +101,39 @@ class Results:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self._folder, self._manifest = folder, manifest
         self._lines: dict[str, Line] = {}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
+        with told_of_disk(folder, UsageError, "; name a folder that can be written"):
             _mend(folder / "results.jsonl")
             _replace(folder / "results.csv", self._table())  # what cannot be written is better known now
-        except OSError as exc:
-            raise UsageError(f"{folder}: {exc.strerror}; name a folder that can be written") from None
 
     def add(self, line: Line) -> None:
-        """Write *line* down; it is on the disk when this returns."""
+        """Write *line* down; it is on the disk when this returns.
+
+        Raises:
+            ResultsUnwritable: it is not; the job itself is as the ledger says.
+        """
         self._lines[line.row.key] = line
-        told = {
-            "key": line.row.key,
-            "line": line.row.line,
-            **attrs.asdict(line, filter=lambda field, value: field.name != "row" and value not in (None, "", ())),
-        }
+        with told_of_disk(self._folder, ResultsUnwritable):
+            self._append(json.dumps(plain_line(line), ensure_ascii=False) + "\n")
+
+    def _append(self, text: str) -> None:
         descriptor = os.open(self._folder / "results.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            os.write(descriptor, (json.dumps(told, ensure_ascii=False) + "\n").encode())
+            os.write(descriptor, text.encode())
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
     def close(self) -> list[Path]:
-        """Write both tables; which files there are."""
+        """Write both tables; which files there are.
+
+        Raises:
+            ResultsUnwritable: they are not.
+        """
+        with told_of_disk(self._folder, ResultsUnwritable):
+            return self._close()
+
+    def _close(self) -> list[Path]:
         files = [self._folder / "results.csv"]
         _replace(files[0], self._table())
         rejected = self._rejected()

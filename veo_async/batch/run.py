@@ -7,10 +7,10 @@ likes, and the rest waits on the ledger.
 """
 
 import asyncio
+import math
 from collections import Counter
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -20,16 +20,21 @@ from veo_async._rules.prices import PRICES, Prices, price_of
 from veo_async._rules.reservations import Reservations
 from veo_async._runtime.ends import is_unpaid_end
 from veo_async._runtime.job import Job
-from veo_async._runtime.outcome import Done, Outcome
-from veo_async.errors import BudgetExceeded, QueueFull, SessionEnded, VeoError
+from veo_async._runtime.log import logger_for
+from veo_async._runtime.outcome import Done
+from veo_async.errors import BudgetExceeded, KeyReused, QueueFull, SessionEnded
 from veo_async.session import VeoSession
 
-from .gallery import Card, write_gallery
+from .ending import unless_held, until_over
+from .gallery import Card
 from .manifest import Manifest, Row
+from .pictures import card_of, ended_card, pictured
 from .results import Line, Results, line_of
 
+_logger = logger_for(__name__)
+
 #: How many rows are in hand at once: a list of any length costs the memory of these.
-_IN_HAND = 1000
+IN_HAND = 1000
 
 
 @attrs.frozen(kw_only=True)
@@ -44,6 +49,8 @@ class Report:
     credits: float
     files: list[Path]
     page: Path
+    #: There is no contact sheet, because the extra that draws it is not installed.
+    needs_media: bool
 
 
 class Batch:
@@ -53,7 +60,7 @@ class Batch:
         out: the folder for clips, results and the page.
         budget: credits that must not be exceeded; rows whose price nobody knows are left out. None: any.
         now: the wall clock.
-        on_line: called with each row that has ended.
+        on_line: called with each row that has ended; what it raises harms no row.
     """
 
     def __init__(
@@ -73,13 +80,35 @@ class Batch:
         self._jobs: dict[str, Job] = {}
         self._cards: dict[str, Card] = {}
         self._lines: dict[str, Line] = {}
-        self._unaffordable = 0
+        self._unaffordable = self._turned_away = 0
+        #: Jobs that an earlier run has queued: the session sends them in their turn, so they will cost and cannot be
+        #: passed over. The first of them may just be leaving.
+        self._inherited = {job.key for job in veo.jobs() if job.state in (JobState.QUEUED, JobState.SENDING)}
         self._held = asyncio.Event()
 
     def hold(self) -> None:
         """Send nothing more; `run` ends when what is under way has ended, or after its grace."""
         self._held.set()
         self._veo.hold()
+
+    @property
+    def jobs(self) -> Collection[Job]:
+        """The jobs of the rows that were submitted so far."""
+        return self._jobs.values()
+
+    @property
+    def waiting(self) -> int:
+        """How many rows are still to be submitted."""
+        return len(self._manifest.rows) - len(self._jobs) - self._unaffordable - self._turned_away
+
+    @property
+    def spent(self) -> float:
+        """Credits that were spent so far, by the table of prices."""
+        return self._spent
+
+    async def price(self) -> float:
+        """The credits that this run may cost: rows that an earlier run has paid for are not in it."""
+        return math.fsum([self._price(row, await self._veo.find(row.key)) or 0.0 for row in self._manifest.rows])
 
     async def run(self, *, grace_s: float = 600.0) -> Report:
         """Submit every row and see it to its end.
@@ -91,31 +120,35 @@ class Batch:
             UsageError: the folder cannot be written; nothing was sent.
         """
         results = await blocking(Results, self._out, self._manifest)
-        room = asyncio.Semaphore(_IN_HAND)
-        following: dict[str, asyncio.Task[None]] = {}
+        room = asyncio.Semaphore(IN_HAND)
+        following: dict[asyncio.Task[None], Job] = {}
         try:
             for row in self._manifest.rows:
                 if not await self._has_room(room):
                     break
-                if (job := await self._submitted(row)) is not None:
-                    following[row.key] = asyncio.create_task(self._follow(row, job, results), name="veo.batch")
-                    following[row.key].add_done_callback(lambda _: room.release())
+                if (job := await self._submitted(row, results)) is not None:
+                    task = asyncio.create_task(self._follow(row, job, results), name="veo.batch")
+                    task.add_done_callback(lambda _: room.release())
+                    following[task] = job
                 else:
                     room.release()
-            await self._until_over(following, grace_s)
+            await until_over(following, self._held, grace_s)
         finally:
-            for task in following.values():
+            for task in following:
                 task.cancel()
             if following:
-                await asyncio.wait(following.values())
-        for task in following.values():
+                await asyncio.wait(following)
+        for task in following:
             if not task.cancelled():
                 task.result()
         return await self._report(results)
 
-    async def _submitted(self, row: Row) -> Job | None:
+    async def _submitted(self, row: Row, results: Results) -> Job | None:
+        """The row's job; None when the budget would not cover it, or its key is taken."""
+        known = await self._veo.find(row.key)
+        price = self._price(row, known)
         try:
-            price = await self._reserved(row)
+            self._reserve(row, price)
         except BudgetExceeded:
             self._unaffordable += 1
             return None
@@ -126,26 +159,29 @@ class Batch:
                 break
             except QueueFull:
                 await asyncio.sleep(1.0)
+            except KeyReused as error:  # of this row alone: somebody has changed its words and not its key
+                self._reservations.give_back(row.key, price)
+                await self._tell(Line(row=row, status="refused", error=str(error)), results)
+                self._turned_away += 1
+                return None
         self._jobs[row.key] = job
-        self._cards[row.key] = _card(row, job, price, planned_at=planned_at)
+        self._cards[row.key] = card_of(row, job, price, planned_at=planned_at)
         return job
 
-    async def _reserved(self, row: Row) -> float | None:
-        """Reserve what the row may cost: nothing if its job is there and was paid for, or may have been.
+    def _reserve(self, row: Row, price: float | None) -> None:
+        """Reserve *price*, by the session's rule; what an earlier run has queued counts, whether it fits or not."""
+        if row.key in self._inherited:
+            self._reservations.claim(row.key, price)
+            return
+        self._reservations.promise({row.key: price})
+        self._reservations.claim(row.key, price)
+        self._reservations.release(row.key)
 
-        Raises:
-            BudgetExceeded: it does not fit. One that an earlier run left queued is sent all the same, and counts.
-        """
-        known, price = await self._veo.find(row.key), price_of(row.request, self._prices)
-        if known is None or is_unpaid_end(known._entry):
-            self._reservations.promise({row.key: price})
-            self._reservations.claim(row.key, price)
-            self._reservations.release(row.key)
-        elif known._entry.price is not None:  # this session has found it waiting, and pays for it
-            self._reservations.claim(row.key, price)
-        else:
-            price = 0.0
-        return price
+    def _price(self, row: Row, known: Job | None) -> float | None:
+        """What the row may cost: nothing if its job is there and was paid for, or may have been; None: not known."""
+        if known is None or is_unpaid_end(known._entry) or row.key in self._inherited:
+            return price_of(row.request, self._prices)
+        return 0.0
 
     async def _follow(self, row: Row, job: Job, results: Results) -> None:
         try:
@@ -158,33 +194,22 @@ class Batch:
             self._reservations.give_back(row.key, card.credits)
         else:
             self._spent += card.credits or 0.0
-        line = line_of(row, outcome, task_id=job.task_id, credits=None if is_free else card.credits)
-        self._lines[row.key] = line
-        self._cards[row.key] = _ended(card, job, outcome, self._out, self._now())
+        self._cards[row.key] = ended_card(card, job, outcome, self._out, self._now())
+        credits = None if is_free else card.credits
+        await self._tell(line_of(row, outcome, state=job.state, task_id=job.task_id, credits=credits), results)
+
+    async def _tell(self, line: Line, results: Results) -> None:
+        self._lines[line.row.key] = line
         await blocking(results.add, line)
-        self._on_line(line)
+        try:
+            self._on_line(line)
+        except Exception:  # the user's own; it harms no row
+            _logger.exception("on_line raised", extra={"action": "hook"})
 
     async def _has_room(self, room: asyncio.Semaphore) -> bool:
         """Wait until another row may be taken in hand; False when none may any more."""
-        await self._first(room.acquire())
+        await unless_held(room.acquire(), self._held)
         return not self._held.is_set()
-
-    async def _until_over(self, following: dict[str, "asyncio.Task[None]"], grace_s: float) -> None:
-        if not following:
-            return
-        await self._first(_all_of(following.values()))
-        if self._held.is_set():
-            under_way = [task for key, task in following.items() if self._jobs[key].state is not JobState.QUEUED]
-            if under_way:
-                await asyncio.wait(under_way, timeout=grace_s)
-
-    async def _first(self, work: Coroutine[Any, Any, object]) -> None:
-        """Wait for *work*, or until the run is held."""
-        async with asyncio.TaskGroup() as group:
-            both = [group.create_task(work), group.create_task(self._held.wait())]
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            for task in both:
-                task.cancel()
 
     async def _report(self, results: Results) -> Report:
         files = await blocking(results.close)
@@ -192,53 +217,16 @@ class Batch:
             if key not in self._lines:
                 self._cards[key] = attrs.evolve(self._cards[key], state=job.state, task_id=job.task_id)
         cards = list(self._cards.values())
-        page = await blocking(write_gallery, self._out, cards, title=self._out.name)
+        page, sheets, needs_media = await blocking(pictured, self._out, cards)
         counts: Counter[str] = Counter(line.status for line in self._lines.values())
         counts.update(str(job.state) for key, job in self._jobs.items() if key not in self._lines)
-        if left := len(self._manifest.rows) - len(self._jobs) - self._unaffordable:
-            counts["not submitted"] += left
+        if self.waiting:
+            counts["waiting"] += self.waiting
         return Report(
-            counts=counts, unaffordable=self._unaffordable, credits=self._spent, files=[*files, page], page=page
+            counts=counts,
+            unaffordable=self._unaffordable,
+            credits=self._spent,
+            files=[*files, page, *sheets],
+            page=page,
+            needs_media=needs_media,
         )
-
-
-async def _all_of(tasks: Collection["asyncio.Task[None]"]) -> None:
-    await asyncio.wait(tasks)
-
-
-def _card(row: Row, job: Job, price: float | None, *, planned_at: float) -> Card:
-    request = row.request
-    return Card(
-        key=row.key,
-        prompt=request.prompt,
-        model=request.model,
-        aspect_ratio=request.aspect_ratio if ":" in request.aspect_ratio else "16:9",
-        state=job.state,
-        credits=price,
-        planned_at=planned_at,
-    )
-
-
-def _ended(card: Card, job: Job, outcome: Outcome, out: Path, now: float) -> Card:
-    card = attrs.evolve(
-        card,
-        state=job.state,
-        task_id=job.task_id,
-        sent_at=job.sent_at.timestamp() if job.sent_at else None,
-        ended_at=now,
-    )
-    if not isinstance(outcome, Done):
-        error: VeoError = outcome.error
-        free = job.state in (JobState.REFUSED, JobState.FAILED)
-        return attrs.evolve(card, reason=str(error), credits=None if free else card.credits)
-    clip = outcome.clip
-    inside = [file for file in clip.files if file.is_relative_to(out.absolute())]
-    return attrs.evolve(
-        card,
-        file=inside[0].relative_to(out.absolute()) if inside else None,
-        urls=clip.urls,
-        duration_s=float(getattr(clip.request, "duration", None) or 8),
-        accepted_at=clip.created_at.timestamp() if clip.created_at else None,
-        ended_at=clip.completed_at.timestamp() if clip.completed_at else now,
-        saved_at=now if clip.files else None,
-    )

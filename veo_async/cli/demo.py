@@ -1,98 +1,148 @@
-"""Eight clips, from prompts to files, against a simulator in this very process: no key, no network, no cost.
+"""A list of clips against a simulator in this very process, with trouble on purpose: no key, no network, no cost.
 
-The simulator's clock runs fast, so that a minute of rendering passes in seconds; everything else is as in earnest.
+What is shown is the real thing: the batch room, a session on a ledger file, sockets, files. Only the clock is not: the
+loop that all of it runs in lives `SPEED` times as fast, so that minutes of rendering pass in seconds.
 """
 
 import asyncio
-import itertools
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
 
-from veo_async import Record, TaskState, VeoApi, VideoRequest
-from veo_async.errors import TryLater, VeoError
-from veo_async.media import SavedFile, Saver
-from veo_async.simulator import Simulator
+from veo_async import VeoSession
+from veo_async._blocking import blocking
+from veo_async._wire import KIE
+from veo_async.batch.manifest import Manifest, read_manifest
+from veo_async.batch.results import make_folder
+from veo_async.batch.run import Batch, Report
+from veo_async.batch.sheet import NEEDS_MEDIA
+from veo_async.simulator import Simulator, drop_after_accepting, rate_limited
+from veo_async.simulator.fast_loop import fast_loop
 
-from .board import Row, Show, Stage, board
+from .batch import RowTeller, look
+from .exits import ALL_DONE, WRONG
+from .ledger import opened
+from .progress import counts_of
+from .receiver import free_socket, receiving
+from .standing import RATE
+from .telling import EVERY_S, Teller, looking, telling
 
 #: Simulated seconds in a real one.
-_SPEED = 15.0
-#: Simulated seconds between two looks at a task.
-_LOOK_EVERY_S = 6.0
+SPEED = 15.0
 
-CLIPS = {
-    "surfing-dog": VideoRequest("A dog surfing at dusk, slow motion", aspect_ratio="16:9"),
-    "lantern-boat": VideoRequest("A paper boat with a lantern drifts through a flooded street at night"),
-    "city-wakes": VideoRequest("Time lapse of a city waking up, seen from a rooftop garden"),
-    "tea-steam": VideoRequest("Steam curls from a cup of tea, macro, morning light", aspect_ratio="9:16"),
-    "fox-in-snow": VideoRequest("A fox listens, then dives head first into deep snow"),
-    "old-projector": VideoRequest("An old projector starts; dust dances in its beam", aspect_ratio="9:16"),
-    "orange-tree": VideoRequest("An orange tree grows from seed to fruit in eight seconds"),
-    "moon-violin": VideoRequest("A violinist plays alone on the moon, earthrise behind her", seeds=42424),
-}
+LIST = """\
+key,prompt,aspect_ratio
+surfing-dog,"A dog surfing at dusk, slow motion",16:9
+lantern-boat,A paper boat with a lantern drifts through a flooded street at night,16:9
+city-wakes,"Time lapse of a city waking up, seen from a rooftop garden",16:9
+tea-steam,"Steam curls from a cup of tea, macro, morning light",9:16
+fox-in-snow,"A fox listens, then dives head first into deep snow",16:9
+somebody-famous,Somebody famous sells you shoes [refuse],16:9
+old-projector,An old projector starts; dust dances in its beam,9:16
+orange-tree,An orange tree grows from seed to fruit in eight seconds,16:9
+moon-violin,"A violinist plays alone on the moon, earthrise behind her",16:9
+"""
 
-
-async def run_demo(out: Path, console: Console) -> bool:
-    """Make all clips and save them under *out*; whether all of them got there."""
-    console.print(f"Making {len(CLIPS)} clips on the embedded simulator, at {_SPEED:g} times the speed of life.")
-    async with (
-        Simulator(speed=_SPEED, seed=7) as sim,
-        VeoApi(sim.api_key, base_url=sim.url) as api,
-        Saver(base_url=sim.url) as saver,
-    ):
-        with board(console, list(CLIPS)) as show:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(_make(api, saver, name, out, show)) for name in CLIPS]
-        balance = (await api.credit()).balance
-    saved = [done for task in tasks if (done := task.result())]
-    _tell(console, saved, out, balance)
-    return len(saved) == len(CLIPS)
+#: In the order of the requests: another program has used up the account just now; an answer gets lost.
+FAULTS = (rate_limited(on=range(4, 7), retry_after=4), drop_after_accepting(on=10))
 
 
-async def _make(api: VeoApi, saver: Saver, name: str, out: Path, show: Show) -> SavedFile | None:
-    """One clip from prompt to file; what went wrong is shown and disturbs no other."""
-    try:
-        task_id = await _submit(api, CLIPS[name])
-        show(Row(name, Stage.RUNNING, task_id))
-        record = await _wait(api, task_id, lambda looks: show(Row(name, Stage.RUNNING, f"{task_id}  look {looks}")))
-        show(Row(name, Stage.READY, record.urls[0]))
-        (saved,) = await saver.save(record.urls[:1], out, name=name, about={"task_id": task_id})
-    except VeoError as error:
-        show(Row(name, Stage.FAILED, str(error)))
-        return None
-    show(Row(name, Stage.SAVED, f"{saved.path} ({saved.size:,} bytes)"))
-    return saved
+def run_demo(out: Path, console: Console) -> int:
+    """Make all clips under *out*; the exit code says whether everything went as it should."""
+    with asyncio.Runner(loop_factory=fast_loop(SPEED)) as runner:
+        return runner.run(_demo(out, console))
 
 
-async def _submit(api: VeoApi, request: VideoRequest) -> str:
-    while True:
-        try:
-            return (await api.generate(request)).task_id
-        except TryLater as error:
-            await asyncio.sleep((error.retry_after or 10.0) / _SPEED)
+async def _demo(out: Path, console: Console) -> int:
+    manifest = read_manifest(LIST.encode(), "csv", KIE)
+    ledger = out / "demo.db"
+    await blocking(_make_room, out, ledger)
+    console.print(f"{len(manifest.rows)} clips on the embedded simulator, at {SPEED:g} times the speed of life;")
+    console.print("some things go wrong on purpose.\n")
+    async with Simulator(seed=7, faults=FAULTS) as sim:
+        with telling(console, as_json=False) as teller:
+            report = await _run(sim, manifest, out, ledger, teller)
+    story = await _story(sim, report, ledger)
+    return tell(console, report, manifest, out, ledger, story)
 
 
-async def _wait(api: VeoApi, task_id: str, looked: Callable[[int], None]) -> Record:
-    for looks in itertools.count(1):
-        await asyncio.sleep(_LOOK_EVERY_S / _SPEED)
-        looked(looks)
-        try:
-            record = await api.record_info(task_id)
-        except VeoError as error:
-            if not error.retryable:
-                raise
-            continue
-        if record.failure:
-            raise record.failure.error(task_id=task_id)
-        if record.state is TaskState.SUCCEEDED and record.urls:
-            return record
-    raise AssertionError  # count() never ends
+async def _run(sim: Simulator, manifest: Manifest, out: Path, ledger: Path, teller: Teller) -> Report:
+    with ExitStack() as stack:
+        bound, public_url = free_socket()
+        stack.enter_context(bound)
+        async with (
+            VeoSession(
+                sim.api_key, base_url=sim.url, ledger=ledger, account="demo", rate=RATE, public_url=public_url
+            ) as veo,
+            receiving(veo, bound),
+        ):
+            run = Batch(veo, manifest, out, now=_clock(), on_line=RowTeller(teller, len(manifest.rows)))
+            async with looking(teller, lambda: look(veo, run, None), every_s=EVERY_S * SPEED):
+                return await run.run()
 
 
-def _tell(console: Console, saved: list[SavedFile], out: Path, balance: float) -> None:
-    console.print(f"\n{len(saved)} of {len(CLIPS)} clips saved under {out}/, {balance:g} credits left.", soft_wrap=True)
-    for clip in saved:
-        console.print(f"  {clip.path}", soft_wrap=True)
-    console.print("\nNext: veo-async simulator --speed 60   (a provider of your own to write against)", soft_wrap=True)
+def _make_room(out: Path, ledger: Path) -> None:
+    """The demo begins anew each time: its ledger is of a provider that is gone. Clips that are there stay."""
+    make_folder(out)
+    for ending in ("", "-wal", "-shm", "-journal"):
+        ledger.with_name(ledger.name + ending).unlink(missing_ok=True)
+
+
+def _clock() -> Callable[[], float]:
+    """The wall clock now, going on as fast as the loop does: its times stand beside the simulator's on the page."""
+    loop = asyncio.get_running_loop()
+    ahead_s = time.time() - loop.time()  # noqa: TID251  # the shell's own clock
+    return lambda: loop.time() + ahead_s
+
+
+async def _story(sim: Simulator, report: Report, ledger: Path) -> list[str]:
+    """What went wrong and how it was survived, a line each; fewer lines when it was not."""
+    fired = [fired.fault.kind for fired in sim.faults_fired]
+    told = []
+    if (refusals := fired.count("refuse")) and report.counts["failed"] == 0:
+        told.append(f"429, {refusals} times: the gate shut for all jobs at once and opened again; none failed by it.")
+    if report.counts["refused"] == 1:
+        told.append("one prompt was refused: it cost nothing and waits in rejected.csv to be reworded.")
+    bound = await _bound(ledger)
+    if "drop" in fired and len(bound) == 1 and not sim.double_charges():
+        told.append(
+            f"the answer to {bound[0]} was lost: it was not sent again; the callback to its own address told which "
+            "task is its, so it was paid once."
+        )
+    return told
+
+
+async def _bound(ledger: Path) -> list[str]:
+    """The jobs whose doubt was ended by evidence."""
+    async with opened(ledger) as book:
+        rows = await book.rows()
+        return [row.key for row in rows if "bind" in {step.event for step in await book.steps(row.key)}]
+
+
+def tell(console: Console, report: Report, manifest: Manifest, out: Path, ledger: Path, story: list[str]) -> int:
+    """What there is now and what went wrong on the way; the exit code."""
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True, markup=False)
+
+    counts = ", ".join(f"{number} {state}" for state, number in counts_of(report.counts))
+    say(f"\n{report.counts['saved']} of {len(manifest.rows)} clips saved under {out}/ ({counts}).\n")
+    say("What went wrong on purpose:")
+    for line in story:
+        say(f"  - {line}")
+    say("\nWhat there is now:")
+    for file in report.files:
+        say(f"  {file}")
+    if report.needs_media:
+        say(NEEDS_MEDIA)
+    is_good = report.counts == {"saved": len(manifest.rows) - 1, "refused": 1} and len(story) == len(FAULTS) + 1
+    if not is_good:
+        say("\nThat is not all that should have come of it. Look at it with: veo-async jobs " + str(ledger))
+        return WRONG
+    say(f"\nNext: open {report.page}")
+    say(f"      veo-async evidence {ledger} KEY      (all that happened to one job)")
+    say("      veo-async simulator --speed 60   (a provider of your own to write against)")
+    return ALL_DONE

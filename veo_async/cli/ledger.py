@@ -6,14 +6,13 @@ No command here sends anything that costs, and none drives a job: a session does
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from veo_async import VeoApi
 from veo_async._ports import Book, JobRow, Step
@@ -24,16 +23,19 @@ from veo_async.errors import UsageError, printable
 from veo_async.ledger import SqliteLedger
 
 _PROMPT_WIDTH = 48
+#: Where there is no terminal nobody's window is too small.
+_PIPE_WIDTH = 1000
 
 
 async def show(file: Path, *, state: JobState | None, as_json: bool, console: Console) -> None:
     """All jobs, or those in one state."""
-    async with _opened(file) as book:
+    async with opened(file) as book:
         rows = await book.rows(None if state is None else [state])
     if as_json:
         console.print_json(json.dumps([_plain(row) for row in rows]))
         return
-    console.print(_table(rows))
+    for line in _lines(rows, console.width if console.is_terminal else _PIPE_WIDTH):
+        console.print(line, markup=False, soft_wrap=True)
     counts = Counter(row.state for row in rows)
     console.print(f"{len(rows)} jobs: " + ", ".join(f"{n} {name}" for name, n in counts.items()), soft_wrap=True)
     if counts[JobState.IN_DOUBT]:
@@ -42,7 +44,7 @@ async def show(file: Path, *, state: JobState | None, as_json: bool, console: Co
 
 async def doubts(file: Path, *, as_json: bool, console: Console) -> None:
     """The jobs in doubt, what is known of each, and how to go on."""
-    async with _opened(file) as book:
+    async with opened(file) as book:
         rows = await book.rows([JobState.IN_DOUBT])
         told = [(row, await book.steps(row.key)) for row in rows]
     if as_json:
@@ -93,10 +95,12 @@ async def adopt(file: Path, task_id: str, *, key: str | None, account: str | Non
 
 async def evidence(file: Path, key: str, *, as_json: bool, console: Console) -> None:
     """The timeline of one job, ready for the provider's support."""
-    async with _opened(file) as book:
+    async with opened(file) as book:
         row, steps = await book.get(key), await book.steps(key)
     if row is None:
-        raise UsageError(f"there is no job {key!r} on this ledger", job_key=key)
+        raise UsageError(
+            f"there is no job {key!r} on this ledger; list its jobs with veo-async jobs {file}", job_key=key
+        )
     if as_json:
         console.print_json(json.dumps(_plain(row, steps)))
         return
@@ -114,7 +118,8 @@ async def evidence(file: Path, key: str, *, as_json: bool, console: Console) -> 
 
 
 @asynccontextmanager
-async def _opened(file: Path) -> AsyncIterator[Book]:
+async def opened(file: Path) -> AsyncIterator[Book]:
+    """The ledger in *file*, to be looked at and mended."""
     book = await _existing(file).open(None)
     try:
         yield book
@@ -125,13 +130,13 @@ async def _opened(file: Path) -> AsyncIterator[Book]:
 def _existing(file: Path) -> SqliteLedger:
     """The ledger in *file*; to look at one must not make one."""
     if not file.exists():
-        raise UsageError(f"there is no file {str(file)!r}")
+        raise UsageError(f"there is no file {str(file)!r}; name the ledger that generate or batch has made")
     return SqliteLedger(file)
 
 
 @asynccontextmanager
 async def _mending(file: Path, *, is_verified: bool = False) -> AsyncIterator[Mender]:
-    async with _opened(file) as book, AsyncExitStack() as stack:
+    async with opened(file) as book, AsyncExitStack() as stack:
         look = (await stack.enter_async_context(VeoApi())).record_info if is_verified else None
         yield Mender(book, look, time.time)  # noqa: TID251  # the shell's own clock
 
@@ -143,19 +148,33 @@ def _tell(entry: Entry, file: Path, console: Console) -> None:
     console.print(f"Next: veo-async evidence {file} {entry.key}", soft_wrap=True, markup=False)
 
 
-def _table(rows: list[JobRow]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("key", "state", "task", "attempts", "planned", "prompt"):
-        table.add_column(name, overflow="ellipsis", no_wrap=True)
-    for row in rows:
-        prompt = json.loads(row.request).get("prompt", "") if row.request else ""
-        table.add_row(
-            *(printable(text, 200).replace("[", r"\[") for text in (row.key, row.state, row.task_id or "")),
-            str(row.attempts),
-            _time(row.planned_at),
-            printable(prompt, _PROMPT_WIDTH).replace("[", r"\["),
-        )
-    return table
+def _lines(rows: Sequence[JobRow], width: int) -> list[str]:
+    """A line for each job: as many columns as there is room for, the key and the state before all others."""
+    cells = [_cells(row) for row in rows]
+    names = [*cells[0]] if cells else []
+    widths = {name: max(len(name), *(len(each[name]) for each in cells)) for name in names}
+    shown = [name for number, name in enumerate(names) if number < 2 or _room(names[: number + 1], widths) <= width]
+    return [
+        "  ".join(each[name].ljust(widths[name]) for name in shown).rstrip()
+        for each in ({name: name for name in names}, *cells)
+        if shown
+    ]
+
+
+def _room(names: Sequence[str], widths: Mapping[str, int]) -> int:
+    return sum(widths[name] + 2 for name in names)
+
+
+def _cells(row: JobRow) -> dict[str, str]:
+    prompt = json.loads(row.request).get("prompt", "") if row.request else ""
+    return {
+        "key": printable(row.key, 40),
+        "state": row.state,
+        "prompt": printable(prompt, _PROMPT_WIDTH),
+        "task": printable(row.task_id or "", 64),
+        "attempts": str(row.attempts),
+        "planned": _time(row.planned_at),
+    }
 
 
 def _plain(row: JobRow, steps: Sequence[Step] | None = None) -> dict[str, Any]:

@@ -1,11 +1,8 @@
-"""Commands that drive jobs: one clip, or all that a ledger holds. A line as each thing happens, and a code that tells.
-
-Exit codes: 0 all done, 3 some were refused or failed, 4 some are in doubt, 5 stopped before all had ended.
-"""
+"""Commands that drive jobs: one clip, or all that a ledger holds."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Iterable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,57 +10,96 @@ from typing import Any
 from rich.console import Console
 
 from veo_async import Done, Failed, InDoubt, Refused, VeoSession
+from veo_async._runtime.engine import Recovered
 from veo_async._runtime.job import Job
 from veo_async._runtime.outcome import Outcome
-from veo_async.errors import printable
+from veo_async.batch.ending import until_over
+from veo_async.errors import SessionEnded, printable
 from veo_async.events import JobEvent, Paused, Queued, Ready, Running, Sent
 
-ALL_DONE, SOME_FAILED, SOME_IN_DOUBT, STOPPED = 0, 3, 4, 5
+from .exits import ALL_DONE, SOME_FAILED, SOME_IN_DOUBT, STOPPED
+from .progress import Progress, counts_of
+from .standing import RATE, progress_of
+from .stopping import holding, stopping
+from .telling import Teller, looking, telling
 
 
 @asynccontextmanager
-async def _session(ledger: Path, console: Console, *, is_quiet: bool, **options: Any) -> AsyncIterator[VeoSession]:
-    """A session on *ledger* that tells what happens; when it is interrupted it says how to go on."""
-    hook = None if is_quiet else lambda event: _say(event, console)
+async def _session(ledger: Path, say: Callable[[str], None], **options: Any) -> AsyncIterator[VeoSession]:
+    """A session on *ledger*; when it is interrupted it says how to go on."""
     try:
-        async with VeoSession(ledger=ledger, on_event=hook, **options) as veo:
+        async with VeoSession(ledger=ledger, rate=RATE, **options) as veo:
             yield veo
     except asyncio.CancelledError:
-        console.print(f"Stopped; nothing is lost. Next: veo-async resume {ledger}", soft_wrap=True)
+        say(f"Stopped; nothing is lost. Next: veo-async resume {ledger}")
         raise
 
 
 async def generate(
-    prompt: str, *, options: dict[str, Any], key: str | None, out: Path, ledger: Path, as_json: bool, console: Console
+    prompt: str,
+    *,
+    options: dict[str, Any],
+    key: str | None,
+    out: Path,
+    ledger: Path,
+    account: str | None,
+    as_json: bool,
+    console: Console,
 ) -> int:
     """One clip, from prompt to file."""
-    async with _session(ledger, console, is_quiet=as_json) as veo:
-        job = await veo.submit(prompt, key=key, priority="interactive", save_to=out, **options)
-        code = await _ended([job], as_json=as_json, console=console)
-    _next(code, ledger, console, as_json=as_json)
-    return code
-
-
-async def resume(ledger: Path, *, out: Path, as_json: bool, console: Console) -> int:
-    """Go on with everything that a ledger holds, and save what comes of it."""
-    async with _session(ledger, console, is_quiet=as_json, save_to=out) as veo:
+    hook = None if as_json else lambda event: _say(event, console)
+    with telling(console, as_json=as_json, with_board=False) as teller:
+        with stopping():
+            async with _session(ledger, teller.say, account=account, on_event=hook) as veo:
+                job = await veo.submit(prompt, key=key, priority="interactive", save_to=out, **options)
+                outcome = await job.ended()
+        tell_outcome(teller, outcome)
+        code = code_of([outcome])
         if not as_json:
-            found = veo.recovered
-            told = f"{found.queued} to send, {found.running} running, {found.ready} to save, {found.in_doubt} in doubt"
-            console.print(f"{ledger}: {told}", soft_wrap=True)
-        code = await _ended(veo.jobs(), as_json=as_json, console=console)
-    _next(code, ledger, console, as_json=as_json)
+            teller.say(f"Next: {_next(code, ledger)}")
     return code
 
 
-async def save(ledger: Path, keys: list[str], *, out: Path, console: Console) -> int:
+async def resume(
+    ledger: Path, *, out: Path, account: str | None, grace_s: float, as_json: bool, console: Console
+) -> int:
+    """Go on with everything that a ledger holds, and save what comes of it."""
+    held = asyncio.Event()
+    with telling(console, as_json=as_json) as teller:
+        async with _session(ledger, teller.say, account=account, save_to=out) as veo:
+            jobs = veo.jobs()
+
+            def hold() -> None:
+                held.set()
+                veo.hold()
+
+            def look() -> Progress:
+                return progress_of(veo, jobs, now=asyncio.get_running_loop().time())
+
+            with holding(hold, teller.say, grace_s):
+                teller.say(f"{ledger}: {_found(veo.recovered)}")
+                async with looking(teller, look):
+                    outcomes = await _outcomes(jobs, teller, held, grace_s)
+        code = code_of(outcomes) if len(outcomes) == len(jobs) else STOPPED
+        counts = Counter(str(job.state) for job in jobs)
+        teller.say(f"Next: {_next(code, ledger)}")
+        teller.over({"counts": dict(counts_of(counts)), "exit_code": code})
+    return code
+
+
+def _found(found: Recovered) -> str:
+    return f"{found.queued} to send, {found.running} running, {found.ready} to save, {found.in_doubt} in doubt"
+
+
+async def save(ledger: Path, keys: list[str], *, out: Path, account: str | None, console: Console) -> int:
     """Save clips that are ready."""
     code = ALL_DONE
-    async with VeoSession(ledger=ledger) as veo:
+    async with VeoSession(ledger=ledger, account=account) as veo:
         for key in keys:
             job = await veo.find(key)
             if job is None or not isinstance(job.outcome, Done):
-                console.print(f"{key}: no clip is ready under this key", markup=False, soft_wrap=True)
+                told = f"{key}: no clip is ready under this key; look for it with veo-async jobs {ledger}"
+                console.print(told, markup=False, soft_wrap=True)
                 code = SOME_FAILED
                 continue
             for file in (await veo.save(job.outcome.clip, out)).files:
@@ -71,29 +107,49 @@ async def save(ledger: Path, keys: list[str], *, out: Path, console: Console) ->
     return code
 
 
-async def _ended(jobs: Iterable[Job], *, as_json: bool, console: Console) -> int:
-    """Wait for all; what they came to, told, and as an exit code."""
+async def _outcomes(jobs: list[Job], teller: Teller, held: asyncio.Event, grace_s: float) -> list[Outcome]:
+    """How they ended, each told as it does; once held, of those that did."""
     outcomes: list[Outcome] = []
-    async with asyncio.TaskGroup() as group:
-        waiting = [group.create_task(job.ended()) for job in jobs]
-    for task in waiting:
-        outcomes.append(task.result())
-        if as_json:
-            console.print_json(json.dumps(_plain(task.result())))
-        else:
-            console.print(_line(task.result()), markup=False, soft_wrap=True)
-    if any(isinstance(outcome, InDoubt) for outcome in outcomes):
+
+    async def follow(job: Job) -> None:
+        try:
+            outcomes.append(outcome := await job.ended())
+        except SessionEnded:
+            return  # it is on the ledger; why the session ended is told by the session
+        tell_outcome(teller, outcome)
+
+    following = {asyncio.create_task(follow(job), name="veo.resume"): job for job in jobs}
+    try:
+        await until_over(following, held, grace_s)
+    finally:
+        for task in following:
+            task.cancel()
+        if following:
+            await asyncio.wait(following)
+    return outcomes
+
+
+def code_of(outcomes: Iterable[Outcome]) -> int:
+    """What they came to, as an exit code."""
+    codes = {type(outcome): SOME_FAILED for outcome in outcomes}
+    if InDoubt in codes:
         return SOME_IN_DOUBT
-    return ALL_DONE if all(isinstance(outcome, Done) for outcome in outcomes) else SOME_FAILED
+    return ALL_DONE if not codes.keys() - {Done} else SOME_FAILED
 
 
-def _next(code: int, ledger: Path, console: Console, *, as_json: bool) -> None:
-    if as_json:
-        return
-    if code == SOME_IN_DOUBT:
-        console.print(f"Next: veo-async ledger doubts {ledger}", soft_wrap=True)
-    else:
-        console.print(f"Next: veo-async ledger show {ledger}", soft_wrap=True)
+def tell_outcome(teller: Teller, outcome: Outcome) -> None:
+    """How a job ended."""
+    teller.ended(_line(outcome), _plain(outcome), is_good=isinstance(outcome, Done))
+
+
+def _next(code: int, ledger: Path) -> str:
+    match code:
+        case 4:
+            return f"veo-async ledger doubts {ledger}"
+        case 5:
+            return f"veo-async resume {ledger}"
+        case _:
+            return f"veo-async jobs {ledger}"
 
 
 def _say(event: JobEvent, console: Console) -> None:

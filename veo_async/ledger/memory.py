@@ -6,6 +6,7 @@ suspends, so a step is on the "disk" the moment it is called for.
 """
 
 from collections.abc import Collection, Iterable
+from operator import itemgetter
 
 import attrs
 
@@ -36,7 +37,8 @@ class MemoryLedger:
     #: Everything that ever happened, with the book that wrote it.
     timeline: list[tuple[str, Step]] = attrs.field(factory=list, init=False, repr=False)
     tokens: dict[str, str] = attrs.field(factory=dict, init=False, repr=False)
-    hints: list[tuple[str, str]] = attrs.field(factory=list, init=False, repr=False)
+    #: Token and task id, with the number under which it was last told.
+    hints: dict[tuple[str, str], int] = attrs.field(factory=dict, init=False, repr=False)
     calls: list[_Call] = attrs.field(factory=list, init=False, repr=False)
     closings: dict[tuple[str, str], float] = attrs.field(factory=dict, init=False, repr=False)
     known: dict[str, str] = attrs.field(factory=dict, init=False, repr=False)
@@ -148,7 +150,7 @@ class MemoryBook:
             hints=tuple(self._untold_hints()),
             gate=GateNews() if self.account is None else self._gate_news(self.account),
         )
-        self._has_asked, self._steps_told, self._hints_told = True, len(ledger.timeline), len(ledger.hints)
+        self._has_asked, self._steps_told, self._hints_told = True, len(ledger.timeline), self._last_hint()
         self._adopted.clear()
         return news
 
@@ -156,8 +158,7 @@ class MemoryBook:
         ledger = self._held()
         if token not in ledger.tokens:
             return False
-        if (token, task_id) not in ledger.hints:
-            ledger.hints.append((token, task_id))
+        ledger.hints[token, task_id] = 1 + self._last_hint()
         return True
 
     async def get(self, key: str) -> JobRow | None:
@@ -231,11 +232,14 @@ class MemoryBook:
             and (row.key in moved if self._has_asked else terms.is_open(row) and row.owner != self.instance)
         ]
 
+    def _last_hint(self) -> int:
+        return max(self._ledger.hints.values(), default=0)
+
     def _untold_hints(self) -> Iterable[Hint]:
-        for number, (token, task_id) in enumerate(self._ledger.hints):
+        for (token, task_id), number in sorted(self._ledger.hints.items(), key=itemgetter(1)):
             row = self._ledger.jobs[self._ledger.tokens[token]]
             is_ours = row.owner == self.instance and terms.is_open(row)
-            if is_ours and (number >= self._hints_told or row.key in self._adopted):
+            if is_ours and (number > self._hints_told or row.key in self._adopted):
                 yield Hint(key=row.key, token=token, task_id=task_id)
 
     def _others_calls(self, account: str) -> list[_Call]:

@@ -11,6 +11,7 @@
 - `Simulator`        a web server on loopback; `MemoryTransport` the same without sockets
 - `SimulatorSettings` every option (each is a keyword of both), `faults` what can go wrong and how it is ordered,
   `fates` the words in a prompt that decide what becomes of it
+- `fast_loop`        an event loop in which a client and a simulator share a compressed clock
 - ``account.py``     the machine itself: pure, ``handle(request, now) -> answer``
 """
 

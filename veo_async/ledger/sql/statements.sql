@@ -79,7 +79,7 @@ WHERE (:account IS NULL OR account = :account)
 ORDER BY planned_seq;
 
 -- name: put_hint
-INSERT OR IGNORE INTO hint (token, task_id, at)
+INSERT OR REPLACE INTO hint (token, task_id, at)
 SELECT :token, :task_id, :at WHERE EXISTS (SELECT 1 FROM attempt WHERE token = :token);
 
 -- name: has_attempt

@@ -1,0 +1,27 @@
+"""Where the demo's callbacks arrive."""
+
+from pathlib import Path
+
+import aiohttp
+
+from veo_async import VeoSession
+from veo_async.cli.receiver import free_socket, receiving
+from veo_async.simulator import Simulator, drop_after_accepting
+
+
+async def test_a_callback_ends_the_doubt_and_anything_else_is_turned_away(tmp_path: Path) -> None:
+    """By its token; what is no callback, or to nobody's address, changes nothing."""
+    bound, public_url = free_socket()
+    async with Simulator(duration_s=0.3, faults=[drop_after_accepting(on=1)]) as sim:
+        session = VeoSession(
+            sim.api_key, base_url=sim.url, ledger=tmp_path / "veo.db", public_url=public_url, poll_every=0.1
+        )
+        async with session as veo, receiving(veo, bound), aiohttp.ClientSession() as http:
+            async with http.post(f"{public_url}/veo/cb/nobody", data=b"buy milk") as answer:
+                assert answer.status == 400
+            told = {"code": 200, "msg": "success", "data": {"taskId": "0" * 32}}
+            async with http.post(f"{public_url}/veo/cb/nobody", json=told) as answer:
+                assert answer.status == 404
+            clip = await veo.generate("A dog")
+        assert [charge.task_id for charge in sim.charges] == [clip.task_id]
+        assert [attempt.status for attempt in sim.callbacks] == [200]

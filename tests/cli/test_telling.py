@@ -1,0 +1,73 @@
+"""A board on a terminal, lines elsewhere, JSON lines for machines."""
+
+import asyncio
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from veo_async import errors
+from veo_async.cli.progress import Progress
+from veo_async.cli.telling import looking, telling
+
+
+def test_lines_where_there_is_no_terminal() -> None:
+    """Each job that ends, with its words as they are; and what is new."""
+    console = Console(file=io.StringIO(), width=80)
+    with telling(console, as_json=False) as teller:
+        teller.look(Progress(counts={"queued": 1}, opens_in_s=4.0))
+        teller.ended("[1/1] row-1: saved [red]x", {"key": "row-1"}, is_good=True)
+        teller.over({"exit_code": 0})
+    assert isinstance(console.file, io.StringIO)
+    first, second = console.file.getvalue().splitlines()
+    assert "the gate is shut" in first
+    assert second == "[1/1] row-1: saved [red]x"
+
+
+def test_a_board_on_a_terminal() -> None:
+    """Counts in place; a line of its own only for what did not end well."""
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, highlight=False)
+    with telling(console, as_json=False) as teller:
+        teller.look(Progress(counts={"running": 2}))
+        teller.ended("[1/2] row-1: saved", {}, is_good=True)
+        teller.ended("[2/2] row-2: refused", {}, is_good=False)
+        teller.rest()
+        teller.say("the end")
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "2 running" in text
+    assert text.rstrip().endswith("the end")
+    assert "row-2: refused" in text
+    assert "row-1" not in text
+
+
+def test_json_lines_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is for people goes to standard error."""
+    with telling(Console(), as_json=True) as teller:
+        teller.say("for people")
+        teller.look(Progress(counts={"running": 2}, paused="no-credit"))
+        teller.ended("row-1: saved", {"key": "Hörnchen\n"}, is_good=True)
+        teller.over({"exit_code": 0})
+    told = capsys.readouterr()
+    assert [json.loads(line) for line in told.out.splitlines()] == [
+        {"event": "ended", "key": "Hörnchen\n"},
+        {"event": "summary", "exit_code": 0},
+    ]
+    assert told.err == "for people\n"
+
+
+async def test_a_look_that_fails_ends_the_looking_and_nothing_else() -> None:
+    """Of a session that has broken down others tell."""
+    looks = 0
+
+    def look() -> Progress:
+        nonlocal looks
+        looks += 1
+        raise errors.SessionClosed("gone")
+
+    with telling(Console(file=io.StringIO()), as_json=False) as teller:
+        async with looking(teller, look, every_s=0.0):
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+    assert looks == 2

@@ -1,0 +1,27 @@
+"""A contact sheet of a folder."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from veo_async._blocking import blocking
+from veo_async.batch.sheet import MediaMissing, stills_in, write_sheets
+from veo_async.errors import UsageError
+
+from .exits import ALL_DONE
+
+
+async def make_sheet(folder: Path, console: Console) -> int:
+    """Make it and say where it is."""
+    stills = await blocking(stills_in, folder)
+    if not stills:
+        raise UsageError(f"{folder}: there are no clips here; name the folder that veo-async batch has made")
+    try:
+        sheets = await blocking(write_sheets, folder, stills)
+    except MediaMissing as exc:
+        raise UsageError(str(exc)) from None
+    except OSError as exc:
+        raise UsageError(f"{folder}: {exc.strerror or exc}; name a folder that can be written") from None
+    for sheet in sheets:
+        console.print(f"{sheet}", markup=False, soft_wrap=True)
+    return ALL_DONE

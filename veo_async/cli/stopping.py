@@ -1,0 +1,51 @@
+"""Ctrl-C and SIGTERM. Neither loses anything: what was sent is on the ledger, and the same command goes on."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def holding(hold: Callable[[], None], say: Callable[[str], None], grace_s: float) -> Iterator[None]:
+    """The first one holds: nothing more is sent, and what runs is waited for. The second stops at once."""
+    me = asyncio.current_task()
+    is_held = False
+
+    def interrupted() -> None:
+        nonlocal is_held
+        if is_held and me is not None:
+            me.cancel()
+            return
+        is_held = True
+        say(f"Nothing more is sent; waiting up to {grace_s:g} s for what runs. Ctrl-C again stops at once.")
+        hold()
+
+    with _handling(interrupted):
+        yield
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Each stops at once: for a single clip there is nothing to be held back."""
+    me = asyncio.current_task()
+    with _handling(lambda: None if me is None else _cancel(me)):
+        yield
+
+
+def _cancel(task: "asyncio.Task[object]") -> None:
+    task.cancel()
+
+
+@contextmanager
+def _handling(interrupted: Callable[[], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in _NUMBERS:
+        loop.add_signal_handler(number, interrupted)
+    try:
+        yield
+    finally:
+        for number in _NUMBERS:
+            loop.remove_signal_handler(number)
