@@ -10,7 +10,8 @@
     │   ├── InvalidAddress           a base address that must not be given the key
     │   ├── ClientClosed             the client was closed, or belongs to another event loop
     │   ├── KeyReused                the key names a job with another request
-    │   └── QueueFull                the tenant has as many jobs waiting as it may
+    │   ├── QueueFull                the tenant has as many jobs waiting as it may
+    │   └── BudgetExceeded           it would cost more than the session may still spend
     ├── SessionEnded             the session is gone, the tasks are not: adopt them by their ids
     │   ├── SessionClosed            it was closed, is not open yet, or belongs to another event loop
     │   └── SessionCrashed           a defect of ours stopped it
@@ -240,6 +241,20 @@ class QueueFull(UsageError):
     tenant: str = ""
     limit: int = 0
     remedy = "Let some jobs be sent first, or raise the tenant's max_queued."
+
+
+class BudgetExceeded(UsageError):
+    """The session may not reserve what this would cost; nothing of it was queued.
+
+    Not retryable: what others have reserved comes back only where they come to nothing, and that is no hope to wait on.
+    """
+
+    #: What it would cost, with all its steps; None when nobody knows.
+    cost: float | None = None
+    #: What is reserved already, and the bound.
+    reserved: float = 0.0
+    budget: float = 0.0
+    remedy = "Open a session with a larger budget; where the price is not known, tell it with prices=."
 
 
 # --- the session, and waiting -----------------------------------------------------------------------------------

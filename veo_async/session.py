@@ -29,6 +29,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -47,6 +48,7 @@ from veo_async._rules.gate_values import GateKnowledge, GateSettings, GateStatis
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.pollbudget import POLL_RATE, PollBudget
 from veo_async._rules.polling import FixedSchedule, LearnedSchedule
+from veo_async._rules.prices import PRICES, Prices, total
 from veo_async._runtime.chains import Link, Step, following, links
 from veo_async._runtime.clock import WallClock
 from veo_async._runtime.desk import FrontDesk
@@ -62,6 +64,7 @@ from veo_async._runtime.keys import patient
 from veo_async._runtime.log import logger_for
 from veo_async._runtime.mapping import as_async, outcomes
 from veo_async._runtime.outcome import Clip, Outcome
+from veo_async._runtime.purse import Purse, Spent
 from veo_async._runtime.reads import Reads
 from veo_async._runtime.rows import content_key
 from veo_async._runtime.saving import as_target
@@ -115,6 +118,8 @@ class Statistics:
     paused: str | None
     gate: GateStatistics
     watcher: WatcherStatistics
+    #: By the table of prices, and by the balance as it was read; never mixed.
+    spent: Spent
     #: Callbacks that came in, by how they were answered: HTTP status to number.
     callbacks: Mapping[int, int]
 
@@ -140,6 +145,12 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         poll_every: seconds between two looks at a task; None lets it be learned.
         poll_rate: looks per second, for all tasks together.
         max_queued: how many jobs of one tenant may wait; None: any number.
+        prices: what requests cost, in credits: ``{"veo3_fast": {"720p": 60.0}, "extend": {"fast": 60.0}}``, and
+            ``"upgrade"`` by what a clip is taken to. It replaces the built-in table.
+        budget: credits that this session may reserve; what would cost more is refused before anything is queued. Jobs
+            that an earlier session left queued on the ledger are sent all the same, and count.
+        low_water: credits to be kept: while the account is believed to hold less, nothing is created, what runs is
+            looked after, and a look at the balance lets it go on.
         save_to: a folder for the clips of all jobs that name no place of their own; None saves only those that do.
         max_downloads: how many files are fetched at once.
         on_event: a function, plain or async, that is told every event; what it raises harms no job.
@@ -167,6 +178,9 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         poll_every: float | None = None,
         poll_rate: float = POLL_RATE,
         max_queued: int | None = None,
+        prices: Prices = PRICES,
+        budget: float | None = None,
+        low_water: float | None = None,
         save_to: str | PathLike[str] | None = None,
         max_downloads: int = 4,
         on_event: Hook | None = None,
@@ -211,6 +225,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             now=lambda: self._loop.time() if self._loop else 0.0,
             doubts=lambda: self._open_engine.doubts,
         )
+        self._purse = Purse(prices, budget, low_water)
         self._hooks = Hooks(on_event)
         self._save_to = as_target(save_to)
         self._clips = ClipSaver(self.api, self._look, self._reads, at_once=max_downloads, rng=self._rng)
@@ -274,6 +289,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                 desk=self._desk,
                 hooks=self._hooks,
                 stamper=Stamper(book.secret, self._public_url, self._chance),
+                purse=self._purse,
                 max_in_flight=self._max_in_flight,
                 # Enough for looks of a second each; no more than there are connections.
                 workers=round(min(max(WORKERS, self._budget.rate), MAX_CONNECTIONS)),
@@ -466,6 +482,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             UploadFailed: an image that was given as bytes could not be uploaded; nothing was queued.
             KeyReused: *key* names a job with another request.
             QueueFull: the tenant has as many jobs waiting as it may.
+            BudgetExceeded: its price, with all its steps', is more than the session may still reserve.
             LedgerError: the ledger does not take it; nothing was queued.
         """
         engine = self._require_open()
@@ -479,8 +496,28 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         entries[-1].save_to = as_target(save_to) or self._save_to
         for entry in entries:
             entry.deadline = None if deadline is None else engine.clock.now() + deadline
-        *_, last = [await engine.intake.take_in(entry) for entry in entries]
+        async with self._reserved(entries):
+            *_, last = [await engine.intake.take_in(entry) for entry in entries]
         return Job(last, self._desk)
+
+    @asynccontextmanager
+    async def _reserved(self, entries: Sequence[Entry]) -> AsyncGenerator[None]:
+        """While jobs are taken in, what the new ones among them cost is reserved; after that they do so themselves."""
+        intake, purse = self._open_engine.intake, self._purse
+        if not purse.is_bounded:
+            yield
+            return
+        new = {
+            entry.key: entry.request
+            for entry in entries
+            if purse.has_claimed(entry.key) or await intake.is_free_to_plan(entry.key)
+        }
+        purse.promise(new)
+        try:
+            yield
+        finally:
+            for key in new:
+                intake.when_planned(key, partial(purse.release, key))
 
     def map(
         self,
@@ -612,8 +649,18 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
     async def credits(self) -> float:
         """The balance."""
-        self._require_open()
-        return (await self._reads.patiently("credit", self.api.credit)).balance
+        scheduler = self._require_open().scheduler
+        look = scheduler.glance()
+        balance = (await self._reads.patiently("credit", self.api.credit)).balance
+        scheduler.has_read(look, balance)
+        return balance
+
+    def estimate(
+        self, request: AnyRequest | str, *, then: Step | Sequence[Step] = (), **options: Unpack[VideoOptions]
+    ) -> float | None:
+        """What a request will cost, in credits, with what is made of its clip; None when nobody knows."""
+        chain = [as_request(request, options), *(link.request for link in links("", then))]
+        return total(self._purse.price_of(each) for each in chain)
 
     def resize(self, max_in_flight: int) -> None:
         """Change how many tasks may run at once."""
@@ -630,6 +677,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             paused=engine.scheduler.pause_reason,
             gate=self._gate.statistics(),
             watcher=engine.watcher.statistics,
+            spent=self._purse.spent(),
             callbacks=self._receiver.statistics.answers,
         )
 

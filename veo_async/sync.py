@@ -173,6 +173,10 @@ class VeoSession:
         """The balance."""
         return self._thread.run(self._session.credits)
 
+    @_like(session.VeoSession.estimate)
+    def estimate(self, *args: Any, **options: Any) -> float | None:
+        return self._session.estimate(*args, **options)
+
     def resize(self, max_in_flight: int) -> None:
         """Change how many tasks may run at once."""
         self._thread.call(self._session.resize, max_in_flight)

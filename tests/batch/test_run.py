@@ -88,6 +88,40 @@ async def test_a_budget_is_never_exceeded(tmp_path: Path) -> None:
         assert sum(charge.credits for charge in sim.charges) == 240.0
 
 
+async def test_a_row_without_a_price_is_left_out_of_a_budget(tmp_path: Path) -> None:
+    """Four seconds are on no list: what cannot be reckoned cannot be held against a bound."""
+    rows = read_manifest(b"key,prompt,duration\nrow-1,A dog,\nrow-2,A cat,4\n", "csv", KIE)
+    async with Simulator(duration_s=0.2) as sim:
+        report = await run(sim, rows, tmp_path, budget=1000.0)
+        assert report.counts == {"saved": 1}
+        assert report.unaffordable == 1
+        report = await run(sim, rows, tmp_path)
+        assert report.counts == {"saved": 2}
+
+
+async def test_what_an_earlier_run_left_waiting_counts_in_the_budget(tmp_path: Path) -> None:
+    """It is sent all the same, and leaves less for the others."""
+    slow = {"rate": (1, 10.0)}
+    async with Simulator(duration_s=0.2, **slow) as sim, on(sim, tmp_path, **slow, explore=False) as veo:
+        batch = Batch(veo, manifest("A", "B"), tmp_path / "out", now=lambda: 1.75e9)
+        asyncio.get_running_loop().call_later(0.5, batch.hold)
+        await batch.run()
+    async with Simulator(duration_s=0.2, seed=2) as sim:
+        report = await run(sim, manifest("A", "B", "C"), tmp_path, budget=60.0)
+        assert report.counts == {"saved": 2}
+        assert report.unaffordable == 1
+        assert len(sim.charges) == 1
+
+
+async def test_a_row_that_failed_reserves_anew(tmp_path: Path) -> None:
+    """Its first task was not charged; the second will be."""
+    async with Simulator(duration_s=0.2) as sim:
+        await run(sim, manifest("A [fail]"), tmp_path)
+        report = await run(sim, manifest("A [fail]"), tmp_path, budget=10.0)
+        assert report.unaffordable == 1
+        assert len(sim.charges) == 1
+
+
 async def test_held_early_it_loses_nothing(tmp_path: Path) -> None:
     """What runs is collected, what waits is not sent, and the next run goes on."""
     rows = manifest(*(f"Dog {n}" for n in range(8)))

@@ -250,3 +250,36 @@ def test_no_order_of_events_stops_creation_for_good(story: list[tuple[str, Pause
             breaker.went_well(is_probe=True)
         elif not (what == "reached" and breaker.reached(is_probe=True)):
             breaker.probe_told_nothing(now)
+
+
+# --- what is to be kept -------------------------------------------------------------------------------------------
+
+
+def test_low_credit_is_probed_by_looks_alone() -> None:
+    """The first when the balance may be read again, then ever later; a look that fails changes nothing."""
+    breaker = Breaker()
+    assert breaker.run_low(0.0, 25.0)
+    assert not breaker.run_low(1.0, 1.0)
+    assert breaker.next_probe_at == 25.0
+    assert look(breaker, 10.0) == (False, 60.0)
+    assert look(breaker, None) == (False, 120.0)
+    assert look(breaker, 20.0) == (False, 240.0)
+    assert look(breaker, None) == (False, 480.0)
+    assert breaker.reason is R.LOW_CREDIT
+    assert breaker.has_enough()
+    assert breaker.reason is None
+
+
+@pytest.mark.parametrize("reason", [each for each in PauseReason if each is not R.LOW_CREDIT])
+def test_enough_lifts_no_other_pause(reason: PauseReason) -> None:
+    """A balance above the mark says nothing of a maintenance."""
+    breaker = paused(reason)
+    assert not breaker.has_enough()
+    assert breaker.reason is reason
+
+
+def test_a_probe_that_is_due_already_is_not_put_into_the_past() -> None:
+    """The balance might have been read long ago."""
+    breaker = Breaker()
+    breaker.run_low(100.0, 5.0)
+    assert breaker.next_probe_at == 100.0

@@ -6,6 +6,7 @@ A pause has a *reason*, is shared by everybody, and never fails a job:
 reason        comes from                             is lifted by
 ============  =====================================  ================================================
 no-credit     402                                    a balance above what was left, or a job that passes
+low-credit    less is left than is to be kept        a look at the balance that shows enough
 key-limit     433                                    the next job that passes
 maintenance   455                                    the same, or one that is refused for its own sake
 blocked       403 of a gate in front of the API      the same
@@ -14,10 +15,11 @@ unreachable   not one byte of a request could leave  any answer at all
 ledger        a step could not be written down       any answer at all
 ============  =====================================  ================================================
 
-While paused, a *probe* is due now and then (`Probe`): for ``no-credit`` a look at the balance, else one job that is
-let through. Where the balance tells nothing, or has told no news for long, a job is let through there too: a 402 is
-free, and without this a wrong 402 would stop the session for good. The waits double from first to longest, because a
-top-up comes in minutes and a maintenance can last an hour; an unreachable network is tried much sooner.
+While paused, a *probe* is due now and then (`Probe`): for ``no-credit`` and ``low-credit`` a look at the balance, else
+one job that is let through. Where after a 402 the balance tells nothing, or has told no news for long, a job is let
+through there too: a 402 is free, and without this a wrong 402 would stop the session for good. For ``low-credit`` none
+is: it would be paid out of what is to be kept. The waits double from first to longest, because a top-up comes in
+minutes and a maintenance can last an hour; an unreachable network is tried much sooner.
 
 Only the probe's own answer moves the next one. Requests that were under way when the pause began still come home, and
 what they tell (the same refusal once more, or a success that is older than the pause) changes nothing.
@@ -47,6 +49,7 @@ class PauseReason(StrEnum):
     """Why nothing is created just now."""
 
     NO_CREDIT = "no-credit"
+    LOW_CREDIT = "low-credit"
     KEY_LIMIT = "key-limit"
     MAINTENANCE = "maintenance"
     BLOCKED = "blocked"
@@ -88,7 +91,8 @@ class Breaker:
     @property
     def next_probe(self) -> Probe:
         """What the next probe will be."""
-        return Probe.BALANCE if self.reason is PauseReason.NO_CREDIT and not self._asks_job else Probe.JOB
+        is_of_balance = self.reason is PauseReason.NO_CREDIT and not self._asks_job
+        return Probe.BALANCE if is_of_balance or self.reason is PauseReason.LOW_CREDIT else Probe.JOB
 
     def begin_probe(self) -> None:
         """The probe that is due leaves; its end must be told."""
@@ -100,7 +104,7 @@ class Breaker:
         if is_news:
             self.reason, self.balance, self._asks_job = reason, None, False
             self._wait_s = UNREACHABLE_FIRST_S if reason in _OURS else FIRST_S
-            if reason is PauseReason.NO_CREDIT:
+            if reason in (PauseReason.NO_CREDIT, PauseReason.LOW_CREDIT):
                 self._probe_at = now  # a look at once, so that a top-up will show against it
             else:
                 self._wait(now)
@@ -109,6 +113,17 @@ class Breaker:
             self._wait(now)
         self._is_probing = self._is_probing and not is_probe
         return is_news
+
+    def run_low(self, now: float, probe_at: float) -> bool:
+        """Less is left than is to be kept, and the balance may be read again at *probe_at*; whether that is news."""
+        is_news = self.pause(PauseReason.LOW_CREDIT, now)
+        if is_news:
+            self._probe_at = max(now, probe_at)
+        return is_news
+
+    def has_enough(self) -> bool:
+        """No less is left than is to be kept; whether that lifts a pause."""
+        return self.reason is PauseReason.LOW_CREDIT and self._lift()
 
     def probe_stayed(self, now: float) -> None:
         """The probe did not leave after all, for a reason of ours: the next may at once."""
@@ -123,6 +138,9 @@ class Breaker:
         """What a look at the balance showed, None when it could not be read; whether that lifts the pause."""
         if self.balance is not None and balance is not None and balance > self.balance:
             return self._lift()
+        if self.reason is PauseReason.LOW_CREDIT:  # what is enough, `LowWater` says
+            self.probe_told_nothing(now)
+            return False
         known = [each for each in (self.balance, balance) if each is not None]
         self.balance = min(known, default=None)
         self._asks_job = balance is None or self._wait_s >= LONGEST_S

@@ -26,7 +26,15 @@ from veo_async._rules.doubt import Proof, proof_in
 from veo_async._rules.lifecycle import Event, JobState
 from veo_async._rules.retry import MAX_TRIES
 from veo_async._wire import Record, UpgradeRequest
-from veo_async.errors import JobAbandoned, LedgerError, NotTheSame, RequestRejected, UsageError, VeoError
+from veo_async.errors import (
+    BudgetExceeded,
+    JobAbandoned,
+    LedgerError,
+    NotTheSame,
+    RequestRejected,
+    UsageError,
+    VeoError,
+)
 
 from .entry import Entry
 from .log import logger_for
@@ -70,6 +78,14 @@ class Roads(Protocol):
 
     def hint_of(self, entry: Entry) -> None:
         """There may be news of its running task."""
+        ...
+
+    def reserve_again(self, entry: Entry) -> None:
+        """Another request is about to be wanted; `BudgetExceeded` when there is nothing left for it."""
+        ...
+
+    def stays(self, entry: Entry) -> None:
+        """It is not wanted after all."""
         ...
 
 
@@ -166,9 +182,20 @@ class Doubts:
             raise NotTheSame(told, job_key=entry.key, task_id=task_id) from None
 
     async def resubmit(self, entry: Entry) -> None:
-        """Another paid request is wanted for *entry*."""
+        """Another paid request is wanted for *entry*.
+
+        Raises:
+            BudgetExceeded: the session may not reserve its price a second time.
+        """
         self._require_doubt(entry)
-        if await self._scribe.step(entry, Event.RESUBMIT, {"outcome": None}):
+        self._roads.reserve_again(entry)
+        is_ours = False
+        try:
+            is_ours = await self._scribe.step(entry, Event.RESUBMIT, {"outcome": None})
+        finally:
+            if not is_ours:
+                self._roads.stays(entry)
+        if is_ours:
             self._leave(entry, Event.RESUBMIT)
             self._roads.queue_again(entry)
         else:
@@ -271,8 +298,10 @@ class Doubts:
                 await self.abandon(entry)
             else:
                 entry.end(outcome)
-        except LedgerError as error:
+        except (LedgerError, BudgetExceeded) as error:
             logger.warning("job %s stays in doubt: %s", entry.key, error, extra={"job_key": entry.key})
+            if isinstance(error, BudgetExceeded):
+                entry.end(outcome)
 
     async def _ask(self, outcome: InDoubt) -> Decision:
         policy = self._policy

@@ -44,6 +44,7 @@ from .intake import Intake
 from .keys import KeyKeeper
 from .log import logger_for
 from .outcome import Clip, Done, Made
+from .purse import Purse
 from .roster import Roster
 from .rows import ending
 from .saving import Save, Saving
@@ -109,6 +110,7 @@ class Engine:
         desk: FrontDesk,
         hooks: Hooks,
         stamper: Stamper,
+        purse: Purse,
         max_in_flight: int,
         workers: int,
         on_doubt: OnDoubt,
@@ -119,7 +121,7 @@ class Engine:
     ) -> None:
         self._api, self.book, self._is_lasting, self.clock = api, book, is_lasting, clock
         self._queue, self._desk, self._hooks, self._on_crash = queue, desk, hooks, on_crash
-        self._stamper = stamper
+        self._stamper, self.purse = stamper, purse
         self._lookout = Lookout(api)
         self.keys = KeyKeeper(api.refresh_key)
         self.roster = Roster()
@@ -137,6 +139,7 @@ class Engine:
             scribe=self.scribe,
             stamper=stamper,
             clock=clock,
+            water=purse.water,
             on_running=self._accepted,
             on_doubt=self._doubted,
             on_moved=lambda entry: self._sharing.moved(entry),
@@ -264,6 +267,7 @@ class Engine:
 
     def enqueue(self, entry: Entry) -> None:
         """It waits for what it goes on from or is made of, if anything, and then for its turn."""
+        self.purse.claim(entry)
         if entry.follow_up is not None:
             self._sources.hold(entry)
         elif local_images(entry.request):
@@ -304,6 +308,7 @@ class Engine:
     def _watch(self, entry: Entry) -> None:
         assert entry.task_id is not None  # noqa: S101  # it was accepted
         self.roster.by_task[entry.task_id] = entry
+        self.purse.accepted(entry)
         age_s = 0.0 if entry.sent_at is None else max(0.0, self.clock.now() - entry.sent_at)
         self.watcher.watch(entry, self._desk.class_of(entry), age_s=age_s)
         if self._hooks or entry.is_listened_to:
@@ -384,6 +389,14 @@ class Engine:
             return
         entry.task_id, entry.unsent = None, 0
         self.enqueue(entry)
+
+    def reserve_again(self, entry: Entry) -> None:
+        """Another request is about to be wanted; `BudgetExceeded` when there is nothing left for it."""
+        self.purse.add(entry)
+
+    def stays(self, entry: Entry) -> None:
+        """It is not wanted after all."""
+        self.purse.stays(entry)
 
     async def withdraw(self, entry: Entry) -> bool:
         """Take it out of the queue or from the watcher; whether it was there."""

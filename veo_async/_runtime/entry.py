@@ -54,6 +54,10 @@ class Entry:
     source_id: str | None = None
     #: Its images as they are sent, once the local ones among them are uploaded.
     image_urls: tuple[str, ...] = ()
+    #: What its request costs by the session's table; None: not known.
+    price: float | None = None
+    #: Told each time it comes to an end; a doubt is one that may be left again.
+    on_end: Callable[["Entry"], None] | None = attrs.field(default=None, repr=False)
     # Made by whoever comes first: of ten thousand jobs few are waited for one by one.
     _waiters: set[asyncio.Future[None]] | None = attrs.field(default=None, repr=False)
     #: Weakly: whoever stops listening just goes.
@@ -94,6 +98,8 @@ class Entry:
     def end(self, outcome: Outcome) -> None:
         """It is where it ends, and this is how: everyone who waits is told."""
         self.outcome = outcome
+        if self.on_end is not None:
+            self.on_end(self)
         self.tell(Ready(self.key, outcome.clip) if isinstance(outcome, Done) else outcome)
         self._tell_end()
 

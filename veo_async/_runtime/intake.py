@@ -77,6 +77,19 @@ class Intake:
         if self._planning:
             await asyncio.wait(self._planning.values())
 
+    def when_planned(self, key: str, callback: Callable[[], None]) -> None:
+        """Call *callback* when nobody is writing down a job called *key* any more, or now."""
+        planning = self._planning.get(key)
+        if planning is None:
+            callback()
+        else:
+            planning.add_done_callback(lambda _: callback())
+
+    async def is_free_to_plan(self, key: str) -> bool:
+        """Whether a job called *key* would be a new one: there is none, or it ended without a charge."""
+        known = await self.find(key)
+        return known is None or is_unpaid_end(known)
+
     async def take_in(self, entry: Entry) -> Entry:
         """*entry*, written down and queued; or the job that has its key already.
 

@@ -104,6 +104,12 @@ class _Nowhere:
     def hint_of(self, entry: Entry) -> None:
         """Nobody looks."""
 
+    def reserve_again(self, entry: Entry) -> None:
+        """Its session reserves when it has it queued."""
+
+    def stays(self, entry: Entry) -> None:
+        """Nothing was reserved."""
+
 
 async def _unseen(task_id: str) -> Record:
     """A record that proves nothing and denies nothing."""

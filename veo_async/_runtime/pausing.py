@@ -1,7 +1,7 @@
 """Why nothing is created just now, for the whole session, and telling everybody who waits.
 
 When to pause and what ends a pause is decided by `breaker`; whether there is another key, by `keys`. Here both are
-asked, and what they say is logged and told.
+asked, and what they say is logged and told; so is `lowwater`, which knows how many credits are left.
 """
 
 import asyncio
@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from veo_async._rules.breaker import Breaker, PauseReason
 from veo_async._rules.fairness import FairQueue
-from veo_async.errors import Unauthorized, VeoError
+from veo_async._rules.lowwater import Look, LowWater
+from veo_async.errors import InsufficientCredits, Unauthorized, VeoError
 
 from .entry import Entry
 from .events import JobEvent, Paused
@@ -32,11 +33,13 @@ class Pauses:
         queue: FairQueue[Entry],
         keys: KeyKeeper,
         *,
+        water: LowWater,
         on_change: Callable[[Entry, JobEvent], None],
         on_queued: Callable[[Entry], None],
     ) -> None:
         self._queue, self._keys, self._on_change, self._on_queued = queue, keys, on_change, on_queued
         self.breaker = Breaker()
+        self.water = water
         #: Why nothing can be sent any more; None as long as it can.
         self.locked_out: VeoError | None = None
         #: The key was refused and the next is being asked for.
@@ -71,9 +74,29 @@ class Pauses:
         if self.breaker.broke(_now(), is_probe=is_probe):
             self._tell_pause(PauseReason.STORM, error)
 
-    def has_balance(self, balance: float | None) -> None:
-        """What a look at the balance showed."""
-        self._resume_if(self.breaker.has_balance(balance, _now()))
+    def has_probed(self, look: Look, balance: float | None) -> None:
+        """What a look at the balance showed that was a probe."""
+        if not self.has_read(look, balance):
+            self._resume_if(self.breaker.has_balance(balance, _now()))
+
+    def has_read(self, look: Look, balance: float | None) -> bool:
+        """What a look at the balance showed, whoever wanted it; whether there is enough again."""
+        self.water.has_read(look, balance, _now())
+        return self._resume_if_enough()
+
+    def came_back(self, entry: Entry, *, is_paid: bool) -> None:
+        """A creation was answered; whether it is paid, or may be."""
+        self.water.came_back(entry.price, is_paid=is_paid)
+        self._resume_if_enough()
+
+    def mind_water(self) -> None:
+        """Pause when less is left than is to be kept."""
+        if self.water.is_low and self.breaker.run_low(_now(), self.water.due_at):
+            told = f"about {self.water.believed:g} credits are left, and {self.water.mark:g} are to be kept"
+            self._tell_pause(PauseReason.LOW_CREDIT, InsufficientCredits(told))
+
+    def _resume_if_enough(self) -> bool:
+        return not self.water.is_low and self._resume_if(self.breaker.has_enough())
 
     async def key_was_refused(self, number: int, error: VeoError) -> bool:
         """Ask once for another key; without one creation stops for good, and that is whether it did just now."""

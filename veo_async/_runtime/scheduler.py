@@ -19,6 +19,7 @@ from veo_async._rules.fairness import FairQueue
 from veo_async._rules.gate import Gate
 from veo_async._rules.gate_values import Grant, Wait
 from veo_async._rules.lifecycle import Event
+from veo_async._rules.lowwater import Look, LowWater
 from veo_async.errors import LedgerError, VeoError
 
 from .clock import WallClock
@@ -58,6 +59,7 @@ class Scheduler:
         scribe: Scribe,
         stamper: Stamper,
         clock: WallClock,
+        water: LowWater,
         on_running: Callable[[Entry], None],
         on_doubt: Callable[[Entry, VeoError], None],
         on_moved: Callable[[Entry], None],
@@ -65,7 +67,7 @@ class Scheduler:
         on_queued: Callable[[Entry], None],
     ) -> None:
         self._api, self.gate, self.queue, self.slots, self._keys = api, gate, queue, slots, keys
-        self._pauses = Pauses(queue, keys, on_change=on_change, on_queued=on_queued)
+        self._pauses = Pauses(queue, keys, water=water, on_change=on_change, on_queued=on_queued)
         self._sender = Sender(
             api,
             gate=gate,
@@ -83,6 +85,8 @@ class Scheduler:
         )
         #: Adopted tasks for which there was no slot: they run all the same.
         self._slotless: set[Entry] = set()
+        #: Looks at the balance that are under way; they cost nothing and need not come to their end.
+        self._looks: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
         self._stopped = False
         #: More than one tenant, or somebody who waits for a single clip.
@@ -111,6 +115,8 @@ class Scheduler:
         """Send nothing more; requests that are under way come to their end."""
         self._stopped = True
         self._sender.stop()
+        for look in self._looks:
+            look.cancel()
         self.wake()
 
     def resize(self, slots: float) -> None:
@@ -178,12 +184,14 @@ class Scheduler:
         self.gate.pace(self._is_shared, keep_free=_KEPT_FOR_PEOPLE if self._is_for_people else 0)
         breaker = self._pauses.breaker
         while self.queue and not self._pauses.is_asking_key:
+            if (until := self._mind_water(sending, now)) > now:
+                return until
             is_probe = breaker.reason is not None
             if now < breaker.next_probe_at and is_probe:
                 return breaker.next_probe_at
             if is_probe and breaker.next_probe is Probe.BALANCE:
                 breaker.begin_probe()
-                sending.create_task(self._probe_balance(), name="veo.scheduler:balance")
+                self._read_balance(sending, now, self._pauses.has_probed)
                 continue
             if self.slots.available_tokens < 1:
                 return math.inf
@@ -194,11 +202,21 @@ class Scheduler:
                     self._start(sending, ticket, is_probe=is_probe)
         return math.inf
 
+    def _mind_water(self, sending: asyncio.TaskGroup, now: float) -> float:
+        """Have the balance read when that is due, and pause when it is low; until when nothing may leave at all."""
+        water, breaker = self._pauses.water, self._pauses.breaker
+        is_probed = breaker.reason is not None and breaker.next_probe is Probe.BALANCE
+        if not is_probed and water.wants_look(now):
+            self._read_balance(sending, now, self._pauses.has_read)
+        self._pauses.mind_water()
+        return water.waits_until(now)
+
     def _start(self, sending: asyncio.TaskGroup, ticket: Grant, *, is_probe: bool) -> None:
         entry = self.queue.pop()
         assert entry is not None  # noqa: S101  # the dispatcher looked a moment ago
         self.slots.acquire_on_behalf_of_nowait(entry)
         entry.step(Event.SEND)
+        self._pauses.water.left(entry.price)
         if is_probe:
             self._pauses.breaker.begin_probe()
         leave = Leave(ticket, self._keys.number, is_probe)
@@ -208,13 +226,30 @@ class Scheduler:
         await self._sender.send(entry, leave)
         self.wake()
 
-    async def _probe_balance(self) -> None:
+    def _read_balance(
+        self, sending: asyncio.TaskGroup, now: float, on_read: Callable[[Look, float | None], object]
+    ) -> None:
+        look = self._pauses.water.begin(now)
+        task = sending.create_task(self._look_at_balance(look, on_read), name="veo.scheduler:balance")
+        self._looks.add(task)
+        task.add_done_callback(self._looks.discard)
+
+    async def _look_at_balance(self, look: Look, on_read: Callable[[Look, float | None], object]) -> None:
         balance: float | None = None
         try:
             balance = (await self._api.credit()).balance
         except VeoError as error:
             logger.info("the balance could not be read: %s", error, extra={"action": "probe"})
-        self._pauses.has_balance(balance)
+        on_read(look, balance)
+        self.wake()
+
+    def glance(self) -> Look:
+        """Somebody else is about to read the balance."""
+        return self._pauses.water.glance(_now())
+
+    def has_read(self, look: Look, balance: float) -> None:
+        """What they read."""
+        self._pauses.has_read(look, balance)
         self.wake()
 
 

@@ -178,6 +178,7 @@ class Sender:
         """A request does not leave after all."""
         self._slots.release_on_behalf_of(entry)
         self._gate.never_sent(leave.ticket, _now())
+        self._pauses.came_back(entry, is_paid=False)
         if leave.is_probe:
             self._pauses.breaker.probe_stayed(_now())
 
@@ -185,6 +186,7 @@ class Sender:
 
     async def _accepted(self, entry: Entry, leave: Leave, accepted: Accepted) -> None:
         self._gate.accepted(leave.ticket, _now())
+        self._pauses.came_back(entry, is_paid=True)
         entry.attempts += 1
         entry.unsent = 0
         self._pauses.went_well(is_probe=leave.is_probe)
@@ -206,6 +208,7 @@ class Sender:
         error.add_evidence(job_key=entry.key)
         self._slots.release_on_behalf_of(entry)
         verdict = verdict_on(error)
+        self._pauses.came_back(entry, is_paid=verdict is Verdict.DOUBT)
         if verdict is not Verdict.UNSENT and self._pauses.reached(is_probe=is_probe):
             is_probe = False
         match verdict:

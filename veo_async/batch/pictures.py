@@ -27,7 +27,7 @@ def pictured(folder: Path, cards: Sequence[Card]) -> tuple[Path, list[Path], boo
             return page, [], True
 
 
-def card_of(row: Row, job: Job, price: float, *, planned_at: float) -> Card:
+def card_of(row: Row, job: Job, price: float | None, *, planned_at: float) -> Card:
     """What the page shows of a row that has just been submitted."""
     request = row.request
     return Card(

@@ -16,17 +16,19 @@ import attrs
 
 from veo_async._blocking import blocking
 from veo_async._rules.lifecycle import JobState
+from veo_async._rules.prices import PRICES, Prices, price_of
+from veo_async._rules.reservations import Reservations
+from veo_async._runtime.ends import is_unpaid_end
 from veo_async._runtime.job import Job
 from veo_async._runtime.log import logger_for
-from veo_async._runtime.outcome import Done, Refused
-from veo_async.errors import KeyReused, QueueFull, SessionEnded
+from veo_async._runtime.outcome import Done
+from veo_async.errors import BudgetExceeded, KeyReused, QueueFull, SessionEnded
 from veo_async.session import VeoSession
 
 from .ending import unless_held, until_over
 from .gallery import Card
 from .manifest import Manifest, Row
 from .pictures import card_of, ended_card, pictured
-from .prices import PRICES, Prices, price_of
 from .results import Line, Results, line_of
 
 _logger = logger_for(__name__)
@@ -56,7 +58,7 @@ class Batch:
 
     Args:
         out: the folder for clips, results and the page.
-        budget: credits that must not be exceeded; None: any.
+        budget: credits that must not be exceeded; rows whose price nobody knows are left out. None: any.
         now: the wall clock.
         on_line: called with each row that has ended; what it raises harms no row.
     """
@@ -73,8 +75,8 @@ class Batch:
         on_line: Callable[[Line], None] = lambda _: None,
     ) -> None:
         self._veo, self._manifest, self._out, self._now = veo, manifest, out, now
-        self._budget, self._prices, self._on_line = budget, prices, on_line
-        self._reserved = self._spent = 0.0
+        self._prices, self._on_line = prices, on_line
+        self._reservations, self._spent = Reservations(budget), 0.0
         self._jobs: dict[str, Job] = {}
         self._cards: dict[str, Card] = {}
         self._lines: dict[str, Line] = {}
@@ -106,7 +108,7 @@ class Batch:
 
     async def price(self) -> float:
         """The credits that this run may cost: rows that an earlier run has paid for are not in it."""
-        return math.fsum([self._price(row, await self._veo.find(row.key)) for row in self._manifest.rows])
+        return math.fsum([self._price(row, await self._veo.find(row.key)) or 0.0 for row in self._manifest.rows])
 
     async def run(self, *, grace_s: float = 600.0) -> Report:
         """Submit every row and see it to its end.
@@ -145,10 +147,11 @@ class Batch:
         """The row's job; None when the budget would not cover it, or its key is taken."""
         known = await self._veo.find(row.key)
         price = self._price(row, known)
-        if self._budget is not None and self._reserved + price > self._budget and row.key not in self._inherited:
+        try:
+            self._reserve(row, price)
+        except BudgetExceeded:
             self._unaffordable += 1
             return None
-        self._reserved += price
         planned_at = self._now()
         while True:
             try:
@@ -157,7 +160,7 @@ class Batch:
             except QueueFull:
                 await asyncio.sleep(1.0)
             except KeyReused as error:  # of this row alone: somebody has changed its words and not its key
-                self._reserved -= price
+                self._reservations.give_back(row.key, price)
                 await self._tell(Line(row=row, status="refused", error=str(error)), results)
                 self._turned_away += 1
                 return None
@@ -165,10 +168,19 @@ class Batch:
         self._cards[row.key] = card_of(row, job, price, planned_at=planned_at)
         return job
 
-    def _price(self, row: Row, known: Job | None) -> float:
-        """What the row may cost: nothing if its job is there and was paid for, or may have been."""
-        if known is None or isinstance(known.outcome, Refused) or row.key in self._inherited:
-            return price_of(row.request, self._prices) or 0.0
+    def _reserve(self, row: Row, price: float | None) -> None:
+        """Reserve *price*, by the session's rule; what an earlier run has queued counts, whether it fits or not."""
+        if row.key in self._inherited:
+            self._reservations.claim(row.key, price)
+            return
+        self._reservations.promise({row.key: price})
+        self._reservations.claim(row.key, price)
+        self._reservations.release(row.key)
+
+    def _price(self, row: Row, known: Job | None) -> float | None:
+        """What the row may cost: nothing if its job is there and was paid for, or may have been; None: not known."""
+        if known is None or is_unpaid_end(known._entry) or row.key in self._inherited:
+            return price_of(row.request, self._prices)
         return 0.0
 
     async def _follow(self, row: Row, job: Job, results: Results) -> None:
@@ -179,7 +191,7 @@ class Batch:
         card = self._cards[row.key]
         is_free = not isinstance(outcome, Done) and job.state in (JobState.REFUSED, JobState.FAILED)
         if is_free:
-            self._reserved -= card.credits or 0.0
+            self._reservations.give_back(row.key, card.credits)
         else:
             self._spent += card.credits or 0.0
         self._cards[row.key] = ended_card(card, job, outcome, self._out, self._now())
