@@ -39,6 +39,7 @@ import anyio
 import attrs
 
 from veo_async._api import ApiKey, VeoApi, endpoint_of
+from veo_async._api.address import is_loopback
 from veo_async._api.key import KeyProvider
 from veo_async._api.transport import MAX_CONNECTIONS
 from veo_async._ports import Ledger, Transport
@@ -93,6 +94,7 @@ from veo_async.errors import (
     VeoError,
 )
 from veo_async.ledger import NoLedger, ledger_at
+from veo_async.media.peek import Peek
 from veo_async.webhooks.asgi import AsgiApp, asgi_app
 from veo_async.webhooks.receiver import Receiver
 
@@ -153,6 +155,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             looked after, and a look at the balance lets it go on.
         save_to: a folder for the clips of all jobs that name no place of their own; None saves only those that do.
         max_downloads: how many files are fetched at once.
+        check_images: ask each image's URL once, for a few bytes, before its request is queued, and refuse what
+            redirects, wants a log-in, is no picture or is too large.
         on_event: a function, plain or async, that is told every event; what it raises harms no job.
         http: your own `aiohttp.ClientSession`; it is used and never closed.
 
@@ -183,6 +187,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         low_water: float | None = None,
         save_to: str | PathLike[str] | None = None,
         max_downloads: int = 4,
+        check_images: bool = False,
         on_event: Hook | None = None,
         http: aiohttp.ClientSession | None = None,
         timeout: float | None = None,
@@ -236,6 +241,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             keys=_webhook_keys(webhook_key),
             now=self._wall_time,
         )
+        self._peek = Peek(allow_loopback=is_loopback(self.api.addresses.api)) if check_images else None
         self._engine: Engine | None = None
         #: Tasks that read the input of a `map`.
         self._readers: set[asyncio.Task[None]] = set()
@@ -273,7 +279,13 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         account = self._account or (await self.api.account() if is_lasting else "")
         book = await self._ledger.open(account)
         clock = WallClock(self._wall_time())
-        self._images = Images(self.api, self._reads, clock.now)
+        self._images = Images(
+            self.api,
+            self._reads,
+            clock.now,
+            renew_key=self._renew_key,
+            fault_of=self._peek.fault_of if self._peek else None,
+        )
         try:
             self._engine = Engine(
                 self.api,
@@ -341,6 +353,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                 await self._hooks.close()
             finally:
                 await self._clips.close()
+                if self._peek is not None:
+                    await self._peek.close()
                 await self.api.close()
 
     async def drain(self) -> None:
@@ -691,6 +705,10 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         return self._open_engine.recovered
 
     # --- small things -------------------------------------------------------------------------------------------
+
+    async def _renew_key(self) -> bool:
+        keys = self._open_engine.keys
+        return await keys.renew(keys.number)
 
     async def _look(self, task_id: str) -> Record:
         return await self._open_engine.look(task_id)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from veo_async import VideoRequest, errors
-from veo_async._wire import KIE
+from veo_async._wire import KIE, UpgradeRequest
 from veo_async.batch.manifest import Kind, Manifest, kind_of, read_manifest
 from veo_async.batch.prices import estimate, price_of
 
@@ -180,3 +180,17 @@ def test_a_rows_key_is_made_of_what_its_image_shows(tmp_path: Path) -> None:
         (tmp_path / name / "cat.png").write_bytes(content)
         keys.append(read("prompt,image_urls\nA dog,cat.png\n", folder=tmp_path / name).rows[0].key)
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_steps_that_follow_are_columns() -> None:
+    """Extended first, whatever the order of the columns; each step's request is checked with its row."""
+    content = b"key,upgrade,extend,prompt\nrow,4k,It swims ashore,A dog\nplain,,,A cat\n"
+    manifest = read_manifest(content, "csv", KIE)
+    assert not manifest.faults
+    row, plain = manifest.rows
+    assert [type(link.request).__name__ for link in row.chain] == ["VideoRequest", "ExtendRequest", "UpgradeRequest"]
+    assert row.chain[2].request == UpgradeRequest(to="4k", after=row.chain[1].key)
+    assert [link.key for link in plain.chain] == ["plain"]
+    [fault] = read_manifest(b"prompt,upgrade\nA dog,8k\n", "csv", KIE).faults
+    assert "line 2" in str(fault)
+    assert "is no step" in str(fault)

@@ -172,3 +172,17 @@ def test_a_torn_line_is_cut_off_and_cells_are_no_formulas(tmp_path: Path) -> Non
     assert [json.loads(line)["key"] for line in (out / "results.jsonl").read_text().splitlines()] == ["old", "row-1"]
     [line] = table(out / "results.csv")
     assert line["error"] == "'=HYPERLINK(1)\\x1b[2J"
+
+
+async def test_steps_that_follow_are_paid_once_and_saved(tmp_path: Path) -> None:
+    """The row's file is the last step's; added to a list that was run, only the new step is paid for."""
+    plain = read_manifest(b"key,prompt\nrow,A dog\n", "csv", KIE)
+    taken = read_manifest(b"key,prompt,upgrade\nrow,A dog,1080p\n", "csv", KIE)
+    async with Simulator(duration_s=0.04) as sim:
+        assert (await run(sim, plain, tmp_path, budget=60)).credits == 60.0
+        assert (await run(sim, taken, tmp_path, budget=4)).unaffordable == 1
+        report = await run(sim, taken, tmp_path, budget=5)
+        assert report.counts == {"saved": 1}
+        assert report.credits == 5.0
+        assert (tmp_path / "out" / "row.1080p.mp4").exists()
+        assert [charge.endpoint for charge in sim.charges] == ["generate", "get-1080p-video"]

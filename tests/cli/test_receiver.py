@@ -18,7 +18,7 @@ async def test_a_callback_ends_the_doubt_and_anything_else_is_turned_away(tmp_pa
         )
         async with session as veo, receiving(veo, bound), aiohttp.ClientSession() as http:
             async with http.post(f"{public_url}/veo/cb/nobody", data=b"buy milk") as answer:
-                assert answer.status == 400
+                assert answer.status == 404
             told = {"code": 200, "msg": "success", "data": {"taskId": "0" * 32}}
             async with http.post(f"{public_url}/veo/cb/nobody", json=told) as answer:
                 assert answer.status == 404

@@ -318,3 +318,13 @@ async def test_an_old_request_s_key_is_not_taken_for_another_kind(ledger: Any) -
             await veo.submit(UpgradeRequest(clip.task_id), key="dog")
         with pytest.raises(errors.KeyReused):
             await veo.submit(VideoRequest("A cat"), key="dog")
+
+
+async def test_a_deadline_that_passes_while_the_source_is_made() -> None:
+    """The step was never sent; its source is unharmed."""
+    async with world() as (veo, sim):
+        job = await veo.submit("A dog", key="dog", then="1080p", deadline=30)
+        outcome = await job.ended()
+        assert isinstance(outcome, Refused)
+        assert isinstance(outcome.error, errors.DeadlinePassed)
+        assert paid(sim) == ["generate"]

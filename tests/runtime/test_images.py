@@ -307,3 +307,53 @@ async def test_a_provider_without_uploads_takes_urls_only(cat: Path) -> None:
     async with world(session={"provider": "apikley"}, dialect="apikley") as (veo, _):
         with pytest.raises(errors.UnsupportedByDialect):
             await veo.submit("A dog", image=cat)
+
+
+UPLOAD = "file-stream-upload"
+
+
+async def test_a_deadline_that_passes_during_the_upload(cat: Path) -> None:
+    """Not sent in time means never sent, whatever it waited for."""
+    async with world(faults=[delay(100, endpoint=UPLOAD)]) as (veo, sim):
+        outcome = await (await veo.submit("A dog", image=cat, deadline=50)).ended()
+        assert isinstance(outcome, Refused)
+        assert isinstance(outcome.error, errors.DeadlinePassed)
+        assert not sim.charges
+
+
+async def test_an_upload_that_lives_for_half_an_hour_is_renewed_in_time(cat: Path) -> None:
+    """By what the host says; of so short a life a quarter is kept back."""
+    slow = {"rate": (1, 7200.0)}
+    async with world(upload_form="quickstart", upload_ttl_s=1800.0, session=slow) as (veo, sim):
+        jobs = [await veo.submit(f"Dog {n}", image=cat) for n in range(2)]
+        assert [type(await job.ended()) for job in jobs] == [Done, Done]
+        assert sim.count(UPLOAD) > 1
+
+
+async def test_a_key_that_was_rotated_before_the_upload(cat: Path) -> None:
+    """The provider of keys is asked for another one, as for a creation."""
+    keys = iter(["sim-old", "sim-new"])
+    sim = memory(api_key="sim-new")
+
+    async def ask() -> str:
+        return next(keys)
+
+    async with session_on(sim, api_key=ask) as veo:
+        assert isinstance(await (await veo.submit("A dog", image=cat)).ended(), Done)
+
+
+async def test_an_upload_host_that_is_broken_for_a_while_is_waited_out(cat: Path) -> None:
+    """It costs nothing to ask again, and the job has lost nothing but time."""
+    async with world(faults=[refuse(500, "down", form="http", endpoint=UPLOAD, times=10)]) as (veo, sim):
+        assert isinstance(await (await veo.submit("A dog", image=cat)).ended(), Done)
+        assert len(sim.charges) == 1
+
+
+async def test_an_upload_host_that_stays_broken_refuses_the_job(cat: Path) -> None:
+    """After a quarter of an hour and more, with the host's words; nothing was sent."""
+    async with world(faults=[refuse(500, "down", form="http", endpoint=UPLOAD)]) as (veo, sim):
+        outcome = await (await veo.submit("A dog", image=cat)).ended()
+        assert isinstance(outcome, Refused)
+        assert isinstance(outcome.error, errors.UploadFailed)
+        assert "down" in outcome.reason
+        assert not sim.charges

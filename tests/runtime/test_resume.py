@@ -196,9 +196,11 @@ async def test_two_sessions_share_the_accounts_limit(ledger: Ledger) -> None:
         for veo, name in ((one, "a"), (other, "b")):
             group.create_task(veo.gather(*(f"{name} {i}" for i in range(20))))
     assert len(sim.charges) == 40
-    assert len(sim.posts()) <= 41
+    refusals = len(sim.posts()) - 40
+    assert refusals <= 1
     spent = sim.posts()[-1].at - sim.posts()[0].at
-    assert spent <= 1.15 * (40 / 5 - 1) * 10.0
+    # A refusal that no count explains may close the gate for a whole window, and it depends on a millisecond.
+    assert spent <= (40 / 5 - 1) * 10.0 + refusals * 10.0 + 1.0
 
 
 async def test_a_429_of_one_session_closes_the_gate_of_the_other(ledger: Ledger) -> None:

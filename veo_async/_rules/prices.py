@@ -34,7 +34,7 @@ _USUAL_S: Final = 8
 
 def price_of(request: AnyRequest, prices: Prices = PRICES) -> float | None:
     """The credits that *request* will cost; None when nobody knows."""
-    row, column = _place_of(request)
+    row, column = place_of(request)
     return prices.get(row, {}).get(column)
 
 
@@ -70,7 +70,7 @@ def checked_credits(name: str, value: float) -> float:
     return value
 
 
-def _place_of(request: AnyRequest) -> tuple[str, str]:
+def place_of(request: AnyRequest) -> tuple[str, str]:
     """The row and the column of the price."""
     if isinstance(request, UpgradeRequest):
         return "upgrade", request.to

@@ -119,7 +119,7 @@ class Doubts:
         self._look, self._policy, self._spawn = look, policy, spawn
         self._open: dict[Entry, _Open] = {}
         #: Hints that came before the answer to their own request.
-        self._early: dict[Entry, Hint] = {}
+        self._early: dict[Entry, list[Hint]] = {}
         #: Hints whose proof is being looked for.
         self._following: set[Hint] = set()
 
@@ -134,8 +134,7 @@ class Doubts:
     def enter(self, entry: Entry, error: VeoError) -> None:
         """*entry* has come into doubt, and the ledger knows."""
         doubt = self._open[entry] = _Open(error)
-        hint = self._early.pop(entry, None)
-        if hint is not None:
+        for hint in self._early.pop(entry, ()):
             self._spawn(self._confirm(entry, hint))
         if not self._stamper.is_called_back(entry):
             self._spawn(self._decide(entry))
@@ -148,19 +147,20 @@ class Doubts:
         """A callback to an address of *entry*'s names a task."""
         match entry.state:
             case JobState.SENDING:
-                self._early[entry] = hint
+                early = self._early.setdefault(entry, [])
+                if hint not in early:
+                    early.append(hint)
             case JobState.RUNNING if entry.task_id == hint.task_id or isinstance(entry.request, UpgradeRequest):
                 self._roads.hint_of(entry)
             case JobState.IN_DOUBT:
                 self._spawn(self._confirm(entry, hint))
-            case _ if entry.task_id != hint.task_id:
+            case _ if entry.task_id != hint.task_id and not isinstance(entry.request, UpgradeRequest):
                 extra = {"action": "stray-hint", "job_key": entry.key, "task_id": hint.task_id}
                 logger.error("a callback names another task of job %s: it may be paid twice", entry.key, extra=extra)
 
     def accepted(self, entry: Entry) -> None:
         """The answer came after all; an earlier hint is news of the same task, or of another."""
-        hint = self._early.pop(entry, None)
-        if hint is not None:
+        for hint in self._early.pop(entry, ()):
             self.hinted(entry, hint)
 
     # --- ending it ----------------------------------------------------------------------------------------------

@@ -121,7 +121,7 @@ class Engine:
     ) -> None:
         self._api, self.book, self._is_lasting, self.clock = api, book, is_lasting, clock
         self._queue, self._desk, self._hooks, self._on_crash = queue, desk, hooks, on_crash
-        self._stamper, self.purse = stamper, purse
+        self._stamper, self.purse, self._budget = stamper, purse, budget
         self._lookout = Lookout(api)
         self.keys = KeyKeeper(api.refresh_key)
         self.roster = Roster()
@@ -147,7 +147,7 @@ class Engine:
             on_queued=self.tell_queued,
         )
         self.watcher = Watcher(self._glance, self._task_ended, schedule=schedule, budget=budget, workers=workers)
-        self.doubts = Doubts(self.scribe, stamper, self, look=self.look, policy=on_doubt, spawn=self.spawn)
+        self.doubts = Doubts(self.scribe, stamper, self, look=self._look_in_turn, policy=on_doubt, spawn=self.spawn)
         self._sharing = Sharing(self.scribe, self.roster, self.doubts, self, save_to=save_to)
         self._saving = Saving(
             self.scribe,
@@ -279,6 +279,9 @@ class Engine:
         if (why := self.scheduler.locked_out) is not None:
             self.spawn(self.scheduler.refuse(entry, fresh(why)))
             return
+        if entry.deadline is not None and self.clock.now() >= entry.deadline:  # what it waited for came too late
+            self.spawn(self.scheduler.pass_over(entry))
+            return
         self._queue.push(entry, tenant=entry.tenant, priority=entry.priority, is_bounded=False)
         if entry.deadline is not None:
             at = self.clock.to_loop(entry.deadline)
@@ -319,6 +322,12 @@ class Engine:
         if (upgrade := upgrade_called(task_id)) is not None:
             return await self._with_next_key(self._look_at_upgrade, upgrade)
         return await self._with_next_key(self._api.record_info, task_id)
+
+    async def _look_in_turn(self, task_id: str) -> Record:
+        """The same within the budget for looks: many hints must not spend what running tasks are to have."""
+        if wait_s := self._budget.take(asyncio.get_running_loop().time()):
+            await asyncio.sleep(wait_s)
+        return await self.look(task_id)
 
     async def _glance(self, task_id: str) -> Record:
         """A look at a task that is watched, of which only news is read."""

@@ -17,7 +17,7 @@ cheaper than a table that would have to be right about a host that forgets when 
 import asyncio
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from os import PathLike
@@ -32,7 +32,16 @@ from veo_async._wire import AnyRequest, Upload, VideoRequest, endpoints
 from veo_async._wire.hosts import unreachable
 from veo_async._wire.images import MOST_BYTES, LocalImage, inspected, is_path, refused, with_image
 from veo_async._wire.validation import url_fault
-from veo_async.errors import Fault, InvalidRequest, SessionClosed, UploadFailed, VeoError
+from veo_async.errors import (
+    Fault,
+    InvalidRequest,
+    ServerBroken,
+    SessionClosed,
+    TransportError,
+    Unauthorized,
+    UploadFailed,
+    VeoError,
+)
 
 from .ends import as_request
 from .reads import Reads
@@ -41,6 +50,7 @@ ImageSource = str | PathLike[str] | bytes
 
 FOLDER = "veo-async"
 _AT_ONCE = 4
+_MOST_FINE = 1000
 #: What is believed where the answer does not say: the shorter of what the provider's pages claim.
 _LIFE_S = 24 * 3600.0
 #: The provider fetches an image some time after it has accepted the job, and its clock is not ours.
@@ -54,7 +64,7 @@ class Uploaded:
     url: str
     #: What it holds; None where the provider fetched it itself.
     sha256: str | None = None
-    #: When the provider deletes it, at the earliest.
+    #: Until when it can be relied upon to be there.
     expires_at: datetime | None = None
 
 
@@ -70,10 +80,23 @@ class Images:
 
     Args:
         now: the wall clock.
+        renew_key: the key was refused; whether there is another one now.
+        fault_of: asks a URL why the provider certainly cannot use it, and what to do; None: no URL is asked.
     """
 
-    def __init__(self, api: VeoApi, reads: Reads, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        api: VeoApi,
+        reads: Reads,
+        now: Callable[[], float],
+        *,
+        renew_key: Callable[[], Awaitable[bool]],
+        fault_of: Callable[[str], Awaitable[tuple[str, str] | None]] | None = None,
+    ) -> None:
         self._api, self._reads, self._now = api, reads, now
+        self._renew_key, self._fault_of = renew_key, fault_of
+        #: URLs that were asked and answered well.
+        self._fine: dict[str, None] = {}
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._kept: dict[str, _Kept] = {}
         self._under_way: dict[str, asyncio.Task[_Kept]] = {}
@@ -103,7 +126,7 @@ class Images:
             return self._told(await self._patiently("file-url-upload", ask, image))
         content, local = await blocking(_looked_at, image)
         kept = await self._once(local, content if isinstance(image, bytes) else None)
-        return Uploaded(kept.url, local.digest, self._wall(kept.renew_at + MARGIN_S))
+        return Uploaded(kept.url, local.digest, self._wall(kept.renew_at))
 
     async def url_of(self, image: LocalImage) -> tuple[str, float]:
         """Where *image* is, and when, by the loop's clock, it has to be brought again.
@@ -146,6 +169,7 @@ class Images:
             return image
         if not is_path(image):
             self._require_fetchable(image)
+            await self._ask(image)
             return image
         self._require_host()
         _, local = await blocking(_looked_at, image)
@@ -160,6 +184,15 @@ class Images:
             return
         if why := unreachable(url, allow_loopback=is_loopback(self._api.addresses.api)):
             raise InvalidRequest.of(Fault("image_urls", url, why, "pass the file itself, and it is uploaded"))
+
+    async def _ask(self, url: str) -> None:
+        if self._fault_of is None or url in self._fine or url_fault(url):
+            return
+        if (why := await self._fault_of(url)) is not None:
+            raise InvalidRequest.of(Fault("image_urls", url, *why))
+        self._fine[url] = None
+        if len(self._fine) > _MOST_FINE:
+            del self._fine[next(iter(self._fine))]
 
     def _fresh(self, image: LocalImage) -> _Kept | None:
         kept = self._kept.get(image.digest)
@@ -192,19 +225,28 @@ class Images:
             began = _now()
             ask = partial(self._api.upload_file, content, folder=FOLDER, file_name=image.name)
             upload = await self._patiently("file-stream-upload", ask, image.source)
-        kept = self._kept[image.digest] = _Kept(upload.url, began + self._life(upload) - MARGIN_S)
+        kept = self._kept[image.digest] = _Kept(upload.url, began + _without_margin(self._life(upload)))
         return kept
 
     async def _patiently(self, endpoint: Any, ask: Callable[[], Any], source: str) -> Upload:
         try:
-            upload: Upload = await self._reads.patiently(endpoint, ask)
+            return await self._asked(endpoint, ask)
         except InvalidRequest:
             raise
         except VeoError as error:
             told = f"the image {source or '(bytes)'} was not uploaded: {error.message}"
-            raise UploadFailed(
-                told, endpoint=endpoint, http_status=error.http_status, body_code=error.body_code
-            ) from error
+            failed = UploadFailed(told, endpoint=endpoint, http_status=error.http_status, body_code=error.body_code)
+            failed.retryable = error.retryable or isinstance(error, ServerBroken | TransportError)
+            raise failed from error
+
+    async def _asked(self, endpoint: Any, ask: Callable[[], Any]) -> Upload:
+        """*ask*, patiently; when the key is refused, with the next one if there is one."""
+        try:
+            upload: Upload = await self._reads.patiently(endpoint, ask)
+        except Unauthorized:
+            if not await self._renew_key():
+                raise
+            upload = await self._reads.patiently(endpoint, ask)
         return upload
 
     def _life(self, upload: Upload) -> float:
@@ -212,14 +254,18 @@ class Images:
         if upload.expires_at is None:
             return _LIFE_S
         began = upload.uploaded_at or datetime.fromtimestamp(self._now(), UTC)
-        told = (upload.expires_at - began).total_seconds()
-        return told if told > MARGIN_S else _LIFE_S
+        return max(0.0, (upload.expires_at - began).total_seconds())
 
     def _told(self, upload: Upload) -> Uploaded:
         return Uploaded(upload.url, None, self._wall(_now() + self._life(upload)))
 
     def _wall(self, at: float) -> datetime:
         return datetime.fromtimestamp(self._now(), UTC) + timedelta(seconds=at - _now())
+
+
+def _without_margin(life_s: float) -> float:
+    """What of its life is to be relied upon; of a short one a quarter is kept back, not all of it."""
+    return life_s - min(MARGIN_S, life_s / 4)
 
 
 def look_at(path: str) -> LocalImage:

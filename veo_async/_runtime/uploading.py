@@ -11,11 +11,12 @@ from typing import Any
 
 from veo_async._rules.lifecycle import JobState
 from veo_async._wire.images import LocalImage, local_images
-from veo_async.errors import SessionEnded, VeoError
+from veo_async.errors import SessionEnded, UploadFailed, VeoError
 
 from .entry import Entry, fresh
 from .images import Images
 
+_PAUSES_S = (10.0, 30.0, 60.0, 180.0, 600.0)
 _WAITING = (JobState.QUEUED, JobState.SENDING)
 
 
@@ -76,13 +77,24 @@ class Uploading:
             self._go_on(entry)
 
     async def _bring(self, entry: Entry) -> None:
-        brought = [await self._images.url_of(image) for image in local_images(entry.request)]
+        brought = [await self._waited_out(image) for image in local_images(entry.request)]
         there = iter(url for url, _ in brought)
         urls = getattr(entry.request, "image_urls", ())
         entry.image_urls = tuple(next(there) if LocalImage.of(url) else url for url in urls)
         self._forget(entry)
         lapses_at = min(at for _, at in brought)
         self._lapses[entry] = asyncio.get_running_loop().call_at(lapses_at, self._lapsed, entry)
+
+    async def _waited_out(self, image: LocalImage) -> tuple[str, float]:
+        """Where *image* is; an upload host that is broken is asked again for a quarter of an hour."""
+        for pause_s in _PAUSES_S:
+            try:
+                return await self._images.url_of(image)
+            except UploadFailed as failed:
+                if not failed.retryable:
+                    raise
+            await asyncio.sleep(pause_s)
+        return await self._images.url_of(image)
 
     def _forget(self, entry: Entry) -> None:
         if (timer := self._lapses.pop(entry, None)) is not None:

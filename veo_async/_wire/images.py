@@ -22,7 +22,7 @@ from .requests import AnyRequest, VideoRequest
 #: A first frame of 4K as PNG is well below it, and the provider's page recommends it for one form of upload.
 MOST_BYTES = 10 * 1024 * 1024
 #: As much of a file as tells what it is.
-_HEAD = 64
+HEAD_BYTES = 64
 
 _HELD = re.compile(r"sha256://([0-9a-f]{64})\.(jpg|png|webp)/([^?]*)(?:\?until=([0-9]{1,12}))?")
 _OTHERS = (
@@ -81,13 +81,24 @@ def inspected(content: bytes, source: str) -> LocalImage:
     Raises:
         InvalidRequest: it is no picture that the provider takes, or too large.
     """
-    if len(content) > MOST_BYTES:
-        told = f"is larger than {MOST_BYTES // 1024**2} MiB"
-        raise refused(source, told, "make it smaller; the clip has at most 4K")
-    ending = _ending(content)
-    if ending is None:
-        raise refused(source, f"is {_described(content)}, not a JPEG, PNG or WebP", "convert it to one of these")
+    if (why := size_fault(len(content)) or content_fault(content)) is not None:
+        raise refused(source, *why)
+    ending = _ending(content) or ""
     return LocalImage(hashlib.sha256(content).hexdigest(), ending, source)
+
+
+def size_fault(size: int) -> tuple[str, str] | None:
+    """Why a picture of *size* bytes cannot be used, and what to do."""
+    if size <= MOST_BYTES:
+        return None
+    return f"is larger than {MOST_BYTES // 1024**2} MiB", "make it smaller; the clip has at most 4K"
+
+
+def content_fault(head: bytes) -> tuple[str, str] | None:
+    """Why what begins with *head* is no picture that the provider takes, and what to do."""
+    if _ending(head) is not None:
+        return None
+    return f"is {_described(head)}, not a JPEG, PNG or WebP", "convert it to one of these"
 
 
 def refused(source: str, rule: str, remedy: str) -> InvalidRequest:
@@ -96,12 +107,12 @@ def refused(source: str, rule: str, remedy: str) -> InvalidRequest:
 
 
 def with_image(options: Mapping[str, Any]) -> dict[str, Any]:
-    """*options* with ``image`` among its ``image_urls``."""
+    """*options* with ``image``, one or several, as its ``image_urls``."""
     gathered = dict(options)
     if (image := gathered.pop("image", None)) is not None:
         if gathered.get("image_urls"):
             raise refused(str(image)[:80], "stands beside image_urls", "put all of them into image_urls")
-        gathered["image_urls"] = (image,)
+        gathered["image_urls"] = tuple(image) if isinstance(image, list | tuple) else (image,)
     return gathered
 
 
@@ -131,4 +142,4 @@ def _ending(content: bytes) -> str | None:
 def _described(content: bytes) -> str:
     if not content:
         return "empty"
-    return next((told for pattern, told in _OTHERS if pattern.match(content[:_HEAD])), "of no known kind")
+    return next((told for pattern, told in _OTHERS if pattern.match(content[:HEAD_BYTES])), "of no known kind")

@@ -1,64 +1,28 @@
 """A list of prompts in a file: read whole, checked whole, and all its faults told at once.
 
-Columns are named like the options of a request, and besides them ``key`` (what the job is called) and ``take``
-(another clip of the same request). A template makes the prompt of other columns: ``"{animal} on a {thing}"``. An empty
-cell is an option that is not given. An ``image``, or several under ``image_urls``, may be files, named from the list's
-own folder; they are looked into here and uploaded when their rows are submitted. Nothing here talks to anybody.
+Columns are named like the options of a request, and besides them ``key`` (what the job is called), ``take`` (another
+clip of the same request), ``extend`` (how the clip goes on) and ``upgrade`` (``1080p`` or ``4k``). A template makes the
+prompt of other columns: ``"{animal} on a {thing}"``. An empty cell is an option that is not given. An ``image``, or
+several under ``image_urls``, may be files, named from the list's own folder; they are looked into here and uploaded
+when their rows are submitted. Nothing here talks to anybody. What becomes of one line is in `rows`.
 """
 
 import csv
 import io
 import json
-import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 
-from veo_async._runtime.images import look_at
-from veo_async._runtime.rows import content_key
-from veo_async._wire import Dialect, VideoRequest, faults_of
-from veo_async._wire.converter import from_plain
-from veo_async._wire.images import is_path, local_images, with_image
-from veo_async.errors import Fault, InvalidRequest, UsageError
+from veo_async._wire import Dialect
+from veo_async._wire.images import local_images
+from veo_async.errors import Fault, UsageError
+
+from .rows import HOLE, OPTIONS, OWN, Images, Raw, Row, RowFault, row_of
 
 Kind = Literal["csv", "tsv", "jsonl", "json"]
-
-OPTIONS = frozenset({"image", *(field.name for field in attrs.fields(VideoRequest))})
-#: Columns that are about the job, not about the request.
-OWN = frozenset({"key", "take"})
-
-_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_NUMBERS = frozenset({"seeds", "duration", "take"})
-_FLAGS = frozenset({"enable_translation", "enable_fallback"})
-_HOLE = re.compile(r"\{\{|\}\}|\{(\w+)\}|[{}]")
-
-
-@attrs.frozen(kw_only=True)
-class Row:
-    """One job that is wanted."""
-
-    #: Where it stands in the file.
-    line: int
-    key: str
-    take: int
-    request: VideoRequest
-    #: What was written, column by column, to be written out again.
-    cells: Mapping[str, str] = attrs.field(repr=False)
-
-
-@attrs.frozen
-class RowFault:
-    """What is wrong with one line."""
-
-    line: int
-    faults: tuple[Fault, ...]
-    cells: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-
-    def __str__(self) -> str:
-        return "; ".join(f"line {self.line}: {fault}" for fault in self.faults)
 
 
 @attrs.frozen(kw_only=True)
@@ -73,13 +37,6 @@ class Manifest:
     def uploads(self) -> int:
         """How many pictures its rows bring; the same one counts once."""
         return len({image.digest for row in self.rows for image in local_images(row.request)})
-
-
-@attrs.frozen
-class _Raw:
-    line: int
-    values: Mapping[str, Any]
-    faults: tuple[Fault, ...] = ()
 
 
 def read_manifest(
@@ -103,15 +60,15 @@ def read_manifest(
     """
     text = _decoded(content)
     columns, raws = _table(text, kind)
-    holes = frozenset(match[1] for match in _HOLE.finditer(template or "") if match[1])
+    holes = frozenset(match[1] for match in HOLE.finditer(template or "") if match[1])
     if template is not None:
         _check_template(template, holes, columns)
     unknown = [name for name in columns if name not in OPTIONS | OWN | holes]
     if unknown:
         known = ", ".join(sorted(OPTIONS | OWN))
         raise UsageError(f"columns that are no options: {', '.join(unknown)}; write one of {known}")
-    images = _Images(folder or Path())
-    found = [_row(raw, dialect, defaults or {}, template, images) for raw in raws]
+    images = Images(folder or Path())
+    found = [row_of(raw, dialect, defaults or {}, template, images) for raw in raws]
     rows, doubles = _without_doubles([one for one in found if isinstance(one, Row)])
     faults = [*(one for one in found if isinstance(one, RowFault)), *doubles]
     return Manifest(columns=columns, rows=rows, faults=tuple(sorted(faults, key=lambda fault: fault.line)))
@@ -137,7 +94,7 @@ def _decoded(content: bytes) -> str:
         raise UsageError(f"line {line}: this is no {encoding}; save the file as UTF-8") from None
 
 
-def _table(text: str, kind: Kind) -> tuple[tuple[str, ...], list[_Raw]]:
+def _table(text: str, kind: Kind) -> tuple[tuple[str, ...], list[Raw]]:
     if kind in ("csv", "tsv"):
         return _cells(text, "\t" if kind == "tsv" else _delimiter(text))
     raws = list(_objects(text) if kind == "jsonl" else _items(text))
@@ -150,9 +107,9 @@ def _delimiter(text: str) -> str:
     return ";" if ";" in head and "," not in head else ","
 
 
-def _cells(text: str, delimiter: str) -> tuple[tuple[str, ...], list[_Raw]]:
+def _cells(text: str, delimiter: str) -> tuple[tuple[str, ...], list[Raw]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    raws: list[_Raw] = []
+    raws: list[Raw] = []
     columns: tuple[str, ...] = ()
     line = 1
     try:
@@ -176,15 +133,15 @@ def _header(line: int, cells: list[str]) -> tuple[str, ...]:
     return columns
 
 
-def _of_cells(line: int, columns: tuple[str, ...], cells: list[str]) -> _Raw:
+def _of_cells(line: int, columns: tuple[str, ...], cells: list[str]) -> Raw:
     values = dict(zip(columns, cells, strict=False))
     if len(cells) <= len(columns):
-        return _Raw(line, values)
+        return Raw(line, values)
     fault = Fault("columns", len(cells), f"more than the {len(columns)} of the first line", "quote cells with commas")
-    return _Raw(line, values, (fault,))
+    return Raw(line, values, (fault,))
 
 
-def _objects(text: str) -> Iterator[_Raw]:
+def _objects(text: str) -> Iterator[Raw]:
     for line, written in enumerate(text.splitlines(), 1):
         if written.strip():
             try:
@@ -193,7 +150,7 @@ def _objects(text: str) -> Iterator[_Raw]:
                 raise UsageError(f'line {line}: {exc}; write one object to a line: {{"prompt": "…"}}') from None
 
 
-def _items(text: str) -> Iterator[_Raw]:
+def _items(text: str) -> Iterator[Raw]:
     try:
         items = json.loads(text)
     except ValueError as exc:
@@ -204,110 +161,22 @@ def _items(text: str) -> Iterator[_Raw]:
         yield _object(number, item)
 
 
-def _object(line: int, value: Any) -> _Raw:
+def _object(line: int, value: Any) -> Raw:
     if isinstance(value, dict):
-        return _Raw(line, value)
-    return _Raw(line, {}, (Fault("row", value, "must be an object", 'write {"prompt": "…"}'),))
+        return Raw(line, value)
+    return Raw(line, {}, (Fault("row", value, "must be an object", 'write {"prompt": "…"}'),))
 
 
 # --- from cells to requests -------------------------------------------------------------------------------------
 
 
 def _check_template(template: str, holes: Iterable[str], columns: tuple[str, ...]) -> None:
-    if any(match[0] in "{}" for match in _HOLE.finditer(template)):
+    if any(match[0] in "{}" for match in HOLE.finditer(template)):
         raise UsageError(f"prompt template {template!r}: a brace that stands alone is written twice")
     missing = sorted(set(holes) - set(columns))
     if missing:
         there = ", ".join(columns)
         raise UsageError(f"prompt template {template!r}: no column {', '.join(map(repr, missing))}; use one of {there}")
-
-
-def _filled(template: str, values: Mapping[str, Any]) -> str:
-    """Our own, because ``str.format`` reaches into whatever it is given."""
-    return _HOLE.sub(lambda match: str(values.get(match[1], "")) if match[1] else match[0][0], template)
-
-
-class _Images:
-    """The image files of one list, each read once."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._known: dict[str, str | InvalidRequest] = {}
-
-    def held(self, request: VideoRequest) -> VideoRequest:
-        """*request* with its files as jobs hold them.
-
-        Raises:
-            InvalidRequest: some cannot be used; all of them are told.
-        """
-        seen = [self._seen(image) if is_path(image) else image for image in request.image_urls]
-        if faults := [fault for one in seen if isinstance(one, InvalidRequest) for fault in one.faults]:
-            raise InvalidRequest.of(*faults)
-        return attrs.evolve(request, image_urls=seen) if tuple(seen) != request.image_urls else request
-
-    def _seen(self, path: str) -> str | InvalidRequest:
-        if path not in self._known:
-            try:
-                self._known[path] = look_at(os.path.join(self._folder, path)).held
-            except InvalidRequest as error:
-                self._known[path] = error
-        return self._known[path]
-
-
-def _row(
-    raw: _Raw, dialect: Dialect, defaults: Mapping[str, Any], template: str | None, images: _Images
-) -> Row | RowFault:
-    cells = {name: _written(value) for name, value in raw.values.items()}
-    faults = [*raw.faults]
-    given: dict[str, Any] = {}
-    for name, value in raw.values.items():
-        if name in OPTIONS | OWN and value not in ("", None):
-            try:
-                given[name] = _value(name, value)
-            except ValueError:
-                faults.append(Fault(name, value, *_told_of(name)))
-    take, key = given.pop("take", 1), given.pop("key", None)
-    plain = {**defaults, **given}
-    if template is not None and "prompt" not in given:
-        plain["prompt"] = _filled(template, raw.values)
-    if faults:
-        return RowFault(raw.line, tuple(faults), cells)
-    try:
-        request = images.held(from_plain(with_image(plain), VideoRequest))
-    except InvalidRequest as error:
-        return RowFault(raw.line, error.faults, cells)
-    if broken := tuple(faults_of(request, dialect)):
-        return RowFault(raw.line, broken, cells)
-    name = str(key) if key is not None else content_key(request, take)
-    return Row(line=raw.line, key=name, take=take, request=request, cells=cells)
-
-
-def _value(name: str, value: Any) -> Any:
-    if not isinstance(value, str):
-        return value  # JSON says itself what it is; the converter is strict about it
-    if name in _NUMBERS:
-        return int(value)
-    if name in _FLAGS:
-        return _flag(value)
-    return value.split() if name == "image_urls" else value
-
-
-def _flag(value: str) -> bool:
-    if value.strip().lower() not in _WORDS:
-        raise ValueError(value)
-    return _WORDS[value.strip().lower()]
-
-
-def _told_of(name: str) -> tuple[str, str]:
-    if name in _FLAGS:
-        return "must be true or false", "write true or false"
-    return "must be a whole number", "write a whole number"
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def _without_doubles(rows: list[Row]) -> tuple[tuple[Row, ...], list[RowFault]]:

@@ -11,8 +11,8 @@ from veo_async._runtime.outcome import Done, Outcome
 from veo_async.errors import ResultsUnwritable, VeoError
 
 from .gallery import Card, write_gallery
-from .manifest import Row
 from .results import told_of_disk
+from .rows import Row
 from .sheet import MediaMissing, Still, write_sheets
 
 

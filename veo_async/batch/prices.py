@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from veo_async._rules.prices import PRICES, Prices, price_of
-from veo_async._wire import VideoRequest
+from veo_async._rules.prices import PRICES, Prices, place_of, price_of
+from veo_async._wire import AnyRequest
 
 #: At which the provider sells credits.
 DOLLARS_PER_CREDIT = 0.005
@@ -16,16 +16,16 @@ DOLLARS_PER_CREDIT = 0.005
 class Estimate:
     """What a list would cost."""
 
-    #: How many clips of each model and resolution.
+    #: How many of each: model and resolution, ``extend`` and its model, ``upgrade`` and what to.
     clips: Mapping[tuple[str, str], int]
     credits: float
-    #: Clips whose price nobody knows; they are not in the sum.
+    #: Those whose price nobody knows; they are not in the sum.
     unknown: int
 
 
-def estimate(requests: Iterable[VideoRequest], prices: Prices = PRICES) -> Estimate:
+def estimate(requests: Iterable[AnyRequest], prices: Prices = PRICES) -> Estimate:
     """What *requests* will cost together."""
     wanted = list(requests)
     known = [price for request in wanted if (price := price_of(request, prices)) is not None]
-    clips = Counter((request.model, request.resolution or "720p") for request in wanted)
+    clips = Counter(place_of(request) for request in wanted)
     return Estimate(clips=clips, credits=sum(known), unknown=len(wanted) - len(known))

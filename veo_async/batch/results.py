@@ -21,7 +21,8 @@ from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.outcome import Done, Failed, InDoubt, Outcome, Refused
 from veo_async.errors import ResultsUnwritable, UsageError, VeoError, printable
 
-from .manifest import Manifest, Row
+from .manifest import Manifest
+from .rows import Row
 
 #: Spreadsheets take cells that begin so for formulas.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

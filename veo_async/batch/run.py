@@ -16,8 +16,9 @@ import attrs
 
 from veo_async._blocking import blocking
 from veo_async._rules.lifecycle import JobState
-from veo_async._rules.prices import PRICES, Prices, price_of
+from veo_async._rules.prices import PRICES, Prices, price_of, total
 from veo_async._rules.reservations import Reservations
+from veo_async._runtime.chains import Link
 from veo_async._runtime.ends import is_unpaid_end
 from veo_async._runtime.job import Job
 from veo_async._runtime.log import logger_for
@@ -27,9 +28,10 @@ from veo_async.session import VeoSession
 
 from .ending import unless_held, until_over
 from .gallery import Card
-from .manifest import Manifest, Row
+from .manifest import Manifest
 from .pictures import card_of, ended_card, pictured
 from .results import Line, Results, line_of
+from .rows import Row
 
 _logger = logger_for(__name__)
 
@@ -108,7 +110,7 @@ class Batch:
 
     async def price(self) -> float:
         """The credits that this run may cost: rows that an earlier run has paid for are not in it."""
-        return math.fsum([self._price(row, await self._veo.find(row.key)) or 0.0 for row in self._manifest.rows])
+        return math.fsum([await self._price(row) or 0.0 for row in self._manifest.rows])
 
     async def run(self, *, grace_s: float = 600.0) -> Report:
         """Submit every row and see it to its end.
@@ -145,8 +147,7 @@ class Batch:
 
     async def _submitted(self, row: Row, results: Results) -> Job | None:
         """The row's job; None when the budget would not cover it, or its key is taken."""
-        known = await self._veo.find(row.key)
-        price = self._price(row, known)
+        price = await self._price(row)
         try:
             self._reserve(row, price)
         except BudgetExceeded:
@@ -155,7 +156,7 @@ class Batch:
         planned_at = self._now()
         while True:
             try:
-                job = await self._veo.submit(row.request, key=row.key, take=row.take, save_to=self._out)
+                job = await self._veo.submit(row.request, key=row.key, take=row.take, save_to=self._out, then=row.then)
                 break
             except QueueFull:
                 await asyncio.sleep(1.0)
@@ -177,10 +178,14 @@ class Batch:
         self._reservations.claim(row.key, price)
         self._reservations.release(row.key)
 
-    def _price(self, row: Row, known: Job | None) -> float | None:
-        """What the row may cost: nothing if its job is there and was paid for, or may have been; None: not known."""
-        if known is None or is_unpaid_end(known._entry) or row.key in self._inherited:
-            return price_of(row.request, self._prices)
+    async def _price(self, row: Row) -> float | None:
+        """What the row may cost: of its jobs those that were not paid for yet, for certain; None: not known."""
+        return total([await self._price_of(link) for link in row.chain])
+
+    async def _price_of(self, link: Link) -> float | None:
+        known = await self._veo.find(link.key)
+        if known is None or is_unpaid_end(known._entry) or link.key in self._inherited:
+            return price_of(link.request, self._prices)
         return 0.0
 
     async def _follow(self, row: Row, job: Job, results: Results) -> None:

@@ -135,7 +135,7 @@ def _kind_of_stream(content: bytes) -> Kind:
 
 
 def _tell_price(manifest: Manifest, teller: Teller) -> None:
-    told = estimate(row.request for row in manifest.rows)
+    told = estimate(link.request for row in manifest.rows for link in row.chain)
     for (model, resolution), clips in sorted(told.clips.items()):
         teller.say(f"  {clips:6d} x {model} {resolution}")
     dollars = told.credits * DOLLARS_PER_CREDIT

@@ -1,14 +1,12 @@
-"""Where the demo's callbacks arrive: one path on loopback, and all that it does is to give the session a hint."""
+"""Where the demo's callbacks arrive: the session's own routes, on loopback."""
 
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 
 from veo_async import VeoSession
-from veo_async._wire import parse_callback
-from veo_async.errors import MalformedResponse
 
 #: The sender waits for its answers; what has not come by then will be sent again.
 _GRACE_S = 1.0
@@ -24,7 +22,7 @@ def free_socket() -> tuple[socket.socket, str]:
 async def receiving(veo: VeoSession, bound: socket.socket) -> AsyncIterator[None]:
     """Take callbacks for *veo* for as long as the block lasts."""
     app = web.Application()
-    app.add_routes([web.post("/veo/cb/{token}", _handler(veo))])
+    app.add_routes(veo.aiohttp_routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE_S)
     await runner.setup()
     try:
@@ -32,15 +30,3 @@ async def receiving(veo: VeoSession, bound: socket.socket) -> AsyncIterator[None
         yield
     finally:
         await runner.cleanup()
-
-
-def _handler(veo: VeoSession) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def handle(request: web.Request) -> web.Response:
-        try:
-            told = parse_callback(await request.read())
-        except MalformedResponse:
-            return web.Response(status=400)
-        is_ours = await veo.hint(request.match_info["token"], told.task_id)
-        return web.Response(status=200 if is_ours else 404)
-
-    return handle

@@ -14,9 +14,9 @@ from fastapi import FastAPI, HTTPException
 
 from veo_async import Done, VeoSession
 
-PORT = int(os.environ.get("PORT", "8000"))
+PORT: int = int(os.environ.get("PORT", "8000"))
 
-veo = VeoSession(ledger="bot.db", public_url=os.environ.get("PUBLIC_URL", f"http://127.0.0.1:{PORT}"))
+veo: VeoSession = VeoSession(ledger="bot.db", public_url=os.environ.get("PUBLIC_URL", f"http://127.0.0.1:{PORT}"))
 
 
 @asynccontextmanager
@@ -25,7 +25,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
 
 
-app = FastAPI(lifespan=lifespan)
+app: FastAPI = FastAPI(lifespan=lifespan)
 app.mount("/veo/cb", veo.asgi())
 
 

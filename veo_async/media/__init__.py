@@ -6,6 +6,7 @@
 - ``names.py``      file names, from our own words only
 - ``part.py``       the partial file; ``beside.py`` the good one with its small JSON; ``files.py`` beneath both
 - ``mp4.py``        is this file a complete MP4?
+- ``peek.py``       the other way round: could the provider fetch an image from this URL?
 
 Nothing in here knows the API key. Downloads have a connection pool of their own, without headers of ours.
 """
