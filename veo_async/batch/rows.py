@@ -122,8 +122,8 @@ def row_of(
     except InvalidRequest as error:
         return RowFault(raw.line, error.faults, cells)
     name = str(key) if key is not None else content_key(request, take)
+    row = Row(line=raw.line, key=name, take=take, request=request, then=then, cells=cells)
     try:
-        row = Row(line=raw.line, key=name, take=take, request=request, then=then, cells=cells)
         broken = [fault for link in row.chain for fault in faults_of(link.request, dialect)]
     except InvalidRequest as error:
         broken = list(error.faults)
