@@ -52,13 +52,13 @@ async def test_row_58_interrupted_or_terminated_and_the_same_command_again(
     """What runs is collected, the command to go on is printed, and nothing is paid twice."""
     write(tmp_path, 25)
     async with Simulator(duration_s=1.0, api_key=KEY) as sim:
-        process = await started(sim, "batch", "prompts.csv", cwd=tmp_path)
+        process = await started(sim, "batch", "prompts.csv", "--skip-invalid", "--grace", "60", cwd=tmp_path)
         await read_until(process, b"saved")
         process.send_signal(number)
         rest = (await process.communicate())[0].decode()
         assert process.returncode == 5, rest
         assert "Nothing more is sent" in rest
-        assert "veo-async batch prompts.csv" in rest
+        assert "Next: veo-async batch prompts.csv --skip-invalid --grace 60 " in rest
         sent = len(sim.charges)
         assert 1 <= sent <= 22
         assert len(list((tmp_path / "prompts-out").glob("*.mp4"))) == sent

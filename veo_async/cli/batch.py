@@ -5,6 +5,8 @@ anything: the list can be run again, or the ledger resumed.
 """
 
 import asyncio
+import re
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -77,7 +79,7 @@ async def _driven(
             async with looking(teller, lambda: look(veo, run, budget)):
                 return await run.run(grace_s=grace_s)
     except asyncio.CancelledError:
-        teller.say(f"Stopped; nothing is lost. Next: veo-async batch {source}")
+        teller.say(f"Stopped; nothing is lost. Next: {_again()}")
         raise
 
 
@@ -149,7 +151,7 @@ def _tell_price(manifest: Manifest, teller: Teller) -> None:
 
 
 def _tell_end(report: Report, manifest: Manifest, source: Path, ledger: Path, teller: Teller) -> int:
-    code, step = _next(report, manifest, source, ledger)
+    code, step = _next(report, manifest, ledger)
     counts = ", ".join(f"{number} {status}" for status, number in counts_of(report.counts))
     teller.say(f"\n{counts or 'nothing'}; about {report.credits:g} credits.")
     for file in report.files:
@@ -172,17 +174,26 @@ def _tell_end(report: Report, manifest: Manifest, source: Path, ledger: Path, te
     return code
 
 
-def _next(report: Report, manifest: Manifest, source: Path, ledger: Path) -> tuple[int, str]:
+#: As it is typed: with a space or an equals sign.
+_BUDGET = re.compile(r" --budget[ =]\S+")
+
+
+def _again() -> str:
+    """The very command that was typed, to be typed again: without its options it would be another one."""
+    return shlex.join(["veo-async", *sys.argv[1:]])
+
+
+def _next(report: Report, manifest: Manifest, ledger: Path) -> tuple[int, str]:
     """The exit code, and what to type next."""
     ended = sum(report.counts[status] for status in ("saved", "ready", "refused", "failed", "in_doubt"))
     if ended + report.unaffordable < len(manifest.rows):
-        return STOPPED, f"veo-async batch {source}   (goes on, and pays for nothing twice)"
+        return STOPPED, f"{_again()}   (goes on, and pays for nothing twice)"
     if report.counts["in_doubt"]:
         return SOME_IN_DOUBT, f"veo-async ledger doubts {ledger}"
     if report.unaffordable:
-        return SOME_FAILED, f"veo-async batch {source} --budget MORE   (pays for nothing twice)"
+        return SOME_FAILED, f"{_BUDGET.sub(' --budget MORE', _again())}   (pays for nothing twice)"
     if report.counts["ready"]:
-        return SOME_FAILED, f"veo-async batch {source}   (fetches the clips that could not be saved)"
+        return SOME_FAILED, f"{_again()}   (fetches the clips that could not be saved)"
     if any(file.name == "rejected.csv" for file in report.files):
         return SOME_FAILED, f"edit {report.page.with_name('rejected.csv')} and run it as a list"
     if report.counts["failed"]:
