@@ -24,7 +24,7 @@ def test_all_is_sorted_and_is_what_is_visible() -> None:
 
 def test_options_are_the_fields_of_their_requests() -> None:
     """The keyword arguments that type checkers know are those that the requests have."""
-    assert set(VideoOptions.__annotations__) == {f.name for f in attrs.fields(VideoRequest)} - {"prompt"}
+    assert set(VideoOptions.__annotations__) == {f.name for f in attrs.fields(VideoRequest)} - {"prompt"} | {"image"}
     extension = {f.name for f in attrs.fields(ExtendRequest)}
     assert set(ExtendOptions.__annotations__) == extension - {"task_id", "prompt", "after"}
 

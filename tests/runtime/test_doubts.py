@@ -10,6 +10,7 @@ from veo_async import errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.doubts import PATIENCE_S
 from veo_async._runtime.outcome import Done, Failed, InDoubt
+from veo_async.ledger import MemoryLedger
 from veo_async.simulator import (
     delay,
     drop_after_accepting,
@@ -379,3 +380,39 @@ async def test_a_hint_of_a_task_that_does_not_exist_is_given_up() -> None:
         await asyncio.sleep(300)
         assert sim.count("record-info") == looks
         assert job.state is JobState.IN_DOUBT
+
+
+async def test_a_callback_of_an_earlier_attempt_that_failed_binds_nothing() -> None:
+    """The key was used anew after a failure; what the first attempt's callback tells says nothing of the second."""
+    sim = memory(faults=[drop_after_accepting(on=2)])
+    async with session_on(sim, ledger=MemoryLedger(), public_url=PUBLIC) as veo:
+        first = await veo.submit("A dog [fail]", key="dog")
+        assert isinstance(await first.ended(), Failed)
+        [told] = sim.take_callbacks()
+        second = await veo.submit("A dog [fail]", key="dog")
+        await asyncio.sleep(10)
+        assert second.state is JobState.IN_DOUBT
+        assert await veo.hint(told.url.rpartition("/")[2], told.task_id)
+        await asyncio.sleep(30)
+        assert second.state is JobState.IN_DOUBT
+        await asyncio.sleep(60)
+        [told] = sim.take_callbacks()
+        assert await veo.hint(told.url.rpartition("/")[2], told.task_id)
+        assert isinstance(await second.ended(), Failed)
+        assert second.task_id == told.task_id
+
+
+async def test_several_hints_at_once_bind_once() -> None:
+    """The first that is proven counts, whoever else says so in the same moment."""
+    sim = memory(faults=[drop_after_accepting(on=1)])
+    async with session_on(sim, ledger=MemoryLedger(), public_url=PUBLIC) as veo:
+        job = await veo.submit("A dog")
+        await asyncio.sleep(5)
+        [task_id] = sim.tasks
+        assert job._entry.token is not None
+        async with asyncio.TaskGroup() as group:
+            for _ in range(5):
+                group.create_task(veo.hint(job._entry.token, task_id))
+            group.create_task(job.resolve(task_id))
+        assert (await job).task_id == task_id
+        assert len(sim.charges) == 1

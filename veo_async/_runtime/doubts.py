@@ -25,7 +25,7 @@ from veo_async._ports import Hint, Plain, TaskTaken
 from veo_async._rules.doubt import Proof, proof_in
 from veo_async._rules.lifecycle import Event, JobState
 from veo_async._rules.retry import MAX_TRIES
-from veo_async._wire import Record, UpgradeRequest
+from veo_async._wire import Record, TaskState, UpgradeRequest
 from veo_async.errors import (
     BudgetExceeded,
     JobAbandoned,
@@ -120,6 +120,8 @@ class Doubts:
         self._open: dict[Entry, _Open] = {}
         #: Hints that came before the answer to their own request.
         self._early: dict[Entry, list[Hint]] = {}
+        #: Jobs that are being bound just now.
+        self._binding: set[Entry] = set()
         #: Hints whose proof is being looked for.
         self._following: set[Hint] = set()
 
@@ -195,11 +197,11 @@ class Doubts:
         finally:
             if not is_ours:
                 self._roads.stays(entry)
-        if is_ours:
+        if not is_ours:
+            self._roads.moved(entry)
+        elif entry.state is JobState.IN_DOUBT:  # else the ledger's news were faster, as in `_bind_alone`
             self._leave(entry, Event.RESUBMIT)
             self._roads.queue_again(entry)
-        else:
-            self._roads.moved(entry)
 
     async def abandon(self, entry: Entry) -> None:
         """*entry* is not wanted any more, wherever it stands; what runs at the provider runs on, unwatched."""
@@ -211,6 +213,8 @@ class Doubts:
         outcome = Failed(entry.key, error)
         changes: dict[str, Plain] = {"outcome": ending(outcome), "ended_at": self._scribe.now()}
         if await self._scribe.step(entry, Event.ABANDON, changes):
+            if entry.state is JobState.ABANDONED:
+                return  # the ledger's news were faster
             self._drop(entry)
             entry.reopen()
             entry.settle(Event.ABANDON, outcome)
@@ -222,9 +226,21 @@ class Doubts:
         self._drop(entry)
 
     async def _bind(self, entry: Entry, task_id: str, proof: Proof) -> None:
+        """The task is its own. Of several who say so at once the first counts."""
+        if entry in self._binding:
+            return
+        self._binding.add(entry)
+        try:
+            await self._bind_alone(entry, task_id, proof)
+        finally:
+            self._binding.discard(entry)
+
+    async def _bind_alone(self, entry: Entry, task_id: str, proof: Proof) -> None:
         told = {"proof": proof.value, "task_id": task_id}
         task_id = await self._own_name(entry) or task_id
         if await self._scribe.step(entry, Event.BIND, {"task_id": task_id, "outcome": None}, told):
+            if entry.state is not JobState.IN_DOUBT:
+                return  # the write was insisted upon, and the ledger's news of it were faster: it is on its way
             entry.task_id = task_id
             self._leave(entry, Event.BIND)
             extra = {"action": "bound", "job_key": entry.key, "task_id": task_id}
@@ -278,6 +294,8 @@ class Doubts:
             return None
         if proof not in (Proof.TOKEN, Proof.PROMPT):
             return f"its record proves nothing ({proof.value})"
+        if hint.token != entry.token and record.state is TaskState.FAILED:
+            return "it came of an earlier attempt and has failed"  # what became of the latest is as unknown as before
         await self._bind(entry, hint.task_id, proof)
         self._roads.hint_of(entry)  # a callback tells of an end
         return None
