@@ -213,7 +213,7 @@ class Doubts:
         outcome = Failed(entry.key, error)
         changes: dict[str, Plain] = {"outcome": ending(outcome), "ended_at": self._scribe.now()}
         if await self._scribe.step(entry, Event.ABANDON, changes):
-            if entry.state is JobState.ABANDONED:
+            if isinstance(entry.outcome, Failed):
                 return  # the ledger's news were faster
             self._drop(entry)
             entry.reopen()
