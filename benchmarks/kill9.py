@@ -33,8 +33,9 @@ from veo_async.ledger import SqliteLedger
 
 #: A process is killed so many seconds after it began.
 SOON_S, LATE_S = 0.25, 0.6
-#: How long the last process of a batch, which nobody kills, may take to bring everything to its end.
-PATIENCE_S = 60.0
+#: How long the last process of a batch, which nobody kills, may take to bring everything to its end. Answers that are
+#: lost come sooner than good ones, so five in a row happen, and creation pauses for a minute then.
+PATIENCE_S = 200.0
 _VICTIMS = str(Path(__file__).with_name("_victims.py"))
 _ON_THE_WAY = ("queued", "sending", "running")
 
