@@ -38,6 +38,7 @@ from .doubts import Doubts, OnDoubt
 from .ends import outcome_of
 from .entry import Entry, fresh
 from .events import JobEvent, Paused, Queued, Running
+from .holding import Holding
 from .hooks import Hooks
 from .images import Images
 from .intake import Intake
@@ -164,17 +165,11 @@ class Engine:
             is_lasting=is_lasting,
             locked_out=lambda: self.scheduler.locked_out,
         )
-        self._sources = Sources(
-            find=self.intake.find,
-            holder_of=self.intake.holder_of,
-            go_on=self._queue_up,
-            refuse=self.scheduler.refuse,
-            spawn=self._start,
-        )
+        self._holding = Holding(go_on=self._queue_up, refuse=self.scheduler.refuse, spawn=self._start)
+        self._sources = Sources(find=self.intake.find, holder_of=self.intake.holder_of)
         self._images = images
         self._uploading = Uploading(
             images,
-            go_on=self._queue_up,
             withdraw=self._unqueue,
             refuse=self.scheduler.refuse,
             spawn=self._start,
@@ -269,9 +264,9 @@ class Engine:
         """It waits for what it goes on from or is made of, if anything, and then for its turn."""
         self.purse.claim(entry)
         if entry.follow_up is not None:
-            self._sources.hold(entry)
+            self._holding.hold(entry, self._sources.prepare)
         elif local_images(entry.request):
-            self._uploading.hold(entry)
+            self._holding.hold(entry, self._uploading.prepare)
         else:
             self._queue_up(entry)
 
@@ -411,7 +406,7 @@ class Engine:
         """Take it out of the queue or from the watcher; whether it was there."""
         if self._unqueue(entry):
             return True
-        if self._sources.withdraw(entry) or self._uploading.withdraw(entry):
+        if self._holding.withdraw(entry):
             return True
         if self.watcher.forget(entry):
             self.scheduler.release(entry)

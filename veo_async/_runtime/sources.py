@@ -6,9 +6,7 @@ refused when its source comes to nothing; and while its source is in doubt it wa
 told of the doubt.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from veo_async._rules.lifecycle import JobState
 from veo_async._wire import ExtendRequest, UpgradeRequest
@@ -16,29 +14,20 @@ from veo_async.errors import (
     Fault,
     InvalidRequest,
     KeyReused,
-    LedgerError,
-    SessionEnded,
     SourceFailed,
     UsageError,
-    VeoError,
 )
 
 from .entry import Entry, error_of, fresh
-from .log import logger_for
 from .outcome import InDoubt
-
-logger = logger_for(__name__)
 
 
 class Sources:
-    """Holds jobs back until what they go on from is there.
+    """Finds what jobs go on from.
 
     Args:
         find: the job of that key, of whichever session.
         holder_of: the key of the job whose task that is.
-        go_on: it waits for its turn from now on.
-        refuse: it will never be sent, and why.
-        spawn: runs work as a task that ends with the session.
     """
 
     def __init__(
@@ -46,42 +35,19 @@ class Sources:
         *,
         find: Callable[[str], Awaitable[Entry | None]],
         holder_of: Callable[[str], Awaitable[str | None]],
-        go_on: Callable[[Entry], None],
-        refuse: Callable[[Entry, VeoError], Awaitable[None]],
-        spawn: Callable[[Any], "asyncio.Task[None]"],
     ) -> None:
         self._find, self._holder_of = find, holder_of
-        self._go_on, self._refuse, self._spawn = go_on, refuse, spawn
-        self._held: dict[Entry, asyncio.Task[None]] = {}
 
-    def __contains__(self, entry: Entry) -> bool:
-        return entry in self._held
+    async def prepare(self, entry: Entry) -> None:
+        """Wait until what *entry* goes on from is there, and note its task.
 
-    def hold(self, entry: Entry) -> None:
-        """*entry* goes on from something: let it go when that is there."""
-        task = self._held[entry] = self._spawn(self._see_to(entry))
-        task.add_done_callback(lambda _: self._held.pop(entry, None))
-
-    def withdraw(self, entry: Entry) -> bool:
-        """*entry* is not wanted any more; whether it was held back."""
-        task = self._held.pop(entry, None)
-        if task is not None:
-            task.cancel()
-        return task is not None
-
-    async def _see_to(self, entry: Entry) -> None:
-        try:
-            entry.source_id = await self._source_id(entry)
-            await self._require_free(entry)
-        except (LedgerError, SessionEnded) as error:
-            logger.warning("job %s stays queued: %s", entry.key, error, extra={"job_key": entry.key})
-            entry.abandon(error)
-        except VeoError as why:
-            self._held.pop(entry, None)
-            await self._refuse(entry, why)
-        else:
-            self._held.pop(entry, None)
-            self._go_on(entry)
+        Raises:
+            SourceFailed: it has come to nothing.
+            KeyReused: the same upgrade is another job's.
+            InvalidRequest: it cannot be extended any more.
+        """
+        entry.source_id = await self._source_id(entry)
+        await self._require_free(entry)
 
     async def _source_id(self, entry: Entry) -> str:
         """The task that *entry* goes on from, once it has succeeded."""

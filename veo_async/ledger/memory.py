@@ -6,7 +6,6 @@ suspends, so a step is on the "disk" the moment it is called for.
 """
 
 from collections.abc import Collection, Iterable
-from operator import itemgetter
 
 import attrs
 
@@ -158,7 +157,9 @@ class MemoryBook:
         ledger = self._held()
         if token not in ledger.tokens:
             return False
-        ledger.hints[token, task_id] = 1 + self._last_hint()
+        number = 1 + self._last_hint()
+        ledger.hints.pop((token, task_id), None)  # what is told again is the youngest again
+        ledger.hints[token, task_id] = number
         return True
 
     async def get(self, key: str) -> JobRow | None:
@@ -233,10 +234,10 @@ class MemoryBook:
         ]
 
     def _last_hint(self) -> int:
-        return max(self._ledger.hints.values(), default=0)
+        return next(reversed(self._ledger.hints.values()), 0)
 
     def _untold_hints(self) -> Iterable[Hint]:
-        for (token, task_id), number in sorted(self._ledger.hints.items(), key=itemgetter(1)):
+        for (token, task_id), number in self._ledger.hints.items():
             row = self._ledger.jobs[self._ledger.tokens[token]]
             is_ours = row.owner == self.instance and terms.is_open(row)
             if is_ours and (number > self._hints_told or row.key in self._adopted):
