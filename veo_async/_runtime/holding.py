@@ -1,8 +1,8 @@
 """Between being taken in and the queue: jobs that are held back until something is there.
 
-Such a job is on the ledger, as queued, and in no queue; it holds no slot and no place at the gate. What it waits for is
-the business of whoever prepares it (`sources`, `uploading`): once that is done the job waits for its turn; when it fails
-the job is refused, alone and never sent; and when the ledger or the session ends meanwhile it stays queued.
+Such a job is on the ledger, as queued, and in no queue; it holds no slot and no place at the gate. What it waits for
+is the business of whoever prepares it (`sources`, `uploading`): once that is done the job waits for its turn; when it
+fails the job is refused, alone and never sent; and when the ledger or the session ends meanwhile it stays queued.
 """
 
 import asyncio
