@@ -9,6 +9,7 @@ import pytest
 
 from veo_async import VideoRequest, errors
 from veo_async._rules.lifecycle import JobState
+from veo_async._runtime.events import Paused
 from veo_async._runtime.images import look_at
 from veo_async._runtime.outcome import Done, Refused
 from veo_async.ledger import MemoryLedger, SqliteLedger
@@ -357,3 +358,12 @@ async def test_an_upload_host_that_stays_broken_refuses_the_job(cat: Path) -> No
         assert isinstance(outcome.error, errors.UploadFailed)
         assert "down" in outcome.reason
         assert not sim.charges
+
+
+async def test_a_job_that_waits_for_its_upload_says_so(cat: Path) -> None:
+    """Not sent, and in no queue: who listens is told what it waits for."""
+    async with world(faults=[delay(30, endpoint=UPLOAD)]) as (veo, _):
+        job = await veo.submit("A dog", image=cat)
+        await asyncio.sleep(5)
+        assert await anext(job.events()) == Paused(job.key, "upload")
+        assert isinstance(await job.ended(), Done)

@@ -8,6 +8,7 @@ from veo_async._rules.hazard import Eta
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling import FixedSchedule, LearnedSchedule, TaskClass
 from veo_async._wire import ExtendRequest, UpgradeRequest, VideoRequest
+from veo_async._wire.images import local_images
 
 from .doubts import Doubts
 from .entry import Entry
@@ -70,8 +71,8 @@ class FrontDesk:
         if entry.state is JobState.RUNNING and entry.task_id is not None:
             return Running(entry.key, entry.task_id, self._eta_of_running(entry))
         position = self.position_of(entry)
-        if position is None and entry.state is JobState.QUEUED and entry.follow_up is not None:
-            return Paused(entry.key, "source")
+        if position is None and entry.state is JobState.QUEUED and (reason := _held_for(entry)):
+            return Paused(entry.key, reason)
         return self.waiting(entry, position)
 
     def waiting(self, entry: Entry, position: int | None) -> Queued | Paused | Sent:
@@ -92,3 +93,10 @@ class FrontDesk:
         rendering = self._schedule.expect(self.class_of(entry))
         waiting = position * self._rate.window_s / self._rate.limit
         return Eta(rendering.p50 + waiting, rendering.p90 + waiting)
+
+
+def _held_for(entry: Entry) -> str | None:
+    """What a job may be waiting for before it gets into the queue."""
+    if entry.follow_up is not None:
+        return "source"
+    return "upload" if local_images(entry.request) else None
