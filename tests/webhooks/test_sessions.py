@@ -4,12 +4,14 @@ Looks by the clock are switched off, so a job that ends at all has ended because
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from tests.programs import run
 from veo_async import VeoSession
 from veo_async._rules.lifecycle import JobState
 from veo_async._wire import UpgradeRequest
@@ -188,6 +190,33 @@ async def test_row_47_a_callback_in_another_process_wakes_the_waiter(tmp_path: P
             assert (await job.wait(timeout=2.0)).urls
             assert here.statistics().callbacks == {}
             assert there.statistics().callbacks == {200: 1}
+
+
+WAITER = """
+import asyncio, sys
+from veo_async import VeoSession
+
+async def main():
+    async with VeoSession(ledger="veo.db", public_url=sys.argv[1], poll_every=1e6) as veo:
+        print((await veo.generate("A dog", key="dog")).urls[0])
+
+asyncio.run(main())
+"""
+
+
+async def test_row_47_a_callback_here_ends_another_process(tmp_path: Path) -> None:
+    """The process that waits has no port at all; it ends, because its ledger tells it where to look."""
+    (tmp_path / "waiter.py").write_text(WAITER)
+    port = free_port()
+    async with Simulator(duration_s=0.5, callback_retry_s=(0.5,) * 20) as sim:
+        here = listening(sim, port, ledger=tmp_path / "veo.db")
+        async with here, served(here.aiohttp_routes(), port):
+            url = f"http://127.0.0.1:{port}"
+            told = await run(sys.executable, "waiter.py", url, cwd=tmp_path, sim=sim)
+            assert told.startswith("http")
+            assert here.statistics().callbacks[200] >= 1
+            assert here.jobs() == []
+        assert len(sim.charges) == 1
 
 
 async def test_a_doubt_is_bound_after_a_restart(tmp_path: Path) -> None:
