@@ -228,7 +228,6 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             rate=self._gate.settings,
             pause_reason=lambda: self._open_engine.scheduler.pause_reason,
             now=lambda: self._loop.time() if self._loop else 0.0,
-            doubts=lambda: self._open_engine.doubts,
         )
         self._purse = Purse(prices, budget, low_water)
         self._hooks = Hooks(on_event)
@@ -512,7 +511,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             entry.deadline = None if deadline is None else engine.clock.now() + deadline
         async with self._reserved(entries):
             *_, last = [await engine.intake.take_in(entry) for entry in entries]
-        return Job(last, self._desk)
+        return self._job(last)
 
     @asynccontextmanager
     async def _reserved(self, entries: Sequence[Entry]) -> AsyncGenerator[None]:
@@ -602,17 +601,17 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         entry = self._open_engine.roster.by_key.get(key)
         if entry is None:
             raise UsageError(f"there is no job {key!r} in this session", job_key=key)
-        return Job(entry, self._desk)
+        return self._job(entry)
 
     async def find(self, key: str) -> Job | None:
         """The job called *key*, of this session, of an earlier one, or of another on the same ledger."""
         entry = await self._require_open().intake.find(key)
-        return None if entry is None else Job(entry, self._desk)
+        return None if entry is None else self._job(entry)
 
     def jobs(self, state: JobState | str | None = None) -> list[Job]:
         """All jobs of this session, or those in one state, in the order in which they came."""
         entries = self._engine.roster.by_key.values() if self._engine else ()
-        return [Job(entry, self._desk) for entry in entries if state in (None, entry.state)]
+        return [self._job(entry) for entry in entries if state in (None, entry.state)]
 
     async def doubts(self) -> list[Job]:
         """The jobs in doubt, whichever session on the ledger they are of.
@@ -620,7 +619,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         Each has `resolve`, `resubmit` and `abandon`; its ``outcome`` holds the evidence.
         """
         entries = await self._require_open().intake.in_doubt()
-        return [Job(entry, self._desk) for entry in entries]
+        return [self._job(entry) for entry in entries]
 
     async def adopt(self, task_id: str, *, key: str | None = None, request: VideoRequest | None = None) -> Job:
         """Take in a task that was made elsewhere, and watch it to its end.
@@ -632,7 +631,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         engine = self._require_open()
         if faults := tuple(task_id_faults(task_id)):
             raise InvalidRequest.of(*faults)
-        return Job(await engine.intake.adopt(task_id, key, request), self._desk)
+        return self._job(await engine.intake.adopt(task_id, key, request))
 
     async def hint(self, token: str, task_id: str) -> bool:
         """Tell what a callback to an attempt's own address says: which task has ended there.
@@ -705,6 +704,9 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         return self._open_engine.recovered
 
     # --- small things -------------------------------------------------------------------------------------------
+
+    def _job(self, entry: Entry) -> Job:
+        return Job(entry, self._desk, self._open_engine.doubts)
 
     async def _renew_key(self) -> bool:
         keys = self._open_engine.keys

@@ -48,7 +48,7 @@ def check_joints(veo: VeoSession) -> None:
     adopted = len(scheduler._slotless)
     taken = scheduler.slots.borrowed_tokens
     assert taken == states.count(JobState.SENDING) + states.count(JobState.RUNNING) - adopted
-    held = len(veo._open_engine._holding)
+    held = len(veo._open_engine.queued.holding)
     assert len(veo._queue) + held == states.count(JobState.QUEUED)
     assert veo._gate.statistics().in_flight == states.count(JobState.SENDING)
     assert veo._open_engine.watcher.statistics.running == states.count(JobState.RUNNING)

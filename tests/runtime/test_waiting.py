@@ -490,6 +490,7 @@ async def test_log_records_name_the_line_that_logged(caplog: pytest.LogCaptureFi
         "watcher",
         "engine",
         "session",
+        "transitions",
     }
     assert all(hasattr(record, "action") for record in caplog.records)
 

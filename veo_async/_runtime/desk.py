@@ -10,20 +10,17 @@ from veo_async._rules.polling import FixedSchedule, LearnedSchedule, TaskClass
 from veo_async._wire import ExtendRequest, UpgradeRequest, VideoRequest
 from veo_async._wire.images import local_images
 
-from .doubts import Doubts
 from .entry import Entry
-from .events import JobEvent, Paused, Queued, Ready, Running, Sent
-from .outcome import Done
+from .events import JobEvent, Paused, Queued, Running, Sent, event_of
 
 
 class FrontDesk:
-    """Answers what jobs ask (`job.Desk`).
+    """Answers what jobs ask.
 
     Args:
         provider: the dialect's name; completion times are learned for each.
         pause_reason: why nothing is being created just now, or None.
         now: the session's clock.
-        doubts: who ends a job's doubt.
     """
 
     def __init__(
@@ -35,14 +32,9 @@ class FrontDesk:
         rate: GateSettings,
         pause_reason: Callable[[], str | None],
         now: Callable[[], float],
-        doubts: Callable[[], Doubts],
     ) -> None:
         self._provider, self._queue, self._schedule, self._rate = provider, queue, schedule, rate
-        self._pause_reason, self._now, self._doubts = pause_reason, now, doubts
-
-    @property
-    def doubts(self) -> Doubts:
-        return self._doubts()
+        self._pause_reason, self._now = pause_reason, now
 
     def class_of(self, entry: Entry) -> TaskClass:
         """Which tasks take about as long as this one."""
@@ -67,7 +59,7 @@ class FrontDesk:
 
     def situation_of(self, entry: Entry) -> JobEvent:
         if entry.outcome is not None:
-            return Ready(entry.key, entry.outcome.clip) if isinstance(entry.outcome, Done) else entry.outcome
+            return event_of(entry.outcome)
         if entry.state is JobState.RUNNING and entry.task_id is not None:
             return Running(entry.key, entry.task_id, self._eta_of_running(entry))
         position = self.position_of(entry)

@@ -17,11 +17,11 @@ that raises or hangs has said ``"hold"``.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from itertools import chain, repeat
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import attrs
 
-from veo_async._ports import Hint, Plain, TaskTaken
+from veo_async._ports import Hint, TaskTaken
 from veo_async._rules.doubt import Proof, proof_in
 from veo_async._rules.lifecycle import Event, JobState
 from veo_async._rules.retry import MAX_TRIES
@@ -38,10 +38,13 @@ from veo_async.errors import (
 
 from .entry import Entry
 from .log import logger_for
-from .outcome import Evidence, Failed, InDoubt
-from .rows import ending, when
+from .outcome import Evidence, Failed, InDoubt, Outcome
+from .purse import Purse
+from .rows import when
 from .scribe import Scribe
 from .stamps import Stamper
+from .transitions import Transitions
+from .watcher import Watcher
 
 logger = logger_for(__name__)
 
@@ -57,38 +60,6 @@ Decision = Literal["hold", "resubmit", "abandon"]
 OnDoubt = Literal["hold", "resubmit"] | Callable[[InDoubt], Awaitable[Decision]]
 
 
-class Roads(Protocol):
-    """Where a job goes whose doubt has ended."""
-
-    def run_on(self, entry: Entry) -> None:
-        """Its task is known: watch it."""
-        ...
-
-    def queue_again(self, entry: Entry) -> None:
-        """Another request is wanted: send it in its turn."""
-        ...
-
-    async def withdraw(self, entry: Entry) -> bool:
-        """Take it out of the queue or from the watcher; whether it was there."""
-        ...
-
-    def moved(self, entry: Entry) -> None:
-        """Somebody else has moved it on the ledger."""
-        ...
-
-    def hint_of(self, entry: Entry) -> None:
-        """There may be news of its running task."""
-        ...
-
-    def reserve_again(self, entry: Entry) -> None:
-        """Another request is about to be wanted; `BudgetExceeded` when there is nothing left for it."""
-        ...
-
-    def stays(self, entry: Entry) -> None:
-        """It is not wanted after all."""
-        ...
-
-
 @attrs.define(eq=False)
 class _Open:
     """A doubt that is open."""
@@ -102,6 +73,7 @@ class Doubts:
 
     Args:
         look: reads a task's record.
+        watcher: looks at running tasks; None where none is watched.
         spawn: runs work as a task that ends with the session.
     """
 
@@ -109,14 +81,16 @@ class Doubts:
         self,
         scribe: Scribe,
         stamper: Stamper,
-        roads: Roads,
+        transitions: Transitions,
+        purse: Purse,
         *,
         look: Callable[[str], Awaitable[Record]],
+        watcher: Watcher | None,
         policy: OnDoubt,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
-        self._scribe, self._stamper, self._roads = scribe, stamper, roads
-        self._look, self._policy, self._spawn = look, policy, spawn
+        self._scribe, self._stamper, self._transitions, self._purse = scribe, stamper, transitions, purse
+        self._look, self._watcher, self._policy, self._spawn = look, watcher, policy, spawn
         self._open: dict[Entry, _Open] = {}
         #: Hints that came before the answer to their own request.
         self._early: dict[Entry, list[Hint]] = {}
@@ -133,17 +107,18 @@ class Doubts:
 
     # --- coming in ----------------------------------------------------------------------------------------------
 
-    def enter(self, entry: Entry, error: VeoError) -> None:
+    def enter(self, entry: Entry, event: Event | None, outcome: Outcome | None) -> bool:
         """*entry* has come into doubt, and the ledger knows."""
-        doubt = self._open[entry] = _Open(error)
+        doubt = self._open[entry] = _Open(getattr(outcome, "error", VeoError()))
         for hint in self._early.pop(entry, ()):
             self._spawn(self._confirm(entry, hint))
         if not self._stamper.is_called_back(entry):
             self._spawn(self._decide(entry))
-            return
+            return True
         waited = 0.0 if entry.sent_at is None else self._scribe.now() - entry.sent_at
         loop = asyncio.get_running_loop()
         doubt.timer = loop.call_later(max(0.0, PATIENCE_S - waited), lambda: self._spawn(self._decide(entry)))
+        return True
 
     def hinted(self, entry: Entry, hint: Hint) -> None:
         """A callback to an address of *entry*'s names a task."""
@@ -153,7 +128,7 @@ class Doubts:
                 if hint not in early:
                     early.append(hint)
             case JobState.RUNNING if entry.task_id == hint.task_id or isinstance(entry.request, UpgradeRequest):
-                self._roads.hint_of(entry)
+                self._look_now(entry)
             case JobState.IN_DOUBT:
                 self._spawn(self._confirm(entry, hint))
             case _ if entry.task_id != hint.task_id and not isinstance(entry.request, UpgradeRequest):
@@ -167,8 +142,8 @@ class Doubts:
 
     # --- ending it ----------------------------------------------------------------------------------------------
 
-    async def resolve(self, entry: Entry, task_id: str) -> None:
-        """Somebody says that *task_id* is *entry*'s task.
+    async def resolve(self, entry: Entry, task_id: str) -> bool:
+        """Somebody says that *task_id* is *entry*'s task; False when somebody else has moved the job before.
 
         Raises:
             NotTheSame: its record tells of something else, or it is another job's.
@@ -178,76 +153,69 @@ class Doubts:
         if proof is Proof.OTHER:
             raise NotTheSame("the record of this task tells of another request", job_key=entry.key, task_id=task_id)
         try:
-            await self._bind(entry, task_id, proof)
+            return await self._bind(entry, task_id, proof)
         except TaskTaken as taken:
             told = f"this task belongs to the job {taken.key!r}"
             raise NotTheSame(told, job_key=entry.key, task_id=task_id) from None
 
-    async def resubmit(self, entry: Entry) -> None:
-        """Another paid request is wanted for *entry*.
+    async def resubmit(self, entry: Entry) -> bool:
+        """Another paid request is wanted for *entry*; False when somebody else has moved the job before.
 
         Raises:
             BudgetExceeded: the session may not reserve its price a second time.
         """
-        self._require_doubt(entry)
-        self._roads.reserve_again(entry)
-        is_ours = False
-        try:
-            is_ours = await self._scribe.step(entry, Event.RESUBMIT, {"outcome": None})
-        finally:
-            if not is_ours:
-                self._roads.stays(entry)
-        if not is_ours:
-            self._roads.moved(entry)
-        elif entry.state is JobState.IN_DOUBT:  # else the ledger's news were faster, as in `_bind_alone`
-            self._leave(entry, Event.RESUBMIT)
-            self._roads.queue_again(entry)
+        return await self._transitions.run_shielded(self._resubmit(entry), f"veo.resubmit:{entry.key}")
 
-    async def abandon(self, entry: Entry) -> None:
+    async def _resubmit(self, entry: Entry) -> bool:
+        self._require_doubt(entry)
+        self._purse.add(entry)
+        is_sent_here = is_taken = False
+        try:
+            is_taken = await self._transitions.apply(entry, Event.RESUBMIT)
+            is_sent_here = is_taken and not entry.is_followed
+        finally:
+            if not is_sent_here:
+                self._purse.stays(entry)
+        return is_taken
+
+    async def abandon(self, entry: Entry) -> bool:
         """*entry* is not wanted any more, wherever it stands; what runs at the provider runs on, unwatched."""
+        return await self._transitions.run_shielded(self._abandon(entry), f"veo.abandon:{entry.key}")
+
+    async def _abandon(self, entry: Entry) -> bool:
         if entry.state not in (JobState.QUEUED, JobState.RUNNING, JobState.IN_DOUBT):
             raise UsageError(f"a job that is {entry.state} cannot be abandoned", job_key=entry.key)
-        if entry.state is not JobState.IN_DOUBT and not await self._roads.withdraw(entry):
+        if not self._transitions.withdraw(entry):
             raise UsageError("this job is being worked on: ask again in a moment", job_key=entry.key)
         error = JobAbandoned("abandoned by request", job_key=entry.key, task_id=entry.task_id)
-        outcome = Failed(entry.key, error)
-        changes: dict[str, Plain] = {"outcome": ending(outcome), "ended_at": self._scribe.now()}
-        if await self._scribe.step(entry, Event.ABANDON, changes):
-            if isinstance(entry.outcome, Failed):
-                return  # the ledger's news were faster
-            self._drop(entry)
-            entry.reopen()
-            entry.settle(Event.ABANDON, outcome)
-        else:
-            self._roads.moved(entry)
+        return await self._transitions.apply(entry, Event.ABANDON, Failed(entry.key, error))
 
-    def left(self, entry: Entry) -> None:
-        """*entry* was led out of its doubt elsewhere."""
-        self._drop(entry)
+    def withdraw(self, entry: Entry) -> bool:
+        return True
 
-    async def _bind(self, entry: Entry, task_id: str, proof: Proof) -> None:
+    def leave(self, entry: Entry, event: Event | None) -> None:
+        """*entry* is led out of its doubt."""
+        doubt = self._open.pop(entry, None)
+        if doubt is not None and doubt.timer is not None:
+            doubt.timer.cancel()
+
+    async def _bind(self, entry: Entry, task_id: str, proof: Proof) -> bool:
         """The task is its own. Of several who say so at once the first counts."""
         if entry in self._binding:
-            return
+            return True
         self._binding.add(entry)
         try:
-            await self._bind_alone(entry, task_id, proof)
+            return await self._transitions.run_shielded(
+                self._bind_alone(entry, task_id, proof), f"veo.bind:{entry.key}"
+            )
         finally:
             self._binding.discard(entry)
 
-    async def _bind_alone(self, entry: Entry, task_id: str, proof: Proof) -> None:
+    async def _bind_alone(self, entry: Entry, task_id: str, proof: Proof) -> bool:
         told = {"proof": proof.value, "task_id": task_id}
         task_id = await self._own_name(entry) or task_id
-        if await self._scribe.step(entry, Event.BIND, {"task_id": task_id, "outcome": None}, told):
-            if entry.state is not JobState.IN_DOUBT:
-                return  # the write was insisted upon, and the ledger's news of it were faster: it is on its way
-            entry.task_id = task_id
-            self._leave(entry, Event.BIND)
-            extra = {"action": "bound", "job_key": entry.key, "task_id": task_id}
-            logger.info("job %s is bound to task %s by its %s", entry.key, task_id, proof.value, extra=extra)
-            self._roads.run_on(entry)
-        else:
-            self._roads.moved(entry)
+        self._require_doubt(entry)  # it may have been led out while records were read
+        return await self._transitions.apply(entry, Event.BIND, changes={"task_id": task_id}, evidence=told)
 
     async def _confirm(self, entry: Entry, hint: Hint) -> None:
         """Follow *hint*, once at a time however often it is told."""
@@ -297,7 +265,7 @@ class Doubts:
         if hint.token != entry.token and record.state is TaskState.FAILED:
             return "it came of an earlier attempt and has failed"  # what became of the latest is as unknown as before
         await self._bind(entry, hint.task_id, proof)
-        self._roads.hint_of(entry)  # a callback tells of an end
+        self._look_now(entry)  # a callback tells of an end
         return None
 
     async def _decide(self, entry: Entry) -> None:
@@ -315,11 +283,11 @@ class Doubts:
             elif decision == "abandon":
                 await self.abandon(entry)
             else:
-                entry.end(outcome)
+                self._transitions.end(entry, outcome)
         except (LedgerError, BudgetExceeded) as error:
             logger.warning("job %s stays in doubt: %s", entry.key, error, extra={"job_key": entry.key})
             if isinstance(error, BudgetExceeded):
-                entry.end(outcome)
+                self._transitions.end(entry, outcome)
 
     async def _ask(self, outcome: InDoubt) -> Decision:
         policy = self._policy
@@ -345,6 +313,11 @@ class Doubts:
 
     # --- small things -------------------------------------------------------------------------------------------
 
+    def _look_now(self, entry: Entry) -> None:
+        """There may be news of its running task."""
+        if self._watcher is not None:
+            self._watcher.look_now(entry)
+
     def _proof(self, entry: Entry, record: Record, token: str | None = None) -> Proof:
         tokens = [each for each in (entry.token, token) if each]
         return proof_in(record.params, tokens=tokens, prompt=getattr(entry.request, "prompt", None))
@@ -366,14 +339,3 @@ class Doubts:
     def _require_doubt(self, entry: Entry) -> None:
         if entry.state is not JobState.IN_DOUBT:
             raise UsageError(f"the job is {entry.state}, not in doubt", job_key=entry.key, task_id=entry.task_id)
-
-    def _leave(self, entry: Entry, event: Event) -> None:
-        self._drop(entry)
-        entry.reopen()
-        entry.step(event)
-        entry.wake()
-
-    def _drop(self, entry: Entry) -> None:
-        doubt = self._open.pop(entry, None)
-        if doubt is not None and doubt.timer is not None:
-            doubt.timer.cancel()

@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-from veo_async._rules.lifecycle import Event
+from veo_async._rules.lifecycle import Event, JobState
 from veo_async._rules.looking import Ended, Succeeded
 from veo_async._wire import AnyRequest, VideoRequest
 from veo_async._wire.converter import from_plain
@@ -36,9 +36,8 @@ def is_unpaid_end(entry: Entry) -> bool:
 def refused_entry(request: AnyRequest | str, error: VeoError) -> Entry:
     """A job that was not taken in, for whoever wants an outcome all the same."""
     named = str(getattr(request, "prompt", request))  # whatever it was that was given
-    entry = Entry(error.job_key or named[:40], None)
-    entry.settle(Event.REFUSE, Refused(entry.key, error.message, error))
-    return entry
+    key = error.job_key or named[:40]
+    return Entry(key, None, state=JobState.REFUSED, outcome=Refused(key, error.message, error))
 
 
 def outcome_of(

@@ -1,13 +1,11 @@
-"""What lives in an open session: scheduler, watcher, scribe, doubts, and the jobs that go from one to the other.
+"""What lives in an open session, and how it is put together.
 
-Here is the whole of a job's way, one method for each stretch of it::
+A job's way is a table: for each state one handler (`states`), which begins whenever a job comes to that state
+(`transitions`)::
 
-    intake ──▶ enqueue ──scheduler──▶ run_on ──watcher──▶ _task_ended
-                  ▲          └─────▶ doubts ──hint, resolve──▶ run_on
+    intake ──▶ queued ──scheduler──▶ running ──watcher──▶ ready ──▶ saved
+                  ▲          └─────▶ in doubt ──hint, resolve──▶ running
                   └───────────────────── resubmit
-
-`intake` takes jobs in, `sharing` deals with the other sessions on the same ledger, and every step of the way is
-written down by the `scribe` before it is acted upon.
 """
 
 import asyncio
@@ -15,11 +13,10 @@ import json
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-import anyio
 import attrs
 
 from veo_async._api import Lookout, VeoApi, look_at_upgrade
-from veo_async._ports import Book, GateNews, Hint, JobRow, Plain
+from veo_async._ports import Book, Hint, JobRow
 from veo_async._rules.fairness import FairQueue
 from veo_async._rules.gate import Gate
 from veo_async._rules.gate_values import GateKnowledge
@@ -29,32 +26,33 @@ from veo_async._rules.pollbudget import PollBudget
 from veo_async._rules.polling import PollSchedule
 from veo_async._tripwire import trip
 from veo_async._wire import Record, UpgradeRequest, upgrade_called
-from veo_async._wire.images import local_images
 from veo_async.errors import LedgerError, SessionClosed, Unauthorized, VeoError
 
+from .announcing import Announcer
 from .clock import WallClock
 from .desk import FrontDesk
 from .doubts import Doubts, OnDoubt
 from .ends import outcome_of
-from .entry import Entry, fresh
-from .events import JobEvent, Paused, Queued, Running
-from .holding import Holding
+from .entry import Entry
 from .hooks import Hooks
 from .images import Images
 from .intake import Intake
 from .keys import KeyKeeper
 from .log import logger_for
-from .outcome import Clip, Done, Made
+from .outcome import Done, Made
+from .pausing import Pauses
 from .purse import Purse
 from .roster import Roster
-from .rows import ending
 from .saving import Save, Saving
 from .scheduler import Scheduler
 from .scribe import Scribe
+from .sending import Sender
 from .sharing import Sharing
 from .sources import Sources
 from .stamps import Stamper
+from .states import QueuedState, ReadyState, RunningState, SendingState
 from .tending import Tender
+from .transitions import Transitions
 from .uploading import Uploading
 from .watcher import Watcher
 
@@ -121,61 +119,64 @@ class Engine:
         on_crash: Callable[[BaseException], None],
     ) -> None:
         self._api, self.book, self._is_lasting, self.clock = api, book, is_lasting, clock
-        self._queue, self._desk, self._hooks, self._on_crash = queue, desk, hooks, on_crash
-        self._stamper, self.purse, self._budget = stamper, purse, budget
+        self._stamper, self._budget, self._on_crash = stamper, budget, on_crash
         self._lookout = Lookout(api)
         self.keys = KeyKeeper(api.refresh_key)
         self.roster = Roster()
         self.recovered = Recovered()
         self.gate, self._knows = gate, knows
+        announcer = Announcer(hooks, self.roster, desk)
+        pauses = Pauses(queue, self.keys, announcer, water=purse.water)
         self.scribe = Scribe(
-            book, account=account, now=clock.now, holder_of=self.roster.by_task.get, on_stuck=self._stuck
+            book,
+            account=account,
+            now=clock.now,
+            holder_of=self.roster.by_task.get,
+            on_stuck=pauses.ledger_is_stuck,
         )
+        self.transitions = transitions = Transitions(self.scribe, announcer)
+        sender = Sender(api, gate, queue, pauses, self.scribe, stamper, clock, transitions, announcer)
         self.scheduler = Scheduler(
-            api,
-            gate=gate,
-            queue=queue,
-            slots=anyio.CapacityLimiter(max_in_flight),
-            keys=self.keys,
-            scribe=self.scribe,
-            stamper=stamper,
-            clock=clock,
-            water=purse.water,
-            on_running=self._accepted,
-            on_doubt=self._doubted,
-            on_moved=lambda entry: self._sharing.moved(entry),
-            on_change=self.tell,
-            on_queued=self.tell_queued,
+            api, gate, queue, self.keys, pauses, sender, transitions, max_in_flight=max_in_flight
         )
         self.watcher = Watcher(self._glance, self._task_ended, schedule=schedule, budget=budget, workers=workers)
-        self.doubts = Doubts(self.scribe, stamper, self, look=self._look_in_turn, policy=on_doubt, spawn=self.spawn)
-        self._sharing = Sharing(self.scribe, self.roster, self.doubts, self, save_to=save_to)
-        self._saving = Saving(
+        self.doubts = Doubts(
             self.scribe,
-            save,
-            on_saved=lambda entry: self._hooks.tell(self._desk.situation_of(entry)),
+            stamper,
+            transitions,
+            purse,
+            look=self._look_in_turn,
+            watcher=self.watcher,
+            policy=on_doubt,
+            spawn=self.spawn,
         )
+        self._sharing = Sharing(self.roster, self.doubts, self.scheduler, transitions, save_to=save_to)
         self._tender = Tender(self.scribe, self._sharing.hear)
         self.intake = Intake(
-            self.scribe,
-            self.roster,
-            queue,
-            clock,
-            self,
-            is_lasting=is_lasting,
-            locked_out=lambda: self.scheduler.locked_out,
+            self.scribe, self.roster, queue, clock, transitions, self.doubts, pauses, is_lasting=is_lasting
         )
-        self._holding = Holding(go_on=self._queue_up, refuse=self.scheduler.refuse, spawn=self._start)
-        self._sources = Sources(find=self.intake.find, holder_of=self.intake.holder_of)
         self._images = images
-        self._uploading = Uploading(
-            images,
-            withdraw=self._unqueue,
-            refuse=self.scheduler.refuse,
+        self._uploading = Uploading(images, queue, transitions, spawn=self._start)
+        sources = Sources(transitions, find=self.intake.find, holder_of=self.intake.holder_of)
+        self.queued = QueuedState(
+            transitions,
+            self.scheduler,
+            purse,
+            clock,
+            announcer,
+            sources=sources,
+            uploading=self._uploading,
             spawn=self._start,
         )
-        #: When jobs that wait will be passed over.
-        self._deadlines: dict[Entry, asyncio.TimerHandle] = {}
+        transitions.handlers = {
+            JobState.QUEUED: self.queued,
+            JobState.SENDING: SendingState(self.scheduler),
+            JobState.RUNNING: RunningState(
+                self.scheduler, self.watcher, self.doubts, self.roster, purse, clock, desk, announcer
+            ),
+            JobState.READY: ReadyState(Saving(transitions, save), self._start),
+            JobState.IN_DOUBT: self.doubts,
+        }
         #: Work on the side, which ends with the session.
         self._spawned: set[asyncio.Task[Any]] = set()
         self._background: list[asyncio.Task[None]] = []
@@ -214,14 +215,14 @@ class Engine:
         scheduling, *others = self._background
         await asyncio.wait([scheduling])
         await self.intake.settle()
+        await self.transitions.settle()
         for task in others:
             task.cancel()
         await asyncio.wait([*others, *self._spawned])
         await self._images.close()
         self._uploading.close()
         self.doubts.close()
-        for timer in self._deadlines.values():
-            timer.cancel()
+        self.queued.close()
         self.leave_waiters(SessionClosed("the session was closed before this job had ended"))
         await self._keep_knowledge()
         await self.book.close()
@@ -253,64 +254,17 @@ class Engine:
         _ = self._start(work)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        task = asyncio.create_task(self._run(work), name=f"veo.{getattr(work, '__name__', 'work')}")
+        task = asyncio.create_task(work, name=f"veo.{getattr(work, '__name__', 'work')}")
         self._spawned.add(task)
-        task.add_done_callback(self._spawned.discard)
+        task.add_done_callback(self._has_ended)
         return task
 
-    # --- its way ------------------------------------------------------------------------------------------------
+    def _has_ended(self, task: "asyncio.Task[None]") -> None:
+        self._spawned.discard(task)
+        if not task.cancelled() and (crash := task.exception()) is not None:
+            self._on_crash(crash)
 
-    def enqueue(self, entry: Entry) -> None:
-        """It waits for what it goes on from or is made of, if anything, and then for its turn."""
-        self.purse.claim(entry)
-        if entry.follow_up is not None:
-            self._holding.hold(entry, self._sources.prepare)
-        elif local_images(entry.request):
-            self._holding.hold(entry, self._uploading.prepare)
-        else:
-            self._queue_up(entry)
-
-    def _queue_up(self, entry: Entry) -> None:
-        if (why := self.scheduler.locked_out) is not None:
-            self.spawn(self.scheduler.refuse(entry, fresh(why)))
-            return
-        if entry.deadline is not None and self.clock.now() >= entry.deadline:  # what it waited for came too late
-            self.spawn(self.scheduler.pass_over(entry))
-            return
-        self._queue.push(entry, tenant=entry.tenant, priority=entry.priority, is_bounded=False)
-        if entry.deadline is not None:
-            at = self.clock.to_loop(entry.deadline)
-            self._deadlines[entry] = asyncio.get_running_loop().call_at(at, self._pass_over, entry)
-        # Whoever has just come has at most all others before them; its true place would cost O(queue) for each.
-        self.tell_queued(entry, position=len(self._queue) - 1)
-        self.scheduler.wake()
-
-    def _pass_over(self, entry: Entry) -> None:
-        del self._deadlines[entry]
-        if entry in self._queue:
-            self._queue.remove(entry)
-            self.spawn(self.scheduler.pass_over(entry))
-
-    def _accepted(self, entry: Entry) -> None:
-        self._watch(entry)
-        self.doubts.accepted(entry)
-
-    def run_on(self, entry: Entry) -> None:
-        """Its task runs, and it has no slot yet: watch it."""
-        if entry.is_followed:
-            self.spawn(self._sharing.go_on_if_ours(entry))
-            return
-        self.scheduler.adopt(entry)
-        self._watch(entry)
-
-    def _watch(self, entry: Entry) -> None:
-        assert entry.task_id is not None  # noqa: S101  # it was accepted
-        self.roster.by_task[entry.task_id] = entry
-        self.purse.accepted(entry)
-        age_s = 0.0 if entry.sent_at is None else max(0.0, self.clock.now() - entry.sent_at)
-        self.watcher.watch(entry, self._desk.class_of(entry), age_s=age_s)
-        if self._hooks or entry.is_listened_to:
-            self.tell(entry, self._desk.situation_of(entry))
+    # --- looking ------------------------------------------------------------------------------------------------
 
     async def look(self, task_id: str) -> Record:
         """The whole record of a task."""
@@ -345,26 +299,8 @@ class Engine:
             return await read(task)
 
     async def _task_ended(self, entry: Entry, end: Succeeded | Ended) -> None:
-        self.scheduler.release(entry)
         event, outcome = outcome_of(entry, end, await self._made_before(entry))
-        extra = {"action": event.value, "job_key": entry.key, "task_id": entry.task_id}
-        changes: dict[str, Plain] = {"outcome": ending(outcome), "ended_at": self.clock.now()}
-        trip("end:before-write")
-        try:
-            is_written = await self.scribe.step(entry, event, changes)
-        except LedgerError:
-            return  # the session ends; the next one looks again
-        trip("end:after-write")
-        if not is_written:
-            self.moved(entry)
-            return
-        logger.info("job %s: %s", entry.key, event.value, extra=extra)
-        if isinstance(outcome, Done) and entry.save_to is not None:
-            entry.step(event)
-            self.save(entry, outcome.clip)
-        else:
-            entry.settle(event, outcome)
-            self._hooks.tell(self._desk.situation_of(entry))
+        await self.transitions.try_apply(entry, event, outcome)
 
     async def _made_before(self, entry: Entry) -> tuple[Made, ...]:
         """What *entry* goes on from came to be so."""
@@ -377,63 +313,6 @@ class Engine:
         if source is not None and isinstance(source.outcome, Done):
             return source.outcome.clip.history
         return (Made("adopted", entry.source_id or entry.follow_up.task_id, ""),)
-
-    def save(self, entry: Entry, clip: Clip) -> None:
-        """It is ready, and to be saved."""
-        self.spawn(self._saving.save(entry, clip))
-
-    def _doubted(self, entry: Entry, error: VeoError) -> None:
-        self.doubts.enter(entry, error)
-        self.roster.moved_on.set()
-
-    def queue_again(self, entry: Entry) -> None:
-        """Another request is wanted: send it in its turn."""
-        if entry.is_followed:
-            self.spawn(self._sharing.go_on_if_ours(entry))
-            return
-        entry.task_id, entry.unsent = None, 0
-        self.enqueue(entry)
-
-    def reserve_again(self, entry: Entry) -> None:
-        """Another request is about to be wanted; `BudgetExceeded` when there is nothing left for it."""
-        self.purse.add(entry)
-
-    def stays(self, entry: Entry) -> None:
-        """It is not wanted after all."""
-        self.purse.stays(entry)
-
-    async def withdraw(self, entry: Entry) -> bool:
-        """Take it out of the queue or from the watcher; whether it was there."""
-        if self._unqueue(entry):
-            return True
-        if self._holding.withdraw(entry):
-            return True
-        if self.watcher.forget(entry):
-            self.scheduler.release(entry)
-            return True
-        return False
-
-    def _unqueue(self, entry: Entry) -> bool:
-        if entry not in self._queue:
-            return False
-        self._queue.remove(entry)
-        return True
-
-    async def resolve(self, entry: Entry, task_id: str) -> None:
-        """It was in doubt, and somebody names its task."""
-        await self.doubts.resolve(entry, task_id)
-
-    def moved(self, entry: Entry) -> None:
-        """Somebody else has moved it on the ledger."""
-        self._sharing.moved(entry)
-
-    def hear_gate(self, news: GateNews) -> None:
-        """What other sessions have done with the same account."""
-        self.scheduler.hear(news)
-
-    def hint_of(self, entry: Entry) -> None:
-        """There may be news of its running task."""
-        self.watcher.look_now(entry)
 
     def is_ours(self, token: str) -> bool:
         """Whether *token* was planted by a session on this ledger."""
@@ -462,26 +341,6 @@ class Engine:
         if entry is not None:
             self.doubts.hinted(entry, Hint(key=entry.key, token=token, task_id=task_id))
         return entry is not None
-
-    def _stuck(self, is_stuck: bool) -> None:
-        if is_stuck:
-            self.scheduler.pause_for_ledger()
-
-    # --- telling ------------------------------------------------------------------------------------------------
-
-    def tell(self, entry: Entry, event: JobEvent) -> None:
-        """Something has happened to *entry*."""
-        if entry.outcome is None:
-            entry.tell(event)
-        if not isinstance(event, Queued | Running | Paused):
-            self.roster.moved_on.set()
-        self._hooks.tell(event)
-
-    def tell_queued(self, entry: Entry, *, position: int | None = None) -> None:
-        """It waits; reckoned only where somebody listens, as a place in a long queue is dear."""
-        if self._hooks or entry.is_listened_to:
-            at = self._desk.position_of(entry) if position is None else position
-            self.tell(entry, self._desk.waiting(entry, at))
 
 
 __all__ = ["Engine", "Recovered"]

@@ -18,7 +18,7 @@ from veo_async._rules.lifecycle import Event, JobState, follow
 from veo_async._wire import AnyRequest, ExtendRequest, UpgradeRequest, VideoRequest
 from veo_async.errors import SessionClosed, VeoError
 
-from .events import JobEvent, Ready
+from .events import JobEvent, event_of
 from .outcome import Done, Outcome
 
 
@@ -90,17 +90,12 @@ class Entry:
         """Move along the table; `IllegalEvent` leaves the state as it was."""
         self.state = follow(self.state, event)
 
-    def settle(self, event: Event, outcome: Outcome) -> None:
-        """The job has come to its end: everyone who waits is told."""
-        self.step(event)
-        self.end(outcome)
-
     def end(self, outcome: Outcome) -> None:
         """It is where it ends, and this is how: everyone who waits is told."""
         self.outcome = outcome
         if self.on_end is not None:
             self.on_end(self)
-        self.tell(Ready(self.key, outcome.clip) if isinstance(outcome, Done) else outcome)
+        self.tell(event_of(outcome))
         self._tell_end()
 
     def reopen(self) -> None:
@@ -130,12 +125,6 @@ class Entry:
         else:
             callbacks = self._callbacks = self._callbacks or []
             callbacks.append(callback)
-
-    def accept(self, task_id: str) -> None:
-        """The provider has made a task of it."""
-        self.step(Event.ACCEPT)
-        self.task_id = task_id
-        self.wake()
 
     def tell(self, event: JobEvent) -> None:
         """Hand *event* to everyone who listens."""

@@ -7,7 +7,7 @@ import attrs
 
 from veo_async._rules.hazard import Eta
 
-from .outcome import Clip, Failed, InDoubt, Refused
+from .outcome import Clip, Done, Failed, InDoubt, Outcome, Refused
 
 
 @attrs.frozen
@@ -52,3 +52,8 @@ class Ready:
 
 
 JobEvent = Queued | Sent | Running | Paused | Ready | Refused | Failed | InDoubt
+
+
+def event_of(outcome: Outcome) -> JobEvent:
+    """A job's last event."""
+    return Ready(outcome.key, outcome.clip) if isinstance(outcome, Done) else outcome

@@ -9,14 +9,14 @@ import anyio
 T = TypeVar("T")
 
 
-async def finish(work: Coroutine[Any, Any, T]) -> T:
+async def finish(work: Coroutine[Any, Any, T], *, name: str | None = None) -> T:
     """Run *work* to its end, then let a cancellation that came meanwhile go on.
 
     Neither tool alone holds: anyio's shields do nothing against ``Task.cancel``, and ``asyncio.shield`` gives way to a
     second cancellation and to anyio's scopes. *work* needs a deadline of its own: what cannot be cancelled must not
     be able to hang.
     """
-    task = asyncio.create_task(work)
+    task = asyncio.create_task(work, name=name)
     cancelled: asyncio.CancelledError | None = None
     with anyio.CancelScope(shield=True):
         while not task.done():

@@ -7,45 +7,27 @@ for what was not paid.
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
 from veo_async._ports import JobRow, TaskTaken
 from veo_async._rules.fairness import FairQueue
 from veo_async._rules.lifecycle import JobState
 from veo_async._wire import AnyRequest
 from veo_async._wire.images import content_of
-from veo_async.errors import KeyReused, VeoError
+from veo_async.errors import KeyReused
 
 from .clock import WallClock
+from .doubts import Doubts
 from .ends import is_unpaid_end
 from .entry import Entry, fresh
 from .log import logger_for
-from .outcome import Clip, Done
+from .outcome import Done
+from .pausing import Pauses
 from .roster import Roster
 from .rows import as_text, entry_of
 from .scribe import Scribe
+from .transitions import Transitions
 
 logger = logger_for(__name__)
-
-
-class Ways(Protocol):
-    """Where a job goes that has been taken in."""
-
-    def enqueue(self, entry: Entry) -> None:
-        """It waits for its turn."""
-        ...
-
-    def run_on(self, entry: Entry) -> None:
-        """Its task runs: watch it."""
-        ...
-
-    def save(self, entry: Entry, clip: Clip) -> None:
-        """Its clip is ready, and to be saved."""
-        ...
-
-    async def resolve(self, entry: Entry, task_id: str) -> None:
-        """It was in doubt, and somebody names its task."""
-        ...
 
 
 class Intake:
@@ -53,7 +35,7 @@ class Intake:
 
     Args:
         is_lasting: there is a ledger that has to be waited for.
-        locked_out: why nothing can be sent any more.
+        pauses: know why nothing can be sent any more.
     """
 
     def __init__(
@@ -62,13 +44,14 @@ class Intake:
         roster: Roster,
         queue: FairQueue[Entry],
         clock: WallClock,
-        ways: Ways,
+        transitions: Transitions,
+        doubts: Doubts,
+        pauses: Pauses,
         *,
         is_lasting: bool,
-        locked_out: Callable[[], VeoError | None],
     ) -> None:
-        self._scribe, self._roster, self._queue, self._clock, self._ways = scribe, roster, queue, clock, ways
-        self._is_lasting, self._locked_out = is_lasting, locked_out
+        self._scribe, self._roster, self._queue, self._clock = scribe, roster, queue, clock
+        self._transitions, self._doubts, self._pauses, self._is_lasting = transitions, doubts, pauses, is_lasting
         #: Jobs that are being written down, by key.
         self._planning: dict[str, asyncio.Task[Entry]] = {}
 
@@ -100,7 +83,7 @@ class Intake:
         """
         known = self._roster.by_key.get(entry.key)
         if known is None or is_unpaid_end(known):
-            if (why := self._locked_out()) is not None:
+            if (why := self._pauses.locked_out) is not None:
                 raise fresh(why)
             known = await self._planned(entry)
         if not _is_same(known.request, entry.request):
@@ -114,10 +97,8 @@ class Intake:
         if known.outcome is None:
             known.save_to = known.save_to or save_to
         elif isinstance(known.outcome, Done) and not known.outcome.clip.files:
-            clip = known.outcome.clip
             known.save_to = save_to
-            known.reopen()
-            self._ways.save(known, clip)
+            self._transitions.resume(known)
 
     async def _planned(self, entry: Entry) -> Entry:
         """Plan in a task of its own: whoever waits may be cancelled, what is being written will be there."""
@@ -146,7 +127,7 @@ class Intake:
         if not self._is_new(entry, row):
             return self._attach(row)
         self._roster.add(entry)
-        self._ways.enqueue(entry)
+        self._transitions.resume(entry)
         return entry
 
     def _is_new(self, entry: Entry, row: JobRow) -> bool:
@@ -182,12 +163,12 @@ class Intake:
             return known
         namesake = await self.find(key or task_id)
         if known is None and namesake is not None and namesake.state is JobState.IN_DOUBT:
-            await self._ways.resolve(namesake, task_id)
+            await self._doubts.resolve(namesake, task_id)
             return namesake
         entry = Entry(key or task_id, request, state=JobState.RUNNING, task_id=task_id, sent_at=self._clock.now())
         if known is None and namesake is None and await self._is_put_down(entry):
             self._roster.add(entry)
-            self._ways.run_on(entry)
+            self._transitions.resume(entry)
             return entry
         told = f"the key {entry.key!r} and the task {task_id!r} belong to two different jobs"
         raise KeyReused(told, job_key=entry.key, task_id=task_id)

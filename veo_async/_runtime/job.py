@@ -4,53 +4,18 @@ import asyncio
 import html
 from collections.abc import AsyncIterator, Generator
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from veo_async._rules.hazard import Eta
 from veo_async._rules.lifecycle import JobState
 from veo_async.errors import StillRunning
 
+from .desk import FrontDesk
+from .doubts import Doubts
 from .entry import Entry, error_of
 from .events import JobEvent
 from .outcome import Clip, Done, Outcome
 from .rows import when
-
-
-class Mending(Protocol):
-    """Who ends a job's doubt."""
-
-    async def resolve(self, entry: Entry, task_id: str) -> None:
-        """Somebody says that *task_id* is its task."""
-        ...
-
-    async def resubmit(self, entry: Entry) -> None:
-        """Another paid request is wanted for it."""
-        ...
-
-    async def abandon(self, entry: Entry) -> None:
-        """It is not wanted any more."""
-        ...
-
-
-class Desk(Protocol):
-    """Where a job asks for what only the whole session knows."""
-
-    @property
-    def doubts(self) -> Mending:
-        """Who ends its doubt."""
-        ...
-
-    def eta_of(self, entry: Entry) -> Eta | None:
-        """Seconds until its clip is there, with even chance and with nine in ten; None when it has ended."""
-        ...
-
-    def position_of(self, entry: Entry) -> int | None:
-        """How many jobs go before it; None when it does not wait."""
-        ...
-
-    def situation_of(self, entry: Entry) -> JobEvent:
-        """Where it stands, as the event that would have told so."""
-        ...
 
 
 class JobFacts:
@@ -107,9 +72,9 @@ class Job(JobFacts):
     letting it time out, changes nothing about the job.
     """
 
-    def __init__(self, entry: Entry, desk: Desk) -> None:
+    def __init__(self, entry: Entry, desk: FrontDesk, doubts: Doubts) -> None:
         super().__init__(entry)
-        self._desk = desk
+        self._desk, self._doubts = desk, doubts
 
     def __await__(self) -> Generator[Any, None, Clip]:
         return self.result().__await__()
@@ -160,7 +125,7 @@ class Job(JobFacts):
             NotTheSame: the record tells of another request, or the task is another job's.
             UsageError: the job is not in doubt.
         """
-        await self._desk.doubts.resolve(self._entry, task_id)
+        await self._doubts.resolve(self._entry, task_id)
 
     async def resubmit(self) -> None:
         """End the doubt: send another request, which is paid for again if the first was accepted after all.
@@ -168,7 +133,7 @@ class Job(JobFacts):
         Raises:
             UsageError: the job is not in doubt.
         """
-        await self._desk.doubts.resubmit(self._entry)
+        await self._doubts.resubmit(self._entry)
 
     async def abandon(self) -> None:
         """Give the job up, in doubt or not; a task that runs already is paid all the same, and goes on unwatched.
@@ -176,7 +141,7 @@ class Job(JobFacts):
         Raises:
             UsageError: the job has ended, or its request is just under way.
         """
-        await self._desk.doubts.abandon(self._entry)
+        await self._doubts.abandon(self._entry)
 
     def events(self) -> AsyncIterator[JobEvent]:
         """Where it stands now, then everything that happens to it, up to its end."""

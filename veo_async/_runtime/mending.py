@@ -6,7 +6,7 @@ it.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, NoReturn
+from typing import Any
 
 from veo_async._ports import Book
 from veo_async._rules.lifecycle import JobState
@@ -14,11 +14,16 @@ from veo_async._wire import Record
 from veo_async._wire.validation import task_id_faults
 from veo_async.errors import InvalidRequest, KeyReused, UsageError
 
+from .announcing import Announcer
 from .doubts import Doubts
 from .entry import Entry
+from .hooks import Hooks
+from .purse import Purse
+from .roster import Roster
 from .rows import entry_of
 from .scribe import Scribe
 from .stamps import Stamper
+from .transitions import Transitions
 
 
 class Mender:
@@ -37,8 +42,10 @@ class Mender:
         self._doubts = Doubts(
             self._scribe,
             Stamper(book.secret, None, lambda _: b""),
-            _Nowhere(),
+            Transitions(self._scribe, Announcer(Hooks(None), Roster())),
+            Purse({}, None, None),
             look=look or _unseen,
+            watcher=None,
             policy="hold",
             spawn=_never,
         )
@@ -48,19 +55,19 @@ class Mender:
         if faults := tuple(task_id_faults(task_id)):
             raise InvalidRequest.of(*faults)
         entry = await self._job(key)
-        await self._doubts.resolve(entry, task_id)
+        _require_taken(await self._doubts.resolve(entry, task_id))
         return entry
 
     async def resubmit(self, key: str) -> Entry:
         """The job in doubt called *key* is to be sent again, and paid for again if the first was accepted after all."""
         entry = await self._job(key)
-        await self._doubts.resubmit(entry)
+        _require_taken(await self._doubts.resubmit(entry))
         return entry
 
     async def abandon(self, key: str) -> Entry:
         """The job called *key* is not wanted any more."""
         entry = await self._job(key)
-        await self._doubts.abandon(entry)
+        _require_taken(await self._doubts.abandon(entry))
         return entry
 
     async def adopt(self, task_id: str, *, key: str, account: str) -> Entry:
@@ -84,31 +91,9 @@ class Mender:
         return entry_of(row)
 
 
-class _Nowhere:
-    """The roads of jobs that nobody drives here."""
-
-    def run_on(self, entry: Entry) -> None:
-        """Its session sees it running."""
-
-    def queue_again(self, entry: Entry) -> None:
-        """Its session sees it queued."""
-
-    async def withdraw(self, entry: Entry) -> bool:
-        """The ledger knows whether anybody has it in hand."""
-        return True
-
-    def moved(self, entry: Entry) -> NoReturn:
-        """The ledger did not take the step."""
+def _require_taken(is_taken: bool) -> None:
+    if not is_taken:
         raise UsageError("a session that is running drives this job: do it there, or end that session first")
-
-    def hint_of(self, entry: Entry) -> None:
-        """Nobody looks."""
-
-    def reserve_again(self, entry: Entry) -> None:
-        """Its session reserves when it has it queued."""
-
-    def stays(self, entry: Entry) -> None:
-        """Nothing was reserved."""
 
 
 async def _unseen(task_id: str) -> Record:

@@ -5,15 +5,15 @@ asked, and what they say is logged and told; so is `lowwater`, which knows how m
 """
 
 import asyncio
-from collections.abc import Callable
 
 from veo_async._rules.breaker import Breaker, PauseReason
 from veo_async._rules.fairness import FairQueue
 from veo_async._rules.lowwater import Look, LowWater
-from veo_async.errors import InsufficientCredits, Unauthorized, VeoError
+from veo_async.errors import InsufficientCredits, LedgerError, Unauthorized, VeoError
 
+from .announcing import Announcer
 from .entry import Entry
-from .events import JobEvent, Paused
+from .events import Paused
 from .keys import KeyKeeper
 from .log import logger_for
 
@@ -24,20 +24,11 @@ class Pauses:
     """The session's pauses and its lock-out.
 
     Args:
-        on_change: something happened to a job.
-        on_queued: a job waits for its turn alone again.
+        water: how many credits are left.
     """
 
-    def __init__(
-        self,
-        queue: FairQueue[Entry],
-        keys: KeyKeeper,
-        *,
-        water: LowWater,
-        on_change: Callable[[Entry, JobEvent], None],
-        on_queued: Callable[[Entry], None],
-    ) -> None:
-        self._queue, self._keys, self._on_change, self._on_queued = queue, keys, on_change, on_queued
+    def __init__(self, queue: FairQueue[Entry], keys: KeyKeeper, announcer: Announcer, *, water: LowWater) -> None:
+        self._queue, self._keys, self._announcer = queue, keys, announcer
         self.breaker = Breaker()
         self.water = water
         #: Why nothing can be sent any more; None as long as it can.
@@ -56,6 +47,11 @@ class Pauses:
         """Something says stop."""
         if self.breaker.pause(reason, _now(), is_probe=is_probe):
             self._tell_pause(reason, error)
+
+    def ledger_is_stuck(self, is_stuck: bool) -> None:
+        """What has happened cannot be written down just now, and nothing new is begun; or it can again."""
+        if is_stuck:
+            self.pause(PauseReason.LEDGER, LedgerError("what has happened cannot be written down"))
 
     def reached(self, *, is_probe: bool) -> bool:
         """An answer came; whether it lifts a pause."""
@@ -117,13 +113,13 @@ class Pauses:
         if is_over:
             logger.info("creation goes on", extra={"action": "resumed"})
             for entry in self._queue:
-                self._on_queued(entry)
+                self._announcer.queued(entry)
         return is_over
 
     def _tell_pause(self, reason: str, error: VeoError) -> None:
         logger.warning("creation pauses (%s): %s", reason, error, extra={"action": "paused", "reason": reason})
         for entry in self._queue:
-            self._on_change(entry, Paused(entry.key, reason))
+            self._announcer.tell(entry, Paused(entry.key, reason))
 
 
 def _now() -> float:

@@ -115,6 +115,7 @@ class Purse:
         if is_free_end(entry):
             self._accepted.pop(entry.key, None)
             self._reservations.give_back(entry.key, entry.price)
+            entry.on_end = None  # once: by now the key may be another job's
 
     def spent(self) -> Spent:
         """Where it stands."""

@@ -22,8 +22,7 @@ from veo_async.errors import LedgerError, VeoError
 from .entry import Entry
 from .log import logger_for
 from .outcome import Clip, Done, Failed
-from .rows import ending
-from .scribe import Scribe
+from .transitions import Transitions
 
 logger = logger_for(__name__)
 
@@ -57,11 +56,10 @@ class Saving:
 
     Args:
         save: does it; raises a `VeoError` when it gives up.
-        on_saved: a job's files are there.
     """
 
-    def __init__(self, scribe: Scribe, save: Save, *, on_saved: Callable[[Entry], None]) -> None:
-        self._scribe, self._save, self._on_saved = scribe, save, on_saved
+    def __init__(self, transitions: Transitions, save: Save) -> None:
+        self._transitions, self._save = transitions, save
 
     async def save(self, entry: Entry, clip: Clip) -> None:
         """Save *entry*'s clip and bring the job to its end."""
@@ -72,17 +70,13 @@ class Saving:
         except VeoError as error:
             error.add_evidence(job_key=entry.key, task_id=entry.task_id)
             logger.warning("the clip of job %s is not saved: %s", entry.key, error, extra=extra)
-            entry.end(Failed(entry.key, error))
+            self._transitions.end(entry, Failed(entry.key, error))
             return
         done = Done(attrs.evolve(clip, files=files))
-        changes: dict[str, Plain] = {"outcome": ending(done), "save_to": entry.save_to}
+        changes: dict[str, Plain] = {"save_to": entry.save_to}
         try:
-            is_written = await self._scribe.step(entry, Event.SAVE, changes, {"files": len(files)})
+            await self._transitions.apply(entry, Event.SAVE, done, changes=changes, evidence={"files": len(files)})
         except LedgerError:
             return  # the session ends; the next finds the files there
-        logger.info("job %s: saved", entry.key, extra=extra)
-        if is_written:
-            entry.settle(Event.SAVE, done)
-        else:  # another session drives it; the files are there all the same
-            entry.end(done)
-        self._on_saved(entry)
+        if entry.outcome is None:
+            self._transitions.end(entry, done)  # another session drives it; the files are there all the same

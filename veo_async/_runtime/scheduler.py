@@ -14,24 +14,20 @@ import anyio
 
 from veo_async._api import VeoApi
 from veo_async._ports import GateNews
-from veo_async._rules.breaker import PauseReason, Probe
+from veo_async._rules.breaker import Probe
 from veo_async._rules.fairness import FairQueue
 from veo_async._rules.gate import Gate
 from veo_async._rules.gate_values import Grant, Wait
-from veo_async._rules.lifecycle import Event
-from veo_async._rules.lowwater import Look, LowWater
-from veo_async.errors import LedgerError, VeoError
+from veo_async._rules.lowwater import Look
+from veo_async.errors import VeoError
 
-from .clock import WallClock
 from .entry import Entry
-from .events import JobEvent
 from .finish import finish
 from .keys import KeyKeeper
 from .log import logger_for
 from .pausing import Pauses
-from .scribe import Scribe
 from .sending import Leave, Sender
-from .stamps import Stamper
+from .transitions import Transitions
 
 logger = logger_for(__name__)
 
@@ -43,46 +39,23 @@ _KEPT_FOR_PEOPLE = 1
 
 
 class Scheduler:
-    """Sends jobs, never faster than the account allows and never more at once than there are slots.
-
-    The arguments are those of `Sender` and `Pauses`.
-    """
+    """Sends jobs, never faster than the account allows and never more at once than there are slots."""
 
     def __init__(
         self,
         api: VeoApi,
-        *,
         gate: Gate,
         queue: FairQueue[Entry],
-        slots: anyio.CapacityLimiter,
         keys: KeyKeeper,
-        scribe: Scribe,
-        stamper: Stamper,
-        clock: WallClock,
-        water: LowWater,
-        on_running: Callable[[Entry], None],
-        on_doubt: Callable[[Entry, VeoError], None],
-        on_moved: Callable[[Entry], None],
-        on_change: Callable[[Entry, JobEvent], None],
-        on_queued: Callable[[Entry], None],
+        pauses: Pauses,
+        sender: Sender,
+        transitions: Transitions,
+        *,
+        max_in_flight: int,
     ) -> None:
-        self._api, self.gate, self.queue, self.slots, self._keys = api, gate, queue, slots, keys
-        self._pauses = Pauses(queue, keys, water=water, on_change=on_change, on_queued=on_queued)
-        self._sender = Sender(
-            api,
-            gate=gate,
-            queue=queue,
-            slots=slots,
-            pauses=self._pauses,
-            scribe=scribe,
-            stamper=stamper,
-            clock=clock,
-            on_running=on_running,
-            on_doubt=on_doubt,
-            on_moved=on_moved,
-            on_change=on_change,
-            on_queued=on_queued,
-        )
+        self._api, self.gate, self.queue, self._keys = api, gate, queue, keys
+        self._pauses, self._sender, self._transitions = pauses, sender, transitions
+        self.slots = anyio.CapacityLimiter(max_in_flight)
         #: Adopted tasks for which there was no slot: they run all the same.
         self._slotless: set[Entry] = set()
         #: Looks at the balance that are under way; they cost nothing and need not come to their end.
@@ -125,16 +98,24 @@ class Scheduler:
         self.wake()
 
     def adopt(self, entry: Entry) -> None:
-        """A task that runs already: it takes a slot if there is one."""
+        """A task that runs already."""
         self.gate.set_running(self.gate.statistics().running + 1)
+        self.take_slot(entry)
+
+    def release(self, entry: Entry) -> None:
+        """A running task has ended."""
+        self.gate.finished(_now())
+        self.free_slot(entry)
+
+    def take_slot(self, entry: Entry) -> None:
+        """*entry* takes a slot if there is one; it runs all the same."""
         if self.slots.available_tokens < 1:
             self._slotless.add(entry)
         else:
             self.slots.acquire_on_behalf_of_nowait(entry)
 
-    def release(self, entry: Entry) -> None:
-        """A running task has ended: its slot is free again."""
-        self.gate.finished(_now())
+    def free_slot(self, entry: Entry) -> None:
+        """*entry*'s slot is free again."""
         if entry in self._slotless:
             self._slotless.discard(entry)
         else:
@@ -145,18 +126,6 @@ class Scheduler:
         """What other sessions have done with the same account."""
         self._sender.hear(news)
         self.wake()
-
-    def pause_for_ledger(self) -> None:
-        """What has happened cannot be written down just now: nothing new is begun."""
-        self._pauses.pause(PauseReason.LEDGER, LedgerError("what has happened cannot be written down"))
-
-    async def pass_over(self, entry: Entry) -> None:
-        """The deadline of a job has passed while it waited; it is out of the queue."""
-        await self._sender.pass_over(entry)
-
-    async def refuse(self, entry: Entry, error: VeoError) -> None:
-        """A job that waits, and is in no queue, will never be sent."""
-        await self._sender.refuse(entry, error)
 
     async def run(self) -> None:
         """Send jobs until stopped."""
@@ -215,12 +184,13 @@ class Scheduler:
         entry = self.queue.pop()
         assert entry is not None  # noqa: S101  # the dispatcher looked a moment ago
         self.slots.acquire_on_behalf_of_nowait(entry)
-        entry.step(Event.SEND)
+        self._transitions.begin_sending(entry)
         self._pauses.water.left(entry.price)
         if is_probe:
             self._pauses.breaker.begin_probe()
         leave = Leave(ticket, self._keys.number, is_probe)
-        sending.create_task(finish(self._send(entry, leave)), name=f"veo.scheduler:{entry.key}")
+        request = self._send(entry, leave)
+        sending.create_task(finish(request, name=f"veo.post:{entry.key}"), name=f"veo.scheduler:{entry.key}")
 
     async def _send(self, entry: Entry, leave: Leave) -> None:
         await self._sender.send(entry, leave)

@@ -31,6 +31,8 @@ FIRST_S = 0.5
 LONGEST_S = 30.0
 #: How long the end of a session waits for a ledger that does not take what has happened.
 PATIENCE_S = 5.0
+#: A ledger that does not tell of a job is asked again after so long.
+AGAIN_S = 1.0
 
 
 class Scribe:
@@ -105,6 +107,23 @@ class Scribe:
             return await self.book.record(step, closed_until=closed_until)
         except LedgerError as error:
             return await self._insist(step, closed_until, error)
+
+    async def read(self, entry: Entry) -> JobRow | None:
+        """What the ledger says of *entry*, however long it takes to say it.
+
+        Raises:
+            LedgerError: the session has ended, and the ledger still does not say it.
+        """
+        while True:
+            is_last = self._ending.is_set()
+            try:
+                return await self.book.get(entry.key)
+            except LedgerError as error:
+                if is_last:
+                    raise
+                extra = {"action": "moved", "job_key": entry.key, "task_id": entry.task_id}
+                logger.warning("the ledger does not tell of job %s: %s", entry.key, error, extra=extra)
+            await self._pause(AGAIN_S)
 
     def _step(self, entry: Entry, event: Event, changes: Mapping[str, Plain], evidence: Mapping[str, Plain]) -> Step:
         return Step(

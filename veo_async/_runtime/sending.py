@@ -23,11 +23,9 @@ one by one, a queue of a thousand would try (and give up) every one of them in t
 """
 
 import asyncio
-import math
-from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import assert_never
 
-import anyio
 import attrs
 
 from veo_async._api import VeoApi, create
@@ -37,13 +35,12 @@ from veo_async._rules.doubt import Verdict, verdict_on
 from veo_async._rules.fairness import FairQueue
 from veo_async._rules.gate import Gate
 from veo_async._rules.gate_values import Grant, Reason
-from veo_async._rules.lifecycle import Event
+from veo_async._rules.lifecycle import Event, JobState
 from veo_async._rules.retry import MAX_TRIES
 from veo_async._tripwire import trip
 from veo_async._wire import Accepted
 from veo_async.errors import (
     Blocked,
-    DeadlinePassed,
     InsufficientCredits,
     KeyLimitReached,
     LedgerError,
@@ -53,15 +50,17 @@ from veo_async.errors import (
     VeoError,
 )
 
+from .announcing import Announcer
 from .clock import WallClock
 from .entry import Entry, fresh
-from .events import JobEvent, Sent
+from .events import Sent
 from .log import logger_for
 from .outcome import Failed, InDoubt, Refused
 from .pausing import Pauses
-from .rows import ending, evidence
+from .rows import evidence
 from .scribe import Scribe
 from .stamps import Stamper
+from .transitions import Transitions
 
 logger = logger_for(__name__)
 
@@ -86,37 +85,23 @@ class Leave:
 
 
 class Sender:
-    """Sends what may leave, and acts on what comes of it.
-
-    Args:
-        on_running: a job's task was made.
-        on_doubt: nobody knows what became of a job's request.
-        on_moved: somebody else has moved a job on the ledger.
-        on_change: something else happened to a job.
-        on_queued: a job waits again.
-    """
+    """Sends what may leave, and acts on what comes of it."""
 
     def __init__(
         self,
         api: VeoApi,
-        *,
         gate: Gate,
         queue: FairQueue[Entry],
-        slots: anyio.CapacityLimiter,
         pauses: Pauses,
         scribe: Scribe,
         stamper: Stamper,
         clock: WallClock,
-        on_running: Callable[[Entry], None],
-        on_doubt: Callable[[Entry, VeoError], None],
-        on_moved: Callable[[Entry], None],
-        on_change: Callable[[Entry, JobEvent], None],
-        on_queued: Callable[[Entry], None],
+        transitions: Transitions,
+        announcer: Announcer,
     ) -> None:
-        self._api, self._gate, self._queue, self._slots, self._pauses = api, gate, queue, slots, pauses
+        self._api, self._gate, self._queue, self._pauses = api, gate, queue, pauses
         self._scribe, self._stamper, self._clock = scribe, stamper, clock
-        self._on_running, self._on_doubt, self._on_moved = on_running, on_doubt, on_moved
-        self._on_change, self._on_queued = on_change, on_queued
+        self._transitions, self._announcer = transitions, announcer
         self._is_stopped = False
         #: Until when others have closed the gate, by the loop's clock.
         self._closed_by_others = 0.0
@@ -139,7 +124,7 @@ class Sender:
         request = self._stamper.stamp(entry)
         if not await self._is_written(entry, leave):
             return
-        self._on_change(entry, Sent(entry.key))
+        self._announcer.tell(entry, Sent(entry.key))
         trip("post:before")
         try:
             accepted = await create(self._api, request)
@@ -168,7 +153,8 @@ class Sender:
             return True
         self._stays(entry, leave)
         if permit is None:
-            self._on_moved(entry)
+            with suppress(LedgerError):  # the session ends; the next one goes by the ledger
+                await self._transitions.resync(entry)
             return False
         self.hear(permit.gate)
         await self._requeue(entry, is_written=permit.is_granted)
@@ -176,7 +162,6 @@ class Sender:
 
     def _stays(self, entry: Entry, leave: Leave) -> None:
         """A request does not leave after all."""
-        self._slots.release_on_behalf_of(entry)
         self._gate.never_sent(leave.ticket, _now())
         self._pauses.came_back(entry, is_paid=False)
         if leave.is_probe:
@@ -190,23 +175,39 @@ class Sender:
         entry.attempts += 1
         entry.unsent = 0
         self._pauses.went_well(is_probe=leave.is_probe)
+        task_id = accepted.task_id
+        changes: dict[str, Plain] = {"task_id": task_id, "attempts": entry.attempts}
         try:
-            changes: dict[str, Plain] = {"task_id": accepted.task_id, "attempts": entry.attempts}
-            if not await self._write(entry, Event.ACCEPT, changes, {"task_id": accepted.task_id}):
-                extra = {"action": "not-written", "job_key": entry.key, "task_id": accepted.task_id}
-                logger.critical("task %s of job %s is on no ledger", accepted.task_id, entry.key, extra=extra)
+            is_written = await self._transitions.apply(
+                entry, Event.ACCEPT, changes=changes, evidence={"task_id": task_id}
+            )
         except TaskTaken as taken:
-            self._slots.release_on_behalf_of(entry)
-            told = f"the answer names the task of another job, {taken.key!r}"
-            await self._in_doubt(entry, MalformedResponse(told, task_id=accepted.task_id, job_key=entry.key))
-            return
-        entry.accept(accepted.task_id)
-        self._on_running(entry)
+            self._gate.finished(_now())
+            why = f"the answer names the task of another job, {taken.key!r}"
+            await self._in_doubt(entry, MalformedResponse(why, task_id=task_id, job_key=entry.key))
+        except LedgerError:  # the session ends; whoever waits is told the task all the same
+            self._not_written(entry, task_id)
+            self._transitions.arrive(entry, Event.ACCEPT, task_id=task_id)
+        else:
+            if not is_written:
+                self._gate.finished(_now())
+                self._not_written(entry, task_id)
+                await self._bind(entry, task_id)
+
+    def _not_written(self, entry: Entry, task_id: str) -> None:
+        extra = {"action": "not-written", "job_key": entry.key, "task_id": task_id}
+        logger.critical("task %s of job %s is on no ledger", task_id, entry.key, extra=extra)
+
+    async def _bind(self, entry: Entry, task_id: str) -> None:
+        """Another session took us for dead and has it in doubt: tell the ledger which task it is."""
+        if entry.state is JobState.IN_DOUBT:
+            told: dict[str, Plain] = {"proof": "answer", "task_id": task_id}
+            with suppress(TaskTaken):
+                await self._transitions.try_apply(entry, Event.BIND, changes={"task_id": task_id}, evidence=told)
 
     async def _answered_no(self, entry: Entry, leave: Leave, error: VeoError) -> None:
         now, is_probe, ticket = _now(), leave.is_probe, leave.ticket
         error.add_evidence(job_key=entry.key)
-        self._slots.release_on_behalf_of(entry)
         verdict = verdict_on(error)
         self._pauses.came_back(entry, is_paid=verdict is Verdict.DOUBT)
         if verdict is not Verdict.UNSENT and self._pauses.reached(is_probe=is_probe):
@@ -247,10 +248,8 @@ class Sender:
     async def _in_doubt(self, entry: Entry, error: VeoError) -> None:
         error.add_evidence(attempts=entry.attempts)
         logger.warning("job %s is in doubt: %s", entry.key, error.message, extra=_extra("doubt", entry))
-        changes: dict[str, Plain] = {"attempts": entry.attempts, "outcome": ending(InDoubt(entry.key, error))}
-        if await self._write(entry, Event.DOUBT, changes, evidence(error)):
-            entry.step(Event.DOUBT)
-            self._on_doubt(entry, error)
+        doubt, changes = InDoubt(entry.key, error), {"attempts": entry.attempts}
+        await self._transitions.try_apply(entry, Event.DOUBT, doubt, changes=changes, evidence=evidence(error))
 
     # --- back to its queue --------------------------------------------------------------------------------------
 
@@ -263,74 +262,23 @@ class Sender:
 
     async def _requeue(self, entry: Entry, error: VeoError | None = None, *, is_written: bool = True) -> None:
         """Back to the head of its queue: a refusal is as if it had never been its turn."""
+        if not is_written:
+            self._transitions.arrive(entry, Event.RETURN)
+            return
         told = {} if error is None else evidence(error)
         closed_until = self._gate.statistics().closed_until
-        if is_written and not await self._write(entry, Event.RETURN, {}, told, closed_until=closed_until):
-            return
-        entry.step(Event.RETURN)
-        if self._pauses.locked_out is not None:
-            await self._refuse_for_lock_out(entry, self._pauses.locked_out)
-        elif entry.deadline is not None and self._clock.now() >= entry.deadline:
-            await self.pass_over(entry)
-        else:
-            self._take_back(entry)
-            self._on_queued(entry)
-
-    def _take_back(self, entry: Entry) -> None:
-        try:
-            self._queue.push_front(entry)
-        except KeyError:  # so many were granted since that its place is forgotten
-            self._queue.push(entry, tenant=entry.tenant, priority=entry.priority, is_bounded=False)
+        until = self._clock.to_wall(closed_until) if closed_until > _now() else 0.0
+        await self._transitions.try_apply(entry, Event.RETURN, evidence=told, closed_until=until)
 
     async def _lock_out(self, error: VeoError) -> None:
         while (entry := self._queue.pop()) is not None:
-            await self._refuse_for_lock_out(entry, error)
-
-    async def _refuse_for_lock_out(self, entry: Entry, error: VeoError) -> None:
-        await self.refuse(entry, fresh(error))
-
-    # --- its end ------------------------------------------------------------------------------------------------
-
-    async def pass_over(self, entry: Entry) -> None:
-        """Its deadline has passed while it waited."""
-        await self.refuse(entry, DeadlinePassed("it could not be sent before its deadline"))
-
-    async def refuse(self, entry: Entry, error: VeoError) -> None:
-        """It waited, and will never be sent."""
-        error.add_evidence(job_key=entry.key)
-        await self._end(entry, Event.REFUSE, Refused(entry.key, error.message, error))
+            await self._transitions.refuse(entry, fresh(error))
 
     async def _end(self, entry: Entry, event: Event, outcome: Refused | Failed) -> None:
         error = outcome.error
         error.add_evidence(attempts=entry.attempts)
-        logger.info("job %s: %s (%s)", entry.key, event.value, error.message, extra=_extra(event.value, entry))
-        changes: dict[str, Plain] = {
-            "attempts": entry.attempts,
-            "outcome": ending(outcome),
-            "ended_at": self._clock.now(),
-        }
-        if await self._write(entry, event, changes, evidence(error)):
-            entry.settle(event, outcome)
-            self._on_change(entry, outcome)
-
-    async def _write(
-        self,
-        entry: Entry,
-        event: Event,
-        changes: Mapping[str, Plain],
-        told: Mapping[str, Plain],
-        *,
-        closed_until: float = -math.inf,
-    ) -> bool:
-        """Write down what has happened; False when the job is somebody else's, or the session ends without."""
-        try:
-            until = self._clock.to_wall(closed_until) if closed_until > _now() else 0.0
-            if await self._scribe.step(entry, event, changes, told, closed_until=until):
-                return True
-        except LedgerError:
-            return False  # the session ends; the ledger will have it in doubt
-        self._on_moved(entry)
-        return False
+        changes = {"attempts": entry.attempts}
+        await self._transitions.try_apply(entry, event, outcome, changes=changes, evidence=evidence(error))
 
 
 def _extra(action: str, entry: Entry) -> dict[str, object]:

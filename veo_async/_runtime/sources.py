@@ -20,6 +20,7 @@ from veo_async.errors import (
 
 from .entry import Entry, error_of, fresh
 from .outcome import InDoubt
+from .transitions import Transitions
 
 
 class Sources:
@@ -32,11 +33,12 @@ class Sources:
 
     def __init__(
         self,
+        transitions: Transitions,
         *,
         find: Callable[[str], Awaitable[Entry | None]],
         holder_of: Callable[[str], Awaitable[str | None]],
     ) -> None:
-        self._find, self._holder_of = find, holder_of
+        self._transitions, self._find, self._holder_of = transitions, find, holder_of
 
     async def prepare(self, entry: Entry) -> None:
         """Wait until what *entry* goes on from is there, and note its task.
@@ -70,7 +72,7 @@ class Sources:
 
     async def _wait_out(self, entry: Entry, source: Entry, doubt: InDoubt) -> None:
         """Tell who waits for *entry* of its source's doubt, and wait until that is over."""
-        entry.end(InDoubt(entry.key, fresh(doubt.error), doubt.evidence))
+        self._transitions.end(entry, InDoubt(entry.key, fresh(doubt.error), doubt.evidence))
         while source.outcome is not None and source.state is JobState.IN_DOUBT:
             await source.change()
         entry.reopen()

@@ -5,15 +5,17 @@ keeps its place. What cannot be uploaded refuses this job alone, and it was neve
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
+from veo_async._rules.fairness import FairQueue
 from veo_async._rules.lifecycle import JobState
 from veo_async._wire.images import LocalImage, local_images
 from veo_async.errors import UploadFailed, VeoError
 
 from .entry import Entry, fresh
 from .images import Images
+from .transitions import Transitions
 
 _PAUSES_S = (10.0, 30.0, 60.0, 180.0, 600.0)
 _WAITING = (JobState.QUEUED, JobState.SENDING)
@@ -23,21 +25,18 @@ class Uploading:
     """Brings the images of jobs, and brings them again when they lapse.
 
     Args:
-        withdraw: takes it out of the queue; whether it was there.
-        refuse: it will never be sent, and why.
         spawn: runs work as a task that ends with the session.
     """
 
     def __init__(
         self,
         images: Images,
+        queue: FairQueue[Entry],
+        transitions: Transitions,
         *,
-        withdraw: Callable[[Entry], bool],
-        refuse: Callable[[Entry, VeoError], Awaitable[None]],
         spawn: Callable[[Any], "asyncio.Task[None]"],
     ) -> None:
-        self._images, self._withdraw = images, withdraw
-        self._refuse, self._spawn = refuse, spawn
+        self._images, self._queue, self._transitions, self._spawn = images, queue, transitions, spawn
         self._lapses: dict[Entry, asyncio.TimerHandle] = {}
 
     def close(self) -> None:
@@ -84,5 +83,6 @@ class Uploading:
         try:
             await self.prepare(entry)
         except VeoError as why:
-            if self._withdraw(entry):
-                await self._refuse(entry, fresh(why))
+            if entry in self._queue:
+                self._queue.remove(entry)
+                await self._transitions.refuse(entry, fresh(why))

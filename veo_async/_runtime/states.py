@@ -1,0 +1,204 @@
+"""What a session does for a job in each state, and what the job holds meanwhile.
+
+======== ==================================================================== ====================================
+state    while it is there                                                    it holds
+======== ==================================================================== ====================================
+queued   wait for what it is made of, then for its turn; refused past its     a place in the queue, its price,
+         deadline                                                             a timer for its deadline
+sending  its request is on the way (`sending`)                                a slot
+running  its task is watched                                                  a slot
+ready    its clip is saved, where somebody wants that                         nothing
+in doubt `doubts`                                                             a timer for its callback
+======== ==================================================================== ====================================
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from veo_async._rules.fairness import FairQueue
+from veo_async._rules.lifecycle import Event
+from veo_async._wire.images import local_images
+from veo_async.errors import DeadlinePassed
+
+from .announcing import Announcer
+from .clock import WallClock
+from .desk import FrontDesk
+from .doubts import Doubts
+from .entry import Entry, fresh
+from .holding import Holding
+from .outcome import Done, Outcome
+from .purse import Purse
+from .roster import Roster
+from .saving import Saving
+from .scheduler import Scheduler
+from .sources import Sources
+from .transitions import Transitions
+from .uploading import Uploading
+from .watcher import Watcher
+
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+
+
+class QueuedState:
+    """It waits."""
+
+    def __init__(
+        self,
+        transitions: Transitions,
+        scheduler: Scheduler,
+        purse: Purse,
+        clock: WallClock,
+        announcer: Announcer,
+        *,
+        sources: Sources,
+        uploading: Uploading,
+        spawn: Spawn,
+    ) -> None:
+        self._transitions, self._scheduler, self._purse, self._clock = transitions, scheduler, purse, clock
+        self._queue: FairQueue[Entry] = scheduler.queue
+        self._announcer, self._sources, self._uploading, self._spawn = announcer, sources, uploading, spawn
+        self.holding = Holding(go_on=self._line_up, refuse=transitions.refuse, spawn=spawn)
+        #: When jobs that wait will be passed over.
+        self._deadlines: dict[Entry, asyncio.TimerHandle] = {}
+
+    def enter(self, entry: Entry, event: Event | None, outcome: Outcome | None) -> bool:
+        if event is Event.RETURN:
+            self._line_up(entry, is_back=True)
+            return True
+        if event is Event.RESUBMIT:
+            entry.task_id, entry.unsent = None, 0
+        self._purse.claim(entry)
+        if entry.follow_up is not None:
+            self.holding.hold(entry, self._sources.prepare)
+        elif local_images(entry.request):
+            self.holding.hold(entry, self._uploading.prepare)
+        else:
+            self._line_up(entry)
+        return True
+
+    def withdraw(self, entry: Entry) -> bool:
+        if entry in self._queue:
+            self._queue.remove(entry)
+            return True
+        return self.holding.withdraw(entry)
+
+    def leave(self, entry: Entry, event: Event | None) -> None:
+        if event is not Event.SEND:  # else `Sender` says so once the ledger knows
+            self._announcer.queue_moved()
+        if (timer := self._deadlines.pop(entry, None)) is not None:
+            timer.cancel()
+
+    def close(self) -> None:
+        """Nothing will be sent any more."""
+        for timer in self._deadlines.values():
+            timer.cancel()
+
+    def _line_up(self, entry: Entry, *, is_back: bool = False) -> None:
+        """It has all it needs: from now on it waits for its turn alone."""
+        if (why := self._scheduler.locked_out) is not None:
+            _ = self._spawn(self._transitions.refuse(entry, fresh(why)))
+        elif entry.deadline is not None and self._clock.now() >= entry.deadline:
+            self._pass_over(entry)
+        else:
+            self._push(entry, is_back=is_back)
+            self._scheduler.wake()
+
+    def _push(self, entry: Entry, *, is_back: bool) -> None:
+        if not is_back or not self._is_taken_back(entry):
+            self._queue.push(entry, tenant=entry.tenant, priority=entry.priority, is_bounded=False)
+        if entry.deadline is not None:
+            at = self._clock.to_loop(entry.deadline)
+            self._deadlines[entry] = asyncio.get_running_loop().call_at(at, self._deadline_passed, entry)
+        # Whoever has just come has at most all others before them; its true place would cost O(queue) for each.
+        self._announcer.queued(entry, position=None if is_back else len(self._queue) - 1)
+
+    def _is_taken_back(self, entry: Entry) -> bool:
+        try:
+            self._queue.push_front(entry)
+        except KeyError:  # so many were granted since that its place is forgotten
+            return False
+        return True
+
+    def _deadline_passed(self, entry: Entry) -> None:
+        del self._deadlines[entry]
+        if entry in self._queue:
+            self._queue.remove(entry)
+            self._pass_over(entry)
+
+    def _pass_over(self, entry: Entry) -> None:
+        _ = self._spawn(self._transitions.refuse(entry, DeadlinePassed("it could not be sent before its deadline")))
+
+
+class SendingState:
+    """Its request is on the way; `sending` follows it."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+
+    def enter(self, entry: Entry, event: Event | None, outcome: Outcome | None) -> bool:
+        self._scheduler.take_slot(entry)  # found here; who is sent has taken it before it left the queue
+        return True
+
+    def withdraw(self, entry: Entry) -> bool:
+        return False
+
+    def leave(self, entry: Entry, event: Event | None) -> None:
+        if event is not Event.ACCEPT:  # else its slot stays taken until its task has ended
+            self._scheduler.free_slot(entry)
+
+
+class RunningState:
+    """Its task is watched; it has its slot from its request, or takes one now."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        watcher: Watcher,
+        doubts: Doubts,
+        roster: Roster,
+        purse: Purse,
+        clock: WallClock,
+        desk: FrontDesk,
+        announcer: Announcer,
+    ) -> None:
+        self._scheduler, self._watcher, self._doubts, self._roster = scheduler, watcher, doubts, roster
+        self._purse, self._clock, self._desk, self._announcer = purse, clock, desk, announcer
+
+    def enter(self, entry: Entry, event: Event | None, outcome: Outcome | None) -> bool:
+        assert entry.task_id is not None  # noqa: S101  # it was accepted
+        if event is not Event.ACCEPT:
+            self._scheduler.adopt(entry)
+        self._roster.by_task[entry.task_id] = entry
+        self._purse.accepted(entry)
+        age_s = 0.0 if entry.sent_at is None else max(0.0, self._clock.now() - entry.sent_at)
+        self._watcher.watch(entry, self._desk.class_of(entry), age_s=age_s)
+        self._announcer.running(entry)
+        self._doubts.accepted(entry)
+        return True
+
+    def withdraw(self, entry: Entry) -> bool:
+        return self._watcher.forget(entry)
+
+    def leave(self, entry: Entry, event: Event | None) -> None:
+        self._watcher.forget(entry)
+        self._scheduler.release(entry)
+
+
+class ReadyState:
+    """Its clip is there; it has ended unless somebody wants it in a file."""
+
+    def __init__(self, saving: Saving, spawn: Spawn) -> None:
+        self._saving, self._spawn = saving, spawn
+
+    def enter(self, entry: Entry, event: Event | None, outcome: Outcome | None) -> bool:
+        if entry.save_to is None or not isinstance(outcome, Done):
+            return False
+        _ = self._spawn(self._saving.save(entry, outcome.clip))
+        return True
+
+    def withdraw(self, entry: Entry) -> bool:
+        return False
+
+    def leave(self, entry: Entry, event: Event | None) -> None:
+        pass

@@ -1,0 +1,229 @@
+"""The one way from state to state.
+
+Only here does a job change its state, and for one of two reasons. Something has happened to it (`Transitions.apply`):
+
+1. the ledger takes it, however long that takes; nobody acts or is told before;
+2. the job leaves its state for the next one;
+3. the handler of the next state begins its work (`states`; a state without one is an end);
+4. whoever waits or listens is told.
+
+Or somebody else has moved it, and the ledger says so (`Transitions.follow`): steps 2 to 4 from where the ledger has it.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Any, Protocol, TypeVar
+
+from veo_async._ports import JobRow, Plain
+from veo_async._rules.lifecycle import Event, JobState
+from veo_async._tripwire import trip
+from veo_async.errors import LedgerError, LedgerFailed, VeoError
+
+from .announcing import Announcer
+from .entry import Entry
+from .log import logger_for
+from .outcome import Done, Outcome, Refused
+from .rows import catch_up, ending
+from .rows import evidence as evidence_of
+from .scribe import Scribe
+
+logger = logger_for(__name__)
+
+T = TypeVar("T")
+
+#: Nothing more will come of a job's task.
+_ENDS = (Event.FINISH, Event.REFUSE, Event.BREAK, Event.EXPIRE, Event.ABANDON)
+#: What ends a doubt and lets the job go on; whose it is the ledger says.
+_GOES_ON = (Event.BIND, Event.RESUBMIT)
+
+
+class StateHandler(Protocol):
+    """What a session does for the jobs in one state. For each job that is its own it is entered and left once."""
+
+    def enter(self, entry: Entry, event: Event | None, outcome: Outcome | None) -> bool:
+        """Begin; False when there is nothing to do and the job has ended. *event* None: it was found in this state."""
+        ...
+
+    def withdraw(self, entry: Entry) -> bool:
+        """Let go of *entry*, which is to be abandoned; False when it is being worked on just now."""
+        ...
+
+    def leave(self, entry: Entry, event: Event | None) -> None:
+        """Give back what *entry* holds in this state. *event* None: somebody else has moved it."""
+        ...
+
+
+class Transitions:
+    """Moves the jobs of one session from state to state."""
+
+    def __init__(self, scribe: Scribe, announcer: Announcer) -> None:
+        self._scribe, self._announcer = scribe, announcer
+        self.handlers: Mapping[JobState, StateHandler] = {}
+        self._shielded: set[asyncio.Task[Any]] = set()
+
+    # --- something has happened ---------------------------------------------------------------------------------
+
+    async def apply(
+        self,
+        entry: Entry,
+        event: Event,
+        outcome: Outcome | None = None,
+        *,
+        changes: Mapping[str, Plain] | None = None,
+        evidence: Mapping[str, Plain] | None = None,
+        closed_until: float = 0.0,
+    ) -> bool:
+        """*event* has happened to *entry*; False when somebody else has moved it before.
+
+        Raises:
+            TaskTaken: the task that *changes* names is another job's.
+            LedgerError: the session has ended, and the ledger does not take it.
+        """
+        before, columns = entry.state, self._columns(entry, event, outcome, changes)
+        is_end = before is JobState.RUNNING and event is not Event.ABANDON
+        if is_end:
+            trip("end:before-write")
+        is_written = await self._scribe.step(entry, event, columns, evidence, closed_until=closed_until)  # 1
+        if is_end:
+            trip("end:after-write")
+        if entry.state is not before:
+            pass  # the ledger's news of it were faster
+        elif not is_written or (entry.is_followed and event in _GOES_ON):
+            await self.resync(entry)
+        else:
+            self.arrive(entry, event, outcome, task_id=columns.get("task_id"))  # 2, 3, 4
+        return is_written
+
+    async def try_apply(
+        self,
+        entry: Entry,
+        event: Event,
+        outcome: Outcome | None = None,
+        *,
+        changes: Mapping[str, Plain] | None = None,
+        evidence: Mapping[str, Plain] | None = None,
+        closed_until: float = 0.0,
+    ) -> None:
+        """The same where nobody is to be told that the session ends without: the next one goes by the ledger."""
+        try:
+            await self.apply(entry, event, outcome, changes=changes, evidence=evidence, closed_until=closed_until)
+        except LedgerError as error:
+            extra = {"action": "not-written", "job_key": entry.key, "task_id": entry.task_id}
+            logger.warning("the session ends without %s of job %s: %s", event.value, entry.key, error, extra=extra)
+
+    async def refuse(self, entry: Entry, error: VeoError) -> None:
+        """*entry* waited, and will never be sent."""
+        error.add_evidence(job_key=entry.key, attempts=entry.attempts)
+        refused, changes = Refused(entry.key, error.message, error), {"attempts": entry.attempts}
+        await self.try_apply(entry, Event.REFUSE, refused, changes=changes, evidence=evidence_of(error))
+
+    def begin_sending(self, entry: Entry) -> None:
+        """It is *entry*'s turn. The ledger takes that with its permit (`Scribe.send`), before a byte leaves."""
+        self._leave(entry, Event.SEND)
+        entry.step(Event.SEND)
+
+    def arrive(
+        self, entry: Entry, event: Event, outcome: Outcome | None = None, *, task_id: Plain | None = None
+    ) -> None:
+        """Steps 2 to 4 for *event*, which the ledger knows or cannot be told."""
+        self._leave(entry, event)  # 2
+        entry.step(event)
+        if isinstance(task_id, str):
+            entry.task_id = task_id
+        why = "" if outcome is None or isinstance(outcome, Done) else f" ({outcome.error.message})"
+        extra = {"action": event.value, "job_key": entry.key, "task_id": entry.task_id}
+        logger.info("job %s: %s%s", entry.key, event.value, why, extra=extra)
+        self._enter(entry, event, outcome)  # 3, 4
+
+    # --- the ledger says where it is ----------------------------------------------------------------------------
+
+    def follow(self, entry: Entry, row: JobRow) -> None:
+        """Steps 2 to 4 for a job that somebody else has moved, or that nobody drives any more."""
+        self._leave(entry, None)
+        catch_up(entry, row)
+        entry.is_followed = row.owner != self._scribe.book.instance
+        is_being_saved = entry.state is JobState.READY and row.save_to is not None
+        if not entry.is_followed:
+            self._enter(entry, None, entry.outcome)
+        elif entry.outcome is not None and not is_being_saved:
+            self.end(entry, entry.outcome)
+        else:
+            entry.reopen()
+            entry.wake()
+
+    def resume(self, entry: Entry) -> None:
+        """*entry* was found where it is: begin there."""
+        self._enter(entry, None, entry.outcome)
+
+    async def resync(self, entry: Entry) -> None:
+        """*entry* is not where we thought.
+
+        Raises:
+            LedgerError: the session has ended, and the ledger does not say where it is.
+        """
+        before, row = entry.state, await self._scribe.read(entry)
+        if entry.state is not before:
+            return  # its news were faster
+        extra = {"action": "moved", "job_key": entry.key, "task_id": entry.task_id}
+        logger.warning("job %s goes by the ledger", entry.key, extra=extra)
+        if row is None:
+            self._leave(entry, None)
+            entry.is_followed = True  # nothing is done for it here any more
+            entry.abandon(LedgerFailed("the ledger does not know this job any more"))
+            return
+        self.follow(entry, row)
+        if entry.state is JobState.SENDING and not entry.is_followed:
+            # Its intent was written after all, though that was told to have failed: not a byte has left.
+            await self.try_apply(entry, Event.RETURN)
+
+    # --- what both do -------------------------------------------------------------------------------------------
+
+    def _leave(self, entry: Entry, event: Event | None) -> None:
+        """Step 2: what it held in its state is given back."""
+        handler = self.handlers.get(entry.state)
+        if handler is not None and not entry.is_followed:
+            handler.leave(entry, event)
+
+    def _enter(self, entry: Entry, event: Event | None, outcome: Outcome | None) -> None:
+        """Steps 3 and 4: its handler begins; everyone is told that it goes on (`wake`) or has ended (`end`)."""
+        entry.reopen()
+        handler = self.handlers.get(entry.state)
+        if handler is not None and handler.enter(entry, event, outcome):  # 3
+            entry.wake()  # 4
+        elif outcome is not None:
+            self.end(entry, outcome)  # 4
+
+    def end(self, entry: Entry, outcome: Outcome) -> None:
+        """This is how it ended, or stands; everyone who waits or listens is told."""
+        self._announcer.ended(entry, outcome)
+
+    def withdraw(self, entry: Entry) -> bool:
+        """Take *entry* out of whatever is done for it, to be abandoned; False when that cannot be just now."""
+        handler = self.handlers.get(entry.state)
+        return handler is None or handler.withdraw(entry)
+
+    def _columns(
+        self, entry: Entry, event: Event, outcome: Outcome | None, changes: Mapping[str, Plain] | None
+    ) -> dict[str, Plain]:
+        columns = {**(changes or {})}
+        if outcome is not None:
+            columns["outcome"] = ending(outcome)
+        elif event in _GOES_ON:
+            columns["outcome"] = None
+        if event in _ENDS:
+            columns["ended_at"] = self._scribe.now()
+        return columns
+
+    # --- a user's wish, who may be cancelled --------------------------------------------------------------------
+
+    async def run_shielded(self, work: Coroutine[Any, Any, T], name: str) -> T:
+        """Run *work* in a task of its own: whoever waits may be cancelled, what was begun comes to its end."""
+        task = asyncio.create_task(work, name=name)
+        self._shielded.add(task)
+        task.add_done_callback(self._shielded.discard)
+        return await asyncio.shield(task)
+
+    async def settle(self) -> None:
+        """Wait until what was begun has come to its end."""
+        if self._shielded:
+            await asyncio.wait(self._shielded)
