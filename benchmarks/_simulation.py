@@ -28,9 +28,9 @@ from _flaky import Fate, FlakyLedger
 
 from veo_async._ports import HttpCall, JobRow
 from veo_async._rules.lifecycle import TABLE, Event, JobState
-from veo_async._runtime.job import Job
-from veo_async._runtime.outcome import Done
-from veo_async._runtime.sending import STALE_S
+from veo_async._runtime.job.handle import Job
+from veo_async._runtime.job.outcome import Done
+from veo_async._runtime.sending.sender import STALE_S
 from veo_async._wire import HttpAnswer
 from veo_async.errors import ClientClosed, LedgerError, VeoError
 from veo_async.ledger.memory import MemoryLedger

@@ -16,7 +16,7 @@ from statistics import mean
 import attrs
 from _common import Distant, Report, in_virtual_time, main
 
-from veo_async._rules.pollbudget import POLL_RATE
+from veo_async._rules.polling.budget import POLL_RATE
 from veo_async._wire import VideoRequest
 from veo_async.session import Job, VeoSession
 from veo_async.simulator import MemoryTransport

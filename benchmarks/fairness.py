@@ -14,8 +14,8 @@ from random import Random
 import attrs
 from _common import Distant, Report, in_virtual_time, main, quantile
 
-from veo_async._rules.fairness import Priority
-from veo_async._runtime.events import JobEvent, Sent
+from veo_async._rules.queue.fair_queue import Priority
+from veo_async._runtime.job.events import JobEvent, Sent
 from veo_async.session import VeoSession
 from veo_async.simulator import MemoryTransport
 

@@ -20,9 +20,11 @@ from _common import Report, main, quantile
 from veo_async import VeoSession
 from veo_async._ports import Book, JobRow
 from veo_async.errors import LedgerError
-from veo_async.ledger import MemoryLedger, SqliteLedger, disk, sqlite
-from veo_async.ledger.sql import SQL
-from veo_async.ledger.sqlite_file import open_file
+from veo_async.ledger import MemoryLedger, SqliteLedger
+from veo_async.ledger.sqlite import ledger_file as disk
+from veo_async.ledger.sqlite import session as sqlite
+from veo_async.ledger.sqlite.opening import open_file
+from veo_async.ledger.sqlite.sql import SQL
 from veo_async.simulator import MemoryTransport
 
 TICK_S = 0.001

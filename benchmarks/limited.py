@@ -18,7 +18,7 @@ import attrs
 from _common import Distant, Report, in_virtual_time, lower_bound, main
 
 from veo_async import TaskState, VeoApi
-from veo_async._runtime.outcome import Done
+from veo_async._runtime.job.outcome import Done
 from veo_async.errors import RateLimited
 from veo_async.session import VeoSession
 from veo_async.simulator import MemoryTransport

@@ -13,10 +13,10 @@ import aiohttp
 import attrs
 from _common import Report, in_virtual_time, main
 
-from veo_async._runtime.outcome import Done
+from veo_async._runtime.job.outcome import Done
 from veo_async.session import VeoSession
 from veo_async.simulator import Simulator
-from veo_async.simulator.limits import Limiter, NoLimit, SlidingWindow
+from veo_async.simulator.provider.limits import Limiter, NoLimit, SlidingWindow
 
 JOBS = 50
 CLOSED_S, RETRY_AFTER_S = 6.0, 4.0

@@ -9,7 +9,7 @@ import asyncio
 import aiohttp
 from _common import Report, main
 
-from veo_async._runtime.outcome import InDoubt
+from veo_async._runtime.job.outcome import InDoubt
 from veo_async.errors import AnswerLost
 from veo_async.session import VeoSession
 from veo_async.simulator import Simulator, drop_after_accepting

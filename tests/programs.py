@@ -5,8 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-from tests import fast_clock
 from veo_async.simulator import Simulator
+
+from . import fast_clock
 
 
 async def run(*command: str, cwd: Path, sim: Simulator | None = None, exits: int = 0) -> str:

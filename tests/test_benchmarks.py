@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.rules import limiters
+from .rules import limiters
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 NAMES = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.wire.recordings import twins
 from veo_async import errors
 from veo_async.errors import Fault, InvalidRequest, VeoError, printable
+
+from .wire.recordings import twins
 
 
 def tree(kind: type[VeoError] = VeoError) -> Iterator[type[VeoError]]:

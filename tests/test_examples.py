@@ -11,11 +11,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests import fast_clock
-from tests.fast_clock import SPEED
-from tests.programs import run_fast
-from tests.webhooks.support import free_port
 from veo_async.simulator import Fault, Simulator, lost_callback
+
+from . import fast_clock
+from .fast_clock import SPEED
+from .programs import run_fast
+from .webhooks.support import free_port
 
 FOLDER = Path(__file__).parent.parent / "veo_async" / "examples"
 EXAMPLES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")

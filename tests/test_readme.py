@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.fast_clock import SPEED
-from tests.programs import run, run_fast
-from tests.rules.state_diagram import as_mermaid
-from tests.wire.error_table import as_markdown
 from veo_async.simulator import Simulator
+
+from .fast_clock import SPEED
+from .programs import run, run_fast
+from .rules.state_diagram import as_mermaid
+from .wire.error_table import as_markdown
 
 README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text("utf-8")

@@ -15,8 +15,8 @@ import logging
 
 from . import errors
 from ._api import VeoApi
-from ._runtime.job import Job
-from ._runtime.outcome import Clip, Done, Failed, InDoubt, Refused
+from ._runtime.job.handle import Job
+from ._runtime.job.outcome import Clip, Done, Failed, InDoubt, Refused
 from ._version import __version__
 from ._wire import (
     AspectRatio,

@@ -11,10 +11,10 @@
 The last event is `Ready`, or the outcome itself: `Refused`, `Failed` or `InDoubt`.
 """
 
-from veo_async._rules.hazard import Eta
-from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.events import JobEvent, Paused, Queued, Ready, Running, Sent
-from veo_async._runtime.outcome import Done, Failed, InDoubt, Outcome, Refused
+from ._rules.lifecycle import JobState
+from ._rules.polling.durations import Eta
+from ._runtime.job.events import JobEvent, Paused, Queued, Ready, Running, Sent
+from ._runtime.job.outcome import Done, Failed, InDoubt, Outcome, Refused
 
 __all__ = [
     "Done",

@@ -38,41 +38,41 @@ import aiohttp
 import anyio
 import attrs
 
-from veo_async._api import ApiKey, VeoApi, endpoint_of
-from veo_async._api.address import is_loopback
-from veo_async._api.key import KeyProvider
-from veo_async._api.transport import MAX_CONNECTIONS
-from veo_async._ports import Ledger, Transport
-from veo_async._rules.fairness import FairQueue, Priority
-from veo_async._rules.gate import Gate
-from veo_async._rules.gate_values import GateKnowledge, GateSettings, GateStatistics
-from veo_async._rules.lifecycle import JobState
-from veo_async._rules.pollbudget import POLL_RATE, PollBudget
-from veo_async._rules.polling import FixedSchedule, LearnedSchedule
-from veo_async._rules.prices import PRICES, Prices, total
-from veo_async._runtime.chains import Link, Step, following, links
-from veo_async._runtime.clock import WallClock
-from veo_async._runtime.desk import FrontDesk
-from veo_async._runtime.doubts import OnDoubt
-from veo_async._runtime.ends import as_request, refused_entry
-from veo_async._runtime.engine import Engine, Recovered
-from veo_async._runtime.entry import Entry
-from veo_async._runtime.finish import finish
-from veo_async._runtime.hooks import Hook, Hooks
-from veo_async._runtime.images import Images, ImageSource, Uploaded
-from veo_async._runtime.job import Job
-from veo_async._runtime.keys import patient
-from veo_async._runtime.log import logger_for
-from veo_async._runtime.mapping import as_async, outcomes
-from veo_async._runtime.outcome import Clip, Outcome
-from veo_async._runtime.purse import Purse, Spent
-from veo_async._runtime.reads import Reads
-from veo_async._runtime.rows import content_key
-from veo_async._runtime.saving import as_target
-from veo_async._runtime.stamps import Stamper, checked_public_url
-from veo_async._runtime.watcher import WORKERS, WatcherStatistics
-from veo_async._saving import ClipSaver
-from veo_async._wire import (
+from ._api import ApiKey, VeoApi, endpoint_of
+from ._api.base_urls import is_loopback
+from ._api.key import KeyProvider
+from ._api.transport import MAX_CONNECTIONS
+from ._clip_saver import ClipSaver
+from ._ports import Ledger, Transport
+from ._rules.credits.prices import PRICES, Prices, total
+from ._rules.gate.gate import Gate
+from ._rules.gate.values import GateKnowledge, GateSettings, GateStatistics
+from ._rules.lifecycle import JobState
+from ._rules.polling.budget import POLL_RATE, PollBudget
+from ._rules.polling.schedule import FixedSchedule, LearnedSchedule
+from ._rules.queue.fair_queue import FairQueue, Priority
+from ._runtime.clock import WallClock
+from ._runtime.engine import Engine, Recovered
+from ._runtime.hooks import Hook, Hooks
+from ._runtime.in_doubt.in_doubt_jobs import OnDoubt
+from ._runtime.job.endings import as_request, refused_entry
+from ._runtime.job.follow_ups import Link, Step, following, links
+from ._runtime.job.handle import Job
+from ._runtime.job.live_job import Entry
+from ._runtime.job.outcome import Clip, Outcome
+from ._runtime.job.rows import content_key
+from ._runtime.log import logger_for
+from ._runtime.queued.images import Images, ImageSource, Uploaded
+from ._runtime.queued.spending import Purse, Spent
+from ._runtime.ready.saving import as_target
+from ._runtime.retrying import Reads
+from ._runtime.running.watcher import WORKERS, WatcherStatistics
+from ._runtime.sending.callback_tokens import Stamper, checked_public_url
+from ._runtime.sending.key_renewal import patient
+from ._runtime.status import FrontDesk
+from ._runtime.streaming import as_async, outcomes
+from ._runtime.uncancelled import finish
+from ._wire import (
     AnyRequest,
     Dialect,
     ExtendRequest,
@@ -81,10 +81,10 @@ from veo_async._wire import (
     VideoRequest,
     check,
 )
-from veo_async._wire.converter import from_plain
-from veo_async._wire.requests import ExtendOptions, VideoOptions
-from veo_async._wire.validation import check_spelling, task_id_faults
-from veo_async.errors import (
+from ._wire.converter import from_plain
+from ._wire.requests import ExtendOptions, VideoOptions
+from ._wire.validation import check_spelling, task_id_faults
+from .errors import (
     InvalidRequest,
     QueueFull,
     SessionClosed,
@@ -93,10 +93,10 @@ from veo_async.errors import (
     UsageError,
     VeoError,
 )
-from veo_async.ledger import NoLedger, ledger_at
-from veo_async.media.peek import Peek
-from veo_async.webhooks.asgi import AsgiApp, asgi_app
-from veo_async.webhooks.receiver import Receiver
+from .ledger import NoLedger, ledger_at
+from .media.image_probe import Peek
+from .webhooks.asgi import AsgiApp, asgi_app
+from .webhooks.receiver import Receiver
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -646,7 +646,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
     def aiohttp_routes(self) -> "list[web.RouteDef]":
         """Routes that receive callbacks, for ``app.add_routes`` of an ``aiohttp.web`` application."""
-        from veo_async.webhooks.routes import aiohttp_routes  # a server is not what most sessions need
+        from .webhooks.routes import aiohttp_routes  # a server is not what most sessions need
 
         return aiohttp_routes(self._receiver)
 

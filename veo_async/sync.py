@@ -21,21 +21,21 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from veo_async import session
-from veo_async._loopthread import LoopThread
-from veo_async._rules.fairness import Priority
-from veo_async._rules.gate_values import GateKnowledge
-from veo_async._rules.hazard import Eta
-from veo_async._rules.lifecycle import JobState
-from veo_async._runtime import job as asynchronous
-from veo_async._runtime.chains import Step
-from veo_async._runtime.engine import Recovered
-from veo_async._runtime.entry import error_of
-from veo_async._runtime.events import JobEvent
-from veo_async._runtime.images import Uploaded
-from veo_async._runtime.outcome import Clip, Done, Outcome
-from veo_async._wire import AnyRequest
-from veo_async.errors import SessionEnded, UsageError
+from . import session
+from ._base.loop_thread import LoopThread
+from ._rules.gate.values import GateKnowledge
+from ._rules.lifecycle import JobState
+from ._rules.polling.durations import Eta
+from ._rules.queue.fair_queue import Priority
+from ._runtime.engine import Recovered
+from ._runtime.job import handle as asynchronous
+from ._runtime.job.events import JobEvent
+from ._runtime.job.follow_ups import Step
+from ._runtime.job.live_job import error_of
+from ._runtime.job.outcome import Clip, Done, Outcome
+from ._runtime.queued.images import Uploaded
+from ._wire import AnyRequest
+from .errors import SessionEnded, UsageError
 
 P = ParamSpec("P")
 R = TypeVar("R")

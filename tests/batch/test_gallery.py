@@ -15,14 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.batch.gallery_support import START, cards
 from veo_async._rules.lifecycle import JobState
 from veo_async.batch.gallery import Card, render_gallery, write_gallery
+from veo_async.batch.gallery.card_html import _ADVICE
 from veo_async.batch.gallery.cards import ORDER, Stage, quantile, spans, totals
+from veo_async.batch.gallery.charts import bins, step_s
+from veo_async.batch.gallery.formatting import FULL_CHARACTERS, clock, number, seconds, show
 from veo_async.batch.gallery.page import digest
-from veo_async.batch.gallery.pictures import bins, step_s
-from veo_async.batch.gallery.texts import FULL_CHARACTERS, clock, number, seconds, show
-from veo_async.batch.gallery.tiles import _ADVICE
+
+from .gallery_support import START, cards
 
 TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 VOID = {"meta", "input", "br", "link", "img"}

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.batch.chromium import Page, chromium
-from tests.batch.gallery_support import cards, clip_into
 from veo_async.batch.gallery import Card, write_gallery
+
+from .chromium import Page, chromium
+from .gallery_support import cards, clip_into
 
 pytestmark = [pytest.mark.realtime, pytest.mark.browser]
 

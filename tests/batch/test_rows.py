@@ -10,16 +10,17 @@ from typing import Any
 
 import pytest
 
-from tests.batch.test_run import manifest, on, table
 from tests.runtime.support import memory, session_on
 from veo_async import errors
-from veo_async._rules.gate_values import GateKnowledge
-from veo_async._runtime.outcome import Clip
-from veo_async.batch import pictures
+from veo_async._rules.gate.values import GateKnowledge
+from veo_async._runtime.job.outcome import Clip
+from veo_async.batch import report as pictures
 from veo_async.batch import run as room
 from veo_async.batch.results import Line, Results
 from veo_async.batch.run import Batch
 from veo_async.simulator import Simulator
+
+from .test_run import manifest, on, table
 
 
 @pytest.mark.veo_virtual_time

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageStat
 
-from tests.batch.test_run import manifest, run
-from veo_async.batch.sheet import (
+from veo_async.batch.contact_sheet import (
     MOST,
     PICTURE,
     MediaMissing,
@@ -21,6 +20,8 @@ from veo_async.batch.sheet import (
 )
 from veo_async.simulator import Simulator
 from veo_async.simulator.clips import CLIPS, Clip, choose
+
+from .test_run import manifest, run
 
 #: By their scenes and shapes, in the middle of each colour that a picture's halves have.
 WIDE = [clip for clip in CLIPS if clip.kind == "generate" and clip.aspect_ratio == "16:9"]

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from veo_async._rules.breaker import PauseReason
 from veo_async._rules.lifecycle import TABLE, JobState
+from veo_async._rules.pauses import PauseReason
 from veo_async.cli.progress import ENDED, Progress, Row, counts_of, estimate_left_s, news, show, told_s, why_standing
 
 

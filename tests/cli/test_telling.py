@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from veo_async import errors
+from veo_async.cli.output import looking, telling
 from veo_async.cli.progress import Progress
-from veo_async.cli.telling import looking, telling
 
 
 def test_lines_where_there_is_no_terminal() -> None:

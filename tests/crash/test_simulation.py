@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from veo_async._rules.doubt import Verdict
-from veo_async._runtime import sending
-from veo_async._runtime.doubts import Doubts
+from veo_async._runtime.in_doubt.in_doubt_jobs import Doubts
+from veo_async._runtime.sending import sender as sending
 from veo_async.errors import AnswerLost
 
 SEEDS, JOBS = 200, 300

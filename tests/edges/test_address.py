@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from veo_async import VeoApi
-from veo_async._api.address import Addresses, clean_address, find_addresses
+from veo_async._api.base_urls import Addresses, clean_address, find_addresses
 from veo_async._wire import APIKLEY, KIE
 from veo_async.errors import InvalidAddress
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from veo_async import VeoApi
-from veo_async._api import Lookout, lookout
-from veo_async._api.lookout import STILL_RUNS
+from veo_async._api import Lookout
+from veo_async._api import record_poller as lookout
+from veo_async._api.record_poller import STILL_RUNS
 from veo_async._ports import HttpCall
 from veo_async._wire import HttpAnswer, TaskState
 from veo_async.errors import AnswerLost, MalformedResponse, ServerBroken, VeoError

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.edges.raw_server import Visit, http, raw_server
 from veo_async import VeoApi, VeoError
 from veo_async._ports import HttpCall
 from veo_async._wire import HttpAnswer
+
+from .raw_server import Visit, http, raw_server
 
 KEY = "kie_canary_0123456789abcdef"
 

@@ -11,11 +11,12 @@ import aiohttp
 import pytest
 import trustme
 
-from tests.edges.raw_server import Visit, http, raw_server
 from veo_async import VeoApi
 from veo_async._api.transport import MAX_ANSWER_BYTES, AiohttpTransport
 from veo_async._ports import HttpCall
 from veo_async.errors import AnswerLost, ClientClosed, MalformedResponse, NotSent, TransportError
+
+from .raw_server import Visit, http, raw_server
 
 KEY = "kie_canary_0123456789abcdef"
 RECORD = b'{"code":200,"msg":"success","data":{"taskId":"t","successFlag":0}}'

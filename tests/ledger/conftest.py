@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from veo_async._ports import Book, Ledger
-from veo_async.ledger import MemoryLedger, SqliteLedger, sqlite_file
+from veo_async.ledger import MemoryLedger, SqliteLedger
+from veo_async.ledger.sqlite import opening as sqlite_file
 
 from .support import ACCOUNT, Inline
 

@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 
 from veo_async.errors import LedgerBusy, LedgerError, LedgerFailed, LedgerUnusable
-from veo_async.ledger import SqliteLedger, disk, sqlite
-from veo_async.ledger.sqlite import SqliteBook
+from veo_async.ledger import SqliteLedger
+from veo_async.ledger.sqlite import ledger_file as disk
+from veo_async.ledger.sqlite import session as sqlite
+from veo_async.ledger.sqlite.session import SqliteBook
 
 from . import programs
 from .support import ACCOUNT, ROOMY, Inline, job, sending, step

@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from veo_async.errors import LedgerFailed, LedgerUnusable
-from veo_async.ledger import SqliteLedger, place, sql, sqlite_file
+from veo_async.ledger import SqliteLedger
+from veo_async.ledger.sqlite import location as place
+from veo_async.ledger.sqlite import opening as sqlite_file
+from veo_async.ledger.sqlite import sql
 
 from . import programs
 from .support import ACCOUNT, ROOMY, Inline, job, sending
@@ -351,12 +354,12 @@ async def test_a_hot_journal_is_played_back(path: Path) -> None:
 def test_the_wheel_has_the_sql(tmp_path: Path) -> None:
     """What is not shipped cannot be read."""
     root = Path(__file__).parents[2]
-    wanted = {path.name for path in (root / "veo_async/ledger/sql").glob("*.sql")}
+    wanted = {path.name for path in (root / "veo_async/ledger/sqlite/sql").glob("*.sql")}
     listing = subprocess.run(
         [
             sys.executable,
             "-c",
-            "import importlib.resources as r; print(*[f.name for f in r.files('veo_async.ledger.sql').iterdir()])",
+            "import importlib.resources as r; print(*(f.name for f in r.files('veo_async.ledger.sqlite.sql').iterdir()))",
         ],
         capture_output=True,
         text=True,

@@ -7,9 +7,10 @@ from typing import Any
 import attrs
 
 from tests.edges.raw_server import Behaviour, Visit, http
-from tests.media.test_mp4 import WHOLE, box
 from veo_async.media import Bounds, Saver
 from veo_async.simulator import Simulator
+
+from .test_mp4 import WHOLE, box
 
 __all__ = ["BIG", "LOOPBACK", "QUICK", "WHOLE", "left_over", "saver", "serving", "sim_clip", "video"]
 

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.edges.raw_server import Visit, http, raw_server
-from tests.media.support import WHOLE, saver, serving, video
 from veo_async.errors import DownloadFailed
 from veo_async.media import Saver
-from veo_async.media.addresses import check_url, host_of, may_connect, next_url, without_query
-from veo_async.media.guard import open_pool
-from veo_async.media.setbacks import Setback
+from veo_async.media.connections import open_pool
+from veo_async.media.failures import Setback
+from veo_async.media.urls import check_url, host_of, may_connect, next_url, without_query
+
+from .support import WHOLE, saver, serving, video
 
 PRIVATE = [
     "0.0.0.0",  # noqa: S104  # nothing is bound here

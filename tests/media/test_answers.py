@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veo_async.media.answers import Body, Head, Pin, judge, range_headers
-from veo_async.media.setbacks import Setback, Then
+from veo_async.media.failures import Setback, Then
+from veo_async.media.responses import Body, Head, Pin, judge, range_headers
 
 NUMBERS = st.sampled_from(["0", "1", "5", "9", "10", "11", "-1", "9" * 18, "9" * 30, "x", ""])
 ETAGS = st.sampled_from(['"a"', '"b"', 'W/"a"', '""', "a", ""])

@@ -13,14 +13,15 @@ import attrs
 import pytest
 
 from tests.edges.raw_server import Visit, raw_server
-from tests.media.support import BIG, QUICK, WHOLE, left_over, saver, serving, sim_clip, video
 from veo_async.errors import DownloadFailed, UsageError
 from veo_async.media import Paused
 from veo_async.media import files as media_files
-from veo_async.media.disk import Disk
+from veo_async.media.disk_space import Disk
 from veo_async.media.files import create, open_plain, read_json, write_json
-from veo_async.media.part import Part
+from veo_async.media.partial_file import Part
 from veo_async.simulator import Simulator, not_mp4, truncate
+
+from .support import BIG, QUICK, WHOLE, left_over, saver, serving, sim_clip, video
 
 
 @attrs.define

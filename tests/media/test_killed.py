@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.media.support import BIG, WHOLE, saver, sim_clip
 from veo_async.simulator import Simulator
+
+from .support import BIG, WHOLE, saver, sim_clip
 
 PROGRAM = """
 import asyncio, itertools, os, signal, sys

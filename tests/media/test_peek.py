@@ -9,7 +9,7 @@ from aiohttp import web
 
 from veo_async import VeoSession, VideoRequest, errors
 from veo_async._wire.images import MOST_BYTES
-from veo_async.media.peek import Peek, judge_image
+from veo_async.media.image_probe import Peek, judge_image
 from veo_async.simulator import Simulator
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)

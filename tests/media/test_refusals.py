@@ -7,14 +7,15 @@ import attrs
 import pytest
 
 from tests.edges.raw_server import Behaviour, Visit, http, raw_server
-from tests.media.support import BIG, QUICK, WHOLE, left_over, saver, serving, sim_clip, video
-from tests.media.test_mp4 import box
 from veo_async.errors import DownloadFailed
 from veo_async.media import Bounds
-from veo_async.media.bounds import Pace
-from veo_async.media.setbacks import Setback, Then
-from veo_async.media.tries import Step, Tries, backoff
+from veo_async.media.failures import Setback, Then
+from veo_async.media.limits import Pace
+from veo_async.media.retrying import Step, Tries, backoff
 from veo_async.simulator import Simulator, drip, endless_body, garble, gzip_bomb, html, not_mp4, refuse
+
+from .support import BIG, QUICK, WHOLE, left_over, saver, serving, sim_clip, video
+from .test_mp4 import box
 
 JSON = b'{"code":404,"msg":"gone"}'
 

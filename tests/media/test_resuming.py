@@ -9,7 +9,6 @@ import attrs
 import pytest
 
 from tests.edges.raw_server import Visit, raw_server
-from tests.media.support import BIG, QUICK, WHOLE, left_over, saver, serving, sim_clip, video
 from veo_async.errors import DownloadFailed, NotFound
 from veo_async.simulator import (
     Fault,
@@ -25,6 +24,8 @@ from veo_async.simulator import (
     truncate,
     wrong_length,
 )
+
+from .support import BIG, QUICK, WHOLE, left_over, saver, serving, sim_clip, video
 
 HALF = len(BIG) // 2
 

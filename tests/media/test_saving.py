@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.edges.raw_server import Visit, http, raw_server
-from tests.media.support import LOOPBACK, WHOLE, saver, serving, sim_clip, video
 from veo_async.errors import DownloadFailed, UsageError
 from veo_async.media import Saver
-from veo_async.media.beside import without_queries
+from veo_async.media.saved_file import without_queries
 from veo_async.simulator import Simulator
+
+from .support import LOOPBACK, WHOLE, saver, serving, sim_clip, video
 
 
 async def test_whole_video_is_saved(tmp_path: Path) -> None:

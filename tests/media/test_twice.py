@@ -13,9 +13,10 @@ import attrs
 import pytest
 
 from tests.edges.raw_server import Visit, raw_server
-from tests.media.support import BIG, WHOLE, left_over, saver, serving, sim_clip, video
 from veo_async.errors import DownloadFailed
 from veo_async.simulator import Simulator
+
+from .support import BIG, WHOLE, left_over, saver, serving, sim_clip, video
 
 PROGRAM = """
 import asyncio, sys

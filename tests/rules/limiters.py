@@ -20,7 +20,7 @@ from typing import Protocol
 
 import attrs
 
-from veo_async._rules.gate import Gate, Grant
+from veo_async._rules.gate.gate import Gate, Grant
 
 WINDOW_S = 10.0
 #: Keeps a call made exactly at a computed instant on the right side of it, in spite of rounding.

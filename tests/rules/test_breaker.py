@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veo_async._rules.breaker import FIRST_S, LONGEST_S, STORM, UNREACHABLE_FIRST_S, Breaker, PauseReason, Probe
+from veo_async._rules.pauses import FIRST_S, LONGEST_S, STORM, UNREACHABLE_FIRST_S, Breaker, PauseReason, Probe
 
 R = PauseReason
 

@@ -7,7 +7,7 @@ import pytest
 
 from veo_async import errors
 from veo_async._rules.doubt import Proof, Verdict, proof_in, verdict_on
-from veo_async._wire.decipher import decipher
+from veo_async._wire.decoding import decipher
 from veo_async._wire.endpoints import GENERATE
 from veo_async._wire.envelope import HttpAnswer
 

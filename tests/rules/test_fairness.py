@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from veo_async._rules.fairness import BATCH_EVERY, REMEMBERED, FairQueue, Priority
+from veo_async._rules.queue.fair_queue import BATCH_EVERY, REMEMBERED, FairQueue, Priority
 from veo_async.errors import QueueFull
 
 

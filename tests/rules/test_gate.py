@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from veo_async._rules.gate import (
+from veo_async._rules.gate.gate import (
     Door,
     Gate,
     GateKnowledge,
@@ -18,7 +18,7 @@ from veo_async._rules.gate import (
     Reason,
     Wait,
 )
-from veo_async._rules.gate_traffic import ARRIVED_S
+from veo_async._rules.gate.traffic import ARRIVED_S
 
 TRIP_S = 0.3
 

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.rules.limiters import (
+from veo_async._rules.gate.gate import Gate, GateSettings
+
+from .limiters import (
     LIMITERS,
     TINY_S,
     WINDOW_S,
@@ -20,7 +22,6 @@ from tests.rules.limiters import (
     lower_bound,
     simulate,
 )
-from veo_async._rules.gate import Gate, GateSettings
 
 GAPS = st.lists(st.floats(0, 3), min_size=1, max_size=60)
 

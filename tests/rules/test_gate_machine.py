@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from veo_async._rules.gate import (
+from veo_async._rules.gate.gate import (
     Door,
     Gate,
     GateKnowledge,

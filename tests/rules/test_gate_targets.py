@@ -12,7 +12,9 @@ from statistics import mean
 
 import pytest
 
-from tests.rules.limiters import (
+from veo_async._rules.gate.gate import Gate, GateKnowledge, GateSettings
+
+from .limiters import (
     FAST,
     LIMITERS,
     VEO3,
@@ -23,7 +25,6 @@ from tests.rules.limiters import (
     Server,
     simulate,
 )
-from veo_async._rules.gate import Gate, GateKnowledge, GateSettings
 
 KINDS = tuple(LIMITERS)
 #: What the documented limit is likely to be: the kinds the refusal target is stated for.

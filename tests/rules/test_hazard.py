@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from veo_async._rules.hazard import (
+from veo_async._rules.polling.durations import (
     BINS,
     EDGES,
     Curve,
@@ -18,7 +18,7 @@ from veo_async._rules.hazard import (
     bin_of,
     prior_for,
 )
-from veo_async._rules.inspection import (
+from veo_async._rules.polling.plan import (
     AGES,
     MAX_FIRST_S,
     MAX_GAP_S,

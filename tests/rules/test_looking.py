@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from veo_async import errors
-from veo_async._rules.looking import (
+from veo_async._rules.polling.poll_result import (
     BAD_CAP_S,
     CONFIRM_S,
     EMPTY_AGAIN_S,

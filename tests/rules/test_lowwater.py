@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veo_async._rules.lowwater import EVERY_S, PATIENCE_S, STALE_S, LowWater
+from veo_async._rules.credits.min_balance import EVERY_S, PATIENCE_S, STALE_S, LowWater
 
 
 def test_without_a_mark_nothing_is_asked_and_nothing_is_low() -> None:

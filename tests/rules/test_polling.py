@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from veo_async._rules.inspection import MAX_FIRST_S, MAX_GAP_S, MAX_GAP_WITH_CALLBACKS_S, MIN_GAP_S
-from veo_async._rules.polling import (
+from veo_async._rules.polling.plan import MAX_FIRST_S, MAX_GAP_S, MAX_GAP_WITH_CALLBACKS_S, MIN_GAP_S
+from veo_async._rules.polling.schedule import (
     MAX_PRICE_S,
     MIN_PRICE_S,
     MIN_PRICE_WITH_CALLBACKS_S,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veo_async._rules.pollbudget import MAX_PAUSE_S, PAUSE_S, SLOWEST, PollBudget
+from veo_async._rules.polling.budget import MAX_PAUSE_S, PAUSE_S, SLOWEST, PollBudget
 
 
 def test_a_burst_goes_at_once_and_the_rest_in_step() -> None:

@@ -15,9 +15,9 @@ from itertools import pairwise
 
 import pytest
 
-from veo_async._rules.hazard import EDGES, Curve, TaskClass
-from veo_async._rules.inspection import plan_gaps, planned_look
-from veo_async._rules.polling import LearnedSchedule, PollBudget
+from veo_async._rules.polling.durations import EDGES, Curve, TaskClass
+from veo_async._rules.polling.plan import plan_gaps, planned_look
+from veo_async._rules.polling.schedule import LearnedSchedule, PollBudget
 
 TRUTH = {"veo3": (190.0, 0.36), "veo3_fast": (79.8, 0.305)}
 START, DUE, POLL, CALLBACK = range(4)

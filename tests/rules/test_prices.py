@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from veo_async import ExtendRequest, VideoRequest, errors
-from veo_async._rules.prices import PRICES, checked_credits, checked_prices, price_of, total
+from veo_async._rules.credits.prices import PRICES, checked_credits, checked_prices, price_of, total
 from veo_async._wire import AnyRequest, UpgradeRequest
 
 

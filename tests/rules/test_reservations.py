@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from veo_async._rules.reservations import Reservations
+from veo_async._rules.credits.reservations import Reservations
 from veo_async.errors import BudgetExceeded
 
 

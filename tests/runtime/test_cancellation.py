@@ -14,8 +14,8 @@ import pytest
 from veo_async import VeoSession, errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.engine import Engine
-from veo_async._runtime.finish import finish
-from veo_async._runtime.outcome import Done
+from veo_async._runtime.job.outcome import Done
+from veo_async._runtime.uncancelled import finish
 from veo_async.simulator import rate_limited, refuse, unreachable
 
 from .support import at_every_await, check_joints, let_run, memory, session_on, world

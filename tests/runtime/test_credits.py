@@ -11,9 +11,9 @@ import pytest
 
 from veo_async import Done, ExtendRequest, InDoubt, Refused, VideoRequest, errors
 from veo_async._ports import Ledger
+from veo_async._rules.credits.min_balance import EVERY_S
 from veo_async._rules.lifecycle import JobState
-from veo_async._rules.lowwater import EVERY_S
-from veo_async._runtime.events import Paused
+from veo_async._runtime.job.events import Paused
 from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.simulator import (
     MemoryTransport,

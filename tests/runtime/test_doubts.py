@@ -8,8 +8,8 @@ import pytest
 
 from veo_async import errors
 from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.doubts import PATIENCE_S
-from veo_async._runtime.outcome import Done, Failed, InDoubt
+from veo_async._runtime.in_doubt.in_doubt_jobs import PATIENCE_S
+from veo_async._runtime.job.outcome import Done, Failed, InDoubt
 from veo_async.ledger import MemoryLedger
 from veo_async.simulator import (
     delay,

@@ -8,9 +8,9 @@ import pytest
 
 from veo_async import Done, ExtendRequest, InDoubt, Refused, VideoRequest, errors
 from veo_async._rules.lifecycle import JobState
-from veo_async._rules.looking import NOT_YET_S
-from veo_async._runtime.events import Paused
-from veo_async._runtime.outcome import Made
+from veo_async._rules.polling.poll_result import NOT_YET_S
+from veo_async._runtime.job.events import Paused
+from veo_async._runtime.job.outcome import Made
 from veo_async._wire import UpgradeRequest
 from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.simulator import MemoryTransport, drop_after_accepting, drop_before_accepting, refuse

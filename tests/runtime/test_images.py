@@ -9,9 +9,9 @@ import pytest
 
 from veo_async import VideoRequest, errors
 from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.events import Paused
-from veo_async._runtime.images import look_at
-from veo_async._runtime.outcome import Done, Refused
+from veo_async._runtime.job.events import Paused
+from veo_async._runtime.job.outcome import Done, Refused
+from veo_async._runtime.queued.images import look_at
 from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.simulator import MemoryTransport, delay, rate_limited, refuse
 

@@ -9,7 +9,7 @@ import pytest
 from veo_async import VeoSession, errors
 from veo_async._ports import Book
 from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.outcome import Done, InDoubt
+from veo_async._runtime.job.outcome import Done, InDoubt
 from veo_async.ledger import MemoryLedger
 from veo_async.simulator import MemoryTransport, drop_after_accepting, rate_limited
 

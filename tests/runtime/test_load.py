@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.outcome import Done
+from veo_async._runtime.job.outcome import Done
 
 from .support import Clock, check_joints, world
 

@@ -9,7 +9,7 @@ import pytest
 
 from veo_async import errors
 from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.outcome import Done, Failed
+from veo_async._runtime.job.outcome import Done, Failed
 from veo_async.simulator import (
     Fault,
     byte_order_mark,
@@ -32,7 +32,7 @@ from veo_async.simulator import (
     unknown_status,
     wrong_types,
 )
-from veo_async.simulator.mutations import MUTATIONS
+from veo_async.simulator.faults.mutations import MUTATIONS
 
 from .support import Clock, world
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from veo_async import VideoRequest, errors
-from veo_async._runtime.outcome import Done, Failed, InDoubt, Refused
+from veo_async._runtime.job.outcome import Done, Failed, InDoubt, Refused
 from veo_async.simulator import drop_after_accepting, refuse
 
 from .support import let_run, world

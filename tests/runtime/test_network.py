@@ -13,7 +13,7 @@ import trustme
 from tests.edges.raw_server import Visit, http, raw_server
 from veo_async import errors
 from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.outcome import Done, Failed, InDoubt
+from veo_async._runtime.job.outcome import Done, Failed, InDoubt
 from veo_async.session import VeoSession
 from veo_async.simulator import Simulator, drop_after_accepting, html, rate_limited, refuse, truncate
 

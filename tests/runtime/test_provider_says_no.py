@@ -8,8 +8,8 @@ import pytest
 
 from veo_async import errors
 from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.events import Paused, Queued, Ready, Running, Sent
-from veo_async._runtime.outcome import Done, Failed, InDoubt, Refused
+from veo_async._runtime.job.events import Paused, Queued, Ready, Running, Sent
+from veo_async._runtime.job.outcome import Done, Failed, InDoubt, Refused
 from veo_async.simulator import blocked_1010, html, rate_limited, refuse, unreachable
 
 from .support import Clock, check_joints, let_run, world

@@ -9,7 +9,7 @@ import pytest
 
 from veo_async import VeoApi, errors
 from veo_async._rules.retry import FAULT_COST, MAX_TOTAL_S, MAX_TRIES, QUOTA
-from veo_async._runtime.reads import Reads
+from veo_async._runtime.retrying import Reads
 from veo_async.simulator import (
     MemoryTransport,
     delay,

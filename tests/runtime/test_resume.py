@@ -15,7 +15,7 @@ from veo_async import VeoSession, errors
 from veo_async._ports import Ledger
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.engine import Recovered
-from veo_async._runtime.outcome import Done, InDoubt, Refused
+from veo_async._runtime.job.outcome import Done, InDoubt, Refused
 from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.simulator import MemoryTransport, drop_after_accepting, rate_limited, tamper
 

@@ -18,12 +18,12 @@ import pytest
 from veo_async import VeoSession, errors
 from veo_async._ports import JobRow, Ledger, Step
 from veo_async._rules.lifecycle import TABLE, Event, JobState
-from veo_async._rules.looking import Ended, Succeeded
-from veo_async._runtime import sending
-from veo_async._runtime.outcome import Failed
-from veo_async._runtime.scribe import PATIENCE_S
+from veo_async._rules.polling.poll_result import Ended, Succeeded
+from veo_async._runtime.job.outcome import Failed
+from veo_async._runtime.journal import PATIENCE_S
+from veo_async._runtime.sending import sender as sending
 from veo_async._wire import Record, VideoRequest
-from veo_async._wire.answers import Accepted
+from veo_async._wire.responses import Accepted
 from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.simulator import MemoryTransport
 

@@ -10,10 +10,10 @@ import pytest
 
 from veo_async import errors
 from veo_async._rules.lifecycle import JobState
-from veo_async._rules.looking import Succeeded
-from veo_async._runtime.entry import error_of
-from veo_async._runtime.events import Queued, Ready, Running, Sent
-from veo_async._runtime.outcome import Done, InDoubt
+from veo_async._rules.polling.poll_result import Succeeded
+from veo_async._runtime.job.events import Queued, Ready, Running, Sent
+from veo_async._runtime.job.live_job import error_of
+from veo_async._runtime.job.outcome import Done, InDoubt
 from veo_async._wire import Record
 from veo_async.simulator import delay, drop_after_accepting, refuse, tamper
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from veo_async._rules.lifecycle import JobState
-from veo_async._rules.looking import Ended, Succeeded
-from veo_async._rules.pollbudget import PollBudget
-from veo_async._rules.polling import FixedSchedule, TaskClass
-from veo_async._runtime.entry import Entry
-from veo_async._runtime.watcher import Watcher
+from veo_async._rules.polling.budget import PollBudget
+from veo_async._rules.polling.poll_result import Ended, Succeeded
+from veo_async._rules.polling.schedule import FixedSchedule, TaskClass
+from veo_async._runtime.job.live_job import Entry
+from veo_async._runtime.running.watcher import Watcher
 from veo_async._wire import Record
 from veo_async.errors import AnswerLost, RateLimited, VeoError
 

@@ -8,7 +8,7 @@ import attrs
 
 from veo_async._wire.endpoints import endpoint_named
 from veo_async.simulator import SimAnswer, SimRequest, SimulatorSettings
-from veo_async.simulator.provider import Provider
+from veo_async.simulator.provider.provider import Provider
 
 START = 1_750_000_000.0
 KEY = "dummy-key"

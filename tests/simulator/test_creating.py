@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from veo_async.simulator.provider import Provider
+from veo_async.simulator.provider.provider import Provider
 
 from .support import KEY, Bench, bench
 

@@ -44,7 +44,7 @@ from veo_async.simulator import (
     wrong_length,
     wrong_types,
 )
-from veo_async.simulator.mutations import MUTATIONS
+from veo_async.simulator.faults.mutations import MUTATIONS
 
 from .support import get_bytes, parts_of, post_bytes, raw_exchange
 

@@ -15,7 +15,7 @@ from veo_async.simulator import (
     refuse,
     unreachable,
 )
-from veo_async.simulator.fault_plan import Fault, FaultPlan
+from veo_async.simulator.faults.plan import Fault, FaultPlan
 
 from .support import bench
 

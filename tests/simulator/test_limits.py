@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from veo_async.simulator.limits import FixedWindow, SlidingWindow, TokenBucket
+from veo_async.simulator.provider.limits import FixedWindow, SlidingWindow, TokenBucket
 
 from .support import bench
 

@@ -28,7 +28,7 @@ from veo_async.simulator import (
     refuse,
     wrong_types,
 )
-from veo_async.simulator.mutations import MUTATIONS
+from veo_async.simulator.faults.mutations import MUTATIONS
 
 Skin = Simulator | MemoryTransport
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.wire.recordings import envelope, json_of, read_json
 from veo_async import errors
 from veo_async._wire import Callback
+
+from .recordings import envelope, json_of, read_json
 
 
 @pytest.mark.parametrize(

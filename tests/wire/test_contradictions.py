@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.wire.recordings import envelope, json_of, read_json
 from veo_async import errors
 from veo_async._wire import APIKLEY, KIE, Record, TaskState, VideoRequest, check, codes, faults_of
 from veo_async._wire.converter import to_wire
+
+from .recordings import envelope, json_of, read_json
 
 CLIP = "http://example.com/video1.mp4"
 

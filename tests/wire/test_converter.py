@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.wire.recordings import twins
 from veo_async._wire import APIKLEY, KIE, ExtendRequest, VideoRequest
 from veo_async._wire.converter import from_plain, to_plain, to_wire
 from veo_async.errors import InvalidRequest
+
+from .recordings import twins
 
 OPTIONS: dict[str, Any] = {
     "prompt": "A dog playing in a park",

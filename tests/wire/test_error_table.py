@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from tests.wire.error_table import ANYWHERE, CODES, DOCUMENTED, SENTENCES, STATES, WITH_STATES, Row, as_markdown
-from tests.wire.recordings import envelope, read_body, read_json
 from veo_async import errors
 from veo_async._wire import HttpAnswer, decipher, endpoint_named
 from veo_async._wire.endpoints import ENDPOINTS
+
+from .error_table import ANYWHERE, CODES, DOCUMENTED, SENTENCES, STATES, WITH_STATES, Row, as_markdown
+from .recordings import envelope, read_body, read_json
 
 #: Written by hand, as the classes are: a call of these can cost credits.
 COSTS = {"generate", "extend", "get-1080p-video", "get-4k-video"}

@@ -6,9 +6,10 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.wire.recordings import body_of, envelope, json_of, read_body, read_json
 from veo_async import errors
 from veo_async._wire import HttpAnswer, Record, decipher, endpoint_named, parse_callback, strict_json
+
+from .recordings import body_of, envelope, json_of, read_body, read_json
 
 ACCEPTED = b'{"code":200,"msg":"success","data":{"taskId":"t-1"}}'
 

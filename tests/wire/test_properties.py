@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.wire.recordings import NAMES, body_of, endpoint_of, json_of, read_body, twins
 from veo_async import errors
 from veo_async._wire import (
     APIKLEY,
@@ -35,6 +34,8 @@ from veo_async._wire.converter import from_plain, to_plain, to_wire
 from veo_async._wire.fields import GENERATE, read
 from veo_async._wire.retry_after import MAX_WAIT_S, wait_wished
 from veo_async._wire.validation import check_spelling
+
+from .recordings import NAMES, body_of, endpoint_of, json_of, read_body, twins
 
 thousand = settings(
     max_examples=1000,

@@ -7,7 +7,6 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.wire.recordings import NAMES, endpoint_of, json_of, read_json
 from veo_async import errors
 from veo_async._wire import (
     Accepted,
@@ -24,6 +23,8 @@ from veo_async._wire import (
     endpoints,
     record_from_raw,
 )
+
+from .recordings import NAMES, endpoint_of, json_of, read_json
 
 HEX_ID = "4c9a31a5bb61db65d10f1210d78cc08a"
 DOCS_ID = "veo_task_abcdef123456"

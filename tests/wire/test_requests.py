@@ -6,9 +6,10 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.wire.recordings import twins
 from veo_async._wire import AspectRatio, ExtendRequest, GenerationType, Model, Resolution, VideoRequest
 from veo_async.errors import InvalidRequest
+
+from .recordings import twins
 
 FULL = VideoRequest(
     "a dog",

@@ -10,9 +10,9 @@
 """
 
 from .client import VeoApi
+from .creating import create, endpoint_of, look_at_upgrade
 from .key import ApiKey
-from .lookout import Lookout
-from .making import create, endpoint_of, look_at_upgrade
+from .record_poller import Lookout
 from .transport import AiohttpTransport
 
 __all__ = ["AiohttpTransport", "ApiKey", "Lookout", "VeoApi", "create", "endpoint_of", "look_at_upgrade"]

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from veo_async._blocking import blocking
+from veo_async._base.run_blocking import blocking
 from veo_async._ports import HttpCall, Transport
 from veo_async._wire import (
     Accepted,
@@ -46,7 +46,7 @@ from veo_async._wire.retry_after import server_clock
 from veo_async._wire.validation import check_spelling, could_be_task_id, task_id_faults, url_fault
 from veo_async.errors import Fault, InvalidKey, InvalidRequest, UnsupportedByDialect, VeoError
 
-from .address import Addresses, find_addresses
+from .base_urls import Addresses, find_addresses
 from .key import ApiKey, KeyProvider, find_key
 from .multipart import encode_form
 from .transport import USER_AGENT, AiohttpTransport

@@ -29,8 +29,8 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
+from veo_async._base.kill_points import trip
 from veo_async._ports import HttpCall
-from veo_async._tripwire import trip
 from veo_async._version import __version__
 from veo_async._wire import HttpAnswer
 from veo_async.errors import AnswerLost, ClientClosed, MalformedResponse, NotSent, TransportError

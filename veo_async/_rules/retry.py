@@ -63,7 +63,7 @@ from veo_async.errors import (
     VeoError,
 )
 
-from .chance import Rng
+from .rng import Rng
 
 Endpoint = Literal[
     "record-info",

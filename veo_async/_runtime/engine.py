@@ -16,45 +16,45 @@ from typing import Any, TypeVar
 import attrs
 
 from veo_async._api import Lookout, VeoApi, look_at_upgrade
+from veo_async._base.kill_points import trip
 from veo_async._ports import Book, Hint, JobRow
-from veo_async._rules.fairness import FairQueue
-from veo_async._rules.gate import Gate
-from veo_async._rules.gate_values import GateKnowledge
+from veo_async._rules.gate.gate import Gate
+from veo_async._rules.gate.values import GateKnowledge
 from veo_async._rules.lifecycle import JobState
-from veo_async._rules.looking import Ended, Succeeded
-from veo_async._rules.pollbudget import PollBudget
-from veo_async._rules.polling import PollSchedule
-from veo_async._tripwire import trip
+from veo_async._rules.polling.budget import PollBudget
+from veo_async._rules.polling.poll_result import Ended, Succeeded
+from veo_async._rules.polling.schedule import PollSchedule
+from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._wire import Record, UpgradeRequest, upgrade_called
 from veo_async.errors import LedgerError, SessionClosed, Unauthorized, VeoError
 
-from .announcing import Announcer
+from .announcer import Announcer
 from .clock import WallClock
-from .desk import FrontDesk
-from .doubts import Doubts, OnDoubt
-from .ends import outcome_of
-from .entry import Entry
 from .hooks import Hooks
-from .images import Images
-from .intake import Intake
-from .keys import KeyKeeper
+from .in_doubt.in_doubt_jobs import Doubts, OnDoubt
+from .job.endings import outcome_of
+from .job.live_job import Entry
+from .job.outcome import Done, Made
+from .job.registry import Roster
+from .journal import Scribe
+from .ledger_watcher import Tender
 from .log import logger_for
-from .outcome import Done, Made
-from .pausing import Pauses
-from .purse import Purse
-from .roster import Roster
-from .saving import Save, Saving
-from .scheduler import Scheduler
-from .scribe import Scribe
-from .sending import Sender
+from .queued.admission import Intake
+from .queued.image_uploads import Uploading
+from .queued.images import Images
+from .queued.source_clip import Sources
+from .queued.spending import Purse
+from .ready.saving import Save, Saving
+from .running.watcher import Watcher
+from .sending.callback_tokens import Stamper
+from .sending.key_renewal import KeyKeeper
+from .sending.pauses import Pauses
+from .sending.scheduler import Scheduler
+from .sending.sender import Sender
 from .sharing import Sharing
-from .sources import Sources
-from .stamps import Stamper
 from .states import QueuedState, ReadyState, RunningState, SendingState
-from .tending import Tender
+from .status import FrontDesk
 from .transitions import Transitions
-from .uploading import Uploading
-from .watcher import Watcher
 
 logger = logger_for(__name__)
 

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 
-from .events import JobEvent
+from .job.events import JobEvent
 from .log import logger_for
 
 logger = logger_for(__name__)

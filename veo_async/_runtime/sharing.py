@@ -7,11 +7,11 @@ somebody here waits for. Once a second it asks for news (`tending`).
 from veo_async._ports import JobRow, News
 from veo_async._rules.lifecycle import JobState
 
-from .doubts import Doubts
-from .entry import Entry
-from .roster import Roster
-from .rows import entry_of
-from .scheduler import Scheduler
+from .in_doubt.in_doubt_jobs import Doubts
+from .job.live_job import Entry
+from .job.registry import Roster
+from .job.rows import entry_of
+from .sending.scheduler import Scheduler
 from .transitions import Transitions
 
 

@@ -16,26 +16,26 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from veo_async._rules.fairness import FairQueue
 from veo_async._rules.lifecycle import Event
+from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._wire.images import local_images
 from veo_async.errors import DeadlinePassed
 
-from .announcing import Announcer
+from .announcer import Announcer
 from .clock import WallClock
-from .desk import FrontDesk
-from .doubts import Doubts
-from .entry import Entry, fresh
-from .holding import Holding
-from .outcome import Done, Outcome
-from .purse import Purse
-from .roster import Roster
-from .saving import Saving
-from .scheduler import Scheduler
-from .sources import Sources
+from .in_doubt.in_doubt_jobs import Doubts
+from .job.live_job import Entry, fresh
+from .job.outcome import Done, Outcome
+from .job.registry import Roster
+from .queued.image_uploads import Uploading
+from .queued.prerequisites import Holding
+from .queued.source_clip import Sources
+from .queued.spending import Purse
+from .ready.saving import Saving
+from .running.watcher import Watcher
+from .sending.scheduler import Scheduler
+from .status import FrontDesk
 from .transitions import Transitions
-from .uploading import Uploading
-from .watcher import Watcher
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 

@@ -14,18 +14,18 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol, TypeVar
 
+from veo_async._base.kill_points import trip
 from veo_async._ports import JobRow, Plain
 from veo_async._rules.lifecycle import Event, JobState
-from veo_async._tripwire import trip
 from veo_async.errors import LedgerError, LedgerFailed, VeoError
 
-from .announcing import Announcer
-from .entry import Entry
+from .announcer import Announcer
+from .job.live_job import Entry
+from .job.outcome import Done, Outcome, Refused
+from .job.rows import catch_up, ending
+from .job.rows import evidence as evidence_of
+from .journal import Scribe
 from .log import logger_for
-from .outcome import Done, Outcome, Refused
-from .rows import catch_up, ending
-from .rows import evidence as evidence_of
-from .scribe import Scribe
 
 logger = logger_for(__name__)
 

@@ -13,20 +13,8 @@ Where to look:
 - ``decipher.py``    the one way from an HTTP answer to a value or an error
 """
 
-from .answers import (
-    Accepted,
-    Credits,
-    DownloadLink,
-    Failure,
-    HdVideo,
-    Record,
-    TaskState,
-    Upload,
-    UpscaledVideo,
-    record_from_raw,
-)
 from .callbacks import Callback, parse_callback
-from .decipher import decipher
+from .decoding import decipher
 from .dialects import APIKLEY, KIE, Dialect, dialect_named
 from .endpoints import Endpoint, endpoint_named
 from .envelope import HttpAnswer
@@ -40,6 +28,18 @@ from .requests import (
     UpgradeRequest,
     VideoRequest,
     upgrade_called,
+)
+from .responses import (
+    Accepted,
+    Credits,
+    DownloadLink,
+    Failure,
+    HdVideo,
+    Record,
+    TaskState,
+    Upload,
+    UpscaledVideo,
+    record_from_raw,
 )
 from .signature import sign_callback
 from .validation import check, faults_of

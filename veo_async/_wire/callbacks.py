@@ -10,10 +10,10 @@ import attrs
 
 from veo_async.errors import MalformedResponse
 
-from .answers import Failure
 from .codes import SUCCESS
 from .envelope import excerpt, open_envelope
 from .fields import CALLBACK, read
+from .responses import Failure
 
 
 @attrs.frozen(kw_only=True)

@@ -5,7 +5,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import attrs
 
-from . import answers
+from . import responses as answers
 from .envelope import Envelope
 
 T_co = TypeVar("T_co", covariant=True)

@@ -16,7 +16,15 @@ from veo_async.errors import Fault, InvalidRequest, UnsupportedByDialect
 from .dialects.dialect import Dialect
 from .hosts import unreachable
 from .images import LocalImage
-from .requests import UPGRADES, AnyRequest, ExtendRequest, GenerationType, UpgradeRequest, VideoRequest, upgrade_called
+from .requests import (
+    UPGRADES,
+    AnyRequest,
+    ExtendRequest,
+    GenerationType,
+    UpgradeRequest,
+    VideoRequest,
+    upgrade_called,
+)
 
 _SEEDS = range(10000, 100000)
 _IMAGES_ALLOWED: dict[str | None, range] = {

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from veo_async._rules.prices import PRICES, Prices, place_of, price_of
+from veo_async._rules.credits.prices import PRICES, Prices, place_of, price_of
 from veo_async._wire import AnyRequest
 
 #: At which the provider sells credits.

@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 
 from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.outcome import Done, Failed, InDoubt, Outcome, Refused
+from veo_async._runtime.job.outcome import Done, Failed, InDoubt, Outcome, Refused
 from veo_async.errors import ResultsUnwritable, UsageError, VeoError, printable
 
 from .manifest import Manifest

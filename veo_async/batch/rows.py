@@ -9,9 +9,9 @@ from typing import Any
 
 import attrs
 
-from veo_async._runtime.chains import Link, Step, links
-from veo_async._runtime.images import look_at
-from veo_async._runtime.rows import content_key
+from veo_async._runtime.job.follow_ups import Link, Step, links
+from veo_async._runtime.job.rows import content_key
+from veo_async._runtime.queued.images import look_at
 from veo_async._wire import Dialect, ExtendRequest, VideoRequest, faults_of
 from veo_async._wire.converter import from_plain
 from veo_async._wire.images import is_path, with_image

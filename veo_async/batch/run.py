@@ -14,24 +14,24 @@ from pathlib import Path
 
 import attrs
 
-from veo_async._blocking import blocking
+from veo_async._base.run_blocking import blocking
+from veo_async._rules.credits.prices import PRICES, Prices, price_of, total
+from veo_async._rules.credits.reservations import Reservations
 from veo_async._rules.lifecycle import JobState
-from veo_async._rules.prices import PRICES, Prices, price_of, total
-from veo_async._rules.reservations import Reservations
-from veo_async._runtime.chains import Link
-from veo_async._runtime.ends import is_unpaid_end
-from veo_async._runtime.job import Job
+from veo_async._runtime.job.endings import is_unpaid_end
+from veo_async._runtime.job.follow_ups import Link
+from veo_async._runtime.job.handle import Job
+from veo_async._runtime.job.outcome import Done
 from veo_async._runtime.log import logger_for
-from veo_async._runtime.outcome import Done
 from veo_async.errors import BudgetExceeded, KeyReused, QueueFull, SessionEnded
 from veo_async.session import VeoSession
 
-from .ending import unless_held, until_over
 from .gallery import Card
 from .manifest import Manifest
-from .pictures import card_of, ended_card, pictured
+from .report import card_of, ended_card, pictured
 from .results import Line, Results, line_of
 from .rows import Row
+from .waiting import unless_held, until_over
 
 _logger = logger_for(__name__)
 

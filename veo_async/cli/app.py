@@ -9,8 +9,12 @@ from rich.console import Console
 from veo_async import VeoError, __version__
 from veo_async.errors import UsageError
 
-from .commands import going_on, ledger, looking, making, trying
-from .exits import INTERRUPTED, USAGE, WRONG, console
+from .commands import creating as making
+from .commands import follow_ups as going_on
+from .commands import inspecting as looking
+from .commands import ledger
+from .commands import simulating as trying
+from .exit_codes import INTERRUPTED, USAGE, WRONG, console
 
 app: App = App(
     name="veo-async",

@@ -15,20 +15,20 @@ from typing import Any
 from rich.console import Console
 
 from veo_async import VeoSession
-from veo_async._blocking import blocking
+from veo_async._base.run_blocking import blocking
 from veo_async._wire import dialect_named
+from veo_async.batch.contact_sheet import NEEDS_MEDIA
 from veo_async.batch.manifest import Kind, Manifest, kind_of, read_manifest
 from veo_async.batch.prices import DOLLARS_PER_CREDIT, estimate
 from veo_async.batch.results import Line, make_folder, plain_line
 from veo_async.batch.run import Batch, Report
-from veo_async.batch.sheet import NEEDS_MEDIA
 from veo_async.errors import UsageError, VeoError
 
-from .exits import ALL_DONE, SOME_FAILED, SOME_IN_DOUBT, STOPPED, USAGE
+from .exit_codes import ALL_DONE, SOME_FAILED, SOME_IN_DOUBT, STOPPED, USAGE
+from .output import Teller, looking, telling
 from .progress import Progress, counts_of
-from .standing import RATE, progress_of
-from .stopping import holding
-from .telling import Teller, looking, telling
+from .progress_source import RATE, progress_of
+from .signals import holding
 
 
 async def batch(

@@ -13,22 +13,22 @@ from pathlib import Path
 from rich.console import Console
 
 from veo_async import VeoSession
-from veo_async._blocking import blocking
+from veo_async._base.run_blocking import blocking
 from veo_async._wire import KIE
+from veo_async.batch.contact_sheet import NEEDS_MEDIA
 from veo_async.batch.manifest import Manifest, read_manifest
 from veo_async.batch.results import make_folder
 from veo_async.batch.run import Batch, Report
-from veo_async.batch.sheet import NEEDS_MEDIA
 from veo_async.simulator import Simulator, drop_after_accepting, rate_limited
 from veo_async.simulator.fast_loop import fast_loop
 
 from .batch import RowTeller, look
-from .exits import ALL_DONE, WRONG
-from .ledger import opened
+from .exit_codes import ALL_DONE, WRONG
+from .ledger_commands import opened
+from .output import EVERY_S, Teller, looking, telling
 from .progress import counts_of
+from .progress_source import RATE
 from .receiver import free_socket, receiving
-from .standing import RATE
-from .telling import EVERY_S, Teller, looking, telling
 
 #: Simulated seconds in a real one.
 SPEED = 15.0

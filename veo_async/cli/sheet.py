@@ -4,11 +4,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from veo_async._blocking import blocking
-from veo_async.batch.sheet import MediaMissing, stills_in, write_sheets
+from veo_async._base.run_blocking import blocking
+from veo_async.batch.contact_sheet import MediaMissing, stills_in, write_sheets
 from veo_async.errors import UsageError
 
-from .exits import ALL_DONE
+from .exit_codes import ALL_DONE
 
 
 async def make_sheet(folder: Path, console: Console) -> int:

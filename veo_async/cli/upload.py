@@ -3,8 +3,8 @@
 from rich.console import Console
 
 from veo_async import VeoSession
-from veo_async._blocking import blocking
-from veo_async._runtime.images import look_at
+from veo_async._base.run_blocking import blocking
+from veo_async._runtime.queued.images import look_at
 from veo_async._wire.images import is_path
 from veo_async.errors import Fault, InvalidRequest
 

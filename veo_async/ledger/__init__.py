@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from veo_async._ports import Ledger
 
 from .memory import MemoryLedger
-from .none import NoLedger
+from .null import NoLedger
 
 if TYPE_CHECKING:
-    from .sqlite import SqliteLedger
+    from .sqlite.session import SqliteLedger
 
     #: Here the type checker compares each of them, and the books they open, with what is promised.
     _ALL: tuple[type[Ledger], ...] = (NoLedger, MemoryLedger, SqliteLedger)
@@ -27,7 +27,7 @@ def ledger_at(place: Ledger | str | PathLike[str] | None) -> Ledger:
     if place is None:
         return NoLedger()
     if isinstance(place, str | PathLike):
-        from .sqlite import SqliteLedger
+        from .sqlite.session import SqliteLedger
 
         return SqliteLedger(place)
     return place
@@ -36,7 +36,7 @@ def ledger_at(place: Ledger | str | PathLike[str] | None) -> Ledger:
 def __getattr__(name: str) -> Any:
     # Whoever keeps no file need not load SQLite.
     if name == "SqliteLedger":
-        from .sqlite import SqliteLedger
+        from .sqlite.session import SqliteLedger
 
         return SqliteLedger
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

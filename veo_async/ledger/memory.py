@@ -13,7 +13,7 @@ from veo_async._ports import Claim, GateNews, Hint, JobRow, News, Permit, Step, 
 from veo_async._rules.lifecycle import JobState
 from veo_async.errors import LedgerError
 
-from . import terms
+from . import rules as terms
 
 
 @attrs.define

@@ -11,8 +11,8 @@
 Nothing in here knows the API key. Downloads have a connection pool of their own, without headers of ours.
 """
 
-from .bounds import Bounds
-from .disk import Paused
+from .disk_space import Paused
+from .limits import Bounds
 from .mp4 import NotWhole, check_whole
 from .names import file_names, safe_name
 from .saver import SavedFile, Saver

@@ -12,15 +12,15 @@ import aiohttp
 import attrs
 from yarl import URL
 
-from .addresses import MOST_REDIRECTS, REDIRECTS, check_url, next_url, refused, without_query
-from .answers import Body, Head, judge, range_headers, too_large
-from .bounds import Pace
-from .disk import Disk
+from .connections import PRIVATE, AddressRefused
+from .disk_space import Disk
+from .failures import Setback, Then
 from .files import check_room
-from .guard import PRIVATE, AddressRefused
+from .limits import Pace
 from .names import mark
-from .part import CHUNK_BYTES, Part
-from .setbacks import Setback, Then
+from .partial_file import CHUNK_BYTES, Part
+from .responses import Body, Head, judge, range_headers, too_large
+from .urls import MOST_REDIRECTS, REDIRECTS, check_url, next_url, refused, without_query
 
 
 @attrs.frozen(kw_only=True)

@@ -11,21 +11,21 @@ from typing import Any, Self, TypeVar
 import aiohttp
 from aiohttp.abc import AbstractResolver
 
-from veo_async._api.address import BASE_VARIABLES, is_loopback
-from veo_async._blocking import blocking
-from veo_async._rules.chance import Rng
+from veo_async._api.base_urls import BASE_VARIABLES, is_loopback
+from veo_async._base.run_blocking import blocking
+from veo_async._rules.rng import Rng
 from veo_async.errors import DownloadFailed, UsageError
 
-from .beside import Place, SavedFile, find_saved, places, settle
-from .bounds import Bounds, Pace
-from .disk import Disk, Paused
+from .connections import open_pool
+from .disk_space import Disk, Paused
+from .failures import Setback, Then
 from .fetch import Fetcher
-from .guard import open_pool
-from .links import Links, Renew
+from .limits import Bounds, Pace
+from .link_set import Links, Renew
 from .mp4 import NotWhole
-from .part import Part
-from .setbacks import Setback, Then
-from .tries import Tries
+from .partial_file import Part
+from .retrying import Tries
+from .saved_file import Place, SavedFile, find_saved, places, settle
 
 __all__ = ["SavedFile", "Saver"]
 

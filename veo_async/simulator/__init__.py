@@ -15,12 +15,7 @@
 - ``account.py``     the machine itself: pure, ``handle(request, now) -> answer``
 """
 
-from .account import Account
-from .book import Charge, request_identity
-from .callbacks import CallbackPost
-from .fault_plan import Fault, FiredFault
-from .fault_words import parse_fault
-from .faults import (
+from .faults.faults import (
     blocked_1010,
     byte_order_mark,
     changed_file,
@@ -62,13 +57,18 @@ from .faults import (
     wrong_length,
     wrong_types,
 )
-from .memory import MemoryTransport
-from .messages import SimAnswer, SimRequest
-from .provider import SeenRequest
-from .sender import CallbackAttempt
-from .server import Simulator
+from .faults.parsing import parse_fault
+from .faults.plan import Fault, FiredFault
+from .frontends.callback_sender import CallbackAttempt
+from .frontends.memory import MemoryTransport
+from .frontends.server import Simulator
+from .provider.account import Account
+from .provider.callbacks import CallbackPost
+from .provider.charges import Charge, request_identity
+from .provider.messages import SimAnswer, SimRequest
+from .provider.provider import SeenRequest
+from .provider.tasks import Task
 from .settings import SimulatorSettings
-from .tasks import Task
 
 __all__ = [
     "Account",

@@ -13,8 +13,8 @@ import attrs
 
 from veo_async.errors import UsageError
 
-from .fault_plan import Fault
-from .fault_words import read_faults
+from .faults.parsing import read_faults
+from .faults.plan import Fault
 
 Dialect = Literal["real", "quickstart-1", "quickstart-2", "openapi", "apikley"]
 Form = Literal["body", "http"]

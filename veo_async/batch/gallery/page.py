@@ -15,10 +15,10 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
+from .card_html import tile, tone
 from .cards import Card, Totals, quantile, totals
-from .pictures import histogram, stages_in, timeline, times_told
-from .texts import instant, number, plain, seconds, show, state_words
-from .tiles import tile, tone
+from .charts import histogram, stages_in, timeline, times_told
+from .formatting import instant, number, plain, seconds, show, state_words
 
 NAME = "index.html"
 

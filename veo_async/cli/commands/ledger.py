@@ -4,10 +4,10 @@ from pathlib import Path
 
 from cyclopts import App
 
-from veo_async.cli import ledger as on_ledger
-from veo_async.cli.exits import console
+from veo_async.cli import ledger_commands as on_ledger
+from veo_async.cli.exit_codes import console
 
-from .looking import jobs
+from .inspecting import jobs
 
 app: App = App(name="ledger", help="Look at a ledger file and end the doubts on it. Nothing here costs anything.")
 app.command(jobs, name="show")

@@ -19,9 +19,9 @@ import av  # pyright: ignore[reportMissingImports]  # an extra
 from av.bitstream import BitStreamFilterContext  # pyright: ignore[reportMissingImports]  # an extra
 from av.codec.context import Flags  # pyright: ignore[reportMissingImports]  # an extra
 
-from veo_async.simulator.clips import CLIPS, POSTER, Clip
-from veo_async.simulator.clips.canvas import Canvas
-from veo_async.simulator.clips.scenes import SCENES, dusk
+from . import CLIPS, POSTER, Clip
+from .canvas import Canvas
+from .scenes import SCENES, dusk
 
 FPS = 8
 #: Pictures are painted this many times larger and scaled down, which smooths every edge.

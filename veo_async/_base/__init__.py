@@ -1,0 +1,1 @@
+"""Helpers with no knowledge of video generation. Standard library only."""

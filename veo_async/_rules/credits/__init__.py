@@ -1,0 +1,1 @@
+"""Prices, reservations and the minimum balance."""

@@ -1,0 +1,1 @@
+"""The account's rate limit: how many requests may be sent, and when."""

@@ -1,0 +1,1 @@
+"""Which task to poll next, and what a poll's result means."""

@@ -1,0 +1,1 @@
+"""Jobs that were sent and whose outcome is unknown."""

@@ -1,0 +1,106 @@
+"""Looking at a ledger and mending it by hand, without driving any job: what the command line does.
+
+A job that is mended here is left for whoever drives it: the session that runs on this ledger, or the next that opens
+it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from veo_async._ports import Book
+from veo_async._rules.lifecycle import JobState
+from veo_async._runtime.announcer import Announcer
+from veo_async._runtime.hooks import Hooks
+from veo_async._runtime.job.live_job import Entry
+from veo_async._runtime.job.registry import Roster
+from veo_async._runtime.job.rows import entry_of
+from veo_async._runtime.journal import Scribe
+from veo_async._runtime.queued.spending import Purse
+from veo_async._runtime.sending.callback_tokens import Stamper
+from veo_async._runtime.transitions import Transitions
+from veo_async._wire import Record
+from veo_async._wire.validation import task_id_faults
+from veo_async.errors import InvalidRequest, KeyReused, UsageError
+
+from .in_doubt_jobs import Doubts
+
+
+class Mender:
+    """Ends doubts on a ledger whose sessions may be running or not.
+
+    Args:
+        book: opened for no account, so that nothing is taken over.
+        look: reads a task's record; None where the user's word has to do.
+        now: the wall clock.
+    """
+
+    def __init__(self, book: Book, look: Callable[[str], Awaitable[Record]] | None, now: Callable[[], float]) -> None:
+        self._book, self._now = book, now
+        self._scribe = Scribe(book, account="", now=now, holder_of=lambda _: None, on_stuck=lambda _: None)
+        self._scribe.hurry()  # a person waits: nothing is insisted upon
+        self._doubts = Doubts(
+            self._scribe,
+            Stamper(book.secret, None, lambda _: b""),
+            Transitions(self._scribe, Announcer(Hooks(None), Roster())),
+            Purse({}, None, None),
+            look=look or _unseen,
+            watcher=None,
+            policy="hold",
+            spawn=_never,
+        )
+
+    async def resolve(self, key: str, task_id: str) -> Entry:
+        """*task_id* is the task of the job in doubt called *key*."""
+        if faults := tuple(task_id_faults(task_id)):
+            raise InvalidRequest.of(*faults)
+        entry = await self._job(key)
+        _require_taken(await self._doubts.resolve(entry, task_id))
+        return entry
+
+    async def resubmit(self, key: str) -> Entry:
+        """The job in doubt called *key* is to be sent again, and paid for again if the first was accepted after all."""
+        entry = await self._job(key)
+        _require_taken(await self._doubts.resubmit(entry))
+        return entry
+
+    async def abandon(self, key: str) -> Entry:
+        """The job called *key* is not wanted any more."""
+        entry = await self._job(key)
+        _require_taken(await self._doubts.abandon(entry))
+        return entry
+
+    async def adopt(self, task_id: str, *, key: str, account: str) -> Entry:
+        """Put a task down that was made elsewhere; the next session of *account* watches it."""
+        if faults := tuple(task_id_faults(task_id)):
+            raise InvalidRequest.of(*faults)
+        holder = await self._book.holder_of(task_id)
+        if holder is not None and holder.key == key:
+            return entry_of(holder)
+        entry = Entry(key, None, state=JobState.RUNNING, task_id=task_id, sent_at=self._now())
+        scribe = Scribe(self._book, account=account, now=self._now, holder_of=lambda _: None, on_stuck=lambda _: None)
+        if holder is not None or (await scribe.plan(entry)).task_id != task_id:
+            told = f"the key {key!r} or the task {task_id!r} belongs to another job"
+            raise KeyReused(told, job_key=key, task_id=task_id)
+        return entry
+
+    async def _job(self, key: str) -> Entry:
+        row = await self._book.get(key)
+        if row is None:
+            raise UsageError(f"there is no job {key!r} on this ledger", job_key=key)
+        return entry_of(row)
+
+
+def _require_taken(is_taken: bool) -> None:
+    if not is_taken:
+        raise UsageError("a session that is running drives this job: do it there, or end that session first")
+
+
+async def _unseen(task_id: str) -> Record:
+    """A record that proves nothing and denies nothing."""
+    return Record(task_id=task_id)
+
+
+def _never(work: Coroutine[Any, Any, None]) -> None:
+    work.close()
+    raise AssertionError(asyncio.current_task())

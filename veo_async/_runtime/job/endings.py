@@ -1,0 +1,54 @@
+"""From a request to what is wanted, and from a task's end to a job's: plain functions."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from veo_async._rules.lifecycle import Event, JobState
+from veo_async._rules.polling.poll_result import Ended, Succeeded
+from veo_async._wire import AnyRequest, VideoRequest
+from veo_async._wire.converter import from_plain
+from veo_async.errors import ContentRefused, DownloadFailed, JobAbandoned, RecordExpired, RecordMissing, VeoError
+
+from .live_job import Entry
+from .outcome import Done, Failed, Made, Refused
+from .rows import clip_of
+
+#: Ends after which a task may exist, and be paid, all the same.
+_MAY_BE_PAID = (RecordMissing, RecordExpired, DownloadFailed, JobAbandoned)
+
+
+def as_request(request: AnyRequest | str, options: Mapping[str, Any]) -> AnyRequest:
+    """A whole request, from one with changes to it, or from a prompt with options."""
+    if isinstance(request, AnyRequest):
+        return attrs.evolve(request, **options) if options else request
+    return from_plain({"prompt": request, **options}, VideoRequest)
+
+
+def is_unpaid_end(entry: Entry) -> bool:
+    """Ended without a clip and without a charge: the same key may be used for another try."""
+    if not isinstance(entry.outcome, Refused | Failed):
+        return False
+    return not isinstance(entry.outcome.error, _MAY_BE_PAID)
+
+
+def refused_entry(request: AnyRequest | str, error: VeoError) -> Entry:
+    """A job that was not taken in, for whoever wants an outcome all the same."""
+    named = str(getattr(request, "prompt", request))  # whatever it was that was given
+    key = error.job_key or named[:40]
+    return Entry(key, None, state=JobState.REFUSED, outcome=Refused(key, error.message, error))
+
+
+def outcome_of(
+    entry: Entry, end: Succeeded | Ended, before: tuple[Made, ...] = ()
+) -> tuple[Event, Done | Refused | Failed]:
+    """How a job ends whose task has ended, and the event that takes it there."""
+    if isinstance(end, Succeeded):
+        return Event.FINISH, Done(clip_of(entry, end.record, before))
+    end.error.add_evidence(job_key=entry.key, task_id=entry.task_id, attempts=entry.attempts)
+    if isinstance(end.error, ContentRefused):
+        return Event.REFUSE, Refused(entry.key, end.error.message, end.error)
+    if isinstance(end.error, RecordExpired):
+        return Event.EXPIRE, Failed(entry.key, end.error)
+    return Event.BREAK, Failed(entry.key, end.error)

@@ -1,0 +1,193 @@
+"""Between a live job and its row in a ledger: plain functions, both ways.
+
+What is written must be read by later versions: requests in our own spelling with their defaults written out, records
+as the provider sent them, errors by name with their evidence. What a later version wrote and this one does not know is
+passed over, and an error nobody knows any more becomes a plain `VeoError`.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from veo_async import errors
+from veo_async._ports import JobRow, Plain
+from veo_async._rules.lifecycle import JobState
+from veo_async._rules.queue.fair_queue import Priority
+from veo_async._wire import AnyRequest, ExtendRequest, Record, UpgradeRequest, VideoRequest, record_from_raw
+from veo_async._wire.converter import from_plain, to_plain
+from veo_async._wire.images import content_of
+from veo_async.errors import Fault, InvalidRequest, VeoError
+
+from .live_job import Entry
+from .outcome import Clip, Done, Failed, InDoubt, Made, Outcome, Refused
+
+#: What a ledger calls each kind of request.
+_KINDS: dict[str, Any] = {
+    "generate": VideoRequest,
+    "extend": ExtendRequest,
+    "upgrade": UpgradeRequest,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+_ENDS_WITH_CLIP = (JobState.READY, JobState.SAVED)
+
+
+def as_text(request: AnyRequest) -> str:
+    """*request* as JSON, the same for the same request."""
+    return _dump(to_plain(request))
+
+
+def content_key(request: AnyRequest, take: int) -> str:
+    """The key of a request that was given none: the same content and take, the same key.
+
+    A local image counts by what it shows, not by where it lies.
+    """
+    return hashlib.sha256(_dump([to_plain(content_of(request)), take]).encode()).hexdigest()[:20]
+
+
+def row_of(entry: Entry, *, account: str, at: float) -> JobRow:
+    """*entry* as it is planned.
+
+    Raises:
+        InvalidRequest: its metadata is nothing that could be written down.
+    """
+    return JobRow(
+        key=entry.key,
+        account=account,
+        state=entry.state,
+        request=as_text(entry.request) if entry.request else None,
+        kind=_NAMES[type(entry.request)] if entry.request else "generate",
+        tenant=entry.tenant,
+        priority=entry.priority,
+        metadata=_metadata(entry.metadata),
+        task_id=entry.task_id,
+        planned_at=at,
+        deadline=entry.deadline,
+        save_to=entry.save_to,
+    )
+
+
+def entry_of(row: JobRow) -> Entry:
+    """The live job that *row* tells of."""
+    priority: Priority = "interactive" if row.priority == "interactive" else "batch"
+    entry = Entry(
+        row.key,
+        _request_of(row),
+        tenant=row.tenant,
+        priority=priority,
+        metadata=json.loads(row.metadata) if row.metadata else None,
+        deadline=row.deadline,
+        save_to=row.save_to,
+    )
+    catch_up(entry, row)
+    return entry
+
+
+def _request_of(row: JobRow) -> AnyRequest | None:
+    return from_plain(json.loads(row.request), _KINDS[row.kind]) if row.request else None
+
+
+def catch_up(entry: Entry, row: JobRow) -> None:
+    """Bring *entry* to where *row* is; whoever waits is not told."""
+    entry.state = JobState(row.state)
+    entry.task_id, entry.token, entry.sent_at, entry.attempts = row.task_id, row.token, row.sent_at, row.attempts
+    entry.outcome = _outcome(entry, row)
+
+
+def ending(outcome: Outcome) -> str:
+    """How a job ended, to be written down."""
+    if isinstance(outcome, Done):
+        clip = outcome.clip
+        told: dict[str, Any] = {"record": dict(clip.record.raw)}
+        if clip.files:
+            told["files"] = [str(file) for file in clip.files]
+        if len(clip.history) > 1:
+            told["history"] = [attrs.astuple(made) for made in clip.history]
+        return _dump(told)
+    return _dump({"error": plain_error(outcome.error)})
+
+
+def evidence(error: VeoError) -> dict[str, Plain]:
+    """What *error* tells that the provider's support would want to know."""
+    plain = plain_error(error)
+    return {name: value for name, value in plain.items() if name not in ("job_key", "faults") and value is not None}
+
+
+def plain_error(error: VeoError) -> dict[str, Plain]:
+    """*error* by name, with its message and all of its evidence that is plain."""
+    known = {name: value for name, value in vars(error).items() if _is_plain(value) and not name.startswith("_")}
+    return {"error": type(error).__name__, "message": error.message, **known}
+
+
+def error_from(plain: Mapping[str, Any]) -> VeoError:
+    """The error that `plain_error` wrote."""
+    kind = getattr(errors, str(plain.get("error")), VeoError)
+    error: VeoError = (kind if isinstance(kind, type) and issubclass(kind, VeoError) else VeoError)(
+        str(plain.get("message", ""))
+    )
+    for name, value in plain.items():
+        if name not in ("error", "message") and hasattr(type(error), name):
+            setattr(error, name, value)
+    return error
+
+
+def when(at: float | None) -> datetime | None:
+    """Wall-clock seconds as a date."""
+    return None if at is None else datetime.fromtimestamp(at, UTC)
+
+
+def _outcome(entry: Entry, row: JobRow) -> Outcome | None:
+    told: dict[str, Any] = json.loads(row.outcome) if row.outcome else {}
+    if entry.state in _ENDS_WITH_CLIP:
+        clip = clip_of(entry, record_from_raw(told.get("record", {})))
+        history = tuple(Made(*made) for made in told.get("history", ())) or clip.history
+        return Done(attrs.evolve(clip, files=tuple(map(Path, told.get("files", ()))), history=history))
+    if entry.state in (JobState.QUEUED, JobState.SENDING, JobState.RUNNING):
+        return None
+    error = error_from(told.get("error", {"error": "AnswerLost", "message": "nobody knows what became of its request"}))
+    match entry.state:
+        case JobState.REFUSED:
+            return Refused(entry.key, error.message, error)
+        case JobState.IN_DOUBT:
+            return InDoubt(entry.key, error)
+        case _:
+            return Failed(entry.key, error)
+
+
+def clip_of(entry: Entry, record: Record, before: tuple[Made, ...] = ()) -> Clip:
+    """The clip that *record* tells of; *before* is what it was made from."""
+    is_extended = isinstance(entry.request, ExtendRequest)
+    kind = _NAMES[type(entry.request)] if entry.request else "adopted"
+    task_id = entry.task_id or ""
+    return Clip(
+        key=entry.key,
+        task_id=task_id,
+        urls=(record.full_urls or record.urls) if is_extended else record.urls,
+        request=entry.request,
+        record=record,
+        history=(*before, Made(kind, task_id, entry.key)),
+    )
+
+
+def _metadata(value: Any) -> str | None:
+    if value is None:
+        return None
+    try:
+        return _dump(value)
+    except (TypeError, ValueError) as why:
+        fault = Fault(
+            "metadata", value, f"cannot be written into a ledger: {why}", "use strings, numbers, lists, dicts"
+        )
+        raise InvalidRequest.of(fault) from None
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float | bool | None)
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,190 @@
+"""The scribe: whatever happens to a job is on the disk before anybody acts upon it or is told.
+
+Two kinds of writing, and two ways to fail:
+
+- *Before money is spent* (`plan`, `send`) a ledger that does not answer is a reason not to begin: the error goes up,
+  and not a byte leaves.
+- *Afterwards* (`step`) there is no way back: the task is made, the answer is here. So the scribe insists: it writes
+  again, at longer and longer distances, until the ledger takes it; meanwhile nobody is told, and `is_stuck` keeps
+  new requests from leaving. Only when the session ends does it give up, `PATIENCE_S` later, with the task id in the
+  error and in the log.
+
+A step that the ledger refuses, because the job has been moved by somebody else, is no failure: `step` says so, and
+whoever asked catches up with what is there.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from veo_async._ports import Book, Claim, JobRow, Permit, Plain, Step, TaskTaken
+from veo_async._rules.lifecycle import Event, JobState, follow
+from veo_async.errors import LedgerError
+
+from .job.live_job import Entry
+from .job.rows import row_of
+from .log import logger_for
+
+logger = logger_for(__name__)
+
+#: Waits between two tries to write what has happened: 0.5, 1, 2 … s.
+FIRST_S = 0.5
+LONGEST_S = 30.0
+#: How long the end of a session waits for a ledger that does not take what has happened.
+PATIENCE_S = 5.0
+#: A ledger that does not tell of a job is asked again after so long.
+AGAIN_S = 1.0
+
+
+class Scribe:
+    """Writes one session's jobs into its book.
+
+    Args:
+        now: the wall clock.
+        holder_of: the job of this session whose task that is.
+        on_stuck: the ledger does not take what has happened, or takes it again.
+    """
+
+    def __init__(
+        self,
+        book: Book,
+        *,
+        account: str,
+        now: Callable[[], float],
+        holder_of: Callable[[str], Entry | None],
+        on_stuck: Callable[[bool], None],
+    ) -> None:
+        self.book, self.account, self.now = book, account, now
+        self._holder_of = holder_of
+        self._on_stuck = on_stuck
+        self._stuck = 0
+        self._ending = asyncio.Event()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Something has happened that could not be written down yet."""
+        return self._stuck > 0
+
+    def hurry(self) -> None:
+        """The session ends: do not insist for longer than `PATIENCE_S`."""
+        self._ending.set()
+
+    async def plan(self, entry: Entry, *, instead: JobRow | None = None) -> JobRow:
+        """Put *entry* down; the row that is there now, which may be another's."""
+        return await self.book.plan(row_of(entry, account=self.account, at=self.now()), instead=instead)
+
+    async def send(self, entry: Entry, claim: Claim) -> Permit | None:
+        """Its request is about to leave, with its token; see `Book.send`. For the ledger it is still queued."""
+        entry.sent_at = self.now()
+        step = Step(
+            key=entry.key,
+            event=Event.SEND,
+            before=JobState.QUEUED,
+            after=JobState.SENDING,
+            at=entry.sent_at,
+            changes={"token": entry.token, "sent_at": entry.sent_at},
+            evidence={"attempt": entry.attempts + 1},
+        )
+        return await self.book.send(step, claim)
+
+    async def step(
+        self,
+        entry: Entry,
+        event: Event,
+        changes: Mapping[str, Plain] | None = None,
+        evidence: Mapping[str, Plain] | None = None,
+        *,
+        closed_until: float = 0.0,
+    ) -> bool:
+        """Write down what has happened to *entry*, however long it takes; False when somebody else has moved it.
+
+        Raises:
+            TaskTaken: the task is another job's.
+            LedgerError: the session has ended, and the ledger still does not take it.
+        """
+        step = self._step(entry, event, changes or {}, evidence or {})
+        self._require_own(entry, step.changes.get("task_id"))
+        try:
+            return await self.book.record(step, closed_until=closed_until)
+        except LedgerError as error:
+            return await self._insist(step, closed_until, error)
+
+    async def read(self, entry: Entry) -> JobRow | None:
+        """What the ledger says of *entry*, however long it takes to say it.
+
+        Raises:
+            LedgerError: the session has ended, and the ledger still does not say it.
+        """
+        while True:
+            is_last = self._ending.is_set()
+            try:
+                return await self.book.get(entry.key)
+            except LedgerError as error:
+                if is_last:
+                    raise
+                extra = {"action": "moved", "job_key": entry.key, "task_id": entry.task_id}
+                logger.warning("the ledger does not tell of job %s: %s", entry.key, error, extra=extra)
+            await self._pause(AGAIN_S)
+
+    def _step(self, entry: Entry, event: Event, changes: Mapping[str, Plain], evidence: Mapping[str, Plain]) -> Step:
+        return Step(
+            key=entry.key,
+            event=event,
+            before=entry.state,
+            after=follow(entry.state, event),
+            at=self.now(),
+            changes=changes,
+            evidence=evidence,
+        )
+
+    def _require_own(self, entry: Entry, task_id: Plain) -> None:
+        """No task is two jobs', whatever the ledger: this session knows its own."""
+        holder = self._holder_of(task_id) if isinstance(task_id, str) else None
+        if holder is not None and holder is not entry:
+            raise TaskTaken(holder.key)
+
+    async def _insist(self, step: Step, closed_until: float, error: LedgerError) -> bool:
+        self._count_stuck(+1)
+        try:
+            wait_s = FIRST_S
+            while True:
+                logger.error("cannot write down %s of job %s: %s", step.event, step.key, error, extra=_extra(step))
+                is_last = self._ending.is_set()
+                await self._pause(min(wait_s, PATIENCE_S) if is_last else wait_s)
+                wait_s = min(2 * wait_s, LONGEST_S)
+                try:
+                    return await self.book.record(step, closed_until=closed_until) or await self._is_there(step)
+                except LedgerError as again:
+                    if is_last:
+                        raise again.with_traceback(None) from None
+                    error = again
+        finally:
+            self._count_stuck(-1)
+
+    async def _is_there(self, step: Step) -> bool:
+        """Whether an earlier try came to be after all, though it was told that it failed."""
+        row = await self.book.get(step.key)
+        return row is not None and row.owner == self.book.instance and row.state == step.after
+
+    async def _pause(self, wait_s: float) -> None:
+        """Sleep, and wake early when the session ends: then the last try comes."""
+        if self._ending.is_set():
+            await asyncio.sleep(wait_s)
+            return
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._ending.wait()
+        except TimeoutError:
+            pass
+
+    def _count_stuck(self, more: int) -> None:
+        was_stuck = self.is_stuck
+        self._stuck += more
+        if self.is_stuck != was_stuck:
+            self._on_stuck(self.is_stuck)
+
+
+def _extra(step: Step) -> dict[str, object]:
+    return {"action": "stuck", "job_key": step.key, "task_id": step.changes.get("task_id")}
+
+
+__all__ = ["Scribe", "TaskTaken"]

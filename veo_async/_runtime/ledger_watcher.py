@@ -1,0 +1,47 @@
+"""Once a second a session asks its ledger what the others have done: jobs without an owner, hints, calls, closings."""
+
+import asyncio
+from collections.abc import Callable
+
+from veo_async._ports import News
+from veo_async.errors import LedgerError
+
+from .journal import Scribe
+from .log import logger_for
+
+logger = logger_for(__name__)
+
+#: A callback that came in elsewhere is acted upon within two seconds; a dead process's tasks are looked after as soon.
+EVERY_S = 1.0
+
+
+class Tender:
+    """Brings the news of the ledger to whoever acts upon them."""
+
+    def __init__(self, scribe: Scribe, on_news: Callable[[News], None]) -> None:
+        self._scribe, self._on_news = scribe, on_news
+        self._woken = asyncio.Event()
+
+    def soon(self) -> None:
+        """There is news: ask now."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(EVERY_S):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+            self._woken.clear()
+            await self.ask()
+
+    async def ask(self) -> None:
+        """Ask once; a ledger that does not answer is asked again."""
+        try:
+            news = await self._scribe.book.news(self._scribe.now())
+        except LedgerError as error:
+            logger.warning("the ledger tells no news: %s", error, extra={"action": "tend"})
+        else:
+            self._on_news(news)

@@ -1,0 +1,1 @@
+"""Jobs that wait: admission, prerequisites (images, source clips) and reserved credits."""

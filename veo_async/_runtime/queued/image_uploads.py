@@ -1,0 +1,88 @@
+"""What a job is made of: one with local images is held back until they are at a URL.
+
+When they lapse while it still waits, they are brought again beside the queue, so that it
+keeps its place. What cannot be uploaded refuses this job alone, and it was never sent.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from veo_async._rules.lifecycle import JobState
+from veo_async._rules.queue.fair_queue import FairQueue
+from veo_async._runtime.job.live_job import Entry, fresh
+from veo_async._runtime.transitions import Transitions
+from veo_async._wire.images import LocalImage, local_images
+from veo_async.errors import UploadFailed, VeoError
+
+from .images import Images
+
+_PAUSES_S = (10.0, 30.0, 60.0, 180.0, 600.0)
+_WAITING = (JobState.QUEUED, JobState.SENDING)
+
+
+class Uploading:
+    """Brings the images of jobs, and brings them again when they lapse.
+
+    Args:
+        spawn: runs work as a task that ends with the session.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        queue: FairQueue[Entry],
+        transitions: Transitions,
+        *,
+        spawn: Callable[[Any], "asyncio.Task[None]"],
+    ) -> None:
+        self._images, self._queue, self._transitions, self._spawn = images, queue, transitions, spawn
+        self._lapses: dict[Entry, asyncio.TimerHandle] = {}
+
+    def close(self) -> None:
+        """Nothing will be sent any more."""
+        for timer in self._lapses.values():
+            timer.cancel()
+
+    async def prepare(self, entry: Entry) -> None:
+        """Wait until the images of *entry* are there, and note where.
+
+        Raises:
+            InvalidRequest: one of them is not there any more as it was.
+            UploadFailed: one could not be uploaded.
+        """
+        brought = [await self._waited_out(image) for image in local_images(entry.request)]
+        there = iter(url for url, _ in brought)
+        urls = getattr(entry.request, "image_urls", ())
+        entry.image_urls = tuple(next(there) if LocalImage.of(url) else url for url in urls)
+        self._forget(entry)
+        lapses_at = min(at for _, at in brought)
+        self._lapses[entry] = asyncio.get_running_loop().call_at(lapses_at, self._lapsed, entry)
+
+    async def _waited_out(self, image: LocalImage) -> tuple[str, float]:
+        """Where *image* is; an upload host that is broken is asked again for a quarter of an hour."""
+        for pause_s in _PAUSES_S:
+            try:
+                return await self._images.url_of(image)
+            except UploadFailed as failed:
+                if not failed.retryable:
+                    raise
+            await asyncio.sleep(pause_s)
+        return await self._images.url_of(image)
+
+    def _forget(self, entry: Entry) -> None:
+        if (timer := self._lapses.pop(entry, None)) is not None:
+            timer.cancel()
+
+    def _lapsed(self, entry: Entry) -> None:
+        self._forget(entry)
+        if entry.state in _WAITING:
+            _ = self._spawn(self._renew(entry))
+
+    async def _renew(self, entry: Entry) -> None:
+        try:
+            await self.prepare(entry)
+        except VeoError as why:
+            if entry in self._queue:
+                self._queue.remove(entry)
+                await self._transitions.refuse(entry, fresh(why))

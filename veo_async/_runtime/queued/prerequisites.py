@@ -1,0 +1,64 @@
+"""Between being taken in and the queue: jobs that are held back until something is there.
+
+Such a job is on the ledger, as queued, and in no queue; it holds no slot and no place at the gate. What it waits for
+is the business of whoever prepares it (`sources`, `uploading`): once that is done the job waits for its turn; when it
+fails the job is refused, alone and never sent; and when the ledger or the session ends meanwhile it stays queued.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from veo_async._runtime.job.live_job import Entry, fresh
+from veo_async._runtime.log import logger_for
+from veo_async.errors import LedgerError, SessionEnded, VeoError
+
+logger = logger_for(__name__)
+
+
+class Holding:
+    """Holds jobs back.
+
+    Args:
+        go_on: it waits for its turn from now on.
+        refuse: it will never be sent, and why.
+        spawn: runs work as a task that ends with the session.
+    """
+
+    def __init__(
+        self,
+        *,
+        go_on: Callable[[Entry], None],
+        refuse: Callable[[Entry, VeoError], Awaitable[None]],
+        spawn: Callable[[Any], "asyncio.Task[None]"],
+    ) -> None:
+        self._go_on, self._refuse, self._spawn = go_on, refuse, spawn
+        self._held: dict[Entry, asyncio.Task[None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def hold(self, entry: Entry, prepare: Callable[[Entry], Awaitable[None]]) -> None:
+        """Let *entry* go when *prepare* has made it ready."""
+        task = self._held[entry] = self._spawn(self._see_to(entry, prepare))
+        task.add_done_callback(lambda _: self._held.pop(entry, None))
+
+    def withdraw(self, entry: Entry) -> bool:
+        """*entry* is not wanted any more; whether it was held back."""
+        task = self._held.pop(entry, None)
+        if task is not None:
+            task.cancel()
+        return task is not None
+
+    async def _see_to(self, entry: Entry, prepare: Callable[[Entry], Awaitable[None]]) -> None:
+        try:
+            await prepare(entry)
+        except (LedgerError, SessionEnded) as error:
+            logger.warning("job %s stays queued: %s", entry.key, error, extra={"job_key": entry.key})
+            entry.abandon(error)
+        except VeoError as why:
+            self._held.pop(entry, None)
+            await self._refuse(entry, fresh(why))
+        else:
+            self._held.pop(entry, None)
+            self._go_on(entry)

@@ -1,0 +1,99 @@
+"""What a job goes on from: an extension or an upgrade waits until its source is there, and only then for its turn.
+
+Such a job names a task, or the key of the job whose task it will be. As long as that job has not ended, this one is
+held back: it is on the ledger, as queued, and in no queue. It goes on when its source is ready, saved or not; it is
+refused when its source comes to nothing; and while its source is in doubt it waits on, though whoever waits for it is
+told of the doubt.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from veo_async._rules.lifecycle import JobState
+from veo_async._runtime.job.live_job import Entry, error_of, fresh
+from veo_async._runtime.job.outcome import InDoubt
+from veo_async._runtime.transitions import Transitions
+from veo_async._wire import ExtendRequest, UpgradeRequest
+from veo_async.errors import (
+    Fault,
+    InvalidRequest,
+    KeyReused,
+    SourceFailed,
+    UsageError,
+)
+
+
+class Sources:
+    """Finds what jobs go on from.
+
+    Args:
+        find: the job of that key, of whichever session.
+        holder_of: the key of the job whose task that is.
+    """
+
+    def __init__(
+        self,
+        transitions: Transitions,
+        *,
+        find: Callable[[str], Awaitable[Entry | None]],
+        holder_of: Callable[[str], Awaitable[str | None]],
+    ) -> None:
+        self._transitions, self._find, self._holder_of = transitions, find, holder_of
+
+    async def prepare(self, entry: Entry) -> None:
+        """Wait until what *entry* goes on from is there, and note its task.
+
+        Raises:
+            SourceFailed: it has come to nothing.
+            KeyReused: the same upgrade is another job's.
+            InvalidRequest: it cannot be extended any more.
+        """
+        entry.source_id = await self._source_id(entry)
+        await self._require_free(entry)
+
+    async def _source_id(self, entry: Entry) -> str:
+        """The task that *entry* goes on from, once it has succeeded."""
+        request = entry.follow_up
+        assert request is not None  # noqa: S101  # nothing else is held
+        if request.after is None:
+            return request.task_id
+        source = await self._find(request.after)
+        if source is None:
+            raise UsageError(f"there is no job {request.after!r} to go on from", job_key=entry.key)
+        while source.state not in (JobState.READY, JobState.SAVED):
+            outcome = await source.settled()
+            if isinstance(outcome, InDoubt):
+                await self._wait_out(entry, source, outcome)
+            elif source.state not in (JobState.READY, JobState.SAVED):
+                told = f"the job {source.key!r} came to nothing: {error_of(outcome).message}"
+                raise SourceFailed(told, job_key=entry.key)
+        assert source.task_id is not None  # noqa: S101  # it has succeeded
+        return source.task_id
+
+    async def _wait_out(self, entry: Entry, source: Entry, doubt: InDoubt) -> None:
+        """Tell who waits for *entry* of its source's doubt, and wait until that is over."""
+        self._transitions.end(entry, InDoubt(entry.key, fresh(doubt.error), doubt.evidence))
+        while source.outcome is not None and source.state is JobState.IN_DOUBT:
+            await source.change()
+        entry.reopen()
+
+    async def _require_free(self, entry: Entry) -> None:
+        """No clip is upgraded twice, and none is extended that was taken to 1080p.
+
+        Raises:
+            KeyReused: the same upgrade is another job's.
+            InvalidRequest: its source cannot be extended any more.
+        """
+        wanted = entry.wanted
+        if isinstance(wanted, UpgradeRequest):
+            holder = await self._holder_of(wanted.task_name)
+            if holder not in (None, entry.key):
+                raise KeyReused(f"this upgrade is the job {holder!r} already", job_key=entry.key)
+        elif isinstance(wanted, ExtendRequest):
+            taken = UpgradeRequest(wanted.task_id, "1080p").task_name
+            if await self._holder_of(taken) is not None:
+                raise InvalidRequest.of(taken_to_1080p(wanted.task_id))
+
+
+def taken_to_1080p(task_id: str) -> Fault:
+    """Why *task_id* cannot be extended."""
+    return Fault("task_id", task_id, "was taken to 1080p, and such a task cannot be extended", "extend it before that")

@@ -1,0 +1,135 @@
+"""The session's money: what its jobs cost by the table, what they have reserved, and what the balance really did.
+
+Estimates and readings are told side by side (`Spent`) and never made into one figure: prices change without notice, and
+others may spend from the same account.
+"""
+
+from collections.abc import Mapping
+
+import attrs
+
+from veo_async._rules.credits.min_balance import LowWater
+from veo_async._rules.credits.prices import Prices, checked_credits, checked_prices, price_of
+from veo_async._rules.credits.reservations import Reservations
+from veo_async._runtime.job.endings import is_unpaid_end
+from veo_async._runtime.job.live_job import Entry
+from veo_async._runtime.job.outcome import Failed
+from veo_async._wire import AnyRequest
+from veo_async.errors import JobAbandoned
+
+
+@attrs.frozen(kw_only=True)
+class Spent:
+    """What a session has spent: by the table of prices, and by the balance as it was read."""
+
+    #: Credits of the jobs that this session had accepted, by the table, save those that ended without a charge.
+    estimated: float
+    #: How many of these jobs are not in that sum, because nobody knows their price.
+    unknown: int
+    #: Credits reserved: what was accepted or may have been, and what waits.
+    reserved: float
+    #: The balance when this session read it first; None if it never did. It is read by ``credits()`` and for
+    #: ``low_water=``.
+    balance_before: float | None
+    #: The balance when it was read last.
+    balance_now: float | None
+
+    @property
+    def observed(self) -> float | None:
+        """What the balance fell by between these two; less than nothing after a top-up, and others' doing as well."""
+        if self.balance_before is None or self.balance_now is None:
+            return None
+        return self.balance_before - self.balance_now
+
+
+class Purse:
+    """Prices, reservations and readings of one session.
+
+    Args:
+        prices: the table.
+        budget: credits that may be reserved; None: any.
+        low_water: credits below which nothing is created; None: none.
+
+    Raises:
+        UsageError: one of them is no number of credits.
+    """
+
+    def __init__(self, prices: Prices, budget: float | None, low_water: float | None) -> None:
+        self._prices = checked_prices(prices)
+        self._reservations = Reservations(None if budget is None else checked_credits("budget", budget))
+        self.water = LowWater(None if low_water is None else checked_credits("low_water", low_water))
+        #: What the jobs cost, by the table, that this session had accepted.
+        self._accepted: dict[str, float | None] = {}
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there is a budget."""
+        return self._reservations.budget is not None
+
+    def price_of(self, request: AnyRequest | None) -> float | None:
+        """What *request* costs by the table; None when nobody knows."""
+        return None if request is None else price_of(request, self._prices)
+
+    def has_claimed(self, key: str) -> bool:
+        """Whether the job called *key* has reserved here; should it end meanwhile, a promise keeps what it held."""
+        return self._reservations.has_claimed(key)
+
+    def promise(self, requests: Mapping[str, AnyRequest | None]) -> None:
+        """Reserve for jobs that are about to be taken in, by key; each needs its `release`.
+
+        Raises:
+            BudgetExceeded: they would not all fit.
+        """
+        self._reservations.promise({key: self.price_of(request) for key, request in requests.items()})
+
+    def release(self, key: str) -> None:
+        """*key* was taken in, or was not."""
+        self._reservations.release(key)
+
+    def claim(self, entry: Entry) -> None:
+        """*entry* will be sent: what it costs is reserved until it ends without a charge."""
+        entry.price = self.price_of(entry.request)
+        self._reservations.claim(entry.key, entry.price)
+        entry.on_end = self._ended
+
+    def add(self, entry: Entry) -> None:
+        """*entry* is to be sent once more, though its last request may have been paid.
+
+        Raises:
+            BudgetExceeded: that would not fit.
+        """
+        entry.price = self.price_of(entry.request)
+        self._reservations.add(entry.key, entry.price)
+
+    def stays(self, entry: Entry) -> None:
+        """*entry* is not sent once more after all."""
+        self._reservations.give_back(entry.key, entry.price)
+
+    def accepted(self, entry: Entry) -> None:
+        """*entry*'s task runs; it counts if this session has paid for it."""
+        if self.has_claimed(entry.key):
+            self._accepted[entry.key] = entry.price
+
+    def _ended(self, entry: Entry) -> None:
+        if is_free_end(entry):
+            self._accepted.pop(entry.key, None)
+            self._reservations.give_back(entry.key, entry.price)
+            entry.on_end = None  # once: by now the key may be another job's
+
+    def spent(self) -> Spent:
+        """Where it stands."""
+        known = [price for price in self._accepted.values() if price is not None]
+        return Spent(
+            estimated=sum(known),
+            unknown=len(self._accepted) - len(known),
+            reserved=self._reservations.reserved,
+            balance_before=self.water.first,
+            balance_now=self.water.balance,
+        )
+
+
+def is_free_end(entry: Entry) -> bool:
+    """Whether it has ended, and its last request cannot have been paid."""
+    is_abandoned = isinstance(entry.outcome, Failed) and isinstance(entry.outcome.error, JobAbandoned)
+    was_never_sent = not entry.attempts and entry.task_id is None
+    return is_unpaid_end(entry) or (is_abandoned and was_never_sent)

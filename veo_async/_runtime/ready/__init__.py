@@ -1,0 +1,1 @@
+"""Finished clips that are being saved."""

@@ -1,0 +1,1 @@
+"""Tasks that the provider works on: the watcher polls them."""

@@ -1,0 +1,307 @@
+"""The watcher: one heap of due times, one timer, a bounded set of workers, any number of tasks.
+
+When to look is the schedule's business, what a look means is `looking`'s; here is only the looking. A task costs a
+heap entry, not a coroutine: ten thousand running tasks are ten thousand tuples and sixteen workers.
+
+The heap holds ``(due, number, entry)``. An entry that is planned again gets a new number, so what is left of its old
+place is recognised as stale and thrown away when it comes up. While a worker has an entry it has no place in the heap;
+a hint that comes meanwhile is noted and followed after the look, so nobody is looked at twice at once.
+"""
+
+import asyncio
+import heapq
+import itertools
+import math
+from collections.abc import Awaitable, Callable
+
+import attrs
+
+from veo_async._rules.polling.budget import PollBudget
+from veo_async._rules.polling.poll_result import Ended, LookAgain, Looks, Runs, SlowDown, Succeeded, read
+from veo_async._rules.polling.schedule import PollSchedule, TaskClass, Via
+from veo_async._runtime.job.live_job import Entry
+from veo_async._runtime.log import logger_for
+from veo_async._wire import Record, TaskState
+from veo_async.errors import ClientClosed, NotReady, VeoError
+
+logger = logger_for(__name__)
+
+#: Looks under way at once: with 5 looks a second and a second each, five; the rest is for slow answers.
+WORKERS = 16
+#: Looks that fall due within so many seconds of the last begin together: to wake the loop for each costs a tenth of a
+#: look, and nobody sees a hundredth of a second.
+TOGETHER_S = 0.01
+#: After a look that a hint had asked for, the next hint waits so long, and longer each time.
+DEAF_FIRST_S = 1.0
+DEAF_LONGEST_S = 300.0
+#: A loop's timers go off up to its clock's resolution early; a look is none the worse for it.
+_HAIR_S = 0.0001
+
+
+@attrs.define(eq=False)
+class _Watched:
+    looks: Looks
+    number: int = 0
+    #: A worker has it.
+    is_taken: bool = False
+    #: Somebody hinted meanwhile that there is news.
+    is_hinted: bool = False
+    due: float = math.inf
+    #: A hint said that it has ended; before when no other is followed, and how long the one after will have to wait.
+    was_told: bool = False
+    deaf_until: float = -math.inf
+    deaf_s: float = DEAF_FIRST_S
+
+
+@attrs.frozen
+class WatcherStatistics:
+    """The watcher, looked into."""
+
+    #: Tasks that are being watched.
+    running: int
+    #: Looks made so far, and how many of them told nothing.
+    looks: int
+    bad_looks: int
+
+
+class Watcher:
+    """Looks at running tasks until each has ended.
+
+    Args:
+        look: reads one task's record; one attempt.
+        on_end: awaited with an entry and what its end was, by the worker that saw it. The entry is not watched any
+            more by then: hints and `forget` find nothing, and a cancellation does not bring it back.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[str], Awaitable[Record]],
+        on_end: Callable[[Entry, Succeeded | Ended], Awaitable[None]],
+        *,
+        schedule: PollSchedule,
+        budget: PollBudget,
+        workers: int = WORKERS,
+    ) -> None:
+        self._look, self._on_end = look, on_end
+        self._schedule, self._budget = schedule, budget
+        self._workers = workers
+        self._watched: dict[Entry, _Watched] = {}
+        self._heap: list[tuple[float, int, Entry]] = []
+        self._numbers = itertools.count(1)
+        self._idle: dict[asyncio.Future[Entry], None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._woke_at = -math.inf
+        self._looks = self._bad_looks = 0
+
+    def __repr__(self) -> str:
+        return f"<Watcher running={len(self._watched)} idle={len(self._idle)}>"
+
+    @property
+    def statistics(self) -> WatcherStatistics:
+        return WatcherStatistics(len(self._watched), self._looks, self._bad_looks)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(self._workers):
+                    group.create_task(self._work(), name=f"veo.watcher:{number}")
+        finally:
+            self._disarm()
+
+    def watch(self, entry: Entry, cls: TaskClass, *, age_s: float = 0.0) -> None:
+        """Begin to watch *entry*'s task, which the provider has made *age_s* seconds ago; once for each entry."""
+        now = _now()
+        self._schedule.started(entry, cls, now - age_s)
+        self._watched[entry] = _Watched(Looks(started_at=now - age_s))
+        self._plan(entry, self._schedule.next_poll(entry, now))
+
+    def look_now(self, entry: Entry) -> None:
+        """Somebody hints that there is news of *entry*: look at once.
+
+        Told again and again while it still runs, it is looked at ever more seldom: a flood of hints is a few looks.
+        """
+        watched = self._watched.get(entry)
+        if watched is None:
+            return
+        if watched.is_taken:
+            watched.is_hinted = True
+        else:
+            self._follow_hint(entry, watched)
+
+    def _follow_hint(self, entry: Entry, watched: _Watched) -> None:
+        now = _now()
+        watched.was_told = True
+        if now < watched.deaf_until:
+            self._plan(entry, min(watched.due, watched.deaf_until))
+            return
+        watched.deaf_until, watched.deaf_s = now + watched.deaf_s, min(2 * watched.deaf_s, DEAF_LONGEST_S)
+        self._plan(entry, now)
+
+    def forget(self, entry: Entry) -> bool:
+        """Nobody wants to know any more, and what is left in the heap is stale; whether it was watched."""
+        was_watched = self._watched.pop(entry, None) is not None
+        if was_watched:
+            self._schedule.forget(entry)
+        return was_watched
+
+    # --- the heap and its timer ---------------------------------------------------------------------------------
+
+    def _plan(self, entry: Entry, due: float) -> None:
+        watched = self._watched[entry]
+        watched.number, watched.due = next(self._numbers), due
+        heapq.heappush(self._heap, (due, watched.number, entry))
+        self._arm()
+
+    def _take_due(self, now: float) -> Entry | None:
+        """The entry whose turn has come, out of the heap; None when none has."""
+        while self._heap:
+            due, number, entry = self._heap[0]
+            watched = self._watched.get(entry)
+            if watched is None or watched.number != number:
+                heapq.heappop(self._heap)
+            elif due <= now + _HAIR_S:
+                heapq.heappop(self._heap)
+                watched.is_taken = True
+                return entry
+            else:
+                return None
+        return None
+
+    def _arm(self) -> None:
+        """One timer, for the head of the heap, and only while somebody is idle."""
+        due = max(self._heap[0][0], self._woke_at + TOGETHER_S) if self._heap and self._idle else None
+        if self._timer is not None and self._timer.when() == due:
+            return
+        self._disarm()
+        if due is not None:
+            self._timer = asyncio.get_running_loop().call_at(due, self._wake)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wake(self) -> None:
+        """Hand what is due to those who are idle."""
+        self._timer = None
+        now = self._woke_at = _now()
+        for waiter in self._idle:
+            if not waiter.done():
+                entry = self._take_due(now)
+                if entry is None:
+                    break
+                waiter.set_result(entry)
+        self._arm()
+
+    # --- the workers --------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        while True:
+            entry = await self._next_due()
+            watched = self._watched.get(entry)
+            if watched is None:
+                continue  # forgotten while it was handed over
+            try:
+                await self._visit(entry, watched)
+            finally:
+                if watched.is_taken:
+                    self._put_back(entry, watched)
+
+    async def _visit(self, entry: Entry, watched: _Watched) -> None:
+        if wait := self._budget.take(_now()):
+            await asyncio.sleep(wait)
+        if self._watched.get(entry) is not watched:
+            return  # forgotten while it waited for its turn
+        watched.is_hinted = False  # what comes from now on is news to this look
+        found = await self._one_look(entry)
+        if self._watched.get(entry) is watched:
+            watched.is_taken = False
+            await self._judge(entry, watched, found)
+
+    async def _next_due(self) -> Entry:
+        entry = self._take_due(_now())
+        if entry is not None:
+            return entry
+        waiter: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
+        self._idle[waiter] = None
+        self._arm()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if not waiter.cancelled() and (watched := self._watched.get(waiter.result())) is not None:
+                self._put_back(waiter.result(), watched)
+            raise
+        finally:
+            del self._idle[waiter]
+
+    def _put_back(self, entry: Entry, watched: _Watched) -> None:
+        """A worker was cut off with *entry* in hand."""
+        if self._watched.get(entry) is watched:
+            watched.is_taken = False
+            self._plan(entry, _now())
+
+    async def _one_look(self, entry: Entry) -> Record | VeoError:
+        self._looks += 1
+        assert entry.task_id is not None  # noqa: S101  # who is watched has been accepted
+        try:
+            return await self._look(entry.task_id)
+        except ClientClosed:
+            raise  # somebody closed what we look through: that tells nothing of the task, nor will any later look
+        except VeoError as error:
+            return error
+
+    async def _judge(self, entry: Entry, watched: _Watched, found: Record | VeoError) -> None:
+        now = _now()
+        match read(watched.looks, found, now):
+            case Runs():
+                watched.was_told = False
+                self._schedule.not_done(entry, now)
+                self._plan_again(entry, watched, self._schedule.next_poll(entry, now))
+            case LookAgain(after=after):
+                self._note_bad(entry, watched, found)
+                self._plan_again(entry, watched, now + after)
+            case SlowDown(after=after):
+                self._budget.refused(now, after)
+                logger.info("looks are refused and slow down", extra=_extra("slow-down", entry))
+                self._plan(entry, now)
+            case Succeeded() | Ended() as end:
+                self._let_go(entry, end, now, "callback" if watched.was_told else "look")
+                await self._on_end(entry, end)
+
+    def _plan_again(self, entry: Entry, watched: _Watched, due: float) -> None:
+        self._plan(entry, due)
+        if watched.is_hinted:
+            self._follow_hint(entry, watched)
+
+    def _let_go(self, entry: Entry, end: Succeeded | Ended, now: float, via: Via = "look") -> None:
+        record = end.record if isinstance(end, Succeeded) else None
+        self._schedule.done(entry, now, _duration(record), via)
+        del self._watched[entry]
+
+    def _note_bad(self, entry: Entry, watched: _Watched, found: Record | VeoError) -> None:
+        if isinstance(found, NotReady) and not watched.looks.bad:
+            return  # an upgrade that is being made
+        if isinstance(found, VeoError):
+            self._bad_looks += 1
+            logger.info("a look told nothing: %s", found, extra=_extra("bad-look", entry))
+        elif found.state is TaskState.UNKNOWN:
+            self._bad_looks += 1
+            if watched.looks.bad == 1:  # it will say so again and again
+                logger.warning("a state that nobody knows: flag %r", found.flag, extra=_extra("unknown-flag", entry))
+
+
+def _extra(action: str, entry: Entry) -> dict[str, object]:
+    return {"action": action, "job_key": entry.key, "task_id": entry.task_id}
+
+
+def _duration(record: Record | None) -> float | None:
+    """Seconds by the server's own clock, which is exact however late we looked."""
+    if record is None or record.created_at is None or record.completed_at is None:
+        return None
+    seconds = (record.completed_at - record.created_at).total_seconds()
+    return seconds if seconds > 0 else None
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,126 @@
+"""Why nothing is created just now, for the whole session, and telling everybody who waits.
+
+When to pause and what ends a pause is decided by `breaker`; whether there is another key, by `keys`. Here both are
+asked, and what they say is logged and told; so is `lowwater`, which knows how many credits are left.
+"""
+
+import asyncio
+
+from veo_async._rules.credits.min_balance import Look, LowWater
+from veo_async._rules.pauses import Breaker, PauseReason
+from veo_async._rules.queue.fair_queue import FairQueue
+from veo_async._runtime.announcer import Announcer
+from veo_async._runtime.job.events import Paused
+from veo_async._runtime.job.live_job import Entry
+from veo_async._runtime.log import logger_for
+from veo_async.errors import InsufficientCredits, LedgerError, Unauthorized, VeoError
+
+from .key_renewal import KeyKeeper
+
+logger = logger_for(__name__)
+
+
+class Pauses:
+    """The session's pauses and its lock-out.
+
+    Args:
+        water: how many credits are left.
+    """
+
+    def __init__(self, queue: FairQueue[Entry], keys: KeyKeeper, announcer: Announcer, *, water: LowWater) -> None:
+        self._queue, self._keys, self._announcer = queue, keys, announcer
+        self.breaker = Breaker()
+        self.water = water
+        #: Why nothing can be sent any more; None as long as it can.
+        self.locked_out: VeoError | None = None
+        #: The key was refused and the next is being asked for.
+        self.is_asking_key = False
+
+    @property
+    def reason(self) -> str | None:
+        """In a word; None when nothing stands in the way but the rate."""
+        if self.locked_out is not None or self.is_asking_key:
+            return "unauthorized"
+        return self.breaker.reason
+
+    def pause(self, reason: PauseReason, error: VeoError, *, is_probe: bool = False) -> None:
+        """Something says stop."""
+        if self.breaker.pause(reason, _now(), is_probe=is_probe):
+            self._tell_pause(reason, error)
+
+    def ledger_is_stuck(self, is_stuck: bool) -> None:
+        """What has happened cannot be written down just now, and nothing new is begun; or it can again."""
+        if is_stuck:
+            self.pause(PauseReason.LEDGER, LedgerError("what has happened cannot be written down"))
+
+    def reached(self, *, is_probe: bool) -> bool:
+        """An answer came; whether it lifts a pause."""
+        return self._resume_if(self.breaker.reached(is_probe=is_probe))
+
+    def went_well(self, *, is_probe: bool) -> None:
+        """A creation was accepted."""
+        self._resume_if(self.breaker.went_well(is_probe=is_probe))
+
+    def refused(self, *, is_probe: bool) -> None:
+        """A creation was refused for its own sake."""
+        self._resume_if(self.breaker.refused(_now(), is_probe=is_probe))
+
+    def broke(self, error: VeoError, *, is_probe: bool) -> None:
+        """A creation broke."""
+        if self.breaker.broke(_now(), is_probe=is_probe):
+            self._tell_pause(PauseReason.STORM, error)
+
+    def has_probed(self, look: Look, balance: float | None) -> None:
+        """What a look at the balance showed that was a probe."""
+        if not self.has_read(look, balance):
+            self._resume_if(self.breaker.has_balance(balance, _now()))
+
+    def has_read(self, look: Look, balance: float | None) -> bool:
+        """What a look at the balance showed, whoever wanted it; whether there is enough again."""
+        self.water.has_read(look, balance, _now())
+        return self._resume_if_enough()
+
+    def came_back(self, entry: Entry, *, is_paid: bool) -> None:
+        """A creation was answered; whether it is paid, or may be."""
+        self.water.came_back(entry.price, is_paid=is_paid)
+        self._resume_if_enough()
+
+    def mind_water(self) -> None:
+        """Pause when less is left than is to be kept."""
+        if self.water.is_low and self.breaker.run_low(_now(), self.water.due_at):
+            told = f"about {self.water.believed:g} credits are left, and {self.water.mark:g} are to be kept"
+            self._tell_pause(PauseReason.LOW_CREDIT, InsufficientCredits(told))
+
+    def _resume_if_enough(self) -> bool:
+        return not self.water.is_low and self._resume_if(self.breaker.has_enough())
+
+    async def key_was_refused(self, number: int, error: VeoError) -> bool:
+        """Ask once for another key; without one creation stops for good, and that is whether it did just now."""
+        if isinstance(error, Unauthorized):
+            self.is_asking_key = True
+            try:
+                if await self._keys.renew(number):
+                    return False
+            finally:
+                self.is_asking_key = False
+        if self.locked_out is not None:
+            return False
+        self.locked_out = error
+        logger.error("creation stops: %s", error, extra={"action": "locked-out", "reason": "unauthorized"})
+        return True
+
+    def _resume_if(self, is_over: bool) -> bool:
+        if is_over:
+            logger.info("creation goes on", extra={"action": "resumed"})
+            for entry in self._queue:
+                self._announcer.queued(entry)
+        return is_over
+
+    def _tell_pause(self, reason: str, error: VeoError) -> None:
+        logger.warning("creation pauses (%s): %s", reason, error, extra={"action": "paused", "reason": reason})
+        for entry in self._queue:
+            self._announcer.tell(entry, Paused(entry.key, reason))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

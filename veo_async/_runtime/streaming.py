@@ -1,0 +1,101 @@
+"""From a stream of requests to a stream of outcomes: lazy, bounded, as completed or in order.
+
+No task group and no timeout stands around a ``yield`` here (PEP 789): the one task that reads the input is owned by
+the session and cancelled in ``finally``, and the jobs belong to the session, so whoever stops reading early leaves
+nothing behind but jobs. When the input raises, the outcomes of what it gave before still come, and then its error.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from veo_async.errors import SessionClosed
+
+from .job.live_job import Entry
+from .job.outcome import Outcome
+
+T = TypeVar("T")
+
+#: Runs a coroutine as a task that ends with the session at the latest.
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+
+
+async def as_async(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
+    """*items*, whichever kind they are."""
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item
+            await asyncio.sleep(0)  # a long plain list must not stop the loop
+
+
+async def outcomes(
+    requests: AsyncGenerator[T],
+    admit: Callable[[T], Awaitable[Entry]],
+    *,
+    look_ahead: int,
+    ordered: bool,
+    spawn: Spawn,
+) -> AsyncIterator[Outcome]:
+    """The outcome of each request that *admit* takes in, at most *look_ahead* of them open at once."""
+    intake = _Intake(look_ahead, ordered=ordered)
+    reading = spawn(intake.read(requests, admit))
+    try:
+        while (entry := await intake.ready.get()) is not None:
+            outcome = await entry.settled()
+            intake.room.release()
+            yield outcome
+        if intake.error is not None:
+            raise intake.error
+    finally:
+        reading.cancel()
+        await asyncio.wait([reading])
+
+
+class _Intake:
+    """Takes requests in while there is room, and hands out their jobs as they end or as they came."""
+
+    def __init__(self, look_ahead: int, *, ordered: bool) -> None:
+        self._ordered = ordered
+        self.room = asyncio.Semaphore(look_ahead)
+        #: Jobs to be handed out; None when there are no more.
+        self.ready: asyncio.Queue[Entry | None] = asyncio.Queue()
+        #: Why the input ended early.
+        self.error: Exception | None = None
+        self._open = 0
+        self._is_read = False
+
+    async def read(self, requests: AsyncGenerator[T], admit: Callable[[T], Awaitable[Entry]]) -> None:
+        try:
+            async with aclosing(requests):
+                await self.room.acquire()
+                async for request in requests:
+                    self._take(await admit(request))
+                    await self.room.acquire()
+        except asyncio.CancelledError:
+            self.error = SessionClosed("the session was closed before all requests were taken in")
+            raise
+        except Exception as error:  # noqa: BLE001  # the user's own; it is raised where the outcomes are read
+            self.error = error
+        finally:
+            self._is_read = True
+            self._end_if_done()
+
+    def _take(self, entry: Entry) -> None:
+        self._open += 1
+        if self._ordered:
+            self._hand_out(entry)
+        else:
+            entry.when_settled(self._hand_out)
+
+    def _hand_out(self, entry: Entry) -> None:
+        self._open -= 1
+        self.ready.put_nowait(entry)
+        self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        if self._is_read and not self._open:
+            self.ready.put_nowait(None)

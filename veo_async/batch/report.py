@@ -1,0 +1,67 @@
+"""What a run leaves to be looked at: a card for each row, the page of all cards, the contact sheets."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from veo_async._rules.lifecycle import JobState
+from veo_async._runtime.job.handle import Job
+from veo_async._runtime.job.outcome import Done, Outcome
+from veo_async.errors import ResultsUnwritable, VeoError
+
+from .contact_sheet import MediaMissing, Still, write_sheets
+from .gallery import Card, write_gallery
+from .results import told_of_disk
+from .rows import Row
+
+
+def pictured(folder: Path, cards: Sequence[Card]) -> tuple[Path, list[Path], bool]:
+    """The page, the contact sheets, and whether the extra for these is missing."""
+    with told_of_disk(folder, ResultsUnwritable):
+        page = write_gallery(folder, cards, title=folder.name)
+        stills = [Still(key=card.key, film=folder / card.file) for card in cards if card.file]
+        try:
+            return page, write_sheets(folder, stills), False
+        except MediaMissing:
+            return page, [], True
+
+
+def card_of(row: Row, job: Job, price: float | None, *, planned_at: float) -> Card:
+    """What the page shows of a row that has just been submitted."""
+    request = row.request
+    return Card(
+        key=row.key,
+        prompt=request.prompt,
+        model=request.model,
+        aspect_ratio=request.aspect_ratio if ":" in request.aspect_ratio else "16:9",
+        state=job.state,
+        credits=price,
+        planned_at=planned_at,
+    )
+
+
+def ended_card(card: Card, job: Job, outcome: Outcome, out: Path, now: float) -> Card:
+    """The same once its job has ended."""
+    card = attrs.evolve(
+        card,
+        state=job.state,
+        task_id=job.task_id,
+        sent_at=job.sent_at.timestamp() if job.sent_at else None,
+        ended_at=now,
+    )
+    if not isinstance(outcome, Done):
+        error: VeoError = outcome.error
+        free = job.state in (JobState.REFUSED, JobState.FAILED)
+        return attrs.evolve(card, reason=str(error), credits=None if free else card.credits)
+    clip = outcome.clip
+    inside = [file for file in clip.files if file.is_relative_to(out.absolute())]
+    return attrs.evolve(
+        card,
+        file=inside[0].relative_to(out.absolute()) if inside else None,
+        urls=clip.urls,
+        duration_s=float(getattr(clip.request, "duration", None) or 8),
+        accepted_at=clip.created_at.timestamp() if clip.created_at else None,
+        ended_at=clip.completed_at.timestamp() if clip.completed_at else now,
+        saved_at=now if clip.files else None,
+    )

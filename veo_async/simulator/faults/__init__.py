@@ -1,0 +1,1 @@
+"""What can go wrong on purpose: the faults, their plan, and how text describes them."""

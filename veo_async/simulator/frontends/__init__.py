@@ -1,0 +1,1 @@
+"""Ways to reach the simulated provider: an HTTP server, and calls in memory."""

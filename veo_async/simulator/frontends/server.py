@@ -1,0 +1,145 @@
+"""The simulator as a web server, for this process or for any other.
+
+::
+
+    async with Simulator(speed=60, faults=[drop_after_accepting(on=1)]) as sim:
+        async with VeoApi(sim.api_key, base_url=sim.url) as api:
+            ...
+        sim.assert_no_double_charge()
+
+API, uploads and results are all served at ``sim.url``. Time is the event loop's, ``speed`` times as fast, so that
+virtual time works too; the rate limit, the durations and the delays of faults all live in that simulated time.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Self
+
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
+from aiohttp.web_protocol import RequestHandler
+from anyio import AsyncContextManagerMixin
+
+from veo_async.errors import UsageError
+from veo_async.simulator.provider.messages import SimRequest
+
+from .callback_sender import CallbackAttempt, CallbackSender
+from .controls import Controls
+from .delivery import respond
+
+#: The largest upload that is taken.
+_MAX_BODY_BYTES = 256 * 1024 * 1024
+#: What is still being answered when the simulator ends is given this long, in the loop's seconds.
+_GRACE_S = 0.05
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  # recognised, not bound
+
+
+class Simulator(Controls, AsyncContextManagerMixin):
+    """The provider's stand-in on a port of this machine; options are the fields of `SimulatorSettings`."""
+
+    _runner: web.ServerRunner | None = None
+    _site: web.TCPSite | None = None
+    _sender: CallbackSender | None = None
+    _port = 0
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a trailing slash: the base address of API, uploads and results."""
+        if not self._port:
+            raise RuntimeError("the simulator has an address only inside `async with`")
+        host = self.settings.host
+        return f"http://{_EVERYWHERE.get(host, f'[{host}]' if ':' in host else host)}:{self._port}"
+
+    @property
+    def callbacks(self) -> tuple[CallbackAttempt, ...]:
+        """Every attempt to deliver a callback, and every one that was withheld."""
+        return tuple(self._sender.attempts) if self._sender else ()
+
+    async def go_offline(self) -> None:
+        """Refuse connections and drop those that are open, until `go_online`."""
+        if self._site is None or self._runner is None:
+            return
+        await self._site.stop()
+        self._site = None
+        for connection in list(self._runner.server.connections if self._runner.server else ()):
+            connection.force_close()
+
+    async def go_online(self) -> None:
+        """Listen again, on the same port."""
+        if self._site is None and self._runner is not None:
+            await self._listen(self._runner)
+
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        clock = self._start_clock(asyncio.get_running_loop().time)
+        server = web.Server(self._serve, request_factory=_make_request, access_log=None)
+        runner = self._runner = web.ServerRunner(server, shutdown_timeout=_GRACE_S)
+        sender = self._sender = CallbackSender(self._provider, clock)
+        await runner.setup()
+        try:
+            await self._listen(runner)
+            sending = asyncio.create_task(sender.run(), name="sim.callbacks")
+            try:
+                yield self
+            finally:
+                await _stop(sending)
+        finally:
+            await runner.cleanup()
+            self._site = self._runner = None
+
+    async def _listen(self, runner: web.ServerRunner) -> None:
+        site = web.TCPSite(runner, self.settings.host, self._port or self.settings.port)
+        try:
+            await site.start()
+        except OSError as problem:
+            remedy = "pass another port, or 0 for a free one"
+            raise UsageError(f"port={self.settings.port}: cannot listen ({problem.strerror}); {remedy}") from problem
+        self._site = site
+        self._port = runner.addresses[0][1]
+        self._provider.files.base_url = self.url
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        clock = self._running_clock()
+        call = await _read(request)
+        visit = self._provider.receive(call, clock.now())
+        if visit.hold_s:
+            await asyncio.sleep(clock.in_loop_seconds(visit.hold_s))
+        answer = self._provider.answer(visit, clock.now())
+        self._wake()
+        return respond(answer, clock)
+
+    def _wake(self) -> None:
+        if self._sender is not None:
+            self._sender.wake()
+
+
+async def _read(request: web.BaseRequest) -> SimRequest:
+    return SimRequest(
+        method=request.method,
+        path=request.path,
+        query=dict(request.query),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        body=await request.read() if request.can_read_body else b"",
+    )
+
+
+def _make_request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: RequestHandler,
+    writer: AbstractStreamWriter,
+    task: "asyncio.Task[None]",
+) -> web.BaseRequest:
+    """A request as the web server makes it, but with room for a film in it."""
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_MAX_BODY_BYTES)
+
+
+async def _stop(task: "asyncio.Task[None]") -> None:
+    """End *task* and wait for it; what it failed of, if it did, is told."""
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled() and (problem := task.exception()) is not None:
+        raise problem

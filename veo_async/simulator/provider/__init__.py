@@ -1,0 +1,1 @@
+"""The provider as a pure state machine: no sockets, no clock."""

@@ -1,0 +1,157 @@
+"""How a task is told: the record of each dialect, and the callback in each of its forms.
+
+``real`` is what was met in 2026. ``quickstart-1`` and ``quickstart-2`` are what the provider's own sample programs
+read, ``openapi`` the example of its record page; ``apikley`` answers as ``real`` does and posts callbacks as its page
+says.
+"""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from veo_async.simulator.settings import SimulatorSettings
+
+from .outcomes import NO_4K
+from .tasks import Task
+
+_SPOKEN_FORMS = {
+    "real": "array",
+    "quickstart-1": "json-string",
+    "quickstart-2": "json-string",
+    "openapi": "bracket",
+    "apikley": "bracket",
+}
+_DONE = {
+    "generate": "Veo3.1 video generated successfully.",
+    "extend": "Veo3.1 video extension successful.",
+    "4k": "4K Video generated successfully.",
+}
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _stamp_ms(at: float) -> int:
+    """Epoch milliseconds; the provider rounds to whole seconds."""
+    return int(at) * 1000
+
+
+def _stamp_text(at: float) -> str:
+    return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def record(task: Task, now: float, dialect: str) -> dict[str, Any]:
+    """``data`` of record-info."""
+    if dialect.startswith("quickstart"):
+        return _flat_record(task, now, "status" if dialect == "quickstart-1" else "successFlag")
+    return _page_record(task, now) if dialect == "openapi" else _real_record(task, now)
+
+
+def _real_record(task: Task, now: float) -> dict[str, Any]:
+    flag = task.flag(now)
+    told = {
+        "taskId": task.id,
+        "paramJson": _text(task.params),
+        "completeTime": _stamp_ms(task.completes_at) if flag else None,
+        "response": _real_response(task, now) if flag == 1 else None,
+        "successFlag": flag,
+        "createTime": _stamp_ms(task.created_at),
+        "errorCode": task.fate.code if flag > 1 else None,
+        "errorMessage": task.fate.message if flag > 1 else None,
+    }
+    return told if task.kind == "4k" else {**told, "fallbackFlag": False}
+
+
+def _real_response(task: Task, now: float) -> dict[str, Any]:
+    response = {
+        "taskId": task.id,
+        "resolution": task.resolution,
+        "originUrls": list(task.origin_urls) or None,
+        "resultUrls": list(task.urls_at(now)),
+        "fullResultUrls": list(task.full_urls) or None,
+        "hasAudioList": [task.fate.has_audio],
+        "seeds": [task.seed],
+    }
+    if task.kind == "4k":
+        response |= {"imageUrls": list(task.image_urls), "mediaIds": [media_id(task)]}
+    return response
+
+
+def _page_record(task: Task, now: float) -> dict[str, Any]:
+    flag = task.flag(now)
+    response = {"taskId": task.id, "resultUrls": list(task.urls_at(now)), "originUrls": list(task.origin_urls) or None}
+    if task.full_urls:
+        response["fullResultUrls"] = list(task.full_urls)
+    return {
+        "taskId": task.id,
+        "paramJson": _text(task.params),
+        "completeTime": _stamp_text(task.completes_at) if flag else None,
+        "response": response if flag == 1 else None,
+        "successFlag": flag,
+        "errorCode": task.fate.code if flag > 1 else None,
+        "errorMessage": task.fate.message if flag > 1 else "",
+        "createTime": _stamp_text(task.created_at),
+    }
+
+
+def _flat_record(task: Task, now: float, flag_name: str) -> dict[str, Any]:
+    flag = task.flag(now)
+    return {
+        "taskId": task.id,
+        "paramJson": _text(task.params),
+        "completeTime": _stamp_text(task.completes_at) if flag else None,
+        flag_name: flag,
+        "resultUrls": _text(task.urls_at(now)) if flag == 1 else None,
+        "originUrls": _text(task.origin_urls) if flag == 1 and task.origin_urls else None,
+        "errorCode": task.fate.code if flag > 1 else None,
+        "errorMessage": task.fate.message if flag > 1 else "",
+        "createTime": _stamp_text(task.created_at),
+    }
+
+
+def media_id(task: Task) -> str:
+    """An opaque id, as 4K answers carry it."""
+    return f"CAUaJ{task.id}"
+
+
+# --- callbacks --------------------------------------------------------------------------------------------------
+
+
+def callback(task: Task, settings: SimulatorSettings) -> dict[str, Any]:
+    """The body that is posted when *task* has ended."""
+    if task.kind == "4k":
+        return _4k_callback(task, settings.four_k_callback)
+    if not task.fate.is_success:
+        return _told(task.fate.code or 500, task.fate.message or "", {"taskId": task.id, "fallbackFlag": False})
+    form = settings.callback_form or _SPOKEN_FORMS[settings.dialect]
+    info = {"resultUrls": _listed(task.urls, form)}
+    if task.origin_urls or form == "array":
+        info["originUrls"] = _listed(task.origin_urls or task.urls, form)
+    info["resolution"] = task.resolution
+    data: dict[str, Any] = {"taskId": task.id, "info": info, "fallbackFlag": False}
+    if form == "array":
+        data["promptJson"] = _text(task.params)
+    return _told(200, _DONE[task.kind], data)
+
+
+def _told(code: int, message: str, data: dict[str, Any]) -> dict[str, Any]:
+    return {"code": code, "msg": message, "data": data}
+
+
+def _listed(urls: tuple[str, ...], form: str) -> Any:
+    if form == "array":
+        return list(urls)
+    return f"[{', '.join(urls)}]" if form == "bracket" else _text(urls)
+
+
+def _4k_callback(task: Task, form: str) -> dict[str, Any]:
+    is_done = task.fate.is_success
+    code, message = (200, _DONE["4k"]) if is_done else (500, NO_4K)
+    if not is_done:
+        return _told(code, message, {"task_id" if form == "snake" else "taskId": task.id})
+    if form == "info":
+        info = {"resultUrls": list(task.urls), "imageUrls": list(task.image_urls)}
+        return _told(code, message, {"taskId": task.id, "info": info})
+    snake = {"result_urls": list(task.urls), "media_ids": [media_id(task)], "image_urls": list(task.image_urls)}
+    return _told(code, message, {"task_id": task.id, **snake})

@@ -1,0 +1,169 @@
+"""The upload host: three ways to bring a file, with error forms of their own (real HTTP statuses, no ``data``)."""
+
+import base64
+import binascii
+import hashlib
+import re
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import attrs
+
+from veo_async.simulator.clips import POSTER
+from veo_async.simulator.settings import SimulatorSettings
+
+from .files import FileHost
+from .messages import SimAnswer, SimRequest, encode, envelope
+
+_TYPES = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp", "mp4": "video/mp4"}
+_DATA_URL = re.compile(r"data:([^;,]*)(?:;[^,]*)?,", re.IGNORECASE)
+_PART_NAME = re.compile(rb'\bname="([^"]*)"', re.IGNORECASE)
+_FILE_NAME = re.compile(rb'\bfilename="([^"]*)"', re.IGNORECASE)
+
+
+class UploadRefused(Exception):
+    """An upload went wrong; its HTTP status is its code."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    def answer(self) -> SimAnswer:
+        return SimAnswer(status=self.code, body=encode({"success": False, "code": self.code, "msg": self.message}))
+
+
+@attrs.frozen
+class UploadedFile:
+    """Bytes that somebody brought."""
+
+    data: bytes = attrs.field(repr=False)
+    content_type: str
+
+    @property
+    def etag(self) -> str:
+        return f'"{hashlib.sha256(self.data).hexdigest()[:32]}"'
+
+
+@attrs.frozen
+class _Brought:
+    """What was read out of one upload request."""
+
+    data: bytes
+    folder: Any
+    name: Any
+    original_name: str
+
+
+class UploadHost:
+    """Keeps what is uploaded, in memory, where the file host serves it back."""
+
+    def __init__(self, settings: SimulatorSettings, *, rng: Random, files: FileHost) -> None:
+        self._settings = settings
+        self._rng = rng
+        self._files = files
+
+    def handle(self, request: SimRequest, now: float) -> SimAnswer:
+        """The answer to *request*, whose key is known."""
+        readers = {
+            "file-url-upload": self._by_url,
+            "file-base64-upload": self._by_base64,
+            "file-stream-upload": self._by_form,
+        }
+        try:
+            brought = readers[request.endpoint](request)
+            return self._keep(brought, now)
+        except UploadRefused as refusal:
+            return refusal.answer()
+
+    def _by_url(self, request: SimRequest) -> _Brought:
+        body = _object(request)
+        url = _required(body, "fileUrl")
+        original = unquote(urlsplit(url).path.rpartition("/")[2])
+        return _Brought(self._fetched(url), body.get("uploadPath"), body.get("fileName"), original)
+
+    def _fetched(self, url: str) -> bytes:
+        """What lies at *url* if that is ours; a stand-in picture else: nothing is fetched from anywhere."""
+        known = self._files.find(url)
+        return POSTER.data if known is None else known.content.data
+
+    def _by_base64(self, request: SimRequest) -> _Brought:
+        body = _object(request)
+        text = _required(body, "base64Data")
+        prefix = _DATA_URL.match(text)
+        try:
+            data = base64.b64decode(text[prefix.end() :] if prefix else text, validate=True)
+        except (binascii.Error, ValueError):
+            raise UploadRefused(400, "Base64 decoding failed: Invalid Base64 format") from None
+        ending = (prefix[1].rpartition("/")[2] if prefix else "") or "png"
+        return _Brought(data, body.get("uploadPath"), body.get("fileName"), f"upload.{ending}")
+
+    def _by_form(self, request: SimRequest) -> _Brought:
+        parts = form_parts(request.headers.get("content-type", ""), request.body)
+        if "file" not in parts:
+            raise UploadRefused(400, "Missing required parameter: file")
+        data, original = parts["file"]
+        folder, name = (parts.get(part, (b"", ""))[0].decode("utf-8", "replace") for part in ("uploadPath", "fileName"))
+        return _Brought(data, folder, name, original)
+
+    def _keep(self, brought: _Brought, now: float) -> SimAnswer:
+        if not isinstance(brought.folder, str) or not brought.folder:
+            raise UploadRefused(400, "Missing required parameter: uploadPath")
+        folder = brought.folder.strip("/")
+        ending = brought.original_name.rpartition(".")[2].lower() if "." in brought.original_name else "bin"
+        name = str(brought.name or f"{self._rng.randbytes(8).hex()}.{ending}").rpartition("/")[2]
+        content_type = _TYPES.get(name.rpartition(".")[2].lower(), "application/octet-stream")
+        path = f"{folder}/{name}"
+        ttl_s = self._settings.upload_ttl_s
+        content = UploadedFile(brought.data, content_type)
+        url = self._files.put(f"u/{path}", content, now=now, ttl_s=ttl_s)
+        url = url.removesuffix(path) + quote(path)
+        told: dict[str, Any] = {"fileName": name, "fileSize": len(brought.data), "mimeType": content_type}
+        if self._settings.upload_form == "real":
+            told |= {"filePath": path, "downloadUrl": url, "uploadedAt": _iso(now)}
+            return _uploaded(told, "File uploaded successfully")
+        told |= {"fileId": self._rng.randbytes(8).hex(), "originalName": brought.original_name, "uploadPath": folder}
+        told |= {"fileUrl": url, "downloadUrl": url, "uploadTime": _iso(now), "expiresAt": _iso(now + ttl_s)}
+        return _uploaded(told, "File upload successful")
+
+
+def _uploaded(told: dict[str, Any], message: str) -> SimAnswer:
+    body = b'{"success":true,' + envelope(told, message=message).removeprefix(b"{")
+    return SimAnswer(body=body)
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _object(request: SimRequest) -> dict[str, Any]:
+    body = request.json()
+    if not isinstance(body, dict):
+        raise UploadRefused(400, "The request body is not a JSON object")
+    return body
+
+
+def _required(body: dict[str, Any], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or not value:
+        raise UploadRefused(400, f"Missing required parameter: {name}")
+    return value
+
+
+def form_parts(content_type: str, body: bytes) -> dict[str, tuple[bytes, str]]:
+    """The parts of a ``multipart/form-data`` body: name to bytes and file name."""
+    boundary = content_type.partition("boundary=")[2].partition(";")[0].strip().strip('"')
+    if not boundary:
+        return {}
+    parts: dict[str, tuple[bytes, str]] = {}
+    for piece in (b"\r\n" + body).split(b"\r\n--" + boundary.encode())[1:-1]:
+        head, _, data = piece.partition(b"\r\n\r\n")
+        name, file_name = _PART_NAME.search(head), _FILE_NAME.search(head)
+        if name:
+            parts[name[1].decode("utf-8", "replace")] = (
+                data,
+                file_name[1].decode("utf-8", "replace") if file_name else "",
+            )
+    return parts
