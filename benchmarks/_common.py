@@ -17,8 +17,8 @@ from typing import Any, NoReturn, TypeVar
 
 import attrs
 
-from veo_async._ports import HttpCall, Transport
-from veo_async._wire import HttpAnswer
+from veo_async._ports import HttpRequest, Transport
+from veo_async._wire import HttpResponse
 
 T = TypeVar("T")
 
@@ -145,9 +145,9 @@ class Distant:
         self._inner, self._rng = inner, Random(seed)
         self.refusals = 0
 
-    async def attempt(self, call: HttpCall) -> HttpAnswer:
+    async def attempt(self, call: HttpRequest) -> HttpResponse:
         await asyncio.sleep(self._rng.lognormvariate(math.log(0.06), 0.5))
-        answer = await self._inner.attempt(call)
+        answer = await self._inner.send(call)
         is_refused = answer.status == 429 or b'"code":429' in answer.body
         self.refusals += is_refused
         await asyncio.sleep(0.25 if call.method == "POST" and not is_refused else 0.02)

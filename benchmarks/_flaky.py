@@ -11,9 +11,9 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 
-from veo_async._ports import Claim, JobRow, News, Permit, Step
-from veo_async.errors import LedgerBusy, LedgerError, LedgerFailed
-from veo_async.ledger.memory import MemoryBook, MemoryLedger
+from veo_async._ports import JobRow, LedgerChanges, RateClaim, SendPermit, Transition
+from veo_async.errors import LedgerBusy, LedgerError, LedgerIOError
+from veo_async.ledger.memory import MemoryLedger, MemoryLedgerSession
 
 T = TypeVar("T")
 
@@ -65,7 +65,7 @@ class FlakyLedger:
 class FlakyBook:
     """One session's hold of it."""
 
-    inner: MemoryBook
+    inner: MemoryLedgerSession
     _ledger: MemoryLedger
     _holder: Holder
     #: Calls take effect in the order in which they were made.
@@ -84,15 +84,15 @@ class FlakyBook:
     async def plan(self, row: JobRow, *, instead: JobRow | None = None) -> JobRow:
         return await self._call(lambda: self.inner.plan(row, instead=instead), key=row.key)
 
-    async def record(self, step: Step, *, closed_until: float = 0.0) -> bool:
+    async def record(self, step: Transition, *, closed_until: float = 0.0) -> bool:
         return await self._call(lambda: self.inner.record(step, closed_until=closed_until), key=step.key)
 
-    async def send(self, step: Step, claim: Claim) -> Permit | None:
+    async def send(self, step: Transition, claim: RateClaim) -> SendPermit | None:
         return await self._call(lambda: self.inner.send(step, claim), key=step.key)
 
-    async def news(self, at: float) -> News:
+    async def news(self, at: float) -> LedgerChanges:
         news = await self._call(lambda: self.inner.news(at))
-        told = {row.key for row in (*news.taken, *news.changed)}
+        told = {row.key for row in (*news.taken_over, *news.changed)}
         late = tuple(self._ledger.jobs[key] for key in self._unsure if key not in told)
         self._unsure.clear()
         return attrs.evolve(news, changed=(*news.changed, *late)) if late else news
@@ -109,7 +109,7 @@ class FlakyBook:
     async def rows(self, states: Collection[str] | None = None) -> list[JobRow]:
         return await self._call(lambda: self.inner.rows(states))
 
-    async def steps(self, key: str) -> list[Step]:
+    async def steps(self, key: str) -> list[Transition]:
         return await self._call(lambda: self.inner.steps(key))
 
     async def knowledge(self) -> str | None:
@@ -128,7 +128,7 @@ class FlakyBook:
             if wait_s:
                 await asyncio.sleep(wait_s)
             if fate is Fate.REFUSED:
-                raise LedgerFailed("the disk is full, it is said")
+                raise LedgerIOError("the disk is full, it is said")
             if fate is Fate.DIES_BEFORE:
                 await self._die()
             before = len(self._ledger.timeline)
@@ -138,7 +138,7 @@ class FlakyBook:
             if fate is Fate.UNSURE and key is not None:
                 if len(self._ledger.timeline) > before:
                     self._unsure[key] = None
-                raise LedgerFailed("the disk failed, and nobody knows what was written")
+                raise LedgerIOError("the disk failed, and nobody knows what was written")
         return answer
 
     async def _die(self) -> Any:

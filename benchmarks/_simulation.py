@@ -26,24 +26,24 @@ import attrs
 from _common import in_virtual_time
 from _flaky import Fate, FlakyLedger
 
-from veo_async._ports import HttpCall, JobRow
+from veo_async._ports import HttpRequest, JobRow
 from veo_async._rules.lifecycle import TABLE, Event, JobState
 from veo_async._runtime.job.handle import Job
 from veo_async._runtime.job.outcome import Done
-from veo_async._runtime.sending.sender import STALE_S
-from veo_async._wire import HttpAnswer
+from veo_async._runtime.sending.sender import GRANT_TTL_S
+from veo_async._wire import HttpResponse
 from veo_async.errors import ClientClosed, LedgerError, VeoError
 from veo_async.ledger.memory import MemoryLedger
 from veo_async.session import VeoSession
 from veo_async.simulator import (
-    CallbackPost,
+    CallbackRequest,
     Fault,
     MemoryTransport,
     delay,
-    doubled_callback,
     drop_after_accepting,
     drop_before_accepting,
-    html,
+    duplicate_callback,
+    html_page,
     late_callback,
     lost_callback,
     rate_limited,
@@ -162,7 +162,7 @@ class World:
             rate_limited(form="body", retry_after=5, **here),
             refuse(500, **here),
             refuse(455, **{**here, "probability": share / 20}),
-            html(502, **here),
+            html_page(502, **here),
             truncate(**here),
             reset_connection(**here),
             unreachable(**here),
@@ -170,12 +170,12 @@ class World:
             delay(200.0, **{**here, "probability": share / 3}),
             drop_after_accepting(**reads),
             rate_limited(**reads),
-            html(502, **reads),
+            html_page(502, **reads),
             truncate(**reads),
             delay(20.0, **reads),
             unreachable(**reads),
             lost_callback(**posts),
-            doubled_callback(**posts),
+            duplicate_callback(**posts),
             late_callback(100.0, **posts),
         ]
 
@@ -230,15 +230,15 @@ class World:
     async def receive(self) -> None:
         """A receiver of callbacks: it outlives all sessions, and is asked again what it could not write down."""
         book = await FlakyLedger(self.ledger, _Receiver(self)).inner.open(None)
-        waiting: list[CallbackPost] = []
+        waiting: list[CallbackRequest] = []
         while True:
             await asyncio.sleep(1.0)
-            waiting += self.sim.take_callbacks()
+            waiting += self.sim.due_callbacks()
             for post in [*waiting]:
                 if await self._write_down(book, post):
                     waiting.remove(post)
 
-    async def _write_down(self, book: Any, post: CallbackPost) -> bool:
+    async def _write_down(self, book: Any, post: CallbackRequest) -> bool:
         token = post.url.rpartition("/")[2]
         living = [life for life in self.alive if life.veo is not None]
         _, fate = self.fate(is_write=False, may_die=False)
@@ -413,7 +413,7 @@ class World:
         for row in self.ledger.jobs.values():
             if row.task_id is None:
                 continue
-            made_of = self.keys[self.sim.tasks[row.task_id].wanted.prompt]
+            made_of = self.keys[self.sim.tasks[row.task_id].request.prompt]
             if made_of != row.key or holders[row.task_id] > 1:
                 yield f"{row.key} has the task {row.task_id}, which was made for {made_of}"
 
@@ -445,8 +445,8 @@ class World:
 
         A permit may be used up to `STALE_S` after it was given, so windows are taken for so much shorter.
         """
-        came = sorted(seen.at for seen in self.sim.posts() if seen.fault != "unreachable")
-        span_s = self.weather.window_s - STALE_S
+        came = sorted(seen.at for seen in self.sim.requests_to() if seen.fault != "unreachable")
+        span_s = self.weather.window_s - GRANT_TTL_S
         for number, at in enumerate(came):
             inside = bisect_left(came, at + span_s) - number
             if inside > self.weather.limit + 1:
@@ -580,7 +580,7 @@ class Life:
 
     async def _wait_for(self, job: Job) -> None:
         try:
-            outcome = await job.ended()
+            outcome = await job.finished()
         except VeoError:
             return  # the session was closed
         row = self._world.ledger.jobs[job.key]
@@ -608,23 +608,23 @@ class _Line:
     def __init__(self, world: World, life: Life) -> None:
         self._world, self._life = world, life
 
-    async def attempt(self, call: HttpCall) -> HttpAnswer:
+    async def attempt(self, call: HttpRequest) -> HttpResponse:
         if self._life.is_dead:
             raise ClientClosed("this life is over")
         is_creating = call.method == "POST"
-        answer: HttpAnswer = await asyncio.shield(self._world.spawn(self._carry(call)))
+        answer: HttpResponse = await asyncio.shield(self._world.spawn(self._carry(call)))
         if is_creating and not self._life.is_dead:
             self._note(answer)
         return answer
 
-    async def _carry(self, call: HttpCall) -> HttpAnswer:
+    async def _carry(self, call: HttpRequest) -> HttpResponse:
         rng = self._world.rng
         await asyncio.sleep(rng.uniform(0.02, 0.08))
-        answer = await self._world.sim.attempt(call)
+        answer = await self._world.sim.send(call)
         await asyncio.sleep(rng.uniform(0.02, 0.08))
         return answer
 
-    def _note(self, answer: HttpAnswer) -> None:
+    def _note(self, answer: HttpResponse) -> None:
         if answer.status == 200 and b'"code":200' in answer.body:
             self._world.answered[json.loads(answer.body)["data"]["taskId"]] = self._life
 
@@ -692,7 +692,7 @@ def simulate(seed: int, jobs: int) -> Story:
             charges=len(world.sim.charges),
             lives=len(world.lives),
             deaths=sum(life.is_dead for life in world.lives),
-            doubts=events[Event.DOUBT],
+            doubts=events[Event.LOSE],
             bound=events[Event.BIND],
             virtual_s=_now(),
             digest=world.digest(),

@@ -53,13 +53,13 @@ async def provider(order: dict[str, Any]) -> None:
         reader = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         while await reader.readline():
-            told = {each.post.task_id for each in sim.callbacks if each.was_received}
+            told = {each.post.task_id for each in sim.callbacks if each.was_acknowledged}
             say(
                 {
                     "charges": [[charge.body["prompt"], charge.task_id] for charge in sim.charges],
                     "extra": sum(len(group) - 1 for group in sim.double_charges()),
                     "told": sorted(told),
-                    "unanswered": sum(fired.fault.accepted for fired in sim.faults_fired),
+                    "unanswered": sum(fired.fault.accepted for fired in sim.triggered_faults),
                 }
             )
 
@@ -76,7 +76,7 @@ async def session(order: dict[str, Any]) -> None:
         explore=False,
         max_in_flight=order["jobs"],
         poll_every=0.5,
-        poll_rate=200.0,
+        polls_per_second=200.0,
     ) as veo:
         for number in range(order["jobs"]):
             await veo.submit(prompt_of(number), key=f"job-{number}")

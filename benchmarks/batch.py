@@ -32,7 +32,7 @@ from veo_async._wire import KIE
 from veo_async.batch.manifest import Manifest, read_manifest
 from veo_async.batch.run import Batch
 from veo_async.errors import VeoError
-from veo_async.media import NotWhole, check_whole
+from veo_async.media import IncompleteVideo, check_complete
 from veo_async.simulator import Simulator, truncate, wrong_length
 from veo_async.simulator.fast_loop import fast_loop
 
@@ -70,7 +70,7 @@ def provide(seed: int, speed: float) -> None:
             print(sim.url, flush=True)
             await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
             return {
-                "durations": [task.fate.takes_s for task in sim.tasks.values()],
+                "durations": [task.outcome.duration_s for task in sim.tasks.values()],
                 "tried": sim.count("download"),
                 "twice": len(sim.double_charges()),
             }
@@ -90,7 +90,7 @@ async def ours(url: str, rows: Manifest, folder: Path) -> float:
         last = loop.time()
 
     async with VeoSession(_KEY, base_url=url, ledger=folder / "ledger.db", max_in_flight=len(rows.rows)) as veo:
-        await Batch(veo, rows, folder, now=loop.time, on_line=note).run()
+        await Batch(veo, rows, folder, now=loop.time, on_result=note).run()
     return last - began
 
 
@@ -176,8 +176,8 @@ class Walk:
                 self._seen.add((film.name, about.st_mtime_ns))
                 with film.open("rb") as file:
                     try:
-                        check_whole(file)
-                    except NotWhole:
+                        check_complete(file)
+                    except IncompleteVideo:
                         self.broken.add(film.name)
 
     def whole(self) -> int:

@@ -15,25 +15,25 @@ from veo_async.simulator import (
     Fault,
     Simulator,
     drop_after_accepting,
-    html,
+    html_page,
+    record_flag,
     refuse,
     reset_connection,
     truncate,
     unknown_code,
-    unknown_status,
 )
 
 _LOOK = {"endpoint": "record-info"}
 BLIPS: dict[str, Fault] = {
     "one HTTP 500": refuse(500, "Internal error", form="http", on=2, **_LOOK),
     "one 500 in the body": refuse(500, "Internal error", form="body", on=2, **_LOOK),
-    "one 502 HTML": html(502, on=2, **_LOOK),
+    "one 502 HTML": html_page(502, on=2, **_LOOK),
     "eight 500s in a row": refuse(500, "Internal error", form="http", on=range(2, 10), **_LOOK),
     "one dropped connection": drop_after_accepting(on=2, **_LOOK),
     "one reset connection": reset_connection(on=2, **_LOOK),
-    "one 200 text/html": html(200, on=2, **_LOOK),
-    "one unknown flag": unknown_status(7, on=2),
-    "one unknown word for it": unknown_status("pondering", on=2),
+    "one 200 text/html": html_page(200, on=2, **_LOOK),
+    "one unknown flag": record_flag(7, on=2),
+    "one unknown word for it": record_flag("pondering", on=2),
     "one unknown code": unknown_code(599, on=2, **_LOOK),
     "one truncated JSON": truncate(on=2, **_LOOK),
     "one 429": refuse(429, "Too frequent", form="http", on=2, **_LOOK),
@@ -62,7 +62,7 @@ async def naive(sim: Simulator) -> bool:
 async def survives(client: Callable[[Simulator], Awaitable[bool]], blip: Fault) -> bool:
     async with Simulator(faults=[blip], duration_s=120.0) as sim:
         try:
-            return await client(sim) and bool(sim.faults_fired)
+            return await client(sim) and bool(sim.triggered_faults)
         except Exception:  # noqa: BLE001  # whatever it is, the clip is lost
             return False
 

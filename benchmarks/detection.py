@@ -46,7 +46,7 @@ async def batch(model: str, jobs: int, seed: int, *, poll_rate: float, poll_ever
         sim.api_key,
         transport=Distant(sim, seed),
         max_in_flight=jobs,
-        poll_rate=poll_rate,
+        polls_per_second=poll_rate,
         poll_every=poll_every,
         seed=seed,
     )

@@ -65,7 +65,11 @@ async def ours(url: str, ids: list[str], every_s: float) -> None:
     from veo_async.session import VeoSession  # the others must not pay for it
 
     async with VeoSession(
-        _KEY, base_url=url, max_in_flight=len(ids), poll_every=every_s, poll_rate=max(100.0, 3 * len(ids) / every_s)
+        _KEY,
+        base_url=url,
+        max_in_flight=len(ids),
+        poll_every=every_s,
+        polls_per_second=max(100.0, 3 * len(ids) / every_s),
     ) as veo:
         for task_id in ids:
             await veo.adopt(task_id)

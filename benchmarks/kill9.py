@@ -28,7 +28,7 @@ from _common import Report
 from _victims import prompt_of
 from aiohttp import web
 
-from veo_async._ports import Book
+from veo_async._ports import LedgerSession
 from veo_async.ledger import SqliteLedger
 
 #: A process is killed so many seconds after it began.
@@ -76,12 +76,12 @@ async def process(role: str, order: dict[str, Any]) -> AsyncIterator[tuple[Proce
 
 
 @contextlib.asynccontextmanager
-async def receiver(book: Book) -> AsyncIterator[str]:
+async def receiver(book: LedgerSession) -> AsyncIterator[str]:
     """Writes each callback into the ledger; its address."""
 
     async def receive(request: web.Request) -> web.Response:
         task_id = (await request.json())["data"]["taskId"]
-        is_known = await book.hint(request.match_info["token"], task_id, time.time())  # noqa: TID251  # as processes do
+        is_known = await book.add_hint(request.match_info["token"], task_id, time.time())  # noqa: TID251  # as processes do
         return web.Response(status=200 if is_known else 404)
 
     app = web.Application()
@@ -161,12 +161,12 @@ async def our_batch(ledger: Path, seed: int, jobs: int, most: int) -> Counts:
         await book.close()
 
 
-async def _count(book: Book, seen: dict[str, Any], *, kills: int, jobs: int) -> Counts:
-    rows = await book.rows()
+async def _count(book: LedgerSession, seen: dict[str, Any], *, kills: int, jobs: int) -> Counts:
+    rows = await book.jobs()
     paid = dict(seen["charges"])
     known = {row.task_id for row in rows}
     doubts = [row for row in rows if row.state == "in_doubt"]
-    events = [{step.event for step in await book.steps(row.key)} for row in rows]
+    events = [{step.event for step in await book.transitions(row.key)} for row in rows]
     return Counts(
         batches=1,
         kills=kills,

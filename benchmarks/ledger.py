@@ -18,7 +18,7 @@ from typing import Any
 from _common import Report, main, quantile
 
 from veo_async import VeoSession
-from veo_async._ports import Book, JobRow
+from veo_async._ports import JobRow, LedgerSession
 from veo_async.errors import LedgerError
 from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.ledger.sqlite import ledger_file as disk
@@ -32,7 +32,7 @@ TICK_S = 0.001
 
 def job(number: int) -> JobRow:
     request = '{"prompt": "' + "A dog surfing. " * 20 + '"}'
-    return JobRow(key=f"job-{number}", account="a", state="queued", request=request, planned_at=float(number))
+    return JobRow(key=f"job-{number}", account="a", state="queued", request=request, submitted_at=float(number))
 
 
 async def sample(late: list[float]) -> None:
@@ -44,7 +44,7 @@ async def sample(late: list[float]) -> None:
         late.append(loop.time() - due_at)
 
 
-async def plan_all(book: Book, jobs: int) -> tuple[float, list[float]]:
+async def plan_all(book: LedgerSession, jobs: int) -> tuple[float, list[float]]:
     """Seconds, and by how much each tick of a millisecond came late."""
     late: list[float] = []
     sampler = asyncio.create_task(sample(late))
@@ -53,7 +53,7 @@ async def plan_all(book: Book, jobs: int) -> tuple[float, list[float]]:
     started = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         for number in range(jobs):
-            group.create_task(book.plan(job(number)))
+            group.create_task(book.insert(job(number)))
     spent = time.perf_counter() - started
     await asyncio.sleep(2 * TICK_S)
     sampler.cancel()
@@ -67,7 +67,7 @@ async def through_session(path: Path | None, jobs: int) -> list[float]:
     provider = MemoryTransport()
     async with VeoSession(provider.api_key, transport=provider, ledger=path, rate=(1, 3600.0)) as veo:
         sampler = asyncio.create_task(sample(late))
-        reading = asyncio.create_task(anext(aiter(veo.map(map(str, range(jobs)), look_ahead=jobs))))
+        reading = asyncio.create_task(anext(aiter(veo.map(map(str, range(jobs)), buffersize=jobs))))
         while len(veo.jobs()) < jobs:  # noqa: ASYNC110  # it is a benchmark: it watches from outside
             await asyncio.sleep(0.05)
         sampler.cancel()

@@ -79,7 +79,7 @@ async def naive(jobs: int, form: str, seed: int) -> Run:
 
 def _run(sim: MemoryTransport, done: int, known: float) -> Run:
     tasks = list(sim.tasks.values())
-    bound = lower_bound((task.fate.takes_s for task in tasks), cap=CAP)
+    bound = lower_bound((task.outcome.duration_s for task in tasks), cap=CAP)
     return Run(done, sim.count("generate") - len(tasks), known / bound, sim.count("record-info") / len(tasks))
 
 

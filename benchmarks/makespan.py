@@ -35,7 +35,7 @@ async def ours(jobs: int, model: str, seed: int) -> Run:
     sim = MemoryTransport(seed=seed, max_running=10**6)
     requests = [VideoRequest(f"A dog surfing, take {number}", model=model) for number in range(jobs)]
     async with VeoSession(sim.api_key, transport=Distant(sim, seed), max_in_flight=jobs, seed=seed) as veo:
-        outcomes = [outcome async for outcome in veo.map(requests, look_ahead=jobs)]
+        outcomes = [outcome async for outcome in veo.map(requests, buffersize=jobs)]
         known = asyncio.get_running_loop().time()
     assert sum(isinstance(outcome, Done) for outcome in outcomes) == jobs
     return _run(sim, jobs, known)
@@ -66,7 +66,7 @@ async def naive(jobs: int, model: str, seed: int) -> Run:
 
 def _run(sim: MemoryTransport, jobs: int, known: float) -> Run:
     tasks = list(sim.tasks.values())
-    bound = lower_bound(task.fate.takes_s for task in tasks)
+    bound = lower_bound(task.outcome.duration_s for task in tasks)
     made = max(task.completes_at for task in tasks) - sim._provider.started_at
     return Run(made / bound, known / bound, 100 * (sim.count("generate") - jobs) / jobs)
 

@@ -10,7 +10,7 @@ import aiohttp
 from _common import Report, main
 
 from veo_async._runtime.job.outcome import InDoubt
-from veo_async.errors import AnswerLost
+from veo_async.errors import ResponseLost
 from veo_async.session import VeoSession
 from veo_async.simulator import Simulator, drop_after_accepting
 
@@ -21,7 +21,7 @@ async def ours(sim: Simulator) -> int:
     """How many jobs end in a typed doubt."""
     async with VeoSession(sim.api_key, base_url=sim.url) as veo:
         outcomes = await veo.gather(*(f"A dog surfing, take {number}" for number in range(JOBS)))
-    return sum(isinstance(outcome, InDoubt) and isinstance(outcome.error, AnswerLost) for outcome in outcomes)
+    return sum(isinstance(outcome, InDoubt) and isinstance(outcome.error, ResponseLost) for outcome in outcomes)
 
 
 async def as_sdks_do(sim: Simulator) -> None:
@@ -42,10 +42,10 @@ async def as_sdks_do(sim: Simulator) -> None:
 async def compare(report: Report) -> None:
     async with Simulator(faults=[drop_after_accepting()], limiter="none") as sim:
         doubts = await ours(sim)
-        posts, charges = len(sim.posts()), len(sim.charges)
+        posts, charges = len(sim.requests_to()), len(sim.charges)
     async with Simulator(faults=[drop_after_accepting()], limiter="none") as sim:
         await as_sdks_do(sim)
-        their_posts, their_charges = len(sim.posts()), len(sim.charges)
+        their_posts, their_charges = len(sim.requests_to()), len(sim.charges)
     report.add("POSTs per job", posts / JOBS, most=1, digits=1, beside=f"{their_posts / JOBS:.1f}  aiohttp, 3 tries")
     report.add("charges per job", charges / JOBS, most=1, digits=1, beside=f"{their_charges / JOBS:.1f}")
     report.add("jobs that end in a typed doubt", doubts, least=JOBS, beside="0  raises ClientError")

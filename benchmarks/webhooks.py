@@ -52,16 +52,16 @@ async def receiving(report: Report) -> None:
             jobs = [await veo.submit(f"A dog, take {number}") for number in range(200)]
             for job in jobs:
                 await job.accepted()
-            before, looks = Counter(job.state for job in veo.jobs()), veo.statistics().watcher.looks
+            before, looks = Counter(job.state for job in veo.jobs()), veo.statistics().watcher.polls
             loop = asyncio.get_running_loop()
             began, runs = loop.time(), []
             for _ in range(rounds):
                 posts = _posts(jobs, good, forged)
                 bare = await _served([web.post("/veo/cb/{token}", _bare)], posts)
                 runs.append((bare, await _served(veo.aiohttp_routes(), posts)))
-            took, answers = loop.time() - began, veo.statistics().callbacks
+            took, answers = loop.time() - began, veo.statistics().callback_responses
             changed = sum((before - Counter(job.state for job in veo.jobs())).values())
-            looks = veo.statistics().watcher.looks - looks
+            looks = veo.statistics().watcher.polls - looks
     bare, ours = ({name: median(run[side][name] for run in runs) for name in ("per_s", "p99_ms")} for side in (0, 1))
     report.add("callbacks per second", ours["per_s"], beside=f"{bare['per_s']:,.0f} bare handler")
     report.add(
@@ -84,14 +84,14 @@ def _posts(jobs: list[Job], good: int, forged: int) -> list[tuple[str, dict[str,
     rng, posts = Random(7), []
     for number in range(good + forged):
         job = jobs[number % len(jobs)]
-        token, task_id = job._entry.token or "", job.task_id or ""
+        token, task_id = job._job.token or "", job.task_id or ""
         kind = number % 3 if number < 3 * min(good, forged // 2) else 0
         wrong = rng.choice(("token", "tampered", "signature", "body"))
         if kind and wrong == "token":
             token = "a" * 26
         elif kind and wrong == "tampered":
             token = token[:-3] + "".join(rng.choice("abcdefgh") for _ in range(3)) if token else token
-            token = token if token != job._entry.token else "b" * 26
+            token = token if token != job._job.token else "b" * 26
         stamp = int(time.time())  # noqa: TID251
         signature = sign_callback(task_id, stamp, "another key" if kind and wrong == "signature" else _KEY)
         body = (
@@ -165,7 +165,7 @@ async def latencies(model: str, jobs: int, seed: int, *, has_callbacks: bool) ->
     async def deliver() -> None:
         while True:
             await asyncio.sleep(0.1)
-            for post in sim.take_callbacks():
+            for post in sim.due_callbacks():
                 await veo.hint(post.url.rpartition("/")[2], post.task_id)
 
     url = "https://me.example" if has_callbacks else None

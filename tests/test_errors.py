@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from veo_async import errors
-from veo_async.errors import Fault, InvalidRequest, VeoError, printable
+from veo_async.errors import InvalidRequest, Problem, VeoError, printable
 
 from .wire.recordings import twins
 
@@ -37,7 +37,7 @@ OWN: dict[type[VeoError], dict[str, Any]] = {
     errors.TryLater: {"retry_after": 7.5},
     errors.TaskFailed: {"reason_code": 422},
     errors.MalformedResponse: {"excerpt": "<html>"},
-    InvalidRequest: {"faults": (Fault("seeds", 5, "must lie between", "use 10000"),)},
+    InvalidRequest: {"faults": (Problem("seeds", 5, "must lie between", "use 10000"),)},
 }
 
 
@@ -85,7 +85,7 @@ def test_catching_by_what_can_be_done() -> None:
     """The one error with two parents is caught as either: a task that failed, and content that was refused."""
     assert issubclass(errors.TaskRefused, errors.TaskFailed)
     assert issubclass(errors.TaskRefused, errors.ContentRefused)
-    assert issubclass(errors.RecordMissing, errors.NotFound)
+    assert issubclass(errors.RecordNotFound, errors.NotFound)
     assert not issubclass(VeoError, OSError | ValueError)
 
 
@@ -224,35 +224,35 @@ def test_evidence_of_one_error_is_not_anothers() -> None:
 def test_invalid_request_tells_its_faults() -> None:
     """Field, value, rule and remedy of each; the first one's as attributes."""
     error = InvalidRequest.of(
-        Fault("seeds", 5, "must lie between 10000 and 99999", "use 10000"),
-        Fault("model", "m\x1b", "is no model", "use veo3"),
+        Problem("seeds", 5, "must lie between 10000 and 99999", "use 10000"),
+        Problem("model", "m\x1b", "is no model", "use veo3"),
     )
     assert error.message == (
         "seeds=5: must lie between 10000 and 99999 — use 10000; model='m\\x1b': is no model — use veo3"
     )
     assert (error.field, error.value, error.rule) == ("seeds", 5, "must lie between 10000 and 99999")
-    assert len(error.faults) == 2
+    assert len(error.problems) == 2
     assert (InvalidRequest().field, InvalidRequest().value, InvalidRequest().rule) == (None, None, None)
-    assert type(errors.UnsupportedByDialect.of(Fault("a", 1, "b", "c"))) is errors.UnsupportedByDialect
+    assert type(errors.UnsupportedByProvider.of(Problem("a", 1, "b", "c"))) is errors.UnsupportedByProvider
 
 
 @pytest.mark.parametrize("value", [None, True, 5, 1.5, "x", ("a", 1), ["a", None]])
 def test_plain_values_are_kept_in_a_fault(value: Any) -> None:
     """What pickles for certain is kept as it is."""
-    assert Fault("a", value, "b", "c").value is value
+    assert Problem("a", value, "b", "c").value is value
 
 
 @pytest.mark.parametrize("value", [lambda: 1, object(), {"a": 1}, b"x", [object()], (letter for letter in "ab"), {1}])
 def test_other_values_leave_their_likeness_in_a_fault(value: Any) -> None:
     """A lambda or a session does not pickle and is nothing that an error should hold on to."""
-    fault = Fault("prompt", value, "must be a string", "pass a string")
+    fault = Problem("prompt", value, "must be a string", "pass a string")
     assert str(fault) == f"prompt={printable(repr(value), 120)}: must be a string — pass a string"
     assert isinstance(fault.value, str)
     for twin in twins(InvalidRequest.of(fault)):
-        assert twin.faults == (fault,)
-        assert str(twin.faults[0]) == str(fault)
+        assert twin.problems == (fault,)
+        assert str(twin.problems[0]) == str(fault)
 
 
 def test_long_values_are_cut_in_a_fault() -> None:
     """A whole novel as prompt does not fill the log."""
-    assert len(str(Fault("prompt", "x" * 100_000, "r", "m"))) < 200
+    assert len(str(Problem("prompt", "x" * 100_000, "r", "m"))) < 200

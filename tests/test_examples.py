@@ -86,7 +86,7 @@ async def test_fastapi_bot(tmp_path: Path, faults: list[Fault]) -> None:
                 assert answer.status == 404
         assert [each["state"] for each in told.values()] == ["ready", "ready", "ready", "refused"]
         assert all(each["url"] for each in list(told.values())[:3])
-        assert [attempt.was_received for attempt in sim.callbacks] == ([] if faults else [True] * 4)
+        assert [attempt.was_acknowledged for attempt in sim.callbacks] == ([] if faults else [True] * 4)
     sim.assert_no_double_charge()
 
 

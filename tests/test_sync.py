@@ -21,8 +21,8 @@ import pytest
 import veo_async
 from veo_async import Clip, Done, Refused, VideoRequest
 from veo_async import Job as AsyncJob
-from veo_async._ports import HttpCall
-from veo_async._wire import HttpAnswer
+from veo_async._ports import HttpRequest
+from veo_async._wire import HttpResponse
 from veo_async.errors import InvalidRequest, SessionClosed, SessionCrashed, StillRunning, UsageError
 from veo_async.events import JobState, Queued, Ready, Running, Sent
 from veo_async.simulator import Simulator
@@ -369,7 +369,7 @@ def test_a_crash_is_told(sim: Simulator, no_leaks: None) -> None:
     """A defect of ours leaves the block as `SessionCrashed`, unless the caller has trouble of their own."""
 
     class Broken:
-        async def attempt(self, call: HttpCall) -> HttpAnswer:
+        async def attempt(self, call: HttpRequest) -> HttpResponse:
             raise ZeroDivisionError
 
         async def close(self) -> None:

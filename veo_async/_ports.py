@@ -8,11 +8,11 @@ from typing import Protocol
 
 import attrs
 
-from ._wire import HttpAnswer
+from ._wire import HttpResponse
 
 
 @attrs.frozen(kw_only=True)
-class HttpCall:
+class HttpRequest:
     """One HTTP attempt that is wanted."""
 
     method: str
@@ -27,7 +27,7 @@ class HttpCall:
 class Transport(Protocol):
     """Makes one HTTP attempt and says what happened."""
 
-    async def attempt(self, call: HttpCall) -> HttpAnswer:
+    async def send(self, call: HttpRequest) -> HttpResponse:
         """The answer, read to its end.
 
         Raises:
@@ -45,7 +45,7 @@ class Transport(Protocol):
 # --- the ledger: where jobs live --------------------------------------------------------------------------------
 
 #: What a column or a piece of evidence may be.
-Plain = str | int | float | bool | None
+Scalar = str | int | float | bool | None
 
 
 @attrs.frozen(kw_only=True)
@@ -75,7 +75,7 @@ class JobRow:
     attempts: int = 0
     #: The book that drives it, or did until its process was gone; None when nobody ever did.
     owner: str | None = None
-    planned_at: float
+    submitted_at: float
     #: When the latest attempt left.
     sent_at: float | None = None
     #: When it must have been sent, or never will be.
@@ -88,7 +88,7 @@ class JobRow:
 
 
 @attrs.frozen(kw_only=True)
-class Step:
+class Transition:
     """One thing that happens to a job; it comes to be whole, with all its *changes*, or not at all."""
 
     key: str
@@ -99,24 +99,24 @@ class Step:
     after: str
     at: float
     #: Columns of `JobRow` that become something else.
-    changes: Mapping[str, Plain] = attrs.field(factory=dict)
+    changes: Mapping[str, Scalar] = attrs.field(factory=dict)
     #: What the provider's support would want to know: codes, ids, bytes. It is kept and never read back.
-    evidence: Mapping[str, Plain] = attrs.field(factory=dict)
+    evidence: Mapping[str, Scalar] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
-class Claim:
+class RateClaim:
     """One creating call that a session's own gate has granted and that the other sessions must still allow."""
 
     #: Calls in any so many seconds, as this session believes.
     limit: int
-    span_s: float
+    window_s: float
     #: Calls of this session in that time, this one not counted.
-    own: int
+    own_calls: int
 
 
 @attrs.frozen(kw_only=True)
-class GateNews:
+class AccountActivity:
     """What the other sessions on this ledger have done with the same account."""
 
     #: When calls of theirs left or were answered that this book has not heard of; each is told once.
@@ -126,16 +126,16 @@ class GateNews:
 
 
 @attrs.frozen(kw_only=True)
-class Permit:
+class SendPermit:
     """The answer to a `Claim`."""
 
     #: The step was taken and the call may leave; otherwise nothing was written.
     is_granted: bool
-    gate: GateNews
+    gate: AccountActivity
 
 
 @attrs.frozen(kw_only=True)
-class Hint:
+class CallbackHint:
     """Somebody, who knew an attempt's token, says which task came of it."""
 
     key: str
@@ -144,19 +144,19 @@ class Hint:
 
 
 @attrs.frozen(kw_only=True)
-class News:
+class LedgerChanges:
     """What happened on a ledger since its book last asked."""
 
     #: Jobs that nobody drove any more, and that are this book's now.
-    taken: tuple[JobRow, ...] = ()
+    taken_over: tuple[JobRow, ...] = ()
     #: Jobs of this account that others have moved, or that a call of ours has, though it was told that it failed.
     changed: tuple[JobRow, ...] = ()
     #: Hints for this book's jobs.
-    hints: tuple[Hint, ...] = ()
-    gate: GateNews = attrs.field(factory=GateNews)
+    hints: tuple[CallbackHint, ...] = ()
+    gate: AccountActivity = attrs.field(factory=AccountActivity)
 
 
-class TaskTaken(Exception):  # not an error of ours: whoever records the step decides what it means
+class TaskAlreadyBound(Exception):  # not an error of ours: whoever records the step decides what it means
     """A step would give a job a task that is another job's."""
 
     def __init__(self, key: str) -> None:
@@ -165,7 +165,7 @@ class TaskTaken(Exception):  # not an error of ours: whoever records the step de
         self.key = key
 
 
-class Book(Protocol):
+class LedgerSession(Protocol):
     """One session's hold of a ledger.
 
     **What has been awaited is durable**: it is on the disk, synced, when the call returns. A call that is cancelled
@@ -178,7 +178,7 @@ class Book(Protocol):
     """
 
     @property
-    def instance(self) -> str:
+    def session_id(self) -> str:
         """This book's own name, never used twice."""
         ...
 
@@ -187,7 +187,7 @@ class Book(Protocol):
         """The ledger's secret, with which tokens are signed."""
         ...
 
-    async def plan(self, row: JobRow, *, instead: JobRow | None = None) -> JobRow:
+    async def insert(self, row: JobRow, *, replaces: JobRow | None = None) -> JobRow:
         """Put *row* down, owned by this book, if there is none of its key; the row that is there now.
 
         Args:
@@ -199,7 +199,7 @@ class Book(Protocol):
         """
         ...
 
-    async def record(self, step: Step, *, closed_until: float = 0.0) -> bool:
+    async def apply(self, step: Transition, *, closed_until: float = 0.0) -> bool:
         """Write *step* down; False, and nothing written, if the job is not there, not in that state, or another's.
 
         A job without a living owner becomes this book's by it.
@@ -212,7 +212,7 @@ class Book(Protocol):
         """
         ...
 
-    async def send(self, step: Step, claim: Claim) -> Permit | None:
+    async def begin_send(self, step: Transition, claim: RateClaim) -> SendPermit | None:
         """Write down that a creating call is about to leave, if the other sessions' calls leave room for it.
 
         The step's changes hold the attempt's ``token``, which leads to the job from now on. None where `record` would
@@ -220,7 +220,7 @@ class Book(Protocol):
         """
         ...
 
-    async def news(self, at: float) -> News:
+    async def changes(self, at: float) -> LedgerChanges:
         """What has happened since this was last asked; the first time, everything that is not over yet.
 
         Jobs in ``sending`` whose owner is gone are moved to ``in_doubt`` first: nobody knows what became of their
@@ -228,7 +228,7 @@ class Book(Protocol):
         """
         ...
 
-    async def hint(self, token: str, task_id: str, at: float) -> bool:
+    async def add_hint(self, token: str, task_id: str, at: float) -> bool:
         """Keep for the job's driver what a callback says, once, and tell of it; False if no attempt has that token.
 
         The same again is told again: the first may have come from elsewhere, and too early.
@@ -239,15 +239,15 @@ class Book(Protocol):
         """The job called *key*, whosoever it is."""
         ...
 
-    async def holder_of(self, task_id: str) -> JobRow | None:
+    async def job_of_task(self, task_id: str) -> JobRow | None:
         """The job whose task this is."""
         ...
 
-    async def rows(self, states: Collection[str] | None = None) -> list[JobRow]:
+    async def jobs(self, states: Collection[str] | None = None) -> list[JobRow]:
         """Jobs of this book's account, or all when it has none, in the order in which they were planned."""
         ...
 
-    async def steps(self, key: str) -> list[Step]:
+    async def transitions(self, key: str) -> list[Transition]:
         """Everything that has happened to one job, from ``plan`` on."""
         ...
 
@@ -255,7 +255,7 @@ class Book(Protocol):
         """What was last kept of the account's limits, as JSON."""
         ...
 
-    async def keep_knowledge(self, knowledge: str) -> None:
+    async def save_knowledge(self, knowledge: str) -> None:
         """Keep it for later sessions."""
         ...
 
@@ -267,7 +267,7 @@ class Book(Protocol):
 class Ledger(Protocol):
     """Where jobs live: what a session needs to outlive itself."""
 
-    async def open(self, account: str | None) -> Book:
+    async def open(self, account: str | None) -> LedgerSession:
         """Take hold of it for one account; with None for looking and mending only: nothing is taken over.
 
         Raises:

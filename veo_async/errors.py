@@ -145,29 +145,29 @@ class UsageError(VeoError):
     remedy = "Mend the call; nothing was sent."
 
 
-class _Likeness(str):
+class _Repr(str):
     """How a value looked that an error does not keep; shown without quotes."""
 
     __slots__ = ()
     __repr__ = str.__str__
 
 
-def _keepable(value: Any) -> Any:
+def _plain_or_repr(value: Any) -> Any:
     """*value* where it is plain, else its likeness: a lambda or a session does not pickle and is none of ours."""
     items = value if isinstance(value, list | tuple) else [value]
     if all(isinstance(item, str | int | float | bool | None) for item in items):
         return value
-    return _Likeness(printable(repr(value), 120))
+    return _Repr(printable(repr(value), 120))
 
 
 @attrs.frozen
-class Fault:
+class Problem:
     """One thing wrong with one field of a request."""
 
     #: Our name of the option, e.g. ``aspect_ratio``.
     field: str
     #: What was given; how it looked, where that was no plain value or list of them.
-    value: Any = attrs.field(converter=_keepable)
+    value: Any = attrs.field(converter=_plain_or_repr)
     #: The rule it breaks.
     rule: str
     #: What to write instead.
@@ -183,27 +183,27 @@ class InvalidRequest(UsageError):
     ``faults`` holds every fault; ``field``, ``value`` and ``rule`` are the first one's.
     """
 
-    faults: tuple[Fault, ...] = ()
+    problems: tuple[Problem, ...] = ()
     remedy = "Nothing was sent. A value newer than this library passes with validate=False."
 
     @classmethod
-    def of(cls, *faults: Fault) -> "InvalidRequest":
-        return cls("; ".join(str(fault) for fault in faults), faults=faults)
+    def of(cls, *problems: Problem) -> "InvalidRequest":
+        return cls("; ".join(str(fault) for fault in problems), faults=problems)
 
     @property
     def field(self) -> str | None:
-        return self.faults[0].field if self.faults else None
+        return self.problems[0].field if self.problems else None
 
     @property
     def value(self) -> Any:
-        return self.faults[0].value if self.faults else None
+        return self.problems[0].value if self.problems else None
 
     @property
     def rule(self) -> str | None:
-        return self.faults[0].rule if self.faults else None
+        return self.problems[0].rule if self.problems else None
 
 
-class UnsupportedByDialect(InvalidRequest):
+class UnsupportedByProvider(InvalidRequest):
     """This provider's pages know no such field or endpoint, so sending it would be a guess with your money."""
 
     remedy = "Nothing was sent. Leave it out, or use a provider that knows it."
@@ -215,7 +215,7 @@ class InvalidKey(UsageError):
     remedy = "Pass api_key=… or set VEO_API_KEY."
 
 
-class InvalidAddress(UsageError):
+class InvalidBaseUrl(UsageError):
     """An address that must not be given the key: plain http, userinfo in it, or no URL at all."""
 
     remedy = "Use an https:// address; http:// is for loopback, or say allow_insecure_http=True."
@@ -345,7 +345,7 @@ class NotFound(RequestRejected):
     remedy = "Check the task id, and that it was made with this account."
 
 
-class RecordMissing(NotFound):
+class RecordNotFound(NotFound):
     """The provider knows no record of this task: it was made a moment ago, or never.
 
     Records appear some seconds after their task, so look again for a minute before believing it.
@@ -361,35 +361,35 @@ class RecordExpired(RequestRejected):
     remedy = "The provider has forgotten this task; generate it anew if you still need it."
 
 
-class AccountProblem(ApiError):
+class AccountError(ApiError):
     """The account or the key stands in the way; nothing was made."""
 
 
-class Unauthorized(AccountProblem):
+class Unauthorized(AccountError):
     """401: the key is missing, wrong or revoked."""
 
     remedy = "Check the API key and the address it is sent to."
 
 
-class InsufficientCredits(AccountProblem):
+class InsufficientCredits(AccountError):
     """402: the balance does not cover this request."""
 
     remedy = "Top up the account, then send it again."
 
 
-class KeyLimitReached(AccountProblem):
+class KeyLimitReached(AccountError):
     """433: the key's own hourly, daily or total spending cap is used up."""
 
     remedy = "Raise the key's spending cap or wait until it renews."
 
 
-class Blocked(AccountProblem):
+class Blocked(AccountError):
     """403: stopped in front of the API, for the User-Agent or the IP address; the key may be fine."""
 
     remedy = "Check the key's IP whitelist, and do not hide the User-Agent."
 
 
-class ServerBroken(ApiError):
+class ServerError(ApiError):
     """A 5xx, a 408, or a code that nobody documented.
 
     For a read: look again. For a creating call the outcome is unknown, hence not retryable.
@@ -427,7 +427,7 @@ class NotSent(TransportError):
     remedy = "Safe to send again: the provider never saw it. Check the network and the address."
 
 
-class AnswerLost(TransportError):
+class ResponseLost(TransportError):
     """The request had left, fully or in part, and its answer never came whole.
 
     For a creating call the clip may have been bought: look for it before sending another.
@@ -458,7 +458,7 @@ class LedgerBusy(LedgerError):
     remedy = "See which program has the file open; nothing was sent meanwhile."
 
 
-class LedgerFailed(LedgerError):
+class LedgerIOError(LedgerError):
     """A write did not come to be: the disk is full or broken, or the file is read-only or gone."""
 
     retryable = True
@@ -474,7 +474,7 @@ class LedgerUnusable(LedgerError):
 # --- callbacks --------------------------------------------------------------------------------------------------
 
 
-class BadSignature(VeoError):
+class InvalidSignature(VeoError):
     """A callback whose signature is missing, wrong or out of date."""
 
     remedy = (
@@ -485,7 +485,7 @@ class BadSignature(VeoError):
 # --- how a job can end by word ----------------------------------------------------------------------------------
 
 
-class DeadlinePassed(VeoError):
+class DeadlineExceeded(VeoError):
     """The job could not be sent before its deadline, so it never was."""
 
     retryable = True
@@ -509,7 +509,7 @@ class UploadFailed(VeoError):
     remedy = "Nothing was sent and nothing was paid. Submit it again, or give the image's URL."
 
 
-class NotTheSame(VeoError):
+class TaskMismatch(VeoError):
     """The task that was named is not this job's, by its record; the job is as it was."""
 
     remedy = "Compare the task's prompt with the job's, and name another task."
@@ -531,7 +531,7 @@ class DownloadFailed(VeoError):
     remedy = "Fetch it again; the clip itself is safe with the provider for some days."
 
 
-class ResultsUnwritable(VeoError):
+class ResultsWriteError(VeoError):
     """What became of a list could not be written down; every job is as the ledger says, and nothing is lost."""
 
     remedy = "Make room or mend the folder, then give the same command again: nothing is paid for twice."

@@ -46,7 +46,7 @@ from ._clip_saver import ClipSaver
 from ._ports import Ledger, Transport
 from ._rules.credits.prices import PRICES, Prices, total
 from ._rules.gate.gate import Gate
-from ._rules.gate.values import GateKnowledge, GateSettings, GateStatistics
+from ._rules.gate.values import GateSettings, GateStatistics, LearnedLimits
 from ._rules.lifecycle import JobState
 from ._rules.polling.budget import POLL_RATE, PollBudget
 from ._rules.polling.schedule import FixedSchedule, LearnedSchedule
@@ -55,23 +55,23 @@ from ._runtime.clock import WallClock
 from ._runtime.engine import Engine, Recovered
 from ._runtime.hooks import Hook, Hooks
 from ._runtime.in_doubt.in_doubt_jobs import OnDoubt
-from ._runtime.job.endings import as_request, refused_entry
-from ._runtime.job.follow_ups import Link, Step, following, links
+from ._runtime.job.endings import as_request, rejected_job
+from ._runtime.job.follow_ups import ChainItem, FollowUp, chain_of, follow_up_of
 from ._runtime.job.handle import Job
-from ._runtime.job.live_job import Entry
+from ._runtime.job.live_job import LiveJob
 from ._runtime.job.outcome import Clip, Outcome
 from ._runtime.job.rows import content_key
 from ._runtime.log import logger_for
-from ._runtime.queued.images import Images, ImageSource, Uploaded
-from ._runtime.queued.spending import Purse, Spent
-from ._runtime.ready.saving import as_target
-from ._runtime.retrying import Reads
+from ._runtime.queued.images import Images, ImageSource, UploadedImage
+from ._runtime.queued.spending import CreditUsage, Spending
+from ._runtime.ready.saving import absolute_target
+from ._runtime.retrying import Retrier
 from ._runtime.running.watcher import WORKERS, WatcherStatistics
-from ._runtime.sending.callback_tokens import Stamper, checked_public_url
-from ._runtime.sending.key_renewal import patient
-from ._runtime.status import FrontDesk
-from ._runtime.streaming import as_async, outcomes
-from ._runtime.uncancelled import finish
+from ._runtime.sending.callback_tokens import CallbackTokens, validate_public_url
+from ._runtime.sending.key_renewal import with_timeout
+from ._runtime.status import StatusReporter
+from ._runtime.streaming import stream_outcomes, to_async_iterator
+from ._runtime.uncancelled import run_to_completion
 from ._wire import (
     AnyRequest,
     Dialect,
@@ -81,9 +81,9 @@ from ._wire import (
     VideoRequest,
     check,
 )
-from ._wire.converter import from_plain
+from ._wire.converter import from_dict
 from ._wire.requests import ExtendOptions, VideoOptions
-from ._wire.validation import check_spelling, task_id_faults
+from ._wire.validation import check_encodable, task_id_problems
 from .errors import (
     InvalidRequest,
     QueueFull,
@@ -93,8 +93,8 @@ from .errors import (
     UsageError,
     VeoError,
 )
-from .ledger import NoLedger, ledger_at
-from .media.image_probe import Peek
+from .ledger import NullLedger, as_ledger
+from .media.image_probe import ImageProbe
 from .webhooks.asgi import AsgiApp, asgi_app
 from .webhooks.receiver import Receiver
 
@@ -114,16 +114,16 @@ class Statistics:
     #: How many jobs are in each state.
     jobs: dict[JobState, int]
     #: Slots taken, and slots there are.
-    running: int
+    slots_in_use: int
     max_in_flight: int
     #: Why nothing is being created just now; None when only the rate stands in the way.
-    paused: str | None
-    gate: GateStatistics
+    pause_reason: str | None
+    rate_limit: GateStatistics
     watcher: WatcherStatistics
     #: By the table of prices, and by the balance as it was read; never mixed.
-    spent: Spent
+    credits: CreditUsage
     #: Callbacks that came in, by how they were answered: HTTP status to number.
-    callbacks: Mapping[int, int]
+    callback_responses: Mapping[int, int]
 
 
 class VeoSession(anyio.AsyncContextManagerMixin):
@@ -178,13 +178,13 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         max_in_flight: int = 100,
         rate: tuple[int, float] = (20, 10.0),
         explore: bool = True,
-        knowledge: GateKnowledge | None = None,
+        knowledge: LearnedLimits | None = None,
         poll_every: float | None = None,
-        poll_rate: float = POLL_RATE,
+        polls_per_second: float = POLL_RATE,
         max_queued: int | None = None,
         prices: Prices = PRICES,
         budget: float | None = None,
-        low_water: float | None = None,
+        min_balance: float | None = None,
         save_to: str | PathLike[str] | None = None,
         max_downloads: int = 4,
         check_images: bool = False,
@@ -196,54 +196,56 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         seed: int | None = None,
     ) -> None:
         self.api: VeoApi = VeoApi(
-            patient(api_key) if callable(api_key) else api_key,
+            with_timeout(api_key) if callable(api_key) else api_key,
             provider=provider,
             base_url=base_url,
-            upload_url=upload_url,
-            session=http,
+            upload_from_url=upload_url,
+            http=http,
             timeout=timeout,
             allow_insecure_http=allow_insecure_http,
             transport=transport,
         )
-        self._ledger, self._account = ledger_at(ledger), account
-        self._public_url = checked_public_url(public_url)
+        self._ledger, self._account = as_ledger(ledger), account
+        self._public_url = validate_public_url(public_url)
         self._on_doubt: OnDoubt = on_doubt
         self._max_in_flight = max_in_flight
         self._rng = random.Random(seed)  # noqa: S311  # jitter, not a secret
-        self._chance = secrets.token_bytes if seed is None else self._rng.randbytes
-        self._reads = Reads(self._rng)
-        self._budget = PollBudget(rate=poll_rate)
+        self._random_bytes = secrets.token_bytes if seed is None else self._rng.randbytes
+        self._retrier = Retrier(self._rng)
+        self._budget = PollBudget(rate=polls_per_second)
         # Callbacks are believed in once they are heard, and only where they can come.
         listening = None if public_url else False
         self._schedule = (
             FixedSchedule(poll_every, self._rng) if poll_every else LearnedSchedule(self._budget, callbacks=listening)
         )
         self._gate = Gate(GateSettings(limit=rate[0], window_s=rate[1], explore=explore), knowledge)
-        self._knows = knowledge is not None
-        self._queue: FairQueue[Entry] = FairQueue(max_queued=max_queued)
-        self._desk = FrontDesk(
+        self._has_knowledge = knowledge is not None
+        self._queue: FairQueue[LiveJob] = FairQueue(max_queued=max_queued)
+        self._status = StatusReporter(
             self.api.dialect.name,
             queue=self._queue,
             schedule=self._schedule,
             rate=self._gate.settings,
-            pause_reason=lambda: self._open_engine.scheduler.pause_reason,
+            pause_reason=lambda: self._engine_or_raise.scheduler.pause_reason,
             now=lambda: self._loop.time() if self._loop else 0.0,
         )
-        self._purse = Purse(prices, budget, low_water)
+        self._spending = Spending(prices, budget, min_balance)
         self._hooks = Hooks(on_event)
-        self._save_to = as_target(save_to)
-        self._clips = ClipSaver(self.api, self._look, self._reads, at_once=max_downloads, rng=self._rng)
-        self._receiver = Receiver(
-            is_ours=lambda token: self._require_open().is_ours(token),
-            is_known=lambda token, task_id: self._require_open().is_known(token, task_id),
-            hint=self.hint,
-            keys=_webhook_keys(webhook_key),
-            now=self._wall_time,
+        self._save_to = absolute_target(save_to)
+        self._clip_saver = ClipSaver(
+            self.api, self._read_record, self._retrier, max_downloads=max_downloads, rng=self._rng
         )
-        self._peek = Peek(allow_loopback=is_loopback(self.api.addresses.api)) if check_images else None
+        self._receiver = Receiver(
+            is_valid_token=lambda token: self._require_open().is_valid_token(token),
+            is_tracked=lambda token, task_id: self._require_open().is_tracked(token, task_id),
+            hint=self.hint,
+            signing_keys=_webhook_keys(webhook_key),
+            now=self._wall_clock,
+        )
+        self._image_probe = ImageProbe(allow_loopback=is_loopback(self.api.base_urls.api)) if check_images else None
         self._engine: Engine | None = None
         #: Tasks that read the input of a `map`.
-        self._readers: set[asyncio.Task[None]] = set()
+        self._reader_tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = os.getpid()
         self._closed = False
@@ -251,7 +253,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         self._crash: BaseException | None = None
 
     def __repr__(self) -> str:
-        jobs = len(self._engine.roster.by_key) if self._engine else 0
+        jobs = len(self._engine.registry.by_key) if self._engine else 0
         return f"<VeoSession {self.api!r} jobs={jobs}>"
 
     # --- opening and closing ------------------------------------------------------------------------------------
@@ -264,48 +266,48 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         try:
             await self._open()
             yield self
-        except BaseException as theirs:
+        except BaseException as error:
             await self.close()
             if self._crash is not None:
-                theirs.add_note(f"meanwhile a background task of the session failed: {self._crash!r}")
+                error.add_note(f"meanwhile a background task of the session failed: {self._crash!r}")
             raise
         await self.close()
         if self._crash is not None:
             raise SessionCrashed(f"a background task failed: {self._crash!r}") from self._crash
 
     async def _open(self) -> None:
-        is_lasting = not isinstance(self._ledger, NoLedger)
-        account = self._account or (await self.api.account() if is_lasting else "")
+        is_lasting = not isinstance(self._ledger, NullLedger)
+        account = self._account or (await self.api.account_id() if is_lasting else "")
         book = await self._ledger.open(account)
-        clock = WallClock(self._wall_time())
+        clock = WallClock(self._wall_clock())
         self._images = Images(
             self.api,
-            self._reads,
+            self._retrier,
             clock.now,
             renew_key=self._renew_key,
-            fault_of=self._peek.fault_of if self._peek else None,
+            find_problem=self._image_probe.find_problem if self._image_probe else None,
         )
         try:
             self._engine = Engine(
                 self.api,
                 book,
                 account=account,
-                is_lasting=is_lasting,
+                is_durable=is_lasting,
                 clock=clock,
                 gate=self._gate,
-                knows=self._knows,
+                has_knowledge=self._has_knowledge,
                 queue=self._queue,
                 schedule=self._schedule,
                 budget=self._budget,
-                desk=self._desk,
+                status=self._status,
                 hooks=self._hooks,
-                stamper=Stamper(book.secret, self._public_url, self._chance),
-                purse=self._purse,
+                tokens=CallbackTokens(book.secret, self._public_url, self._random_bytes),
+                spending=self._spending,
                 max_in_flight=self._max_in_flight,
                 # Enough for looks of a second each; no more than there are connections.
                 workers=round(min(max(WORKERS, self._budget.rate), MAX_CONNECTIONS)),
                 on_doubt=self._on_doubt,
-                save=self._clips.save,
+                save=self._clip_saver.save,
                 images=self._images,
                 save_to=self._save_to,
                 on_crash=self._crashed,
@@ -316,7 +318,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             await book.close()
             raise
 
-    def _wall_time(self) -> float:
+    def _wall_clock(self) -> float:
         """What the wall clock shows; a simulation whose time is not this machine's says otherwise."""
         return time.time()  # noqa: TID251  # the one place where a session reads it
 
@@ -326,16 +328,16 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         self._crash = self._crash or crash
         if self._engine is not None:
             self._engine.scheduler.stop()
-            self._engine.leave_waiters(SessionCrashed(f"a background task failed: {crash!r}"))
+            self._engine.release_waiters(SessionCrashed(f"a background task failed: {crash!r}"))
 
     async def close(self) -> None:
         """Close the session, as leaving its block does; twice does no harm.
 
         Cancelling this only lets the cancellation wait: the session is closed when it goes on.
         """
-        if self._loop not in (None, _loop_here()):
+        if self._loop not in (None, _running_loop_or_none()):
             raise SessionClosed("this session belongs to another event loop; close it there")
-        await finish(self._close_once())
+        await run_to_completion(self._close_once())
 
     async def _close_once(self) -> None:
         async with self._closing:
@@ -343,25 +345,25 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                 return
             self._closed = True
             try:
-                for reader in self._readers:
+                for reader in self._reader_tasks:
                     reader.cancel()
                 if self._engine is not None:
                     await self._engine.close()
-                if self._readers:
-                    await asyncio.wait(self._readers)
+                if self._reader_tasks:
+                    await asyncio.wait(self._reader_tasks)
                 await self._hooks.close()
             finally:
-                await self._clips.close()
-                if self._peek is not None:
-                    await self._peek.close()
+                await self._clip_saver.close()
+                if self._image_probe is not None:
+                    await self._image_probe.close()
                 await self.api.close()
 
     async def drain(self) -> None:
         """Wait until every job there is now has ended."""
-        for entry in list(self._open_engine.roster.by_key.values()):
-            await entry.settled()
+        for entry in list(self._engine_or_raise.registry.by_key.values()):
+            await entry.wait_outcome()
 
-    def hold(self) -> None:
+    def stop_sending(self) -> None:
         """Send nothing more, for good; what runs is looked after, and what is ready is saved.
 
         Jobs that wait stay on the ledger for the next session.
@@ -376,7 +378,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         *,
         key: str | None = None,
         save_to: str | PathLike[str] | None = None,
-        then: Step | Sequence[Step] = (),
+        then: FollowUp | Sequence[FollowUp] = (),
         **options: Unpack[VideoOptions],
     ) -> Clip:
         """One clip: submit, wait, and give it; raises why there is none."""
@@ -397,7 +399,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             clip: the clip, or its task id.
             index: which of its videos, from 0.
         """
-        return await self._go_on(clip, UpgradeRequest(to=to, index=index), key, save_to)
+        return await self._follow_up(clip, UpgradeRequest(to=to, index=index), key, save_to)
 
     async def extend(
         self,
@@ -414,10 +416,10 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             clip: the clip, or its task id.
             prompt: how it goes on.
         """
-        request = from_plain({"prompt": prompt, **options}, ExtendRequest)
-        return await self._go_on(clip, request, key, save_to)
+        request = from_dict({"prompt": prompt, **options}, ExtendRequest)
+        return await self._follow_up(clip, request, key, save_to)
 
-    async def _go_on(
+    async def _follow_up(
         self,
         clip: Clip | str,
         request: ExtendRequest | UpgradeRequest,
@@ -427,12 +429,12 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         source = await self.find(clip.key) if isinstance(clip, Clip) else None
         if isinstance(clip, Clip) and source is not None and source.task_id == clip.task_id:
             check(attrs.evolve(request, task_id=clip.task_id), self.api.dialect)
-            link = following(clip.key, request)
-            return await (await self.submit(link.request, key=key or link.key, save_to=save_to))
+            item = follow_up_of(clip.key, request)
+            return await (await self.submit(item.request, key=key or item.key, save_to=save_to))
         task_id = clip.task_id if isinstance(clip, Clip) else clip
         return await (await self.submit(attrs.evolve(request, task_id=task_id), key=key, save_to=save_to))
 
-    async def save(self, clip: Clip, path: str | PathLike[str], *, origins: bool = False) -> Clip:
+    async def save(self, clip: Clip, path: str | PathLike[str], *, uncropped: bool = False) -> Clip:
         """Save a clip's videos, whole and verified, to a file or into a folder; the clip with its ``files``.
 
         A download that breaks off goes on where it was; a link that has expired is renewed.
@@ -445,11 +447,11 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             DownloadFailed: not all of them are there; call it again, and it goes on.
         """
         self._require_open()
-        if origins:
+        if uncropped:
             clip = attrs.evolve(clip, urls=clip.record.origin_urls or clip.urls)
-        return attrs.evolve(clip, files=await self._clips.save(clip, Path(as_target(path) or "")))
+        return attrs.evolve(clip, files=await self._clip_saver.save(clip, Path(absolute_target(path) or "")))
 
-    async def upload(self, image: ImageSource) -> Uploaded:
+    async def upload(self, image: ImageSource) -> UploadedImage:
         """Bring an image to the provider, for nothing: a file, its bytes, or a URL that it fetches itself.
 
         Requests take files and bytes as they are (``image="cat.png"``); this is for whoever wants the URL.
@@ -470,9 +472,9 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         tenant: str = "",
         priority: Priority = "batch",
         metadata: Any = None,
-        deadline: float | None = None,
+        send_within: float | None = None,
         save_to: str | PathLike[str] | None = None,
-        then: Step | Sequence[Step] = (),
+        then: FollowUp | Sequence[FollowUp] = (),
         validate: bool = True,
         **options: Unpack[VideoOptions],
     ) -> Job:
@@ -499,38 +501,40 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             LedgerError: the ledger does not take it; nothing was queued.
         """
         engine = self._require_open()
-        wanted = await self._images.prepared(request, options)
-        name = key if key is not None else content_key(wanted, take)
-        chain = [Link(name, wanted), *links(name, then)]
-        for link in chain:
-            (check if validate else check_spelling)(link.request, self.api.dialect)
-            self.api.dialect.require(endpoint_of(link.request))
-        entries = [Entry(link.key, link.request, tenant=tenant, priority=priority, metadata=metadata) for link in chain]
-        entries[-1].save_to = as_target(save_to) or self._save_to
+        request = await self._images.prepare_request(request, options)
+        name = key if key is not None else content_key(request, take)
+        chain = [ChainItem(name, request), *chain_of(name, then)]
+        for item in chain:
+            (check if validate else check_encodable)(item.request, self.api.dialect)
+            self.api.dialect.require(endpoint_of(item.request))
+        entries = [
+            LiveJob(item.key, item.request, tenant=tenant, priority=priority, metadata=metadata) for item in chain
+        ]
+        entries[-1].save_to = absolute_target(save_to) or self._save_to
         for entry in entries:
-            entry.deadline = None if deadline is None else engine.clock.now() + deadline
-        async with self._reserved(entries):
-            *_, last = [await engine.intake.take_in(entry) for entry in entries]
+            entry.deadline = None if send_within is None else engine.clock.now() + send_within
+        async with self._reserve_while_admitting(entries):
+            *_, last = [await engine.admission.admit(entry) for entry in entries]
         return self._job(last)
 
     @asynccontextmanager
-    async def _reserved(self, entries: Sequence[Entry]) -> AsyncGenerator[None]:
+    async def _reserve_while_admitting(self, entries: Sequence[LiveJob]) -> AsyncGenerator[None]:
         """While jobs are taken in, what the new ones among them cost is reserved; after that they do so themselves."""
-        intake, purse = self._open_engine.intake, self._purse
+        intake, purse = self._engine_or_raise.admission, self._spending
         if not purse.is_bounded:
             yield
             return
         new = {
             entry.key: entry.request
             for entry in entries
-            if purse.has_claimed(entry.key) or await intake.is_free_to_plan(entry.key)
+            if purse.is_reserved(entry.key) or await intake.would_be_new(entry.key)
         }
-        purse.promise(new)
+        purse.reserve(new)
         try:
             yield
         finally:
             for key in new:
-                intake.when_planned(key, partial(purse.release, key))
+                intake.on_admitted(key, partial(purse.release, key))
 
     def map(
         self,
@@ -541,8 +545,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         tenant: str = "",
         priority: Priority = "batch",
         save_to: str | PathLike[str] | None = None,
-        then: Step | Sequence[Step] = (),
-        look_ahead: int | None = None,
+        then: FollowUp | Sequence[FollowUp] = (),
+        buffersize: int | None = None,
     ) -> AsyncIterator[Outcome]:
         """The outcomes of many requests as they come, or in order; a failure is a value and harms no other.
 
@@ -555,62 +559,64 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             save_to: a folder for the videos; each is named for its job's key.
         """
         self._require_open()
-        if look_ahead is None:
-            look_ahead = max(_LOOK_AHEAD, 2 * self._max_in_flight)
-        if look_ahead < 1:
-            raise UsageError(f"look_ahead={look_ahead}: must be at least 1")
+        if buffersize is None:
+            buffersize = max(_LOOK_AHEAD, 2 * self._max_in_flight)
+        if buffersize < 1:
+            raise UsageError(f"look_ahead={buffersize}: must be at least 1")
 
         options: dict[str, Any] = {"tenant": tenant, "priority": priority, "save_to": save_to, "then": then}
 
-        async def admit(request: AnyRequest | str) -> Entry:
+        async def admit(request: AnyRequest | str) -> LiveJob:
             try:
-                wanted = as_request(request, {})
-                return await self._submit_with_room(wanted, key=key(wanted) if key else None, **options)
+                checked = as_request(request, {})
+                return await self._submit_when_room(checked, key=key(checked) if key else None, **options)
             except SessionEnded:
                 raise
             except VeoError as error:
-                return refused_entry(request, error)
+                return rejected_job(request, error)
 
-        return outcomes(as_async(requests), admit, look_ahead=look_ahead, ordered=ordered, spawn=self._spawn_reader)
+        return stream_outcomes(
+            to_async_iterator(requests), admit, buffersize=buffersize, ordered=ordered, spawn=self._spawn_reader
+        )
 
-    async def _submit_with_room(self, request: AnyRequest, **options: Any) -> Entry:
+    async def _submit_when_room(self, request: AnyRequest, **options: Any) -> LiveJob:
         """Submit, and wait for room where the tenant's queue is full."""
         while True:
             try:
-                return self._open_engine.roster.by_key[(await self.submit(request, **options)).key]
+                return self._engine_or_raise.registry.by_key[(await self.submit(request, **options)).key]
             except QueueFull as full:
                 if full.limit < 1:
                     raise
-            moved_on = self._open_engine.roster.moved_on
+            moved_on = self._engine_or_raise.registry.queue_changed
             moved_on.clear()
             await moved_on.wait()
 
     def _spawn_reader(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name="veo.map")
-        self._readers.add(task)
-        task.add_done_callback(self._readers.discard)
+        self._reader_tasks.add(task)
+        task.add_done_callback(self._reader_tasks.discard)
         return task
 
     async def gather(self, *requests: AnyRequest | str) -> list[Outcome]:
         """The outcomes of a few requests, in their order."""
         # All at once: in order and with less look-ahead, one slow job at the head would leave slots empty.
-        return [outcome async for outcome in self.map(requests, ordered=True, look_ahead=max(1, len(requests)))]
+        return [outcome async for outcome in self.map(requests, ordered=True, buffersize=max(1, len(requests)))]
 
     def job(self, key: str) -> Job:
         """The job called *key*, of this session; `find` looks into the ledger, too."""
-        entry = self._open_engine.roster.by_key.get(key)
+        entry = self._engine_or_raise.registry.by_key.get(key)
         if entry is None:
             raise UsageError(f"there is no job {key!r} in this session", job_key=key)
         return self._job(entry)
 
     async def find(self, key: str) -> Job | None:
         """The job called *key*, of this session, of an earlier one, or of another on the same ledger."""
-        entry = await self._require_open().intake.find(key)
+        entry = await self._require_open().admission.find(key)
         return None if entry is None else self._job(entry)
 
     def jobs(self, state: JobState | str | None = None) -> list[Job]:
         """All jobs of this session, or those in one state, in the order in which they came."""
-        entries = self._engine.roster.by_key.values() if self._engine else ()
+        entries = self._engine.registry.by_key.values() if self._engine else ()
         return [self._job(entry) for entry in entries if state in (None, entry.state)]
 
     async def doubts(self) -> list[Job]:
@@ -618,7 +624,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
         Each has `resolve`, `resubmit` and `abandon`; its ``outcome`` holds the evidence.
         """
-        entries = await self._require_open().intake.in_doubt()
+        entries = await self._require_open().admission.in_doubt()
         return [self._job(entry) for entry in entries]
 
     async def adopt(self, task_id: str, *, key: str | None = None, request: VideoRequest | None = None) -> Job:
@@ -629,9 +635,9 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             KeyReused: *key* names another job, or the task is here under another key.
         """
         engine = self._require_open()
-        if faults := tuple(task_id_faults(task_id)):
+        if faults := tuple(task_id_problems(task_id)):
             raise InvalidRequest.of(*faults)
-        return self._job(await engine.intake.adopt(task_id, key, request))
+        return self._job(await engine.admission.adopt(task_id, key, request))
 
     async def hint(self, token: str, task_id: str) -> bool:
         """Tell what a callback to an attempt's own address says: which task has ended there.
@@ -656,24 +662,24 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
     def tenant(self, name: str, *, weight: float | None = None, max_queued: int | None = None) -> None:
         """Give a tenant its share of the account and a bound for its queue."""
-        self._queue.set_tenant(name, weight=weight, max_queued=max_queued)
+        self._queue.configure_tenant(name, weight=weight, max_queued=max_queued)
 
     # --- the account --------------------------------------------------------------------------------------------
 
-    async def credits(self) -> float:
+    async def balance(self) -> float:
         """The balance."""
         scheduler = self._require_open().scheduler
-        look = scheduler.glance()
-        balance = (await self._reads.patiently("credit", self.api.credit)).balance
-        scheduler.has_read(look, balance)
+        look = scheduler.begin_balance_read()
+        balance = (await self._retrier.call("credit", self.api.credit)).balance
+        scheduler.balance_read(look, balance)
         return balance
 
     def estimate(
-        self, request: AnyRequest | str, *, then: Step | Sequence[Step] = (), **options: Unpack[VideoOptions]
+        self, request: AnyRequest | str, *, then: FollowUp | Sequence[FollowUp] = (), **options: Unpack[VideoOptions]
     ) -> float | None:
         """What a request will cost, in credits, with what is made of its clip; None when nobody knows."""
-        chain = [as_request(request, options), *(link.request for link in links("", then))]
-        return total(self._purse.price_of(each) for each in chain)
+        chain = [as_request(request, options), *(item.request for item in chain_of("", then))]
+        return total(self._spending.price_of(each) for each in chain)
 
     def resize(self, max_in_flight: int) -> None:
         """Change how many tasks may run at once."""
@@ -684,53 +690,53 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         engine = self._require_open()
         slots = engine.scheduler.slots
         return Statistics(
-            jobs=dict(Counter(entry.state for entry in engine.roster.by_key.values())),
-            running=int(slots.borrowed_tokens),
+            jobs=dict(Counter(entry.state for entry in engine.registry.by_key.values())),
+            slots_in_use=int(slots.borrowed_tokens),
             max_in_flight=int(slots.total_tokens),
-            paused=engine.scheduler.pause_reason,
-            gate=self._gate.statistics(),
+            pause_reason=engine.scheduler.pause_reason,
+            rate_limit=self._gate.statistics(),
             watcher=engine.watcher.statistics,
-            spent=self._purse.spent(),
-            callbacks=self._receiver.statistics.answers,
+            credits=self._spending.spent(),
+            callback_responses=self._receiver.statistics.responses,
         )
 
-    def knowledge(self) -> GateKnowledge:
+    def knowledge(self) -> LearnedLimits:
         """What was learned of the account's limits, for a later session."""
         return self._gate.knowledge()
 
     @property
     def recovered(self) -> Recovered:
         """What this session found on its ledger when it opened, and goes on with."""
-        return self._open_engine.recovered
+        return self._engine_or_raise.recovered
 
     # --- small things -------------------------------------------------------------------------------------------
 
-    def _job(self, entry: Entry) -> Job:
-        return Job(entry, self._desk, self._open_engine.doubts)
+    def _job(self, entry: LiveJob) -> Job:
+        return Job(entry, self._status, self._engine_or_raise.doubts)
 
     async def _renew_key(self) -> bool:
-        keys = self._open_engine.keys
-        return await keys.renew(keys.number)
+        keys = self._engine_or_raise.keys
+        return await keys.renew(keys.generation)
 
-    async def _look(self, task_id: str) -> Record:
-        return await self._open_engine.look(task_id)
+    async def _read_record(self, task_id: str) -> Record:
+        return await self._engine_or_raise.read_record(task_id)
 
     @property
-    def _open_engine(self) -> Engine:
+    def _engine_or_raise(self) -> Engine:
         """What lives in the session, or did until it was closed."""
         if self._engine is None:
             raise SessionClosed("open the session first: async with VeoSession() as veo: …")
         return self._engine
 
     def _require_open(self) -> Engine:
-        engine = self._open_engine
+        engine = self._engine_or_raise
         if self._closed:
             raise SessionClosed("this session is closed")
         if os.getpid() != self._process:
             raise SessionClosed("this session was opened before a fork; open another one in the child")
         if self._crash is not None:
             raise SessionCrashed(f"a background task failed: {self._crash!r}") from self._crash
-        if _loop_here() is not self._loop:
+        if _running_loop_or_none() is not self._loop:
             raise SessionClosed("this session belongs to another event loop; open one per loop")
         return engine
 
@@ -741,7 +747,7 @@ def _webhook_keys(given: str | Sequence[str] | None) -> Sequence[str]:
     return [given] if isinstance(given, str) else given
 
 
-def _loop_here() -> asyncio.AbstractEventLoop | None:
+def _running_loop_or_none() -> asyncio.AbstractEventLoop | None:
     try:
         return asyncio.get_running_loop()
     except RuntimeError:  # a thread without one

@@ -23,17 +23,17 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from . import session
 from ._base.loop_thread import LoopThread
-from ._rules.gate.values import GateKnowledge
+from ._rules.gate.values import LearnedLimits
 from ._rules.lifecycle import JobState
 from ._rules.polling.durations import Eta
 from ._rules.queue.fair_queue import Priority
 from ._runtime.engine import Recovered
 from ._runtime.job import handle as asynchronous
 from ._runtime.job.events import JobEvent
-from ._runtime.job.follow_ups import Step
-from ._runtime.job.live_job import error_of
+from ._runtime.job.follow_ups import FollowUp
+from ._runtime.job.live_job import exception_of
 from ._runtime.job.outcome import Clip, Done, Outcome
-from ._runtime.queued.images import Uploaded
+from ._runtime.queued.images import UploadedImage
 from ._wire import AnyRequest
 from .errors import SessionEnded, UsageError
 
@@ -41,15 +41,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _like(door: Callable[Concatenate[Any, P], Any]) -> Callable[[Callable[..., R]], Callable[Concatenate[Any, P], R]]:
-    """Give a method the arguments and the words of *door*, so that both are written once."""
-    return lambda method: functools.wraps(door)(method)
+def _same_signature(
+    original: Callable[Concatenate[Any, P], Any],
+) -> Callable[[Callable[..., R]], Callable[Concatenate[Any, P], R]]:
+    """Give a method the arguments and the words of *original*, so that both are written once."""
+    return lambda method: functools.wraps(original)(method)
 
 
 class VeoSession:
     """`veo_async.VeoSession` without ``await``; the arguments are its own, save *http*, which belongs to your loop."""
 
-    @_like(session.VeoSession.__init__)
+    @_same_signature(session.VeoSession.__init__)
     def __init__(self, *args: Any, **options: Any) -> None:
         if options.get("http") is not None:
             raise UsageError("this session has an event loop of its own, and http=… belongs to another: leave it out")
@@ -76,27 +78,27 @@ class VeoSession:
         """Send nothing new, let requests that are under way come to their end, then end the thread."""
         self._thread.close()
 
-    @_like(session.VeoSession.generate)
+    @_same_signature(session.VeoSession.generate)
     def generate(self, *args: Any, **options: Any) -> Clip:
         return self._thread.run(self._session.generate, *args, **options)
 
-    @_like(session.VeoSession.upgrade)
+    @_same_signature(session.VeoSession.upgrade)
     def upgrade(self, *args: Any, **options: Any) -> Clip:
         return self._thread.run(self._session.upgrade, *args, **options)
 
-    @_like(session.VeoSession.extend)
+    @_same_signature(session.VeoSession.extend)
     def extend(self, *args: Any, **options: Any) -> Clip:
         return self._thread.run(self._session.extend, *args, **options)
 
-    @_like(session.VeoSession.save)
+    @_same_signature(session.VeoSession.save)
     def save(self, *args: Any, **options: Any) -> Clip:
         return self._thread.run(self._session.save, *args, **options)
 
-    @_like(session.VeoSession.upload)
-    def upload(self, *args: Any, **options: Any) -> Uploaded:
+    @_same_signature(session.VeoSession.upload)
+    def upload(self, *args: Any, **options: Any) -> UploadedImage:
         return self._thread.run(self._session.upload, *args, **options)
 
-    @_like(session.VeoSession.submit)
+    @_same_signature(session.VeoSession.submit)
     def submit(self, *args: Any, **options: Any) -> "Job":
         return Job(self._thread.run(self._session.submit, *args, **options), self._thread)
 
@@ -109,7 +111,7 @@ class VeoSession:
         tenant: str = "",
         priority: Priority = "batch",
         save_to: str | PathLike[str] | None = None,
-        then: Step | Sequence[Step] = (),
+        then: FollowUp | Sequence[FollowUp] = (),
         look_ahead: int = 200,
     ) -> Iterator[Outcome]:
         """The outcomes of many requests as they come, or in order; a failure is a value and harms no other.
@@ -120,13 +122,13 @@ class VeoSession:
         if look_ahead < 1:
             raise UsageError(f"look_ahead={look_ahead}: must be at least 1")
 
-        async def one(request: AnyRequest | str) -> Outcome:
+        async def run_one(request: AnyRequest | str) -> Outcome:
             options: dict[str, Any] = {"key": key, "tenant": tenant, "priority": priority, "save_to": save_to}
             options["then"] = then
             [outcome] = [each async for each in self._session.map([request], **options)]
             return outcome
 
-        return self._thread.map(one, requests, ordered=ordered, look_ahead=look_ahead)
+        return self._thread.map(run_one, requests, ordered=ordered, buffersize=look_ahead)
 
     def gather(self, *requests: AnyRequest | str) -> list[Outcome]:
         """The outcomes of a few requests, in their order."""
@@ -134,36 +136,36 @@ class VeoSession:
 
     def job(self, key: str) -> "Job":
         """The job called *key*."""
-        return Job(self._thread.look(self._session.job, key), self._thread)
+        return Job(self._thread.read(self._session.job, key), self._thread)
 
     def jobs(self, state: JobState | str | None = None) -> "list[Job]":
         """All jobs, or those in one state, in the order in which they came."""
-        return [Job(job, self._thread) for job in self._thread.look(self._session.jobs, state)]
+        return [Job(job, self._thread) for job in self._thread.read(self._session.jobs, state)]
 
-    @_like(session.VeoSession.find)
+    @_same_signature(session.VeoSession.find)
     def find(self, *args: Any, **options: Any) -> "Job | None":
         job = self._thread.run(self._session.find, *args, **options)
         return None if job is None else Job(job, self._thread)
 
-    @_like(session.VeoSession.doubts)
+    @_same_signature(session.VeoSession.doubts)
     def doubts(self) -> "list[Job]":
         return [Job(job, self._thread) for job in self._thread.run(self._session.doubts)]
 
-    @_like(session.VeoSession.adopt)
+    @_same_signature(session.VeoSession.adopt)
     def adopt(self, *args: Any, **options: Any) -> "Job":
         return Job(self._thread.run(self._session.adopt, *args, **options), self._thread)
 
-    @_like(session.VeoSession.hint)
+    @_same_signature(session.VeoSession.hint)
     def hint(self, *args: Any, **options: Any) -> bool:
         return self._thread.run(self._session.hint, *args, **options)
 
-    @_like(session.VeoSession.tenant)
+    @_same_signature(session.VeoSession.tenant)
     def tenant(self, *args: Any, **options: Any) -> None:
         self._thread.call(self._session.tenant, *args, **options)
 
-    @_like(session.VeoSession.hold)
+    @_same_signature(session.VeoSession.stop_sending)
     def hold(self) -> None:
-        self._thread.call(self._session.hold)
+        self._thread.call(self._session.stop_sending)
 
     def drain(self) -> None:
         """Wait until every job there is now has ended."""
@@ -171,9 +173,9 @@ class VeoSession:
 
     def credits(self) -> float:
         """The balance."""
-        return self._thread.run(self._session.credits)
+        return self._thread.run(self._session.balance)
 
-    @_like(session.VeoSession.estimate)
+    @_same_signature(session.VeoSession.estimate)
     def estimate(self, *args: Any, **options: Any) -> float | None:
         return self._session.estimate(*args, **options)
 
@@ -188,41 +190,41 @@ class VeoSession:
     @property
     def recovered(self) -> Recovered:
         """What this session found on its ledger when it opened, and goes on with."""
-        return self._thread.look(lambda: self._session.recovered)
+        return self._thread.read(lambda: self._session.recovered)
 
-    def knowledge(self) -> GateKnowledge:
+    def knowledge(self) -> LearnedLimits:
         """What was learned of the account's limits, for a later session."""
-        return self._thread.look(self._session.knowledge)
+        return self._thread.read(self._session.knowledge)
 
 
-class Job(asynchronous.JobFacts):
+class Job(asynchronous.JobView):
     """One job of a session. Everything that waits here only waits."""
 
     def __init__(self, job: asynchronous.Job, thread: LoopThread) -> None:
-        super().__init__(job._entry)
-        self._job, self._thread = job, thread
+        super().__init__(job._job)
+        self._handle, self._thread = job, thread
 
     @property
     def eta(self) -> Eta | None:
         """Seconds until its clip is there: ``p50`` with even chance, ``p90`` with nine in ten."""
-        return None if self.outcome else self._thread.call(lambda: self._job.eta)
+        return None if self.outcome else self._thread.call(lambda: self._handle.eta)
 
     @property
     def queue_position(self) -> int | None:
         """How many jobs will be sent before it; None once it was sent."""
-        return None if self.outcome else self._thread.call(lambda: self._job.queue_position)
+        return None if self.outcome else self._thread.call(lambda: self._handle.queue_position)
 
     def accepted(self) -> str:
         """The task id, as soon as the provider has accepted it."""
-        return self.task_id or self._ask(self._job.accepted)
+        return self.task_id or self._call(self._handle.accepted)
 
     def wait(self, timeout: float | None = None) -> Clip:
         """The clip, or `StillRunning` after *timeout* seconds: then nothing is cancelled, ask again."""
         if self.outcome is None:
-            return self._ask(self._job.wait, timeout)
+            return self._call(self._handle.wait, timeout)
         if isinstance(self.outcome, Done):
             return self.outcome.clip
-        raise error_of(self.outcome)
+        raise exception_of(self.outcome)
 
     def result(self) -> Clip:
         """The clip; raises the error of any other end."""
@@ -230,27 +232,27 @@ class Job(asynchronous.JobFacts):
 
     def ended(self) -> Outcome:
         """How it ended, as a value: nothing is raised."""
-        return self.outcome or self._ask(self._job.ended)
+        return self.outcome or self._call(self._handle.finished)
 
-    @_like(asynchronous.Job.resolve)
+    @_same_signature(asynchronous.Job.resolve)
     def resolve(self, *args: Any, **options: Any) -> None:
-        self._ask(self._job.resolve, *args, **options)
+        self._call(self._handle.resolve, *args, **options)
 
-    @_like(asynchronous.Job.resubmit)
+    @_same_signature(asynchronous.Job.resubmit)
     def resubmit(self) -> None:
-        self._ask(self._job.resubmit)
+        self._call(self._handle.resubmit)
 
-    @_like(asynchronous.Job.abandon)
+    @_same_signature(asynchronous.Job.abandon)
     def abandon(self) -> None:
-        self._ask(self._job.abandon)
+        self._call(self._handle.abandon)
 
     def events(self) -> Iterator[JobEvent]:
         """Where it stands now, then everything that happens to it, up to its end."""
-        stream = self._thread.call(self._job.events)
+        stream = self._thread.call(self._handle.events)
         while (event := self._thread.run(_next_event, stream)) is not None:
             yield event
 
-    def _ask(self, work: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **options: P.kwargs) -> R:
+    def _call(self, work: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **options: P.kwargs) -> R:
         try:
             return self._thread.run(work, *args, **options)
         except SessionEnded as error:

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from veo_async._rules.lifecycle import JobState
 from veo_async.batch.gallery import Card, render_gallery, write_gallery
-from veo_async.batch.gallery.card_html import _ADVICE
+from veo_async.batch.gallery.card_html import _DEFAULT_REMEDIES
 from veo_async.batch.gallery.cards import ORDER, Stage, quantile, spans, totals
 from veo_async.batch.gallery.charts import bins, step_s
-from veo_async.batch.gallery.formatting import FULL_CHARACTERS, clock, number, seconds, show
+from veo_async.batch.gallery.formatting import FULL_CHARACTERS, clock, number, seconds, to_html
 from veo_async.batch.gallery.page import digest
 
 from .gallery_support import START, cards
@@ -123,7 +123,7 @@ def test_nothing_foreign_becomes_markup(some: list[Card], title: str) -> None:
 @given(texts)
 def test_shown_text_hides_nothing(text: str) -> None:
     """What is read back is the text, with every character that could hide or turn around spelled out."""
-    reader = read(f"<p>{show(text)}</p>")
+    reader = read(f"<p>{to_html(text)}</p>")
     told = reader.texts["p"][0]
     for character in told:
         assert character in "\n\t\u200c\u200d" or unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp")
@@ -138,15 +138,15 @@ def test_shown_text_hides_nothing(text: str) -> None:
             "FSI",
             "PDI",
         )
-    spelled = re.sub(r'<i class="odd">[^<]*</i>', "", show(text))
+    spelled = re.sub(r'<i class="odd">[^<]*</i>', "", to_html(text))
     assert "<" not in spelled
 
 
 def test_direction_overrides_are_spelled_out_and_emoji_stay_whole() -> None:
     """A reader sees that something is there, and still sees what is written."""
-    assert show("a\u202eb") == 'a<i class="odd">\\u202e</i>b'
-    assert show("one\r\ntwo\tthree") == "one\ntwo\tthree"
-    assert show("👩‍👩‍👧 می‌خواهم 日本　語") == "👩‍👩‍👧 می‌خواهم 日本　語"
+    assert to_html("a\u202eb") == 'a<i class="odd">\\u202e</i>b'
+    assert to_html("one\r\ntwo\tthree") == "one\ntwo\tthree"
+    assert to_html("👩‍👩‍👧 می‌خواهم 日本　語") == "👩‍👩‍👧 می‌خواهم 日本　語"
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -207,7 +207,7 @@ def test_failures_tell_their_reason_and_what_to_do_once() -> None:
 @pytest.mark.parametrize("state", [state for state in JobState if state is not JobState.SAVED])
 def test_every_state_without_a_clip_has_some_advice(state: JobState) -> None:
     """A card without a reason is not a riddle."""
-    assert _ADVICE[state] in render_gallery([Card(key="k", state=state)], title="t").replace("&#x27;", "'")
+    assert _DEFAULT_REMEDIES[state] in render_gallery([Card(key="k", state=state)], title="t").replace("&#x27;", "'")
 
 
 def test_the_order_of_states_is_complete() -> None:
@@ -225,7 +225,7 @@ def test_the_numbers_are_right() -> None:
         Card(key="e", state="odd_word", credits=1000),
     ]
     counted = totals(some)
-    assert (counted.jobs, counted.clips, counted.film_s, counted.credits) == (5, 3, 20.0, 1460.5)
+    assert (counted.jobs, counted.clips, counted.video_s, counted.credits) == (5, 3, 20.0, 1460.5)
     assert counted.generation_s == (60.0, 80.0, 100.0)
     assert counted.states == {"saved": 2, "ready": 1, "refused": 1, "odd_word": 1}
     reader = read(render_gallery(some, title="t"))

@@ -22,7 +22,7 @@ def read(text: str, kind: Kind = "csv", encoding: str = "utf-8", **options: obje
 def test_columns_are_options() -> None:
     """Empty cells are not given; keys come from their column or from the content."""
     found = read("key,prompt,model,seeds,image_urls,take\na,A dog,veo3,12345,,\n,A cat,,,https://x.example/c.png,2\n")
-    assert found.faults == ()
+    assert found.problems == ()
     first, second = found.rows
     assert (first.key, first.request) == ("a", VideoRequest("A dog", model="veo3", seeds=12345))
     assert second.request.image_urls == ("https://x.example/c.png",)
@@ -34,8 +34,12 @@ def test_all_faults_are_told_at_once_with_their_lines() -> None:
     text = 'prompt,seeds,model\n"A dog\non two lines",7,veo3\n\nA cat,many,veo3\nA fox,,veo9\n,,\nA bird,12345,veo3\n'
     found = read(text)
     assert [row.request.prompt for row in found.rows] == ["A bird"]
-    assert [(fault.line, fault.faults[0].field) for fault in found.faults] == [(2, "seeds"), (5, "seeds"), (6, "model")]
-    assert "line 5: seeds='many': must be a whole number" in str(found.faults[1])
+    assert [(fault.line, fault.faults[0].field) for fault in found.problems] == [
+        (2, "seeds"),
+        (5, "seeds"),
+        (6, "model"),
+    ]
+    assert "line 5: seeds='many': must be a whole number" in str(found.problems[1])
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -68,7 +72,7 @@ def test_a_row_with_more_cells_than_columns_is_a_fault() -> None:
     """A prompt with a comma that nobody quoted must not be cut."""
     found = read("prompt,model\nA dog, running,veo3\n")
     assert found.rows == ()
-    assert "quote cells with commas" in str(found.faults[0])
+    assert "quote cells with commas" in str(found.problems[0])
 
 
 def test_semicolons_and_tabs() -> None:
@@ -82,7 +86,7 @@ def test_json_lines_and_json() -> None:
     lines = '{"prompt": "A dog", "image_urls": ["https://x.example/a.png"], "seeds": 12345}\n\n{"prompt": 7}\n[1]\n'
     found = read(lines, "jsonl")
     assert found.rows[0].request.seeds == 12345
-    assert [(fault.line, fault.faults[0].field) for fault in found.faults] == [(3, "prompt"), (4, "row")]
+    assert [(fault.line, fault.faults[0].field) for fault in found.problems] == [(3, "prompt"), (4, "row")]
     assert read(json.dumps([{"prompt": "A dog"}, {"prompt": "A cat"}]), "json").rows[1].request.prompt == "A cat"
     for text, kind in (("{not json}", "jsonl"), ("{}", "json"), ("nonsense", "json")):
         with pytest.raises(errors.UsageError):
@@ -110,9 +114,9 @@ def test_doubled_keys_are_faults_of_the_later_line() -> None:
     """The same request twice needs a take; another request needs a key."""
     found = read("key,prompt\na,A dog\na,A cat\n,A fox\n,A fox\n")
     assert [row.line for row in found.rows] == [2, 4]
-    assert "line 2 has another request" in str(found.faults[0])
-    assert "line 4 has the same request" in str(found.faults[1])
-    assert "take" in str(found.faults[1])
+    assert "line 2 has another request" in str(found.problems[0])
+    assert "line 4 has the same request" in str(found.problems[1])
+    assert "take" in str(found.problems[1])
 
 
 def test_ten_thousand_rows() -> None:
@@ -128,7 +132,7 @@ def test_whatever_a_spreadsheet_writes_is_read_back(prompts: list[str]) -> None:
     written = io.StringIO()
     csv.writer(written).writerows([["prompt", "take"], *([prompt, n + 1] for n, prompt in enumerate(prompts))])
     found = read(written.getvalue())
-    assert len(found.rows) + len(found.faults) == len(prompts)
+    assert len(found.rows) + len(found.problems) == len(prompts)
     read_back = {row.take: row.request.prompt for row in found.rows}
     assert all(prompts[take - 1] == prompt for take, prompt in read_back.items())
 
@@ -148,7 +152,7 @@ def test_what_a_list_costs() -> None:
         VideoRequest("c", model="veo9"),
     )
     told = estimate([fast, fast, large, new])
-    assert (told.credits, told.unknown) == (490.0, 1)
+    assert (told.credits, told.without_price) == (490.0, 1)
     assert told.clips["veo3_fast", "720p"] == 2
     assert price_of(new, {"veo9": {"720p": 7.0}}) == 7.0
 
@@ -164,7 +168,7 @@ def test_image_files_are_looked_into_from_the_lists_own_folder(tmp_path: Path) -
     cells = ["my cat.png", "twin.png", "https://x.example/a.png", "", "./my cat.png", "gone.png", "page.png"]
     text = "prompt,image\n" + "".join(f"Dog {n},{cell}\n" for n, cell in enumerate(cells))
     found = read(text, folder=tmp_path)
-    assert [(fault.line, fault.faults[0].rule) for fault in found.faults] == [
+    assert [(fault.line, fault.faults[0].rule) for fault in found.problems] == [
         (7, "cannot be read: No such file or directory"),
         (8, "is a web page, not a JPEG, PNG or WebP"),
     ]
@@ -186,11 +190,11 @@ def test_steps_that_follow_are_columns() -> None:
     """Extended first, whatever the order of the columns; each step's request is checked with its row."""
     content = b"key,upgrade,extend,prompt\nrow,4k,It swims ashore,A dog\nplain,,,A cat\n"
     manifest = read_manifest(content, "csv", KIE)
-    assert not manifest.faults
+    assert not manifest.problems
     row, plain = manifest.rows
     assert [type(link.request).__name__ for link in row.chain] == ["VideoRequest", "ExtendRequest", "UpgradeRequest"]
-    assert row.chain[2].request == UpgradeRequest(to="4k", after=row.chain[1].key)
+    assert row.chain[2].request == UpgradeRequest(to="4k", after_key=row.chain[1].key)
     assert [link.key for link in plain.chain] == ["plain"]
-    [fault] = read_manifest(b"prompt,upgrade\nA dog,8k\n", "csv", KIE).faults
+    [fault] = read_manifest(b"prompt,upgrade\nA dog,8k\n", "csv", KIE).problems
     assert "line 2" in str(fault)
     assert "is no step" in str(fault)

@@ -12,11 +12,11 @@ import pytest
 
 from tests.runtime.support import memory, session_on
 from veo_async import errors
-from veo_async._rules.gate.values import GateKnowledge
+from veo_async._rules.gate.values import LearnedLimits
 from veo_async._runtime.job.outcome import Clip
 from veo_async.batch import report as pictures
 from veo_async.batch import run as room
-from veo_async.batch.results import Line, Results
+from veo_async.batch.results import Results, RowResult
 from veo_async.batch.run import Batch
 from veo_async.simulator import Simulator
 
@@ -32,7 +32,7 @@ async def test_row_84_thousands_of_rows_in_their_order_and_one_thousand_in_hand(
     async def save(clip: Clip, folder: Path) -> tuple[Path, ...]:
         return (folder / f"{clip.key}.mp4",)
 
-    def note(_: Line) -> None:
+    def note(_: RowResult) -> None:
         if not next(lines) % 50:
             following.append(sum(task.get_name() == "veo.batch" for task in asyncio.all_tasks()))
 
@@ -40,13 +40,13 @@ async def test_row_84_thousands_of_rows_in_their_order_and_one_thousand_in_hand(
     rows = manifest(*(f"Dog {number}" for number in range(3000)))
     sim = memory(limiter="none", keep_requests=10_000, duration_s=60.0)
     session = session_on(sim, rate=(2000, 1.0), max_in_flight=500, poll_rate=2000.0, poll_every=30.0)
-    session._clips.save = save  # type: ignore[method-assign]  # the films are another test's business
+    session._clip_saver.save = save  # type: ignore[method-assign]  # the films are another test's business
     following: list[int] = []
     lines = itertools.count()
     async with session as veo:
-        report = await Batch(veo, rows, tmp_path / "out", now=lambda: 1.75e9, on_line=note).run()
+        report = await Batch(veo, rows, tmp_path / "out", now=lambda: 1.75e9, on_result=note).run()
     assert report.counts == {"saved": 3000}
-    assert 500 <= max(following) <= room.IN_HAND
+    assert 500 <= max(following) <= room.MAX_OPEN_ROWS
     sent = [int(str(charge.body["prompt"]).split()[1]) for charge in sim.charges]
     assert sent == sorted(sent)
     assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 3000
@@ -55,11 +55,11 @@ async def test_row_84_thousands_of_rows_in_their_order_and_one_thousand_in_hand(
 async def test_row_86_a_hook_that_raises_harms_no_row(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It is told in the log; every row has its line."""
 
-    def hook(line: Line) -> None:
+    def hook(line: RowResult) -> None:
         raise RuntimeError(line.row.key)
 
     async with Simulator(duration_s=0.2) as sim, on(sim, tmp_path) as veo:
-        report = await Batch(veo, manifest("A", "B"), tmp_path / "out", now=lambda: 1.75e9, on_line=hook).run()
+        report = await Batch(veo, manifest("A", "B"), tmp_path / "out", now=lambda: 1.75e9, on_result=hook).run()
     assert report.counts == {"saved": 2}
     assert "on_line raised" in caplog.text
 
@@ -96,7 +96,7 @@ async def test_row_76_a_disk_that_fills_up_meanwhile_loses_nothing(
     monkeypatch.setattr(Results, "_append", fail_once)
     async with Simulator(duration_s=0.2) as sim:
         async with on(sim, tmp_path) as veo:
-            with pytest.raises(errors.ResultsUnwritable, match="give the same command again: nothing is paid"):
+            with pytest.raises(errors.ResultsWriteError, match="give the same command again: nothing is paid"):
                 await Batch(veo, rows, out, now=lambda: 1.75e9).run()
         assert sorted(film.name for film in out.glob("*.mp4")) == ["row-1.mp4", "row-2.mp4"]
         async with on(sim, tmp_path) as veo:
@@ -120,13 +120,13 @@ async def test_where_a_run_stands_can_be_asked_at_any_time(tmp_path: Path) -> No
     """Rows that wait, jobs that are there, credits that are spent: before, meanwhile, after."""
     async with Simulator(duration_s=0.2) as sim, on(sim, tmp_path) as veo:
         batch = Batch(veo, manifest("A", "B"), tmp_path / "out", now=lambda: 1.75e9)
-        assert (batch.waiting, len(batch.jobs), batch.spent) == (2, 0, 0.0)
+        assert (batch.not_submitted, len(batch.jobs), batch.spent) == (2, 0, 0.0)
         running = asyncio.create_task(batch.run())
-        while batch.waiting:  # noqa: ASYNC110  # nothing tells of a row that was taken in
+        while batch.not_submitted:  # noqa: ASYNC110  # nothing tells of a row that was taken in
             await asyncio.sleep(0)
         assert len(batch.jobs) == 2
         await running
-        assert (batch.waiting, batch.spent) == (0, 120.0)
+        assert (batch.not_submitted, batch.spent) == (0, 120.0)
 
 
 async def test_a_key_that_is_taken_is_a_fault_of_its_row_alone(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ async def test_a_clip_that_could_not_be_saved_is_ready_and_no_row_to_be_fed_agai
 
     async with Simulator(duration_s=0.2) as sim:
         session = on(sim, tmp_path)
-        session._clips.save = save  # type: ignore[method-assign]  # what stands in its way is another test's business
+        session._clip_saver.save = save  # type: ignore[method-assign]  # what stands in its way is another test's business
         async with session as veo:
             report = await Batch(veo, manifest("A"), tmp_path / "out", now=lambda: 1.75e9).run()
         assert (report.counts, report.credits) == ({"ready": 1}, 60.0)
@@ -167,11 +167,11 @@ async def test_row_83_what_an_earlier_run_has_queued_counts_against_the_budget(t
     async with Simulator(duration_s=0.2) as sim:
         async with on(sim, tmp_path, rate=(1, 3600.0), explore=False) as veo:
             batch = Batch(veo, manifest("A", "B"), tmp_path / "out", now=lambda: 1.75e9)
-            asyncio.get_running_loop().call_later(0.5, batch.hold)
+            asyncio.get_running_loop().call_later(0.5, batch.stop_sending)
             assert (await batch.run()).counts == {"saved": 1, "queued": 1}
-        async with on(sim, tmp_path, rate=(20, 10.0), knowledge=GateKnowledge(limit=20.0, margin_s=0.06)) as veo:
+        async with on(sim, tmp_path, rate=(20, 10.0), knowledge=LearnedLimits(limit=20.0, margin_s=0.06)) as veo:
             batch = Batch(veo, manifest("A", "B", "C", "D"), tmp_path / "out", now=lambda: 1.75e9, budget=130.0)
             assert await batch.price() == 180.0
             report = await batch.run()
-        assert (report.counts, report.unaffordable, report.credits) == ({"saved": 3}, 1, 120.0)
+        assert (report.counts, report.over_budget, report.credits) == ({"saved": 3}, 1, 120.0)
         assert len(sim.charges) == 3

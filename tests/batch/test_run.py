@@ -11,9 +11,9 @@ import pytest
 from veo_async import VeoSession, errors
 from veo_async._wire import KIE
 from veo_async.batch.manifest import Manifest, read_manifest
-from veo_async.batch.results import Line
+from veo_async.batch.results import RowResult
 from veo_async.batch.run import Batch, Report
-from veo_async.media import check_whole
+from veo_async.media import check_complete
 from veo_async.simulator import Simulator, drop_after_accepting
 
 pytestmark = pytest.mark.realtime
@@ -42,7 +42,7 @@ def table(path: Path) -> list[dict[str, str]]:
 async def test_from_rows_to_files_results_and_a_page(tmp_path: Path) -> None:
     """Each row has its file, its line and its card; a refusal is ready to be edited and fed again."""
     rows = manifest("A dog", "A cat [refuse]", "A fox")
-    heard: list[Line] = []
+    heard: list[RowResult] = []
     async with Simulator(duration_s=0.2) as sim:
         report = await run(sim, rows, tmp_path, on_line=heard.append)
         assert report.counts == {"saved": 2, "refused": 1}
@@ -50,7 +50,7 @@ async def test_from_rows_to_files_results_and_a_page(tmp_path: Path) -> None:
         out = tmp_path / "out"
         for name in ("row-1.mp4", "row-3.mp4"):
             with (out / name).open("rb") as file:
-                check_whole(file)
+                check_complete(file)
         told = {line["key"]: line for line in table(out / "results.csv")}
         assert told["row-1"]["status"] == "saved"
         assert told["row-1"]["path"] == str(out / "row-1.mp4")
@@ -81,7 +81,7 @@ async def test_a_budget_is_never_exceeded(tmp_path: Path) -> None:
     async with Simulator(duration_s=0.2) as sim:
         report = await run(sim, manifest("A", "B", "C", "D"), tmp_path, budget=130.0)
         assert report.counts["saved"] == 2
-        assert report.unaffordable == 2
+        assert report.over_budget == 2
         assert sum(charge.credits for charge in sim.charges) <= 130.0
         again = await run(sim, manifest("A", "B", "C", "D"), tmp_path, budget=130.0)
         assert again.counts["saved"] == 4
@@ -94,7 +94,7 @@ async def test_a_row_without_a_price_is_left_out_of_a_budget(tmp_path: Path) -> 
     async with Simulator(duration_s=0.2) as sim:
         report = await run(sim, rows, tmp_path, budget=1000.0)
         assert report.counts == {"saved": 1}
-        assert report.unaffordable == 1
+        assert report.over_budget == 1
         report = await run(sim, rows, tmp_path)
         assert report.counts == {"saved": 2}
 
@@ -104,12 +104,12 @@ async def test_what_an_earlier_run_left_waiting_counts_in_the_budget(tmp_path: P
     slow = {"rate": (1, 10.0)}
     async with Simulator(duration_s=0.2, **slow) as sim, on(sim, tmp_path, **slow, explore=False) as veo:
         batch = Batch(veo, manifest("A", "B"), tmp_path / "out", now=lambda: 1.75e9)
-        asyncio.get_running_loop().call_later(0.5, batch.hold)
+        asyncio.get_running_loop().call_later(0.5, batch.stop_sending)
         await batch.run()
     async with Simulator(duration_s=0.2, seed=2) as sim:
         report = await run(sim, manifest("A", "B", "C"), tmp_path, budget=60.0)
         assert report.counts == {"saved": 2}
-        assert report.unaffordable == 1
+        assert report.over_budget == 1
         assert len(sim.charges) == 1
 
 
@@ -118,7 +118,7 @@ async def test_a_row_that_failed_reserves_anew(tmp_path: Path) -> None:
     async with Simulator(duration_s=0.2) as sim:
         await run(sim, manifest("A [fail]"), tmp_path)
         report = await run(sim, manifest("A [fail]"), tmp_path, budget=10.0)
-        assert report.unaffordable == 1
+        assert report.over_budget == 1
         assert len(sim.charges) == 1
 
 
@@ -128,10 +128,10 @@ async def test_held_early_it_loses_nothing(tmp_path: Path) -> None:
     async with Simulator(duration_s=1.0, rate=(3, 10.0)) as sim:
         async with on(sim, tmp_path, rate=(3, 10.0), explore=False) as veo:
             batch = Batch(veo, rows, tmp_path / "out", now=lambda: 1.75e9)
-            asyncio.get_running_loop().call_later(0.5, batch.hold)
+            asyncio.get_running_loop().call_later(0.5, batch.stop_sending)
             report = await batch.run()
         assert report.counts == {"saved": 3, "queued": 5}
-        assert len(sim.posts()) == 3
+        assert len(sim.requests_to()) == 3
         told = {line["key"]: line["status"] for line in table(tmp_path / "out" / "results.csv")}
         assert sorted(told.values()) == ["queued"] * 5 + ["saved"] * 3
     async with Simulator(duration_s=0.2, seed=2) as sim:
@@ -155,7 +155,7 @@ async def test_a_folder_that_cannot_be_written_is_told_before_anything_is_sent(t
     async with Simulator() as sim:
         with pytest.raises(errors.UsageError, match="name a folder"):
             await run(sim, manifest("A dog"), tmp_path)
-        assert sim.posts() == ()
+        assert sim.requests_to() == ()
 
 
 def test_a_torn_line_is_cut_off_and_cells_are_no_formulas(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_torn_line_is_cut_off_and_cells_are_no_formulas(tmp_path: Path) -> Non
     out.mkdir()
     (out / "results.jsonl").write_text('{"key": "old"}\n{"key": "to')
     results = Results(out, rows)
-    results.add(Line(row=rows.rows[0], status="refused", error="=HYPERLINK(1)\x1b[2J"))
+    results.add(RowResult(row=rows.rows[0], status="refused", error="=HYPERLINK(1)\x1b[2J"))
     results.close()
     assert [json.loads(line)["key"] for line in (out / "results.jsonl").read_text().splitlines()] == ["old", "row-1"]
     [line] = table(out / "results.csv")
@@ -180,7 +180,7 @@ async def test_steps_that_follow_are_paid_once_and_saved(tmp_path: Path) -> None
     taken = read_manifest(b"key,prompt,upgrade\nrow,A dog,1080p\n", "csv", KIE)
     async with Simulator(duration_s=0.04) as sim:
         assert (await run(sim, plain, tmp_path, budget=60)).credits == 60.0
-        assert (await run(sim, taken, tmp_path, budget=4)).unaffordable == 1
+        assert (await run(sim, taken, tmp_path, budget=4)).over_budget == 1
         report = await run(sim, taken, tmp_path, budget=5)
         assert report.counts == {"saved": 1}
         assert report.credits == 5.0

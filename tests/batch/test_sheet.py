@@ -7,15 +7,15 @@ import pytest
 from PIL import Image, ImageStat
 
 from veo_async.batch.contact_sheet import (
-    MOST,
+    MAX_TILES,
     PICTURE,
-    MediaMissing,
-    Still,
+    MediaExtraMissing,
+    Tile,
     columns_for,
     corner,
-    fitted,
+    fit,
     size_for,
-    stills_in,
+    videos_in,
     write_sheets,
 )
 from veo_async.simulator import Simulator
@@ -28,9 +28,9 @@ WIDE = [clip for clip in CLIPS if clip.kind == "generate" and clip.aspect_ratio 
 TALL = choose(task_number=0, aspect_ratio="9:16")
 
 
-def put(folder: Path, name: str, clip: Clip) -> Still:
+def put(folder: Path, name: str, clip: Clip) -> Tile:
     (folder / name).write_bytes(clip.data)
-    return Still(key=name, film=folder / name)
+    return Tile(key=name, video=folder / name)
 
 
 def first_picture(film: Path) -> Image.Image:
@@ -62,7 +62,7 @@ def test_each_tile_has_the_colours_of_its_own_clip(tmp_path: Path) -> None:
         assert sheet.size == size_for(len(stills))
         for number, still in enumerate(stills):
             left, top, right, bottom = tile_of(sheet, number, len(stills))
-            picture = first_picture(still.film).resize(PICTURE)
+            picture = first_picture(still.video).resize(PICTURE)
             middle = (top + bottom) // 2
             half = PICTURE[1] // 2
             for box, part in (
@@ -81,7 +81,7 @@ def test_each_tile_has_the_colours_of_its_own_clip(tmp_path: Path) -> None:
 def test_a_tall_clip_is_shown_whole(tmp_path: Path) -> None:
     """In the middle of its tile, with paper on either side."""
     [path] = write_sheets(tmp_path, [put(tmp_path, "tall.mp4", TALL)])
-    beside, beneath, width, height = fitted(TALL.width_px, TALL.height_px)
+    beside, beneath, width, height = fit(TALL.width_px, TALL.height_px)
     assert (height, beneath) == (PICTURE[1], 0)
     with Image.open(path) as sheet:
         left, top, _, bottom = tile_of(sheet, 0, 1)
@@ -94,8 +94,8 @@ def test_a_tall_clip_is_shown_whole(tmp_path: Path) -> None:
 def test_a_broken_clip_gets_an_empty_tile(tmp_path: Path, content: bytes) -> None:
     """The others are there all the same."""
     (tmp_path / "broken.mp4").write_bytes(content)
-    stills = [Still(key="broken", film=tmp_path / "broken.mp4"), put(tmp_path, "good.mp4", WIDE[0])]
-    [path] = write_sheets(tmp_path, [*stills, Still(key="gone", film=tmp_path / "gone.mp4")])
+    stills = [Tile(key="broken", video=tmp_path / "broken.mp4"), put(tmp_path, "good.mp4", WIDE[0])]
+    [path] = write_sheets(tmp_path, [*stills, Tile(key="gone", video=tmp_path / "gone.mp4")])
     with Image.open(path) as sheet:
         for number in (0, 2):
             assert mean_of(sheet, tile_of(sheet, number, 3)) == pytest.approx([63, 63, 70], abs=4)
@@ -105,14 +105,14 @@ def test_a_broken_clip_gets_an_empty_tile(tmp_path: Path, content: bytes) -> Non
 def test_a_key_may_hold_anything(tmp_path: Path) -> None:
     """Control characters, other scripts, ten thousand letters: drawn as well as the font can, within its tile."""
     key = "\x1b[2J\n" + "ציפור כחולה" + "x" * 10_000
-    [path] = write_sheets(tmp_path, [Still(key=key, film=put(tmp_path, "good.mp4", WIDE[0]).film)])
+    [path] = write_sheets(tmp_path, [Tile(key=key, video=put(tmp_path, "good.mp4", WIDE[0]).video)])
     with Image.open(path) as sheet:
         assert sheet.size == size_for(1)
 
 
 def test_a_long_list_has_several_sheets(tmp_path: Path) -> None:
     """So many to a sheet; none for no clips."""
-    stills = [Still(key=str(number), film=tmp_path / "gone.mp4") for number in range(MOST + 1)]
+    stills = [Tile(key=str(number), video=tmp_path / "gone.mp4") for number in range(MAX_TILES + 1)]
     assert [path.name for path in write_sheets(tmp_path, stills)] == ["sheet.webp", "sheet-2.webp"]
     assert write_sheets(tmp_path, []) == []
     with Image.open(tmp_path / "sheet.webp") as sheet:
@@ -122,7 +122,7 @@ def test_a_long_list_has_several_sheets(tmp_path: Path) -> None:
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And writes nothing."""
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(MediaMissing, match=r"pip install 'veo-async\[media\]'"):
+    with pytest.raises(MediaExtraMissing, match=r"pip install 'veo-async\[media\]'"):
         write_sheets(tmp_path, [])
     assert list(tmp_path.iterdir()) == []
 
@@ -145,7 +145,7 @@ def test_tiles_do_not_lie_on_each_other(count: int) -> None:
 @pytest.mark.parametrize("size", [(320, 180), (180, 320), (1920, 1080), (1, 1), (10_000, 1)])
 def test_every_shape_fits_into_its_picture(size: tuple[int, int]) -> None:
     """Whole, and as large as may be."""
-    left, top, width, height = fitted(*size)
+    left, top, width, height = fit(*size)
     assert min(left, top) >= 0
     assert left + width <= PICTURE[0]
     assert top + height <= PICTURE[1]
@@ -156,7 +156,7 @@ def test_the_films_of_a_folder(tmp_path: Path) -> None:
     """By their names, and nothing else that lies there."""
     for name in ("b.mp4", "a.mp4", "a.json", ".a.mp4.part"):
         (tmp_path / name).write_bytes(b"")
-    assert [still.key for still in stills_in(tmp_path)] == ["a", "b"]
+    assert [still.key for still in videos_in(tmp_path)] == ["a", "b"]
 
 
 @pytest.mark.realtime
@@ -170,7 +170,7 @@ async def test_a_batch_has_its_sheet_or_says_what_is_missing(
     async with Simulator(duration_s=0.2) as sim:
         report = await run(sim, manifest("A dog", "A cat [refuse]"), tmp_path)
     assert report.counts == {"saved": 1, "refused": 1}
-    assert report.needs_media is not is_there
+    assert report.sheet_extra_missing is not is_there
     assert (tmp_path / "out" / "sheet.webp" in report.files) is is_there
     if is_there:
         with Image.open(tmp_path / "out" / "sheet.webp") as sheet:

@@ -29,7 +29,7 @@ async def test_a_fault_in_line_seven_is_told_and_nothing_is_sent(tmp_path: Path)
         told = await run(*VEO, "batch", "prompts.csv", cwd=tmp_path, sim=sim, exits=2)
         assert "prompts.csv, line 7: seeds=7" in told
         assert "--skip-invalid" in told
-        assert sim.posts() == ()
+        assert sim.requests_to() == ()
         told = await run(*VEO, "batch", "prompts.csv", "--skip-invalid", cwd=tmp_path, sim=sim, exits=3)
         assert "5 saved" in told
         assert "row-6" in (tmp_path / "prompts-out" / "rejected.csv").read_text("utf-8-sig")
@@ -85,7 +85,7 @@ async def test_row_58_interrupted_twice_it_stops_at_once_and_loses_nothing(tmp_p
         assert "Next: veo-async batch prompts.csv" in rest
         sim.advance(3600.0)
         assert "3 saved" in await run(*VEO, "batch", "prompts.csv", cwd=tmp_path, sim=sim)
-        assert len(sim.posts()) == 3
+        assert len(sim.requests_to()) == 3
 
 
 async def test_a_list_on_standard_input_with_a_template(tmp_path: Path) -> None:

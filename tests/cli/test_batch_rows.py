@@ -11,7 +11,7 @@ import pytest
 from tests.programs import read_until, started
 from tests.programs import run as programme
 from veo_async.cli.app import run
-from veo_async.simulator import Simulator, blocked_1010, drop_after_accepting, refuse, unknown_status
+from veo_async.simulator import Simulator, blocked_1010, drop_after_accepting, record_flag, refuse
 
 VEO = (sys.executable, "-m", "veo_async")
 
@@ -75,7 +75,7 @@ async def test_another_key_of_the_same_account(tmp_path: Path) -> None:
         assert "1 saved" in await programme(*command, cwd=tmp_path, sim=sim)
         words = ("save", "prompts-out/ledger.db", "row-1", "--out", "again", "--account", "studio")
         assert "row-1.mp4" in await programme(*VEO, *words, cwd=tmp_path, sim=sim)
-        assert len(sim.posts()) == 1
+        assert len(sim.requests_to()) == 1
 
 
 async def test_row_58_resume_is_held_as_a_list_is(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ async def test_row_12_whoever_is_blocked_is_told_why(tmp_path: Path) -> None:
         rest = (await process.communicate())[0].decode()
         assert process.returncode == 5, rest
         assert "1 queued" in rest
-        assert (len(sim.posts()), len(sim.charges)) == (1, 0)
+        assert (len(sim.requests_to()), len(sim.charges)) == (1, 0)
 
 
 async def test_row_83_a_list_beyond_the_balance_is_not_begun(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ async def test_row_83_a_list_beyond_the_balance_is_not_begun(tmp_path: Path) -> 
         told = await programme(*VEO, "batch", "prompts.csv", cwd=tmp_path, sim=sim, exits=2)
         assert "costs about 180 credits and the balance is 130" in told
         assert "--budget 130" in told
-        assert sim.posts() == ()
+        assert sim.requests_to() == ()
         told = await programme(*VEO, "batch", "prompts.csv", "--budget", "130", cwd=tmp_path, sim=sim, exits=3)
         assert "2 saved" in told
         assert "1 rows were not sent: the budget would not cover them." in told
@@ -143,7 +143,7 @@ async def test_row_83_a_list_beyond_the_balance_is_not_begun(tmp_path: Path) -> 
 async def test_row_87_a_state_that_is_new_disturbs_no_list(tmp_path: Path) -> None:
     """It is still running, as far as anybody knows."""
     write(tmp_path, "A dog")
-    async with Simulator(duration_s=0.2, faults=[unknown_status("FLYING", on=1)]) as sim:
+    async with Simulator(duration_s=0.2, faults=[record_flag("FLYING", on=1)]) as sim:
         assert "1 saved" in await programme(*VEO, "batch", "prompts.csv", cwd=tmp_path, sim=sim)
 
 
@@ -209,7 +209,7 @@ async def test_a_folder_that_cannot_be_written_is_told_before_anything_is_sent(t
     words = ["batch", "prompts.csv"] if command == "batch" else ["demo"]
     async with Simulator() as sim:
         told = await programme(*VEO, *words, "--out", "/proc/nowhere", cwd=tmp_path, sim=sim, exits=2)
-        assert sim.posts() == ()
+        assert sim.requests_to() == ()
     assert "/proc/nowhere: " in told
     assert "name a folder that can be written" in told
 

@@ -16,7 +16,7 @@ from veo_async.batch.manifest import read_manifest
 from veo_async.batch.run import Report
 from veo_async.cli.demo import LIST, tell
 from veo_async.ledger import SqliteLedger
-from veo_async.media import check_whole
+from veo_async.media import check_complete
 
 DEMO = (sys.executable, "-m", "veo_async", "demo")
 
@@ -36,7 +36,7 @@ async def test_everything_goes_as_it_should_although_things_go_wrong(tmp_path: P
         saved = [line["path"] for line in lines if line["status"] == "saved"]
         assert len(saved) == 8
         for path in saved:
-            check_whole(io.BytesIO(Path(tmp_path, path).read_bytes()))
+            check_complete(io.BytesIO(Path(tmp_path, path).read_bytes()))
     book = await SqliteLedger(out / "demo.db").open(None)
     steps = {row.key: [step.event for step in await book.steps(row.key)] for row in await book.rows()}
     await book.close()
@@ -66,7 +66,9 @@ def test_it_says_so_when_not_all_went_as_it_should(
 ) -> None:
     """A clip that is missing, or trouble that did not come or was not survived: exit code 1, and where to look."""
     page = tmp_path / "index.html"
-    report = Report(counts=Counter(counts), unaffordable=0, credits=0.0, files=[page], page=page, needs_media=True)
+    report = Report(
+        counts=Counter(counts), over_budget=0, credits=0.0, files=[page], page=page, sheet_extra_missing=True
+    )
     rows = read_manifest(LIST.encode(), "csv", KIE)
     assert tell(Console(), report, rows, tmp_path, tmp_path / "demo.db", story) == 1
     told = capsys.readouterr().out

@@ -56,21 +56,21 @@ async def test_what_is_wrong_is_said_with_what_to_do(tmp_path: Path, monkeypatch
 async def test_a_clock_that_is_off_is_told() -> None:
     """By how much, which way, and what it spoils."""
     async with Simulator() as sim, VeoApi(sim.api_key, base_url=sim.url) as api:
-        server = await api.server_clock()
+        server = await api.server_time()
         assert server is not None
         now = server.timestamp()
-        assert (await _clock(api, now)).is_good
+        assert (await _clock(api, now)).passed
         ahead = await _clock(api, now + 3600)
-        assert not ahead.is_good
-        assert re.search(r"3[56]\d\d s ahead", ahead.told)
+        assert not ahead.passed
+        assert re.search(r"3[56]\d\d s ahead", ahead.message)
 
 
 async def test_a_provider_that_does_not_tell_the_time_is_no_fault() -> None:
     """Nothing is concluded from nothing."""
     transport = MemoryTransport()
     async with VeoApi(transport.api_key, transport=transport) as api:
-        assert await api.server_clock() is None
-        assert (await _clock(api, 0.0)).is_good
+        assert await api.server_time() is None
+        assert (await _clock(api, 0.0)).passed
 
 
 def test_a_ledger_that_is_not_there_is_not_made(tmp_path: Path) -> None:

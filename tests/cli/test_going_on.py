@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.fast_clock import SPEED
 from tests.programs import run_fast
-from veo_async.media import check_whole
+from veo_async.media import check_complete
 from veo_async.simulator import Simulator
 
 PROGRAM = """
@@ -33,7 +33,7 @@ async def test_from_a_prompt_to_a_long_and_large_film(tmp_path: Path) -> None:
         large = ("upgrade", key, "4k", "--out", "large.mp4")
         assert f"{key}.4k: saved" in await veo(*large)
         with (tmp_path / "large.mp4").open("rb") as file:
-            check_whole(file)
+            check_complete(file)
         assert "saved" in await veo(*large)
         assert [charge.endpoint for charge in sim.charges] == ["generate", "extend", "get-4k-video"]
 

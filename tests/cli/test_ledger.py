@@ -39,9 +39,9 @@ async def fill(file: Path) -> dict[str, str]:
     """A ledger with a clip, a job whose answer was lost, and one whose request was; what was charged, by prompt."""
     faults = [drop_after_accepting(on=2), drop_before_accepting(on=3)]
     async with Simulator(duration_s=0.1, faults=faults) as sim, await on(sim, file) as veo:
-        assert isinstance(await (await veo.submit("A dog", key="dog")).ended(), Done)
+        assert isinstance(await (await veo.submit("A dog", key="dog")).finished(), Done)
         for key in ("cat", "bird"):
-            assert isinstance(await (await veo.submit(f"A {key}", key=key)).ended(), InDoubt)
+            assert isinstance(await (await veo.submit(f"A {key}", key=key)).finished(), InDoubt)
         return {str(charge.body["prompt"]): charge.task_id for charge in sim.charges}
 
 
@@ -70,7 +70,9 @@ def test_show_lists_the_jobs_and_says_what_to_type_next(say: Say, file: Path, ch
 
 def test_a_narrow_terminal_hides_no_key_and_no_state() -> None:
     """The other columns come as there is room; a key that would paint the terminal does not."""
-    rows = [JobRow(key=key, account="", state="in_doubt", request=None, planned_at=0.0) for key in ("row-1", "\x1b[2J")]
+    rows = [
+        JobRow(key=key, account="", state="in_doubt", request=None, submitted_at=0.0) for key in ("row-1", "\x1b[2J")
+    ]
     assert _lines(rows, 10) == ["key      state", "row-1    in_doubt", "\\x1b[2J  in_doubt"]
     assert _lines(rows, 200)[0].split() == ["key", "state", "prompt", "task", "attempts", "planned"]
     assert _lines([], 200) == []
@@ -102,7 +104,7 @@ def test_what_is_mended_the_next_session_goes_on_with(say: Say, file: Path, char
         async with Simulator(duration_s=0.1, seed=2) as sim, await on(sim, file) as veo:
             assert (veo.recovered.queued, veo.recovered.running) == (1, 1)
             await veo.job("bird")
-            return len(sim.posts())
+            return len(sim.requests_to())
 
     assert asyncio.run(go_on()) == 1
 
@@ -173,7 +175,7 @@ def test_a_running_sessions_job_is_not_taken_from_it(say: Say, file: Path) -> No
             assert code == 2
             assert "running drives this job" in told
             doubtful = await veo.submit("A cat", key="cat")
-            assert isinstance(await doubtful.ended(), InDoubt)
+            assert isinstance(await doubtful.finished(), InDoubt)
             task_id = sim.charges[1].task_id
             assert (await asyncio.to_thread(say, "ledger", "resolve", file, "cat", task_id, "--unverified"))[0] == 0
             await asyncio.sleep(2.5)  # the session asks its ledger for news every second

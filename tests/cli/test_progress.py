@@ -8,12 +8,22 @@ from rich.console import Console
 
 from veo_async._rules.lifecycle import TABLE, JobState
 from veo_async._rules.pauses import PauseReason
-from veo_async.cli.progress import ENDED, Progress, Row, counts_of, estimate_left_s, news, show, told_s, why_standing
+from veo_async.cli.progress import (
+    FINISHED,
+    Progress,
+    Row,
+    changes,
+    counts_of,
+    estimate_left_s,
+    format_duration,
+    pause_text,
+    render,
+)
 
 
 def drawn(**told: Any) -> str:
     console = Console(file=io.StringIO(), width=160)
-    console.print(show(Progress(**told)))
+    console.print(render(Progress(**told)))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -52,7 +62,7 @@ def test_a_gate_that_is_shut_is_told() -> None:
     """For how long, and that no job fails by it."""
     assert "429: the gate is shut for 4 s more; no job fails by it" in drawn(counts={"queued": 1}, opens_in_s=3.2)
     assert "429: the gate lets one job try" in drawn(counts={"queued": 1}, opens_in_s=0.0)
-    assert why_standing(Progress(counts={"queued": 1})) is None
+    assert pause_text(Progress(counts={"queued": 1})) is None
 
 
 def test_rows_are_shown_safely_and_not_too_many() -> None:
@@ -71,32 +81,34 @@ def test_every_state_of_a_job_has_its_place() -> None:
     assert [state for state, _ in counts_of(counts)][-1] == "new"
     assert len(counts_of(counts)) == len(JobState) + 1
     final = {str(state) for state in JobState if not TABLE[state]}
-    assert final <= ENDED
+    assert final <= FINISHED
 
 
 def test_news_are_told_once() -> None:
     """When creation stops, when it goes on, when an answer is lost; a countdown is no news."""
     calm = Progress(counts={"queued": 2})
-    shut = Progress(counts={"queued": 2}, opens_in_s=4.0)
-    later = Progress(counts={"queued": 2}, opens_in_s=3.0)
+    shut = Progress(counts={"queued": 2}, retry_in_s=4.0)
+    later = Progress(counts={"queued": 2}, retry_in_s=3.0)
     doubt = Progress(counts={"queued": 1, "in_doubt": 1})
-    assert news(None, calm) == []
-    assert len(news(calm, shut)) == 1
-    assert news(shut, later) == []
-    assert news(later, calm) == ["creation goes on"]
-    assert "in doubt" in news(calm, doubt)[0]
-    assert news(doubt, doubt) == []
-    assert news(shut, Progress(counts={"queued": 2}, paused="no-credit"))[0].startswith("creation pauses (no-credit)")
+    assert changes(None, calm) == []
+    assert len(changes(calm, shut)) == 1
+    assert changes(shut, later) == []
+    assert changes(later, calm) == ["creation goes on"]
+    assert "in doubt" in changes(calm, doubt)[0]
+    assert changes(doubt, doubt) == []
+    assert changes(shut, Progress(counts={"queued": 2}, paused="no-credit"))[0].startswith(
+        "creation pauses (no-credit)"
+    )
 
 
 def test_the_end_is_the_later_of_two_bounds() -> None:
     """What runs longest; or what waits, at the account's pace or the slots', and one task more."""
     end = estimate_left_s
-    assert end([30.0, 70.0], waiting=0, fresh_s=80.0, per_second=2.0, slots=100) == 70.0
-    assert end([30.0], waiting=100, fresh_s=80.0, per_second=2.0, slots=1000) == 130.0
-    assert end([30.0], waiting=100, fresh_s=80.0, per_second=2.0, slots=80) == 180.0
-    assert end([900.0], waiting=100, fresh_s=80.0, per_second=2.0, slots=1000) == 900.0
-    assert end([], waiting=100, fresh_s=None, per_second=2.0, slots=100) is None
+    assert end([30.0, 70.0], waiting=0, new_task_s=80.0, per_second=2.0, slots=100) == 70.0
+    assert end([30.0], waiting=100, new_task_s=80.0, per_second=2.0, slots=1000) == 130.0
+    assert end([30.0], waiting=100, new_task_s=80.0, per_second=2.0, slots=80) == 180.0
+    assert end([900.0], waiting=100, new_task_s=80.0, per_second=2.0, slots=1000) == 900.0
+    assert end([], waiting=100, new_task_s=None, per_second=2.0, slots=100) is None
 
 
 @pytest.mark.parametrize(
@@ -104,4 +116,4 @@ def test_the_end_is_the_later_of_two_bounds() -> None:
 )
 def test_spans_are_told_as_roughly_as_they_are_known(seconds: float, told: str) -> None:
     """Nobody reads seconds of hours."""
-    assert told_s(seconds) == told
+    assert format_duration(seconds) == told

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.programs import run
-from veo_async.media import check_whole
+from veo_async.media import check_complete
 from veo_async.simulator import Simulator, drop_after_accepting
 
 VEO = (sys.executable, "-m", "veo_async")
@@ -18,7 +18,7 @@ VEO = (sys.executable, "-m", "veo_async")
 
 def is_whole(path: Path) -> bool:
     with path.open("rb") as file:
-        check_whole(file)
+        check_complete(file)
     return True
 
 
@@ -33,7 +33,7 @@ async def test_generate_makes_one_clip_and_says_each_step(tmp_path: Path) -> Non
         assert is_whole(tmp_path / "dog.mp4")
         again = json.loads(await run(*command, "--json", cwd=tmp_path, sim=sim))
         assert again["files"] == [str(tmp_path / "dog.mp4")]
-        assert len(sim.posts()) == 1
+        assert len(sim.requests_to()) == 1
 
 
 async def test_exit_codes_tell_refusals_and_doubts(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ async def test_exit_codes_tell_refusals_and_doubts(tmp_path: Path) -> None:
         assert "Next: veo-async ledger doubts veo.db" in told
         told = await run(*VEO, "generate", "A fox", "--seeds", "7", cwd=tmp_path, sim=sim, exits=2)
         assert "seeds=7" in told
-        assert len(sim.posts()) == 2
+        assert len(sim.requests_to()) == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -71,7 +71,7 @@ async def test_row_58_stopped_and_the_command_that_it_prints(tmp_path: Path, num
         assert "1 running" in told_after
         assert "dog: saved" in told_after
         assert is_whole(tmp_path / "veo-out" / "dog.mp4")
-        assert len(sim.posts()) == 1
+        assert len(sim.requests_to()) == 1
 
 
 async def test_save_fetches_what_is_ready(tmp_path: Path) -> None:

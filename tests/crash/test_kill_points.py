@@ -26,7 +26,7 @@ async def test_row_48_killed_before_the_intent_is_written(tmp_path: Path) -> Non
         assert here.posted() == set()
         rows = await here.go_on("a", "b")
         assert {key: row.state for key, row in rows.items()} == {"a": "ready", "b": "ready"}
-        assert len(here.sim.posts()) == 2
+        assert len(here.sim.requests_to()) == 2
 
 
 @pytest.mark.parametrize("wire", ["send:after-commit", "post:before"])
@@ -47,7 +47,7 @@ async def test_row_50_killed_after_the_send_before_the_answer(tmp_path: Path) ->
         rows = await here.go_on("a")
         assert rows["a"].state == "ready"
         assert await here.events("a") == ["plan", "send", "doubt", "bind", "finish"]
-        assert len(here.sim.posts()) == 1
+        assert len(here.sim.requests_to()) == 1
 
 
 @pytest.mark.parametrize("wire", ["post:after", "accept:before-commit"])
@@ -58,7 +58,7 @@ async def test_row_51_killed_after_the_answer_before_the_commit(tmp_path: Path, 
         rows = await here.go_on("a")
         assert rows["a"].state == "ready"
         assert await here.events("a") == ["plan", "send", "doubt", "bind", "finish"]
-        assert len(here.sim.posts()) == 1
+        assert len(here.sim.requests_to()) == 1
 
 
 async def test_row_51_without_callbacks_the_doubt_stays(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ async def test_row_52_killed_while_tasks_run_and_end(tmp_path: Path) -> None:
         rows = await here.go_on("a")
         assert here.sim.count("record-info") == looks
         assert await here.events("a") == ["plan", "send", "accept", "finish"]
-        assert len(here.sim.posts()) == 1
+        assert len(here.sim.requests_to()) == 1
 
 
 async def test_killed_between_writing_an_end_and_telling_it(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ async def test_killed_between_writing_an_end_and_telling_it(tmp_path: Path) -> N
     async with world(tmp_path) as here:
         assert (await here.kill_at("end:after-write", "a"))["a"].state == "ready"
         assert (await here.go_on("a"))["a"].state == "ready"
-        assert len(here.sim.posts()) == 1
+        assert len(here.sim.requests_to()) == 1
 
 
 async def test_killed_around_a_429(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ async def test_killed_around_a_doubt(tmp_path: Path) -> None:
             assert rows[job].state == ("in_doubt" if wire == "doubt:after-commit" else "sending")
         rows = await here.go_on()
         assert {row.state for row in rows.values()} == {"ready"}
-        assert len(here.sim.posts()) == 3
+        assert len(here.sim.requests_to()) == 3
 
 
 async def test_killed_while_taking_over(tmp_path: Path) -> None:
@@ -147,8 +147,8 @@ async def test_row_71_a_permit_dies_with_its_holder(tmp_path: Path) -> None:
         reserved_at = rows["a"].sent_at
         assert reserved_at is not None
         await here.go_on("b", "c", "d", "e")
-        sent = [seen.at - reserved_at for seen in here.sim.posts()]
+        sent = [seen.at - reserved_at for seen in here.sim.requests_to()]
         assert len(sent) == 4
-        assert all(seen.fault == "" for seen in here.sim.posts())
+        assert all(seen.fault == "" for seen in here.sim.requests_to())
         assert [at < window_s for at in sent] == [True, True, False, False]
         assert sent[2] < window_s + 2.0

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from veo_async._rules.doubt import Verdict
-from veo_async._runtime.in_doubt.in_doubt_jobs import Doubts
+from veo_async._runtime.in_doubt.in_doubt_jobs import InDoubtJobs
 from veo_async._runtime.sending import sender as sending
-from veo_async.errors import AnswerLost
+from veo_async.errors import ResponseLost
 
 SEEDS, JOBS = 200, 300
 #: So many in one test, which may take a minute.
@@ -49,15 +49,15 @@ def test_paying_twice_would_be_seen(simulate: Any, monkeypatch: pytest.MonkeyPat
     """With the mistake that most clients make: what got no answer is sent again."""
 
     def careless(error: Exception) -> Verdict:
-        return Verdict.LIMITED if isinstance(error, AnswerLost) else honest(error)  # type: ignore[arg-type]  # ours
+        return Verdict.RATE_LIMITED if isinstance(error, ResponseLost) else honest(error)  # type: ignore[arg-type]  # ours
 
-    honest = sending.verdict_on
+    honest = sending.classify_failure
     monkeypatch.setattr(sending, "verdict_on", careless)
     assert any("was paid 2 times" in told for seed in range(1, 6) for told in simulate.simulate(seed, 100).broken)
 
 
 def test_a_doubt_that_nobody_ends_would_be_seen(simulate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With hints that nobody listens to."""
-    monkeypatch.setattr(Doubts, "hinted", lambda *_: None)
+    monkeypatch.setattr(InDoubtJobs, "hinted", lambda *_: None)
     told = [told for seed in range(1, 6) for told in simulate.simulate(seed, 100).stuck]
     assert any("in doubt though the callback of its task has come" in each for each in told)

@@ -43,7 +43,7 @@ async def live(order: Order) -> dict[str, Any]:
         rate=order.rate,
         explore=False,
         poll_every=0.1,
-        poll_rate=1000.0,
+        polls_per_second=1000.0,
     ) as veo:
         for name in order.jobs:
             await veo.submit(name, key=name)

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 from aiohttp import web
 
-from veo_async._ports import Book, JobRow, Step
+from veo_async._ports import JobRow, LedgerSession, Transition
 from veo_async.ledger import SqliteLedger
 from veo_async.simulator import Fault, Simulator
 
@@ -29,7 +29,7 @@ class World:
     sim: Simulator
     path: Path
     #: A hold of the ledger that drives nothing.
-    book: Book
+    book: LedgerSession
     public_url: str | None
     rate: tuple[int, float] = (1000, 1.0)
 
@@ -53,10 +53,10 @@ class World:
         return rows
 
     async def rows(self) -> dict[str, JobRow]:
-        return {row.key: row for row in await self.book.rows()}
+        return {row.key: row for row in await self.book.jobs()}
 
     async def events(self, key: str) -> list[str]:
-        return [step.event for step in await self.book.steps(key)]
+        return [step.event for step in await self.book.transitions(key)]
 
     def paid(self) -> dict[str, str]:
         """Which job's request made which task."""
@@ -64,7 +64,7 @@ class World:
 
     def posted(self) -> set[str]:
         """The jobs whose request has come to the provider."""
-        return {json.loads(seen.content)["prompt"] for seen in self.sim.posts()}
+        return {json.loads(seen.content)["prompt"] for seen in self.sim.requests_to()}
 
     async def _check(self, rows: dict[str, JobRow]) -> None:
         """Nothing was paid twice, every paid task is on the ledger, and every job is done or in doubt for a reason."""
@@ -76,7 +76,7 @@ class World:
                 assert row.task_id == paid.get(key)
             if row.state == "in_doubt":
                 assert row.token is not None
-                assert _reason(await self.book.steps(key))
+                assert _reason(await self.book.transitions(key))
         assert paid.keys() <= rows.keys()
 
     async def _run(self, jobs: Collection[str], *, trip: str) -> tuple[int, str]:
@@ -91,7 +91,7 @@ class World:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-W", "error", "-m", "tests.crash.victim", order.as_json()),
             cwd=ROOT,
-            env={**os.environ, "VEO_ASYNC_TRIP": trip} if trip else os.environ,
+            env={**os.environ, "VEO_ASYNC_KILL_AT": trip} if trip else os.environ,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
@@ -100,7 +100,7 @@ class World:
         return process.returncode, said.decode()
 
 
-def _reason(steps: list[Step]) -> Any:
+def _reason(steps: list[Transition]) -> Any:
     """Why the job is in doubt, as its timeline tells."""
     last = next(step for step in reversed(steps) if step.after == "in_doubt")
     return last.evidence.get("why") or last.evidence.get("error")

@@ -5,9 +5,9 @@ import logging
 import pytest
 
 from veo_async import VeoApi
-from veo_async._api.base_urls import Addresses, clean_address, find_addresses
+from veo_async._api.base_urls import Addresses, normalize_base_url, resolve_base_urls
 from veo_async._wire import APIKLEY, KIE
-from veo_async.errors import InvalidAddress
+from veo_async.errors import InvalidBaseUrl
 
 KEY = "kie_canary_0123456789abcdef"
 
@@ -20,7 +20,7 @@ def found(**changes: object) -> Addresses:
         "allow_insecure_http": False,
         **changes,
     }
-    return find_addresses(KIE, **options)  # type: ignore[arg-type]
+    return resolve_base_urls(KIE, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def found(**changes: object) -> Addresses:
 )
 def test_addresses_are_tidied(given: str, clean: str) -> None:
     """A trailing slash and a pasted API path do no harm; plain http is fine on this machine."""
-    assert clean_address(given, allow_insecure_http=False) == clean
+    assert normalize_base_url(given, allow_insecure_http=False) == clean
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,14 @@ def test_addresses_are_tidied(given: str, clean: str) -> None:
 )
 def test_bad_addresses_are_refused(bad: str) -> None:
     """What is no URL, holds a password, or would show the key on the way is refused without quoting it."""
-    with pytest.raises(InvalidAddress) as caught:
-        clean_address(bad, allow_insecure_http=False)
+    with pytest.raises(InvalidBaseUrl) as caught:
+        normalize_base_url(bad, allow_insecure_http=False)
     assert "secret" not in str(caught.value)
 
 
 def test_insecure_http_must_be_allowed_by_name() -> None:
     """Plain http to another machine is a choice that is spelled out."""
-    assert clean_address("http://10.0.0.5", allow_insecure_http=True) == "http://10.0.0.5"
+    assert normalize_base_url("http://10.0.0.5", allow_insecure_http=True) == "http://10.0.0.5"
 
 
 def test_sources_come_in_order() -> None:
@@ -91,7 +91,7 @@ def test_given_address_serves_uploads_too() -> None:
 
 def test_dialect_without_uploads_has_no_upload_address() -> None:
     """Apikley documents no upload host, so none is made up."""
-    addresses = find_addresses(APIKLEY, base_url=None, upload_url=None, environ={}, allow_insecure_http=False)
+    addresses = resolve_base_urls(APIKLEY, base_url=None, upload_url=None, environ={}, allow_insecure_http=False)
     assert addresses == Addresses("https://api.apikley.ru", None)
 
 

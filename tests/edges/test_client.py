@@ -14,17 +14,16 @@ from veo_async.simulator import (
     Simulator,
     blocked_1010,
     byte_order_mark,
+    corrupt_body,
     deep_nesting,
     delay,
-    drip,
     drop_after_accepting,
     drop_before_accepting,
     duplicate_keys,
     empty_body,
     endless_body,
-    garble,
     gzip_bomb,
-    html,
+    html_page,
     huge_body,
     huge_integer,
     many_headers,
@@ -33,6 +32,7 @@ from veo_async.simulator import (
     redirect,
     refuse,
     reset_connection,
+    slow_body,
     truncate,
     unknown_code,
     wrong_types,
@@ -58,7 +58,7 @@ async def test_generate_sends_what_was_asked_and_record_tells_its_end(sim: Simul
     """A request arrives in the provider's spelling, once; its record goes from running to its video."""
     request = VideoRequest("A dog", aspect_ratio="9:16", seeds=12345, watermark="Mine", enable_translation=False)
     task = await api.generate(request)
-    (post,) = sim.posts("generate")
+    (post,) = sim.requests_to("generate")
     assert post.body == {
         "prompt": "A dog",
         "model": "veo3_fast",
@@ -83,7 +83,7 @@ async def test_prompt_with_options_makes_the_same_request(sim: Simulator, api: V
     """The short form is the long form."""
     await api.generate("A dog", duration=4, resolution="1080p")
     await api.generate(VideoRequest("A dog", duration=4, resolution="1080p"))
-    first, second = sim.posts("generate")
+    first, second = sim.requests_to("generate")
     assert first.body == second.body
 
 
@@ -146,7 +146,7 @@ async def test_uploads(sim: Simulator, api: VeoApi, tmp_path: Path) -> None:
     encoded = await api.upload_base64(b"\x89PNG dog", file_name="dog.png")
     streamed = await api.upload_file(tmp_path / 'a "cat".png', folder="pets/cats")
     named = await api.upload_file(b"\x89PNG", file_name="bird.png")
-    fetched = await api.upload_url(encoded.url, file_name="again.png")
+    fetched = await api.upload_from_url(encoded.url, file_name="again.png")
     assert encoded.size == 8
     assert streamed.size == 8
     assert named.file_name == "bird.png"
@@ -177,7 +177,7 @@ async def test_nothing_is_sent_of_a_bad_request(sim: Simulator, api: VeoApi) -> 
             await call("")
     with pytest.raises(errors.InvalidRequest, match="callback_url"):
         await api.get_4k_video("task", callback_url="nowhere")
-    for fetch in (api.download_url, api.upload_url):
+    for fetch in (api.download_url, api.upload_from_url):
         with pytest.raises(errors.InvalidRequest, match="url"):
             await fetch("/tmp/x")  # noqa: S108  # not a file, a bad URL
     with pytest.raises(errors.InvalidRequest, match="folder"):
@@ -189,19 +189,19 @@ async def test_newer_values_pass_when_told_so(sim: Simulator, api: VeoApi) -> No
     """What our rules do not know yet is sent with validate=False; the provider has the last word."""
     with pytest.raises(errors.RequestRejected):
         await api.generate("A dog", model="veo4_turbo", validate=False)
-    assert sim.posts("generate")[0].body["model"] == "veo4_turbo"
+    assert sim.requests_to("generate")[0].body["model"] == "veo4_turbo"
 
 
 async def test_endpoints_that_a_provider_does_not_know(sim: Simulator) -> None:
     """Apikley documents no 1080p, so its price is not gambled with; its uploads have no host."""
     async with VeoApi(sim.api_key, provider="apikley", base_url=sim.url) as api:
-        with pytest.raises(errors.UnsupportedByDialect, match="get-1080p-video"):
+        with pytest.raises(errors.UnsupportedByProvider, match="get-1080p-video"):
             await api.get_1080p_video("task")
-        with pytest.raises(errors.UnsupportedByDialect, match="duration"):
+        with pytest.raises(errors.UnsupportedByProvider, match="duration"):
             await api.generate("A dog", duration=4, validate=False)
     daring = APIKLEY.variant("daring", endpoints=KIE.endpoints)
     async with VeoApi(sim.api_key, provider=daring) as api:
-        with pytest.raises(errors.UnsupportedByDialect, match="upload_url"):
+        with pytest.raises(errors.UnsupportedByProvider, match="upload_url"):
             await api.upload_file(b"x")
     assert sim.requests == ()
 
@@ -211,7 +211,7 @@ async def test_apikley_spelling_reaches_apikley() -> None:
     async with Simulator(dialect="apikley", speed=1000.0) as sim:
         async with VeoApi(sim.api_key, provider="apikley", base_url=sim.url) as api:
             await api.generate("A dog", aspect_ratio="9:16")
-        assert sim.posts("generate")[0].body["aspectRatio"] == "9:16"
+        assert sim.requests_to("generate")[0].body["aspectRatio"] == "9:16"
 
 
 async def test_wrong_key(sim: Simulator) -> None:
@@ -242,24 +242,24 @@ FAULTS: list[tuple[Fault, type[errors.VeoError], bool]] = [
     (refuse(455), errors.Maintenance, True),
     (refuse(455, form="http"), errors.Maintenance, True),
     (refuse(505), errors.FeatureDisabled, False),
-    (refuse(500, form="http"), errors.ServerBroken, False),
-    (refuse(501), errors.ServerBroken, False),
-    (unknown_code(599), errors.ServerBroken, False),
-    (html(502), errors.ServerBroken, False),
-    (html(200), errors.MalformedResponse, False),
+    (refuse(500, form="http"), errors.ServerError, False),
+    (refuse(501), errors.ServerError, False),
+    (unknown_code(599), errors.ServerError, False),
+    (html_page(502), errors.ServerError, False),
+    (html_page(200), errors.MalformedResponse, False),
     (blocked_1010(), errors.Blocked, False),
     (redirect(307), errors.MalformedResponse, False),
-    (drop_before_accepting(), errors.AnswerLost, False),
-    (drop_after_accepting(), errors.AnswerLost, False),
-    (reset_connection("before"), errors.AnswerLost, False),
-    (reset_connection("after"), errors.AnswerLost, False),
-    (reset_connection("middle"), errors.AnswerLost, False),
-    (truncate(), errors.AnswerLost, False),
-    (drip(seconds=600.0), errors.AnswerLost, False),
-    (delay(900.0), errors.AnswerLost, False),
-    (delay(900.0, before=False), errors.AnswerLost, False),
-    (garble("utf-8"), errors.MalformedResponse, False),
-    (garble("gzip"), errors.AnswerLost, False),
+    (drop_before_accepting(), errors.ResponseLost, False),
+    (drop_after_accepting(), errors.ResponseLost, False),
+    (reset_connection("before"), errors.ResponseLost, False),
+    (reset_connection("after"), errors.ResponseLost, False),
+    (reset_connection("middle"), errors.ResponseLost, False),
+    (truncate(), errors.ResponseLost, False),
+    (slow_body(seconds=600.0), errors.ResponseLost, False),
+    (delay(900.0), errors.ResponseLost, False),
+    (delay(900.0, before=False), errors.ResponseLost, False),
+    (corrupt_body("utf-8"), errors.MalformedResponse, False),
+    (corrupt_body("gzip"), errors.ResponseLost, False),
     (empty_body(), errors.MalformedResponse, False),
     (wrong_types("number for taskId"), errors.MalformedResponse, False),
     (duplicate_keys(), errors.MalformedResponse, False),
@@ -283,7 +283,7 @@ async def test_fault_on_a_creating_call(fault: Fault, kind: type[errors.VeoError
         assert type(caught.value) is kind, caught.value
         assert caught.value.retryable is again
         assert caught.value.endpoint == "generate"
-        assert len(sim.posts("generate")) == 1
+        assert len(sim.requests_to("generate")) == 1
         assert again is False or sim.charges == ()
 
 
@@ -295,7 +295,7 @@ async def test_byte_order_mark_is_forgiven() -> None:
 
 async def test_the_same_fault_on_a_read_may_be_tried_again() -> None:
     """A broken or lost answer to a read is retryable, and the next look is a good one."""
-    kinds = [html(502, on=1), html(200, on=2), drop_after_accepting(on=3), truncate(on=4), garble(on=5)]
+    kinds = [html_page(502, on=1), html_page(200, on=2), drop_after_accepting(on=3), truncate(on=4), corrupt_body(on=5)]
     faults = [fault_on_reads(fault) for fault in kinds]
     async with Simulator(speed=1000.0, faults=faults) as sim, VeoApi(sim.api_key, base_url=sim.url) as api:
         task = await api.generate("A dog")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from veo_async import VeoApi
-from veo_async._api.key import ApiKey, find_key
+from veo_async._api.key import ApiKey, resolve_key
 from veo_async.errors import InvalidKey
 
 LONG = "kie_canary_0123456789abcdef"
@@ -40,9 +40,9 @@ def test_key_stays_in_its_process() -> None:
 
 def test_account_is_a_stable_name_that_tells_nothing() -> None:
     """The same key names the same account everywhere; another key another one."""
-    assert ApiKey(LONG).account == ApiKey(LONG).account
-    assert ApiKey(LONG).account != ApiKey(LONG + "0").account
-    assert len(ApiKey(LONG).account) == 16
+    assert ApiKey(LONG).account_id == ApiKey(LONG).account_id
+    assert ApiKey(LONG).account_id != ApiKey(LONG + "0").account_id
+    assert len(ApiKey(LONG).account_id) == 16
     assert ApiKey(LONG) == ApiKey(LONG)
     assert hash(ApiKey(LONG)) == hash(ApiKey(LONG))
     assert ApiKey(LONG) != LONG
@@ -59,17 +59,17 @@ def test_sources_come_in_order(tmp_path: Path) -> None:
         "KIE_API_KEY": "second",
         "VEO_API_KEY": "first",
     }
-    assert find_key("given", places) == ApiKey("given")
-    assert find_key(ApiKey("given"), places) == ApiKey("given")
+    assert resolve_key("given", places) == ApiKey("given")
+    assert resolve_key(ApiKey("given"), places) == ApiKey("given")
     for expected in ("first", "second", "third", "from-the-file"):
-        assert find_key(None, places) == ApiKey(expected)
+        assert resolve_key(None, places) == ApiKey(expected)
         places.popitem()
 
 
 def test_missing_key_names_every_place() -> None:
     """Whoever has no key learns where one was looked for."""
     with pytest.raises(InvalidKey) as caught:
-        find_key(None, {"VEO_API_KEY": ""})
+        resolve_key(None, {"VEO_API_KEY": ""})
     for name in ("api_key", "VEO_API_KEY", "KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE"):
         assert name in str(caught.value)
 
@@ -77,10 +77,10 @@ def test_missing_key_names_every_place() -> None:
 def test_unreadable_key_file_is_told(tmp_path: Path) -> None:
     """A file that is not there, or that is no text, is an error of ours."""
     with pytest.raises(InvalidKey, match="FileNotFoundError"):
-        find_key(None, {"KIE_API_KEY_FILE": str(tmp_path / "none")})
+        resolve_key(None, {"KIE_API_KEY_FILE": str(tmp_path / "none")})
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     with pytest.raises(InvalidKey, match="UnicodeDecodeError"):
-        find_key(None, {"KIE_API_KEY_FILE": str(tmp_path / "binary")})
+        resolve_key(None, {"KIE_API_KEY_FILE": str(tmp_path / "binary")})
 
 
 def test_key_file_open_to_others_is_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -89,7 +89,7 @@ def test_key_file_open_to_others_is_warned_about(tmp_path: Path, caplog: pytest.
     path.write_text(LONG)
     path.chmod(0o644)
     with caplog.at_level(logging.WARNING):
-        find_key(None, {"KIE_API_KEY_FILE": str(path)})
+        resolve_key(None, {"KIE_API_KEY_FILE": str(path)})
     assert "chmod 600" in caplog.text
     assert LONG not in caplog.text
 
@@ -106,10 +106,10 @@ async def test_key_function_is_asked_once_for_many_calls() -> None:
 
     async with VeoApi(ask, base_url="http://127.0.0.1:1") as api:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(api._known_key()) for _ in range(10)]
+            tasks = [group.create_task(api._current_key()) for _ in range(10)]
         assert {task.result() for task in tasks} == {ApiKey("key-1")}
         assert await api.refresh_key() is True
-        assert await api._known_key() == ApiKey("key-2")
+        assert await api._current_key() == ApiKey("key-2")
 
 
 async def test_fixed_key_cannot_be_refreshed() -> None:

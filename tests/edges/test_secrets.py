@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from veo_async import VeoApi, VeoError
-from veo_async._ports import HttpCall
-from veo_async._wire import HttpAnswer
+from veo_async._ports import HttpRequest
+from veo_async._wire import HttpResponse
 
 from .raw_server import Visit, http, raw_server
 
@@ -25,7 +25,7 @@ CALLS: list[Callable[[VeoApi], Awaitable[object]]] = [
     lambda api: api.get_4k_video("task"),
     lambda api: api.credit(),
     lambda api: api.download_url("https://example.com/a.mp4"),
-    lambda api: api.upload_url("https://example.com/a.png"),
+    lambda api: api.upload_from_url("https://example.com/a.png"),
     lambda api: api.upload_base64(b"png"),
     lambda api: api.upload_file(b"png"),
 ]
@@ -94,11 +94,11 @@ async def test_refused_connection_shows_nothing() -> None:
 class Echoing:
     """A transport that answers with a piece of JSON and remembers the call."""
 
-    def __init__(self, answer: HttpAnswer) -> None:
+    def __init__(self, answer: HttpResponse) -> None:
         self.answer = answer
-        self.calls: list[HttpCall] = []
+        self.calls: list[HttpRequest] = []
 
-    async def attempt(self, call: HttpCall) -> HttpAnswer:
+    async def attempt(self, call: HttpRequest) -> HttpResponse:
         self.calls.append(call)
         return self.answer
 
@@ -117,7 +117,7 @@ async def test_whatever_a_server_says_around_the_key(before: str, status: int, c
     quoted = before.encode("utf-8", "ignore").hex()
     words = f"{quoted} Bearer {KEY}"
     body = f'{{"code":{code},"msg":"{words}","data":{{"echo":"{words}"}}}}'.encode()
-    transport = Echoing(HttpAnswer(status=status, body=body))
+    transport = Echoing(HttpResponse(status=status, body=body))
     api = VeoApi(KEY, transport=transport)
     try:
         value = await api.record_info("task")

@@ -12,9 +12,9 @@ import pytest
 import trustme
 
 from veo_async import VeoApi
-from veo_async._api.transport import MAX_ANSWER_BYTES, AiohttpTransport
-from veo_async._ports import HttpCall
-from veo_async.errors import AnswerLost, ClientClosed, MalformedResponse, NotSent, TransportError
+from veo_async._api.transport import MAX_RESPONSE_BYTES, AiohttpTransport
+from veo_async._ports import HttpRequest
+from veo_async.errors import ClientClosed, MalformedResponse, NotSent, ResponseLost, TransportError
 
 from .raw_server import Visit, http, raw_server
 
@@ -192,7 +192,7 @@ async def test_lost_answer_is_told_as_sent(behave: Callable[[Visit], object]) ->
     """Whatever breaks after the body was handed over is never told as unsent, and never as safe to repeat."""
     async with raw_server(behave) as server:  # type: ignore[arg-type]
         error = await failure_of(server.url, timeout=0.3)
-    assert isinstance(error, AnswerLost)
+    assert isinstance(error, ResponseLost)
     assert error.bytes_sent is not None
     assert error.bytes_sent > len('{"prompt":"a dog surfing"}')
     assert error.retryable is False
@@ -201,7 +201,7 @@ async def test_lost_answer_is_told_as_sent(behave: Callable[[Visit], object]) ->
 async def test_lost_read_may_be_tried_again() -> None:
     """The same loss on a read that costs nothing is safe to repeat, and names the task."""
     async with raw_server(close_after_body) as server, api(server.url) as client:
-        with pytest.raises(AnswerLost) as caught:
+        with pytest.raises(ResponseLost) as caught:
             await client.record_info("task-1")
     assert caught.value.retryable is True
     assert caught.value.task_id == "task-1"
@@ -216,7 +216,7 @@ async def test_large_body_cut_off_in_the_middle_is_told_as_sent() -> None:
         visit.reset()
 
     async with raw_server(behave) as server, api(server.url) as client:
-        with pytest.raises(AnswerLost) as caught:
+        with pytest.raises(ResponseLost) as caught:
             await client.upload_file(b"x" * 20_000_000, file_name="x.bin")
     assert caught.value.bytes_sent
 
@@ -236,7 +236,7 @@ async def test_dead_kept_connection_is_not_tried_twice() -> None:
 
     async with raw_server(behave) as server, api(server.url) as client:
         await client.record_info("t")
-        with pytest.raises(AnswerLost):
+        with pytest.raises(ResponseLost):
             await client.get_1080p_video("t")
     assert len(seen) == 2
 
@@ -282,7 +282,7 @@ async def test_zip_bomb_is_cut() -> None:
     async with raw_server(behave) as server:
         error = await failure_of(server.url)
     assert isinstance(error, MalformedResponse)
-    assert str(MAX_ANSWER_BYTES) in error.message
+    assert str(MAX_RESPONSE_BYTES) in error.message
 
 
 async def test_endless_answer_is_cut() -> None:
@@ -302,8 +302,8 @@ async def test_endless_answer_is_cut() -> None:
 async def test_answer_of_exactly_the_bound_is_read() -> None:
     """The bound itself still passes."""
     frame = b'{"code":200,"msg":"success","data":{"taskId":"t"},"pad":"%s"}'
-    body = frame % (b"x" * (MAX_ANSWER_BYTES - len(frame) + 2))
-    assert len(body) == MAX_ANSWER_BYTES
+    body = frame % (b"x" * (MAX_RESPONSE_BYTES - len(frame) + 2))
+    assert len(body) == MAX_RESPONSE_BYTES
 
     async def behave(visit: Visit) -> None:
         await visit.read_request()
@@ -362,7 +362,7 @@ async def test_headers_that_are_read_come_along() -> None:
 
     transport = AiohttpTransport()
     async with raw_server(behave) as server:
-        answer = await transport.attempt(HttpCall(method="GET", url=server.url, headers={}, timeout_s=5.0))
+        answer = await transport.attempt(HttpRequest(method="GET", url=server.url, headers={}, timeout_s=5.0))
         await transport.close()
     assert answer.headers == {"retry-after": "7, 8", "date": "Sat, 21 Nov 2026 00:00:00 GMT"}
     assert answer.body == RECORD

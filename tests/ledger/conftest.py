@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from veo_async._ports import Book, Ledger
+from veo_async._ports import Ledger, LedgerSession
 from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.ledger.sqlite import opening as sqlite_file
 
@@ -45,9 +45,9 @@ class Books:
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
-        self._open: list[Book] = []
+        self._open: list[LedgerSession] = []
 
-    async def open(self, account: str | None = ACCOUNT) -> Book:
+    async def open(self, account: str | None = ACCOUNT) -> LedgerSession:
         book = await self.ledger.open(account)
         self._open.append(book)
         return book

@@ -13,8 +13,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from veo_async._ports import Claim
-from veo_async.errors import LedgerError, LedgerFailed
+from veo_async._ports import RateClaim
+from veo_async.errors import LedgerError, LedgerIOError
 from veo_async.ledger import SqliteLedger
 
 from .support import ACCOUNT, ROOMY, job, sending, step
@@ -26,7 +26,7 @@ def start(name: str, *args: Any, trip: str = "") -> "subprocess.Popen[str]":
     """Start one."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     if trip:
-        environment["VEO_ASYNC_TRIP"] = trip
+        environment["VEO_ASYNC_KILL_AT"] = trip
     command = [sys.executable, "-m", "tests.ledger.programs", name, *map(str, args)]
     return subprocess.Popen(
         command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -135,7 +135,7 @@ async def share(path: str, seed: str, jobs: str, limit: str, span_s: str) -> Non
             now = time.time()  # noqa: TID251  # a wall clock is what processes share
             recent = [at for at in own if at + float(span_s) > now]
             if len(recent) < int(limit):
-                claim = Claim(limit=int(limit), span_s=float(span_s), own=len(recent))
+                claim = RateClaim(limit=int(limit), window_s=float(span_s), own_calls=len(recent))
                 permit = await book.send(sending(key, at=now), claim)
                 assert permit is not None
                 if permit.is_granted:
@@ -168,7 +168,7 @@ async def forked(path: str) -> None:
     seen = await other.news(0.0)
     await other.close()
     await book.close()
-    say({"child": said, "jobs": [row.key for row in seen.changed], "taken": len(seen.taken)})
+    say({"child": said, "jobs": [row.key for row in seen.changed], "taken": len(seen.taken_over)})
 
 
 async def _in_child(book: Any) -> list[str]:
@@ -205,7 +205,7 @@ async def crowded(path: str, how: str) -> None:
     for n in range(10_000):
         try:
             kept.append((await book.plan(job(str(n), request="x" * 2000))).key)
-        except LedgerFailed as exc:
+        except LedgerIOError as exc:
             failure = str(exc)
             break
     intact = [row.key for row in await book.rows()] == kept

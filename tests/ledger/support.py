@@ -4,10 +4,10 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from veo_async._ports import Claim, JobRow, Step
+from veo_async._ports import JobRow, RateClaim, Transition
 
 ACCOUNT = "account-1"
-ROOMY = Claim(limit=1000, span_s=10.0, own=0)
+ROOMY = RateClaim(limit=1000, window_s=10.0, own_calls=0)
 
 
 class Inline(Executor):
@@ -42,14 +42,14 @@ _EVENTS = {
 }
 
 
-def step(event: str, key: str = "dog", at: float = 101.0, evidence: Any = None, **changes: Any) -> Step:
+def step(event: str, key: str = "dog", at: float = 101.0, evidence: Any = None, **changes: Any) -> Transition:
     """A step as the table of lifecycles has it."""
     before, after = _EVENTS[event]
-    return Step(
+    return Transition(
         key=key, event=event, before=before, after=after, at=at, changes=changes, evidence=evidence or {"why": event}
     )
 
 
-def sending(key: str = "dog", token: str = "", at: float = 101.0) -> Step:
+def sending(key: str = "dog", token: str = "", at: float = 101.0) -> Transition:
     """A step to ``sending`` with an attempt's token."""
     return step("send", key, at, token=token or f"token-{key}", attempts=1, sent_at=at)

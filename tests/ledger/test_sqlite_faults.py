@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from veo_async.errors import LedgerBusy, LedgerError, LedgerFailed, LedgerUnusable
+from veo_async.errors import LedgerBusy, LedgerError, LedgerIOError, LedgerUnusable
 from veo_async.ledger import SqliteLedger
 from veo_async.ledger.sqlite import ledger_file as disk
 from veo_async.ledger.sqlite import session as sqlite
-from veo_async.ledger.sqlite.session import SqliteBook
+from veo_async.ledger.sqlite.session import SqliteLedgerSession
 
 from . import programs
 from .support import ACCOUNT, ROOMY, Inline, job, sending, step
@@ -37,7 +37,7 @@ def at(path: Path, busy_timeout_s: float = 0.2) -> SqliteLedger:
     return SqliteLedger(path, executor=Inline(), busy_timeout_s=busy_timeout_s)
 
 
-def connection_of(book: SqliteBook) -> Any:
+def connection_of(book: SqliteLedgerSession) -> Any:
     connection = book._disk._connection
     assert connection is not None
     return connection
@@ -101,7 +101,7 @@ async def test_the_file_may_not_grow(path: Path) -> None:
     book = await at(path).open(ACCOUNT)
     await book.plan(job())
     connection_of(book).execute("PRAGMA max_page_count = 1")  # as many as there are
-    with pytest.raises(LedgerFailed, match="full"):
+    with pytest.raises(LedgerIOError, match="full"):
         await book.plan(job("big", request="x" * 100_000))
     assert await keys(path) == ["dog"]
     assert await book.get("big") is None
@@ -173,7 +173,7 @@ async def test_the_file_is_read_only(public_folder: Path) -> None:
         await book.close()
         path.chmod(0o400)
         book = await at(path).open(ACCOUNT)
-        with pytest.raises(LedgerFailed, match=r"readonly|read-only"):
+        with pytest.raises(LedgerIOError, match=r"readonly|read-only"):
             await book.send(sending(), ROOMY)
         path.chmod(0o600)
         assert (await book.get("dog")).state == "queued"  # type: ignore[union-attr]  # it is there
@@ -184,7 +184,7 @@ async def test_the_file_is_read_only(public_folder: Path) -> None:
 async def test_the_folder_is_read_only(public_folder: Path) -> None:
     """Row 66: no lock can be made there, and no file."""
     public_folder.chmod(0o555)
-    with unprivileged(), pytest.raises(LedgerFailed, match="cannot be made"):
+    with unprivileged(), pytest.raises(LedgerIOError, match="cannot be made"):
         await at(public_folder / "ledger.db").open(ACCOUNT)
 
 
@@ -196,9 +196,9 @@ async def test_the_folder_goes_and_comes_back(path: Path) -> None:
     await book.plan(job())
     folder.rename(path.parent / "away")
     for _ in range(2):
-        with pytest.raises(LedgerFailed):
+        with pytest.raises(LedgerIOError):
             await book.send(sending(), ROOMY)
-    with pytest.raises(LedgerFailed):
+    with pytest.raises(LedgerIOError):
         await book.get("dog")
     (path.parent / "away").rename(folder)
     assert await book.send(sending(), ROOMY)
@@ -211,7 +211,7 @@ async def test_another_ledger_takes_its_place(path: Path) -> None:
     await book.plan(job())
     await other.close()
     os.replace(path.with_name("other.db"), path)
-    with pytest.raises(LedgerFailed, match="moved or removed"):
+    with pytest.raises(LedgerIOError, match="moved or removed"):
         await book.plan(job("cat"))
     with pytest.raises(LedgerUnusable, match="another ledger"):
         await book.plan(job("cat"))
@@ -224,7 +224,7 @@ async def test_the_lock_file_was_removed(path: Path) -> None:
     book = await at(path).open(ACCOUNT)
     await book.plan(job())
     shutil.rmtree(f"{path}.d")
-    with pytest.raises(LedgerFailed, match="Open another session"):
+    with pytest.raises(LedgerIOError, match="Open another session"):
         await book.send(sending(), ROOMY)
     await book.close()
 
@@ -286,7 +286,7 @@ async def test_a_commit_that_failed(path: Path, faults: Faults) -> None:
     await book.news(0.0)
     before = connection_of(book)
     faults.commit = "before"
-    with pytest.raises(LedgerFailed, match="disk I/O error"):
+    with pytest.raises(LedgerIOError, match="disk I/O error"):
         await book.send(sending(), ROOMY)
     assert connection_of_or_none(book) is not before  # not trusted again
     assert (await book.get("dog")).state == "queued"  # type: ignore[union-attr]  # it is there
@@ -297,7 +297,7 @@ async def test_a_commit_that_failed(path: Path, faults: Faults) -> None:
     await book.close()
 
 
-def connection_of_or_none(book: SqliteBook) -> Any:
+def connection_of_or_none(book: SqliteLedgerSession) -> Any:
     return book._disk._connection
 
 
@@ -324,10 +324,10 @@ async def test_nobody_can_say_whether_it_came_to_be(path: Path, faults: Faults, 
     await book.plan(job())
     await book.news(0.0)
     faults.commit, faults.is_shut = fault, True
-    with pytest.raises(LedgerFailed, match="may have come to be"):
+    with pytest.raises(LedgerIOError, match="may have come to be"):
         await book.send(sending(), ROOMY)
     for _ in range(2):
-        with pytest.raises(LedgerFailed):
+        with pytest.raises(LedgerIOError):
             await book.get("dog")
     faults.is_shut = False
     news = await book.news(1.0)
@@ -342,7 +342,7 @@ async def test_the_commit_that_makes_it_hold_fails_too(path: Path, faults: Fault
     await book.plan(job())
     await book.news(0.0)
     faults.commit, faults.then = "after", "before"
-    with pytest.raises(LedgerFailed, match="may have come to be"):
+    with pytest.raises(LedgerIOError, match="may have come to be"):
         await book.send(sending(), ROOMY)
     faults.commit = faults.then = ""
     assert [row.state for row in (await book.news(1.0)).changed] == ["sending"]
@@ -362,7 +362,7 @@ async def test_a_whole_batch_fails_together(path: Path, faults: Faults) -> None:
     await book.close()
 
 
-async def outcome(book: SqliteBook, key: str) -> object:
+async def outcome(book: SqliteLedgerSession, key: str) -> object:
     try:
         return await book.plan(job(key))
     except LedgerError as exc:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from veo_async.errors import LedgerFailed, LedgerUnusable
+from veo_async.errors import LedgerIOError, LedgerUnusable
 from veo_async.ledger import SqliteLedger
 from veo_async.ledger.sqlite import location as place
 from veo_async.ledger.sqlite import opening as sqlite_file
@@ -118,7 +118,7 @@ async def test_two_names_are_one_ledger(path: Path) -> None:
     await one.plan(job())
     link.symlink_to(path)
     two = await at(link).open(ACCOUNT)
-    assert (await two.news(0.0)).taken == ()
+    assert (await two.news(0.0)).taken_over == ()
     await two.close()
     await one.close()
 
@@ -207,7 +207,7 @@ async def test_a_folder_and_a_dangling_link(tmp_path: Path) -> None:
 
 async def test_no_folder(tmp_path: Path) -> None:
     """It may not be mounted yet, so it is not made."""
-    with pytest.raises(LedgerFailed, match="no folder"):
+    with pytest.raises(LedgerIOError, match="no folder"):
         await at(tmp_path / "no" / "ledger.db").open(ACCOUNT)
     assert list(tmp_path.iterdir()) == []
 
@@ -298,7 +298,7 @@ async def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: p
     await make(path)
     before = path.read_bytes()
     monkeypatch.setattr(sqlite_file, "MIGRATIONS", (*sql.MIGRATIONS, "CREATE TABLE a (b); CREATE TABLE a (b);"))
-    with pytest.raises(LedgerFailed, match="already exists"):
+    with pytest.raises(LedgerIOError, match="already exists"):
         await at(path).open(ACCOUNT)
     assert path.read_bytes() == before
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from veo_async._ports import Book, Claim, JobRow, News, TaskTaken
+from veo_async._ports import JobRow, LedgerChanges, LedgerSession, RateClaim, TaskAlreadyBound
 from veo_async._rules.lifecycle import TABLE
 from veo_async.ledger import MemoryLedger, SqliteLedger
 
@@ -22,7 +22,7 @@ KEYS = st.sampled_from(["a", "b", "c"])
 BOOKS = st.integers(0, 3)
 EVENTS = st.sampled_from(["return", "accept", "doubt", "break", "finish", "save", "bind", "resubmit", "abandon"])
 TASKS = st.sampled_from([None, "t1", "t2"])
-CLAIMS = st.builds(Claim, limit=st.integers(1, 4), span_s=st.just(10.0), own=st.integers(0, 2))
+CLAIMS = st.builds(RateClaim, limit=st.integers(1, 4), span_s=st.just(10.0), own=st.integers(0, 2))
 
 
 class TwoLedgers(RuleBasedStateMachine):
@@ -34,7 +34,7 @@ class TwoLedgers(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.model = MemoryLedger()
         self.file = SqliteLedger(self.folder / "ledger.db", executor=Inline())
-        self.books: list[tuple[Book, Book]] = []
+        self.books: list[tuple[LedgerSession, LedgerSession]] = []
         self.names: dict[str, int] = {}
         self.seen: list[tuple[JobRow, JobRow]] = []
         self.now = 100.0
@@ -44,7 +44,7 @@ class TwoLedgers(RuleBasedStateMachine):
         async def outcome() -> Any:
             try:
                 return await work
-            except TaskTaken as exc:
+            except TaskAlreadyBound as exc:
                 return ("taken", exc.key)
 
         return self.runner.run(outcome())
@@ -54,8 +54,8 @@ class TwoLedgers(RuleBasedStateMachine):
         match value:
             case JobRow():
                 return attrs.evolve(value, owner=str(self.names[value.owner]) if value.owner else None)
-            case News():
-                rows = [[self.plain(row) for row in rows] for rows in (value.taken, value.changed)]
+            case LedgerChanges():
+                rows = [[self.plain(row) for row in rows] for rows in (value.taken_over, value.changed)]
                 return rows, value.hints, value.gate
             case list():
                 return [self.plain(item) for item in value]
@@ -104,7 +104,7 @@ class TwoLedgers(RuleBasedStateMachine):
         model, file = self.seen[which % len(self.seen)]
         one, two = self.books[number % len(self.books)]
         row = job(model.key, planned_at=self.now)
-        said, done = self.run(one.plan(row, instead=model)), self.run(two.plan(row, instead=file))
+        said, done = self.run(one.insert(row, replaces=model)), self.run(two.insert(row, replaces=file))
         assert self.plain(done) == self.plain(said)
 
     @rule(number=BOOKS, key=KEYS, event=EVENTS, task_id=TASKS, closes=st.booleans())
@@ -113,12 +113,12 @@ class TwoLedgers(RuleBasedStateMachine):
         model, file = self.books[number % len(self.books)]
         changes = {"task_id": task_id} if event in ("accept", "bind") else {}
         taken, until = step(event, key, self.now, **changes), self.now + 20.0 if closes else 0.0
-        said = self.run(model.record(taken, closed_until=until))
-        assert self.run(file.record(taken, closed_until=until)) == said
+        said = self.run(model.apply(taken, closed_until=until))
+        assert self.run(file.apply(taken, closed_until=until)) == said
 
     @rule(number=BOOKS, key=KEYS, claim=CLAIMS, back=st.sampled_from([0.0, 3.0]))
     @precondition(lambda self: self.books)
-    def send(self, number: int, key: str, claim: Claim, back: float) -> None:
+    def send(self, number: int, key: str, claim: RateClaim, back: float) -> None:
         self.tokens += 1
         at = self.now - back
         self.both(number, "send", step("send", key, at, token=f"token-{self.tokens}", sent_at=at), claim)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from veo_async._ports import Claim
+from veo_async._ports import RateClaim
 from veo_async.ledger import SqliteLedger
 
 from . import programs
@@ -47,7 +47,7 @@ async def test_a_child_does_not_keep_its_dead_parent_alive(path: Path) -> None:
         try:
             assert process.returncode == -signal.SIGKILL
             book = await at(path).open(ACCOUNT)
-            assert len((await book.news(0.0)).taken) == 1
+            assert len((await book.news(0.0)).taken_over) == 1
             await book.close()
         finally:
             os.kill(child, signal.SIGKILL)
@@ -100,12 +100,12 @@ async def test_a_killed_owners_jobs_are_taken_over(path: Path) -> None:
         owner = json.loads(await asyncio.to_thread(process.stdout.readline))
         book = await at(path).open(ACCOUNT)
         news = await book.news(200.0)
-        assert news.taken == ()
+        assert news.taken_over == ()
         assert {row.owner for row in news.changed} == {owner}
         assert not await book.record(step("abandon", "b"))
         process.kill()
         process.wait(20)
-        taken = (await book.news(201.0)).taken
+        taken = (await book.news(201.0)).taken_over
     assert [(row.key, row.state, row.owner) for row in taken] == [
         ("a", "in_doubt", book.instance),
         ("b", "queued", book.instance),
@@ -131,9 +131,9 @@ async def test_killed_at_each_boundary(path: Path, event: str, boundary: str) ->
     steps = [taken.event for taken in await book.steps("dog")]
     assert steps == WIRES[:done] + (["doubt"] if done == 2 else [])
     if done and STATES[done] != "saved":
-        assert [row.state for row in news.taken] == [STATES[done]]
+        assert [row.state for row in news.taken_over] == [STATES[done]]
     else:
-        assert news.taken == ()
+        assert news.taken_over == ()
     await book.close()
 
 
@@ -158,19 +158,19 @@ async def test_a_permit_that_dies_with_its_holder_costs_one_place(path: Path) ->
     """Row 71: for one window, and nothing else."""
     programs.run("life", path, trip="send:after-commit")
     book = await at(path).open(ACCOUNT)
-    (row,) = (await book.news(102.0)).taken
+    (row,) = (await book.news(102.0)).taken_over
     assert row.state == "in_doubt"
     for n in range(3):
         await book.plan(job(str(n)))
     granted = []
     for n in range(3):
-        permit = await book.send(sending(str(n), at=105.0), Claim(limit=3, span_s=10.0, own=n))
+        permit = await book.send(sending(str(n), at=105.0), RateClaim(limit=3, window_s=10.0, own_calls=n))
         assert permit is not None
         granted.append(permit.is_granted)
     assert granted == [True, True, False]
     assert permit is not None
     assert permit.gate.closed_until == 111.0  # the dead one's call left at 101
-    last = await book.send(sending("2", at=111.0), Claim(limit=3, span_s=10.0, own=2))
+    last = await book.send(sending("2", at=111.0), RateClaim(limit=3, window_s=10.0, own_calls=2))
     assert last is not None
     assert last.is_granted
     await book.close()
@@ -185,7 +185,7 @@ async def test_two_that_take_over_in_different_processes(path: Path) -> None:
     one, two = await SqliteLedger(path).open(ACCOUNT), await SqliteLedger(path).open(ACCOUNT)
     async with asyncio.TaskGroup() as group:
         first, second = group.create_task(one.news(0.0)), group.create_task(two.news(0.0))
-    assert sorted(row.key for news in (first, second) for row in news.result().taken) == ["a", "b"]
+    assert sorted(row.key for news in (first, second) for row in news.result().taken_over) == ["a", "b"]
     assert await one.send(sending("b"), ROOMY) is None or await two.send(sending("b"), ROOMY) is None
     await one.close()
     await two.close()

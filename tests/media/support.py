@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from tests.edges.raw_server import Behaviour, Visit, http
-from veo_async.media import Bounds, Saver
+from veo_async.media import DownloadLimits, Saver
 from veo_async.simulator import Simulator
 
 from .test_mp4 import WHOLE, box
@@ -18,7 +18,7 @@ LOOPBACK = "http://127.0.0.1"
 #: A clip of several chunks; no two of its kilobytes are alike.
 BIG = box(b"ftyp", b"isom") + box(b"moov", b"index") + box(b"mdat", random.Random(5).randbytes(900_000))
 #: As patient as ever, but not as slow.
-QUICK = Bounds(backoff_s=0.001, max_backoff_s=0.002, disk_retry_s=0.01)
+QUICK = DownloadLimits(backoff_first_s=0.001, backoff_max_s=0.002, disk_retry_s=0.01)
 
 
 @attrs.frozen

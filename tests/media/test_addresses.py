@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.edges.raw_server import Visit, http, raw_server
 from veo_async.errors import DownloadFailed
 from veo_async.media import Saver
-from veo_async.media.connections import open_pool
-from veo_async.media.failures import Setback
-from veo_async.media.urls import check_url, host_of, may_connect, next_url, without_query
+from veo_async.media.connections import open_http_session
+from veo_async.media.failures import AttemptFailed
+from veo_async.media.urls import check_url, host_of, may_connect, redirect_url, without_query
 
 from .support import WHOLE, saver, serving, video
 
@@ -54,7 +54,7 @@ def test_private_addresses_are_refused(address: str) -> None:
     """Row 77: in every family and every disguise, as a number and in a URL."""
     assert not may_connect(address, allow_loopback=False)
     host = f"[{address}]" if ":" in address else address
-    with pytest.raises(Setback, match="refused"):
+    with pytest.raises(AttemptFailed, match="refused"):
         check_url(f"https://{host}/x.mp4", allow_loopback=False)
 
 
@@ -98,18 +98,18 @@ def test_loopback_needs_permission() -> None:
 )
 def test_urls_that_are_not_asked(url: str) -> None:
     """Plain http, other schemes, passwords, and what is no URL."""
-    with pytest.raises(Setback, match="refused"):
+    with pytest.raises(AttemptFailed, match="refused"):
         check_url(url, allow_loopback=True)
 
 
 def test_a_redirect_is_looked_at_like_an_address() -> None:
     """Relative ones are of the same host; downgrades and private hosts are refused."""
-    assert next_url("https://a.test/x/y", "../z?q=1", allow_loopback=False) == "https://a.test/z?q=1"
+    assert redirect_url("https://a.test/x/y", "../z?q=1", allow_loopback=False) == "https://a.test/z?q=1"
     for location in ("http://a.test/", "https://127.0.0.1/", "https://[::ffff:a9fe:a9fe]/", "https://[", "file:///x"):
-        with pytest.raises(Setback, match="refused"):
-            next_url("https://a.test/", location, allow_loopback=False)
-    with pytest.raises(Setback, match="nowhere"):
-        next_url("https://a.test/", None, allow_loopback=False)
+        with pytest.raises(AttemptFailed, match="refused"):
+            redirect_url("https://a.test/", location, allow_loopback=False)
+    with pytest.raises(AttemptFailed, match="nowhere"):
+        redirect_url("https://a.test/", None, allow_loopback=False)
 
 
 def test_what_is_shown_of_a_url() -> None:
@@ -207,7 +207,7 @@ async def test_a_name_that_means_a_private_address_is_refused(tmp_path: Path) ->
 async def test_a_name_that_changes_its_meaning_gains_nothing() -> None:
     """Row 77, rebinding: even a resolver that is believed cannot open a socket to a private address."""
     seen: list[bytes] = []
-    async with raw_server(serving(video(), seen=seen)) as server, open_pool(allow_loopback=False) as pool:
+    async with raw_server(serving(video(), seen=seen)) as server, open_http_session(allow_loopback=False) as pool:
         assert pool.connector is not None
         pool.connector._resolver = Rebinding(["127.0.0.1"])  # type: ignore[attr-defined]  # past our own resolver
         with pytest.raises(OSError, match="private network"):
@@ -219,7 +219,7 @@ async def test_a_name_that_changes_its_meaning_gains_nothing() -> None:
 async def test_a_literal_passes_no_resolver_and_is_refused_all_the_same(host: str) -> None:
     """Row 77: numbers in a URL are checked where the socket is made."""
     seen: list[bytes] = []
-    async with raw_server(serving(video(), seen=seen)) as server, open_pool(allow_loopback=False) as pool:
+    async with raw_server(serving(video(), seen=seen)) as server, open_http_session(allow_loopback=False) as pool:
         with pytest.raises((OSError, ValueError)):
             await pool.get(f"http://{host}:{server.port}/x")
     assert seen == []

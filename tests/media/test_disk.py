@@ -14,11 +14,11 @@ import pytest
 
 from tests.edges.raw_server import Visit, raw_server
 from veo_async.errors import DownloadFailed, UsageError
-from veo_async.media import Paused
+from veo_async.media import DiskPause
 from veo_async.media import files as media_files
-from veo_async.media.disk_space import Disk
-from veo_async.media.files import create, open_plain, read_json, write_json
-from veo_async.media.partial_file import Part
+from veo_async.media.disk_space import DiskWriter
+from veo_async.media.files import create, open_regular, read_json, write_json
+from veo_async.media.partial_file import PartialFile
 from veo_async.simulator import Simulator, not_mp4, truncate
 
 from .support import BIG, QUICK, WHOLE, left_over, saver, serving, sim_clip, video
@@ -58,12 +58,12 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> FaultyDisk:
 async def test_full_disk_pauses_and_loses_nothing(code: int, spare: int, disk: FaultyDisk, tmp_path: Path) -> None:
     """Row 76: wherever it strikes (a chunk, a sidecar, the JSON), it is told, waited out, and the file is right."""
     disk.code, disk.spare, disk.times = code, spare, 3
-    news: list[Paused] = []
+    news: list[DiskPause] = []
     async with Simulator() as sim, saver(on_pause=news.append) as downloads:
         urls = [sim_clip(sim, f"{n}.mp4") for n in range(3)]
         saved = await downloads.save(urls, tmp_path, name="d")
         assert downloads.paused is None
-        assert len(sim.posts("download")) == 3
+        assert len(sim.requests_to("download")) == 3
     assert disk.failures == 3
     assert [each.path.read_bytes() == BIG for each in saved] == [True] * 3
     assert left_over(tmp_path) == []
@@ -77,7 +77,7 @@ async def test_one_full_disk_stops_all_downloads(disk: FaultyDisk, tmp_path: Pat
     disk.times = 10**6
     paused = asyncio.Event()
 
-    def told(news: Paused) -> None:
+    def told(news: DiskPause) -> None:
         if news.is_full:
             paused.set()
 
@@ -125,19 +125,19 @@ async def test_a_connection_lost_over_a_full_disk_is_taken_up_again(disk: Faulty
 async def test_a_callback_that_raises_stops_nobody_else(tmp_path: Path) -> None:
     """Row 76: whoever is told of the pause may fail; the other downloads do not wait for ever because of it."""
 
-    def broken(news: Paused) -> None:
+    def broken(news: DiskPause) -> None:
         raise ZeroDivisionError
 
     def full() -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    way = Disk(on_pause=broken)
+    way = DiskWriter(on_pause=broken)
     with pytest.raises(ZeroDivisionError):
-        await way.work(tmp_path, full)
+        await way.run(tmp_path, full)
     assert way.paused is None
     way.on_pause = None
     async with asyncio.timeout(5):
-        assert await way.work(tmp_path, lambda: 1) == 1
+        assert await way.run(tmp_path, lambda: 1) == 1
 
 
 async def test_a_disk_that_will_be_full_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ async def test_a_disk_that_will_be_full_is_waited_for(tmp_path: Path, monkeypatc
     free = [len(BIG) * 2 - 1, len(BIG) * 2]
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free.pop(0)))
-    news: list[Paused] = []
+    news: list[DiskPause] = []
     async with Simulator() as sim, saver(on_pause=news.append) as downloads:
         url = sim_clip(sim, "x.mp4")
         await downloads.save([url], tmp_path, name="d")
@@ -183,7 +183,7 @@ async def test_what_could_not_be_flushed_is_fetched_again(code: int, unflushed: 
                 await downloads.save([url], tmp_path, name="d")
             assert list(tmp_path.iterdir()) == []
         (saved,) = await downloads.save([url], tmp_path, name="d")
-        assert [seen.headers.get("range") for seen in sim.posts("download")] == [None, None]
+        assert [seen.headers.get("range") for seen in sim.requests_to("download")] == [None, None]
     assert saved.path.read_bytes() == BIG
     assert left_over(tmp_path) == []
 
@@ -202,7 +202,7 @@ async def test_a_part_that_could_not_be_flushed_is_not_kept(unflushed: list[int]
 async def test_a_broken_disk_is_told(disk: FaultyDisk, tmp_path: Path) -> None:
     """Row 76: EIO is no pause; an error of ours, with advice of its own."""
     disk.code, disk.spare, disk.times = errno.EIO, 3, 1
-    news: list[Paused] = []
+    news: list[DiskPause] = []
     async with Simulator() as sim, saver(on_pause=news.append) as downloads:
         url = sim_clip(sim, "x.mp4")
         with pytest.raises(DownloadFailed, match="could not be written") as caught:
@@ -335,24 +335,24 @@ async def test_the_event_loop_never_waits_for_the_disk(tmp_path: Path, monkeypat
             for _ in range(2):
                 await downloads.save([one, two], tmp_path / "new", name="d")
             monkeypatch.undo()
-        assert len(sim.faults_fired) == 2
+        assert len(sim.triggered_faults) == 2
     assert in_loop == []
     assert {"open", "write", "fsync", "replace", "scandir", "mkdir"} <= called
 
 
 @pytest.fixture
-def part(tmp_path: Path) -> Iterator[Part]:
-    made = Part(tmp_path, "d.mp4", "owner")
+def part(tmp_path: Path) -> Iterator[PartialFile]:
+    made = PartialFile(tmp_path, "d.mp4", "owner")
     yield made
     made.close()
 
 
-def test_a_part_that_is_over_touches_nothing(part: Part, tmp_path: Path) -> None:
+def test_a_part_that_is_over_touches_nothing(part: PartialFile, tmp_path: Path) -> None:
     """Row 76: work that a thread does late, after its download was cancelled, finds a part that is closed."""
     part.close()
     part.open()
     part.append(b"x")
-    part.begin_at(0, part.pin)
+    part.start_at(0, part.resume_info)
     part.restart()
     assert list(tmp_path.iterdir()) == []
 
@@ -370,18 +370,18 @@ def test_a_part_that_is_over_touches_nothing(part: Part, tmp_path: Path) -> None
     ],
 )
 def test_bytes_are_believed_only_if_they_reached_the_disk(
-    change: dict[str, object], size: int, part: Part, tmp_path: Path
+    change: dict[str, object], size: int, part: PartialFile, tmp_path: Path
 ) -> None:
     """Row 76: after a power cut, what was never flushed may be there in length and not in content."""
     part.open()
-    part.begin_at(0, attrs.evolve(part.pin, url="u", etag='"v"'))
+    part.start_at(0, attrs.evolve(part.resume_info, url="u", etag='"v"'))
     part.append(b"12345")
     sidecar = part.path.with_name(f"{part.path.name}.json")
     part.close()
     told = read_json(sidecar)
     assert told is not None
     write_json(sidecar, told | change)
-    again = Part(tmp_path, "d.mp4", "owner")
+    again = PartialFile(tmp_path, "d.mp4", "owner")
     again.open()
     assert (again.path, again.size) == (part.path, size)
     again.discard()
@@ -400,6 +400,6 @@ def test_files_beneath(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         write_json(path, {"a": 2})
     assert read_json(path) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
-    assert open_plain(tmp_path) is None
+    assert open_regular(tmp_path) is None
     path.write_text("[" * 100_000)
     assert read_json(path) is None

@@ -92,13 +92,13 @@ async def test_killed_anywhere_it_leaves_a_whole_film_or_none(tmp_path: Path) ->
         assert all(film.read_bytes() == BIG and is_told(film) for film in left)
         async with saver() as downloads:
             for number in range(1, steps + 1):
-                (saved,) = await downloads.save([url], tmp_path / str(number), name="d", about={"task_id": "t"})
+                (saved,) = await downloads.save([url], tmp_path / str(number), name="d", metadata={"task_id": "t"})
                 assert saved.path == tmp_path / str(number) / "d.mp4"
                 assert saved.path.read_bytes() == BIG
                 assert is_told(saved.path)
-                assert saved.was_there is (saved.path in left)
+                assert saved.already_saved is (saved.path in left)
                 assert litter(saved.path.parent) < 1000
-        assert [seen for seen in sim.posts("download") if seen.headers.get("range")]
+        assert [seen for seen in sim.requests_to("download") if seen.headers.get("range")]
 
 
 @pytest.mark.realtime

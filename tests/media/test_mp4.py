@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from veo_async.media import NotWhole, check_whole
+from veo_async.media import IncompleteVideo, check_complete
 
 
 def box(kind: bytes, content: bytes = b"") -> bytes:
@@ -31,14 +31,14 @@ WHOLE = box(b"ftyp", b"isom") + box(b"moov", b"index") + box(b"mdat", b"pictures
 )
 def test_whole_files_pass(data: bytes) -> None:
     """The forms that the standard allows."""
-    check_whole(io.BytesIO(data))
+    check_complete(io.BytesIO(data))
 
 
 @pytest.mark.parametrize("cut", range(len(WHOLE)))
 def test_a_file_cut_anywhere_is_noticed(cut: int) -> None:
     """Not one byte may be missing."""
-    with pytest.raises(NotWhole):
-        check_whole(io.BytesIO(WHOLE[:cut]))
+    with pytest.raises(IncompleteVideo):
+        check_complete(io.BytesIO(WHOLE[:cut]))
 
 
 @pytest.mark.parametrize(
@@ -57,5 +57,5 @@ def test_a_file_cut_anywhere_is_noticed(cut: int) -> None:
 )
 def test_what_is_no_video_is_told_why(data: bytes, why: str) -> None:
     """An error page, a missing part, a lying length, a flood of boxes."""
-    with pytest.raises(NotWhole, match=why):
-        check_whole(io.BytesIO(data))
+    with pytest.raises(IncompleteVideo, match=why):
+        check_complete(io.BytesIO(data))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from veo_async.media import file_names, safe_name
-from veo_async.media.names import mark, marked_name
+from veo_async.media.names import hashed_name, stable_hash
 
 SAFE = re.compile(r"[A-Za-z0-9._-]{1,120}")
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -19,7 +19,7 @@ def test_any_key_makes_safe_names(key: str, count: int) -> None:
     """Safe characters, no more than 120, no device, nothing hidden, nothing that climbs."""
     names = file_names(safe_name(key), count)
     assert len({name.lower() for name in names}) == count
-    for name in (*names, marked_name(key, "task") + ".mp4"):
+    for name in (*names, hashed_name(key, "task") + ".mp4"):
         assert SAFE.fullmatch(name)
         assert not RESERVED.fullmatch(name)
         assert name[0] not in ".-"
@@ -63,4 +63,4 @@ def test_names_by_hand(key: str, form: str) -> None:
 
 def test_where_a_text_ends_counts() -> None:
     """The mark of two texts is not that of the same letters, cut elsewhere."""
-    assert mark("ab", "c") != mark("a", "bc")
+    assert stable_hash("ab", "c") != stable_hash("a", "bc")

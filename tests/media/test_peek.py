@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 
 from veo_async import VeoSession, VideoRequest, errors
-from veo_async._wire.images import MOST_BYTES
-from veo_async.media.image_probe import Peek, judge_image
+from veo_async._wire.images import MAX_IMAGE_BYTES
+from veo_async.media.image_probe import ImageProbe, image_problem
 from veo_async.simulator import Simulator
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
@@ -31,8 +31,8 @@ async def host(handler: Handler) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def peek() -> AsyncIterator[Peek]:
-    peek = Peek(allow_loopback=True)
+async def peek() -> AsyncIterator[ImageProbe]:
+    peek = ImageProbe(allow_loopback=True)
     try:
         yield peek
     finally:
@@ -56,9 +56,9 @@ async def peek() -> AsyncIterator[Peek]:
         (200, {"content-type": "image/png"}, b"<!doctype html>", "web page"),
         (200, {"content-type": "image/png"}, b"GIF89a", "GIF"),
         (200, {}, b"", "empty"),
-        (200, {"content-length": str(MOST_BYTES + 1)}, PNG[:16], "larger"),
+        (200, {"content-length": str(MAX_IMAGE_BYTES + 1)}, PNG[:16], "larger"),
         (200, {"content-length": "9" * 30}, PNG[:16], None),
-        (206, {"content-range": f"bytes 0-15/{MOST_BYTES + 1}"}, PNG[:16], "larger"),
+        (206, {"content-range": f"bytes 0-15/{MAX_IMAGE_BYTES + 1}"}, PNG[:16], "larger"),
         (429, {}, b"", None),
         (500, {}, b"oops", None),
         (416, {}, b"", None),
@@ -66,7 +66,7 @@ async def peek() -> AsyncIterator[Peek]:
 )
 def test_what_an_answer_means(status: int, headers: dict[str, str], head: bytes, told: str | None) -> None:
     """What may be otherwise when the provider asks is no fault."""
-    why = judge_image(status, headers, head)
+    why = image_problem(status, headers, head)
     assert (why is None) == (told is None)
     assert why is None or (told is not None and told in why[0] and why[1])
 
@@ -80,7 +80,7 @@ async def test_one_request_for_a_few_bytes() -> None:
         return web.Response(status=302, headers={"Location": "/elsewhere"})
 
     async with host(answer) as url, peek() as at:
-        assert "redirects" in str(await at.fault_of(url))
+        assert "redirects" in str(await at.find_problem(url))
     [request] = seen
     assert (request.method, request.headers["Range"]) == ("GET", "bytes=0-63")
     assert "Authorization" not in request.headers
@@ -100,20 +100,20 @@ async def test_a_whole_picture_is_not_fetched() -> None:
         return response
 
     async with host(endless) as url, peek() as at:
-        assert await at.fault_of(url) is None
+        assert await at.find_problem(url) is None
         over.set()
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/cat.png", "http://nowhere.invalid/cat.png", "http://[::1"])
 async def test_a_host_that_does_not_answer_proves_nothing(url: str) -> None:
     async with peek() as at:
-        assert await at.fault_of(url) is None
+        assert await at.find_problem(url) is None
 
 
 async def test_a_private_address_is_not_asked() -> None:
     """A name that leads into a private network leads the provider nowhere."""
-    at = Peek(allow_loopback=False)
-    assert "private network" in str(await at.fault_of("http://127.0.0.1:1/cat.png"))
+    at = ImageProbe(allow_loopback=False)
+    assert "private network" in str(await at.find_problem("http://127.0.0.1:1/cat.png"))
     await at.close()
 
 
@@ -131,10 +131,10 @@ async def test_a_session_asks_only_when_it_is_told_to() -> None:
             await veo.submit("A cat", image=private)
         assert asked == []
         async with VeoSession(sim.api_key, base_url=sim.url, poll_every=0.05, check_images=True) as veo:
-            before = len(sim.posts())
+            before = len(sim.requests_to())
             with pytest.raises(errors.InvalidRequest, match="log-in"):
                 await veo.submit("A cat", image=[url, private])
-            assert len(sim.posts()) == before
+            assert len(sim.requests_to()) == before
             assert (await veo.generate("A dog", image=[url, PNG])).urls
             [_] = await veo.gather(VideoRequest("A fox", image_urls=[url]))
             assert asked == ["/cat.png", "/private.png"]

@@ -8,11 +8,11 @@ import pytest
 
 from tests.edges.raw_server import Behaviour, Visit, http, raw_server
 from veo_async.errors import DownloadFailed
-from veo_async.media import Bounds
-from veo_async.media.failures import Setback, Then
-from veo_async.media.limits import Pace
-from veo_async.media.retrying import Step, Tries, backoff
-from veo_async.simulator import Simulator, drip, endless_body, garble, gzip_bomb, html, not_mp4, refuse
+from veo_async.media import DownloadLimits
+from veo_async.media.failures import Advice, AttemptFailed
+from veo_async.media.limits import SpeedMonitor
+from veo_async.media.retrying import RetryAction, RetryPolicy, backoff
+from veo_async.simulator import Simulator, corrupt_body, endless_body, gzip_bomb, html_page, not_mp4, refuse, slow_body
 
 from .support import BIG, QUICK, WHOLE, left_over, saver, serving, sim_clip, video
 from .test_mp4 import box
@@ -60,14 +60,14 @@ async def test_what_is_no_video_is_rejected(answer: bytes, why: str, left: list[
 async def test_pages_and_garbage_in_between_are_overcome(tmp_path: Path) -> None:
     """Row 75: a page, noise, packed noise, an error, then the film."""
     faults = [
-        html(endpoint="download", on=1),
+        html_page(endpoint="download", on=1),
         not_mp4(on=2),
-        garble("gzip", endpoint="download", on=3),
+        corrupt_body("gzip", endpoint="download", on=3),
         not_mp4("json", on=4),
     ]
     async with Simulator(faults=faults) as sim, saver() as downloads:
         (saved,) = await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d")
-        assert len(sim.faults_fired) == 4
+        assert len(sim.triggered_faults) == 4
     assert saved.path.read_bytes() == BIG
 
 
@@ -76,7 +76,7 @@ async def test_a_film_without_its_index_is_told(tmp_path: Path) -> None:
     async with Simulator(faults=[not_mp4("no-moov")]) as sim, saver() as downloads:
         with pytest.raises(DownloadFailed, match="no moov box"):
             await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d")
-        assert len(sim.posts("download")) == 5
+        assert len(sim.requests_to("download")) == 5
     assert left_over(tmp_path) == ["json", "part"]
 
 
@@ -128,14 +128,14 @@ async def test_a_bomb_stays_packed(tmp_path: Path) -> None:
 async def test_one_byte_a_second_is_too_slow(tmp_path: Path) -> None:
     """Row 78: half a minute of that is enough; after five of them it is told."""
     async with (
-        Simulator(faults=[drip(1.0, endpoint="download")]) as sim,
-        saver(bounds=Bounds()) as downloads,
+        Simulator(faults=[slow_body(1.0, endpoint="download")]) as sim,
+        saver(bounds=DownloadLimits()) as downloads,
     ):
         began = sim.now()
         with pytest.raises(DownloadFailed, match="less than 1024 bytes"):
             await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d")
         assert 150 <= sim.now() - began <= 200
-        assert len(sim.posts("download")) == 5
+        assert len(sim.requests_to("download")) == 5
         await asyncio.sleep(5)  # the host notices that nobody listens
 
 
@@ -174,7 +174,7 @@ async def test_all_attempts_together_have_a_bound(tmp_path: Path) -> None:
 async def test_a_host_that_wants_patience_gets_no_more_than_there_is(tmp_path: Path) -> None:
     """Row 78: the wish of ``Retry-After`` ends where our own bound does."""
     busy = refuse(503, form="http", retry_after=86_400, endpoint="download")
-    async with Simulator(faults=[busy]) as sim, saver(bounds=Bounds(total_s=10)) as downloads:
+    async with Simulator(faults=[busy]) as sim, saver(bounds=DownloadLimits(total_timeout_s=10)) as downloads:
         began = sim.now()
         with pytest.raises(DownloadFailed, match="longer than 10 s"):
             await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d")
@@ -188,33 +188,45 @@ class Even:
 
 def test_pace_by_hand() -> None:
     """Bytes over each span, and seconds altogether."""
-    pace = Pace(Bounds(min_speed=10, speed_over_s=10, total_s=25))
-    pace.arrived(100, 9.0)
-    assert pace.patience() == 1.0
-    pace.arrived(0, 1.0)
-    assert pace.patience() == 10.0
-    with pytest.raises(Setback, match="less than 10 bytes") as caught:
-        pace.arrived(99, 10.0)
-    assert caught.value.then is Then.RESUME
-    assert pace.patience() == 5.0
-    with pytest.raises(Setback, match="longer than 25 s") as caught:
-        pace.spent(5.0)
-    assert caught.value.then is Then.STOP
+    pace = SpeedMonitor(DownloadLimits(min_bytes_per_s=10, speed_window_s=10, total_timeout_s=25))
+    pace.add_bytes(100, 9.0)
+    assert pace.read_timeout_s() == 1.0
+    pace.add_bytes(0, 1.0)
+    assert pace.read_timeout_s() == 10.0
+    with pytest.raises(AttemptFailed, match="less than 10 bytes") as caught:
+        pace.add_bytes(99, 10.0)
+    assert caught.value.advice is Advice.RESUME
+    assert pace.read_timeout_s() == 5.0
+    with pytest.raises(AttemptFailed, match="longer than 25 s") as caught:
+        pace.add_wait(5.0)
+    assert caught.value.advice is Advice.STOP
 
 
 def test_tries_by_hand() -> None:
     """Five in a row that bring nothing; one that brings something begins the count anew."""
-    tries = Tries(Bounds())
-    broke = Setback("x")
+    tries = RetryPolicy(DownloadLimits())
+    broke = AttemptFailed("x")
     for _ in range(4):
-        assert tries.after(broke, gained=0, can_renew=True, rng=Even()) is not None
-    assert tries.after(broke, gained=10**6, can_renew=True, rng=Even()) == Step(wait_s=0.75)
-    assert tries.after(Setback("x", then=Then.RENEW), gained=0, can_renew=True, rng=Even()) == Step(renew=True)
-    assert tries.after(Setback("x", then=Then.RENEW, status=403), gained=0, can_renew=False, rng=Even()) is None
-    assert tries.after(Setback("x", then=Then.STOP), gained=10**6, can_renew=True, rng=Even()) is None
-    assert tries.after(Setback("x", wait_s=9), gained=0, can_renew=True, rng=Even()) == Step(wait_s=9)
+        assert tries.next_action(broke, bytes_gained=0, can_renew=True, rng=Even()) is not None
+    assert tries.next_action(broke, bytes_gained=10**6, can_renew=True, rng=Even()) == RetryAction(wait_s=0.75)
+    assert tries.next_action(
+        AttemptFailed("x", advice=Advice.RENEW), bytes_gained=0, can_renew=True, rng=Even()
+    ) == RetryAction(renew=True)
+    assert (
+        tries.next_action(
+            AttemptFailed("x", advice=Advice.RENEW, status=403), bytes_gained=0, can_renew=False, rng=Even()
+        )
+        is None
+    )
+    assert (
+        tries.next_action(AttemptFailed("x", advice=Advice.STOP), bytes_gained=10**6, can_renew=True, rng=Even())
+        is None
+    )
+    assert tries.next_action(
+        AttemptFailed("x", retry_after_s=9), bytes_gained=0, can_renew=True, rng=Even()
+    ) == RetryAction(wait_s=9)
 
 
 def test_backoff_doubles_within_bounds() -> None:
     """From a second to half a minute."""
-    assert [backoff(n, Bounds(), Even()) for n in (1, 2, 3, 99)] == [0.75, 1.5, 3.0, 22.5]
+    assert [backoff(n, DownloadLimits(), Even()) for n in (1, 2, 3, 99)] == [0.75, 1.5, 3.0, 22.5]

@@ -14,15 +14,15 @@ from veo_async.simulator import (
     Fault,
     Simulator,
     changed_file,
-    expired,
+    expired_link,
     ignored_range,
-    lying_range,
+    range_not_satisfiable,
     rate_limited,
     refuse,
-    refused_range,
     reset_connection,
     truncate,
     wrong_length,
+    wrong_range,
 )
 
 from .support import BIG, QUICK, WHOLE, left_over, saver, serving, sim_clip, video
@@ -31,12 +31,12 @@ HALF = len(BIG) // 2
 
 
 def ranges(sim: Simulator) -> list[str | None]:
-    return [seen.headers.get("range") for seen in sim.posts("download")]
+    return [seen.headers.get("range") for seen in sim.requests_to("download")]
 
 
 async def test_expired_link_is_renewed_and_the_download_goes_on(tmp_path: Path) -> None:
     """Row 73: half a clip, 403, a fresh link with another name, and the other half."""
-    faults = [truncate(at=HALF, endpoint="download", on=1), expired(on=2)]
+    faults = [truncate(at=HALF, endpoint="download", on=1), expired_link(on=2)]
     async with Simulator(faults=faults) as sim, saver() as downloads:
         fresh = sim_clip(sim, "fresh.mp4")
 
@@ -45,7 +45,7 @@ async def test_expired_link_is_renewed_and_the_download_goes_on(tmp_path: Path) 
 
         (saved,) = await downloads.save([sim_clip(sim, "old.mp4")], tmp_path, name="d", renew=renew)
         assert ranges(sim) == [None, f"bytes={HALF}-", f"bytes={HALF}-"]
-        assert not [seen for seen in sim.posts("download") if seen.has_key]
+        assert not [seen for seen in sim.requests_to("download") if seen.has_key]
     assert saved.path.read_bytes() == BIG
     assert saved.sha256 == hashlib.sha256(BIG).hexdigest()
     assert left_over(tmp_path) == []
@@ -53,7 +53,7 @@ async def test_expired_link_is_renewed_and_the_download_goes_on(tmp_path: Path) 
 
 async def test_other_bytes_behind_the_fresh_link_begin_again(tmp_path: Path) -> None:
     """Row 73: another ETag is another file; the half that was there is not mixed into it."""
-    faults = [truncate(at=HALF, endpoint="download", on=1), expired(on=2)]
+    faults = [truncate(at=HALF, endpoint="download", on=1), expired_link(on=2)]
     other = BIG + bytes([0, 0, 0, 8]) + b"free"
     async with Simulator(faults=faults) as sim, saver() as downloads:
         fresh = sim_clip(sim, "fresh.mp4", other, etag='"v2"')
@@ -68,7 +68,7 @@ async def test_other_bytes_behind_the_fresh_link_begin_again(tmp_path: Path) -> 
 async def test_links_are_renewed_three_times_at_most(tmp_path: Path) -> None:
     """Row 73: then it is told, without the signature."""
     asked = 0
-    async with Simulator(faults=[expired()]) as sim, saver() as downloads:
+    async with Simulator(faults=[expired_link()]) as sim, saver() as downloads:
         url = sim_clip(sim, "x.mp4")
 
         async def renew() -> Sequence[str]:
@@ -139,11 +139,11 @@ async def test_an_error_of_the_callers_own_leaves_as_itself(tmp_path: Path) -> N
         ([wrong_length(at=HALF, on=1)], [None, None]),
         ([wrong_length(at=0, on=1)], [None, None]),
         ([truncate(at=HALF, endpoint="download", on=1), ignored_range(on=2)], [None, HALF]),
-        ([truncate(at=HALF, endpoint="download", on=1), lying_range("start", on=2)], [None, HALF, None]),
-        ([truncate(at=HALF, endpoint="download", on=1), lying_range("total", on=2)], [None, HALF, None]),
-        ([truncate(at=HALF, endpoint="download", on=1), refused_range(on=2)], [None, HALF, None]),
+        ([truncate(at=HALF, endpoint="download", on=1), wrong_range("start", on=2)], [None, HALF, None]),
+        ([truncate(at=HALF, endpoint="download", on=1), wrong_range("total", on=2)], [None, HALF, None]),
+        ([truncate(at=HALF, endpoint="download", on=1), range_not_satisfiable(on=2)], [None, HALF, None]),
         ([truncate(at=HALF, endpoint="download", on=1), changed_file(on=2)], [None, HALF, None]),
-        ([refused_range(on=1)], [None, None]),
+        ([range_not_satisfiable(on=1)], [None, None]),
         ([truncate(at=HALF, endpoint="download", on=1), truncate(at=1000, endpoint="download", on=2)], None),
         ([refuse(503, form="http", endpoint="download", on=1)], [None, None]),
         ([rate_limited(retry_after=0, endpoint="download", on=1)], [None, None]),
@@ -172,7 +172,7 @@ async def test_lies_and_breaks_are_overcome(
         (saved,) = await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d")
         if asked is not None:
             assert ranges(sim) == [None if each is None else f"bytes={each}-" for each in asked]
-        assert sim.faults_fired
+        assert sim.triggered_faults
     assert saved.path.read_bytes() == BIG
     assert saved.sha256 == hashlib.sha256(BIG).hexdigest()
     assert left_over(tmp_path) == []
@@ -220,10 +220,10 @@ async def test_a_part_of_another_clip_is_left_alone(tmp_path: Path) -> None:
     async with Simulator(faults=[truncate(at=HALF, endpoint="download", on=1)]) as sim:
         async with saver(bounds=never) as downloads:
             with pytest.raises(DownloadFailed):
-                await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d", about={"task_id": "one"})
+                await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d", metadata={"task_id": "one"})
         other = sim_clip(sim, "y.mp4", WHOLE)
         async with saver() as downloads:
-            (saved,) = await downloads.save([other], tmp_path, name="d", about={"task_id": "two"})
+            (saved,) = await downloads.save([other], tmp_path, name="d", metadata={"task_id": "two"})
     assert saved.path.read_bytes() == WHOLE
     assert left_over(tmp_path) == ["json", "part"]
 

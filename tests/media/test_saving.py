@@ -10,7 +10,7 @@ import pytest
 from tests.edges.raw_server import Visit, http, raw_server
 from veo_async.errors import DownloadFailed, UsageError
 from veo_async.media import Saver
-from veo_async.media.saved_file import without_queries
+from veo_async.media.saved_file import strip_queries
 from veo_async.simulator import Simulator
 
 from .support import LOOPBACK, WHOLE, saver, serving, sim_clip, video
@@ -39,20 +39,20 @@ async def test_json_tells_what_the_clip_is(tmp_path: Path) -> None:
         "size": "not this",
     }
     async with raw_server(serving(video())) as server, saver() as downloads:
-        (saved,) = await downloads.save([f"{server.url}/1.mp4?sig=S3"], tmp_path / "a.mp4", name="dog", about=about)
-    told = json.loads(saved.about.read_text())
+        (saved,) = await downloads.save([f"{server.url}/1.mp4?sig=S3"], tmp_path / "a.mp4", name="dog", metadata=about)
+    told = json.loads(saved.sidecar.read_text())
     assert told["task_id"] == "t1"
     assert told["request"]["prompt"] == "https://x.test/?a=b is written on a wall"
     assert told["request"]["imageUrls"] == ["https://i.test/a.png"]
     assert (told["size"], told["sha256"], told["file"]) == (saved.size, saved.sha256, "a.mp4")
     assert told["url"] == f"{server.url}/1.mp4"
-    assert "S3" not in saved.about.read_text()
+    assert "S3" not in saved.sidecar.read_text()
 
 
 def test_urls_lose_what_is_private() -> None:
     """User names, passwords, queries and fragments; whatever is no URL stays."""
     given = {"a": ("https://u:p@h.test/x?y#z", 1, None), "b": {"c": "no url?"}, "d": "https://[broken?x"}
-    assert without_queries(given) == {"a": ["https://h.test/x", 1, None], "b": {"c": "no url?"}, "d": "https://[broken"}
+    assert strip_queries(given) == {"a": ["https://h.test/x", 1, None], "b": {"c": "no url?"}, "d": "https://[broken"}
 
 
 async def test_every_url_of_a_clip_is_saved(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ async def test_one_failure_disturbs_no_other(tmp_path: Path) -> None:
     async with raw_server(behave) as server, saver() as downloads:
         with pytest.raises(DownloadFailed, match="expired") as caught:
             await downloads.save(
-                [f"{server.url}/bad", f"{server.url}/good"], tmp_path, name="d", about={"task_id": "t"}
+                [f"{server.url}/bad", f"{server.url}/good"], tmp_path, name="d", metadata={"task_id": "t"}
             )
     assert (caught.value.http_status, caught.value.task_id) == (403, "t")
     assert caught.value.__notes__ == ["1 of the clip's 2 files were saved"]
@@ -95,7 +95,7 @@ async def test_only_so_many_at_once(tmp_path: Path) -> None:
         now -= 1
         await visit.send(video())
 
-    async with raw_server(behave) as server, Saver(base_url=LOOPBACK, at_once=2) as downloads:
+    async with raw_server(behave) as server, Saver(base_url=LOOPBACK, max_downloads=2) as downloads:
         await downloads.save([f"{server.url}/{n}" for n in range(6)], tmp_path, name="d")
     assert most == 2
     assert len(list(tmp_path.glob("*.mp4"))) == 6
@@ -108,4 +108,4 @@ async def test_unopened_saver_says_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="none"):
         await Saver().save([], tmp_path, name="x")
     with pytest.raises(UsageError, match="at_once"):
-        Saver(at_once=0)
+        Saver(max_downloads=0)

@@ -77,7 +77,7 @@ async def test_a_killed_process_leaves_its_part_to_the_next(tmp_path: Path) -> N
         process.send_signal(signal.SIGKILL)
         await process.communicate()
         async with saver() as downloads:
-            (saved,) = await downloads.save([f"{server.url}/x"], tmp_path, name="d", about={"task_id": "t"})
+            (saved,) = await downloads.save([f"{server.url}/x"], tmp_path, name="d", metadata={"task_id": "t"})
     assert saved.path.read_bytes() == BIG
     assert saved.sha256 == hashlib.sha256(BIG).hexdigest()
     assert len(asked) == 2
@@ -100,12 +100,12 @@ async def test_a_good_file_is_not_fetched_again(tmp_path: Path) -> None:
     async with Simulator() as sim, saver() as downloads:
         url = sim_clip(sim, "x.mp4")
         for where in (tmp_path, tmp_path / "by-name.mp4"):
-            (first,) = await downloads.save([url], where, name="d", about={"task_id": "t"})
-            asked = len(sim.posts("download"))
-            (again,) = await downloads.save(["https://gone.invalid/"], where, name="d", about={"task_id": "t"})
-            assert len(sim.posts("download")) == asked
+            (first,) = await downloads.save([url], where, name="d", metadata={"task_id": "t"})
+            asked = len(sim.requests_to("download"))
+            (again,) = await downloads.save(["https://gone.invalid/"], where, name="d", metadata={"task_id": "t"})
+            assert len(sim.requests_to("download")) == asked
             assert (again.path, again.size, again.sha256) == (first.path, first.size, first.sha256)
-            assert (first.was_there, again.was_there) == (False, True)
+            assert (first.already_saved, again.already_saved) == (False, True)
 
 
 async def test_files_that_nobody_may_change_are_good_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +122,7 @@ async def test_files_that_nobody_may_change_are_good_files(tmp_path: Path, monke
         (first,) = await downloads.save([url], tmp_path, name="d")
         monkeypatch.setattr(os, "open", read_only)
         (again,) = await downloads.save([url], tmp_path, name="d")
-        assert len(sim.posts("download")) == 1
+        assert len(sim.requests_to("download")) == 1
     assert again == attrs.evolve(first, was_there=True)
     assert again.url_host == "127.0.0.1"
 
@@ -144,7 +144,7 @@ async def test_a_crash_before_the_name_costs_nothing(tmp_path: Path, monkeypatch
         monkeypatch.undo()
         assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".")) == ["d.json"]
         (saved,) = await downloads.save([url], tmp_path, name="d")
-        assert len(sim.posts("download")) == 1
+        assert len(sim.requests_to("download")) == 1
     assert saved.path == tmp_path / "d.mp4"
     assert saved.path.read_bytes() == BIG
     assert saved.sha256 == hashlib.sha256(BIG).hexdigest()
@@ -166,15 +166,15 @@ async def test_a_file_that_is_not_as_it_was_is_fetched_again(harm: str, tmp_path
             case "no video":
                 first.path.write_bytes(bytes(len(WHOLE)))
             case "JSON gone":
-                first.about.unlink()
+                first.sidecar.unlink()
             case _:
-                told = json.loads(first.about.read_text())
-                first.about.write_text(json.dumps(told | {"size": 1}))
+                told = json.loads(first.sidecar.read_text())
+                first.sidecar.write_text(json.dumps(told | {"size": 1}))
         (again,) = await downloads.save([f"{server.url}/x"], tmp_path, name="d")
-    assert not again.was_there
+    assert not again.already_saved
     assert again.path.read_bytes() == WHOLE
     assert (again.path == first.path) is (harm != "JSON gone")
-    assert json.loads(again.about.read_text())["size"] == len(WHOLE)
+    assert json.loads(again.sidecar.read_text())["size"] == len(WHOLE)
 
 
 async def test_two_clips_of_one_name_keep_two_files(tmp_path: Path) -> None:
@@ -183,11 +183,11 @@ async def test_two_clips_of_one_name_keep_two_files(tmp_path: Path) -> None:
     async with Simulator() as sim, saver() as downloads:
         one, two = sim_clip(sim, "1.mp4", WHOLE), sim_clip(sim, "2.mp4", other)
         for _ in range(2):
-            (first,) = await downloads.save([one], tmp_path, name="d", about={"task_id": "one"})
-            (second,) = await downloads.save([two], tmp_path, name="d", about={"task_id": "two"})
+            (first,) = await downloads.save([one], tmp_path, name="d", metadata={"task_id": "one"})
+            (second,) = await downloads.save([two], tmp_path, name="d", metadata={"task_id": "two"})
             both = await downloads.save([two, two], tmp_path, name="e")
             (looks_like,) = await downloads.save([one], tmp_path, name="e-2")
-        assert len(sim.posts("download")) == 5
+        assert len(sim.requests_to("download")) == 5
     paths = {first.path, second.path, looks_like.path, *(each.path for each in both)}
     assert len(paths) == 5
     assert first.path.read_bytes() == WHOLE
@@ -208,4 +208,4 @@ async def test_a_file_that_was_named_is_replaced(tmp_path: Path) -> None:
         (saved,) = await downloads.save([one], tmp_path, name="e")
     assert (tmp_path / "e.json").read_text() == '{"mine": 1}'
     assert saved.path.name.startswith("e-")
-    assert os.path.exists(saved.about)
+    assert os.path.exists(saved.sidecar)

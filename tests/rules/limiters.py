@@ -357,7 +357,7 @@ def simulate(
             arrivals.append(now)
             makespan = max(makespan, end)
             at(now + 0.25, lambda when: gate.accepted(ticket, when))
-            at(max(end + rng.random() * detection_s, now + 0.25), gate.finished)
+            at(max(end + rng.random() * detection_s, now + 0.25), gate.task_finished)
 
         return event
 
@@ -377,7 +377,7 @@ def simulate(
         assert now < horizon_s, f"livelock: {len(arrivals)} of {jobs} accepted, {gate.statistics()}"
         what(now)
         while waiting and (known := gate.statistics()).running + known.in_flight < slots:
-            answer = gate.ask(now)
+            answer = gate.request(now)
             if isinstance(answer, Grant):
                 waiting -= 1
                 at(now + rng.lognormvariate(math.log(0.06), 0.5), arrive(answer))

@@ -6,13 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veo_async._rules.pauses import FIRST_S, LONGEST_S, STORM, UNREACHABLE_FIRST_S, Breaker, PauseReason, Probe
+from veo_async._rules.pauses import (
+    MAX_ERRORS_IN_A_ROW,
+    PROBE_FIRST_S,
+    PROBE_MAX_S,
+    UNREACHABLE_FIRST_S,
+    PauseReason,
+    PauseState,
+    Probe,
+)
 
 R = PauseReason
 
 
-def paused(reason: PauseReason, now: float = 0.0) -> Breaker:
-    breaker = Breaker()
+def paused(reason: PauseReason, now: float = 0.0) -> PauseState:
+    breaker = PauseState()
     assert breaker.pause(reason, now)
     return breaker
 
@@ -21,10 +29,10 @@ def paused(reason: PauseReason, now: float = 0.0) -> Breaker:
     ("reason", "first_at", "probe"),
     [
         (R.NO_CREDIT, 100.0, Probe.BALANCE),
-        (R.KEY_LIMIT, 100.0 + FIRST_S, Probe.JOB),
-        (R.MAINTENANCE, 100.0 + FIRST_S, Probe.JOB),
-        (R.BLOCKED, 100.0 + FIRST_S, Probe.JOB),
-        (R.STORM, 100.0 + FIRST_S, Probe.JOB),
+        (R.KEY_LIMIT, 100.0 + PROBE_FIRST_S, Probe.JOB),
+        (R.MAINTENANCE, 100.0 + PROBE_FIRST_S, Probe.JOB),
+        (R.BLOCKED, 100.0 + PROBE_FIRST_S, Probe.JOB),
+        (R.MAX_ERRORS_IN_A_ROW, 100.0 + PROBE_FIRST_S, Probe.JOB),
         (R.UNREACHABLE, 100.0 + UNREACHABLE_FIRST_S, Probe.JOB),
     ],
 )
@@ -34,7 +42,7 @@ def test_a_pause_has_a_reason_and_a_probe(reason: PauseReason, first_at: float, 
     assert (breaker.reason, breaker.next_probe_at, breaker.next_probe) == (reason, first_at, probe)
 
 
-@pytest.mark.parametrize("reason", [R.KEY_LIMIT, R.MAINTENANCE, R.BLOCKED, R.STORM, R.UNREACHABLE])
+@pytest.mark.parametrize("reason", [R.KEY_LIMIT, R.MAINTENANCE, R.BLOCKED, R.MAX_ERRORS_IN_A_ROW, R.UNREACHABLE])
 def test_the_waits_double_up_to_the_longest(reason: PauseReason) -> None:
     """While every probe says the same."""
     breaker, now, waits = paused(reason), 0.0, []
@@ -64,10 +72,10 @@ def test_the_same_refusal_from_one_that_was_under_way_changes_nothing(reason: Pa
 def test_a_success_lifts_a_pause_only_as_its_probe(reason: PauseReason) -> None:
     """One that is older than the pause is no news."""
     breaker = paused(reason)
-    assert not breaker.went_well()
+    assert not breaker.creation_accepted()
     assert breaker.reason is reason
     breaker.begin_probe()
-    assert breaker.went_well(is_probe=True)
+    assert breaker.creation_accepted(is_probe=True)
     assert breaker.reason is None
     assert breaker.next_probe_at < math.inf
 
@@ -84,18 +92,24 @@ def test_a_probe_that_brings_another_reason_is_over() -> None:
     breaker = paused(R.MAINTENANCE)
     breaker.begin_probe()
     assert breaker.pause(R.KEY_LIMIT, 60.0, is_probe=True)
-    assert breaker.next_probe_at == 60.0 + FIRST_S
+    assert breaker.next_probe_at == 60.0 + PROBE_FIRST_S
 
 
 @pytest.mark.parametrize(
     ("reason", "lifts"),
-    [(R.MAINTENANCE, True), (R.BLOCKED, True), (R.STORM, True), (R.NO_CREDIT, False), (R.KEY_LIMIT, False)],
+    [
+        (R.MAINTENANCE, True),
+        (R.BLOCKED, True),
+        (R.MAX_ERRORS_IN_A_ROW, True),
+        (R.NO_CREDIT, False),
+        (R.KEY_LIMIT, False),
+    ],
 )
 def test_a_refused_probe(reason: PauseReason, lifts: bool) -> None:
     """The provider is at work again, but the account's state is not told: there the next job may try at once."""
     breaker = paused(reason)
     breaker.begin_probe()
-    assert breaker.refused(60.0, is_probe=True) is lifts
+    assert breaker.creation_refused(60.0, is_probe=True) is lifts
     assert breaker.next_probe_at <= 60.0
     assert (breaker.reason is None) is lifts
 
@@ -103,7 +117,7 @@ def test_a_refused_probe(reason: PauseReason, lifts: bool) -> None:
 def test_a_refusal_of_one_that_was_under_way_lifts_nothing() -> None:
     """It is older than the pause."""
     breaker = paused(R.MAINTENANCE)
-    assert not breaker.refused(5.0)
+    assert not breaker.creation_refused(5.0)
     assert breaker.reason is R.MAINTENANCE
 
 
@@ -111,20 +125,20 @@ def test_a_refusal_of_one_that_was_under_way_lifts_nothing() -> None:
 def test_any_answer_ends_what_was_in_the_way_on_our_side_and_nothing_else(reason: PauseReason) -> None:
     """But only the probe's."""
     breaker = paused(reason)
-    assert not breaker.reached()
+    assert not breaker.response_received()
     breaker.begin_probe()
-    assert breaker.reached(is_probe=True) is (reason in (R.UNREACHABLE, R.LEDGER))
+    assert breaker.response_received(is_probe=True) is (reason in (R.UNREACHABLE, R.LEDGER))
 
 
 # --- the balance ------------------------------------------------------------------------------------------------
 
 
-def look(breaker: Breaker, balance: float | None) -> tuple[bool, float]:
+def look(breaker: PauseState, balance: float | None) -> tuple[bool, float]:
     """Look at the balance when that is due; whether it lifts, and how long until the next probe."""
     now = breaker.next_probe_at
     assert breaker.next_probe is Probe.BALANCE
     breaker.begin_probe()
-    lifted = breaker.has_balance(balance, now)
+    lifted = breaker.balance_probed(balance, now)
     return lifted, breaker.next_probe_at - now
 
 
@@ -161,7 +175,7 @@ def test_a_402_without_an_end_lets_a_job_through_now_and_then() -> None:
         if probes[-1] is Probe.JOB:
             breaker.pause(R.NO_CREDIT, now, is_probe=True)
         else:
-            breaker.has_balance(7.0, now)
+            breaker.balance_probed(7.0, now)
     assert probes == [Probe.BALANCE] * 5 + [Probe.JOB, Probe.BALANCE] * 2 + [Probe.JOB]
 
 
@@ -170,7 +184,7 @@ def test_a_balance_that_comes_when_something_else_stands_in_the_way_is_only_note
     breaker = paused(R.NO_CREDIT)
     breaker.begin_probe()
     breaker.pause(R.MAINTENANCE, 1.0)
-    assert not breaker.has_balance(100.0, 2.0)
+    assert not breaker.balance_probed(100.0, 2.0)
     assert breaker.reason is R.MAINTENANCE
     assert breaker.next_probe is Probe.JOB
     assert breaker.next_probe_at < math.inf
@@ -181,27 +195,29 @@ def test_a_balance_that_comes_when_something_else_stands_in_the_way_is_only_note
 
 def test_broken_creations_in_a_row_are_a_storm() -> None:
     """The fifth begins it; more of them, from before, change nothing."""
-    breaker = Breaker()
-    assert [breaker.broke(0.0) for _ in range(STORM + 2)] == [False] * (STORM - 1) + [True, False, False]
-    assert breaker.reason is R.STORM
+    breaker = PauseState()
+    assert [breaker.creation_failed(0.0) for _ in range(MAX_ERRORS_IN_A_ROW + 2)] == [False] * (
+        MAX_ERRORS_IN_A_ROW - 1
+    ) + [True, False, False]
+    assert breaker.reason is R.MAX_ERRORS_IN_A_ROW
 
 
 @pytest.mark.parametrize("between", ["went_well", "refused"])
 def test_a_good_answer_between_breaks_the_row(between: str) -> None:
     """A definite refusal is a good answer, too."""
-    breaker = Breaker()
-    for _ in range(STORM - 1):
-        breaker.broke(0.0)
-    _ = breaker.went_well() if between == "went_well" else breaker.refused(0.0)
-    assert not breaker.broke(0.0)
+    breaker = PauseState()
+    for _ in range(MAX_ERRORS_IN_A_ROW - 1):
+        breaker.creation_failed(0.0)
+    _ = breaker.creation_accepted() if between == "went_well" else breaker.creation_refused(0.0)
+    assert not breaker.creation_failed(0.0)
     assert breaker.reason is None
 
 
 def test_a_probe_that_breaks_makes_the_next_one_later() -> None:
     """One job in doubt at a time, ever more seldom."""
-    breaker = paused(R.STORM)
+    breaker = paused(R.MAX_ERRORS_IN_A_ROW)
     breaker.begin_probe()
-    assert not breaker.broke(60.0, is_probe=True)
+    assert not breaker.creation_failed(60.0, is_probe=True)
     assert breaker.next_probe_at == 60.0 + 120.0
 
 
@@ -209,7 +225,7 @@ def test_a_probe_that_tells_nothing_makes_the_next_one_later() -> None:
     """It met a 429 on its way, say."""
     breaker = paused(R.KEY_LIMIT)
     breaker.begin_probe()
-    breaker.probe_told_nothing(60.0)
+    breaker.probe_inconclusive(60.0)
     assert breaker.next_probe_at == 180.0
 
 
@@ -225,31 +241,31 @@ def test_a_probe_that_tells_nothing_makes_the_next_one_later() -> None:
 )
 def test_no_order_of_events_stops_creation_for_good(story: list[tuple[str, PauseReason, float | None]]) -> None:
     """Whenever creation is paused and no probe is under way, one is due within the longest wait."""
-    breaker, now = Breaker(), 0.0
+    breaker, now = PauseState(), 0.0
     breaker.pause(R.MAINTENANCE, now)
     for what, reason, balance in story:
         if breaker.reason is None:
             breaker.pause(reason, now)
-        assert breaker.next_probe_at <= now + LONGEST_S
+        assert breaker.next_probe_at <= now + PROBE_MAX_S
         now = max(now, breaker.next_probe_at)
         if what == "straggler":
             breaker.pause(reason, now)
-            breaker.broke(now)
+            breaker.creation_failed(now)
             continue
         kind = breaker.next_probe
         breaker.begin_probe()
         if kind is Probe.BALANCE:
-            breaker.has_balance(balance, now)
+            breaker.balance_probed(balance, now)
         elif what == "pause":
             breaker.pause(reason, now, is_probe=True)
         elif what == "broke":
-            breaker.broke(now, is_probe=True)
+            breaker.creation_failed(now, is_probe=True)
         elif what == "refused":
-            breaker.refused(now, is_probe=True)
+            breaker.creation_refused(now, is_probe=True)
         elif what == "well":
-            breaker.went_well(is_probe=True)
-        elif not (what == "reached" and breaker.reached(is_probe=True)):
-            breaker.probe_told_nothing(now)
+            breaker.creation_accepted(is_probe=True)
+        elif not (what == "reached" and breaker.response_received(is_probe=True)):
+            breaker.probe_inconclusive(now)
 
 
 # --- what is to be kept -------------------------------------------------------------------------------------------
@@ -257,16 +273,16 @@ def test_no_order_of_events_stops_creation_for_good(story: list[tuple[str, Pause
 
 def test_low_credit_is_probed_by_looks_alone() -> None:
     """The first when the balance may be read again, then ever later; a look that fails changes nothing."""
-    breaker = Breaker()
-    assert breaker.run_low(0.0, 25.0)
-    assert not breaker.run_low(1.0, 1.0)
+    breaker = PauseState()
+    assert breaker.balance_low(0.0, 25.0)
+    assert not breaker.balance_low(1.0, 1.0)
     assert breaker.next_probe_at == 25.0
     assert look(breaker, 10.0) == (False, 60.0)
     assert look(breaker, None) == (False, 120.0)
     assert look(breaker, 20.0) == (False, 240.0)
     assert look(breaker, None) == (False, 480.0)
     assert breaker.reason is R.LOW_CREDIT
-    assert breaker.has_enough()
+    assert breaker.balance_sufficient()
     assert breaker.reason is None
 
 
@@ -274,12 +290,12 @@ def test_low_credit_is_probed_by_looks_alone() -> None:
 def test_enough_lifts_no_other_pause(reason: PauseReason) -> None:
     """A balance above the mark says nothing of a maintenance."""
     breaker = paused(reason)
-    assert not breaker.has_enough()
+    assert not breaker.balance_sufficient()
     assert breaker.reason is reason
 
 
 def test_a_probe_that_is_due_already_is_not_put_into_the_past() -> None:
     """The balance might have been read long ago."""
-    breaker = Breaker()
-    breaker.run_low(100.0, 5.0)
+    breaker = PauseState()
+    breaker.balance_low(100.0, 5.0)
     assert breaker.next_probe_at == 100.0

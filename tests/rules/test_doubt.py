@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from veo_async import errors
-from veo_async._rules.doubt import Proof, Verdict, proof_in, verdict_on
-from veo_async._wire.decoding import decipher
+from veo_async._rules.doubt import Proof, Verdict, classify_failure, find_proof
+from veo_async._wire.decoding import decode_response
 from veo_async._wire.endpoints import GENERATE
-from veo_async._wire.envelope import HttpAnswer
+from veo_async._wire.envelope import HttpResponse
 
 V = Verdict
 
@@ -18,7 +18,7 @@ def answer(body: Any, status: int = 200) -> errors.VeoError:
     """The error that this answer to a creating call is."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(errors.VeoError) as caught:
-        decipher(GENERATE, HttpAnswer(status=status, headers={}, body=content))
+        decode_response(GENERATE, HttpResponse(status=status, headers={}, body=content))
     return caught.value
 
 
@@ -44,54 +44,54 @@ HTML = b"<html><body>hello</body></html>"
         (envelope(455), 200, V.PAUSED),
         (envelope(455), 455, V.PAUSED),
         # 429 from anyone
-        (envelope(429), 200, V.LIMITED),
-        (envelope(429), 429, V.LIMITED),
-        (HTML, 429, V.LIMITED),
-        (b"", 429, V.LIMITED),
+        (envelope(429), 200, V.RATE_LIMITED),
+        (envelope(429), 429, V.RATE_LIMITED),
+        (HTML, 429, V.RATE_LIMITED),
+        (b"", 429, V.RATE_LIMITED),
         # a gate in front of the API
         (b"error code: 1010", 403, V.PAUSED),
         (HTML, 403, V.PAUSED),
         (envelope(403), 200, V.PAUSED),
         # doubt: 5xx of any body
-        *((HTML, status, V.DOUBT) for status in (500, 502, 503, 504, 520, 524, 408)),
-        *((envelope(code), 200, V.DOUBT) for code in (500, 501, 599, 0)),
+        *((HTML, status, V.IN_DOUBT) for status in (500, 502, 503, 504, 520, 524, 408)),
+        *((envelope(code), 200, V.IN_DOUBT) for code in (500, 501, 599, 0)),
         # ... HTTP and body disagree: the one that promises less
-        (envelope(429), 500, V.DOUBT),
-        (envelope(422), 502, V.DOUBT),
-        (envelope(500), 400, V.DOUBT),
+        (envelope(429), 500, V.IN_DOUBT),
+        (envelope(422), 502, V.IN_DOUBT),
+        (envelope(500), 400, V.IN_DOUBT),
         # ... accepted without a task id
-        *((envelope(200, "success", data), 200, V.DOUBT) for data in (None, {}, {"taskId": ""}, {"taskId": 7}, [])),
+        *((envelope(200, "success", data), 200, V.IN_DOUBT) for data in (None, {}, {"taskId": ""}, {"taskId": 7}, [])),
         # ... unreadable
-        (b"", 200, V.DOUBT),
-        (HTML, 200, V.DOUBT),
-        (b'{"code":200,"msg":"succ', 200, V.DOUBT),
-        (b"\xff\xfe", 200, V.DOUBT),
-        (b'{"code":NaN}', 200, V.DOUBT),
-        (b"[]", 200, V.DOUBT),
+        (b"", 200, V.IN_DOUBT),
+        (HTML, 200, V.IN_DOUBT),
+        (b'{"code":200,"msg":"succ', 200, V.IN_DOUBT),
+        (b"\xff\xfe", 200, V.IN_DOUBT),
+        (b'{"code":NaN}', 200, V.IN_DOUBT),
+        (b"[]", 200, V.IN_DOUBT),
         # ... a refusal that only a proxy in between can have said
-        *((HTML, status, V.DOUBT) for status in (400, 401, 402, 404, 405, 422, 455, 505)),
-        *((b"", status, V.DOUBT) for status in (301, 302, 307, 308)),
+        *((HTML, status, V.IN_DOUBT) for status in (400, 401, 402, 404, 405, 422, 455, 505)),
+        *((b"", status, V.IN_DOUBT) for status in (301, 302, 307, 308)),
         # ... a refusal that names a task all the same
-        (envelope(422, "no", {"taskId": "t"}), 200, V.DOUBT),
-        (envelope(402, "no", {"taskId": "t"}), 200, V.DOUBT),
-        (envelope(429, "no", {"taskId": "t"}), 200, V.DOUBT),
+        (envelope(422, "no", {"taskId": "t"}), 200, V.IN_DOUBT),
+        (envelope(402, "no", {"taskId": "t"}), 200, V.IN_DOUBT),
+        (envelope(429, "no", {"taskId": "t"}), 200, V.IN_DOUBT),
     ],
 )
 def test_an_answer_means(body: Any, status: int, verdict: Verdict) -> None:
     """From status and body to what may be done with the job."""
-    assert verdict_on(answer(body, status)) is verdict
+    assert classify_failure(answer(body, status)) is verdict
 
 
 @pytest.mark.parametrize(
     ("error", "verdict"),
     [
         # not one byte had left: refused connection, DNS, TLS, full pool
-        (errors.NotSent("refused"), V.UNSENT),
+        (errors.NotSent("refused"), V.NOT_SENT),
         # resets, hangs, dead keep-alive, broken bodies, no HTTP at all
-        (errors.AnswerLost("reset", bytes_sent=0), V.DOUBT),
-        (errors.AnswerLost("reset", bytes_sent=551), V.DOUBT),
-        (errors.AnswerLost("cut", bytes_sent=None), V.DOUBT),
-        (errors.MalformedResponse("not HTTP"), V.DOUBT),
+        (errors.ResponseLost("reset", bytes_sent=0), V.IN_DOUBT),
+        (errors.ResponseLost("reset", bytes_sent=551), V.IN_DOUBT),
+        (errors.ResponseLost("cut", bytes_sent=None), V.IN_DOUBT),
+        (errors.MalformedResponse("not HTTP"), V.IN_DOUBT),
         # our own no, before anything was sent
         (errors.InvalidKey("none"), V.LOCKED_OUT),
         (errors.ClientClosed("closed"), V.REFUSED),
@@ -99,15 +99,15 @@ def test_an_answer_means(body: Any, status: int, verdict: Verdict) -> None:
         # a state that only the other endpoints have, should it ever stand here
         (errors.NotReady("processing", body_code=400), V.REFUSED),
         # the provider's word needs the provider's envelope
-        (errors.RequestRejected("no"), V.DOUBT),
-        (errors.Unauthorized("no"), V.DOUBT),
-        (errors.TaskFailed("odd", body_code=500), V.DOUBT),
-        (errors.VeoError("anything"), V.DOUBT),
+        (errors.RequestRejected("no"), V.IN_DOUBT),
+        (errors.Unauthorized("no"), V.IN_DOUBT),
+        (errors.TaskFailed("odd", body_code=500), V.IN_DOUBT),
+        (errors.VeoError("anything"), V.IN_DOUBT),
     ],
 )
 def test_an_error_means(error: errors.VeoError, verdict: Verdict) -> None:
     """What no answer tells."""
-    assert verdict_on(error) is verdict
+    assert classify_failure(error) is verdict
 
 
 def test_whatever_is_not_known_is_doubt() -> None:
@@ -116,7 +116,7 @@ def test_whatever_is_not_known_is_doubt() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.VeoError)]
     assert len(kinds) > 25
     for kind in kinds:
-        assert (verdict_on(kind("?")) is V.DOUBT) is not issubclass(kind, proofs), kind
+        assert (classify_failure(kind("?")) is V.IN_DOUBT) is not issubclass(kind, proofs), kind
 
 
 @pytest.mark.parametrize(
@@ -134,9 +134,9 @@ def test_whatever_is_not_known_is_doubt() -> None:
 )
 def test_row_41_what_a_record_proves(params: dict[str, object], proof: Proof) -> None:
     """The token beats the prompt, which a translation may have changed; without either nothing is proved."""
-    assert proof_in(params, tokens=["tok1", "tok2"], prompt="A dog") is proof
+    assert find_proof(params, tokens=["tok1", "tok2"], prompt="A dog") is proof
 
 
 def test_of_a_job_without_a_request_nothing_but_the_token_proves() -> None:
     """An adopted task is known by its id alone."""
-    assert proof_in({"prompt": "A dog"}, tokens=[], prompt=None) is Proof.NONE
+    assert find_proof({"prompt": "A dog"}, tokens=[], prompt=None) is Proof.NONE

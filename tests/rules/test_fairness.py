@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from veo_async._rules.queue.fair_queue import BATCH_EVERY, REMEMBERED, FairQueue, Priority
+from veo_async._rules.queue.fair_queue import BATCH_EVERY, MAX_REMEMBERED_GRANTS, FairQueue, Priority
 from veo_async.errors import QueueFull
 
 
@@ -56,8 +56,8 @@ def test_a_late_small_tenant_does_not_wait_for_a_large_batch() -> None:
 def test_weights_share_the_grants() -> None:
     """Tenants of weights 1, 2 and 4 get 10, 20 and 40 of 70 grants, give or take one."""
     queue = fill(("one", 100), ("two", 100), ("four", 100))
-    queue.set_tenant("two", weight=2)
-    queue.set_tenant("four", weight=4)
+    queue.configure_tenant("two", weight=2)
+    queue.configure_tenant("four", weight=4)
     granted = drain(queue)[:70]
     counts = [sum(low <= item < low + 100 for item in granted) for low in (0, 100, 200)]
     assert counts == pytest.approx([10, 20, 40], abs=1)
@@ -186,10 +186,10 @@ def test_charges_too_small_to_be_felt_are_given_back_all_the_same() -> None:
 
 def test_only_a_recent_grant_can_be_taken_back() -> None:
     """Strangers, jobs taken back twice and grants of long ago are refused."""
-    queue = fill(("a", REMEMBERED + 2))
+    queue = fill(("a", MAX_REMEMBERED_GRANTS + 2))
     with pytest.raises(KeyError):
         queue.push_front(0)
-    for _ in range(REMEMBERED + 1):
+    for _ in range(MAX_REMEMBERED_GRANTS + 1):
         queue.pop()
     with pytest.raises(KeyError):
         queue.push_front(0)
@@ -237,8 +237,8 @@ def test_a_refused_job_returns_to_a_full_queue() -> None:
 def test_a_bound_can_be_set_for_one_tenant() -> None:
     """`set_tenant` changes only what it is given, and holds while nothing of the tenant waits."""
     queue: FairQueue[int] = FairQueue()
-    queue.set_tenant("a", max_queued=1)
-    queue.set_tenant("a", weight=3)
+    queue.configure_tenant("a", max_queued=1)
+    queue.configure_tenant("a", weight=3)
     queue.push(0, tenant="a")
     queue.pop()
     queue.push(1, tenant="a")
@@ -255,7 +255,7 @@ def test_weights_and_costs_are_positive_numbers(nonsense: float) -> None:
     with pytest.raises(ValueError, match="weight"):
         queue.push(0, weight=nonsense)
     with pytest.raises(ValueError, match="weight"):
-        queue.set_tenant("a", weight=nonsense)
+        queue.configure_tenant("a", weight=nonsense)
     assert not queue
 
 
@@ -315,7 +315,7 @@ def test_backlogged_tenants_get_their_shares_over_any_stretch(
     for step in range(120):
         for tenant, (weight, join, costs) in enumerate(tenants):
             if join == step:
-                queue.set_tenant(str(tenant), weight=weight)
+                queue.configure_tenant(str(tenant), weight=weight)
                 for index, cost in enumerate(costs):
                     queue.push((tenant, index), tenant=str(tenant), cost=cost)
                 joined.add(tenant)
@@ -399,7 +399,7 @@ class Queueing(RuleBasedStateMachine):
 
     @rule(tenant=st.sampled_from("abc"), weight=st.sampled_from([0.25, 1.0, 4.0]))
     def set_weight(self, tenant: str, weight: float) -> None:
-        self.queue.set_tenant(tenant, weight=weight)
+        self.queue.configure_tenant(tenant, weight=weight)
 
     @invariant()
     def nobody_is_lost_and_everybody_knows_their_place(self) -> None:
@@ -458,7 +458,7 @@ def test_reserved_room_counts_until_it_is_given_back() -> None:
         queue.push(2, tenant="a")
     queue.reserve("b")
     queue.release("a")
-    queue.push(3, tenant="a", is_bounded=False)
+    queue.push(3, tenant="a", check_limit=False)
     assert drain(queue) == [1, 3]
 
 
@@ -477,7 +477,7 @@ def test_a_job_from_an_earlier_run_is_let_in_however_full() -> None:
     """It was let in once; that holds."""
     queue: FairQueue[int] = FairQueue(max_queued=1)
     queue.push(1)
-    queue.push(2, is_bounded=False)
+    queue.push(2, check_limit=False)
     assert len(queue) == 2
     with pytest.raises(QueueFull):
         queue.push(3)

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from veo_async._rules.gate.gate import (
-    Door,
     Gate,
-    GateKnowledge,
     GateSettings,
+    GateState,
     Grant,
+    LearnedLimits,
     Mode,
     Purpose,
     Reason,
     Wait,
 )
-from veo_async._rules.gate.traffic import ARRIVED_S
+from veo_async._rules.gate.traffic import ASSUME_ARRIVED_S
 
 TRIP_S = 0.3
 
@@ -32,22 +32,22 @@ def assert_wait(wait: Wait, until: float, reason: Reason) -> None:
 class Player:
     """A caller with a clock, whose calls take `TRIP_S`."""
 
-    def __init__(self, knowledge: GateKnowledge | None = None, **settings: Any) -> None:
+    def __init__(self, knowledge: LearnedLimits | None = None, **settings: Any) -> None:
         self.gate = Gate(GateSettings(**settings), knowledge)
         self.now = 100.0
 
-    def door(self) -> Door:
-        return self.gate.statistics().door
+    def door(self) -> GateState:
+        return self.gate.statistics().state
 
     def grant(self) -> Grant:
         """Ask, and expect a grant."""
-        answer = self.gate.ask(self.now)
+        answer = self.gate.request(self.now)
         assert isinstance(answer, Grant), answer
         return answer
 
     def told_to_wait(self) -> Wait:
         """Ask, and expect to be told to wait."""
-        answer = self.gate.ask(self.now)
+        answer = self.gate.request(self.now)
         assert isinstance(answer, Wait), answer
         return answer
 
@@ -75,7 +75,7 @@ class Player:
         """So many probes, each refused."""
         for _ in range(times):
             self.sleep_until_granted()
-            assert self.door() is Door.CLOSED
+            assert self.door() is GateState.CLOSED
             self.refuse()
 
 
@@ -95,7 +95,7 @@ def test_few_calls_are_under_way_at_first_and_more_later() -> None:
     """Four at once until the first is accepted; each that is accepted makes room for two."""
     player = Player()
     tickets = [player.grant() for _ in range(4)]
-    assert player.told_to_wait() == Wait(player.now + ARRIVED_S, Reason.PARALLEL)
+    assert player.told_to_wait() == Wait(player.now + ASSUME_ARRIVED_S, Reason.PARALLEL)
     player.now += TRIP_S
     player.gate.accepted(tickets[0], player.now)
     assert [player.grant().purpose for _ in range(2)] == [Purpose.ROUTINE] * 2
@@ -121,7 +121,7 @@ def test_a_ticket_ends_once() -> None:
     ticket = player.grant()
     player.gate.accepted(ticket, player.now)
     before = player.gate.statistics()
-    for end in (player.gate.accepted, player.gate.lost, player.gate.never_sent):
+    for end in (player.gate.accepted, player.gate.unanswered, player.gate.not_sent):
         with pytest.raises(ValueError, match="handed back already"):
             end(ticket, player.now)
     with pytest.raises(ValueError, match="handed back already"):
@@ -133,7 +133,7 @@ def test_never_sent_gives_the_ticket_back() -> None:
     """A call of which no byte left takes no place in the window, and the pace lets another leave at once."""
     player = Player(limit=1, explore=False)
     player.gate.pace(True)
-    player.gate.never_sent(player.grant(), player.now)
+    player.gate.not_sent(player.grant(), player.now)
     assert player.grant().at == player.now
 
 
@@ -144,7 +144,7 @@ def test_never_sent_of_an_older_call_does_not_turn_the_pace_back() -> None:
     first = player.grant()
     player.now += 1
     player.grant()
-    player.gate.never_sent(first, player.now)
+    player.gate.not_sent(first, player.now)
     assert player.told_to_wait().reason == Reason.PACE
 
 
@@ -153,7 +153,7 @@ def test_a_lost_call_is_counted_to_be_safe() -> None:
     player = Player(limit=1, explore=False)
     ticket = player.grant()
     player.now += 30
-    player.gate.lost(ticket, player.now)
+    player.gate.unanswered(ticket, player.now)
     assert player.gate.statistics().running == 0
     assert player.told_to_wait() == Wait(player.now + 10.06, Reason.WINDOW)
 
@@ -163,11 +163,11 @@ def test_a_refusal_shuts_the_gate_for_everybody() -> None:
     player = Player()
     first, second = player.grant(), player.grant()
     player.gate.refused(first, player.now, None)
-    assert player.door() is Door.DRAINING
+    assert player.door() is GateState.DRAINING
     assert player.told_to_wait() == Wait(math.inf, Reason.THROTTLED)
     player.now += TRIP_S
     player.gate.accepted(second, player.now)
-    assert player.door() is Door.CLOSED
+    assert player.door() is GateState.CLOSED
     wait = player.told_to_wait()
     assert wait == Wait(player.now + 0.5, Reason.THROTTLED)
     player.now = wait.until
@@ -175,7 +175,7 @@ def test_a_refusal_shuts_the_gate_for_everybody() -> None:
     assert probe.purpose is Purpose.PROBE
     assert player.told_to_wait() == Wait(math.inf, Reason.PROBING)
     player.gate.accepted(probe, player.now + TRIP_S)
-    assert player.door() is Door.OPEN
+    assert player.door() is GateState.OPEN
     assert player.gate.statistics().reason is None
 
 
@@ -186,7 +186,7 @@ def test_many_refusals_of_one_burst_are_one_closing() -> None:
     for ticket in tickets:
         player.gate.refused(ticket, player.now, None)
     statistics = player.gate.statistics()
-    assert (statistics.refusals, statistics.closings, statistics.door) == (4, 1, Door.CLOSED)
+    assert (statistics.refusals, statistics.closures, statistics.state) == (4, 1, GateState.CLOSED)
 
 
 def test_probes_leave_less_and_less_often() -> None:
@@ -200,7 +200,7 @@ def test_probes_leave_less_and_less_often() -> None:
         waits.append(player.now - start)
         player.refuse()
     assert waits == pytest.approx([0.5, 1.5, 10, 10, 10, 13.9, 25.1, 25.1, 25.1], abs=0.2)
-    assert player.gate.statistics().closings == 1
+    assert player.gate.statistics().closures == 1
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_one_obeyed_closing_teaches_nothing() -> None:
     player.refuse(4.0)
     player.accept()
     statistics = player.gate.statistics()
-    assert (statistics.mode, statistics.limit) == (Mode.LOG, 20)
+    assert (statistics.mode, statistics.limit) == (Mode.WINDOW, 20)
 
 
 def test_a_probe_that_is_lost_or_never_sent_is_made_again() -> None:
@@ -260,11 +260,11 @@ def test_a_probe_that_is_lost_or_never_sent_is_made_again() -> None:
     player = Player()
     player.refuse()
     player.sleep_until_granted()
-    player.gate.never_sent(player.grant(), player.now)
-    assert player.door() is Door.CLOSED
+    player.gate.not_sent(player.grant(), player.now)
+    assert player.door() is GateState.CLOSED
     probe = player.grant()
-    player.gate.lost(probe, player.now)
-    assert player.door() is Door.CLOSED
+    player.gate.unanswered(probe, player.now)
+    assert player.door() is GateState.CLOSED
     assert player.told_to_wait().until == pytest.approx(player.now + 0.5)
     player.now += 0.5
     assert player.grant().purpose is Purpose.PROBE
@@ -276,10 +276,10 @@ def test_calls_that_come_home_while_it_drains_do_not_open_the_gate() -> None:
     tickets = [player.grant() for _ in range(4)]
     player.gate.refused(tickets[0], player.now, None)
     player.gate.accepted(tickets[1], player.now)
-    player.gate.lost(tickets[2], player.now)
-    assert player.door() is Door.DRAINING
-    player.gate.never_sent(tickets[3], player.now)
-    assert player.door() is Door.CLOSED
+    player.gate.unanswered(tickets[2], player.now)
+    assert player.door() is GateState.DRAINING
+    player.gate.not_sent(tickets[3], player.now)
+    assert player.door() is GateState.CLOSED
 
 
 def test_a_pause_closes_until_its_end_and_then_one_probe() -> None:
@@ -287,7 +287,7 @@ def test_a_pause_closes_until_its_end_and_then_one_probe() -> None:
     player = Player()
     under_way = player.grant()
     player.gate.pause(160.0, "no-credit")
-    assert player.door() is Door.DRAINING
+    assert player.door() is GateState.DRAINING
     assert player.gate.statistics().reason == "no-credit"
     assert player.told_to_wait() == Wait(160.0, "no-credit")
     player.gate.accepted(under_way, player.now)
@@ -296,7 +296,7 @@ def test_a_pause_closes_until_its_end_and_then_one_probe() -> None:
     assert probe.purpose is Purpose.PROBE
     assert player.told_to_wait().until == math.inf
     player.gate.accepted(probe, player.now)
-    assert player.door() is Door.OPEN
+    assert player.door() is GateState.OPEN
     assert player.gate.statistics().limit == 20
 
 
@@ -319,9 +319,9 @@ def test_a_pause_while_a_probe_is_under_way_needs_another_probe() -> None:
     player.sleep_until_granted()
     probe = player.grant()
     player.gate.pause(player.now + 50, "maintenance")
-    assert player.door() is Door.PROBING
+    assert player.door() is GateState.PROBING
     player.gate.accepted(probe, player.now + TRIP_S)
-    assert player.door() is Door.CLOSED
+    assert player.door() is GateState.CLOSED
     assert player.told_to_wait().reason == "maintenance"
     player.now += 50
     assert player.grant().purpose is Purpose.PROBE
@@ -391,7 +391,7 @@ def test_a_lost_extra_call_is_not_made_again_at_once() -> None:
     """It taught nothing, but the window is full all the same."""
     player = Player(limit=3)
     player.accept(3)
-    player.gate.lost(player.grant(), player.now)
+    player.gate.unanswered(player.grant(), player.now)
     assert player.told_to_wait().reason == Reason.WINDOW
     assert player.gate.statistics().limit == 3
 
@@ -400,7 +400,7 @@ def test_a_deadline_can_be_the_next_try_for_more() -> None:
     """If a try for a higher limit is due before the window has room, that is when to ask again."""
     player = Player(limit=3, explore_again_s=2.0)
     player.accept(3)
-    player.gate.lost(player.grant(), player.now)
+    player.gate.unanswered(player.grant(), player.now)
     assert player.told_to_wait() == Wait(player.now + 2.0, Reason.WINDOW)
     player.now += 2.0
     assert player.grant().purpose is Purpose.EXTRA
@@ -425,7 +425,7 @@ def test_edges_in_a_row_lower_the_limit_and_then_change_the_mode() -> None:
         player.sleep_until_granted()
         player.refuse()
         seen.append((player.gate.statistics().limit, player.gate.statistics().mode))
-    assert seen[:2] == [(5, Mode.LOG), (4, Mode.LOG)]
+    assert seen[:2] == [(5, Mode.WINDOW), (4, Mode.WINDOW)]
     assert seen[2][1] is Mode.PACED
 
 
@@ -452,7 +452,7 @@ def test_strict_spacing_is_kept_by_arrival_and_one_at_a_time() -> None:
     assert player.gate.knowledge().by_arrival
     player.sleep_until_granted()
     ticket = player.grant()
-    assert player.told_to_wait() == Wait(player.now + ARRIVED_S, Reason.PARALLEL)
+    assert player.told_to_wait() == Wait(player.now + ASSUME_ARRIVED_S, Reason.PARALLEL)
     player.now += TRIP_S + 0.2
     player.gate.accepted(ticket, player.now)
     assert player.told_to_wait().until == pytest.approx(ticket.at + 0.2 + 0.5, abs=0.02)
@@ -466,7 +466,7 @@ def test_a_lower_limit_is_what_was_counted() -> None:
     player.fail_probes(2)
     player.accept()
     statistics = player.gate.statistics()
-    assert (statistics.mode, statistics.limit) == (Mode.LOG, 8)
+    assert (statistics.mode, statistics.limit) == (Mode.WINDOW, 8)
 
 
 def test_without_exploring_a_lower_limit_is_still_raised_to_the_documented_one() -> None:
@@ -490,7 +490,7 @@ def find_cap(running: int = 5) -> Player:
     player.refuse()
     player.fail_probes(1)
     assert player.gate.statistics().cap == running
-    assert player.door() is Door.OPEN
+    assert player.door() is GateState.OPEN
     return player
 
 
@@ -499,7 +499,7 @@ def test_a_cap_near_the_documented_one_is_found_by_two_refusals() -> None:
     player = find_cap()
     wait = player.told_to_wait()
     assert_wait(wait, player.now + 20, Reason.CAP)
-    player.gate.finished(player.now)
+    player.gate.task_finished(player.now)
     ticket = player.grant()
     assert ticket.purpose is Purpose.ROUTINE
     assert player.told_to_wait() == Wait(math.inf, Reason.CAP)
@@ -508,14 +508,14 @@ def test_a_cap_near_the_documented_one_is_found_by_two_refusals() -> None:
 def test_a_refusal_at_the_cap_closes_nothing_once() -> None:
     """It lowers the cap to what ran; a second one in a row is no longer explained that way."""
     player = find_cap()
-    player.gate.finished(player.now)
+    player.gate.task_finished(player.now)
     player.refuse()
-    assert player.door() is Door.OPEN
+    assert player.door() is GateState.OPEN
     assert player.gate.statistics().cap == 4
     player.now += 0.1
-    player.gate.finished(player.now)
+    player.gate.task_finished(player.now)
     player.refuse()
-    assert player.door() is Door.CLOSED
+    assert player.door() is GateState.CLOSED
 
 
 def test_a_cap_that_was_raised_is_found() -> None:
@@ -528,7 +528,7 @@ def test_a_cap_that_was_raised_is_found() -> None:
     assert player.gate.statistics().cap == 6
     over = player.grant()
     player.gate.refused(over, player.now, None)
-    assert player.door() is Door.OPEN
+    assert player.door() is GateState.OPEN
     assert_wait(player.told_to_wait(), player.now + 40, Reason.CAP)
 
 
@@ -536,7 +536,7 @@ def test_a_lost_call_beyond_the_cap_is_not_made_again_at_once() -> None:
     """It taught nothing."""
     player = find_cap()
     player.now += 20
-    player.gate.lost(player.grant(), player.now)
+    player.gate.unanswered(player.grant(), player.now)
     assert_wait(player.told_to_wait(), player.now + 20, Reason.CAP)
 
 
@@ -546,7 +546,7 @@ def test_a_probe_does_not_go_beyond_the_cap() -> None:
     player.gate.pause(player.now + 1, "maintenance")
     player.now += 1
     assert player.told_to_wait().reason == Reason.CAP
-    player.gate.finished(player.now)
+    player.gate.task_finished(player.now)
     assert player.grant().purpose is Purpose.PROBE
 
 
@@ -558,7 +558,7 @@ def test_a_cap_nobody_spoke_of_is_found_when_a_task_ends() -> None:
     player.fail_probes(4)
     assert player.told_to_wait().until > player.now + 1
     player.now += 1
-    player.gate.finished(player.now)
+    player.gate.task_finished(player.now)
     player.accept()
     assert player.gate.statistics().cap == 8
     assert player.gate.statistics().limit == 20
@@ -572,7 +572,7 @@ def test_a_task_that_ends_brings_a_late_probe_forward() -> None:
     player.fail_probes(6)
     later = player.told_to_wait().until
     player.now += 2
-    player.gate.finished(player.now)
+    player.gate.task_finished(player.now)
     assert player.gate.next_deadline(player.now) < later
 
 
@@ -583,15 +583,15 @@ def test_the_number_of_running_tasks_can_be_set() -> None:
     assert player.gate.statistics().running == 3
     player.grant()
     player.gate.set_running(-1)
-    player.gate.finished(player.now)
+    player.gate.task_finished(player.now)
     assert player.gate.statistics().running == 0
 
 
 def test_knowledge_goes_through_json() -> None:
     """What was learned is plain values, and unknown keys of a newer version are left out."""
-    knowledge = GateKnowledge(mode=Mode.PACED, limit=7.5, wall=7.7, by_arrival=True, cap=40, margin_s=0.1)
+    knowledge = LearnedLimits(mode=Mode.PACED, limit=7.5, rate_ceiling=7.7, by_arrival=True, cap=40, margin_s=0.1)
     plain = json.loads(json.dumps(knowledge.to_dict()))
-    assert GateKnowledge.from_dict({**plain, "colour": "red"}) == knowledge
+    assert LearnedLimits.from_dict({**plain, "colour": "red"}) == knowledge
     assert Gate(GateSettings(), knowledge).knowledge() == knowledge
 
 
@@ -609,24 +609,24 @@ def test_knowledge_goes_through_json() -> None:
 )
 def test_knowledge_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     """A file that was edited or cut short must not reach the gate."""
-    plain = {**GateKnowledge(limit=20, margin_s=0.06).to_dict(), **wrong}
+    plain = {**LearnedLimits(limit=20, margin_s=0.06).to_dict(), **wrong}
     with pytest.raises((ValueError, TypeError)):
-        GateKnowledge.from_dict(plain)
+        LearnedLimits.from_dict(plain)
     del plain["limit"]
     with pytest.raises((KeyError, TypeError, ValueError)):
-        GateKnowledge.from_dict(plain)
+        LearnedLimits.from_dict(plain)
 
 
 def test_recalled_knowledge_is_used_and_kept_within_the_settings() -> None:
     """Without exploration a higher limit is not believed; a paced rate is held at first; a cap is kept to."""
-    high = GateKnowledge(limit=80, margin_s=3.0, cap=2)
+    high = LearnedLimits(limit=80, margin_s=3.0, cap=2)
     player = Player(high, explore=False)
     statistics = player.gate.statistics()
     assert (statistics.limit, statistics.margin_s, statistics.cap) == (20, 1.0, 2)
     player.accept(2)
     assert player.told_to_wait().reason == Reason.CAP
 
-    paced = Player(GateKnowledge(mode=Mode.PACED, limit=10, wall=10.3, margin_s=0.06))
+    paced = Player(LearnedLimits(mode=Mode.PACED, limit=10, rate_ceiling=10.3, margin_s=0.06))
     paced.accept(5)
     assert paced.gate.statistics().limit == 10
     assert paced.now - 100 == pytest.approx(4 + TRIP_S)
@@ -634,14 +634,14 @@ def test_recalled_knowledge_is_used_and_kept_within_the_settings() -> None:
 
 def test_a_recalled_limit_is_not_put_to_the_test_at_once() -> None:
     """A new session of a known account does not begin with a refusal."""
-    player = Player(GateKnowledge(limit=3, margin_s=0.06), limit=3)
+    player = Player(LearnedLimits(limit=3, margin_s=0.06), limit=3)
     player.accept(3)
     assert player.told_to_wait().reason == Reason.WINDOW
 
 
 def test_a_recalled_higher_limit_is_on_trial() -> None:
     """If the account is back at the documented limit, one refusal is enough to know."""
-    player = Player(GateKnowledge(limit=40, margin_s=0.06))
+    player = Player(LearnedLimits(limit=40, margin_s=0.06))
     player.accept(20)
     player.refuse()
     assert player.gate.statistics().limit == 20
@@ -658,7 +658,7 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
 
 def test_regaining_a_lower_limit_never_passes_the_documented_one() -> None:
     """Without exploration extra calls need room in the documented window, whatever was recalled."""
-    player = Player(GateKnowledge(limit=0.5, margin_s=0.06), limit=1, explore=False)
+    player = Player(LearnedLimits(limit=0.5, margin_s=0.06), limit=1, explore=False)
     player.accept()
     player.now += 100
     player.accept()
@@ -672,7 +672,7 @@ def test_slow_answers_do_not_slow_the_rate() -> None:
     sent: deque[Grant] = deque()
     granted: list[float] = []
     while player.now < 100.0 + 600:
-        answer = player.gate.ask(player.now)
+        answer = player.gate.request(player.now)
         if isinstance(answer, Grant):
             sent.append(answer)
             granted.append(player.now)
@@ -692,13 +692,13 @@ def test_a_slow_call_is_counted_once() -> None:
     """A call that was taken for arrived is not stamped again when its answer comes, whatever that is."""
     player = Player(limit=4, explore=False)
     slow = [player.grant() for _ in range(4)]
-    player.now += ARRIVED_S
+    player.now += ASSUME_ARRIVED_S
     assert player.told_to_wait() == Wait(player.now + 10 + GateSettings().margin_s, Reason.WINDOW)
     player.now += 5
     player.gate.accepted(slow[0], player.now)
-    player.gate.lost(slow[1], player.now)
-    player.gate.never_sent(slow[2], player.now)
-    assert player.told_to_wait().until == pytest.approx(slow[0].at + ARRIVED_S + 10 + GateSettings().margin_s)
+    player.gate.unanswered(slow[1], player.now)
+    player.gate.not_sent(slow[2], player.now)
+    assert player.told_to_wait().until == pytest.approx(slow[0].at + ASSUME_ARRIVED_S + 10 + GateSettings().margin_s)
     player.gate.refused(slow[3], player.now, None)
     assert player.gate.statistics().in_flight == 0
 
@@ -706,12 +706,12 @@ def test_a_slow_call_is_counted_once() -> None:
 def test_an_urgent_call_need_not_keep_the_pace() -> None:
     """Paced calls leave a place of the window free; an urgent one takes it at once and moves nobody's turn."""
     player = Player(limit=10, explore=False)
-    player.gate.pace(True, keep_free=1)
+    player.gate.pace(True, reserved_places=1)
     first = player.grant()
     turn = player.told_to_wait()
     assert turn.reason == Reason.PACE
     assert turn.until == pytest.approx(player.now + (10 + GateSettings().margin_s) / 9)
-    urgent = player.gate.ask(player.now, is_urgent=True)
+    urgent = player.gate.request(player.now, is_urgent=True)
     assert isinstance(urgent, Grant)
     assert player.told_to_wait() == turn
     for ticket in (first, urgent):
@@ -723,7 +723,7 @@ def test_an_urgent_call_keeps_the_limit() -> None:
     player = Player(limit=2, explore=False)
     for _ in range(2):
         player.gate.accepted(player.grant(), player.now)
-    answer = player.gate.ask(player.now, is_urgent=True)
+    answer = player.gate.request(player.now, is_urgent=True)
     assert isinstance(answer, Wait)
     assert answer.reason == Reason.WINDOW
 
@@ -734,9 +734,9 @@ def test_an_urgent_call_keeps_the_limit() -> None:
 def test_calls_of_others_fill_the_window_and_are_not_our_own() -> None:
     """With eighteen of theirs two of ours may leave; what is claimed are the limit, the span and our own calls."""
     player = Player(explore=False)
-    player.gate.heard([player.now - 1.0] * 18, player.now)
+    player.gate.record_remote_calls([player.now - 1.0] * 18, player.now)
     first, second = player.grant(), player.grant()
-    limit, span_s, own = player.gate.claim(second, player.now)
+    limit, span_s, own = player.gate.rate_claim(second, player.now)
     assert (limit, own) == (20, 1)
     assert span_s == pytest.approx(10.06)
     assert_wait(player.told_to_wait(), player.now + 9.06, Reason.WINDOW)
@@ -746,13 +746,13 @@ def test_calls_of_others_fill_the_window_and_are_not_our_own() -> None:
     third_may_leave_at = player.now - TRIP_S - 1.0 + span_s
     player.now = third_may_leave_at + 0.01
     third = player.grant()
-    assert player.gate.claim(third, player.now)[2] == 2
+    assert player.gate.rate_claim(third, player.now)[2] == 2
 
 
 def test_a_call_that_others_date_in_the_future_is_of_now() -> None:
     """Their clock may be ahead of ours; it must not keep our gate shut for longer than a window."""
     player = Player(explore=False)
-    player.gate.heard([player.now + 1000.0] * 20, player.now)
+    player.gate.record_remote_calls([player.now + 1000.0] * 20, player.now)
     assert_wait(player.told_to_wait(), player.now + 10.06, Reason.WINDOW)
 
 
@@ -761,13 +761,13 @@ def test_an_extra_call_and_a_probe_claim_one_more_than_the_limit() -> None:
     player = Player()
     probe = Grant(1, player.now, Purpose.PROBE, is_pressed=False)
     routine = Grant(1, player.now, Purpose.ROUTINE, is_pressed=False)
-    assert player.gate.claim(probe, player.now)[0] == player.gate.claim(routine, player.now)[0] + 1
+    assert player.gate.rate_claim(probe, player.now)[0] == player.gate.rate_claim(routine, player.now)[0] + 1
 
 
 def test_knowledge_may_be_recalled_after_the_gate_was_made() -> None:
     """A ledger tells what it kept only when the session opens."""
-    made = Gate(GateSettings(), GateKnowledge(limit=7, margin_s=0.1, cap=5))
+    made = Gate(GateSettings(), LearnedLimits(limit=7, margin_s=0.1, cap=5))
     recalled = Gate(GateSettings())
-    recalled.recall(GateKnowledge(limit=7, margin_s=0.1, cap=5))
+    recalled.restore(LearnedLimits(limit=7, margin_s=0.1, cap=5))
     assert recalled.knowledge() == made.knowledge()
     assert recalled.statistics() == made.statistics()

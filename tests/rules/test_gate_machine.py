@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from veo_async._rules.gate.gate import (
-    Door,
     Gate,
-    GateKnowledge,
     GateSettings,
+    GateState,
     Grant,
+    LearnedLimits,
     Mode,
     Purpose,
     Reason,
@@ -38,10 +38,10 @@ class GateMachine(RuleBasedStateMachine):
         self.settings = GateSettings(limit=limit, explore=explore, cap_prior=cap_prior)
         knowledge = None
         if recalls:
-            knowledge = GateKnowledge(
+            knowledge = LearnedLimits(
                 mode=mode,
                 limit=data.draw(st.floats(0.1, 50)),
-                wall=data.draw(st.none() | st.floats(0.1, 50)),
+                rate_ceiling=data.draw(st.none() | st.floats(0.1, 50)),
                 by_arrival=data.draw(st.booleans()),
                 cap=data.draw(st.none() | st.integers(1, 9)),
                 margin_s=data.draw(st.floats(0.001, 5)),
@@ -77,7 +77,7 @@ class GateMachine(RuleBasedStateMachine):
     def _ask(self) -> None:
         before = self.gate.statistics()
         promised = self.gate.next_deadline(self.now)
-        answer = self.gate.ask(self.now)
+        answer = self.gate.request(self.now)
         if isinstance(answer, Wait):
             assert answer.until == promised
             assert answer.until > self.now
@@ -89,7 +89,7 @@ class GateMachine(RuleBasedStateMachine):
         assert self.now >= before.closed_until
         assert answer.at == self.now
         assert answer.number not in self.under_way
-        assert (answer.purpose is Purpose.PROBE) == (before.door is Door.CLOSED)
+        assert (answer.purpose is Purpose.PROBE) == (before.state is GateState.CLOSED)
         if answer.purpose is Purpose.PROBE:
             assert not self.under_way
         self.under_way[answer.number] = answer
@@ -102,7 +102,7 @@ class GateMachine(RuleBasedStateMachine):
         if not self.settings.explore:
             assert recent <= self.settings.limit
             assert grant.purpose is not Purpose.EXTRA or limit < self.settings.limit
-        elif mode is Mode.LOG and grant.purpose is not Purpose.EXTRA:
+        elif mode is Mode.WINDOW and grant.purpose is not Purpose.EXTRA:
             assert recent <= max(1, math.floor(limit))
 
     @precondition(lambda self: self.under_way)
@@ -123,16 +123,16 @@ class GateMachine(RuleBasedStateMachine):
                 self.refusals += 1
                 self.gate.refused(ticket, self.now, retry_after)
             elif how == "lost":
-                self.gate.lost(ticket, self.now)
+                self.gate.unanswered(ticket, self.now)
             else:
                 self.stamps.remove(ticket.at)
-                self.gate.never_sent(ticket, self.now)
+                self.gate.not_sent(ticket, self.now)
 
     @rule(times=st.integers(1, 5))
     def finish(self, times: int) -> None:
         """Tasks end, perhaps more than the gate knows of."""
         for _ in range(times):
-            self.gate.finished(self.now)
+            self.gate.task_finished(self.now)
 
     @rule(n=st.integers(0, 8))
     def adopt(self, n: int) -> None:
@@ -165,26 +165,26 @@ class GateMachine(RuleBasedStateMachine):
         statistics = self.gate.statistics()
         assert statistics.in_flight == len(self.under_way)
         assert statistics.refusals == self.refusals
-        assert (statistics.reason is None) == (statistics.door is Door.OPEN)
+        assert (statistics.reason is None) == (statistics.state is GateState.OPEN)
 
     @invariant()
     def exactly_one_probe(self) -> None:
         """While the gate probes one call is under way, while it is closed none, while it drains some."""
-        match self.gate.statistics().door:
-            case Door.PROBING:
+        match self.gate.statistics().state:
+            case GateState.PROBING:
                 assert [ticket.purpose for ticket in self.under_way.values()] == [Purpose.PROBE]
-            case Door.CLOSED:
+            case GateState.CLOSED:
                 assert not self.under_way
-            case Door.DRAINING:
+            case GateState.DRAINING:
                 assert self.under_way
-            case Door.OPEN:
+            case GateState.OPEN:
                 assert all(ticket.purpose is not Purpose.PROBE for ticket in self.under_way.values())
 
     @invariant()
     def knowledge_survives_being_kept(self) -> None:
         """What was learned goes through JSON and comes back the same, and makes sense."""
         knowledge = self.gate.knowledge()
-        assert GateKnowledge.from_dict(json.loads(json.dumps(knowledge.to_dict()))) == knowledge
+        assert LearnedLimits.from_dict(json.loads(json.dumps(knowledge.to_dict()))) == knowledge
         assert self.settings.explore or knowledge.limit <= self.settings.limit
         recalled = Gate(self.settings, knowledge).knowledge()
         assert recalled == knowledge

@@ -12,7 +12,7 @@ from statistics import mean
 
 import pytest
 
-from veo_async._rules.gate.gate import Gate, GateKnowledge, GateSettings
+from veo_async._rules.gate.gate import Gate, GateSettings, LearnedLimits
 
 from .limiters import (
     FAST,
@@ -45,7 +45,7 @@ def run(
     detection_s: float = 0.0,
     slots: float = math.inf,
     disturbances: Iterable[Disturbance] = (),
-    knowledge: GateKnowledge | None = None,
+    knowledge: LearnedLimits | None = None,
 ) -> Run:
     """One simulation; the gate believes in 20 per 10 s whatever the server's limit is."""
 
@@ -261,7 +261,7 @@ def test_no_livelock_anywhere(explore: bool) -> None:
 def test_a_later_session_starts_wiser(kind: str, limit: int) -> None:
     """With the knowledge of an earlier session a batch costs fewer refusals, and no more time."""
     first = run(kind, 200, 1, limit=limit)
-    knowledge = GateKnowledge.from_dict(first.gate.knowledge().to_dict())
+    knowledge = LearnedLimits.from_dict(first.gate.knowledge().to_dict())
     second = run(kind, 200, 2, limit=limit, knowledge=knowledge)
     assert second.refusals < first.refusals
     assert second.ratio <= first.ratio + 0.03

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from veo_async._rules.lifecycle import SETTLED, TABLE, Event, IllegalEvent, JobState, follow
+from veo_async._rules.lifecycle import SETTLED, TABLE, Event, IllegalTransition, JobState, next_state
 
 S, E = JobState, Event
 
@@ -25,14 +25,14 @@ def reachable(state: JobState) -> set[JobState]:
     [
         (S.QUEUED, E.SEND, S.SENDING),
         (S.QUEUED, E.REFUSE, S.REFUSED),
-        (S.SENDING, E.RETURN, S.QUEUED),
+        (S.SENDING, E.REQUEUE, S.QUEUED),
         (S.SENDING, E.ACCEPT, S.RUNNING),
         (S.SENDING, E.REFUSE, S.REFUSED),
-        (S.SENDING, E.DOUBT, S.IN_DOUBT),
-        (S.SENDING, E.BREAK, S.FAILED),
-        (S.RUNNING, E.FINISH, S.READY),
+        (S.SENDING, E.LOSE, S.IN_DOUBT),
+        (S.SENDING, E.FAIL, S.FAILED),
+        (S.RUNNING, E.COMPLETE, S.READY),
         (S.RUNNING, E.REFUSE, S.REFUSED),
-        (S.RUNNING, E.BREAK, S.FAILED),
+        (S.RUNNING, E.FAIL, S.FAILED),
         (S.RUNNING, E.EXPIRE, S.EXPIRED),
         (S.READY, E.SAVE, S.SAVED),
         (S.IN_DOUBT, E.BIND, S.RUNNING),
@@ -41,7 +41,7 @@ def reachable(state: JobState) -> set[JobState]:
 )
 def test_each_step_of_the_way(state: JobState, event: Event, after: JobState) -> None:
     """The steps that the drawing shows."""
-    assert follow(state, event) is after
+    assert next_state(state, event) is after
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_each_step_of_the_way(state: JobState, event: Event, after: JobState) ->
 )
 def test_everything_else_is_illegal(state: JobState, event: Event) -> None:
     """And is told with both words."""
-    with pytest.raises(IllegalEvent, match=f"{event} cannot happen to a job that is {state}"):
-        follow(state, event)
+    with pytest.raises(IllegalTransition, match=f"{event} cannot happen to a job that is {state}"):
+        next_state(state, event)
 
 
 def test_every_state_has_a_row_and_is_reached() -> None:

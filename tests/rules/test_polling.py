@@ -12,10 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from veo_async._rules.polling.plan import MAX_FIRST_S, MAX_GAP_S, MAX_GAP_WITH_CALLBACKS_S, MIN_GAP_S
 from veo_async._rules.polling.schedule import (
+    MAX_MISSED_CALLBACKS,
     MAX_PRICE_S,
     MIN_PRICE_S,
     MIN_PRICE_WITH_CALLBACKS_S,
-    SILENT_AFTER,
     FixedSchedule,
     LearnedSchedule,
     PollBudget,
@@ -40,28 +40,28 @@ def test_both_schedules_are_what_the_watcher_asks_for() -> None:
     for schedule in schedules:
         schedule.started("t", VEO3, 0.0)
         assert schedule.next_poll("t", 0.0) > 0
-        schedule.not_done("t", 60.0)
+        schedule.still_running("t", 60.0)
         assert schedule.next_poll("t", 60.0) > 60
         assert schedule.eta("t", 60.0).p50 > 0
-        schedule.done("t", 90.0, 85.0)
+        schedule.ended("t", 90.0, 85.0)
         schedule.forget("t")
 
 
 @pytest.mark.parametrize("schedule", [LearnedSchedule(), FixedSchedule(30, random.Random(0))])
 def test_unknown_tasks_are_told_and_forgetting_is_free(schedule: PollSchedule) -> None:
     """Asking about a stranger is a mistake; forgetting one is not."""
-    for ask in (schedule.next_poll, schedule.not_done, schedule.eta):
+    for ask in (schedule.next_poll, schedule.still_running, schedule.eta):
         with pytest.raises(KeyError):
             ask("stranger", 0.0)
     with pytest.raises(KeyError):
-        schedule.done("stranger", 0.0, None)
+        schedule.ended("stranger", 0.0, None)
     schedule.forget("stranger")
 
 
 def test_a_schedule_shows_what_it_holds() -> None:
     """Its repr and length count the running tasks; ended and forgotten ones are gone."""
     schedule = start(LearnedSchedule(), 3)
-    schedule.done(0, 100.0, None)
+    schedule.ended(0, 100.0, None)
     schedule.forget(1)
     assert len(schedule) == 1
     assert repr(schedule) == "<LearnedSchedule running=1 classes=1>"
@@ -70,7 +70,7 @@ def test_a_schedule_shows_what_it_holds() -> None:
 def test_a_task_started_again_is_one_task() -> None:
     """Telling twice that a task started (a re-attached one) counts it once, from the later word."""
     schedule = start(LearnedSchedule(), 1)
-    schedule.not_done(0, 100.0)
+    schedule.still_running(0, 100.0)
     schedule.started(0, FAST, 50.0)
     assert len(schedule) == 1
     assert schedule.next_poll(0, 100.0) >= 50.0 + MIN_GAP_S
@@ -87,9 +87,9 @@ def test_fixed_looks_keep_their_distance() -> None:
     """After the first look the gap is what the user asked for, counted from the look itself."""
     schedule = FixedSchedule(30.0, random.Random(0))
     schedule.started("t", VEO3, 0.0)
-    schedule.not_done("t", 41.0)
+    schedule.still_running("t", 41.0)
     assert schedule.next_poll("t", 41.0) == 71.0
-    schedule.not_done("t", 75.5)
+    schedule.still_running("t", 75.5)
     assert schedule.next_poll("t", 75.5) == 105.5
 
 
@@ -117,7 +117,7 @@ def test_a_fixed_gap_is_a_positive_number(nonsense: float) -> None:
 def test_a_task_alone_is_looked_at_often() -> None:
     """One task has the whole budget: near its likeliest end a look comes every few seconds."""
     schedule = start(LearnedSchedule(), 1)
-    schedule.not_done(0, 190.0)
+    schedule.still_running(0, 190.0)
     assert schedule.price == MIN_PRICE_S
     assert 1.5 <= schedule.next_poll(0, 190.0) - 190.0 < 4
 
@@ -128,13 +128,13 @@ def test_a_crowd_shares_the_budget() -> None:
     now = 0.0
     for now in range(150, 190, 2):
         for key in range(300):
-            schedule.not_done(key, float(now))
+            schedule.still_running(key, float(now))
             schedule.next_poll(key, float(now))
     gaps = [schedule.next_poll(key, float(now)) - now for key in range(300)]
     assert sum(1 / gap for gap in gaps) == pytest.approx(0.92 * 5.0, rel=0.25)
     crowded = schedule.price
     for key in range(1, 300):
-        schedule.done(key, now + 1.0, None)
+        schedule.ended(key, now + 1.0, None)
     for later in range(20):
         schedule.next_poll(0, now + 2.0 * later)
     assert schedule.price == MIN_PRICE_S < crowded
@@ -153,12 +153,12 @@ def test_a_slowed_budget_makes_looks_dearer() -> None:
     budget = PollBudget(5.0)
     schedule = start(LearnedSchedule(budget), 200)
     for key in range(200):
-        schedule.not_done(key, 180.0)
+        schedule.still_running(key, 180.0)
     for step in range(10):
         schedule.next_poll(0, 180.0 + 2 * step)
     before = schedule.price
     for step in range(3):
-        budget.refused(200.0 + 10 * step)
+        budget.rate_limited(200.0 + 10 * step)
     for step in range(10):
         schedule.next_poll(0, 220.0 + 2 * step)
     assert schedule.price > 1.5 * before
@@ -177,10 +177,10 @@ def test_looks_are_few_when_callbacks_work() -> None:
     """With callbacks the first look comes late, and the next is far off, though there is budget for more."""
     schedule = start(LearnedSchedule(callbacks=True), 1)
     assert schedule.next_poll(0, 0.0) > 150 > start(LearnedSchedule(), 1).next_poll(0, 0.0)
-    schedule.not_done(0, 190.0)
+    schedule.still_running(0, 190.0)
     assert schedule.next_poll(0, 190.0) > 190 + 45
     assert schedule.price == MIN_PRICE_WITH_CALLBACKS_S
-    assert schedule.eps == pytest.approx(0.05)
+    assert schedule.loss_rate == pytest.approx(0.05)
 
 
 def test_a_broken_receiver_is_noticed() -> None:
@@ -188,22 +188,22 @@ def test_a_broken_receiver_is_noticed() -> None:
     schedule = start(LearnedSchedule(callbacks=True), 161)
     before = schedule.next_poll(160, 0.0)
     for key in range(60):
-        schedule.done(key, 500.0, 120.0 + key % 10 * 20)
-    assert schedule.eps > 0.4
+        schedule.ended(key, 500.0, 120.0 + key % 10 * 20)
+    assert schedule.loss_rate > 0.4
     assert schedule.next_poll(160, 500.0) < before - 30
     for key in range(60, 160):
-        schedule.done(key, 301.0, 120.0 + key % 10 * 20, via="callback")
-    assert schedule.eps < 0.15
+        schedule.ended(key, 301.0, 120.0 + key % 10 * 20, via="callback")
+    assert schedule.loss_rate < 0.15
 
 
 def test_a_look_that_beats_the_callback_is_no_loss() -> None:
     """A look within 10 s of the end says nothing about callbacks; without callbacks nothing is counted."""
     schedule = start(LearnedSchedule(callbacks=True), 1)
-    schedule.done(0, 205.0, 200.0)
-    assert schedule.eps == pytest.approx(0.05)
+    schedule.ended(0, 205.0, 200.0)
+    assert schedule.loss_rate == pytest.approx(0.05)
     plain = start(LearnedSchedule(), 1)
-    plain.done(0, 300.0, 200.0)
-    assert plain.eps == 1.0
+    plain.ended(0, 300.0, 200.0)
+    assert plain.loss_rate == 1.0
 
 
 def test_the_eta_falls_as_time_passes_and_learns() -> None:
@@ -213,7 +213,7 @@ def test_the_eta_falls_as_time_passes_and_learns() -> None:
     assert fresh.p50 == pytest.approx(187, abs=10)
     assert later.p50 < fresh.p50
     for key in range(1, 60):
-        schedule.done(key, 120.0, 40.0)
+        schedule.ended(key, 120.0, 40.0)
     schedule.started("next", VEO3, 130.0)
     assert schedule.eta("next", 130.0).p50 < 60
 
@@ -222,10 +222,10 @@ def test_what_was_learned_outlives_the_session() -> None:
     """State goes through JSON and gives the next session the same belief in tasks and callbacks."""
     schedule = start(LearnedSchedule(callbacks=True), 40)
     for key in range(40):
-        schedule.done(key, 100.0, 60.0)
+        schedule.ended(key, 100.0, 60.0)
     restored = LearnedSchedule(callbacks=True)
     assert restored.from_state(json.loads(json.dumps(schedule.to_state()))) == 1
-    assert restored.eps == pytest.approx(schedule.eps)
+    assert restored.loss_rate == pytest.approx(schedule.loss_rate)
     for each in (schedule, restored):
         each.started("t", VEO3, 200.0)
     assert restored.eta("t", 200.0) == pytest.approx(schedule.eta("t", 200.0))
@@ -253,7 +253,7 @@ def test_experience_that_does_not_fit_is_left_out(state: dict[str, object]) -> N
     """Damaged or foreign state is no reason to fail: it is experience, not truth."""
     schedule = LearnedSchedule(callbacks=True)
     assert schedule.from_state(state) == 0
-    assert schedule.eps == pytest.approx(0.05)
+    assert schedule.loss_rate == pytest.approx(0.05)
 
 
 def test_a_task_costs_few_bytes() -> None:
@@ -265,7 +265,7 @@ def test_a_task_costs_few_bytes() -> None:
     for n, key in enumerate(keys):
         schedule.started(key, VEO3, n / 7)
     for key in keys:
-        schedule.not_done(key, 1500.0)
+        schedule.still_running(key, 1500.0)
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held / len(keys) <= 150
@@ -306,14 +306,14 @@ class Watching(RuleBasedStateMachine):
     @rule(share=st.sampled_from([0.2, 1.0]))
     def looks(self, share: float) -> None:
         for key in list(self.looked)[: max(1, int(share * len(self.looked)))]:
-            self.schedule.not_done(key, self.now)
+            self.schedule.still_running(key, self.now)
             self.looked[key] = self.now
 
     @precondition(lambda self: self.looked)
     @rule(data=st.data(), duration=st.none() | st.floats(), via=st.sampled_from(["look", "callback"]))
     def ends(self, data: st.DataObject, duration: float | None, via: str) -> None:
         key = data.draw(st.sampled_from(sorted(self.looked)))
-        self.schedule.done(key, self.now, duration, via=via)  # type: ignore[arg-type]
+        self.schedule.ended(key, self.now, duration, via=via)  # type: ignore[arg-type]
         del self.looked[key]
 
     @precondition(lambda self: self.looked)
@@ -357,7 +357,7 @@ def test_a_fixed_schedule_never_drifts_from_its_gap(every_s: float, seed: int) -
 def test_what_a_task_would_take_is_known_before_it_begins() -> None:
     """A job that still waits has an estimate: that of a task of its class that starts now."""
     schedule = LearnedSchedule()
-    expected = schedule.expect(VEO3)
+    expected = schedule.expected_duration(VEO3)
     assert 100 < expected.p50 < expected.p90 < 600
     start(schedule, 1)
     assert schedule.eta(0, 0.0) == expected
@@ -366,31 +366,31 @@ def test_what_a_task_would_take_is_known_before_it_begins() -> None:
 def test_callbacks_are_believed_in_once_heard_and_no_longer_when_they_cease() -> None:
     """One that comes relaxes the looks; four ends in a row that had to be found tighten them again."""
     schedule = start(LearnedSchedule(callbacks=None), 40)
-    assert schedule.eps == 1.0
-    schedule.done(0, 60.0, 55.0, "callback")
-    assert schedule.eps < 0.1
-    for number in range(1, SILENT_AFTER):
-        schedule.done(number, 100.0, 60.0)
-    assert schedule.eps < 1.0
-    schedule.done(10, 110.0, 108.0)  # found in time: it says nothing about callbacks
-    assert schedule.eps < 1.0
-    schedule.done(11, 120.0, 60.0)
-    assert schedule.eps == 1.0
-    schedule.done(12, 130.0, 125.0, "callback")
-    assert schedule.eps < 0.1
+    assert schedule.loss_rate == 1.0
+    schedule.ended(0, 60.0, 55.0, "callback")
+    assert schedule.loss_rate < 0.1
+    for number in range(1, MAX_MISSED_CALLBACKS):
+        schedule.ended(number, 100.0, 60.0)
+    assert schedule.loss_rate < 1.0
+    schedule.ended(10, 110.0, 108.0)  # found in time: it says nothing about callbacks
+    assert schedule.loss_rate < 1.0
+    schedule.ended(11, 120.0, 60.0)
+    assert schedule.loss_rate == 1.0
+    schedule.ended(12, 130.0, 125.0, "callback")
+    assert schedule.loss_rate < 0.1
 
 
 def test_one_lost_callback_among_many_is_no_silence() -> None:
     """The count begins anew with each that comes."""
     schedule = start(LearnedSchedule(callbacks=None), 200)
     for number in range(100):
-        schedule.done(number, 100.0, 60.0, "look" if number % 3 else "callback")
-    assert schedule.eps < 1.0
+        schedule.ended(number, 100.0, 60.0, "look" if number % 3 else "callback")
+    assert schedule.loss_rate < 1.0
 
 
 def test_known_callbacks_stay_known() -> None:
     """Where somebody says that they come, silence only makes them dearer."""
     schedule = start(LearnedSchedule(callbacks=True), 40)
     for number in range(20):
-        schedule.done(number, 100.0, 60.0)
-    assert schedule.eps < 1.0
+        schedule.ended(number, 100.0, 60.0)
+    assert schedule.loss_rate < 1.0

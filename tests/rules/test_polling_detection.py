@@ -15,8 +15,8 @@ from itertools import pairwise
 
 import pytest
 
-from veo_async._rules.polling.durations import EDGES, Curve, TaskClass
-from veo_async._rules.polling.plan import plan_gaps, planned_look
+from veo_async._rules.polling.durations import EDGES, HazardCurve, TaskClass
+from veo_async._rules.polling.plan import plan_gaps, planned_poll
 from veo_async._rules.polling.schedule import LearnedSchedule, PollBudget
 
 TRUTH = {"veo3": (190.0, 0.36), "veo3_fast": (79.8, 0.305)}
@@ -58,11 +58,11 @@ class Knowing(Every):
 
     def next_poll(self, task_key: Hashable, now: float) -> float:
         began = self.began[task_key]
-        return began + planned_look(self.gaps, self.looked[task_key] - began)
+        return began + planned_poll(self.gaps, self.looked[task_key] - began)
 
 
 @cache
-def true_curve(median: float, sigma: float) -> Curve:
+def true_curve(median: float, sigma: float) -> HazardCurve:
     """The hazard of a log-normal without the tail that our priors have."""
 
     def survival(age: float) -> float:
@@ -73,7 +73,7 @@ def true_curve(median: float, sigma: float) -> Curve:
         at = [survival(low + (high - low) * n / 16) for n in range(17)]
         at_risk = (high - low) / 16 * (sum(at) - (at[0] + at[-1]) / 2)
         hazard.append(max(at[0] - at[-1], 1e-12) / max(at_risk, 1e-9))
-    return Curve(hazard)
+    return HazardCurve(hazard)
 
 
 def fails_early(rng: random.Random) -> float:
@@ -122,16 +122,16 @@ def batch(
             if rng.random() >= lost:
                 heapq.heappush(events, (now + lasts[key] + 0.3 + rng.expovariate(1.0), CALLBACK, key))
         elif what == DUE and budget is not None:
-            heapq.heappush(events, (now + budget.take(now), POLL, key))
+            heapq.heappush(events, (now + budget.reserve(now), POLL, key))
         elif what == CALLBACK or now >= ended:
             polls[key] += what != CALLBACK
             polled += [now] * (what != CALLBACK)
             latency[key] = now - ended
-            schedule.done(key, now, float(round(lasts[key])), via="callback" if what == CALLBACK else "look")
+            schedule.ended(key, now, float(round(lasts[key])), via="callback" if what == CALLBACK else "look")
         else:
             polls[key] += 1
             polled.append(now)
-            schedule.not_done(key, now)
+            schedule.still_running(key, now)
             heapq.heappush(events, (schedule.next_poll(key, now), DUE, key))
     return sum(latency[skip:]) / (count - skip), sum(polls[skip:]) / (count - skip), sorted(polled)
 

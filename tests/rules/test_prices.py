@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from veo_async import ExtendRequest, VideoRequest, errors
-from veo_async._rules.credits.prices import PRICES, checked_credits, checked_prices, price_of, total
+from veo_async._rules.credits.prices import PRICES, price_of, total, validate_credits, validate_prices
 from veo_async._wire import AnyRequest, UpgradeRequest
 
 
@@ -58,23 +58,23 @@ def test_the_sum_of_something_unknown_is_unknown() -> None:
 def test_a_checked_table_is_a_copy() -> None:
     """Who changes theirs later changes nothing here."""
     mine = {"veo3_fast": {"720p": 50.0}}
-    checked = checked_prices(mine)
+    checked = validate_prices(mine)
     mine["veo3_fast"]["720p"] = 1.0
     assert checked == {"veo3_fast": {"720p": 50.0}}
-    assert checked_prices(PRICES) == PRICES
+    assert validate_prices(PRICES) == PRICES
 
 
 @pytest.mark.parametrize("table", [None, 60.0, {"veo3_fast": 60.0}])
 def test_a_table_is_a_table_of_tables(table: Any) -> None:
     """Told with an example."""
     with pytest.raises(errors.UsageError, match="like"):
-        checked_prices(table)
+        validate_prices(table)
 
 
 @pytest.mark.parametrize("price", [-1.0, math.nan, math.inf, True, "60", None])
 def test_a_price_is_a_number_of_credits(price: Any) -> None:
     """A nonsense price would make a nonsense bound."""
     with pytest.raises(errors.UsageError, match=r"prices\['veo3'\]\['720p'\]"):
-        checked_prices({"veo3": {"720p": price}})
+        validate_prices({"veo3": {"720p": price}})
     with pytest.raises(errors.UsageError, match="budget="):
-        checked_credits("budget", price)
+        validate_credits("budget", price)

@@ -4,29 +4,29 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from veo_async._rules.tokens import CHANCE_BYTES, callback_url, is_token, mint
+from veo_async._rules.tokens import RANDOM_BYTES, callback_url, is_valid_token, make_token
 
 SECRET = b"s" * 16
 
 
-@given(st.binary(min_size=CHANCE_BYTES, max_size=CHANCE_BYTES), st.binary(min_size=16, max_size=32))
+@given(st.binary(min_size=RANDOM_BYTES, max_size=RANDOM_BYTES), st.binary(min_size=16, max_size=32))
 def test_what_was_minted_is_known_with_its_own_secret_only(chance: bytes, secret: bytes) -> None:
     """26 lower-case letters and digits, good for a path."""
-    token = mint(chance, secret)
+    token = make_token(chance, secret)
     assert len(token) == 26
     assert token.isalnum()
     assert token == token.lower()
-    assert is_token(token, secret)
-    assert not is_token(token, secret + b"!")
+    assert is_valid_token(token, secret)
+    assert not is_valid_token(token, secret + b"!")
 
 
-@given(st.binary(min_size=CHANCE_BYTES, max_size=CHANCE_BYTES), st.integers(0, 25), st.sampled_from("a2z"))
+@given(st.binary(min_size=RANDOM_BYTES, max_size=RANDOM_BYTES), st.integers(0, 25), st.sampled_from("a2z"))
 @example(b"\x00" * 10, 25, "z")
 def test_one_changed_letter_makes_it_nobodys(chance: bytes, at: int, letter: str) -> None:
     """The seal covers every bit of it."""
-    token = mint(chance, SECRET)
+    token = make_token(chance, SECRET)
     changed = token[:at] + letter + token[at + 1 :]
-    assert is_token(changed, SECRET) is (changed == token)
+    assert is_valid_token(changed, SECRET) is (changed == token)
 
 
 @pytest.mark.parametrize(
@@ -34,13 +34,13 @@ def test_one_changed_letter_makes_it_nobodys(chance: bytes, at: int, letter: str
 )
 def test_what_cannot_be_a_token_is_none(text: str) -> None:
     """Whatever somebody sends to the receiver."""
-    assert not is_token(text, SECRET)
+    assert not is_valid_token(text, SECRET)
 
 
 @given(st.text())
 def test_any_text_is_a_no_and_never_an_error(text: str) -> None:
     """It comes from the network."""
-    assert not is_token(text, SECRET)
+    assert not is_valid_token(text, SECRET)
 
 
 def test_the_callback_url_ends_with_the_token() -> None:

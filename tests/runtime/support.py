@@ -44,22 +44,22 @@ async def world(
 def check_joints(veo: VeoSession) -> None:
     """Slots, gate and watcher tell the same story as the jobs, at any moment."""
     states = [job.state for job in veo.jobs()]
-    scheduler = veo._open_engine.scheduler
+    scheduler = veo._engine_or_raise.scheduler
     adopted = len(scheduler._slotless)
     taken = scheduler.slots.borrowed_tokens
     assert taken == states.count(JobState.SENDING) + states.count(JobState.RUNNING) - adopted
-    held = len(veo._open_engine.queued.holding)
+    held = len(veo._engine_or_raise.queued.holding)
     assert len(veo._queue) + held == states.count(JobState.QUEUED)
     assert veo._gate.statistics().in_flight == states.count(JobState.SENDING)
-    assert veo._open_engine.watcher.statistics.running == states.count(JobState.RUNNING)
+    assert veo._engine_or_raise.watcher.statistics.tasks == states.count(JobState.RUNNING)
 
 
 def assert_at_rest(veo: VeoSession) -> None:
     """A closed session has nobody who waits, nothing under way and no timer."""
-    assert all(not entry._waiters for entry in veo._open_engine.roster.by_key.values())
+    assert all(not entry._waiters for entry in veo._engine_or_raise.registry.by_key.values())
     assert veo._gate.statistics().in_flight == 0
-    assert veo._open_engine.watcher._timer is None
-    assert not veo._readers
+    assert veo._engine_or_raise.watcher._timer is None
+    assert not veo._reader_tasks
 
 
 def now() -> float:

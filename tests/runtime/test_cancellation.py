@@ -15,7 +15,7 @@ from veo_async import VeoSession, errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.engine import Engine
 from veo_async._runtime.job.outcome import Done
-from veo_async._runtime.uncancelled import finish
+from veo_async._runtime.uncancelled import run_to_completion
 from veo_async.simulator import rate_limited, refuse, unreachable
 
 from .support import at_every_await, check_joints, let_run, memory, session_on, world
@@ -41,7 +41,7 @@ async def test_every_await_of_a_job() -> None:
                 pass
             await job.wait()
             await job
-            await job.ended()
+            await job.finished()
             await veo.generate("A dog", take=number)
 
         async def afterwards() -> None:
@@ -50,7 +50,7 @@ async def test_every_await_of_a_job() -> None:
             assert nobody_waits(veo)
             await veo.drain()
             assert {job.state for job in veo.jobs()} <= {JobState.READY}
-            assert len(sim.posts()) == len(veo.jobs())
+            assert len(sim.requests_to()) == len(veo.jobs())
             check_joints(veo)
             number += 1
 
@@ -66,12 +66,12 @@ async def test_every_await_of_a_map() -> None:
             nonlocal number
             number += 1
             prompts = [f"{number}: dog {i}" for i in range(4)]
-            outcomes = [outcome async for outcome in veo.map(prompts, look_ahead=2)]
+            outcomes = [outcome async for outcome in veo.map(prompts, buffersize=2)]
             assert len(outcomes) == 4
 
         async def afterwards() -> None:
             await let_run()
-            assert not veo._readers
+            assert not veo._reader_tasks
             await veo.drain()
             check_joints(veo)
             assert nobody_waits(veo)
@@ -112,7 +112,7 @@ async def test_every_await_of_a_session() -> None:
         sessions.append(veo)
         async with veo:
             job = await veo.submit("A dog", take=len(sessions))
-            await veo.credits()
+            await veo.balance()
             await job.accepted()
             await veo.drain()
             await veo.close()
@@ -194,10 +194,10 @@ async def test_every_await_of_the_watcher() -> None:
         jobs = [await veo.submit(f"Dog {i}") for i in range(3)]
         for job in jobs:
             await job.accepted()
-        watching = veo._open_engine._background[1]
+        watching = veo._engine_or_raise._background[1]
         watching.cancel()
         await asyncio.wait([watching])
-        watcher = veo._open_engine.watcher
+        watcher = veo._engine_or_raise.watcher
 
         async def scenario() -> None:
             async with asyncio.timeout(3.0):
@@ -223,11 +223,11 @@ async def test_a_watcher_cut_off_at_any_moment_can_be_run_again(at: float) -> No
         jobs = [await veo.submit(f"Dog {i}") for i in range(4)]
         await jobs[-1].accepted()
         await asyncio.sleep(2.0 + at)
-        engine = veo._open_engine
+        engine = veo._engine_or_raise
         engine._background[1].cancel()
         await asyncio.wait([engine._background[1]])
         engine._background[1] = asyncio.create_task(engine._run(engine.watcher.run()))
-        outcomes = [await job.ended() for job in jobs]
+        outcomes = [await job.finished() for job in jobs]
         assert all(isinstance(outcome, Done) for outcome in outcomes)
 
 
@@ -240,8 +240,8 @@ async def test_finish_brings_work_to_its_end_and_then_lets_the_cancellation_go_o
         done.append(name)
         return name
 
-    assert await finish(work("plain")) == "plain"
-    twice = asyncio.create_task(finish(work("twice")))
+    assert await run_to_completion(work("plain")) == "plain"
+    twice = asyncio.create_task(run_to_completion(work("twice")))
     for _ in range(2):
         await asyncio.sleep(1)
         twice.cancel()
@@ -254,7 +254,7 @@ async def test_finish_brings_work_to_its_end_and_then_lets_the_cancellation_go_o
 
     with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012  # what leaves the group is the point
         async with asyncio.TaskGroup() as group:
-            group.create_task(finish(work("group")))
+            group.create_task(run_to_completion(work("group")))
             group.create_task(fail())
     assert len(caught.value.exceptions) == 1
     assert done == ["plain", "twice", "group"]
@@ -267,7 +267,7 @@ async def test_finish_hands_an_error_of_the_work_to_whoever_was_cancelled() -> N
         await asyncio.sleep(5)
         raise LookupError("its own")
 
-    finishing = asyncio.create_task(finish(fail()))
+    finishing = asyncio.create_task(run_to_completion(fail()))
     await asyncio.sleep(1)
     finishing.cancel()
     with pytest.raises(asyncio.CancelledError) as caught:

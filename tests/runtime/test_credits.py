@@ -11,7 +11,7 @@ import pytest
 
 from veo_async import Done, ExtendRequest, InDoubt, Refused, VideoRequest, errors
 from veo_async._ports import Ledger
-from veo_async._rules.credits.min_balance import EVERY_S
+from veo_async._rules.credits.min_balance import READ_EVERY_S
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.events import Paused
 from veo_async.ledger import MemoryLedger, SqliteLedger
@@ -56,7 +56,7 @@ async def test_an_estimate_is_of_the_whole_chain() -> None:
         chain = [ExtendRequest(prompt="It sits"), "4k"]
         assert veo.estimate(VideoRequest("A dog", model="veo3_lite"), then=chain) == 30.0 + 60.0 + 120.0
         assert veo.estimate("A dog", duration=4, then="1080p") is None
-        assert not sim.posts()
+        assert not sim.requests_to()
 
 
 async def test_a_table_of_ones_own_replaces_the_built_in_one() -> None:
@@ -122,14 +122,14 @@ async def test_what_ends_without_a_charge_gives_its_reservation_back() -> None:
     faults = [refuse(422, on=2)]
     async with world(session={"budget": 180.0}, faults=faults) as (veo, _):
         chain = await veo.submit("A dog [fail]", then="4k")
-        assert veo.statistics().spent.reserved == 180.0
-        await chain.ended()
+        assert veo.statistics().credits.reserved == 180.0
+        await chain.finished()
         await veo.drain()
-        assert veo.statistics().spent.reserved == 0.0
-        await (await veo.submit("A cat")).ended()
-        assert veo.statistics().spent.reserved == 0.0
+        assert veo.statistics().credits.reserved == 0.0
+        await (await veo.submit("A cat")).finished()
+        assert veo.statistics().credits.reserved == 0.0
         await veo.generate("A fox", then="4k")
-        assert veo.statistics().spent.reserved == 180.0
+        assert veo.statistics().credits.reserved == 180.0
 
 
 async def test_an_abandoned_job_gives_back_only_what_was_never_sent() -> None:
@@ -138,12 +138,12 @@ async def test_an_abandoned_job_gives_back_only_what_was_never_sent() -> None:
         running, waiting = [await veo.submit(prompt) for prompt in prompts(2)]
         await running.accepted()
         await running.abandon()
-        assert veo.statistics().spent.reserved == 120.0
+        assert veo.statistics().credits.reserved == 120.0
     async with world(session={"budget": 120.0, "max_in_flight": 1}) as (veo, _):
         running, waiting = [await veo.submit(prompt) for prompt in prompts(2)]
         await running.accepted()
         await waiting.abandon()
-        assert veo.statistics().spent.reserved == 60.0
+        assert veo.statistics().credits.reserved == 60.0
         await running
 
 
@@ -152,8 +152,8 @@ async def test_a_job_in_doubt_stays_reserved() -> None:
     session = {"budget": 120.0}
     async with world(session=session, faults=[drop_after_accepting(on=1)], may_double=True) as (veo, sim):
         job = await veo.submit("A dog")
-        assert isinstance(await job.ended(), InDoubt)
-        assert veo.statistics().spent.reserved == 60.0
+        assert isinstance(await job.finished(), InDoubt)
+        assert veo.statistics().credits.reserved == 60.0
         other = await veo.submit("A cat")
         with pytest.raises(errors.BudgetExceeded):
             await job.resubmit()
@@ -161,29 +161,29 @@ async def test_a_job_in_doubt_stays_reserved() -> None:
         await other
     async with world(session=session, faults=[drop_after_accepting(on=1)], may_double=True) as (veo, sim):
         job = await veo.submit("A dog")
-        await job.ended()
+        await job.finished()
         await job.resubmit()
         await job
-        assert veo.statistics().spent.reserved == charged(sim) == 120.0
+        assert veo.statistics().credits.reserved == charged(sim) == 120.0
 
 
 async def test_a_policy_that_resubmits_stays_within_the_budget() -> None:
     """Where there is nothing left for another request, the doubt is held, and who waits is told."""
     session = {"budget": 60.0, "on_doubt": "resubmit"}
     async with world(session=session, faults=[drop_before_accepting(on=1)]) as (veo, sim):
-        assert isinstance(await (await veo.submit("A dog")).ended(), InDoubt)
-        assert len(sim.posts()) == 1
+        assert isinstance(await (await veo.submit("A dog")).finished(), InDoubt)
+        assert len(sim.requests_to()) == 1
 
 
 async def test_a_doubt_that_finds_its_task_counts_as_accepted() -> None:
     """Reserved once, estimated once."""
     async with world(session={"budget": 60.0}, faults=[drop_after_accepting(on=1)]) as (veo, sim):
         job = await veo.submit("A dog")
-        await job.ended()
-        assert veo.statistics().spent.estimated == 0.0
+        await job.finished()
+        assert veo.statistics().credits.estimated == 0.0
         await job.resolve(sim.charges[0].task_id)
         await job
-        spent = veo.statistics().spent
+        spent = veo.statistics().credits
         assert (spent.reserved, spent.estimated) == (60.0, 60.0)
 
 
@@ -197,7 +197,7 @@ async def test_attaching_costs_nothing() -> None:
             await veo.submit("A cat", key="dog")
         made = await veo.api.generate("A fox")
         await (await veo.adopt(made.task_id))
-        assert veo.statistics().spent.reserved == 60.0
+        assert veo.statistics().credits.reserved == 60.0
         assert charged(sim) == 120.0
 
 
@@ -220,7 +220,7 @@ async def test_a_submit_that_is_cancelled_leaves_no_reservation_without_a_job() 
             await asyncio.wait([submitting])
             await let_run(40)
             costs = {"dog": 60.0, "dog.1080p": 5.0, "dog.1080p.4k": 120.0}
-            assert veo.statistics().spent.reserved == sum(costs[job.key] for job in veo.jobs())
+            assert veo.statistics().credits.reserved == sum(costs[job.key] for job in veo.jobs())
 
 
 @pytest.fixture(params=["memory", "disk"])
@@ -241,14 +241,14 @@ async def test_over_a_restart_what_was_paid_costs_nothing_and_what_waits_counts(
             await veo.submit("A cat")
     async with on(sim, ledger, budget=budget) as veo:
         assert veo.recovered.queued == 1
-        assert veo.statistics().spent.reserved == 60.0
+        assert veo.statistics().credits.reserved == 60.0
         for prompt in prompts(3):
             await veo.submit(prompt)
         if budget is not None:
             with pytest.raises(errors.BudgetExceeded, match="60 credits of a budget of 100 are reserved"):
                 await veo.submit("A cat")
         await veo.drain()
-        spent = veo.statistics().spent
+        spent = veo.statistics().credits
         assert (spent.reserved, spent.estimated) == (60.0, 60.0)
     sim.assert_no_double_charge()
     assert charged(sim) == 180.0
@@ -268,18 +268,18 @@ async def test_row_83_creation_pauses_before_the_mark_and_goes_on_after_a_top_up
         told: list[str] = []
         listening = asyncio.create_task(_pauses_of(veo, jobs[-1].key, told))
         await asyncio.sleep(20)
-        assert veo.statistics().paused == "low-credit"
+        assert veo.statistics().pause_reason == "low-credit"
         assert len(sim.charges) == 9
         assert sim.count("credit") == 1
         await asyncio.sleep(200)
         states = [job.state for job in jobs]
         assert (states.count(JobState.READY), states.count(JobState.QUEUED)) == (9, 6)
-        assert veo.statistics().paused == "low-credit"
+        assert veo.statistics().pause_reason == "low-credit"
         sim.account().credits += 10_000
         clock = Clock()
         await jobs[-1].accepted()
         assert clock() <= 600.0
-        assert veo.statistics().paused is None
+        assert veo.statistics().pause_reason is None
         await veo.drain()
         await listening
         assert told == ["low-credit"]
@@ -295,10 +295,10 @@ async def test_looks_at_the_balance_while_low_come_ever_later() -> None:
     async with world(credits=10.0, session={"low_water": 50.0}) as (veo, sim):
         await veo.submit("A dog")
         await asyncio.sleep(3600)
-        looks = [seen.at for seen in sim.posts("credit")]
+        looks = [seen.at for seen in sim.requests_to("credit")]
         assert [round(later - looks[0]) for later in looks][:6] == [0, 30, 90, 210, 450, 930]
         assert not sim.charges
-        veo.hold()
+        veo.stop_sending()
 
 
 async def test_a_balance_below_the_mark_lets_nothing_leave_at_all() -> None:
@@ -306,8 +306,8 @@ async def test_a_balance_below_the_mark_lets_nothing_leave_at_all() -> None:
     async with world(credits=10.0, latency_s=2.0, session={"low_water": 50.0}) as (veo, sim):
         await veo.submit("A dog")
         await asyncio.sleep(100)
-        assert not sim.posts()
-        veo.hold()
+        assert not sim.requests_to()
+        veo.stop_sending()
 
 
 async def test_the_users_own_look_ends_the_pause_too() -> None:
@@ -316,7 +316,7 @@ async def test_the_users_own_look_ends_the_pause_too() -> None:
         job = await veo.submit("A dog")
         await asyncio.sleep(100)
         sim.account().credits += 1000
-        assert await veo.credits() == 1010.0
+        assert await veo.balance() == 1010.0
         clock = Clock()
         await job.accepted()
         assert clock() == 0.0
@@ -359,9 +359,9 @@ async def test_while_sending_the_balance_is_read_every_half_minute() -> None:
     async with world(session={"low_water": 50.0}) as (veo, sim):
         clock = Clock()
         await veo.gather(*prompts(600))
-        looks = [seen.at for seen in sim.posts("credit")]
-        assert 5 <= len(looks) <= clock() / EVERY_S + 1
-        assert min(later - earlier for earlier, later in pairwise(looks)) >= EVERY_S
+        looks = [seen.at for seen in sim.requests_to("credit")]
+        assert 5 <= len(looks) <= clock() / READ_EVERY_S + 1
+        assert min(later - earlier for earlier, later in pairwise(looks)) >= READ_EVERY_S
 
 
 async def test_others_who_spend_from_the_account_are_seen() -> None:
@@ -371,9 +371,9 @@ async def test_others_who_spend_from_the_account_are_seen() -> None:
         await jobs[0].accepted()
         sim.account().credits -= 6000
         await asyncio.sleep(300)
-        assert veo.statistics().paused == "low-credit"
+        assert veo.statistics().pause_reason == "low-credit"
         assert 3 <= len(sim.charges) <= 5
-        veo.hold()
+        veo.stop_sending()
 
 
 async def test_refusals_under_way_end_a_pause_that_they_had_begun() -> None:
@@ -390,7 +390,7 @@ async def test_a_pause_for_want_of_credit_is_logged_with_its_figures(caplog: pyt
     async with world(credits=10.0, session={"low_water": 50.0}) as (veo, _):
         await veo.submit("A dog")
         await asyncio.sleep(5)
-        veo.hold()
+        veo.stop_sending()
     assert "creation pauses (low-credit): about 10 credits are left, and 50 are to be kept" in caplog.text
 
 
@@ -401,15 +401,15 @@ async def test_row_83_estimates_and_the_balance_are_told_apart() -> None:
     """The provider takes 60 where the table says 50: both figures are there, and neither mends the other."""
     prices = {"veo3_fast": {"720p": 50.0}}
     async with world(credits=1000.0, session={"prices": prices}) as (veo, sim):
-        spent = veo.statistics().spent
-        assert (spent.balance_before, spent.balance_now, spent.observed) == (None, None, None)
-        await veo.credits()
+        spent = veo.statistics().credits
+        assert (spent.first_balance, spent.last_balance, spent.measured) == (None, None, None)
+        await veo.balance()
         await veo.gather(*prompts(3), "A fox [fail]")
-        await veo.credits()
-        spent = veo.statistics().spent
-        assert (spent.estimated, spent.unknown) == (150.0, 0)
-        assert (spent.balance_before, spent.balance_now, spent.observed) == (1000.0, 820.0, 180.0)
-        assert charged(sim) - 60.0 == spent.observed
+        await veo.balance()
+        spent = veo.statistics().credits
+        assert (spent.estimated, spent.jobs_without_price) == (150.0, 0)
+        assert (spent.first_balance, spent.last_balance, spent.measured) == (1000.0, 820.0, 180.0)
+        assert charged(sim) - 60.0 == spent.measured
 
 
 async def test_row_83_a_table_that_is_too_low_is_put_right_by_the_looks() -> None:
@@ -420,10 +420,10 @@ async def test_row_83_a_table_that_is_too_low_is_put_right_by_the_looks() -> Non
         for prompt in prompts(60):
             await veo.submit(prompt)
         await asyncio.sleep(1500)
-        assert veo.statistics().paused == "low-credit"
-        assert sim.account().credits >= 5000.0 - 60.0 * (EVERY_S / 10.0 + 1)
+        assert veo.statistics().pause_reason == "low-credit"
+        assert sim.account().credits >= 5000.0 - 60.0 * (READ_EVERY_S / 10.0 + 1)
         assert sim.account().credits < 5000.0
-        veo.hold()
+        veo.stop_sending()
 
 
 async def test_jobs_without_a_price_are_counted_beside_the_sum() -> None:
@@ -431,5 +431,5 @@ async def test_jobs_without_a_price_are_counted_beside_the_sum() -> None:
     async with world() as (veo, _):
         await veo.generate("A dog")
         await veo.generate("A dog", duration=4)
-        spent = veo.statistics().spent
-        assert (spent.estimated, spent.unknown) == (60.0, 1)
+        spent = veo.statistics().credits
+        assert (spent.estimated, spent.jobs_without_price) == (60.0, 1)

@@ -8,14 +8,14 @@ import pytest
 
 from veo_async import errors
 from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.in_doubt.in_doubt_jobs import PATIENCE_S
+from veo_async._runtime.in_doubt.in_doubt_jobs import CALLBACK_WAIT_S
 from veo_async._runtime.job.outcome import Done, Failed, InDoubt
 from veo_async.ledger import MemoryLedger
 from veo_async.simulator import (
     delay,
     drop_after_accepting,
     drop_before_accepting,
-    html,
+    html_page,
     lost_callback,
     refuse,
     reset_connection,
@@ -35,14 +35,14 @@ async def post_callbacks(veo: VeoSession, sim: MemoryTransport) -> None:
     """Bring every callback that has fallen due, as a receiver would."""
     while True:
         await asyncio.sleep(1.0)
-        for post in sim.take_callbacks():
+        for post in sim.due_callbacks():
             assert post.url.startswith(f"{PUBLIC}/veo/cb/")
             await veo.hint(post.url.rpartition("/")[2], post.task_id)
 
 
 async def settled_doubt(veo: VeoSession, prompt: str = "A dog") -> Any:
     job = await veo.submit(prompt)
-    assert isinstance(await job.ended(), InDoubt)
+    assert isinstance(await job.finished(), InDoubt)
     return job
 
 
@@ -56,24 +56,24 @@ async def test_row_15_a_broken_answer_to_a_creation_is_a_doubt(code: int) -> Non
         async with world(faults=[refuse(code, on=1, form=form)]) as (veo, sim):
             job = await settled_doubt(veo)
             assert job.state is JobState.IN_DOUBT
-            assert len(sim.posts()) == 1
+            assert len(sim.requests_to()) == 1
 
 
 @pytest.mark.parametrize("status", [502, 503, 504, 520, 524])
 @pytest.mark.parametrize("accepted", [False, True])
 async def test_row_16_a_page_of_html_from_something_in_between_is_a_doubt(status: int, *, accepted: bool) -> None:
     """Whether the provider saw the request is what nobody knows."""
-    async with world(faults=[html(status, accepted=accepted, on=1, endpoint="generate")]) as (veo, sim):
+    async with world(faults=[html_page(status, accepted=accepted, on=1, endpoint="generate")]) as (veo, sim):
         await settled_doubt(veo)
-        assert len(sim.posts()) == 1
+        assert len(sim.requests_to()) == 1
 
 
 async def test_row_25_a_refused_connection_is_no_doubt() -> None:
     """Not a byte left: the job waits for the network and is sent once."""
     async with world(faults=[unreachable(times=3)]) as (veo, sim):
         job = await veo.submit("A dog")
-        assert isinstance(await job.ended(), Done)
-        assert job._entry.attempts == 1
+        assert isinstance(await job.finished(), Done)
+        assert job._job.attempts == 1
         assert len(sim.charges) == 1
 
 
@@ -87,14 +87,14 @@ async def test_row_17_accepted_without_a_task_id_is_a_doubt(value: Any) -> None:
 
     async with world(faults=[tamper(without_id, on=1, endpoint="generate")]) as (veo, sim):
         await settled_doubt(veo)
-        assert len(sim.posts()) == len(sim.charges) == 1
+        assert len(sim.requests_to()) == len(sim.charges) == 1
 
 
 async def test_row_18_an_answer_cut_off_is_a_doubt() -> None:
     """Half a JSON document names no task."""
     async with world(faults=[truncate(on=1, endpoint="generate")]) as (veo, sim):
         await settled_doubt(veo)
-        assert len(sim.posts()) == 1
+        assert len(sim.requests_to()) == 1
 
 
 @pytest.mark.parametrize("when", ["before", "after", "middle"])
@@ -103,8 +103,8 @@ async def test_row_26_a_reset_connection_is_a_doubt(when: Any) -> None:
     async with world(faults=[reset_connection(when, on=1, endpoint="generate")]) as (veo, sim):
         job = await settled_doubt(veo)
         outcome = job.outcome
-        assert isinstance(outcome.error, errors.AnswerLost)
-        assert len(sim.posts()) == 1
+        assert isinstance(outcome.error, errors.ResponseLost)
+        assert len(sim.requests_to()) == 1
 
 
 async def test_the_outcome_tells_what_evidence_there_is() -> None:
@@ -126,7 +126,7 @@ async def test_resolving_binds_the_job_to_its_task() -> None:
     """The record is read, the job runs on to its clip, and nothing more is paid."""
     async with world(faults=[drop_after_accepting(on=1)]) as (veo, sim):
         job = await settled_doubt(veo)
-        with pytest.raises(errors.AnswerLost):
+        with pytest.raises(errors.ResponseLost):
             await job
         task_id = sim.charges[0].task_id
         await job.resolve(task_id)
@@ -134,7 +134,7 @@ async def test_resolving_binds_the_job_to_its_task() -> None:
         clip = await job
         assert clip.task_id == task_id
         assert await veo.doubts() == []
-        assert len(sim.posts()) == 1
+        assert len(sim.requests_to()) == 1
 
 
 async def test_row_41_a_record_of_another_request_binds_nothing() -> None:
@@ -142,11 +142,11 @@ async def test_row_41_a_record_of_another_request_binds_nothing() -> None:
     async with world(faults=[drop_after_accepting(on=1)], may_double=True) as (veo, _):
         job = await settled_doubt(veo)
         other = await veo.submit("A cat")
-        with pytest.raises(errors.NotTheSame, match="another request") as caught:
+        with pytest.raises(errors.TaskMismatch, match="another request") as caught:
             await job.resolve(await other.accepted())
         assert caught.value.job_key == job.key
         assert job.state is JobState.IN_DOUBT
-        with pytest.raises(errors.RecordMissing):
+        with pytest.raises(errors.RecordNotFound):
             await job.resolve("0" * 32)
         assert job.state is JobState.IN_DOUBT
         assert (await other).urls
@@ -157,7 +157,7 @@ async def test_a_task_that_is_another_jobs_binds_nothing() -> None:
     async with world(faults=[drop_before_accepting(on=1)], may_double=True) as (veo, _):
         job = await settled_doubt(veo)
         other = await veo.submit("A dog", take=2)
-        with pytest.raises(errors.NotTheSame, match=other.key):
+        with pytest.raises(errors.TaskMismatch, match=other.key):
             await job.resolve(await other.accepted())
 
 
@@ -184,7 +184,7 @@ async def test_abandoning_ends_it() -> None:
         assert isinstance(job.outcome, Failed)
         assert isinstance(job.outcome.error, errors.JobAbandoned)
         assert (await veo.submit("A dog")).state is JobState.ABANDONED
-        assert len(sim.posts()) == 1
+        assert len(sim.requests_to()) == 1
         with pytest.raises(errors.UsageError, match="abandoned"):
             await job.abandon()
 
@@ -198,7 +198,7 @@ async def test_a_waiting_or_running_job_can_be_abandoned_too() -> None:
         await running.abandon()
         assert {running.state, queued.state} == {JobState.ABANDONED}
         assert (await veo.generate("A bird")).urls
-        assert len(sim.posts()) == 2
+        assert len(sim.requests_to()) == 2
 
 
 # --- policies ---------------------------------------------------------------------------------------------------
@@ -211,8 +211,8 @@ async def test_on_doubt_resubmit_sends_again_and_not_for_ever() -> None:
         sim,
     ):
         job = await veo.submit("A dog")
-        assert isinstance(await job.ended(), InDoubt)
-        assert 2 <= len(sim.posts()) <= 5
+        assert isinstance(await job.finished(), InDoubt)
+        assert 2 <= len(sim.requests_to()) <= 5
 
 
 async def test_on_doubt_may_be_a_function() -> None:
@@ -225,7 +225,7 @@ async def test_on_doubt_may_be_a_function() -> None:
 
     async with world(faults=[drop_before_accepting(on=1)], session={"on_doubt": decide}) as (veo, sim):
         job = await veo.submit("A dog")
-        assert isinstance(await job.ended(), Done)
+        assert isinstance(await job.finished(), Done)
         assert [doubt.key for doubt in asked] == [job.key]
         assert len(sim.charges) == 1
 
@@ -240,8 +240,8 @@ async def test_row_86_an_on_doubt_that_raises_or_hangs_has_said_hold(hangs: bool
         raise RuntimeError("mine")
 
     async with world(faults=[drop_before_accepting(on=1)], session={"on_doubt": broken}) as (veo, sim):
-        assert isinstance(await (await veo.submit("A dog")).ended(), InDoubt)
-        assert len(sim.posts()) == 1
+        assert isinstance(await (await veo.submit("A dog")).finished(), InDoubt)
+        assert len(sim.requests_to()) == 1
 
 
 # --- callbacks --------------------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ async def test_row_50_a_lost_answer_is_bound_by_its_callback() -> None:
         job = await veo.submit("A dog")
         clip = await job.wait(timeout=200)
         assert clip.task_id == sim.charges[0].task_id
-        assert len(sim.posts()) == 1
+        assert len(sim.requests_to()) == 1
         posting.cancel()
 
 
@@ -264,19 +264,19 @@ async def test_without_its_callback_a_doubt_is_told_after_a_quarter_of_an_hour()
     async with world(faults=faults, session={"public_url": PUBLIC}) as (veo, _):
         clock = Clock()
         job = await veo.submit("A dog")
-        outcome = await job.ended()
+        outcome = await job.finished()
         assert isinstance(outcome, InDoubt)
         assert outcome.evidence is not None
         assert outcome.evidence.awaits_callback
-        assert PATIENCE_S <= clock() <= PATIENCE_S + 5
+        assert CALLBACK_WAIT_S <= clock() <= CALLBACK_WAIT_S + 5
 
 
 async def test_a_callback_that_comes_late_binds_a_doubt_that_was_told() -> None:
     """The job is taken up again; whoever asks anew gets the clip."""
     async with world(faults=[drop_after_accepting(on=1)], session={"public_url": PUBLIC}) as (veo, sim):
         job = await veo.submit("A dog")
-        assert isinstance(await job.ended(), InDoubt)
-        [post] = sim.take_callbacks()
+        assert isinstance(await job.finished(), InDoubt)
+        [post] = sim.due_callbacks()
         assert await veo.hint(post.url.rpartition("/")[2], post.task_id)
         await asyncio.sleep(1)
         assert (await job).task_id == post.task_id
@@ -303,31 +303,31 @@ async def test_row_41_a_callback_that_names_a_foreign_task_binds_nothing() -> No
         other = await veo.submit("A cat")
         await asyncio.sleep(5)
         stray = await other.accepted()
-        token = job._entry.token
+        token = job._job.token
         assert token is not None
         assert await veo.hint(token, stray)
         await asyncio.sleep(5)
         assert job.state is JobState.IN_DOUBT
         assert not await veo.hint("a" * 26, stray)
-        outcome = await job.ended()
+        outcome = await job.finished()
         assert isinstance(outcome, InDoubt)
         assert outcome.evidence is not None
-        assert outcome.evidence.named == (stray,)
-        assert len(sim.posts()) == 2
+        assert outcome.evidence.claimed_task_ids == (stray,)
+        assert len(sim.requests_to()) == 2
 
 
 async def test_every_attempt_has_an_address_of_its_own() -> None:
     """The user's own callback URL is left alone; without a public address nothing is planted."""
     async with world(session={"public_url": PUBLIC}) as (veo, sim):
         await veo.gather("A dog", "A cat")
-        bodies = [json.loads(seen.content)["callBackUrl"] for seen in sim.posts()]
+        bodies = [json.loads(seen.content)["callBackUrl"] for seen in sim.requests_to()]
         assert len(set(bodies)) == 2
         job = await veo.submit("A bird", callback_url="https://mine.example/cb")
         await job
-        assert json.loads(sim.posts()[2].content)["callBackUrl"] == "https://mine.example/cb"
+        assert json.loads(sim.requests_to()[2].content)["callBackUrl"] == "https://mine.example/cb"
     async with world() as (veo, sim):
         await veo.generate("A dog")
-        assert "callBackUrl" not in json.loads(sim.posts()[0].content)
+        assert "callBackUrl" not in json.loads(sim.requests_to()[0].content)
 
 
 def test_a_public_url_that_is_none_is_refused_at_once() -> None:
@@ -341,13 +341,13 @@ async def test_row_90_a_job_that_cannot_be_sent_in_time_never_is() -> None:
     """Its tenant waits behind a closed gate; at the deadline it is given up, unsent and unpaid."""
     async with world(faults=[refuse(455, times=100)], may_double=True) as (veo, sim):
         clock = Clock()
-        job = await veo.submit("A dog", deadline=30.0)
-        outcome = await job.ended()
-        assert isinstance(outcome.error, errors.DeadlinePassed)  # type: ignore[union-attr]
+        job = await veo.submit("A dog", send_within=30.0)
+        outcome = await job.finished()
+        assert isinstance(outcome.error, errors.DeadlineExceeded)  # type: ignore[union-attr]
         assert 30.0 <= clock() <= 31.0
-        posts = len(sim.posts())
+        posts = len(sim.requests_to())
         await asyncio.sleep(2000)
-        assert len(sim.posts()) == posts
+        assert len(sim.requests_to()) == posts
         assert sim.charges == ()
 
 
@@ -356,14 +356,14 @@ async def test_a_hint_outlasts_an_outage() -> None:
     async with world(faults=[drop_after_accepting(on=1)], session={"public_url": PUBLIC}) as (veo, sim):
         job = await veo.submit("A dog")
         await asyncio.sleep(61)
-        [post] = sim.take_callbacks()
+        [post] = sim.due_callbacks()
         sim.is_offline = True
         assert await veo.hint(post.url.rpartition("/")[2], post.task_id)
         await asyncio.sleep(600)
         assert job.state is JobState.IN_DOUBT
         sim.is_offline = False
         assert (await job).task_id == post.task_id
-        assert len(sim.posts()) == 1
+        assert len(sim.requests_to()) == 1
 
 
 async def test_a_hint_of_a_task_that_does_not_exist_is_given_up() -> None:
@@ -371,7 +371,7 @@ async def test_a_hint_of_a_task_that_does_not_exist_is_given_up() -> None:
     async with world(faults=[drop_after_accepting(on=1)], session={"public_url": PUBLIC}) as (veo, sim):
         job = await veo.submit("A dog")
         await asyncio.sleep(5)
-        token = job._entry.token
+        token = job._job.token
         assert token is not None
         assert await veo.hint(token, "0" * 32)
         await asyncio.sleep(500)
@@ -387,8 +387,8 @@ async def test_a_callback_of_an_earlier_attempt_that_failed_binds_nothing() -> N
     sim = memory(faults=[drop_after_accepting(on=2)])
     async with session_on(sim, ledger=MemoryLedger(), public_url=PUBLIC) as veo:
         first = await veo.submit("A dog [fail]", key="dog")
-        assert isinstance(await first.ended(), Failed)
-        [told] = sim.take_callbacks()
+        assert isinstance(await first.finished(), Failed)
+        [told] = sim.due_callbacks()
         second = await veo.submit("A dog [fail]", key="dog")
         await asyncio.sleep(10)
         assert second.state is JobState.IN_DOUBT
@@ -396,9 +396,9 @@ async def test_a_callback_of_an_earlier_attempt_that_failed_binds_nothing() -> N
         await asyncio.sleep(30)
         assert second.state is JobState.IN_DOUBT
         await asyncio.sleep(60)
-        [told] = sim.take_callbacks()
+        [told] = sim.due_callbacks()
         assert await veo.hint(told.url.rpartition("/")[2], told.task_id)
-        assert isinstance(await second.ended(), Failed)
+        assert isinstance(await second.finished(), Failed)
         assert second.task_id == told.task_id
 
 
@@ -409,10 +409,10 @@ async def test_several_hints_at_once_bind_once() -> None:
         job = await veo.submit("A dog")
         await asyncio.sleep(5)
         [task_id] = sim.tasks
-        assert job._entry.token is not None
+        assert job._job.token is not None
         async with asyncio.TaskGroup() as group:
             for _ in range(5):
-                group.create_task(veo.hint(job._entry.token, task_id))
+                group.create_task(veo.hint(job._job.token, task_id))
             group.create_task(job.resolve(task_id))
         assert (await job).task_id == task_id
         assert len(sim.charges) == 1

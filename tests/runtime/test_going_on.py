@@ -10,7 +10,7 @@ from veo_async import Done, ExtendRequest, InDoubt, Refused, VideoRequest, error
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.poll_result import NOT_YET_S
 from veo_async._runtime.job.events import Paused
-from veo_async._runtime.job.outcome import Made
+from veo_async._runtime.job.outcome import HistoryItem
 from veo_async._wire import UpgradeRequest
 from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.simulator import MemoryTransport, drop_after_accepting, drop_before_accepting, refuse
@@ -40,7 +40,10 @@ async def test_a_clip_is_taken_to_1080p(not_ready: Any) -> None:
         assert paid(sim) == ["generate", "1080p"]
         assert sim.count("get-1080p-video") - before <= 2 + 60 / NOT_YET_S
         assert taken.key == "dog.1080p"
-        assert taken.history == (Made("generate", clip.task_id, "dog"), Made("upgrade", taken.task_id, "dog.1080p"))
+        assert taken.history == (
+            HistoryItem("generate", clip.task_id, "dog"),
+            HistoryItem("upgrade", taken.task_id, "dog.1080p"),
+        )
 
 
 @pytest.mark.parametrize("options", [{"four_k_done": "422"}, {"four_k_done": "200"}, {"four_k_task_id": "new"}])
@@ -73,7 +76,7 @@ async def test_an_upgrade_of_a_task_that_was_made_elsewhere() -> None:
         await asyncio.sleep(120)
         taken = await veo.upgrade(made.task_id)
         assert taken.task_id == f"1080p:{made.task_id}"
-        assert taken.history[0] == Made("adopted", made.task_id, "")
+        assert taken.history[0] == HistoryItem("adopted", made.task_id, "")
         assert paid(sim) == ["generate", "1080p"]
 
 
@@ -84,7 +87,7 @@ async def test_an_upgrade_of_a_task_that_has_not_succeeded_is_refused() -> None:
         with pytest.raises(errors.NotReady):
             await veo.upgrade(made.task_id)
         assert [job.state for job in veo.jobs()] == [JobState.REFUSED]
-        with pytest.raises(errors.RecordMissing):
+        with pytest.raises(errors.RecordNotFound):
             await veo.upgrade("0" * 32)
         assert veo.jobs()[-1].state is JobState.REFUSED
         assert paid(sim) == ["generate"]
@@ -105,7 +108,7 @@ async def test_an_upgrade_whose_answer_is_lost_is_in_doubt(to: str) -> None:
     async with world(faults=[drop_after_accepting(endpoint=endpoint, on=1)]) as (veo, sim):
         clip = await veo.generate("A dog", key="dog")
         job = await veo.submit(UpgradeRequest(clip.task_id, to), key="up")
-        assert isinstance(await job.ended(), InDoubt)
+        assert isinstance(await job.finished(), InDoubt)
         assert sim.count(endpoint) == 1
         await job.resolve(clip.task_id)
         assert (await job).urls
@@ -118,7 +121,7 @@ async def test_an_upgrade_that_was_not_accepted_is_sent_again_on_request() -> No
     async with world(faults=[fault]) as (veo, sim):
         clip = await veo.generate("A dog")
         job = await veo.submit(UpgradeRequest(clip.task_id), key="up")
-        assert isinstance(await job.ended(), InDoubt)
+        assert isinstance(await job.finished(), InDoubt)
         await job.resubmit()
         assert (await job).urls
         assert paid(sim) == ["generate", "1080p"]
@@ -146,7 +149,7 @@ async def test_a_clip_is_extended_and_extended_again() -> None:
         assert longest.urls == longest.record.full_urls
         assert [made.kind for made in longest.history] == ["generate", "extend", "extend"]
         assert [made.task_id for made in longest.history] == [clip.task_id, longer.task_id, longest.task_id]
-        posted = sim.posts("extend")[-1].body
+        posted = sim.requests_to("extend")[-1].body
         assert posted["taskId"] == longer.task_id
         assert posted["model"] == "quality"
 
@@ -169,7 +172,7 @@ async def test_an_extension_whose_answer_is_lost_is_bound_by_its_token() -> None
         clip = await veo.generate("A dog", key="dog")
         asking = asyncio.create_task(veo.extend(clip, "It swims ashore", key="on"))
         await asyncio.sleep(200)
-        for post in sim.take_callbacks():
+        for post in sim.due_callbacks():
             await veo.hint(post.url.rpartition("/")[2], post.task_id)
         assert (await asking).urls
         assert paid(sim) == ["generate", "extend"]
@@ -217,22 +220,22 @@ async def test_a_source_that_comes_to_nothing() -> None:
     """What follows is refused without a request, and says why; the same chain may be asked for again."""
     async with world() as (veo, sim):
         job = await veo.submit("A dog [refuse-late]", key="dog", then="1080p")
-        outcome = await job.ended()
+        outcome = await job.finished()
         assert isinstance(outcome, Refused)
         assert isinstance(outcome.error, errors.SourceFailed)
         assert "'dog'" in outcome.reason
         assert sim.count("get-1080p-video") == 0
         with pytest.raises(errors.SourceFailed):
-            await veo.generate(UpgradeRequest(after="dog"), key="other")
+            await veo.generate(UpgradeRequest(after_key="dog"), key="other")
         with pytest.raises(errors.UsageError, match="no job 'nobody'"):
-            await veo.generate(UpgradeRequest(after="nobody"), key="third")
+            await veo.generate(UpgradeRequest(after_key="nobody"), key="third")
 
 
 async def test_a_source_in_doubt() -> None:
     """Who waits for the upgrade is told of the doubt; once it is over, the upgrade goes on by itself."""
     async with world(faults=[drop_after_accepting(on=1)]) as (veo, sim):
         job = await veo.submit("A dog", key="dog", then="1080p")
-        outcome = await job.ended()
+        outcome = await job.finished()
         assert isinstance(outcome, InDoubt)
         assert outcome.key == "dog.1080p"
         [task_id] = sim.tasks
@@ -300,7 +303,7 @@ async def test_a_doubt_about_an_upgrade_is_resolved_in_a_later_session(ledger: A
     """Its source is found by the key that the request names."""
     sim = memory(faults=[drop_after_accepting(endpoint="get-1080p-video", on=1)])
     async with on(sim, ledger) as first:
-        await (await first.submit("A dog", key="dog", then="1080p")).ended()
+        await (await first.submit("A dog", key="dog", then="1080p")).finished()
     async with on(sim, ledger) as second:
         [job] = await second.doubts()
         await job.resolve("1080p")
@@ -323,8 +326,8 @@ async def test_an_old_request_s_key_is_not_taken_for_another_kind(ledger: Any) -
 async def test_a_deadline_that_passes_while_the_source_is_made() -> None:
     """The step was never sent; its source is unharmed."""
     async with world() as (veo, sim):
-        job = await veo.submit("A dog", key="dog", then="1080p", deadline=30)
-        outcome = await job.ended()
+        job = await veo.submit("A dog", key="dog", then="1080p", send_within=30)
+        outcome = await job.finished()
         assert isinstance(outcome, Refused)
-        assert isinstance(outcome.error, errors.DeadlinePassed)
+        assert isinstance(outcome.error, errors.DeadlineExceeded)
         assert paid(sim) == ["generate"]

@@ -11,7 +11,7 @@ from veo_async import VideoRequest, errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.events import Paused
 from veo_async._runtime.job.outcome import Done, Refused
-from veo_async._runtime.queued.images import look_at
+from veo_async._runtime.queued.images import inspect_image
 from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.simulator import MemoryTransport, delay, rate_limited, refuse
 
@@ -130,7 +130,7 @@ def test_an_unreadable_file_is_told_as_such(cat: Path) -> None:
         os.seteuid(65534)
     try:
         with pytest.raises(errors.InvalidRequest, match="cannot be read: Permission denied"):
-            look_at(str(cat))
+            inspect_image(str(cat))
     finally:
         os.seteuid(me)
 
@@ -168,7 +168,7 @@ async def test_a_file_that_changes_or_goes_before_its_upload_refuses_its_job_alo
         jobs = [await veo.submit("A dog", key=path.stem, image=path) for path in (*others, cat, gone)]
         cat.write_bytes(JPEG)
         gone.unlink()
-        *done, changed, lost = [await job.ended() for job in jobs]
+        *done, changed, lost = [await job.finished() for job in jobs]
         assert all(isinstance(outcome, Done) for outcome in done)
         assert isinstance(changed, Refused)
         assert isinstance(lost, Refused)
@@ -220,7 +220,7 @@ async def test_a_refused_upload_refuses_its_job_alone_in_the_hosts_words(cat: Pa
     """And the same key may be used again."""
     faults = [refuse(400, "File type not supported", form="http", endpoint=UPLOAD, on=1)]
     async with world(faults=faults) as (veo, sim):
-        refused = await (await veo.submit("A dog", key="k", image=cat)).ended()
+        refused = await (await veo.submit("A dog", key="k", image=cat)).finished()
         assert isinstance(refused, Refused)
         assert isinstance(refused.error, errors.UploadFailed)
         assert "File type not supported" in refused.reason
@@ -306,7 +306,7 @@ async def test_upload_gives_the_url() -> None:
 async def test_a_provider_without_uploads_takes_urls_only(cat: Path) -> None:
     """Said before anything is queued."""
     async with world(session={"provider": "apikley"}, dialect="apikley") as (veo, _):
-        with pytest.raises(errors.UnsupportedByDialect):
+        with pytest.raises(errors.UnsupportedByProvider):
             await veo.submit("A dog", image=cat)
 
 
@@ -316,9 +316,9 @@ UPLOAD = "file-stream-upload"
 async def test_a_deadline_that_passes_during_the_upload(cat: Path) -> None:
     """Not sent in time means never sent, whatever it waited for."""
     async with world(faults=[delay(100, endpoint=UPLOAD)]) as (veo, sim):
-        outcome = await (await veo.submit("A dog", image=cat, deadline=50)).ended()
+        outcome = await (await veo.submit("A dog", image=cat, send_within=50)).finished()
         assert isinstance(outcome, Refused)
-        assert isinstance(outcome.error, errors.DeadlinePassed)
+        assert isinstance(outcome.error, errors.DeadlineExceeded)
         assert not sim.charges
 
 
@@ -327,7 +327,7 @@ async def test_an_upload_that_lives_for_half_an_hour_is_renewed_in_time(cat: Pat
     slow = {"rate": (1, 7200.0)}
     async with world(upload_form="quickstart", upload_ttl_s=1800.0, session=slow) as (veo, sim):
         jobs = [await veo.submit(f"Dog {n}", image=cat) for n in range(2)]
-        assert [type(await job.ended()) for job in jobs] == [Done, Done]
+        assert [type(await job.finished()) for job in jobs] == [Done, Done]
         assert sim.count(UPLOAD) > 1
 
 
@@ -340,20 +340,20 @@ async def test_a_key_that_was_rotated_before_the_upload(cat: Path) -> None:
         return next(keys)
 
     async with session_on(sim, api_key=ask) as veo:
-        assert isinstance(await (await veo.submit("A dog", image=cat)).ended(), Done)
+        assert isinstance(await (await veo.submit("A dog", image=cat)).finished(), Done)
 
 
 async def test_an_upload_host_that_is_broken_for_a_while_is_waited_out(cat: Path) -> None:
     """It costs nothing to ask again, and the job has lost nothing but time."""
     async with world(faults=[refuse(500, "down", form="http", endpoint=UPLOAD, times=10)]) as (veo, sim):
-        assert isinstance(await (await veo.submit("A dog", image=cat)).ended(), Done)
+        assert isinstance(await (await veo.submit("A dog", image=cat)).finished(), Done)
         assert len(sim.charges) == 1
 
 
 async def test_an_upload_host_that_stays_broken_refuses_the_job(cat: Path) -> None:
     """After a quarter of an hour and more, with the host's words; nothing was sent."""
     async with world(faults=[refuse(500, "down", form="http", endpoint=UPLOAD)]) as (veo, sim):
-        outcome = await (await veo.submit("A dog", image=cat)).ended()
+        outcome = await (await veo.submit("A dog", image=cat)).finished()
         assert isinstance(outcome, Refused)
         assert isinstance(outcome.error, errors.UploadFailed)
         assert "down" in outcome.reason
@@ -366,4 +366,4 @@ async def test_a_job_that_waits_for_its_upload_says_so(cat: Path) -> None:
         job = await veo.submit("A dog", image=cat)
         await asyncio.sleep(5)
         assert await anext(job.events()) == Paused(job.key, "upload")
-        assert isinstance(await job.ended(), Done)
+        assert isinstance(await job.finished(), Done)

@@ -19,10 +19,10 @@ async def test_the_same_key_with_the_same_request_is_the_same_job() -> None:
     """While it waits, runs and is done: one POST."""
     async with world() as (veo, sim):
         first = await veo.submit("A dog", key="k")
-        assert (await veo.submit("A dog", key="k"))._entry is first._entry
+        assert (await veo.submit("A dog", key="k"))._job is first._job
         clip = await first
         assert await veo.generate("A dog", key="k") == clip
-        assert len(sim.posts()) == 1
+        assert len(sim.requests_to()) == 1
 
 
 async def test_the_same_key_with_another_request_is_refused() -> None:
@@ -40,14 +40,14 @@ async def test_without_a_key_the_content_is_the_key_and_take_asks_for_another() 
         one, same, other = [await veo.submit("A dog", take=take) for take in (1, 1, 2)]
         assert one.key == same.key != other.key
         await veo.drain()
-        assert len(sim.posts()) == 2
+        assert len(sim.requests_to()) == 2
 
 
 async def test_a_refused_key_may_be_used_again_also_for_other_words() -> None:
     """Nothing was charged, so a reworded prompt may take its place; who held the old job keeps it."""
     async with world() as (veo, sim):
         old = await veo.submit("A dog [refuse]", key="k")
-        assert isinstance(await old.ended(), Refused)
+        assert isinstance(await old.finished(), Refused)
         new = await veo.submit("A nicer dog", key="k")
         assert (await new).urls
         assert old.state is JobState.REFUSED
@@ -62,8 +62,8 @@ async def test_an_invalid_request_is_refused_before_anything_is_queued() -> None
             await veo.submit("A dog", seeds=1)
         assert caught.value.field == "seeds"
         assert veo.jobs() == []
-        await (await veo.submit("A dog", seeds=1, validate=False)).ended()
-        assert len(sim.posts()) == 1
+        await (await veo.submit("A dog", seeds=1, validate=False)).finished()
+        assert len(sim.requests_to()) == 1
 
 
 async def test_adopting_a_task_watches_it_to_its_end() -> None:
@@ -74,11 +74,11 @@ async def test_adopting_a_task_watches_it_to_its_end() -> None:
     sim._closed = False
     async with session_on(sim) as veo:
         job = await veo.adopt(task_id)
-        assert veo.statistics().running == 1
-        assert (await veo.adopt(task_id))._entry is job._entry
+        assert veo.statistics().slots_in_use == 1
+        assert (await veo.adopt(task_id))._job is job._job
         clip = await job
         assert (clip.task_id, clip.request) == (task_id, None)
-        assert veo.statistics().running == 0
+        assert veo.statistics().slots_in_use == 0
 
 
 async def test_adopting_beyond_the_slots_watches_all_and_gives_back_what_it_took() -> None:
@@ -94,7 +94,7 @@ async def test_adopting_beyond_the_slots_watches_all_and_gives_back_what_it_took
         assert mine.state is JobState.QUEUED
         await veo.drain()
         assert {job.state for job in (*jobs, mine)} == {JobState.READY}
-        assert veo.statistics().running == 0
+        assert veo.statistics().slots_in_use == 0
         assert veo._gate.statistics().running == 0
 
 
@@ -107,8 +107,8 @@ async def test_adopting_what_is_known_under_another_key_is_refused() -> None:
     async with world() as (veo, _):
         job = await veo.submit("A dog", key="k")
         task_id = await job.accepted()
-        assert (await veo.adopt(task_id))._entry is job._entry
-        assert (await veo.adopt(task_id, key="k"))._entry is job._entry
+        assert (await veo.adopt(task_id))._job is job._job
+        assert (await veo.adopt(task_id, key="k"))._job is job._job
         with pytest.raises(errors.KeyReused):
             await veo.adopt(task_id, key="other")
         with pytest.raises(errors.KeyReused):
@@ -123,15 +123,15 @@ async def test_slots_bound_running_tasks_and_can_be_resized() -> None:
         for i in range(12):
             await veo.submit(f"Dog {i}")
         await asyncio.sleep(1)
-        assert veo.statistics().running == 2
+        assert veo.statistics().slots_in_use == 2
         veo.resize(6)
         await asyncio.sleep(1)
-        assert veo.statistics().running == 6
+        assert veo.statistics().slots_in_use == 6
         veo.resize(1)
         await asyncio.sleep(1)
-        assert (veo.statistics().running, veo.statistics().max_in_flight) == (6, 1)
+        assert (veo.statistics().slots_in_use, veo.statistics().max_in_flight) == (6, 1)
         await asyncio.sleep(70)
-        assert veo.statistics().running == 1
+        assert veo.statistics().slots_in_use == 1
         veo.resize(6)
         await veo.drain()
 
@@ -213,12 +213,12 @@ async def test_statistics_tell_jobs_slots_gate_and_watcher() -> None:
         await asyncio.sleep(1)
         seen = veo.statistics()
         assert seen.jobs == {JobState.RUNNING: 1, JobState.REFUSED: 1}
-        assert (seen.running, seen.max_in_flight, seen.paused) == (1, 100, None)
-        assert (seen.gate.running, seen.watcher.running) == (1, 1)
-        assert await veo.credits() == sim.account().credits
+        assert (seen.slots_in_use, seen.max_in_flight, seen.pause_reason) == (1, 100, None)
+        assert (seen.rate_limit.running, seen.watcher.tasks) == (1, 1)
+        assert await veo.balance() == sim.account().credits
         assert veo.knowledge().limit == 20
         assert "jobs=2" in repr(veo)
-        assert repr(veo._open_engine.watcher).startswith("<Watcher running=1")
+        assert repr(veo._engine_or_raise.watcher).startswith("<Watcher running=1")
 
 
 async def test_sending_again_does_not_depend_on_a_short_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +272,7 @@ async def test_row_89_a_rotated_key_is_asked_for_once_and_everything_goes_on() -
         await veo.drain()
         assert {job.state for job in jobs} == {JobState.READY}
         assert vault.asked == 2
-        refused = [seen for seen in sim.posts() if not seen.account]
+        refused = [seen for seen in sim.requests_to() if not seen.account]
         assert len(refused) <= 6
     sim.assert_no_double_charge()
 
@@ -313,10 +313,10 @@ async def test_a_provider_that_fails_is_told_as_an_invalid_key(answer: Any) -> N
     """The user's function raised or gave nonsense: no crash, nothing in doubt, everybody is told."""
     sim = memory()
     async with session_on(sim, api_key=Vault(answer)) as veo:
-        outcome = await (await veo.submit("A dog")).ended()
+        outcome = await (await veo.submit("A dog")).finished()
         assert isinstance(outcome, Refused)
         assert isinstance(outcome.error, errors.InvalidKey)
-        assert not sim.posts()
+        assert not sim.requests_to()
         with pytest.raises(errors.InvalidKey):
             await veo.submit("A cat")
 
@@ -342,7 +342,7 @@ async def test_a_new_key_that_cannot_be_had_locks_out() -> None:
     async with session_on(sim, api_key=Vault(sim.api_key, OSError("down"))) as veo:
         await veo.generate("First")
         sim.revoke_key(sim.api_key)
-        outcome = await (await veo.submit("A dog")).ended()
+        outcome = await (await veo.submit("A dog")).finished()
         assert isinstance(outcome, Refused)
         assert isinstance(outcome.error, errors.Unauthorized)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from veo_async import VeoSession, errors
-from veo_async._ports import Book
+from veo_async._ports import LedgerSession
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.outcome import Done, InDoubt
 from veo_async.ledger import MemoryLedger
@@ -34,23 +34,23 @@ class Troubled:
 
 
 class TroubledBook:
-    def __init__(self, troubled: Troubled, book: Book) -> None:
+    def __init__(self, troubled: Troubled, book: LedgerSession) -> None:
         self._troubled, self._book = troubled, book
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._book, name)
 
     async def plan(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._or_fail("plan", self._book.plan, *args, **kwargs)
+        return await self._or_fail("plan", self._book.insert, *args, **kwargs)
 
     async def record(self, step: Any, **kwargs: Any) -> Any:
-        return await self._or_fail(str(step.event), self._book.record, step, **kwargs)
+        return await self._or_fail(str(step.event), self._book.apply, step, **kwargs)
 
     async def send(self, step: Any, claim: Any) -> Any:
-        return await self._or_fail("send", self._book.send, step, claim)
+        return await self._or_fail("send", self._book.begin_send, step, claim)
 
     async def news(self, at: float) -> Any:
-        return await self._or_fail("news", self._book.news, at)
+        return await self._or_fail("news", self._book.changes, at)
 
     async def _or_fail(self, event: str, write: Any, *args: Any, **kwargs: Any) -> Any:
         trouble = self._troubled
@@ -75,13 +75,13 @@ async def test_row_64_a_job_that_cannot_be_written_down_is_not_taken_in() -> Non
         with pytest.raises(errors.LedgerBusy):
             await veo.submit("A dog", key="k")
         assert veo.jobs() == []
-        assert sim.posts() == ()
+        assert sim.requests_to() == ()
         ledger.error = None
         assert (await veo.generate("A dog", key="k")).urls
-    assert len(sim.posts()) == 1
+    assert len(sim.requests_to()) == 1
 
 
-@pytest.mark.parametrize("error", [errors.LedgerBusy("locked"), errors.LedgerFailed("disk full")])
+@pytest.mark.parametrize("error", [errors.LedgerBusy("locked"), errors.LedgerIOError("disk full")])
 async def test_rows_64_and_66_nothing_leaves_that_is_not_written_down_first(error: errors.LedgerError) -> None:
     """Creation pauses and says why; when the disk is back it goes on, and no job has failed."""
     ledger, sim = Troubled(), memory()
@@ -90,15 +90,15 @@ async def test_rows_64_and_66_nothing_leaves_that_is_not_written_down_first(erro
         ledger.error = error
         jobs = [await veo.submit(f"Dog {i}") for i in range(10)]
         await asyncio.sleep(300)
-        assert veo.statistics().paused == "ledger"
-        assert sim.posts() == ()
+        assert veo.statistics().pause_reason == "ledger"
+        assert sim.requests_to() == ()
         assert {job.state for job in jobs} == {JobState.QUEUED}
         assert ledger.failed < 30
         ledger.error = None
-        outcomes = [await job.ended() for job in jobs]
+        outcomes = [await job.finished() for job in jobs]
         assert all(isinstance(outcome, Done) for outcome in outcomes)
-        assert veo.statistics().paused is None
-    assert len(sim.posts()) == 10
+        assert veo.statistics().pause_reason is None
+    assert len(sim.requests_to()) == 10
 
 
 @pytest.mark.parametrize("is_written", [False, True])
@@ -107,13 +107,13 @@ async def test_row_66_an_answer_that_cannot_be_written_down_is_not_told_and_not_
     ledger, sim = Troubled(), memory(limiter="none")
     ledger.events, ledger.is_written = {"accept"}, is_written
     async with on(sim, ledger) as veo:
-        ledger.error = errors.LedgerFailed("disk full")
+        ledger.error = errors.LedgerIOError("disk full")
         first = await veo.submit("A dog", key="first")
         await asyncio.sleep(100)
         assert first.task_id is None
         second = await veo.submit("A cat", key="second")
         await asyncio.sleep(5)
-        assert len(sim.posts()) <= 2
+        assert len(sim.requests_to()) <= 2
         ledger.error = None
         assert (await first).task_id == sim.charges[0].task_id
         assert (await second).urls
@@ -128,12 +128,12 @@ async def test_row_66_an_intent_that_failed_and_is_there_all_the_same_is_sent_on
     ledger, sim = Troubled(), memory()
     ledger.events, ledger.is_written = {"send"}, is_written
     async with on(sim, ledger) as veo:
-        ledger.error = errors.LedgerFailed("I/O error")
+        ledger.error = errors.LedgerIOError("I/O error")
         job = await veo.submit("A dog", key="k")
         await asyncio.sleep(0.5)
         ledger.error = None
         assert (await job).urls
-    assert len(sim.posts()) == len(sim.charges) == 1
+    assert len(sim.requests_to()) == len(sim.charges) == 1
 
 
 @pytest.mark.parametrize("event", ["return", "refuse", "doubt", "finish"])
@@ -144,9 +144,9 @@ async def test_row_66_whatever_happens_is_insisted_upon(event: str, is_written: 
     ledger, sim = Troubled(), memory(faults=faults)
     ledger.events, ledger.is_written = {event}, is_written
     async with on(sim, ledger) as veo:
-        ledger.error = errors.LedgerFailed("I/O error")
+        ledger.error = errors.LedgerIOError("I/O error")
         job = await veo.submit("A dog [refuse]" if event == "refuse" else "A dog", key="k")
-        waiting = asyncio.create_task(job.ended())
+        waiting = asyncio.create_task(job.finished())
         await asyncio.sleep(200)
         assert not waiting.done()
         assert ledger.failed > 1
@@ -167,7 +167,7 @@ async def test_a_session_that_ends_before_the_disk_is_back_says_which_task_it_co
     clock = Clock()
     with caplog.at_level(logging.CRITICAL, "veo_async"):
         async with on(sim, ledger) as veo:
-            ledger.error = errors.LedgerFailed("disk full")
+            ledger.error = errors.LedgerIOError("disk full")
             job = await veo.submit("A dog", key="k")
             await asyncio.sleep(10)
     assert clock() < 60
@@ -179,9 +179,9 @@ async def test_a_session_that_ends_before_the_disk_is_back_says_which_task_it_co
     ledger.error = None
     async with on(sim, ledger) as later:
         assert later.recovered.in_doubt == 1
-        assert isinstance(await later.job("k").ended(), InDoubt)
+        assert isinstance(await later.job("k").finished(), InDoubt)
         assert (await (await later.adopt(task_id, key="k"))).urls
-    assert len(sim.posts()) == 1
+    assert len(sim.requests_to()) == 1
 
 
 async def test_news_that_cannot_be_read_are_asked_for_again() -> None:
@@ -211,7 +211,7 @@ async def test_row_54_a_stalled_loop_loses_no_job_and_no_ledger() -> None:
         stall(loop, 30.0)
         await asyncio.sleep(0)
         assert loop.time() - before >= 30.0
-        outcomes = [await job.ended() for job in jobs]
+        outcomes = [await job.finished() for job in jobs]
         assert all(isinstance(outcome, Done) for outcome in outcomes)
         assert other.jobs() == []
     sim.assert_no_double_charge()

@@ -5,33 +5,33 @@ from typing import Any
 import attrs
 import pytest
 
-from veo_async._ports import Claim, JobRow, Permit, Step
+from veo_async._ports import JobRow, RateClaim, SendPermit, Transition
 from veo_async._rules.lifecycle import JobState
-from veo_async.errors import LedgerFailed
+from veo_async.errors import LedgerIOError
 from veo_async.ledger import MemoryLedger
-from veo_async.ledger.memory import MemoryBook
+from veo_async.ledger.memory import MemoryLedgerSession
 
 from .support import memory, session_on
 
 pytestmark = pytest.mark.veo_virtual_time
 
 
-class TroubledBook(MemoryBook):
+class TroubledBook(MemoryLedgerSession):
     """Its first intent comes to be though it is told to have failed, and the look at what became of it fails, too."""
 
     is_unsure = cannot_tell = True
 
-    async def send(self, step: Step, claim: Claim) -> Permit | None:
+    async def send(self, step: Transition, claim: RateClaim) -> SendPermit | None:
         permit = await super().send(step, claim)
         if self.is_unsure:
             self.is_unsure = False
-            raise LedgerFailed("nobody knows what was written")
+            raise LedgerIOError("nobody knows what was written")
         return permit
 
     async def get(self, key: str) -> JobRow | None:
         if self.cannot_tell:
             self.cannot_tell = False
-            raise LedgerFailed("the file cannot be read")
+            raise LedgerIOError("the file cannot be read")
         return await super().get(key)
 
 
@@ -53,5 +53,5 @@ async def test_a_ledger_that_cannot_be_read_for_a_moment_does_not_end_the_sessio
         for job in jobs:
             assert (await job).urls
         assert {job.state for job in veo.jobs()} == {JobState.READY}
-    assert len(sim.posts()) == 5
+    assert len(sim.requests_to()) == 5
     sim.assert_no_double_charge()

@@ -36,8 +36,8 @@ async def test_row_84_ten_thousand_jobs_and_a_thousand_waiters() -> None:
         assert len(sent) == 10_000
         assert sent == sorted(sent)
         check_joints(veo)
-        assert len(veo._open_engine.watcher._heap) < 100
-        assert not veo._open_engine.scheduler._slotless
+        assert len(veo._engine_or_raise.watcher._heap) < 100
+        assert not veo._engine_or_raise.scheduler._slotless
 
 
 async def test_row_84_fair_order_among_many_tenants() -> None:
@@ -59,10 +59,10 @@ async def test_three_hundred_jobs_within_the_documented_limit_take_hardly_longer
         clock = Clock()
         outcomes = await veo.gather(*[f"Dog {i}" for i in range(300)])
         assert all(isinstance(outcome, Done) for outcome in outcomes)
-        assert sum(not seen.fault for seen in sim.posts()) == 300
+        assert sum(not seen.fault for seen in sim.requests_to()) == 300
         bound = (300 / 20 - 1) * 10.0 + 60.0
         assert clock() < 1.05 * bound + 5.0
-        assert veo.statistics().gate.refusals <= 3
+        assert veo.statistics().rate_limit.refusals <= 3
 
 
 async def test_one_waiter_of_many_on_one_job_costs_nobody_else() -> None:
@@ -71,7 +71,7 @@ async def test_one_waiter_of_many_on_one_job_costs_nobody_else() -> None:
         job = await veo.submit("A dog")
         waiting: list[asyncio.Task[Any]] = [asyncio.create_task(job.result()) for _ in range(1000)]
         await asyncio.sleep(1)
-        assert len(veo._open_engine.roster.by_key[job.key]._waiters) == 1000
+        assert len(veo._engine_or_raise.registry.by_key[job.key]._waiters) == 1000
         for task in waiting[::2]:
             task.cancel()
         await asyncio.wait(waiting)

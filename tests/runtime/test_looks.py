@@ -13,23 +13,23 @@ from veo_async._runtime.job.outcome import Done, Failed
 from veo_async.simulator import (
     Fault,
     byte_order_mark,
+    corrupt_body,
     deep_nesting,
     delay,
-    drip,
     drop_before_accepting,
     duplicate_keys,
     empty_body,
-    garble,
-    html,
+    html_page,
     huge_integer,
     many_headers,
     not_a_number,
+    record_flag,
     redirect,
     refuse,
+    slow_body,
     tamper,
     truncate,
     unknown_code,
-    unknown_status,
     wrong_types,
 )
 from veo_async.simulator.faults.mutations import MUTATIONS
@@ -74,9 +74,9 @@ async def test_the_budget_bounds_the_looks_of_all_tasks_together() -> None:
         jobs = [await veo.submit(f"Dog {i}") for i in range(100)]
         for job in jobs:
             await job.accepted()
-        before = len(sim.posts("record-info"))
+        before = len(sim.requests_to("record-info"))
         await asyncio.sleep(20)
-        assert 95 <= len(sim.posts("record-info")) - before <= 106
+        assert 95 <= len(sim.requests_to("record-info")) - before <= 106
         await veo.drain()
 
 
@@ -96,25 +96,25 @@ async def test_an_answer_that_hangs_holds_up_no_other_look() -> None:
     [
         refuse(500, **LOOK),
         refuse(501, form="http", **LOOK),
-        html(502, **LOOK),
-        html(200, **LOOK),
+        html_page(502, **LOOK),
+        html_page(200, **LOOK),
         empty_body(**LOOK),
         truncate(**LOOK),
-        garble(**LOOK),
+        corrupt_body(**LOOK),
         drop_before_accepting(**LOOK),
         redirect(307, **LOOK),
         byte_order_mark(**LOOK),
         duplicate_keys(**LOOK),
         not_a_number(**LOOK),
-        drip(1.0, **LOOK),
+        slow_body(1.0, **LOOK),
         many_headers(**LOOK),
         refuse(401, **LOOK),
         refuse(402, **LOOK),
         refuse(404, **LOOK),
         refuse(455, **LOOK),
         unknown_code(**LOOK),
-        unknown_status("soon", **LOOK),
-        unknown_status(None, **LOOK),
+        record_flag("soon", **LOOK),
+        record_flag(None, **LOOK),
     ],
     ids=lambda fault: f"{fault.kind}-{fault.code}",
 )
@@ -132,7 +132,7 @@ async def test_a_job_survives_bad_looks(fault: Fault) -> None:
 async def test_row_19_wrong_types_in_a_record_end_nothing(how: str) -> None:
     """Lists for objects, numbers for words, nothing for something: what a look still tells, or nothing."""
     async with world(faults=[wrong_types(how, endpoint="record-info", times=2)]) as (veo, _):
-        outcome = await (await veo.submit("A dog")).ended()
+        outcome = await (await veo.submit("A dog")).finished()
         assert isinstance(outcome, Done)
 
 
@@ -141,7 +141,7 @@ async def test_row_22_a_record_made_to_break_readers_is_a_bad_look(fault: Fault)
     """A hundred thousand brackets or a number of ten megabytes: no RecursionError, and the job goes on."""
     async with world(faults=[fault]) as (veo, _):
         await veo.generate("A dog")
-        assert veo.statistics().watcher.bad_looks == 3
+        assert veo.statistics().watcher.failed_polls == 3
 
 
 async def test_bad_looks_back_off_for_their_task_alone() -> None:
@@ -156,10 +156,10 @@ async def test_bad_looks_back_off_for_their_task_alone() -> None:
         )
         await veo.submit("Well")
         await asyncio.sleep(200)
-        seen = [s.at for s in sim.posts("record-info") if s.query["taskId"] == task_id]
+        seen = [s.at for s in sim.requests_to("record-info") if s.query["taskId"] == task_id]
         gaps = [round(b - a, 2) for a, b in pairwise(seen)]
         assert gaps == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
-        others = [s.at for s in sim.posts("record-info") if s.query["taskId"] != task_id]
+        others = [s.at for s in sim.requests_to("record-info") if s.query["taskId"] != task_id]
         assert {round(b - a, 2) for a, b in pairwise(others)} == {5.0}
 
 
@@ -184,14 +184,14 @@ async def test_row_33_a_record_that_never_appears_is_lost_and_not_sent_again() -
     async with world(record_gap_s=1e9) as (veo, sim):
         clock = Clock()
         job = await veo.submit("A dog", key="k")
-        outcome = await job.ended()
+        outcome = await job.finished()
         assert 90.0 <= clock() <= 130.0
         assert isinstance(outcome, Failed)
-        assert isinstance(outcome.error, errors.RecordMissing)
+        assert isinstance(outcome.error, errors.RecordNotFound)
         assert outcome.error.task_id == job.task_id
         again = await veo.submit("A dog", key="k")
-        assert await again.ended() is outcome
-        assert len(sim.posts()) == 1
+        assert await again.finished() is outcome
+        assert len(sim.requests_to()) == 1
 
 
 async def test_row_34_a_record_older_than_fourteen_days_is_expired() -> None:
@@ -221,26 +221,26 @@ async def test_row_36_a_success_is_sticky() -> None:
     async with world() as (veo, sim):
         job = await veo.submit("A dog")
         clip = await job
-        seen = len(sim.posts("record-info"))
-        sim.inject(unknown_status(0))
+        seen = len(sim.requests_to("record-info"))
+        sim.inject(record_flag(0))
         await asyncio.sleep(600)
         assert (await job) == clip
-        assert len(sim.posts("record-info")) == seen
+        assert len(sim.requests_to("record-info")) == seen
 
 
 async def test_row_36_a_success_without_urls_that_is_taken_back_is_not_believed() -> None:
     """1 without URLs, then 3 for a while: the URLs still count when they come."""
-    flap = unknown_status(3, on=range(14, 18))
+    flap = record_flag(3, on=range(14, 18))
     async with world(faults=[flap], empty_for_s=40.0) as (veo, sim):
         clip = await veo.generate("A dog [empty]")
         assert clip.urls
-        assert len(sim.faults_fired) == 4
+        assert len(sim.triggered_faults) == 4
 
 
 @pytest.mark.parametrize("flag", [2, 3])
 async def test_row_36_a_failure_that_flaps_is_not_believed(flag: int) -> None:
     """One look that says failed, the next says running: the job goes on to its clip."""
-    async with world(faults=[unknown_status(flag, on=3)]) as (veo, sim):
+    async with world(faults=[record_flag(flag, on=3)]) as (veo, sim):
         assert (await veo.generate("A dog")).urls
         gaps = [round(b - a, 2) for a, b in pairwise(looks(sim))]
         assert gaps[2] == 10.0
@@ -278,8 +278,8 @@ async def test_row_37_success_without_urls_ends_after_five_minutes_and_is_not_pa
         with pytest.raises(errors.DownloadFailed):
             await job
         assert 360.0 <= clock() < 375.0
-        await (await veo.submit("A dog [empty]", key="k")).ended()
-        assert len(sim.posts()) == 1
+        await (await veo.submit("A dog [empty]", key="k")).finished()
+        assert len(sim.requests_to()) == 1
 
 
 @pytest.mark.parametrize("dialect", ["real", "quickstart-1", "quickstart-2", "openapi"])
@@ -311,7 +311,7 @@ async def test_row_39_an_unknown_flag_is_still_running_and_is_told_once(
 ) -> None:
     """Nobody knows what it means, so the job waits, and one warning names it."""
     with caplog.at_level(logging.WARNING, "veo_async"):
-        async with world(faults=[unknown_status(value, on=range(1, 5))]) as (veo, _):
+        async with world(faults=[record_flag(value, on=range(1, 5))]) as (veo, _):
             assert (await veo.generate("A dog")).urls
     warned = [record for record in caplog.records if getattr(record, "action", "") == "unknown-flag"]
     assert len(warned) == 1

@@ -47,7 +47,7 @@ async def test_look_ahead_of_one_goes_one_by_one(ordered: bool) -> None:
                 taken.append(i)
                 yield f"Dog {i}"
 
-        async for _outcome in veo.map(items(), look_ahead=1, ordered=ordered):
+        async for _outcome in veo.map(items(), buffersize=1, ordered=ordered):
             out += 1
             assert len(taken) <= out + 1
             assert sum(job.outcome is None for job in veo.jobs()) <= 1
@@ -65,7 +65,7 @@ async def test_a_lazy_input_is_taken_in_no_further_than_look_ahead() -> None:
                 taken += 1
                 yield f"Dog {taken}"
 
-        outcomes = veo.map(endless(), look_ahead=10)
+        outcomes = veo.map(endless(), buffersize=10)
         first = await anext(outcomes)
         assert isinstance(first, Done)
         await let_run(100)
@@ -80,7 +80,7 @@ async def test_a_look_ahead_of_nothing_is_refused_at_once(look_ahead: int) -> No
     """It would wait for ever."""
     async with world() as (veo, _):
         with pytest.raises(errors.UsageError, match="look_ahead"):
-            veo.map(["A dog"], look_ahead=look_ahead)
+            veo.map(["A dog"], buffersize=look_ahead)
 
 
 async def test_an_async_input_is_as_good() -> None:
@@ -95,7 +95,7 @@ async def test_an_async_input_is_as_good() -> None:
         began = asyncio.get_running_loop().time()
         at = [round(asyncio.get_running_loop().time() - began) async for _ in veo.map(slow())]
         assert all(60 + 100 * i <= t < 68 + 100 * i for i, t in enumerate(at))
-        assert len(sim.posts()) == 3
+        assert len(sim.requests_to()) == 3
 
 
 async def test_failures_of_every_kind_are_values() -> None:
@@ -123,7 +123,7 @@ async def test_the_same_request_twice_is_one_job_and_two_outcomes() -> None:
     async with world() as (veo, sim):
         first, second = await veo.gather("A dog", "A dog")
         assert first == second
-        assert len(sim.posts()) == 1
+        assert len(sim.requests_to()) == 1
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -170,12 +170,12 @@ async def test_a_key_function_that_raises_is_the_inputs_error() -> None:
 async def test_stopping_early_leaves_the_jobs_to_the_session_and_nothing_else() -> None:
     """The reader is gone at once; the jobs that were taken in end by themselves."""
     async with world() as (veo, sim):
-        async for _outcome in veo.map((f"Dog {i}" for i in range(1000)), look_ahead=5):
+        async for _outcome in veo.map((f"Dog {i}" for i in range(1000)), buffersize=5):
             break
         await let_run()
-        assert not veo._readers
+        assert not veo._reader_tasks
         await veo.drain()
-        assert 5 <= len(sim.posts()) <= 6
+        assert 5 <= len(sim.requests_to()) <= 6
 
 
 async def test_a_reader_that_is_cancelled_leaves_nothing() -> None:
@@ -186,7 +186,7 @@ async def test_a_reader_that_is_cancelled_leaves_nothing() -> None:
         reading.cancel()
         await asyncio.wait([reading])
         assert reading.cancelled()
-        assert not veo._readers
+        assert not veo._reader_tasks
 
 
 async def _read_all(outcomes: Any) -> list[Any]:
@@ -198,7 +198,7 @@ async def test_a_full_queue_makes_the_input_wait() -> None:
     async with world(session={"max_queued": 3, "rate": (5, 10.0)}, rate=(5, 10.0)) as (veo, sim):
         outcomes = await veo.gather(*[f"Dog {i}" for i in range(40)])
         assert all(isinstance(outcome, Done) for outcome in outcomes)
-        assert len(sim.posts()) == 40
+        assert len(sim.requests_to()) == 40
 
 
 async def test_a_queue_without_any_room_is_a_refusal() -> None:

@@ -15,7 +15,7 @@ from veo_async import errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.outcome import Done, Failed, InDoubt
 from veo_async.session import VeoSession
-from veo_async.simulator import Simulator, drop_after_accepting, html, rate_limited, refuse, truncate
+from veo_async.simulator import Simulator, drop_after_accepting, html_page, rate_limited, refuse, truncate
 
 from .support import Clock, memory, session_on
 
@@ -27,13 +27,13 @@ async def test_row_29_a_name_that_does_not_resolve_is_never_sent_and_given_up_af
     """Zero bytes each time, so the key is free again; creation is paused meanwhile, and the reason is seen."""
     async with VeoSession(KEY, base_url="https://no-such-host.invalid") as veo:
         job = await veo.submit("A dog")
-        while veo.statistics().paused != "unreachable":  # noqa: ASYNC110  # a resolver's thread tells nobody
+        while veo.statistics().pause_reason != "unreachable":  # noqa: ASYNC110  # a resolver's thread tells nobody
             await asyncio.sleep(0.1)
-        outcome = await job.ended()
+        outcome = await job.finished()
         assert isinstance(outcome, Failed)
         assert isinstance(outcome.error, errors.NotSent)
         assert outcome.error.bytes_sent == 0
-        assert veo.statistics().gate.in_flight == 0
+        assert veo.statistics().rate_limit.in_flight == 0
 
 
 @pytest.mark.veo_virtual_time
@@ -64,7 +64,7 @@ async def test_row_30_a_server_that_cannot_be_trusted_gets_nothing_and_no_storm(
 
     async with raw_server(behave, tls=tls if how == "untrusted" else None) as server:  # noqa: SIM117  # too long a line
         async with VeoSession(KEY, base_url=f"https://127.0.0.1:{server.port}") as veo:
-            outcome = await (await veo.submit("A dog")).ended()
+            outcome = await (await veo.submit("A dog")).finished()
     assert isinstance(outcome, Failed)
     assert isinstance(outcome.error, errors.NotSent)
     assert outcome.error.bytes_sent == 0
@@ -87,7 +87,7 @@ async def test_row_31_a_redirect_is_not_followed_and_is_doubt(status: str) -> No
 
         first: list[bytes] = []
         async with raw_server(behave) as server, VeoSession(KEY, base_url=server.url) as veo:
-            outcome = await (await veo.submit("A dog")).ended()
+            outcome = await (await veo.submit("A dog")).finished()
     assert isinstance(outcome, InDoubt)
     assert isinstance(outcome.error, errors.MalformedResponse)
     assert len(first) == 1
@@ -107,10 +107,10 @@ async def test_row_28_a_kept_connection_that_is_dead_puts_the_creation_in_doubt(
         visit.reset()  # … until it is used again
 
     async with raw_server(behave) as server, VeoSession(KEY, base_url=server.url) as veo:
-        assert await veo.credits() == 100
-        outcome = await (await veo.submit("A dog")).ended()
+        assert await veo.balance() == 100
+        outcome = await (await veo.submit("A dog")).finished()
     assert isinstance(outcome, InDoubt)
-    assert isinstance(outcome.error, errors.AnswerLost)
+    assert isinstance(outcome.error, errors.ResponseLost)
     assert len(made) == 1
 
 
@@ -139,7 +139,7 @@ async def test_hours_of_a_batch_pass_in_seconds() -> None:
     """300 clips with every kind of trouble over real sockets: all are accounted for, and none is paid twice."""
     faults = [
         drop_after_accepting(on={17, 130}),
-        html(502, on=40),
+        html_page(502, on=40),
         rate_limited(on=range(60, 64), retry_after=4),
         refuse(402, on=200),
         refuse(500, endpoint="record-info", probability=0.1, seed=5),

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fast_clock import SPEED
 from tests.programs import run, run_fast
-from veo_async._ports import JobRow, Step
+from veo_async._ports import JobRow, Transition
 from veo_async.ledger import SqliteLedger
 from veo_async.simulator import Simulator, delay
 
@@ -69,7 +69,7 @@ asyncio.run(main())
 """
 
 
-async def look(file: Path) -> dict[str, tuple[JobRow, list[Step]]]:
+async def look(file: Path) -> dict[str, tuple[JobRow, list[Transition]]]:
     book = await SqliteLedger(file).open(None)
     told = {row.key: (row, await book.steps(row.key)) for row in await book.rows()}
     await book.close()
@@ -85,7 +85,7 @@ async def test_row_62_processes_with_the_same_list_pay_for_it_once(tmp_path: Pat
     assert [done.result().strip() for done in runs] == ["30 done"] * 4
     assert len(sim.charges) == 30
     sim.assert_no_double_charge()
-    assert len(sim.posts()) <= 34  # a few that came too early: each process learns what it may by itself
+    assert len(sim.requests_to()) <= 34  # a few that came too early: each process learns what it may by itself
     told = await look(tmp_path / "veo.db")
     assert {row.state for row, _ in told.values()} == {"ready"}
     for _, steps in told.values():
@@ -114,7 +114,7 @@ async def test_row_58_interrupted_or_terminated(tmp_path: Path, number: signal.S
         await process.communicate()
         assert process.returncode == code
         await asyncio.sleep(1.5)
-        assert len(sim.posts()) == 1
+        assert len(sim.requests_to()) == 1
         told = await look(tmp_path / "veo.db")
         [(first, steps)] = [each for each in told.values() if each[0].state != "queued"]
         if number == signal.SIGINT:

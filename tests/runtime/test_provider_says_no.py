@@ -10,7 +10,7 @@ from veo_async import errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.events import Paused, Queued, Ready, Running, Sent
 from veo_async._runtime.job.outcome import Done, Failed, InDoubt, Refused
-from veo_async.simulator import blocked_1010, html, rate_limited, refuse, unreachable
+from veo_async.simulator import blocked_1010, html_page, rate_limited, refuse, unreachable
 
 from .support import Clock, check_joints, let_run, world
 
@@ -34,7 +34,7 @@ async def test_row_1_a_429_is_one_pause_one_probe_and_the_same_job_again() -> No
     async with world(faults=[rate_limited(on=20)], limiter="none", latency_s=0.1) as (veo, sim):
         outcomes = await veo.gather(*prompts(60))
         assert all(isinstance(outcome, Done) for outcome in outcomes)
-        posts = sim.posts()
+        posts = sim.requests_to()
         (refused,) = [number for number, seen in enumerate(posts) if seen.fault]
         counted, probe, after = posts[0], posts[refused + 1], posts[refused + 2]
         settings = veo._gate.settings
@@ -56,7 +56,7 @@ async def test_row_1_a_429_that_no_count_explains_is_probed_sooner_and_then_a_wh
         outcomes = await veo.gather(*prompts(300))
         assert all(isinstance(outcome, Done) for outcome in outcomes)
         assert len(sim.charges) == 300
-        refused = [seen.at for seen in sim.posts() if seen.fault]
+        refused = [seen.at for seen in sim.requests_to() if seen.fault]
         assert len(refused) == 10
         # Those that had left together, and after them one at a time.
         pauses = [round(later - earlier, 3) for earlier, later in pairwise(refused)]
@@ -70,7 +70,7 @@ async def test_row_2_retry_after_is_obeyed_by_everybody() -> None:
         clock = Clock()
         jobs = [await veo.submit(prompt) for prompt in prompts(50)]
         await asyncio.sleep(6.9)
-        assert len(sim.posts()) <= 4
+        assert len(sim.requests_to()) <= 4
         await jobs[0].accepted()
         assert 7.0 <= clock() < 7.5
         await veo.drain()
@@ -120,11 +120,11 @@ async def test_row_7_a_429_for_a_look_slows_looks_and_no_creation() -> None:
         clock = Clock()
         first = await veo.submit("A dog")
         await asyncio.sleep(5)
-        assert len(sim.posts("record-info")) == 1
+        assert len(sim.requests_to("record-info")) == 1
         await (await veo.submit("A cat")).accepted()
         assert clock() == 5.0
         await asyncio.sleep(24)
-        assert len(sim.posts("record-info")) == 1
+        assert len(sim.requests_to("record-info")) == 1
         await veo.drain()
         assert first.state is JobState.READY
 
@@ -133,7 +133,7 @@ async def test_row_8_a_burst_of_429s_is_one_closing() -> None:
     """Two hundred who wait when refusals come are one event, not two hundred."""
     async with world(faults=[rate_limited(times=4)], limiter="none") as (veo, sim):
         await veo.gather(*prompts(200))
-        assert veo.statistics().gate.closings == 1
+        assert veo.statistics().rate_limit.closures == 1
         assert len(sim.charges) == 200
 
 
@@ -149,7 +149,7 @@ async def test_a_refused_job_holds_no_slot_while_it_waits() -> None:
     async with world(faults=[rate_limited(on=1, retry_after=20)], session={"max_in_flight": 1}) as (veo, _):
         job = await veo.submit("A dog")
         await asyncio.sleep(10)
-        assert veo.statistics().running == 0
+        assert veo.statistics().slots_in_use == 0
         assert job.state is JobState.QUEUED
         await job
 
@@ -172,14 +172,14 @@ async def test_row_9_maintenance_pauses_and_probes_and_fails_nobody(form: str) -
         clock = Clock()
         jobs = [await veo.submit(prompt) for prompt in prompts(30)]
         await asyncio.sleep(1)
-        assert veo.statistics().paused == "maintenance"
+        assert veo.statistics().pause_reason == "maintenance"
         assert {job.state for job in jobs} == {JobState.QUEUED}
-        under_way = len(sim.posts())
+        under_way = len(sim.requests_to())
         assert under_way <= 4
         await jobs[0].accepted()
         assert clock() == 60.0 + 120.0 + 240.0
-        assert len(sim.posts()) == under_way + 3
-        assert veo.statistics().paused is None
+        assert len(sim.requests_to()) == under_way + 3
+        assert veo.statistics().pause_reason is None
         await veo.drain()
         assert {job.state for job in jobs} == {JobState.READY}
 
@@ -191,8 +191,8 @@ async def test_row_10_a_refused_key_stops_everything_once() -> None:
         await running.accepted()
         sim._provider.faults.add(refuse(401, endpoint="generate"))
         jobs = [await veo.submit(prompt) for prompt in prompts(50)]
-        outcomes = [await job.ended() for job in jobs]
-        sent = len(sim.posts())
+        outcomes = [await job.finished() for job in jobs]
+        sent = len(sim.requests_to())
         assert sent <= 1 + 5
         assert all(isinstance(outcome, Refused) for outcome in outcomes)
         assert all(isinstance(outcome.error, errors.Unauthorized) for outcome in outcomes)  # type: ignore[union-attr]
@@ -202,8 +202,8 @@ async def test_row_10_a_refused_key_stops_everything_once() -> None:
             await veo.submit("One more")
         await running
         await asyncio.sleep(3600)
-        assert len(sim.posts()) == sent
-        assert veo.statistics().paused == "unauthorized"
+        assert len(sim.requests_to()) == sent
+        assert veo.statistics().pause_reason == "unauthorized"
 
 
 async def test_row_10_stragglers_after_the_lock_out_are_not_sent_again() -> None:
@@ -214,7 +214,7 @@ async def test_row_10_stragglers_after_the_lock_out_are_not_sent_again() -> None
         await asyncio.sleep(600)
         assert {type(outcome) for outcome in outcomes} <= {Refused, Done}
         assert sum(isinstance(outcome, Refused) for outcome in outcomes) >= 7
-        assert len(sim.posts()) <= 4
+        assert len(sim.requests_to()) <= 4
 
 
 async def test_row_11_no_credit_pauses_creation_and_lifts_after_a_top_up() -> None:
@@ -225,17 +225,17 @@ async def test_row_11_no_credit_pauses_creation_and_lifts_after_a_top_up() -> No
         await asyncio.sleep(100)
         made = len(sim.charges)
         assert 0 < made < 20
-        assert veo.statistics().paused == "no-credit"
+        assert veo.statistics().pause_reason == "no-credit"
         assert sum(job.state is JobState.READY for job in jobs) == made
         assert sum(job.state is JobState.QUEUED for job in jobs) == 20 - made
-        posted = len(sim.posts())
+        posted = len(sim.requests_to())
         await asyncio.sleep(20)
-        assert len(sim.posts()) == posted
+        assert len(sim.requests_to()) == posted
         sim.account().credits += 100_000
         waiting = next(job for job in jobs if job.state is JobState.QUEUED)
         await waiting.accepted()
         assert 120.0 < clock() < 190.0  # looks at 0, 60 and 180 s
-        assert veo.statistics().paused is None
+        assert veo.statistics().pause_reason is None
         await veo.drain()
         assert {job.state for job in jobs} == {JobState.READY}
 
@@ -245,12 +245,12 @@ async def test_row_11_looks_at_the_balance_come_at_once_and_then_ever_later() ->
     async with world(credits=0.0) as (veo, sim):
         job = await veo.submit("A dog")
         await asyncio.sleep(1000)
-        began = sim.posts()[0].at
-        assert [round(seen.at - began, 3) for seen in sim.posts("credit")] == [0.0, 60.0, 180.0, 420.0, 900.0]
-        assert len(sim.posts()) == 1
+        began = sim.requests_to()[0].at
+        assert [round(seen.at - began, 3) for seen in sim.requests_to("credit")] == [0.0, 60.0, 180.0, 420.0, 900.0]
+        assert len(sim.requests_to()) == 1
         assert job.state is JobState.QUEUED
         await asyncio.sleep(601)
-        assert len(sim.posts()) == 2
+        assert len(sim.requests_to()) == 2
 
 
 async def test_a_402_that_was_wrong_does_not_stop_the_session_for_good() -> None:
@@ -276,9 +276,9 @@ async def test_what_was_under_way_when_a_pause_began_does_not_move_it() -> None:
         for prompt in prompts(10):
             await veo.submit(prompt)
         await asyncio.sleep(200)
-        looks = [seen.at for seen in sim.posts("credit")]
+        looks = [seen.at for seen in sim.requests_to("credit")]
         assert [round(look - looks[0], 3) for look in looks] == [0.0, 60.5, 181.0]
-        assert len(sim.posts()) == 4
+        assert len(sim.requests_to()) == 4
 
 
 async def test_a_key_limit_pauses_until_a_job_passes() -> None:
@@ -287,7 +287,7 @@ async def test_a_key_limit_pauses_until_a_job_passes() -> None:
         clock = Clock()
         await (await veo.submit("A dog")).accepted()
         assert clock() == 60.0 + 120 + 240 + 480 + 600
-        assert not sim.posts("credit")
+        assert not sim.requests_to("credit")
 
 
 async def test_row_12_a_gate_in_front_of_the_api_is_a_definite_refusal_and_a_pause(
@@ -301,14 +301,14 @@ async def test_row_12_a_gate_in_front_of_the_api_is_a_definite_refusal_and_a_pau
     async with world(faults=[blocked_1010(times=5)], session={"on_event": heard.append}) as (veo, sim):
         job = await veo.submit("A dog")
         await asyncio.sleep(30)
-        assert veo.statistics().paused == "blocked"
+        assert veo.statistics().pause_reason == "blocked"
         assert job.state is JobState.QUEUED
         assert Paused(job.key, "blocked") in heard
         assert "User-Agent" in caplog.text
         await job.accepted()
-        began = sim.posts()[0].at
-        assert [round(seen.at - began, 3) for seen in sim.posts()] == [0.0, 60.0, 180.0, 420.0, 900.0, 1500.0]
-        assert veo.statistics().paused is None
+        began = sim.requests_to()[0].at
+        assert [round(seen.at - began, 3) for seen in sim.requests_to()] == [0.0, 60.0, 180.0, 420.0, 900.0, 1500.0]
+        assert veo.statistics().pause_reason is None
 
 
 async def test_a_gate_that_lets_a_refused_job_through_is_open() -> None:
@@ -318,7 +318,7 @@ async def test_a_gate_that_lets_a_refused_job_through_is_open() -> None:
         first = await veo.submit("A dog")
         await asyncio.sleep(1)
         second = await veo.submit("A cat")
-        assert isinstance(await first.ended(), Refused)
+        assert isinstance(await first.finished(), Refused)
         await second.accepted()
         assert clock() == 60.0
 
@@ -332,7 +332,7 @@ async def test_row_13_a_refused_prompt_ends_alone_and_is_not_sent_again(prompt: 
         assert isinstance(outcomes[1], Refused)
         assert isinstance(outcomes[1].error, errors.ContentRefused)
         assert outcomes[1].error.job_key == outcomes[1].key
-        assert len(sim.posts()) == 3
+        assert len(sim.requests_to()) == 3
 
 
 async def test_row_14_a_disabled_feature_ends_its_job_with_a_clear_error() -> None:
@@ -352,8 +352,8 @@ async def test_a_storm_of_broken_answers_keeps_the_rest_back() -> None:
     async with world(faults=[refuse(500, times=7)], session={"rate": (1, 1.0)}, limiter="none") as (veo, sim):
         jobs = [await veo.submit(prompt) for prompt in prompts(40)]
         await asyncio.sleep(59)
-        assert veo.statistics().paused == "storm"
-        assert 5 <= len(sim.posts()) <= 8
+        assert veo.statistics().pause_reason == "storm"
+        assert 5 <= len(sim.requests_to()) <= 8
         await veo.drain()
         states = [job.state for job in jobs]
         assert states.count(JobState.IN_DOUBT) == 7
@@ -362,16 +362,16 @@ async def test_a_storm_of_broken_answers_keeps_the_rest_back() -> None:
 
 async def test_a_doubtful_job_is_never_sent_again() -> None:
     """Neither by itself nor by asking for the same key once more."""
-    async with world(faults=[html(502, on=1)]) as (veo, sim):
+    async with world(faults=[html_page(502, on=1)]) as (veo, sim):
         job = await veo.submit("A dog", key="k")
-        outcome = await job.ended()
+        outcome = await job.finished()
         assert isinstance(outcome, InDoubt)
         again = await veo.submit("A dog", key="k")
-        assert await again.ended() is outcome
-        with pytest.raises(errors.ServerBroken):
+        assert await again.finished() is outcome
+        with pytest.raises(errors.ServerError):
             await again
         await asyncio.sleep(3600)
-        assert len(sim.posts()) == 1
+        assert len(sim.requests_to()) == 1
 
 
 async def test_a_probe_that_is_refused_for_its_own_sake_does_not_stop_creation_for_good() -> None:
@@ -382,7 +382,7 @@ async def test_a_probe_that_is_refused_for_its_own_sake_does_not_stop_creation_f
         await veo.drain()
         assert bad.state is JobState.REFUSED
         assert good.state is JobState.READY
-        assert veo.statistics().paused is None
+        assert veo.statistics().pause_reason is None
 
 
 async def test_a_probe_for_credit_that_is_refused_lets_the_next_job_try() -> None:
@@ -405,8 +405,8 @@ async def test_a_pause_is_seen_in_statistics_events_and_log(caplog: pytest.LogCa
             job = await veo.submit("A dog", key="k")
             events = job.events()
             await asyncio.sleep(1)
-            assert veo.statistics().paused == "maintenance"
-            assert repr(veo._open_engine.scheduler).endswith("paused=maintenance>")
+            assert veo.statistics().pause_reason == "maintenance"
+            assert repr(veo._engine_or_raise.scheduler).endswith("paused=maintenance>")
             await job
             heard = [event async for event in events]
     assert Paused("k", "maintenance") in heard
@@ -427,7 +427,7 @@ async def test_a_lost_network_is_one_pause_and_gives_up_few_jobs() -> None:
         sim.is_offline = True
         jobs = [await veo.submit(prompt) for prompt in prompts(100)]
         await asyncio.sleep(1.5)
-        assert veo.statistics().paused == "unreachable"
+        assert veo.statistics().pause_reason == "unreachable"
         await asyncio.sleep(298)
         check_joints(veo)
         sim.is_offline = False
@@ -443,7 +443,7 @@ async def test_a_job_that_can_never_leave_is_given_up_soon_and_may_be_tried_agai
     async with world(faults=[unreachable(times=4)]) as (veo, sim):
         clock = Clock()
         job = await veo.submit("A dog", key="k")
-        outcome = await job.ended()
+        outcome = await job.finished()
         assert isinstance(outcome, Failed)
         assert isinstance(outcome.error, errors.NotSent)
         assert clock() == 7.0
@@ -459,7 +459,7 @@ async def test_any_answer_shows_that_the_network_is_back() -> None:
         clock = Clock()
         bad = await veo.submit("A dog [refuse]")
         good = await veo.submit("A cat")
-        await bad.ended()
+        await bad.finished()
         await good.accepted()
         assert clock() == 1.0
 
@@ -470,4 +470,4 @@ async def test_a_probe_that_meets_a_429_tells_nothing() -> None:
         clock = Clock()
         await (await veo.submit("A dog")).accepted()
         assert clock() == 60.0 + 120.0
-        assert len(sim.posts()) == 3
+        assert len(sim.requests_to()) == 3

@@ -77,7 +77,7 @@ async def test_the_keys_of_an_earlier_run_attach_instead_of_paying(ledger: Ledge
         assert [clip.record.raw for clip in again] == [clip.record.raw for clip in clips]
         other_take = await second.submit("A dog", take=2)
         assert (await other_take).task_id not in {clip.task_id for clip in clips}
-    assert len(sim.posts()) == 3
+    assert len(sim.requests_to()) == 3
 
 
 async def test_row_81_the_same_key_and_request_is_the_same_job_across_sessions(ledger: Ledger) -> None:
@@ -87,7 +87,7 @@ async def test_row_81_the_same_key_and_request_is_the_same_job_across_sessions(l
         first, second = await one.submit("A dog", key="k"), await other.submit("A dog", key="k")
         assert (await first).task_id == (await second).task_id
         assert second.state is JobState.READY
-    assert len(sim.posts()) == 1
+    assert len(sim.requests_to()) == 1
 
 
 async def test_row_82_the_same_key_with_another_request_is_refused_across_sessions(ledger: Ledger) -> None:
@@ -101,18 +101,18 @@ async def test_row_82_the_same_key_with_another_request_is_refused_across_sessio
         with pytest.raises(errors.KeyReused) as caught:
             await later.submit("A cat", key="k")
         assert caught.value.job_key == "k"
-    assert len(sim.posts()) == 1
+    assert len(sim.requests_to()) == 1
 
 
 async def test_a_key_whose_job_was_refused_may_be_used_again_later(ledger: Ledger) -> None:
     """Nothing was charged; the timeline shows both lives."""
     sim = memory()
     async with on(sim, ledger) as first:
-        assert isinstance(await (await first.submit("A dog [refuse]", key="k")).ended(), Refused)
+        assert isinstance(await (await first.submit("A dog [refuse]", key="k")).finished(), Refused)
     async with on(sim, ledger) as second:
         assert (await second.generate("A nicer dog", key="k")).urls
     book = await ledger.open(None)
-    events = [step.event for step in await book.steps("k")]
+    events = [step.event for step in await book.transitions("k")]
     assert events == ["plan", "send", "refuse", "plan", "send", "accept", "finish"]
     await book.close()
 
@@ -121,18 +121,18 @@ async def test_a_doubt_outlives_its_session(ledger: Ledger) -> None:
     """It is told again with its evidence, found without its key, and resolved; the record proves the task."""
     sim = memory(faults=[drop_after_accepting(on=1)])
     async with on(sim, ledger) as first:
-        assert isinstance(await (await first.submit("A dog", key="k")).ended(), InDoubt)
+        assert isinstance(await (await first.submit("A dog", key="k")).finished(), InDoubt)
     async with on(sim, ledger) as second:
         assert second.recovered == Recovered(in_doubt=1)
         [job] = await second.doubts()
-        outcome = await job.ended()
+        outcome = await job.finished()
         assert isinstance(outcome, InDoubt)
-        assert isinstance(outcome.error, errors.AnswerLost)
+        assert isinstance(outcome.error, errors.ResponseLost)
         assert outcome.evidence is not None
         assert outcome.evidence.attempts == 1
         await job.resolve(sim.charges[0].task_id)
         assert (await job).urls
-    assert len(sim.posts()) == 1
+    assert len(sim.requests_to()) == 1
 
 
 async def test_an_adopted_task_outlives_its_session(ledger: Ledger) -> None:
@@ -155,7 +155,7 @@ async def test_adopting_for_a_job_in_doubt_resolves_it(ledger: Ledger) -> None:
     sim = memory(faults=[drop_after_accepting(on=1)])
     async with on(sim, ledger) as veo:
         job = await veo.submit("A dog", key="k")
-        await job.ended()
+        await job.finished()
         adopted = await veo.adopt(sim.charges[0].task_id, key="k")
         assert adopted.key == "k"
         assert (await job).urls
@@ -176,7 +176,7 @@ async def test_row_40_one_task_id_for_two_jobs_puts_the_second_in_doubt(
     async with on(sim, ledger) as veo:
         one, two = await veo.submit("A dog", key="one"), await veo.submit("A cat", key="two")
         assert (await one).task_id == first_id[0]
-        outcome = await two.ended()
+        outcome = await two.finished()
         assert isinstance(outcome, InDoubt)
         assert "'one'" in str(outcome.error)
         assert outcome.error.task_id == first_id[0]
@@ -196,9 +196,9 @@ async def test_two_sessions_share_the_accounts_limit(ledger: Ledger) -> None:
         for veo, name in ((one, "a"), (other, "b")):
             group.create_task(veo.gather(*(f"{name} {i}" for i in range(20))))
     assert len(sim.charges) == 40
-    refusals = len(sim.posts()) - 40
+    refusals = len(sim.requests_to()) - 40
     assert refusals <= 1
-    spent = sim.posts()[-1].at - sim.posts()[0].at
+    spent = sim.requests_to()[-1].at - sim.requests_to()[0].at
     # A refusal that no count explains may close the gate for a whole window, and it depends on a millisecond.
     assert spent <= (40 / 5 - 1) * 10.0 + refusals * 10.0 + 1.0
 
@@ -211,7 +211,7 @@ async def test_a_429_of_one_session_closes_the_gate_of_the_other(ledger: Ledger)
         await asyncio.sleep(3.0)
         job = await other.submit("A cat")
         await job
-        first, *later = sim.posts()
+        first, *later = sim.requests_to()
         assert min(seen.at for seen in later) >= first.at + 30.0
 
 
@@ -232,7 +232,7 @@ async def test_what_was_learned_is_kept_while_the_session_lives(ledger: Ledger) 
     async with on(sim, ledger) as veo:
         await veo.gather(*(f"Dog {i}" for i in range(30)))
         await asyncio.sleep(61)
-        book = await ledger.open(veo._open_engine.scribe.account)
+        book = await ledger.open(veo._engine_or_raise.journal.account)
         assert json.loads(await book.knowledge() or "{}")["limit"] == veo.knowledge().limit
         await book.close()
 
@@ -275,7 +275,7 @@ async def test_the_secret_is_on_no_ledger(ledger: Ledger, tmp_path: Path) -> Non
     async with on(sim, ledger) as veo:
         await veo.gather("A dog", "A cat")
         book = await ledger.open(None)
-        told = repr([(row, await book.steps(row.key)) for row in await book.rows()])
+        told = repr([(row, await book.transitions(row.key)) for row in await book.jobs()])
         await book.close()
     assert sim.api_key not in told
     for file in tmp_path.rglob("*"):

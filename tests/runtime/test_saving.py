@@ -9,8 +9,8 @@ import pytest
 from veo_async import Done, Failed, VeoSession, errors
 from veo_async._rules.lifecycle import JobState
 from veo_async.ledger import MemoryLedger
-from veo_async.media import check_whole
-from veo_async.simulator import Simulator, expired, truncate
+from veo_async.media import check_complete
+from veo_async.simulator import Simulator, expired_link, truncate
 
 pytestmark = pytest.mark.realtime
 
@@ -21,7 +21,7 @@ def on(sim: Simulator, **options: Any) -> VeoSession:
 
 def is_whole(path: Path) -> bool:
     with path.open("rb") as file:
-        check_whole(file)
+        check_complete(file)
     return True
 
 
@@ -56,19 +56,19 @@ async def test_a_job_that_is_to_be_saved_ends_when_its_file_is_there(tmp_path: P
 
 async def test_row_73_a_link_that_has_expired_is_renewed(tmp_path: Path) -> None:
     """By the record, and then by a direct link; nothing is generated anew."""
-    async with Simulator(duration_s=0.1, faults=[expired(on=1)]) as sim, on(sim) as veo:
+    async with Simulator(duration_s=0.1, faults=[expired_link(on=1)]) as sim, on(sim) as veo:
         clip = await veo.generate("A dog", save_to=tmp_path / "dog.mp4")
         assert is_whole(clip.files[0])
-        assert len(sim.posts()) == 1
+        assert len(sim.requests_to()) == 1
 
 
 async def test_a_file_that_cannot_be_had_leaves_the_clip_ready(tmp_path: Path) -> None:
     """Four times in a row the link has expired, renewed or not. The next session tries again, and pays for nothing."""
     ledger = MemoryLedger()
-    async with Simulator(duration_s=0.1, faults=[expired(times=4)]) as sim:
+    async with Simulator(duration_s=0.1, faults=[expired_link(times=4)]) as sim:
         async with on(sim, ledger=ledger, account="studio") as veo:
             job = await veo.submit("A dog", key="dog", save_to=tmp_path)
-            outcome = await job.ended()
+            outcome = await job.finished()
             assert isinstance(outcome, Failed)
             assert isinstance(outcome.error, errors.DownloadFailed)
             assert job.state is JobState.READY
@@ -77,7 +77,7 @@ async def test_a_file_that_cannot_be_had_leaves_the_clip_ready(tmp_path: Path) -
             assert later.recovered.ready == 1
             clip = await later.job("dog")
             assert is_whole(clip.files[0])
-        assert len(sim.posts()) == 1
+        assert len(sim.requests_to()) == 1
     async with Simulator() as other, on(other, ledger=ledger, account="studio") as last:
         assert last.recovered.ready == 0
         found = await last.find("dog")
@@ -94,7 +94,7 @@ async def test_a_clip_of_an_earlier_run_is_saved_when_somebody_wants_it(tmp_path
         async with on(sim, ledger=ledger) as second:
             clip = await second.generate("A dog", key="dog", save_to=tmp_path)
             assert is_whole(clip.files[0])
-        assert len(sim.posts()) == 1
+        assert len(sim.requests_to()) == 1
 
 
 async def test_truncated_downloads_go_on_where_they_broke_off(tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ import attrs
 import pytest
 
 from veo_async import VeoSession, errors
-from veo_async._ports import JobRow, Ledger, Step
+from veo_async._ports import JobRow, Ledger, Transition
 from veo_async._rules.lifecycle import TABLE, Event, JobState
-from veo_async._rules.polling.poll_result import Ended, Succeeded
+from veo_async._rules.polling.poll_result import Succeeded, Unsuccessful
 from veo_async._runtime.job.outcome import Failed
-from veo_async._runtime.journal import PATIENCE_S
+from veo_async._runtime.journal import CLOSE_TIMEOUT_S
 from veo_async._runtime.sending import sender as sending
 from veo_async._wire import Record, VideoRequest
 from veo_async._wire.responses import Accepted
@@ -48,7 +48,7 @@ TOLD = {
     D: "InDoubt",
 }
 #: Ends after which nothing is reserved any more.
-FREE = {(Q, Event.REFUSE), (Q, Event.ABANDON), (S, Event.REFUSE), (S, Event.BREAK), (R, Event.REFUSE), (R, Event.BREAK)}
+FREE = {(Q, Event.REFUSE), (Q, Event.ABANDON), (S, Event.REFUSE), (S, Event.FAIL), (R, Event.REFUSE), (R, Event.FAIL)}
 RECORD = Record(flag=1, urls=("https://a.invalid/1.mp4",), raw={"successFlag": 1, "resultUrls": []})
 PRICE = 60.0
 TASK = "veo_task_subject_0001"
@@ -72,7 +72,7 @@ class Stage:
 
     @property
     def engine(self) -> Any:
-        return self.veo._open_engine
+        return self.veo._engine_or_raise
 
     def hook(self, event: Any) -> None:
         if event.key == "subject":
@@ -83,7 +83,7 @@ class Stage:
         async for event in self.job.events():
             self.heard.append(type(event).__name__)
 
-    async def end_of_task(self, end: Succeeded | Ended) -> None:
+    async def end_of_task(self, end: Succeeded | Unsuccessful) -> None:
         self.engine.watcher.forget(self.entry)
         await self.engine._task_ended(self.entry, end)
 
@@ -150,18 +150,18 @@ async def stage(
         it.save = asyncio.get_running_loop().create_future()
         return await it.save
 
-    monkeypatch.setattr(veo._clips, "save", save)
+    monkeypatch.setattr(veo._clip_saver, "save", save)
     async with veo:
         it.engine.watcher._look = look
         monkeypatch.setattr(it.engine, "look", look)
         await (await veo.submit("plug", key="plug")).accepted()
-        it.job = await veo.submit("subject", key="subject", deadline=deadline, save_to=save_to)
-        it.entry = veo._open_engine.roster.by_key["subject"]
+        it.job = await veo.submit("subject", key="subject", send_within=deadline, save_to=save_to)
+        it.entry = veo._engine_or_raise.registry.by_key["subject"]
         await let_run()
         if state is not Q:
             assert it.entry.state is S
             if state is D:
-                it.answers.put_nowait(errors.AnswerLost("gone"))
+                it.answers.put_nowait(errors.ResponseLost("gone"))
             elif state is not S:
                 it.answers.put_nowait(Accepted(task_id=TASK))
             await let_run()
@@ -173,7 +173,7 @@ async def stage(
             yield it
         finally:  # nothing that is on the way may keep the session open
             for _ in range(3):
-                it.answers.put_nowait(errors.AnswerLost("the test is over"))
+                it.answers.put_nowait(errors.ResponseLost("the test is over"))
 
 
 async def happen(it: Stage, state: JobState, event: Event) -> None:
@@ -185,25 +185,25 @@ async def happen(it: Stage, state: JobState, event: Event) -> None:
             await asyncio.sleep(31)
         case _, Event.ABANDON:
             await it.job.abandon()
-        case JobState.SENDING, Event.RETURN:
+        case JobState.SENDING, Event.REQUEUE:
             it.answers.put_nowait(errors.RateLimited("slow", body_code=429))
         case JobState.SENDING, Event.ACCEPT:
             it.answers.put_nowait(Accepted(task_id=TASK))
         case JobState.SENDING, Event.REFUSE:
             it.answers.put_nowait(errors.RequestRejected("no", body_code=400))
-        case JobState.SENDING, Event.DOUBT:
-            it.answers.put_nowait(errors.AnswerLost("gone"))
-        case JobState.SENDING, Event.BREAK:
+        case JobState.SENDING, Event.LOSE:
+            it.answers.put_nowait(errors.ResponseLost("gone"))
+        case JobState.SENDING, Event.FAIL:
             it.entry.unsent = 1000
             it.answers.put_nowait(errors.NotSent("no net"))
-        case JobState.RUNNING, Event.FINISH:
+        case JobState.RUNNING, Event.COMPLETE:
             await it.end_of_task(Succeeded(RECORD))
         case JobState.RUNNING, Event.REFUSE:
-            await it.end_of_task(Ended(errors.ContentRefused("no")))
-        case JobState.RUNNING, Event.BREAK:
-            await it.end_of_task(Ended(errors.TaskFailed("broken")))
+            await it.end_of_task(Unsuccessful(errors.ContentRefused("no")))
+        case JobState.RUNNING, Event.FAIL:
+            await it.end_of_task(Unsuccessful(errors.TaskFailed("broken")))
         case JobState.RUNNING, Event.EXPIRE:
-            await it.end_of_task(Ended(errors.RecordExpired("gone")))
+            await it.end_of_task(Unsuccessful(errors.RecordExpired("gone")))
         case JobState.READY, Event.SAVE:
             assert it.save is not None
             it.save.set_result((Path("1.mp4"),))
@@ -213,7 +213,7 @@ async def happen(it: Stage, state: JobState, event: Event) -> None:
         case JobState.IN_DOUBT, Event.BIND:
             await it.job.resolve(TASK)
         case JobState.IN_DOUBT, Event.RESUBMIT:
-            it.veo.hold()
+            it.veo.stop_sending()
             await it.job.resubmit()
         case _:
             raise AssertionError(f"nobody has said how {event} comes to {state}")
@@ -260,7 +260,7 @@ async def test_every_transition_is_written_then_acted_upon_then_told_once(
         if state is Q:
             assert "room" in it.engine.roster.by_key  # there was room again for who waited for that
         assert (it.entry in it.engine.queued._deadlines) is (after is Q)
-        reserved = it.veo.statistics().spent.reserved
+        reserved = it.veo.statistics().credits.reserved
         mine = 0 if (state, event) in FREE else 2 if event is Event.RESUBMIT else 1
         others = sum(
             entry.state is not JobState.ABANDONED or entry.task_id is not None
@@ -337,12 +337,12 @@ class HastyBook:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._book, name)
 
-    async def record(self, step: Step, **options: Any) -> bool:
+    async def record(self, step: Transition, **options: Any) -> bool:
         if self._ledger.hold is not None:
             await self._ledger.hold.wait()
         is_written: bool = await self._book.record(step, **options)
         if self._ledger.fails:
-            raise errors.LedgerFailed("nobody knows")
+            raise errors.LedgerIOError("nobody knows")
         return is_written
 
     async def get(self, key: str) -> JobRow | None:
@@ -374,7 +374,7 @@ async def test_every_transition_that_is_written_though_told_to_have_failed_happe
         assert it.entry.state is after or after is Q
         assert ledger.jobs["subject"].state == it.entry.state
         assert it.veo._crash is None
-        if event is not Event.RETURN:
+        if event is not Event.REQUEUE:
             check_joints(it.veo)
 
 
@@ -396,7 +396,7 @@ async def test_a_doubt_that_is_ended_by_two_at_once_ends_once(
         await let_run()
         assert it.entry.state == ledger.jobs["subject"].state == TABLE[D][event]
         assert [name for name, _ in it.hooked] == [TOLD[TABLE[D][event]]]
-        assert it.veo.statistics().spent.reserved == PRICE * (3 if event is Event.RESUBMIT else 2)
+        assert it.veo.statistics().credits.reserved == PRICE * (3 if event is Event.RESUBMIT else 2)
         check_joints(it.veo)
         assert it.veo._crash is None
 
@@ -424,7 +424,7 @@ async def test_whoever_asks_and_is_cancelled_leaves_nothing_half_done(
         assert [name for name, _ in it.hooked] == [TOLD[after]]
         assert waiting.done()
         await waiting
-        assert it.veo.statistics().spent.reserved == PRICE * {Event.RESUBMIT: 3}.get(event, 1 if state is Q else 2)
+        assert it.veo.statistics().credits.reserved == PRICE * {Event.RESUBMIT: 3}.get(event, 1 if state is Q else 2)
         check_joints(it.veo)
 
 
@@ -444,10 +444,10 @@ async def test_a_session_ends_in_time_whatever_the_ledger_does_not_take(
         ledger.fails = True
         happening = asyncio.create_task(happen(it, state, event))
         await asyncio.sleep(32 if deadline == 30.0 else 3)
-        it.answers.put_nowait(errors.AnswerLost("the test is over"))
+        it.answers.put_nowait(errors.ResponseLost("the test is over"))
         began = loop.time()
         await it.veo.close()
-        assert loop.time() - began <= 2 * PATIENCE_S + 1
+        assert loop.time() - began <= 2 * CLOSE_TIMEOUT_S + 1
         assert it.veo._crash is None
         await asyncio.wait([waiting, happening])
         for task in (waiting, happening):
@@ -497,12 +497,12 @@ async def test_a_doubt_of_another_session_that_is_resubmitted_here_reserves_noth
         other: Any = await ledger.open(it.engine.book.account)
         ledger.jobs["subject"] = attrs.evolve(ledger.jobs["subject"], owner=other.instance)
         it.engine.transitions.follow(it.entry, ledger.jobs["subject"])
-        before = it.veo.statistics().spent.reserved
+        before = it.veo.statistics().credits.reserved
         await it.job.resubmit()
         assert it.entry.state is Q
         assert it.entry.is_followed
         assert it.entry not in it.veo._queue
-        assert it.veo.statistics().spent.reserved == before
+        assert it.veo.statistics().credits.reserved == before
         await other.close()
         await asyncio.sleep(2)  # now nobody drives it, and it is taken over
         assert not it.entry.is_followed

@@ -12,7 +12,7 @@ from veo_async import errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.poll_result import Succeeded
 from veo_async._runtime.job.events import Queued, Ready, Running, Sent
-from veo_async._runtime.job.live_job import error_of
+from veo_async._runtime.job.live_job import exception_of
 from veo_async._runtime.job.outcome import Done, InDoubt
 from veo_async._wire import Record
 from veo_async.simulator import delay, drop_after_accepting, refuse, tamper
@@ -60,7 +60,7 @@ async def test_row_56_a_timeout_around_generate_leaves_the_job_and_the_same_call
             async with asyncio.timeout(20):
                 await veo.generate("A dog")
         assert (await veo.generate("A dog")).urls
-        assert len(sim.posts()) == 1
+        assert len(sim.requests_to()) == 1
 
 
 async def test_row_57_a_sibling_that_raises_leaves_the_exception_group_intact() -> None:
@@ -92,7 +92,7 @@ async def test_wait_raises_still_running_and_changes_nothing() -> None:
         assert job.state is JobState.RUNNING
         clip = await job.wait(timeout=60)
         assert await job.wait(timeout=0) == clip
-        assert len(sim.posts()) == 1
+        assert len(sim.requests_to()) == 1
 
 
 async def test_each_who_waits_gets_an_error_of_their_own() -> None:
@@ -166,14 +166,14 @@ async def test_a_clip_that_comes_in_the_moment_of_the_timeout_is_given() -> None
     """Nobody is told that a job still runs which has ended."""
     async with world() as (veo, _):
         job = await veo.submit("A dog")
-        entry = veo._open_engine.roster.by_key[job.key]
+        entry = veo._engine_or_raise.registry.by_key[job.key]
         await job.accepted()
         record = Record(flag=1, urls=("https://a.invalid/1.mp4",))
 
         async def end() -> None:
             await asyncio.sleep(5.0)
-            veo._open_engine.watcher.forget(entry)
-            await veo._open_engine._task_ended(entry, Succeeded(record))
+            veo._engine_or_raise.watcher.forget(entry)
+            await veo._engine_or_raise._task_ended(entry, Succeeded(record))
 
         ending = asyncio.create_task(end())
         await asyncio.sleep(0)
@@ -184,7 +184,7 @@ async def test_a_clip_that_comes_in_the_moment_of_the_timeout_is_given() -> None
 def test_a_clip_has_no_error() -> None:
     """Asking for one is a defect of ours."""
     with pytest.raises(TypeError):
-        error_of(Done(None))  # type: ignore[arg-type]
+        exception_of(Done(None))  # type: ignore[arg-type]
 
 
 async def test_a_listener_that_stops_early_leaves_nothing() -> None:
@@ -194,7 +194,7 @@ async def test_a_listener_that_stops_early_leaves_nothing() -> None:
         async for event in job.events():
             assert isinstance(event, Queued)
             break
-        assert not veo._open_engine.roster.by_key[job.key].is_listened_to
+        assert not veo._engine_or_raise.registry.by_key[job.key].has_subscribers
         await job
 
 
@@ -223,7 +223,7 @@ async def test_row_59_leaving_lets_requests_under_way_end_and_tells_who_waits() 
     assert first.task_id == sim.charges[0].task_id
     assert "adopt" in str(first)
     assert all(isinstance(error, errors.SessionClosed) for error in others)
-    assert len(sim.posts()) == 1
+    assert len(sim.requests_to()) == 1
     sim._closed = False  # the provider itself was not closed
     async with session_on(sim) as again:
         assert (await (await again.adopt(first.task_id))).urls
@@ -256,7 +256,7 @@ async def test_cancelling_the_block_leaves_as_a_cancellation() -> None:
             try:
                 await job
             finally:
-                keys.append(veo._open_engine.roster.by_key[job.key].task_id)
+                keys.append(veo._engine_or_raise.registry.by_key[job.key].task_id)
                 asyncio.get_running_loop().call_later(10, lambda: keys.append(job.task_id))
 
     using = asyncio.create_task(use())
@@ -355,9 +355,9 @@ async def test_a_defect_of_the_watcher_stops_creation_too() -> None:
             jobs = [await veo.submit(f"Dog {i}") for i in range(10)]
             with pytest.raises(errors.SessionCrashed):
                 await jobs[-1]
-            sent = len(sim.posts())
+            sent = len(sim.requests_to())
             await asyncio.sleep(300)
-            assert len(sim.posts()) == sent < 3
+            assert len(sim.requests_to()) == sent < 3
 
 
 async def test_a_map_whose_session_crashes_raises_that() -> None:
@@ -410,7 +410,7 @@ async def test_row_60_used_before_opening_or_after_closing_it_says_what_to_do() 
     for call in (veo.statistics, lambda: veo.map([]), lambda: veo.resize(3)):
         with pytest.raises(errors.SessionClosed, match="closed"):
             call()
-    for asking in (veo.submit("A cat"), veo.credits(), veo.generate("A cat")):
+    for asking in (veo.submit("A cat"), veo.balance(), veo.generate("A cat")):
         with pytest.raises(errors.SessionClosed, match="closed"):
             await asking
     assert (await job).urls
@@ -584,13 +584,13 @@ async def test_a_lost_answer_is_one_post_and_a_typed_doubt() -> None:
     """The server read the request and closed: one POST, told as in doubt, with what is known."""
     async with world(faults=[drop_after_accepting(on=1)]) as (veo, sim):
         job = await veo.submit("A dog", key="k")
-        outcome = await job.ended()
+        outcome = await job.finished()
         assert isinstance(outcome, InDoubt)
-        assert isinstance(outcome.error, errors.AnswerLost)
+        assert isinstance(outcome.error, errors.ResponseLost)
         assert (outcome.error.job_key, outcome.error.attempts) == ("k", 1)
         assert outcome.error.bytes_sent
         await asyncio.sleep(600)
-        assert len(sim.posts()) == 1
+        assert len(sim.requests_to()) == 1
         assert job.state is JobState.IN_DOUBT
         check_joints(veo)
 

@@ -12,12 +12,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.budget import PollBudget
-from veo_async._rules.polling.poll_result import Ended, Succeeded
+from veo_async._rules.polling.poll_result import Succeeded, Unsuccessful
 from veo_async._rules.polling.schedule import FixedSchedule, TaskClass
-from veo_async._runtime.job.live_job import Entry
+from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.running.watcher import Watcher
 from veo_async._wire import Record
-from veo_async.errors import AnswerLost, RateLimited, VeoError
+from veo_async.errors import RateLimited, ResponseLost, VeoError
 
 CLASS = TaskClass("kie", "veo3_fast", "720p")
 DONE = Record(flag=1, urls=("https://a.invalid/1.mp4",))
@@ -27,7 +27,7 @@ ANSWERS: dict[str, Record | VeoError] = {
     "failed": Record(flag=3),
     "empty": Record(flag=1),
     "unknown": Record(flag=7),
-    "lost": AnswerLost("no answer"),
+    "lost": ResponseLost("no answer"),
     "limited": RateLimited("429"),
 }
 
@@ -41,7 +41,7 @@ class WatcherMachine(RuleBasedStateMachine):
         self.under_way: dict[str, asyncio.Future[Record]] = {}
         self.ended: list[str] = []
         self.forgotten: set[str] = set()
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, LiveJob] = {}
         self.watcher = Watcher(
             self.look,
             self.on_end,
@@ -68,7 +68,7 @@ class WatcherMachine(RuleBasedStateMachine):
         finally:
             del self.under_way[task_id]
 
-    async def on_end(self, entry: Entry, end: Succeeded | Ended) -> None:
+    async def on_end(self, entry: LiveJob, end: Succeeded | Unsuccessful) -> None:
         assert entry.key not in self.ended, "ended twice"
         assert entry.key not in self.forgotten, "ended although nobody wants to know"
         self.ended.append(entry.key)
@@ -81,7 +81,7 @@ class WatcherMachine(RuleBasedStateMachine):
     def watch(self, age: float) -> None:
         async def watch() -> None:
             key = f"t{len(self.entries)}"
-            entry = self.entries[key] = Entry(key, None, state=JobState.RUNNING, task_id=key)
+            entry = self.entries[key] = LiveJob(key, None, state=JobState.RUNNING, task_id=key)
             self.watcher.watch(entry, CLASS, age_s=age)
             await asyncio.sleep(0)
 
@@ -91,7 +91,7 @@ class WatcherMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def hint(self, data: st.DataObject) -> None:
         async def hint() -> None:
-            self.watcher.look_now(self.entries[data.draw(st.sampled_from(sorted(self.entries)))])
+            self.watcher.poll_now(self.entries[data.draw(st.sampled_from(sorted(self.entries)))])
             await asyncio.sleep(0)
 
         self.do(hint())
@@ -144,13 +144,13 @@ class WatcherMachine(RuleBasedStateMachine):
     @invariant()
     def everybody_has_a_place(self) -> None:
         """Each that is watched is in a worker's hands or in the heap; whoever is due has a worker or a timer."""
-        assert self.watcher.statistics.running == len(self.watched())
+        assert self.watcher.statistics.tasks == len(self.watched())
         placed = {
             entry.key
             for _, number, entry in self.watcher._heap
             if entry in self.watcher._watched and self.watcher._watched[entry].number == number
         }
-        taken = {entry.key for entry, watched in self.watcher._watched.items() if watched.is_taken}
+        taken = {entry.key for entry, watched in self.watcher._watched.items() if watched.is_being_polled}
         assert len(taken) <= 3
         assert set(self.watched()) <= placed | taken
         idle = [waiter for waiter in self.watcher._idle if not waiter.done()]

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from veo_async._wire.endpoints import endpoint_named
-from veo_async.simulator import SimAnswer, SimRequest, SimulatorSettings
+from veo_async.simulator import SimRequest, SimResponse, SimulatorSettings
 from veo_async.simulator.provider.provider import Provider
 
 START = 1_750_000_000.0
@@ -22,12 +22,12 @@ class Bench:
     provider: Provider
     now: float = START
 
-    def raw(self, method: str, path: str, *, key: str | None = KEY, body: bytes = b"", **more: Any) -> SimAnswer:
+    def raw(self, method: str, path: str, *, key: str | None = KEY, body: bytes = b"", **more: Any) -> SimResponse:
         headers = {**more.pop("headers", {}), **({"authorization": f"Bearer {key}"} if key is not None else {})}
         request = SimRequest(method=method, path=path, headers=headers, body=body, **more)
         return self.provider.answer(self.provider.receive(request, self.now), self.now)
 
-    def ask(self, endpoint: str, body: Any = None, *, key: str | None = KEY, **query: str) -> SimAnswer:
+    def ask(self, endpoint: str, body: Any = None, *, key: str | None = KEY, **query: str) -> SimResponse:
         found = endpoint_named(endpoint)
         content = b"" if body is None else json.dumps(body).encode()
         return self.raw(found.method, found.path, key=key, body=content, query=query)
@@ -47,7 +47,7 @@ class Bench:
     def pass_(self, seconds: float) -> None:
         self.now += seconds
 
-    def download(self, url: str, **headers: str) -> SimAnswer:
+    def download(self, url: str, **headers: str) -> SimResponse:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.raw("GET", url.removeprefix(URL), key=None, headers=named)
 

@@ -12,14 +12,14 @@ from aiohttp import web
 from veo_async._wire import parse_callback, sign_callback
 from veo_async.errors import MalformedResponse
 from veo_async.simulator import (
-    CallbackPost,
+    CallbackRequest,
     Simulator,
-    doubled_callback,
+    duplicate_callback,
     forged_callback,
     late_callback,
     lost_callback,
     malformed_callback,
-    swapped_callbacks,
+    reordered_callbacks,
 )
 
 from .support import Bench, bench, post_bytes, raw_exchange
@@ -30,7 +30,7 @@ SIGNED = {"webhook_key": "hmac-key", "wall_clock": lambda: 1_769_670_760.9}
 # --- what is posted, without sockets ----------------------------------------------------------------------------
 
 
-def ended(at: Bench, *prompts: str) -> list[CallbackPost]:
+def ended(at: Bench, *prompts: str) -> list[CallbackRequest]:
     """The posts that fall due when tasks with these prompts have ended, one a second."""
     posts = []
     for prompt in prompts:
@@ -84,7 +84,7 @@ def test_callbacks_are_unsigned_without_a_key() -> None:
 
 def test_a_callback_can_be_lost_or_doubled() -> None:
     """The first is never posted, the second twice."""
-    posts = ended(bench(faults=[lost_callback(on=1), doubled_callback(on=2)]), "a", "b", "c")
+    posts = ended(bench(faults=[lost_callback(on=1), duplicate_callback(on=2)]), "a", "b", "c")
     assert len(posts) == 3
     assert posts[0] == posts[1] != posts[2]
 
@@ -100,9 +100,9 @@ def test_a_callback_can_be_late() -> None:
 
 def test_callbacks_can_change_places() -> None:
     """The first goes out after the second."""
-    at = bench(faults=[swapped_callbacks(on=1)])
+    at = bench(faults=[reordered_callbacks(on=1)])
     first, second = ended(at, "a", "b")
-    prompts = [at.provider.tasks[post.task_id].wanted.prompt for post in (first, second)]
+    prompts = [at.provider.tasks[post.task_id].request.prompt for post in (first, second)]
     assert prompts == ["b", "a"]
 
 
@@ -209,7 +209,7 @@ async def test_retries_end_with_a_200(receiver: Receiver) -> None:
     async with Simulator(duration_s=10.0, callback_retry_s=(1.0, 1.0, 1.0)) as sim:
         await order(sim, receiver.url)
         await asyncio.sleep(3600)
-        assert [attempt.was_received for attempt in sim.callbacks] == [False, True]
+        assert [attempt.was_acknowledged for attempt in sim.callbacks] == [False, True]
 
 
 @pytest.mark.looptime
@@ -219,7 +219,7 @@ async def test_a_slow_receiver_is_given_15_seconds(receiver: Receiver) -> None:
     async with Simulator(duration_s=10.0, callback_retry_s=(100.0,)) as sim:
         await order(sim, receiver.url)
         await asyncio.sleep(3600)
-        assert [attempt.trouble for attempt in sim.callbacks] == ["timeout", "timeout"]
+        assert [attempt.error for attempt in sim.callbacks] == ["timeout", "timeout"]
         assert sim.callbacks[1].at - sim.callbacks[0].at == pytest.approx(115, abs=0.1)
 
 
@@ -229,7 +229,7 @@ async def test_nobody_there(receiver: Receiver) -> None:
     async with Simulator(duration_s=10.0, callback_retry_s=(1.0,)) as sim:
         await order(sim, "http://127.0.0.1:1/done")
         await asyncio.sleep(3600)
-        assert [attempt.trouble for attempt in sim.callbacks] == ["ClientConnectorError"] * 2
+        assert [attempt.error for attempt in sim.callbacks] == ["ClientConnectorError"] * 2
 
 
 @pytest.mark.looptime
@@ -239,4 +239,4 @@ async def test_callbacks_stay_on_this_machine(url: str) -> None:
     async with Simulator(duration_s=1.0) as sim:
         await order(sim, url)
         await asyncio.sleep(10)
-        assert [(attempt.post.url, attempt.trouble) for attempt in sim.callbacks] == [(url, "withheld")]
+        assert [(attempt.post.url, attempt.error) for attempt in sim.callbacks] == [(url, "withheld")]

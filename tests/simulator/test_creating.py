@@ -294,7 +294,7 @@ def test_durations_are_log_normal_per_model() -> None:
             at.generate(model=model)
     spans = {"veo3": [], "veo3_fast": []}
     for task in at.provider.tasks.values():
-        spans[task.wanted.model].append(task.completes_at - task.created_at)
+        spans[task.request.model].append(task.completes_at - task.created_at)
     deciles = {model: (sorted(found)[40], sorted(found)[360]) for model, found in spans.items()}
     assert 100 < deciles["veo3"][0] < 140
     assert 260 < deciles["veo3"][1] < 350

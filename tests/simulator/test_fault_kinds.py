@@ -14,34 +14,34 @@ from veo_async.simulator import (
     blocked_1010,
     byte_order_mark,
     changed_file,
+    corrupt_body,
     deep_nesting,
     delay,
-    drip,
     drop_after_accepting,
     drop_before_accepting,
     duplicate_keys,
     empty_body,
     endless_body,
-    expired,
-    garble,
+    expired_link,
     gzip_bomb,
-    html,
+    html_page,
     huge_body,
     huge_integer,
     ignored_range,
-    lying_range,
     many_headers,
     not_a_number,
     not_mp4,
+    range_not_satisfiable,
     rate_limited,
+    record_flag,
     redirect,
-    refused_range,
     reset_connection,
+    slow_body,
     tamper,
     truncate,
     unknown_code,
-    unknown_status,
     wrong_length,
+    wrong_range,
     wrong_types,
 )
 from veo_async.simulator.faults.mutations import MUTATIONS
@@ -82,7 +82,7 @@ async def test_a_lost_answer(sim: Simulator, fault: Fault, ending: str, charges:
     """Not one byte comes back; whether the task was made depends on the moment."""
     assert await generate(sim, fault) == (b"", ending)
     assert len(sim.charges) == charges
-    assert [fired.fault for fired in sim.faults_fired] == [fault]
+    assert [fired.fault for fired in sim.triggered_faults] == [fault]
 
 
 async def test_a_reset_in_mid_answer(sim: Simulator) -> None:
@@ -122,7 +122,7 @@ async def test_a_delay_after_accepting(sim: Simulator) -> None:
 async def test_a_slow_drip(sim: Simulator) -> None:
     """Byte after byte; all of it in the end."""
     began = asyncio.get_running_loop().time()
-    _, _, body = await told(sim, drip(0.001))
+    _, _, body = await told(sim, slow_body(0.001))
     assert asyncio.get_running_loop().time() - began >= 0.001 * len(body)
     assert json.loads(body)["code"] == 200
 
@@ -173,7 +173,7 @@ async def test_an_unknown_code(sim: Simulator) -> None:
 @pytest.mark.parametrize("status", [200, 502])
 async def test_a_page_instead_of_json(sim: Simulator, status: int) -> None:
     """HTML as a success or as a gateway's error; behind it the task was made."""
-    found, headers, body = await told(sim, html(status))
+    found, headers, body = await told(sim, html_page(status))
     assert found == status
     assert headers["content-type"].startswith("text/html")
     assert body.startswith(b"<!DOCTYPE html>")
@@ -202,12 +202,12 @@ async def test_a_redirect(sim: Simulator, status: int) -> None:
 async def test_bytes_that_are_no_text(sim: Simulator) -> None:
     """Invalid UTF-8 in the middle."""
     with pytest.raises(UnicodeDecodeError):
-        (await told(sim, garble()))[2].decode()
+        (await told(sim, corrupt_body()))[2].decode()
 
 
 async def test_gzip_that_does_not_unpack(sim: Simulator) -> None:
     """Announced as gzip, begun like gzip, and broken."""
-    _, headers, body = await told(sim, garble("gzip"))
+    _, headers, body = await told(sim, corrupt_body("gzip"))
     assert headers["content-encoding"] == "gzip"
     with pytest.raises(zlib.error):
         zlib.decompress(body, 31)
@@ -311,7 +311,7 @@ async def test_a_made_to_measure_answer(sim: Simulator) -> None:
 async def test_an_unknown_status(sim: Simulator, value: Any) -> None:
     """A record's flag is whatever was ordered, once."""
     task_id = json.loads((await told(sim))[2])["data"]["taskId"]
-    sim.inject(unknown_status(value, on=1))
+    sim.inject(record_flag(value, on=1))
     sim.advance(1)
     request = get_bytes(f"/api/v1/veo/record-info?taskId={task_id}", sim.api_key)
     flags = [json.loads(parts_of((await raw_exchange(sim.url, request))[0])[2])["data"]["successFlag"] for _ in "ab"]
@@ -354,20 +354,20 @@ async def test_an_ignored_range(sim: Simulator) -> None:
 
 async def test_a_range_that_starts_elsewhere(sim: Simulator) -> None:
     """A 206 that is honest about not being what was asked."""
-    _, headers, body, whole = await film(sim, lying_range(), Range="bytes=1500-")
+    _, headers, body, whole = await film(sim, wrong_range(), Range="bytes=1500-")
     assert headers["content-range"] == f"bytes 500-{len(whole) - 1}/{len(whole)}"
     assert body == whole[500:]
 
 
 async def test_a_range_with_another_total(sim: Simulator) -> None:
     """A 206 of another file, by its total."""
-    _, headers, _, whole = await film(sim, lying_range("total"), Range="bytes=100-")
+    _, headers, _, whole = await film(sim, wrong_range("total"), Range="bytes=100-")
     assert headers["content-range"] == f"bytes 100-{len(whole) - 1}/{len(whole) + 1000}"
 
 
 async def test_a_refused_range(sim: Simulator) -> None:
     """416 although there is more."""
-    status, headers, _, whole = await film(sim, refused_range(), Range="bytes=100-")
+    status, headers, _, whole = await film(sim, range_not_satisfiable(), Range="bytes=100-")
     assert (status, headers["content-range"]) == (416, f"bytes */{len(whole)}")
 
 
@@ -403,9 +403,9 @@ async def test_a_part_of_another_version(sim: Simulator) -> None:
 @pytest.mark.parametrize(
     ("fault", "status", "beginning"),
     [
-        (html(endpoint="download"), 200, b"<!DOCTYPE html>"),
+        (html_page(endpoint="download"), 200, b"<!DOCTYPE html>"),
         (empty_body(endpoint="download"), 200, b""),
-        (expired(), 403, b"<?xml"),
+        (expired_link(), 403, b"<?xml"),
     ],
 )
 async def test_a_download_that_is_no_film(sim: Simulator, fault: Fault, status: int, beginning: bytes) -> None:

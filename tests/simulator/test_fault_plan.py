@@ -8,7 +8,7 @@ from veo_async.simulator import (
     SimulatorSettings,
     delay,
     drop_after_accepting,
-    html,
+    html_page,
     lost_callback,
     parse_fault,
     rate_limited,
@@ -23,7 +23,7 @@ from .support import bench
 def struck(fault: Fault, calls: int = 10, endpoint: str = "generate") -> list[int]:
     """The places, from 1, of the calls that *fault* strikes."""
     plan = FaultPlan((fault,), seed=0)
-    return [place for place in range(1, calls + 1) if plan.draw(endpoint, 0.0)]
+    return [place for place in range(1, calls + 1) if plan.next_fault(endpoint, 0.0)]
 
 
 def test_places_are_counted_from_one() -> None:
@@ -54,7 +54,7 @@ def test_a_star_means_the_api_alone() -> None:
 def test_the_first_in_the_list_wins() -> None:
     """The other counts the call all the same."""
     plan = FaultPlan((refuse(500, on=1), refuse(501, on={1, 2})), seed=0)
-    drawn = [plan.draw("generate", 0.0) for _ in range(2)]
+    drawn = [plan.next_fault("generate", 0.0) for _ in range(2)]
     assert [found[0].code for found in drawn if found] == [500, 501]
 
 
@@ -64,7 +64,7 @@ def test_an_injected_fault_counts_from_then() -> None:
     at.generate()
     at.provider.faults.add(refuse(500, on=1))
     assert at.told("generate", {"prompt": "x"})["code"] == 500
-    assert [fired.kind for fired in at.provider.faults.fired] == ["refuse"]
+    assert [fired.kind for fired in at.provider.faults.triggered] == ["refuse"]
 
 
 def test_a_fault_shows_only_what_it_was_given() -> None:
@@ -82,7 +82,7 @@ def test_a_fault_shows_only_what_it_was_given() -> None:
             "rate-limited:extend:1-3:retry_after=4,form=body",
             rate_limited(endpoint="extend", on=range(1, 4), retry_after=4, form="body"),
         ),
-        ("html:record-info:10%:status=502", html(502, endpoint="record-info", probability=0.1)),
+        ("html:record-info:10%:status=502", html_page(502, endpoint="record-info", probability=0.1)),
         ("delay:*:4+:seconds=1.5,before=false", delay(1.5, before=False, endpoint="*", after=3)),
     ],
 )

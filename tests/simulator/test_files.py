@@ -2,12 +2,12 @@
 
 import pytest
 
-from veo_async.simulator import SimAnswer
+from veo_async.simulator import SimResponse
 
 from .support import Bench, bench
 
 
-def hosted(**options: object) -> tuple[Bench, str, SimAnswer]:
+def hosted(**options: object) -> tuple[Bench, str, SimResponse]:
     """A bench, the address of a finished clip, and the whole of it."""
     at = bench(**options)
     task_id = at.generate()

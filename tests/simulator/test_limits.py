@@ -30,7 +30,7 @@ def test_the_sliding_window_tells_when_it_opens() -> None:
 
 def test_counted_refusals_keep_the_door_shut() -> None:
     """With ``count_refused`` whoever hammers waits from the last attempt on."""
-    limiter = SlidingWindow(1, 10.0, counts_refused=True)
+    limiter = SlidingWindow(1, 10.0, counts_rejected=True)
     assert [limiter.take(now) for now in (0.0, 9.0, 18.0)] == [0.0, 10.0, 10.0]
     assert limiter.take(28.0) == 0
 
@@ -134,7 +134,7 @@ def test_what_counts_as_a_creation_is_a_setting() -> None:
 
 def test_a_drained_bucket_can_go_into_debt() -> None:
     """With ``count_refused`` hammering lengthens the wait here, too."""
-    limiter = TokenBucket(1, 10.0, counts_refused=True)
+    limiter = TokenBucket(1, 10.0, counts_rejected=True)
     waits = [limiter.take(0.0) for _ in range(3)]
     assert waits == [0.0, 20.0, 20.0]
 

@@ -7,23 +7,23 @@ from typing import Any
 
 import pytest
 
-from veo_async._ports import HttpCall, Transport
-from veo_async.errors import AnswerLost, ClientClosed, MalformedResponse, NotSent, TransportError
+from veo_async._ports import HttpRequest, Transport
+from veo_async.errors import ClientClosed, MalformedResponse, NotSent, ResponseLost, TransportError
 from veo_async.simulator import (
     Fault,
     MemoryTransport,
     Simulator,
+    corrupt_body,
     delay,
-    drip,
     drop_after_accepting,
     drop_before_accepting,
     endless_body,
-    garble,
     gzip_bomb,
     huge_body,
     many_headers,
     rate_limited,
     reset_connection,
+    slow_body,
     truncate,
     unreachable,
 )
@@ -33,13 +33,13 @@ from .support import START, get_bytes, parts_of, post_bytes, raw_exchange
 KEY = "dummy-key"
 
 
-def post(body: dict[str, Any], path: str = "/api/v1/veo/generate", *, timeout_s: float = 30.0) -> HttpCall:
+def post(body: dict[str, Any], path: str = "/api/v1/veo/generate", *, timeout_s: float = 30.0) -> HttpRequest:
     return call("POST", path, json.dumps(body).encode(), timeout_s=timeout_s)
 
 
-def call(method: str, path: str, body: bytes | None = None, *, timeout_s: float = 30.0) -> HttpCall:
+def call(method: str, path: str, body: bytes | None = None, *, timeout_s: float = 30.0) -> HttpRequest:
     headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-    return HttpCall(method=method, url=f"https://api.test{path}", headers=headers, body=body, timeout_s=timeout_s)
+    return HttpRequest(method=method, url=f"https://api.test{path}", headers=headers, body=body, timeout_s=timeout_s)
 
 
 SCRIPT: list[tuple[str, str, dict[str, Any] | None, float]] = [
@@ -75,7 +75,7 @@ async def test_both_skins_hold_the_same_conversation() -> None:
     async with Simulator(**options) as sim:
         for method, path, body, then_s in SCRIPT:
             content = None if body is None else json.dumps(body).encode()
-            spoken = await transport.attempt(call(method, path, content))
+            spoken = await transport.send(call(method, path, content))
             raw = post_bytes(path, KEY, body) if body is not None else get_bytes(path, KEY)
             status, _, told = parts_of((await raw_exchange(sim.url, raw))[0])
             assert (spoken.status, _settled(spoken.body)) == (status, _settled(told)), (method, path)
@@ -100,11 +100,11 @@ def test_it_is_a_transport() -> None:
     ("fault", "error", "charges"),
     [
         (unreachable(), NotSent, 0),
-        (drop_before_accepting(), AnswerLost, 0),
-        (drop_after_accepting(), AnswerLost, 1),
-        (reset_connection("middle"), AnswerLost, 1),
-        (truncate(), AnswerLost, 1),
-        (garble("gzip"), AnswerLost, 1),
+        (drop_before_accepting(), ResponseLost, 0),
+        (drop_after_accepting(), ResponseLost, 1),
+        (reset_connection("middle"), ResponseLost, 1),
+        (truncate(), ResponseLost, 1),
+        (corrupt_body("gzip"), ResponseLost, 1),
         (endless_body(), MalformedResponse, 1),
         (huge_body(), MalformedResponse, 1),
         (gzip_bomb(64 * 2**20), MalformedResponse, 1),
@@ -117,17 +117,17 @@ async def test_troubles_are_told_as_a_transport_tells_them(
     """Which error, and whether money was spent before it."""
     transport = MemoryTransport(api_key=KEY, faults=[fault])
     with pytest.raises(error):
-        await transport.attempt(post({"prompt": "x"}))
+        await transport.send(post({"prompt": "x"}))
     assert len(transport.charges) == charges
-    assert len(transport.faults_fired) == 1
+    assert len(transport.triggered_faults) == 1
 
 
 async def test_a_lost_answer_tells_how_much_had_left() -> None:
     """All of the body had."""
     transport = MemoryTransport(api_key=KEY, faults=[drop_after_accepting()])
     wanted = post({"prompt": "x"})
-    with pytest.raises(AnswerLost) as caught:
-        await transport.attempt(wanted)
+    with pytest.raises(ResponseLost) as caught:
+        await transport.send(wanted)
     assert caught.value.bytes_sent == len(wanted.body or b"")
 
 
@@ -136,7 +136,7 @@ async def test_offline() -> None:
     transport = MemoryTransport(api_key=KEY)
     transport.is_offline = True
     with pytest.raises(NotSent):
-        await transport.attempt(post({"prompt": "x"}))
+        await transport.send(post({"prompt": "x"}))
     assert not transport.requests
 
 
@@ -145,17 +145,17 @@ async def test_a_closed_transport_says_so() -> None:
     transport = MemoryTransport(api_key=KEY)
     await transport.close()
     with pytest.raises(ClientClosed):
-        await transport.attempt(post({"prompt": "x"}))
+        await transport.send(post({"prompt": "x"}))
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize(("fault", "charges"), [(delay(100), 0), (delay(100, before=False), 1), (drip(1.0), 1)])
+@pytest.mark.parametrize(("fault", "charges"), [(delay(100), 0), (delay(100, before=False), 1), (slow_body(1.0), 1)])
 async def test_patience_ends_with_the_calls_timeout(fault: Fault, charges: int) -> None:
     """The call gives up after its own seconds; what was accepted stays accepted."""
     transport = MemoryTransport(api_key=KEY, faults=[fault])
     began = asyncio.get_running_loop().time()
-    with pytest.raises(AnswerLost, match="in time"):
-        await transport.attempt(post({"prompt": "x"}, timeout_s=30))
+    with pytest.raises(ResponseLost, match="in time"):
+        await transport.send(post({"prompt": "x"}, timeout_s=30))
     assert asyncio.get_running_loop().time() - began == pytest.approx(30)
     assert len(transport.charges) == charges
 
@@ -166,11 +166,11 @@ async def test_a_day_of_a_thousand_jobs() -> None:
     transport = MemoryTransport(api_key=KEY, limiter="none", max_running=None)
 
     async def run(number: int) -> int:
-        answer = await transport.attempt(post({"prompt": f"clip {number}"}))
+        answer = await transport.send(post({"prompt": f"clip {number}"}))
         task_id = json.loads(answer.body)["data"]["taskId"]
         for polls in range(100):
             await asyncio.sleep(10)
-            told = await transport.attempt(call("GET", f"/api/v1/veo/record-info?taskId={task_id}"))
+            told = await transport.send(call("GET", f"/api/v1/veo/record-info?taskId={task_id}"))
             if json.loads(told.body)["data"]["successFlag"]:
                 return polls
         raise AssertionError("never done")
@@ -185,9 +185,9 @@ async def test_a_day_of_a_thousand_jobs() -> None:
 async def test_callbacks_are_there_for_the_taking() -> None:
     """Each once, when it has fallen due."""
     transport = MemoryTransport(api_key=KEY, duration_s=60.0, webhook_key="k")
-    await transport.attempt(post({"prompt": "x", "callBackUrl": "https://mine.test/done"}))
-    assert transport.take_callbacks() == []
+    await transport.send(post({"prompt": "x", "callBackUrl": "https://mine.test/done"}))
+    assert transport.due_callbacks() == []
     await asyncio.sleep(60)
-    (found,) = transport.take_callbacks()
+    (found,) = transport.due_callbacks()
     assert found.url == "https://mine.test/done"
-    assert transport.take_callbacks() == []
+    assert transport.due_callbacks() == []

@@ -36,7 +36,7 @@ def test_the_apikley_example_request_is_accepted() -> None:
     """The example of Apikley's page makes a task there, ratio understood."""
     at = bench(dialect="apikley")
     task_id = at.told("generate", page("004-generate-request.json"))["data"]["taskId"]
-    assert at.provider.tasks[task_id].wanted.aspect_ratio == "16:9"
+    assert at.provider.tasks[task_id].request.aspect_ratio == "16:9"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_the_quickstarts_requests_are_accepted(name: str) -> None:
     """What the sample programs post makes a task for the model and ratio that they name."""
     at = bench(dialect="quickstart-1")
     task_id = at.told("generate", page(name))["data"]["taskId"]
-    wanted = at.provider.tasks[task_id].wanted
+    wanted = at.provider.tasks[task_id].request
     assert (wanted.model, wanted.aspect_ratio) == ("veo3", "16:9")
 
 
@@ -123,7 +123,7 @@ def test_apikley_honours_camel_case_only() -> None:
     """There ``aspect_ratio`` is an unknown field and has no effect."""
     at = bench(dialect="apikley")
     ignored, heeded = at.generate(aspect_ratio="9:16"), at.generate(aspectRatio="9:16")
-    ratios = [at.provider.tasks[task_id].wanted.aspect_ratio for task_id in (ignored, heeded)]
+    ratios = [at.provider.tasks[task_id].request.aspect_ratio for task_id in (ignored, heeded)]
     assert ratios == ["16:9", "9:16"]
 
 

@@ -112,7 +112,7 @@ async def test_requests_are_kept_as_values() -> None:
         task_id = await generate(sim, "a dog")
         await flag(sim, task_id)
         assert [seen.endpoint for seen in sim.requests] == ["generate", "record-info"]
-        (post,) = sim.posts("generate")
+        (post,) = sim.requests_to("generate")
         assert post.body == {"prompt": "a dog"}
         assert post.headers["content-type"] == "application/json"
         assert sim.api_key not in repr(sim.requests) + str([dict(seen.headers) for seen in sim.requests])
@@ -136,7 +136,7 @@ async def test_faults_can_be_injected_as_words() -> None:
         sim.inject("drop-after:generate:1", drop_after_accepting(on=2))
         for _ in range(3):
             await raw_exchange(sim.url, post_bytes("/api/v1/veo/generate", sim.api_key, {"prompt": "x"}))
-        assert [fired.kind for fired in sim.faults_fired] == ["drop", "drop"]
+        assert [fired.kind for fired in sim.triggered_faults] == ["drop", "drop"]
         assert len(sim.charges) == 3
 
 

@@ -46,7 +46,7 @@ def test_settings_and_options_go_together() -> None:
 
 def test_no_key_shows_in_a_repr() -> None:
     """Neither the API key nor the webhook's."""
-    told = repr(SimulatorSettings(api_key="secret-a", webhook_key="secret-b", api_keys={"secret-c": "x"}))
+    told = repr(SimulatorSettings(api_key="secret-a", webhook_secret="secret-b", api_keys={"secret-c": "x"}))
     assert "secret" not in told
 
 

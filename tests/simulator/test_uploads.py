@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from veo_async.simulator import SimAnswer, refuse
+from veo_async.simulator import SimResponse, refuse
 
 from .support import KEY, URL, Bench, bench
 
@@ -25,7 +25,7 @@ def form(parts: dict[str, bytes], file_name: str = "photo.png") -> tuple[bytes, 
     return b"".join(pieces) + b"--edge--\r\n", {"content-type": "multipart/form-data; boundary=edge"}
 
 
-def send_form(at: Bench, parts: dict[str, bytes], key: str = KEY) -> SimAnswer:
+def send_form(at: Bench, parts: dict[str, bytes], key: str = KEY) -> SimResponse:
     body, headers = form(parts)
     return at.raw("POST", "/api/file-stream-upload", key=key, body=body, headers=headers)
 

@@ -8,14 +8,14 @@ import pytest
 from veo_async import VeoApi
 from veo_async._wire import TaskState
 from veo_async.errors import (
-    AnswerLost,
     ContentRefused,
     ImageUnreachable,
     InsufficientCredits,
     Maintenance,
     NotReady,
     RateLimited,
-    RecordMissing,
+    RecordNotFound,
+    ResponseLost,
     TaskFailed,
     Unauthorized,
     VeoError,
@@ -73,7 +73,7 @@ async def test_uploads_come_back(skin: tuple[Skin, VeoApi], tmp_path: Path) -> N
     photo.write_bytes(b"\x89PNG" + bytes(2000))
     by_form = await api.upload_file(photo)
     by_base64 = await api.upload_base64(photo.read_bytes(), file_name="b.png")
-    by_url = await api.upload_url(by_form.url)
+    by_url = await api.upload_from_url(by_form.url)
     assert {by_form.size, by_base64.size, by_url.size} == {2004}
 
 
@@ -103,7 +103,7 @@ async def test_every_dialect_is_understood(dialect: str) -> None:
         ({"maintenance": [(0.0, 9.0)]}, "x", Maintenance),
         ({"faults": [rate_limited(retry_after=4, form="body")]}, "x", RateLimited),
         ({"faults": [rate_limited(retry_after=4)]}, "x", RateLimited),
-        ({"faults": [drop_after_accepting()]}, "x", AnswerLost),
+        ({"faults": [drop_after_accepting()]}, "x", ResponseLost),
         ({"faults": [refuse(401)]}, "x", Unauthorized),
     ],
 )
@@ -118,7 +118,7 @@ async def test_refusals_are_told_by_type(options: dict[str, object], prompt: str
 async def test_a_young_and_a_broken_record_are_told_by_type(skin: tuple[Skin, VeoApi]) -> None:
     """Not yet there is one thing, failed for its image another."""
     sim, api = skin
-    with pytest.raises(RecordMissing):
+    with pytest.raises(RecordNotFound):
         await api.record_info("never-made")
     task = await api.generate("[image-unreachable]")
     sim.advance(60)

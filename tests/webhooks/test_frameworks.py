@@ -63,7 +63,7 @@ async def test_callbacks_end_the_waiting(made: Any) -> None:
             stranger = f"http://127.0.0.1:{port}/veo/cb/{'a' * 26}"
             assert (await http.post(stranger, data=b"{}")).status == 404
             assert (await http.get(stranger)).status == 405
-        assert veo.statistics().callbacks == {200: 1, 404: 1, 405: 1}
+        assert veo.statistics().callback_responses == {200: 1, 404: 1, 405: 1}
 
 
 async def test_a_websocket_is_closed() -> None:

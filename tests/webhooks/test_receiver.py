@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from veo_async._wire import sign_callback
 from veo_async.errors import LedgerBusy, SessionClosed
 from veo_async.webhooks import Receiver
-from veo_async.webhooks.receiver import MAX_BODY, MOST_AT_ONCE, MOST_NAMES, READ_S, WRITE_S
+from veo_async.webhooks.receiver import (
+    MAX_BODY_BYTES,
+    MAX_CONCURRENT_WRITES,
+    MAX_TASKS_PER_TOKEN,
+    READ_TIMEOUT_S,
+    WRITE_TIMEOUT_S,
+)
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -33,7 +39,7 @@ class Desk:
     def __init__(self, *keys: str, hint: Any = None) -> None:
         self.hints: list[tuple[str, str]] = []
         self.reads = 0
-        self.receiver = Receiver(is_ours=is_ours, hint=hint or self.keep, keys=keys, now=lambda: AT)
+        self.receiver = Receiver(is_valid_token=is_ours, hint=hint or self.keep, signing_keys=keys, now=lambda: AT)
 
     async def keep(self, token: str, task_id: str) -> bool:
         self.hints.append((token, task_id))
@@ -47,14 +53,14 @@ class Desk:
             return body if len(body) <= most else None
 
         told = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.receiver.answer(method, path, told, read)
+        return await self.receiver.respond(method, path, told, read)
 
 
 async def test_a_hint_is_kept_before_the_200() -> None:
     desk = Desk()
     assert await desk.post() == 200
     assert desk.hints == [(TOKEN, "t-1")]
-    assert desk.receiver.statistics.answers == {200: 1}
+    assert desk.receiver.statistics.responses == {200: 1}
 
 
 @pytest.mark.parametrize("path", [f"/{TOKEN}", f"/veo/cb/{TOKEN}", f"/hooks/veo/cb/{TOKEN}"])
@@ -70,7 +76,7 @@ async def test_only_the_last_part_of_the_path_counts(path: str) -> None:
         (404, {"path": "/veo/cb/" + "x" * 26}),
         (404, {"path": "/veo/cb/"}),
         (415, {"content_encoding": "gzip"}),
-        (413, {"content_length": str(MAX_BODY + 1)}),
+        (413, {"content_length": str(MAX_BODY_BYTES + 1)}),
         (413, {"content_length": "-5"}),
         (413, {"content_length": "9" * 400}),
     ],
@@ -85,8 +91,8 @@ async def test_row_45_what_is_refused_unread(status: int, how: dict[str, Any]) -
 
 async def test_row_45_a_body_that_is_larger_than_it_said() -> None:
     desk = Desk()
-    assert await desk.post(b" " * (MAX_BODY + 1), content_length="10") == 413
-    assert await desk.post(body_of("t-1").ljust(MAX_BODY), content_length=str(MAX_BODY)) == 200
+    assert await desk.post(b" " * (MAX_BODY_BYTES + 1), content_length="10") == 413
+    assert await desk.post(body_of("t-1").ljust(MAX_BODY_BYTES), content_length=str(MAX_BODY_BYTES)) == 200
 
 
 async def test_row_45_a_body_that_does_not_come() -> None:
@@ -97,8 +103,8 @@ async def test_row_45_a_body_that_does_not_come() -> None:
         return b""
 
     began = asyncio.get_running_loop().time()
-    assert await Desk().receiver.answer("POST", TOKEN, {}, never) == 408
-    assert asyncio.get_running_loop().time() - began == pytest.approx(READ_S)
+    assert await Desk().receiver.respond("POST", TOKEN, {}, never) == 408
+    assert asyncio.get_running_loop().time() - began == pytest.approx(READ_TIMEOUT_S)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +142,7 @@ async def test_row_44_one_token_cannot_name_any_number_of_tasks() -> None:
     """Whoever knows one token fills no ledger with it."""
     desk = Desk()
     assert {await desk.post(body_of(f"t-{n}")) for n in range(1000)} == {200}
-    assert len(desk.hints) == MOST_NAMES
+    assert len(desk.hints) == MAX_TASKS_PER_TOKEN
 
 
 async def test_a_ledger_that_does_not_take_it_is_told_again_later() -> None:
@@ -153,7 +159,7 @@ async def test_a_ledger_that_does_not_take_it_is_told_again_later() -> None:
     began = asyncio.get_running_loop().time()
     desk = Desk(hint=hangs)
     assert await desk.post() == 503
-    assert asyncio.get_running_loop().time() - began == pytest.approx(WRITE_S)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(WRITE_TIMEOUT_S)
     await asyncio.sleep(0)
     assert not desk.receiver._writing
 
@@ -168,10 +174,10 @@ async def test_more_than_can_be_written_at_once() -> None:
 
     desk = Desk(hint=waits)
     async with asyncio.TaskGroup() as group:
-        posts = [group.create_task(desk.post(path=f"/t{n:025d}")) for n in range(MOST_AT_ONCE + 10)]
+        posts = [group.create_task(desk.post(path=f"/t{n:025d}")) for n in range(MAX_CONCURRENT_WRITES + 10)]
         await asyncio.sleep(0.1)
         gate.set()
-    assert sorted(post.result() for post in posts) == [200] * MOST_AT_ONCE + [503] * 10
+    assert sorted(post.result() for post in posts) == [200] * MAX_CONCURRENT_WRITES + [503] * 10
 
 
 async def test_a_token_of_ours_that_no_attempt_has() -> None:
@@ -189,12 +195,12 @@ async def test_a_session_that_is_not_open() -> None:
     def closed(_: str) -> bool:
         raise SessionClosed("not open")
 
-    receiver = Receiver(is_ours=closed, hint=Desk().keep, now=lambda: AT)
+    receiver = Receiver(is_valid_token=closed, hint=Desk().keep, now=lambda: AT)
 
     async def read(_: int) -> bytes:
         return body_of("t-1")
 
-    assert await receiver.answer("POST", TOKEN, {}, read) == 503
+    assert await receiver.respond("POST", TOKEN, {}, read) == 503
 
 
 @given(
@@ -210,6 +216,6 @@ def test_whatever_comes_is_answered(method: str, path: str, headers: dict[str, s
         return body
 
     desk = Desk()
-    status = asyncio.run(desk.receiver.answer(method, path, headers, read))
+    status = asyncio.run(desk.receiver.respond(method, path, headers, read))
     assert status in (200, 400, 404, 405, 413, 415)
     assert (desk.hints == [(TOKEN, "t-1")]) == (status == 200)

@@ -18,13 +18,13 @@ from veo_async._wire import UpgradeRequest
 from veo_async.simulator import (
     Simulator,
     delay,
-    doubled_callback,
     drop_after_accepting,
+    duplicate_callback,
     forged_callback,
     late_callback,
     lost_callback,
     malformed_callback,
-    swapped_callbacks,
+    reordered_callbacks,
 )
 
 from .support import free_port, heard, listening, served, until
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.realtime
 
 def address_of(sim: Simulator, number: int = 0) -> str:
     """Where an attempt wants to be called back."""
-    url: str = json.loads(sim.posts()[number].content)["callBackUrl"]
+    url: str = json.loads(sim.requests_to()[number].content)["callBackUrl"]
     return url
 
 
@@ -55,7 +55,7 @@ async def test_a_callback_ends_the_waiting(form: Any, key: str | None) -> None:
         outcomes = await veo.gather("A dog", "A cat")
         assert [type(outcome).__name__ for outcome in outcomes] == ["Done", "Done"]
         assert sim.count("record-info") == 2
-        assert veo.statistics().callbacks == {200: 2}
+        assert veo.statistics().callback_responses == {200: 2}
 
 
 async def test_a_callback_that_tells_of_a_failure() -> None:
@@ -74,7 +74,7 @@ async def test_a_callback_for_an_upgrade_and_for_an_extension(form: Any, task_id
         clip = await veo.generate("A dog")
         longer = await veo.extend(clip, "It swims ashore")
         assert (await veo.upgrade(longer, "4k")).urls
-        assert veo.statistics().callbacks == {200: 3}
+        assert veo.statistics().callback_responses == {200: 3}
 
 
 async def test_row_42_a_callback_before_the_answer_and_without_one() -> None:
@@ -88,10 +88,10 @@ async def test_row_42_a_callback_before_the_answer_and_without_one() -> None:
 
 async def test_row_43_twice_a_hundred_times_and_out_of_order() -> None:
     """One confirmation; the sender hears 200 each time."""
-    async with heard(faults=[doubled_callback(100, on=1), swapped_callbacks(on=2)]) as (veo, sim):
+    async with heard(faults=[duplicate_callback(100, on=1), reordered_callbacks(on=2)]) as (veo, sim):
         outcomes = await veo.gather("A dog", "A cat", "A bird")
         assert all(type(outcome).__name__ == "Done" for outcome in outcomes)
-        await until(lambda: sum(attempt.was_received for attempt in sim.callbacks) >= 102)
+        await until(lambda: sum(attempt.was_acknowledged for attempt in sim.callbacks) >= 102)
         assert sim.count("record-info") <= 5
         assert len(sim.charges) == 3
 
@@ -156,7 +156,7 @@ async def test_row_45_a_body_without_end_is_cut_off() -> None:
                     assert answer.status == 413
             except aiohttp.ClientError:
                 pass  # cut off while it was still talking
-        assert veo.statistics().callbacks == {413: 1}
+        assert veo.statistics().callback_responses == {413: 1}
 
 
 async def test_row_46_without_any_callback_looks_finish_the_job() -> None:
@@ -186,10 +186,10 @@ async def test_row_47_a_callback_in_another_process_wakes_the_waiter(tmp_path: P
         ):
             job = await here.submit("A dog")
             await job.accepted()
-            await until(lambda: any(attempt.was_received for attempt in sim.callbacks))
+            await until(lambda: any(attempt.was_acknowledged for attempt in sim.callbacks))
             assert (await job.wait(timeout=2.0)).urls
-            assert here.statistics().callbacks == {}
-            assert there.statistics().callbacks == {200: 1}
+            assert here.statistics().callback_responses == {}
+            assert there.statistics().callback_responses == {200: 1}
 
 
 WAITER = """
@@ -214,7 +214,7 @@ async def test_row_47_a_callback_here_ends_another_process(tmp_path: Path) -> No
             url = f"http://127.0.0.1:{port}"
             told = await run(sys.executable, "waiter.py", url, cwd=tmp_path, sim=sim)
             assert told.startswith("http")
-            assert here.statistics().callbacks[200] >= 1
+            assert here.statistics().callback_responses[200] >= 1
             assert here.jobs() == []
         assert len(sim.charges) == 1
 
@@ -240,7 +240,7 @@ async def test_the_hint_of_an_upgrade_in_doubt_is_not_taken_for_proof() -> None:
     async with heard(faults=faults, session={"poll_every": 0.2}) as (veo, sim):
         clip = await veo.generate("A dog")
         job = await veo.submit(UpgradeRequest(clip.task_id, "4k"), key="up")
-        await until(lambda: veo.statistics().callbacks.get(200, 0) >= 2)
+        await until(lambda: veo.statistics().callback_responses.get(200, 0) >= 2)
         assert job.state is JobState.IN_DOUBT
         await job.resolve(clip.task_id)
         assert (await job).urls

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from veo_async._wire import sign_callback
-from veo_async.errors import BadSignature
+from veo_async.errors import InvalidSignature
 from veo_async.webhooks import TOLERANCE_S, parse, verify
 
 KEY = "test-hmac-key"
@@ -37,7 +37,7 @@ def test_row_32_a_clock_within_the_tolerance(off_s: float) -> None:
 @pytest.mark.parametrize("off_s", [-86400, -3600, -TOLERANCE_S - 1, TOLERANCE_S + 1, 3600, 86400])
 def test_rows_32_and_44_a_callback_from_another_time(off_s: float) -> None:
     """A replay after the window, a stamp from the future, and our own clock a day off: all refused."""
-    with pytest.raises(BadSignature, match="ago" if off_s > 0 else "ahead"):
+    with pytest.raises(InvalidSignature, match="ago" if off_s > 0 else "ahead"):
         verify(BODY, headers(), KEY, now=AT + off_s)
 
 
@@ -45,9 +45,9 @@ def test_several_keys_while_one_takes_over() -> None:
     """Old and new are both good, in any order; neither alone knows the other's."""
     assert verify(BODY, headers(), ["the-new-one", KEY], now=AT) == TASK
     assert verify(BODY, headers(), [KEY, "the-new-one"], now=AT) == TASK
-    with pytest.raises(BadSignature, match="not of this key"):
+    with pytest.raises(InvalidSignature, match="not of this key"):
         verify(BODY, headers(), ["the-new-one"], now=AT)
-    with pytest.raises(BadSignature, match="not of this key"):
+    with pytest.raises(InvalidSignature, match="not of this key"):
         verify(BODY, headers(), [], now=AT)
 
 
@@ -87,20 +87,20 @@ def test_every_place_where_the_task_id_may_stand(told: Any) -> None:
 )
 def test_row_44_what_is_no_signature(changes: dict[str, str]) -> None:
     """Missing, short, decorated, or of something else."""
-    with pytest.raises(BadSignature):
+    with pytest.raises(InvalidSignature):
         verify(BODY, headers(**changes), KEY, now=AT)
 
 
 def test_row_44_another_task_under_a_good_signature() -> None:
     """The body is not signed, the task id is."""
-    with pytest.raises(BadSignature):
+    with pytest.raises(InvalidSignature):
         verify(BODY.replace(TASK.encode(), b"f" * 32), headers(), KEY, now=AT)
     assert verify(BODY.replace(b'"ok"', b'"anything"'), headers(), KEY, now=AT) == TASK
 
 
 @given(body=st.binary(max_size=200), stamp=st.text(max_size=12), signature=st.text(max_size=50))
 def test_whatever_comes_is_refused_and_nothing_else_happens(body: bytes, stamp: str, signature: str) -> None:
-    with pytest.raises(BadSignature):
+    with pytest.raises(InvalidSignature):
         verify(body, {"X-Webhook-Timestamp": stamp, "X-Webhook-Signature": signature}, KEY, now=AT)
 
 
@@ -111,13 +111,13 @@ def test_whatever_comes_is_refused_and_nothing_else_happens(body: bytes, stamp: 
     )
 )
 def test_no_form_of_body_is_signed_by_accident(told: Any) -> None:
-    with pytest.raises(BadSignature):
+    with pytest.raises(InvalidSignature):
         verify(json.dumps(told).encode(), headers(), "another key", now=AT)
 
 
 def test_a_nest_too_deep_to_read() -> None:
     """It names no task."""
-    with pytest.raises(BadSignature):
+    with pytest.raises(InvalidSignature):
         verify(b"[" * 100_000, headers(), KEY, now=AT)
 
 

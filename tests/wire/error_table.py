@@ -47,15 +47,15 @@ CODES: tuple[Row, ...] = (
     Row(403, errors.Blocked, "no", "check the key's IP whitelist and the User-Agent"),
     Row(404, errors.NotFound, "no", "check the task id, and whose account made it"),
     Row(405, errors.RequestRejected, "no", "change the request"),
-    Row(408, errors.ServerBroken, "reads only", "look again; look for the task before creating again"),
+    Row(408, errors.ServerError, "reads only", "look again; look for the task before creating again"),
     Row(413, errors.RequestRejected, "no", "send a smaller file"),
     Row(422, errors.RequestRejected, "no", "change the request"),
     Row(429, errors.RateLimited, "yes", "wait for `retry_after`, else 10 s: it was refused, not queued"),
     Row(433, errors.KeyLimitReached, "no", "raise the key's own spending cap, or wait until it renews"),
     Row(451, errors.ImageUnreachable, "no", "give a public image URL, or upload the image first"),
     Row(455, errors.Maintenance, "yes", "wait some minutes; running tasks go on"),
-    Row(500, errors.ServerBroken, "reads only", "look again; look for the task before creating again"),
-    Row(501, errors.ServerBroken, "reads only", "look again; look for the task before creating again"),
+    Row(500, errors.ServerError, "reads only", "look again; look for the task before creating again"),
+    Row(501, errors.ServerError, "reads only", "look again; look for the task before creating again"),
     Row(505, errors.FeatureDisabled, "no", "use another model or feature"),
 )
 
@@ -77,8 +77,8 @@ SENTENCES: tuple[Row, ...] = tuple(
             "give a public image URL, or upload the image first",
             "Failed to fetch the image. Kindly verify any access limits set by you or your service provider.",
         ),
-        (errors.RecordMissing, "yes", "look again for a minute: a new record appears late", "record is null."),
-        (errors.RecordMissing, "yes", "look again for a minute: a new record appears late", "recordInfo is null"),
+        (errors.RecordNotFound, "yes", "look again for a minute: a new record appears late", "record is null."),
+        (errors.RecordNotFound, "yes", "look again for a minute: a new record appears late", "recordInfo is null"),
         (
             errors.RecordExpired,
             "no",
@@ -114,7 +114,7 @@ def as_markdown() -> str:
         if row.error not in told and row.error is not errors.RequestRejected:
             told.add(row.error)
             lines.append(_line(f"400, 422: “{_shortened(row.sentence or '')}”", row))
-    lines.append(_line("any other", Row(0, errors.ServerBroken, "reads only", "look again; tell us of the code")))
+    lines.append(_line("any other", Row(0, errors.ServerError, "reads only", "look again; tell us of the code")))
     return "\n".join(lines) + "\n"
 
 

@@ -6,7 +6,7 @@ import pickle
 from pathlib import Path
 from typing import Any, TypeVar
 
-from veo_async._wire import HttpAnswer, decipher, endpoint_named, parse_callback
+from veo_async._wire import HttpResponse, decode_response, endpoint_named, parse_callback
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ def read_body(endpoint: str, body: bytes, *, status: int = 200, headers: dict[st
     """What *body* means when *endpoint* sends it, or when it is posted to us as a callback."""
     if endpoint == "callback":
         return parse_callback(body)
-    return decipher(endpoint_named(endpoint), HttpAnswer(status=status, headers=headers or {}, body=body))
+    return decode_response(endpoint_named(endpoint), HttpResponse(status=status, headers=headers or {}, body=body))
 
 
 def read_json(endpoint: str, value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from veo_async import errors
-from veo_async._wire import APIKLEY, KIE, Record, TaskState, VideoRequest, check, codes, faults_of
+from veo_async._wire import APIKLEY, KIE, Record, TaskState, VideoRequest, check, codes, problems_of
 from veo_async._wire.converter import to_wire
 
 from .recordings import envelope, json_of, read_json
@@ -189,15 +189,15 @@ def test_1080p_not_ready(status: int, code: int, message: str) -> None:
 
 def test_not_yet_is_told_from_nothing_to_make_it_from() -> None:
     """Both are "not yet" to who asks again; to who asks first only one of them means that it is being made."""
-    assert codes.tells_of_no_source("record status is not success.")
-    assert codes.tells_of_no_source("record result data is blank.")
-    assert not codes.tells_of_no_source("1080P is processing. It should be ready in 1-2 minutes.")
+    assert codes.is_source_missing("record status is not success.")
+    assert codes.is_source_missing("record result data is blank.")
+    assert not codes.is_source_missing("1080P is processing. It should be ready in 1-2 minutes.")
 
 
 def test_a_4k_version_that_is_unavailable() -> None:
     """The callbacks page's sentence ends it; other broken answers do not."""
-    assert codes.tells_of_no_upgrade("The 4K version of this video is unavailable. Please try a different video.")
-    assert not codes.tells_of_no_upgrade("Internal Error, Please try again later.")
+    assert codes.is_upgrade_unavailable("The 4K version of this video is unavailable. Please try a different video.")
+    assert not codes.is_upgrade_unavailable("Internal Error, Please try again later.")
 
 
 @pytest.mark.parametrize("data", [None, {}, {"resultUrl": None}, {"resultUrl": ""}, {"resultUrl": "soon"}])
@@ -219,7 +219,7 @@ def test_1080p_clear_answers_stay_clear(code: int) -> None:
 def test_an_error_while_processing_is_no_not_yet(endpoint: str) -> None:
     """The documented sentence of the 500, 'while processing the request', promises no video."""
     message = "Server Error - An unexpected error occurred while processing the request"
-    with pytest.raises(errors.ServerBroken):
+    with pytest.raises(errors.ServerError):
         read_json(endpoint, envelope(None, code=500, msg=message))
 
 
@@ -313,7 +313,7 @@ def test_reference_models_and_ratio() -> None:
         request = VideoRequest(
             "a dog", image_urls=[CLIP], generation_type="REFERENCE_2_VIDEO", **{"model": "veo3_fast", **options}
         )
-        return [fault.field for fault in faults_of(request, dialect)]
+        return [fault.field for fault in problems_of(request, dialect)]
 
     assert broken(KIE) == broken(APIKLEY) == []
     assert broken(KIE, model="veo3_lite", aspect_ratio="9:16", duration=8) == []
@@ -373,7 +373,7 @@ def test_failed_record_in_a_refusing_envelope(status: int) -> None:
         (429, errors.RateLimited),
         (433, errors.KeyLimitReached),
         (455, errors.Maintenance),
-        (599, errors.ServerBroken),
+        (599, errors.ServerError),
     ],
 )
 def test_a_refused_question_fails_no_task(code: int, kind: type[errors.ApiError]) -> None:
@@ -385,7 +385,7 @@ def test_a_refused_question_fails_no_task(code: int, kind: type[errors.ApiError]
 @pytest.mark.parametrize(
     ("data", "message", "kind"),
     [
-        ({}, "record is null.", errors.RecordMissing),
+        ({}, "record is null.", errors.RecordNotFound),
         ({"taskId": "t"}, "Temporarily supports records within 14 days.", errors.RecordExpired),
         ({"taskId": "t", "errorMessage": ""}, "record status is not success.", errors.NotReady),
         ({"taskId": "t", "errorMessage": None}, "no", errors.RequestRejected),

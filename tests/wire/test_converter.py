@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from veo_async._wire import APIKLEY, KIE, ExtendRequest, VideoRequest
-from veo_async._wire.converter import from_plain, to_plain, to_wire
+from veo_async._wire.converter import from_dict, to_dict, to_wire
 from veo_async.errors import InvalidRequest
 
 from .recordings import twins
@@ -33,7 +33,7 @@ def full() -> VideoRequest:
     """A request that says everything."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        return from_plain(OPTIONS, VideoRequest)
+        return from_dict(OPTIONS, VideoRequest)
 
 
 def test_to_wire_in_full(full: VideoRequest) -> None:
@@ -91,14 +91,14 @@ def test_plain_round_trip(full: VideoRequest) -> None:
     """Through our own spelling and JSON text, a request comes back equal."""
     extension = ExtendRequest("t-1", "and on", seeds=10000)
     for request in (full, VideoRequest("a dog")):
-        assert from_plain(json.loads(json.dumps(to_plain(request))), VideoRequest) == request
-    assert from_plain(json.loads(json.dumps(to_plain(extension))), ExtendRequest) == extension
-    assert set(to_plain(full)) == set(OPTIONS)
+        assert from_dict(json.loads(json.dumps(to_dict(request))), VideoRequest) == request
+    assert from_dict(json.loads(json.dumps(to_dict(extension))), ExtendRequest) == extension
+    assert set(to_dict(full)) == set(OPTIONS)
 
 
 def test_defaults_are_written_out() -> None:
     """A later version with another default must read back the request that was made, not its own."""
-    assert to_plain(VideoRequest("a dog")) == {
+    assert to_dict(VideoRequest("a dog")) == {
         "prompt": "a dog",
         "model": "veo3_fast",
         "aspect_ratio": "16:9",
@@ -138,44 +138,44 @@ def test_defaults_are_written_out() -> None:
 def test_from_plain_refuses(plain: dict[Any, Any], faults: dict[str, str]) -> None:
     """Every fault at once, each with its field, what was given, the rule and the remedy; null is not "None"."""
     with pytest.raises(InvalidRequest) as caught:
-        from_plain(plain, VideoRequest)
+        from_dict(plain, VideoRequest)
     error = caught.value
-    assert {fault.field: fault.rule for fault in error.faults} == faults
-    assert all(fault.remedy for fault in error.faults)
-    for fault in error.faults:
+    assert {fault.field: fault.rule for fault in error.problems} == faults
+    assert all(fault.remedy for fault in error.problems)
+    for fault in error.problems:
         if fault.field in plain and fault.rule != "is not an option":
             assert fault.value == plain[fault.field]
-    assert all(twin.faults == error.faults for twin in twins(error))
+    assert all(twin.problems == error.problems for twin in twins(error))
 
 
 def test_null_is_left_out_where_it_means_nothing() -> None:
     """An option that may be None may be null in a file."""
     plain = {"prompt": "x", "seeds": None, "watermark": None, "duration": None, "enable_fallback": None}
-    assert from_plain(plain, VideoRequest) == VideoRequest("x")
+    assert from_dict(plain, VideoRequest) == VideoRequest("x")
 
 
 @pytest.mark.parametrize("plain", [None, "a dog", 5, [], ["prompt"], [("prompt", "a dog")]])
 def test_from_plain_of_no_object(plain: Any) -> None:
     """What is no object of options is no request."""
     with pytest.raises(InvalidRequest) as caught:
-        from_plain(plain, VideoRequest)
+        from_dict(plain, VideoRequest)
     assert caught.value.field == "request"
 
 
 def test_from_plain_of_a_bad_extension() -> None:
     """The remedy lists the options of this kind of request."""
     with pytest.raises(InvalidRequest) as caught:
-        from_plain({"task_id": 5, "duration": 8}, ExtendRequest)
-    assert {fault.field for fault in caught.value.faults} == {"task_id", "duration"}
+        from_dict({"task_id": 5, "duration": 8}, ExtendRequest)
+    assert {fault.field for fault in caught.value.problems} == {"task_id", "duration"}
     assert "task_id, prompt, model, seeds, callback_url, watermark" in str(caught.value)
 
 
 def test_the_value_of_an_unknown_option_is_not_shown() -> None:
     """Somebody will write api_key=…: the name is told, the value is not."""
     with pytest.raises(InvalidRequest) as caught:
-        from_plain({"prompt": "x", "api_key": "hunter2"}, VideoRequest)
+        from_dict({"prompt": "x", "api_key": "hunter2"}, VideoRequest)
     assert "api_key" in str(caught.value)
-    assert "hunter2" not in str(caught.value) + repr(caught.value) + repr(caught.value.faults)
+    assert "hunter2" not in str(caught.value) + repr(caught.value) + repr(caught.value.problems)
 
 
 def test_a_warning_made_an_error_stays_itself() -> None:
@@ -183,4 +183,4 @@ def test_a_warning_made_an_error_stays_itself() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(DeprecationWarning, match="enable_fallback"):
-            from_plain({"prompt": "x", "enable_fallback": True}, VideoRequest)
+            from_dict({"prompt": "x", "enable_fallback": True}, VideoRequest)

@@ -5,7 +5,7 @@ import pytest
 from veo_async._wire import APIKLEY, KIE, VideoRequest, dialect_named
 from veo_async._wire.converter import to_wire
 from veo_async._wire.endpoints import ENDPOINTS
-from veo_async.errors import InvalidRequest, UnsupportedByDialect
+from veo_async.errors import InvalidRequest, UnsupportedByProvider
 
 
 def test_names() -> None:
@@ -38,7 +38,7 @@ def test_endpoints() -> None:
         if endpoint.name in ("generate", "record-info", "credit"):
             APIKLEY.require(endpoint)
         else:
-            with pytest.raises(UnsupportedByDialect) as caught:
+            with pytest.raises(UnsupportedByProvider) as caught:
                 APIKLEY.require(endpoint)
             assert caught.value.value == endpoint.name
             assert "credit, generate, record-info" in str(caught.value)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from veo_async import errors
-from veo_async._wire import HttpAnswer, decipher, endpoint_named
+from veo_async._wire import HttpResponse, decode_response, endpoint_named
 from veo_async._wire.endpoints import ENDPOINTS
 
 from .error_table import ANYWHERE, CODES, DOCUMENTED, SENTENCES, STATES, WITH_STATES, Row, as_markdown
@@ -32,7 +32,7 @@ def check_try_again(error: errors.ApiError, row: Row, endpoint: str) -> None:
 def test_every_endpoint_lists_its_documented_codes() -> None:
     """Path, cost and code list of every endpoint are the pages', and no endpoint is left out."""
     assert {endpoint.name: endpoint.codes for endpoint in ENDPOINTS} == DOCUMENTED
-    assert {endpoint.name for endpoint in ENDPOINTS if endpoint.costs} == COSTS
+    assert {endpoint.name for endpoint in ENDPOINTS if endpoint.is_charged} == COSTS
     assert {endpoint.name: (endpoint.method, endpoint.path, endpoint.host) for endpoint in ENDPOINTS} == {
         "generate": ("POST", "/api/v1/veo/generate", "api"),
         "extend": ("POST", "/api/v1/veo/extend", "api"),
@@ -111,7 +111,7 @@ def test_states(endpoint: str, row: Row) -> None:
 def test_codes_that_nobody_documented(endpoint: str, code: int) -> None:
     """An unknown code promises nothing: a read may be repeated, a call that costs may not."""
     error = error_of(endpoint, envelope(None, code=code, msg="?"), status=200)
-    assert type(error) is errors.ServerBroken
+    assert type(error) is errors.ServerError
     assert error.body_code == code
     assert error.retryable is (endpoint not in COSTS)
 
@@ -119,14 +119,14 @@ def test_codes_that_nobody_documented(endpoint: str, code: int) -> None:
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [
-        (500, 429, errors.ServerBroken),
-        (502, 401, errors.ServerBroken),
-        (408, 422, errors.ServerBroken),
-        (599, 455, errors.ServerBroken),
-        (418, 402, errors.ServerBroken),
-        (429, 500, errors.ServerBroken),
-        (404, 501, errors.ServerBroken),
-        (400, 999, errors.ServerBroken),
+        (500, 429, errors.ServerError),
+        (502, 401, errors.ServerError),
+        (408, 422, errors.ServerError),
+        (599, 455, errors.ServerError),
+        (418, 402, errors.ServerError),
+        (429, 500, errors.ServerError),
+        (404, 501, errors.ServerError),
+        (400, 999, errors.ServerError),
         (400, 402, errors.InsufficientCredits),
         (429, 401, errors.Unauthorized),
         (401, 429, errors.RateLimited),
@@ -157,7 +157,7 @@ def test_the_task_that_was_asked_about() -> None:
 
     def named(body: bytes) -> str | None:
         with pytest.raises(errors.VeoError) as caught:
-            decipher(endpoint_named("get-4k-video"), HttpAnswer(status=200, body=body), task_id="asked")
+            decode_response(endpoint_named("get-4k-video"), HttpResponse(status=200, body=body), task_id="asked")
         return caught.value.task_id
 
     assert named(b"not json") == "asked"

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from veo_async._wire import fields
-from veo_async._wire.fields import Field, read
+from veo_async._wire.fields import Field, read_fields
 
 #: Every name in the examples and schemas of the pages, by hand.
 OF_THE_PAGES = {
@@ -75,21 +75,23 @@ def test_todays_spelling_comes_first() -> None:
 
 def test_the_first_that_says_something_wins() -> None:
     """Layers before spellings, spellings before types: null, empty and ill-typed values say nothing."""
-    assert read(fields.ACCEPTED, {"taskId": "a"}, {"taskId": "b"}) == {"task_id": "a"}
-    assert read(fields.ACCEPTED, {"task_id": "a"}, {"taskId": "b"}) == {"task_id": "a"}
-    assert read(fields.ACCEPTED, {"taskId": "a", "task_id": "b"}) == {"task_id": "a"}
-    assert read(fields.ACCEPTED, {"task_id": "b", "taskId": "a"}) == {"task_id": "a"}
-    assert read(fields.ACCEPTED, {"task_id": "b", "taskId": 5}) == {"task_id": "b"}
-    assert read(fields.ACCEPTED, {"taskId": 5, "task_id": "b"}) == {"task_id": "b"}
-    assert read(fields.ACCEPTED, {"taskId": None}, {"taskId": "b"}) == {"task_id": "b"}
-    assert read(fields.ACCEPTED, {"resultUrls": []}, {"result_urls": ["http://a.example"]}) == {
+    assert read_fields(fields.ACCEPTED, {"taskId": "a"}, {"taskId": "b"}) == {"task_id": "a"}
+    assert read_fields(fields.ACCEPTED, {"task_id": "a"}, {"taskId": "b"}) == {"task_id": "a"}
+    assert read_fields(fields.ACCEPTED, {"taskId": "a", "task_id": "b"}) == {"task_id": "a"}
+    assert read_fields(fields.ACCEPTED, {"task_id": "b", "taskId": "a"}) == {"task_id": "a"}
+    assert read_fields(fields.ACCEPTED, {"task_id": "b", "taskId": 5}) == {"task_id": "b"}
+    assert read_fields(fields.ACCEPTED, {"taskId": 5, "task_id": "b"}) == {"task_id": "b"}
+    assert read_fields(fields.ACCEPTED, {"taskId": None}, {"taskId": "b"}) == {"task_id": "b"}
+    assert read_fields(fields.ACCEPTED, {"resultUrls": []}, {"result_urls": ["http://a.example"]}) == {
         "urls": ("http://a.example",)
     }
 
 
 def test_falsehood_says_something() -> None:
     """False and 0 are values, not silence."""
-    assert read(fields.RECORD, {"fallbackFlag": False, "successFlag": 0}, {"fallbackFlag": True, "successFlag": 1}) == {
+    assert read_fields(
+        fields.RECORD, {"fallbackFlag": False, "successFlag": 0}, {"fallbackFlag": True, "successFlag": 1}
+    ) == {
         "fallback": False,
         "flag": 0,
     }
@@ -98,9 +100,11 @@ def test_falsehood_says_something() -> None:
 @pytest.mark.parametrize("layer", [None, [], "taskId", 5, True, [{"taskId": "a"}]])
 def test_layers_that_are_no_objects_are_passed_over(layer: object) -> None:
     """What is no object holds no fields."""
-    assert read(fields.ACCEPTED, layer, {"taskId": "b"}) == {"task_id": "b"}
+    assert read_fields(fields.ACCEPTED, layer, {"taskId": "b"}) == {"task_id": "b"}
 
 
 def test_nothing_deeper_is_looked_at() -> None:
     """Only the layers that are handed in are read."""
-    assert read(fields.ACCEPTED, {"data": {"taskId": "a"}, "paramJson": {"resultUrls": ["http://a.example"]}}) == {}
+    assert (
+        read_fields(fields.ACCEPTED, {"data": {"taskId": "a"}, "paramJson": {"resultUrls": ["http://a.example"]}}) == {}
+    )

@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from veo_async import errors
-from veo_async._wire import HttpAnswer, Record, decipher, endpoint_named, parse_callback, strict_json
+from veo_async._wire import HttpResponse, Record, decode_response, endpoint_named, parse_callback, strict_json
 
 from .recordings import body_of, envelope, json_of, read_body, read_json
 
@@ -86,7 +86,7 @@ def test_unreadable_callback(name: str) -> None:
 @pytest.mark.parametrize("endpoint", ["generate", "record-info"])
 def test_gateway_page(endpoint: str, status: int) -> None:
     """A gateway's HTML over 5xx is a broken server: a read may be repeated, a creating call may not."""
-    with pytest.raises(errors.ServerBroken) as caught:
+    with pytest.raises(errors.ServerError) as caught:
         read_body(endpoint, NO_JSON["html"], status=status)
     assert caught.value.retryable is (endpoint == "record-info")
     assert "502 Bad Gateway" in str(caught.value)
@@ -194,7 +194,7 @@ def test_excerpts_and_messages_are_fit_for_a_terminal() -> None:
         read_json("generate", envelope(None, code=422, msg=f"flagged: {evil}"))
     with pytest.raises(errors.MalformedResponse) as unreadable:
         read_body("generate", f"<html>{evil}</html>".encode())
-    with pytest.raises(errors.ServerBroken) as gateway:
+    with pytest.raises(errors.ServerError) as gateway:
         read_body("generate", f"<html>{evil}</html>".encode(), status=502)
     failed = read_json("record-info", envelope({"successFlag": 3, "errorMessage": f"flagged {evil}"})).failure.error()
     for text in (str(caught.value), unreadable.value.excerpt, str(gateway.value), str(failed), repr(failed)):
@@ -204,12 +204,14 @@ def test_excerpts_and_messages_are_fit_for_a_terminal() -> None:
 
 def test_an_answer_shows_no_body() -> None:
     """The body may echo a prompt or a key; ``repr`` tells its length only."""
-    assert "hunter2" not in repr(HttpAnswer(status=200, body=b"hunter2"))
-    assert "<7 bytes>" in repr(HttpAnswer(status=200, body=b"hunter2"))
+    assert "hunter2" not in repr(HttpResponse(status=200, body=b"hunter2"))
+    assert "<7 bytes>" in repr(HttpResponse(status=200, body=b"hunter2"))
 
 
 def test_nothing_of_the_parser_stays_behind_the_error() -> None:
     """The error of another library is translated once, and does not ride along as cause."""
     with pytest.raises(errors.MalformedResponse) as caught:
-        decipher(endpoint_named("generate"), HttpAnswer(status=200, body=body_of("real/generate.accepted")[:-5]))
+        decode_response(
+            endpoint_named("generate"), HttpResponse(status=200, body=body_of("real/generate.accepted")[:-5])
+        )
     assert caught.value.__cause__ is None

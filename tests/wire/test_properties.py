@@ -22,7 +22,7 @@ from veo_async._wire import (
     DownloadLink,
     ExtendRequest,
     HdVideo,
-    HttpAnswer,
+    HttpResponse,
     Record,
     TaskState,
     Upload,
@@ -30,10 +30,10 @@ from veo_async._wire import (
     VideoRequest,
     readers,
 )
-from veo_async._wire.converter import from_plain, to_plain, to_wire
-from veo_async._wire.fields import GENERATE, read
-from veo_async._wire.retry_after import MAX_WAIT_S, wait_wished
-from veo_async._wire.validation import check_spelling
+from veo_async._wire.converter import from_dict, to_dict, to_wire
+from veo_async._wire.fields import GENERATE, read_fields
+from veo_async._wire.retry_after import MAX_RETRY_AFTER_S, retry_after_s
+from veo_async._wire.validation import check_encodable
 
 from .recordings import NAMES, body_of, endpoint_of, json_of, read_body, twins
 
@@ -108,7 +108,7 @@ def check_error(endpoint: str, error: errors.VeoError) -> None:
     assert str(error).isprintable()
     assert error.endpoint == endpoint or endpoint == "callback"
     assert type(error.retryable) is bool
-    if isinstance(error, errors.ServerBroken | errors.MalformedResponse) and endpoint in ("generate", "extend"):
+    if isinstance(error, errors.ServerError | errors.MalformedResponse) and endpoint in ("generate", "extend"):
         assert not error.retryable
     twin = copy.deepcopy(error)
     assert (type(twin), str(twin), vars(twin)) == (type(error), str(error), vars(error))
@@ -212,9 +212,9 @@ def test_damaged_recordings(data: st.DataObject, name: str) -> None:
 @given(any_json)
 def test_every_reader_takes_anything(value: Any) -> None:
     """No reader raises, and none hands on a null as a word."""
-    for read_one in (readers.text, readers.whole, readers.number, readers.truth, readers.url, readers.instant):
+    for read_one in (readers.string, readers.integer, readers.number, readers.boolean, readers.url, readers.instant):
         assert read_one(value) != "None" or value == "None"
-    for read_many in (readers.wholes, readers.truths, readers.texts, readers.urls):
+    for read_many in (readers.integers, readers.booleans, readers.strings, readers.urls):
         assert isinstance(read_many(value), tuple)
     assert isinstance(readers.params(value), dict)
 
@@ -246,8 +246,8 @@ def test_one_list_in_every_shape(listed: list[str]) -> None:
 def test_any_retry_after(wish: str, date: str, received_at: float | None) -> None:
     """A number within bounds or nothing, whatever the header says."""
     said = {"retry-after": wish, "date": date}
-    waited = wait_wished(HttpAnswer(status=429, headers=said, body=b"", received_at=received_at))
-    assert waited is None or 0 <= waited <= MAX_WAIT_S
+    waited = retry_after_s(HttpResponse(status=429, headers=said, body=b"", received_at=received_at))
+    assert waited is None or 0 <= waited <= MAX_RETRY_AFTER_S
 
 
 written = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -271,21 +271,21 @@ requests = st.builds(
 @given(requests)
 def test_a_video_request_round_trips(request_: VideoRequest) -> None:
     """Through our own spelling, through both wires, and through every way of copying it comes back equal."""
-    assert from_plain(json.loads(json.dumps(to_plain(request_))), VideoRequest) == request_
+    assert from_dict(json.loads(json.dumps(to_dict(request_))), VideoRequest) == request_
     assert all(twin == request_ for twin in twins(request_))
     for dialect in (KIE, APIKLEY):
         wire = json.loads(json.dumps(to_wire(request_, dialect), ensure_ascii=False).encode())
         assert {"model", "enableTranslation"} <= set(wire)
         said = {field.name for field in GENERATE if getattr(request_, field.name) not in (None, ())}
         assert len(wire) == len(said)
-        understood = read(GENERATE, wire)
+        understood = read_fields(GENERATE, wire)
         assert all(getattr(request_, name) == value for name, value in understood.items() if name != "image_urls")
 
 
 def plain_outcome(plain: Any, kind: Any) -> Any:
     """The request, or the error that says why there is none."""
     try:
-        return from_plain(plain, kind)
+        return from_dict(plain, kind)
     except errors.InvalidRequest as error:
         return error
 
@@ -297,10 +297,10 @@ def test_any_plain(plain: Any) -> None:
     for kind in (VideoRequest, ExtendRequest):
         found = plain_outcome(plain, kind)
         if isinstance(found, errors.InvalidRequest):
-            assert found.faults
+            assert found.problems
             assert str(found).isprintable()
         else:
-            assert from_plain(to_plain(found), kind) == found
+            assert from_dict(to_dict(found), kind) == found
 
 
 @hundreds
@@ -308,7 +308,7 @@ def test_any_plain(plain: Any) -> None:
 def test_what_is_not_checked_but_spelled_can_be_sent(request_: VideoRequest) -> None:
     """What `check_spelling` lets through can be written as bytes; what it does not says why."""
     try:
-        check_spelling(request_, KIE)
+        check_encodable(request_, KIE)
     except errors.InvalidRequest:
         with pytest.raises(UnicodeEncodeError):
             json.dumps(to_wire(request_, KIE), ensure_ascii=False).encode()

@@ -14,8 +14,8 @@ NOT_STRINGS = [None, True, False, 0, 1, 1.5, [], ["x"], {}, {"a": 1}]
 @pytest.mark.parametrize("value", [*NOT_STRINGS, ""])
 def test_text_is_a_string_with_something_in_it(value: Any) -> None:
     """Nothing but a string is text, and an empty one says nothing."""
-    assert readers.text(value) is None
-    assert readers.text("None") == "None"
+    assert readers.string(value) is None
+    assert readers.string("None") == "None"
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_text_is_a_string_with_something_in_it(value: Any) -> None:
 )
 def test_whole(value: Any, number: int | None) -> None:
     """Integers and their plain decimal strings; booleans, fractions and decorated digits are none."""
-    found = readers.whole(value)
+    found = readers.integer(value)
     assert found == number
     assert type(found) is type(number)
 
@@ -66,9 +66,9 @@ def test_number(value: Any, number: float | None) -> None:
 @pytest.mark.parametrize("value", [None, 0, 1, "true", "false", "", [], [True]])
 def test_truth_is_a_json_boolean(value: Any) -> None:
     """ "false" never becomes True, and 0 never False."""
-    assert readers.truth(value) is None
-    assert readers.truth(True) is True
-    assert readers.truth(False) is False
+    assert readers.boolean(value) is None
+    assert readers.boolean(True) is True
+    assert readers.boolean(False) is False
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_truth_is_a_json_boolean(value: Any) -> None:
 )
 def test_wholes(value: Any, found: tuple[int, ...]) -> None:
     """A list of integers, or a lone one; the odd item is passed over."""
-    assert readers.wholes(value) == found
+    assert readers.integers(value) == found
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_wholes(value: Any, found: tuple[int, ...]) -> None:
 )
 def test_truths(value: Any, found: tuple[bool, ...]) -> None:
     """A list of booleans and nothing else."""
-    assert readers.truths(value) == found
+    assert readers.booleans(value) == found
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_truths(value: Any, found: tuple[bool, ...]) -> None:
 )
 def test_texts(value: Any, found: tuple[str, ...]) -> None:
     """A list of strings; a lone string never becomes its letters."""
-    assert readers.texts(value) == found
+    assert readers.strings(value) == found
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ from veo_async._wire import (
     Credits,
     DownloadLink,
     HdVideo,
-    HttpAnswer,
+    HttpResponse,
     Record,
     TaskState,
     Upload,
     UpscaledVideo,
-    decipher,
+    decode_response,
     endpoints,
     record_from_raw,
 )
@@ -225,8 +225,8 @@ VALUES: dict[str, Any] = {
 
 #: Class, body code, message.
 ERRORS: dict[str, tuple[type[errors.VeoError], int, str]] = {
-    "real/record-info.unknown-id": (errors.RecordMissing, 422, "recordInfo is null"),
-    "real/record-info.no-data-yet": (errors.RecordMissing, 200, "an answer without a record"),
+    "real/record-info.unknown-id": (errors.RecordNotFound, 422, "recordInfo is null"),
+    "real/record-info.no-data-yet": (errors.RecordNotFound, 200, "an answer without a record"),
     "real/generate.unauthorized": (errors.Unauthorized, 401, "Unauthorized – Authentication failed"),
     "real/generate.no-credits": (
         errors.InsufficientCredits,
@@ -243,7 +243,7 @@ ERRORS: dict[str, tuple[type[errors.VeoError], int, str]] = {
         433,
         "The current number of points used by apiKey has exceeded the daily limit",
     ),
-    "real/generate.terse-500": (errors.ServerBroken, 500, "err"),
+    "real/generate.terse-500": (errors.ServerError, 500, "err"),
     "real/generate.eight-seconds-only": (
         errors.RequestRejected,
         422,
@@ -253,11 +253,11 @@ ERRORS: dict[str, tuple[type[errors.VeoError], int, str]] = {
     "real/get-1080p-video.processing-422": (errors.NotReady, 422, PROCESSING),
     "openapi/generate.rejected-by-flow": (errors.ContentRefused, 422, FLOW),
     "openapi/generate.server-error": (
-        errors.ServerBroken,
+        errors.ServerError,
         500,
         "Server Error - An unexpected error occurred while processing the request",
     ),
-    "openapi/record-info.record-is-null": (errors.RecordMissing, 422, "record is null."),
+    "openapi/record-info.record-is-null": (errors.RecordNotFound, 422, "record is null."),
     "openapi/record-info.too-old": (errors.RecordExpired, 422, "Temporarily supports records within 14 days."),
     "openapi/get-4k-video.processing": (
         errors.NotReady,
@@ -353,7 +353,7 @@ def test_state_and_failure(name: str, state: TaskState, kind: type[errors.TaskFa
 def test_what_is_kept_shares_its_names() -> None:
     """Two finished records hold the same names once, at every depth: ten thousand of them are kept."""
     body = b'{"code": 200, "data": {"successFlag": 1, "response": {"anUnknownName": 1}}}'
-    one, other = (decipher(endpoints.RECORD_INFO, HttpAnswer(status=200, body=body)).raw for _ in range(2))
+    one, other = (decode_response(endpoints.RECORD_INFO, HttpResponse(status=200, body=body)).raw for _ in range(2))
     assert one == other == {"successFlag": 1, "response": {"anUnknownName": 1}}
     for a, b in ((one, other), (one["response"], other["response"])):
         assert all(x is y for x, y in zip(a, b, strict=True))

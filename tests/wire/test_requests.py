@@ -125,10 +125,10 @@ def test_wrong_types(name: str, value: Any, rule: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         VideoRequest(**{"prompt": "a dog", name: value})
     error = caught.value
-    assert (error.field, error.rule, len(error.faults)) == (name, rule, 1)
+    assert (error.field, error.rule, len(error.problems)) == (name, rule, 1)
     assert f"{name}=" in str(error)
     assert f"pass {rule.removeprefix('must be ')}" in str(error)
-    assert all(twin.faults == error.faults for twin in twins(error))
+    assert all(twin.problems == error.problems for twin in twins(error))
 
 
 @pytest.mark.parametrize(

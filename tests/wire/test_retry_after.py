@@ -2,8 +2,8 @@
 
 import pytest
 
-from veo_async._wire import HttpAnswer
-from veo_async._wire.retry_after import MAX_WAIT_S, wait_wished
+from veo_async._wire import HttpResponse
+from veo_async._wire.retry_after import MAX_RETRY_AFTER_S, retry_after_s
 
 DATE = "Sat, 21 Nov 2026 12:00:00 GMT"
 TEN_LATER = "Sat, 21 Nov 2026 12:00:10 GMT"
@@ -16,7 +16,7 @@ def wished(
     """What an answer with these headers wishes."""
     headers = {"retry-after": retry_after, "date": date}
     said = {name: value for name, value in headers.items() if value is not None}
-    return wait_wished(HttpAnswer(status=429, headers=said, body=b"", received_at=received_at))
+    return retry_after_s(HttpResponse(status=429, headers=said, body=b"", received_at=received_at))
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_seconds(written: str, seconds: float) -> None:
 @pytest.mark.parametrize("written", ["121", "1000000", "1" + "0" * 30, "9" * 5000])
 def test_seconds_beyond_the_bound(written: str) -> None:
     """A mistaken header of eleven days does not stop an account for eleven days."""
-    assert wished(written) == MAX_WAIT_S == 120.0
+    assert wished(written) == MAX_RETRY_AFTER_S == 120.0
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_date_without_the_servers_clock() -> None:
     """Without ``Date``, or with a broken one, our time of arrival stands in; without either, nothing is known."""
     assert wished(TEN_LATER, received_at=NOON) == 10.0
     assert wished(TEN_LATER, date="yesterday", received_at=NOON) == 10.0
-    assert wished(TEN_LATER, received_at=0.0) == MAX_WAIT_S
+    assert wished(TEN_LATER, received_at=0.0) == MAX_RETRY_AFTER_S
     assert wished(TEN_LATER) is None
 
 

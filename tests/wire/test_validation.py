@@ -13,11 +13,11 @@ from veo_async._wire import (
     UpgradeRequest,
     VideoRequest,
     check,
-    faults_of,
-    upgrade_called,
+    problems_of,
+    upgrade_from_name,
 )
-from veo_async._wire.validation import check_spelling, task_id_faults, url_fault
-from veo_async.errors import InvalidRequest, UnsupportedByDialect
+from veo_async._wire.validation import check_encodable, task_id_problems, url_problem
+from veo_async.errors import InvalidRequest, UnsupportedByProvider
 
 ONE, TWO, THREE, FOUR = ([f"https://a.example/{n}.png" for n in range(count)] for count in (1, 2, 3, 4))
 TEXT, FRAMES, REFERENCE = "TEXT_2_VIDEO", "FIRST_AND_LAST_FRAMES_2_VIDEO", "REFERENCE_2_VIDEO"
@@ -109,7 +109,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
 @pytest.mark.parametrize("options", GOOD, ids=lambda options: repr(options)[:60])
 def test_good_requests(options: dict[str, Any]) -> None:
     """What the pages allow passes without a word."""
-    assert faults_of(video(**options), KIE) == ()
+    assert problems_of(video(**options), KIE) == ()
     check(video(**options), KIE)
 
 
@@ -121,10 +121,10 @@ def test_bad_requests(options: dict[str, Any], field: str, rule: str) -> None:
     error = caught.value
     assert type(error) is InvalidRequest
     assert (error.field, error.rule) == (field, rule)
-    assert [fault.field for fault in error.faults] == [field]
+    assert [fault.field for fault in error.problems] == [field]
     given = getattr(video(**options), field)
     assert error.value == given or error.value in given
-    assert error.faults[0].remedy in str(error)
+    assert error.problems[0].remedy in str(error)
     assert rule in str(error)
     assert str(error).isprintable()
 
@@ -145,7 +145,7 @@ def test_all_faults_are_told_at_once_in_order() -> None:
     )
     with pytest.raises(InvalidRequest) as caught:
         check(request, KIE)
-    assert [fault.field for fault in caught.value.faults] == [
+    assert [fault.field for fault in caught.value.problems] == [
         "prompt",
         "image_urls",
         "image_urls",
@@ -163,9 +163,9 @@ def test_all_faults_are_told_at_once_in_order() -> None:
 
 def test_remedy_for_three_images() -> None:
     """Three images without a mode: the remedy names the mode that takes three."""
-    (fault,) = faults_of(video(image_urls=THREE), KIE)
+    (fault,) = problems_of(video(image_urls=THREE), KIE)
     assert "generation_type='REFERENCE_2_VIDEO'" in fault.remedy
-    (fault,) = faults_of(video(image_urls=ONE, generation_type=TEXT), KIE)
+    (fault,) = problems_of(video(image_urls=ONE, generation_type=TEXT), KIE)
     assert fault.remedy == "change their number or the generation_type"
 
 
@@ -184,7 +184,7 @@ def test_validate_false_lets_newer_values_through(options: dict[str, Any]) -> No
     """A value newer than the library is refused by `check` and passes `check_spelling`."""
     with pytest.raises(InvalidRequest):
         check(video(**options), KIE)
-    check_spelling(video(**options), KIE)
+    check_encodable(video(**options), KIE)
 
 
 @pytest.mark.parametrize(
@@ -200,34 +200,34 @@ def test_what_cannot_be_written_never_passes(options: dict[str, Any], field: str
     """Half a character cannot be sent at all, validated or not."""
     for dialect in (KIE, APIKLEY):
         with pytest.raises(InvalidRequest) as caught:
-            check_spelling(video(**options), dialect)
+            check_encodable(video(**options), dialect)
         assert caught.value.field == field
-    assert faults_of(video(**options), KIE)[0].field == field
+    assert problems_of(video(**options), KIE)[0].field == field
 
 
 @pytest.mark.parametrize("name", ["resolution", "duration"])
 def test_options_that_a_dialect_does_not_know(name: str) -> None:
     """A field without a word in this dialect is refused with and without validation: it would be a guess."""
     request = video(**{name: {"resolution": "1080p", "duration": 8}[name]})
-    for checker in (check, check_spelling):
-        with pytest.raises(UnsupportedByDialect) as caught:
+    for checker in (check, check_encodable):
+        with pytest.raises(UnsupportedByProvider) as caught:
             checker(request, APIKLEY)
-        assert [(fault.field, fault.rule) for fault in caught.value.faults] == [(name, "is not an option of apikley")]
-    check_spelling(request, KIE)
+        assert [(fault.field, fault.rule) for fault in caught.value.problems] == [(name, "is not an option of apikley")]
+    check_encodable(request, KIE)
 
 
 def test_an_unknown_option_comes_with_the_other_faults() -> None:
     """The unsupported option decides the class, the other faults are told beside it."""
-    with pytest.raises(UnsupportedByDialect) as caught:
+    with pytest.raises(UnsupportedByProvider) as caught:
         check(video(duration=8, model="veo3_lite"), APIKLEY)
-    assert [fault.field for fault in caught.value.faults] == ["duration", "model"]
+    assert [fault.field for fault in caught.value.problems] == ["duration", "model"]
 
 
 def test_a_dialect_without_images() -> None:
     """An option that is merely empty is no use of it."""
     plain = KIE.variant("plain", unknown_options=frozenset({"image_urls"}))
     check(video(), plain)
-    with pytest.raises(UnsupportedByDialect):
+    with pytest.raises(UnsupportedByProvider):
         check(video(image_urls=ONE), plain)
 
 
@@ -252,7 +252,7 @@ def test_extension_that_is_bad(options: dict[str, Any], field: str) -> None:
     """An extension has rules of its own: other model names, and a task."""
     with pytest.raises(InvalidRequest) as caught:
         check(ExtendRequest(**{"task_id": "t-1", "prompt": "on", **options}), KIE)
-    assert [fault.field for fault in caught.value.faults] == [field]
+    assert [fault.field for fault in caught.value.problems] == [field]
 
 
 @pytest.mark.parametrize(
@@ -260,8 +260,8 @@ def test_extension_that_is_bad(options: dict[str, Any], field: str) -> None:
     [
         UpgradeRequest("t-1"),
         UpgradeRequest("t-1", "4k", index=1, callback_url="https://me.example"),
-        UpgradeRequest(after="row 17"),
-        ExtendRequest(prompt="and on", after="row 17"),
+        UpgradeRequest(after_key="row 17"),
+        ExtendRequest(prompt="and on", after_key="row 17"),
     ],
 )
 def test_going_on_that_is_good(request_: ExtendRequest | UpgradeRequest) -> None:
@@ -276,8 +276,8 @@ def test_going_on_that_is_good(request_: ExtendRequest | UpgradeRequest) -> None
         (UpgradeRequest("t-1", "8k"), "to", "one of 1080p, 4k"),
         (UpgradeRequest("t-1", index=-1), "index", "0 or more"),
         (UpgradeRequest("t-1", "4k", callback_url="x"), "callback_url", "http"),
-        (UpgradeRequest("t-1", after="row"), "after", "beside a task_id"),
-        (UpgradeRequest(after=""), "after", "names no job"),
+        (UpgradeRequest("t-1", after_key="row"), "after", "beside a task_id"),
+        (UpgradeRequest(after_key=""), "after", "names no job"),
         (UpgradeRequest("1080p:t-1"), "task_id", "taken to 1080p already"),
         (UpgradeRequest("t-1\ud800"), "task_id", "surrogate"),
         (ExtendRequest("1080p:t-1", "on"), "task_id", "cannot be extended"),
@@ -288,31 +288,31 @@ def test_going_on_that_is_bad(request_: ExtendRequest | UpgradeRequest, field: s
     """What it goes on from must be one thing, and one that can be gone on from."""
     with pytest.raises(InvalidRequest, match=why) as caught:
         check(request_, KIE)
-    assert caught.value.faults[0].field == field
+    assert caught.value.problems[0].field == field
 
 
 @pytest.mark.parametrize("upgrade", [UpgradeRequest("t-1"), UpgradeRequest("t-1", "4k"), UpgradeRequest("t", index=2)])
 def test_the_name_of_an_upgrade_tells_what_it_is_of(upgrade: UpgradeRequest) -> None:
     """There and back; ids of the provider's own are no such names."""
-    assert upgrade_called(upgrade.task_name) == upgrade
+    assert upgrade_from_name(upgrade.task_name) == upgrade
 
 
 @pytest.mark.parametrize("name", ["4c9a31a5bb61db65d10f1210d78cc08a", "veo_task_1", "1080p", "1080p:", "8k:t", ""])
 def test_what_is_no_name_of_an_upgrade(name: str) -> None:
     """A task that the provider has named."""
-    assert upgrade_called(name) is None
+    assert upgrade_from_name(name) is None
 
 
 @pytest.mark.parametrize("task_id", ["t", "veo_task_abcdef123456", "bf3e7adb-fb6c", "a/b?c=d", "x" * 200, "ü"])
 def test_task_ids_are_opaque(task_id: str) -> None:
     """Anything that could be an id is taken as one."""
-    assert list(task_id_faults(task_id)) == []
+    assert list(task_id_problems(task_id)) == []
 
 
 @pytest.mark.parametrize("task_id", ["", " ", "a b", "a\n", "a\x00", "\u2028", "\ud800", "x" * 201])
 def test_what_can_never_be_a_task_id(task_id: str) -> None:
     """Blanks, control characters and novels are no ids."""
-    assert [fault.field for fault in task_id_faults(task_id)] == ["task_id"]
+    assert [fault.field for fault in task_id_problems(task_id)] == ["task_id"]
 
 
 @pytest.mark.parametrize(
@@ -341,4 +341,4 @@ def test_what_can_never_be_a_task_id(task_id: str) -> None:
 )
 def test_url_fault(url: str, why: str | None) -> None:
     """Only what a server could fetch is a URL."""
-    assert url_fault(url) == why
+    assert url_problem(url) == why

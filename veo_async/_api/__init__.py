@@ -10,9 +10,9 @@
 """
 
 from .client import VeoApi
-from .creating import create, endpoint_of, look_at_upgrade
+from .creating import create, endpoint_of, poll_upgrade
 from .key import ApiKey
-from .record_poller import Lookout
+from .record_poller import RecordPoller
 from .transport import AiohttpTransport
 
-__all__ = ["AiohttpTransport", "ApiKey", "Lookout", "VeoApi", "create", "endpoint_of", "look_at_upgrade"]
+__all__ = ["AiohttpTransport", "ApiKey", "RecordPoller", "VeoApi", "create", "endpoint_of", "poll_upgrade"]

@@ -19,8 +19,8 @@ from urllib.parse import quote
 
 import aiohttp
 
-from veo_async._base.run_blocking import blocking
-from veo_async._ports import HttpCall, Transport
+from veo_async._base.run_blocking import run_blocking
+from veo_async._ports import HttpRequest, Transport
 from veo_async._wire import (
     Accepted,
     Credits,
@@ -29,25 +29,25 @@ from veo_async._wire import (
     Endpoint,
     ExtendRequest,
     HdVideo,
-    HttpAnswer,
+    HttpResponse,
     Record,
     Upload,
     UpscaledVideo,
     VideoRequest,
     check,
-    decipher,
+    decode_response,
     dialect_named,
     endpoints,
 )
-from veo_async._wire.converter import from_plain, to_wire
+from veo_async._wire.converter import from_dict, to_wire
 from veo_async._wire.images import with_image
 from veo_async._wire.requests import ExtendOptions, VideoOptions
-from veo_async._wire.retry_after import server_clock
-from veo_async._wire.validation import check_spelling, could_be_task_id, task_id_faults, url_fault
-from veo_async.errors import Fault, InvalidKey, InvalidRequest, UnsupportedByDialect, VeoError
+from veo_async._wire.retry_after import server_time
+from veo_async._wire.validation import check_encodable, is_plausible_task_id, task_id_problems, url_problem
+from veo_async.errors import InvalidKey, InvalidRequest, Problem, UnsupportedByProvider, VeoError
 
-from .base_urls import Addresses, find_addresses
-from .key import ApiKey, KeyProvider, find_key
+from .base_urls import BaseUrls, resolve_base_urls
+from .key import ApiKey, KeyProvider, resolve_key
 from .multipart import encode_form
 from .transport import USER_AGENT, AiohttpTransport
 
@@ -86,8 +86,8 @@ class VeoApi:
         *,
         provider: str | Dialect = "kie",
         base_url: str | None = None,
-        upload_url: str | None = None,
-        session: aiohttp.ClientSession | None = None,
+        upload_from_url: str | None = None,
+        http: aiohttp.ClientSession | None = None,
         timeout: float | None = None,
         user_agent: str = USER_AGENT,
         proxy: str | None = None,
@@ -96,28 +96,28 @@ class VeoApi:
         transport: Transport | None = None,
     ) -> None:
         self.dialect: Dialect = dialect_named(provider)
-        self.addresses: Addresses = find_addresses(
+        self.base_urls: BaseUrls = resolve_base_urls(
             self.dialect,
             base_url=base_url,
-            upload_url=upload_url,
+            upload_url=upload_from_url,
             environ=os.environ,
             allow_insecure_http=allow_insecure_http,
         )
-        self._ask_key = api_key if callable(api_key) else None
-        self._key = None if callable(api_key) else find_key(api_key, os.environ)
-        self._key_asked = asyncio.Lock()
+        self._key_provider = api_key if callable(api_key) else None
+        self._key = None if callable(api_key) else resolve_key(api_key, os.environ)
+        self._key_lock = asyncio.Lock()
         self._timeout = timeout
         self._user_agent = user_agent
-        self._transport = transport or AiohttpTransport(session, proxy=proxy, ssl_context=ssl_context)
+        self._transport = transport or AiohttpTransport(http, proxy=proxy, ssl_context=ssl_context)
 
     def __repr__(self) -> str:
-        return f"VeoApi({self.dialect.name!r}, {self.addresses.api!r}, {self._key!r})"
+        return f"VeoApi({self.dialect.name!r}, {self.base_urls.api!r}, {self._key!r})"
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+        self, content_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
 
@@ -135,19 +135,18 @@ class VeoApi:
         Args:
             validate: False lets through what our rules do not know yet; the provider has the last word.
         """
-        wanted = _as_video_request(request, options)
-        self._check(wanted, validate=validate)
-        return await self._post(endpoints.GENERATE, to_wire(wanted, self.dialect))
+        video_request = _as_video_request(request, options)
+        self._check(video_request, validate=validate)
+        return await self._post(endpoints.GENERATE, to_wire(video_request, self.dialect))
 
     async def extend(
         self, request: ExtendRequest | str, prompt: str = "", *, validate: bool = True, **options: Unpack[ExtendOptions]
     ) -> Accepted:
         """Continue a clip by about seven seconds; *request* is an `ExtendRequest`, or the task id with *prompt*."""
-        wanted = request
-        if isinstance(wanted, str):
-            wanted = from_plain({"task_id": wanted, "prompt": prompt, **options}, ExtendRequest)
-        self._check(wanted, validate=validate)
-        return await self._post(endpoints.EXTEND, to_wire(wanted, self.dialect))
+        if isinstance(request, str):
+            request = from_dict({"task_id": request, "prompt": prompt, **options}, ExtendRequest)
+        self._check(request, validate=validate)
+        return await self._post(endpoints.EXTEND, to_wire(request, self.dialect))
 
     async def get_1080p_video(self, task_id: str, *, index: int | None = None) -> HdVideo:
         """The 1080p version. The first call starts its making and costs credits, though it is a GET.
@@ -155,7 +154,7 @@ class VeoApi:
         Raises:
             NotReady: it is being made; ask again in 20 to 30 s.
         """
-        query = {"taskId": _checked(task_id), "index": index}
+        query = {"taskId": _checked_task_id(task_id), "index": index}
         return await self._send(endpoints.GET_1080P, query=query, task_id=task_id)
 
     async def get_4k_video(
@@ -166,20 +165,22 @@ class VeoApi:
         Raises:
             NotReady: it is being made; it takes five to ten minutes.
         """
-        if callback_url is not None and (why := url_fault(callback_url)):
-            raise InvalidRequest.of(Fault("callback_url", callback_url, why, "give a URL that the provider can reach"))
-        body = {"taskId": _checked(task_id), "index": index, "callBackUrl": callback_url}
+        if callback_url is not None and (why := url_problem(callback_url)):
+            raise InvalidRequest.of(
+                Problem("callback_url", callback_url, why, "give a URL that the provider can reach")
+            )
+        body = {"taskId": _checked_task_id(task_id), "index": index, "callBackUrl": callback_url}
         return await self._post(endpoints.GET_4K, body, task_id=task_id)
 
     # --- what is free -------------------------------------------------------------------------------------------
 
     async def record_info(self, task_id: str) -> Record:
         """The record of a task of any kind: the final authority on its state."""
-        return decipher(endpoints.RECORD_INFO, await self.record_answer(task_id), task_id=task_id)
+        return decode_response(endpoints.RECORD_INFO, await self.record_response(task_id), task_id=task_id)
 
-    async def record_answer(self, task_id: str) -> HttpAnswer:
+    async def record_response(self, task_id: str) -> HttpResponse:
         """What `record_info` reads, unread: for whoever compares it with the last one first."""
-        return await self._attempt(endpoints.RECORD_INFO, query={"taskId": _checked(task_id)}, task_id=task_id)
+        return await self._attempt(endpoints.RECORD_INFO, query={"taskId": _checked_task_id(task_id)}, task_id=task_id)
 
     async def credit(self) -> Credits:
         """The balance of the account; also the cheapest test of a key."""
@@ -187,14 +188,14 @@ class VeoApi:
 
     async def download_url(self, url: str) -> DownloadLink:
         """A direct link to a result of this provider, good for 20 minutes."""
-        if why := url_fault(url):
-            raise InvalidRequest.of(Fault("url", url, why, "pass a result URL as the provider gave it"))
+        if why := url_problem(url):
+            raise InvalidRequest.of(Problem("url", url, why, "pass a result URL as the provider gave it"))
         return await self._post(endpoints.DOWNLOAD_URL, {"url": url})
 
-    async def upload_url(self, url: str, *, folder: str = _DEFAULT_FOLDER, file_name: str | None = None) -> Upload:
+    async def upload_from_url(self, url: str, *, folder: str = _DEFAULT_FOLDER, file_name: str | None = None) -> Upload:
         """Have the provider fetch a file of up to 100 MB within 30 s."""
-        if why := url_fault(url):
-            raise InvalidRequest.of(Fault("url", url, why, "give a public URL"))
+        if why := url_problem(url):
+            raise InvalidRequest.of(Problem("url", url, why, "give a public URL"))
         body = {"fileUrl": url, "uploadPath": _checked_folder(folder), "fileName": file_name}
         return await self._post(endpoints.FILE_URL_UPLOAD, body)
 
@@ -202,7 +203,7 @@ class VeoApi:
         self, content: bytes, *, folder: str = _DEFAULT_FOLDER, file_name: str | None = None
     ) -> Upload:
         """Upload up to 10 MB inside JSON."""
-        data = (await blocking(base64.b64encode, content)).decode("ascii")
+        data = (await run_blocking(base64.b64encode, content)).decode("ascii")
         body = {"base64Data": data, "uploadPath": _checked_folder(folder), "fileName": file_name}
         return await self._post(endpoints.FILE_BASE64_UPLOAD, body)
 
@@ -215,29 +216,29 @@ class VeoApi:
         if file_name:
             fields["fileName"] = file_name
         data = await _read_file(content) if isinstance(content, Path) else content
-        kind, body = encode_form(fields, file_field="file", file_name=name, content=data)
-        return await self._send(endpoints.FILE_STREAM_UPLOAD, body=body, content_type=kind)
+        content_type, body = encode_form(fields, file_field="file", file_name=name, content=data)
+        return await self._send(endpoints.FILE_STREAM_UPLOAD, body=body, content_type=content_type)
 
-    async def server_clock(self) -> datetime | None:
+    async def server_time(self) -> datetime | None:
         """What the provider's clock shows, by the ``Date`` of an answer; None when it does not say."""
-        return server_clock(await self._attempt(endpoints.CREDIT))
+        return server_time(await self._attempt(endpoints.CREDIT))
 
-    async def account(self) -> str:
+    async def account_id(self) -> str:
         """A name for what the key bills: a hash of it."""
-        return (self._key or await self._known_key()).account
+        return (self._key or await self._current_key()).account_id
 
     # --- one attempt --------------------------------------------------------------------------------------------
 
     async def refresh_key(self) -> bool:
         """Ask the key provider again; whether it gave another key than before."""
-        if self._ask_key is None:
+        if self._key_provider is None:
             return False
-        before, self._key = self._key, ApiKey(await self._ask_key())
+        before, self._key = self._key, ApiKey(await self._key_provider())
         return self._key != before
 
-    async def _known_key(self) -> ApiKey:
+    async def _current_key(self) -> ApiKey:
         """The key; whoever comes first asks the provider for it, the others wait for that answer."""
-        async with self._key_asked:
+        async with self._key_lock:
             if self._key is None:
                 await self.refresh_key()
         if self._key is None:
@@ -245,7 +246,7 @@ class VeoApi:
         return self._key
 
     async def _post(self, endpoint: Endpoint[T], fields: Mapping[str, Any], *, task_id: str | None = None) -> T:
-        body = json.dumps(_said(fields), ensure_ascii=False).encode()
+        body = json.dumps(_without_none(fields), ensure_ascii=False).encode()
         return await self._send(endpoint, body=body, content_type="application/json", task_id=task_id)
 
     async def _send(
@@ -258,7 +259,7 @@ class VeoApi:
         task_id: str | None = None,
     ) -> T:
         answer = await self._attempt(endpoint, query=query, body=body, content_type=content_type, task_id=task_id)
-        return decipher(endpoint, answer, task_id=task_id)
+        return decode_response(endpoint, answer, task_id=task_id)
 
     async def _attempt(
         self,
@@ -268,11 +269,11 @@ class VeoApi:
         body: bytes | None = None,
         content_type: str | None = None,
         task_id: str | None = None,
-    ) -> HttpAnswer:
+    ) -> HttpResponse:
         """The answer to one attempt, without the key should it hold it."""
         self.dialect.require(endpoint)
-        key = self._key or await self._known_key()
-        call = HttpCall(
+        key = self._key or await self._current_key()
+        call = HttpRequest(
             method=endpoint.method,
             url=self._url(endpoint, query or {}),
             headers=self._headers(key, content_type),
@@ -280,19 +281,19 @@ class VeoApi:
             timeout_s=self._timeout or _timeout_of(endpoint),
         )
         try:
-            answer = await self._transport.attempt(call)
+            answer = await self._transport.send(call)
         except VeoError as error:
             error.add_evidence(endpoint=endpoint.name, task_id=task_id)
-            error.retryable = error.retryable or not endpoint.costs
+            error.retryable = error.retryable or not endpoint.is_charged
             raise
         return _redacted(answer, key)
 
     def _url(self, endpoint: Endpoint[Any], query: Mapping[str, Any]) -> str:
-        host = self.addresses.api if endpoint.host == "api" else self.addresses.upload
+        host = self.base_urls.api if endpoint.host == "api" else self.base_urls.upload
         if host is None:
-            fault = Fault("endpoint", endpoint.name, f"{self.dialect.name} has no upload host", "pass upload_url=…")
-            raise UnsupportedByDialect.of(fault)
-        said = "&".join([f"{name}={_quoted(str(value))}" for name, value in query.items() if value is not None])
+            fault = Problem("endpoint", endpoint.name, f"{self.dialect.name} has no upload host", "pass upload_url=…")
+            raise UnsupportedByProvider.of(fault)
+        said = "&".join([f"{name}={_query_quote(str(value))}" for name, value in query.items() if value is not None])
         return f"{host}{endpoint.path}?{said}" if said else f"{host}{endpoint.path}"
 
     def _headers(self, key: ApiKey, content_type: str | None) -> dict[str, str]:
@@ -302,57 +303,59 @@ class VeoApi:
         return headers
 
     def _check(self, request: VideoRequest | ExtendRequest, *, validate: bool) -> None:
-        (check if validate else check_spelling)(request, self.dialect)
+        (check if validate else check_encodable)(request, self.dialect)
 
 
 def _as_video_request(request: VideoRequest | str, options: Mapping[str, Any]) -> VideoRequest:
     options = with_image(options)
     if not isinstance(request, VideoRequest):
-        return from_plain({"prompt": request, **options}, VideoRequest)
+        return from_dict({"prompt": request, **options}, VideoRequest)
     if options:
-        fault = Fault("options", sorted(options), "stand beside a whole VideoRequest", "put them into the request")
+        fault = Problem("options", sorted(options), "stand beside a whole VideoRequest", "put them into the request")
         raise InvalidRequest.of(fault)
     return request
 
 
-def _checked(task_id: str) -> str:
-    if not could_be_task_id(task_id):
-        raise InvalidRequest.of(*task_id_faults(task_id))
+def _checked_task_id(task_id: str) -> str:
+    if not is_plausible_task_id(task_id):
+        raise InvalidRequest.of(*task_id_problems(task_id))
     return task_id
 
 
 def _checked_folder(folder: str) -> str:
     if not folder or folder != folder.strip("/") or not folder.isprintable():
-        raise InvalidRequest.of(Fault("folder", folder, "is no upload folder", "write it without slashes at its ends"))
+        raise InvalidRequest.of(
+            Problem("folder", folder, "is no upload folder", "write it without slashes at its ends")
+        )
     return folder
 
 
-def _quoted(value: str) -> str:
+def _query_quote(value: str) -> str:
     """*value* for a query; a task id is letters and digits, and `quote` is slow in finding that out."""
     return value if value.isascii() and value.isalnum() else quote(value, "")
 
 
-def _said(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _redacted(answer: HttpAnswer, key: ApiKey) -> HttpAnswer:
+def _redacted(answer: HttpResponse, key: ApiKey) -> HttpResponse:
     body = key.redact(answer.body)
     if body is answer.body:
         return answer
-    return HttpAnswer(status=answer.status, headers=answer.headers, body=body, received_at=answer.received_at)
+    return HttpResponse(status=answer.status, headers=answer.headers, body=body, received_at=answer.received_at)
 
 
 def _timeout_of(endpoint: Endpoint[Any]) -> float:
     if endpoint.host == "upload":
         return _UPLOAD_TIMEOUT_S
-    return _CREATE_TIMEOUT_S if endpoint.costs else _READ_TIMEOUT_S
+    return _CREATE_TIMEOUT_S if endpoint.is_charged else _READ_TIMEOUT_S
 
 
 async def _read_file(path: Path) -> bytes:
     try:
-        return await blocking(path.read_bytes)
+        return await run_blocking(path.read_bytes)
     except OSError as exc:
         raise InvalidRequest.of(
-            Fault("content", str(path), exc.strerror or "cannot be read", "name a file that can be read")
+            Problem("content", str(path), exc.strerror or "cannot be read", "name a file that can be read")
         ) from None

@@ -21,8 +21,8 @@ from veo_async._wire import (
     endpoints,
     record_from_raw,
 )
-from veo_async._wire.codes import tells_of_no_source, tells_of_no_upgrade
-from veo_async.errors import NotReady, ServerBroken, VeoError
+from veo_async._wire.codes import is_source_missing, is_upgrade_unavailable
+from veo_async.errors import NotReady, ServerError, VeoError
 
 from .client import VeoApi
 
@@ -48,23 +48,23 @@ async def create(api: VeoApi, request: AnyRequest) -> Accepted:
         case ExtendRequest():
             return await api.extend(request, validate=False)
         case UpgradeRequest():
-            return await _begin(api, request)
+            return await _start_upgrade(api, request)
         case _:
             assert_never(request)
 
 
-async def look_at_upgrade(api: VeoApi, upgrade: UpgradeRequest) -> Record:
+async def poll_upgrade(api: VeoApi, upgrade: UpgradeRequest) -> Record:
     """The record that the provider does not keep of an upgrade, from its answer to being asked again.
 
     Raises:
         NotReady: it is being made.
     """
     try:
-        answer = await _ask(api, upgrade)
-    except ServerBroken as broken:
-        if not tells_of_no_upgrade(broken.message):
+        answer = await _request_upgrade(api, upgrade)
+    except ServerError as error:
+        if not is_upgrade_unavailable(error.message):
             raise
-        return _record(upgrade, successFlag=3, errorCode=broken.body_code, errorMessage=broken.message)
+        return _record(upgrade, successFlag=3, errorCode=error.body_code, errorMessage=error.message)
     urls = [answer.url] if isinstance(answer, HdVideo) else list(answer.urls)
     if not urls:
         raise NotReady("no URL yet", task_id=upgrade.task_name)
@@ -73,31 +73,31 @@ async def look_at_upgrade(api: VeoApi, upgrade: UpgradeRequest) -> Record:
     return _record(upgrade, successFlag=1, response=made)
 
 
-async def _begin(api: VeoApi, upgrade: UpgradeRequest) -> Accepted:
+async def _start_upgrade(api: VeoApi, upgrade: UpgradeRequest) -> Accepted:
     try:
-        raw = (await _ask(api, upgrade)).raw
-    except NotReady as soon:
-        if tells_of_no_source(soon.message):
-            raise _of_no_task(soon, upgrade) from None
+        raw = (await _request_upgrade(api, upgrade)).raw
+    except NotReady as not_ready:
+        if is_source_missing(not_ready.message):
+            raise _without_source_id(not_ready, upgrade) from None
         raw = {}  # it is being made, which is all that was wanted
     except VeoError as error:
-        raise _of_no_task(error, upgrade) from None
+        raise _without_source_id(error, upgrade) from None
     return Accepted(task_id=upgrade.task_name, raw=raw)
 
 
-def _of_no_task(error: VeoError, upgrade: UpgradeRequest) -> VeoError:
+def _without_source_id(error: VeoError, upgrade: UpgradeRequest) -> VeoError:
     """*error* without the source's id, which we have put there: a refusal that names a task counts as a doubt."""
     if error.task_id == upgrade.task_id:
         error.task_id = None
     return error
 
 
-async def _ask(api: VeoApi, upgrade: UpgradeRequest) -> HdVideo | UpscaledVideo:
+async def _request_upgrade(api: VeoApi, upgrade: UpgradeRequest) -> HdVideo | UpscaledVideo:
     if upgrade.to == "4k":
         return await api.get_4k_video(upgrade.task_id, index=upgrade.index, callback_url=upgrade.callback_url)
     return await api.get_1080p_video(upgrade.task_id, index=upgrade.index)
 
 
-def _record(upgrade: UpgradeRequest, **told: Any) -> Record:
+def _record(upgrade: UpgradeRequest, **fields: Any) -> Record:
     """In the form of a record, so that it can be kept and read as one."""
-    return record_from_raw({"taskId": upgrade.task_name, **told})
+    return record_from_raw({"taskId": upgrade.task_name, **fields})

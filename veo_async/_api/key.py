@@ -22,7 +22,7 @@ KeyProvider = Callable[[], Awaitable[str]]
 KEY_VARIABLES = ("VEO_API_KEY", "KIE_API_KEY", "KIE_AI_API_KEY")
 KEY_FILE_VARIABLE = "KIE_API_KEY_FILE"
 #: Shorter keys would be half shown by their last four characters.
-_LENGTH_TO_SHOW_END = 16
+_MIN_LENGTH_TO_SHOW_SUFFIX = 16
 
 
 class _Masked(str):
@@ -49,19 +49,19 @@ class ApiKey:
         self._header, self._secret_bytes = _Masked(f"Bearer {secret}"), secret.encode()
 
     def __repr__(self) -> str:
-        return f"ApiKey(…{self._secret[-4:]})" if len(self._secret) >= _LENGTH_TO_SHOW_END else "ApiKey(***)"
+        return f"ApiKey(…{self._secret[-4:]})" if len(self._secret) >= _MIN_LENGTH_TO_SHOW_SUFFIX else "ApiKey(***)"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ApiKey) and hmac.compare_digest(self._secret, other._secret)
 
     def __hash__(self) -> int:
-        return hash(self.account)
+        return hash(self.account_id)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an API key is not pickled: give each process its own way to it")
 
     @property
-    def account(self) -> str:
+    def account_id(self) -> str:
         """A name for what this key bills: a hash, the same for the same key everywhere."""
         return hashlib.sha256(b"veo_async account\0" + self._secret.encode()).hexdigest()[:16]
 
@@ -75,7 +75,7 @@ class ApiKey:
         return body.replace(secret, b"[key]") if secret in body else body
 
 
-def find_key(given: "str | ApiKey | None", environ: Mapping[str, str]) -> ApiKey:
+def resolve_key(given: "str | ApiKey | None", environ: Mapping[str, str]) -> ApiKey:
     """The key from the argument, else from the environment.
 
     Raises:
@@ -90,8 +90,8 @@ def find_key(given: "str | ApiKey | None", environ: Mapping[str, str]) -> ApiKey
             return ApiKey(environ[name].strip())
     if path := environ.get(KEY_FILE_VARIABLE):
         return _read_key_file(Path(path))
-    looked = ", ".join((*KEY_VARIABLES, KEY_FILE_VARIABLE))
-    raise InvalidKey(f"no API key: neither the argument api_key nor any of {looked} is set")
+    tried = ", ".join((*KEY_VARIABLES, KEY_FILE_VARIABLE))
+    raise InvalidKey(f"no API key: neither the argument api_key nor any of {tried} is set")
 
 
 def _read_key_file(path: Path) -> ApiKey:

@@ -11,37 +11,37 @@ read in full each time.
 
 from typing import Final
 
-from veo_async._wire import Record, TaskState, decipher, endpoints
+from veo_async._wire import Record, TaskState, decode_response, endpoints
 
 from .client import VeoApi
 
 #: What a look that found nothing new answers: of its task it says that it runs, and no more.
-STILL_RUNS: Final = Record(flag=0)
+UNCHANGED: Final = Record(flag=0)
 #: Tasks whose last answer is remembered; what nobody looks at any more must not pile up.
-REMEMBERED: Final = 100_000
+MAX_FINGERPRINTS: Final = 100_000
 
 
-class Lookout:
+class RecordPoller:
     """Looks at tasks through *api*, one attempt each."""
 
     def __init__(self, api: VeoApi) -> None:
         self._api = api
         #: By task id; fingerprints of answers that told of a running task.
-        self._seen: dict[str, int] = {}
+        self._fingerprints: dict[str, int] = {}
 
-    async def look(self, task_id: str) -> Record:
+    async def poll(self, task_id: str) -> Record:
         """The record of *task_id*, or `STILL_RUNS` where the answer is the one before; raises as `record_info` does."""
-        answer = await self._api.record_answer(task_id)
+        answer = await self._api.record_response(task_id)
         fingerprint = hash((answer.status, answer.body))
-        if self._seen.get(task_id) == fingerprint:
-            return STILL_RUNS
-        self._seen.pop(task_id, None)
-        record = decipher(endpoints.RECORD_INFO, answer, task_id=task_id)
+        if self._fingerprints.get(task_id) == fingerprint:
+            return UNCHANGED
+        self._fingerprints.pop(task_id, None)
+        record = decode_response(endpoints.RECORD_INFO, answer, task_id=task_id)
         if record.state is TaskState.GENERATING:
             self._remember(task_id, fingerprint)
         return record
 
     def _remember(self, task_id: str, fingerprint: int) -> None:
-        if len(self._seen) >= REMEMBERED:
-            del self._seen[next(iter(self._seen))]
-        self._seen[task_id] = fingerprint
+        if len(self._fingerprints) >= MAX_FINGERPRINTS:
+            del self._fingerprints[next(iter(self._fingerprints))]
+        self._fingerprints[task_id] = fingerprint

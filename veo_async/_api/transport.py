@@ -29,20 +29,20 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
-from veo_async._base.kill_points import trip
-from veo_async._ports import HttpCall
+from veo_async._base.kill_points import kill_point
+from veo_async._ports import HttpRequest
 from veo_async._version import __version__
-from veo_async._wire import HttpAnswer
-from veo_async.errors import AnswerLost, ClientClosed, MalformedResponse, NotSent, TransportError
+from veo_async._wire import HttpResponse
+from veo_async.errors import ClientClosed, MalformedResponse, NotSent, ResponseLost, TransportError
 
 #: The largest honest answer is some kilobytes.
-MAX_ANSWER_BYTES = 1024 * 1024
+MAX_RESPONSE_BYTES = 1024 * 1024
 #: A host that does not take a connection within this time will not take it in a minute either.
 _CONNECT_TIMEOUT_S = 10.0
 #: One client never needs more at once, and a provider would wonder.
 MAX_CONNECTIONS = 128
 #: All that is ever asked of an answer's headers; to copy every one of them costs more than to read the answer.
-_HEADERS_READ = ("retry-after", "date")
+_KEPT_HEADERS = ("retry-after", "date")
 
 USER_AGENT = f"veo-async/{__version__} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
 
@@ -57,16 +57,16 @@ class AiohttpTransport:
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        self._given = session
-        self._own: aiohttp.ClientSession | None = None
+        self._external = session
+        self._owned: aiohttp.ClientSession | None = None
         self._proxy = proxy
         self._ssl: ssl.SSLContext | bool = ssl_context or True
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
-    async def attempt(self, call: HttpCall) -> HttpAnswer:
+    async def send(self, call: HttpRequest) -> HttpResponse:
         session = self._session()
-        body = None if call.body is None else _WitnessedBody(io.BytesIO(call.body))
+        body = None if call.body is None else _TrackedBody(io.BytesIO(call.body))
         tracker = None if body is None else aiohttp.UploadTracker()
         try:
             async with session.request(
@@ -80,19 +80,19 @@ class AiohttpTransport:
                 auto_decompress=True,
                 proxy=self._proxy,
                 ssl=self._ssl,
-                middlewares=(_no_second_try,),
+                middlewares=(_disable_retry,),
                 upload_tracker=tracker,
             ) as response:
-                return await _read_answer(response)
-        except (aiohttp.ClientError, _FirstTryFailed, OSError, TimeoutError, ValueError) as exc:
+                return await _read_response(response)
+        except (aiohttp.ClientError, _AttemptFailed, OSError, TimeoutError, ValueError) as exc:
             failure = _translate(_cause(exc), body, tracker)
         # Raised out here, so that aiohttp's exception is not even the context of ours.
         raise failure
 
     async def close(self) -> None:
         self._closed = True
-        if self._own is not None:
-            await self._own.close()
+        if self._owned is not None:
+            await self._owned.close()
 
     def _session(self) -> aiohttp.ClientSession:
         """The session, made on first use: it belongs to the loop that runs then."""
@@ -104,12 +104,12 @@ class AiohttpTransport:
             _keep_read_buffers()
         if self._loop is not loop:
             raise ClientClosed("this client belongs to another event loop")
-        if self._given is not None:
-            return self._given
-        if self._own is None:
+        if self._external is not None:
+            return self._external
+        if self._owned is None:
             connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS)
-            self._own = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-        return self._own
+            self._owned = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        return self._owned
 
 
 def _keep_read_buffers() -> None:
@@ -143,77 +143,75 @@ def _parts(address: str) -> tuple[str, str, str]:
     return url.scheme, url.raw_authority, url.raw_path
 
 
-class _FirstTryFailed(Exception):
+class _AttemptFailed(Exception):
     """Not an aiohttp error, so that aiohttp does not try again."""
 
 
 def _cause(exc: BaseException) -> BaseException:
-    return exc.__cause__ if isinstance(exc, _FirstTryFailed) and exc.__cause__ else exc
+    return exc.__cause__ if isinstance(exc, _AttemptFailed) and exc.__cause__ else exc
 
 
-async def _no_second_try(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+async def _disable_retry(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     try:
         return await handler(request)
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
-        raise _FirstTryFailed from exc
+        raise _AttemptFailed from exc
 
 
-class _WitnessedBody(aiohttp.BytesIOPayload):
+class _TrackedBody(aiohttp.BytesIOPayload):
     """A body that knows whether anyone has begun to write it."""
 
-    began = False
+    started = False
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        self.began = True
+        self.started = True
         await super().write_with_length(writer, content_length)
-        trip("post:sent")
+        kill_point("post:sent")
 
 
-async def _read_answer(response: aiohttp.ClientResponse) -> HttpAnswer:
+async def _read_response(response: aiohttp.ClientResponse) -> HttpResponse:
     content, body = response.content, bytearray()
     while not content.at_eof():  # mostly it came with the headers, and once is enough
         body += await content.readany()
-        if len(body) > MAX_ANSWER_BYTES:
+        if len(body) > MAX_RESPONSE_BYTES:
             response.close()
             raise _TooLarge
-    headers = {name: ", ".join(said) for name in _HEADERS_READ if (said := response.headers.getall(name, None))}
-    return HttpAnswer(status=response.status, headers=headers, body=bytes(body))
+    headers = {name: ", ".join(values) for name in _KEPT_HEADERS if (values := response.headers.getall(name, None))}
+    return HttpResponse(status=response.status, headers=headers, body=bytes(body))
 
 
 class _TooLarge(ValueError):
     """The answer passed the bound."""
 
 
-def _translate(
-    exc: BaseException, body: _WitnessedBody | None, tracker: aiohttp.UploadTracker | None
-) -> TransportError:
+def _translate(exc: BaseException, body: _TrackedBody | None, tracker: aiohttp.UploadTracker | None) -> TransportError:
     """Our error for aiohttp's, with words of our own: its texts may hold the whole URL."""
-    why = _in_words(exc)
+    why = _describe(exc)
     if _never_sent(exc, body):
         return NotSent(why)
     if isinstance(exc, _TooLarge | aiohttp.ClientResponseError):
         return MalformedResponse(why, bytes_sent=_bytes_sent(body, tracker))
-    return AnswerLost(why, bytes_sent=_bytes_sent(body, tracker))
+    return ResponseLost(why, bytes_sent=_bytes_sent(body, tracker))
 
 
-def _never_sent(exc: BaseException, body: _WitnessedBody | None) -> bool:
+def _never_sent(exc: BaseException, body: _TrackedBody | None) -> bool:
     if body is not None:
-        return not body.began
+        return not body.started
     only_from_connecting = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
     return isinstance(exc, only_from_connecting)
 
 
-def _bytes_sent(body: _WitnessedBody | None, tracker: aiohttp.UploadTracker | None) -> int | None:
+def _bytes_sent(body: _TrackedBody | None, tracker: aiohttp.UploadTracker | None) -> int | None:
     """What is known to have left; where writing began and the tracker saw nothing, all of it may have."""
     if body is None or tracker is None:
         return None
     return tracker.bytes_written or body.size
 
 
-def _in_words(exc: BaseException) -> str:
+def _describe(exc: BaseException) -> str:
     match exc:
         case _TooLarge():
-            return f"the answer is larger than {MAX_ANSWER_BYTES} bytes"
+            return f"the answer is larger than {MAX_RESPONSE_BYTES} bytes"
         case aiohttp.ClientConnectorDNSError():
             return "the host name could not be resolved"
         case aiohttp.ClientConnectorCertificateError():
@@ -221,7 +219,7 @@ def _in_words(exc: BaseException) -> str:
         case aiohttp.ClientConnectorSSLError():
             return "no secure connection could be made"
         case aiohttp.ClientConnectorError() | aiohttp.ClientProxyConnectionError():
-            return f"the connection was not made: {_os_words(exc)}"
+            return f"the connection was not made: {_os_error_text(exc)}"
         case aiohttp.ConnectionTimeoutError():
             return "the connection was not made in time"
         case TimeoutError():
@@ -233,9 +231,9 @@ def _in_words(exc: BaseException) -> str:
         case aiohttp.ClientResponseError():
             return "what came back is not HTTP"
         case _:
-            return f"the connection broke: {_os_words(exc)}"
+            return f"the connection broke: {_os_error_text(exc)}"
 
 
-def _os_words(exc: Any) -> str:
+def _os_error_text(exc: Any) -> str:
     """The operating system's words, which name no address."""
     return str(getattr(exc, "strerror", None) or type(exc).__name__)

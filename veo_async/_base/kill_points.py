@@ -1,7 +1,7 @@
 """Places where a test may have the process killed, exactly.
 
 A promise about crashes is worth what the crashes were that it was tried with. Next to each commit and each write stands
-``trip("send:before-commit")`` or the like. With ``VEO_ASYNC_TRIP`` set to a name the process kills itself there with
+``trip("send:before-commit")`` or the like. With ``VEO_ASYNC_KILL_AT`` set to a name the process kills itself there with
 SIGKILL, which nothing can catch or tidy up after; with ``name:3`` it does so the third time. Without the variable a
 wire costs one comparison.
 
@@ -15,16 +15,16 @@ told). Any other event of a job, and ``news``, has its two as well.
 import os
 import signal
 
-_WISH = os.environ.get("VEO_ASYNC_TRIP")
-_NAME, _, _TIMES = (_WISH or "").rpartition(":")
-if not _TIMES.isdigit():
-    _NAME, _TIMES = _WISH or "", "1"
-_left = int(_TIMES)
+_TARGET = os.environ.get("VEO_ASYNC_KILL_AT")
+_NAME, _, _COUNT = (_TARGET or "").rpartition(":")
+if not _COUNT.isdigit():
+    _NAME, _COUNT = _TARGET or "", "1"
+_left = int(_COUNT)
 
 
-def trip(name: str) -> None:
+def kill_point(name: str) -> None:
     """Die here if that is what the environment asks for."""
-    if _WISH is None:
+    if _TARGET is None:
         return
     _count(name)
 

@@ -20,7 +20,7 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 #: Waiting goes on in slices of so many seconds, because on Windows Ctrl-C is only seen between two of them.
-_SLICE_S = 0.5
+_WAIT_SLICE_S = 0.5
 
 
 class LoopThread:
@@ -30,13 +30,13 @@ class LoopThread:
         self._lifetime = lifetime
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._opened: Future[asyncio.AbstractEventLoop] = Future()
-        self._leave = asyncio.Event()
-        self._problem: SessionEnded | None = None
+        self._started: Future[asyncio.AbstractEventLoop] = Future()
+        self._stop = asyncio.Event()
+        self._error: SessionEnded | None = None
         self._closed = False
 
     @property
-    def is_over(self) -> bool:
+    def is_closed(self) -> bool:
         """Whether it was closed and has ended: what it held stands still now."""
         return self._closed and not (self._thread and self._thread.is_alive())
 
@@ -47,22 +47,22 @@ class LoopThread:
 
     def close(self) -> None:
         """Leave the context manager and end; what it raises then is raised here. Once is enough, more is harmless."""
-        self._refuse_own_thread()
+        self._check_not_own_thread()
         with self._lock:
             self._closed = True
             if self._thread is None:
                 return
             if self._thread.is_alive():
-                self._opened.result().call_soon_threadsafe(self._leave.set)
+                self._started.result().call_soon_threadsafe(self._stop.set)
         while self._thread.is_alive():
-            self._thread.join(_SLICE_S)
+            self._thread.join(_WAIT_SLICE_S)
         atexit.unregister(self.close)
-        if self._problem is not None:
-            raise self._problem
+        if self._error is not None:
+            raise self._error
 
     def start(self, work: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **options: P.kwargs) -> Future[T]:
         """Start ``work(…)`` there; cancelling the future cancels it."""
-        self._refuse_own_thread()
+        self._check_not_own_thread()
         with self._lock:  # as in close(): nothing is handed to a loop that has ended
             loop = self._loop()
             return asyncio.run_coroutine_threadsafe(work(*args, **options), loop)
@@ -71,7 +71,7 @@ class LoopThread:
         """What *future* comes to; when the waiting is interrupted, so is the work that was only waited for."""
         try:
             while not future.done():
-                wait([future], timeout=_SLICE_S)
+                wait([future], timeout=_WAIT_SLICE_S)
             return future.result()
         except CancelledError:
             raise SessionClosed("this session was closed meanwhile") from None
@@ -90,12 +90,12 @@ class LoopThread:
 
         return self.run(called)
 
-    def look(self, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+    def read(self, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
         """The same for one that only looks: when all is over, it still may, from any thread."""
-        return function(*args, **options) if self.is_over else self.call(function, *args, **options)
+        return function(*args, **options) if self.is_closed else self.call(function, *args, **options)
 
     def map(
-        self, work: Callable[[A], Coroutine[Any, Any, T]], items: Iterable[A], *, ordered: bool, look_ahead: int
+        self, work: Callable[[A], Coroutine[Any, Any, T]], items: Iterable[A], *, ordered: bool, buffersize: int
     ) -> Iterator[T]:
         """What ``work(item)`` comes to for each item, as they end or in order, at most *look_ahead* at once.
 
@@ -106,7 +106,7 @@ class LoopThread:
 
         def has_room() -> bool:
             is_ready = next(iter(waiting)).done() if ordered and waiting else not ended.empty()
-            return len(waiting) < look_ahead and not is_ready
+            return len(waiting) < buffersize and not is_ready
 
         while True:
             for item in more if has_room() else ():
@@ -118,7 +118,7 @@ class LoopThread:
                     break
             if not waiting:
                 return
-            future = next(iter(waiting)) if ordered else _next_of(ended)
+            future = next(iter(waiting)) if ordered else _get(ended)
             del waiting[future]
             yield self.result(future)
 
@@ -126,30 +126,30 @@ class LoopThread:
         if self._closed:
             raise SessionClosed("this session is closed")
         if self._thread is None:
-            self._thread = threading.Thread(target=self._live, name="veo.loop", daemon=True)
+            self._thread = threading.Thread(target=self._run_loop, name="veo.loop", daemon=True)
             self._thread.start()
             atexit.register(self.close)
-        return self._opened.result()
+        return self._started.result()
 
-    def _live(self) -> None:
+    def _run_loop(self) -> None:
         try:
-            asyncio.run(self._stay())
+            asyncio.run(self._serve())
         except SessionEnded as problem:
-            self._problem = problem
+            self._error = problem
 
-    async def _stay(self) -> None:
+    async def _serve(self) -> None:
         async with self._lifetime:
-            self._opened.set_result(asyncio.get_running_loop())
-            await self._leave.wait()
+            self._started.set_result(asyncio.get_running_loop())
+            await self._stop.wait()
 
-    def _refuse_own_thread(self) -> None:
+    def _check_not_own_thread(self) -> None:
         if threading.current_thread() is self._thread:
             raise UsageError("the session's own thread must not wait for it: hand the event to a thread of yours")
 
 
-def _next_of(queue: SimpleQueue[T]) -> T:
+def _get(queue: SimpleQueue[T]) -> T:
     while True:
         try:
-            return queue.get(timeout=_SLICE_S)
+            return queue.get(timeout=_WAIT_SLICE_S)
         except Empty:
             continue

@@ -12,6 +12,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-async def blocking(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def run_blocking(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run *work* in a thread and wait for it; a cancellation stops the waiting, not the work."""
     return await asyncio.get_running_loop().run_in_executor(None, lambda: work(*args, **kwargs))

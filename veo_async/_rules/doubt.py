@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from veo_async.errors import (
-    AccountProblem,
+    AccountError,
     Blocked,
     InsufficientCredits,
     InvalidKey,
@@ -34,9 +34,9 @@ class Verdict(StrEnum):
     """What a failed creating attempt means for its job."""
 
     #: Not one byte had left: as if it had never been tried.
-    UNSENT = "unsent"
+    NOT_SENT = "unsent"
     #: Refused for the rate; it was not an attempt.
-    LIMITED = "limited"
+    RATE_LIMITED = "limited"
     #: The whole account has to wait; the job does, too.
     PAUSED = "paused"
     #: Nothing can be sent with this key.
@@ -44,36 +44,36 @@ class Verdict(StrEnum):
     #: The provider will not make it.
     REFUSED = "refused"
     #: It may have been made and paid.
-    DOUBT = "doubt"
+    IN_DOUBT = "doubt"
 
 
-def verdict_on(error: VeoError) -> Verdict:
+def classify_failure(error: VeoError) -> Verdict:
     """What *error*, raised by a creating call, means."""
     match error:
         case NotSent():
-            return Verdict.UNSENT
+            return Verdict.NOT_SENT
         case InvalidKey():
             return Verdict.LOCKED_OUT
         case UsageError():
             return Verdict.REFUSED
     if error.task_id is not None:
-        return Verdict.DOUBT
+        return Verdict.IN_DOUBT
     match error:
         case RateLimited():
-            return Verdict.LIMITED
+            return Verdict.RATE_LIMITED
         case Blocked():
             return Verdict.PAUSED
     if error.body_code is None:
-        return Verdict.DOUBT
+        return Verdict.IN_DOUBT
     match error:
         case Maintenance() | InsufficientCredits() | KeyLimitReached():
             return Verdict.PAUSED
-        case AccountProblem():
+        case AccountError():
             return Verdict.LOCKED_OUT
         case RequestRejected() | NotReady():
             return Verdict.REFUSED
         case _:
-            return Verdict.DOUBT
+            return Verdict.IN_DOUBT
 
 
 class Proof(StrEnum):
@@ -89,15 +89,15 @@ class Proof(StrEnum):
     OTHER = "other"
 
 
-def proof_in(params: Mapping[str, Any], *, tokens: Collection[str], prompt: str | None) -> Proof:
+def find_proof(params: Mapping[str, Any], *, tokens: Collection[str], prompt: str | None) -> Proof:
     """Whether a record with *params* belongs to a job with *tokens* and *prompt*.
 
     The token is looked for anywhere: the pages show the callback URL escaped in odd ways.
     """
-    told = str(params)
-    if any(token in told for token in tokens):
+    text = str(params)
+    if any(token in text for token in tokens):
         return Proof.TOKEN
-    theirs = params.get("prompt")
-    if not isinstance(theirs, str) or prompt is None:
+    record_prompt = params.get("prompt")
+    if not isinstance(record_prompt, str) or prompt is None:
         return Proof.NONE
-    return Proof.PROMPT if theirs.split() == prompt.split() else Proof.OTHER
+    return Proof.PROMPT if record_prompt.split() == prompt.split() else Proof.OTHER

@@ -37,12 +37,12 @@ class Event(StrEnum):
     """What can happen to a job."""
 
     SEND = "send"
-    RETURN = "return"
+    REQUEUE = "requeue"
     ACCEPT = "accept"
     REFUSE = "refuse"
-    DOUBT = "doubt"
-    BREAK = "break"
-    FINISH = "finish"
+    LOSE = "lose"
+    FAIL = "fail"
+    COMPLETE = "complete"
     EXPIRE = "expire"
     SAVE = "save"
     BIND = "bind"
@@ -50,7 +50,7 @@ class Event(StrEnum):
     ABANDON = "abandon"
 
 
-class IllegalEvent(RuntimeError):
+class IllegalTransition(RuntimeError):
     """This cannot happen to a job in that state; the state is as it was."""
 
 
@@ -61,16 +61,16 @@ TABLE: dict[JobState, dict[Event, JobState]] = {
         Event.ABANDON: JobState.ABANDONED,
     },
     JobState.SENDING: {
-        Event.RETURN: JobState.QUEUED,
+        Event.REQUEUE: JobState.QUEUED,
         Event.ACCEPT: JobState.RUNNING,
         Event.REFUSE: JobState.REFUSED,
-        Event.DOUBT: JobState.IN_DOUBT,
-        Event.BREAK: JobState.FAILED,
+        Event.LOSE: JobState.IN_DOUBT,
+        Event.FAIL: JobState.FAILED,
     },
     JobState.RUNNING: {
-        Event.FINISH: JobState.READY,
+        Event.COMPLETE: JobState.READY,
         Event.REFUSE: JobState.REFUSED,
-        Event.BREAK: JobState.FAILED,
+        Event.FAIL: JobState.FAILED,
         Event.EXPIRE: JobState.EXPIRED,
         Event.ABANDON: JobState.ABANDONED,
     },
@@ -91,9 +91,9 @@ TABLE: dict[JobState, dict[Event, JobState]] = {
 SETTLED = frozenset({state for state, ways in TABLE.items() if not ways} | {JobState.READY, JobState.IN_DOUBT})
 
 
-def follow(state: JobState, event: Event) -> JobState:
+def next_state(state: JobState, event: Event) -> JobState:
     """The state after *event*; `IllegalEvent` when it cannot happen to a job in *state*."""
     try:
         return TABLE[state][event]
     except KeyError:
-        raise IllegalEvent(f"{event} cannot happen to a job that is {state}") from None
+        raise IllegalTransition(f"{event} cannot happen to a job that is {state}") from None

@@ -37,9 +37,9 @@ from typing import Final
 import attrs
 
 #: Broken answers (5xx, lost, malformed) to creations in a row before the rest is kept back: each may have cost money.
-STORM: Final = 5
-FIRST_S: Final = 60.0
-LONGEST_S: Final = 600.0
+MAX_ERRORS_IN_A_ROW: Final = 5
+PROBE_FIRST_S: Final = 60.0
+PROBE_MAX_S: Final = 600.0
 #: A lost network or a full disk is tried again sooner: nothing is asked of the provider.
 UNREACHABLE_FIRST_S: Final = 1.0
 UNREACHABLE_LONGEST_S: Final = 60.0
@@ -53,13 +53,13 @@ class PauseReason(StrEnum):
     KEY_LIMIT = "key-limit"
     MAINTENANCE = "maintenance"
     BLOCKED = "blocked"
-    STORM = "storm"
+    MAX_ERRORS_IN_A_ROW = "storm"
     UNREACHABLE = "unreachable"
     LEDGER = "ledger"
 
 
 #: What is in the way is on our side, not the provider's.
-_OURS: Final = (PauseReason.UNREACHABLE, PauseReason.LEDGER)
+_LOCAL_REASONS: Final = (PauseReason.UNREACHABLE, PauseReason.LEDGER)
 
 
 class Probe(Enum):
@@ -70,18 +70,18 @@ class Probe(Enum):
 
 
 @attrs.define(eq=False)
-class Breaker:
+class PauseState:
     """Whether creation is paused, why, and when the next probe is due."""
 
     reason: PauseReason | None = None
     #: The least the account was seen to hold since it ran dry: more than that is a top-up.
     balance: float | None = None
     _probe_at: float = 0.0
-    _wait_s: float = FIRST_S
-    _broken: int = 0
+    _wait_s: float = PROBE_FIRST_S
+    _errors_in_a_row: int = 0
     _is_probing: bool = False
     #: The balance tells nothing (more): the next probe is a job.
-    _asks_job: bool = False
+    _probe_with_job: bool = False
 
     @property
     def next_probe_at(self) -> float:
@@ -91,7 +91,7 @@ class Breaker:
     @property
     def next_probe(self) -> Probe:
         """What the next probe will be."""
-        is_of_balance = self.reason is PauseReason.NO_CREDIT and not self._asks_job
+        is_of_balance = self.reason is PauseReason.NO_CREDIT and not self._probe_with_job
         return Probe.BALANCE if is_of_balance or self.reason is PauseReason.LOW_CREDIT else Probe.JOB
 
     def begin_probe(self) -> None:
@@ -100,86 +100,90 @@ class Breaker:
 
     def pause(self, reason: PauseReason, now: float, *, is_probe: bool = False) -> bool:
         """Something says stop; whether that is news."""
-        is_news = self.reason is not reason
-        if is_news:
-            self.reason, self.balance, self._asks_job = reason, None, False
-            self._wait_s = UNREACHABLE_FIRST_S if reason in _OURS else FIRST_S
+        is_new = self.reason is not reason
+        if is_new:
+            self.reason, self.balance, self._probe_with_job = reason, None, False
+            self._wait_s = UNREACHABLE_FIRST_S if reason in _LOCAL_REASONS else PROBE_FIRST_S
             if reason in (PauseReason.NO_CREDIT, PauseReason.LOW_CREDIT):
                 self._probe_at = now  # a look at once, so that a top-up will show against it
             else:
                 self._wait(now)
         elif is_probe:
-            self._asks_job = False
+            self._probe_with_job = False
             self._wait(now)
         self._is_probing = self._is_probing and not is_probe
-        return is_news
+        return is_new
 
-    def run_low(self, now: float, probe_at: float) -> bool:
+    def balance_low(self, now: float, probe_at: float) -> bool:
         """Less is left than is to be kept, and the balance may be read again at *probe_at*; whether that is news."""
-        is_news = self.pause(PauseReason.LOW_CREDIT, now)
-        if is_news:
+        is_new = self.pause(PauseReason.LOW_CREDIT, now)
+        if is_new:
             self._probe_at = max(now, probe_at)
-        return is_news
+        return is_new
 
-    def has_enough(self) -> bool:
+    def balance_sufficient(self) -> bool:
         """No less is left than is to be kept; whether that lifts a pause."""
-        return self.reason is PauseReason.LOW_CREDIT and self._lift()
+        return self.reason is PauseReason.LOW_CREDIT and self._resume()
 
-    def probe_stayed(self, now: float) -> None:
+    def probe_not_sent(self, now: float) -> None:
         """The probe did not leave after all, for a reason of ours: the next may at once."""
         self._is_probing, self._probe_at = False, now
 
-    def probe_told_nothing(self, now: float) -> None:
+    def probe_inconclusive(self, now: float) -> None:
         """The probe was not answered to the point: the pause goes on, and the next probe comes later."""
         self._is_probing = False
         self._wait(now)
 
-    def has_balance(self, balance: float | None, now: float) -> bool:
+    def balance_probed(self, balance: float | None, now: float) -> bool:
         """What a look at the balance showed, None when it could not be read; whether that lifts the pause."""
         if self.balance is not None and balance is not None and balance > self.balance:
-            return self._lift()
+            return self._resume()
         if self.reason is PauseReason.LOW_CREDIT:  # what is enough, `LowWater` says
-            self.probe_told_nothing(now)
+            self.probe_inconclusive(now)
             return False
         known = [each for each in (self.balance, balance) if each is not None]
         self.balance = min(known, default=None)
-        self._asks_job = balance is None or self._wait_s >= LONGEST_S
-        self.probe_told_nothing(now)
+        self._probe_with_job = balance is None or self._wait_s >= PROBE_MAX_S
+        self.probe_inconclusive(now)
         return False
 
-    def broke(self, now: float, *, is_probe: bool = False) -> bool:
+    def creation_failed(self, now: float, *, is_probe: bool = False) -> bool:
         """A creation broke; whether that begins a storm's pause."""
-        self._broken += 1
+        self._errors_in_a_row += 1
         if is_probe:
-            self.probe_told_nothing(now)
-        return self._broken >= STORM and self.reason is None and self.pause(PauseReason.STORM, now)
+            self.probe_inconclusive(now)
+        return (
+            self._errors_in_a_row >= MAX_ERRORS_IN_A_ROW
+            and self.reason is None
+            and self.pause(PauseReason.MAX_ERRORS_IN_A_ROW, now)
+        )
 
-    def reached(self, *, is_probe: bool = False) -> bool:
+    def response_received(self, *, is_probe: bool = False) -> bool:
         """An answer came, whichever; whether that lifts a pause."""
-        return is_probe and self.reason in _OURS and self._lift()
+        return is_probe and self.reason in _LOCAL_REASONS and self._resume()
 
-    def refused(self, now: float, *, is_probe: bool = False) -> bool:
+    def creation_refused(self, now: float, *, is_probe: bool = False) -> bool:
         """A creation was refused for its own sake, so the provider is at work; whether that lifts a pause."""
-        self._broken = 0
+        self._errors_in_a_row = 0
         if not is_probe:
             return False
-        if self.reason in (PauseReason.MAINTENANCE, PauseReason.BLOCKED, PauseReason.STORM):
-            return self._lift()
-        self.probe_stayed(now)  # it told nothing of the account; the next job may
+        if self.reason in (PauseReason.MAINTENANCE, PauseReason.BLOCKED, PauseReason.MAX_ERRORS_IN_A_ROW):
+            return self._resume()
+        self.probe_not_sent(now)  # it told nothing of the account; the next job may
         return False
 
-    def went_well(self, *, is_probe: bool = False) -> bool:
+    def creation_accepted(self, *, is_probe: bool = False) -> bool:
         """A creation was accepted; whether that lifts a pause."""
-        self._broken = 0
-        return is_probe and self._lift()
+        self._errors_in_a_row = 0
+        return is_probe and self._resume()
 
     def _wait(self, now: float) -> None:
-        longest = UNREACHABLE_LONGEST_S if self.reason in _OURS else LONGEST_S
+        longest = UNREACHABLE_LONGEST_S if self.reason in _LOCAL_REASONS else PROBE_MAX_S
         self._probe_at = now + self._wait_s
         self._wait_s = min(self._wait_s * 2, longest)
 
-    def _lift(self) -> bool:
+    def _resume(self) -> bool:
         was_paused = self.reason is not None
         self.reason, self.balance = None, None
-        self._is_probing, self._asks_job, self._broken = False, False, 0
+        self._is_probing, self._probe_with_job, self._errors_in_a_row = False, False, 0
         return was_paused

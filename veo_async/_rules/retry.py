@@ -49,7 +49,6 @@ from typing import Final, Literal, get_args
 import attrs
 
 from veo_async.errors import (
-    AnswerLost,
     InsufficientCredits,
     InvalidKey,
     Maintenance,
@@ -57,8 +56,9 @@ from veo_async.errors import (
     NotReady,
     NotSent,
     RateLimited,
-    RecordMissing,
-    ServerBroken,
+    RecordNotFound,
+    ResponseLost,
+    ServerError,
     Unauthorized,
     VeoError,
 )
@@ -90,7 +90,7 @@ Verdict = Literal[
     "no-credit",
 ]
 #: Why a call is not tried again.
-Why = Literal[
+GiveUpReason = Literal[
     "may-have-acted",  # a second call might be charged a second time
     "ask-later",  # somebody else decides when: the poll schedule, or the pause of the account
     "answer-stands",  # the same question would get the same answer
@@ -99,7 +99,7 @@ Why = Literal[
     "quota-empty",  # too much fails at the moment to feed it with retries
 ]
 
-CREATING: Final[frozenset[Endpoint]] = frozenset({"generate", "extend", "get-4k-video", "get-1080p-video"})
+CHARGED_ENDPOINTS: Final[frozenset[Endpoint]] = frozenset({"generate", "extend", "get-4k-video", "get-1080p-video"})
 MAX_TRIES: Final = 4
 MAX_TOTAL_S: Final = 120.0
 BASE_S: Final = 0.5
@@ -119,7 +119,7 @@ _COSTS: Final[Mapping[Verdict, int]] = {
     "malformed": FAULT_COST,
 }
 #: Verdicts after which this rule never tries again.
-_FINAL: Final[Mapping[Verdict, Why]] = {
+_FINAL: Final[Mapping[Verdict, GiveUpReason]] = {
     "not-yet": "ask-later",
     "maintenance": "ask-later",
     "refused": "answer-stands",
@@ -130,10 +130,10 @@ _FINAL: Final[Mapping[Verdict, Why]] = {
 _VERDICTS: Final[tuple[tuple[tuple[type[VeoError], ...], Verdict], ...]] = (
     ((NotSent,), "never-sent"),
     ((RateLimited,), "rate-limited"),
-    ((ServerBroken,), "broken"),
-    ((AnswerLost,), "lost"),
+    ((ServerError,), "broken"),
+    ((ResponseLost,), "lost"),
     ((MalformedResponse,), "malformed"),
-    ((NotReady, RecordMissing), "not-yet"),
+    ((NotReady, RecordNotFound), "not-yet"),
     ((Maintenance,), "maintenance"),
     ((Unauthorized, InvalidKey), "unauthorized"),
     ((InsufficientCredits,), "no-credit"),
@@ -143,10 +143,10 @@ _HARMLESS: Final[frozenset[Verdict]] = frozenset({"never-sent", "rate-limited"})
 
 
 @attrs.frozen
-class TryAgain:
+class Retry:
     """Try again after so many seconds."""
 
-    after: float
+    delay_s: float
     cost: int = 0  #: what was taken from the quota; hand it to `RetryQuota.succeeded` if the retry succeeds
 
 
@@ -154,7 +154,7 @@ class TryAgain:
 class GiveUp:
     """Do not try again; the verdict goes to whoever called."""
 
-    why: Why
+    reason: GiveUpReason
 
 
 @attrs.define(eq=False)
@@ -175,16 +175,16 @@ class RetryQuota:
         self.tokens = min(QUOTA, self.tokens + (cost or 1))
 
 
-def decide(
+def retry_decision(
     endpoint: Endpoint,
     verdict: Verdict,
     *,
     attempt: int,
-    elapsed: float,
+    elapsed_s: float,
     retry_after: float | None = None,
     quota: RetryQuota,
     rng: Rng,
-) -> TryAgain | GiveUp:
+) -> Retry | GiveUp:
     """Whether a call that came to *verdict* is tried again.
 
     Args:
@@ -198,23 +198,23 @@ def decide(
     _check(endpoint, verdict)
     if verdict in _FINAL:
         return GiveUp(_FINAL[verdict])
-    after = _delay(attempt, retry_after, rng)
-    if endpoint in CREATING:
+    delay_s = _delay(attempt, retry_after, rng)
+    if endpoint in CHARGED_ENDPOINTS:
         if verdict not in _HARMLESS:
             return GiveUp("may-have-acted")
         if verdict == "rate-limited":
-            return TryAgain(after)
+            return Retry(delay_s)
     if attempt >= MAX_TRIES:
         return GiveUp("too-many-tries")
-    if elapsed + after > MAX_TOTAL_S:
+    if elapsed_s + delay_s > MAX_TOTAL_S:
         return GiveUp("too-late")
     cost = _COSTS[verdict]
     if not quota.take(cost):
         return GiveUp("quota-empty")
-    return TryAgain(after, cost)
+    return Retry(delay_s, cost)
 
 
-def verdict_of(error: VeoError) -> Verdict:
+def classify(error: VeoError) -> Verdict:
     """What *error* tells of the call that raised it; what is not named here is a definite no."""
     for kinds, verdict in _VERDICTS:
         if isinstance(error, kinds):

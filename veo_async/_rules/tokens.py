@@ -9,8 +9,8 @@ import hmac
 from typing import Final
 
 #: Random bytes that `mint` wants.
-CHANCE_BYTES: Final = 10
-_SEAL_BYTES: Final = 6
+RANDOM_BYTES: Final = 10
+_SIGNATURE_BYTES: Final = 6
 _LENGTH: Final = 26
 _PATH: Final = "/veo/cb/"
 _ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
@@ -21,12 +21,12 @@ _SPARE_BITS: Final = 2
 _SPARE: Final = 0b11
 
 
-def mint(chance: bytes, secret: bytes) -> str:
+def make_token(random_part: bytes, secret: bytes) -> str:
     """The token made of *chance*, `CHANCE_BYTES` of it, sealed with *secret*."""
-    return base64.b32encode(chance + _seal(chance, secret)).decode("ascii").rstrip("=").lower()
+    return base64.b32encode(random_part + _signature(random_part, secret)).decode("ascii").rstrip("=").lower()
 
 
-def is_token(text: str, secret: bytes) -> bool:
+def is_valid_token(text: str, secret: bytes) -> bool:
     """Whether *text* was minted with *secret*."""
     if len(text) != _LENGTH or not _LETTERS.issuperset(text):
         return False
@@ -34,8 +34,8 @@ def is_token(text: str, secret: bytes) -> bool:
     bits = int(text.translate(_DIGITS), 32)
     if bits & _SPARE:  # its last letter has two bits to spare, and one token has one spelling
         return False
-    sealed = (bits >> _SPARE_BITS).to_bytes(CHANCE_BYTES + _SEAL_BYTES, "big")
-    return hmac.compare_digest(_seal(sealed[:CHANCE_BYTES], secret), sealed[CHANCE_BYTES:])
+    sealed = (bits >> _SPARE_BITS).to_bytes(RANDOM_BYTES + _SIGNATURE_BYTES, "big")
+    return hmac.compare_digest(_signature(sealed[:RANDOM_BYTES], secret), sealed[RANDOM_BYTES:])
 
 
 def callback_url(public_url: str, token: str) -> str:
@@ -43,5 +43,5 @@ def callback_url(public_url: str, token: str) -> str:
     return f"{public_url.rstrip('/')}{_PATH}{token}"
 
 
-def _seal(chance: bytes, secret: bytes) -> bytes:
-    return hmac.digest(secret, chance, "sha256")[:_SEAL_BYTES]
+def _signature(random_part: bytes, secret: bytes) -> bytes:
+    return hmac.digest(secret, random_part, "sha256")[:_SIGNATURE_BYTES]

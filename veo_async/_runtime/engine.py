@@ -15,45 +15,45 @@ from typing import Any, TypeVar
 
 import attrs
 
-from veo_async._api import Lookout, VeoApi, look_at_upgrade
-from veo_async._base.kill_points import trip
-from veo_async._ports import Book, Hint, JobRow
+from veo_async._api import RecordPoller, VeoApi, poll_upgrade
+from veo_async._base.kill_points import kill_point
+from veo_async._ports import CallbackHint, JobRow, LedgerSession
 from veo_async._rules.gate.gate import Gate
-from veo_async._rules.gate.values import GateKnowledge
+from veo_async._rules.gate.values import LearnedLimits
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.budget import PollBudget
-from veo_async._rules.polling.poll_result import Ended, Succeeded
+from veo_async._rules.polling.poll_result import Succeeded, Unsuccessful
 from veo_async._rules.polling.schedule import PollSchedule
 from veo_async._rules.queue.fair_queue import FairQueue
-from veo_async._wire import Record, UpgradeRequest, upgrade_called
+from veo_async._wire import Record, UpgradeRequest, upgrade_from_name
 from veo_async.errors import LedgerError, SessionClosed, Unauthorized, VeoError
 
 from .announcer import Announcer
 from .clock import WallClock
 from .hooks import Hooks
-from .in_doubt.in_doubt_jobs import Doubts, OnDoubt
+from .in_doubt.in_doubt_jobs import InDoubtJobs, OnDoubt
 from .job.endings import outcome_of
-from .job.live_job import Entry
-from .job.outcome import Done, Made
-from .job.registry import Roster
-from .journal import Scribe
-from .ledger_watcher import Tender
+from .job.live_job import LiveJob
+from .job.outcome import Done, HistoryItem
+from .job.registry import JobRegistry
+from .journal import Journal
+from .ledger_watcher import LedgerWatcher
 from .log import logger_for
-from .queued.admission import Intake
-from .queued.image_uploads import Uploading
+from .queued.admission import Admission
+from .queued.image_uploads import ImageUploads
 from .queued.images import Images
-from .queued.source_clip import Sources
-from .queued.spending import Purse
-from .ready.saving import Save, Saving
+from .queued.source_clip import SourceClips
+from .queued.spending import Spending
+from .ready.saving import JobSaver, Save
 from .running.watcher import Watcher
-from .sending.callback_tokens import Stamper
-from .sending.key_renewal import KeyKeeper
+from .sending.callback_tokens import CallbackTokens
+from .sending.key_renewal import KeyRenewer
 from .sending.pauses import Pauses
 from .sending.scheduler import Scheduler
 from .sending.sender import Sender
 from .sharing import Sharing
 from .states import QueuedState, ReadyState, RunningState, SendingState
-from .status import FrontDesk
+from .status import StatusReporter
 from .transitions import Transitions
 
 logger = logger_for(__name__)
@@ -61,7 +61,7 @@ logger = logger_for(__name__)
 T = TypeVar("T")
 
 #: How often what was learned of the account is kept: a process that is killed loses no more than this.
-KEEP_S = 60.0
+SAVE_KNOWLEDGE_EVERY_S = 60.0
 
 
 @attrs.frozen(kw_only=True)
@@ -96,20 +96,20 @@ class Engine:
     def __init__(
         self,
         api: VeoApi,
-        book: Book,
+        ledger: LedgerSession,
         *,
         account: str,
-        is_lasting: bool,
+        is_durable: bool,
         clock: WallClock,
         gate: Gate,
-        knows: bool,
-        queue: FairQueue[Entry],
+        has_knowledge: bool,
+        queue: FairQueue[LiveJob],
         schedule: PollSchedule,
         budget: PollBudget,
-        desk: FrontDesk,
+        status: StatusReporter,
         hooks: Hooks,
-        stamper: Stamper,
-        purse: Purse,
+        tokens: CallbackTokens,
+        spending: Spending,
         max_in_flight: int,
         workers: int,
         on_doubt: OnDoubt,
@@ -118,85 +118,85 @@ class Engine:
         save_to: str | None,
         on_crash: Callable[[BaseException], None],
     ) -> None:
-        self._api, self.book, self._is_lasting, self.clock = api, book, is_lasting, clock
-        self._stamper, self._budget, self._on_crash = stamper, budget, on_crash
-        self._lookout = Lookout(api)
-        self.keys = KeyKeeper(api.refresh_key)
-        self.roster = Roster()
+        self._api, self.ledger, self._is_lasting, self.clock = api, ledger, is_durable, clock
+        self._stamper, self._budget, self._on_crash = tokens, budget, on_crash
+        self._poller = RecordPoller(api)
+        self.keys = KeyRenewer(api.refresh_key)
+        self.registry = JobRegistry()
         self.recovered = Recovered()
-        self.gate, self._knows = gate, knows
-        announcer = Announcer(hooks, self.roster, desk)
-        pauses = Pauses(queue, self.keys, announcer, water=purse.water)
-        self.scribe = Scribe(
-            book,
+        self.gate, self._knows = gate, has_knowledge
+        announcer = Announcer(hooks, self.registry, status)
+        pauses = Pauses(queue, self.keys, announcer, balance=spending.balance)
+        self.journal = Journal(
+            ledger,
             account=account,
             now=clock.now,
-            holder_of=self.roster.by_task.get,
-            on_stuck=pauses.ledger_is_stuck,
+            job_of_task=self.registry.by_task.get,
+            on_blocked=pauses.ledger_is_stuck,
         )
-        self.transitions = transitions = Transitions(self.scribe, announcer)
-        sender = Sender(api, gate, queue, pauses, self.scribe, stamper, clock, transitions, announcer)
+        self.transitions = transitions = Transitions(self.journal, announcer)
+        sender = Sender(api, gate, queue, pauses, self.journal, tokens, clock, transitions, announcer)
         self.scheduler = Scheduler(
             api, gate, queue, self.keys, pauses, sender, transitions, max_in_flight=max_in_flight
         )
-        self.watcher = Watcher(self._glance, self._task_ended, schedule=schedule, budget=budget, workers=workers)
-        self.doubts = Doubts(
-            self.scribe,
-            stamper,
+        self.watcher = Watcher(self._poll_task, self._task_ended, schedule=schedule, budget=budget, workers=workers)
+        self.doubts = InDoubtJobs(
+            self.journal,
+            tokens,
             transitions,
-            purse,
-            look=self._look_in_turn,
+            spending,
+            look=self._read_record_within_budget,
             watcher=self.watcher,
             policy=on_doubt,
             spawn=self.spawn,
         )
-        self._sharing = Sharing(self.roster, self.doubts, self.scheduler, transitions, save_to=save_to)
-        self._tender = Tender(self.scribe, self._sharing.hear)
-        self.intake = Intake(
-            self.scribe, self.roster, queue, clock, transitions, self.doubts, pauses, is_lasting=is_lasting
+        self._sharing = Sharing(self.registry, self.doubts, self.scheduler, transitions, save_to=save_to)
+        self._ledger_watcher = LedgerWatcher(self.journal, self._sharing.apply_changes)
+        self.admission = Admission(
+            self.journal, self.registry, queue, clock, transitions, self.doubts, pauses, is_lasting=is_durable
         )
         self._images = images
-        self._uploading = Uploading(images, queue, transitions, spawn=self._start)
-        sources = Sources(transitions, find=self.intake.find, holder_of=self.intake.holder_of)
+        self._image_uploads = ImageUploads(images, queue, transitions, spawn=self._start)
+        sources = SourceClips(transitions, find=self.admission.find, key_of_task=self.admission.key_of_task)
         self.queued = QueuedState(
             transitions,
             self.scheduler,
-            purse,
+            spending,
             clock,
             announcer,
             sources=sources,
-            uploading=self._uploading,
+            uploading=self._image_uploads,
             spawn=self._start,
         )
         transitions.handlers = {
             JobState.QUEUED: self.queued,
             JobState.SENDING: SendingState(self.scheduler),
             JobState.RUNNING: RunningState(
-                self.scheduler, self.watcher, self.doubts, self.roster, purse, clock, desk, announcer
+                self.scheduler, self.watcher, self.doubts, self.registry, spending, clock, status, announcer
             ),
-            JobState.READY: ReadyState(Saving(transitions, save), self._start),
+            JobState.READY: ReadyState(JobSaver(transitions, save), self._start),
             JobState.IN_DOUBT: self.doubts,
         }
         #: Work on the side, which ends with the session.
-        self._spawned: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._background: list[asyncio.Task[None]] = []
         #: What the ledger knows of the account's limits.
-        self._kept: str | None = None
+        self._saved_knowledge: str | None = None
 
     # --- opening and closing ------------------------------------------------------------------------------------
 
     async def open(self) -> None:
         """Go on with what the ledger holds, then begin."""
-        self._kept = None if self._knows else await self.book.knowledge()
-        if self._kept is not None:
-            self.gate.recall(GateKnowledge.from_dict(json.loads(self._kept)))
-        news = await self.book.news(self.clock.now())
-        self.recovered = Recovered.of(news.taken)
-        self._sharing.hear(news)
-        parts: dict[str, Scheduler | Watcher | Tender] = {"scheduler": self.scheduler, "watcher": self.watcher}
+        self._saved_knowledge = None if self._knows else await self.ledger.knowledge()
+        if self._saved_knowledge is not None:
+            self.gate.restore(LearnedLimits.from_dict(json.loads(self._saved_knowledge)))
+        news = await self.ledger.changes(self.clock.now())
+        self.recovered = Recovered.of(news.taken_over)
+        self._sharing.apply_changes(news)
+        parts: dict[str, Scheduler | Watcher | LedgerWatcher] = {"scheduler": self.scheduler, "watcher": self.watcher}
         if self._is_lasting:
-            parts["tender"] = self._tender
-            self.spawn(self._keep_on_keeping())
+            parts["tender"] = self._ledger_watcher
+            self.spawn(self._save_knowledge_periodically())
         for name, part in parts.items():
             self._background.append(asyncio.create_task(self._run(part.run()), name=f"veo.{name}"))
 
@@ -208,46 +208,46 @@ class Engine:
 
     async def close(self) -> None:
         """Send nothing new, let what is under way come to its end, and give the ledger back."""
-        for task in self._spawned:
+        for task in self._tasks:
             task.cancel()
         self.scheduler.stop()
-        self.scribe.hurry()
+        self.journal.stop_retrying()
         scheduling, *others = self._background
         await asyncio.wait([scheduling])
-        await self.intake.settle()
+        await self.admission.wait_idle()
         await self.transitions.settle()
         for task in others:
             task.cancel()
-        await asyncio.wait([*others, *self._spawned])
+        await asyncio.wait([*others, *self._tasks])
         await self._images.close()
-        self._uploading.close()
+        self._image_uploads.close()
         self.doubts.close()
         self.queued.close()
-        self.leave_waiters(SessionClosed("the session was closed before this job had ended"))
-        await self._keep_knowledge()
-        await self.book.close()
+        self.release_waiters(SessionClosed("the session was closed before this job had ended"))
+        await self._save_knowledge()
+        await self.ledger.close()
 
-    async def _keep_on_keeping(self) -> None:
+    async def _save_knowledge_periodically(self) -> None:
         while True:
-            await asyncio.sleep(KEEP_S)
-            await self._keep_knowledge()
+            await asyncio.sleep(SAVE_KNOWLEDGE_EVERY_S)
+            await self._save_knowledge()
 
-    async def _keep_knowledge(self) -> None:
+    async def _save_knowledge(self) -> None:
         """Keep what was learned of the account, if it is news."""
         knowledge = json.dumps(self.gate.knowledge().to_dict())
-        if knowledge == self._kept:
+        if knowledge == self._saved_knowledge:
             return
         try:
-            await self.book.keep_knowledge(knowledge)
-            self._kept = knowledge
+            await self.ledger.save_knowledge(knowledge)
+            self._saved_knowledge = knowledge
         except LedgerError as error:
             logger.warning("what was learned of the account is not kept: %s", error, extra={"action": "keep"})
 
-    def leave_waiters(self, error: VeoError) -> None:
+    def release_waiters(self, error: VeoError) -> None:
         """Nobody here will learn how the jobs end: whoever waits is told *error*."""
-        for entry in self.roster.by_key.values():
-            entry.abandon(error)
-        self.roster.moved_on.set()
+        for entry in self.registry.by_key.values():
+            entry.release_waiters(error)
+        self.registry.queue_changed.set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run *work* on the side; it ends with the session at the latest."""
@@ -255,42 +255,42 @@ class Engine:
 
     def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work, name=f"veo.{getattr(work, '__name__', 'work')}")
-        self._spawned.add(task)
+        self._tasks.add(task)
         task.add_done_callback(self._has_ended)
         return task
 
     def _has_ended(self, task: "asyncio.Task[None]") -> None:
-        self._spawned.discard(task)
+        self._tasks.discard(task)
         if not task.cancelled() and (crash := task.exception()) is not None:
             self._on_crash(crash)
 
     # --- looking ------------------------------------------------------------------------------------------------
 
-    async def look(self, task_id: str) -> Record:
+    async def read_record(self, task_id: str) -> Record:
         """The whole record of a task."""
-        if (upgrade := upgrade_called(task_id)) is not None:
-            return await self._with_next_key(self._look_at_upgrade, upgrade)
-        return await self._with_next_key(self._api.record_info, task_id)
+        if (upgrade := upgrade_from_name(task_id)) is not None:
+            return await self._retry_with_new_key(self._poll_upgrade, upgrade)
+        return await self._retry_with_new_key(self._api.record_info, task_id)
 
-    async def _look_in_turn(self, task_id: str) -> Record:
+    async def _read_record_within_budget(self, task_id: str) -> Record:
         """The same within the budget for looks: many hints must not spend what running tasks are to have."""
-        if wait_s := self._budget.take(asyncio.get_running_loop().time()):
+        if wait_s := self._budget.reserve(asyncio.get_running_loop().time()):
             await asyncio.sleep(wait_s)
-        return await self.look(task_id)
+        return await self.read_record(task_id)
 
-    async def _glance(self, task_id: str) -> Record:
+    async def _poll_task(self, task_id: str) -> Record:
         """A look at a task that is watched, of which only news is read."""
-        trip("look:before")
-        if upgrade_called(task_id) is not None:
-            return await self.look(task_id)
-        return await self._with_next_key(self._lookout.look, task_id)
+        kill_point("look:before")
+        if upgrade_from_name(task_id) is not None:
+            return await self.read_record(task_id)
+        return await self._retry_with_new_key(self._poller.poll, task_id)
 
-    async def _look_at_upgrade(self, upgrade: UpgradeRequest) -> Record:
-        return await look_at_upgrade(self._api, upgrade)
+    async def _poll_upgrade(self, upgrade: UpgradeRequest) -> Record:
+        return await poll_upgrade(self._api, upgrade)
 
-    async def _with_next_key(self, read: Callable[[T], Awaitable[Record]], task: T) -> Record:
+    async def _retry_with_new_key(self, read: Callable[[T], Awaitable[Record]], task: T) -> Record:
         """*read* it; when the key is refused, with the next key if there is one."""
-        number = self.keys.number
+        number = self.keys.generation
         try:
             return await read(task)
         except Unauthorized:
@@ -298,48 +298,48 @@ class Engine:
                 raise
             return await read(task)
 
-    async def _task_ended(self, entry: Entry, end: Succeeded | Ended) -> None:
-        event, outcome = outcome_of(entry, end, await self._made_before(entry))
+    async def _task_ended(self, entry: LiveJob, end: Succeeded | Unsuccessful) -> None:
+        event, outcome = outcome_of(entry, end, await self._source_history(entry))
         await self.transitions.try_apply(entry, event, outcome)
 
-    async def _made_before(self, entry: Entry) -> tuple[Made, ...]:
+    async def _source_history(self, entry: LiveJob) -> tuple[HistoryItem, ...]:
         """What *entry* goes on from came to be so."""
         if entry.follow_up is None:
             return ()
         try:
-            source = await self.intake.source_of(entry)
+            source = await self.admission.source_of(entry)
         except LedgerError:
             source = None
         if source is not None and isinstance(source.outcome, Done):
             return source.outcome.clip.history
-        return (Made("adopted", entry.source_id or entry.follow_up.task_id, ""),)
+        return (HistoryItem("adopted", entry.source_task_id or entry.follow_up.task_id, ""),)
 
-    def is_ours(self, token: str) -> bool:
+    def is_valid_token(self, token: str) -> bool:
         """Whether *token* was planted by a session on this ledger."""
-        return self._stamper.is_ours(token)
+        return self._stamper.is_valid(token)
 
-    def is_known(self, token: str, task_id: str) -> bool:
+    def is_tracked(self, token: str, task_id: str) -> bool:
         """Whether the hint tells this session nothing that has to be kept: it is of a task that is in hand here.
 
         Its record is looked at as soon as that makes sense; it would be without the hint, too, only later.
         """
-        entry = self._stamper.whose(token)
-        if entry is None or entry.task_id != task_id or entry.is_followed or entry.state is JobState.IN_DOUBT:
+        entry = self._stamper.job_of(token)
+        if entry is None or entry.task_id != task_id or entry.is_remote or entry.state is JobState.IN_DOUBT:
             return False
-        self.watcher.look_now(entry)
+        self.watcher.poll_now(entry)
         return True
 
     async def hint(self, token: str, task_id: str) -> bool:
         """Somebody who knew *token* says which task came of it; whether an attempt has that token."""
-        if not self._stamper.is_ours(token):
+        if not self._stamper.is_valid(token):
             return False
         if self._is_lasting:
-            is_known = await self.book.hint(token, task_id, self.clock.now())
-            self._tender.soon()
-            return is_known
-        entry = self._stamper.whose(token)
+            is_tracked = await self.ledger.add_hint(token, task_id, self.clock.now())
+            self._ledger_watcher.check_now()
+            return is_tracked
+        entry = self._stamper.job_of(token)
         if entry is not None:
-            self.doubts.hinted(entry, Hint(key=entry.key, token=token, task_id=task_id))
+            self.doubts.on_hint(entry, CallbackHint(key=entry.key, token=token, task_id=task_id))
         return entry is not None
 
 

@@ -16,26 +16,26 @@ whoever asked catches up with what is there.
 import asyncio
 from collections.abc import Callable, Mapping
 
-from veo_async._ports import Book, Claim, JobRow, Permit, Plain, Step, TaskTaken
-from veo_async._rules.lifecycle import Event, JobState, follow
+from veo_async._ports import JobRow, LedgerSession, RateClaim, Scalar, SendPermit, TaskAlreadyBound, Transition
+from veo_async._rules.lifecycle import Event, JobState, next_state
 from veo_async.errors import LedgerError
 
-from .job.live_job import Entry
+from .job.live_job import LiveJob
 from .job.rows import row_of
 from .log import logger_for
 
 logger = logger_for(__name__)
 
 #: Waits between two tries to write what has happened: 0.5, 1, 2 … s.
-FIRST_S = 0.5
-LONGEST_S = 30.0
+RETRY_FIRST_S = 0.5
+RETRY_MAX_S = 30.0
 #: How long the end of a session waits for a ledger that does not take what has happened.
-PATIENCE_S = 5.0
+CLOSE_TIMEOUT_S = 5.0
 #: A ledger that does not tell of a job is asked again after so long.
 AGAIN_S = 1.0
 
 
-class Scribe:
+class Journal:
     """Writes one session's jobs into its book.
 
     Args:
@@ -46,36 +46,36 @@ class Scribe:
 
     def __init__(
         self,
-        book: Book,
+        book: LedgerSession,
         *,
         account: str,
         now: Callable[[], float],
-        holder_of: Callable[[str], Entry | None],
-        on_stuck: Callable[[bool], None],
+        job_of_task: Callable[[str], LiveJob | None],
+        on_blocked: Callable[[bool], None],
     ) -> None:
         self.book, self.account, self.now = book, account, now
-        self._holder_of = holder_of
-        self._on_stuck = on_stuck
+        self._holder_of = job_of_task
+        self._on_stuck = on_blocked
         self._stuck = 0
         self._ending = asyncio.Event()
 
     @property
-    def is_stuck(self) -> bool:
+    def is_blocked(self) -> bool:
         """Something has happened that could not be written down yet."""
         return self._stuck > 0
 
-    def hurry(self) -> None:
+    def stop_retrying(self) -> None:
         """The session ends: do not insist for longer than `PATIENCE_S`."""
         self._ending.set()
 
-    async def plan(self, entry: Entry, *, instead: JobRow | None = None) -> JobRow:
+    async def insert(self, entry: LiveJob, *, instead: JobRow | None = None) -> JobRow:
         """Put *entry* down; the row that is there now, which may be another's."""
-        return await self.book.plan(row_of(entry, account=self.account, at=self.now()), instead=instead)
+        return await self.book.insert(row_of(entry, account=self.account, at=self.now()), replaces=instead)
 
-    async def send(self, entry: Entry, claim: Claim) -> Permit | None:
+    async def send(self, entry: LiveJob, claim: RateClaim) -> SendPermit | None:
         """Its request is about to leave, with its token; see `Book.send`. For the ledger it is still queued."""
         entry.sent_at = self.now()
-        step = Step(
+        record = Transition(
             key=entry.key,
             event=Event.SEND,
             before=JobState.QUEUED,
@@ -84,14 +84,14 @@ class Scribe:
             changes={"token": entry.token, "sent_at": entry.sent_at},
             evidence={"attempt": entry.attempts + 1},
         )
-        return await self.book.send(step, claim)
+        return await self.book.begin_send(record, claim)
 
-    async def step(
+    async def record(
         self,
-        entry: Entry,
+        entry: LiveJob,
         event: Event,
-        changes: Mapping[str, Plain] | None = None,
-        evidence: Mapping[str, Plain] | None = None,
+        changes: Mapping[str, Scalar] | None = None,
+        evidence: Mapping[str, Scalar] | None = None,
         *,
         closed_until: float = 0.0,
     ) -> bool:
@@ -101,14 +101,14 @@ class Scribe:
             TaskTaken: the task is another job's.
             LedgerError: the session has ended, and the ledger still does not take it.
         """
-        step = self._step(entry, event, changes or {}, evidence or {})
-        self._require_own(entry, step.changes.get("task_id"))
+        record = self._step(entry, event, changes or {}, evidence or {})
+        self._check_task_is_free(entry, record.changes.get("task_id"))
         try:
-            return await self.book.record(step, closed_until=closed_until)
+            return await self.book.apply(record, closed_until=closed_until)
         except LedgerError as error:
-            return await self._insist(step, closed_until, error)
+            return await self._retry_until_written(record, closed_until, error)
 
-    async def read(self, entry: Entry) -> JobRow | None:
+    async def read(self, entry: LiveJob) -> JobRow | None:
         """What the ledger says of *entry*, however long it takes to say it.
 
         Raises:
@@ -125,45 +125,49 @@ class Scribe:
                 logger.warning("the ledger does not tell of job %s: %s", entry.key, error, extra=extra)
             await self._pause(AGAIN_S)
 
-    def _step(self, entry: Entry, event: Event, changes: Mapping[str, Plain], evidence: Mapping[str, Plain]) -> Step:
-        return Step(
+    def _step(
+        self, entry: LiveJob, event: Event, changes: Mapping[str, Scalar], evidence: Mapping[str, Scalar]
+    ) -> Transition:
+        return Transition(
             key=entry.key,
             event=event,
             before=entry.state,
-            after=follow(entry.state, event),
+            after=next_state(entry.state, event),
             at=self.now(),
             changes=changes,
             evidence=evidence,
         )
 
-    def _require_own(self, entry: Entry, task_id: Plain) -> None:
+    def _check_task_is_free(self, entry: LiveJob, task_id: Scalar) -> None:
         """No task is two jobs', whatever the ledger: this session knows its own."""
         holder = self._holder_of(task_id) if isinstance(task_id, str) else None
         if holder is not None and holder is not entry:
-            raise TaskTaken(holder.key)
+            raise TaskAlreadyBound(holder.key)
 
-    async def _insist(self, step: Step, closed_until: float, error: LedgerError) -> bool:
-        self._count_stuck(+1)
+    async def _retry_until_written(self, record: Transition, closed_until: float, error: LedgerError) -> bool:
+        self._count_blocked(+1)
         try:
-            wait_s = FIRST_S
+            wait_s = RETRY_FIRST_S
             while True:
-                logger.error("cannot write down %s of job %s: %s", step.event, step.key, error, extra=_extra(step))
+                logger.error(
+                    "cannot write down %s of job %s: %s", record.event, record.key, error, extra=_extra(record)
+                )
                 is_last = self._ending.is_set()
-                await self._pause(min(wait_s, PATIENCE_S) if is_last else wait_s)
-                wait_s = min(2 * wait_s, LONGEST_S)
+                await self._pause(min(wait_s, CLOSE_TIMEOUT_S) if is_last else wait_s)
+                wait_s = min(2 * wait_s, RETRY_MAX_S)
                 try:
-                    return await self.book.record(step, closed_until=closed_until) or await self._is_there(step)
+                    return await self.book.apply(record, closed_until=closed_until) or await self._was_written(record)
                 except LedgerError as again:
                     if is_last:
                         raise again.with_traceback(None) from None
                     error = again
         finally:
-            self._count_stuck(-1)
+            self._count_blocked(-1)
 
-    async def _is_there(self, step: Step) -> bool:
+    async def _was_written(self, record: Transition) -> bool:
         """Whether an earlier try came to be after all, though it was told that it failed."""
-        row = await self.book.get(step.key)
-        return row is not None and row.owner == self.book.instance and row.state == step.after
+        row = await self.book.get(record.key)
+        return row is not None and row.owner == self.book.session_id and row.state == record.after
 
     async def _pause(self, wait_s: float) -> None:
         """Sleep, and wake early when the session ends: then the last try comes."""
@@ -176,15 +180,15 @@ class Scribe:
         except TimeoutError:
             pass
 
-    def _count_stuck(self, more: int) -> None:
-        was_stuck = self.is_stuck
+    def _count_blocked(self, more: int) -> None:
+        was_stuck = self.is_blocked
         self._stuck += more
-        if self.is_stuck != was_stuck:
-            self._on_stuck(self.is_stuck)
+        if self.is_blocked != was_stuck:
+            self._on_stuck(self.is_blocked)
 
 
-def _extra(step: Step) -> dict[str, object]:
-    return {"action": "stuck", "job_key": step.key, "task_id": step.changes.get("task_id")}
+def _extra(record: Transition) -> dict[str, object]:
+    return {"action": "stuck", "job_key": record.key, "task_id": record.changes.get("task_id")}
 
 
-__all__ = ["Scribe", "TaskTaken"]
+__all__ = ["Journal", "TaskAlreadyBound"]

@@ -3,26 +3,26 @@
 import asyncio
 from collections.abc import Callable
 
-from veo_async._ports import News
+from veo_async._ports import LedgerChanges
 from veo_async.errors import LedgerError
 
-from .journal import Scribe
+from .journal import Journal
 from .log import logger_for
 
 logger = logger_for(__name__)
 
 #: A callback that came in elsewhere is acted upon within two seconds; a dead process's tasks are looked after as soon.
-EVERY_S = 1.0
+CHECK_EVERY_S = 1.0
 
 
-class Tender:
+class LedgerWatcher:
     """Brings the news of the ledger to whoever acts upon them."""
 
-    def __init__(self, scribe: Scribe, on_news: Callable[[News], None]) -> None:
-        self._scribe, self._on_news = scribe, on_news
+    def __init__(self, scribe: Journal, on_changes: Callable[[LedgerChanges], None]) -> None:
+        self._scribe, self._on_news = scribe, on_changes
         self._woken = asyncio.Event()
 
-    def soon(self) -> None:
+    def check_now(self) -> None:
         """There is news: ask now."""
         self._woken.set()
 
@@ -30,17 +30,17 @@ class Tender:
         """Ask until cancelled."""
         while True:
             try:
-                async with asyncio.timeout(EVERY_S):
+                async with asyncio.timeout(CHECK_EVERY_S):
                     await self._woken.wait()
             except TimeoutError:
                 pass
             self._woken.clear()
-            await self.ask()
+            await self.check()
 
-    async def ask(self) -> None:
+    async def check(self) -> None:
         """Ask once; a ledger that does not answer is asked again."""
         try:
-            news = await self._scribe.book.news(self._scribe.now())
+            news = await self._scribe.book.changes(self._scribe.now())
         except LedgerError as error:
             logger.warning("the ledger tells no news: %s", error, extra={"action": "tend"})
         else:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from veo_async._rules.retry import CREATING, Endpoint, GiveUp, RetryQuota, decide, verdict_of
+from veo_async._rules.retry import CHARGED_ENDPOINTS, Endpoint, GiveUp, RetryQuota, classify, retry_decision
 from veo_async._rules.rng import Rng
 from veo_async.errors import RateLimited, VeoError
 
@@ -20,7 +20,7 @@ logger = logger_for(__name__)
 T = TypeVar("T")
 
 
-class Reads:
+class Retrier:
     """Makes reads, and makes them again.
 
     Args:
@@ -31,7 +31,7 @@ class Reads:
         self._rng = rng
         self.quota = RetryQuota()
 
-    async def patiently(self, endpoint: Endpoint, call: Callable[[], Awaitable[T]]) -> T:
+    async def call(self, endpoint: Endpoint, call: Callable[[], Awaitable[T]]) -> T:
         """What *call* answers, at the latest its fourth time; no attempt begins 120 s after the first or later.
 
         Args:
@@ -41,7 +41,7 @@ class Reads:
         Raises:
             VeoError: what the last attempt raised, as it was.
         """
-        if endpoint in CREATING:
+        if endpoint in CHARGED_ENDPOINTS:
             raise ValueError(f"{endpoint} may cost credits each time it is called")
         began, attempt, cost = _now(), 0, 0
         while True:
@@ -49,23 +49,29 @@ class Reads:
             try:
                 value = await call()
             except VeoError as error:
-                cost = await self._pause(endpoint, error, attempt, _now() - began)
+                cost = await self._wait_before_retry(endpoint, error, attempt, _now() - began)
             else:
                 self.quota.succeeded(cost)
                 return value
 
-    async def _pause(self, endpoint: Endpoint, error: VeoError, attempt: int, elapsed: float) -> int:
+    async def _wait_before_retry(self, endpoint: Endpoint, error: VeoError, attempt: int, elapsed: float) -> int:
         """Sleep until the next attempt, or raise *error* if there is none; what the attempt takes from the quota."""
-        verdict = verdict_of(error)
-        wish = error.retry_after if isinstance(error, RateLimited) else None
-        decision = decide(
-            endpoint, verdict, attempt=attempt, elapsed=elapsed, retry_after=wish, quota=self.quota, rng=self._rng
+        verdict = classify(error)
+        retry_after = error.retry_after if isinstance(error, RateLimited) else None
+        decision = retry_decision(
+            endpoint,
+            verdict,
+            attempt=attempt,
+            elapsed_s=elapsed,
+            retry_after=retry_after,
+            quota=self.quota,
+            rng=self._rng,
         )
         if isinstance(decision, GiveUp):
             raise error
         extra = {"action": "read-again", "endpoint": endpoint, "reason": verdict}
-        logger.info("%s: %s; again in %.1f s", endpoint, error.message, decision.after, extra=extra)
-        await asyncio.sleep(decision.after)
+        logger.info("%s: %s; again in %.1f s", endpoint, error.message, decision.delay_s, extra=extra)
+        await asyncio.sleep(decision.delay_s)
         return decision.cost
 
 

@@ -4,13 +4,13 @@ A job has one driver. Here a session takes over the jobs whose driver is gone, f
 somebody here waits for. Once a second it asks for news (`tending`).
 """
 
-from veo_async._ports import JobRow, News
+from veo_async._ports import JobRow, LedgerChanges
 from veo_async._rules.lifecycle import JobState
 
-from .in_doubt.in_doubt_jobs import Doubts
-from .job.live_job import Entry
-from .job.registry import Roster
-from .job.rows import entry_of
+from .in_doubt.in_doubt_jobs import InDoubtJobs
+from .job.live_job import LiveJob
+from .job.registry import JobRegistry
+from .job.rows import job_from_row
 from .sending.scheduler import Scheduler
 from .transitions import Transitions
 
@@ -24,8 +24,8 @@ class Sharing:
 
     def __init__(
         self,
-        roster: Roster,
-        doubts: Doubts,
+        roster: JobRegistry,
+        doubts: InDoubtJobs,
         scheduler: Scheduler,
         transitions: Transitions,
         *,
@@ -34,23 +34,23 @@ class Sharing:
         self._roster, self._doubts, self._scheduler, self._transitions = roster, doubts, scheduler, transitions
         self._save_to = save_to
 
-    def hear(self, news: News) -> None:
-        self._scheduler.hear(news.gate)
-        for row in news.taken:
+    def apply_changes(self, news: LedgerChanges) -> None:
+        self._scheduler.apply_account_activity(news.gate)
+        for row in news.taken_over:
             self._take_over(row)
         for row in news.changed:
             entry = self._roster.by_key.get(row.key)
             if entry is not None:
-                self._follow(entry, row)
+                self._update_remote_job(entry, row)
         for hint in news.hints:
             entry = self._roster.by_key.get(hint.key)
             if entry is not None:
-                self._doubts.hinted(entry, hint)
+                self._doubts.on_hint(entry, hint)
 
     def _take_over(self, row: JobRow) -> None:
         """Nobody drives it any more: it is ours."""
         known = self._roster.by_key.get(row.key)
-        entry = known or entry_of(row)
+        entry = known or job_from_row(row)
         entry.save_to = entry.save_to or self._save_to
         self._roster.add(entry)
         if known is None:
@@ -58,7 +58,7 @@ class Sharing:
         else:
             self._transitions.follow(entry, row)
 
-    def _follow(self, entry: Entry, row: JobRow) -> None:
+    def _update_remote_job(self, entry: LiveJob, row: JobRow) -> None:
         """Somebody else has moved it; what we drive ourselves nobody else moves, but out of a doubt."""
-        if entry.state != row.state and (entry.is_followed or entry.state is JobState.IN_DOUBT):
+        if entry.state != row.state and (entry.is_remote or entry.state is JobState.IN_DOUBT):
             self._transitions.follow(entry, row)

@@ -19,22 +19,22 @@ from typing import Any
 from veo_async._rules.lifecycle import Event
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._wire.images import local_images
-from veo_async.errors import DeadlinePassed
+from veo_async.errors import DeadlineExceeded
 
 from .announcer import Announcer
 from .clock import WallClock
-from .in_doubt.in_doubt_jobs import Doubts
-from .job.live_job import Entry, fresh
+from .in_doubt.in_doubt_jobs import InDoubtJobs
+from .job.live_job import LiveJob, copy_error
 from .job.outcome import Done, Outcome
-from .job.registry import Roster
-from .queued.image_uploads import Uploading
-from .queued.prerequisites import Holding
-from .queued.source_clip import Sources
-from .queued.spending import Purse
-from .ready.saving import Saving
+from .job.registry import JobRegistry
+from .queued.image_uploads import ImageUploads
+from .queued.prerequisites import Prerequisites
+from .queued.source_clip import SourceClips
+from .queued.spending import Spending
+from .ready.saving import JobSaver
 from .running.watcher import Watcher
 from .sending.scheduler import Scheduler
-from .status import FrontDesk
+from .status import StatusReporter
 from .transitions import Transitions
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
@@ -47,43 +47,43 @@ class QueuedState:
         self,
         transitions: Transitions,
         scheduler: Scheduler,
-        purse: Purse,
+        purse: Spending,
         clock: WallClock,
         announcer: Announcer,
         *,
-        sources: Sources,
-        uploading: Uploading,
+        sources: SourceClips,
+        uploading: ImageUploads,
         spawn: Spawn,
     ) -> None:
         self._transitions, self._scheduler, self._purse, self._clock = transitions, scheduler, purse, clock
-        self._queue: FairQueue[Entry] = scheduler.queue
+        self._queue: FairQueue[LiveJob] = scheduler.queue
         self._announcer, self._sources, self._uploading, self._spawn = announcer, sources, uploading, spawn
-        self.holding = Holding(go_on=self._line_up, refuse=transitions.refuse, spawn=spawn)
+        self.holding = Prerequisites(on_ready=self._line_up, refuse=transitions.refuse, spawn=spawn)
         #: When jobs that wait will be passed over.
-        self._deadlines: dict[Entry, asyncio.TimerHandle] = {}
+        self._deadlines: dict[LiveJob, asyncio.TimerHandle] = {}
 
-    def enter(self, entry: Entry, event: Event | None, outcome: Outcome | None) -> bool:
-        if event is Event.RETURN:
+    def enter(self, entry: LiveJob, event: Event | None, outcome: Outcome | None) -> bool:
+        if event is Event.REQUEUE:
             self._line_up(entry, is_back=True)
             return True
         if event is Event.RESUBMIT:
-            entry.task_id, entry.unsent = None, 0
-        self._purse.claim(entry)
+            entry.task_id, entry.unsent_attempts = None, 0
+        self._purse.confirm(entry)
         if entry.follow_up is not None:
-            self.holding.hold(entry, self._sources.prepare)
+            self.holding.wait_for(entry, self._sources.prepare)
         elif local_images(entry.request):
-            self.holding.hold(entry, self._uploading.prepare)
+            self.holding.wait_for(entry, self._uploading.prepare)
         else:
             self._line_up(entry)
         return True
 
-    def withdraw(self, entry: Entry) -> bool:
+    def withdraw(self, entry: LiveJob) -> bool:
         if entry in self._queue:
             self._queue.remove(entry)
             return True
         return self.holding.withdraw(entry)
 
-    def leave(self, entry: Entry, event: Event | None) -> None:
+    def leave(self, entry: LiveJob, event: Event | None) -> None:
         if event is not Event.SEND:  # else `Sender` says so once the ledger knows
             self._announcer.queue_moved()
         if (timer := self._deadlines.pop(entry, None)) is not None:
@@ -94,40 +94,40 @@ class QueuedState:
         for timer in self._deadlines.values():
             timer.cancel()
 
-    def _line_up(self, entry: Entry, *, is_back: bool = False) -> None:
+    def _line_up(self, entry: LiveJob, *, is_back: bool = False) -> None:
         """It has all it needs: from now on it waits for its turn alone."""
         if (why := self._scheduler.locked_out) is not None:
-            _ = self._spawn(self._transitions.refuse(entry, fresh(why)))
+            _ = self._spawn(self._transitions.refuse(entry, copy_error(why)))
         elif entry.deadline is not None and self._clock.now() >= entry.deadline:
             self._pass_over(entry)
         else:
             self._push(entry, is_back=is_back)
             self._scheduler.wake()
 
-    def _push(self, entry: Entry, *, is_back: bool) -> None:
+    def _push(self, entry: LiveJob, *, is_back: bool) -> None:
         if not is_back or not self._is_taken_back(entry):
-            self._queue.push(entry, tenant=entry.tenant, priority=entry.priority, is_bounded=False)
+            self._queue.push(entry, tenant=entry.tenant, priority=entry.priority, check_limit=False)
         if entry.deadline is not None:
             at = self._clock.to_loop(entry.deadline)
             self._deadlines[entry] = asyncio.get_running_loop().call_at(at, self._deadline_passed, entry)
         # Whoever has just come has at most all others before them; its true place would cost O(queue) for each.
         self._announcer.queued(entry, position=None if is_back else len(self._queue) - 1)
 
-    def _is_taken_back(self, entry: Entry) -> bool:
+    def _is_taken_back(self, entry: LiveJob) -> bool:
         try:
             self._queue.push_front(entry)
         except KeyError:  # so many were granted since that its place is forgotten
             return False
         return True
 
-    def _deadline_passed(self, entry: Entry) -> None:
+    def _deadline_passed(self, entry: LiveJob) -> None:
         del self._deadlines[entry]
         if entry in self._queue:
             self._queue.remove(entry)
             self._pass_over(entry)
 
-    def _pass_over(self, entry: Entry) -> None:
-        _ = self._spawn(self._transitions.refuse(entry, DeadlinePassed("it could not be sent before its deadline")))
+    def _pass_over(self, entry: LiveJob) -> None:
+        _ = self._spawn(self._transitions.refuse(entry, DeadlineExceeded("it could not be sent before its deadline")))
 
 
 class SendingState:
@@ -136,14 +136,14 @@ class SendingState:
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
 
-    def enter(self, entry: Entry, event: Event | None, outcome: Outcome | None) -> bool:
+    def enter(self, entry: LiveJob, event: Event | None, outcome: Outcome | None) -> bool:
         self._scheduler.take_slot(entry)  # found here; who is sent has taken it before it left the queue
         return True
 
-    def withdraw(self, entry: Entry) -> bool:
+    def withdraw(self, entry: LiveJob) -> bool:
         return False
 
-    def leave(self, entry: Entry, event: Event | None) -> None:
+    def leave(self, entry: LiveJob, event: Event | None) -> None:
         if event is not Event.ACCEPT:  # else its slot stays taken until its task has ended
             self._scheduler.free_slot(entry)
 
@@ -155,32 +155,32 @@ class RunningState:
         self,
         scheduler: Scheduler,
         watcher: Watcher,
-        doubts: Doubts,
-        roster: Roster,
-        purse: Purse,
+        doubts: InDoubtJobs,
+        roster: JobRegistry,
+        purse: Spending,
         clock: WallClock,
-        desk: FrontDesk,
+        desk: StatusReporter,
         announcer: Announcer,
     ) -> None:
         self._scheduler, self._watcher, self._doubts, self._roster = scheduler, watcher, doubts, roster
         self._purse, self._clock, self._desk, self._announcer = purse, clock, desk, announcer
 
-    def enter(self, entry: Entry, event: Event | None, outcome: Outcome | None) -> bool:
+    def enter(self, entry: LiveJob, event: Event | None, outcome: Outcome | None) -> bool:
         assert entry.task_id is not None  # noqa: S101  # it was accepted
         if event is not Event.ACCEPT:
             self._scheduler.adopt(entry)
         self._roster.by_task[entry.task_id] = entry
         self._purse.accepted(entry)
         age_s = 0.0 if entry.sent_at is None else max(0.0, self._clock.now() - entry.sent_at)
-        self._watcher.watch(entry, self._desk.class_of(entry), age_s=age_s)
+        self._watcher.watch(entry, self._desk.task_class_of(entry), age_s=age_s)
         self._announcer.running(entry)
-        self._doubts.accepted(entry)
+        self._doubts.on_accepted(entry)
         return True
 
-    def withdraw(self, entry: Entry) -> bool:
+    def withdraw(self, entry: LiveJob) -> bool:
         return self._watcher.forget(entry)
 
-    def leave(self, entry: Entry, event: Event | None) -> None:
+    def leave(self, entry: LiveJob, event: Event | None) -> None:
         self._watcher.forget(entry)
         self._scheduler.release(entry)
 
@@ -188,17 +188,17 @@ class RunningState:
 class ReadyState:
     """Its clip is there; it has ended unless somebody wants it in a file."""
 
-    def __init__(self, saving: Saving, spawn: Spawn) -> None:
+    def __init__(self, saving: JobSaver, spawn: Spawn) -> None:
         self._saving, self._spawn = saving, spawn
 
-    def enter(self, entry: Entry, event: Event | None, outcome: Outcome | None) -> bool:
+    def enter(self, entry: LiveJob, event: Event | None, outcome: Outcome | None) -> bool:
         if entry.save_to is None or not isinstance(outcome, Done):
             return False
         _ = self._spawn(self._saving.save(entry, outcome.clip))
         return True
 
-    def withdraw(self, entry: Entry) -> bool:
+    def withdraw(self, entry: LiveJob) -> bool:
         return False
 
-    def leave(self, entry: Entry, event: Event | None) -> None:
+    def leave(self, entry: LiveJob, event: Event | None) -> None:
         pass

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from veo_async.errors import SessionClosed
 
-from .job.live_job import Entry
+from .job.live_job import LiveJob
 from .job.outcome import Outcome
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ T = TypeVar("T")
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 
-async def as_async(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
+async def to_async_iterator(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
     """*items*, whichever kind they are."""
     if isinstance(items, AsyncIterable):
         async for item in items:
@@ -32,21 +32,21 @@ async def as_async(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
             await asyncio.sleep(0)  # a long plain list must not stop the loop
 
 
-async def outcomes(
+async def stream_outcomes(
     requests: AsyncGenerator[T],
-    admit: Callable[[T], Awaitable[Entry]],
+    admit: Callable[[T], Awaitable[LiveJob]],
     *,
-    look_ahead: int,
+    buffersize: int,
     ordered: bool,
     spawn: Spawn,
 ) -> AsyncIterator[Outcome]:
     """The outcome of each request that *admit* takes in, at most *look_ahead* of them open at once."""
-    intake = _Intake(look_ahead, ordered=ordered)
+    intake = _Reader(buffersize, ordered=ordered)
     reading = spawn(intake.read(requests, admit))
     try:
         while (entry := await intake.ready.get()) is not None:
-            outcome = await entry.settled()
-            intake.room.release()
+            outcome = await entry.wait_outcome()
+            intake.slots.release()
             yield outcome
         if intake.error is not None:
             raise intake.error
@@ -55,47 +55,47 @@ async def outcomes(
         await asyncio.wait([reading])
 
 
-class _Intake:
+class _Reader:
     """Takes requests in while there is room, and hands out their jobs as they end or as they came."""
 
-    def __init__(self, look_ahead: int, *, ordered: bool) -> None:
+    def __init__(self, buffersize: int, *, ordered: bool) -> None:
         self._ordered = ordered
-        self.room = asyncio.Semaphore(look_ahead)
+        self.slots = asyncio.Semaphore(buffersize)
         #: Jobs to be handed out; None when there are no more.
-        self.ready: asyncio.Queue[Entry | None] = asyncio.Queue()
+        self.ready: asyncio.Queue[LiveJob | None] = asyncio.Queue()
         #: Why the input ended early.
         self.error: Exception | None = None
         self._open = 0
-        self._is_read = False
+        self._is_exhausted = False
 
-    async def read(self, requests: AsyncGenerator[T], admit: Callable[[T], Awaitable[Entry]]) -> None:
+    async def read(self, requests: AsyncGenerator[T], admit: Callable[[T], Awaitable[LiveJob]]) -> None:
         try:
             async with aclosing(requests):
-                await self.room.acquire()
+                await self.slots.acquire()
                 async for request in requests:
                     self._take(await admit(request))
-                    await self.room.acquire()
+                    await self.slots.acquire()
         except asyncio.CancelledError:
             self.error = SessionClosed("the session was closed before all requests were taken in")
             raise
         except Exception as error:  # noqa: BLE001  # the user's own; it is raised where the outcomes are read
             self.error = error
         finally:
-            self._is_read = True
+            self._is_exhausted = True
             self._end_if_done()
 
-    def _take(self, entry: Entry) -> None:
+    def _take(self, entry: LiveJob) -> None:
         self._open += 1
         if self._ordered:
-            self._hand_out(entry)
+            self._emit(entry)
         else:
-            entry.when_settled(self._hand_out)
+            entry.on_finished(self._emit)
 
-    def _hand_out(self, entry: Entry) -> None:
+    def _emit(self, entry: LiveJob) -> None:
         self._open -= 1
         self.ready.put_nowait(entry)
         self._end_if_done()
 
     def _end_if_done(self) -> None:
-        if self._is_read and not self._open:
+        if self._is_exhausted and not self._open:
             self.ready.put_nowait(None)

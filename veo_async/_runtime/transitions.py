@@ -14,17 +14,17 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol, TypeVar
 
-from veo_async._base.kill_points import trip
-from veo_async._ports import JobRow, Plain
+from veo_async._base.kill_points import kill_point
+from veo_async._ports import JobRow, Scalar
 from veo_async._rules.lifecycle import Event, JobState
-from veo_async.errors import LedgerError, LedgerFailed, VeoError
+from veo_async.errors import LedgerError, LedgerIOError, VeoError
 
 from .announcer import Announcer
-from .job.live_job import Entry
+from .job.live_job import LiveJob
 from .job.outcome import Done, Outcome, Refused
-from .job.rows import catch_up, ending
-from .job.rows import evidence as evidence_of
-from .journal import Scribe
+from .job.rows import error_evidence as evidence_of
+from .job.rows import outcome_to_json, update_from_row
+from .journal import Journal
 from .log import logger_for
 
 logger = logger_for(__name__)
@@ -32,7 +32,7 @@ logger = logger_for(__name__)
 T = TypeVar("T")
 
 #: Nothing more will come of a job's task.
-_ENDS = (Event.FINISH, Event.REFUSE, Event.BREAK, Event.EXPIRE, Event.ABANDON)
+_ENDS = (Event.COMPLETE, Event.REFUSE, Event.FAIL, Event.EXPIRE, Event.ABANDON)
 #: What ends a doubt and lets the job go on; whose it is the ledger says.
 _GOES_ON = (Event.BIND, Event.RESUBMIT)
 
@@ -40,15 +40,15 @@ _GOES_ON = (Event.BIND, Event.RESUBMIT)
 class StateHandler(Protocol):
     """What a session does for the jobs in one state. For each job that is its own it is entered and left once."""
 
-    def enter(self, entry: Entry, event: Event | None, outcome: Outcome | None) -> bool:
+    def enter(self, entry: LiveJob, event: Event | None, outcome: Outcome | None) -> bool:
         """Begin; False when there is nothing to do and the job has ended. *event* None: it was found in this state."""
         ...
 
-    def withdraw(self, entry: Entry) -> bool:
+    def withdraw(self, entry: LiveJob) -> bool:
         """Let go of *entry*, which is to be abandoned; False when it is being worked on just now."""
         ...
 
-    def leave(self, entry: Entry, event: Event | None) -> None:
+    def leave(self, entry: LiveJob, event: Event | None) -> None:
         """Give back what *entry* holds in this state. *event* None: somebody else has moved it."""
         ...
 
@@ -56,7 +56,7 @@ class StateHandler(Protocol):
 class Transitions:
     """Moves the jobs of one session from state to state."""
 
-    def __init__(self, scribe: Scribe, announcer: Announcer) -> None:
+    def __init__(self, scribe: Journal, announcer: Announcer) -> None:
         self._scribe, self._announcer = scribe, announcer
         self.handlers: Mapping[JobState, StateHandler] = {}
         self._shielded: set[asyncio.Task[Any]] = set()
@@ -65,12 +65,12 @@ class Transitions:
 
     async def apply(
         self,
-        entry: Entry,
+        entry: LiveJob,
         event: Event,
         outcome: Outcome | None = None,
         *,
-        changes: Mapping[str, Plain] | None = None,
-        evidence: Mapping[str, Plain] | None = None,
+        changes: Mapping[str, Scalar] | None = None,
+        evidence: Mapping[str, Scalar] | None = None,
         closed_until: float = 0.0,
     ) -> bool:
         """*event* has happened to *entry*; False when somebody else has moved it before.
@@ -82,13 +82,13 @@ class Transitions:
         before, columns = entry.state, self._columns(entry, event, outcome, changes)
         is_end = before is JobState.RUNNING and event is not Event.ABANDON
         if is_end:
-            trip("end:before-write")
-        is_written = await self._scribe.step(entry, event, columns, evidence, closed_until=closed_until)  # 1
+            kill_point("end:before-write")
+        is_written = await self._scribe.record(entry, event, columns, evidence, closed_until=closed_until)  # 1
         if is_end:
-            trip("end:after-write")
+            kill_point("end:after-write")
         if entry.state is not before:
             pass  # the ledger's news of it were faster
-        elif not is_written or (entry.is_followed and event in _GOES_ON):
+        elif not is_written or (entry.is_remote and event in _GOES_ON):
             await self.resync(entry)
         else:
             self.arrive(entry, event, outcome, task_id=columns.get("task_id"))  # 2, 3, 4
@@ -96,12 +96,12 @@ class Transitions:
 
     async def try_apply(
         self,
-        entry: Entry,
+        entry: LiveJob,
         event: Event,
         outcome: Outcome | None = None,
         *,
-        changes: Mapping[str, Plain] | None = None,
-        evidence: Mapping[str, Plain] | None = None,
+        changes: Mapping[str, Scalar] | None = None,
+        evidence: Mapping[str, Scalar] | None = None,
         closed_until: float = 0.0,
     ) -> None:
         """The same where nobody is to be told that the session ends without: the next one goes by the ledger."""
@@ -111,23 +111,23 @@ class Transitions:
             extra = {"action": "not-written", "job_key": entry.key, "task_id": entry.task_id}
             logger.warning("the session ends without %s of job %s: %s", event.value, entry.key, error, extra=extra)
 
-    async def refuse(self, entry: Entry, error: VeoError) -> None:
+    async def refuse(self, entry: LiveJob, error: VeoError) -> None:
         """*entry* waited, and will never be sent."""
         error.add_evidence(job_key=entry.key, attempts=entry.attempts)
         refused, changes = Refused(entry.key, error.message, error), {"attempts": entry.attempts}
         await self.try_apply(entry, Event.REFUSE, refused, changes=changes, evidence=evidence_of(error))
 
-    def begin_sending(self, entry: Entry) -> None:
+    def begin_sending(self, entry: LiveJob) -> None:
         """It is *entry*'s turn. The ledger takes that with its permit (`Scribe.send`), before a byte leaves."""
         self._leave(entry, Event.SEND)
-        entry.step(Event.SEND)
+        entry.apply(Event.SEND)
 
     def arrive(
-        self, entry: Entry, event: Event, outcome: Outcome | None = None, *, task_id: Plain | None = None
+        self, entry: LiveJob, event: Event, outcome: Outcome | None = None, *, task_id: Scalar | None = None
     ) -> None:
         """Steps 2 to 4 for *event*, which the ledger knows or cannot be told."""
         self._leave(entry, event)  # 2
-        entry.step(event)
+        entry.apply(event)
         if isinstance(task_id, str):
             entry.task_id = task_id
         why = "" if outcome is None or isinstance(outcome, Done) else f" ({outcome.error.message})"
@@ -137,13 +137,13 @@ class Transitions:
 
     # --- the ledger says where it is ----------------------------------------------------------------------------
 
-    def follow(self, entry: Entry, row: JobRow) -> None:
+    def follow(self, entry: LiveJob, row: JobRow) -> None:
         """Steps 2 to 4 for a job that somebody else has moved, or that nobody drives any more."""
         self._leave(entry, None)
-        catch_up(entry, row)
-        entry.is_followed = row.owner != self._scribe.book.instance
+        update_from_row(entry, row)
+        entry.is_remote = row.owner != self._scribe.book.session_id
         is_being_saved = entry.state is JobState.READY and row.save_to is not None
-        if not entry.is_followed:
+        if not entry.is_remote:
             self._enter(entry, None, entry.outcome)
         elif entry.outcome is not None and not is_being_saved:
             self.end(entry, entry.outcome)
@@ -151,11 +151,11 @@ class Transitions:
             entry.reopen()
             entry.wake()
 
-    def resume(self, entry: Entry) -> None:
+    def resume(self, entry: LiveJob) -> None:
         """*entry* was found where it is: begin there."""
         self._enter(entry, None, entry.outcome)
 
-    async def resync(self, entry: Entry) -> None:
+    async def resync(self, entry: LiveJob) -> None:
         """*entry* is not where we thought.
 
         Raises:
@@ -168,23 +168,23 @@ class Transitions:
         logger.warning("job %s goes by the ledger", entry.key, extra=extra)
         if row is None:
             self._leave(entry, None)
-            entry.is_followed = True  # nothing is done for it here any more
-            entry.abandon(LedgerFailed("the ledger does not know this job any more"))
+            entry.is_remote = True  # nothing is done for it here any more
+            entry.release_waiters(LedgerIOError("the ledger does not know this job any more"))
             return
         self.follow(entry, row)
-        if entry.state is JobState.SENDING and not entry.is_followed:
+        if entry.state is JobState.SENDING and not entry.is_remote:
             # Its intent was written after all, though that was told to have failed: not a byte has left.
-            await self.try_apply(entry, Event.RETURN)
+            await self.try_apply(entry, Event.REQUEUE)
 
     # --- what both do -------------------------------------------------------------------------------------------
 
-    def _leave(self, entry: Entry, event: Event | None) -> None:
+    def _leave(self, entry: LiveJob, event: Event | None) -> None:
         """Step 2: what it held in its state is given back."""
         handler = self.handlers.get(entry.state)
-        if handler is not None and not entry.is_followed:
+        if handler is not None and not entry.is_remote:
             handler.leave(entry, event)
 
-    def _enter(self, entry: Entry, event: Event | None, outcome: Outcome | None) -> None:
+    def _enter(self, entry: LiveJob, event: Event | None, outcome: Outcome | None) -> None:
         """Steps 3 and 4: its handler begins; everyone is told that it goes on (`wake`) or has ended (`end`)."""
         entry.reopen()
         handler = self.handlers.get(entry.state)
@@ -193,21 +193,21 @@ class Transitions:
         elif outcome is not None:
             self.end(entry, outcome)  # 4
 
-    def end(self, entry: Entry, outcome: Outcome) -> None:
+    def end(self, entry: LiveJob, outcome: Outcome) -> None:
         """This is how it ended, or stands; everyone who waits or listens is told."""
         self._announcer.ended(entry, outcome)
 
-    def withdraw(self, entry: Entry) -> bool:
+    def withdraw(self, entry: LiveJob) -> bool:
         """Take *entry* out of whatever is done for it, to be abandoned; False when that cannot be just now."""
         handler = self.handlers.get(entry.state)
         return handler is None or handler.withdraw(entry)
 
     def _columns(
-        self, entry: Entry, event: Event, outcome: Outcome | None, changes: Mapping[str, Plain] | None
-    ) -> dict[str, Plain]:
+        self, entry: LiveJob, event: Event, outcome: Outcome | None, changes: Mapping[str, Scalar] | None
+    ) -> dict[str, Scalar]:
         columns = {**(changes or {})}
         if outcome is not None:
-            columns["outcome"] = ending(outcome)
+            columns["outcome"] = outcome_to_json(outcome)
         elif event in _GOES_ON:
             columns["outcome"] = None
         if event in _ENDS:

@@ -9,7 +9,7 @@ import anyio
 T = TypeVar("T")
 
 
-async def finish(work: Coroutine[Any, Any, T], *, name: str | None = None) -> T:
+async def run_to_completion(work: Coroutine[Any, Any, T], *, name: str | None = None) -> T:
     """Run *work* to its end, then let a cancellation that came meanwhile go on.
 
     Neither tool alone holds: anyio's shields do nothing against ``Task.cancel``, and ``asyncio.shield`` gives way to a

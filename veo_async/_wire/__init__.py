@@ -14,10 +14,10 @@ Where to look:
 """
 
 from .callbacks import Callback, parse_callback
-from .decoding import decipher
+from .decoding import decode_response
 from .dialects import APIKLEY, KIE, Dialect, dialect_named
 from .endpoints import Endpoint, endpoint_named
-from .envelope import HttpAnswer
+from .envelope import HttpResponse
 from .requests import (
     AnyRequest,
     AspectRatio,
@@ -27,7 +27,7 @@ from .requests import (
     Resolution,
     UpgradeRequest,
     VideoRequest,
-    upgrade_called,
+    upgrade_from_name,
 )
 from .responses import (
     Accepted,
@@ -42,7 +42,7 @@ from .responses import (
     record_from_raw,
 )
 from .signature import sign_callback
-from .validation import check, faults_of
+from .validation import check, problems_of
 
 __all__ = [
     "APIKLEY",
@@ -59,7 +59,7 @@ __all__ = [
     "Failure",
     "GenerationType",
     "HdVideo",
-    "HttpAnswer",
+    "HttpResponse",
     "Model",
     "Record",
     "Resolution",
@@ -69,12 +69,12 @@ __all__ = [
     "UpscaledVideo",
     "VideoRequest",
     "check",
-    "decipher",
+    "decode_response",
     "dialect_named",
     "endpoint_named",
-    "faults_of",
     "parse_callback",
+    "problems_of",
     "record_from_raw",
     "sign_callback",
-    "upgrade_called",
+    "upgrade_from_name",
 ]

@@ -11,8 +11,8 @@ import attrs
 from veo_async.errors import MalformedResponse
 
 from .codes import SUCCESS
-from .envelope import excerpt, open_envelope
-from .fields import CALLBACK, read
+from .envelope import excerpt, parse_envelope
+from .fields import CALLBACK, read_fields
 from .responses import Failure
 
 
@@ -48,9 +48,9 @@ def parse_callback(body: bytes) -> Callback:
     Raises:
         MalformedResponse: it is none, or names no task.
     """
-    envelope = open_envelope(body)
+    envelope = parse_envelope(body)
     data = envelope.data if isinstance(envelope.data, Mapping) else {}
-    found = read(CALLBACK, data, data.get("info"), envelope.raw)
+    found = read_fields(CALLBACK, data, data.get("info"), envelope.raw)
     if "task_id" not in found:
         raise MalformedResponse("a callback that names no task", endpoint="callback", excerpt=excerpt(body))
     return Callback(**found, code=envelope.code, message=envelope.message, raw=envelope.raw)

@@ -11,11 +11,11 @@ import attrs
 from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError
 from cattrs.preconf.json import make_converter
 
-from veo_async.errors import Fault, InvalidRequest
+from veo_async.errors import InvalidRequest, Problem
 
 from .dialects.dialect import Dialect
 from .fields import EXTEND, GENERATE, Field
-from .images import local_images, refused
+from .images import image_problem, local_images
 from .requests import AnyRequest, ExtendRequest, UpgradeRequest, VideoRequest
 
 R = TypeVar("R", VideoRequest, ExtendRequest, UpgradeRequest)
@@ -31,7 +31,7 @@ def to_wire(request: VideoRequest | ExtendRequest, dialect: Dialect) -> dict[str
         InvalidRequest: it holds an image that was not uploaded.
     """
     for image in local_images(request):
-        raise refused(image.source, "was not uploaded", "let a session send it, or upload it first")
+        raise image_problem(image.source, "was not uploaded", "let a session send it, or upload it first")
     wire: dict[str, Any] = {}
     for field in _TABLES[type(request)]:
         value = getattr(request, field.name)
@@ -41,7 +41,7 @@ def to_wire(request: VideoRequest | ExtendRequest, dialect: Dialect) -> dict[str
     return wire
 
 
-def to_plain(request: AnyRequest) -> dict[str, Any]:
+def to_dict(request: AnyRequest) -> dict[str, Any]:
     """*request* in our own spelling, ready for JSON; what is None or empty is left out.
 
     Our own defaults are written out: a later version may have others, and what was asked for must not change with
@@ -50,33 +50,33 @@ def to_plain(request: AnyRequest) -> dict[str, Any]:
     return {name: value for name, value in _converter.unstructure(request).items() if value not in (None, [], ())}
 
 
-def from_plain(plain: Any, kind: type[R]) -> R:
+def from_dict(values: Any, kind: type[R]) -> R:
     """The request that `to_plain` gave, or that a file holds.
 
     Raises:
         InvalidRequest: options that do not exist, are missing or are of the wrong type.
     """
-    if not isinstance(plain, Mapping):
-        raise InvalidRequest.of(Fault("request", plain, "must be an object of options", "write {'prompt': …}"))
+    if not isinstance(values, Mapping):
+        raise InvalidRequest.of(Problem("request", values, "must be an object of options", "write {'prompt': …}"))
     try:
-        return _converter.structure(plain, kind)
+        return _converter.structure(values, kind)
     except ClassValidationError as problem:
-        raise InvalidRequest.of(*_field_faults(problem, plain), *_name_faults(problem, kind)) from None
+        raise InvalidRequest.of(*_field_problems(problem, values), *_unknown_names(problem, kind)) from None
 
 
-def _field_faults(problem: ClassValidationError, plain: Mapping[str, Any]) -> list[Fault]:
+def _field_problems(problem: ClassValidationError, values: Mapping[str, Any]) -> list[Problem]:
     noted, _ = problem.group_exceptions()
-    return [_field_fault(note.name, plain, str(why)) for why, note in noted]
+    return [_field_fault(note.name, values, str(why)) for why, note in noted]
 
 
-def _field_fault(name: str, plain: Mapping[str, Any], why: str) -> Fault:
-    if name not in plain:
-        return Fault(name, None, "is missing", "give it a value")
-    described = why if why in _STRICT.values() else "a list of strings"
-    return Fault(name, plain[name], f"must be {described}", f"write {described}")
+def _field_fault(name: str, values: Mapping[str, Any], why: str) -> Problem:
+    if name not in values:
+        return Problem(name, None, "is missing", "give it a value")
+    type_name = why if why in _STRICT.values() else "a list of strings"
+    return Problem(name, values[name], f"must be {type_name}", f"write {type_name}")
 
 
-def _name_faults(problem: ClassValidationError, kind: type) -> list[Fault]:
+def _unknown_names(problem: ClassValidationError, kind: type) -> list[Problem]:
     _, others = problem.group_exceptions()
     names = ", ".join(field.name for field in attrs.fields(kind))
     unknown: list[str] = []
@@ -85,14 +85,14 @@ def _name_faults(problem: ClassValidationError, kind: type) -> list[Fault]:
             raise other  # not about the options: a warning that the user has turned into an error
         unknown += map(str, other.extra_fields)
     # The value is not shown: someone may have passed api_key=… here.
-    return [Fault(name, "…", "is not an option", f"use one of {names}") for name in sorted(unknown)]
+    return [Problem(name, "…", "is not an option", f"use one of {names}") for name in sorted(unknown)]
 
 
-def _strictly(wanted: type, described: str) -> Callable[[Any, Any], Any]:
+def _strict_hook(wanted: type, type_name: str) -> Callable[[Any, Any], Any]:
     def check(value: Any, _: Any) -> Any:
         if isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool)):
             return value
-        raise TypeError(described)
+        raise TypeError(type_name)
 
     return check
 
@@ -105,8 +105,8 @@ def _strict_tuple(value: Any, _: Any) -> tuple[str, ...]:
 
 def _make() -> Converter:
     converter = make_converter(forbid_extra_keys=True)
-    for kind, described in _STRICT.items():
-        converter.register_structure_hook(kind, _strictly(kind, described))
+    for kind, type_name in _STRICT.items():
+        converter.register_structure_hook(kind, _strict_hook(kind, type_name))
     converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _strict_tuple)
     return converter
 

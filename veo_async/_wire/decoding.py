@@ -12,21 +12,21 @@ Whatever comes in, out comes a value of the endpoint or a `VeoError`, never anyt
 
 from typing import Any, TypeVar
 
-from veo_async.errors import ApiError, Maintenance, MalformedResponse, ServerBroken, TryLater, VeoError
+from veo_async.errors import ApiError, Maintenance, MalformedResponse, ServerError, TryLater, VeoError
 
 from . import codes
 from .endpoints import Endpoint
-from .envelope import Envelope, HttpAnswer, excerpt, open_envelope
-from .fields import ACCEPTED, read
-from .retry_after import wait_wished
+from .envelope import Envelope, HttpResponse, excerpt, parse_envelope
+from .fields import ACCEPTED, read_fields
+from .retry_after import retry_after_s
 
 T = TypeVar("T")
 
 #: What a gate in front of the API writes when it dislikes a client, in an answer that looks like a refused key.
-_GATE_MARK = b"error code: 1010"
+_FIREWALL_MARK = b"error code: 1010"
 
 
-def decipher(endpoint: Endpoint[T], answer: HttpAnswer, *, task_id: str | None = None) -> T:
+def decode_response(endpoint: Endpoint[T], answer: HttpResponse, *, task_id: str | None = None) -> T:
     """What *answer* says.
 
     Args:
@@ -41,26 +41,26 @@ def decipher(endpoint: Endpoint[T], answer: HttpAnswer, *, task_id: str | None =
     except VeoError as error:
         error.add_evidence(endpoint=endpoint.name, http_status=answer.status)
         error.add_evidence(task_id=error.task_id or task_id)
-        if _is_doubtful(error):
-            error.retryable = not endpoint.costs
+        if _leaves_in_doubt(error):
+            error.retryable = not endpoint.is_charged
         raise
 
 
-def _is_doubtful(error: VeoError) -> bool:
+def _leaves_in_doubt(error: VeoError) -> bool:
     """Whether *error* leaves open what became of a creating call; a 455 of a mere gateway does so too."""
     is_promise = isinstance(error, Maintenance) and error.body_code is not None
-    return isinstance(error, MalformedResponse | ServerBroken | Maintenance) and not is_promise
+    return isinstance(error, MalformedResponse | ServerError | Maintenance) and not is_promise
 
 
-def _read(endpoint: Endpoint[T], answer: HttpAnswer) -> T:
+def _read(endpoint: Endpoint[T], answer: HttpResponse) -> T:
     try:
-        envelope = open_envelope(answer.body)
+        envelope = parse_envelope(answer.body)
     except MalformedResponse as malformed:
-        raise _frameless(answer, malformed) from None
+        raise _error_without_envelope(answer, malformed) from None
     try:
         if envelope.code == codes.SUCCESS:
             return endpoint.read(envelope)
-        value = endpoint.read_otherwise(envelope)
+        value = endpoint.read_error_body(envelope)
     except VeoError as error:
         error.add_evidence(body_code=envelope.code)
         raise
@@ -69,25 +69,25 @@ def _read(endpoint: Endpoint[T], answer: HttpAnswer) -> T:
     raise _refusal(endpoint, answer, envelope)
 
 
-def _refusal(endpoint: Endpoint[Any], answer: HttpAnswer, envelope: Envelope) -> ApiError:
-    code = codes.ruling(answer.status, envelope.code)
-    kind = codes.error_for(code, envelope.message, has_states=endpoint.has_states)
+def _refusal(endpoint: Endpoint[Any], answer: HttpResponse, envelope: Envelope) -> ApiError:
+    code = codes.effective_code(answer.status, envelope.code)
+    kind = codes.error_for(code, envelope.message, may_be_not_ready=endpoint.may_be_not_ready)
     error = kind(envelope.message or f"code {envelope.code}", body_code=envelope.code)
     # A refusal that names a task all the same is a contradiction worth keeping: the id is money.
-    error.add_evidence(task_id=read(ACCEPTED, envelope.data).get("task_id"))
-    return _with_wish(error, answer)
+    error.add_evidence(task_id=read_fields(ACCEPTED, envelope.data).get("task_id"))
+    return _with_retry_after(error, answer)
 
 
-def _frameless(answer: HttpAnswer, malformed: MalformedResponse) -> VeoError:
+def _error_without_envelope(answer: HttpResponse, malformed: MalformedResponse) -> VeoError:
     if 300 <= answer.status < 400:
         return MalformedResponse("a redirect; it was not followed", excerpt=malformed.excerpt)
     if answer.status < 400:
         return malformed
-    kind = codes.ERRORS[403] if _GATE_MARK in answer.body else codes.ERRORS.get(answer.status, ServerBroken)
-    return _with_wish(kind(f"HTTP {answer.status} without an envelope: {excerpt(answer.body)!r}"), answer)
+    kind = codes.ERRORS[403] if _FIREWALL_MARK in answer.body else codes.ERRORS.get(answer.status, ServerError)
+    return _with_retry_after(kind(f"HTTP {answer.status} without an envelope: {excerpt(answer.body)!r}"), answer)
 
 
-def _with_wish(error: ApiError, answer: HttpAnswer) -> ApiError:
+def _with_retry_after(error: ApiError, answer: HttpResponse) -> ApiError:
     if isinstance(error, TryLater):
-        error.add_evidence(retry_after=wait_wished(answer))
+        error.add_evidence(retry_after=retry_after_s(answer))
     return error

@@ -22,15 +22,15 @@ class Endpoint(Generic[T_co]):
     #: Which of the two hosts serves it.
     host: Literal["api", "upload"] = "api"
     #: A call can cost credits, so it is never repeated on doubt. True of one GET as well: get-1080p-video.
-    costs: bool = False
+    is_charged: bool = False
     #: "Not yet" comes as an error of this endpoint.
-    has_states: bool = False
+    may_be_not_ready: bool = False
     #: Codes that its pages list, besides 200.
     codes: tuple[int, ...]
     #: From an envelope with code 200 to the value.
     read: Callable[[Envelope], T_co]
     #: From an envelope with another code to a value, where that code is not the whole truth.
-    read_otherwise: Callable[[Envelope], T_co | None] = lambda _: None
+    read_error_body: Callable[[Envelope], T_co | None] = lambda _: None
 
 
 _CREATING = (400, 401, 402, 404, 422, 429, 455, 500, 501, 505)
@@ -42,7 +42,7 @@ GENERATE = Endpoint(
     name="generate",
     method="POST",
     path="/api/v1/veo/generate",
-    costs=True,
+    is_charged=True,
     codes=_CREATING,
     read=answers.read_accepted,
 )
@@ -50,7 +50,7 @@ EXTEND = Endpoint(
     name="extend",
     method="POST",
     path="/api/v1/veo/extend",
-    costs=True,
+    is_charged=True,
     codes=_CREATING,
     read=answers.read_accepted,
 )
@@ -58,18 +58,18 @@ RECORD_INFO = Endpoint(
     name="record-info",
     method="GET",
     path="/api/v1/veo/record-info",
-    has_states=True,
+    may_be_not_ready=True,
     # 429 is not in its list, but users meet it while polling; 400 tells of a refused prompt.
     codes=(400, 401, 404, 422, 429, 451, 455, 500),
     read=answers.read_record,
-    read_otherwise=answers.read_failed_record,
+    read_error_body=answers.read_failed_record,
 )
 GET_1080P = Endpoint(
     name="get-1080p-video",
     method="GET",
     path="/api/v1/veo/get-1080p-video",
-    costs=True,
-    has_states=True,
+    is_charged=True,
+    may_be_not_ready=True,
     # 400 is not in its list, but that is the code of its "not yet".
     codes=(400, *_READING),
     read=answers.read_hd_video,
@@ -78,11 +78,11 @@ GET_4K = Endpoint(
     name="get-4k-video",
     method="POST",
     path="/api/v1/veo/get-4k-video",
-    costs=True,
-    has_states=True,
+    is_charged=True,
+    may_be_not_ready=True,
     codes=_READING,
     read=answers.read_upscaled,
-    read_otherwise=answers.read_upscaled_already,
+    read_error_body=answers.read_upscaled_from_error,
 )
 CREDIT = Endpoint(
     name="credit",

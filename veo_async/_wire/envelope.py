@@ -8,13 +8,13 @@ import attrs
 from veo_async.errors import MalformedResponse, printable
 
 from . import strict_json
-from .fields import ENVELOPE, read
+from .fields import ENVELOPE, read_fields
 
 _EXCERPT_LIMIT = 200
 
 
 @attrs.frozen(kw_only=True)
-class HttpAnswer:
+class HttpResponse:
     """What one HTTP attempt brought back: plain values, read to the end."""
 
     #: The HTTP status.
@@ -38,7 +38,7 @@ class Envelope:
     raw: Mapping[str, Any] = attrs.field(repr=False)
 
 
-def open_envelope(body: bytes) -> Envelope:
+def parse_envelope(body: bytes) -> Envelope:
     """The envelope in *body*.
 
     Raises:
@@ -50,7 +50,7 @@ def open_envelope(body: bytes) -> Envelope:
         raise MalformedResponse(f"not JSON: {exc}", excerpt=excerpt(body)) from None
     if not isinstance(raw, dict):
         raise MalformedResponse(f"a JSON {type(raw).__name__} where an object belongs", excerpt=excerpt(body))
-    found = read(ENVELOPE, raw)
+    found = read_fields(ENVELOPE, raw)
     code = found.get("code")
     if code is None:
         raise MalformedResponse("an answer without a code", excerpt=excerpt(body))

@@ -15,17 +15,17 @@ from urllib.parse import quote, unquote_to_bytes
 
 import attrs
 
-from veo_async.errors import Fault, InvalidRequest
+from veo_async.errors import InvalidRequest, Problem
 
 from .requests import AnyRequest, VideoRequest
 
 #: A first frame of 4K as PNG is well below it, and the provider's page recommends it for one form of upload.
-MOST_BYTES = 10 * 1024 * 1024
+MAX_IMAGE_BYTES = 10 * 1024 * 1024
 #: As much of a file as tells what it is.
 HEAD_BYTES = 64
 
-_HELD = re.compile(r"sha256://([0-9a-f]{64})\.(jpg|png|webp)/([^?]*)(?:\?until=([0-9]{1,12}))?")
-_OTHERS = (
+_REFERENCE = re.compile(r"sha256://([0-9a-f]{64})\.(jpg|png|webp)/([^?]*)(?:\?until=([0-9]{1,12}))?")
+_OTHER_TYPES = (
     (re.compile(rb"GIF8"), "a GIF"),
     (re.compile(rb"BM"), "a BMP"),
     (re.compile(rb"II\*\0|MM\0\*"), "a TIFF"),
@@ -43,31 +43,31 @@ class LocalImage:
     """One picture that has to be uploaded before the provider can see it."""
 
     digest: str
-    ending: str
+    extension: str
     #: A path, or the URL of bytes that were uploaded.
     source: str
     #: For a URL: until when it holds, by the wall clock.
-    until: int | None = None
+    expires_at: int | None = None
 
     @property
     def name(self) -> str:
         """What its upload is called: the same picture, the same name."""
-        return f"{self.digest}.{self.ending}"
+        return f"{self.digest}.{self.extension}"
 
     @property
-    def held(self) -> str:
+    def as_reference(self) -> str:
         """How a request holds it."""
-        until = "" if self.until is None else f"?until={self.until}"
-        return f"sha256://{self.name}/{quote(os.fsencode(self.source))}{until}"
+        expires_at = "" if self.expires_at is None else f"?until={self.expires_at}"
+        return f"sha256://{self.name}/{quote(os.fsencode(self.source))}{expires_at}"
 
     @classmethod
-    def of(cls, text: str) -> Self | None:
+    def parse(cls, text: str) -> Self | None:
         """The picture that a request holds as *text*; None when that is a URL like any other."""
-        match = _HELD.fullmatch(text)
+        match = _REFERENCE.fullmatch(text)
         if match is None:
             return None
-        digest, ending, source, until = match.groups()
-        return cls(digest, ending, os.fsdecode(unquote_to_bytes(source)), int(until) if until else None)
+        digest, extension, source, expires_at = match.groups()
+        return cls(digest, extension, os.fsdecode(unquote_to_bytes(source)), int(expires_at) if expires_at else None)
 
 
 def is_path(image: str) -> bool:
@@ -75,35 +75,35 @@ def is_path(image: str) -> bool:
     return "://" not in image
 
 
-def inspected(content: bytes, source: str) -> LocalImage:
+def identify_image(content: bytes, source: str) -> LocalImage:
     """What *content* is.
 
     Raises:
         InvalidRequest: it is no picture that the provider takes, or too large.
     """
-    if (why := size_fault(len(content)) or content_fault(content)) is not None:
-        raise refused(source, *why)
-    ending = _ending(content) or ""
-    return LocalImage(hashlib.sha256(content).hexdigest(), ending, source)
+    if (why := size_problem(len(content)) or content_problem(content)) is not None:
+        raise image_problem(source, *why)
+    extension = _ending(content) or ""
+    return LocalImage(hashlib.sha256(content).hexdigest(), extension, source)
 
 
-def size_fault(size: int) -> tuple[str, str] | None:
+def size_problem(size: int) -> tuple[str, str] | None:
     """Why a picture of *size* bytes cannot be used, and what to do."""
-    if size <= MOST_BYTES:
+    if size <= MAX_IMAGE_BYTES:
         return None
-    return f"is larger than {MOST_BYTES // 1024**2} MiB", "make it smaller; the clip has at most 4K"
+    return f"is larger than {MAX_IMAGE_BYTES // 1024**2} MiB", "make it smaller; the clip has at most 4K"
 
 
-def content_fault(head: bytes) -> tuple[str, str] | None:
+def content_problem(head: bytes) -> tuple[str, str] | None:
     """Why what begins with *head* is no picture that the provider takes, and what to do."""
     if _ending(head) is not None:
         return None
-    return f"is {_described(head)}, not a JPEG, PNG or WebP", "convert it to one of these"
+    return f"is {_type_name(head)}, not a JPEG, PNG or WebP", "convert it to one of these"
 
 
-def refused(source: str, rule: str, remedy: str) -> InvalidRequest:
+def image_problem(source: str, rule: str, remedy: str) -> InvalidRequest:
     """Why the image from *source* cannot be used."""
-    return InvalidRequest.of(Fault("image", source or "bytes", rule, remedy))
+    return InvalidRequest.of(Problem("image", source or "bytes", rule, remedy))
 
 
 def with_image(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,24 +111,24 @@ def with_image(options: Mapping[str, Any]) -> dict[str, Any]:
     gathered = dict(options)
     if (image := gathered.pop("image", None)) is not None:
         if gathered.get("image_urls"):
-            raise refused(str(image)[:80], "stands beside image_urls", "put all of them into image_urls")
+            raise image_problem(str(image)[:80], "stands beside image_urls", "put all of them into image_urls")
         gathered["image_urls"] = tuple(image) if isinstance(image, list | tuple) else (image,)
     return gathered
 
 
-def content_of(request: AnyRequest) -> AnyRequest:
+def by_content(request: AnyRequest) -> AnyRequest:
     """*request* with its local images by their content alone: what makes two requests the same."""
     local = local_images(request)
     if not isinstance(request, VideoRequest) or not local:
         return request
-    by_content = [f"sha256:{image.digest}" if (image := LocalImage.of(url)) else url for url in request.image_urls]
+    by_content = [f"sha256:{image.digest}" if (image := LocalImage.parse(url)) else url for url in request.image_urls]
     return attrs.evolve(request, image_urls=by_content)
 
 
 def local_images(request: AnyRequest | None) -> tuple[LocalImage, ...]:
     """The pictures of *request* that have to be uploaded first."""
     urls = request.image_urls if isinstance(request, VideoRequest) else ()
-    return tuple(image for url in urls if (image := LocalImage.of(url)))
+    return tuple(image for url in urls if (image := LocalImage.parse(url)))
 
 
 def _ending(content: bytes) -> str | None:
@@ -139,7 +139,7 @@ def _ending(content: bytes) -> str | None:
     return "webp" if content[:4] == b"RIFF" and content[8:12] == b"WEBP" else None
 
 
-def _described(content: bytes) -> str:
+def _type_name(content: bytes) -> str:
     if not content:
         return "empty"
-    return next((told for pattern, told in _OTHERS if pattern.match(content[:HEAD_BYTES])), "of no known kind")
+    return next((told for pattern, told in _OTHER_TYPES if pattern.match(content[:HEAD_BYTES])), "of no known kind")

@@ -23,12 +23,12 @@ _URL = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
 _WHOLE = re.compile(rf"-?[0-9]{{1,{strict_json.MAX_DIGITS}}}")
 
 
-def text(value: Any) -> str | None:
+def string(value: Any) -> str | None:
     """A string with something in it."""
     return value if isinstance(value, str) and value else None
 
 
-def whole(value: Any) -> int | None:
+def integer(value: Any) -> int | None:
     """An integer; also the string form of one, which older answers use for flags."""
     if type(value) is int:  # isinstance would let True through
         return value
@@ -40,23 +40,23 @@ def number(value: Any) -> float | None:
     return float(value) if type(value) in (int, float) else None
 
 
-def truth(value: Any) -> bool | None:
+def boolean(value: Any) -> bool | None:
     """A JSON boolean and nothing else."""
     return value if isinstance(value, bool) else None
 
 
-def wholes(value: Any) -> tuple[int, ...]:
+def integers(value: Any) -> tuple[int, ...]:
     """A list of integers, or a lone integer."""
     items = value if isinstance(value, list) else [value]
-    return tuple(n for item in items if (n := whole(item)) is not None)
+    return tuple(n for item in items if (n := integer(item)) is not None)
 
 
-def truths(value: Any) -> tuple[bool, ...]:
+def booleans(value: Any) -> tuple[bool, ...]:
     """A list of booleans."""
     return tuple(item for item in value if isinstance(item, bool)) if isinstance(value, list) else ()
 
 
-def texts(value: Any) -> tuple[str, ...]:
+def strings(value: Any) -> tuple[str, ...]:
     """A list of strings."""
     return tuple(item for item in value if isinstance(item, str) and item) if isinstance(value, list) else ()
 
@@ -66,7 +66,7 @@ def urls(value: Any) -> tuple[str, ...]:
 
     Only what looks like a URL counts; order is kept and repetitions are dropped.
     """
-    return tuple(dict.fromkeys(found for item in _listed(value) if (found := url(item))))
+    return tuple(dict.fromkeys(found for item in _as_list(value) if (found := url(item))))
 
 
 def url(value: Any) -> str | None:
@@ -77,7 +77,7 @@ def url(value: Any) -> str | None:
     return candidate if _URL.fullmatch(candidate) and candidate.isprintable() else None
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     if isinstance(value, list):
         return value
     if not isinstance(value, str):
@@ -107,11 +107,11 @@ def instant(value: Any) -> datetime | None:
         return None
 
 
-def _parsed_instant(written: str) -> datetime | None:
-    if written.isascii() and written.isdigit():
-        return instant(whole(written))
+def _parsed_instant(text: str) -> datetime | None:
+    if text.isascii() and text.isdigit():
+        return instant(integer(text))
     with contextlib.suppress(ValueError, OverflowError):
-        parsed = datetime.fromisoformat(written)
+        parsed = datetime.fromisoformat(text)
         return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
     return None
 

@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 
 import attrs
 
-from veo_async.errors import Fault, InvalidRequest
+from veo_async.errors import InvalidRequest, Problem
 
 
 class VideoOptions(TypedDict, total=False):
@@ -74,14 +74,14 @@ class Resolution(StrEnum):
 
 
 #: What a finished clip can be taken to.
-UPGRADES = (Resolution.HD1080.value, Resolution.UHD.value)
+UPGRADE_TARGETS = (Resolution.HD1080.value, Resolution.UHD.value)
 
 
 #: A set would put the first and the last frame in any order.
 _NO_LISTS = (str, bytes, Mapping, Set)
 
 
-def _plain(value: Any) -> Any:
+def _enum_value(value: Any) -> Any:
     """Our enums are a help for typing; the request itself holds the provider's words."""
     return value.value if isinstance(value, Enum) else value
 
@@ -95,7 +95,7 @@ def _as_tuple(value: Any) -> Any:
     return tuple(fsdecode(item) if isinstance(item, PathLike) else item for item in value)
 
 
-def _typed(wanted: type, described: str) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
+def _instance_of(wanted: type, described: str) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
     """A validator: the value is a *wanted*, and True is no number."""
 
     def check_type(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
@@ -112,12 +112,12 @@ def _strings(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
 
 
 def _type_fault(name: str, value: Any, described: str) -> InvalidRequest:
-    return InvalidRequest.of(Fault(name, value, f"must be {described}", f"pass {described}"))
+    return InvalidRequest.of(Problem(name, value, f"must be {described}", f"pass {described}"))
 
 
-_text = _typed(str, "a string")
-_number = _typed(int, "a whole number")
-_flag = _typed(bool, "True or False")
+_text = _instance_of(str, "a string")
+_number = _instance_of(int, "a whole number")
+_flag = _instance_of(bool, "True or False")
 
 
 @attrs.frozen
@@ -133,12 +133,12 @@ class VideoRequest:
     #: First frame, first and last frame, or reference material: public URLs, or files that a session uploads.
     image_urls: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_as_tuple, validator=_strings)
     #: See `Model`.
-    model: str = attrs.field(default=Model.FAST.value, kw_only=True, converter=_plain, validator=_text)
+    model: str = attrs.field(default=Model.FAST.value, kw_only=True, converter=_enum_value, validator=_text)
     #: See `GenerationType`; None lets the provider go by the images.
-    generation_type: str | None = attrs.field(default=None, kw_only=True, converter=_plain, validator=_text)
+    generation_type: str | None = attrs.field(default=None, kw_only=True, converter=_enum_value, validator=_text)
     #: See `AspectRatio`.
     aspect_ratio: str = attrs.field(
-        default=AspectRatio.LANDSCAPE.value, kw_only=True, converter=_plain, validator=_text
+        default=AspectRatio.LANDSCAPE.value, kw_only=True, converter=_enum_value, validator=_text
     )
     #: 10000 to 99999: similar clips for the same number. None lets the provider draw one.
     seeds: int | None = attrs.field(default=None, kw_only=True, validator=_number)
@@ -151,7 +151,7 @@ class VideoRequest:
     #: Text drawn into the picture.
     watermark: str | None = attrs.field(default=None, kw_only=True, validator=_text)
     #: See `Resolution`; None is the provider's default, 720p.
-    resolution: str | None = attrs.field(default=None, kw_only=True, converter=_plain, validator=_text)
+    resolution: str | None = attrs.field(default=None, kw_only=True, converter=_enum_value, validator=_text)
     #: Seconds: 4, 6 or 8. None is the provider's default, 8.
     duration: int | None = attrs.field(default=None, kw_only=True, validator=_number)
 
@@ -181,7 +181,7 @@ class ExtendRequest:
     #: Text drawn into the picture.
     watermark: str | None = attrs.field(default=None, kw_only=True, validator=_text)
     #: Instead of a task: the key of the job whose task it will be.
-    after: str | None = attrs.field(default=None, kw_only=True, validator=_text)
+    after_key: str | None = attrs.field(default=None, kw_only=True, validator=_text)
 
 
 @attrs.frozen
@@ -195,13 +195,13 @@ class UpgradeRequest:
     #: The task whose clip is taken up; it has succeeded.
     task_id: str = attrs.field(default="", validator=_text)
     #: ``1080p`` or ``4k``.
-    to: str = attrs.field(default=Resolution.HD1080.value, converter=_plain, validator=_text)
+    to: str = attrs.field(default=Resolution.HD1080.value, converter=_enum_value, validator=_text)
     #: Which of the task's videos, from 0.
     index: int | None = attrs.field(default=None, kw_only=True, validator=_number)
     #: Where the provider posts the end of a 4K task.
     callback_url: str | None = attrs.field(default=None, kw_only=True, validator=_text)
     #: Instead of a task: the key of the job whose task it will be.
-    after: str | None = attrs.field(default=None, kw_only=True, validator=_text)
+    after_key: str | None = attrs.field(default=None, kw_only=True, validator=_text)
 
     @property
     def task_name(self) -> str:
@@ -213,10 +213,10 @@ class UpgradeRequest:
 AnyRequest = VideoRequest | ExtendRequest | UpgradeRequest
 
 
-def upgrade_called(task_name: str) -> UpgradeRequest | None:
+def upgrade_from_name(task_name: str) -> UpgradeRequest | None:
     """The upgrade whose task is called *task_name*; None for a task that the provider has named."""
     to, _, rest = task_name.partition(":")
-    if to not in UPGRADES or not rest:
+    if to not in UPGRADE_TARGETS or not rest:
         return None
     task_id, _, index = rest.partition(":")
     return UpgradeRequest(task_id, to, index=int(index) if index.isdecimal() else None)

@@ -8,11 +8,11 @@ from typing import Any, NoReturn
 
 import attrs
 
-from veo_async.errors import MalformedResponse, NotReady, RecordMissing, TaskFailed, TaskRefused
+from veo_async.errors import MalformedResponse, NotReady, RecordNotFound, TaskFailed, TaskRefused
 
 from . import codes
 from .envelope import Envelope
-from .fields import ACCEPTED, HD_VIDEO, RECORD, RECORD_PARAMS, UPLOAD, read
+from .fields import ACCEPTED, HD_VIDEO, RECORD, RECORD_PARAMS, UPLOAD, read_fields
 from .readers import number, url
 
 
@@ -75,7 +75,7 @@ class Failure:
     @property
     def is_refusal(self) -> bool:
         """Whether the content was refused, as against something having broken."""
-        return codes.tells_of_refusal(self.message)
+        return codes.is_refusal(self.message)
 
     def error(self, **evidence: Any) -> TaskFailed:
         """The failure as an exception to raise."""
@@ -115,7 +115,7 @@ class Record:
     @property
     def params(self) -> Mapping[str, Any]:
         """The request as the provider understood it: its own camel case, with the callback URL in it."""
-        found: Mapping[str, Any] = read(RECORD_PARAMS, self.raw).get("params", {})
+        found: Mapping[str, Any] = read_fields(RECORD_PARAMS, self.raw).get("params", {})
         return found
 
     @property
@@ -165,15 +165,15 @@ class Upload:
 
 
 def read_accepted(envelope: Envelope) -> Accepted:
-    found = read(ACCEPTED, envelope.data)
+    found = read_fields(ACCEPTED, envelope.data)
     if "task_id" not in found:
-        _malformed("accepted, but without a task id")
+        _raise_malformed("accepted, but without a task id")
     return Accepted(task_id=found["task_id"], raw=envelope.data)
 
 
 def read_record(envelope: Envelope) -> Record:
     if envelope.data is None:
-        raise RecordMissing("an answer without a record")
+        raise RecordNotFound("an answer without a record")
     return _record(_object(envelope.data))
 
 
@@ -182,7 +182,7 @@ def read_failed_record(envelope: Envelope) -> Record | None:
 
     Only with a code that a task fails with: a 429 or a 401 is about the question, whatever ``data`` says beside it.
     """
-    if envelope.code not in codes.OF_FAILED_TASKS or not isinstance(envelope.data, dict):
+    if envelope.code not in codes.TASK_FAILURE_CODES or not isinstance(envelope.data, dict):
         return None
     record = _record(envelope.data, flag=3, error_code=envelope.code)
     return record if record.error_message else None
@@ -194,22 +194,22 @@ def record_from_raw(raw: Mapping[str, Any]) -> Record:
 
 
 def _record(data: Mapping[str, Any], **assumed: Any) -> Record:
-    found = read(RECORD, data, data.get("response"), data.get("info"))
+    found = read_fields(RECORD, data, data.get("response"), data.get("info"))
     # Of a running task the next look brings another; every other record is for keeping.
-    raw = data if found.get("flag") == _GENERATING else _for_keeping(data)
+    raw = data if found.get("flag") == _GENERATING else _intern_names(data)
     return Record(**{**assumed, **found, "raw": raw})
 
 
-def _for_keeping(value: Any) -> Any:
+def _intern_names(value: Any) -> Any:
     """*value* with its names shared: the parser makes them anew for each answer, half of what a record weighs."""
     if not isinstance(value, dict):
         return value
-    return {sys.intern(name): _for_keeping(item) for name, item in value.items()}
+    return {sys.intern(name): _intern_names(item) for name, item in value.items()}
 
 
 def read_hd_video(envelope: Envelope) -> HdVideo:
     data = {} if envelope.data is None else _object(envelope.data)
-    found = read(HD_VIDEO, data)
+    found = read_fields(HD_VIDEO, data)
     if "url" not in found:
         raise NotReady("no URL yet")  # its own message is "success"
     return HdVideo(url=found["url"], raw=data)
@@ -217,41 +217,41 @@ def read_hd_video(envelope: Envelope) -> HdVideo:
 
 def read_upscaled(envelope: Envelope) -> UpscaledVideo:
     data = _object(envelope.data)
-    return UpscaledVideo(**read(ACCEPTED, data), raw=data)
+    return UpscaledVideo(**read_fields(ACCEPTED, data), raw=data)
 
 
-def read_upscaled_already(envelope: Envelope) -> UpscaledVideo | None:
+def read_upscaled_from_error(envelope: Envelope) -> UpscaledVideo | None:
     """A repeated 4K request answers 422 although the video is there: the URLs tell, not the code."""
-    found = read(ACCEPTED, envelope.data)
+    found = read_fields(ACCEPTED, envelope.data)
     return UpscaledVideo(**found, raw=envelope.data) if "urls" in found else None
 
 
 def read_credits(envelope: Envelope) -> Credits:
     balance = number(envelope.data)
     if balance is None:
-        _malformed("a balance that is no number")
+        _raise_malformed("a balance that is no number")
     return Credits(balance=balance)
 
 
 def read_download_link(envelope: Envelope) -> DownloadLink:
     link = url(envelope.data)
     if link is None:
-        _malformed("a download link that is no URL")
+        _raise_malformed("a download link that is no URL")
     return DownloadLink(url=link)
 
 
 def read_upload(envelope: Envelope) -> Upload:
-    found = read(UPLOAD, envelope.data)
+    found = read_fields(UPLOAD, envelope.data)
     if "url" not in found:
-        _malformed("an upload without a URL")
+        _raise_malformed("an upload without a URL")
     return Upload(**found, raw=envelope.data)
 
 
 def _object(data: Any) -> Mapping[str, Any]:
     if not isinstance(data, dict):
-        _malformed(f"data is a {type(data).__name__} where an object belongs")
+        _raise_malformed(f"data is a {type(data).__name__} where an object belongs")
     return data
 
 
-def _malformed(why: str) -> NoReturn:
+def _raise_malformed(why: str) -> NoReturn:
     raise MalformedResponse(why)

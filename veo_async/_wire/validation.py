@@ -11,19 +11,19 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from veo_async.errors import Fault, InvalidRequest, UnsupportedByDialect
+from veo_async.errors import InvalidRequest, Problem, UnsupportedByProvider
 
 from .dialects.dialect import Dialect
-from .hosts import unreachable
+from .hosts import unreachable_reason
 from .images import LocalImage
 from .requests import (
-    UPGRADES,
+    UPGRADE_TARGETS,
     AnyRequest,
     ExtendRequest,
     GenerationType,
     UpgradeRequest,
     VideoRequest,
-    upgrade_called,
+    upgrade_from_name,
 )
 
 _SEEDS = range(10000, 100000)
@@ -38,20 +38,20 @@ _IMAGES_ALLOWED: dict[str | None, range] = {
 def check(request: AnyRequest, dialect: Dialect) -> None:
     """Raise `InvalidRequest` with every fault of *request*; say nothing when it has none."""
     unknown = tuple(_unknown_options(request, dialect))
-    faults = unknown + faults_of(request, dialect)
+    faults = unknown + problems_of(request, dialect)
     if faults:
-        raise (UnsupportedByDialect if unknown else InvalidRequest).of(*faults)
+        raise (UnsupportedByProvider if unknown else InvalidRequest).of(*faults)
 
 
-def check_spelling(request: AnyRequest, dialect: Dialect) -> None:
+def check_encodable(request: AnyRequest, dialect: Dialect) -> None:
     """The part of `check` that ``validate=False`` keeps: what cannot be written down in this dialect at all."""
     if unknown := tuple(_unknown_options(request, dialect)):
-        raise UnsupportedByDialect.of(*unknown)
-    if unwritable := tuple(_encoding_faults(request)):
-        raise InvalidRequest.of(*unwritable)
+        raise UnsupportedByProvider.of(*unknown)
+    if unencodable := tuple(_encoding_faults(request)):
+        raise InvalidRequest.of(*unencodable)
 
 
-def faults_of(request: AnyRequest, dialect: Dialect) -> tuple[Fault, ...]:
+def problems_of(request: AnyRequest, dialect: Dialect) -> tuple[Problem, ...]:
     """Every rule that *request* breaks, in the order of its fields after what cannot be written at all."""
     if isinstance(request, VideoRequest):
         return (*_encoding_faults(request), *_video_faults(request, dialect))
@@ -60,7 +60,7 @@ def faults_of(request: AnyRequest, dialect: Dialect) -> tuple[Fault, ...]:
     return (*_encoding_faults(request), *_upgrade_faults(request))
 
 
-def _video_faults(request: VideoRequest, dialect: Dialect) -> Iterator[Fault]:
+def _video_faults(request: VideoRequest, dialect: Dialect) -> Iterator[Problem]:
     yield from _prompt_faults(request.prompt)
     yield from _image_faults(request)
     yield from _one_of("model", request.model, dialect.models)
@@ -69,7 +69,7 @@ def _video_faults(request: VideoRequest, dialect: Dialect) -> Iterator[Fault]:
     yield from _seed_faults(request.seeds)
     yield from _callback_faults(request.callback_url)
     if request.enable_fallback and request.aspect_ratio != "16:9":
-        yield Fault("enable_fallback", True, "works with 16:9 only", "leave it out; it is deprecated")
+        yield Problem("enable_fallback", True, "works with 16:9 only", "leave it out; it is deprecated")
     if "resolution" not in dialect.unknown_options:
         yield from _one_of("resolution", request.resolution, dialect.resolutions)
     if "duration" not in dialect.unknown_options:
@@ -78,7 +78,7 @@ def _video_faults(request: VideoRequest, dialect: Dialect) -> Iterator[Fault]:
         yield from _reference_faults(request, dialect)
 
 
-def _extend_faults(request: ExtendRequest, dialect: Dialect) -> Iterator[Fault]:
+def _extend_faults(request: ExtendRequest, dialect: Dialect) -> Iterator[Problem]:
     yield from _source_faults(request)
     yield from _prompt_faults(request.prompt)
     if dialect.extend_models:
@@ -87,55 +87,57 @@ def _extend_faults(request: ExtendRequest, dialect: Dialect) -> Iterator[Fault]:
     yield from _callback_faults(request.callback_url)
 
 
-def _upgrade_faults(request: UpgradeRequest) -> Iterator[Fault]:
+def _upgrade_faults(request: UpgradeRequest) -> Iterator[Problem]:
     yield from _source_faults(request)
-    yield from _one_of("to", request.to, UPGRADES)
+    yield from _one_of("to", request.to, UPGRADE_TARGETS)
     if request.index is not None and request.index < 0:
-        yield Fault("index", request.index, "must be 0 or more", "leave it out for the first video")
+        yield Problem("index", request.index, "must be 0 or more", "leave it out for the first video")
     yield from _callback_faults(request.callback_url)
 
 
-def _source_faults(request: ExtendRequest | UpgradeRequest) -> Iterator[Fault]:
+def _source_faults(request: ExtendRequest | UpgradeRequest) -> Iterator[Problem]:
     """It goes on from a task, or from a job whose task is not known yet."""
-    if request.after is None:
+    if request.after_key is None:
         yield from _source_task_faults(request)
     elif request.task_id:
-        yield Fault("after", request.after, "stands beside a task_id", "give one of the two")
-    elif not request.after:
-        yield Fault("after", request.after, "names no job", "give the key of the job to go on from")
+        yield Problem("after", request.after_key, "stands beside a task_id", "give one of the two")
+    elif not request.after_key:
+        yield Problem("after", request.after_key, "names no job", "give the key of the job to go on from")
 
 
-def _source_task_faults(request: ExtendRequest | UpgradeRequest) -> Iterator[Fault]:
-    upgrade = upgrade_called(request.task_id)
+def _source_task_faults(request: ExtendRequest | UpgradeRequest) -> Iterator[Problem]:
+    upgrade = upgrade_from_name(request.task_id)
     if upgrade is None:
-        yield from task_id_faults(request.task_id)
+        yield from task_id_problems(request.task_id)
     elif isinstance(request, UpgradeRequest):
         remedy = f"upgrade the clip that it was made from, {upgrade.task_id}"
-        yield Fault("task_id", request.task_id, f"has been taken to {upgrade.to} already", remedy)
+        yield Problem("task_id", request.task_id, f"has been taken to {upgrade.to} already", remedy)
     elif upgrade.to == "1080p":
         remedy = "extend first, then upgrade the extension"
-        yield Fault("task_id", request.task_id, "was taken to 1080p, and such a task cannot be extended", remedy)
+        yield Problem("task_id", request.task_id, "was taken to 1080p, and such a task cannot be extended", remedy)
     else:
-        yield Fault("task_id", request.task_id, "is an upgrade", f"extend the clip it was made from, {upgrade.task_id}")
+        yield Problem(
+            "task_id", request.task_id, "is an upgrade", f"extend the clip it was made from, {upgrade.task_id}"
+        )
 
 
-def _unknown_options(request: AnyRequest, dialect: Dialect) -> Iterator[Fault]:
+def _unknown_options(request: AnyRequest, dialect: Dialect) -> Iterator[Problem]:
     for name in sorted(dialect.unknown_options):
         value = getattr(request, name, None)
         if value not in (None, ()):
-            yield Fault(name, value, f"is not an option of {dialect.name}", "leave it out")
+            yield Problem(name, value, f"is not an option of {dialect.name}", "leave it out")
 
 
-def _prompt_faults(prompt: str) -> Iterator[Fault]:
+def _prompt_faults(prompt: str) -> Iterator[Problem]:
     if not prompt.strip():
-        yield Fault("prompt", prompt, "must not be empty", "say what the clip shows")
+        yield Problem("prompt", prompt, "must not be empty", "say what the clip shows")
 
 
-def _encoding_faults(request: AnyRequest) -> Iterator[Fault]:
+def _encoding_faults(request: AnyRequest) -> Iterator[Problem]:
     for name, value in attrs.asdict(request).items():
         texts = value if isinstance(value, tuple) else (value,)
         if not all(_is_encodable(text) for text in texts if isinstance(text, str)):
-            yield Fault(name, value, "holds half a character (a lone surrogate)", "decode the text as UTF-8")
+            yield Problem(name, value, "holds half a character (a lone surrogate)", "decode the text as UTF-8")
 
 
 def _is_encodable(text: str) -> bool:
@@ -146,18 +148,18 @@ def _is_encodable(text: str) -> bool:
     return True
 
 
-def _image_faults(request: VideoRequest) -> Iterator[Fault]:
+def _image_faults(request: VideoRequest) -> Iterator[Problem]:
     for url in request.image_urls:
-        if LocalImage.of(url) is not None:
+        if LocalImage.parse(url) is not None:
             continue
         # Where the API is this machine, it reaches this machine; whoever knows its address says whether it is.
-        if why := url_fault(url) or unreachable(url, allow_loopback=True):
-            yield Fault("image_urls", url, why, "give a public https URL, or upload the file first")
+        if why := url_problem(url) or unreachable_reason(url, allow_loopback=True):
+            yield Problem("image_urls", url, why, "give a public https URL, or upload the file first")
     allowed = _IMAGES_ALLOWED.get(request.generation_type)
     if allowed is not None and len(request.image_urls) not in allowed:
         mode = request.generation_type or "a request without generation_type"
         count = f"{allowed[0]} to {allowed[-1]}" if len(allowed) > 1 else "no"
-        yield Fault("image_urls", request.image_urls, f"{mode} takes {count} images", _image_remedy(request))
+        yield Problem("image_urls", request.image_urls, f"{mode} takes {count} images", _image_remedy(request))
 
 
 def _image_remedy(request: VideoRequest) -> str:
@@ -166,7 +168,7 @@ def _image_remedy(request: VideoRequest) -> str:
     return "change their number or the generation_type"
 
 
-def _reference_faults(request: VideoRequest, dialect: Dialect) -> Iterator[Fault]:
+def _reference_faults(request: VideoRequest, dialect: Dialect) -> Iterator[Problem]:
     for name, allowed in (
         ("model", dialect.reference_models),
         ("aspect_ratio", dialect.reference_ratios),
@@ -175,38 +177,38 @@ def _reference_faults(request: VideoRequest, dialect: Dialect) -> Iterator[Fault
         value = getattr(request, name)
         if value is not None and value not in allowed:
             listed = " or ".join(str(item) for item in allowed)
-            yield Fault(name, value, f"reference images work with {listed} only", f"use {listed}")
+            yield Problem(name, value, f"reference images work with {listed} only", f"use {listed}")
 
 
-def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Iterator[Fault]:
+def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Iterator[Problem]:
     if value is not None and value not in allowed:
         listed = ", ".join(str(item) for item in allowed)
-        yield Fault(name, value, f"must be one of {listed}", f"use one of {listed}")
+        yield Problem(name, value, f"must be one of {listed}", f"use one of {listed}")
 
 
-def _seed_faults(seeds: int | None) -> Iterator[Fault]:
+def _seed_faults(seeds: int | None) -> Iterator[Problem]:
     if seeds is not None and seeds not in _SEEDS:
         remedy = f"use {_SEEDS[0]} to {_SEEDS[-1]}, or leave it out"
-        yield Fault("seeds", seeds, f"must lie between {_SEEDS[0]} and {_SEEDS[-1]}", remedy)
+        yield Problem("seeds", seeds, f"must lie between {_SEEDS[0]} and {_SEEDS[-1]}", remedy)
 
 
-def _callback_faults(url: str | None) -> Iterator[Fault]:
-    if url is not None and (why := url_fault(url)):
-        yield Fault("callback_url", url, why, "give an http(s) URL that the provider can reach")
+def _callback_faults(url: str | None) -> Iterator[Problem]:
+    if url is not None and (why := url_problem(url)):
+        yield Problem("callback_url", url, why, "give an http(s) URL that the provider can reach")
 
 
-def could_be_task_id(task_id: str) -> bool:
+def is_plausible_task_id(task_id: str) -> bool:
     """Whether *task_id* is one word of sensible length; the question of every look, hence apart from its faults."""
     return 0 < len(task_id) <= 200 and task_id.isprintable() and " " not in task_id
 
 
-def task_id_faults(task_id: str) -> Iterator[Fault]:
+def task_id_problems(task_id: str) -> Iterator[Problem]:
     """What is wrong with *task_id*: ids are opaque, so only what could never be one."""
-    if not could_be_task_id(task_id):
-        yield Fault("task_id", task_id, "is not a task id", "pass the id as the provider gave it")
+    if not is_plausible_task_id(task_id):
+        yield Problem("task_id", task_id, "is not a task id", "pass the id as the provider gave it")
 
 
-def url_fault(url: str) -> str | None:
+def url_problem(url: str) -> str | None:
     """Why *url* is no http(s) URL that a server could fetch; None when it is one."""
     try:
         parts = urlsplit(url)

@@ -19,35 +19,35 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from PIL.Image import Image
 
-NEEDS_MEDIA = "For a contact sheet beside the page: pip install 'veo-async[media]'"
+INSTALL_MEDIA_EXTRA = "For a contact sheet beside the page: pip install 'veo-async[media]'"
 
 #: Pixels of a picture, of the line of text beneath it, and of what parts one tile from the next.
 PICTURE = (240, 135)
 TEXT_PX, GAP_PX = 20, 8
 #: Tiles on one sheet; a longer list has more sheets: a WebP ends at 16,383 pixels, and a reader's patience before.
-MOST = 100
+MAX_TILES = 100
 _PAPER, _EMPTY, _INK = (24, 24, 27), (63, 63, 70), (228, 228, 231)
 _TEXT_WIDTH = 34
 
 
 @attrs.frozen(kw_only=True)
-class Still:
+class Tile:
     """One tile: whose it is, and where the film lies."""
 
     key: str
-    film: Path
+    video: Path
 
 
-class MediaMissing(ImportError):
+class MediaExtraMissing(ImportError):
     """The extra ``media`` is not installed."""
 
 
-def stills_in(folder: Path) -> list[Still]:
+def videos_in(folder: Path) -> list[Tile]:
     """Every film in *folder*, by its name."""
-    return [Still(key=film.stem, film=film) for film in sorted(folder.glob("*.mp4"))]
+    return [Tile(key=video.stem, video=video) for video in sorted(folder.glob("*.mp4"))]
 
 
-def write_sheets(folder: Path, stills: Sequence[Still]) -> list[Path]:
+def write_sheets(folder: Path, stills: Sequence[Tile]) -> list[Path]:
     """Write ``sheet.webp``, and ``sheet-2.webp`` and so on for a long list, into *folder*; which there are.
 
     Raises:
@@ -55,10 +55,10 @@ def write_sheets(folder: Path, stills: Sequence[Still]) -> list[Path]:
         OSError: the folder is not writable.
     """
     _require_media()
-    pages = [stills[start : start + MOST] for start in range(0, len(stills), MOST)]
+    pages = [stills[start : start + MAX_TILES] for start in range(0, len(stills), MAX_TILES)]
     sheets = [folder / ("sheet.webp" if number == 1 else f"sheet-{number}.webp") for number in range(1, len(pages) + 1)]
     for sheet, page in zip(sheets, pages, strict=True):
-        _write(sheet, _drawn(page))
+        _write(sheet, _draw(page))
     return sheets
 
 
@@ -81,7 +81,7 @@ def size_for(count: int) -> tuple[int, int]:
     return right + PICTURE[0] + GAP_PX, bottom + PICTURE[1] + TEXT_PX + GAP_PX
 
 
-def fitted(width_px: int, height_px: int) -> tuple[int, int, int, int]:
+def fit(width_px: int, height_px: int) -> tuple[int, int, int, int]:
     """Where a film of this size lies in its picture, whole: left, top, width, height."""
     room_x, room_y = PICTURE
     scale = min(room_x / width_px, room_y / height_px)
@@ -94,10 +94,10 @@ def _require_media() -> None:
         import av  # noqa: F401  # only whether it is there
         import PIL  # noqa: F401  # the same
     except ModuleNotFoundError as exc:
-        raise MediaMissing(NEEDS_MEDIA) from exc
+        raise MediaExtraMissing(INSTALL_MEDIA_EXTRA) from exc
 
 
-def _drawn(stills: Sequence[Still]) -> "Image":
+def _draw(stills: Sequence[Tile]) -> "Image":
     from PIL import Image, ImageDraw, ImageFont  # an extra
 
     columns = columns_for(len(stills))
@@ -105,24 +105,24 @@ def _drawn(stills: Sequence[Still]) -> "Image":
     pen, font = ImageDraw.Draw(paper), ImageFont.load_default(13)
     for number, still in enumerate(stills):
         left, top = corner(number, columns)
-        picture, length_s = _picture_of(still.film)
+        picture, length_s = _frame_of(still.video)
         if picture is None:
             pen.rectangle((left, top, left + PICTURE[0] - 1, top + PICTURE[1] - 1), fill=_EMPTY)
         else:
-            beside, beneath, width, height = fitted(*picture.size)
+            beside, beneath, width, height = fit(*picture.size)
             paper.paste(picture.resize((width, height)), (left + beside, top + beneath))
         told = printable(still.key, _TEXT_WIDTH - 6) + (f"  {length_s:.0f} s" if length_s else "  no picture")
         pen.text((left, top + PICTURE[1] + 2), told, fill=_INK, font=font)
     return paper
 
 
-def _picture_of(film: Path) -> "tuple[Image | None, float | None]":
+def _frame_of(video: Path) -> "tuple[Image | None, float | None]":
     """A picture from the middle of *film*, and its length in seconds; None for what cannot be read."""
     import av  # an extra
     from av.error import FFmpegError
 
     try:
-        with av.open(str(film)) as container:
+        with av.open(str(video)) as container:
             length_s = None if container.duration is None else container.duration / av.time_base
             return next(_from_the_middle(container), None), length_s
     except (FFmpegError, OSError, ValueError, RuntimeError, IndexError):  # what libav says of a film that is none

@@ -18,9 +18,9 @@ import attrs
 
 from veo_async._wire import Dialect
 from veo_async._wire.images import local_images
-from veo_async.errors import Fault, UsageError
+from veo_async.errors import Problem, UsageError
 
-from .rows import HOLE, OPTIONS, OWN, Images, Raw, Row, RowFault, row_of
+from .rows import JOB_COLUMNS, PLACEHOLDER, REQUEST_COLUMNS, ImageFiles, RawRow, Row, RowProblem, parse_row
 
 Kind = Literal["csv", "tsv", "jsonl", "json"]
 
@@ -31,7 +31,7 @@ class Manifest:
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
-    faults: tuple[RowFault, ...]
+    problems: tuple[RowProblem, ...]
 
     @property
     def uploads(self) -> int:
@@ -59,19 +59,19 @@ def read_manifest(
         UsageError: it cannot be read as such a list at all.
     """
     text = _decoded(content)
-    columns, raws = _table(text, kind)
-    holes = frozenset(match[1] for match in HOLE.finditer(template or "") if match[1])
+    columns, raw_rows = _table(text, kind)
+    placeholders = frozenset(match[1] for match in PLACEHOLDER.finditer(template or "") if match[1])
     if template is not None:
-        _check_template(template, holes, columns)
-    unknown = [name for name in columns if name not in OPTIONS | OWN | holes]
+        _check_template(template, placeholders, columns)
+    unknown = [name for name in columns if name not in REQUEST_COLUMNS | JOB_COLUMNS | placeholders]
     if unknown:
-        known = ", ".join(sorted(OPTIONS | OWN))
+        known = ", ".join(sorted(REQUEST_COLUMNS | JOB_COLUMNS))
         raise UsageError(f"columns that are no options: {', '.join(unknown)}; write one of {known}")
-    images = Images(folder or Path())
-    found = [row_of(raw, dialect, defaults or {}, template, images) for raw in raws]
-    rows, doubles = _without_doubles([one for one in found if isinstance(one, Row)])
-    faults = [*(one for one in found if isinstance(one, RowFault)), *doubles]
-    return Manifest(columns=columns, rows=rows, faults=tuple(sorted(faults, key=lambda fault: fault.line)))
+    images = ImageFiles(folder or Path())
+    found = [parse_row(raw, dialect, defaults or {}, template, images) for raw in raw_rows]
+    rows, duplicates = _without_duplicates([one for one in found if isinstance(one, Row)])
+    problems = [*(one for one in found if isinstance(one, RowProblem)), *duplicates]
+    return Manifest(columns=columns, rows=rows, problems=tuple(sorted(problems, key=lambda fault: fault.line)))
 
 
 def kind_of(path: Path) -> Kind:
@@ -94,11 +94,11 @@ def _decoded(content: bytes) -> str:
         raise UsageError(f"line {line}: this is no {encoding}; save the file as UTF-8") from None
 
 
-def _table(text: str, kind: Kind) -> tuple[tuple[str, ...], list[Raw]]:
+def _table(text: str, kind: Kind) -> tuple[tuple[str, ...], list[RawRow]]:
     if kind in ("csv", "tsv"):
         return _cells(text, "\t" if kind == "tsv" else _delimiter(text))
-    raws = list(_objects(text) if kind == "jsonl" else _items(text))
-    return tuple(dict.fromkeys(name for raw in raws for name in raw.values)), raws
+    raw_rows = list(_objects(text) if kind == "jsonl" else _items(text))
+    return tuple(dict.fromkeys(name for raw in raw_rows for name in raw.values)), raw_rows
 
 
 def _delimiter(text: str) -> str:
@@ -107,22 +107,22 @@ def _delimiter(text: str) -> str:
     return ";" if ";" in head and "," not in head else ","
 
 
-def _cells(text: str, delimiter: str) -> tuple[tuple[str, ...], list[Raw]]:
+def _cells(text: str, delimiter: str) -> tuple[tuple[str, ...], list[RawRow]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    raws: list[Raw] = []
+    raw_rows: list[RawRow] = []
     columns: tuple[str, ...] = ()
     line = 1
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 if columns:
-                    raws.append(_of_cells(line, columns, cells))
+                    raw_rows.append(_of_cells(line, columns, cells))
                 else:
                     columns = _header(line, cells)
             line = reader.line_num + 1
     except csv.Error as exc:
         raise UsageError(f"line {line}: {exc}; mend the quotes") from None
-    return columns, raws
+    return columns, raw_rows
 
 
 def _header(line: int, cells: list[str]) -> tuple[str, ...]:
@@ -133,15 +133,15 @@ def _header(line: int, cells: list[str]) -> tuple[str, ...]:
     return columns
 
 
-def _of_cells(line: int, columns: tuple[str, ...], cells: list[str]) -> Raw:
+def _of_cells(line: int, columns: tuple[str, ...], cells: list[str]) -> RawRow:
     values = dict(zip(columns, cells, strict=False))
     if len(cells) <= len(columns):
-        return Raw(line, values)
-    fault = Fault("columns", len(cells), f"more than the {len(columns)} of the first line", "quote cells with commas")
-    return Raw(line, values, (fault,))
+        return RawRow(line, values)
+    fault = Problem("columns", len(cells), f"more than the {len(columns)} of the first line", "quote cells with commas")
+    return RawRow(line, values, (fault,))
 
 
-def _objects(text: str) -> Iterator[Raw]:
+def _objects(text: str) -> Iterator[RawRow]:
     for line, written in enumerate(text.splitlines(), 1):
         if written.strip():
             try:
@@ -150,7 +150,7 @@ def _objects(text: str) -> Iterator[Raw]:
                 raise UsageError(f'line {line}: {exc}; write one object to a line: {{"prompt": "…"}}') from None
 
 
-def _items(text: str) -> Iterator[Raw]:
+def _items(text: str) -> Iterator[RawRow]:
     try:
         items = json.loads(text)
     except ValueError as exc:
@@ -161,32 +161,32 @@ def _items(text: str) -> Iterator[Raw]:
         yield _object(number, item)
 
 
-def _object(line: int, value: Any) -> Raw:
+def _object(line: int, value: Any) -> RawRow:
     if isinstance(value, dict):
-        return Raw(line, value)
-    return Raw(line, {}, (Fault("row", value, "must be an object", 'write {"prompt": "…"}'),))
+        return RawRow(line, value)
+    return RawRow(line, {}, (Problem("row", value, "must be an object", 'write {"prompt": "…"}'),))
 
 
 # --- from cells to requests -------------------------------------------------------------------------------------
 
 
-def _check_template(template: str, holes: Iterable[str], columns: tuple[str, ...]) -> None:
-    if any(match[0] in "{}" for match in HOLE.finditer(template)):
+def _check_template(template: str, placeholders: Iterable[str], columns: tuple[str, ...]) -> None:
+    if any(match[0] in "{}" for match in PLACEHOLDER.finditer(template)):
         raise UsageError(f"prompt template {template!r}: a brace that stands alone is written twice")
-    missing = sorted(set(holes) - set(columns))
+    missing = sorted(set(placeholders) - set(columns))
     if missing:
         there = ", ".join(columns)
         raise UsageError(f"prompt template {template!r}: no column {', '.join(map(repr, missing))}; use one of {there}")
 
 
-def _without_doubles(rows: list[Row]) -> tuple[tuple[Row, ...], list[RowFault]]:
+def _without_duplicates(rows: list[Row]) -> tuple[tuple[Row, ...], list[RowProblem]]:
     first: dict[str, Row] = {}
-    doubles = []
+    duplicates = []
     for row in rows:
         known = first.setdefault(row.key, row)
         if known is not row:
             same = known.request == row.request
             rule = f"line {known.line} has {'the same' if same else 'another'} request under this key"
             remedy = "write another number under take for another clip" if same else "give it a key of its own"
-            doubles.append(RowFault(row.line, (Fault("key", row.key, rule, remedy),), row.cells))
-    return tuple(first.values()), doubles
+            duplicates.append(RowProblem(row.line, (Problem("key", row.key, rule, remedy),), row.cells))
+    return tuple(first.values()), duplicates

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from veo_async._rules.credits.prices import PRICES, Prices, place_of, price_of
+from veo_async._rules.credits.prices import PRICES, Prices, price_key, price_of
 from veo_async._wire import AnyRequest
 
 #: At which the provider sells credits.
@@ -20,12 +20,12 @@ class Estimate:
     clips: Mapping[tuple[str, str], int]
     credits: float
     #: Those whose price nobody knows; they are not in the sum.
-    unknown: int
+    without_price: int
 
 
 def estimate(requests: Iterable[AnyRequest], prices: Prices = PRICES) -> Estimate:
     """What *requests* will cost together."""
     wanted = list(requests)
     known = [price for request in wanted if (price := price_of(request, prices)) is not None]
-    clips = Counter(place_of(request) for request in wanted)
-    return Estimate(clips=clips, credits=sum(known), unknown=len(wanted) - len(known))
+    clips = Counter(price_key(request) for request in wanted)
+    return Estimate(clips=clips, credits=sum(known), without_price=len(wanted) - len(known))

@@ -8,26 +8,26 @@ import attrs
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.handle import Job
 from veo_async._runtime.job.outcome import Done, Outcome
-from veo_async.errors import ResultsUnwritable, VeoError
+from veo_async.errors import ResultsWriteError, VeoError
 
-from .contact_sheet import MediaMissing, Still, write_sheets
+from .contact_sheet import MediaExtraMissing, Tile, write_sheets
 from .gallery import Card, write_gallery
-from .results import told_of_disk
+from .results import translate_os_errors
 from .rows import Row
 
 
-def pictured(folder: Path, cards: Sequence[Card]) -> tuple[Path, list[Path], bool]:
+def write_report(folder: Path, cards: Sequence[Card]) -> tuple[Path, list[Path], bool]:
     """The page, the contact sheets, and whether the extra for these is missing."""
-    with told_of_disk(folder, ResultsUnwritable):
+    with translate_os_errors(folder, ResultsWriteError):
         page = write_gallery(folder, cards, title=folder.name)
-        stills = [Still(key=card.key, film=folder / card.file) for card in cards if card.file]
+        stills = [Tile(key=card.key, video=folder / card.file) for card in cards if card.file]
         try:
             return page, write_sheets(folder, stills), False
-        except MediaMissing:
+        except MediaExtraMissing:
             return page, [], True
 
 
-def card_of(row: Row, job: Job, price: float | None, *, planned_at: float) -> Card:
+def new_card(row: Row, job: Job, price: float | None, *, planned_at: float) -> Card:
     """What the page shows of a row that has just been submitted."""
     request = row.request
     return Card(
@@ -41,7 +41,7 @@ def card_of(row: Row, job: Job, price: float | None, *, planned_at: float) -> Ca
     )
 
 
-def ended_card(card: Card, job: Job, outcome: Outcome, out: Path, now: float) -> Card:
+def finished_card(card: Card, job: Job, outcome: Outcome, out: Path, now: float) -> Card:
     """The same once its job has ended."""
     card = attrs.evolve(
         card,

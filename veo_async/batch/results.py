@@ -19,18 +19,18 @@ import attrs
 
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.outcome import Done, Failed, InDoubt, Outcome, Refused
-from veo_async.errors import ResultsUnwritable, UsageError, VeoError, printable
+from veo_async.errors import ResultsWriteError, UsageError, VeoError, printable
 
 from .manifest import Manifest
 from .rows import Row
 
 #: Spreadsheets take cells that begin so for formulas.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_ADDED = ("status", "path", "credits", "error", "task_id")
+_RESULT_COLUMNS = ("status", "path", "credits", "error", "task_id")
 
 
 @attrs.frozen(kw_only=True)
-class Line:
+class RowResult:
     """What became of one row."""
 
     row: Row
@@ -41,12 +41,12 @@ class Line:
     error: str = ""
 
     @property
-    def is_rejected(self) -> bool:
+    def can_be_edited_and_rerun(self) -> bool:
         """It was not made and cost nothing: a changed row may be fed again."""
         return self.status in ("refused", "failed") and self.credits is None
 
 
-def line_of(row: Row, outcome: Outcome, *, state: str, task_id: str | None, credits: float | None) -> Line:
+def result_of(row: Row, outcome: Outcome, *, state: str, task_id: str | None, credits: float | None) -> RowResult:
     """*outcome* as a line of the results.
 
     Args:
@@ -57,17 +57,17 @@ def line_of(row: Row, outcome: Outcome, *, state: str, task_id: str | None, cred
         case Done(clip=clip):
             status = "saved" if clip.files else "ready"
             paths = tuple(map(str, clip.files))
-            return Line(row=row, status=status, task_id=clip.task_id, paths=paths, credits=credits)
+            return RowResult(row=row, status=status, task_id=clip.task_id, paths=paths, credits=credits)
         case Refused(error=error):
-            return Line(row=row, status="refused", task_id=task_id, error=str(error))
+            return RowResult(row=row, status="refused", task_id=task_id, error=str(error))
         case Failed(error=error):
             status = "ready" if state == JobState.READY else "failed"
-            return Line(row=row, status=status, task_id=task_id, credits=credits, error=str(error))
+            return RowResult(row=row, status=status, task_id=task_id, credits=credits, error=str(error))
         case InDoubt(error=error):
-            return Line(row=row, status="in_doubt", task_id=task_id, credits=credits, error=str(error))
+            return RowResult(row=row, status="in_doubt", task_id=task_id, credits=credits, error=str(error))
 
 
-def plain_line(line: Line) -> dict[str, Any]:
+def result_as_dict(line: RowResult) -> dict[str, Any]:
     """*line* as plain values; what is not known is left out."""
     told = attrs.asdict(line, filter=lambda field, value: field.name != "row" and value not in (None, "", ()))
     return {"key": line.row.key, "line": line.row.line, **told}
@@ -79,12 +79,12 @@ def make_folder(folder: Path) -> None:
     Raises:
         UsageError: it cannot be made.
     """
-    with told_of_disk(folder, UsageError, "; name a folder that can be written"):
+    with translate_os_errors(folder, UsageError, "; name a folder that can be written"):
         folder.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
-def told_of_disk(folder: Path, error: type[VeoError], remedy: str = "") -> Iterator[None]:
+def translate_os_errors(folder: Path, error: type[VeoError], remedy: str = "") -> Iterator[None]:
     """Whatever the disk says, in words of ours."""
     try:
         yield
@@ -101,21 +101,21 @@ class Results:
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self._folder, self._manifest = folder, manifest
-        self._lines: dict[str, Line] = {}
+        self._lines: dict[str, RowResult] = {}
         make_folder(folder)
-        with told_of_disk(folder, UsageError, "; name a folder that can be written"):
-            _mend(folder / "results.jsonl")
+        with translate_os_errors(folder, UsageError, "; name a folder that can be written"):
+            _drop_torn_line(folder / "results.jsonl")
             _replace(folder / "results.csv", self._table())  # what cannot be written is better known now
 
-    def add(self, line: Line) -> None:
+    def add(self, line: RowResult) -> None:
         """Write *line* down; it is on the disk when this returns.
 
         Raises:
             ResultsUnwritable: it is not; the job itself is as the ledger says.
         """
         self._lines[line.row.key] = line
-        with told_of_disk(self._folder, ResultsUnwritable):
-            self._append(json.dumps(plain_line(line), ensure_ascii=False) + "\n")
+        with translate_os_errors(self._folder, ResultsWriteError):
+            self._append(json.dumps(result_as_dict(line), ensure_ascii=False) + "\n")
 
     def _append(self, text: str) -> None:
         descriptor = os.open(self._folder / "results.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -131,7 +131,7 @@ class Results:
         Raises:
             ResultsUnwritable: they are not.
         """
-        with told_of_disk(self._folder, ResultsUnwritable):
+        with translate_os_errors(self._folder, ResultsWriteError):
             return self._close()
 
     def _close(self) -> list[Path]:
@@ -150,28 +150,32 @@ class Results:
         rows = []
         for row in self._manifest.rows:
             line = self._lines.get(row.key)
-            added = _added(line) if line else {"status": "queued"}
+            added = _result_cells(line) if line else {"status": "queued"}
             rows.append({**row.cells, "key": row.key, **added})
-        columns = dict.fromkeys((*self._manifest.columns, "key", *_ADDED))
+        columns = dict.fromkeys((*self._manifest.columns, "key", *_RESULT_COLUMNS))
         return _csv(tuple(columns), rows)
 
     def _rejected(self) -> list[dict[str, str]]:
-        broken = [{**fault.cells, "why": _safe(str(fault))} for fault in self._manifest.faults]
-        refused = [{**line.row.cells, "why": _safe(line.error)} for line in self._lines.values() if line.is_rejected]
+        broken = [{**fault.cells, "why": _spreadsheet_safe(str(fault))} for fault in self._manifest.problems]
+        refused = [
+            {**line.row.cells, "why": _spreadsheet_safe(line.error)}
+            for line in self._lines.values()
+            if line.can_be_edited_and_rerun
+        ]
         return broken + refused
 
 
-def _added(line: Line) -> dict[str, str]:
+def _result_cells(line: RowResult) -> dict[str, str]:
     return {
         "status": line.status,
-        "path": _safe(" ".join(line.paths)),
+        "path": _spreadsheet_safe(" ".join(line.paths)),
         "credits": "" if line.credits is None else f"{line.credits:g}",
-        "error": _safe(line.error),
+        "error": _spreadsheet_safe(line.error),
         "task_id": line.task_id or "",
     }
 
 
-def _safe(text: str) -> str:
+def _spreadsheet_safe(text: str) -> str:
     """*text* for a spreadsheet: no formula, no control characters."""
     shown = printable(text, 2000)
     return f"'{shown}" if shown.startswith(_FORMULA) else shown
@@ -185,7 +189,7 @@ def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     return written.getvalue()
 
 
-def _mend(path: Path) -> None:
+def _drop_torn_line(path: Path) -> None:
     """Cut off a last line that a crash has torn."""
     written = path.read_bytes() if path.exists() else b""
     if written and not written.endswith(b"\n"):

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import attrs
 
-from veo_async._base.run_blocking import blocking
+from veo_async._base.run_blocking import run_blocking
 from veo_async._rules.credits.prices import PRICES, Prices, price_of, total
 from veo_async._rules.credits.reservations import Reservations
 from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.job.endings import is_unpaid_end
-from veo_async._runtime.job.follow_ups import Link
+from veo_async._runtime.job.endings import ended_without_charge
+from veo_async._runtime.job.follow_ups import ChainItem
 from veo_async._runtime.job.handle import Job
 from veo_async._runtime.job.outcome import Done
 from veo_async._runtime.log import logger_for
@@ -28,15 +28,15 @@ from veo_async.session import VeoSession
 
 from .gallery import Card
 from .manifest import Manifest
-from .report import card_of, ended_card, pictured
-from .results import Line, Results, line_of
+from .report import finished_card, new_card, write_report
+from .results import Results, RowResult, result_of
 from .rows import Row
-from .waiting import unless_held, until_over
+from .waiting import wait_for_jobs, wait_unless_stopped
 
 _logger = logger_for(__name__)
 
 #: How many rows are in hand at once: a list of any length costs the memory of these.
-IN_HAND = 1000
+MAX_OPEN_ROWS = 1000
 
 
 @attrs.frozen(kw_only=True)
@@ -46,13 +46,13 @@ class Report:
     #: How many rows came to each status; those that are left are ``queued``, ``running`` and so on.
     counts: Counter[str]
     #: Rows that were not submitted because the budget would not cover them.
-    unaffordable: int
+    over_budget: int
     #: Credits that were spent, by the table of prices.
     credits: float
     files: list[Path]
     page: Path
     #: There is no contact sheet, because the extra that draws it is not installed.
-    needs_media: bool
+    sheet_extra_missing: bool
 
 
 class Batch:
@@ -74,24 +74,24 @@ class Batch:
         now: Callable[[], float],
         budget: float | None = None,
         prices: Prices = PRICES,
-        on_line: Callable[[Line], None] = lambda _: None,
+        on_result: Callable[[RowResult], None] = lambda _: None,
     ) -> None:
         self._veo, self._manifest, self._out, self._now = veo, manifest, out, now
-        self._prices, self._on_line = prices, on_line
+        self._prices, self._on_line = prices, on_result
         self._reservations, self._spent = Reservations(budget), 0.0
         self._jobs: dict[str, Job] = {}
         self._cards: dict[str, Card] = {}
-        self._lines: dict[str, Line] = {}
-        self._unaffordable = self._turned_away = 0
+        self._lines: dict[str, RowResult] = {}
+        self._unaffordable = self._key_conflicts = 0
         #: Jobs that an earlier run has queued: the session sends them in their turn, so they will cost and cannot be
         #: passed over. The first of them may just be leaving.
-        self._inherited = {job.key for job in veo.jobs() if job.state in (JobState.QUEUED, JobState.SENDING)}
-        self._held = asyncio.Event()
+        self._queued_earlier = {job.key for job in veo.jobs() if job.state in (JobState.QUEUED, JobState.SENDING)}
+        self._stopping = asyncio.Event()
 
-    def hold(self) -> None:
+    def stop_sending(self) -> None:
         """Send nothing more; `run` ends when what is under way has ended, or after its grace."""
-        self._held.set()
-        self._veo.hold()
+        self._stopping.set()
+        self._veo.stop_sending()
 
     @property
     def jobs(self) -> Collection[Job]:
@@ -99,9 +99,9 @@ class Batch:
         return self._jobs.values()
 
     @property
-    def waiting(self) -> int:
+    def not_submitted(self) -> int:
         """How many rows are still to be submitted."""
-        return len(self._manifest.rows) - len(self._jobs) - self._unaffordable - self._turned_away
+        return len(self._manifest.rows) - len(self._jobs) - self._unaffordable - self._key_conflicts
 
     @property
     def spent(self) -> float:
@@ -112,7 +112,7 @@ class Batch:
         """The credits that this run may cost: rows that an earlier run has paid for are not in it."""
         return math.fsum([await self._price(row) or 0.0 for row in self._manifest.rows])
 
-    async def run(self, *, grace_s: float = 600.0) -> Report:
+    async def run(self, *, stop_timeout_s: float = 600.0) -> Report:
         """Submit every row and see it to its end.
 
         Args:
@@ -121,20 +121,20 @@ class Batch:
         Raises:
             UsageError: the folder cannot be written; nothing was sent.
         """
-        results = await blocking(Results, self._out, self._manifest)
-        room = asyncio.Semaphore(IN_HAND)
+        results = await run_blocking(Results, self._out, self._manifest)
+        room = asyncio.Semaphore(MAX_OPEN_ROWS)
         following: dict[asyncio.Task[None], Job] = {}
         try:
             for row in self._manifest.rows:
-                if not await self._has_room(room):
+                if not await self._wait_for_slot(room):
                     break
                 if (job := await self._submitted(row, results)) is not None:
-                    task = asyncio.create_task(self._follow(row, job, results), name="veo.batch")
+                    task = asyncio.create_task(self._watch_row(row, job, results), name="veo.batch")
                     task.add_done_callback(lambda _: room.release())
                     following[task] = job
                 else:
                     room.release()
-            await until_over(following, self._held, grace_s)
+            await wait_for_jobs(following, self._stopping, stop_timeout_s)
         finally:
             for task in following:
                 task.cancel()
@@ -161,77 +161,79 @@ class Batch:
             except QueueFull:
                 await asyncio.sleep(1.0)
             except KeyReused as error:  # of this row alone: somebody has changed its words and not its key
-                self._reservations.give_back(row.key, price)
-                await self._tell(Line(row=row, status="refused", error=str(error)), results)
-                self._turned_away += 1
+                self._reservations.return_credits(row.key, price)
+                await self._record_result(RowResult(row=row, status="refused", error=str(error)), results)
+                self._key_conflicts += 1
                 return None
         self._jobs[row.key] = job
-        self._cards[row.key] = card_of(row, job, price, planned_at=planned_at)
+        self._cards[row.key] = new_card(row, job, price, planned_at=planned_at)
         return job
 
     def _reserve(self, row: Row, price: float | None) -> None:
         """Reserve *price*, by the session's rule; what an earlier run has queued counts, whether it fits or not."""
-        if row.key in self._inherited:
-            self._reservations.claim(row.key, price)
+        if row.key in self._queued_earlier:
+            self._reservations.confirm(row.key, price)
             return
-        self._reservations.promise({row.key: price})
-        self._reservations.claim(row.key, price)
+        self._reservations.reserve({row.key: price})
+        self._reservations.confirm(row.key, price)
         self._reservations.release(row.key)
 
     async def _price(self, row: Row) -> float | None:
         """What the row may cost: of its jobs those that were not paid for yet, for certain; None: not known."""
         return total([await self._price_of(link) for link in row.chain])
 
-    async def _price_of(self, link: Link) -> float | None:
+    async def _price_of(self, link: ChainItem) -> float | None:
         known = await self._veo.find(link.key)
-        if known is None or is_unpaid_end(known._entry) or link.key in self._inherited:
+        if known is None or ended_without_charge(known._job) or link.key in self._queued_earlier:
             return price_of(link.request, self._prices)
         return 0.0
 
-    async def _follow(self, row: Row, job: Job, results: Results) -> None:
+    async def _watch_row(self, row: Row, job: Job, results: Results) -> None:
         try:
-            outcome = await job.ended()
+            outcome = await job.finished()
         except SessionEnded:
             return  # it is on the ledger
         card = self._cards[row.key]
         is_free = not isinstance(outcome, Done) and job.state in (JobState.REFUSED, JobState.FAILED)
         if is_free:
-            self._reservations.give_back(row.key, card.credits)
+            self._reservations.return_credits(row.key, card.credits)
         else:
             self._spent += card.credits or 0.0
-        self._cards[row.key] = ended_card(card, job, outcome, self._out, self._now())
+        self._cards[row.key] = finished_card(card, job, outcome, self._out, self._now())
         credits = None if is_free else card.credits
-        await self._tell(line_of(row, outcome, state=job.state, task_id=job.task_id, credits=credits), results)
+        await self._record_result(
+            result_of(row, outcome, state=job.state, task_id=job.task_id, credits=credits), results
+        )
 
-    async def _tell(self, line: Line, results: Results) -> None:
+    async def _record_result(self, line: RowResult, results: Results) -> None:
         self._lines[line.row.key] = line
-        await blocking(results.add, line)
+        await run_blocking(results.add, line)
         try:
             self._on_line(line)
         except Exception:  # the user's own; it harms no row
             _logger.exception("on_line raised", extra={"action": "hook"})
 
-    async def _has_room(self, room: asyncio.Semaphore) -> bool:
+    async def _wait_for_slot(self, room: asyncio.Semaphore) -> bool:
         """Wait until another row may be taken in hand; False when none may any more."""
-        await unless_held(room.acquire(), self._held)
-        return not self._held.is_set()
+        await wait_unless_stopped(room.acquire(), self._stopping)
+        return not self._stopping.is_set()
 
     async def _report(self, results: Results) -> Report:
-        files = await blocking(results.close)
+        files = await run_blocking(results.close)
         for key, job in self._jobs.items():
             if key not in self._lines:
                 self._cards[key] = attrs.evolve(self._cards[key], state=job.state, task_id=job.task_id)
         cards = list(self._cards.values())
-        page, sheets, needs_media = await blocking(pictured, self._out, cards)
+        page, sheets, sheet_extra_missing = await run_blocking(write_report, self._out, cards)
         counts: Counter[str] = Counter(line.status for line in self._lines.values())
         counts.update(str(job.state) for key, job in self._jobs.items() if key not in self._lines)
-        if self.waiting:
-            counts["waiting"] += self.waiting
+        if self.not_submitted:
+            counts["waiting"] += self.not_submitted
         return Report(
             counts=counts,
-            unaffordable=self._unaffordable,
+            over_budget=self._unaffordable,
             credits=self._spent,
             files=[*files, page, *sheets],
             page=page,
-            needs_media=needs_media,
+            sheet_extra_missing=sheet_extra_missing,
         )

@@ -8,25 +8,25 @@ from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.handle import Job
 
 
-async def until_over(following: Mapping["asyncio.Task[Any]", Job], held: asyncio.Event, grace_s: float) -> None:
+async def wait_for_jobs(following: Mapping["asyncio.Task[Any]", Job], stopping: asyncio.Event, grace_s: float) -> None:
     """Wait for all of *following*, each the following of a job to its end; after *held*, for those under way."""
     if not following:
         return
-    await unless_held(_all_of(following), held)
-    if held.is_set():
+    await wait_unless_stopped(_wait_all(following), stopping)
+    if stopping.is_set():
         under_way = [task for task, job in following.items() if job.state is not JobState.QUEUED]
         if under_way:
             await asyncio.wait(under_way, timeout=grace_s)
 
 
-async def unless_held(work: Coroutine[Any, Any, object], held: asyncio.Event) -> None:
+async def wait_unless_stopped(work: Coroutine[Any, Any, object], stopping: asyncio.Event) -> None:
     """Wait for *work*, or until *held* is set; then it is cancelled."""
     async with asyncio.TaskGroup() as group:
-        both = [group.create_task(work), group.create_task(held.wait())]
+        both = [group.create_task(work), group.create_task(stopping.wait())]
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         for task in both:
             task.cancel()
 
 
-async def _all_of(tasks: Collection["asyncio.Task[Any]"]) -> None:
+async def _wait_all(tasks: Collection["asyncio.Task[Any]"]) -> None:
     await asyncio.wait(tasks)

@@ -14,7 +14,7 @@ from .commands import follow_ups as going_on
 from .commands import inspecting as looking
 from .commands import ledger
 from .commands import simulating as trying
-from .exit_codes import INTERRUPTED, USAGE, WRONG, console
+from .exit_codes import ERROR, INTERRUPTED, USAGE, console
 
 app: App = App(
     name="veo-async",
@@ -38,7 +38,7 @@ def run(arguments: list[str] | None = None) -> None:
         sys.exit(USAGE)  # cyclopts has said what is wrong and how it is meant
     except VeoError as error:
         Console(stderr=True, highlight=False).print(str(error), markup=False, soft_wrap=True)
-        sys.exit(USAGE if isinstance(error, UsageError) else WRONG)
+        sys.exit(USAGE if isinstance(error, UsageError) else ERROR)
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(INTERRUPTED)
     sys.exit(code or 0)

@@ -15,20 +15,20 @@ from typing import Any
 from rich.console import Console
 
 from veo_async import VeoSession
-from veo_async._base.run_blocking import blocking
+from veo_async._base.run_blocking import run_blocking
 from veo_async._wire import dialect_named
-from veo_async.batch.contact_sheet import NEEDS_MEDIA
+from veo_async.batch.contact_sheet import INSTALL_MEDIA_EXTRA
 from veo_async.batch.manifest import Kind, Manifest, kind_of, read_manifest
 from veo_async.batch.prices import DOLLARS_PER_CREDIT, estimate
-from veo_async.batch.results import Line, make_folder, plain_line
+from veo_async.batch.results import RowResult, make_folder, result_as_dict
 from veo_async.batch.run import Batch, Report
 from veo_async.errors import UsageError, VeoError
 
-from .exit_codes import ALL_DONE, SOME_FAILED, SOME_IN_DOUBT, STOPPED, USAGE
-from .output import Teller, looking, telling
+from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED, USAGE
+from .output import Reporter, live_progress, reporting
 from .progress import Progress, counts_of
-from .progress_source import RATE, progress_of
-from .signals import holding
+from .progress_source import RATE, read_progress
+from .signals import stop_on_signal
 
 
 async def batch(
@@ -41,65 +41,65 @@ async def batch(
     template: str | None,
     defaults: dict[str, Any],
     budget: float | None,
-    grace_s: float,
-    is_dry: bool,
-    may_skip: bool,
+    stop_timeout_s: float,
+    dry_run: bool,
+    skip_invalid: bool,
     as_json: bool,
     console: Console,
 ) -> int:
     """Run the list in *source*; the exit code."""
-    manifest = await blocking(_read, source, kind, template, defaults)
-    with telling(console, as_json=as_json) as teller:
-        for fault in manifest.faults:
-            teller.say(f"{source}, {fault}")
-        if manifest.faults and not may_skip:
-            teller.say("Nothing was sent. Mend these lines, or leave them out with --skip-invalid.")
-            teller.over({"rejected": len(manifest.faults), "exit_code": USAGE})
+    manifest = await run_blocking(_read, source, kind, template, defaults)
+    with reporting(console, as_json=as_json) as reporter:
+        for fault in manifest.problems:
+            reporter.message(f"{source}, {fault}")
+        if manifest.problems and not skip_invalid:
+            reporter.message("Nothing was sent. Mend these lines, or leave them out with --skip-invalid.")
+            reporter.summary({"rejected": len(manifest.problems), "exit_code": USAGE})
             return USAGE
-        if is_dry or not manifest.rows:
-            _tell_price(manifest, teller)
+        if dry_run or not manifest.rows:
+            _print_estimate(manifest, reporter)
             return ALL_DONE if manifest.rows else USAGE
         out = out or (Path("veo-out") if str(source) == "-" else source.with_name(f"{source.stem}-out"))
-        await blocking(make_folder, out)
+        await run_blocking(make_folder, out)
         ledger = ledger or out / "ledger.db"
         async with VeoSession(ledger=ledger, account=account, rate=RATE) as veo:
-            tell = RowTeller(teller, len(manifest.rows))
-            run = Batch(veo, manifest, out, now=time.time, budget=budget, on_line=tell)  # noqa: TID251  # the shell's clock
+            on_result = RowReporter(reporter, len(manifest.rows))
+            run = Batch(veo, manifest, out, now=time.time, budget=budget, on_result=on_result)  # noqa: TID251  # the shell's clock
             if budget is None:
                 await _check_balance(veo, run)
-            report = await _driven(veo, run, budget, grace_s, source, teller)
-        return _tell_end(report, manifest, source, ledger, teller)
+            report = await _run(veo, run, budget, stop_timeout_s, source, reporter)
+        return _print_summary(report, manifest, source, ledger, reporter)
 
 
-async def _driven(
-    veo: VeoSession, run: Batch, budget: float | None, grace_s: float, source: Path, teller: Teller
+async def _run(
+    veo: VeoSession, run: Batch, budget: float | None, stop_timeout_s: float, source: Path, reporter: Reporter
 ) -> Report:
     try:
-        with holding(run.hold, teller.say, grace_s):
-            async with looking(teller, lambda: look(veo, run, budget)):
-                return await run.run(grace_s=grace_s)
+        with stop_on_signal(run.stop_sending, reporter.message, stop_timeout_s):
+            async with live_progress(reporter, lambda: batch_progress(veo, run, budget)):
+                return await run.run(stop_timeout_s=stop_timeout_s)
     except asyncio.CancelledError:
-        teller.say(f"Stopped; nothing is lost. Next: {_again()}")
+        reporter.message(f"Stopped; nothing is lost. Next: {_same_command()}")
         raise
 
 
-class RowTeller:
+class RowReporter:
     """Tells each row that has ended, and how many have."""
 
-    def __init__(self, teller: Teller, total: int) -> None:
-        self._teller, self._total, self._done = teller, total, 0
+    def __init__(self, reporter: Reporter, total: int) -> None:
+        self._teller, self._total, self._done = reporter, total, 0
 
-    def __call__(self, line: Line) -> None:
+    def __call__(self, line: RowResult) -> None:
         self._done += 1
         what = " ".join(line.paths) or line.error or (line.task_id or "")
         text = f"[{self._done}/{self._total}] {line.row.key}: {line.status} {what}"
-        self._teller.ended(text, plain_line(line), is_good=bool(line.paths))
+        self._teller.job_finished(text, result_as_dict(line), is_good=bool(line.paths))
 
 
-def look(veo: VeoSession, run: Batch, budget: float | None) -> Progress:
+def batch_progress(veo: VeoSession, run: Batch, budget: float | None) -> Progress:
     """Where *run* stands."""
     now = asyncio.get_running_loop().time()
-    return progress_of(veo, run.jobs, now=now, waiting=run.waiting, credits=run.spent, budget=budget)
+    return read_progress(veo, run.jobs, now=now, waiting=run.not_submitted, credits=run.spent, budget=budget)
 
 
 async def _check_balance(veo: VeoSession, run: Batch) -> None:
@@ -110,7 +110,7 @@ async def _check_balance(veo: VeoSession, run: Batch) -> None:
     """
     price = await run.price()
     try:
-        balance = await veo.credits()
+        balance = await veo.balance()
     except VeoError:
         return  # nothing is concluded from nothing; what the account lacks will be told by the account
     if price > balance:
@@ -136,37 +136,37 @@ def _kind_of_stream(content: bytes) -> Kind:
     return "json" if first == b"[" else "jsonl" if first == b"{" else "csv"
 
 
-def _tell_price(manifest: Manifest, teller: Teller) -> None:
-    told = estimate(link.request for row in manifest.rows for link in row.chain)
-    for (model, resolution), clips in sorted(told.clips.items()):
-        teller.say(f"  {clips:6d} x {model} {resolution}")
-    dollars = told.credits * DOLLARS_PER_CREDIT
+def _print_estimate(manifest: Manifest, reporter: Reporter) -> None:
+    total = estimate(link.request for row in manifest.rows for link in row.chain)
+    for (model, resolution), clips in sorted(total.clips.items()):
+        reporter.message(f"  {clips:6d} x {model} {resolution}")
+    dollars = total.credits * DOLLARS_PER_CREDIT
     count = len(manifest.rows)
-    teller.say(f"{count} clips, about {told.credits:g} credits (${dollars:,.2f}). Nothing was sent.")
+    reporter.message(f"{count} clips, about {total.credits:g} credits (${dollars:,.2f}). Nothing was sent.")
     if manifest.uploads:
-        teller.say(f"{manifest.uploads} images would be uploaded first, for nothing.")
-    if told.unknown:
-        teller.say(f"{told.unknown} of them have no known price and are not in the sum.")
-    teller.over({"clips": count, "credits": told.credits, "unknown": told.unknown, "is_dry": True})
+        reporter.message(f"{manifest.uploads} images would be uploaded first, for nothing.")
+    if total.without_price:
+        reporter.message(f"{total.without_price} of them have no known price and are not in the sum.")
+    reporter.summary({"clips": count, "credits": total.credits, "without_price": total.without_price, "dry_run": True})
 
 
-def _tell_end(report: Report, manifest: Manifest, source: Path, ledger: Path, teller: Teller) -> int:
+def _print_summary(report: Report, manifest: Manifest, source: Path, ledger: Path, reporter: Reporter) -> int:
     code, step = _next(report, manifest, ledger)
     counts = ", ".join(f"{number} {status}" for status, number in counts_of(report.counts))
-    teller.say(f"\n{counts or 'nothing'}; about {report.credits:g} credits.")
+    reporter.message(f"\n{counts or 'nothing'}; about {report.credits:g} credits.")
     for file in report.files:
-        teller.say(f"  {file}")
-    if report.needs_media:
-        teller.say(NEEDS_MEDIA)
-    if report.unaffordable:
-        teller.say(f"{report.unaffordable} rows were not sent: the budget would not cover them.")
-    teller.say(f"Next: {step}")
-    teller.over(
+        reporter.message(f"  {file}")
+    if report.sheet_extra_missing:
+        reporter.message(INSTALL_MEDIA_EXTRA)
+    if report.over_budget:
+        reporter.message(f"{report.over_budget} rows were not sent: the budget would not cover them.")
+    reporter.message(f"Next: {step}")
+    reporter.summary(
         {
             "counts": dict(counts_of(report.counts)),
             "credits": report.credits,
-            "unaffordable": report.unaffordable,
-            "rejected": len(manifest.faults),
+            "unaffordable": report.over_budget,
+            "rejected": len(manifest.problems),
             "files": [str(file) for file in report.files],
             "exit_code": code,
         }
@@ -178,7 +178,7 @@ def _tell_end(report: Report, manifest: Manifest, source: Path, ledger: Path, te
 _BUDGET = re.compile(r" --budget[ =]\S+")
 
 
-def _again() -> str:
+def _same_command() -> str:
     """The very command that was typed, to be typed again: without its options it would be another one."""
     return shlex.join(["veo-async", *sys.argv[1:]])
 
@@ -186,16 +186,16 @@ def _again() -> str:
 def _next(report: Report, manifest: Manifest, ledger: Path) -> tuple[int, str]:
     """The exit code, and what to type next."""
     ended = sum(report.counts[status] for status in ("saved", "ready", "refused", "failed", "in_doubt"))
-    if ended + report.unaffordable < len(manifest.rows):
-        return STOPPED, f"{_again()}   (goes on, and pays for nothing twice)"
+    if ended + report.over_budget < len(manifest.rows):
+        return STOPPED, f"{_same_command()}   (goes on, and pays for nothing twice)"
     if report.counts["in_doubt"]:
         return SOME_IN_DOUBT, f"veo-async ledger doubts {ledger}"
-    if report.unaffordable:
-        return SOME_FAILED, f"{_BUDGET.sub(' --budget MORE', _again())}   (pays for nothing twice)"
+    if report.over_budget:
+        return PARTIAL, f"{_BUDGET.sub(' --budget MORE', _same_command())}   (pays for nothing twice)"
     if report.counts["ready"]:
-        return SOME_FAILED, f"{_again()}   (fetches the clips that could not be saved)"
+        return PARTIAL, f"{_same_command()}   (fetches the clips that could not be saved)"
     if any(file.name == "rejected.csv" for file in report.files):
-        return SOME_FAILED, f"edit {report.page.with_name('rejected.csv')} and run it as a list"
+        return PARTIAL, f"edit {report.page.with_name('rejected.csv')} and run it as a list"
     if report.counts["failed"]:
-        return SOME_FAILED, f"veo-async jobs {ledger} --state expired"
+        return PARTIAL, f"veo-async jobs {ledger} --state expired"
     return ALL_DONE, f"open {report.page}"

@@ -13,19 +13,19 @@ from pathlib import Path
 from rich.console import Console
 
 from veo_async import VeoSession
-from veo_async._base.run_blocking import blocking
+from veo_async._base.run_blocking import run_blocking
 from veo_async._wire import KIE
-from veo_async.batch.contact_sheet import NEEDS_MEDIA
+from veo_async.batch.contact_sheet import INSTALL_MEDIA_EXTRA
 from veo_async.batch.manifest import Manifest, read_manifest
 from veo_async.batch.results import make_folder
 from veo_async.batch.run import Batch, Report
 from veo_async.simulator import Simulator, drop_after_accepting, rate_limited
 from veo_async.simulator.fast_loop import fast_loop
 
-from .batch import RowTeller, look
-from .exit_codes import ALL_DONE, WRONG
-from .ledger_commands import opened
-from .output import EVERY_S, Teller, looking, telling
+from .batch import RowReporter, batch_progress
+from .exit_codes import ALL_DONE, ERROR
+from .ledger_commands import open_for_repair
+from .output import REFRESH_S, Reporter, live_progress, reporting
 from .progress import counts_of
 from .progress_source import RATE
 from .receiver import free_socket, receiving
@@ -59,17 +59,17 @@ def run_demo(out: Path, console: Console) -> int:
 async def _demo(out: Path, console: Console) -> int:
     manifest = read_manifest(LIST.encode(), "csv", KIE)
     ledger = out / "demo.db"
-    await blocking(_make_room, out, ledger)
+    await run_blocking(_make_room, out, ledger)
     console.print(f"{len(manifest.rows)} clips on the embedded simulator, at {SPEED:g} times the speed of life;")
     console.print("some things go wrong on purpose.\n")
     async with Simulator(seed=7, faults=FAULTS) as sim:
-        with telling(console, as_json=False) as teller:
+        with reporting(console, as_json=False) as teller:
             report = await _run(sim, manifest, out, ledger, teller)
     story = await _story(sim, report, ledger)
     return tell(console, report, manifest, out, ledger, story)
 
 
-async def _run(sim: Simulator, manifest: Manifest, out: Path, ledger: Path, teller: Teller) -> Report:
+async def _run(sim: Simulator, manifest: Manifest, out: Path, ledger: Path, teller: Reporter) -> Report:
     with ExitStack() as stack:
         bound, public_url = free_socket()
         stack.enter_context(bound)
@@ -79,8 +79,8 @@ async def _run(sim: Simulator, manifest: Manifest, out: Path, ledger: Path, tell
             ) as veo,
             receiving(veo, bound),
         ):
-            run = Batch(veo, manifest, out, now=_clock(), on_line=RowTeller(teller, len(manifest.rows)))
-            async with looking(teller, lambda: look(veo, run, None), every_s=EVERY_S * SPEED):
+            run = Batch(veo, manifest, out, now=_clock(), on_result=RowReporter(teller, len(manifest.rows)))
+            async with live_progress(teller, lambda: batch_progress(veo, run, None), every_s=REFRESH_S * SPEED):
                 return await run.run()
 
 
@@ -100,7 +100,7 @@ def _clock() -> Callable[[], float]:
 
 async def _story(sim: Simulator, report: Report, ledger: Path) -> list[str]:
     """What went wrong and how it was survived, a line each; fewer lines when it was not."""
-    fired = [fired.fault.kind for fired in sim.faults_fired]
+    fired = [fired.fault.kind for fired in sim.triggered_faults]
     told = []
     if (refusals := fired.count("refuse")) and report.counts["failed"] == 0:
         told.append(f"429, {refusals} times: the gate shut for all jobs at once and opened again; none failed by it.")
@@ -117,9 +117,9 @@ async def _story(sim: Simulator, report: Report, ledger: Path) -> list[str]:
 
 async def _bound(ledger: Path) -> list[str]:
     """The jobs whose doubt was ended by evidence."""
-    async with opened(ledger) as book:
-        rows = await book.rows()
-        return [row.key for row in rows if "bind" in {step.event for step in await book.steps(row.key)}]
+    async with open_for_repair(ledger) as book:
+        rows = await book.jobs()
+        return [row.key for row in rows if "bind" in {step.event for step in await book.transitions(row.key)}]
 
 
 def tell(console: Console, report: Report, manifest: Manifest, out: Path, ledger: Path, story: list[str]) -> int:
@@ -136,12 +136,12 @@ def tell(console: Console, report: Report, manifest: Manifest, out: Path, ledger
     say("\nWhat there is now:")
     for file in report.files:
         say(f"  {file}")
-    if report.needs_media:
-        say(NEEDS_MEDIA)
+    if report.sheet_extra_missing:
+        say(INSTALL_MEDIA_EXTRA)
     is_good = report.counts == {"saved": len(manifest.rows) - 1, "refused": 1} and len(story) == len(FAULTS) + 1
     if not is_good:
         say("\nThat is not all that should have come of it. Look at it with: veo-async jobs " + str(ledger))
-        return WRONG
+        return ERROR
     say(f"\nNext: open {report.page}")
     say(f"      veo-async evidence {ledger} KEY      (all that happened to one job)")
     say("      veo-async simulator --speed 60   (a provider of your own to write against)")

@@ -14,7 +14,7 @@
 
 from rich.console import Console
 
-ALL_DONE, WRONG, USAGE, SOME_FAILED, SOME_IN_DOUBT, STOPPED = range(6)
+ALL_DONE, ERROR, USAGE, PARTIAL, SOME_IN_DOUBT, STOPPED = range(6)
 INTERRUPTED = 130
 
 console: Console = Console(highlight=False)

@@ -15,10 +15,10 @@ from typing import Any
 from rich.console import Console
 
 from veo_async import VeoApi
-from veo_async._ports import Book, JobRow, Step
+from veo_async._ports import JobRow, LedgerSession, Transition
 from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.in_doubt.repair import Mender
-from veo_async._runtime.job.live_job import Entry
+from veo_async._runtime.in_doubt.repair import LedgerRepair
+from veo_async._runtime.job.live_job import LiveJob
 from veo_async.errors import UsageError, printable
 from veo_async.ledger import SqliteLedger
 
@@ -29,10 +29,10 @@ _PIPE_WIDTH = 1000
 
 async def show(file: Path, *, state: JobState | None, as_json: bool, console: Console) -> None:
     """All jobs, or those in one state."""
-    async with opened(file) as book:
-        rows = await book.rows(None if state is None else [state])
+    async with open_for_repair(file) as book:
+        rows = await book.jobs(None if state is None else [state])
     if as_json:
-        console.print_json(json.dumps([_plain(row) for row in rows]))
+        console.print_json(json.dumps([_as_dict(row) for row in rows]))
         return
     for line in _lines(rows, console.width if console.is_terminal else _PIPE_WIDTH):
         console.print(line, markup=False, soft_wrap=True)
@@ -44,21 +44,21 @@ async def show(file: Path, *, state: JobState | None, as_json: bool, console: Co
 
 async def doubts(file: Path, *, as_json: bool, console: Console) -> None:
     """The jobs in doubt, what is known of each, and how to go on."""
-    async with opened(file) as book:
-        rows = await book.rows([JobState.IN_DOUBT])
-        told = [(row, await book.steps(row.key)) for row in rows]
+    async with open_for_repair(file) as book:
+        rows = await book.jobs([JobState.IN_DOUBT])
+        values = [(row, await book.transitions(row.key)) for row in rows]
     if as_json:
         console.print_json(
-            json.dumps([{**_plain(row), "steps": [_step(step) for step in steps]} for row, steps in told])
+            json.dumps([{**_as_dict(row), "steps": [_transition(step) for step in steps]} for row, steps in values])
         )
         return
     if not rows:
         console.print("No job is in doubt.")
         return
-    for row, steps in told:
+    for row, steps in values:
         last = next(step for step in reversed(steps) if step.after == JobState.IN_DOUBT)
         console.print(f"{row.key}  sent {_time(row.sent_at)}, {row.attempts} time(s)", soft_wrap=True, markup=False)
-        console.print(f"    {_facts(last)}", soft_wrap=True, markup=False)
+        console.print(f"    {_details(last)}", soft_wrap=True, markup=False)
         console.print(f"    callback token {row.token}: look for it in the provider's logs", soft_wrap=True)
     key = rows[0].key
     console.print(f"\nNext: veo-async ledger resolve {file} {key} TASK_ID   if you find its task", soft_wrap=True)
@@ -68,41 +68,41 @@ async def doubts(file: Path, *, as_json: bool, console: Console) -> None:
 
 async def resolve(file: Path, key: str, task_id: str, *, is_unverified: bool, console: Console) -> None:
     """Name a doubtful job's task."""
-    async with _mending(file, is_verified=not is_unverified) as mender:
-        _tell(await mender.resolve(key, task_id), file, console)
+    async with _repair(file, is_verified=not is_unverified) as repair:
+        _print_state(await repair.resolve(key, task_id), file, console)
 
 
 async def resubmit(file: Path, key: str, console: Console) -> None:
     """Have a doubtful job sent again."""
-    async with _mending(file) as mender:
-        _tell(await mender.resubmit(key), file, console)
+    async with _repair(file) as repair:
+        _print_state(await repair.resubmit(key), file, console)
 
 
 async def abandon(file: Path, key: str, console: Console) -> None:
     """Give a job up."""
-    async with _mending(file) as mender:
-        _tell(await mender.abandon(key), file, console)
+    async with _repair(file) as repair:
+        _print_state(await repair.abandon(key), file, console)
 
 
 async def adopt(file: Path, task_id: str, *, key: str | None, account: str | None, console: Console) -> None:
     """Put a task down that was made elsewhere."""
-    async with _mending(file) as mender:
+    async with _repair(file) as repair:
         if account is None:
             async with VeoApi() as api:
-                account = await api.account()
-        _tell(await mender.adopt(task_id, key=key or task_id, account=account), file, console)
+                account = await api.account_id()
+        _print_state(await repair.adopt(task_id, key=key or task_id, account=account), file, console)
 
 
 async def evidence(file: Path, key: str, *, as_json: bool, console: Console) -> None:
     """The timeline of one job, ready for the provider's support."""
-    async with opened(file) as book:
-        row, steps = await book.get(key), await book.steps(key)
+    async with open_for_repair(file) as book:
+        row, steps = await book.get(key), await book.transitions(key)
     if row is None:
         raise UsageError(
             f"there is no job {key!r} on this ledger; list its jobs with veo-async jobs {file}", job_key=key
         )
     if as_json:
-        console.print_json(json.dumps(_plain(row, steps)))
+        console.print_json(json.dumps(_as_dict(row, steps)))
         return
     console.print(f"job        {row.key}", soft_wrap=True, markup=False)
     console.print(f"state      {row.state}")
@@ -111,14 +111,14 @@ async def evidence(file: Path, key: str, *, as_json: bool, console: Console) -> 
     console.print(f"request    {printable(row.request or '(adopted)', 2000)}", soft_wrap=True, markup=False)
     console.print()
     for step in steps:
-        console.print(f"{_time(step.at)}  {step.event:<9} {_facts(step)}", soft_wrap=True, markup=False)
+        console.print(f"{_time(step.at)}  {step.event:<9} {_details(step)}", soft_wrap=True, markup=False)
 
 
 # --- small things -----------------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
-async def opened(file: Path) -> AsyncIterator[Book]:
+async def open_for_repair(file: Path) -> AsyncIterator[LedgerSession]:
     """The ledger in *file*, to be looked at and mended."""
     book = await _existing(file).open(None)
     try:
@@ -135,13 +135,13 @@ def _existing(file: Path) -> SqliteLedger:
 
 
 @asynccontextmanager
-async def _mending(file: Path, *, is_verified: bool = False) -> AsyncIterator[Mender]:
-    async with opened(file) as book, AsyncExitStack() as stack:
-        look = (await stack.enter_async_context(VeoApi())).record_info if is_verified else None
-        yield Mender(book, look, time.time)  # noqa: TID251  # the shell's own clock
+async def _repair(file: Path, *, is_verified: bool = False) -> AsyncIterator[LedgerRepair]:
+    async with open_for_repair(file) as book, AsyncExitStack() as stack:
+        read_record = (await stack.enter_async_context(VeoApi())).record_info if is_verified else None
+        yield LedgerRepair(book, read_record, time.time)  # noqa: TID251  # the shell's own clock
 
 
-def _tell(entry: Entry, file: Path, console: Console) -> None:
+def _print_state(entry: LiveJob, file: Path, console: Console) -> None:
     console.print(f"Job {entry.key} is {entry.state}.", soft_wrap=True, markup=False)
     if entry.state in (JobState.QUEUED, JobState.RUNNING):
         console.print("The session that has this ledger open goes on with it, or the next that opens it.")
@@ -173,31 +173,33 @@ def _cells(row: JobRow) -> dict[str, str]:
         "prompt": printable(prompt, _PROMPT_WIDTH),
         "task": printable(row.task_id or "", 64),
         "attempts": str(row.attempts),
-        "planned": _time(row.planned_at),
+        "planned": _time(row.submitted_at),
     }
 
 
-def _plain(row: JobRow, steps: Sequence[Step] | None = None) -> dict[str, Any]:
-    told = {name: getattr(row, name) for name in ("key", "state", "task_id", "token", "attempts", "tenant", "account")}
+def _as_dict(row: JobRow, steps: Sequence[Transition] | None = None) -> dict[str, Any]:
+    values = {
+        name: getattr(row, name) for name in ("key", "state", "task_id", "token", "attempts", "tenant", "account")
+    }
     times = {name: _time(getattr(row, name)) for name in ("planned_at", "sent_at", "ended_at")}
-    timeline = {} if steps is None else {"steps": [_step(step) for step in steps]}
-    return {**told, **times, "request": json.loads(row.request) if row.request else None, **timeline}
+    timeline = {} if steps is None else {"steps": [_transition(step) for step in steps]}
+    return {**values, **times, "request": json.loads(row.request) if row.request else None, **timeline}
 
 
-def _step(step: Step) -> dict[str, Any]:
+def _transition(step: Transition) -> dict[str, Any]:
     return {"at": _time(step.at), "event": step.event, "before": step.before, "after": step.after, **step.evidence}
 
 
-def _facts(step: Step) -> str:
-    told = {**step.evidence}
+def _details(step: Transition) -> str:
+    values = {**step.evidence}
     if "task_id" in step.changes:
-        told["task_id"] = step.changes["task_id"]
+        values["task_id"] = step.changes["task_id"]
     if "token" in step.changes:
-        told["token"] = step.changes["token"]
+        values["token"] = step.changes["token"]
     record = json.loads(str(step.changes.get("outcome") or "{}")).get("record", {})
     if "creditsConsumed" in record:
-        told["credits"] = record["creditsConsumed"]
-    facts = ", ".join(f"{name} {printable(str(value), 300)}" for name, value in told.items() if value is not None)
+        values["credits"] = record["creditsConsumed"]
+    facts = ", ".join(f"{name} {printable(str(value), 300)}" for name, value in values.items() if value is not None)
     return f"{step.before or '·'} → {step.after}" + (f"  ({facts})" if facts else "")
 
 

@@ -21,7 +21,7 @@ _ORDER = (
     *("in_doubt", "refused", "failed", "expired", "abandoned"),
 )
 #: A job in one of these goes no further by itself. A clip that is ready has still to be saved.
-ENDED = frozenset({"saved", "in_doubt", "refused", "failed", "expired", "abandoned"})
+FINISHED = frozenset({"saved", "in_doubt", "refused", "failed", "expired", "abandoned"})
 _STYLES = {
     "saved": "green",
     "ready": "cyan",
@@ -31,7 +31,7 @@ _STYLES = {
     "failed": "red",
     "expired": "red",
 }
-_PAUSES = {
+_PAUSE_TEXTS = {
     "no-credit": "the balance is used up: top up the account, and it goes on by itself",
     "key-limit": "the key's own spending cap is used up: raise it, and it goes on by itself",
     "blocked": "something in front of the API refuses this client: check the key's IP whitelist and the User-Agent",
@@ -40,7 +40,7 @@ _PAUSES = {
     "unauthorized": "the key was refused: check it with veo-async doctor",
 }
 #: Rows of a table that a terminal has room for.
-_MOST_ROWS = 12
+_MAX_ROWS = 12
 
 
 @attrs.frozen
@@ -62,7 +62,7 @@ class Progress:
     #: Why nothing is created just now; None when only the rate stands in the way.
     paused: str | None = None
     #: Seconds until the gate opens, when a refusal has shut it.
-    opens_in_s: float | None = None
+    retry_in_s: float | None = None
     #: Seconds until all will have ended; None while nobody can know.
     left_s: float | None = None
     credits: float | None = None
@@ -75,12 +75,12 @@ class Progress:
         return sum(self.counts.values())
 
     @property
-    def ended(self) -> int:
-        return sum(number for state, number in self.counts.items() if state in ENDED)
+    def finished(self) -> int:
+        return sum(number for state, number in self.counts.items() if state in FINISHED)
 
 
 def estimate_left_s(
-    running_s: Sequence[float], *, waiting: int, fresh_s: float | None, per_second: float, slots: int
+    running_s: Sequence[float], *, waiting: int, new_task_s: float | None, per_second: float, slots: int
 ) -> float | None:
     """Seconds until all will have ended, with even chance.
 
@@ -94,52 +94,52 @@ def estimate_left_s(
     longest_s = max(running_s, default=0.0)
     if not waiting:
         return longest_s
-    if fresh_s is None or per_second <= 0:
+    if new_task_s is None or per_second <= 0:
         return None
-    pace = min(per_second, slots / fresh_s) if fresh_s > 0 else per_second
-    return max(longest_s, waiting / pace + fresh_s)
+    pace = min(per_second, slots / new_task_s) if new_task_s > 0 else per_second
+    return max(longest_s, waiting / pace + new_task_s)
 
 
-def show(progress: Progress) -> RenderableType:
+def render(progress: Progress) -> RenderableType:
     """What a terminal shows of it."""
-    bar = ProgressBar(total=max(1, progress.total), completed=progress.ended, width=40)
+    bar = ProgressBar(total=max(1, progress.total), completed=progress.finished, width=40)
     head = Table.grid(padding=(0, 1))
-    head.add_row(bar, Text(f"{progress.ended} of {progress.total} ended", style="bold"), _counts(progress))
+    head.add_row(bar, Text(f"{progress.finished} of {progress.total} ended", style="bold"), _counts(progress))
     parts: list[RenderableType] = [head, Text(" · ".join(_facts(progress)), style="dim")]
-    if (why := why_standing(progress)) is not None:
+    if (why := pause_text(progress)) is not None:
         parts.append(Text(why, style="yellow"))
     if progress.rows:
         parts.append(_table(progress.rows))
     return Group(*parts)
 
 
-def why_standing(progress: Progress) -> str | None:
+def pause_text(progress: Progress) -> str | None:
     """Why nothing is sent, for people; None when all goes its way."""
     if progress.paused is not None:
-        return f"creation pauses ({progress.paused}): {_PAUSES.get(progress.paused, 'it goes on by itself')}"
-    if progress.opens_in_s is not None:
-        when = f"is shut for {math.ceil(progress.opens_in_s)} s more" if progress.opens_in_s > 0 else "lets one job try"
+        return f"creation pauses ({progress.paused}): {_PAUSE_TEXTS.get(progress.paused, 'it goes on by itself')}"
+    if progress.retry_in_s is not None:
+        when = f"is shut for {math.ceil(progress.retry_in_s)} s more" if progress.retry_in_s > 0 else "lets one job try"
         return f"the provider said 429: the gate {when}; no job fails by it"
     return None
 
 
-def news(before: Progress | None, after: Progress) -> list[str]:
+def changes(before: Progress | None, after: Progress) -> list[str]:
     """The lines to print where there is no board: the run stands still or goes on, or an answer was lost."""
-    told = []
-    was, now = None if before is None else _standing(before), _standing(after)
+    lines = []
+    was, now = None if before is None else _pause_key(before), _pause_key(after)
     if was != now:
-        told.append(why_standing(after) or "creation goes on")
+        lines.append(pause_text(after) or "creation goes on")
     doubts = after.counts.get("in_doubt", 0)
     if doubts > (0 if before is None else before.counts.get("in_doubt", 0)):
-        told.append(f"{doubts} in doubt: an answer was lost; nothing is sent again, evidence is waited for")
-    return told
+        lines.append(f"{doubts} in doubt: an answer was lost; nothing is sent again, evidence is waited for")
+    return lines
 
 
-def _standing(progress: Progress) -> str | None:
-    return progress.paused or ("gate" if progress.opens_in_s is not None else None)
+def _pause_key(progress: Progress) -> str | None:
+    return progress.paused or ("gate" if progress.retry_in_s is not None else None)
 
 
-def told_s(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A span, no finer than anybody can know it."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
@@ -154,10 +154,10 @@ def counts_of(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def _counts(progress: Progress) -> Text:
-    told = Text()
+    lines = Text()
     for state, number in counts_of(progress.counts):
-        told.append(f"{number} {state}  ", style=_STYLES.get(state, ""))
-    return told
+        lines.append(f"{number} {state}  ", style=_STYLES.get(state, ""))
+    return lines
 
 
 def _facts(progress: Progress) -> list[str]:
@@ -167,16 +167,16 @@ def _facts(progress: Progress) -> list[str]:
     if progress.credits is not None:
         within = "" if progress.budget is None else f" of {progress.budget:g}"
         facts.append(f"about {progress.credits:g}{within} credits spent")
-    if progress.left_s is not None and progress.ended < progress.total:
-        facts.append(f"about {told_s(progress.left_s)} left")
+    if progress.left_s is not None and progress.finished < progress.total:
+        facts.append(f"about {format_duration(progress.left_s)} left")
     return facts
 
 
 def _table(rows: Sequence[Row]) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
-    for row in rows[:_MOST_ROWS]:
+    for row in rows[:_MAX_ROWS]:
         style = _STYLES.get(row.state, "dim")
         table.add_row(Text(printable(row.key, 40)), Text(row.state, style=style), Text(printable(row.detail, 80)))
-    if len(rows) > _MOST_ROWS:
-        table.add_row(f"and {len(rows) - _MOST_ROWS} more")
+    if len(rows) > _MAX_ROWS:
+        table.add_row(f"and {len(rows) - _MAX_ROWS} more")
     return table

@@ -12,19 +12,19 @@ from rich.console import Console
 
 from veo_async import Done, ExtendRequest, Failed, InDoubt, Refused, VeoSession
 from veo_async._runtime.engine import Recovered
-from veo_async._runtime.job.follow_ups import following
+from veo_async._runtime.job.follow_ups import follow_up_of
 from veo_async._runtime.job.handle import Job
 from veo_async._runtime.job.outcome import Outcome
 from veo_async._wire import AnyRequest, UpgradeRequest
-from veo_async.batch.waiting import until_over
+from veo_async.batch.waiting import wait_for_jobs
 from veo_async.errors import SessionEnded, printable
 from veo_async.events import JobEvent, Paused, Queued, Ready, Running, Sent
 
-from .exit_codes import ALL_DONE, SOME_FAILED, SOME_IN_DOUBT, STOPPED
-from .output import Teller, looking, telling
+from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
+from .output import Reporter, live_progress, reporting
 from .progress import Progress, counts_of
-from .progress_source import RATE, progress_of
-from .signals import holding, stopping
+from .progress_source import RATE, read_progress
+from .signals import cancel_on_signal, stop_on_signal
 
 
 @asynccontextmanager
@@ -57,7 +57,7 @@ async def generate(
     return await _one(submit, ledger=ledger, account=account, as_json=as_json, console=console)
 
 
-async def go_on(
+async def follow_up(
     task: str,
     request: ExtendRequest | UpgradeRequest,
     *,
@@ -74,7 +74,7 @@ async def go_on(
             wanted: AnyRequest = attrs.evolve(request, task_id=task)
             key = None
         else:
-            link = following(task, request)
+            link = follow_up_of(task, request)
             wanted, key = link.request, link.key
         return await veo.submit(wanted, key=key, priority="interactive", save_to=out)
 
@@ -90,15 +90,15 @@ async def _one(
     console: Console,
 ) -> int:
     """One job, to its end."""
-    hook = None if as_json else lambda event: _say(event, console)
-    with telling(console, as_json=as_json, with_board=False) as teller:
-        with stopping():
-            async with _session(ledger, teller.say, account=account, on_event=hook) as veo:
-                outcome = await (await submit(veo)).ended()
-        tell_outcome(teller, outcome)
-        code = code_of([outcome])
+    hook = None if as_json else lambda event: _print_event(event, console)
+    with reporting(console, as_json=as_json, with_board=False) as teller:
+        with cancel_on_signal():
+            async with _session(ledger, teller.message, account=account, on_event=hook) as veo:
+                outcome = await (await submit(veo)).finished()
+        report_outcome(teller, outcome)
+        code = exit_code_for([outcome])
         if not as_json:
-            teller.say(f"Next: {_next(code, ledger)}")
+            teller.message(f"Next: {_next(code, ledger)}")
     return code
 
 
@@ -106,30 +106,30 @@ async def resume(
     ledger: Path, *, out: Path, account: str | None, grace_s: float, as_json: bool, console: Console
 ) -> int:
     """Go on with everything that a ledger holds, and save what comes of it."""
-    held = asyncio.Event()
-    with telling(console, as_json=as_json) as teller:
-        async with _session(ledger, teller.say, account=account, save_to=out) as veo:
+    stopping = asyncio.Event()
+    with reporting(console, as_json=as_json) as teller:
+        async with _session(ledger, teller.message, account=account, save_to=out) as veo:
             jobs = veo.jobs()
 
-            def hold() -> None:
-                held.set()
-                veo.hold()
+            def stop_sending() -> None:
+                stopping.set()
+                veo.stop_sending()
 
             def look() -> Progress:
-                return progress_of(veo, jobs, now=asyncio.get_running_loop().time())
+                return read_progress(veo, jobs, now=asyncio.get_running_loop().time())
 
-            with holding(hold, teller.say, grace_s):
-                teller.say(f"{ledger}: {_found(veo.recovered)}")
-                async with looking(teller, look):
-                    outcomes = await _outcomes(jobs, teller, held, grace_s)
-        code = code_of(outcomes) if len(outcomes) == len(jobs) else STOPPED
+            with stop_on_signal(stop_sending, teller.message, grace_s):
+                teller.message(f"{ledger}: {_recovered_text(veo.recovered)}")
+                async with live_progress(teller, look):
+                    outcomes = await _outcomes(jobs, teller, stopping, grace_s)
+        code = exit_code_for(outcomes) if len(outcomes) == len(jobs) else STOPPED
         counts = Counter(str(job.state) for job in jobs)
-        teller.say(f"Next: {_next(code, ledger)}")
-        teller.over({"counts": dict(counts_of(counts)), "exit_code": code})
+        teller.message(f"Next: {_next(code, ledger)}")
+        teller.summary({"counts": dict(counts_of(counts)), "exit_code": code})
     return code
 
 
-def _found(found: Recovered) -> str:
+def _recovered_text(found: Recovered) -> str:
     return f"{found.queued} to send, {found.running} running, {found.ready} to save, {found.in_doubt} in doubt"
 
 
@@ -142,27 +142,27 @@ async def save(ledger: Path, keys: list[str], *, out: Path, account: str | None,
             if job is None or not isinstance(job.outcome, Done):
                 told = f"{key}: no clip is ready under this key; look for it with veo-async jobs {ledger}"
                 console.print(told, markup=False, soft_wrap=True)
-                code = SOME_FAILED
+                code = PARTIAL
                 continue
             for file in (await veo.save(job.outcome.clip, out)).files:
                 console.print(f"{key}: {file}", markup=False, soft_wrap=True)
     return code
 
 
-async def _outcomes(jobs: list[Job], teller: Teller, held: asyncio.Event, grace_s: float) -> list[Outcome]:
+async def _outcomes(jobs: list[Job], teller: Reporter, stopping: asyncio.Event, grace_s: float) -> list[Outcome]:
     """How they ended, each told as it does; once held, of those that did."""
     outcomes: list[Outcome] = []
 
     async def follow(job: Job) -> None:
         try:
-            outcomes.append(outcome := await job.ended())
+            outcomes.append(outcome := await job.finished())
         except SessionEnded:
             return  # it is on the ledger; why the session ended is told by the session
-        tell_outcome(teller, outcome)
+        report_outcome(teller, outcome)
 
     following = {asyncio.create_task(follow(job), name="veo.resume"): job for job in jobs}
     try:
-        await until_over(following, held, grace_s)
+        await wait_for_jobs(following, stopping, grace_s)
     finally:
         for task in following:
             task.cancel()
@@ -171,17 +171,17 @@ async def _outcomes(jobs: list[Job], teller: Teller, held: asyncio.Event, grace_
     return outcomes
 
 
-def code_of(outcomes: Iterable[Outcome]) -> int:
+def exit_code_for(outcomes: Iterable[Outcome]) -> int:
     """What they came to, as an exit code."""
-    codes = {type(outcome): SOME_FAILED for outcome in outcomes}
+    codes = {type(outcome): PARTIAL for outcome in outcomes}
     if InDoubt in codes:
         return SOME_IN_DOUBT
-    return ALL_DONE if not codes.keys() - {Done} else SOME_FAILED
+    return ALL_DONE if not codes.keys() - {Done} else PARTIAL
 
 
-def tell_outcome(teller: Teller, outcome: Outcome) -> None:
+def report_outcome(teller: Reporter, outcome: Outcome) -> None:
     """How a job ended."""
-    teller.ended(_line(outcome), _plain(outcome), is_good=isinstance(outcome, Done))
+    teller.job_finished(_outcome_text(outcome), _outcome_as_dict(outcome), is_good=isinstance(outcome, Done))
 
 
 def _next(code: int, ledger: Path) -> str:
@@ -194,7 +194,7 @@ def _next(code: int, ledger: Path) -> str:
             return f"veo-async jobs {ledger}"
 
 
-def _say(event: JobEvent, console: Console) -> None:
+def _print_event(event: JobEvent, console: Console) -> None:
     match event:
         case Queued(key=key, position=position, eta=eta):
             told = f"{key}: queued, {position} before it, about {eta.p50:.0f} s"
@@ -211,7 +211,7 @@ def _say(event: JobEvent, console: Console) -> None:
     console.print(printable(told, 300), markup=False, soft_wrap=True)
 
 
-def _line(outcome: Outcome) -> str:
+def _outcome_text(outcome: Outcome) -> str:
     match outcome:
         case Done(clip=clip):
             return f"{clip.key}: saved {', '.join(map(str, clip.files)) or 'nowhere'}"
@@ -223,7 +223,7 @@ def _line(outcome: Outcome) -> str:
             return f"{key}: in doubt: {error}"
 
 
-def _plain(outcome: Outcome) -> dict[str, Any]:
+def _outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Done):
         clip = outcome.clip
         return {

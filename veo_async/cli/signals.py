@@ -9,29 +9,29 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def holding(hold: Callable[[], None], say: Callable[[str], None], grace_s: float) -> Iterator[None]:
+def stop_on_signal(hold: Callable[[], None], say: Callable[[str], None], grace_s: float) -> Iterator[None]:
     """The first one holds: nothing more is sent, and what runs is waited for. The second stops at once."""
-    me = asyncio.current_task()
-    is_held = False
+    task = asyncio.current_task()
+    is_stopping = False
 
     def interrupted() -> None:
-        nonlocal is_held
-        if is_held and me is not None:
-            me.cancel()
+        nonlocal is_stopping
+        if is_stopping and task is not None:
+            task.cancel()
             return
-        is_held = True
+        is_stopping = True
         say(f"Nothing more is sent; waiting up to {grace_s:g} s for what runs. Ctrl-C again stops at once.")
         hold()
 
-    with _handling(interrupted):
+    with _signal_handlers(interrupted):
         yield
 
 
 @contextmanager
-def stopping() -> Iterator[None]:
+def cancel_on_signal() -> Iterator[None]:
     """Each stops at once: for a single clip there is nothing to be held back."""
-    me = asyncio.current_task()
-    with _handling(lambda: None if me is None else _cancel(me)):
+    task = asyncio.current_task()
+    with _signal_handlers(lambda: None if task is None else _cancel(task)):
         yield
 
 
@@ -40,7 +40,7 @@ def _cancel(task: "asyncio.Task[object]") -> None:
 
 
 @contextmanager
-def _handling(interrupted: Callable[[], None]) -> Iterator[None]:
+def _signal_handlers(interrupted: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     for number in _NUMBERS:
         loop.add_signal_handler(number, interrupted)

@@ -3,15 +3,15 @@
 from rich.console import Console
 
 from veo_async import VeoSession
-from veo_async._base.run_blocking import blocking
-from veo_async._runtime.queued.images import look_at
+from veo_async._base.run_blocking import run_blocking
+from veo_async._runtime.queued.images import inspect_image
 from veo_async._wire.images import is_path
-from veo_async.errors import Fault, InvalidRequest
+from veo_async.errors import InvalidRequest, Problem
 
 
 async def upload_images(files: list[str], *, as_json: bool, console: Console) -> int:
     """Upload *files*, all of them checked before the first; the exit code."""
-    if faults := await blocking(_faults, [file for file in files if is_path(file)]):
+    if faults := await run_blocking(_faults, [file for file in files if is_path(file)]):
         raise InvalidRequest.of(*faults)
     urls: list[str] = []
     async with VeoSession() as veo:
@@ -27,11 +27,11 @@ async def upload_images(files: list[str], *, as_json: bool, console: Console) ->
     return 0
 
 
-def _faults(files: list[str]) -> list[Fault]:
-    faults: list[Fault] = []
+def _faults(files: list[str]) -> list[Problem]:
+    faults: list[Problem] = []
     for file in files:
         try:
-            look_at(file)
+            inspect_image(file)
         except InvalidRequest as error:
-            faults += error.faults
+            faults += error.problems
     return faults

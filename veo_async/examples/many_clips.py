@@ -42,7 +42,7 @@ async def make(lines: Iterable[str]) -> bool:
                 case InDoubt(key=key, error=error):
                     print(f"in doubt  {key}: {error}")
             missing += 1
-        print(f"{await veo.credits():g} credits left")
+        print(f"{await veo.balance():g} credits left")
     return not missing
 
 

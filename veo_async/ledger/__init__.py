@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING, Any
 from veo_async._ports import Ledger
 
 from .memory import MemoryLedger
-from .null import NoLedger
+from .null import NullLedger
 
 if TYPE_CHECKING:
     from .sqlite.session import SqliteLedger
 
     #: Here the type checker compares each of them, and the books they open, with what is promised.
-    _ALL: tuple[type[Ledger], ...] = (NoLedger, MemoryLedger, SqliteLedger)
+    _ALL: tuple[type[Ledger], ...] = (NullLedger, MemoryLedger, SqliteLedger)
 
-__all__ = ["MemoryLedger", "NoLedger", "SqliteLedger", "ledger_at"]
+__all__ = ["MemoryLedger", "NullLedger", "SqliteLedger", "as_ledger"]
 
 
-def ledger_at(place: Ledger | str | PathLike[str] | None) -> Ledger:
+def as_ledger(ledger: Ledger | str | PathLike[str] | None) -> Ledger:
     """The ledger at *place*: a path is a SQLite file, None is none."""
-    if place is None:
-        return NoLedger()
-    if isinstance(place, str | PathLike):
+    if ledger is None:
+        return NullLedger()
+    if isinstance(ledger, str | PathLike):
         from .sqlite.session import SqliteLedger
 
-        return SqliteLedger(place)
-    return place
+        return SqliteLedger(ledger)
+    return ledger
 
 
 def __getattr__(name: str) -> Any:

@@ -8,60 +8,60 @@ from collections.abc import Collection
 
 import attrs
 
-from veo_async._ports import Claim, GateNews, JobRow, News, Permit, Step
+from veo_async._ports import AccountActivity, JobRow, LedgerChanges, RateClaim, SendPermit, Transition
 
-from .rules import new_instance, new_secret
+from .rules import new_session_id, new_secret
 
-_GRANTED = Permit(is_granted=True, gate=GateNews())
-_NO_NEWS = News()
+_GRANTED = SendPermit(is_granted=True, gate=AccountActivity())
+_NO_CHANGES = LedgerChanges()
 
 
-class NoLedger:
+class NullLedger:
     """Opens books that keep nothing."""
 
-    async def open(self, account: str | None) -> "NoBook":
+    async def open(self, account: str | None) -> "NullLedgerSession":
         """A book of its own for each session, with a secret of its own: tokens are good as long as it lives."""
-        return NoBook()
+        return NullLedgerSession()
 
 
 @attrs.define(eq=False)
-class NoBook:
+class NullLedgerSession:
     """Says yes, and forgets."""
 
-    instance: str = attrs.field(factory=new_instance)
+    session_id: str = attrs.field(factory=new_session_id)
     secret: bytes = attrs.field(factory=new_secret, repr=False)
 
-    async def plan(self, row: JobRow, *, instead: JobRow | None = None) -> JobRow:
-        return attrs.evolve(row, owner=self.instance)
+    async def insert(self, row: JobRow, *, replaces: JobRow | None = None) -> JobRow:
+        return attrs.evolve(row, owner=self.session_id)
 
-    async def record(self, step: Step, *, closed_until: float = 0.0) -> bool:
+    async def apply(self, step: Transition, *, closed_until: float = 0.0) -> bool:
         return True
 
-    async def send(self, step: Step, claim: Claim) -> Permit | None:
+    async def begin_send(self, step: Transition, claim: RateClaim) -> SendPermit | None:
         return _GRANTED
 
-    async def news(self, at: float) -> News:
-        return _NO_NEWS
+    async def changes(self, at: float) -> LedgerChanges:
+        return _NO_CHANGES
 
-    async def hint(self, token: str, task_id: str, at: float) -> bool:
+    async def add_hint(self, token: str, task_id: str, at: float) -> bool:
         return False
 
     async def get(self, key: str) -> JobRow | None:
         return None
 
-    async def holder_of(self, task_id: str) -> JobRow | None:
+    async def job_of_task(self, task_id: str) -> JobRow | None:
         return None
 
-    async def rows(self, states: Collection[str] | None = None) -> list[JobRow]:
+    async def jobs(self, states: Collection[str] | None = None) -> list[JobRow]:
         return []
 
-    async def steps(self, key: str) -> list[Step]:
+    async def transitions(self, key: str) -> list[Transition]:
         return []
 
     async def knowledge(self) -> str | None:
         return None
 
-    async def keep_knowledge(self, knowledge: str) -> None:
+    async def save_knowledge(self, knowledge: str) -> None:
         return None
 
     async def close(self) -> None:

@@ -8,19 +8,19 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from veo_async._ports import Claim, JobRow, Step
+from veo_async._ports import JobRow, RateClaim, Transition
 from veo_async._rules.lifecycle import Event, JobState
 
 _ON_THE_WAY = (JobState.QUEUED, JobState.SENDING, JobState.RUNNING, JobState.IN_DOUBT)
 
 #: Calls and closings older than this are forgotten: no account's span is that long.
-REMEMBERED_S = 3600.0
+RETENTION_S = 3600.0
 
 #: What a step may make different; the rest follows from who took it.
-CHANGEABLE = frozenset(field.name for field in attrs.fields(JobRow)) - {"key", "account", "state", "owner"}
+MUTABLE_COLUMNS = frozenset(field.name for field in attrs.fields(JobRow)) - {"key", "account", "state", "owner"}
 
 
-def new_instance() -> str:
+def new_session_id() -> str:
     """A book's name: never used twice, and safe as the name of a file."""
     return secrets.token_hex(8)
 
@@ -30,37 +30,37 @@ def new_secret() -> bytes:
     return secrets.token_bytes(32)
 
 
-def is_open(row: JobRow) -> bool:
+def is_active(row: JobRow) -> bool:
     """Whether somebody has still something to do for the job."""
     return row.state in _ON_THE_WAY or (row.state == JobState.READY and row.save_to is not None)
 
 
-def is_replaceable(there: JobRow | None, instead: JobRow | None) -> bool:
+def is_replaceable(current: JobRow | None, replaces: JobRow | None) -> bool:
     """May a plan be put down where *there* is, when *instead* is what its planner has seen there?
 
     The times are compared as well as the state: a job that failed, was planned anew by another and failed again is in
     the same state and is not the same.
     """
-    if there is None:
+    if current is None:
         return True
-    if instead is None:
+    if replaces is None:
         return False
-    return _life(there) == _life(instead)
+    return _incarnation(current) == _incarnation(replaces)
 
 
-def _life(row: JobRow) -> tuple[str, float, float | None]:
-    return row.state, row.planned_at, row.ended_at
+def _incarnation(row: JobRow) -> tuple[str, float, float | None]:
+    return row.state, row.submitted_at, row.ended_at
 
 
-def planning(row: JobRow, there: JobRow | None) -> Step:
+def first_transition(row: JobRow, current: JobRow | None) -> Transition:
     """The first step of a job's timeline, or the one with which it begins anew."""
     changes = {"task_id": row.task_id} if row.task_id is not None else {}
-    before = "" if there is None else there.state
-    return Step(key=row.key, event="plan", before=before, after=row.state, at=row.planned_at, changes=changes)
+    before = "" if current is None else current.state
+    return Transition(key=row.key, event="plan", before=before, after=row.state, at=row.submitted_at, changes=changes)
 
 
-def moved(
-    row: JobRow | None, step: Step, instance: str, account: str | None, is_alive: Callable[[str], bool]
+def apply(
+    row: JobRow | None, step: Transition, session_id: str, account: str | None, is_alive: Callable[[str], bool]
 ) -> JobRow | None:
     """What *step*, taken by the book called *instance*, makes of *row*; None if it must not be taken.
 
@@ -70,23 +70,23 @@ def moved(
     if row is None or row.state != step.before:
         return None
     owner = row.owner
-    if owner is not None and owner != instance and is_alive(owner):
+    if owner is not None and owner != session_id and is_alive(owner):
         if row.state != JobState.IN_DOUBT:
             return None
     elif account == row.account:
-        owner = instance
-    foreign = step.changes.keys() - CHANGEABLE
+        owner = session_id
+    foreign = step.changes.keys() - MUTABLE_COLUMNS
     if foreign:
         raise ValueError(f"a step cannot change {', '.join(sorted(foreign))}")
     changes: dict[str, object] = dict(step.changes)
     return attrs.evolve(row, state=step.after, owner=owner, **changes)  # type: ignore[arg-type]  # columns hold plain values
 
 
-def loss(row: JobRow, at: float) -> Step:
+def sender_lost(row: JobRow, at: float) -> Transition:
     """What happens to a job in ``sending`` when the process that sent it is gone."""
-    return Step(
+    return Transition(
         key=row.key,
-        event=Event.DOUBT,
+        event=Event.LOSE,
         before=JobState.SENDING,
         after=JobState.IN_DOUBT,
         at=at,
@@ -94,7 +94,7 @@ def loss(row: JobRow, at: float) -> Step:
     )
 
 
-def opens_at(others: Sequence[float], closed_until: float, claim: Claim, at: float) -> float:
+def may_send_at(others: Sequence[float], closed_until: float, claim: RateClaim, at: float) -> float:
     """When a call may leave that a session's own gate lets leave at *at*: 0.0 for now.
 
     A refusal always names a time in the future, so that whoever is refused knows when to ask again.
@@ -104,9 +104,9 @@ def opens_at(others: Sequence[float], closed_until: float, claim: Claim, at: flo
         closed_until: the latest word of another session that the gate is closed.
     """
     wait_until = closed_until if closed_until > at else 0.0
-    inside = [call for call in others if call + claim.span_s > at]  # by the sum, or rounding could refuse for ever
-    excess = len(inside) + claim.own + 1 - claim.limit
+    inside = [call for call in others if call + claim.window_s > at]  # by the sum, or rounding could refuse for ever
+    excess = len(inside) + claim.own_calls + 1 - claim.limit
     if excess > 0:
         leaving = inside[min(excess, len(inside)) - 1] if inside else at
-        wait_until = max(wait_until, leaving + claim.span_s)
+        wait_until = max(wait_until, leaving + claim.window_s)
     return wait_until

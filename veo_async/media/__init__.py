@@ -11,10 +11,19 @@
 Nothing in here knows the API key. Downloads have a connection pool of their own, without headers of ours.
 """
 
-from .disk_space import Paused
-from .limits import Bounds
-from .mp4 import NotWhole, check_whole
+from .disk_space import DiskPause
+from .limits import DownloadLimits
+from .mp4 import IncompleteVideo, check_complete
 from .names import file_names, safe_name
 from .saver import SavedFile, Saver
 
-__all__ = ["Bounds", "NotWhole", "Paused", "SavedFile", "Saver", "check_whole", "file_names", "safe_name"]
+__all__ = [
+    "DiskPause",
+    "DownloadLimits",
+    "IncompleteVideo",
+    "SavedFile",
+    "Saver",
+    "check_complete",
+    "file_names",
+    "safe_name",
+]

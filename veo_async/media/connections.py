@@ -21,19 +21,19 @@ from veo_async._wire.hosts import may_connect
 #: Bounds on waiting are ours (`Pace`); the library's would count the time that a full disk takes.
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=None)
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
-PRIVATE = "it leads into a private network"
+PRIVATE_NETWORK = "it leads into a private network"
 #: What the library reads ahead of us: about as much as is written at once.
 _READ_AHEAD = 256 * 1024
 
 
-class AddressRefused(OSError):
+class AddressBlocked(OSError):
     """This address is not for us to ask."""
 
     def __init__(self) -> None:
-        super().__init__(errno.EACCES, PRIVATE)
+        super().__init__(errno.EACCES, PRIVATE_NETWORK)
 
 
-class GuardedResolver(AbstractResolver):
+class PublicOnlyResolver(AbstractResolver):
     """Another resolver's answers without those that must not be asked."""
 
     def __init__(self, inner: AbstractResolver, *, allow_loopback: bool) -> None:
@@ -46,27 +46,27 @@ class GuardedResolver(AbstractResolver):
         found = await self._inner.resolve(host, port, family)
         allowed = [each for each in found if self._may_connect(each["host"])]
         if found and not allowed:
-            raise AddressRefused
+            raise AddressBlocked
         return allowed
 
     async def close(self) -> None:
         await self._inner.close()
 
 
-def open_pool(
+def open_http_session(
     *, allow_loopback: bool, resolver: AbstractResolver | None = None, limit: int = 16
 ) -> aiohttp.ClientSession:
     """A pool that connects to allowed addresses only; whoever opens it closes it."""
 
-    def guarded_socket(address: Any) -> socket.socket:
+    def checked_socket(address: Any) -> socket.socket:
         family, kind, protocol, _, where = address
         if not may_connect(str(where[0]), allow_loopback=allow_loopback):
-            raise AddressRefused
+            raise AddressBlocked
         return socket.socket(family=family, type=kind, proto=protocol)
 
-    guarded = GuardedResolver(resolver or aiohttp.ThreadedResolver(), allow_loopback=allow_loopback)
+    guarded = PublicOnlyResolver(resolver or aiohttp.ThreadedResolver(), allow_loopback=allow_loopback)
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(resolver=guarded, socket_factory=guarded_socket, limit=limit),
+        connector=aiohttp.TCPConnector(resolver=guarded, socket_factory=checked_socket, limit=limit),
         timeout=_TIMEOUT,
         headers=_HEADERS,
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -13,7 +13,7 @@ from typing import ParamSpec, TypeVar
 
 import attrs
 
-from veo_async._base.run_blocking import blocking
+from veo_async._base.run_blocking import run_blocking
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,7 +22,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @attrs.frozen(kw_only=True)
-class Paused:
+class DiskPause:
     """Downloads have stopped, or go on again."""
 
     #: Where there is no room.
@@ -34,52 +34,54 @@ class Paused:
 
 
 @attrs.define(eq=False)
-class Disk:
+class DiskWriter:
     """The way of all downloads to the disk."""
 
     retry_s: float = 5.0
-    on_pause: Callable[[Paused], None] | None = None
-    _paused: Paused | None = attrs.field(init=False, default=None)
+    on_pause: Callable[[DiskPause], None] | None = None
+    _paused: DiskPause | None = attrs.field(init=False, default=None)
     _changed: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
 
     @property
-    def paused(self) -> Paused | None:
+    def paused(self) -> DiskPause | None:
         """Why downloads have stopped; None when they have not."""
         return self._paused
 
-    async def work(self, folder: Path, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def run(self, folder: Path, run: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run *work*, which writes into *folder* and may be run again; wait with it while there is no room."""
         while True:
             while self._paused is not None:
                 await self._changed.wait()
             try:
-                return await blocking(work, *args, **kwargs)
+                return await run_blocking(run, *args, **kwargs)
             except OSError as exc:
                 if exc.errno not in _FULL:
                     raise
                 reason = exc.strerror or "no room"
             if self._paused is None:
-                return await self._insist(folder, reason, work, *args, **kwargs)
+                return await self._retry_until_space(folder, reason, run, *args, **kwargs)
 
-    async def _insist(self, folder: Path, reason: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _retry_until_space(
+        self, folder: Path, reason: str, run: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """Try until there is room; only one does so at a time."""
         try:  # from the telling on: if the caller's callback raises, the others must not wait for ever
-            self._tell(Paused(folder=folder, reason=reason, is_full=True))
+            self._notify(DiskPause(folder=folder, reason=reason, is_full=True))
             while True:
                 await asyncio.sleep(self.retry_s)
                 try:
-                    return await blocking(work, *args, **kwargs)
+                    return await run_blocking(run, *args, **kwargs)
                 except OSError as exc:
                     if exc.errno not in _FULL:
                         raise
         finally:
-            self._tell(Paused(folder=folder, reason=reason, is_full=False))
+            self._notify(DiskPause(folder=folder, reason=reason, is_full=False))
 
-    def _tell(self, news: Paused) -> None:
-        self._paused = news if news.is_full else None
-        if news.is_full:
+    def _notify(self, pause: DiskPause) -> None:
+        self._paused = pause if pause.is_full else None
+        if pause.is_full:
             self._changed.clear()
         else:
             self._changed.set()
         if self.on_pause is not None:
-            self.on_pause(news)
+            self.on_pause(pause)

@@ -3,7 +3,7 @@
 from enum import Enum
 
 
-class Then(Enum):
+class Advice(Enum):
     """What helps after a setback."""
 
     #: Go on where it broke off.
@@ -18,24 +18,24 @@ class Then(Enum):
     DISCARD = "discard"
 
 
-class Setback(Exception):
+class AttemptFailed(Exception):
     """One attempt came to nothing. The reason is fit to be shown: it never holds a URL's query."""
 
     def __init__(
         self,
         reason: str,
         *,
-        then: Then = Then.RESUME,
+        advice: Advice = Advice.RESUME,
         status: int | None = None,
-        wait_s: float = 0.0,
+        retry_after_s: float = 0.0,
         remedy: str | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.then = then
+        self.advice = advice
         #: The HTTP status, where one came.
         self.status = status
         #: How long the host asked us to stay away.
-        self.wait_s = wait_s
+        self.retry_after_s = retry_after_s
         #: What the caller can do, where it is not simply to save it again.
         self.remedy = remedy

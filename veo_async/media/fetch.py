@@ -12,112 +12,118 @@ import aiohttp
 import attrs
 from yarl import URL
 
-from .connections import PRIVATE, AddressRefused
-from .disk_space import Disk
-from .failures import Setback, Then
-from .files import check_room
-from .limits import Pace
-from .names import mark
-from .partial_file import CHUNK_BYTES, Part
-from .responses import Body, Head, judge, range_headers, too_large
-from .urls import MOST_REDIRECTS, REDIRECTS, check_url, next_url, refused, without_query
+from .connections import PRIVATE_NETWORK, AddressBlocked
+from .disk_space import DiskWriter
+from .failures import Advice, AttemptFailed
+from .files import check_free_space
+from .limits import SpeedMonitor
+from .names import stable_hash
+from .partial_file import CHUNK_BYTES, PartialFile
+from .responses import BodyRange, ResponseHead, interpret_response, resume_headers, too_large
+from .urls import MAX_REDIRECTS, REDIRECT_STATUSES, check_url, redirect_url, url_refused, without_query
 
 
 @attrs.frozen(kw_only=True)
 class Fetcher:
     """What every attempt needs."""
 
-    pool: aiohttp.ClientSession
-    disk: Disk
+    http: aiohttp.ClientSession
+    disk: DiskWriter
     allow_loopback: bool
 
-    async def attempt(self, url: str, part: Part, pace: Pace) -> None:
+    async def attempt(self, url: str, part: PartialFile, pace: SpeedMonitor) -> None:
         """Ask *url* for what *part* lacks, and write it there.
 
         Raises:
             Setback: it did not come, or not all of it.
             OSError: it could not be written.
         """
-        pace.begin()
-        hashed = mark(without_query(url))
-        ask = range_headers(part.size, part.pin, hashed)
-        async with _setbacks(), self._answer(url, ask, pace) as response:
-            head = Head(status=response.status, headers={name.lower(): text for name, text in response.headers.items()})
-            body = judge(
+        pace.start_attempt()
+        url_hash = stable_hash(without_query(url))
+        headers = resume_headers(part.size, part.resume_info, url_hash)
+        async with _translate_errors(), self._open(url, headers, pace) as response:
+            head = ResponseHead(
+                status=response.status, headers={name.lower(): text for name, text in response.headers.items()}
+            )
+            body = interpret_response(
                 head,
-                have=part.size,
-                asked_rest=bool(ask),
-                pin=part.pin,
-                url=hashed,
+                received=part.size,
+                asked_range=bool(headers),
+                pin=part.resume_info,
+                url=url_hash,
                 max_bytes=pace.bounds.max_bytes,
             )
-            await self.disk.work(part.folder, part.begin_at, body.start, body.pin)
+            await self.disk.run(part.folder, part.start_at, body.start, body.pin)
             if not body.is_complete:
-                needed = pace.bounds.room * ((body.end or body.start) - body.start)
-                await self.disk.work(part.folder, check_room, part.folder, needed)
+                needed = pace.bounds.free_space_factor * ((body.end or body.start) - body.start)
+                await self.disk.run(part.folder, check_free_space, part.folder, needed)
                 await self._receive(response, part, body, pace)
 
     @contextlib.asynccontextmanager
-    async def _answer(self, url: str, ask: Mapping[str, str], pace: Pace) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _open(
+        self, url: str, headers: Mapping[str, str], pace: SpeedMonitor
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer at the end of at most three redirects, each of which is looked at like the first address."""
         url = check_url(url, allow_loopback=self.allow_loopback)
-        for _ in range(1 + MOST_REDIRECTS):
-            response = await self._head(url, ask, pace)
+        for _ in range(1 + MAX_REDIRECTS):
+            response = await self._head(url, headers, pace)
             try:
-                if response.status not in REDIRECTS:
+                if response.status not in REDIRECT_STATUSES:
                     yield response
                     return
-                url = next_url(url, response.headers.get("Location"), allow_loopback=self.allow_loopback)
+                url = redirect_url(url, response.headers.get("Location"), allow_loopback=self.allow_loopback)
             finally:
                 response.close()
-        raise Setback(f"its host redirects more than {MOST_REDIRECTS} times")
+        raise AttemptFailed(f"its host redirects more than {MAX_REDIRECTS} times")
 
-    async def _head(self, url: str, ask: Mapping[str, str], pace: Pace) -> aiohttp.ClientResponse:
+    async def _head(self, url: str, headers: Mapping[str, str], pace: SpeedMonitor) -> aiohttp.ClientResponse:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        async with asyncio.timeout(min(pace.bounds.head_s, pace.left_s)):
+        async with asyncio.timeout(min(pace.bounds.headers_timeout_s, pace.left_s)):
             # A signature covers the URL as it is written: it must not be written anew.
             target = URL(url, encoded=url.isascii())
-            response = await self.pool.get(target, headers=ask, allow_redirects=False)
+            response = await self.http.get(target, headers=headers, allow_redirects=False)
         try:
-            pace.spent(loop.time() - began)
-        except Setback:
+            pace.add_wait(loop.time() - began)
+        except AttemptFailed:
             response.close()
             raise
         return response
 
-    async def _receive(self, response: aiohttp.ClientResponse, part: Part, body: Body, pace: Pace) -> None:
+    async def _receive(
+        self, response: aiohttp.ClientResponse, part: PartialFile, body: BodyRange, pace: SpeedMonitor
+    ) -> None:
         """Everything that comes, in chunks large enough to be worth a thread's while."""
         waiting = bytearray()
         try:
-            while piece := await _next_piece(response.content, pace):
-                waiting += piece
+            while chunk := await _read_chunk(response.content, pace):
+                waiting += chunk
                 _check_length(part.size + len(waiting), body, pace.bounds.max_bytes)
                 if len(waiting) >= CHUNK_BYTES:
-                    chunk, waiting = waiting, bytearray()
-                    await self.disk.work(part.folder, part.append, chunk)
-        except (Setback, aiohttp.ClientError):
+                    full, waiting = waiting, bytearray()
+                    await self.disk.run(part.folder, part.append, full)
+        except (AttemptFailed, aiohttp.ClientError):
             # What came before the setback need not be asked for again. A cancellation waits for no disk.
             waiting += _read_ahead(response.content)
             _check_length(part.size + len(waiting), body, pace.bounds.max_bytes)
-            await self.disk.work(part.folder, part.append, waiting)
+            await self.disk.run(part.folder, part.append, waiting)
             raise
-        await self.disk.work(part.folder, part.append, waiting)
+        await self.disk.run(part.folder, part.append, waiting)
         if body.end is not None and part.size != body.end:
-            raise Setback("the download broke off")
+            raise AttemptFailed("the download broke off")
 
 
-async def _next_piece(content: aiohttp.StreamReader, pace: Pace) -> bytes:
+async def _read_chunk(content: aiohttp.StreamReader, pace: SpeedMonitor) -> bytes:
     """What has come, empty at the end; only the waiting for it is counted, not what is done with it."""
     loop = asyncio.get_running_loop()
     while True:
-        began, piece = loop.time(), None
+        began, chunk = loop.time(), None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pace.patience()):
-                piece = await content.readany()
-        pace.arrived(len(piece or b""), loop.time() - began)
-        if piece is not None:
-            return piece
+            async with asyncio.timeout(pace.read_timeout_s()):
+                chunk = await content.readany()
+        pace.add_bytes(len(chunk or b""), loop.time() - began)
+        if chunk is not None:
+            return chunk
 
 
 def _read_ahead(content: aiohttp.StreamReader) -> bytes:
@@ -131,26 +137,26 @@ def _read_ahead(content: aiohttp.StreamReader) -> bytes:
     return taken if isinstance(taken, bytes) else b""
 
 
-def _check_length(size: int, body: Body, max_bytes: int) -> None:
+def _check_length(size: int, body: BodyRange, max_bytes: int) -> None:
     if size > max_bytes:
         raise too_large(max_bytes)
     if body.end is not None and size > body.end:
-        raise Setback("its host sent more than it said", then=Then.RESTART)
+        raise AttemptFailed("its host sent more than it said", advice=Advice.RESTART)
 
 
 @contextlib.asynccontextmanager
-async def _setbacks() -> AsyncIterator[None]:
+async def _translate_errors() -> AsyncIterator[None]:
     """The HTTP library's troubles as ours; its texts stay behind, for they may hold a signed URL."""
     try:
         yield
     except aiohttp.ClientConnectorError as exc:
-        told = refused(PRIVATE) if isinstance(exc.os_error, AddressRefused) else _broke_off(exc)
+        told = url_refused(PRIVATE_NETWORK) if isinstance(exc.os_error, AddressBlocked) else _interrupted(exc)
     except (aiohttp.ClientError, TimeoutError, ValueError) as exc:
-        told = _broke_off(exc)
+        told = _interrupted(exc)
     else:
         return
     raise told
 
 
-def _broke_off(exc: Exception) -> Setback:
-    return Setback(f"the download broke off ({type(exc).__name__})")
+def _interrupted(exc: Exception) -> AttemptFailed:
+    return AttemptFailed(f"the download broke off ({type(exc).__name__})")

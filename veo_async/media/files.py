@@ -27,7 +27,7 @@ def create(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFE, 0o600)
 
 
-def open_plain(path: Path, *, to_write: bool = False) -> int | None:
+def open_regular(path: Path, *, to_write: bool = False) -> int | None:
     """A descriptor of a plain file that is there; None when it is anything else, or not there.
 
     Only a part is opened to be written to: a finished film may well be one that nobody may change any more.
@@ -50,7 +50,7 @@ def write_all(descriptor: int, data: bytes | bytearray) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def check_room(folder: Path, needed: float) -> None:
+def check_free_space(folder: Path, needed: float) -> None:
     """Raise what a full disk would raise unless *needed* bytes are free where *folder* is."""
     usage = shutil.disk_usage(folder)
     if usage.total and usage.free < needed:  # some network file systems tell nothing, which is zero
@@ -92,7 +92,7 @@ def encode(values: Mapping[str, Any]) -> bytes:
 
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object in *path*; None when there is none that we could have written."""
-    descriptor = open_plain(path)
+    descriptor = open_regular(path)
     if descriptor is None:
         return None
     with open(descriptor, "rb") as file:
@@ -114,7 +114,7 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
-def is_still_there(path: Path, descriptor: int) -> bool:
+def is_same_file(path: Path, descriptor: int) -> bool:
     """Whether *path* is still the name of this open file."""
     try:
         return os.path.samestat(os.lstat(path), os.fstat(descriptor))
@@ -123,7 +123,7 @@ def is_still_there(path: Path, descriptor: int) -> bool:
 
 
 @contextlib.contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path) -> Iterator[None]:
     """Alone among all processes that put finished files into *folder*, where the system can promise that."""
     if fcntl is None:  # pragma: no cover  # Windows: replacing is atomic there, too; only the pair of files is not
         yield

@@ -16,20 +16,20 @@ from collections.abc import Mapping
 import aiohttp
 from yarl import URL
 
-from veo_async._wire.images import HEAD_BYTES, MOST_BYTES, content_fault, size_fault
+from veo_async._wire.images import HEAD_BYTES, MAX_IMAGE_BYTES, content_problem, size_problem
 
-from .connections import PRIVATE, AddressRefused, open_pool
+from .connections import PRIVATE_NETWORK, AddressBlocked, open_http_session
 
 #: (why it cannot work, what to do)
-Why = tuple[str, str]
+Problem = tuple[str, str]
 
 _TIMEOUT_S = 10.0
-_ASK = {"Range": f"bytes=0-{HEAD_BYTES - 1}"}
-_UPLOAD = "pass the file's path or its bytes, to have it uploaded"
+_RANGE_HEADERS = {"Range": f"bytes=0-{HEAD_BYTES - 1}"}
+_UPLOAD_REMEDY = "pass the file's path or its bytes, to have it uploaded"
 _TOTAL = re.compile(r"bytes [0-9]+-[0-9]+/([0-9]{1,18})")
 
 
-class Peek:
+class ImageProbe:
     """Looks at URLs; nothing is opened before the first."""
 
     def __init__(self, *, allow_loopback: bool) -> None:
@@ -41,23 +41,23 @@ class Peek:
         if self._pool is not None:
             await self._pool.close()
 
-    async def fault_of(self, url: str) -> Why | None:
+    async def find_problem(self, url: str) -> Problem | None:
         """Why the provider certainly cannot use *url*; None when it may be able to."""
         if self._pool is None:
-            self._pool = open_pool(allow_loopback=self._allow_loopback)
+            self._pool = open_http_session(allow_loopback=self._allow_loopback)
         try:
             target = URL(url, encoded=url.isascii())  # a signature covers it as it is written
             async with (
                 asyncio.timeout(_TIMEOUT_S),
-                self._pool.get(target, headers=_ASK, allow_redirects=False) as answer,
+                self._pool.get(target, headers=_RANGE_HEADERS, allow_redirects=False) as answer,
             ):
                 head = await _first_bytes(answer.content)
                 answer.close()
         except aiohttp.ClientConnectorError as exc:
-            return (PRIVATE, "give a public URL") if isinstance(exc.os_error, AddressRefused) else None
+            return (PRIVATE_NETWORK, "give a public URL") if isinstance(exc.os_error, AddressBlocked) else None
         except (aiohttp.ClientError, TimeoutError, ValueError):
             return None
-        return judge_image(answer.status, {name.lower(): text for name, text in answer.headers.items()}, head)
+        return image_problem(answer.status, {name.lower(): text for name, text in answer.headers.items()}, head)
 
 
 async def _first_bytes(content: aiohttp.StreamReader) -> bytes:
@@ -67,19 +67,19 @@ async def _first_bytes(content: aiohttp.StreamReader) -> bytes:
     return head
 
 
-def judge_image(status: int, headers: Mapping[str, str], head: bytes) -> Why | None:
+def image_problem(status: int, headers: Mapping[str, str], head: bytes) -> Problem | None:
     """What an answer tells of an image: its status, its headers in lower case, its first bytes."""
     if 300 <= status < 400:
         return f"redirects (HTTP {status})", "give the address at the end of the redirect"
     if status in (401, 403):
-        return f"asks for a log-in (HTTP {status})", _UPLOAD
+        return f"asks for a log-in (HTTP {status})", _UPLOAD_REMEDY
     if status in (404, 410):
-        return f"is not there (HTTP {status})", _UPLOAD
+        return f"is not there (HTTP {status})", _UPLOAD_REMEDY
     if status not in (200, 206):
         return None
     if "html" in headers.get("content-type", ""):
         return "is a web page, not an image", "give the address of the image itself"
-    return content_fault(head) or size_fault(_size(status, headers))
+    return content_problem(head) or size_problem(_size(status, headers))
 
 
 def _size(status: int, headers: Mapping[str, str]) -> int:
@@ -88,4 +88,4 @@ def _size(status: int, headers: Mapping[str, str]) -> int:
         total = _TOTAL.fullmatch(headers.get("content-range", ""))
         return int(total[1]) if total else 0
     length = headers.get("content-length", "")
-    return min(int(length), MOST_BYTES + 1) if length.isascii() and length.isdigit() and len(length) < 19 else 0
+    return min(int(length), MAX_IMAGE_BYTES + 1) if length.isascii() and length.isdigit() and len(length) < 19 else 0

@@ -17,22 +17,22 @@ _NEEDED = frozenset({b"moov", b"mdat"})
 _MOST_BOXES = 10_000
 
 
-class NotWhole(ValueError):
+class IncompleteVideo(ValueError):
     """These bytes are no complete MP4."""
 
 
-def check_whole(file: BinaryIO) -> None:
+def check_complete(file: BinaryIO) -> None:
     """Raise `NotWhole`, saying why, unless *file* is a complete MP4."""
     size = file.seek(0, os.SEEK_END)
-    kinds = [kind for kind, _ in walk(file, size)]
+    kinds = [kind for kind, _ in boxes(file, size)]
     if not kinds or kinds[0] != b"ftyp":
-        raise NotWhole("it does not begin like an MP4")
+        raise IncompleteVideo("it does not begin like an MP4")
     if missing := _NEEDED - set(kinds):
         names = " and ".join(sorted(kind.decode() for kind in missing))
-        raise NotWhole(f"it has no {names} box")
+        raise IncompleteVideo(f"it has no {names} box")
 
 
-def walk(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
+def boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
     """Kind and length of each box at the top of *file*, which is *size* bytes long."""
     at = 0
     for _ in range(_MOST_BOXES):
@@ -40,25 +40,25 @@ def walk(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
             return
         kind, length = _box_at(file, at, size)
         if at + length > size:
-            raise NotWhole(f"it ends inside a box: {size} bytes of {at + length}")
+            raise IncompleteVideo(f"it ends inside a box: {size} bytes of {at + length}")
         yield kind, length
         at += length
-    raise NotWhole("it has more boxes than any real file")
+    raise IncompleteVideo("it has more boxes than any real file")
 
 
 def _box_at(file: BinaryIO, at: int, size: int) -> tuple[bytes, int]:
     file.seek(at)
     head = file.read(_HEAD.size)
     if len(head) < _HEAD.size:
-        raise NotWhole("it ends inside the head of a box")
+        raise IncompleteVideo("it ends inside the head of a box")
     length, kind = _HEAD.unpack(head)
-    least = _HEAD.size
+    min_length = _HEAD.size
     if length == 1:
         long_form = file.read(_LONG.size)
-        least += _LONG.size
+        min_length += _LONG.size
         length = _LONG.unpack(long_form)[0] if len(long_form) == _LONG.size else 0
     elif length == 0:  # "to the end of the file": then nothing can tell whether that end was cut
         length = size - at
-    if length < least:
-        raise NotWhole("it holds a box of an impossible length")
+    if length < min_length:
+        raise IncompleteVideo("it holds a box of an impossible length")
     return kind, length

@@ -8,7 +8,7 @@ import hashlib
 import re
 
 #: Room for ``-2`` and ``.mp4`` within the 120 characters that a name may have.
-LONGEST_STEM = 100
+MAX_STEM = 100
 _MARK_DIGITS = 10
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 #: Devices of Windows; they keep their meaning in any case, in any folder and with any ending.
@@ -17,13 +17,13 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECA
 
 def safe_name(text: str) -> str:
     """*text* as a file name without its ending: ``[A-Za-z0-9._-]``, 100 characters at most, safe on every system."""
-    return text if text and _tidy(text) == text else marked_name(text)
+    return text if text and _sanitize(text) == text else hashed_name(text)
 
 
-def marked_name(text: str, *more: str) -> str:
+def hashed_name(text: str, *more: str) -> str:
     """The safe form of *text* with a hash of it, and of *more*, behind it."""
-    stem = _tidy(text)[: LONGEST_STEM - _MARK_DIGITS - 1].rstrip(".-") or "clip"
-    return f"{stem}-{mark(text, *more)[:_MARK_DIGITS]}"
+    stem = _sanitize(text)[: MAX_STEM - _MARK_DIGITS - 1].rstrip(".-") or "clip"
+    return f"{stem}-{stable_hash(text, *more)[:_MARK_DIGITS]}"
 
 
 def file_names(stem: str, count: int, suffix: str = ".mp4") -> tuple[str, ...]:
@@ -31,7 +31,7 @@ def file_names(stem: str, count: int, suffix: str = ".mp4") -> tuple[str, ...]:
     return tuple(f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}" for number in range(1, count + 1))
 
 
-def mark(*texts: str) -> str:
+def stable_hash(*texts: str) -> str:
     """One hash of several texts; where one ends and the next begins counts, too."""
     digest = hashlib.sha256()
     for text in texts:
@@ -40,7 +40,7 @@ def mark(*texts: str) -> str:
     return digest.hexdigest()
 
 
-def _tidy(text: str) -> str:
+def _sanitize(text: str) -> str:
     """Safe characters only, no leading dot or dash, no trailing dot, no device; the same again when done twice."""
-    stem = _UNSAFE.sub("_", text).lstrip(".-")[:LONGEST_STEM].rstrip(".")
-    return f"_{stem}"[:LONGEST_STEM].rstrip(".") if _RESERVED.match(stem) else stem
+    stem = _UNSAFE.sub("_", text).lstrip(".-")[:MAX_STEM].rstrip(".")
+    return f"_{stem}"[:MAX_STEM].rstrip(".") if _RESERVED.match(stem) else stem

@@ -10,22 +10,22 @@ from collections.abc import Mapping
 
 import attrs
 
-from veo_async._wire.envelope import HttpAnswer
-from veo_async._wire.retry_after import wait_wished
+from veo_async._wire.envelope import HttpResponse
+from veo_async._wire.retry_after import retry_after_s
 
-from .failures import Setback, Then
+from .failures import Advice, AttemptFailed
 
 #: What a film may call itself. No type at all is no lie; the boxes of the file have the last word anyway.
 TYPES = frozenset({"video/mp4", "application/octet-stream", "binary/octet-stream", ""})
 #: Signed links that are too old answer with one of these.
 _EXPIRED = frozenset({401, 403, 404, 410})
-_PASSING = frozenset({408, 425, 429})
+_TRANSIENT = frozenset({408, 425, 429})
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
-_BEYOND = re.compile(r"bytes \*/([0-9]{1,18})")
+_UNSATISFIED_RANGE = re.compile(r"bytes \*/([0-9]{1,18})")
 
 
 @attrs.frozen(kw_only=True)
-class Pin:
+class ResumeInfo:
     """What ties a rest to its beginning."""
 
     #: A hash of the address without its query.
@@ -45,7 +45,7 @@ class Pin:
 
 
 @attrs.frozen(kw_only=True)
-class Head:
+class ResponseHead:
     """Status and headers of an answer; names in lower case."""
 
     status: int
@@ -61,108 +61,114 @@ class Head:
 
 
 @attrs.frozen(kw_only=True)
-class Body:
+class BodyRange:
     """Where the bytes that follow belong."""
 
     start: int
     #: One past the last byte that was promised; None when nothing was.
     end: int | None
-    pin: Pin
+    pin: ResumeInfo
     #: Nothing is missing and nothing needs to be read.
     is_complete: bool = False
 
 
-def range_headers(have: int, pin: Pin, url: str) -> dict[str, str]:
+def resume_headers(received: int, pin: ResumeInfo, url: str) -> dict[str, str]:
     """Ask for the rest, if we have a beginning that can be continued; otherwise for everything."""
-    validator = pin.validator(url) if have else None
-    return {"Range": f"bytes={have}-", "If-Range": validator} if validator else {}
+    validator = pin.validator(url) if received else None
+    return {"Range": f"bytes={received}-", "If-Range": validator} if validator else {}
 
 
-def judge(head: Head, *, have: int, asked_rest: bool, pin: Pin, url: str, max_bytes: int) -> Body:
+def interpret_response(
+    head: ResponseHead, *, received: int, asked_range: bool, pin: ResumeInfo, url: str, max_bytes: int
+) -> BodyRange:
     """What the answer brings, where we hold *have* bytes and asked for what follows them, or for everything.
 
     Raises:
         Setback: it brings nothing that could be used.
     """
-    if head.status == 416 and asked_rest:
-        return _beyond(head, have=have, pin=pin)
+    if head.status == 416 and asked_range:
+        return _range_not_satisfiable(head, received=received, pin=pin)
     if head.status not in (200, 206):
-        raise _refusal(head)
+        raise _error_for_status(head)
     _check_kind(head)
-    body = _rest(head, have=have, pin=pin, url=url) if head.status == 206 and asked_rest else _whole(head, url)
+    body = (
+        _partial(head, received=received, pin=pin, url=url) if head.status == 206 and asked_range else _whole(head, url)
+    )
     if max(body.end or 0, body.pin.total or 0) > max_bytes:
         raise too_large(max_bytes)
     return body
 
 
-def too_large(max_bytes: int) -> Setback:
+def too_large(max_bytes: int) -> AttemptFailed:
     """More than a clip can have."""
     remedy = "No clip is that large; if this one is, save it with a larger Bounds.max_bytes."
-    return Setback(f"the video is larger than {max_bytes} bytes", then=Then.DISCARD, remedy=remedy)
+    return AttemptFailed(f"the video is larger than {max_bytes} bytes", advice=Advice.DISCARD, remedy=remedy)
 
 
-def _whole(head: Head, url: str) -> Body:
+def _whole(head: ResponseHead, url: str) -> BodyRange:
     if head.status == 206:
-        raise Setback("its host sent a part where all was asked for", then=Then.RESTART, status=206)
-    return Body(start=0, end=head.length, pin=_pin(head, url, head.length))
+        raise AttemptFailed("its host sent a part where all was asked for", advice=Advice.RESTART, status=206)
+    return BodyRange(start=0, end=head.length, pin=_pin(head, url, head.length))
 
 
-def _rest(head: Head, *, have: int, pin: Pin, url: str) -> Body:
+def _partial(head: ResponseHead, *, received: int, pin: ResumeInfo, url: str) -> BodyRange:
     said = _RANGE.fullmatch(head.header("content-range"))
     if said is None:
-        raise _lie("its host sent a part without saying which")
+        raise _inconsistent("its host sent a part without saying which")
     first, last, total = (int(number) for number in said.groups())
-    if first != have or not first <= last < total:
-        raise _lie("its host sent another part than was asked for")
+    if first != received or not first <= last < total:
+        raise _inconsistent("its host sent another part than was asked for")
     if pin.total not in (None, total):
-        raise _lie("the video's length has changed")
+        raise _inconsistent("the video's length has changed")
     if head.length not in (None, last + 1 - first):
-        raise _lie("its host contradicts itself about the length")
+        raise _inconsistent("its host contradicts itself about the length")
     now = _pin(head, url, total)
     if (pin.etag and now.etag and pin.etag != now.etag) or (not pin.etag and pin.modified != now.modified):
-        raise _lie("the video itself has changed")
-    return Body(start=first, end=last + 1, pin=attrs.evolve(pin, total=total, url=url))
+        raise _inconsistent("the video itself has changed")
+    return BodyRange(start=first, end=last + 1, pin=attrs.evolve(pin, total=total, url=url))
 
 
-def _beyond(head: Head, *, have: int, pin: Pin) -> Body:
+def _range_not_satisfiable(head: ResponseHead, *, received: int, pin: ResumeInfo) -> BodyRange:
     """416: either we had everything already, or somebody is wrong about the length."""
-    said = _BEYOND.fullmatch(head.header("content-range"))
-    if said is not None and int(said[1]) == have and pin.total in (None, have):
-        return Body(start=have, end=have, pin=attrs.evolve(pin, total=have), is_complete=True)
-    raise Setback("its host refused to send the rest", then=Then.RESTART, status=416)
+    said = _UNSATISFIED_RANGE.fullmatch(head.header("content-range"))
+    if said is not None and int(said[1]) == received and pin.total in (None, received):
+        return BodyRange(start=received, end=received, pin=attrs.evolve(pin, total=received), is_complete=True)
+    raise AttemptFailed("its host refused to send the rest", advice=Advice.RESTART, status=416)
 
 
-def _pin(head: Head, url: str, total: int | None) -> Pin:
+def _pin(head: ResponseHead, url: str, total: int | None) -> ResumeInfo:
     etag = head.header("etag")
     is_strong = len(etag) > 2 and etag.startswith('"') and etag.endswith('"')
-    return Pin(url=url, etag=etag if is_strong else None, modified=head.header("last-modified") or None, total=total)
+    return ResumeInfo(
+        url=url, etag=etag if is_strong else None, modified=head.header("last-modified") or None, total=total
+    )
 
 
-def _check_kind(head: Head) -> None:
+def _check_kind(head: ResponseHead) -> None:
     """Pages for people are told from films before a byte of them is written."""
     kind = head.header("content-type").partition(";")[0].strip().lower()
     if kind not in TYPES:
-        raise Setback(f"a page came instead of a video ({kind[:60]})", then=Then.RENEW, status=head.status)
+        raise AttemptFailed(f"a page came instead of a video ({kind[:60]})", advice=Advice.RENEW, status=head.status)
     if head.header("content-encoding").lower() not in ("", "identity"):
-        raise Setback("the video came packed, which was not asked for", then=Then.RESTART, status=head.status)
+        raise AttemptFailed("the video came packed, which was not asked for", advice=Advice.RESTART, status=head.status)
 
 
-def _refusal(head: Head) -> Setback:
+def _error_for_status(head: ResponseHead) -> AttemptFailed:
     status = head.status
     if status in _EXPIRED:
-        return Setback(
+        return AttemptFailed(
             "the video's link has expired or leads to nothing",
-            then=Then.RENEW,
+            advice=Advice.RENEW,
             status=status,
             remedy="Ask for the clip's links again and save it with those; the provider keeps it for some days.",
         )
     if status == 416:
-        return Setback("its host refused to send it", then=Then.RESTART, status=status)
-    if status >= 500 or status in _PASSING:
-        wait_s = wait_wished(HttpAnswer(status=status, headers=head.headers, body=b"")) or 0.0
-        return Setback("its host is in trouble", status=status, wait_s=wait_s)
-    return Setback("its host refused it", then=Then.STOP, status=status)
+        return AttemptFailed("its host refused to send it", advice=Advice.RESTART, status=status)
+    if status >= 500 or status in _TRANSIENT:
+        wait_s = retry_after_s(HttpResponse(status=status, headers=head.headers, body=b"")) or 0.0
+        return AttemptFailed("its host is in trouble", status=status, retry_after_s=wait_s)
+    return AttemptFailed("its host refused it", advice=Advice.STOP, status=status)
 
 
-def _lie(why: str) -> Setback:
-    return Setback(why, then=Then.RESTART, status=206)
+def _inconsistent(why: str) -> AttemptFailed:
+    return AttemptFailed(why, advice=Advice.RESTART, status=206)

@@ -4,13 +4,13 @@ import attrs
 
 from veo_async._rules.rng import Rng
 
-from .failures import Setback, Then
-from .limits import Bounds
+from .failures import Advice, AttemptFailed
+from .limits import DownloadLimits
 from .partial_file import CHUNK_BYTES
 
 
 @attrs.frozen(kw_only=True)
-class Step:
+class RetryAction:
     """What to do before the next attempt."""
 
     #: Throw away what has arrived.
@@ -22,29 +22,33 @@ class Step:
 
 
 @attrs.define(eq=False)
-class Tries:
+class RetryPolicy:
     """The tries for one file: bounded while nothing comes of them, begun anew whenever something does."""
 
-    bounds: Bounds
-    _in_a_row: int = 0
+    bounds: DownloadLimits
+    _failures_in_a_row: int = 0
 
-    def after(self, setback: Setback, *, gained: int, can_renew: bool, rng: Rng) -> Step | None:
+    def next_action(
+        self, setback: AttemptFailed, *, bytes_gained: int, can_renew: bool, rng: Rng
+    ) -> RetryAction | None:
         """The next step; None when it is time to give up. *gained* is how many bytes the attempt brought."""
-        if setback.then in (Then.STOP, Then.DISCARD):
+        if setback.advice in (Advice.STOP, Advice.DISCARD):
             return None
-        if setback.then is Then.RENEW and can_renew:
-            self._in_a_row = 0
-            return Step(renew=True)
-        if setback.then is Then.RENEW and (setback.status or 0) >= 400:
+        if setback.advice is Advice.RENEW and can_renew:
+            self._failures_in_a_row = 0
+            return RetryAction(renew=True)
+        if setback.advice is Advice.RENEW and (setback.status or 0) >= 400:
             return None  # an expired link does not come back to life
-        self._in_a_row = self._in_a_row + 1 if setback.then is Then.RESTART or gained < CHUNK_BYTES else 1
-        if self._in_a_row >= self.bounds.tries:
+        self._failures_in_a_row = (
+            self._failures_in_a_row + 1 if setback.advice is Advice.RESTART or bytes_gained < CHUNK_BYTES else 1
+        )
+        if self._failures_in_a_row >= self.bounds.max_attempts:
             return None
-        wait_s = max(backoff(self._in_a_row, self.bounds, rng), setback.wait_s)
-        return Step(restart=setback.then is Then.RESTART, wait_s=wait_s)
+        wait_s = max(backoff(self._failures_in_a_row, self.bounds, rng), setback.retry_after_s)
+        return RetryAction(restart=setback.advice is Advice.RESTART, wait_s=wait_s)
 
 
-def backoff(failures: int, bounds: Bounds, rng: Rng) -> float:
+def backoff(failures: int, bounds: DownloadLimits, rng: Rng) -> float:
     """Between half of and the whole of a pause that doubles with each failure."""
-    longest = min(bounds.backoff_s * 2.0 ** min(failures - 1, 30), bounds.max_backoff_s)
+    longest = min(bounds.backoff_first_s * 2.0 ** min(failures - 1, 30), bounds.backoff_max_s)
     return longest * (0.5 + rng.random() / 2)

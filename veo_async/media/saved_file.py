@@ -21,9 +21,9 @@ import attrs
 from veo_async.errors import DownloadFailed
 
 from . import files
-from .mp4 import NotWhole, check_whole
-from .names import file_names, mark, marked_name, safe_name
-from .partial_file import Part
+from .mp4 import IncompleteVideo, check_complete
+from .names import file_names, hashed_name, safe_name, stable_hash
+from .partial_file import PartialFile
 from .urls import host_of, without_query
 
 
@@ -35,47 +35,49 @@ class SavedFile:
     size: int
     sha256: str
     #: The small JSON beside it.
-    about: Path
+    sidecar: Path
     #: The host that it was fetched from.
     url_host: str = ""
     #: An earlier run had saved it; nothing was fetched.
-    was_there: bool = False
+    already_saved: bool = False
 
 
 @attrs.frozen(kw_only=True)
-class Place:
+class Destination:
     """Where one file of a clip belongs."""
 
     folder: Path
     #: The names it may have, the nicest first.
     names: tuple[str, ...]
     #: A hash that says whose file it is.
-    owner: str
+    clip_id: str
     #: What stands in the JSON, besides what the file itself tells.
     facts: Mapping[str, Any]
     #: The caller named the very file, so an older one may be replaced.
-    is_named: bool = False
+    is_explicit: bool = False
 
 
-def places(where: Path, name: str, count: int, about: Mapping[str, Any] | None) -> tuple[Place, ...]:
+def destinations(where: Path, name: str, count: int, sidecar: Mapping[str, Any] | None) -> tuple[Destination, ...]:
     """The place of each of *count* files: in the folder *where*, or at *where* itself if that names an ``.mp4``."""
-    facts = without_queries(dict(about or {}))
+    facts = strip_queries(dict(sidecar or {}))
     clip = (name, str(facts.get("task_id") or ""))
-    is_named = where.suffix.lower() == ".mp4" and not where.is_dir()
-    stems: tuple[str, ...] = (where.stem,) if is_named else (safe_name(name), marked_name(*clip))
-    folder, suffix = (where.parent, where.suffix) if is_named else (where, ".mp4")
+    is_explicit = where.suffix.lower() == ".mp4" and not where.is_dir()
+    stems: tuple[str, ...] = (where.stem,) if is_explicit else (safe_name(name), hashed_name(*clip))
+    folder, suffix = (where.parent, where.suffix) if is_explicit else (where, ".mp4")
     named = zip(*(file_names(stem, count, suffix) for stem in stems), strict=True)
     return tuple(
-        Place(folder=folder, names=names, owner=mark(*clip, str(number)), facts=facts, is_named=is_named)
+        Destination(
+            folder=folder, names=names, clip_id=stable_hash(*clip, str(number)), facts=facts, is_explicit=is_explicit
+        )
         for number, names in enumerate(named, 1)
     )
 
 
-def choose(place: Place) -> Path:
+def choose_path(place: Destination) -> Path:
     """The first of the names that holds nothing of anybody else's."""
     for name in place.names:
         path = place.folder / name
-        if path.is_symlink() or beside(path).is_symlink():
+        if path.is_symlink() or sidecar_path(path).is_symlink():
             raise DownloadFailed(
                 f"{path} is a symbolic link, and what it leads to could be anything",
                 remedy="Remove the link, or save to the file that it leads to.",
@@ -88,47 +90,47 @@ def choose(place: Place) -> Path:
     )
 
 
-def _is_free(path: Path, place: Place) -> bool:
+def _is_free(path: Path, place: Destination) -> bool:
     """Whether nothing is lost by writing here. A file that the caller named is the caller's to give."""
-    told = files.read_json(beside(path))
-    if told is not None and "clip" in told:
-        return told["clip"] == place.owner or place.is_named
-    if beside(path).exists():
+    stored = files.read_json(sidecar_path(path))
+    if stored is not None and "clip" in stored:
+        return stored["clip"] == place.clip_id or place.is_explicit
+    if sidecar_path(path).exists():
         return False
-    return place.is_named or not path.exists()
+    return place.is_explicit or not path.exists()
 
 
-def beside(path: Path) -> Path:
+def sidecar_path(path: Path) -> Path:
     """Where the JSON of the film at *path* is."""
     return path.with_suffix(".json")
 
 
-def find_saved(place: Place) -> SavedFile | None:
+def find_saved(place: Destination) -> SavedFile | None:
     """The file, if it is there, is this clip's, and is as its JSON says, to the byte."""
-    path = choose(place)
-    told = files.read_json(beside(path))
-    if told is None or told.get("clip") != place.owner:
+    path = choose_path(place)
+    stored = files.read_json(sidecar_path(path))
+    if stored is None or stored.get("clip") != place.clip_id:
         return None
-    descriptor = files.open_plain(path)
+    descriptor = files.open_regular(path)
     if descriptor is None:
         return None
     with open(descriptor, "rb") as file:
-        if os.fstat(file.fileno()).st_size != told.get("size"):
+        if os.fstat(file.fileno()).st_size != stored.get("size"):
             return None
         try:
-            check_whole(file)
-        except NotWhole:
+            check_complete(file)
+        except IncompleteVideo:
             return None
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.tell()
-    if digest != told.get("sha256"):
+    if digest != stored.get("sha256"):
         return None
-    host = host_of(told.get("url"))
-    return SavedFile(path=path, size=size, sha256=digest, about=beside(path), url_host=host, was_there=True)
+    host = host_of(stored.get("url"))
+    return SavedFile(path=path, size=size, sha256=digest, sidecar=sidecar_path(path), url_host=host, already_saved=True)
 
 
-def settle(part: Part, place: Place, url: str) -> SavedFile:
+def finalize(part: PartialFile, place: Destination, url: str) -> SavedFile:
     """Check, flush, name: from a part to a file. May be called again when the disk was full in between.
 
     Raises:
@@ -136,27 +138,27 @@ def settle(part: Part, place: Place, url: str) -> SavedFile:
         OSError: the disk does not want it; the part stays.
     """
     part.check()
-    with files.one_at_a_time(place.folder):
+    with files.folder_lock(place.folder):
         if (winner := find_saved(place)) is not None and winner.sha256 == part.sha256:
             part.discard()  # another process was faster, with the same bytes
             return winner
-        path = choose(place)
+        path = choose_path(place)
         if path.exists() and not stat.S_ISREG(path.stat().st_mode):
             raise DownloadFailed(f"{path} is there already and is no file", remedy="Move it away, or choose another.")
         file = {"file": path.name, "size": part.size, "sha256": part.sha256}
-        told = {**place.facts, **file, "url": without_query(url), "clip": place.owner}
-        files.write_json(beside(path), told)
-        part.become(path)
+        stored = {**place.facts, **file, "url": without_query(url), "clip": place.clip_id}
+        files.write_json(sidecar_path(path), stored)
+        part.rename_to(path)
         files.sync_folder(place.folder)
-    return SavedFile(path=path, size=part.size, sha256=part.sha256, about=beside(path), url_host=host_of(url))
+    return SavedFile(path=path, size=part.size, sha256=part.sha256, sidecar=sidecar_path(path), url_host=host_of(url))
 
 
-def without_queries(value: Any) -> Any:
+def strip_queries(value: Any) -> Any:
     """*value* with every URL in it cut before its query: that is where signatures and tokens stand."""
     if isinstance(value, Mapping):
-        return {str(name): without_queries(each) for name, each in value.items()}
+        return {str(name): strip_queries(each) for name, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [without_queries(each) for each in value]
+        return [strip_queries(each) for each in value]
     return _cut(value) if isinstance(value, str) and value.startswith(("https://", "http://")) else value
 
 

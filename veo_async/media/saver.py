@@ -11,27 +11,27 @@ from typing import Any, Self, TypeVar
 import aiohttp
 from aiohttp.abc import AbstractResolver
 
-from veo_async._api.base_urls import BASE_VARIABLES, is_loopback
-from veo_async._base.run_blocking import blocking
+from veo_async._api.base_urls import BASE_URL_VARIABLES, is_loopback
+from veo_async._base.run_blocking import run_blocking
 from veo_async._rules.rng import Rng
 from veo_async.errors import DownloadFailed, UsageError
 
-from .connections import open_pool
-from .disk_space import Disk, Paused
-from .failures import Setback, Then
+from .connections import open_http_session
+from .disk_space import DiskPause, DiskWriter
+from .failures import Advice, AttemptFailed
 from .fetch import Fetcher
-from .limits import Bounds, Pace
-from .link_set import Links, Renew
-from .mp4 import NotWhole
-from .partial_file import Part
-from .retrying import Tries
-from .saved_file import Place, SavedFile, find_saved, places, settle
+from .limits import DownloadLimits, SpeedMonitor
+from .link_set import LinkSet, Renew
+from .mp4 import IncompleteVideo
+from .partial_file import PartialFile
+from .retrying import RetryPolicy
+from .saved_file import Destination, SavedFile, destinations, finalize, find_saved
 
 __all__ = ["SavedFile", "Saver"]
 
 T = TypeVar("T")
 
-_MEND_THE_DISK = "Mend the folder or choose another, then save again; the clip itself is safe with the provider."
+_DISK_REMEDY = "Mend the folder or choose another, then save again; the clip itself is safe with the provider."
 
 
 class Saver:
@@ -51,25 +51,27 @@ class Saver:
         self,
         *,
         base_url: str | None = None,
-        at_once: int = 4,
-        bounds: Bounds | None = None,
-        on_pause: Callable[[Paused], None] | None = None,
+        max_downloads: int = 4,
+        bounds: DownloadLimits | None = None,
+        on_pause: Callable[[DiskPause], None] | None = None,
         resolver: AbstractResolver | None = None,
         rng: Rng | None = None,
     ) -> None:
-        if at_once < 1:
-            raise UsageError(f"at_once={at_once}: at least one download must be allowed")
-        self._bounds = bounds or Bounds()
+        if max_downloads < 1:
+            raise UsageError(f"at_once={max_downloads}: at least one download must be allowed")
+        self._bounds = bounds or DownloadLimits()
         self._allow_loopback = is_loopback(base_url or _base_from_environment())
-        self._disk = Disk(retry_s=self._bounds.disk_retry_s, on_pause=on_pause)
-        self._slots = asyncio.Semaphore(at_once)
-        self._at_once = at_once
+        self._disk = DiskWriter(retry_s=self._bounds.disk_retry_s, on_pause=on_pause)
+        self._slots = asyncio.Semaphore(max_downloads)
+        self._at_once = max_downloads
         self._resolver = resolver
         self._rng = rng or random.Random()  # noqa: S311  # jitter, not a secret
         self._pool: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._pool = open_pool(allow_loopback=self._allow_loopback, resolver=self._resolver, limit=self._at_once)
+        self._pool = open_http_session(
+            allow_loopback=self._allow_loopback, resolver=self._resolver, limit=self._at_once
+        )
         return self
 
     async def __aexit__(
@@ -80,18 +82,18 @@ class Saver:
             self._pool = None
 
     @property
-    def paused(self) -> Paused | None:
+    def paused(self) -> DiskPause | None:
         """Why downloads stand still: a disk is full. None when they do not."""
         return self._disk.paused
 
     async def save(
         self,
         urls: Sequence[str],
-        folder_or_file: str | os.PathLike[str],
+        destination: str | os.PathLike[str],
         *,
         name: str,
         renew: Renew | None = None,
-        about: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> tuple[SavedFile, ...]:
         """Save what *urls* lead to; one file each, in their order, and a small JSON beside each.
 
@@ -110,91 +112,99 @@ class Saver:
             DownloadFailed: a file could not be fetched, is no complete MP4, or could not be written.
             UsageError: there is nothing to save, or the path is none.
         """
-        urls, where = _checked(urls, folder_or_file)
+        urls, where = _checked(urls, destination)
         fetcher = self._fetcher()
-        targets = await _told(blocking(places, where, name, len(urls), about))
-        links = Links(urls, renew, self._bounds.renewals)
+        targets = await _translate_errors(run_blocking(destinations, where, name, len(urls), metadata))
+        links = LinkSet(urls, renew, self._bounds.max_link_renewals)
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(self._outcome(fetcher, place, links, number), name=f"veo.save:{place.names[0]}")
-                    for number, place in enumerate(targets)
+                    group.create_task(
+                        self._outcome(fetcher, destination, links, number), name=f"veo.save:{destination.names[0]}"
+                    )
+                    for number, destination in enumerate(targets)
                 ]
         except ExceptionGroup as broken:
             raise broken.exceptions[0] from None  # what `renew` or `on_pause` raised leaves as itself
-        return _all_of([task.result() for task in tasks], about)
+        return _all_saved([task.result() for task in tasks], metadata)
 
     def _fetcher(self) -> Fetcher:
         if self._pool is None:
             raise DownloadFailed("open the Saver with `async with` first")
-        return Fetcher(pool=self._pool, disk=self._disk, allow_loopback=self._allow_loopback)
+        return Fetcher(http=self._pool, disk=self._disk, allow_loopback=self._allow_loopback)
 
-    async def _outcome(self, fetcher: Fetcher, place: Place, links: Links, number: int) -> SavedFile | DownloadFailed:
+    async def _outcome(
+        self, fetcher: Fetcher, destination: Destination, links: LinkSet, number: int
+    ) -> SavedFile | DownloadFailed:
         """One file; a failure is a value here, so that it disturbs no other file of the clip."""
         try:
             async with self._slots:
-                return await _told(self._save(fetcher, place, links, number))
+                return await _translate_errors(self._save(fetcher, destination, links, number))
         except DownloadFailed as failure:
             return failure
 
-    async def _save(self, fetcher: Fetcher, place: Place, links: Links, number: int) -> SavedFile:
-        if (there := await blocking(find_saved, place)) is not None:
+    async def _save(self, fetcher: Fetcher, destination: Destination, links: LinkSet, number: int) -> SavedFile:
+        if (there := await run_blocking(find_saved, destination)) is not None:
             return there
-        part = Part(place.folder, place.names[0], place.owner)
+        partial = PartialFile(destination.folder, destination.names[0], destination.clip_id)
         try:
-            await self._disk.work(place.folder, part.open)
-            return await self._until_whole(fetcher, part, place, links, number)
+            await self._disk.run(destination.folder, partial.open)
+            return await self._download(fetcher, partial, destination, links, number)
         finally:
-            await blocking(part.close)
+            await run_blocking(partial.close)
 
-    async def _until_whole(self, fetcher: Fetcher, part: Part, place: Place, links: Links, number: int) -> SavedFile:
-        pace, tries = Pace(self._bounds), Tries(self._bounds)
+    async def _download(
+        self, fetcher: Fetcher, partial: PartialFile, destination: Destination, links: LinkSet, number: int
+    ) -> SavedFile:
+        speed, retries = SpeedMonitor(self._bounds), RetryPolicy(self._bounds)
         while True:
-            url, generation, before = links.urls[number], links.generation, part.size
+            url, generation, before = links.urls[number], links.generation, partial.size
             try:
-                if not part.is_full:
-                    await fetcher.attempt(url, part, pace)
-                return await self._disk.work(place.folder, settle, part, place, url)
-            except NotWhole as exc:
-                setback = Setback(f"what was sent is not a whole video: {exc}", then=Then.RESTART)
-            except Setback as exc:
-                setback = exc
+                if not partial.is_complete:
+                    await fetcher.attempt(url, partial, speed)
+                return await self._disk.run(destination.folder, finalize, partial, destination, url)
+            except IncompleteVideo as exc:
+                failure = AttemptFailed(f"what was sent is not a whole video: {exc}", advice=Advice.RESTART)
+            except AttemptFailed as exc:
+                failure = exc
             can_renew = links.can_renew(generation)
-            step = tries.after(setback, gained=part.size - before, can_renew=can_renew, rng=self._rng)
+            step = retries.next_action(failure, bytes_gained=partial.size - before, can_renew=can_renew, rng=self._rng)
             if step is None:
-                await _drop_if_worthless(setback, part)
-                raise setback
+                await _discard_if_useless(failure, partial)
+                raise failure
             if step.restart:
-                await blocking(part.restart)
+                await run_blocking(partial.restart)
             if step.renew:
                 await links.renew(generation)
-            wait_s = min(step.wait_s, pace.left_s)  # whatever a host wishes, our own bound comes first
+            wait_s = min(step.wait_s, speed.left_s)  # whatever a host wishes, our own bound comes first
             await asyncio.sleep(wait_s)
-            pace.spent(wait_s)
+            speed.add_wait(wait_s)
 
 
-async def _drop_if_worthless(setback: Setback, part: Part) -> None:
-    if setback.then is Then.DISCARD:
-        await blocking(part.discard)
+async def _discard_if_useless(failure: AttemptFailed, partial: PartialFile) -> None:
+    if failure.advice is Advice.DISCARD:
+        await run_blocking(partial.discard)
 
 
-async def _told(work: Awaitable[T]) -> T:
+async def _translate_errors(work: Awaitable[T]) -> T:
     """*work*, with its troubles in words for the caller."""
     try:
         return await work
-    except Setback as setback:
-        failure = DownloadFailed(setback.reason, http_status=setback.status, remedy=setback.remedy)
+    except AttemptFailed as failure:
+        error = DownloadFailed(failure.reason, http_status=failure.status, remedy=failure.remedy)
     except OSError as exc:
-        failure = DownloadFailed(f"the file could not be written: {exc.strerror or exc}", remedy=_MEND_THE_DISK)
-    raise failure
+        error = DownloadFailed(f"the file could not be written: {exc.strerror or exc}", remedy=_DISK_REMEDY)
+    raise error
 
 
-def _all_of(outcomes: Sequence[SavedFile | DownloadFailed], about: Mapping[str, Any] | None) -> tuple[SavedFile, ...]:
+def _all_saved(
+    outcomes: Sequence[SavedFile | DownloadFailed], metadata: Mapping[str, Any] | None
+) -> tuple[SavedFile, ...]:
     """The files, if all are there; otherwise the first failure, raised."""
     saved = tuple(each for each in outcomes if isinstance(each, SavedFile))
     for failure in outcomes:
         if isinstance(failure, DownloadFailed):
-            task_id = (about or {}).get("task_id")
+            task_id = (metadata or {}).get("task_id")
             failure.add_evidence(task_id=str(task_id) if task_id else None)
             if saved:
                 failure.add_note(f"{len(saved)} of the clip's {len(outcomes)} files were saved")
@@ -213,4 +223,4 @@ def _checked(urls: Sequence[str], where: str | os.PathLike[str]) -> tuple[tuple[
 
 
 def _base_from_environment() -> str:
-    return next((os.environ[each] for each in BASE_VARIABLES if os.environ.get(each)), "")
+    return next((os.environ[each] for each in BASE_URL_VARIABLES if os.environ.get(each)), "")

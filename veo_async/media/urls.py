@@ -11,12 +11,12 @@ is the only moment at which a name cannot change its meaning any more.
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from veo_async._api.base_urls import is_loopback
-from veo_async._wire.hosts import literal, may_connect
+from veo_async._wire.hosts import as_ip, may_connect
 
-from .failures import Setback, Then
+from .failures import Advice, AttemptFailed
 
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-MOST_REDIRECTS = 3
+REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
+MAX_REDIRECTS = 3
 
 
 def check_url(url: str, *, allow_loopback: bool) -> str:
@@ -25,26 +25,26 @@ def check_url(url: str, *, allow_loopback: bool) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise refused("it is no URL") from None
+        raise url_refused("it is no URL") from None
     if not host or " " in url or not url.isprintable():
-        raise refused("it is no URL")
+        raise url_refused("it is no URL")
     if parts.username is not None or parts.password is not None:
-        raise refused("it holds a user name")
+        raise url_refused("it holds a user name")
     if parts.scheme != "https" and not (parts.scheme == "http" and allow_loopback and is_loopback(url)):
-        raise refused("it is not https")
-    if literal(host) is not None and not may_connect(host, allow_loopback=allow_loopback):
-        raise refused("it leads into a private network")
+        raise url_refused("it is not https")
+    if as_ip(host) is not None and not may_connect(host, allow_loopback=allow_loopback):
+        raise url_refused("it leads into a private network")
     return url
 
 
-def next_url(url: str, location: str | None, *, allow_loopback: bool) -> str:
+def redirect_url(url: str, location: str | None, *, allow_loopback: bool) -> str:
     """Where a redirect from *url* leads; checked like every other address."""
     if not location:
-        raise Setback("its host redirects to nowhere")
+        raise AttemptFailed("its host redirects to nowhere")
     try:
         joined = urljoin(url, location.strip())
     except ValueError:
-        raise refused("it is no URL") from None
+        raise url_refused("it is no URL") from None
     return check_url(joined, allow_loopback=allow_loopback)
 
 
@@ -65,7 +65,7 @@ def host_of(url: object) -> str:
         return ""
 
 
-def refused(why: str) -> Setback:
+def url_refused(why: str) -> AttemptFailed:
     """The one text for it, wherever it is found out."""
     remedy = "Results are fetched from public https addresses only; look where this one comes from."
-    return Setback(f"the video's address was refused: {why}", then=Then.STOP, remedy=remedy)
+    return AttemptFailed(f"the video's address was refused: {why}", advice=Advice.STOP, remedy=remedy)

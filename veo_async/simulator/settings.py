@@ -13,7 +13,7 @@ import attrs
 
 from veo_async.errors import UsageError
 
-from .faults.parsing import read_faults
+from .faults.parsing import parse_faults
 from .faults.plan import Fault
 
 Dialect = Literal["real", "quickstart-1", "quickstart-2", "openapi", "apikley"]
@@ -59,7 +59,7 @@ def _at_least(
     return check
 
 
-def _share(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+def _fraction(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
     if not isinstance(value, int | float) or not 0 <= value <= 1:
         raise _fault(attribute, value, "must lie between 0 and 1", "write a share such as 0.05")
 
@@ -109,9 +109,9 @@ class SimulatorSettings:
     #: Whose shapes are answered: what is really met, or one of the provider's own pages.
     dialect: Dialect = attrs.field(default="real", validator=_one_of(Dialect))
     #: Errors come as HTTP 200 with a code in the body (as met), or as that HTTP status.
-    error_form: Form = attrs.field(default="body", validator=_one_of(Form))
+    error_style: Form = attrs.field(default="body", validator=_one_of(Form))
     #: The same for an unknown key.
-    unknown_key_form: Form = attrs.field(default="body", validator=_one_of(Form))
+    unknown_key_style: Form = attrs.field(default="body", validator=_one_of(Form))
     #: Fields that nobody knows: ignored (as most report) or refused with 422.
     unknown_fields: Literal["ignore", "reject"] = _choice(Literal["ignore", "reject"], "ignore")
     #: How a callback writes its list of URLs; None goes by the dialect.
@@ -131,11 +131,11 @@ class SimulatorSettings:
         Literal["sliding", "fixed", "bucket", "none"], "sliding"
     )
     #: Whether a refused request counts as well, so that hammering keeps the door shut.
-    count_refused: bool = False
+    count_rejected: bool = False
     #: Which endpoints count as creations.
     limited_endpoints: frozenset[str] = attrs.field(default=_COUNTED, converter=frozenset)
     #: 429 as an HTTP status (as documented), or as HTTP 200 with code 429 (as met on sister endpoints).
-    rate_limit_form: Form = attrs.field(default="http", validator=_one_of(Form))
+    rate_limit_style: Form = attrs.field(default="http", validator=_one_of(Form))
     #: Whether a 429 says when to come back, in the client's own seconds; None: it does not.
     retry_after: Literal["seconds", "date"] | None = attrs.field(
         default=None, validator=_one_of(Literal["seconds", "date"])
@@ -151,29 +151,29 @@ class SimulatorSettings:
     #: Median and sigma per model (and per ``extend``, ``1080p``, ``4k``), over the built-in ones.
     durations: Mapping[str, tuple[float, float]] = attrs.field(factory=dict)
     #: The share of tasks that take ten times as long.
-    tail_rate: float = attrs.field(default=0.0, validator=_share)
+    slow_rate: float = attrs.field(default=0.0, validator=_fraction)
     #: The share of requests refused for their content, half of them at once and half in the record.
-    refusal_rate: float = attrs.field(default=0.0, validator=_share)
+    refusal_rate: float = attrs.field(default=0.0, validator=_fraction)
     #: The share of tasks that fail.
-    failure_rate: float = attrs.field(default=0.0, validator=_share)
+    failure_rate: float = attrs.field(default=0.0, validator=_fraction)
     #: The share of tasks that succeed without URLs at first.
-    empty_rate: float = attrs.field(default=0.0, validator=_share)
+    empty_result_rate: float = attrs.field(default=0.0, validator=_fraction)
     #: How long "without URLs" lasts.
-    empty_for_s: float = _span(30.0)
+    empty_result_s: float = _span(30.0)
     #: How long a new task's record is unknown.
-    record_gap_s: float = _span(0.0)
+    record_delay_s: float = _span(0.0)
     #: What is said in that time: 422 ``record is null.``, or code 200 with ``data: null``.
-    record_gap_form: Literal["422", "null"] = _choice(Literal["422", "null"], "422")
+    record_delay_form: Literal["422", "null"] = _choice(Literal["422", "null"], "422")
     #: How long records are kept.
     record_ttl_s: float = _span(14 * DAY_S)
 
     # --- upgrades and extensions ---
     #: How get-1080p-video says "not yet".
-    hd_not_ready: Literal["400-body", "400-http", "422-body"] = _choice(
+    not_ready_1080p: Literal["400-body", "400-http", "422-body"] = _choice(
         Literal["400-body", "400-http", "422-body"], "400-body"
     )
     #: The code with which a repeated get-4k-video brings its finished video.
-    four_k_done: Literal["422", "200"] = _choice(Literal["422", "200"], "422")
+    done_4k: Literal["422", "200"] = _choice(Literal["422", "200"], "422")
     #: The 4K callback: ``data.info`` in camel case, or snake case directly in ``data``.
     four_k_callback: Literal["info", "snake"] = _choice(Literal["info", "snake"], "info")
     #: Whether a 4K upgrade goes by its source's task id or gets one of its own.
@@ -197,7 +197,7 @@ class SimulatorSettings:
 
     # --- callbacks ---
     #: Signs every callback; None sends them unsigned, as the provider does until a key is made.
-    webhook_key: str | None = attrs.field(default=None, repr=False)
+    webhook_secret: str | None = attrs.field(default=None, repr=False)
     #: How long a receiver may take to answer 200, in the loop's seconds.
     callback_timeout_s: float = attrs.field(default=15.0, validator=_at_least(0, but_more=True))
     #: When to try again; one number per retry.
@@ -215,7 +215,7 @@ class SimulatorSettings:
     #: How long every API answer takes.
     latency_s: float = _span(0.0)
     #: What goes wrong, see `faults`; a word such as ``drop-after:generate:1`` does too, see `fault_words`.
-    faults: tuple[Fault, ...] = attrs.field(default=(), converter=read_faults)
+    faults: tuple[Fault, ...] = attrs.field(default=(), converter=parse_faults)
     #: Stamps callback signatures, which receivers compare with their own clock, not with simulated time.
     wall_clock: Callable[[], float] = wall_clock
 
@@ -225,7 +225,7 @@ class SimulatorSettings:
     #: 0 takes a free port.
     port: int = attrs.field(default=0, validator=_port)
     #: How many of the last requests are remembered.
-    keep_requests: int = attrs.field(default=100_000, validator=_at_least(0))
+    max_logged_requests: int = attrs.field(default=100_000, validator=_at_least(0))
 
     def keys(self, api_key: str) -> dict[str, str]:
         """Every key and the account that it bills."""

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from .receiver import HEADERS_READ, OK, Receiver
+from .receiver import KEPT_HEADERS, OK, Receiver
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -29,7 +29,7 @@ def asgi_app(receiver: Receiver) -> AsgiApp:
 
 async def _answer(receiver: Receiver, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
     told = ((name.decode("latin-1").lower(), value) for name, value in scope["headers"])
-    headers = {name: value.decode("latin-1") for name, value in told if name in HEADERS_READ}
+    headers = {name: value.decode("latin-1") for name, value in told if name in KEPT_HEADERS}
 
     async def read(most: int) -> bytes | None:
         body = bytearray()
@@ -43,7 +43,7 @@ async def _answer(receiver: Receiver, scope: MutableMapping[str, Any], receive: 
             if not message.get("more_body", False):
                 return bytes(body)
 
-    status = await receiver.answer(scope["method"], scope["path"], headers, read)
+    status = await receiver.respond(scope["method"], scope["path"], headers, read)
     said = [(b"content-length", b"0")] if status == OK else [(b"content-length", b"0"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": status, "headers": said})
     await send({"type": "http.response.body", "body": b""})

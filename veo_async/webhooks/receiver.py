@@ -29,25 +29,25 @@ import attrs
 
 from veo_async._wire import parse_callback
 from veo_async._wire.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from veo_async.errors import BadSignature, MalformedResponse, SessionEnded, VeoError
+from veo_async.errors import InvalidSignature, MalformedResponse, SessionEnded, VeoError
 
 from .signing import verify
 
 #: Real ones have a few hundred bytes; the prompt comes back in some.
-MAX_BODY: Final = 64 * 1024
+MAX_BODY_BYTES: Final = 64 * 1024
 #: Seconds for the body to come whole; the provider waits 15 for the whole answer.
-READ_S: Final = 5.0
+READ_TIMEOUT_S: Final = 5.0
 #: Seconds for the ledger to take a hint.
-WRITE_S: Final = 5.0
+WRITE_TIMEOUT_S: Final = 5.0
 #: Hints that are being written at once; what comes on top is told to come again.
-MOST_AT_ONCE: Final = 256
+MAX_CONCURRENT_WRITES: Final = 256
 #: Tokens of which it is remembered what they were told with.
-REMEMBERED: Final = 4096
+MAX_REMEMBERED_TOKENS: Final = 4096
 #: Tasks that are believed to be worth a look for one token.
-MOST_NAMES: Final = 8
+MAX_TASKS_PER_TOKEN: Final = 8
 
 #: All that is read of the headers.
-HEADERS_READ: Final = ("content-length", "content-encoding", TIMESTAMP_HEADER.lower(), SIGNATURE_HEADER.lower())
+KEPT_HEADERS: Final = ("content-length", "content-encoding", TIMESTAMP_HEADER.lower(), SIGNATURE_HEADER.lower())
 
 OK: Final = 200
 
@@ -56,7 +56,7 @@ OK: Final = 200
 class ReceiverStatistics:
     """What came in, by how it was answered: HTTP status to number."""
 
-    answers: Mapping[int, int]
+    responses: Mapping[int, int]
 
 
 class Receiver:
@@ -73,17 +73,17 @@ class Receiver:
     def __init__(
         self,
         *,
-        is_ours: Callable[[str], bool],
-        is_known: Callable[[str, str], bool] = lambda *_: False,
+        is_valid_token: Callable[[str], bool],
+        is_tracked: Callable[[str, str], bool] = lambda *_: False,
         hint: Callable[[str, str], Awaitable[bool]],
-        keys: Sequence[str] = (),
+        signing_keys: Sequence[str] = (),
         now: Callable[[], float],
     ) -> None:
-        self._is_ours, self._is_known, self._hint = is_ours, is_known, hint
-        self._keys, self._now = tuple(keys), now
+        self._is_ours, self._is_known, self._hint = is_valid_token, is_tracked, hint
+        self._keys, self._now = tuple(signing_keys), now
         self._answers: Counter[int] = Counter()
         self._writing: dict[tuple[str, str], asyncio.Task[int]] = {}
-        self._named: OrderedDict[str, set[str]] = OrderedDict()
+        self._tasks_by_token: OrderedDict[str, set[str]] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"<Receiver {dict(self._answers)}>"
@@ -92,7 +92,7 @@ class Receiver:
     def statistics(self) -> ReceiverStatistics:
         return ReceiverStatistics(dict(self._answers))
 
-    async def answer(
+    async def respond(
         self, method: str, path: str, headers: Mapping[str, str], read: Callable[[int], Awaitable[bytes | None]]
     ) -> int:
         """The HTTP status to answer with.
@@ -102,33 +102,33 @@ class Receiver:
             read: reads the body; None when it is larger than so many bytes.
         """
         try:
-            status = await self._judge(method, path.rstrip("/").rpartition("/")[2], headers, read)
+            status = await self._status_for(method, path.rstrip("/").rpartition("/")[2], headers, read)
         except SessionEnded:
             status = 503
         self._answers[status] += 1
         return status
 
-    async def _judge(
+    async def _status_for(
         self, method: str, token: str, headers: Mapping[str, str], read: Callable[[int], Awaitable[bytes | None]]
     ) -> int:
-        if (status := self._before_body(method, token, headers)) is not None:
+        if (status := self._reject_early(method, token, headers)) is not None:
             return status
         try:
-            async with asyncio.timeout(READ_S):
-                body = await read(MAX_BODY)
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                body = await read(MAX_BODY_BYTES)
         except TimeoutError:
             return 408
         if body is None:
             return 413
         try:
             task_id = verify(body, headers, self._keys, now=self._now()) if self._keys else parse_callback(body).task_id
-        except BadSignature:
+        except InvalidSignature:
             return 401
         except MalformedResponse:
             return 400
-        return await self._keep(token, task_id)
+        return await self._store(token, task_id)
 
-    def _before_body(self, method: str, token: str, headers: Mapping[str, str]) -> int | None:
+    def _reject_early(self, method: str, token: str, headers: Mapping[str, str]) -> int | None:
         if method != "POST":
             return 405
         if not self._is_ours(token):
@@ -136,17 +136,17 @@ class Receiver:
         if headers.get("content-encoding", "identity").lower() != "identity":
             return 415
         length = headers.get("content-length", "0")
-        return None if length.isdecimal() and int(length) <= MAX_BODY else 413
+        return None if length.isdecimal() and int(length) <= MAX_BODY_BYTES else 413
 
-    async def _keep(self, token: str, task_id: str) -> int:
+    async def _store(self, token: str, task_id: str) -> int:
         if self._is_known(token, task_id):
             return OK
         told = (token, task_id)
         writing = self._writing.get(told)
         if writing is None:
-            if len(self._writing) >= MOST_AT_ONCE:
+            if len(self._writing) >= MAX_CONCURRENT_WRITES:
                 return 503
-            if not self._may_name(token, task_id):
+            if not self._accepts_task(token, task_id):
                 return OK
             writing = self._writing[told] = asyncio.create_task(self._write(token, task_id), name="veo.callback")
             writing.add_done_callback(lambda _: self._writing.pop(told))
@@ -155,18 +155,18 @@ class Receiver:
 
     async def _write(self, token: str, task_id: str) -> int:
         try:
-            async with asyncio.timeout(WRITE_S):
-                is_known = await self._hint(token, task_id)
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                is_tracked = await self._hint(token, task_id)
         except (VeoError, TimeoutError):
             return 503
-        return OK if is_known else 404
+        return OK if is_tracked else 404
 
-    def _may_name(self, token: str, task_id: str) -> bool:
-        names = self._named.setdefault(token, set())
-        self._named.move_to_end(token)
-        if len(self._named) > REMEMBERED:
-            self._named.popitem(last=False)
-        if task_id not in names and len(names) >= MOST_NAMES:
+    def _accepts_task(self, token: str, task_id: str) -> bool:
+        names = self._tasks_by_token.setdefault(token, set())
+        self._tasks_by_token.move_to_end(token)
+        if len(self._tasks_by_token) > MAX_REMEMBERED_TOKENS:
+            self._tasks_by_token.popitem(last=False)
+        if task_id not in names and len(names) >= MAX_TASKS_PER_TOKEN:
             return False
         names.add(task_id)
         return True

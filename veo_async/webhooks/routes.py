@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from .receiver import HEADERS_READ, Receiver
+from .receiver import KEPT_HEADERS, Receiver
 
 #: Where callbacks come in, under the session's ``public_url``.
 PATH = "/veo/cb/{token}"
@@ -12,7 +12,7 @@ def aiohttp_routes(receiver: Receiver) -> list[web.RouteDef]:
     """Routes for ``app.add_routes``."""
 
     async def receive(request: web.Request) -> web.Response:
-        headers = {name: value for name in HEADERS_READ if (value := request.headers.get(name)) is not None}
+        headers = {name: value for name in KEPT_HEADERS if (value := request.headers.get(name)) is not None}
 
         async def read(most: int) -> bytes | None:
             body = bytearray()
@@ -22,7 +22,7 @@ def aiohttp_routes(receiver: Receiver) -> list[web.RouteDef]:
                     return None
             return bytes(body)
 
-        status = await receiver.answer(request.method, request.path, headers, read)
+        status = await receiver.respond(request.method, request.path, headers, read)
         return web.Response(status=status, headers=None if request.content.is_eof() else {"Connection": "close"})
 
     return [web.route("*", PATH, receive)]

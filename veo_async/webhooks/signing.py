@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from veo_async._wire import sign_callback
 from veo_async._wire.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from veo_async.errors import BadSignature
+from veo_async.errors import InvalidSignature
 
 #: Seconds by which a callback's time may differ from ours, both ways: retries, and clocks that are a little off.
 TOLERANCE_S: Final = 300.0
@@ -42,30 +42,30 @@ def verify(
         BadSignature: it is missing, of another key or another task, or from another time.
     """
     lowered = {name.lower(): value for name, value in headers.items()}
-    stamp = _stamp(lowered.get(TIMESTAMP_HEADER.lower(), ""))
+    stamp = _parse_timestamp(lowered.get(TIMESTAMP_HEADER.lower(), ""))
     at = time.time() if now is None else now  # noqa: TID251  # signed with the provider's wall clock
     if abs(at - stamp) > tolerance_s:
-        raise BadSignature(f"signed {abs(at - stamp):.0f} s {'ago' if at > stamp else 'ahead of time'}")
-    given = _signature(lowered.get(SIGNATURE_HEADER.lower(), ""))
+        raise InvalidSignature(f"signed {abs(at - stamp):.0f} s {'ago' if at > stamp else 'ahead of time'}")
+    signature = _parse_signature(lowered.get(SIGNATURE_HEADER.lower(), ""))
     is_right, signed = False, ""
-    for task_id in task_ids_in(body):
+    for task_id in find_task_ids(body):
         for key in [keys] if isinstance(keys, str) else keys:
             # All of them, every time: how long it takes tells nothing.
-            if hmac.compare_digest(sign_callback(task_id, stamp, key), given):
+            if hmac.compare_digest(sign_callback(task_id, stamp, key), signature):
                 is_right, signed = True, task_id
     if not is_right:
-        raise BadSignature("the signature is not of this key and task")
+        raise InvalidSignature("the signature is not of this key and task")
     return signed
 
 
-def task_ids_in(body: bytes) -> Iterator[str]:
+def find_task_ids(body: bytes) -> Iterator[str]:
     """Every place of *body* where the task id may stand, by the provider's pages; each id once."""
     try:
-        told: Any = json.loads(body)
+        parsed: Any = json.loads(body)
     except (ValueError, RecursionError):
         return
-    data = told.get("data") if isinstance(told, dict) else None
-    places = [(data, "taskId"), (data, "task_id"), (told, "taskId"), (told, "task_id")]
+    data = parsed.get("data") if isinstance(parsed, dict) else None
+    places = [(data, "taskId"), (data, "task_id"), (parsed, "taskId"), (parsed, "task_id")]
     found = [place.get(name) for place, name in places if isinstance(place, dict)]
     yield from dict.fromkeys(task_id for task_id in found if isinstance(task_id, str) and _is_encodable(task_id))
 
@@ -74,18 +74,18 @@ def _is_encodable(text: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _stamp(text: str) -> int:
+def _parse_timestamp(text: str) -> int:
     if not _STAMP.fullmatch(text):
-        raise BadSignature(f"{TIMESTAMP_HEADER} is missing or is no time")
+        raise InvalidSignature(f"{TIMESTAMP_HEADER} is missing or is no time")
     return int(text)
 
 
-def _signature(text: str) -> str:
+def _parse_signature(text: str) -> str:
     """*text*, if it is base64 of a digest in its one spelling."""
     try:
         digest = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         digest = b""
     if len(digest) != _DIGEST_BYTES or base64.b64encode(digest).decode() != text:
-        raise BadSignature(f"{SIGNATURE_HEADER} is missing or is no signature")
+        raise InvalidSignature(f"{SIGNATURE_HEADER} is missing or is no signature")
     return text

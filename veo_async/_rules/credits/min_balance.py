@@ -16,13 +16,13 @@ from typing import Final
 
 import attrs
 
-EVERY_S: Final = 30.0
+READ_EVERY_S: Final = 30.0
 STALE_S: Final = 120.0
-PATIENCE_S: Final = 10.0
+READ_TIMEOUT_S: Final = 10.0
 
 
 @attrs.frozen(eq=False)
-class Look:
+class BalanceRead:
     """A look at the balance that is under way."""
 
     began_at: float
@@ -31,71 +31,71 @@ class Look:
 
 
 @attrs.define(eq=False)
-class LowWater:
+class BalanceGuard:
     """The believed balance against its *mark*; None keeps nothing back and asks for no look."""
 
-    mark: float | None = None
+    minimum: float | None = None
     #: The balance as it was read first, and last.
-    first: float | None = None
+    first_balance: float | None = None
     balance: float | None = None
     #: When the balance may be read next.
     due_at: float = -math.inf
     _paid: float = 0.0
     _counted: float = 0.0
     _under_way: float = 0.0
-    _told_at: float = -math.inf
+    _read_at: float = -math.inf
     #: When a look came back last, with a balance or without.
-    _back_at: float = -math.inf
-    _look: Look | None = None
+    _returned_at: float = -math.inf
+    _look: BalanceRead | None = None
 
     @property
-    def believed(self) -> float | None:
+    def estimated(self) -> float | None:
         """What is there now, by all we know; None when that is nothing."""
         if self.balance is None:
             return None
         return self.balance - (self._paid - self._counted) - self._under_way
 
     @property
-    def is_low(self) -> bool:
+    def is_below(self) -> bool:
         """Whether less is left than is to be kept."""
-        believed = self.believed
-        return self.mark is not None and believed is not None and believed < self.mark
+        estimated = self.estimated
+        return self.minimum is not None and estimated is not None and estimated < self.minimum
 
-    def wants_look(self, now: float) -> bool:
+    def should_read(self, now: float) -> bool:
         """Whether the balance is to be read, as there is something to send."""
-        return self.mark is not None and self._look is None and now >= self.due_at
+        return self.minimum is not None and self._look is None and now >= self.due_at
 
-    def waits_until(self, now: float) -> float:
+    def blocked_until(self, now: float) -> float:
         """Until when nothing may leave because too little is known; *now* or earlier when it may."""
-        if self.mark is None or self._look is None or now <= self._back_at + STALE_S:
+        if self.minimum is None or self._look is None or now <= self._returned_at + STALE_S:
             return now
-        return self._look.began_at + PATIENCE_S
+        return self._look.began_at + READ_TIMEOUT_S
 
-    def begin(self, now: float) -> Look:
+    def begin_read(self, now: float) -> BalanceRead:
         """We read the balance; `has_read` must tell how that went."""
-        self._look = self.glance(now)
-        self.due_at = now + EVERY_S
+        self._look = self.begin_external_read(now)
+        self.due_at = now + READ_EVERY_S
         return self._look
 
-    def glance(self, now: float) -> Look:
+    def begin_external_read(self, now: float) -> BalanceRead:
         """Somebody else reads the balance; what they read is welcome."""
-        return Look(now, self._paid)
+        return BalanceRead(now, self._paid)
 
-    def has_read(self, look: Look, balance: float | None, now: float) -> None:
+    def read_done(self, look: BalanceRead, balance: float | None, now: float) -> None:
         """What *look* showed; None when it failed."""
         if look is self._look:
-            self._look, self._back_at = None, now
-        if balance is None or look.began_at < self._told_at:
+            self._look, self._returned_at = None, now
+        if balance is None or look.began_at < self._read_at:
             return
-        self.first = balance if self.first is None else self.first
-        self.balance, self._counted, self._told_at = balance, look.paid, look.began_at
-        self._back_at = now
+        self.first_balance = balance if self.first_balance is None else self.first_balance
+        self.balance, self._counted, self._read_at = balance, look.paid, look.began_at
+        self._returned_at = now
 
-    def left(self, cost: float | None) -> None:
+    def request_sent(self, cost: float | None) -> None:
         """A request that will cost so much has left."""
         self._under_way += cost or 0.0
 
-    def came_back(self, cost: float | None, *, is_paid: bool) -> None:
+    def response_received(self, cost: float | None, *, is_paid: bool) -> None:
         """It was answered; whether it is paid, or may be."""
         self._under_way -= cost or 0.0
         if is_paid:

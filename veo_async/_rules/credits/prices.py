@@ -29,12 +29,12 @@ PRICES: Final[Prices] = MappingProxyType(
 )
 
 #: The length that a price without a length is for.
-_USUAL_S: Final = 8
+_DEFAULT_DURATION_S: Final = 8
 
 
 def price_of(request: AnyRequest, prices: Prices = PRICES) -> float | None:
     """The credits that *request* will cost; None when nobody knows."""
-    row, column = place_of(request)
+    row, column = price_key(request)
     return prices.get(row, {}).get(column)
 
 
@@ -44,7 +44,7 @@ def total(costs: Iterable[float | None]) -> float | None:
     return None if None in known else sum(cost for cost in known if cost is not None)
 
 
-def checked_prices(prices: Prices) -> Prices:
+def validate_prices(prices: Prices) -> Prices:
     """A copy of *prices* that nobody can change under a session.
 
     Raises:
@@ -54,11 +54,11 @@ def checked_prices(prices: Prices) -> Prices:
         raise UsageError("prices= is a table of tables, like {'veo3_fast': {'720p': 60.0}}")
     for name, row in prices.items():
         for column, price in row.items():
-            checked_credits(f"prices[{name!r}][{column!r}]", price)
+            validate_credits(f"prices[{name!r}][{column!r}]", price)
     return {name: dict(row) for name, row in prices.items()}
 
 
-def checked_credits(name: str, value: float) -> float:
+def validate_credits(name: str, value: float) -> float:
     """*value*, if it is a number of credits.
 
     Raises:
@@ -70,12 +70,12 @@ def checked_credits(name: str, value: float) -> float:
     return value
 
 
-def place_of(request: AnyRequest) -> tuple[str, str]:
+def price_key(request: AnyRequest) -> tuple[str, str]:
     """The row and the column of the price."""
     if isinstance(request, UpgradeRequest):
         return "upgrade", request.to
     if isinstance(request, ExtendRequest):
         return "extend", request.model
     resolution = request.resolution or "720p"
-    is_usual = request.duration in (None, _USUAL_S)
+    is_usual = request.duration in (None, _DEFAULT_DURATION_S)
     return request.model, resolution if is_usual else f"{resolution} {request.duration}s"

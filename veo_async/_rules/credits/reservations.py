@@ -22,7 +22,7 @@ import attrs
 from veo_async.errors import BudgetExceeded
 
 #: What sums of decimal prices may be off by, in credits.
-_HAIR = 1e-6
+_ROUNDING = 1e-6
 
 
 @attrs.define(eq=False)
@@ -33,10 +33,10 @@ class Reservations:
     #: All of them together.
     reserved: float = 0.0
     _held: dict[str, float] = attrs.field(factory=dict)
-    _promises: Counter[str] = attrs.field(factory=Counter)
+    _pending: Counter[str] = attrs.field(factory=Counter)
     _claimed: set[str] = attrs.field(factory=set)
 
-    def promise(self, costs: Mapping[str, float | None]) -> None:
+    def reserve(self, costs: Mapping[str, float | None]) -> None:
         """Reserve for all the jobs called so, or for none; each needs its `release`.
 
         Raises:
@@ -44,29 +44,29 @@ class Reservations:
         """
         self._require_room({key: cost for key, cost in costs.items() if key not in self._held})
         for key, cost in costs.items():
-            self._promises[key] += 1
+            self._pending[key] += 1
             if key not in self._held:
                 self._hold(key, cost)
 
     def release(self, key: str) -> None:
         """Whoever promised for *key* has done what they could: its job has claimed, or there is none."""
-        self._promises[key] -= 1
-        if not self._promises[key]:
-            del self._promises[key]
+        self._pending[key] -= 1
+        if not self._pending[key]:
+            del self._pending[key]
             if key not in self._claimed:
-                self._let_go(key)
+                self._drop(key)
 
-    def claim(self, key: str, cost: float | None) -> None:
+    def confirm(self, key: str, cost: float | None) -> None:
         """The job called *key* will be sent."""
         self._claimed.add(key)
         if key not in self._held:
             self._hold(key, cost)
 
-    def has_claimed(self, key: str) -> bool:
+    def is_confirmed(self, key: str) -> bool:
         """Whether the job called *key* has reserved here."""
         return key in self._claimed
 
-    def add(self, key: str, cost: float | None) -> None:
+    def reserve_again(self, key: str, cost: float | None) -> None:
         """The job called *key* is to be sent once more, though its last request may have been paid.
 
         Raises:
@@ -76,16 +76,16 @@ class Reservations:
         self._claimed.add(key)
         self._hold(key, cost)
 
-    def give_back(self, key: str, cost: float | None) -> None:
+    def return_credits(self, key: str, cost: float | None) -> None:
         """The latest request of the job called *key* costs nothing after all."""
         left = self._held.get(key, 0.0) - (cost or 0.0)
-        if left > _HAIR:  # an earlier request of the same job may have been paid
+        if left > _ROUNDING:  # an earlier request of the same job may have been paid
             self._held[key] = left
             self.reserved -= cost or 0.0
             return
         self._claimed.discard(key)
-        if key not in self._promises:  # else whoever promised may bring it about anew, with what is held
-            self._let_go(key)
+        if key not in self._pending:  # else whoever promised may bring it about anew, with what is held
+            self._drop(key)
 
     def _require_room(self, costs: Mapping[str, float | None]) -> None:
         if self.budget is None or all(cost == 0 for cost in costs.values()):
@@ -94,7 +94,7 @@ class Reservations:
         known = [cost for cost in costs.values() if cost is not None]
         if len(known) < len(costs):
             error = BudgetExceeded(f"nobody knows what this costs, and {told}")
-        elif self.reserved + sum(known) > self.budget + _HAIR:
+        elif self.reserved + sum(known) > self.budget + _ROUNDING:
             error = BudgetExceeded(f"this would cost {sum(known):g} credits, and {told}")
             error.cost = sum(known)
         else:
@@ -106,5 +106,5 @@ class Reservations:
         self._held[key] = self._held.get(key, 0.0) + (cost or 0.0)
         self.reserved += cost or 0.0
 
-    def _let_go(self, key: str) -> None:
+    def _drop(self, key: str) -> None:
         self.reserved -= self._held.pop(key, 0.0)

@@ -22,18 +22,18 @@ import attrs
 from .values import Grant, Purpose
 
 #: A try beyond the cap moves it when it gets this much further.
-FURTHER = 1.05
+GROWTH_STEP = 1.05
 
 
 @attrs.define(eq=False)
-class Cap:
+class RunningCap:
     """The cap, if there is one, and the tasks that count towards it."""
 
     first_s: float
-    longest_s: float
+    max_s: float
     value: int | None = None
     running: int = 0
-    over_at: float = -math.inf  #: from when one call may go beyond the cap
+    may_exceed_at: float = -math.inf  #: from when one call may go beyond the cap
     _interval_s: float = attrs.field(init=False)
     _explained_at: float | None = None  #: when a refusal was last explained, if nothing was accepted since
 
@@ -52,16 +52,16 @@ class Cap:
 
     def postpone(self, now: float) -> None:
         """Go beyond the cap no earlier than one interval from now."""
-        self.over_at = now + self._interval_s
+        self.may_exceed_at = now + self._interval_s
 
     def accepted(self) -> None:
         """A task more."""
         self.running += 1
         self._explained_at = None
-        if self.value is not None and self.running > FURTHER * self.value:
+        if self.value is not None and self.running > GROWTH_STEP * self.value:
             self.value = self.running
 
-    def explains(self, ticket: Grant, now: float, *, in_flight: int) -> bool:
+    def explains_refusal(self, ticket: Grant, now: float, *, in_flight: int) -> bool:
         """A call was refused: was it the cap?
 
         Args:
@@ -75,6 +75,6 @@ class Cap:
         self._explained_at = now
         self.value = max(1, min(self.value, load))
         if ticket.purpose is Purpose.OVER_CAP:
-            self._interval_s = min(self.longest_s, 2 * self._interval_s)
+            self._interval_s = min(self.max_s, 2 * self._interval_s)
         self.postpone(now)
         return True

@@ -41,11 +41,11 @@ import attrs
 from .values import GateSettings
 
 #: Seconds after the fourth failure and later.
-LATER_S = (4.3, 7.7, 13.9, 25.1)
+PROBE_DELAYS_S = (4.3, 7.7, 13.9, 25.1)
 #: Seconds after the instant a Retry-After names, for clocks that tick in hundredths.
-AFTER_RETRY_S = 0.02
+RETRY_AFTER_SLACK_S = 0.02
 #: Share by which the number of running tasks may differ from the documented cap to be called close to it.
-CLOSE = 0.05
+CAP_TOLERANCE = 0.05
 
 
 class Cause(Enum):
@@ -57,7 +57,7 @@ class Cause(Enum):
 
 
 @attrs.define(eq=False)
-class Closing:
+class Closure:
     """What is known of one closing."""
 
     since: float  #: of the first refusal
@@ -69,9 +69,9 @@ class Closing:
     cause: Cause = Cause.UNEXPLAINED
     measured: int = 0  #: calls accepted in the window before the first refusal
     running: int = 0  #: tasks running when the calls under way had come home
-    is_obeying: bool = False  #: the probe waits because the server said so
+    follows_retry_after: bool = False  #: the probe waits because the server said so
     release_at: float = math.inf  #: when the calls that were counted have left the window
-    was_waited_out: bool = False  #: the probe left after that
+    waited_full_window: bool = False  #: the probe left after that
     task_ended: bool = False
     _retry_after: float | None = None
 
@@ -80,7 +80,7 @@ class Closing:
         self.refused_at = now
         self.refusals += 1
         if retry_after is not None and retry_after >= 1:  # also leaves out what is no number
-            wish = min(retry_after, settings.retry_after_most_s)
+            wish = min(retry_after, settings.max_retry_after_s)
             self._retry_after = max(wish, self._retry_after or 0.0)
 
     def schedule(self, now: float, gap_s: float, release_at: float, settings: GateSettings) -> tuple[float, float]:
@@ -97,20 +97,20 @@ class Closing:
             case 3:
                 soft = max(release_at, now + 0.3 * settings.window_s)
             case later:
-                soft = now + LATER_S[min(later - 4, len(LATER_S) - 1)]
+                soft = now + PROBE_DELAYS_S[min(later - 4, len(PROBE_DELAYS_S) - 1)]
         if self.failures >= 3:
             hard = max(hard, release_at)
-        self.is_obeying = self._retry_after is not None
+        self.follows_retry_after = self._retry_after is not None
         if self._retry_after is not None:
-            told = self.refused_at + self._retry_after + AFTER_RETRY_S
-            soft = told if self.failures == 1 else max(soft, told)
-            hard = max(hard, told)
+            earliest = self.refused_at + self._retry_after + RETRY_AFTER_SLACK_S
+            soft = earliest if self.failures == 1 else max(soft, earliest)
+            hard = max(hard, earliest)
         self._retry_after = None
         return hard, max(hard, soft)
 
-    def is_near(self, cap_prior: int) -> bool:
+    def is_near_cap(self, cap_prior: int) -> bool:
         """Whether about as many tasks ran as the pages speak of."""
-        return abs(self.running - cap_prior) <= CLOSE * cap_prior
+        return abs(self.running - cap_prior) <= CAP_TOLERANCE * cap_prior
 
     def was_cap(self, now: float, settings: GateSettings) -> bool:
         """The probe was accepted: does all this look like a cap on running tasks?"""

@@ -43,17 +43,17 @@ from collections.abc import Iterable
 
 import attrs
 
-from .cap import Cap
-from .closure import Cause, Closing
-from .learning import SLACK_S, Learner
-from .state import Doorway
+from .cap import RunningCap
+from .closure import Cause, Closure
+from .learning import SLACK_S, LimitLearner
+from .state import GateControl
 from .traffic import Traffic
 from .values import (
-    Door,
-    GateKnowledge,
     GateSettings,
+    GateState,
     GateStatistics,
     Grant,
+    LearnedLimits,
     Mode,
     Purpose,
     Reason,
@@ -62,12 +62,12 @@ from .values import (
 from .window import SendLog
 
 __all__ = [
-    "Door",
     "Gate",
-    "GateKnowledge",
     "GateSettings",
+    "GateState",
     "GateStatistics",
     "Grant",
+    "LearnedLimits",
     "Mode",
     "Purpose",
     "Reason",
@@ -75,7 +75,7 @@ __all__ = [
 ]
 
 #: Windows a stamp is kept: a call may come home late, and the count at its refusal is asked for then.
-KEPT_WINDOWS = 12
+KEEP_WINDOWS = 12
 
 
 @attrs.define(eq=False)
@@ -89,48 +89,48 @@ class Gate:
     """
 
     settings: GateSettings = attrs.field(factory=GateSettings)
-    _knowledge: GateKnowledge | None = None
-    _learner: Learner = attrs.field(init=False)
-    _cap: Cap = attrs.field(init=False)
+    _knowledge: LearnedLimits | None = None
+    _learner: LimitLearner = attrs.field(init=False)
+    _cap: RunningCap = attrs.field(init=False)
     _traffic: Traffic = attrs.field(init=False)
     _is_new: bool = attrs.field(default=True, init=False)  #: nobody has asked yet
-    _door: Doorway = attrs.field(factory=Doorway, init=False)
-    _closing: Closing | None = attrs.field(default=None, init=False)  #: None if a pause alone closed the gate
+    _door: GateControl = attrs.field(factory=GateControl, init=False)
+    _closing: Closure | None = attrs.field(default=None, init=False)  #: None if a pause alone closed the gate
     _accepted_at: float = attrs.field(default=-math.inf, init=False)
     _refusals: int = attrs.field(default=0, init=False)
     _closings: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         settings = self.settings
-        self._learner = Learner(settings)
-        self._cap = Cap(settings.cap_first_s, settings.explore_longest_s)
-        log = SendLog(KEPT_WINDOWS * settings.window_s)
+        self._learner = LimitLearner(settings)
+        self._cap = RunningCap(settings.cap_first_s, settings.explore_max_interval_s)
+        log = SendLog(KEEP_WINDOWS * settings.window_s)
         self._traffic = Traffic(settings, self._learner, self._cap, log)
         if self._knowledge is not None:
-            self.recall(self._knowledge)
+            self.restore(self._knowledge)
 
-    def recall(self, knowledge: GateKnowledge) -> None:
+    def restore(self, knowledge: LearnedLimits) -> None:
         """Begin with what an earlier gate had learned; before anything is asked."""
         self._knowledge = knowledge
-        self._learner.recall(knowledge)
+        self._learner.restore(knowledge)
         self._cap.value = knowledge.cap
 
     # ---- several sessions on one account
 
-    def claim(self, ticket: Grant, now: float) -> tuple[int, float, int]:
+    def rate_claim(self, ticket: Grant, now: float) -> tuple[int, float, int]:
         """What the call of *ticket* claims of the account, for the others to allow: limit, span, and our own calls."""
         learner = self._learner
         limit = learner.ceiling + (ticket.purpose in (Purpose.EXTRA, Purpose.PROBE))
         return limit, learner.span_s, self._traffic.count_own(now) - 1
 
-    def heard(self, stamps: Iterable[float], now: float) -> None:
+    def record_remote_calls(self, stamps: Iterable[float], now: float) -> None:
         """Other sessions have sent calls with the same account; they count like ours."""
         for stamp in stamps:
-            self._traffic.log.heard(min(stamp, now), now)
+            self._traffic.log.add_remote(min(stamp, now), now)
 
     # ---- questions
 
-    def ask(self, now: float, *, is_urgent: bool = False) -> Grant | Wait:
+    def request(self, now: float, *, is_urgent: bool = False) -> Grant | Wait:
         """May one creating call leave now?
 
         Args:
@@ -149,9 +149,9 @@ class Gate:
         learner = self._learner
         return GateStatistics(
             mode=learner.mode,
-            door=self._door.state,
+            state=self._door.state,
             limit=learner.rate,
-            wall=None if learner.pacer is None else learner.pacer.wall,
+            rate_ceiling=None if learner.pacer is None else learner.pacer.ceiling,
             margin_s=learner.margin_s,
             in_flight=len(self._traffic.in_flight),
             running=self._cap.running,
@@ -159,10 +159,10 @@ class Gate:
             closed_until=self._door.closed_until,
             reason=self._shut_reason(),
             refusals=self._refusals,
-            closings=self._closings,
+            closures=self._closings,
         )
 
-    def knowledge(self) -> GateKnowledge:
+    def knowledge(self) -> LearnedLimits:
         """What was learned, to be kept and given to a later gate of the same account."""
         return self._learner.knowledge(self._cap.value)
 
@@ -170,9 +170,9 @@ class Gate:
 
     def accepted(self, ticket: Grant, now: float) -> None:
         """The provider made a task of the call."""
-        self._traffic.take_back(ticket)
+        self._traffic.release(ticket)
         self._traffic.accepted(ticket, now)
-        if self._door.state is Door.PROBING:
+        if self._door.state is GateState.PROBING:
             self._reopen(ticket, now)
         self._accepted_at = now
         self._settle(now)
@@ -184,54 +184,56 @@ class Gate:
             retry_after: the server's wish in seconds from now, if it had one; bounded here once more.
         """
         traffic = self._traffic
-        traffic.take_back(ticket)
+        traffic.release(ticket)
         traffic.refused(ticket, now)
         self._refusals += 1
-        if self._door.state is Door.OPEN and self._cap.explains(ticket, now, in_flight=len(traffic.in_flight)):
+        if self._door.state is GateState.OPEN and self._cap.explains_refusal(
+            ticket, now, in_flight=len(traffic.in_flight)
+        ):
             return
         if self._closing is None:
             self._closings += 1
-            self._closing = Closing(since=now, last_accepted_at=self._accepted_at)
+            self._closing = Closure(since=now, last_accepted_at=self._accepted_at)
         self._closing.had_extra |= ticket.purpose is Purpose.EXTRA
         self._closing.refused(now, retry_after, self.settings)
-        self._door.shut()
+        self._door.close()
         self._settle(now)
 
-    def lost(self, ticket: Grant, now: float) -> None:
+    def unanswered(self, ticket: Grant, now: float) -> None:
         """The call ended in any other way and may have been counted: an error, or no answer at all."""
-        self._traffic.take_back(ticket)
-        self._traffic.lost(ticket, now)
-        self._door.probe_is_void(now + self._learner.gap_s)
+        self._traffic.release(ticket)
+        self._traffic.unanswered(ticket, now)
+        self._door.probe_voided(now + self._learner.gap_s)
         self._settle(now)
 
-    def never_sent(self, ticket: Grant, now: float) -> None:
+    def not_sent(self, ticket: Grant, now: float) -> None:
         """No byte left us: the ticket is given back unused."""
-        self._traffic.take_back(ticket)
-        self._traffic.never_sent(ticket)
-        self._door.probe_is_void(now)
+        self._traffic.release(ticket)
+        self._traffic.not_sent(ticket)
+        self._door.probe_voided(now)
         self._settle(now)
 
     # ---- events: everything else
 
-    def finished(self, now: float) -> None:
+    def task_finished(self, now: float) -> None:
         """One running task has ended."""
         self._cap.running = max(0, self._cap.running - 1)
         if self._closing is not None:
             self._closing.task_ended = True
             if self._closing.failures >= 3:
-                self._door.probe_sooner(now)
+                self._door.advance_probe(now)
 
     def set_running(self, n: int) -> None:
         """So many tasks run, whatever was thought before; after a restart or an adoption."""
         self._cap.running = max(0, n)
 
-    def pace(self, on: bool, *, keep_free: int = 0) -> None:
+    def pace(self, on: bool, *, reserved_places: int = 0) -> None:
         """Spread the calls evenly, because somebody waits for a single one; or stop doing so.
 
         Args:
             keep_free: places of the window that paced calls leave to urgent ones.
         """
-        self._traffic.is_paced, self._traffic.keep_free = on, keep_free
+        self._traffic.is_paced, self._traffic.keep_free = on, reserved_places
 
     def pause(self, until: float, reason: str) -> None:
         """Let nothing leave before *until*, and then one probe first.
@@ -246,7 +248,7 @@ class Gate:
         self._begin(now)
         if wait := self._door.wait(now):
             return wait
-        if self._door.state is Door.OPEN:
+        if self._door.state is GateState.OPEN:
             return self._traffic.decide(now, is_urgent=is_urgent)
         return self._traffic.decide_probe(now)
 
@@ -257,7 +259,7 @@ class Gate:
         self._is_new = False
 
     def _shut_reason(self) -> str | None:
-        if self._door.state is Door.OPEN:
+        if self._door.state is GateState.OPEN:
             return None
         return Reason.THROTTLED if self._closing is not None else self._door.pause_reason
 
@@ -265,45 +267,45 @@ class Gate:
 
     def _grant(self, purpose: Purpose, now: float, *, is_urgent: bool) -> Grant:
         if purpose is Purpose.PROBE:
-            self._door.probe_leaves()
+            self._door.probe_sent()
             if self._closing is not None:
-                self._closing.was_waited_out = now >= self._closing.release_at - SLACK_S / 2
+                self._closing.waited_full_window = now >= self._closing.release_at - SLACK_S / 2
         return self._traffic.grant(purpose, now, is_urgent=is_urgent)
 
     def _settle(self, now: float) -> None:
-        if not self._traffic.in_flight and self._door.all_home() and self._closing is not None:
-            self._judge(self._closing, now)
+        if not self._traffic.in_flight and self._door.calls_finished() and self._closing is not None:
+            self._attribute_refusal(self._closing, now)
 
-    def _judge(self, closing: Closing, now: float) -> None:
+    def _attribute_refusal(self, closing: Closure, now: float) -> None:
         learner, log = self._learner, self._traffic.log
         closing.failures += 1
         if closing.failures == 1:
             closing.running = self._cap.running
             closing.measured = log.count_accepted(closing.since, learner.span_s)
             count = log.count(closing.since, learner.span_s + SLACK_S) - closing.refusals
-            learner.judge(closing, count, now)
+            learner.attribute(closing, count, now)
         elif closing.failures == 2:
-            learner.refused_again(closing, now)
-            if self._cap.value is None and closing.is_near(self.settings.cap_prior):
-                self._it_was_the_cap(closing, now)
+            learner.probe_refused(closing, now)
+            if self._cap.value is None and closing.is_near_cap(self.settings.cap_prior):
+                self._attribute_to_cap(closing, now)
                 return
         room = max(1, min(learner.ceiling, closing.measured))
         release_at = log.room_at(room, now, learner.span_s)
-        self._door.probe_later(*closing.schedule(now, learner.gap_s, release_at, self.settings))
+        self._door.schedule_probe(*closing.schedule(now, learner.gap_s, release_at, self.settings))
 
     def _reopen(self, ticket: Grant, now: float) -> None:
         closing = self._closing
         is_explained = closing is not None and closing.failures == 1 and closing.cause is not Cause.UNEXPLAINED
-        self._traffic.start_slowly(self.settings.parallel_first if is_explained else 1)
+        self._traffic.limit_parallel(self.settings.parallel_first if is_explained else 1)
         if closing is not None and closing.was_cap(now, self.settings):
-            self._it_was_the_cap(closing, now)
+            self._attribute_to_cap(closing, now)
         elif closing is not None:
             self._learner.reopened(closing, ticket.at)
         self._open(now)
 
-    def _it_was_the_cap(self, closing: Closing, now: float) -> None:
+    def _attribute_to_cap(self, closing: Closure, now: float) -> None:
         self._cap.learn(now)
-        self._learner.was_cap(closing)
+        self._learner.revert_for_cap(closing)
         self._open(now)
 
     def _open(self, now: float) -> None:

@@ -36,16 +36,16 @@ from typing import assert_never
 
 import attrs
 
-from .closure import Cause, Closing
+from .closure import Cause, Closure
 from .pacing import Pacer, between
-from .values import GateKnowledge, GateSettings, Mode
+from .values import GateSettings, LearnedLimits, Mode
 
 #: A limit is higher only if it is so many times the proven one.
-HIGHER = 1.3
+MIN_RAISE = 1.3
 #: Windows a new limit is on trial.
-TRIAL = 3
+TRIAL_WINDOWS = 3
 #: Windows in which a second event of a kind is more than an accident.
-SOON = 4
+RECENT_WINDOWS = 4
 #: Seconds before a window's edge that still count as the edge.
 SLACK_S = 0.25
 #: A probe after no more than so many gaps came soon.
@@ -55,7 +55,7 @@ NO_BURST = 2
 
 
 @attrs.define(eq=False)
-class Learner:
+class LimitLearner:
     """The limit, the margin, and when to try for more."""
 
     settings: GateSettings
@@ -78,30 +78,30 @@ class Learner:
         self._interval_s = self.settings.explore_first_s
         self._before = (self.limit, self.limit)
 
-    def recall(self, knowledge: GateKnowledge) -> None:
+    def restore(self, knowledge: LearnedLimits) -> None:
         """Start from what an earlier session has learned, as far as the settings allow it."""
-        lowest = self.settings.limit * self.settings.floor
+        lowest = self.settings.limit * self.settings.min_rate_share
         highest = math.inf if self.settings.explore else float(self.settings.limit)
         self.limit = min(max(knowledge.limit, lowest), highest)
         self._proven = min(self.limit, float(self.settings.limit))
         self.margin_s = min(knowledge.margin_s, self._widest_s)
         if knowledge.mode is Mode.PACED:
-            self.pacer = Pacer(self.settings, self.limit, knowledge.by_arrival, knowledge.wall)
+            self.pacer = Pacer(self.settings, self.limit, knowledge.by_arrival, knowledge.rate_ceiling)
 
     def begin(self, now: float) -> None:
         """The first question after `recall`: what was learned earlier is not put to the test at once."""
         self.explore_at = now + self._interval_s
-        self._unproven_until = now + TRIAL * self.settings.window_s if self.limit > self._proven else now
+        self._unproven_until = now + TRIAL_WINDOWS * self.settings.window_s if self.limit > self._proven else now
         if self.pacer is not None:
             self.pacer.begin(now)
 
-    def knowledge(self, cap: int | None) -> GateKnowledge:
+    def knowledge(self, cap: int | None) -> LearnedLimits:
         """What is worth keeping; a limit above the documented one will be on trial again."""
         pacer = self.pacer
-        return GateKnowledge(
+        return LearnedLimits(
             mode=self.mode,
             limit=self.rate,
-            wall=None if pacer is None else pacer.wall,
+            rate_ceiling=None if pacer is None else pacer.ceiling,
             by_arrival=pacer is not None and pacer.by_arrival,
             cap=cap,
             margin_s=self.margin_s,
@@ -110,7 +110,7 @@ class Learner:
     @property
     def mode(self) -> Mode:
         """How the limit is kept to."""
-        return Mode.LOG if self.pacer is None else Mode.PACED
+        return Mode.WINDOW if self.pacer is None else Mode.PACED
 
     @property
     def rate(self) -> float:
@@ -160,10 +160,10 @@ class Learner:
             return  # it took the place of a refused call that the server had not counted
         highest = math.inf if self.settings.explore else self.settings.limit
         self.limit = min(measured, highest)
-        self._unproven_until = now + TRIAL * self.settings.window_s
-        self._extra_parallel = min(self.settings.extra_most, self._extra_parallel + 0.5)
+        self._unproven_until = now + TRIAL_WINDOWS * self.settings.window_s
+        self._extra_parallel = min(self.settings.max_extra, self._extra_parallel + 0.5)
 
-    def judge(self, closing: Closing, count: int, now: float) -> None:
+    def attribute(self, closing: Closure, count: int, now: float) -> None:
         """All calls are home after the first refusal: lay it to something, and react.
 
         Args:
@@ -175,61 +175,61 @@ class Learner:
             case Cause.EXTRA:
                 self._end_trial(closing, now)
             case Cause.EDGE:
-                self._widen(now)
+                self._widen_margin(now)
             case Cause.UNEXPLAINED:
                 if self.pacer is not None:
                     self.pacer.refused(now)
             case _:
                 assert_never(closing.cause)
 
-    def refused_again(self, closing: Closing, now: float) -> None:
+    def probe_refused(self, closing: Closure, now: float) -> None:
         """The first probe was refused too; if it followed an extra call, the limit found was none."""
         if closing.cause is not Cause.EXTRA:
             return
-        was_higher = closing.measured >= HIGHER * self._proven
+        was_higher = closing.measured >= MIN_RAISE * self._proven
         self.limit = self._proven = max(self._proven, closing.measured // 2 if was_higher else 0)
         self._unproven_until = -math.inf
         if was_higher:
             self.postpone(now)
 
-    def reopened(self, closing: Closing, now: float) -> None:
+    def reopened(self, closing: Closure, now: float) -> None:
         """The probe that left at *now* was accepted: what does that say of the limit?"""
         if self.pacer is not None:
             self.pacer.reopened(closing, now, self._before[1])
         elif closing.cause is Cause.UNEXPLAINED or (closing.cause is Cause.EDGE and closing.failures > 1):
-            self._explain(closing, now)
+            self._explain_refusal(closing, now)
 
-    def was_cap(self, closing: Closing) -> None:
+    def revert_for_cap(self, closing: Closure) -> None:
         """It was the cap on running tasks: what was concluded about the rate is taken back."""
         if self.pacer is not None:
             self.pacer.restore(self._before[1])
         elif closing.cause is not Cause.EXTRA:
             self.limit = self._proven = self._before[0]
 
-    def _cause(self, closing: Closing, count: int) -> Cause:
+    def _cause(self, closing: Closure, count: int) -> Cause:
         if self.pacer is not None:
             return Cause.UNEXPLAINED
         if closing.had_extra or closing.since < self._unproven_until:
             return Cause.EXTRA
         return Cause.EDGE if count >= self.ceiling - 1 else Cause.UNEXPLAINED
 
-    def _end_trial(self, closing: Closing, now: float) -> None:
+    def _end_trial(self, closing: Closure, now: float) -> None:
         self._extra_parallel = 1.0
         self.explore_at = now + self._interval_s
-        if closing.measured >= HIGHER * self._proven:
+        if closing.measured >= MIN_RAISE * self._proven:
             self.limit = float(closing.measured)
-            self._unproven_until = now + TRIAL * self.settings.window_s
+            self._unproven_until = now + TRIAL_WINDOWS * self.settings.window_s
             return
         self.limit = self._proven
         self._unproven_until = -math.inf
         if closing.had_extra:
-            self._interval_s = min(self.settings.explore_longest_s, 2 * self._interval_s)
+            self._interval_s = min(self.settings.explore_max_interval_s, 2 * self._interval_s)
 
     @property
     def _widest_s(self) -> float:
         return max(self.settings.margin_s, self.settings.margin_share * self.settings.window_s)
 
-    def _widen(self, now: float) -> None:
+    def _widen_margin(self, now: float) -> None:
         self.margin_s = min(self.margin_s + self.settings.margin_step_s, self._widest_s)
         self._edges = self._edges + 1 if self._is_soon(self._edge_at, now) else 1
         self._edge_at = now
@@ -239,34 +239,34 @@ class Learner:
         elif self._edges > 2:
             self._pace(self.limit, now)
 
-    def _explain(self, closing: Closing, now: float) -> None:
+    def _explain_refusal(self, closing: Closure, now: float) -> None:
         was_soon = self._is_soon(self._explained_at, now)
         waited = now - closing.since
-        if closing.is_obeying:
+        if closing.follows_retry_after:
             self._explained_at = now
             if not was_soon:
                 return
         if waited <= SOON_GAPS * self.gap_s:
             by_arrival = closing.measured <= NO_BURST
-            self._pace(self._proven * (1 if by_arrival else self.settings.hold), now, by_arrival=by_arrival)
-        elif closing.is_obeying:
+            self._pace(self._proven * (1 if by_arrival else self.settings.hold_share), now, by_arrival=by_arrival)
+        elif closing.follows_retry_after:
             self._follow(closing, now, self.settings.window_s / waited)
-        elif not closing.was_waited_out:
-            self._pace(min(self.limit * self.settings.hold, between(closing, now, self.settings)), now)
+        elif not closing.waited_full_window:
+            self._pace(min(self.limit * self.settings.hold_share, between(closing, now, self.settings)), now)
         elif was_soon:
-            self._pace(closing.measured * self.settings.hold, now)
+            self._pace(closing.measured * self.settings.hold_share, now)
         else:
             self._explained_at = now
             self._lower(closing, now)
 
-    def _follow(self, closing: Closing, now: float, rate: float) -> None:
+    def _follow(self, closing: Closure, now: float, rate: float) -> None:
         if rate > closing.measured:  # a log would have had to be waited for longer
             self._pace(min(rate, self._proven), now, by_arrival=closing.measured <= NO_BURST)
         else:
             self._lower(closing, now)
 
-    def _lower(self, closing: Closing, now: float) -> None:
-        lowest = self.settings.limit * self.settings.floor
+    def _lower(self, closing: Closure, now: float) -> None:
+        lowest = self.settings.limit * self.settings.min_rate_share
         self.limit = self._proven = max(1.0, lowest, float(closing.measured))
         self.postpone(now)
 
@@ -274,4 +274,4 @@ class Learner:
         self.pacer = Pacer(self.settings, rate, by_arrival, grown_at=now)
 
     def _is_soon(self, earlier: float, now: float) -> bool:
-        return now - earlier < SOON * self.settings.window_s
+        return now - earlier < RECENT_WINDOWS * self.settings.window_s

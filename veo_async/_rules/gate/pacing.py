@@ -27,17 +27,17 @@ import math
 
 import attrs
 
-from .closure import Closing
+from .closure import Closure
 from .values import GateSettings
 
 #: Shares of the rate per second.
 GROWTH_FREE, GROWTH_NEAR, GROWTH_FAR = 0.05, 0.01, 0.04
 #: The wall is left behind at so many times its height.
-FAR = 1.15
+FAR_ABOVE = 1.15
 #: Fewer calls than this between two refusals are no measurement.
-COUNTED = 4
+MIN_SAMPLE = 4
 #: The most that is given up at once.
-MOST_CUT = 0.5
+MAX_CUT = 0.5
 
 
 @attrs.define(eq=False)
@@ -47,7 +47,7 @@ class Pacer:
     settings: GateSettings
     rate: float
     by_arrival: bool = False
-    wall: float | None = None
+    ceiling: float | None = None
     hold_until: float = -math.inf
     grown_at: float = -math.inf
     refused_at: float = -math.inf
@@ -58,7 +58,7 @@ class Pacer:
 
     def __attrs_post_init__(self) -> None:
         self._hold_s = self.settings.hold_first_s
-        self._cut = 1 - self.settings.hold
+        self._cut = 1 - self.settings.hold_share
         self._set(self.rate)
 
     @property
@@ -81,51 +81,51 @@ class Pacer:
 
     def refused(self, now: float) -> None:
         """The first refusal of a closing."""
-        hold = self.settings.hold
+        hold = self.settings.hold_share
         if now >= self.hold_until:
             self._cut = 1 - hold
-            self._hold_s = min(self.settings.explore_longest_s, 2 * self._hold_s)
+            self._hold_s = min(self.settings.explore_max_interval_s, 2 * self._hold_s)
             self._set(self.rate * hold)
         else:
-            self._cut = min(MOST_CUT, 2 * self._cut)
+            self._cut = min(MAX_CUT, 2 * self._cut)
             lower = self.rate * (1 - self._cut)
-            if self._accepted >= COUNTED:
-                lower = max(self.rate * (1 - MOST_CUT), min(self._measured(now), self.rate * hold))
+            if self._accepted >= MIN_SAMPLE:
+                lower = max(self.rate * (1 - MAX_CUT), min(self._measured(now), self.rate * hold))
             self._set(lower)
-        self.wall = self.rate / hold
+        self.ceiling = self.rate / hold
         self.hold_until = now + self._hold_s
         self.refused_at = now
         self._accepted = 0
 
-    def reopened(self, closing: Closing, now: float, before: float) -> None:
+    def reopened(self, closing: Closure, now: float, rate_before: float) -> None:
         """The probe was accepted, *before* being the rate at the first refusal."""
         self._reopened_at = now
-        if closing.failures == 1 or closing.is_obeying:
+        if closing.failures == 1 or closing.follows_retry_after:
             return
         estimate = between(closing, now, self.settings)
-        self._set(min(self.rate, max(estimate, before * (1 - MOST_CUT))))
-        self.wall = self.rate / self.settings.hold
+        self._set(min(self.rate, max(estimate, rate_before * (1 - MAX_CUT))))
+        self.ceiling = self.rate / self.settings.hold_share
 
     def restore(self, rate: float) -> None:
         """The refusal was not about the rate."""
         self._set(rate)
 
     def _set(self, rate: float) -> None:
-        lowest = self.settings.limit * self.settings.floor
-        highest = math.inf if self.settings.explore else self.settings.limit * self.settings.hold
+        lowest = self.settings.limit * self.settings.min_rate_share
+        highest = math.inf if self.settings.explore else self.settings.limit * self.settings.hold_share
         self.rate = min(max(rate, lowest), highest)
 
     def _growth(self) -> float:
-        if self.wall is None:
+        if self.ceiling is None:
             return GROWTH_FREE
-        return GROWTH_FAR if self.rate > FAR * self.wall else GROWTH_NEAR
+        return GROWTH_FAR if self.rate > FAR_ABOVE * self.ceiling else GROWTH_NEAR
 
     def _measured(self, now: float) -> float:
         since = self._reopened_at if self.by_arrival else self.refused_at
         return self._accepted * self.settings.window_s / (now - since)
 
 
-def between(closing: Closing, now: float, settings: GateSettings) -> float:
+def between(closing: Closure, now: float, settings: GateSettings) -> float:
     """Calls per window if one call is accepted after a wait that was too short before."""
     waited = now - closing.since
     too_short = max(closing.refused_at - closing.since, settings.window_s / settings.limit)

@@ -21,14 +21,14 @@ from typing import assert_never
 
 import attrs
 
-from .values import Door, Reason, Wait
+from .values import GateState, Reason, Wait
 
 
 @attrs.define(eq=False)
-class Doorway:
+class GateControl:
     """The door, and what it waits for."""
 
-    state: Door = attrs.field(default=Door.OPEN, init=False)
+    state: GateState = attrs.field(default=GateState.OPEN, init=False)
     closed_until: float = attrs.field(default=-math.inf, init=False)  #: hard: never moves back
     pause_reason: str = attrs.field(default="", init=False)
     _probe_at: float = attrs.field(default=-math.inf, init=False)  #: soft: an event may bring it forward
@@ -39,14 +39,14 @@ class Doorway:
         if now < self._paused_until:
             return Wait(self._paused_until, self.pause_reason)
         match self.state:
-            case Door.OPEN:
+            case GateState.OPEN:
                 return None
-            case Door.CLOSED:
+            case GateState.CLOSED:
                 at = max(self._probe_at, self.closed_until)
                 return Wait(at, Reason.THROTTLED) if now < at else None
-            case Door.DRAINING:
+            case GateState.DRAINING:
                 return Wait(math.inf, Reason.THROTTLED)
-            case Door.PROBING:
+            case GateState.PROBING:
                 return Wait(math.inf, Reason.PROBING)
             case _:
                 assert_never(self.state)
@@ -61,41 +61,41 @@ class Doorway:
             self._paused_until = until
             self.pause_reason = reason
         self.closed_until = max(self.closed_until, self._paused_until)
-        if self.state is Door.OPEN:
-            self.state = Door.DRAINING if is_busy else Door.CLOSED
+        if self.state is GateState.OPEN:
+            self.state = GateState.DRAINING if is_busy else GateState.CLOSED
 
-    def shut(self) -> None:
+    def close(self) -> None:
         """A call was refused: nothing leaves until those under way are home."""
-        self.state = Door.DRAINING
+        self.state = GateState.DRAINING
 
-    def all_home(self) -> bool:
+    def calls_finished(self) -> bool:
         """Nothing is under way; whether that is what the door waited for."""
-        if self.state is not Door.DRAINING:
+        if self.state is not GateState.DRAINING:
             return False
-        self.state = Door.CLOSED
+        self.state = GateState.CLOSED
         return True
 
-    def probe_later(self, hard: float, soft: float) -> None:
+    def schedule_probe(self, hard: float, soft: float) -> None:
         """The probe leaves at *soft*, and whatever happens not before *hard*."""
         self._probe_at = soft
         self.closed_until = max(self.closed_until, hard)
 
-    def probe_sooner(self, now: float) -> None:
+    def advance_probe(self, now: float) -> None:
         """Something happened for which the probe need not wait any longer."""
-        if self.state is Door.CLOSED:
+        if self.state is GateState.CLOSED:
             self._probe_at = min(self._probe_at, now)
 
-    def probe_leaves(self) -> None:
+    def probe_sent(self) -> None:
         """Everybody else waits for its answer."""
-        self.state = Door.PROBING
+        self.state = GateState.PROBING
 
-    def probe_is_void(self, again_at: float) -> None:
+    def probe_voided(self, again_at: float) -> None:
         """A call came home that told nothing; if it was the probe, another leaves."""
-        if self.state is Door.PROBING:
-            self.state = Door.CLOSED
+        if self.state is GateState.PROBING:
+            self.state = GateState.CLOSED
             self._probe_at = again_at
 
     def open(self, now: float) -> None:
         """The probe passed: back to normal, unless a pause is still on."""
-        self.state = Door.CLOSED if now < self._paused_until else Door.OPEN
+        self.state = GateState.CLOSED if now < self._paused_until else GateState.OPEN
         self._probe_at = -math.inf

@@ -14,16 +14,16 @@ import math
 
 import attrs
 
-from .cap import Cap
-from .learning import Learner
+from .cap import RunningCap
+from .learning import LimitLearner
 from .values import GateSettings, Grant, Purpose, Reason, Wait
 from .window import SendLog
 
 #: Seconds after which a call has reached the server, or will never: no network takes longer on a kept connection.
-ARRIVED_S = 5.0
+ASSUME_ARRIVED_S = 5.0
 
 #: A call left as soon as the pace allowed if it left within this share of the gap after that.
-PRESSED = 0.5
+PACE_LIMITED_SHARE = 0.5
 
 
 @attrs.define(eq=False)
@@ -31,8 +31,8 @@ class Traffic:
     """What is under way, and what may join it."""
 
     settings: GateSettings
-    learner: Learner
-    cap: Cap
+    learner: LimitLearner
+    cap: RunningCap
     log: SendLog
     in_flight: dict[int, Grant] = attrs.field(factory=dict, init=False)
     _arrived: set[int] = attrs.field(factory=set, init=False)  #: under way, and stamped already
@@ -49,12 +49,12 @@ class Traffic:
         """May one more call join, the gate being open?"""
         self._note_arrivals(now)
         in_flight = self._open_calls
-        if in_flight >= self._parallel or (in_flight and self._goes_singly()):
+        if in_flight >= self._parallel or (in_flight and self._one_at_a_time()):
             return Wait(self._next_arrival(), Reason.PARALLEL)
         under_way = len(self.in_flight)
         is_over = self.cap.is_full(under_way)
-        if is_over and (under_way or now < self.cap.over_at):
-            return Wait(math.inf if under_way else self.cap.over_at, Reason.CAP)
+        if is_over and (under_way or now < self.cap.may_exceed_at):
+            return Wait(math.inf if under_way else self.cap.may_exceed_at, Reason.CAP)
         if now < self._next_at and not (is_urgent and self.learner.pacer is None):
             return Wait(self._next_at, Reason.PACE)
         full = self._room(self.learner.ceiling, now)
@@ -64,15 +64,15 @@ class Traffic:
 
     def decide_probe(self, now: float) -> Purpose | Wait:
         """May the probe leave, its time having come? It never goes beyond the limit, nor beyond the cap."""
-        if self.cap.is_full(0) and now < self.cap.over_at:
-            return Wait(self.cap.over_at, Reason.CAP)
+        if self.cap.is_full(0) and now < self.cap.may_exceed_at:
+            return Wait(self.cap.may_exceed_at, Reason.CAP)
         return self._room(self.learner.ceiling, now) or Purpose.PROBE
 
     def grant(self, purpose: Purpose, now: float, *, is_urgent: bool = False) -> Grant:
         """A call leaves."""
         self._granted += 1
-        is_pressed = now - self._next_at < PRESSED * self.learner.gap_s
-        ticket = Grant(self._granted, now, purpose, is_pressed)
+        is_pace_limited = now - self._next_at < PACE_LIMITED_SHARE * self.learner.gap_s
+        ticket = Grant(self._granted, now, purpose, is_pace_limited)
         self.in_flight[ticket.number] = ticket
         if self.learner.pacer is not None:
             self._next_at = now + self.learner.gap_s
@@ -80,7 +80,7 @@ class Traffic:
             self._next_at = now + self.learner.span_s / max(1, self.learner.ceiling - self.keep_free)
         return ticket
 
-    def take_back(self, ticket: Grant) -> None:
+    def release(self, ticket: Grant) -> None:
         """A call has ended, whichever way.
 
         Raises:
@@ -98,22 +98,22 @@ class Traffic:
         """It became a task."""
         learner = self.learner
         if ticket.number in self._arrived:
-            stamp = self.log.accepted_late(ticket.at + ARRIVED_S)
+            stamp = self.log.accepted_late(ticket.at + ASSUME_ARRIVED_S)
         else:
             stamp = self.log.accepted(ticket.at, now)
         self._arrived.discard(ticket.number)
         self.cap.accepted()
-        self._parallel = min(self.settings.parallel_most, self._parallel + 1)
+        self._parallel = min(self.settings.max_parallel, self._parallel + 1)
         if learner.pacer is not None and learner.pacer.by_arrival:
             self._next_at = max(self._next_at, stamp + learner.gap_s)
         if ticket.purpose is Purpose.EXTRA:
             learner.extra_accepted(self.log.count_accepted(now, learner.span_s), now)
         learner.accepted(now, is_pressed=ticket.is_pressed)
 
-    def lost(self, ticket: Grant, now: float) -> None:
+    def unanswered(self, ticket: Grant, now: float) -> None:
         """Nobody knows what became of it."""
         if ticket.number not in self._arrived:
-            self.log.refused_or_lost(now)
+            self.log.add_unaccepted(now)
         self._arrived.discard(ticket.number)
         if ticket.purpose is Purpose.EXTRA:
             self.learner.postpone(now)
@@ -123,15 +123,15 @@ class Traffic:
     def refused(self, ticket: Grant, now: float) -> None:
         """It got a 429; some servers count it all the same."""
         self._arrived.discard(ticket.number)
-        self.log.refused_or_lost(now)
+        self.log.add_unaccepted(now)
 
-    def never_sent(self, ticket: Grant) -> None:
+    def not_sent(self, ticket: Grant) -> None:
         """It did not leave: if it was the last, the pace allows another in its place."""
         self._arrived.discard(ticket.number)
         if ticket.number == self._granted:
             self._next_at = min(self._next_at, ticket.at)
 
-    def start_slowly(self, parallel: int) -> None:
+    def limit_parallel(self, parallel: int) -> None:
         """The gate re-opens: so many at once, and one more for each that is accepted."""
         self._parallel = parallel
 
@@ -143,20 +143,20 @@ class Traffic:
     def _note_arrivals(self, now: float) -> None:
         """Stamp calls that must have arrived by now. They are in the order in which they left."""
         for number, ticket in self.in_flight.items():
-            if ticket.at + ARRIVED_S > now:
+            if ticket.at + ASSUME_ARRIVED_S > now:
                 return
             if number not in self._arrived:
                 self._arrived.add(number)
-                self.log.arrived(ticket.at + ARRIVED_S, now)
+                self.log.arrived(ticket.at + ASSUME_ARRIVED_S, now)
 
     def _next_arrival(self) -> float:
         """When the oldest open call will be taken for arrived."""
         open_calls = (ticket.at for number, ticket in self.in_flight.items() if number not in self._arrived)
-        return next(open_calls, math.inf) + ARRIVED_S
+        return next(open_calls, math.inf) + ASSUME_ARRIVED_S
 
-    def _goes_singly(self) -> bool:
+    def _one_at_a_time(self) -> bool:
         pacer = self.learner.pacer
-        return pacer is not None and pacer.by_arrival and pacer.gap_s > self.log.quickest_s
+        return pacer is not None and pacer.by_arrival and pacer.gap_s > self.log.min_round_trip_s
 
     def _room(self, most: int, now: float) -> Wait | None:
         room = most - self._open_calls

@@ -18,11 +18,11 @@ def _positive(_: object, attribute: "attrs.Attribute[Any]", value: float | None)
 class Mode(Enum):
     """How the gate keeps to the limit."""
 
-    LOG = "log"  #: so many per window, in a burst if need be
+    WINDOW = "log"  #: so many per window, in a burst if need be
     PACED = "paced"  #: one by one, a gap apart
 
 
-class Door(Enum):
+class GateState(Enum):
     """Whether calls may leave at all."""
 
     OPEN = "open"
@@ -76,39 +76,39 @@ class GateSettings:
     #: Calls under way at once, at first: a limit of five costs four refusals to find, not sixteen.
     parallel_first: int = attrs.field(default=4, validator=validators.ge(1))
     #: Calls under way at once, at most: at two a second this bears eight seconds of latency.
-    parallel_most: int = attrs.field(default=16, validator=validators.ge(1))
+    max_parallel: int = attrs.field(default=16, validator=validators.ge(1))
     #: Extra calls under way at once, at most; there is one at first, and one more for every two that succeed.
-    extra_most: int = attrs.field(default=8, validator=validators.ge(1))
+    max_extra: int = attrs.field(default=8, validator=validators.ge(1))
 
     #: Seconds from the first try for a higher limit to the next; doubles each time it fails …
     explore_first_s: float = 60.0
     #: … up to this. A try costs one refusal, so an account whose limit never moves pays four an hour.
-    explore_longest_s: float = 900.0
+    explore_max_interval_s: float = 900.0
     #: Seconds until the next try after the limit was lowered: what made it fall may have passed.
     explore_again_s: float = 15.0
 
     #: Share of a refused rate that is used while it is held.
-    hold: float = 0.97
+    hold_share: float = 0.97
     #: Seconds a paced rate is first held after a refusal; doubles with every refusal met while growing.
     hold_first_s: float = 10.0
     #: Share of the documented limit no learned rate falls below, so that the way back is never long.
-    floor: float = 0.1
+    min_rate_share: float = 0.1
 
     #: Seconds from the first try for a higher cap to the next; doubles up to `explore_longest_s`.
     cap_first_s: float = 20.0
     #: A Retry-After is obeyed up to so many seconds; a mistaken header stops nobody for days.
-    retry_after_most_s: float = 120.0
+    max_retry_after_s: float = 120.0
 
 
 @attrs.frozen(kw_only=True)
-class GateKnowledge:
+class LearnedLimits:
     """What a gate has learned of its account; kept, so that a later session starts wiser."""
 
-    mode: Mode = Mode.LOG
+    mode: Mode = Mode.WINDOW
     #: Calls per window.
     limit: float = attrs.field(validator=_positive)
     #: Paced only: the rate, in calls per window, that was refused last.
-    wall: float | None = attrs.field(default=None, validator=_positive)
+    rate_ceiling: float | None = attrs.field(default=None, validator=_positive)
     #: Paced only: calls are spaced by when they arrive, not by when they leave.
     by_arrival: bool = False
     #: Running tasks, if there is a cap.
@@ -121,7 +121,7 @@ class GateKnowledge:
         return {**attrs.asdict(self), "mode": self.mode.value}
 
     @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> "GateKnowledge":
+    def from_dict(cls, plain: Mapping[str, Any]) -> "LearnedLimits":
         """From what `to_dict` gave; unknown keys are left out, as a newer version may have written them.
 
         Raises:
@@ -154,9 +154,9 @@ class GateStatistics:
     """The gate, looked into."""
 
     mode: Mode
-    door: Door
+    state: GateState
     limit: float  #: calls per window
-    wall: float | None
+    rate_ceiling: float | None
     margin_s: float
     in_flight: int
     running: int
@@ -164,4 +164,4 @@ class GateStatistics:
     closed_until: float  #: no call leaves earlier; only ever grows
     reason: str | None  #: why the gate is shut; None while it is open
     refusals: int
-    closings: int
+    closures: int

@@ -22,7 +22,7 @@ from collections import deque
 import attrs
 
 #: Enough round trips to have seen a quick one, few enough to forget an old route.
-REMEMBERED = 50
+MAX_ROUND_TRIPS = 50
 
 
 @attrs.define(eq=False)
@@ -32,18 +32,18 @@ class SendLog:
     keep_s: float  #: older stamps are forgotten
     _all: list[float] = attrs.field(factory=list)
     _accepted: list[float] = attrs.field(factory=list)
-    _others: list[float] = attrs.field(factory=list)  #: those of `_all` that other sessions sent
-    _trips: deque[float] = attrs.field(factory=lambda: deque(maxlen=REMEMBERED))
+    _remote: list[float] = attrs.field(factory=list)  #: those of `_all` that other sessions sent
+    _round_trips: deque[float] = attrs.field(factory=lambda: deque(maxlen=MAX_ROUND_TRIPS))
 
     @property
-    def quickest_s(self) -> float:
+    def min_round_trip_s(self) -> float:
         """The quickest of the round trips remembered; 0 if there is none."""
-        return min(self._trips, default=0.0)
+        return min(self._round_trips, default=0.0)
 
     def accepted(self, sent_at: float, now: float) -> float:
         """Stamp a call that was accepted, and give its stamp."""
-        self._trips.append(now - sent_at)
-        stamp = now - self.quickest_s
+        self._round_trips.append(now - sent_at)
+        stamp = now - self.min_round_trip_s
         insort(self._accepted, stamp)
         self._add(stamp, now)
         return stamp
@@ -57,19 +57,19 @@ class SendLog:
         insort(self._accepted, stamp)
         return stamp
 
-    def refused_or_lost(self, now: float) -> None:
+    def add_unaccepted(self, now: float) -> None:
         """Stamp a call that was not accepted, but may have been counted."""
         self._add(now, now)
 
-    def heard(self, stamp: float, now: float) -> None:
+    def add_remote(self, stamp: float, now: float) -> None:
         """Stamp a call that another session sent with the same account."""
-        insort(self._others, stamp)
+        insort(self._remote, stamp)
         insort(self._accepted, stamp)
         self._add(stamp, now)
 
     def _add(self, stamp: float, now: float) -> None:
         insort(self._all, stamp)
-        for stamps in (self._all, self._accepted, self._others):
+        for stamps in (self._all, self._accepted, self._remote):
             del stamps[: bisect_right(stamps, now - self.keep_s)]
 
     def count(self, now: float, span_s: float) -> int:
@@ -78,7 +78,7 @@ class SendLog:
 
     def count_own(self, now: float, span_s: float) -> int:
         """How many of those this session sent."""
-        return self.count(now, span_s) - _younger(self._others, now, span_s)
+        return self.count(now, span_s) - _younger(self._remote, now, span_s)
 
     def count_accepted(self, now: float, span_s: float) -> int:
         """How many of those were accepted."""

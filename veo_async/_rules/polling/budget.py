@@ -25,11 +25,11 @@ from typing import Final
 import attrs
 
 POLL_RATE: Final = 8.0
-SLOWER: Final = 0.7
-SLOWEST: Final = 0.2  # polls per second
+SLOWDOWN: Final = 0.7
+MIN_RATE: Final = 0.2  # polls per second
 STEP_S: Final = 10.0
-STEP_BACK: Final = 0.05
-PAUSE_S: Final = 2.0
+RECOVERY: Final = 0.05
+DEFAULT_PAUSE_S: Final = 2.0
 MAX_PAUSE_S: Final = 120.0
 
 
@@ -42,12 +42,12 @@ class PollBudget:
     _share: float = attrs.field(init=False, default=1.0)  #: of the rate, at the last refusal
     _refused_at: float = attrs.field(init=False, default=-math.inf)  #: the last refusal that counted
     _full_at: float = attrs.field(init=False, default=-math.inf)
-    _shut_until: float = attrs.field(init=False, default=-math.inf)
+    _paused_until: float = attrs.field(init=False, default=-math.inf)
 
-    def take(self, now: float) -> float:
+    def reserve(self, now: float) -> float:
         """Book one poll; returns how many seconds to wait before it begins."""
         gap = 1.0 / self.current_rate(now)
-        at = max(now, self._shut_until, self._full_at - (self.burst - 1) * gap)
+        at = max(now, self._paused_until, self._full_at - (self.burst - 1) * gap)
         self._full_at = max(self._full_at, at) + gap
         return at - now
 
@@ -55,18 +55,18 @@ class PollBudget:
         """Polls per second at present."""
         if self._share >= 1.0:
             return self.rate
-        regained = STEP_BACK * ((now - self._refused_at) // STEP_S)
+        regained = RECOVERY * ((now - self._refused_at) // STEP_S)
         return min(1.0, self._share + regained) * self.rate
 
-    def refused(self, now: float, retry_after: float | None = None) -> None:
+    def rate_limited(self, now: float, retry_after: float | None = None) -> None:
         """A poll was answered with 429, with or without the server's wish for how long to wait."""
         # What is booked already stays in front.
         may_begin = self._full_at - (self.burst - 1) / self.current_rate(now)
         if now >= self._refused_at + STEP_S:
-            slower = max(min(SLOWEST, self.rate), SLOWER * self.current_rate(now))
+            slower = max(min(MIN_RATE, self.rate), SLOWDOWN * self.current_rate(now))
             self._share, self._refused_at = slower / self.rate, now
-        wait = PAUSE_S
+        wait = DEFAULT_PAUSE_S
         if retry_after is not None and 0 <= retry_after < math.inf:
             wait = min(retry_after, MAX_PAUSE_S)
-        self._shut_until = max(self._shut_until, now + wait)
-        self._full_at = max(may_begin, self._shut_until) + (self.burst - 1) / self.current_rate(now)
+        self._paused_until = max(self._paused_until, now + wait)
+        self._full_at = max(may_begin, self._paused_until) + (self.burst - 1) / self.current_rate(now)

@@ -41,7 +41,7 @@ Kind = Literal["generate", "upgrade", "extend"]
 EDGES: Final[tuple[float, ...]] = (0.0, *(4.0 * 1.1**n for n in range(72)))
 BINS: Final = len(EDGES)  # the last is open to the right
 PRIOR_TASKS: Final = 4.0
-FORGET: Final = 0.98
+DECAY: Final = 0.98
 _RESCALE_AT: Final = 1e9
 
 
@@ -87,7 +87,7 @@ def prior_for(cls: TaskClass) -> Prior:
     if cls.kind == "upgrade":  # documented: 1-3 minutes and 5-10 minutes
         return Prior(424.0, 0.30) if cls.resolution == "4k" else Prior(104.0, 0.43)
     base = _GENERATE.get(cls.model, Prior(150.0, 0.70))
-    return attrs.evolve(base, median_s=base.median_s + _ASKED_LARGER_S.get(cls.resolution, 0.0))
+    return attrs.evolve(base, median_s=base.median_s + _EXTRA_BY_RESOLUTION_S.get(cls.resolution, 0.0))
 
 
 _GENERATE: Final[Mapping[str, Prior]] = {
@@ -96,19 +96,19 @@ _GENERATE: Final[Mapping[str, Prior]] = {
     "veo3_lite": Prior(85.0, 0.55),  # nothing is known; sold as the lightest, so a little faster and wider
 }
 #: What a larger picture adds to the median: about an upgrade, done before the task is called done.
-_ASKED_LARGER_S: Final[Mapping[str, float]] = {"1080p": 60.0, "4k": 300.0}
+_EXTRA_BY_RESOLUTION_S: Final[Mapping[str, float]] = {"1080p": 60.0, "4k": 300.0}
 
 
 @cache
 def _prior_table(prior: Prior) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Per bin: the share of tasks that end in it, and the mean seconds at risk in it (Simpson's rule)."""
-    ended, at_risk = [], []
+    observe_ended, at_risk = [], []
     for low, high in pairwise((*EDGES, 4 * EDGES[-1])):
         step = (high - low) / 8
         s = [prior.survival(low + step * n) for n in range(9)]
-        ended.append(s[0] - s[8])
+        observe_ended.append(s[0] - s[8])
         at_risk.append(step / 3 * (s[0] + s[8] + 4 * sum(s[1:8:2]) + 2 * sum(s[2:8:2])))
-    return tuple(ended), tuple(at_risk)
+    return tuple(observe_ended), tuple(at_risk)
 
 
 def bin_of(age: float) -> int:
@@ -116,26 +116,26 @@ def bin_of(age: float) -> int:
     return bisect_right(EDGES, age) - 1 if age > 0 else 0
 
 
-class Curve:
+class HazardCurve:
     """The hazard at one moment, with the sums that answer questions about it. Immutable."""
 
-    __slots__ = ("_hazard_sums", "_look_sums", "hazard", "look_rate")
+    __slots__ = ("_hazard_sums", "_poll_sums", "hazard", "poll_rate")
 
     def __init__(self, hazard: Sequence[float]) -> None:
         #: Chance per second of ending, by bin.
         self.hazard = tuple(hazard)
         #: ``sqrt(h / 2)``, by bin: how often a task of that age deserves a look, but for the price.
-        self.look_rate = tuple(math.sqrt(h / 2) for h in hazard)
+        self.poll_rate = tuple(math.sqrt(h / 2) for h in hazard)
         self._hazard_sums = _integrate(self.hazard)
-        self._look_sums = _integrate(self.look_rate)
+        self._poll_sums = _integrate(self.poll_rate)
 
     def survival(self, age: float) -> float:
         """The share of tasks that take longer than *age*."""
         return math.exp(-_integral(self._hazard_sums, self.hazard, age))
 
-    def next_look(self, age: float, step: float) -> float:
+    def next_poll(self, age: float, step: float) -> float:
         """The age at which the integral of `look_rate` has grown by *step* since *age*."""
-        return _solve(self._look_sums, self.look_rate, _integral(self._look_sums, self.look_rate, age) + step)
+        return _solve(self._poll_sums, self.poll_rate, _integral(self._poll_sums, self.poll_rate, age) + step)
 
     def eta(self, age: float) -> Eta:
         """How much longer a task of this age will run."""
@@ -161,7 +161,7 @@ def _solve(sums: Sequence[float], rates: Sequence[float], value: float) -> float
     return EDGES[b] + (value - sums[b]) / rates[b]
 
 
-class HazardLearner:
+class DurationModel:
     """What has been seen of one class so far.
 
     Newer completions weigh more; instead of shrinking all the old ones, the unit that new ones are counted in
@@ -174,7 +174,7 @@ class HazardLearner:
         self._at_risk = [0.0] * BINS
         self._unit = 1.0
 
-    def runs(self, since: float, until: float) -> None:
+    def observe_running(self, since: float, until: float) -> None:
         """A task was found running at age *until*, and was last known to run at age *since*."""
         b, at_risk, unit = bin_of(since), self._at_risk, self._unit
         while b < BINS - 1 and EDGES[b + 1] < until:
@@ -184,25 +184,25 @@ class HazardLearner:
         if until > since:
             at_risk[b] += (until - since) * unit
 
-    def ended(self, since: float, found: float, duration: float | None) -> float:
+    def observe_ended(self, since: float, found: float, duration: float | None) -> float:
         """A task known to run at age *since* was found ended at age *found*; returns its age at the end."""
         at = (since + found) / 2 if duration is None or math.isnan(duration) else duration
         at = min(max(at, since), max(found, since))
-        self.runs(since, at)
+        self.observe_running(since, at)
         self._ended[bin_of(at)] += self._unit
-        self._unit /= FORGET
+        self._unit /= DECAY
         if self._unit > _RESCALE_AT:
             self._ended, self._at_risk = self._in_tasks(self._ended), self._in_tasks(self._at_risk)
             self._unit = 1.0
         return at
 
-    def curve(self) -> Curve:
+    def curve(self) -> HazardCurve:
         """The hazard as it is believed now."""
-        ended, at_risk = (_smooth(self._in_tasks(seen)) for seen in (self._ended, self._at_risk))
-        return Curve(
+        observe_ended, at_risk = (_smooth(self._in_tasks(seen)) for seen in (self._ended, self._at_risk))
+        return HazardCurve(
             [
                 (d + PRIOR_TASKS * d0) / (t + PRIOR_TASKS * t0)
-                for d, t, d0, t0 in zip(ended, at_risk, self._prior_ended, self._prior_at_risk, strict=True)
+                for d, t, d0, t0 in zip(observe_ended, at_risk, self._prior_ended, self._prior_at_risk, strict=True)
             ]
         )
 
@@ -212,10 +212,10 @@ class HazardLearner:
 
     def from_state(self, state: Mapping[str, object]) -> bool:
         """Take over what `to_state` gave; False, and nothing changed, if it does not fit."""
-        ended, at_risk = _numbers(state.get("ended")), _numbers(state.get("at_risk"))
-        if ended is None or at_risk is None:
+        observe_ended, at_risk = _numbers(state.get("ended")), _numbers(state.get("at_risk"))
+        if observe_ended is None or at_risk is None:
             return False
-        self._ended, self._at_risk, self._unit = ended, at_risk, 1.0
+        self._ended, self._at_risk, self._unit = observe_ended, at_risk, 1.0
         return True
 
     def _in_tasks(self, seen: Sequence[float]) -> list[float]:

@@ -37,7 +37,7 @@ from collections import deque
 from itertools import pairwise
 from typing import Final
 
-from .durations import EDGES, Curve
+from .durations import EDGES, HazardCurve
 
 MIN_GAP_S: Final = 1.5
 MAX_GAP_S: Final = 60.0
@@ -56,13 +56,13 @@ def _ages() -> tuple[float, ...]:
 AGES: Final = _ages()
 
 
-def clamp(age: float, following: float, *, callbacks: bool = False) -> float:
+def clamp(age: float, next_age: float, *, callbacks: bool = False) -> float:
     """The look after the one at *age*, within the bounds on gaps."""
     longest = MAX_GAP_WITH_CALLBACKS_S if callbacks else MAX_GAP_S if age else MAX_FIRST_S
-    return min(max(following, age + MIN_GAP_S), age + max(longest, MAX_GAP_SHARE * age))
+    return min(max(next_age, age + MIN_GAP_S), age + max(longest, MAX_GAP_SHARE * age))
 
 
-def plan_gaps(curve: Curve, price: float, eps: float = 1.0) -> list[float]:
+def plan_gaps(curve: HazardCurve, price: float, loss_rate: float = 1.0) -> list[float]:
     """The best gap to the next look, for a look at each of `AGES`.
 
     Args:
@@ -75,16 +75,18 @@ def plan_gaps(curve: Curve, price: float, eps: float = 1.0) -> list[float]:
         alive.append(alive[-1] + (t1 - t0) * (s0 + s1) / 2)
     gaps = [MAX_GAP_WITH_CALLBACKS_S] * len(AGES)
     last = len(AGES) - 1
-    lines = deque([(AGES[last], price * (1 - eps) * survival[last] - eps * alive[last])])  # slope, intercept
+    lines = deque(
+        [(AGES[last], price * (1 - loss_rate) * survival[last] - loss_rate * alive[last])]
+    )  # slope, intercept
     for i in range(last - 1, -1, -1):
         age, s = AGES[i], survival[i]
-        x = eps * s
+        x = loss_rate * s
         while len(lines) > 1 and lines[1][0] * x + lines[1][1] <= lines[0][0] * x + lines[0][1]:
             lines.popleft()
         slope, intercept = lines[0]
         gaps[i] = slope - age
-        value = intercept + x * slope + eps * (alive[i] - age * s) + price * x
-        _add_line(lines, age, value + price * (1 - eps) * s - eps * alive[i])
+        value = intercept + x * slope + loss_rate * (alive[i] - age * s) + price * x
+        _add_line(lines, age, value + price * (1 - loss_rate) * s - loss_rate * alive[i])
     return gaps
 
 
@@ -98,6 +100,6 @@ def _add_line(lines: deque[tuple[float, float]], slope: float, intercept: float)
     lines.append((slope, intercept))
 
 
-def planned_look(gaps: list[float], age: float) -> float:
+def planned_poll(gaps: list[float], age: float) -> float:
     """The look after one at *age*, by a plan made with `plan_gaps`."""
     return age + gaps[min(bisect_left(AGES, age), len(gaps) - 1)]

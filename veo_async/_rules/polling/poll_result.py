@@ -23,43 +23,43 @@ from veo_async.errors import (
     NotReady,
     RateLimited,
     RecordExpired,
-    RecordMissing,
+    RecordNotFound,
     TaskFailed,
     VeoError,
 )
 
 #: Users see records appear within a minute, rarely later (they tolerate 60 to 90 s).
-GRACE_S: Final = 90.0
+RECORD_WAIT_S: Final = 90.0
 #: A flag that flaps has settled by then.
 CONFIRM_S: Final = 10.0
 #: Success without a URL is a copy that is still being made somewhere.
-EMPTY_S: Final = 300.0
+EMPTY_WAIT_S: Final = 300.0
 EMPTY_AGAIN_S: Final = 5.0
 #: "Wait a bit and retry (20-30 s)" for 1080p, "30 s or more" for 4K.
 NOT_YET_S: Final = 30.0
 #: Back-off of one task after bad looks: 2, 4, 8 … s. A task is worth a look a minute whatever happens.
-BAD_BASE_S: Final = 2.0
-BAD_CAP_S: Final = 60.0
+BACKOFF_FIRST_S: Final = 2.0
+BACKOFF_MAX_S: Final = 60.0
 
 
 @attrs.define(eq=False)
-class Looks:
+class PollHistory:
     """What the looks at one task have shown so far."""
 
     started_at: float
-    bad: int = 0
+    failures: int = 0
     failed_at: float | None = None
     empty_since: float | None = None
     has_record: bool = False
 
 
 @attrs.frozen
-class Runs:
+class NotFinished:
     """It is still being made; the schedule says when to look again."""
 
 
 @attrs.frozen
-class LookAgain:
+class PollAgain:
     """Look again after so many seconds; nothing was learned about its end."""
 
     after: float
@@ -80,16 +80,16 @@ class Succeeded:
 
 
 @attrs.frozen
-class Ended:
+class Unsuccessful:
     """It is over without a video."""
 
     error: VeoError
 
 
-Meaning = Runs | LookAgain | SlowDown | Succeeded | Ended
+PollResult = NotFinished | PollAgain | SlowDown | Succeeded | Unsuccessful
 
 
-def read(looks: Looks, found: Record | VeoError, now: float) -> Meaning:
+def interpret(looks: PollHistory, found: Record | VeoError, now: float) -> PollResult:
     """The meaning of what one look *found*; notes in *looks* what later ones need."""
     match found:
         case Record():
@@ -97,20 +97,20 @@ def read(looks: Looks, found: Record | VeoError, now: float) -> Meaning:
         case RateLimited():
             return SlowDown(found.retry_after)
         case NotReady() if found.endpoint != RECORD_INFO.name:
-            looks.bad = 0
-            return LookAgain(NOT_YET_S)
-        case RecordMissing():
+            looks.failures = 0
+            return PollAgain(NOT_YET_S)
+        case RecordNotFound():
             return _read_missing(looks, found, now)
         case RecordExpired():
-            return Ended(found)
+            return Unsuccessful(found)
         case _:
-            return _bad_look(looks)
+            return _failed_poll(looks)
 
 
-def _read_record(looks: Looks, record: Record, now: float) -> Meaning:
+def _read_record(looks: PollHistory, record: Record, now: float) -> PollResult:
     looks.has_record = True
     if record.state is not TaskState.UNKNOWN:
-        looks.bad = 0
+        looks.failures = 0
     match record.state:
         case TaskState.SUCCEEDED:
             return Succeeded(record) if record.urls else _read_empty(looks, record, now)
@@ -119,45 +119,45 @@ def _read_record(looks: Looks, record: Record, now: float) -> Meaning:
         case TaskState.GENERATING:
             return _read_running(looks, now)
         case TaskState.UNKNOWN:
-            return _bad_look(looks)
+            return _failed_poll(looks)
         case _:
             assert_never(record.state)
 
 
-def _read_running(looks: Looks, now: float) -> Meaning:
+def _read_running(looks: PollHistory, now: float) -> PollResult:
     looks.failed_at = None
-    if looks.empty_since is not None and now - looks.empty_since < EMPTY_S:
-        return LookAgain(EMPTY_AGAIN_S)
+    if looks.empty_since is not None and now - looks.empty_since < EMPTY_WAIT_S:
+        return PollAgain(EMPTY_AGAIN_S)
     looks.empty_since = None
-    return Runs()
+    return NotFinished()
 
 
-def _read_failure(looks: Looks, record: Record, now: float) -> Meaning:
-    if looks.empty_since is not None and now - looks.empty_since < EMPTY_S:
-        return LookAgain(EMPTY_AGAIN_S)
+def _read_failure(looks: PollHistory, record: Record, now: float) -> PollResult:
+    if looks.empty_since is not None and now - looks.empty_since < EMPTY_WAIT_S:
+        return PollAgain(EMPTY_AGAIN_S)
     if looks.failed_at is None:
         looks.failed_at = now
     waited = now - looks.failed_at
     if waited < CONFIRM_S:
-        return LookAgain(CONFIRM_S - waited)
+        return PollAgain(CONFIRM_S - waited)
     failure = record.failure
-    return Ended(failure.error(task_id=record.task_id) if failure else TaskFailed("the task failed"))
+    return Unsuccessful(failure.error(task_id=record.task_id) if failure else TaskFailed("the task failed"))
 
 
-def _read_empty(looks: Looks, record: Record, now: float) -> Meaning:
+def _read_empty(looks: PollHistory, record: Record, now: float) -> PollResult:
     if looks.empty_since is None:
         looks.empty_since = now
-    if now - looks.empty_since < EMPTY_S:
-        return LookAgain(EMPTY_AGAIN_S)
-    return Ended(DownloadFailed("the task succeeded, but its record names no video", task_id=record.task_id))
+    if now - looks.empty_since < EMPTY_WAIT_S:
+        return PollAgain(EMPTY_AGAIN_S)
+    return Unsuccessful(DownloadFailed("the task succeeded, but its record names no video", task_id=record.task_id))
 
 
-def _read_missing(looks: Looks, error: RecordMissing, now: float) -> Meaning:
-    if looks.has_record or now - looks.started_at < GRACE_S:
-        return _bad_look(looks)
-    return Ended(error)
+def _read_missing(looks: PollHistory, error: RecordNotFound, now: float) -> PollResult:
+    if looks.has_record or now - looks.started_at < RECORD_WAIT_S:
+        return _failed_poll(looks)
+    return Unsuccessful(error)
 
 
-def _bad_look(looks: Looks) -> LookAgain:
-    looks.bad += 1
-    return LookAgain(min(BAD_CAP_S, BAD_BASE_S * 2.0 ** min(looks.bad - 1, 10)))
+def _failed_poll(looks: PollHistory) -> PollAgain:
+    looks.failures += 1
+    return PollAgain(min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(looks.failures - 1, 10)))

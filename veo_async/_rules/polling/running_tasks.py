@@ -12,41 +12,41 @@ from typing import Final, Literal
 
 import attrs
 
-from .durations import BINS, Curve, Eta, HazardLearner, TaskClass, bin_of, prior_for
+from .durations import BINS, DurationModel, Eta, HazardCurve, TaskClass, bin_of, prior_for
 
 REFRESH_S: Final = 2.0
 STATE_VERSION: Final = 1
 
 #: How a task's end came to be known.
-Via = Literal["look", "callback"]
+EndSource = Literal["look", "callback"]
 
 
 @attrs.define(eq=False)
-class Group:
+class TaskGroup:
     """The running tasks of one class, and what is believed of it."""
 
-    learner: HazardLearner
-    curve: Curve
+    learner: DurationModel
+    curve: HazardCurve
     running: list[int] = attrs.field(factory=lambda: [0] * BINS)  #: by the bin of their last look
     gaps: list[float] | None = None  #: the exact plan, while one is in use
     is_stale: bool = False  #: something was learned since the curve was made
 
 
 @attrs.define(eq=False, weakref_slot=False)  # there are many: every eight bytes count
-class Task:
+class RunningTask:
     """What is kept of one running task."""
 
-    group: Group
+    group: TaskGroup
     started_at: float
     age: float = 0.0  #: at the last look; 0 before the first
 
 
-class TaskBook:
+class RunningTasks:
     """The running tasks, and what is learned from them: what both schedules share."""
 
     def __init__(self) -> None:
-        self._tasks: dict[Hashable, Task] = {}
-        self._groups: dict[TaskClass, Group] = {}
+        self._tasks: dict[Hashable, RunningTask] = {}
+        self._groups: dict[TaskClass, TaskGroup] = {}
         self._refresh_at = -math.inf
 
     def __len__(self) -> int:
@@ -59,25 +59,25 @@ class TaskBook:
         self.forget(task_key)
         group = self._group(cls)
         group.running[0] += 1
-        self._tasks[task_key] = Task(group, now)
+        self._tasks[task_key] = RunningTask(group, now)
 
-    def not_done(self, task_key: Hashable, now: float) -> None:
+    def still_running(self, task_key: Hashable, now: float) -> None:
         task = self._tasks[task_key]
         group, age = task.group, now - task.started_at
         if age <= task.age:
             return
-        group.learner.runs(task.age, age)
+        group.learner.observe_running(task.age, age)
         group.running[bin_of(task.age)] -= 1
         group.running[bin_of(age)] += 1
         group.is_stale = True
         task.age = age
 
-    def done(self, task_key: Hashable, now: float, duration: float | None, via: Via = "look") -> None:
+    def ended(self, task_key: Hashable, now: float, duration: float | None, via: EndSource = "look") -> None:
         task = self._tasks[task_key]
         found = now - task.started_at
-        at = task.group.learner.ended(task.age, found, duration)
+        at = task.group.learner.observe_ended(task.age, found, duration)
         task.group.is_stale = True
-        self._heard(via, found - at)
+        self._note_source(via, found - at)
         self.forget(task_key)
 
     def forget(self, task_key: Hashable) -> None:
@@ -90,7 +90,7 @@ class TaskBook:
         self._refresh(now)
         return task.group.curve.eta(max(task.age, now - task.started_at))
 
-    def expect(self, cls: TaskClass) -> Eta:
+    def expected_duration(self, cls: TaskClass) -> Eta:
         """How long a task of this class will run that begins now."""
         return self._group(cls).curve.eta(0.0)
 
@@ -119,15 +119,15 @@ class TaskBook:
         group.is_stale = True
         return group.learner.from_state(row)
 
-    def _group(self, cls: TaskClass) -> Group:
+    def _group(self, cls: TaskClass) -> TaskGroup:
         group = self._groups.get(cls)
         if group is None:
-            learner = HazardLearner(prior_for(cls))
-            group = self._groups[cls] = Group(learner, learner.curve())
+            learner = DurationModel(prior_for(cls))
+            group = self._groups[cls] = TaskGroup(learner, learner.curve())
             self._refresh_at = -math.inf
         return group
 
-    def _heard(self, via: Via, late: float) -> None:
+    def _note_source(self, via: EndSource, late: float) -> None:
         """A task's end came to be known, *late* seconds after it: for schedules that learn from this too."""
 
     def _refresh(self, now: float) -> bool:

@@ -47,11 +47,12 @@ from typing import Final, Protocol
 from veo_async._rules.rng import Rng
 
 from .budget import PollBudget
-from .durations import EDGES, FORGET, Eta, Kind, TaskClass
-from .plan import clamp, plan_gaps, planned_look
-from .running_tasks import Group, TaskBook, Via
+from .durations import DECAY, EDGES, Eta, Kind, TaskClass
+from .plan import clamp, plan_gaps, planned_poll
+from .running_tasks import EndSource, RunningTasks, TaskGroup
 
 __all__ = [
+    "EndSource",
     "Eta",
     "FixedSchedule",
     "Kind",
@@ -59,24 +60,23 @@ __all__ = [
     "PollBudget",
     "PollSchedule",
     "TaskClass",
-    "Via",
 ]
 
 MIN_PRICE_S: Final = 0.02
 MAX_PRICE_S: Final = 60.0
 MIN_PRICE_WITH_CALLBACKS_S: Final = 1.5
-MIN_PRICE_ONCE_HEARD_S: Final = 0.4
+MIN_PRICE_CALLBACKS_SEEN_S: Final = 0.4
 SPARSE_FROM_S: Final = 0.5
-FILL: Final = 0.92
+TARGET_LOAD: Final = 0.92
 LOST_AFTER_S: Final = 10.0
 #: With one callback in ten lost, four in a row are by chance once in ten thousand tasks.
-SILENT_AFTER: Final = 4
+MAX_MISSED_CALLBACKS: Final = 4
 
 
 class PollSchedule(Protocol):
     """What the watcher needs to know. Times are monotonic seconds; unknown tasks raise KeyError."""
 
-    def started(self, task_key: Hashable, cls: TaskClass, now: float) -> None:
+    def started(self, task_key: Hashable, task_class: TaskClass, now: float) -> None:
         """A task was accepted at *now*: for one that is re-attached, the earlier moment when it was."""
         ...
 
@@ -84,11 +84,11 @@ class PollSchedule(Protocol):
         """When to look at it next: perhaps in the past, never before the last look."""
         ...
 
-    def not_done(self, task_key: Hashable, now: float) -> None:
+    def still_running(self, task_key: Hashable, now: float) -> None:
         """A look found it running."""
         ...
 
-    def done(self, task_key: Hashable, now: float, duration: float | None, via: Via = "look") -> None:
+    def ended(self, task_key: Hashable, now: float, duration: float | None, via: EndSource = "look") -> None:
         """It has ended, well or not; *duration*: seconds it took, by the server's clock. It is forgotten."""
         ...
 
@@ -109,7 +109,7 @@ class PollSchedule(Protocol):
         ...
 
 
-class FixedSchedule(TaskBook):
+class FixedSchedule(RunningTasks):
     """Looks every *every_s* seconds; the first time at a random moment around that.
 
     Args:
@@ -125,16 +125,16 @@ class FixedSchedule(TaskBook):
         self._rng = rng
         self._first: dict[Hashable, float] = {}
 
-    def started(self, task_key: Hashable, cls: TaskClass, now: float) -> None:
-        super().started(task_key, cls, now)
+    def started(self, task_key: Hashable, task_class: TaskClass, now: float) -> None:
+        super().started(task_key, task_class, now)
         self._first[task_key] = (0.5 + self._rng.random()) * self._every_s
 
     def next_poll(self, task_key: Hashable, now: float) -> float:
         task = self._tasks[task_key]
         return task.started_at + task.age + self._first.get(task_key, self._every_s)
 
-    def not_done(self, task_key: Hashable, now: float) -> None:
-        super().not_done(task_key, now)
+    def still_running(self, task_key: Hashable, now: float) -> None:
+        super().still_running(task_key, now)
         self._first.pop(task_key, None)
 
     def forget(self, task_key: Hashable) -> None:
@@ -142,7 +142,7 @@ class FixedSchedule(TaskBook):
         self._first.pop(task_key, None)
 
 
-class LearnedSchedule(TaskBook):
+class LearnedSchedule(RunningTasks):
     """Looks when it is worth while, by what was learned, within a budget.
 
     Args:
@@ -158,17 +158,17 @@ class LearnedSchedule(TaskBook):
         super().__init__()
         self._budget = budget or PollBudget()
         self._callbacks = bool(callbacks)
-        self._is_listening = callbacks is None
-        self._dearest = MIN_PRICE_ONCE_HEARD_S if callbacks is None else MIN_PRICE_WITH_CALLBACKS_S
+        self._detects_callbacks = callbacks is None
+        self._min_price = MIN_PRICE_CALLBACKS_SEEN_S if callbacks is None else MIN_PRICE_WITH_CALLBACKS_S
         #: Ends in a row that a look had to find.
-        self._unheard = 0
+        self._missed_callbacks = 0
         self._fixed_price = price
         self._lost = 1.0
         self._kept = 19.0
         self.price = price or MIN_PRICE_S
 
     @property
-    def eps(self) -> float:
+    def loss_rate(self) -> float:
         """The chance that a task's end has to be found by a look."""
         return self._lost / (self._lost + self._kept) if self._callbacks else 1.0
 
@@ -189,25 +189,25 @@ class LearnedSchedule(TaskBook):
                 self._lost, self._kept = float(lost), float(kept)
         return super().from_state(state)
 
-    def _following(self, group: Group, age: float) -> float:
+    def _following(self, group: TaskGroup, age: float) -> float:
         """The age for the look that comes after one at *age*."""
         if group.gaps is not None:
-            following = planned_look(group.gaps, age)
+            following = planned_poll(group.gaps, age)
         else:
             step = math.sqrt(self.price)
-            following = group.curve.next_look(age, step if age else step / 2)
+            following = group.curve.next_poll(age, step if age else step / 2)
         return clamp(age, following, callbacks=self._callbacks)
 
-    def _heard(self, via: Via, late: float) -> None:
+    def _note_source(self, via: EndSource, late: float) -> None:
         is_lost = via == "look" and late > LOST_AFTER_S
-        self._unheard = 0 if via == "callback" else self._unheard + is_lost
-        if self._is_listening and (via == "callback" or self._unheard >= SILENT_AFTER):
-            self._listen(is_heard=via == "callback")
+        self._missed_callbacks = 0 if via == "callback" else self._missed_callbacks + is_lost
+        if self._detects_callbacks and (via == "callback" or self._missed_callbacks >= MAX_MISSED_CALLBACKS):
+            self._set_callbacks(is_heard=via == "callback")
         if self._callbacks and (is_lost or via == "callback"):
-            self._lost = 1.0 + (self._lost - 1.0) * FORGET + is_lost
-            self._kept = 19.0 + (self._kept - 19.0) * FORGET + (not is_lost)
+            self._lost = 1.0 + (self._lost - 1.0) * DECAY + is_lost
+            self._kept = 19.0 + (self._kept - 19.0) * DECAY + (not is_lost)
 
-    def _listen(self, *, is_heard: bool) -> None:
+    def _set_callbacks(self, *, is_heard: bool) -> None:
         """Callbacks have begun to come, or have ceased; what was known of them before is of another time."""
         if self._callbacks != is_heard:
             self._callbacks, self._lost, self._kept, self._refresh_at = is_heard, 1.0, 19.0, -math.inf
@@ -216,15 +216,15 @@ class LearnedSchedule(TaskBook):
         if not super()._refresh(now):
             return False
         if self._fixed_price is None:
-            load = self._looks_per_s() / (FILL * self._budget.current_rate(now))
-            floor = self._dearest if self._callbacks else MIN_PRICE_S
+            load = self._polls_per_s() / (TARGET_LOAD * self._budget.current_rate(now))
+            floor = self._min_price if self._callbacks else MIN_PRICE_S
             self.price = min(max(floor, self.price * load * load), MAX_PRICE_S)
         is_sparse = self._callbacks or self.price >= SPARSE_FROM_S
         for group in self._groups.values():
-            group.gaps = plan_gaps(group.curve, self.price, self.eps) if is_sparse else None
+            group.gaps = plan_gaps(group.curve, self.price, self.loss_rate) if is_sparse else None
         return True
 
-    def _looks_per_s(self) -> float:
+    def _polls_per_s(self) -> float:
         """How often the running tasks will be looked at, by the present price and plans."""
         return sum(
             count / (self._following(group, age) - age)

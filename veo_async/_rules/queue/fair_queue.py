@@ -43,14 +43,14 @@ import attrs
 
 from veo_async.errors import QueueFull
 
-from .flows import Entry, FlowClass, Priority, T
+from .flows import FlowClass, Priority, QueueItem, T
 
-__all__ = ["BATCH_EVERY", "REMEMBERED", "FairQueue", "Priority"]
+__all__ = ["BATCH_EVERY", "MAX_REMEMBERED_GRANTS", "FairQueue", "Priority"]
 
 #: Of so many grants in a row, at least one goes to batch work that waits.
 BATCH_EVERY = 10
 #: How many grants can be handed back with `FairQueue.push_front`.
-REMEMBERED = 1024
+MAX_REMEMBERED_GRANTS = 1024
 
 
 @attrs.define(eq=False)
@@ -76,11 +76,11 @@ class FairQueue(Generic[T]):
         self._seq = 0
         self._interactive = FlowClass[T]()
         self._batch = FlowClass[T]()
-        self._passed_over = 0  # interactive grants since the last batch grant, while batch work waited
+        self._interactive_in_a_row = 0  # interactive grants since the last batch grant, while batch work waited
         self._tenants: dict[str, _Tenant] = {}
-        self._busy = 0  # tenants that have something waiting
-        self._waiting: dict[T, Entry[T]] = {}
-        self._granted: OrderedDict[T, Entry[T]] = OrderedDict()
+        self._waiting_tenants = 0  # tenants that have something waiting
+        self._waiting: dict[T, QueueItem[T]] = {}
+        self._granted: OrderedDict[T, QueueItem[T]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -93,25 +93,25 @@ class FairQueue(Generic[T]):
         return item in self._waiting
 
     def __repr__(self) -> str:
-        counts = f"interactive={self._interactive.live} batch={self._batch.live} tenants={self.tenants}"
+        counts = f"interactive={self._interactive.waiting} batch={self._batch.waiting} tenants={self.tenants}"
         return f"<FairQueue {counts}>"
 
     @property
     def tenants(self) -> int:
         """How many tenants have a job waiting."""
-        return self._busy
+        return self._waiting_tenants
 
     @property
     def has_interactive(self) -> bool:
         """Whether an interactive job waits."""
-        return self._interactive.live > 0
+        return self._interactive.waiting > 0
 
     @property
     def is_interactive_next(self) -> bool:
         """Whether `pop` would grant an interactive job."""
-        return self.has_interactive and not (self._batch.live and self._passed_over >= BATCH_EVERY - 1)
+        return self.has_interactive and not (self._batch.waiting and self._interactive_in_a_row >= BATCH_EVERY - 1)
 
-    def set_tenant(self, name: str, *, weight: float | None = None, max_queued: int | None = None) -> None:
+    def configure_tenant(self, name: str, *, weight: float | None = None, max_queued: int | None = None) -> None:
         """Change a tenant's weight or bound; None leaves it as it is. Jobs that wait feel the weight too."""
         tenant = self._tenant(name)
         tenant.is_declared = True
@@ -128,7 +128,7 @@ class FairQueue(Generic[T]):
         priority: Priority = "batch",
         weight: float = 1.0,
         cost: float = 1.0,
-        is_bounded: bool = True,
+        check_limit: bool = True,
     ) -> None:
         """Queue a new job at the end of its flow.
 
@@ -145,11 +145,11 @@ class FairQueue(Generic[T]):
             msg = f"{item!r} is waiting already"
             raise ValueError(msg)
         charged = _positive("cost", cost) / _positive("weight", weight)
-        if is_bounded:
+        if check_limit:
             self._require_room(tenant)
         self._granted.pop(item, None)
         self._seq += 1
-        self._enqueue(Entry(self._seq, item, tenant, priority, charged))
+        self._enqueue(QueueItem(self._seq, item, tenant, priority, charged))
 
     def reserve(self, tenant: str) -> None:
         """Keep room for a job that is about to come; `release` gives it back, then `push` without bound.
@@ -173,9 +173,9 @@ class FairQueue(Generic[T]):
         """
         entry = self._granted.pop(item)
         if entry.priority == "batch":
-            self._passed_over = BATCH_EVERY - 1  # its turn was not used
+            self._interactive_in_a_row = BATCH_EVERY - 1  # its turn was not used
         else:
-            self._passed_over = max(0, self._passed_over - 1)
+            self._interactive_in_a_row = max(0, self._interactive_in_a_row - 1)
         self._enqueue(entry)
 
     def pop(self) -> T | None:
@@ -183,34 +183,34 @@ class FairQueue(Generic[T]):
         if not self._waiting:
             return None
         if self.is_interactive_next:
-            self._passed_over += 1 if self._batch.live else 0
+            self._interactive_in_a_row += 1 if self._batch.waiting else 0
             entry = self._interactive.grant(self._weight)
         else:
-            self._passed_over = 0
+            self._interactive_in_a_row = 0
             entry = self._batch.grant(self._weight)
         self._leave(entry)
         self._granted[entry.item] = entry
-        if len(self._granted) > REMEMBERED:
+        if len(self._granted) > MAX_REMEMBERED_GRANTS:
             self._granted.popitem(last=False)
         return entry.item
 
     def remove(self, item: T) -> None:
         """Take a waiting job out of the queue; KeyError if it does not wait."""
         entry = self._waiting[item]
-        self._class(entry).drop(entry)
+        self._class(entry).remove(entry)
         self._leave(entry)
 
     def position(self, item: T) -> int:
         """How many of the jobs that wait now will be granted before *item*; KeyError if it does not wait."""
         entry = self._waiting[item]
         rank = self._class(entry).rank(entry, self._weight)
-        until_batch = BATCH_EVERY - 1 - self._passed_over
+        until_batch = BATCH_EVERY - 1 - self._interactive_in_a_row
         if entry.priority == "batch":
-            return rank + min(self._interactive.live, until_batch + (BATCH_EVERY - 1) * rank)
+            return rank + min(self._interactive.waiting, until_batch + (BATCH_EVERY - 1) * rank)
         turns = 0 if rank < until_batch else 1 + (rank - until_batch) // (BATCH_EVERY - 1)
-        return rank + min(self._batch.live, turns)
+        return rank + min(self._batch.waiting, turns)
 
-    def _class(self, entry: Entry[T]) -> FlowClass[T]:
+    def _class(self, entry: QueueItem[T]) -> FlowClass[T]:
         return self._interactive if entry.priority == "interactive" else self._batch
 
     def _tenant(self, name: str) -> _Tenant:
@@ -222,18 +222,18 @@ class FairQueue(Generic[T]):
     def _weight(self, name: str) -> float:
         return self._tenants[name].weight
 
-    def _enqueue(self, entry: Entry[T]) -> None:
+    def _enqueue(self, entry: QueueItem[T]) -> None:
         tenant = self._tenant(entry.tenant)
-        self._busy += not tenant.queued
+        self._waiting_tenants += not tenant.queued
         tenant.queued += 1
         self._waiting[entry.item] = entry
         self._class(entry).add(entry, self._weight(entry.tenant))
 
-    def _leave(self, entry: Entry[T]) -> None:
+    def _leave(self, entry: QueueItem[T]) -> None:
         del self._waiting[entry.item]
         tenant = self._tenants[entry.tenant]
         tenant.queued -= 1
-        self._busy -= not tenant.queued
+        self._waiting_tenants -= not tenant.queued
         self._forget_if_idle(entry.tenant)
 
     def _require_room(self, name: str) -> None:

@@ -16,11 +16,11 @@ T = TypeVar("T", bound=Hashable)
 Priority = Literal["interactive", "batch"]
 
 #: How far behind the next in turn a newcomer starts, in turns of its own.
-BEHIND = 0.5
+NEWCOMER_DELAY = 0.5
 
 
 @attrs.define(eq=False, weakref_slot=False)
-class Entry(Generic[T]):
+class QueueItem(Generic[T]):
     """One job that waits, or that was granted not long ago."""
 
     seq: int  #: order of arrival over the whole queue
@@ -29,9 +29,9 @@ class Entry(Generic[T]):
     priority: Priority
     cost: float  #: already divided by the job's own weight
     charge: float = 0.0  #: what its flow paid when it was granted
-    is_gone: bool = False
+    is_removed: bool = False
 
-    def __lt__(self, other: "Entry[T]") -> bool:
+    def __lt__(self, other: "QueueItem[T]") -> bool:
         return self.seq < other.seq
 
 
@@ -41,29 +41,29 @@ class Flow(Generic[T]):
 
     tenant: str
     tag: float  #: start tag of its head, or of the next job to come if nothing waits
-    entries: list[Entry[T]] = attrs.field(factory=list)  #: a heap by age
-    live: int = 0
+    entries: list[QueueItem[T]] = attrs.field(factory=list)  #: a heap by age
+    waiting: int = 0
 
-    def head(self) -> Entry[T]:
+    def head(self) -> QueueItem[T]:
         """The oldest job that still waits; there must be one."""
-        while self.entries[0].is_gone:
+        while self.entries[0].is_removed:
             heapq.heappop(self.entries)
         return self.entries[0]
 
-    def drop(self, entry: Entry[T]) -> bool:
+    def remove(self, entry: QueueItem[T]) -> bool:
         """Take *entry* out; whether the flow has another head now."""
-        has_new_head = self.head() is entry and self.live > 1
-        entry.is_gone = True
-        self.live -= 1
-        if len(self.entries) > 2 * self.live:
-            self.entries = [kept for kept in self.entries if not kept.is_gone]
+        has_new_head = self.head() is entry and self.waiting > 1
+        entry.is_removed = True
+        self.waiting -= 1
+        if len(self.entries) > 2 * self.waiting:
+            self.entries = [kept for kept in self.entries if not kept.is_removed]
             heapq.heapify(self.entries)
         return has_new_head
 
     def tagged(self, weight: float) -> Iterator[tuple[float, int]]:
         """Start tag and age of its jobs, in the order in which they will go."""
         tag = self.tag
-        for entry in sorted(entry for entry in self.entries if not entry.is_gone):
+        for entry in sorted(entry for entry in self.entries if not entry.is_removed):
             yield tag, entry.seq
             tag += entry.cost / weight
 
@@ -73,55 +73,55 @@ class FlowClass(Generic[T]):
     """The flows of one class. A row of the heap is outdated when its flow's tag or head has changed since."""
 
     virtual: float = 0.0
-    live: int = 0
+    waiting: int = 0
     flows: dict[str, Flow[T]] = attrs.field(factory=dict)
     heap: list[tuple[float, int, str]] = attrs.field(factory=list)
-    tidy_at: int = 32  #: flows and rows held before the next sweep
+    compact_at: int = 32  #: flows and rows held before the next sweep
 
-    def add(self, entry: Entry[T], weight: float) -> None:
+    def add(self, entry: QueueItem[T], weight: float) -> None:
         """Queue *entry*; if it was granted before, its flow gets back what it paid."""
         flow = self.flows.get(entry.tenant)
         if flow is None:
             flow = self.flows[entry.tenant] = Flow(entry.tenant, self.virtual)
-        if not flow.live:
-            is_newcomer = self.live and not entry.charge
-            behind = BEHIND * entry.cost / weight if is_newcomer else 0.0
+        if not flow.waiting:
+            is_newcomer = self.waiting and not entry.charge
+            behind = NEWCOMER_DELAY * entry.cost / weight if is_newcomer else 0.0
             flow.tag = max(flow.tag, self.virtual + behind)
         flow.tag -= entry.charge
         heapq.heappush(flow.entries, entry)
-        flow.live += 1
-        self.live += 1
-        if flow.live == 1 or entry.charge:
+        flow.waiting += 1
+        self.waiting += 1
+        if flow.waiting == 1 or entry.charge:
             self._offer(flow)
         entry.charge = 0.0
 
-    def grant(self, weight: Callable[[str], float]) -> Entry[T]:
+    def grant(self, weight: Callable[[str], float]) -> QueueItem[T]:
         """Take the job whose turn it is, and charge its flow; there must be one."""
         flow = self._first()
         heapq.heappop(self.heap)
         entry = heapq.heappop(flow.entries)
         entry.charge = entry.cost / weight(entry.tenant)
         flow.tag += entry.charge
-        flow.live -= 1
-        self.live -= 1
-        if flow.live:
+        flow.waiting -= 1
+        self.waiting -= 1
+        if flow.waiting:
             self._offer(flow)
         self._tidy()
         return entry
 
-    def drop(self, entry: Entry[T]) -> None:
+    def remove(self, entry: QueueItem[T]) -> None:
         """Take a waiting *entry* out of the order."""
         flow = self.flows[entry.tenant]
-        if flow.drop(entry):
+        if flow.remove(entry):
             self._offer(flow)
-        self.live -= 1
+        self.waiting -= 1
         self._tidy()
 
-    def rank(self, entry: Entry[T], weight: Callable[[str], float]) -> int:
+    def rank(self, entry: QueueItem[T], weight: Callable[[str], float]) -> int:
         """How many of this class go before *entry*."""
         own = self.flows[entry.tenant].tagged(weight(entry.tenant))
         mine = next(at for at in own if at[1] == entry.seq)
-        flows = (flow.tagged(weight(flow.tenant)) for flow in self.flows.values() if flow.live)
+        flows = (flow.tagged(weight(flow.tenant)) for flow in self.flows.values() if flow.waiting)
         return sum(sum(1 for _ in takewhile(mine.__gt__, tagged)) for tagged in flows)
 
     def _offer(self, flow: Flow[T]) -> None:
@@ -131,7 +131,7 @@ class FlowClass(Generic[T]):
         while True:
             tag, seq, tenant = self.heap[0]
             flow = self.flows.get(tenant)
-            if flow is not None and flow.live and flow.tag == tag and flow.head().seq == seq:
+            if flow is not None and flow.waiting and flow.tag == tag and flow.head().seq == seq:
                 return flow
             heapq.heappop(self.heap)
 
@@ -140,14 +140,14 @@ class FlowClass(Generic[T]):
 
         The sweep comes seldom enough to cost O(1) a call.
         """
-        if not self.live:
+        if not self.waiting:
             self.virtual = 0.0
             self.flows.clear()
             self.heap.clear()
             return
         self.virtual = max(self.virtual, self._first().tag)
-        if len(self.flows) + len(self.heap) > self.tidy_at:
-            self.flows = {name: f for name, f in self.flows.items() if f.live or f.tag > self.virtual}
-            self.heap = [(f.tag, f.head().seq, f.tenant) for f in self.flows.values() if f.live]
+        if len(self.flows) + len(self.heap) > self.compact_at:
+            self.flows = {name: f for name, f in self.flows.items() if f.waiting or f.tag > self.virtual}
+            self.heap = [(f.tag, f.head().seq, f.tenant) for f in self.flows.values() if f.waiting]
             heapq.heapify(self.heap)
-            self.tidy_at = 2 * (len(self.flows) + len(self.heap)) + 32
+            self.compact_at = 2 * (len(self.flows) + len(self.heap)) + 32

@@ -8,25 +8,25 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from veo_async._ports import Book
+from veo_async._ports import LedgerSession
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.announcer import Announcer
 from veo_async._runtime.hooks import Hooks
-from veo_async._runtime.job.live_job import Entry
-from veo_async._runtime.job.registry import Roster
-from veo_async._runtime.job.rows import entry_of
-from veo_async._runtime.journal import Scribe
-from veo_async._runtime.queued.spending import Purse
-from veo_async._runtime.sending.callback_tokens import Stamper
+from veo_async._runtime.job.live_job import LiveJob
+from veo_async._runtime.job.registry import JobRegistry
+from veo_async._runtime.job.rows import job_from_row
+from veo_async._runtime.journal import Journal
+from veo_async._runtime.queued.spending import Spending
+from veo_async._runtime.sending.callback_tokens import CallbackTokens
 from veo_async._runtime.transitions import Transitions
 from veo_async._wire import Record
-from veo_async._wire.validation import task_id_faults
+from veo_async._wire.validation import task_id_problems
 from veo_async.errors import InvalidRequest, KeyReused, UsageError
 
-from .in_doubt_jobs import Doubts
+from .in_doubt_jobs import InDoubtJobs
 
 
-class Mender:
+class LedgerRepair:
     """Ends doubts on a ledger whose sessions may be running or not.
 
     Args:
@@ -35,60 +35,64 @@ class Mender:
         now: the wall clock.
     """
 
-    def __init__(self, book: Book, look: Callable[[str], Awaitable[Record]] | None, now: Callable[[], float]) -> None:
+    def __init__(
+        self, book: LedgerSession, read_record: Callable[[str], Awaitable[Record]] | None, now: Callable[[], float]
+    ) -> None:
         self._book, self._now = book, now
-        self._scribe = Scribe(book, account="", now=now, holder_of=lambda _: None, on_stuck=lambda _: None)
-        self._scribe.hurry()  # a person waits: nothing is insisted upon
-        self._doubts = Doubts(
+        self._scribe = Journal(book, account="", now=now, job_of_task=lambda _: None, on_blocked=lambda _: None)
+        self._scribe.stop_retrying()  # a person waits: nothing is insisted upon
+        self._doubts = InDoubtJobs(
             self._scribe,
-            Stamper(book.secret, None, lambda _: b""),
-            Transitions(self._scribe, Announcer(Hooks(None), Roster())),
-            Purse({}, None, None),
-            look=look or _unseen,
+            CallbackTokens(book.secret, None, lambda _: b""),
+            Transitions(self._scribe, Announcer(Hooks(None), JobRegistry())),
+            Spending({}, None, None),
+            look=read_record or _empty_record,
             watcher=None,
             policy="hold",
             spawn=_never,
         )
 
-    async def resolve(self, key: str, task_id: str) -> Entry:
+    async def resolve(self, key: str, task_id: str) -> LiveJob:
         """*task_id* is the task of the job in doubt called *key*."""
-        if faults := tuple(task_id_faults(task_id)):
+        if faults := tuple(task_id_problems(task_id)):
             raise InvalidRequest.of(*faults)
         entry = await self._job(key)
         _require_taken(await self._doubts.resolve(entry, task_id))
         return entry
 
-    async def resubmit(self, key: str) -> Entry:
+    async def resubmit(self, key: str) -> LiveJob:
         """The job in doubt called *key* is to be sent again, and paid for again if the first was accepted after all."""
         entry = await self._job(key)
         _require_taken(await self._doubts.resubmit(entry))
         return entry
 
-    async def abandon(self, key: str) -> Entry:
+    async def abandon(self, key: str) -> LiveJob:
         """The job called *key* is not wanted any more."""
         entry = await self._job(key)
         _require_taken(await self._doubts.abandon(entry))
         return entry
 
-    async def adopt(self, task_id: str, *, key: str, account: str) -> Entry:
+    async def adopt(self, task_id: str, *, key: str, account: str) -> LiveJob:
         """Put a task down that was made elsewhere; the next session of *account* watches it."""
-        if faults := tuple(task_id_faults(task_id)):
+        if faults := tuple(task_id_problems(task_id)):
             raise InvalidRequest.of(*faults)
-        holder = await self._book.holder_of(task_id)
+        holder = await self._book.job_of_task(task_id)
         if holder is not None and holder.key == key:
-            return entry_of(holder)
-        entry = Entry(key, None, state=JobState.RUNNING, task_id=task_id, sent_at=self._now())
-        scribe = Scribe(self._book, account=account, now=self._now, holder_of=lambda _: None, on_stuck=lambda _: None)
-        if holder is not None or (await scribe.plan(entry)).task_id != task_id:
+            return job_from_row(holder)
+        entry = LiveJob(key, None, state=JobState.RUNNING, task_id=task_id, sent_at=self._now())
+        scribe = Journal(
+            self._book, account=account, now=self._now, job_of_task=lambda _: None, on_blocked=lambda _: None
+        )
+        if holder is not None or (await scribe.insert(entry)).task_id != task_id:
             told = f"the key {key!r} or the task {task_id!r} belongs to another job"
             raise KeyReused(told, job_key=key, task_id=task_id)
         return entry
 
-    async def _job(self, key: str) -> Entry:
+    async def _job(self, key: str) -> LiveJob:
         row = await self._book.get(key)
         if row is None:
             raise UsageError(f"there is no job {key!r} on this ledger", job_key=key)
-        return entry_of(row)
+        return job_from_row(row)
 
 
 def _require_taken(is_taken: bool) -> None:
@@ -96,7 +100,7 @@ def _require_taken(is_taken: bool) -> None:
         raise UsageError("a session that is running drives this job: do it there, or end that session first")
 
 
-async def _unseen(task_id: str) -> Record:
+async def _empty_record(task_id: str) -> Record:
     """A record that proves nothing and denies nothing."""
     return Record(task_id=task_id)
 

@@ -6,49 +6,49 @@ from typing import Any
 import attrs
 
 from veo_async._rules.lifecycle import Event, JobState
-from veo_async._rules.polling.poll_result import Ended, Succeeded
+from veo_async._rules.polling.poll_result import Succeeded, Unsuccessful
 from veo_async._wire import AnyRequest, VideoRequest
-from veo_async._wire.converter import from_plain
-from veo_async.errors import ContentRefused, DownloadFailed, JobAbandoned, RecordExpired, RecordMissing, VeoError
+from veo_async._wire.converter import from_dict
+from veo_async.errors import ContentRefused, DownloadFailed, JobAbandoned, RecordExpired, RecordNotFound, VeoError
 
-from .live_job import Entry
-from .outcome import Done, Failed, Made, Refused
+from .live_job import LiveJob
+from .outcome import Done, Failed, HistoryItem, Refused
 from .rows import clip_of
 
 #: Ends after which a task may exist, and be paid, all the same.
-_MAY_BE_PAID = (RecordMissing, RecordExpired, DownloadFailed, JobAbandoned)
+_POSSIBLY_CHARGED = (RecordNotFound, RecordExpired, DownloadFailed, JobAbandoned)
 
 
 def as_request(request: AnyRequest | str, options: Mapping[str, Any]) -> AnyRequest:
     """A whole request, from one with changes to it, or from a prompt with options."""
     if isinstance(request, AnyRequest):
         return attrs.evolve(request, **options) if options else request
-    return from_plain({"prompt": request, **options}, VideoRequest)
+    return from_dict({"prompt": request, **options}, VideoRequest)
 
 
-def is_unpaid_end(entry: Entry) -> bool:
+def ended_without_charge(entry: LiveJob) -> bool:
     """Ended without a clip and without a charge: the same key may be used for another try."""
     if not isinstance(entry.outcome, Refused | Failed):
         return False
-    return not isinstance(entry.outcome.error, _MAY_BE_PAID)
+    return not isinstance(entry.outcome.error, _POSSIBLY_CHARGED)
 
 
-def refused_entry(request: AnyRequest | str, error: VeoError) -> Entry:
+def rejected_job(request: AnyRequest | str, error: VeoError) -> LiveJob:
     """A job that was not taken in, for whoever wants an outcome all the same."""
     named = str(getattr(request, "prompt", request))  # whatever it was that was given
     key = error.job_key or named[:40]
-    return Entry(key, None, state=JobState.REFUSED, outcome=Refused(key, error.message, error))
+    return LiveJob(key, None, state=JobState.REFUSED, outcome=Refused(key, error.message, error))
 
 
 def outcome_of(
-    entry: Entry, end: Succeeded | Ended, before: tuple[Made, ...] = ()
+    entry: LiveJob, end: Succeeded | Unsuccessful, history: tuple[HistoryItem, ...] = ()
 ) -> tuple[Event, Done | Refused | Failed]:
     """How a job ends whose task has ended, and the event that takes it there."""
     if isinstance(end, Succeeded):
-        return Event.FINISH, Done(clip_of(entry, end.record, before))
+        return Event.COMPLETE, Done(clip_of(entry, end.record, history))
     end.error.add_evidence(job_key=entry.key, task_id=entry.task_id, attempts=entry.attempts)
     if isinstance(end.error, ContentRefused):
         return Event.REFUSE, Refused(entry.key, end.error.message, end.error)
     if isinstance(end.error, RecordExpired):
         return Event.EXPIRE, Failed(entry.key, end.error)
-    return Event.BREAK, Failed(entry.key, end.error)
+    return Event.FAIL, Failed(entry.key, end.error)

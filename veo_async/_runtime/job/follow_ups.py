@@ -10,55 +10,55 @@ from typing import Any
 import attrs
 
 from veo_async._wire import AnyRequest, ExtendRequest, UpgradeRequest
-from veo_async._wire.requests import UPGRADES
-from veo_async.errors import Fault, InvalidRequest
+from veo_async._wire.requests import UPGRADE_TARGETS
+from veo_async.errors import InvalidRequest, Problem
 
 from .rows import content_key
 
 #: ``"1080p"``, ``"4k"``, or an `ExtendRequest` or upgrade that names no source.
-Step = str | ExtendRequest | UpgradeRequest
+FollowUp = str | ExtendRequest | UpgradeRequest
 
 #: Enough to tell two extensions of one clip apart.
 _HASH_LENGTH = 6
 
 
 @attrs.frozen
-class Link:
+class ChainItem:
     """One job of a chain."""
 
     key: str
     request: AnyRequest
 
 
-def links(key: str, then: Step | Sequence[Step]) -> list[Link]:
+def chain_of(key: str, then: FollowUp | Sequence[FollowUp]) -> list[ChainItem]:
     """The jobs that follow the job called *key*, each going on from the one before.
 
     Raises:
         InvalidRequest: something in *then* is no step.
     """
-    chain: list[Link] = []
-    for step in [then] if isinstance(then, Step) else then:
-        chain.append(following(chain[-1].key if chain else key, _request(step)))
+    chain: list[ChainItem] = []
+    for step in [then] if isinstance(then, FollowUp) else then:
+        chain.append(follow_up_of(chain[-1].key if chain else key, _request(step)))
     return chain
 
 
-def following(key: str, request: ExtendRequest | UpgradeRequest) -> Link:
+def follow_up_of(key: str, request: ExtendRequest | UpgradeRequest) -> ChainItem:
     """The job that goes on from the job called *key* as *request* says."""
-    wanted = attrs.evolve(request, task_id="", after=key)
-    return Link(f"{key}.{_word(wanted)}", wanted)
+    wanted = attrs.evolve(request, task_id="", after_key=key)
+    return ChainItem(f"{key}.{_key_suffix(wanted)}", wanted)
 
 
-def _word(request: ExtendRequest | UpgradeRequest) -> str:
+def _key_suffix(request: ExtendRequest | UpgradeRequest) -> str:
     if isinstance(request, ExtendRequest):
         return f"extend-{content_key(request, 1)[:_HASH_LENGTH]}"
     return f"{request.to}-{request.index}" if request.index else request.to
 
 
 def _request(step: Any) -> ExtendRequest | UpgradeRequest:
-    if step in UPGRADES:
+    if step in UPGRADE_TARGETS:
         return UpgradeRequest(to=step)
-    if isinstance(step, ExtendRequest | UpgradeRequest) and not (step.task_id or step.after):
+    if isinstance(step, ExtendRequest | UpgradeRequest) and not (step.task_id or step.after_key):
         return step
-    listed = " or ".join(repr(name) for name in UPGRADES)
+    listed = " or ".join(repr(name) for name in UPGRADE_TARGETS)
     why = "names its own source" if isinstance(step, ExtendRequest | UpgradeRequest) else "is no step"
-    raise InvalidRequest.of(Fault("then", step, why, f"use {listed}, or ExtendRequest(prompt=…)"))
+    raise InvalidRequest.of(Problem("then", step, why, f"use {listed}, or ExtendRequest(prompt=…)"))

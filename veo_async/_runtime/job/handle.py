@@ -8,21 +8,21 @@ from typing import Any
 
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.durations import Eta
-from veo_async._runtime.in_doubt.in_doubt_jobs import Doubts
-from veo_async._runtime.status import FrontDesk
+from veo_async._runtime.in_doubt.in_doubt_jobs import InDoubtJobs
+from veo_async._runtime.status import StatusReporter
 from veo_async.errors import StillRunning
 
 from .events import JobEvent
-from .live_job import Entry, error_of
+from .live_job import LiveJob, exception_of
 from .outcome import Clip, Done, Outcome
-from .rows import when
+from .rows import to_datetime
 
 
-class JobFacts:
+class JobView:
     """What is known of a job without waiting: plain reads, good in any thread and after the session's end."""
 
-    def __init__(self, entry: Entry) -> None:
-        self._entry = entry
+    def __init__(self, entry: LiveJob) -> None:
+        self._job = entry
 
     def __repr__(self) -> str:
         task = f", task {self.task_id}" if self.task_id else ""
@@ -31,48 +31,48 @@ class JobFacts:
     @property
     def key(self) -> str:
         """Its name in the session and in the ledger."""
-        return self._entry.key
+        return self._job.key
 
     @property
     def state(self) -> JobState:
-        return self._entry.state
+        return self._job.state
 
     @property
     def task_id(self) -> str | None:
         """The provider's id; None until the provider has accepted it."""
-        return self._entry.task_id
+        return self._job.task_id
 
     @property
     def sent_at(self) -> datetime | None:
         """When its latest request left; None until one has."""
-        return when(self._entry.sent_at)
+        return to_datetime(self._job.sent_at)
 
     @property
     def metadata(self) -> Any:
         """What was given along with the request."""
-        return self._entry.metadata
+        return self._job.metadata
 
     @property
     def outcome(self) -> Outcome | None:
         """How it ended; None until it has."""
-        return self._entry.outcome
+        return self._job.outcome
 
     def _repr_html_(self) -> str:
         """A card for notebooks: the video when it is there, else where it stands."""
-        clip = self._entry.outcome.clip if isinstance(self._entry.outcome, Done) else None
-        film = f'<br><video controls width="320" src="{html.escape(clip.urls[0])}"></video>' if clip else ""
-        prompt = html.escape(getattr(self._entry.request, "prompt", ""))
-        return f"<div><b>{html.escape(self.key)}</b> <i>{self.state}</i> {prompt}{film}</div>"
+        clip = self._job.outcome.clip if isinstance(self._job.outcome, Done) else None
+        video = f'<br><video controls width="320" src="{html.escape(clip.urls[0])}"></video>' if clip else ""
+        prompt = html.escape(getattr(self._job.request, "prompt", ""))
+        return f"<div><b>{html.escape(self.key)}</b> <i>{self.state}</i> {prompt}{video}</div>"
 
 
-class Job(JobFacts):
+class Job(JobView):
     """One job of a session.
 
     ``await job`` gives its clip or raises why there is none. Everything that waits here only waits: cancelling it, or
     letting it time out, changes nothing about the job.
     """
 
-    def __init__(self, entry: Entry, desk: FrontDesk, doubts: Doubts) -> None:
+    def __init__(self, entry: LiveJob, desk: StatusReporter, doubts: InDoubtJobs) -> None:
         super().__init__(entry)
         self._desk, self._doubts = desk, doubts
 
@@ -82,22 +82,22 @@ class Job(JobFacts):
     @property
     def eta(self) -> Eta | None:
         """Seconds until its clip is there: ``p50`` with even chance, ``p90`` with nine in ten."""
-        return self._desk.eta_of(self._entry)
+        return self._desk.eta_of(self._job)
 
     @property
     def queue_position(self) -> int | None:
         """How many jobs will be sent before it; None once it was sent."""
-        return self._desk.position_of(self._entry)
+        return self._desk.position_of(self._job)
 
     async def accepted(self) -> str:
         """The task id, as soon as the provider has accepted it."""
-        return await self._entry.accepted()
+        return await self._job.accepted()
 
     async def wait(self, timeout: float | None = None) -> Clip:
         """The clip, or `StillRunning` after *timeout* seconds: then nothing is cancelled, ask again."""
         try:
             async with asyncio.timeout(timeout):
-                await self._entry.settled()
+                await self._job.wait_outcome()
         except TimeoutError:
             if self.outcome is None:  # else it came in the same moment
                 raise StillRunning(
@@ -107,14 +107,14 @@ class Job(JobFacts):
 
     async def result(self) -> Clip:
         """The clip; raises the error of any other end."""
-        outcome = await self._entry.settled()
+        outcome = await self._job.wait_outcome()
         if isinstance(outcome, Done):
             return outcome.clip
-        raise error_of(outcome)
+        raise exception_of(outcome)
 
-    async def ended(self) -> Outcome:
+    async def finished(self) -> Outcome:
         """How it ended, as a value: nothing is raised."""
-        return await self._entry.settled()
+        return await self._job.wait_outcome()
 
     # --- in doubt -----------------------------------------------------------------------------------------------
 
@@ -125,7 +125,7 @@ class Job(JobFacts):
             NotTheSame: the record tells of another request, or the task is another job's.
             UsageError: the job is not in doubt.
         """
-        await self._doubts.resolve(self._entry, task_id)
+        await self._doubts.resolve(self._job, task_id)
 
     async def resubmit(self) -> None:
         """End the doubt: send another request, which is paid for again if the first was accepted after all.
@@ -133,7 +133,7 @@ class Job(JobFacts):
         Raises:
             UsageError: the job is not in doubt.
         """
-        await self._doubts.resubmit(self._entry)
+        await self._doubts.resubmit(self._job)
 
     async def abandon(self) -> None:
         """Give the job up, in doubt or not; a task that runs already is paid all the same, and goes on unwatched.
@@ -141,8 +141,8 @@ class Job(JobFacts):
         Raises:
             UsageError: the job has ended, or its request is just under way.
         """
-        await self._doubts.abandon(self._entry)
+        await self._doubts.abandon(self._job)
 
     def events(self) -> AsyncIterator[JobEvent]:
         """Where it stands now, then everything that happens to it, up to its end."""
-        return self._entry.listen(self._desk.situation_of(self._entry))
+        return self._job.subscribe(self._desk.status_of(self._job))

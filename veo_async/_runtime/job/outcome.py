@@ -10,7 +10,7 @@ from veo_async.errors import VeoError
 
 
 @attrs.frozen
-class Made:
+class HistoryItem:
     """One step on the way to a clip."""
 
     #: ``generate``, ``extend``, ``upgrade``; ``adopted`` for what was made elsewhere.
@@ -37,7 +37,7 @@ class Clip:
     files: tuple[Path, ...] = ()
 
     #: How it came to be, from the first task to its own: what was extended and what was taken to another size.
-    history: tuple[Made, ...] = ()
+    history: tuple[HistoryItem, ...] = ()
 
     @property
     def created_at(self) -> datetime | None:
@@ -88,7 +88,7 @@ class Evidence:
     #: A callback may still come that names the task.
     awaits_callback: bool
     #: Tasks that somebody named, and whose records did not prove it.
-    named: tuple[str, ...] = ()
+    claimed_task_ids: tuple[str, ...] = ()
 
 
 @attrs.frozen

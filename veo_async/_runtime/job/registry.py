@@ -4,19 +4,19 @@ import asyncio
 
 import attrs
 
-from .live_job import Entry
+from .live_job import LiveJob
 
 
 @attrs.define(eq=False)
-class Roster:
+class JobRegistry:
     """Every job that this session drives or follows."""
 
-    by_key: dict[str, Entry] = attrs.field(factory=dict)
-    by_task: dict[str, Entry] = attrs.field(factory=dict)
+    by_key: dict[str, LiveJob] = attrs.field(factory=dict)
+    by_task: dict[str, LiveJob] = attrs.field(factory=dict)
     #: Something has left the queue.
-    moved_on: asyncio.Event = attrs.field(factory=asyncio.Event)
+    queue_changed: asyncio.Event = attrs.field(factory=asyncio.Event)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: LiveJob) -> None:
         """*entry* is known here from now on, in place of one of its key that has ended."""
         self.by_key[entry.key] = entry
         if entry.task_id is not None:

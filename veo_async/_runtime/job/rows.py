@@ -15,16 +15,16 @@ from typing import Any
 import attrs
 
 from veo_async import errors
-from veo_async._ports import JobRow, Plain
+from veo_async._ports import JobRow, Scalar
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.queue.fair_queue import Priority
 from veo_async._wire import AnyRequest, ExtendRequest, Record, UpgradeRequest, VideoRequest, record_from_raw
-from veo_async._wire.converter import from_plain, to_plain
-from veo_async._wire.images import content_of
-from veo_async.errors import Fault, InvalidRequest, VeoError
+from veo_async._wire.converter import from_dict, to_dict
+from veo_async._wire.images import by_content
+from veo_async.errors import InvalidRequest, Problem, VeoError
 
-from .live_job import Entry
-from .outcome import Clip, Done, Failed, InDoubt, Made, Outcome, Refused
+from .live_job import LiveJob
+from .outcome import Clip, Done, Failed, HistoryItem, InDoubt, Outcome, Refused
 
 #: What a ledger calls each kind of request.
 _KINDS: dict[str, Any] = {
@@ -36,9 +36,9 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 _ENDS_WITH_CLIP = (JobState.READY, JobState.SAVED)
 
 
-def as_text(request: AnyRequest) -> str:
+def to_json(request: AnyRequest) -> str:
     """*request* as JSON, the same for the same request."""
-    return _dump(to_plain(request))
+    return _dump(to_dict(request))
 
 
 def content_key(request: AnyRequest, take: int) -> str:
@@ -46,10 +46,10 @@ def content_key(request: AnyRequest, take: int) -> str:
 
     A local image counts by what it shows, not by where it lies.
     """
-    return hashlib.sha256(_dump([to_plain(content_of(request)), take]).encode()).hexdigest()[:20]
+    return hashlib.sha256(_dump([to_dict(by_content(request)), take]).encode()).hexdigest()[:20]
 
 
-def row_of(entry: Entry, *, account: str, at: float) -> JobRow:
+def row_of(entry: LiveJob, *, account: str, at: float) -> JobRow:
     """*entry* as it is planned.
 
     Raises:
@@ -59,22 +59,22 @@ def row_of(entry: Entry, *, account: str, at: float) -> JobRow:
         key=entry.key,
         account=account,
         state=entry.state,
-        request=as_text(entry.request) if entry.request else None,
+        request=to_json(entry.request) if entry.request else None,
         kind=_NAMES[type(entry.request)] if entry.request else "generate",
         tenant=entry.tenant,
         priority=entry.priority,
         metadata=_metadata(entry.metadata),
         task_id=entry.task_id,
-        planned_at=at,
+        submitted_at=at,
         deadline=entry.deadline,
         save_to=entry.save_to,
     )
 
 
-def entry_of(row: JobRow) -> Entry:
+def job_from_row(row: JobRow) -> LiveJob:
     """The live job that *row* tells of."""
     priority: Priority = "interactive" if row.priority == "interactive" else "batch"
-    entry = Entry(
+    entry = LiveJob(
         row.key,
         _request_of(row),
         tenant=row.tenant,
@@ -83,47 +83,47 @@ def entry_of(row: JobRow) -> Entry:
         deadline=row.deadline,
         save_to=row.save_to,
     )
-    catch_up(entry, row)
+    update_from_row(entry, row)
     return entry
 
 
 def _request_of(row: JobRow) -> AnyRequest | None:
-    return from_plain(json.loads(row.request), _KINDS[row.kind]) if row.request else None
+    return from_dict(json.loads(row.request), _KINDS[row.kind]) if row.request else None
 
 
-def catch_up(entry: Entry, row: JobRow) -> None:
+def update_from_row(entry: LiveJob, row: JobRow) -> None:
     """Bring *entry* to where *row* is; whoever waits is not told."""
     entry.state = JobState(row.state)
     entry.task_id, entry.token, entry.sent_at, entry.attempts = row.task_id, row.token, row.sent_at, row.attempts
     entry.outcome = _outcome(entry, row)
 
 
-def ending(outcome: Outcome) -> str:
+def outcome_to_json(outcome: Outcome) -> str:
     """How a job ended, to be written down."""
     if isinstance(outcome, Done):
         clip = outcome.clip
-        told: dict[str, Any] = {"record": dict(clip.record.raw)}
+        stored: dict[str, Any] = {"record": dict(clip.record.raw)}
         if clip.files:
-            told["files"] = [str(file) for file in clip.files]
+            stored["files"] = [str(file) for file in clip.files]
         if len(clip.history) > 1:
-            told["history"] = [attrs.astuple(made) for made in clip.history]
-        return _dump(told)
-    return _dump({"error": plain_error(outcome.error)})
+            stored["history"] = [attrs.astuple(made) for made in clip.history]
+        return _dump(stored)
+    return _dump({"error": error_to_dict(outcome.error)})
 
 
-def evidence(error: VeoError) -> dict[str, Plain]:
+def error_evidence(error: VeoError) -> dict[str, Scalar]:
     """What *error* tells that the provider's support would want to know."""
-    plain = plain_error(error)
+    plain = error_to_dict(error)
     return {name: value for name, value in plain.items() if name not in ("job_key", "faults") and value is not None}
 
 
-def plain_error(error: VeoError) -> dict[str, Plain]:
+def error_to_dict(error: VeoError) -> dict[str, Scalar]:
     """*error* by name, with its message and all of its evidence that is plain."""
     known = {name: value for name, value in vars(error).items() if _is_plain(value) and not name.startswith("_")}
     return {"error": type(error).__name__, "message": error.message, **known}
 
 
-def error_from(plain: Mapping[str, Any]) -> VeoError:
+def error_from_dict(plain: Mapping[str, Any]) -> VeoError:
     """The error that `plain_error` wrote."""
     kind = getattr(errors, str(plain.get("error")), VeoError)
     error: VeoError = (kind if isinstance(kind, type) and issubclass(kind, VeoError) else VeoError)(
@@ -135,20 +135,22 @@ def error_from(plain: Mapping[str, Any]) -> VeoError:
     return error
 
 
-def when(at: float | None) -> datetime | None:
+def to_datetime(at: float | None) -> datetime | None:
     """Wall-clock seconds as a date."""
     return None if at is None else datetime.fromtimestamp(at, UTC)
 
 
-def _outcome(entry: Entry, row: JobRow) -> Outcome | None:
-    told: dict[str, Any] = json.loads(row.outcome) if row.outcome else {}
+def _outcome(entry: LiveJob, row: JobRow) -> Outcome | None:
+    stored: dict[str, Any] = json.loads(row.outcome) if row.outcome else {}
     if entry.state in _ENDS_WITH_CLIP:
-        clip = clip_of(entry, record_from_raw(told.get("record", {})))
-        history = tuple(Made(*made) for made in told.get("history", ())) or clip.history
-        return Done(attrs.evolve(clip, files=tuple(map(Path, told.get("files", ()))), history=history))
+        clip = clip_of(entry, record_from_raw(stored.get("record", {})))
+        history = tuple(HistoryItem(*made) for made in stored.get("history", ())) or clip.history
+        return Done(attrs.evolve(clip, files=tuple(map(Path, stored.get("files", ()))), history=history))
     if entry.state in (JobState.QUEUED, JobState.SENDING, JobState.RUNNING):
         return None
-    error = error_from(told.get("error", {"error": "AnswerLost", "message": "nobody knows what became of its request"}))
+    error = error_from_dict(
+        stored.get("error", {"error": "AnswerLost", "message": "nobody knows what became of its request"})
+    )
     match entry.state:
         case JobState.REFUSED:
             return Refused(entry.key, error.message, error)
@@ -158,7 +160,7 @@ def _outcome(entry: Entry, row: JobRow) -> Outcome | None:
             return Failed(entry.key, error)
 
 
-def clip_of(entry: Entry, record: Record, before: tuple[Made, ...] = ()) -> Clip:
+def clip_of(entry: LiveJob, record: Record, before: tuple[HistoryItem, ...] = ()) -> Clip:
     """The clip that *record* tells of; *before* is what it was made from."""
     is_extended = isinstance(entry.request, ExtendRequest)
     kind = _NAMES[type(entry.request)] if entry.request else "adopted"
@@ -169,7 +171,7 @@ def clip_of(entry: Entry, record: Record, before: tuple[Made, ...] = ()) -> Clip
         urls=(record.full_urls or record.urls) if is_extended else record.urls,
         request=entry.request,
         record=record,
-        history=(*before, Made(kind, task_id, entry.key)),
+        history=(*before, HistoryItem(kind, task_id, entry.key)),
     )
 
 
@@ -179,7 +181,7 @@ def _metadata(value: Any) -> str | None:
     try:
         return _dump(value)
     except (TypeError, ValueError) as why:
-        fault = Fault(
+        fault = Problem(
             "metadata", value, f"cannot be written into a ledger: {why}", "use strings, numbers, lists, dicts"
         )
         raise InvalidRequest.of(fault) from None

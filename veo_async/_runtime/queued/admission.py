@@ -8,28 +8,28 @@ for what was not paid.
 import asyncio
 from collections.abc import Callable
 
-from veo_async._ports import JobRow, TaskTaken
+from veo_async._ports import JobRow, TaskAlreadyBound
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._runtime.clock import WallClock
-from veo_async._runtime.in_doubt.in_doubt_jobs import Doubts
-from veo_async._runtime.job.endings import is_unpaid_end
-from veo_async._runtime.job.live_job import Entry, fresh
+from veo_async._runtime.in_doubt.in_doubt_jobs import InDoubtJobs
+from veo_async._runtime.job.endings import ended_without_charge
+from veo_async._runtime.job.live_job import LiveJob, copy_error
 from veo_async._runtime.job.outcome import Done
-from veo_async._runtime.job.registry import Roster
-from veo_async._runtime.job.rows import as_text, entry_of
-from veo_async._runtime.journal import Scribe
+from veo_async._runtime.job.registry import JobRegistry
+from veo_async._runtime.job.rows import job_from_row, to_json
+from veo_async._runtime.journal import Journal
 from veo_async._runtime.log import logger_for
 from veo_async._runtime.sending.pauses import Pauses
 from veo_async._runtime.transitions import Transitions
 from veo_async._wire import AnyRequest
-from veo_async._wire.images import content_of
+from veo_async._wire.images import by_content
 from veo_async.errors import KeyReused
 
 logger = logger_for(__name__)
 
 
-class Intake:
+class Admission:
     """Takes jobs in.
 
     Args:
@@ -39,12 +39,12 @@ class Intake:
 
     def __init__(
         self,
-        scribe: Scribe,
-        roster: Roster,
-        queue: FairQueue[Entry],
+        scribe: Journal,
+        roster: JobRegistry,
+        queue: FairQueue[LiveJob],
         clock: WallClock,
         transitions: Transitions,
-        doubts: Doubts,
+        doubts: InDoubtJobs,
         pauses: Pauses,
         *,
         is_lasting: bool,
@@ -52,27 +52,27 @@ class Intake:
         self._scribe, self._roster, self._queue, self._clock = scribe, roster, queue, clock
         self._transitions, self._doubts, self._pauses, self._is_lasting = transitions, doubts, pauses, is_lasting
         #: Jobs that are being written down, by key.
-        self._planning: dict[str, asyncio.Task[Entry]] = {}
+        self._inserting: dict[str, asyncio.Task[LiveJob]] = {}
 
-    async def settle(self) -> None:
+    async def wait_idle(self) -> None:
         """Wait until what is being written down is."""
-        if self._planning:
-            await asyncio.wait(self._planning.values())
+        if self._inserting:
+            await asyncio.wait(self._inserting.values())
 
-    def when_planned(self, key: str, callback: Callable[[], None]) -> None:
+    def on_admitted(self, key: str, callback: Callable[[], None]) -> None:
         """Call *callback* when nobody is writing down a job called *key* any more, or now."""
-        planning = self._planning.get(key)
+        planning = self._inserting.get(key)
         if planning is None:
             callback()
         else:
             planning.add_done_callback(lambda _: callback())
 
-    async def is_free_to_plan(self, key: str) -> bool:
+    async def would_be_new(self, key: str) -> bool:
         """Whether a job called *key* would be a new one: there is none, or it ended without a charge."""
         known = await self.find(key)
-        return known is None or is_unpaid_end(known)
+        return known is None or ended_without_charge(known)
 
-    async def take_in(self, entry: Entry) -> Entry:
+    async def admit(self, entry: LiveJob) -> LiveJob:
         """*entry*, written down and queued; or the job that has its key already.
 
         Raises:
@@ -81,17 +81,17 @@ class Intake:
             LedgerError: it could not be written down; it is not taken in.
         """
         known = self._roster.by_key.get(entry.key)
-        if known is None or is_unpaid_end(known):
+        if known is None or ended_without_charge(known):
             if (why := self._pauses.locked_out) is not None:
-                raise fresh(why)
-            known = await self._planned(entry)
+                raise copy_error(why)
+            known = await self._insert_once(entry)
         if not _is_same(known.request, entry.request):
             raise KeyReused(f"the key {entry.key!r} names a job with another request", job_key=entry.key)
         if known is not entry and entry.save_to is not None:
-            self._save_as_well(known, entry.save_to)
+            self._add_save_target(known, entry.save_to)
         return known
 
-    def _save_as_well(self, known: Entry, save_to: str) -> None:
+    def _add_save_target(self, known: LiveJob, save_to: str) -> None:
         """A job that was there is wanted in a file, too."""
         if known.outcome is None:
             known.save_to = known.save_to or save_to
@@ -99,28 +99,32 @@ class Intake:
             known.save_to = save_to
             self._transitions.resume(known)
 
-    async def _planned(self, entry: Entry) -> Entry:
+    async def _insert_once(self, entry: LiveJob) -> LiveJob:
         """Plan in a task of its own: whoever waits may be cancelled, what is being written will be there."""
-        planning = self._planning.get(entry.key)
+        planning = self._inserting.get(entry.key)
         if planning is None:
             self._queue.reserve(entry.tenant)
             if not self._is_lasting:  # nothing to wait for
-                return await self._plan(entry)
-            planning = asyncio.create_task(self._plan(entry), name="veo.plan")
-            self._planning[entry.key] = planning
-            planning.add_done_callback(lambda task: self._has_planned(entry.key, task))
+                return await self._insert(entry)
+            planning = asyncio.create_task(self._insert(entry), name="veo.plan")
+            self._inserting[entry.key] = planning
+            planning.add_done_callback(lambda task: self._inserted(entry.key, task))
         return await asyncio.shield(planning)
 
-    def _has_planned(self, key: str, task: "asyncio.Task[Entry]") -> None:
-        del self._planning[key]
+    def _inserted(self, key: str, task: "asyncio.Task[LiveJob]") -> None:
+        del self._inserting[key]
         if not task.cancelled() and task.exception() is not None:
             logger.info("job %s is not taken in: %s", key, task.exception(), extra={"job_key": key})
 
-    async def _plan(self, entry: Entry) -> Entry:
+    async def _insert(self, entry: LiveJob) -> LiveJob:
         try:
-            row = await self._scribe.plan(entry)
-            if not self._is_new(entry, row) and row.account == self._scribe.account and is_unpaid_end(entry_of(row)):
-                row = await self._scribe.plan(entry, instead=row)
+            row = await self._scribe.insert(entry)
+            if (
+                not self._is_new(entry, row)
+                and row.account == self._scribe.account
+                and ended_without_charge(job_from_row(row))
+            ):
+                row = await self._scribe.insert(entry, instead=row)
         finally:
             self._queue.release(entry.tenant)
         if not self._is_new(entry, row):
@@ -129,56 +133,56 @@ class Intake:
         self._transitions.resume(entry)
         return entry
 
-    def _is_new(self, entry: Entry, row: JobRow) -> bool:
+    def _is_new(self, entry: LiveJob, row: JobRow) -> bool:
         """Whether *row* is *entry*, put down just now: a job of ours that nobody has in hand yet."""
-        if entry.request is None or row.request != as_text(entry.request):
+        if entry.request is None or row.request != to_json(entry.request):
             return False
         known = self._roster.by_key.get(row.key)
-        is_ours = row.owner == self._scribe.book.instance or not self._is_lasting
+        is_ours = row.owner == self._scribe.book.session_id or not self._is_lasting
         return is_ours and row.state == JobState.QUEUED and (known is None or known.outcome is not None)
 
-    def _attach(self, row: JobRow) -> Entry:
+    def _attach(self, row: JobRow) -> LiveJob:
         """A job that was there: from an earlier run, or another session's."""
         if row.account != self._scribe.account:
             raise KeyReused(f"the key {row.key!r} names a job of another account", job_key=row.key)
         known = self._roster.by_key.get(row.key)
-        if known is not None and not is_unpaid_end(known):
+        if known is not None and not ended_without_charge(known):
             return known
-        entry = entry_of(row)
-        entry.is_followed = row.owner != self._scribe.book.instance
+        entry = job_from_row(row)
+        entry.is_remote = row.owner != self._scribe.book.session_id
         self._roster.add(entry)
         return entry
 
-    async def adopt(self, task_id: str, key: str | None, request: AnyRequest | None) -> Entry:
+    async def adopt(self, task_id: str, key: str | None, request: AnyRequest | None) -> LiveJob:
         """Take in a task that was made elsewhere; named for a job in doubt, it resolves the doubt.
 
         Raises:
             KeyReused: the key or the task is another job's.
         """
         known = self._roster.by_task.get(task_id)
-        if known is None and (row := await self._scribe.book.holder_of(task_id)):
+        if known is None and (row := await self._scribe.book.job_of_task(task_id)):
             known = self._attach(row)
         if known is not None and key in (None, known.key):
             return known
-        namesake = await self.find(key or task_id)
-        if known is None and namesake is not None and namesake.state is JobState.IN_DOUBT:
-            await self._doubts.resolve(namesake, task_id)
-            return namesake
-        entry = Entry(key or task_id, request, state=JobState.RUNNING, task_id=task_id, sent_at=self._clock.now())
-        if known is None and namesake is None and await self._is_put_down(entry):
+        same_key = await self.find(key or task_id)
+        if known is None and same_key is not None and same_key.state is JobState.IN_DOUBT:
+            await self._doubts.resolve(same_key, task_id)
+            return same_key
+        entry = LiveJob(key or task_id, request, state=JobState.RUNNING, task_id=task_id, sent_at=self._clock.now())
+        if known is None and same_key is None and await self._insert_adopted(entry):
             self._roster.add(entry)
             self._transitions.resume(entry)
             return entry
         told = f"the key {entry.key!r} and the task {task_id!r} belong to two different jobs"
         raise KeyReused(told, job_key=entry.key, task_id=task_id)
 
-    async def _is_put_down(self, entry: Entry) -> bool:
+    async def _insert_adopted(self, entry: LiveJob) -> bool:
         try:
-            return (await self._scribe.plan(entry)).task_id == entry.task_id
-        except TaskTaken:
+            return (await self._scribe.insert(entry)).task_id == entry.task_id
+        except TaskAlreadyBound:
             return False
 
-    async def find(self, key: str) -> Entry | None:
+    async def find(self, key: str) -> LiveJob | None:
         """The job called *key*, of whichever session."""
         if key not in self._roster.by_key:
             row = await self._scribe.book.get(key)
@@ -186,23 +190,23 @@ class Intake:
                 self._attach(row)
         return self._roster.by_key.get(key)
 
-    async def source_of(self, entry: Entry) -> Entry | None:
+    async def source_of(self, entry: LiveJob) -> LiveJob | None:
         """The job that *entry* goes on from."""
         if entry.follow_up is None:
             return None
-        if entry.follow_up.after is not None:
-            return await self.find(entry.follow_up.after)
-        key = await self.holder_of(entry.follow_up.task_id)
+        if entry.follow_up.after_key is not None:
+            return await self.find(entry.follow_up.after_key)
+        key = await self.key_of_task(entry.follow_up.task_id)
         return None if key is None else await self.find(key)
 
-    async def holder_of(self, task_id: str) -> str | None:
+    async def key_of_task(self, task_id: str) -> str | None:
         """The key of the job whose task this is."""
-        known = self._roster.by_task.get(task_id) or await self._scribe.book.holder_of(task_id)
+        known = self._roster.by_task.get(task_id) or await self._scribe.book.job_of_task(task_id)
         return None if known is None else known.key
 
-    async def in_doubt(self) -> list[Entry]:
+    async def in_doubt(self) -> list[LiveJob]:
         """All jobs in doubt."""
-        for row in await self._scribe.book.rows([JobState.IN_DOUBT]):
+        for row in await self._scribe.book.jobs([JobState.IN_DOUBT]):
             self._attach(row)
         return [entry for entry in self._roster.by_key.values() if entry.state is JobState.IN_DOUBT]
 
@@ -211,4 +215,4 @@ def _is_same(known: AnyRequest | None, wanted: AnyRequest | None) -> bool:
     """Whether two requests ask for the same, wherever their images lie."""
     if known is None or wanted is None:
         return known is wanted
-    return content_of(known) == content_of(wanted)
+    return by_content(known) == by_content(wanted)

@@ -10,18 +10,18 @@ from typing import Any
 
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.queue.fair_queue import FairQueue
-from veo_async._runtime.job.live_job import Entry, fresh
+from veo_async._runtime.job.live_job import LiveJob, copy_error
 from veo_async._runtime.transitions import Transitions
 from veo_async._wire.images import LocalImage, local_images
 from veo_async.errors import UploadFailed, VeoError
 
 from .images import Images
 
-_PAUSES_S = (10.0, 30.0, 60.0, 180.0, 600.0)
-_WAITING = (JobState.QUEUED, JobState.SENDING)
+_RETRY_DELAYS_S = (10.0, 30.0, 60.0, 180.0, 600.0)
+_NOT_SENT_YET = (JobState.QUEUED, JobState.SENDING)
 
 
-class Uploading:
+class ImageUploads:
     """Brings the images of jobs, and brings them again when they lapse.
 
     Args:
@@ -31,58 +31,58 @@ class Uploading:
     def __init__(
         self,
         images: Images,
-        queue: FairQueue[Entry],
+        queue: FairQueue[LiveJob],
         transitions: Transitions,
         *,
         spawn: Callable[[Any], "asyncio.Task[None]"],
     ) -> None:
         self._images, self._queue, self._transitions, self._spawn = images, queue, transitions, spawn
-        self._lapses: dict[Entry, asyncio.TimerHandle] = {}
+        self._expiry_timers: dict[LiveJob, asyncio.TimerHandle] = {}
 
     def close(self) -> None:
         """Nothing will be sent any more."""
-        for timer in self._lapses.values():
+        for timer in self._expiry_timers.values():
             timer.cancel()
 
-    async def prepare(self, entry: Entry) -> None:
+    async def prepare(self, entry: LiveJob) -> None:
         """Wait until the images of *entry* are there, and note where.
 
         Raises:
             InvalidRequest: one of them is not there any more as it was.
             UploadFailed: one could not be uploaded.
         """
-        brought = [await self._waited_out(image) for image in local_images(entry.request)]
-        there = iter(url for url, _ in brought)
+        uploads = [await self._upload_with_retries(image) for image in local_images(entry.request)]
+        there = iter(url for url, _ in uploads)
         urls = getattr(entry.request, "image_urls", ())
-        entry.image_urls = tuple(next(there) if LocalImage.of(url) else url for url in urls)
+        entry.image_urls = tuple(next(there) if LocalImage.parse(url) else url for url in urls)
         self._forget(entry)
-        lapses_at = min(at for _, at in brought)
-        self._lapses[entry] = asyncio.get_running_loop().call_at(lapses_at, self._lapsed, entry)
+        lapses_at = min(at for _, at in uploads)
+        self._expiry_timers[entry] = asyncio.get_running_loop().call_at(lapses_at, self._expired, entry)
 
-    async def _waited_out(self, image: LocalImage) -> tuple[str, float]:
+    async def _upload_with_retries(self, image: LocalImage) -> tuple[str, float]:
         """Where *image* is; an upload host that is broken is asked again for a quarter of an hour."""
-        for pause_s in _PAUSES_S:
+        for pause_s in _RETRY_DELAYS_S:
             try:
-                return await self._images.url_of(image)
+                return await self._images.get_url(image)
             except UploadFailed as failed:
                 if not failed.retryable:
                     raise
             await asyncio.sleep(pause_s)
-        return await self._images.url_of(image)
+        return await self._images.get_url(image)
 
-    def _forget(self, entry: Entry) -> None:
-        if (timer := self._lapses.pop(entry, None)) is not None:
+    def _forget(self, entry: LiveJob) -> None:
+        if (timer := self._expiry_timers.pop(entry, None)) is not None:
             timer.cancel()
 
-    def _lapsed(self, entry: Entry) -> None:
+    def _expired(self, entry: LiveJob) -> None:
         self._forget(entry)
-        if entry.state in _WAITING:
+        if entry.state in _NOT_SENT_YET:
             _ = self._spawn(self._renew(entry))
 
-    async def _renew(self, entry: Entry) -> None:
+    async def _renew(self, entry: LiveJob) -> None:
         try:
             await self.prepare(entry)
         except VeoError as why:
             if entry in self._queue:
                 self._queue.remove(entry)
-                await self._transitions.refuse(entry, fresh(why))
+                await self._transitions.refuse(entry, copy_error(why))

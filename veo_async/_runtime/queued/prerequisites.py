@@ -9,14 +9,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from veo_async._runtime.job.live_job import Entry, fresh
+from veo_async._runtime.job.live_job import LiveJob, copy_error
 from veo_async._runtime.log import logger_for
 from veo_async.errors import LedgerError, SessionEnded, VeoError
 
 logger = logger_for(__name__)
 
 
-class Holding:
+class Prerequisites:
     """Holds jobs back.
 
     Args:
@@ -28,37 +28,37 @@ class Holding:
     def __init__(
         self,
         *,
-        go_on: Callable[[Entry], None],
-        refuse: Callable[[Entry, VeoError], Awaitable[None]],
+        on_ready: Callable[[LiveJob], None],
+        refuse: Callable[[LiveJob, VeoError], Awaitable[None]],
         spawn: Callable[[Any], "asyncio.Task[None]"],
     ) -> None:
-        self._go_on, self._refuse, self._spawn = go_on, refuse, spawn
-        self._held: dict[Entry, asyncio.Task[None]] = {}
+        self._go_on, self._refuse, self._spawn = on_ready, refuse, spawn
+        self._waiting: dict[LiveJob, asyncio.Task[None]] = {}
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._waiting)
 
-    def hold(self, entry: Entry, prepare: Callable[[Entry], Awaitable[None]]) -> None:
+    def wait_for(self, entry: LiveJob, prepare: Callable[[LiveJob], Awaitable[None]]) -> None:
         """Let *entry* go when *prepare* has made it ready."""
-        task = self._held[entry] = self._spawn(self._see_to(entry, prepare))
-        task.add_done_callback(lambda _: self._held.pop(entry, None))
+        task = self._waiting[entry] = self._spawn(self._prepare(entry, prepare))
+        task.add_done_callback(lambda _: self._waiting.pop(entry, None))
 
-    def withdraw(self, entry: Entry) -> bool:
+    def withdraw(self, entry: LiveJob) -> bool:
         """*entry* is not wanted any more; whether it was held back."""
-        task = self._held.pop(entry, None)
+        task = self._waiting.pop(entry, None)
         if task is not None:
             task.cancel()
         return task is not None
 
-    async def _see_to(self, entry: Entry, prepare: Callable[[Entry], Awaitable[None]]) -> None:
+    async def _prepare(self, entry: LiveJob, prepare: Callable[[LiveJob], Awaitable[None]]) -> None:
         try:
             await prepare(entry)
         except (LedgerError, SessionEnded) as error:
             logger.warning("job %s stays queued: %s", entry.key, error, extra={"job_key": entry.key})
-            entry.abandon(error)
+            entry.release_waiters(error)
         except VeoError as why:
-            self._held.pop(entry, None)
-            await self._refuse(entry, fresh(why))
+            self._waiting.pop(entry, None)
+            await self._refuse(entry, copy_error(why))
         else:
-            self._held.pop(entry, None)
+            self._waiting.pop(entry, None)
             self._go_on(entry)

@@ -9,20 +9,20 @@ told of the doubt.
 from collections.abc import Awaitable, Callable
 
 from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.job.live_job import Entry, error_of, fresh
+from veo_async._runtime.job.live_job import LiveJob, copy_error, exception_of
 from veo_async._runtime.job.outcome import InDoubt
 from veo_async._runtime.transitions import Transitions
 from veo_async._wire import ExtendRequest, UpgradeRequest
 from veo_async.errors import (
-    Fault,
     InvalidRequest,
     KeyReused,
+    Problem,
     SourceFailed,
     UsageError,
 )
 
 
-class Sources:
+class SourceClips:
     """Finds what jobs go on from.
 
     Args:
@@ -34,12 +34,12 @@ class Sources:
         self,
         transitions: Transitions,
         *,
-        find: Callable[[str], Awaitable[Entry | None]],
-        holder_of: Callable[[str], Awaitable[str | None]],
+        find: Callable[[str], Awaitable[LiveJob | None]],
+        key_of_task: Callable[[str], Awaitable[str | None]],
     ) -> None:
-        self._transitions, self._find, self._holder_of = transitions, find, holder_of
+        self._transitions, self._find, self._holder_of = transitions, find, key_of_task
 
-    async def prepare(self, entry: Entry) -> None:
+    async def prepare(self, entry: LiveJob) -> None:
         """Wait until what *entry* goes on from is there, and note its task.
 
         Raises:
@@ -47,43 +47,43 @@ class Sources:
             KeyReused: the same upgrade is another job's.
             InvalidRequest: it cannot be extended any more.
         """
-        entry.source_id = await self._source_id(entry)
-        await self._require_free(entry)
+        entry.source_task_id = await self._source_id(entry)
+        await self._check_not_upgraded(entry)
 
-    async def _source_id(self, entry: Entry) -> str:
+    async def _source_id(self, entry: LiveJob) -> str:
         """The task that *entry* goes on from, once it has succeeded."""
         request = entry.follow_up
         assert request is not None  # noqa: S101  # nothing else is held
-        if request.after is None:
+        if request.after_key is None:
             return request.task_id
-        source = await self._find(request.after)
+        source = await self._find(request.after_key)
         if source is None:
-            raise UsageError(f"there is no job {request.after!r} to go on from", job_key=entry.key)
+            raise UsageError(f"there is no job {request.after_key!r} to go on from", job_key=entry.key)
         while source.state not in (JobState.READY, JobState.SAVED):
-            outcome = await source.settled()
+            outcome = await source.wait_outcome()
             if isinstance(outcome, InDoubt):
-                await self._wait_out(entry, source, outcome)
+                await self._wait_while_in_doubt(entry, source, outcome)
             elif source.state not in (JobState.READY, JobState.SAVED):
-                told = f"the job {source.key!r} came to nothing: {error_of(outcome).message}"
+                told = f"the job {source.key!r} came to nothing: {exception_of(outcome).message}"
                 raise SourceFailed(told, job_key=entry.key)
         assert source.task_id is not None  # noqa: S101  # it has succeeded
         return source.task_id
 
-    async def _wait_out(self, entry: Entry, source: Entry, doubt: InDoubt) -> None:
+    async def _wait_while_in_doubt(self, entry: LiveJob, source: LiveJob, doubt: InDoubt) -> None:
         """Tell who waits for *entry* of its source's doubt, and wait until that is over."""
-        self._transitions.end(entry, InDoubt(entry.key, fresh(doubt.error), doubt.evidence))
+        self._transitions.end(entry, InDoubt(entry.key, copy_error(doubt.error), doubt.evidence))
         while source.outcome is not None and source.state is JobState.IN_DOUBT:
-            await source.change()
+            await source.wait_change()
         entry.reopen()
 
-    async def _require_free(self, entry: Entry) -> None:
+    async def _check_not_upgraded(self, entry: LiveJob) -> None:
         """No clip is upgraded twice, and none is extended that was taken to 1080p.
 
         Raises:
             KeyReused: the same upgrade is another job's.
             InvalidRequest: its source cannot be extended any more.
         """
-        wanted = entry.wanted
+        wanted = entry.request_to_send
         if isinstance(wanted, UpgradeRequest):
             holder = await self._holder_of(wanted.task_name)
             if holder not in (None, entry.key):
@@ -91,9 +91,11 @@ class Sources:
         elif isinstance(wanted, ExtendRequest):
             taken = UpgradeRequest(wanted.task_id, "1080p").task_name
             if await self._holder_of(taken) is not None:
-                raise InvalidRequest.of(taken_to_1080p(wanted.task_id))
+                raise InvalidRequest.of(already_upgraded_problem(wanted.task_id))
 
 
-def taken_to_1080p(task_id: str) -> Fault:
+def already_upgraded_problem(task_id: str) -> Problem:
     """Why *task_id* cannot be extended."""
-    return Fault("task_id", task_id, "was taken to 1080p, and such a task cannot be extended", "extend it before that")
+    return Problem(
+        "task_id", task_id, "was taken to 1080p, and such a task cannot be extended", "extend it before that"
+    )

@@ -8,41 +8,41 @@ from collections.abc import Mapping
 
 import attrs
 
-from veo_async._rules.credits.min_balance import LowWater
-from veo_async._rules.credits.prices import Prices, checked_credits, checked_prices, price_of
+from veo_async._rules.credits.min_balance import BalanceGuard
+from veo_async._rules.credits.prices import Prices, price_of, validate_credits, validate_prices
 from veo_async._rules.credits.reservations import Reservations
-from veo_async._runtime.job.endings import is_unpaid_end
-from veo_async._runtime.job.live_job import Entry
+from veo_async._runtime.job.endings import ended_without_charge
+from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.job.outcome import Failed
 from veo_async._wire import AnyRequest
 from veo_async.errors import JobAbandoned
 
 
 @attrs.frozen(kw_only=True)
-class Spent:
+class CreditUsage:
     """What a session has spent: by the table of prices, and by the balance as it was read."""
 
     #: Credits of the jobs that this session had accepted, by the table, save those that ended without a charge.
     estimated: float
     #: How many of these jobs are not in that sum, because nobody knows their price.
-    unknown: int
+    jobs_without_price: int
     #: Credits reserved: what was accepted or may have been, and what waits.
     reserved: float
     #: The balance when this session read it first; None if it never did. It is read by ``credits()`` and for
     #: ``low_water=``.
-    balance_before: float | None
+    first_balance: float | None
     #: The balance when it was read last.
-    balance_now: float | None
+    last_balance: float | None
 
     @property
-    def observed(self) -> float | None:
+    def measured(self) -> float | None:
         """What the balance fell by between these two; less than nothing after a top-up, and others' doing as well."""
-        if self.balance_before is None or self.balance_now is None:
+        if self.first_balance is None or self.last_balance is None:
             return None
-        return self.balance_before - self.balance_now
+        return self.first_balance - self.last_balance
 
 
-class Purse:
+class Spending:
     """Prices, reservations and readings of one session.
 
     Args:
@@ -55,9 +55,9 @@ class Purse:
     """
 
     def __init__(self, prices: Prices, budget: float | None, low_water: float | None) -> None:
-        self._prices = checked_prices(prices)
-        self._reservations = Reservations(None if budget is None else checked_credits("budget", budget))
-        self.water = LowWater(None if low_water is None else checked_credits("low_water", low_water))
+        self._prices = validate_prices(prices)
+        self._reservations = Reservations(None if budget is None else validate_credits("budget", budget))
+        self.balance = BalanceGuard(None if low_water is None else validate_credits("low_water", low_water))
         #: What the jobs cost, by the table, that this session had accepted.
         self._accepted: dict[str, float | None] = {}
 
@@ -70,66 +70,66 @@ class Purse:
         """What *request* costs by the table; None when nobody knows."""
         return None if request is None else price_of(request, self._prices)
 
-    def has_claimed(self, key: str) -> bool:
+    def is_reserved(self, key: str) -> bool:
         """Whether the job called *key* has reserved here; should it end meanwhile, a promise keeps what it held."""
-        return self._reservations.has_claimed(key)
+        return self._reservations.is_confirmed(key)
 
-    def promise(self, requests: Mapping[str, AnyRequest | None]) -> None:
+    def reserve(self, requests: Mapping[str, AnyRequest | None]) -> None:
         """Reserve for jobs that are about to be taken in, by key; each needs its `release`.
 
         Raises:
             BudgetExceeded: they would not all fit.
         """
-        self._reservations.promise({key: self.price_of(request) for key, request in requests.items()})
+        self._reservations.reserve({key: self.price_of(request) for key, request in requests.items()})
 
     def release(self, key: str) -> None:
         """*key* was taken in, or was not."""
         self._reservations.release(key)
 
-    def claim(self, entry: Entry) -> None:
+    def confirm(self, entry: LiveJob) -> None:
         """*entry* will be sent: what it costs is reserved until it ends without a charge."""
         entry.price = self.price_of(entry.request)
-        self._reservations.claim(entry.key, entry.price)
+        self._reservations.confirm(entry.key, entry.price)
         entry.on_end = self._ended
 
-    def add(self, entry: Entry) -> None:
+    def reserve_again(self, entry: LiveJob) -> None:
         """*entry* is to be sent once more, though its last request may have been paid.
 
         Raises:
             BudgetExceeded: that would not fit.
         """
         entry.price = self.price_of(entry.request)
-        self._reservations.add(entry.key, entry.price)
+        self._reservations.reserve_again(entry.key, entry.price)
 
-    def stays(self, entry: Entry) -> None:
+    def cancel_reservation(self, entry: LiveJob) -> None:
         """*entry* is not sent once more after all."""
-        self._reservations.give_back(entry.key, entry.price)
+        self._reservations.return_credits(entry.key, entry.price)
 
-    def accepted(self, entry: Entry) -> None:
+    def accepted(self, entry: LiveJob) -> None:
         """*entry*'s task runs; it counts if this session has paid for it."""
-        if self.has_claimed(entry.key):
+        if self.is_reserved(entry.key):
             self._accepted[entry.key] = entry.price
 
-    def _ended(self, entry: Entry) -> None:
-        if is_free_end(entry):
+    def _ended(self, entry: LiveJob) -> None:
+        if is_certainly_free(entry):
             self._accepted.pop(entry.key, None)
-            self._reservations.give_back(entry.key, entry.price)
+            self._reservations.return_credits(entry.key, entry.price)
             entry.on_end = None  # once: by now the key may be another job's
 
-    def spent(self) -> Spent:
+    def spent(self) -> CreditUsage:
         """Where it stands."""
         known = [price for price in self._accepted.values() if price is not None]
-        return Spent(
+        return CreditUsage(
             estimated=sum(known),
-            unknown=len(self._accepted) - len(known),
+            jobs_without_price=len(self._accepted) - len(known),
             reserved=self._reservations.reserved,
-            balance_before=self.water.first,
-            balance_now=self.water.balance,
+            first_balance=self.balance.first_balance,
+            last_balance=self.balance.balance,
         )
 
 
-def is_free_end(entry: Entry) -> bool:
+def is_certainly_free(entry: LiveJob) -> bool:
     """Whether it has ended, and its last request cannot have been paid."""
     is_abandoned = isinstance(entry.outcome, Failed) and isinstance(entry.outcome.error, JobAbandoned)
     was_never_sent = not entry.attempts and entry.task_id is None
-    return is_unpaid_end(entry) or (is_abandoned and was_never_sent)
+    return ended_without_charge(entry) or (is_abandoned and was_never_sent)

@@ -14,13 +14,13 @@ from typing import Any
 
 import attrs
 
-from veo_async._ports import Plain
+from veo_async._ports import Scalar
 from veo_async._rules.lifecycle import Event
-from veo_async._runtime.job.live_job import Entry
+from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.job.outcome import Clip, Done, Failed
 from veo_async._runtime.log import logger_for
 from veo_async._runtime.transitions import Transitions
-from veo_async._wire.converter import to_plain
+from veo_async._wire.converter import to_dict
 from veo_async.errors import LedgerError, VeoError
 
 logger = logger_for(__name__)
@@ -29,18 +29,18 @@ logger = logger_for(__name__)
 Save = Callable[[Clip, Path], Awaitable[tuple[Path, ...]]]
 
 
-def as_target(path: str | PathLike[str] | None) -> str | None:
+def absolute_target(path: str | PathLike[str] | None) -> str | None:
     """*path* in full: a later run may begin in another folder."""
     return None if path is None else os.path.abspath(path)
 
 
-def about(clip: Clip) -> dict[str, Any]:
+def sidecar_metadata(clip: Clip) -> dict[str, Any]:
     """What stands in the small JSON beside a clip's files."""
     record = clip.record
     facts = {
         "key": clip.key,
         "task_id": clip.task_id,
-        "request": to_plain(clip.request) if clip.request else None,
+        "request": to_dict(clip.request) if clip.request else None,
         "seeds": list(record.seeds),
         "credits": record.raw.get("creditsConsumed"),
         "created_at": record.created_at.isoformat() if record.created_at else None,
@@ -50,7 +50,7 @@ def about(clip: Clip) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value is not None}
 
 
-class Saving:
+class JobSaver:
     """Saves the clips of jobs that want it.
 
     Args:
@@ -60,7 +60,7 @@ class Saving:
     def __init__(self, transitions: Transitions, save: Save) -> None:
         self._transitions, self._save = transitions, save
 
-    async def save(self, entry: Entry, clip: Clip) -> None:
+    async def save(self, entry: LiveJob, clip: Clip) -> None:
         """Save *entry*'s clip and bring the job to its end."""
         assert entry.save_to is not None  # noqa: S101  # else nobody wants it
         extra = {"action": "save", "job_key": entry.key, "task_id": entry.task_id}
@@ -72,7 +72,7 @@ class Saving:
             self._transitions.end(entry, Failed(entry.key, error))
             return
         done = Done(attrs.evolve(clip, files=files))
-        changes: dict[str, Plain] = {"save_to": entry.save_to}
+        changes: dict[str, Scalar] = {"save_to": entry.save_to}
         try:
             await self._transitions.apply(entry, Event.SAVE, done, changes=changes, evidence={"files": len(files)})
         except LedgerError:

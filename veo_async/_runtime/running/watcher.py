@@ -17,9 +17,17 @@ from collections.abc import Awaitable, Callable
 import attrs
 
 from veo_async._rules.polling.budget import PollBudget
-from veo_async._rules.polling.poll_result import Ended, LookAgain, Looks, Runs, SlowDown, Succeeded, read
-from veo_async._rules.polling.schedule import PollSchedule, TaskClass, Via
-from veo_async._runtime.job.live_job import Entry
+from veo_async._rules.polling.poll_result import (
+    NotFinished,
+    PollAgain,
+    PollHistory,
+    SlowDown,
+    Succeeded,
+    Unsuccessful,
+    interpret,
+)
+from veo_async._rules.polling.schedule import EndSource, PollSchedule, TaskClass
+from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.log import logger_for
 from veo_async._wire import Record, TaskState
 from veo_async.errors import ClientClosed, NotReady, VeoError
@@ -30,27 +38,27 @@ logger = logger_for(__name__)
 WORKERS = 16
 #: Looks that fall due within so many seconds of the last begin together: to wake the loop for each costs a tenth of a
 #: look, and nobody sees a hundredth of a second.
-TOGETHER_S = 0.01
+BATCH_WINDOW_S = 0.01
 #: After a look that a hint had asked for, the next hint waits so long, and longer each time.
-DEAF_FIRST_S = 1.0
-DEAF_LONGEST_S = 300.0
+HINT_BACKOFF_FIRST_S = 1.0
+HINT_BACKOFF_MAX_S = 300.0
 #: A loop's timers go off up to its clock's resolution early; a look is none the worse for it.
-_HAIR_S = 0.0001
+_TIMER_SLACK_S = 0.0001
 
 
 @attrs.define(eq=False)
-class _Watched:
-    looks: Looks
+class _WatchedTask:
+    polls: PollHistory
     number: int = 0
     #: A worker has it.
-    is_taken: bool = False
+    is_being_polled: bool = False
     #: Somebody hinted meanwhile that there is news.
-    is_hinted: bool = False
+    has_hint: bool = False
     due: float = math.inf
     #: A hint said that it has ended; before when no other is followed, and how long the one after will have to wait.
-    was_told: bool = False
-    deaf_until: float = -math.inf
-    deaf_s: float = DEAF_FIRST_S
+    was_hinted: bool = False
+    hints_ignored_until: float = -math.inf
+    hint_backoff_s: float = HINT_BACKOFF_FIRST_S
 
 
 @attrs.frozen
@@ -58,10 +66,10 @@ class WatcherStatistics:
     """The watcher, looked into."""
 
     #: Tasks that are being watched.
-    running: int
+    tasks: int
     #: Looks made so far, and how many of them told nothing.
-    looks: int
-    bad_looks: int
+    polls: int
+    failed_polls: int
 
 
 class Watcher:
@@ -75,20 +83,20 @@ class Watcher:
 
     def __init__(
         self,
-        look: Callable[[str], Awaitable[Record]],
-        on_end: Callable[[Entry, Succeeded | Ended], Awaitable[None]],
+        read_record: Callable[[str], Awaitable[Record]],
+        on_end: Callable[[LiveJob, Succeeded | Unsuccessful], Awaitable[None]],
         *,
         schedule: PollSchedule,
         budget: PollBudget,
         workers: int = WORKERS,
     ) -> None:
-        self._look, self._on_end = look, on_end
+        self._look, self._on_end = read_record, on_end
         self._schedule, self._budget = schedule, budget
         self._workers = workers
-        self._watched: dict[Entry, _Watched] = {}
-        self._heap: list[tuple[float, int, Entry]] = []
+        self._watched: dict[LiveJob, _WatchedTask] = {}
+        self._heap: list[tuple[float, int, LiveJob]] = []
         self._numbers = itertools.count(1)
-        self._idle: dict[asyncio.Future[Entry], None] = {}
+        self._idle: dict[asyncio.Future[LiveJob], None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._woke_at = -math.inf
         self._looks = self._bad_looks = 0
@@ -109,14 +117,14 @@ class Watcher:
         finally:
             self._disarm()
 
-    def watch(self, entry: Entry, cls: TaskClass, *, age_s: float = 0.0) -> None:
+    def watch(self, entry: LiveJob, cls: TaskClass, *, age_s: float = 0.0) -> None:
         """Begin to watch *entry*'s task, which the provider has made *age_s* seconds ago; once for each entry."""
         now = _now()
         self._schedule.started(entry, cls, now - age_s)
-        self._watched[entry] = _Watched(Looks(started_at=now - age_s))
+        self._watched[entry] = _WatchedTask(PollHistory(started_at=now - age_s))
         self._plan(entry, self._schedule.next_poll(entry, now))
 
-    def look_now(self, entry: Entry) -> None:
+    def poll_now(self, entry: LiveJob) -> None:
         """Somebody hints that there is news of *entry*: look at once.
 
         Told again and again while it still runs, it is looked at ever more seldom: a flood of hints is a few looks.
@@ -124,21 +132,24 @@ class Watcher:
         watched = self._watched.get(entry)
         if watched is None:
             return
-        if watched.is_taken:
-            watched.is_hinted = True
+        if watched.is_being_polled:
+            watched.has_hint = True
         else:
-            self._follow_hint(entry, watched)
+            self._apply_hint(entry, watched)
 
-    def _follow_hint(self, entry: Entry, watched: _Watched) -> None:
+    def _apply_hint(self, entry: LiveJob, watched: _WatchedTask) -> None:
         now = _now()
-        watched.was_told = True
-        if now < watched.deaf_until:
-            self._plan(entry, min(watched.due, watched.deaf_until))
+        watched.was_hinted = True
+        if now < watched.hints_ignored_until:
+            self._plan(entry, min(watched.due, watched.hints_ignored_until))
             return
-        watched.deaf_until, watched.deaf_s = now + watched.deaf_s, min(2 * watched.deaf_s, DEAF_LONGEST_S)
+        watched.hints_ignored_until, watched.hint_backoff_s = (
+            now + watched.hint_backoff_s,
+            min(2 * watched.hint_backoff_s, HINT_BACKOFF_MAX_S),
+        )
         self._plan(entry, now)
 
-    def forget(self, entry: Entry) -> bool:
+    def forget(self, entry: LiveJob) -> bool:
         """Nobody wants to know any more, and what is left in the heap is stale; whether it was watched."""
         was_watched = self._watched.pop(entry, None) is not None
         if was_watched:
@@ -147,22 +158,22 @@ class Watcher:
 
     # --- the heap and its timer ---------------------------------------------------------------------------------
 
-    def _plan(self, entry: Entry, due: float) -> None:
+    def _plan(self, entry: LiveJob, due: float) -> None:
         watched = self._watched[entry]
         watched.number, watched.due = next(self._numbers), due
         heapq.heappush(self._heap, (due, watched.number, entry))
         self._arm()
 
-    def _take_due(self, now: float) -> Entry | None:
+    def _take_due(self, now: float) -> LiveJob | None:
         """The entry whose turn has come, out of the heap; None when none has."""
         while self._heap:
             due, number, entry = self._heap[0]
             watched = self._watched.get(entry)
             if watched is None or watched.number != number:
                 heapq.heappop(self._heap)
-            elif due <= now + _HAIR_S:
+            elif due <= now + _TIMER_SLACK_S:
                 heapq.heappop(self._heap)
-                watched.is_taken = True
+                watched.is_being_polled = True
                 return entry
             else:
                 return None
@@ -170,7 +181,7 @@ class Watcher:
 
     def _arm(self) -> None:
         """One timer, for the head of the heap, and only while somebody is idle."""
-        due = max(self._heap[0][0], self._woke_at + TOGETHER_S) if self._heap and self._idle else None
+        due = max(self._heap[0][0], self._woke_at + BATCH_WINDOW_S) if self._heap and self._idle else None
         if self._timer is not None and self._timer.when() == due:
             return
         self._disarm()
@@ -203,45 +214,45 @@ class Watcher:
             if watched is None:
                 continue  # forgotten while it was handed over
             try:
-                await self._visit(entry, watched)
+                await self._poll(entry, watched)
             finally:
-                if watched.is_taken:
-                    self._put_back(entry, watched)
+                if watched.is_being_polled:
+                    self._return_to_heap(entry, watched)
 
-    async def _visit(self, entry: Entry, watched: _Watched) -> None:
-        if wait := self._budget.take(_now()):
+    async def _poll(self, entry: LiveJob, watched: _WatchedTask) -> None:
+        if wait := self._budget.reserve(_now()):
             await asyncio.sleep(wait)
         if self._watched.get(entry) is not watched:
             return  # forgotten while it waited for its turn
-        watched.is_hinted = False  # what comes from now on is news to this look
-        found = await self._one_look(entry)
+        watched.has_hint = False  # what comes from now on is news to this look
+        result = await self._poll_once(entry)
         if self._watched.get(entry) is watched:
-            watched.is_taken = False
-            await self._judge(entry, watched, found)
+            watched.is_being_polled = False
+            await self._handle_result(entry, watched, result)
 
-    async def _next_due(self) -> Entry:
+    async def _next_due(self) -> LiveJob:
         entry = self._take_due(_now())
         if entry is not None:
             return entry
-        waiter: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[LiveJob] = asyncio.get_running_loop().create_future()
         self._idle[waiter] = None
         self._arm()
         try:
             return await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled() and (watched := self._watched.get(waiter.result())) is not None:
-                self._put_back(waiter.result(), watched)
+                self._return_to_heap(waiter.result(), watched)
             raise
         finally:
             del self._idle[waiter]
 
-    def _put_back(self, entry: Entry, watched: _Watched) -> None:
+    def _return_to_heap(self, entry: LiveJob, watched: _WatchedTask) -> None:
         """A worker was cut off with *entry* in hand."""
         if self._watched.get(entry) is watched:
-            watched.is_taken = False
+            watched.is_being_polled = False
             self._plan(entry, _now())
 
-    async def _one_look(self, entry: Entry) -> Record | VeoError:
+    async def _poll_once(self, entry: LiveJob) -> Record | VeoError:
         self._looks += 1
         assert entry.task_id is not None  # noqa: S101  # who is watched has been accepted
         try:
@@ -251,47 +262,47 @@ class Watcher:
         except VeoError as error:
             return error
 
-    async def _judge(self, entry: Entry, watched: _Watched, found: Record | VeoError) -> None:
+    async def _handle_result(self, entry: LiveJob, watched: _WatchedTask, result: Record | VeoError) -> None:
         now = _now()
-        match read(watched.looks, found, now):
-            case Runs():
-                watched.was_told = False
-                self._schedule.not_done(entry, now)
+        match interpret(watched.polls, result, now):
+            case NotFinished():
+                watched.was_hinted = False
+                self._schedule.still_running(entry, now)
                 self._plan_again(entry, watched, self._schedule.next_poll(entry, now))
-            case LookAgain(after=after):
-                self._note_bad(entry, watched, found)
+            case PollAgain(after=after):
+                self._log_failed_poll(entry, watched, result)
                 self._plan_again(entry, watched, now + after)
             case SlowDown(after=after):
-                self._budget.refused(now, after)
+                self._budget.rate_limited(now, after)
                 logger.info("looks are refused and slow down", extra=_extra("slow-down", entry))
                 self._plan(entry, now)
-            case Succeeded() | Ended() as end:
-                self._let_go(entry, end, now, "callback" if watched.was_told else "look")
+            case Succeeded() | Unsuccessful() as end:
+                self._finish(entry, end, now, "callback" if watched.was_hinted else "look")
                 await self._on_end(entry, end)
 
-    def _plan_again(self, entry: Entry, watched: _Watched, due: float) -> None:
+    def _plan_again(self, entry: LiveJob, watched: _WatchedTask, due: float) -> None:
         self._plan(entry, due)
-        if watched.is_hinted:
-            self._follow_hint(entry, watched)
+        if watched.has_hint:
+            self._apply_hint(entry, watched)
 
-    def _let_go(self, entry: Entry, end: Succeeded | Ended, now: float, via: Via = "look") -> None:
+    def _finish(self, entry: LiveJob, end: Succeeded | Unsuccessful, now: float, via: EndSource = "look") -> None:
         record = end.record if isinstance(end, Succeeded) else None
-        self._schedule.done(entry, now, _duration(record), via)
+        self._schedule.ended(entry, now, _duration(record), via)
         del self._watched[entry]
 
-    def _note_bad(self, entry: Entry, watched: _Watched, found: Record | VeoError) -> None:
-        if isinstance(found, NotReady) and not watched.looks.bad:
+    def _log_failed_poll(self, entry: LiveJob, watched: _WatchedTask, result: Record | VeoError) -> None:
+        if isinstance(result, NotReady) and not watched.polls.failures:
             return  # an upgrade that is being made
-        if isinstance(found, VeoError):
+        if isinstance(result, VeoError):
             self._bad_looks += 1
-            logger.info("a look told nothing: %s", found, extra=_extra("bad-look", entry))
-        elif found.state is TaskState.UNKNOWN:
+            logger.info("a look told nothing: %s", result, extra=_extra("bad-look", entry))
+        elif result.state is TaskState.UNKNOWN:
             self._bad_looks += 1
-            if watched.looks.bad == 1:  # it will say so again and again
-                logger.warning("a state that nobody knows: flag %r", found.flag, extra=_extra("unknown-flag", entry))
+            if watched.polls.failures == 1:  # it will say so again and again
+                logger.warning("a state that nobody knows: flag %r", result.flag, extra=_extra("unknown-flag", entry))
 
 
-def _extra(action: str, entry: Entry) -> dict[str, object]:
+def _extra(action: str, entry: LiveJob) -> dict[str, object]:
     return {"action": action, "job_key": entry.key, "task_id": entry.task_id}
 
 

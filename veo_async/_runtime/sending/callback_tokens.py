@@ -5,21 +5,21 @@ from weakref import WeakValueDictionary
 
 import attrs
 
-from veo_async._rules.tokens import CHANCE_BYTES, callback_url, is_token, mint
-from veo_async._runtime.job.live_job import Entry
+from veo_async._rules.tokens import RANDOM_BYTES, callback_url, is_valid_token, make_token
+from veo_async._runtime.job.live_job import LiveJob
 from veo_async._wire import AnyRequest, UpgradeRequest
-from veo_async._wire.validation import url_fault
-from veo_async.errors import Fault, InvalidRequest
+from veo_async._wire.validation import url_problem
+from veo_async.errors import InvalidRequest, Problem
 
 
-def checked_public_url(url: str | None) -> str | None:
+def validate_public_url(url: str | None) -> str | None:
     """*url*, if the provider could post there."""
-    if url is not None and (why := url_fault(url)):
-        raise InvalidRequest.of(Fault("public_url", url, why, "give the address at which the provider reaches you"))
+    if url is not None and (why := url_problem(url)):
+        raise InvalidRequest.of(Problem("public_url", url, why, "give the address at which the provider reaches you"))
     return url
 
 
-class Stamper:
+class CallbackTokens:
     """Mints tokens and writes them into requests.
 
     Args:
@@ -28,28 +28,28 @@ class Stamper:
         chance: gives so many random bytes.
     """
 
-    def __init__(self, secret: bytes, public_url: str | None, chance: Callable[[int], bytes]) -> None:
-        self._secret, self._public_url, self._chance = secret, public_url, chance
+    def __init__(self, secret: bytes, public_url: str | None, random_bytes: Callable[[int], bytes]) -> None:
+        self._secret, self._public_url, self._chance = secret, public_url, random_bytes
         #: Whose attempt has which token, of this session's own.
-        self._stamped: WeakValueDictionary[str, Entry] = WeakValueDictionary()
+        self._jobs: WeakValueDictionary[str, LiveJob] = WeakValueDictionary()
 
-    def stamp(self, entry: Entry) -> AnyRequest:
+    def issue(self, entry: LiveJob) -> AnyRequest:
         """A new token for *entry*'s next attempt, and the request as it is sent."""
-        entry.token = mint(self._chance(CHANCE_BYTES), self._secret)
-        self._stamped[entry.token] = entry
-        if self._public_url is None or not self.is_called_back(entry):
-            return entry.wanted
-        return attrs.evolve(entry.wanted, callback_url=callback_url(self._public_url, entry.token))
+        entry.token = make_token(self._chance(RANDOM_BYTES), self._secret)
+        self._jobs[entry.token] = entry
+        if self._public_url is None or not self.expects_callback(entry):
+            return entry.request_to_send
+        return attrs.evolve(entry.request_to_send, callback_url=callback_url(self._public_url, entry.token))
 
-    def is_ours(self, token: str) -> bool:
+    def is_valid(self, token: str) -> bool:
         """Whether *token* was minted by a session on this ledger."""
-        return is_token(token, self._secret)
+        return is_valid_token(token, self._secret)
 
-    def whose(self, token: str) -> Entry | None:
+    def job_of(self, token: str) -> LiveJob | None:
         """The job that this session has stamped with *token*."""
-        return self._stamped.get(token)
+        return self._jobs.get(token)
 
-    def is_called_back(self, entry: Entry) -> bool:
+    def expects_callback(self, entry: LiveJob) -> bool:
         """Whether a callback may come that holds *entry*'s token."""
         if self._public_url is None or entry.request is None or entry.request.callback_url is not None:
             return False

@@ -10,15 +10,15 @@ from veo_async.errors import InvalidKey, VeoError
 logger = logger_for(__name__)
 
 #: A key provider that takes longer is broken; nothing can be sent until it answers, nor the session closed.
-_PATIENCE_S = 30.0
+_KEY_TIMEOUT_S = 30.0
 
 
-def patient(provider: KeyProvider) -> KeyProvider:
+def with_timeout(provider: KeyProvider) -> KeyProvider:
     """The user's *provider*, made to answer in time or to fail as an `InvalidKey`."""
 
     async def ask() -> str:
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(_KEY_TIMEOUT_S):
                 return await provider()
         except Exception as exc:  # the user's own; whatever it raises, there is no key
             logger.exception("the key provider failed", extra={"action": "ask-key"})
@@ -27,7 +27,7 @@ def patient(provider: KeyProvider) -> KeyProvider:
     return ask
 
 
-class KeyKeeper:
+class KeyRenewer:
     """Knows which key is the present one, by number, and asks for the next when it is refused.
 
     Args:
@@ -37,19 +37,19 @@ class KeyKeeper:
     def __init__(self, refresh: Callable[[], Awaitable[bool]]) -> None:
         self._refresh = refresh
         #: The present key; who sends notes it, to tell later which one was refused.
-        self.number = 0
-        self._asked_after = -1
-        self._asking = asyncio.Lock()
+        self.generation = 0
+        self._last_tried = -1
+        self._lock = asyncio.Lock()
 
-    async def renew(self, refused: int) -> bool:
+    async def renew(self, rejected: int) -> bool:
         """Key number *refused* was refused; whether there is another by now. It is asked for once."""
-        async with self._asking:
-            if self.number == refused and self._asked_after != refused:
-                self._asked_after = refused
-                self.number += await self._has_other()
-            return self.number != refused
+        async with self._lock:
+            if self.generation == rejected and self._last_tried != rejected:
+                self._last_tried = rejected
+                self.generation += await self._refresh_once()
+            return self.generation != rejected
 
-    async def _has_other(self) -> bool:
+    async def _refresh_once(self) -> bool:
         try:
             has_other = await self._refresh()
         except VeoError as error:

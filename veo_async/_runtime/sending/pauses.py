@@ -6,16 +6,16 @@ asked, and what they say is logged and told; so is `lowwater`, which knows how m
 
 import asyncio
 
-from veo_async._rules.credits.min_balance import Look, LowWater
-from veo_async._rules.pauses import Breaker, PauseReason
+from veo_async._rules.credits.min_balance import BalanceGuard, BalanceRead
+from veo_async._rules.pauses import PauseReason, PauseState
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._runtime.announcer import Announcer
 from veo_async._runtime.job.events import Paused
-from veo_async._runtime.job.live_job import Entry
+from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.log import logger_for
 from veo_async.errors import InsufficientCredits, LedgerError, Unauthorized, VeoError
 
-from .key_renewal import KeyKeeper
+from .key_renewal import KeyRenewer
 
 logger = logger_for(__name__)
 
@@ -27,82 +27,84 @@ class Pauses:
         water: how many credits are left.
     """
 
-    def __init__(self, queue: FairQueue[Entry], keys: KeyKeeper, announcer: Announcer, *, water: LowWater) -> None:
+    def __init__(
+        self, queue: FairQueue[LiveJob], keys: KeyRenewer, announcer: Announcer, *, balance: BalanceGuard
+    ) -> None:
         self._queue, self._keys, self._announcer = queue, keys, announcer
-        self.breaker = Breaker()
-        self.water = water
+        self.state = PauseState()
+        self.balance = balance
         #: Why nothing can be sent any more; None as long as it can.
         self.locked_out: VeoError | None = None
         #: The key was refused and the next is being asked for.
-        self.is_asking_key = False
+        self.is_renewing_key = False
 
     @property
     def reason(self) -> str | None:
         """In a word; None when nothing stands in the way but the rate."""
-        if self.locked_out is not None or self.is_asking_key:
+        if self.locked_out is not None or self.is_renewing_key:
             return "unauthorized"
-        return self.breaker.reason
+        return self.state.reason
 
     def pause(self, reason: PauseReason, error: VeoError, *, is_probe: bool = False) -> None:
         """Something says stop."""
-        if self.breaker.pause(reason, _now(), is_probe=is_probe):
-            self._tell_pause(reason, error)
+        if self.state.pause(reason, _now(), is_probe=is_probe):
+            self._announce_pause(reason, error)
 
     def ledger_is_stuck(self, is_stuck: bool) -> None:
         """What has happened cannot be written down just now, and nothing new is begun; or it can again."""
         if is_stuck:
             self.pause(PauseReason.LEDGER, LedgerError("what has happened cannot be written down"))
 
-    def reached(self, *, is_probe: bool) -> bool:
+    def on_any_response(self, *, is_probe: bool) -> bool:
         """An answer came; whether it lifts a pause."""
-        return self._resume_if(self.breaker.reached(is_probe=is_probe))
+        return self._resume_if(self.state.response_received(is_probe=is_probe))
 
-    def went_well(self, *, is_probe: bool) -> None:
+    def on_accepted(self, *, is_probe: bool) -> None:
         """A creation was accepted."""
-        self._resume_if(self.breaker.went_well(is_probe=is_probe))
+        self._resume_if(self.state.creation_accepted(is_probe=is_probe))
 
-    def refused(self, *, is_probe: bool) -> None:
+    def on_refused(self, *, is_probe: bool) -> None:
         """A creation was refused for its own sake."""
-        self._resume_if(self.breaker.refused(_now(), is_probe=is_probe))
+        self._resume_if(self.state.creation_refused(_now(), is_probe=is_probe))
 
-    def broke(self, error: VeoError, *, is_probe: bool) -> None:
+    def on_error(self, error: VeoError, *, is_probe: bool) -> None:
         """A creation broke."""
-        if self.breaker.broke(_now(), is_probe=is_probe):
-            self._tell_pause(PauseReason.STORM, error)
+        if self.state.creation_failed(_now(), is_probe=is_probe):
+            self._announce_pause(PauseReason.MAX_ERRORS_IN_A_ROW, error)
 
-    def has_probed(self, look: Look, balance: float | None) -> None:
+    def balance_probed(self, look: BalanceRead, balance: float | None) -> None:
         """What a look at the balance showed that was a probe."""
-        if not self.has_read(look, balance):
-            self._resume_if(self.breaker.has_balance(balance, _now()))
+        if not self.balance_read(look, balance):
+            self._resume_if(self.state.balance_probed(balance, _now()))
 
-    def has_read(self, look: Look, balance: float | None) -> bool:
+    def balance_read(self, look: BalanceRead, balance: float | None) -> bool:
         """What a look at the balance showed, whoever wanted it; whether there is enough again."""
-        self.water.has_read(look, balance, _now())
+        self.balance.read_done(look, balance, _now())
         return self._resume_if_enough()
 
-    def came_back(self, entry: Entry, *, is_paid: bool) -> None:
+    def on_request_done(self, entry: LiveJob, *, is_paid: bool) -> None:
         """A creation was answered; whether it is paid, or may be."""
-        self.water.came_back(entry.price, is_paid=is_paid)
+        self.balance.response_received(entry.price, is_paid=is_paid)
         self._resume_if_enough()
 
-    def mind_water(self) -> None:
+    def check_balance(self) -> None:
         """Pause when less is left than is to be kept."""
-        if self.water.is_low and self.breaker.run_low(_now(), self.water.due_at):
-            told = f"about {self.water.believed:g} credits are left, and {self.water.mark:g} are to be kept"
-            self._tell_pause(PauseReason.LOW_CREDIT, InsufficientCredits(told))
+        if self.balance.is_below and self.state.balance_low(_now(), self.balance.due_at):
+            told = f"about {self.balance.estimated:g} credits are left, and {self.balance.minimum:g} are to be kept"
+            self._announce_pause(PauseReason.LOW_CREDIT, InsufficientCredits(told))
 
     def _resume_if_enough(self) -> bool:
-        return not self.water.is_low and self._resume_if(self.breaker.has_enough())
+        return not self.balance.is_below and self._resume_if(self.state.balance_sufficient())
 
-    async def key_was_refused(self, number: int, error: VeoError) -> bool:
+    async def key_rejected(self, number: int, error: VeoError) -> bool:
         """Ask once for another key; without one creation stops for good, and that is whether it did just now."""
         if isinstance(error, Unauthorized):
-            self.is_asking_key = True
+            self.is_renewing_key = True
             try:
                 if await self._keys.renew(number):
                     return False
             finally:
-                self.is_asking_key = False
+                self.is_renewing_key = False
         if self.locked_out is not None:
             return False
         self.locked_out = error
@@ -116,7 +118,7 @@ class Pauses:
                 self._announcer.queued(entry)
         return is_over
 
-    def _tell_pause(self, reason: str, error: VeoError) -> None:
+    def _announce_pause(self, reason: str, error: VeoError) -> None:
         logger.warning("creation pauses (%s): %s", reason, error, extra={"action": "paused", "reason": reason})
         for entry in self._queue:
             self._announcer.tell(entry, Paused(entry.key, reason))

@@ -13,29 +13,29 @@ from collections.abc import Callable
 import anyio
 
 from veo_async._api import VeoApi
-from veo_async._ports import GateNews
-from veo_async._rules.credits.min_balance import Look
+from veo_async._ports import AccountActivity
+from veo_async._rules.credits.min_balance import BalanceRead
 from veo_async._rules.gate.gate import Gate
 from veo_async._rules.gate.values import Grant, Wait
 from veo_async._rules.pauses import Probe
 from veo_async._rules.queue.fair_queue import FairQueue
-from veo_async._runtime.job.live_job import Entry
+from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.log import logger_for
 from veo_async._runtime.transitions import Transitions
-from veo_async._runtime.uncancelled import finish
+from veo_async._runtime.uncancelled import run_to_completion
 from veo_async.errors import VeoError
 
-from .key_renewal import KeyKeeper
+from .key_renewal import KeyRenewer
 from .pauses import Pauses
-from .sender import Leave, Sender
+from .sender import Sender, SendTicket
 
 logger = logger_for(__name__)
 
 #: A loop's timers go off up to its clock's resolution early; who asked again at once might spin.
-_HAIR_S = 0.0001
+_TIMER_SLACK_S = 0.0001
 #: Once somebody waits for single clips, the batch leaves them one place of each window, a twentieth of its rate: with
 #: it nobody stands in the pace behind the batch (95 of 100 wait for half a second without it, for nothing with it).
-_KEPT_FOR_PEOPLE = 1
+_INTERACTIVE_RESERVE = 1
 
 
 class Scheduler:
@@ -45,8 +45,8 @@ class Scheduler:
         self,
         api: VeoApi,
         gate: Gate,
-        queue: FairQueue[Entry],
-        keys: KeyKeeper,
+        queue: FairQueue[LiveJob],
+        keys: KeyRenewer,
         pauses: Pauses,
         sender: Sender,
         transitions: Transitions,
@@ -57,14 +57,14 @@ class Scheduler:
         self._pauses, self._sender, self._transitions = pauses, sender, transitions
         self.slots = anyio.CapacityLimiter(max_in_flight)
         #: Adopted tasks for which there was no slot: they run all the same.
-        self._slotless: set[Entry] = set()
+        self._slotless: set[LiveJob] = set()
         #: Looks at the balance that are under way; they cost nothing and need not come to their end.
-        self._looks: set[asyncio.Task[None]] = set()
-        self._woken = asyncio.Event()
+        self._balance_reads: set[asyncio.Task[None]] = set()
+        self._wakeup = asyncio.Event()
         self._stopped = False
         #: More than one tenant, or somebody who waits for a single clip.
         self._is_shared = False
-        self._is_for_people = False
+        self._has_interactive = False
 
     def __repr__(self) -> str:
         taken, total = self.slots.borrowed_tokens, self.slots.total_tokens
@@ -82,13 +82,13 @@ class Scheduler:
 
     def wake(self) -> None:
         """Something changed: look again whether a job may leave."""
-        self._woken.set()
+        self._wakeup.set()
 
     def stop(self) -> None:
         """Send nothing more; requests that are under way come to their end."""
         self._stopped = True
         self._sender.stop()
-        for look in self._looks:
+        for look in self._balance_reads:
             look.cancel()
         self.wake()
 
@@ -97,24 +97,24 @@ class Scheduler:
         self.slots.total_tokens = slots
         self.wake()
 
-    def adopt(self, entry: Entry) -> None:
+    def adopt(self, entry: LiveJob) -> None:
         """A task that runs already."""
         self.gate.set_running(self.gate.statistics().running + 1)
         self.take_slot(entry)
 
-    def release(self, entry: Entry) -> None:
+    def release(self, entry: LiveJob) -> None:
         """A running task has ended."""
-        self.gate.finished(_now())
+        self.gate.task_finished(_now())
         self.free_slot(entry)
 
-    def take_slot(self, entry: Entry) -> None:
+    def take_slot(self, entry: LiveJob) -> None:
         """*entry* takes a slot if there is one; it runs all the same."""
         if self.slots.available_tokens < 1:
             self._slotless.add(entry)
         else:
             self.slots.acquire_on_behalf_of_nowait(entry)
 
-    def free_slot(self, entry: Entry) -> None:
+    def free_slot(self, entry: LiveJob) -> None:
         """*entry*'s slot is free again."""
         if entry in self._slotless:
             self._slotless.discard(entry)
@@ -122,25 +122,25 @@ class Scheduler:
             self.slots.release_on_behalf_of(entry)
         self.wake()
 
-    def hear(self, news: GateNews) -> None:
+    def apply_account_activity(self, news: AccountActivity) -> None:
         """What other sessions have done with the same account."""
-        self._sender.hear(news)
+        self._sender.apply_account_activity(news)
         self.wake()
 
     async def run(self) -> None:
         """Send jobs until stopped."""
         async with asyncio.TaskGroup() as sending:
             while not self._stopped:
-                self._woken.clear()
+                self._wakeup.clear()
                 again_at = self._dispatch(sending, _now())
-                await self._until(again_at)
+                await self._sleep_until(again_at)
 
-    async def _until(self, at: float) -> None:
+    async def _sleep_until(self, at: float) -> None:
         """Wait for *at* or for something to change; never for nothing, since timers may go off a hair too early."""
-        at = max(at, _now() + _HAIR_S)
+        at = max(at, _now() + _TIMER_SLACK_S)
         try:
             async with asyncio.timeout_at(at if at < math.inf else None):
-                await self._woken.wait()
+                await self._wakeup.wait()
         except TimeoutError:
             pass
 
@@ -149,62 +149,62 @@ class Scheduler:
         # Once somebody else has come, until nobody waits: paced only while they wait, the calls before them would
         # have left in one burst, and they would stand before a full window.
         self._is_shared = bool(self.queue) and (self._is_shared or self.queue.tenants > 1 or self.queue.has_interactive)
-        self._is_for_people = bool(self.queue) and (self._is_for_people or self.queue.has_interactive)
-        self.gate.pace(self._is_shared, keep_free=_KEPT_FOR_PEOPLE if self._is_for_people else 0)
-        breaker = self._pauses.breaker
-        while self.queue and not self._pauses.is_asking_key:
-            if (until := self._mind_water(sending, now)) > now:
+        self._has_interactive = bool(self.queue) and (self._has_interactive or self.queue.has_interactive)
+        self.gate.pace(self._is_shared, reserved_places=_INTERACTIVE_RESERVE if self._has_interactive else 0)
+        breaker = self._pauses.state
+        while self.queue and not self._pauses.is_renewing_key:
+            if (until := self._check_balance(sending, now)) > now:
                 return until
             is_probe = breaker.reason is not None
             if now < breaker.next_probe_at and is_probe:
                 return breaker.next_probe_at
             if is_probe and breaker.next_probe is Probe.BALANCE:
                 breaker.begin_probe()
-                self._read_balance(sending, now, self._pauses.has_probed)
+                self._read_balance(sending, now, self._pauses.balance_probed)
                 continue
             if self.slots.available_tokens < 1:
                 return math.inf
-            match self.gate.ask(now, is_urgent=self.queue.is_interactive_next):
+            match self.gate.request(now, is_urgent=self.queue.is_interactive_next):
                 case Wait(until=until):
                     return until
                 case ticket:
                     self._start(sending, ticket, is_probe=is_probe)
         return math.inf
 
-    def _mind_water(self, sending: asyncio.TaskGroup, now: float) -> float:
+    def _check_balance(self, sending: asyncio.TaskGroup, now: float) -> float:
         """Have the balance read when that is due, and pause when it is low; until when nothing may leave at all."""
-        water, breaker = self._pauses.water, self._pauses.breaker
+        water, breaker = self._pauses.balance, self._pauses.state
         is_probed = breaker.reason is not None and breaker.next_probe is Probe.BALANCE
-        if not is_probed and water.wants_look(now):
-            self._read_balance(sending, now, self._pauses.has_read)
-        self._pauses.mind_water()
-        return water.waits_until(now)
+        if not is_probed and water.should_read(now):
+            self._read_balance(sending, now, self._pauses.balance_read)
+        self._pauses.check_balance()
+        return water.blocked_until(now)
 
     def _start(self, sending: asyncio.TaskGroup, ticket: Grant, *, is_probe: bool) -> None:
         entry = self.queue.pop()
         assert entry is not None  # noqa: S101  # the dispatcher looked a moment ago
         self.slots.acquire_on_behalf_of_nowait(entry)
         self._transitions.begin_sending(entry)
-        self._pauses.water.left(entry.price)
+        self._pauses.balance.request_sent(entry.price)
         if is_probe:
-            self._pauses.breaker.begin_probe()
-        leave = Leave(ticket, self._keys.number, is_probe)
+            self._pauses.state.begin_probe()
+        leave = SendTicket(ticket, self._keys.generation, is_probe)
         request = self._send(entry, leave)
-        sending.create_task(finish(request, name=f"veo.post:{entry.key}"), name=f"veo.scheduler:{entry.key}")
+        sending.create_task(run_to_completion(request, name=f"veo.post:{entry.key}"), name=f"veo.scheduler:{entry.key}")
 
-    async def _send(self, entry: Entry, leave: Leave) -> None:
+    async def _send(self, entry: LiveJob, leave: SendTicket) -> None:
         await self._sender.send(entry, leave)
         self.wake()
 
     def _read_balance(
-        self, sending: asyncio.TaskGroup, now: float, on_read: Callable[[Look, float | None], object]
+        self, sending: asyncio.TaskGroup, now: float, on_read: Callable[[BalanceRead, float | None], object]
     ) -> None:
-        look = self._pauses.water.begin(now)
-        task = sending.create_task(self._look_at_balance(look, on_read), name="veo.scheduler:balance")
-        self._looks.add(task)
-        task.add_done_callback(self._looks.discard)
+        look = self._pauses.balance.begin_read(now)
+        task = sending.create_task(self._fetch_balance(look, on_read), name="veo.scheduler:balance")
+        self._balance_reads.add(task)
+        task.add_done_callback(self._balance_reads.discard)
 
-    async def _look_at_balance(self, look: Look, on_read: Callable[[Look, float | None], object]) -> None:
+    async def _fetch_balance(self, look: BalanceRead, on_read: Callable[[BalanceRead, float | None], object]) -> None:
         balance: float | None = None
         try:
             balance = (await self._api.credit()).balance
@@ -213,13 +213,13 @@ class Scheduler:
         on_read(look, balance)
         self.wake()
 
-    def glance(self) -> Look:
+    def begin_balance_read(self) -> BalanceRead:
         """Somebody else is about to read the balance."""
-        return self._pauses.water.glance(_now())
+        return self._pauses.balance.begin_external_read(_now())
 
-    def has_read(self, look: Look, balance: float) -> None:
+    def balance_read(self, look: BalanceRead, balance: float) -> None:
         """What they read."""
-        self._pauses.has_read(look, balance)
+        self._pauses.balance_read(look, balance)
         self.wake()
 
 

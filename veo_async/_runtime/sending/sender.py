@@ -29,9 +29,9 @@ from typing import assert_never
 import attrs
 
 from veo_async._api import VeoApi, create
-from veo_async._base.kill_points import trip
-from veo_async._ports import Claim, GateNews, Plain, TaskTaken
-from veo_async._rules.doubt import Verdict, verdict_on
+from veo_async._base.kill_points import kill_point
+from veo_async._ports import AccountActivity, RateClaim, Scalar, TaskAlreadyBound
+from veo_async._rules.doubt import Verdict, classify_failure
 from veo_async._rules.gate.gate import Gate
 from veo_async._rules.gate.values import Grant, Reason
 from veo_async._rules.lifecycle import Event, JobState
@@ -41,10 +41,10 @@ from veo_async._rules.retry import MAX_TRIES
 from veo_async._runtime.announcer import Announcer
 from veo_async._runtime.clock import WallClock
 from veo_async._runtime.job.events import Sent
-from veo_async._runtime.job.live_job import Entry, fresh
+from veo_async._runtime.job.live_job import LiveJob, copy_error
 from veo_async._runtime.job.outcome import Failed, InDoubt, Refused
-from veo_async._runtime.job.rows import evidence
-from veo_async._runtime.journal import Scribe
+from veo_async._runtime.job.rows import error_evidence
+from veo_async._runtime.journal import Journal
 from veo_async._runtime.log import logger_for
 from veo_async._runtime.transitions import Transitions
 from veo_async._wire import Accepted
@@ -59,7 +59,7 @@ from veo_async.errors import (
     VeoError,
 )
 
-from .callback_tokens import Stamper
+from .callback_tokens import CallbackTokens
 from .pauses import Pauses
 
 logger = logger_for(__name__)
@@ -72,15 +72,15 @@ _PAUSES: dict[type[VeoError], PauseReason] = {
 }
 
 #: A request whose intent took so long to write asks the gate again: its grant was for then.
-STALE_S = 1.0
+GRANT_TTL_S = 1.0
 
 
 @attrs.frozen
-class Leave:
+class SendTicket:
     """What a request leaves with: its ticket from the gate, the key's number, and whether a pause hangs on it."""
 
     ticket: Grant
-    key_number: int
+    key_generation: int
     is_probe: bool
 
 
@@ -91,10 +91,10 @@ class Sender:
         self,
         api: VeoApi,
         gate: Gate,
-        queue: FairQueue[Entry],
+        queue: FairQueue[LiveJob],
         pauses: Pauses,
-        scribe: Scribe,
-        stamper: Stamper,
+        scribe: Journal,
+        stamper: CallbackTokens,
         clock: WallClock,
         transitions: Transitions,
         announcer: Announcer,
@@ -104,85 +104,85 @@ class Sender:
         self._transitions, self._announcer = transitions, announcer
         self._is_stopped = False
         #: Until when others have closed the gate, by the loop's clock.
-        self._closed_by_others = 0.0
+        self._remote_closed_until = 0.0
 
     def stop(self) -> None:
         """Let nothing leave any more that has not left."""
         self._is_stopped = True
 
-    def hear(self, news: GateNews) -> None:
+    def apply_account_activity(self, news: AccountActivity) -> None:
         """What other sessions have done with the same account."""
         now = _now()
-        self._gate.heard([self._clock.to_loop(at) for at in news.calls], now)
+        self._gate.record_remote_calls([self._clock.to_loop(at) for at in news.calls], now)
         closed_until = self._clock.to_loop(news.closed_until)
-        if closed_until > max(now, self._closed_by_others):
-            self._closed_by_others = closed_until
+        if closed_until > max(now, self._remote_closed_until):
+            self._remote_closed_until = closed_until
             self._gate.pause(closed_until, Reason.THROTTLED)
 
-    async def send(self, entry: Entry, leave: Leave) -> None:
+    async def send(self, entry: LiveJob, leave: SendTicket) -> None:
         """Send *entry*'s request and follow it to its end."""
-        request = self._stamper.stamp(entry)
-        if not await self._is_written(entry, leave):
+        request = self._stamper.issue(entry)
+        if not await self._record_intent(entry, leave):
             return
         self._announcer.tell(entry, Sent(entry.key))
-        trip("post:before")
+        kill_point("post:before")
         try:
             accepted = await create(self._api, request)
         except VeoError as error:
-            trip("post:refused-or-lost")
-            await self._answered_no(entry, leave, error)
+            kill_point("post:refused-or-lost")
+            await self._on_error(entry, leave, error)
         else:
-            trip("post:after")
+            kill_point("post:after")
             await self._accepted(entry, leave, accepted)
 
     # --- before it leaves ---------------------------------------------------------------------------------------
 
-    async def _is_written(self, entry: Entry, leave: Leave) -> bool:
+    async def _record_intent(self, entry: LiveJob, leave: SendTicket) -> bool:
         """Whether the request may leave, the ledger knowing of it; else the job is back in its queue."""
-        limit, span_s, own = self._gate.claim(leave.ticket, _now())
+        limit, span_s, own = self._gate.rate_claim(leave.ticket, _now())
         try:
-            permit = await self._scribe.send(entry, Claim(limit=limit, span_s=span_s, own=own))
+            permit = await self._scribe.send(entry, RateClaim(limit=limit, window_s=span_s, own_calls=own))
         except LedgerError as error:
-            self._stays(entry, leave)
+            self._cancel_send(entry, leave)
             self._pauses.pause(PauseReason.LEDGER, error, is_probe=leave.is_probe)
             await self._requeue(entry, is_written=False)
             return False
-        is_late = _now() - leave.ticket.at > STALE_S or self._is_stopped
+        is_late = _now() - leave.ticket.at > GRANT_TTL_S or self._is_stopped
         if permit is not None and permit.is_granted and not is_late:
-            self.hear(permit.gate)
+            self.apply_account_activity(permit.gate)
             return True
-        self._stays(entry, leave)
+        self._cancel_send(entry, leave)
         if permit is None:
             with suppress(LedgerError):  # the session ends; the next one goes by the ledger
                 await self._transitions.resync(entry)
             return False
-        self.hear(permit.gate)
+        self.apply_account_activity(permit.gate)
         await self._requeue(entry, is_written=permit.is_granted)
         return False
 
-    def _stays(self, entry: Entry, leave: Leave) -> None:
+    def _cancel_send(self, entry: LiveJob, leave: SendTicket) -> None:
         """A request does not leave after all."""
-        self._gate.never_sent(leave.ticket, _now())
-        self._pauses.came_back(entry, is_paid=False)
+        self._gate.not_sent(leave.ticket, _now())
+        self._pauses.on_request_done(entry, is_paid=False)
         if leave.is_probe:
-            self._pauses.breaker.probe_stayed(_now())
+            self._pauses.state.probe_not_sent(_now())
 
     # --- after it has left --------------------------------------------------------------------------------------
 
-    async def _accepted(self, entry: Entry, leave: Leave, accepted: Accepted) -> None:
+    async def _accepted(self, entry: LiveJob, leave: SendTicket, accepted: Accepted) -> None:
         self._gate.accepted(leave.ticket, _now())
-        self._pauses.came_back(entry, is_paid=True)
+        self._pauses.on_request_done(entry, is_paid=True)
         entry.attempts += 1
-        entry.unsent = 0
-        self._pauses.went_well(is_probe=leave.is_probe)
+        entry.unsent_attempts = 0
+        self._pauses.on_accepted(is_probe=leave.is_probe)
         task_id = accepted.task_id
-        changes: dict[str, Plain] = {"task_id": task_id, "attempts": entry.attempts}
+        changes: dict[str, Scalar] = {"task_id": task_id, "attempts": entry.attempts}
         try:
             is_written = await self._transitions.apply(
                 entry, Event.ACCEPT, changes=changes, evidence={"task_id": task_id}
             )
-        except TaskTaken as taken:
-            self._gate.finished(_now())
+        except TaskAlreadyBound as taken:
+            self._gate.task_finished(_now())
             why = f"the answer names the task of another job, {taken.key!r}"
             await self._in_doubt(entry, MalformedResponse(why, task_id=task_id, job_key=entry.key))
         except LedgerError:  # the session ends; whoever waits is told the task all the same
@@ -190,98 +190,98 @@ class Sender:
             self._transitions.arrive(entry, Event.ACCEPT, task_id=task_id)
         else:
             if not is_written:
-                self._gate.finished(_now())
+                self._gate.task_finished(_now())
                 self._not_written(entry, task_id)
                 await self._bind(entry, task_id)
 
-    def _not_written(self, entry: Entry, task_id: str) -> None:
+    def _not_written(self, entry: LiveJob, task_id: str) -> None:
         extra = {"action": "not-written", "job_key": entry.key, "task_id": task_id}
         logger.critical("task %s of job %s is on no ledger", task_id, entry.key, extra=extra)
 
-    async def _bind(self, entry: Entry, task_id: str) -> None:
+    async def _bind(self, entry: LiveJob, task_id: str) -> None:
         """Another session took us for dead and has it in doubt: tell the ledger which task it is."""
         if entry.state is JobState.IN_DOUBT:
-            told: dict[str, Plain] = {"proof": "answer", "task_id": task_id}
-            with suppress(TaskTaken):
-                await self._transitions.try_apply(entry, Event.BIND, changes={"task_id": task_id}, evidence=told)
+            evidence: dict[str, Scalar] = {"proof": "answer", "task_id": task_id}
+            with suppress(TaskAlreadyBound):
+                await self._transitions.try_apply(entry, Event.BIND, changes={"task_id": task_id}, evidence=evidence)
 
-    async def _answered_no(self, entry: Entry, leave: Leave, error: VeoError) -> None:
+    async def _on_error(self, entry: LiveJob, leave: SendTicket, error: VeoError) -> None:
         now, is_probe, ticket = _now(), leave.is_probe, leave.ticket
         error.add_evidence(job_key=entry.key)
-        verdict = verdict_on(error)
-        self._pauses.came_back(entry, is_paid=verdict is Verdict.DOUBT)
-        if verdict is not Verdict.UNSENT and self._pauses.reached(is_probe=is_probe):
+        verdict = classify_failure(error)
+        self._pauses.on_request_done(entry, is_paid=verdict is Verdict.IN_DOUBT)
+        if verdict is not Verdict.NOT_SENT and self._pauses.on_any_response(is_probe=is_probe):
             is_probe = False
         match verdict:
-            case Verdict.LIMITED:
+            case Verdict.RATE_LIMITED:
                 self._gate.refused(ticket, now, error.retry_after if isinstance(error, TryLater) else None)
                 if is_probe:
-                    self._pauses.breaker.probe_told_nothing(now)
+                    self._pauses.state.probe_inconclusive(now)
                 await self._requeue(entry, error)
-            case Verdict.UNSENT:
-                self._gate.never_sent(ticket, now)
+            case Verdict.NOT_SENT:
+                self._gate.not_sent(ticket, now)
                 self._pauses.pause(PauseReason.UNREACHABLE, error, is_probe=is_probe)
                 await self._requeue_unsent(entry, error)
             case Verdict.PAUSED:
-                self._gate.lost(ticket, now)
+                self._gate.unanswered(ticket, now)
                 self._pauses.pause(_PAUSES[type(error)], error, is_probe=is_probe)
                 await self._requeue(entry, error)
             case Verdict.LOCKED_OUT:
-                self._gate.lost(ticket, now)
+                self._gate.unanswered(ticket, now)
                 if is_probe:
-                    self._pauses.breaker.probe_told_nothing(now)
+                    self._pauses.state.probe_inconclusive(now)
                 await self._requeue(entry, error)
-                if await self._pauses.key_was_refused(leave.key_number, error):
+                if await self._pauses.key_rejected(leave.key_generation, error):
                     await self._lock_out(error)
             case Verdict.REFUSED:
-                self._gate.lost(ticket, now)
-                self._pauses.refused(is_probe=is_probe)
-                await self._end(entry, Event.REFUSE, Refused(entry.key, error.message, error))
-            case Verdict.DOUBT:
-                self._gate.lost(ticket, now)
+                self._gate.unanswered(ticket, now)
+                self._pauses.on_refused(is_probe=is_probe)
+                await self._finish(entry, Event.REFUSE, Refused(entry.key, error.message, error))
+            case Verdict.IN_DOUBT:
+                self._gate.unanswered(ticket, now)
                 entry.attempts += 1
-                self._pauses.broke(error, is_probe=is_probe)
+                self._pauses.on_error(error, is_probe=is_probe)
                 await self._in_doubt(entry, error)
             case _:
                 assert_never(verdict)
 
-    async def _in_doubt(self, entry: Entry, error: VeoError) -> None:
+    async def _in_doubt(self, entry: LiveJob, error: VeoError) -> None:
         error.add_evidence(attempts=entry.attempts)
         logger.warning("job %s is in doubt: %s", entry.key, error.message, extra=_extra("doubt", entry))
         doubt, changes = InDoubt(entry.key, error), {"attempts": entry.attempts}
-        await self._transitions.try_apply(entry, Event.DOUBT, doubt, changes=changes, evidence=evidence(error))
+        await self._transitions.try_apply(entry, Event.LOSE, doubt, changes=changes, evidence=error_evidence(error))
 
     # --- back to its queue --------------------------------------------------------------------------------------
 
-    async def _requeue_unsent(self, entry: Entry, error: VeoError) -> None:
-        entry.unsent += 1
-        if entry.unsent < MAX_TRIES:
+    async def _requeue_unsent(self, entry: LiveJob, error: VeoError) -> None:
+        entry.unsent_attempts += 1
+        if entry.unsent_attempts < MAX_TRIES:
             await self._requeue(entry, error)
         else:
-            await self._end(entry, Event.BREAK, Failed(entry.key, error))
+            await self._finish(entry, Event.FAIL, Failed(entry.key, error))
 
-    async def _requeue(self, entry: Entry, error: VeoError | None = None, *, is_written: bool = True) -> None:
+    async def _requeue(self, entry: LiveJob, error: VeoError | None = None, *, is_written: bool = True) -> None:
         """Back to the head of its queue: a refusal is as if it had never been its turn."""
         if not is_written:
-            self._transitions.arrive(entry, Event.RETURN)
+            self._transitions.arrive(entry, Event.REQUEUE)
             return
-        told = {} if error is None else evidence(error)
+        evidence = {} if error is None else error_evidence(error)
         closed_until = self._gate.statistics().closed_until
         until = self._clock.to_wall(closed_until) if closed_until > _now() else 0.0
-        await self._transitions.try_apply(entry, Event.RETURN, evidence=told, closed_until=until)
+        await self._transitions.try_apply(entry, Event.REQUEUE, evidence=evidence, closed_until=until)
 
     async def _lock_out(self, error: VeoError) -> None:
         while (entry := self._queue.pop()) is not None:
-            await self._transitions.refuse(entry, fresh(error))
+            await self._transitions.refuse(entry, copy_error(error))
 
-    async def _end(self, entry: Entry, event: Event, outcome: Refused | Failed) -> None:
+    async def _finish(self, entry: LiveJob, event: Event, outcome: Refused | Failed) -> None:
         error = outcome.error
         error.add_evidence(attempts=entry.attempts)
         changes = {"attempts": entry.attempts}
-        await self._transitions.try_apply(entry, event, outcome, changes=changes, evidence=evidence(error))
+        await self._transitions.try_apply(entry, event, outcome, changes=changes, evidence=error_evidence(error))
 
 
-def _extra(action: str, entry: Entry) -> dict[str, object]:
+def _extra(action: str, entry: LiveJob) -> dict[str, object]:
     return {"action": action, "job_key": entry.key, "task_id": entry.task_id}
 
 

@@ -5,7 +5,7 @@ A dialect is a value. The two that we know are `KIE` and `APIKLEY`; another mirr
     mine = KIE.variant("mine", base_url="https://video.example.com", spelling={"aspect_ratio": "aspectRatio"})
 """
 
-from veo_async.errors import Fault, InvalidRequest
+from veo_async.errors import InvalidRequest, Problem
 
 from .apikley import APIKLEY
 from .dialect import Dialect
@@ -23,4 +23,4 @@ def dialect_named(provider: "str | Dialect") -> Dialect:
     if provider in _KNOWN:
         return _KNOWN[provider]
     known = " or ".join(repr(name) for name in _KNOWN)
-    raise InvalidRequest.of(Fault("provider", provider, "is not a provider we know", f"use {known}, or a Dialect"))
+    raise InvalidRequest.of(Problem("provider", provider, "is not a provider we know", f"use {known}, or a Dialect"))

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from veo_async._wire.endpoints import Endpoint
-from veo_async.errors import Fault, UnsupportedByDialect
+from veo_async.errors import Problem, UnsupportedByProvider
 
 
 def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -55,5 +55,5 @@ class Dialect:
         """Raise `UnsupportedByDialect` when the provider's pages know no such *endpoint*."""
         if endpoint.name not in self.endpoints:
             known = ", ".join(sorted(self.endpoints))
-            fault = Fault("endpoint", endpoint.name, f"is not in the pages of {self.name}", f"it has: {known}")
-            raise UnsupportedByDialect.of(fault)
+            fault = Problem("endpoint", endpoint.name, f"is not in the pages of {self.name}", f"it has: {known}")
+            raise UnsupportedByProvider.of(fault)

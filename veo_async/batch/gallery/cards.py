@@ -21,9 +21,9 @@ ORDER: tuple[str, ...] = (
     *(JobState.IN_DOUBT, JobState.REFUSED, JobState.FAILED, JobState.EXPIRED, JobState.ABANDONED),
 )
 #: The states in which there is a clip.
-MADE: frozenset[str] = frozenset({JobState.SAVED, JobState.READY})
+HAS_VIDEO: frozenset[str] = frozenset({JobState.SAVED, JobState.READY})
 #: The states in which something may still happen by itself.
-GOING_ON: frozenset[str] = frozenset({JobState.QUEUED, JobState.SENDING, JobState.RUNNING})
+IN_PROGRESS: frozenset[str] = frozenset({JobState.QUEUED, JobState.SENDING, JobState.RUNNING})
 
 #: Seconds or credits beyond this (thirty thousand years) come from damage, not from a clock.
 _BELIEVABLE = 1e12
@@ -34,7 +34,7 @@ def _as_relative(value: str | PurePath | None) -> str | None:
     return value.as_posix() if isinstance(value, PurePath) else value or None
 
 
-def _as_word(value: str) -> str:
+def _as_string(value: str) -> str:
     """A plain string, whatever enumeration it came from."""
     return str(value)
 
@@ -67,7 +67,7 @@ class Card:
     model: str = ""
     aspect_ratio: str = "16:9"
     #: One of our words: ``saved``, ``refused``, ``in_doubt``… Another word is shown as it is.
-    state: str = attrs.field(converter=_as_word)
+    state: str = attrs.field(converter=_as_string)
     #: Why there is no clip; an error's text may hold its remedy already.
     reason: str = ""
     #: What the reader can do; said after the reason unless the reason ends with it.
@@ -89,7 +89,7 @@ class Card:
     @property
     def has_clip(self) -> bool:
         """Was it made, wherever it is now?"""
-        return self.file is not None or self.state in MADE
+        return self.file is not None or self.state in HAS_VIDEO
 
     @property
     def generation_s(self) -> float | None:
@@ -120,10 +120,10 @@ class Span:
     to_at: float
 
 
-def _marks(card: Card) -> list[tuple[Stage, float]]:
+def _stage_starts(card: Card) -> list[tuple[Stage, float]]:
     """At which instants a job came to its stages; never going back, as wall clocks are set now and then."""
     at_end = Stage.READY if card.has_clip else Stage.NO_CLIP
-    told = (
+    stages = (
         (Stage.QUEUED, card.planned_at),
         (Stage.SENT, card.sent_at),
         (Stage.RENDERING, card.accepted_at),
@@ -131,7 +131,7 @@ def _marks(card: Card) -> list[tuple[Stage, float]]:
         (Stage.SAVED, card.saved_at),
     )
     marks: list[tuple[Stage, float]] = []
-    for stage, at in told:
+    for stage, at in stages:
         if at is not None:
             marks.append((stage, max(at, marks[-1][1]) if marks else at))
     return marks
@@ -139,7 +139,7 @@ def _marks(card: Card) -> list[tuple[Stage, float]]:
 
 def spans(card: Card, until_at: float) -> list[Span]:
     """What the job was at, one span after the other, the last one up to *until_at*."""
-    marks = _marks(card)
+    marks = _stage_starts(card)
     ends = [*(at for _, at in marks[1:]), until_at][: len(marks)]
     return [Span(stage, at, max(at, end)) for (stage, at), end in zip(marks, ends, strict=True)]
 
@@ -153,7 +153,7 @@ class Totals:
     jobs: int
     clips: int
     #: Seconds of film.
-    film_s: float
+    video_s: float
     #: None when no card says what it cost.
     credits: float | None
     #: Sorted seconds from accepted to ended, of the clips that were made.
@@ -172,13 +172,13 @@ def _in_order(states: Iterable[str]) -> dict[str, int]:
 def totals(cards: Sequence[Card]) -> Totals:
     """Count over all *cards*."""
     paid = [card.credits for card in cards if card.credits is not None]
-    instants = [at for card in cards for _, at in _marks(card)]
+    instants = [at for card in cards for _, at in _stage_starts(card)]
     made = [card for card in cards if card.has_clip]
     return Totals(
         states=_in_order(card.state for card in cards),
         jobs=len(cards),
         clips=len(made),
-        film_s=math.fsum(card.duration_s or 0.0 for card in made),
+        video_s=math.fsum(card.duration_s or 0.0 for card in made),
         credits=math.fsum(paid) if paid else None,
         generation_s=tuple(sorted(card.generation_s for card in made if card.generation_s is not None)),
         from_at=min(instants, default=None),

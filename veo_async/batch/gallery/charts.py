@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 from .cards import Card, Span, Stage, Totals, quantile, spans
-from .formatting import clock, plain, seconds
+from .formatting import clock, seconds, to_attribute
 
 #: Up to so many jobs get a row each; of more, only the bands tell something.
 _ROWS_AT_MOST = 24
@@ -41,11 +41,11 @@ def _n(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def _picture(name: str, title: str, told: str, shapes: str, axis: str, words: str = "") -> str:
+def _chart(name: str, title: str, description: str, shapes: str, axis: str, words: str = "") -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="picture" width="100%" height="{_HEIGHT}" role="img" '
         f'aria-labelledby="{name}-title {name}-told"><title id="{name}-title">{title}</title>'
-        f'<desc id="{name}-told">{told}</desc>{axis}'
+        f'<desc id="{name}-told">{description}</desc>{axis}'
         f'<svg x="0" y="0" width="100%" height="{_FLOOR}" viewBox="0 0 {_WIDTH} {_FLOOR}" preserveAspectRatio="none">'
         f"{shapes}</svg>{words}</svg>"
     )
@@ -73,8 +73,8 @@ def _tick(percent: float, word: str) -> str:
 def _rows(cards: Sequence[Card], from_at: float, to_at: float) -> str:
     """A row for each job, in the order of their first instants; each span says what it is when pointed at."""
     scale = _WIDTH / (to_at - from_at)
-    told = [(card, spans(card, to_at)) for card in cards]
-    rows = sorted(((card, row) for card, row in told if row), key=lambda pair: pair[1][0].from_at)
+    description = [(card, spans(card, to_at)) for card in cards]
+    rows = sorted(((card, row) for card, row in description if row), key=lambda pair: pair[1][0].from_at)
     height = min(20.0, (_FLOOR - 8) / len(rows))
     return "".join(
         _bar(card, span, (span.from_at - from_at) * scale, 6 + number * height, scale, 0.76 * height)
@@ -88,23 +88,23 @@ def _bar(card: Card, span: Span, x: float, y: float, scale: float, height: float
     length_s = span.to_at - span.from_at
     return (
         f'<rect class="{_css(span.stage)}" x="{_n(x)}" y="{_n(y)}" width="{_n(max(1.5, length_s * scale))}" '
-        f'height="{_n(height)}"><title>{plain(card.key, 80)}: {span.stage} {seconds(length_s)}</title></rect>'
+        f'height="{_n(height)}"><title>{to_attribute(card.key, 80)}: {span.stage} {seconds(length_s)}</title></rect>'
     )
 
 
-def _counts(told: Iterable[Span], instants: Sequence[float]) -> dict[Stage, list[int]]:
+def _counts(description: Iterable[Span], instants: Sequence[float]) -> dict[Stage, list[int]]:
     """How many jobs are at each stage at each of the instants."""
-    come: dict[Stage, list[float]] = {stage: [] for stage in Stage}
-    gone: dict[Stage, list[float]] = {stage: [] for stage in Stage}
-    for span in told:
-        come[span.stage].append(span.from_at)
+    entered: dict[Stage, list[float]] = {stage: [] for stage in Stage}
+    left: dict[Stage, list[float]] = {stage: [] for stage in Stage}
+    for span in description:
+        entered[span.stage].append(span.from_at)
         if span.to_at < math.inf:
-            gone[span.stage].append(span.to_at)
+            left[span.stage].append(span.to_at)
     for stage in Stage:
-        come[stage].sort()
-        gone[stage].sort()
+        entered[stage].sort()
+        left[stage].sort()
     return {
-        stage: [bisect_right(come[stage], at) - bisect_right(gone[stage], at) for at in instants] for stage in Stage
+        stage: [bisect_right(entered[stage], at) - bisect_right(left[stage], at) for at in instants] for stage in Stage
     }
 
 
@@ -113,23 +113,23 @@ def _bands(cards: Sequence[Card], from_at: float, to_at: float) -> str:
     instants = [from_at + (to_at - from_at) * sample / _SAMPLES for sample in range(_SAMPLES + 1)]
     counts = _counts((span for card in cards for span in spans(card, math.inf)), instants)
     scale = (_FLOOR - 6) / len(cards)
-    floor = [0] * len(instants)
+    base = [0] * len(instants)
     drawn: list[str] = []
     for stage in _STACK:
-        roof = [below + count for below, count in zip(floor, counts[stage], strict=True)]
-        if roof != floor:
-            drawn.append(_band(stage, floor, roof, scale, max(counts[stage])))
-        floor = roof
+        top = [below + count for below, count in zip(base, counts[stage], strict=True)]
+        if top != base:
+            drawn.append(_band(stage, base, top, scale, max(counts[stage])))
+        base = top
     return "".join(drawn)
 
 
-def _band(stage: Stage, floor: Sequence[int], roof: Sequence[int], scale: float, most: int) -> str:
+def _band(stage: Stage, base: Sequence[int], top: Sequence[int], scale: float, most: int) -> str:
     def line(heights: Sequence[int]) -> list[str]:
         return [
             f"{_n(_WIDTH * number / _SAMPLES)} {_n(_FLOOR - height * scale)}" for number, height in enumerate(heights)
         ]
 
-    outline = "L".join([*line(roof), *reversed(line(floor))])
+    outline = "L".join([*line(top), *reversed(line(base))])
     return f'<path class="{_css(stage)}" d="M{outline}Z"><title>{stage}: at most {most:,} at once</title></path>'
 
 
@@ -146,8 +146,10 @@ def timeline(cards: Sequence[Card], counted: Totals) -> str:
     from_at, to_at = counted.from_at, max(counted.to_at, counted.from_at + 1.0)
     shapes = (_rows if len(cards) <= _ROWS_AT_MOST else _bands)(cards, from_at, to_at)
     length = seconds(counted.to_at - from_at)
-    told = f"{counted.jobs:,} jobs over {length}, each queued, sent, rendering and saved; {counted.clips:,} clips."
-    return _picture("timeline", "Timeline of the batch", told, shapes, _axis(0.0, to_at - from_at))
+    description = (
+        f"{counted.jobs:,} jobs over {length}, each queued, sent, rendering and saved; {counted.clips:,} clips."
+    )
+    return _chart("timeline", "Timeline of the batch", description, shapes, _axis(0.0, to_at - from_at))
 
 
 # --- how long clips took -----------------------------------------------------------------------------------------
@@ -178,13 +180,13 @@ def histogram(counted: Totals) -> str:
         if count
     )
     to_s = from_s + len(counts) * width_s
-    words = _most(max(counts)) + _median(100 * (quantile(values, 0.5) - from_s) / (to_s - from_s))
-    return _picture(
-        "times", "Histogram of generation times", f"{times_told(counted)}.", shapes, _axis(from_s, to_s), words
+    words = _peak_label(max(counts)) + _median(100 * (quantile(values, 0.5) - from_s) / (to_s - from_s))
+    return _chart(
+        "times", "Histogram of generation times", f"{times_summary(counted)}.", shapes, _axis(from_s, to_s), words
     )
 
 
-def _most(count: int) -> str:
+def _peak_label(count: int) -> str:
     """What the tallest bar stands for: the only height that needs a number."""
     return f'<line class="grid" x1="0%" x2="100%" y1="24" y2="24"/><text x="0%" y="18">{count:,}</text>'
 
@@ -198,7 +200,7 @@ def _median(percent: float) -> str:
     )
 
 
-def times_told(counted: Totals) -> str:
+def times_summary(counted: Totals) -> str:
     """The same in a sentence."""
     values = counted.generation_s
     half, most = (seconds(quantile(values, share)) for share in (0.5, 0.9))

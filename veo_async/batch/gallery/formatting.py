@@ -12,7 +12,7 @@ from veo_async.errors import printable
 
 #: Characters that are not seen, or change what is seen around them. Joiners (U+200C, U+200D) stay: Persian words and
 #: emoji are made with them. So do line breaks and tabs.
-_ODD = re.compile(
+_INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e"
     "\u2060-\u206f\u3164\ud800-\udfff\ufdd0-\ufdef\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U000e0000-\U000e0fff]"
     "|[" + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 17)) + "]"
@@ -26,31 +26,31 @@ _EXCERPT_CHARACTERS, _EXCERPT_LINES = 220, 5
 FULL_CHARACTERS = 20_000
 
 
-def _spelled(odd: re.Match[str]) -> str:
-    return f'<i class="odd">{odd[0].encode("unicode_escape").decode("ascii")}</i>'
+def _spelled(match: re.Match[str]) -> str:
+    return f'<i class="odd">{match[0].encode("unicode_escape").decode("ascii")}</i>'
 
 
-def show(text: str) -> str:
+def to_html(text: str) -> str:
     """*text* as HTML: nothing in it is markup, nothing in it is hidden."""
-    return _ODD.sub(_spelled, html.escape(text.replace("\r\n", "\n")))
+    return _INVISIBLE.sub(_spelled, html.escape(text.replace("\r\n", "\n")))
 
 
-def plain(text: str, limit: int = 200) -> str:
+def to_attribute(text: str, limit: int = 200) -> str:
     """*text* for an attribute or an SVG title, where no markup can stand: one line, bounded."""
     return html.escape(printable(text, limit))
 
 
-def fold(text: str, css_class: str) -> str:
+def foldable(text: str, css_class: str) -> str:
     """A paragraph of *text*, or an excerpt that unfolds when it is long."""
     if len(text) <= FOLD_CHARACTERS and text.count("\n") < FOLD_LINES:
-        return f'<p class="{css_class}" dir="auto" data-find>{show(text)}</p>'
+        return f'<p class="{css_class}" dir="auto" data-find>{to_html(text)}</p>'
     excerpt = "\n".join(text[:_EXCERPT_CHARACTERS].split("\n")[:_EXCERPT_LINES]).rstrip()
     left_out = len(text) - FULL_CHARACTERS
     ending = f'<p class="note">{left_out:,} characters more are not on this page.</p>' if left_out > 0 else ""
     return (
-        f'<details class="{css_class}"><summary><span class="excerpt" dir="auto">{show(excerpt)}…</span>'
+        f'<details class="{css_class}"><summary><span class="excerpt" dir="auto">{to_html(excerpt)}…</span>'
         f'<span class="more">All {len(text):,} characters</span></summary>'
-        f'<p dir="auto" data-find>{show(text[:FULL_CHARACTERS])}</p>{ending}</details>'
+        f'<p dir="auto" data-find>{to_html(text[:FULL_CHARACTERS])}</p>{ending}</details>'
     )
 
 
@@ -86,7 +86,7 @@ def _moment(at: float) -> datetime | None:
         return None
 
 
-def instant(at: float, pattern: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
+def time_element(at: float, pattern: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
     """A ``<time>`` element; UTC, so that the page says the same wherever it is opened."""
     moment = _moment(at)
     if moment is None:
@@ -94,6 +94,6 @@ def instant(at: float, pattern: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
     return f'<time datetime="{moment:%Y-%m-%dT%H:%M:%SZ}">{moment.strftime(pattern)}</time>'
 
 
-def state_words(state: str) -> str:
+def state_label(state: str) -> str:
     """``in_doubt`` as a reader has it: in doubt."""
     return state.replace("_", " ")

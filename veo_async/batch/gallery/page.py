@@ -15,10 +15,10 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-from .card_html import tile, tone
+from .card_html import card_html, tone
 from .cards import Card, Totals, quantile, totals
-from .charts import histogram, stages_in, timeline, times_told
-from .formatting import instant, number, plain, seconds, show, state_words
+from .charts import histogram, stages_in, timeline, times_summary
+from .formatting import number, seconds, state_label, time_element, to_attribute, to_html
 
 NAME = "index.html"
 
@@ -47,7 +47,7 @@ def _lead(counted: Totals) -> str:
     if counted.from_at is None or counted.to_at is None:
         return f"{_many(counted.jobs, 'job')}"
     length = seconds(counted.to_at - counted.from_at)
-    return f"{_many(counted.jobs, 'job')} in {length}, from {instant(counted.from_at)} to {instant(counted.to_at)}"
+    return f"{_many(counted.jobs, 'job')} in {length}, from {time_element(counted.from_at)} to {time_element(counted.to_at)}"
 
 
 def _many(count: int, word: str) -> str:
@@ -59,7 +59,7 @@ def _numbers(counted: Totals) -> str:
     times = counted.generation_s
     rows = (
         ("Clips", f"{counted.clips:,} <small>of {counted.jobs:,}</small>"),
-        ("Film", seconds(counted.film_s) if counted.film_s else "–"),
+        ("Film", seconds(counted.video_s) if counted.video_s else "–"),
         ("Credits", number(counted.credits) if counted.credits is not None else "–"),
         ("Median time to a clip", seconds(quantile(times, 0.5)) if times else "–"),
     )
@@ -76,7 +76,7 @@ def _figures(cards: Sequence[Card], counted: Totals) -> str:
     keys = "".join(
         f'<li class="{stage.replace(" ", "-")}">{stage}</li>' for stage in stages_in(cards, counted.to_at or 0.0)
     )
-    times = times_told(counted) if counted.generation_s else ""
+    times = times_summary(counted) if counted.generation_s else ""
     return _figure(
         timeline(cards, counted), "How the batch went", f'<ul class="legend">{keys}</ul>', "No times are known."
     ) + _figure(histogram(counted), "Time to a clip", f"<p>{times}</p>", "No clip tells how long it took.")
@@ -87,12 +87,12 @@ def _buttons(counted: Totals) -> str:
 
     def button(state: str, word: str, count: int, colour: str, *, pressed: bool) -> str:
         return (
-            f'<button type="button" data-state="{plain(state, 60)}" data-tone="{colour}" '
-            f'aria-pressed="{str(pressed).lower()}">{show(word[:60])} <span class="count">{count:,}</span></button>'
+            f'<button type="button" data-state="{to_attribute(state, 60)}" data-tone="{colour}" '
+            f'aria-pressed="{str(pressed).lower()}">{to_html(word[:60])} <span class="count">{count:,}</span></button>'
         )
 
     return button("", "all", counted.jobs, "all", pressed=True) + "".join(
-        button(state, state_words(state), count, tone(state), pressed=False) for state, count in counted.states.items()
+        button(state, state_label(state), count, tone(state), pressed=False) for state, count in counted.states.items()
     )
 
 
@@ -104,13 +104,13 @@ def render_gallery(cards: Sequence[Card], *, title: str) -> str:
         policy=policy(style, script),
         style=style,
         script=script,
-        title_plain=plain(title),
-        title=show(title[:400]),
+        title_plain=to_attribute(title),
+        title=to_html(title[:400]),
         lead=_lead(counted),
         numbers=_numbers(counted),
         figures=_figures(cards, counted),
         buttons=_buttons(counted),
-        cards="\n".join(tile(card) for card in cards),
+        cards="\n".join(card_html(card) for card in cards),
         jobs=f"{counted.jobs:,}",
     )
 

@@ -80,13 +80,13 @@ async def batch(
     out: Path | None = None,
     ledger: Path | None = None,
     account: str | None = None,
-    kind: Literal["csv", "tsv", "jsonl", "json"] | None = None,
+    format: Literal["csv", "tsv", "jsonl", "json"] | None = None,
     prompt: str | None = None,
     model: str | None = None,
     aspect_ratio: str | None = None,
     resolution: str | None = None,
     budget: float | None = None,
-    grace: float = 600.0,
+    stop_timeout: float = 600.0,
     dry_run: bool = False,
     skip_invalid: bool = False,
     json: bool = False,
@@ -128,19 +128,19 @@ async def batch(
     json
         For machines: an object for each row as it ends, and a summary as the last line of standard output.
     """
-    given = {"model": model, "aspect_ratio": aspect_ratio, "resolution": resolution}
+    defaults = {"model": model, "aspect_ratio": aspect_ratio, "resolution": resolution}
     return await run_batch(
         source,
-        kind=kind,
+        kind=format,
         out=out,
         ledger=ledger,
         account=account,
         template=prompt,
-        defaults={name: value for name, value in given.items() if value is not None},
+        defaults={name: value for name, value in defaults.items() if value is not None},
         budget=budget,
-        grace_s=grace,
-        is_dry=dry_run,
-        may_skip=skip_invalid,
+        stop_timeout_s=stop_timeout,
+        dry_run=dry_run,
+        skip_invalid=skip_invalid,
         as_json=json,
         console=console,
     )
@@ -148,7 +148,12 @@ async def batch(
 
 @app.command
 async def resume(
-    ledger: Path, *, out: Path = Path("veo-out"), account: str | None = None, grace: float = 600.0, json: bool = False
+    ledger: Path,
+    *,
+    out: Path = Path("veo-out"),
+    account: str | None = None,
+    stop_timeout: float = 600.0,
+    json: bool = False,
 ) -> int:
     """Go on with everything a ledger holds: send what waits, watch what runs, save what is ready.
 
@@ -169,7 +174,7 @@ async def resume(
     json
         For machines: an object for each job as it ends, and a summary as the last line of standard output.
     """
-    return await running.resume(ledger, out=out, account=account, grace_s=grace, as_json=json, console=console)
+    return await running.resume(ledger, out=out, account=account, grace_s=stop_timeout, as_json=json, console=console)
 
 
 @app.command
@@ -193,7 +198,7 @@ async def save(ledger: Path, keys: list[str], *, out: Path = Path("veo-out"), ac
 
 
 @app.command
-async def sheet(folder: Path) -> int:
+async def contact_sheet(folder: Path) -> int:
     """Make a contact sheet of the clips in a folder: a picture, the name and the length of each.
 
     Example: veo-async sheet prompts-out

@@ -60,7 +60,9 @@ async def upgrade(
         For machines: one object, and nothing else, on standard output.
     """
     request = UpgradeRequest(to=to)
-    return await running.go_on(task, request, out=out, ledger=ledger, account=account, as_json=json, console=console)
+    return await running.follow_up(
+        task, request, out=out, ledger=ledger, account=account, as_json=json, console=console
+    )
 
 
 @app.command
@@ -99,4 +101,6 @@ async def extend(
         For machines: one object, and nothing else, on standard output.
     """
     request = ExtendRequest(prompt=prompt, model=model, seeds=seeds)
-    return await running.go_on(task, request, out=out, ledger=ledger, account=account, as_json=json, console=console)
+    return await running.follow_up(
+        task, request, out=out, ledger=ledger, account=account, as_json=json, console=console
+    )

@@ -7,8 +7,8 @@ from cyclopts import App
 from veo_async import VeoApi
 from veo_async._rules.lifecycle import JobState
 from veo_async.cli import ledger_commands as on_ledger
-from veo_async.cli.doctor import examine
-from veo_async.cli.exit_codes import ALL_DONE, WRONG, console
+from veo_async.cli.doctor import run_checks
+from veo_async.cli.exit_codes import ALL_DONE, ERROR, console
 
 app: App = App()
 
@@ -24,11 +24,11 @@ async def doctor(*, ledger: Path | None = None) -> int:
     ledger
         A ledger's file, to be looked at as well.
     """
-    return ALL_DONE if await examine(ledger, console) else WRONG
+    return ALL_DONE if await run_checks(ledger, console) else ERROR
 
 
 @app.command(name="credits")
-async def balance(*, json: bool = False) -> None:
+async def credits(*, json: bool = False) -> None:
     """Print the balance of the account.
 
     Example: veo-async credits
@@ -65,7 +65,7 @@ async def jobs(file: Path, *, state: JobState | None = None, json: bool = False)
 
 
 @app.command
-async def evidence(file: Path, key: str, *, json: bool = False) -> None:
+async def timeline(file: Path, key: str, *, json: bool = False) -> None:
     """Print the timeline of one job for the provider's support: times, codes, ids, credits, and no secrets.
 
     Example: veo-async evidence veo.db row-17

@@ -14,7 +14,7 @@ app.command(jobs, name="show")
 
 
 @app.command
-async def doubts(file: Path, *, json: bool = False) -> None:
+async def in_doubt(file: Path, *, json: bool = False) -> None:
     """List the jobs of which nobody knows whether they were paid, with all that is known of them.
 
     Example: veo-async ledger doubts veo.db
@@ -30,7 +30,7 @@ async def doubts(file: Path, *, json: bool = False) -> None:
 
 
 @app.command
-async def resolve(file: Path, key: str, task_id: str, *, unverified: bool = False) -> None:
+async def resolve(file: Path, key: str, task_id: str, *, no_verify: bool = False) -> None:
     """Name the task of a job in doubt, as found in the provider's own logs. Its record is read first.
 
     Example: veo-async ledger resolve veo.db row-17 408b5dae9b8f3f2e0134754d43ebfb04
@@ -46,7 +46,7 @@ async def resolve(file: Path, key: str, task_id: str, *, unverified: bool = Fals
     unverified
         Believe it without reading the record, for instance without an API key at hand.
     """
-    await on_ledger.resolve(file, key, task_id, is_unverified=unverified, console=console)
+    await on_ledger.resolve(file, key, task_id, is_unverified=no_verify, console=console)
 
 
 @app.command

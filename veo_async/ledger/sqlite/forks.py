@@ -13,7 +13,7 @@ from weakref import WeakSet
 class Forkable(Protocol):
     """Something of the parent's that a child has inherited."""
 
-    def disown(self) -> None:
+    def detach_after_fork(self) -> None:
         """We are in the child now; must neither wait nor take a lock."""
         ...
 
@@ -21,19 +21,19 @@ class Forkable(Protocol):
 _open: "WeakSet[Forkable]" = WeakSet()
 
 
-def watch(book: Forkable) -> None:
+def register(book: Forkable) -> None:
     """Tell *book* when it wakes up in a child."""
     _open.add(book)
 
 
-def unwatch(book: Forkable) -> None:
+def unregister(book: Forkable) -> None:
     """It was closed and has nothing left to disown."""
     _open.discard(book)
 
 
 def _after_fork() -> None:
     for book in list(_open):
-        book.disown()
+        book.detach_after_fork()
 
 
 if hasattr(os, "register_at_fork"):

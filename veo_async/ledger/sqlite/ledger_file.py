@@ -23,13 +23,13 @@ from typing import NoReturn
 
 import attrs
 
-from veo_async._base.kill_points import trip
-from veo_async.errors import LedgerError, LedgerFailed, LedgerUnusable
+from veo_async._base.kill_points import kill_point
+from veo_async.errors import LedgerError, LedgerIOError, LedgerUnusable
 
-from .group_commit import Call
-from .opening import open_file, plainly
-from .queries import Pages
-from .session_lock import Presence
+from .group_commit import LedgerCall
+from .opening import open_file, translate_error
+from .queries import Queries
+from .session_lock import SessionLock
 from .sql import SQL
 
 #: Opens the file; the argument is whether it may be made.
@@ -42,7 +42,7 @@ def opener(path: Path, busy_timeout_s: float) -> Opener:
 
 
 @attrs.frozen
-class _Unsure:
+class _UncertainCommit:
     """A batch that was refused and of which nobody knows whether it came to be."""
 
     batch: int
@@ -51,117 +51,117 @@ class _Unsure:
 
 
 @attrs.define(eq=False)
-class Disk:
+class LedgerFile:
     """The file, as one book writes it."""
 
     path: Path
     _open: Opener
-    presence: Presence
-    pages: Pages
+    session_lock: SessionLock
+    queries: Queries
     secret: bytes = attrs.field(default=b"", init=False, repr=False)
     _connection: sqlite3.Connection | None = attrs.field(default=None, init=False, repr=False)
     _file: os.stat_result | None = attrs.field(default=None, init=False, repr=False)
     _batch: int = attrs.field(default=0, init=False)
-    _unsure: _Unsure | None = attrs.field(default=None, init=False)
+    _uncertain: _UncertainCommit | None = attrs.field(default=None, init=False)
 
     def open(self) -> None:
         """Make or open the file, then take the lock; the name is in no row before."""
         try:
             self._connect(may_create=True)
-            self.presence.announce()
+            self.session_lock.acquire()
         except BaseException:
             self.close()
             raise
 
-    def run(self, calls: Sequence[Call]) -> None:
+    def run(self, calls: Sequence[LedgerCall]) -> None:
         """Answer all of *calls*, or fail each; never raises."""
-        if calls[0].is_alone:
+        if calls[0].is_exclusive:
             calls[0].work()
             return
         try:
             self._run(calls)
         except Exception as exc:  # noqa: BLE001  # whatever it is, those who wait have to hear of it
-            failure = plainly(exc, self.path) if isinstance(exc, sqlite3.Error) else exc
+            failure = translate_error(exc, self.path) if isinstance(exc, sqlite3.Error) else exc
             for call in calls:  # each its own: a traceback grows with everybody who raises it
                 call.failure = copy.copy(failure).with_traceback(exc.__traceback__)
 
     def close(self) -> None:
         """Let the file and the lock go."""
-        self._drop()
-        self.presence.leave()
+        self._disconnect()
+        self.session_lock.release()
 
-    def disown(self) -> None:
+    def detach_after_fork(self) -> None:
         """In a forked child: lock and connection are the parent's.
 
         The connection is never closed here, not even when it is forgotten: closing would finish or undo the parent's
         transaction from the outside. So it is given a reference that nobody gives back.
         """
-        self.presence.disown()
+        self.session_lock.detach_after_fork()
         if self._connection is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
 
     # --- a batch ---
 
-    def _run(self, calls: Sequence[Call]) -> None:
+    def _run(self, calls: Sequence[LedgerCall]) -> None:
         connection = self._connection or self._connect(may_create=False)
-        told = self.pages.told
+        offsets = self.queries.offsets
         try:
             if any(call.is_write for call in calls):
                 self._transact(connection, calls)
             else:
                 for call in calls:
-                    call.answer = call.work()
+                    call.result = call.work()
         except BaseException as exc:
-            self.pages.told = told
-            self._undo(exc)
+            self.queries.offsets = offsets
+            self._rollback(exc)
             raise
 
-    def _transact(self, connection: sqlite3.Connection, calls: Sequence[Call]) -> None:
+    def _transact(self, connection: sqlite3.Connection, calls: Sequence[LedgerCall]) -> None:
         connection.execute("BEGIN IMMEDIATE")
-        self._refuse_if_gone()
-        last_step, changes = self.pages.last_step(), connection.total_changes
+        self._check_file_present()
+        last_step, changes = self.queries.last_step(), connection.total_changes
         for call in calls:
             self._try(connection, call)
         if connection.total_changes != changes:
             self._batch += 1
-            self.pages.mark(self._batch)
+            self.queries.save_batch(self._batch)
         _trip(calls, "before-commit")
         try:
             connection.execute("COMMIT")
         except sqlite3.Error as exc:
-            self._resolve(exc, _Unsure(self._batch, last_step))
+            self._resolve_commit(exc, _UncertainCommit(self._batch, last_step))
         _trip(calls, "after-commit")
 
-    def _try(self, connection: sqlite3.Connection, call: Call) -> None:
-        told = self.pages.told
+    def _try(self, connection: sqlite3.Connection, call: LedgerCall) -> None:
+        offsets = self.queries.offsets
         connection.execute("SAVEPOINT call")
         try:
-            call.answer = call.work()
+            call.result = call.work()
         except Exception as exc:
             if isinstance(exc, LedgerError) or type(exc) in (sqlite3.OperationalError, sqlite3.DatabaseError):
                 raise  # the disk's trouble is everybody's, any other the caller's own
-            call.failure = plainly(exc, self.path) if isinstance(exc, sqlite3.Error) else exc
-            self.pages.told = told
+            call.failure = translate_error(exc, self.path) if isinstance(exc, sqlite3.Error) else exc
+            self.queries.offsets = offsets
             connection.execute("ROLLBACK TO call")
         connection.execute("RELEASE call")
 
-    def _refuse_if_gone(self) -> None:
+    def _check_file_present(self) -> None:
         """A file that was moved or removed can still be written to, and nobody would ever read it."""
         try:
             is_there = self._file is not None and os.path.samestat(os.stat(self.path), self._file)
         except OSError:
             is_there = False
         if not is_there:
-            raise LedgerFailed(f"{self.path} was moved or removed while it was open.")
-        if not self.presence.is_held():
-            raise LedgerFailed(
-                f"The lock file in {self.presence.folder} was removed, so others take this session for dead. "
+            raise LedgerIOError(f"{self.path} was moved or removed while it was open.")
+        if not self.session_lock.is_held():
+            raise LedgerIOError(
+                f"The lock file in {self.session_lock.folder} was removed, so others take this session for dead. "
                 "Open another session."
             )
 
     # --- trouble ---
 
-    def _undo(self, exc: BaseException) -> None:
+    def _rollback(self, exc: BaseException) -> None:
         """Leave no transaction open; after more than a lock in the way, no connection either."""
         connection = self._connection
         if connection is None:
@@ -171,27 +171,27 @@ class Disk:
                 connection.execute("ROLLBACK")
         is_busy = isinstance(exc, sqlite3.Error) and _is_busy(exc)
         if not is_busy or connection.in_transaction:
-            self._drop()
+            self._disconnect()
 
-    def _resolve(self, exc: sqlite3.Error, what: _Unsure) -> None:
+    def _resolve_commit(self, exc: sqlite3.Error, what: _UncertainCommit) -> None:
         """Return if the batch came to be in spite of *exc*, and raise if it did not or nobody can say."""
         if _is_busy(exc):
             raise exc  # readers held it up; the transaction is whole and is undone
-        self._drop()
+        self._disconnect()
         try:
             self._connect(may_create=False)
-            if self.pages.last_batch() != what.batch:
+            if self.queries.last_batch() != what.batch:
                 raise exc
             self._commit_again()
         except (sqlite3.Error, LedgerError) as second:
             if second is not exc:
-                self._leave_open(exc, what)
+                self._mark_uncertain(exc, what)
             raise
 
-    def _leave_open(self, exc: sqlite3.Error, what: _Unsure) -> NoReturn:
-        self._unsure = what
-        self._drop()
-        raise LedgerFailed(
+    def _mark_uncertain(self, exc: sqlite3.Error, what: _UncertainCommit) -> NoReturn:
+        self._uncertain = what
+        self._disconnect()
+        raise LedgerIOError(
             f"{self.path} failed and cannot be read again ({exc}); what was being written may have come to be."
         ) from exc
 
@@ -201,38 +201,38 @@ class Disk:
             raise sqlite3.OperationalError("there is no connection")
         connection.execute("BEGIN IMMEDIATE")
         self._batch += 1
-        self.pages.mark(self._batch)
+        self.queries.save_batch(self._batch)
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # nothing to do with a rollback journal
 
     def _connect(self, *, may_create: bool) -> sqlite3.Connection:
         connection = self._open(may_create)
         try:
-            self._recognise(connection)
+            self._check_identity(connection)
             self._file = os.stat(self.path)
         except BaseException:
             connection.close()
             raise
         self._connection = connection
-        self.pages.turn_to(connection)
-        self._look_back()
+        self.queries.use(connection)
+        self._resolve_uncertain()
         return connection
 
-    def _recognise(self, connection: sqlite3.Connection) -> None:
+    def _check_identity(self, connection: sqlite3.Connection) -> None:
         (secret,) = connection.execute(SQL["secret"]).fetchone()
         if self.secret and secret != self.secret:
             raise LedgerUnusable(f"{self.path} was replaced by another ledger while it was open.")
         self.secret = secret
 
-    def _look_back(self) -> None:
+    def _resolve_uncertain(self) -> None:
         """Learn what became of a batch that was left open."""
-        if self._unsure is not None and self.pages.last_batch() == self._unsure.batch:
-            self.pages.told = attrs.evolve(self.pages.told, unsure=self._unsure.step)
-        self._unsure = None
+        if self._uncertain is not None and self.queries.last_batch() == self._uncertain.batch:
+            self.queries.offsets = attrs.evolve(self.queries.offsets, uncertain_after=self._uncertain.step)
+        self._uncertain = None
 
-    def _drop(self) -> None:
+    def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
-        self.pages.turn_to(None)
+        self.queries.use(None)
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
@@ -242,6 +242,6 @@ def _is_busy(exc: sqlite3.Error) -> bool:
     return getattr(exc, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def _trip(calls: Sequence[Call], boundary: str) -> None:
+def _trip(calls: Sequence[LedgerCall], boundary: str) -> None:
     for call in calls:
-        trip(f"{call.name}:{boundary}")
+        kill_point(f"{call.name}:{boundary}")

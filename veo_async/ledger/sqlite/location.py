@@ -8,12 +8,12 @@ import os
 import re
 from pathlib import Path
 
-from veo_async.errors import LedgerFailed, LedgerUnusable
+from veo_async.errors import LedgerIOError, LedgerUnusable
 
 _MOUNTS = Path("/proc/self/mountinfo")
 
 #: File systems whose files, and so whose locks, are kept by another machine or by a program.
-NETWORK = frozenset(
+NETWORK_FILE_SYSTEMS = frozenset(
     {
         "9p",
         "afs",
@@ -40,34 +40,34 @@ NETWORK = frozenset(
 )
 
 
-def settled(path: Path, *, allow_network_fs: bool) -> Path:
+def resolve_location(path: Path, *, allow_network_fs: bool) -> Path:
     """The true path, links followed, so that two names of one ledger find the same locks; errors if it cannot be there.
 
     A file that is not there yet is no error, the folder for it must be.
     """
-    true = Path(os.path.realpath(path))
-    if path.is_symlink() and not true.exists():
+    resolved = Path(os.path.realpath(path))
+    if path.is_symlink() and not resolved.exists():
         raise LedgerUnusable(
-            f"{path} is a link to {true}, and nothing is there. Mend the link or name the file itself."
+            f"{path} is a link to {resolved}, and nothing is there. Mend the link or name the file itself."
         )
-    if true.is_dir():
+    if resolved.is_dir():
         raise LedgerUnusable(f"{path} is a folder. Name a file in it, such as {path / 'ledger.db'}.")
-    if true.exists() and not true.is_file():
+    if resolved.exists() and not resolved.is_file():
         raise LedgerUnusable(f"{path} is no plain file. A ledger is one.")
-    if not true.parent.is_dir():
-        raise LedgerFailed(f"There is no folder {true.parent} to keep a ledger in. Make it first, or mount it.")
-    kind = file_system_of(true.parent, mounts())
+    if not resolved.parent.is_dir():
+        raise LedgerIOError(f"There is no folder {resolved.parent} to keep a ledger in. Make it first, or mount it.")
+    kind = file_system_of(resolved.parent, mounts())
     if not allow_network_fs and is_network(kind):
         raise LedgerUnusable(
             f"{path} is on a network file system ({kind}), where locks do not hold and a clip could be paid for "
             "twice. Keep the ledger on a local disk, or say allow_network_fs=True if only one process opens it."
         )
-    return true
+    return resolved
 
 
 def is_network(kind: str) -> bool:
     """Are locks there another's promise?"""
-    return kind in NETWORK or kind.startswith("fuse.")
+    return kind in NETWORK_FILE_SYSTEMS or kind.startswith("fuse.")
 
 
 def mounts() -> str:

@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from veo_async._base.kill_points import trip
-from veo_async.errors import LedgerBusy, LedgerError, LedgerFailed, LedgerUnusable
+from veo_async._base.kill_points import kill_point
+from veo_async.errors import LedgerBusy, LedgerError, LedgerIOError, LedgerUnusable
 from veo_async.ledger.rules import new_secret
 
 from .sql import MIGRATIONS, SQL, statements_of
@@ -30,7 +30,7 @@ from .sql import MIGRATIONS, SQL, statements_of
 #: "veoL", in the header of each ledger.
 APPLICATION_ID = 0x76656F4C
 #: The first library in which the write-ahead log is safe with several connections.
-SAFE_WAL = (3, 51, 3)
+MIN_SAFE_WAL = (3, 51, 3)
 #: Files up to this size are checked whole when they are opened.
 CHECKED_BYTES = 16 * 2**20
 
@@ -42,10 +42,10 @@ def open_file(path: Path, *, busy_timeout_s: float, may_create: bool) -> sqlite3
         LedgerUnusable: it is not a ledger of ours, or not one that this version can use.
         LedgerBusy, LedgerFailed: it cannot be opened just now.
     """
-    with told_plainly(path):
+    with translate_errors(path):
         if may_create:
             _create_if_missing(path)
-        _refuse_strangers(path)
+        _check_is_ledger(path)
         connection = _connect(path, "mode=rw")
         try:
             _prepare(connection, path, busy_timeout_s)
@@ -56,15 +56,15 @@ def open_file(path: Path, *, busy_timeout_s: float, may_create: bool) -> sqlite3
 
 
 @contextmanager
-def told_plainly(path: Path) -> Iterator[None]:
+def translate_errors(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours."""
     try:
         yield
     except sqlite3.Error as exc:
-        raise plainly(exc, path) from exc
+        raise translate_error(exc, path) from exc
 
 
-def plainly(exc: sqlite3.Error, path: Path) -> LedgerError:
+def translate_error(exc: sqlite3.Error, path: Path) -> LedgerError:
     """What SQLite means, in our words."""
     match getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
@@ -74,7 +74,7 @@ def plainly(exc: sqlite3.Error, path: Path) -> LedgerError:
         case sqlite3.SQLITE_CORRUPT:
             return LedgerUnusable(f"{path} is damaged or cut short ({exc}). Bring a copy back.")
         case _:
-            return LedgerFailed(f"{path}: {exc}.")
+            return LedgerIOError(f"{path}: {exc}.")
 
 
 # --- looking first ----------------------------------------------------------------------------------------------
@@ -87,15 +87,15 @@ def _create_if_missing(path: Path) -> None:
     except FileExistsError:
         return
     except OSError as exc:
-        raise LedgerFailed(f"{path} cannot be made: {exc.strerror}.") from exc
+        raise LedgerIOError(f"{path} cannot be made: {exc.strerror}.") from exc
     os.close(descriptor)  # it was made this moment, so no connection to it can lose its locks
-    trip("open:after-create")
+    kill_point("open:after-create")
 
 
-def _refuse_strangers(path: Path) -> None:
+def _check_is_ledger(path: Path) -> None:
     try:
         with closing(_connect(path, "mode=ro&immutable=1")) as looking:
-            _refuse_by_header(looking, path)
+            _check_header(looking, path)
     except sqlite3.DatabaseError as exc:
         # A writer that was killed half-way leaves a file that looks damaged and a journal that mends it.
         is_damage = getattr(exc, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
@@ -103,7 +103,7 @@ def _refuse_strangers(path: Path) -> None:
             raise
 
 
-def _refuse_by_header(connection: sqlite3.Connection, path: Path) -> None:
+def _check_header(connection: sqlite3.Connection, path: Path) -> None:
     is_ours = _pragma(connection, "application_id") == APPLICATION_ID
     version = int(_pragma(connection, "user_version"))
     if is_ours and version > len(MIGRATIONS):
@@ -111,11 +111,11 @@ def _refuse_by_header(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} was written by a newer version of this library: its form is {version}, this one knows "
             f"{len(MIGRATIONS)}. Install that version."
         )
-    if not is_ours and (version or _is_inhabited(connection)):
+    if not is_ours and (version or _has_tables(connection)):
         raise LedgerUnusable(f"{path} is a SQLite database of another program.")
 
 
-def _is_inhabited(connection: sqlite3.Connection) -> bool:
+def _has_tables(connection: sqlite3.Connection) -> bool:
     if _pragma(connection, "application_id"):
         return True
     return connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
@@ -136,13 +136,13 @@ def _prepare(connection: sqlite3.Connection, path: Path, busy_timeout_s: float) 
     connection.execute(f"PRAGMA busy_timeout = {round(busy_timeout_s * 1000)}")
     connection.execute("PRAGMA mmap_size = 0")
     connection.execute("PRAGMA foreign_keys = ON")
-    _refuse_damage(connection, path)
+    _check_integrity(connection, path)
     may_choose = _pragma(connection, "application_id") != APPLICATION_ID
     _migrate(connection, path)  # in the journal that is there, so that a new file's header is in the file itself
     _choose_journal(connection, path, may_choose=may_choose)
 
 
-def _refuse_damage(connection: sqlite3.Connection, path: Path) -> None:
+def _check_integrity(connection: sqlite3.Connection, path: Path) -> None:
     size = int(_pragma(connection, "page_count")) * int(_pragma(connection, "page_size"))
     if size > CHECKED_BYTES:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -154,7 +154,7 @@ def _refuse_damage(connection: sqlite3.Connection, path: Path) -> None:
 
 def _choose_journal(connection: sqlite3.Connection, path: Path, *, may_choose: bool) -> None:
     mode = str(_pragma(connection, "journal_mode"))
-    is_safe = sqlite3.sqlite_version_info >= SAFE_WAL
+    is_safe = sqlite3.sqlite_version_info >= MIN_SAFE_WAL
     if is_safe and (may_choose or mode == "wal"):
         mode = _set_journal(connection, "WAL")
     if mode != "wal" or not is_safe:
@@ -179,7 +179,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        _refuse_by_header(connection, path)
+        _check_header(connection, path)
         version = int(_pragma(connection, "user_version"))
         for number, migration in enumerate(MIGRATIONS[version:], version + 1):
             for statement in statements_of(migration):
@@ -188,13 +188,13 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         if version == 0:
             connection.execute(SQL["keep_secret"], {"secret": new_secret()})
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        trip("migrate:before-commit")
+        kill_point("migrate:before-commit")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    trip("migrate:after-commit")
+    kill_point("migrate:after-commit")
 
 
 def _is_current(connection: sqlite3.Connection) -> bool:

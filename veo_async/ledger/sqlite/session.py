@@ -14,15 +14,15 @@ from typing import Any
 
 import attrs
 
-from veo_async._ports import Claim, GateNews, JobRow, News, Permit, Step
+from veo_async._ports import AccountActivity, JobRow, LedgerChanges, RateClaim, SendPermit, Transition
 from veo_async.errors import LedgerError
 
 from . import forks
 from . import location as place
-from .group_commit import Call, Gathering
-from .ledger_file import Disk, opener
-from .queries import Pages
-from .session_lock import Presence
+from .group_commit import GroupCommit, LedgerCall
+from .ledger_file import LedgerFile, opener
+from .queries import Queries
+from .session_lock import SessionLock
 
 
 def _as_path(path: str | PathLike[str]) -> Path:
@@ -46,7 +46,7 @@ class SqliteLedger:
     allow_network_fs: bool = attrs.field(default=False, kw_only=True)
     executor: Executor | None = attrs.field(default=None, kw_only=True)
 
-    async def open(self, account: str | None) -> "SqliteBook":
+    async def open(self, account: str | None) -> "SqliteLedgerSession":
         """Take hold of the file.
 
         Raises:
@@ -57,23 +57,23 @@ class SqliteLedger:
         executor = self.executor
         if executor is None:
             executor = own = ThreadPoolExecutor(1, thread_name_prefix="veo-ledger")
-        opening = asyncio.get_running_loop().run_in_executor(executor, self._open_disk, account)
+        opening = asyncio.get_running_loop().run_in_executor(executor, self._open_file, account)
         try:
             disk = await asyncio.shield(opening)
         except BaseException:
             opening.add_done_callback(lambda done: _give_up(done, own))
             raise
-        return SqliteBook(disk, executor, own)
+        return SqliteLedgerSession(disk, executor, own)
 
-    def _open_disk(self, account: str | None) -> Disk:
-        path = place.settled(self.path, allow_network_fs=self.allow_network_fs)
-        presence = Presence(Path(f"{path}.d"))
-        disk = Disk(path, opener(path, self.busy_timeout_s), presence, Pages(presence, account))
+    def _open_file(self, account: str | None) -> LedgerFile:
+        path = place.resolve_location(self.path, allow_network_fs=self.allow_network_fs)
+        presence = SessionLock(Path(f"{path}.d"))
+        disk = LedgerFile(path, opener(path, self.busy_timeout_s), presence, Queries(presence, account))
         disk.open()
         return disk
 
 
-def _give_up(opening: "asyncio.Future[Disk]", executor: ThreadPoolExecutor | None) -> None:
+def _give_up(opening: "asyncio.Future[LedgerFile]", executor: ThreadPoolExecutor | None) -> None:
     """The opener failed, or its caller was cancelled and nobody will ever close what was opened."""
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close()
@@ -82,134 +82,136 @@ def _give_up(opening: "asyncio.Future[Disk]", executor: ThreadPoolExecutor | Non
 
 
 @attrs.define(eq=False)
-class SqliteBook:
+class SqliteLedgerSession:
     """One session's hold of the file."""
 
-    _disk: Disk
+    _file: LedgerFile
     _executor: Executor = attrs.field(repr=False)
     #: The same, if it is ours to shut down.
     _own: ThreadPoolExecutor | None = attrs.field(repr=False)
-    _calls: Gathering = attrs.field(init=False, repr=False)
+    _calls: GroupCommit = attrs.field(init=False, repr=False)
     _is_forked: bool = attrs.field(default=False, init=False)
-    _farewell: "asyncio.Future[None] | None" = attrs.field(default=None, init=False, repr=False)
+    _closing: "asyncio.Future[None] | None" = attrs.field(default=None, init=False, repr=False)
     #: News that was found and that nobody has been given: its caller was cancelled.
-    _untold: list[News] = attrs.field(factory=list, init=False, repr=False)
+    _undelivered: list[LedgerChanges] = attrs.field(factory=list, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._calls = Gathering(self._disk.run, self._executor)
-        forks.watch(self)
+        self._calls = GroupCommit(self._file.run, self._executor)
+        forks.register(self)
 
     @property
-    def instance(self) -> str:
-        return self._disk.presence.instance
+    def session_id(self) -> str:
+        return self._file.session_lock.session_id
 
     @property
     def secret(self) -> bytes:
-        return self._disk.secret
+        return self._file.secret
 
     @property
-    def _pages(self) -> Pages:
-        return self._disk.pages
+    def _queries(self) -> Queries:
+        return self._file.queries
 
-    async def plan(self, row: JobRow, *, instead: JobRow | None = None) -> JobRow:
-        planned: JobRow = await self._write("plan", lambda: self._pages.plan(row, instead))
+    async def insert(self, row: JobRow, *, replaces: JobRow | None = None) -> JobRow:
+        planned: JobRow = await self._write("plan", lambda: self._queries.insert(row, replaces))
         return planned
 
-    async def record(self, step: Step, *, closed_until: float = 0.0) -> bool:
-        is_taken: bool = await self._write(step.event, lambda: self._pages.record(step, closed_until))
+    async def apply(self, step: Transition, *, closed_until: float = 0.0) -> bool:
+        is_taken: bool = await self._write(step.event, lambda: self._queries.apply(step, closed_until))
         return is_taken
 
-    async def send(self, step: Step, claim: Claim) -> Permit | None:
-        permit: Permit | None = await self._write("send", lambda: self._pages.send(step, claim))
+    async def begin_send(self, step: Transition, claim: RateClaim) -> SendPermit | None:
+        permit: SendPermit | None = await self._write("send", lambda: self._queries.begin_send(step, claim))
         return permit
 
-    async def news(self, at: float) -> News:
-        quiet: News | None = await self._read(self._pages.quiet_news)
+    async def changes(self, at: float) -> LedgerChanges:
+        quiet: LedgerChanges | None = await self._read(self._queries.changes_if_quiet)
         if quiet is None:
-            await self._ask(Call("news", lambda: self._pages.news(at), on_answer=self._untold.append))
+            await self._submit(
+                LedgerCall("news", lambda: self._queries.changes(at), on_result=self._undelivered.append)
+            )
         else:
-            self._untold.append(quiet)
-        found = [*self._untold]
-        self._untold.clear()
-        return _together(found)
+            self._undelivered.append(quiet)
+        found = [*self._undelivered]
+        self._undelivered.clear()
+        return _merge(found)
 
-    async def hint(self, token: str, task_id: str, at: float) -> bool:
-        is_known: bool = await self._write("hint", lambda: self._pages.hint(token, task_id, at))
+    async def add_hint(self, token: str, task_id: str, at: float) -> bool:
+        is_known: bool = await self._write("hint", lambda: self._queries.add_hint(token, task_id, at))
         return is_known
 
     async def get(self, key: str) -> JobRow | None:
-        row: JobRow | None = await self._read(lambda: self._pages.get(key))
+        row: JobRow | None = await self._read(lambda: self._queries.get(key))
         return row
 
-    async def holder_of(self, task_id: str) -> JobRow | None:
-        row: JobRow | None = await self._read(lambda: self._pages.holder_of(task_id))
+    async def job_of_task(self, task_id: str) -> JobRow | None:
+        row: JobRow | None = await self._read(lambda: self._queries.job_of_task(task_id))
         return row
 
-    async def rows(self, states: Collection[str] | None = None) -> list[JobRow]:
-        rows: list[JobRow] = await self._read(lambda: self._pages.rows(states))
-        return rows
+    async def jobs(self, states: Collection[str] | None = None) -> list[JobRow]:
+        jobs: list[JobRow] = await self._read(lambda: self._queries.jobs(states))
+        return jobs
 
-    async def steps(self, key: str) -> list[Step]:
-        steps: list[Step] = await self._read(lambda: self._pages.steps(key))
-        return steps
+    async def transitions(self, key: str) -> list[Transition]:
+        transitions: list[Transition] = await self._read(lambda: self._queries.transitions(key))
+        return transitions
 
     async def knowledge(self) -> str | None:
-        knowledge: str | None = await self._read(self._pages.knowledge)
+        knowledge: str | None = await self._read(self._queries.knowledge)
         return knowledge
 
-    async def keep_knowledge(self, knowledge: str) -> None:
-        await self._write("knowledge", lambda: self._pages.keep_knowledge(knowledge))
+    async def save_knowledge(self, knowledge: str) -> None:
+        await self._write("knowledge", lambda: self._queries.save_knowledge(knowledge))
 
     async def close(self) -> None:
         """What was called for before comes to be first; a cancelled close goes on by itself."""
-        self._refuse_in_child()
-        if self._farewell is None:
-            ending = Call("close", self._disk.close, is_alone=True, on_answer=self._shut)
-            self._farewell = self._calls.ask(ending)
-        await asyncio.shield(self._farewell)
+        self._check_not_forked()
+        if self._closing is None:
+            ending = LedgerCall("close", self._file.close, is_exclusive=True, on_result=self._on_closed)
+            self._closing = self._calls.submit(ending)
+        await asyncio.shield(self._closing)
 
-    def disown(self) -> None:
+    def detach_after_fork(self) -> None:
         """See `forks`."""
         self._is_forked = True
-        self._disk.disown()
+        self._file.detach_after_fork()
 
     # --- what stands behind them ---
 
-    def _shut(self, _: None) -> None:
-        forks.unwatch(self)
+    def _on_closed(self, _: None) -> None:
+        forks.unregister(self)
         if self._own is not None:
             self._own.shutdown(wait=True)  # its last work is done, so this takes no time
 
     def _write(self, name: str, work: Callable[[], Any]) -> "asyncio.Future[Any]":
-        return self._ask(Call(str(name), work))
+        return self._submit(LedgerCall(str(name), work))
 
     def _read(self, work: Callable[[], Any]) -> "asyncio.Future[Any]":
-        return self._ask(Call("read", work, is_write=False))
+        return self._submit(LedgerCall("read", work, is_write=False))
 
-    def _ask(self, call: Call) -> "asyncio.Future[Any]":
-        self._refuse_in_child()
-        if self._farewell is not None:
-            raise LedgerError(f"The book of {self._disk.path} was closed.")
-        return self._calls.ask(call)
+    def _submit(self, call: LedgerCall) -> "asyncio.Future[Any]":
+        self._check_not_forked()
+        if self._closing is not None:
+            raise LedgerError(f"The book of {self._file.path} was closed.")
+        return self._calls.submit(call)
 
-    def _refuse_in_child(self) -> None:
+    def _check_not_forked(self) -> None:
         if self._is_forked:
-            raise LedgerError(f"{self._disk.path} was opened before a fork; open another session in the child.")
+            raise LedgerError(f"{self._file.path} was opened before a fork; open another session in the child.")
 
 
-def _together(found: list[News]) -> News:
+def _merge(found: list[LedgerChanges]) -> LedgerChanges:
     """Several pieces of news as one, oldest first; what is told twice is told as it was last."""
     if len(found) == 1:
         return found[0]
-    taken = {row.key: row for news in found for row in news.taken}
-    changed = {row.key: row for news in found for row in news.changed}
-    latest = {row.key: row for news in found for row in (*news.taken, *news.changed)}
-    return News(
-        taken=tuple(latest[key] for key in taken),
+    taken = {row.key: row for changes in found for row in changes.taken_over}
+    changed = {row.key: row for changes in found for row in changes.changed}
+    latest = {row.key: row for changes in found for row in (*changes.taken_over, *changes.changed)}
+    return LedgerChanges(
+        taken_over=tuple(latest[key] for key in taken),
         changed=tuple(row for key, row in changed.items() if key not in taken),
-        hints=tuple(hint for news in found for hint in news.hints),
-        gate=GateNews(
-            calls=tuple(call for news in found for call in news.gate.calls),
-            closed_until=max((news.gate.closed_until for news in found), default=0.0),
+        hints=tuple(add_hint for changes in found for add_hint in changes.hints),
+        gate=AccountActivity(
+            calls=tuple(call for changes in found for call in changes.gate.calls),
+            closed_until=max((changes.gate.closed_until for changes in found), default=0.0),
         ),
     )

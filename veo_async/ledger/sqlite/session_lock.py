@@ -15,7 +15,7 @@ from pathlib import Path
 
 import attrs
 
-from veo_async.errors import LedgerFailed, LedgerUnusable
+from veo_async.errors import LedgerIOError, LedgerUnusable
 from veo_async.ledger import rules as terms
 
 try:
@@ -24,45 +24,45 @@ except ImportError:  # pragma: no cover  # Windows: locks there belong to handle
     fcntl = None  # type: ignore[assignment]
 
 
-def _lock(descriptor: int, *, is_patient: bool = False) -> bool:
+def _lock(descriptor: int, *, wait: bool = False) -> bool:
     if fcntl is None:  # pragma: no cover  # Windows
         raise LedgerUnusable("A ledger file needs flock, which this system does not have. Use MemoryLedger.")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if is_patient else fcntl.LOCK_NB))
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
     return True
 
 
 @attrs.define(eq=False)
-class Presence:
+class SessionLock:
     """One book's lock, held from `announce` to `leave`."""
 
     folder: Path
-    instance: str = attrs.field(factory=terms.new_instance)
+    session_id: str = attrs.field(factory=terms.new_session_id)
     _descriptor: int | None = attrs.field(default=None, init=False)
 
     @property
     def _path(self) -> Path:
-        return self.folder / f"{self.instance}.lock"
+        return self.folder / f"{self.session_id}.lock"
 
-    def announce(self) -> None:
+    def acquire(self) -> None:
         """Take the lock; others see this book alive from now on."""
         try:
             self.folder.mkdir(mode=0o700, exist_ok=True)
-            while not self._born():
+            while not self._create():
                 pass
         except OSError as exc:
-            raise LedgerFailed(f"No lock can be made in {self.folder}: {exc.strerror}.") from exc
-        self._sweep()
+            raise LedgerIOError(f"No lock can be made in {self.folder}: {exc.strerror}.") from exc
+        self._remove_stale()
 
-    def _born(self) -> bool:
+    def _create(self) -> bool:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._descriptor = descriptor
-        _lock(descriptor, is_patient=True)
+        _lock(descriptor, wait=True)
         if self.is_held():
             return True
-        self._let_go()
+        self._close()
         return False
 
     def is_held(self) -> bool:
@@ -75,17 +75,17 @@ class Presence:
             return False
         return os.path.samestat(there, os.fstat(self._descriptor))
 
-    def is_alive(self, instance: str) -> bool:
+    def is_alive(self, session_id: str) -> bool:
         """Does the book called *instance* hold its lock? One that is gone leaves no file behind."""
-        if instance == self.instance:
+        if session_id == self.session_id:
             return True
-        path = self.folder / f"{instance}.lock"
+        path = self.folder / f"{session_id}.lock"
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
         except OSError as exc:
-            raise LedgerFailed(f"Whether {instance} is alive cannot be seen: {exc.strerror}.") from exc
+            raise LedgerIOError(f"Whether {session_id} is alive cannot be seen: {exc.strerror}.") from exc
         try:
             if not _lock(descriptor):
                 return True
@@ -95,26 +95,26 @@ class Presence:
         finally:
             os.close(descriptor)
 
-    def _sweep(self) -> None:
+    def _remove_stale(self) -> None:
         """Remove what books left behind whose jobs were over, or nobody ever would."""
         for path in self.folder.glob("*.lock"):
-            with contextlib.suppress(LedgerFailed):
+            with contextlib.suppress(LedgerIOError):
                 self.is_alive(path.stem)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give the lock up, and its file with it."""
         if self._descriptor is None:
             return
         if self.is_held():
             with contextlib.suppress(OSError):
                 self._path.unlink()
-        self._let_go()
+        self._close()
 
-    def disown(self) -> None:
+    def detach_after_fork(self) -> None:
         """In a forked child: the lock is the parent's, and must not outlive it here. Closing our copy frees nothing."""
-        self._let_go()
+        self._close()
 
-    def _let_go(self) -> None:
+    def _close(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

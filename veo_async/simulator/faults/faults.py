@@ -17,7 +17,7 @@ from typing import Any, Literal, Unpack
 
 from veo_async.simulator.provider.messages import CALLBACK, DOWNLOAD
 
-from .plan import Fault, Where
+from .plan import Fault, When
 
 # --- refusals ---------------------------------------------------------------------------------------------------
 
@@ -32,7 +32,7 @@ def refuse(
     accepted: bool = False,
     retry_after: float | str | tuple[str, ...] | None = None,
     retry_after_as: Literal["seconds", "date"] = "seconds",
-    **where: Unpack[Where],
+    **where: Unpack[When],
 ) -> Fault:
     """An answer that says no, in the body or as an HTTP status; with ``accepted=True`` it lies, the task exists."""
     return Fault(
@@ -52,28 +52,28 @@ def rate_limited(
     retry_after: float | str | tuple[str, ...] | None = None,
     retry_after_as: Literal["seconds", "date"] = "seconds",
     form: Literal["body", "http"] = "http",
-    **where: Unpack[Where],
+    **where: Unpack[When],
 ) -> Fault:
     """A 429. *retry_after* in seconds (written as such or as a date), or the header's text as it stands."""
     return refuse(429, _RATE_MESSAGE, form=form, retry_after=retry_after, retry_after_as=retry_after_as, **where)
 
 
-def unknown_code(code: int = 599, *, form: Literal["body", "http"] = "body", **where: Unpack[Where]) -> Fault:
+def unknown_code(code: int = 599, *, form: Literal["body", "http"] = "body", **where: Unpack[When]) -> Fault:
     """A code that nobody documented."""
     return refuse(code, "Something new", form=form, **where)
 
 
-def html(status: int = 200, *, how: str = "", accepted: bool = True, **where: Unpack[Where]) -> Fault:
+def html_page(status: int = 200, *, variant: str = "", accepted: bool = True, **where: Unpack[When]) -> Fault:
     """A page for people where JSON, or a film, belongs."""
-    return Fault(kind="html", code=status, how=how, accepted=accepted, **where)
+    return Fault(kind="html", code=status, variant=variant, accepted=accepted, **where)
 
 
-def blocked_1010(**where: Unpack[Where]) -> Fault:
+def blocked_1010(**where: Unpack[When]) -> Fault:
     """The gate in front of the API dislikes the client: HTTP 403 with ``error code: 1010``."""
-    return html(403, how="1010", accepted=False, **where)
+    return html_page(403, variant="1010", accepted=False, **where)
 
 
-def redirect(status: int = 302, location: str = "https://elsewhere.invalid/", **where: Unpack[Where]) -> Fault:
+def redirect(status: int = 302, location: str = "https://elsewhere.invalid/", **where: Unpack[When]) -> Fault:
     """Somewhere else, it says."""
     return Fault(kind="redirect", code=status, location=location, accepted=False, **where)
 
@@ -81,38 +81,38 @@ def redirect(status: int = 302, location: str = "https://elsewhere.invalid/", **
 # --- connections ------------------------------------------------------------------------------------------------
 
 
-def delay(seconds: float, *, before: bool = True, **where: Unpack[Where]) -> Fault:
+def delay(seconds: float, *, before: bool = True, **where: Unpack[When]) -> Fault:
     """The answer takes *seconds* longer; the account sees the call after them, or before them."""
     return Fault(kind="delay-before" if before else "delay-after", seconds=seconds, **where)
 
 
-def drop_before_accepting(**where: Unpack[Where]) -> Fault:
+def drop_before_accepting(**where: Unpack[When]) -> Fault:
     """The request is read, nothing is made, the connection closes without an answer."""
     return Fault(kind="drop", accepted=False, **where)
 
 
-def drop_after_accepting(**where: Unpack[Where]) -> Fault:
+def drop_after_accepting(**where: Unpack[When]) -> Fault:
     """The task is made and charged, and the connection closes without an answer."""
     return Fault(kind="drop", **where)
 
 
-def reset_connection(when: Literal["before", "after", "middle"] = "after", **where: Unpack[Where]) -> Fault:
+def reset_connection(when: Literal["before", "after", "middle"] = "after", **where: Unpack[When]) -> Fault:
     """RST instead of FIN: before the account sees the call, after it, or in the middle of the answer."""
     kind = "reset-middle" if when == "middle" else "reset"
     return Fault(kind=kind, accepted=when != "before", **where)
 
 
-def unreachable(**where: Unpack[Where]) -> Fault:
+def unreachable(**where: Unpack[When]) -> Fault:
     """The connection is not made at all; of `MemoryTransport` only (a server goes offline as a whole)."""
     return Fault(kind="unreachable", accepted=False, **where)
 
 
-def truncate(at: int | None = None, **where: Unpack[Where]) -> Fault:
+def truncate(at: int | None = None, **where: Unpack[When]) -> Fault:
     """The answer breaks off after *at* bytes although its length was announced."""
     return Fault(kind="truncate", at=at, **where)
 
 
-def drip(seconds: float = 1.0, **where: Unpack[Where]) -> Fault:
+def slow_body(seconds: float = 1.0, **where: Unpack[When]) -> Fault:
     """One byte every *seconds*."""
     return Fault(kind="drip", seconds=seconds, **where)
 
@@ -120,72 +120,72 @@ def drip(seconds: float = 1.0, **where: Unpack[Where]) -> Fault:
 # --- contents ---------------------------------------------------------------------------------------------------
 
 
-def garble(how: Literal["utf-8", "gzip"] = "utf-8", **where: Unpack[Where]) -> Fault:
+def corrupt_body(variant: Literal["utf-8", "gzip"] = "utf-8", **where: Unpack[When]) -> Fault:
     """Bytes that are no UTF-8, or gzip that does not unpack."""
-    return Fault(kind="garble", how=how, **where)
+    return Fault(kind="garble", variant=variant, **where)
 
 
-def empty_body(**where: Unpack[Where]) -> Fault:
+def empty_body(**where: Unpack[When]) -> Fault:
     """HTTP 200 and nothing."""
     return Fault(kind="empty", **where)
 
 
-def wrong_types(how: str = "", **where: Unpack[Where]) -> Fault:
+def wrong_types(variant: str = "", **where: Unpack[When]) -> Fault:
     """One thing in the answer has a type that it must not have; *how* is a key of `mutations.MUTATIONS`, or drawn."""
-    return Fault(kind="wrong-types", how=how, **where)
+    return Fault(kind="wrong-types", variant=variant, **where)
 
 
-def tamper(change: Callable[[Any], Any], **where: Unpack[Where]) -> Fault:
+def tamper(change: Callable[[Any], Any], **where: Unpack[When]) -> Fault:
     """Whatever *change* makes of the answer's JSON."""
     return Fault(kind="tamper", change=change, **where)
 
 
-def duplicate_keys(**where: Unpack[Where]) -> Fault:
+def duplicate_keys(**where: Unpack[When]) -> Fault:
     """The same name twice in one object, with two values."""
     return Fault(kind="duplicate-keys", **where)
 
 
-def byte_order_mark(**where: Unpack[Where]) -> Fault:
+def byte_order_mark(**where: Unpack[When]) -> Fault:
     """A byte order mark before the JSON."""
     return Fault(kind="bom", **where)
 
 
-def not_a_number(**where: Unpack[Where]) -> Fault:
+def not_a_number(**where: Unpack[When]) -> Fault:
     """A bare ``NaN``, which is not JSON."""
     return Fault(kind="nan", **where)
 
 
-def deep_nesting(depth: int = 100_000, **where: Unpack[Where]) -> Fault:
+def deep_nesting(depth: int = 100_000, **where: Unpack[When]) -> Fault:
     """Lists within lists."""
     return Fault(kind="deep", size=depth, **where)
 
 
-def huge_integer(digits: int = 10_000_000, **where: Unpack[Where]) -> Fault:
+def huge_integer(digits: int = 10_000_000, **where: Unpack[When]) -> Fault:
     """A number that takes long to read."""
     return Fault(kind="huge-integer", size=digits, **where)
 
 
-def huge_body(size: int = 50 * 1024 * 1024, **where: Unpack[Where]) -> Fault:
+def huge_body(size: int = 50 * 1024 * 1024, **where: Unpack[When]) -> Fault:
     """*size* bytes of blank before the JSON ends."""
     return Fault(kind="huge-body", size=size, **where)
 
 
-def endless_body(**where: Unpack[Where]) -> Fault:
+def endless_body(**where: Unpack[When]) -> Fault:
     """Chunks without an end."""
     return Fault(kind="endless", **where)
 
 
-def gzip_bomb(size: int = 1024 * 1024 * 1024, **where: Unpack[Where]) -> Fault:
+def gzip_bomb(size: int = 1024 * 1024 * 1024, **where: Unpack[When]) -> Fault:
     """A small answer that unpacks to *size* bytes."""
     return Fault(kind="gzip-bomb", size=size, **where)
 
 
-def many_headers(count: int = 10_000, **where: Unpack[Where]) -> Fault:
+def many_headers(count: int = 10_000, **where: Unpack[When]) -> Fault:
     """More headers than anybody needs."""
     return Fault(kind="many-headers", size=count, **where)
 
 
-def unknown_status(value: int | str | None = 7, **where: Unpack[Where]) -> Fault:
+def record_flag(value: int | str | None = 7, **where: Unpack[When]) -> Fault:
     """A record whose flag is *value*; with 0 or 2 it is a flag that flaps."""
     return Fault(kind="set-flag", value=value, **{"endpoint": "record-info", **where})  # type: ignore[arg-type]  # a merged TypedDict
 
@@ -193,83 +193,83 @@ def unknown_status(value: int | str | None = 7, **where: Unpack[Where]) -> Fault
 # --- downloads --------------------------------------------------------------------------------------------------
 
 
-def wrong_length(at: int | None = None, **where: Unpack[Where]) -> Fault:
+def wrong_length(at: int | None = None, **where: Unpack[When]) -> Fault:
     """A file that ends after *at* bytes and announces just that length, as if it were whole."""
     return Fault(kind="wrong-length", at=at, **_for_files(where))
 
 
-def ignored_range(**where: Unpack[Where]) -> Fault:
+def ignored_range(**where: Unpack[When]) -> Fault:
     """200 with the whole file where a range was asked."""
     return Fault(kind="ignored-range", **_for_files(where))
 
 
-def lying_range(how: Literal["start", "total"] = "start", **where: Unpack[Where]) -> Fault:
+def wrong_range(variant: Literal["start", "total"] = "start", **where: Unpack[When]) -> Fault:
     """A 206 that starts earlier than was asked, or that tells another total than the file has."""
-    return Fault(kind="lying-range", how=how, **_for_files(where))
+    return Fault(kind="lying-range", variant=variant, **_for_files(where))
 
 
-def refused_range(**where: Unpack[Where]) -> Fault:
+def range_not_satisfiable(**where: Unpack[When]) -> Fault:
     """416, whatever was asked."""
     return Fault(kind="refused-range", **_for_files(where))
 
 
-def not_mp4(how: Literal["noise", "json", "no-moov"] = "noise", **where: Unpack[Where]) -> Fault:
+def not_mp4(variant: Literal["noise", "json", "no-moov"] = "noise", **where: Unpack[When]) -> Fault:
     """What is no film under a film's type: as many random bytes, an error as JSON, or a film without its index."""
-    return Fault(kind="not-mp4", how=how, **_for_files(where))
+    return Fault(kind="not-mp4", variant=variant, **_for_files(where))
 
 
-def changed_file(**where: Unpack[Where]) -> Fault:
+def changed_file(**where: Unpack[When]) -> Fault:
     """A 206 from another version of the file, with its own ETag, although ``If-Range`` forbids that."""
     return Fault(kind="changed-file", **_for_files(where))
 
 
-def expired(**where: Unpack[Where]) -> Fault:
+def expired_link(**where: Unpack[When]) -> Fault:
     """403: this address has had its time."""
     return Fault(kind="expired", accepted=False, **_for_files(where))
 
 
-def _for_files(where: Where) -> Where:
+def _for_files(where: When) -> When:
     return {"endpoint": DOWNLOAD, **where}
 
 
 # --- callbacks --------------------------------------------------------------------------------------------------
 
 
-def lost_callback(**where: Unpack[Where]) -> Fault:
+def lost_callback(**where: Unpack[When]) -> Fault:
     """Never sent."""
     return Fault(kind="lost", **_for_callbacks(where))
 
 
-def doubled_callback(copies: int = 2, **where: Unpack[Where]) -> Fault:
+def duplicate_callback(copies: int = 2, **where: Unpack[When]) -> Fault:
     """Sent *copies* times."""
     return Fault(kind="doubled", size=copies, **_for_callbacks(where))
 
 
-def late_callback(seconds: float, **where: Unpack[Where]) -> Fault:
+def late_callback(seconds: float, **where: Unpack[When]) -> Fault:
     """Sent *seconds* after its time."""
     return Fault(kind="late", seconds=seconds, **_for_callbacks(where))
 
 
 def forged_callback(
-    how: Literal["key", "body", "unsigned", "stale", "future"] = "key", **where: Unpack[Where]
+    variant: Literal["key", "body", "unsigned", "stale", "future"] = "key", **where: Unpack[When]
 ) -> Fault:
     """One that must not be believed, telling of failure.
 
     Args:
         how: signed with another key; signed well, which covers no body; not signed; or signed an hour ago or ahead.
     """
-    return Fault(kind="forged", how=how, **_for_callbacks(where))
+    return Fault(kind="forged", variant=variant, **_for_callbacks(where))
 
 
-def malformed_callback(size: int = 0, **where: Unpack[Where]) -> Fault:
+def malformed_callback(size: int = 0, **where: Unpack[When]) -> Fault:
     """Signed well, with a body of no known form, and of *size* bytes if that is more."""
     return Fault(kind="malformed", size=size, **_for_callbacks(where))
 
 
-def swapped_callbacks(**where: Unpack[Where]) -> Fault:
+def reordered_callbacks(**where: Unpack[When]) -> Fault:
     """Held back until the next one has gone out."""
     return Fault(kind="swapped", **_for_callbacks(where))
 
 
-def _for_callbacks(where: Where) -> Where:
+def _for_callbacks(where: When) -> When:
     return {"endpoint": CALLBACK, **where}

@@ -26,14 +26,14 @@ _SHORT = {
     "empty": "empty-body",
     "endless": "endless-body",
 }
-_MAKERS: dict[str, Callable[..., Fault]] = {
+_FAULTS: dict[str, Callable[..., Fault]] = {
     name.replace("_", "-"): maker
     for name, maker in inspect.getmembers(faults, inspect.isfunction)
     if maker.__annotations__.get("return") is Fault and name != "tamper"
 }
 
 
-def read_faults(given: "Iterable[Fault | str] | Fault | str") -> tuple[Fault, ...]:
+def parse_faults(given: "Iterable[Fault | str] | Fault | str") -> tuple[Fault, ...]:
     """Faults, whichever way they were written."""
     listed = [given] if isinstance(given, Fault | str) else list(given)
     return tuple(parse_fault(each) if isinstance(each, str) else _checked(each) for each in listed)
@@ -45,26 +45,26 @@ def _checked(fault: Any) -> Fault:
     return fault
 
 
-def parse_fault(word: str) -> Fault:
+def parse_fault(text: str) -> Fault:
     """The fault that *word* describes.
 
     Raises:
         UsageError: there is no such fault, endpoint, place or option.
     """
-    name, endpoint, which, options = (*word.split(":", 3), "", "", "")[:4]
+    name, endpoint, which, options = (*text.split(":", 3), "", "", "")[:4]
     name = _SHORT.get(name, name)
-    if name not in _MAKERS:
-        raise UsageError(f"fault={word!r}: there is no fault {name!r}; use one of {', '.join(sorted(_MAKERS))}")
+    if name not in _FAULTS:
+        raise UsageError(f"fault={text!r}: there is no fault {name!r}; use one of {', '.join(sorted(_FAULTS))}")
     arguments: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
     try:
-        arguments |= _place(which)
+        arguments |= _selector(which)
         arguments |= _options(options)
-        return _MAKERS[name](**arguments)
+        return _FAULTS[name](**arguments)
     except (TypeError, ValueError) as problem:
-        raise UsageError(f"fault={word!r}: {problem}; write it like drop-after:generate:1") from None
+        raise UsageError(f"fault={text!r}: {problem}; write it like drop-after:generate:1") from None
 
 
-def _place(which: str) -> dict[str, Any]:
+def _selector(which: str) -> dict[str, Any]:
     if not which:
         return {}
     if which.endswith("%"):

@@ -19,7 +19,7 @@ _OF_CALLBACKS = frozenset({"lost", "doubled", "late", "forged", "malformed", "sw
 _ENDPOINTS = frozenset({EVERY, DOWNLOAD, CALLBACK, *(endpoint.name for endpoint in ENDPOINTS)})
 
 
-class Where(TypedDict, total=False):
+class When(TypedDict, total=False):
     """Which calls a fault strikes; see `faults`."""
 
     endpoint: str
@@ -58,7 +58,7 @@ class Fault:
     #: How large, how deep, how many.
     size: int = 0
     #: A variant of the kind.
-    how: str = ""
+    variant: str = ""
     location: str = ""
     value: Any = None
     #: What `tamper` does to the answer.
@@ -76,13 +76,15 @@ class Fault:
             raise UsageError(f"probability={self.probability!r}: must lie between 0 and 1; write for instance 0.1")
 
     def __repr__(self) -> str:
-        told = (f"{field.name}={getattr(self, field.name)!r}" for field in attrs.fields(Fault) if self._differs(field))
-        return f"Fault({', '.join(told)})"
+        fields = (
+            f"{field.name}={getattr(self, field.name)!r}" for field in attrs.fields(Fault) if self._differs(field)
+        )
+        return f"Fault({', '.join(fields)})"
 
     def _differs(self, field: "attrs.Attribute[Any]") -> bool:
         return bool(field.default != getattr(self, field.name))
 
-    def concerns(self, endpoint: str) -> bool:
+    def matches(self, endpoint: str) -> bool:
         if self.endpoint == EVERY:
             return endpoint not in (DOWNLOAD, CALLBACK)
         return self.endpoint == endpoint
@@ -97,7 +99,7 @@ class Fault:
 
 
 @attrs.frozen(kw_only=True)
-class FiredFault:
+class TriggeredFault:
     """A fault that struck."""
 
     fault: Fault
@@ -111,15 +113,15 @@ class FiredFault:
 
 
 @attrs.define(eq=False)
-class _Armed:
+class _ActiveFault:
     fault: Fault
     rng: Random
     seen: int = 0
-    fired: int = 0
+    triggered: int = 0
 
-    def strikes(self) -> bool:
+    def triggers(self) -> bool:
         """Whether the call that has just been counted is struck."""
-        if self.fault.times is not None and self.fired >= self.fault.times:
+        if self.fault.times is not None and self.triggered >= self.fault.times:
             return False
         return self.fault.is_on(self.seen) and (self.fault.probability >= 1 or self._is_drawn())
 
@@ -132,26 +134,26 @@ class FaultPlan:
 
     def __init__(self, faults: tuple[Fault, ...], seed: int) -> None:
         self._seed = seed
-        self._armed: list[_Armed] = []
-        self.fired: list[FiredFault] = []
+        self._armed: list[_ActiveFault] = []
+        self.triggered: list[TriggeredFault] = []
         self.add(*faults)
 
     def add(self, *faults: Fault) -> None:
         """Put in more; their calls are counted from now."""
         for fault in faults:
             seed = self._seed + len(self._armed) if fault.seed is None else fault.seed
-            self._armed.append(_Armed(fault, Random(seed)))
+            self._armed.append(_ActiveFault(fault, Random(seed)))
 
-    def draw(self, endpoint: str, now: float) -> tuple[Fault, Random] | None:
+    def next_fault(self, endpoint: str, now: float) -> tuple[Fault, Random] | None:
         """The fault that strikes this call to *endpoint*, with its dice; None when all goes well."""
-        chosen: _Armed | None = None
+        chosen: _ActiveFault | None = None
         for armed in self._armed:
-            if armed.fault.concerns(endpoint):
+            if armed.fault.matches(endpoint):
                 armed.seen += 1
-                if chosen is None and armed.strikes():
+                if chosen is None and armed.triggers():
                     chosen = armed
         if chosen is None:
             return None
-        chosen.fired += 1
-        self.fired.append(FiredFault(fault=chosen.fault, endpoint=endpoint, at=now))
+        chosen.triggered += 1
+        self.triggered.append(TriggeredFault(fault=chosen.fault, endpoint=endpoint, at=now))
         return chosen.fault, chosen.rng

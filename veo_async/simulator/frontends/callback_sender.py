@@ -9,11 +9,11 @@ import aiohttp
 import attrs
 
 from veo_async.simulator.clock import SimulatedClock
-from veo_async.simulator.provider.callbacks import CallbackPost
+from veo_async.simulator.provider.callbacks import CallbackRequest
 from veo_async.simulator.provider.provider import Provider
 
 #: How long the sender sleeps at most, in the loop's seconds; it is woken when something changes.
-_LONGEST_NAP_S = 3600.0
+_MAX_SLEEP_S = 3600.0
 #: Epoch seconds have a grain of a quarter of a microsecond, and sleeping for less than a grain is no progress.
 _SHORTEST_NAP_S = 0.001
 
@@ -22,7 +22,7 @@ _SHORTEST_NAP_S = 0.001
 class CallbackAttempt:
     """One attempt to tell a receiver."""
 
-    post: CallbackPost
+    post: CallbackRequest
     #: 1 for the first try.
     attempt: int
     #: Simulated epoch seconds at its beginning.
@@ -30,10 +30,10 @@ class CallbackAttempt:
     #: The receiver's HTTP status; None when none came.
     status: int | None = None
     #: Why there is no status: ``withheld`` (not on this machine), ``timeout``, or the error's name.
-    trouble: str = ""
+    error: str = ""
 
     @property
-    def was_received(self) -> bool:
+    def was_acknowledged(self) -> bool:
         return self.status == 200
 
 
@@ -62,45 +62,51 @@ class CallbackSender:
                 self._changed.clear()
                 for post in self._provider.due_callbacks(self._clock.now()):
                     deliveries.create_task(self._deliver(session, post), name=f"sim.callback:{post.task_id}")
-                await self._nap()
+                await self._sleep()
 
-    async def _nap(self) -> None:
+    async def _sleep(self) -> None:
         """Sleep until the next thing falls due, or until woken."""
         now = self._clock.now()
         span_s = self._clock.in_loop_seconds(self._provider.next_deadline(now) - now)
         try:
-            async with asyncio.timeout(min(max(span_s, _SHORTEST_NAP_S), _LONGEST_NAP_S)):
+            async with asyncio.timeout(min(max(span_s, _SHORTEST_NAP_S), _MAX_SLEEP_S)):
                 await self._changed.wait()
         except TimeoutError:
             pass
 
-    async def _deliver(self, session: aiohttp.ClientSession, post: CallbackPost) -> None:
+    async def _deliver(self, session: aiohttp.ClientSession, post: CallbackRequest) -> None:
         """Post until the receiver says 200, the retries are used up, or it may not leave this machine."""
         if not (self._settings.allow_remote_callbacks or is_loopback(post.url)):
-            self._note(post, 1, trouble="withheld")
+            self._note(post, 1, error="withheld")
             return
         for attempt, pause_s in enumerate((0.0, *self._settings.callback_retry_s), start=1):
             await self._wait(pause_s)
-            if await self._try(session, post, attempt):
+            if await self._post(session, post, attempt):
                 return
 
-    async def _try(self, session: aiohttp.ClientSession, post: CallbackPost, attempt: int) -> bool:
+    async def _post(self, session: aiohttp.ClientSession, post: CallbackRequest, attempt: int) -> bool:
         at = self._clock.now()
         try:
             async with session.post(post.url, data=post.body, headers=post.headers, allow_redirects=False) as answer:
                 self._note(post, attempt, at=at, status=answer.status)
                 return answer.status == 200
         except TimeoutError:
-            self._note(post, attempt, at=at, trouble="timeout")
+            self._note(post, attempt, at=at, error="timeout")
         except (aiohttp.ClientError, OSError, ValueError) as problem:
-            self._note(post, attempt, at=at, trouble=type(problem).__name__)
+            self._note(post, attempt, at=at, error=type(problem).__name__)
         return False
 
     def _note(
-        self, post: CallbackPost, attempt: int, *, at: float | None = None, status: int | None = None, trouble: str = ""
+        self,
+        post: CallbackRequest,
+        attempt: int,
+        *,
+        at: float | None = None,
+        status: int | None = None,
+        error: str = "",
     ) -> None:
         begun = self._clock.now() if at is None else at
-        self.attempts.append(CallbackAttempt(post=post, attempt=attempt, at=begun, status=status, trouble=trouble))
+        self.attempts.append(CallbackAttempt(post=post, attempt=attempt, at=begun, status=status, error=error))
 
     async def _wait(self, simulated_s: float) -> None:
         """Wait by simulated time, so that advancing the clock shortens the wait."""

@@ -8,16 +8,16 @@ import attrs
 
 from veo_async.errors import UsageError
 from veo_async.simulator.clock import SimulatedClock
-from veo_async.simulator.faults.parsing import read_faults
-from veo_async.simulator.faults.plan import Fault, FiredFault
+from veo_async.simulator.faults.parsing import parse_faults
+from veo_async.simulator.faults.plan import Fault, TriggeredFault
 from veo_async.simulator.provider.account import Account
-from veo_async.simulator.provider.charges import Charge, request_identity
-from veo_async.simulator.provider.provider import Provider, SeenRequest
+from veo_async.simulator.provider.charges import Charge, request_key
+from veo_async.simulator.provider.provider import Provider, ReceivedRequest
 from veo_async.simulator.provider.tasks import Task
 from veo_async.simulator.settings import SimulatorSettings
 
 
-class Controls:
+class SimulatorControls:
     """The simulator as a test sees it. Every option of `SimulatorSettings` is a keyword here."""
 
     #: Whether one call alone can find nobody listening.
@@ -39,26 +39,26 @@ class Controls:
     @property
     def charges(self) -> tuple[Charge, ...]:
         """Everything that was charged, oldest first; what was given back says so itself."""
-        self._provider.settle(self.now())
+        self._provider.catch_up(self.now())
         return self._provider.charges
 
     @property
     def tasks(self) -> dict[str, Task]:
         """Every task by its id, oldest first."""
-        self._provider.settle(self.now())
+        self._provider.catch_up(self.now())
         return self._provider.tasks
 
     @property
-    def requests(self) -> tuple[SeenRequest, ...]:
+    def requests(self) -> tuple[ReceivedRequest, ...]:
         """Every request that arrived, oldest first, without keys."""
         return tuple(self._provider.log)
 
     @property
-    def faults_fired(self) -> tuple[FiredFault, ...]:
+    def triggered_faults(self) -> tuple[TriggeredFault, ...]:
         """Which faults struck, in order."""
-        return tuple(self._provider.faults.fired)
+        return tuple(self._provider.faults.triggered)
 
-    def posts(self, endpoint: str = "generate") -> tuple[SeenRequest, ...]:
+    def requests_to(self, endpoint: str = "generate") -> tuple[ReceivedRequest, ...]:
         """The requests to one endpoint, whatever became of them."""
         return tuple(seen for seen in self._provider.log if seen.endpoint == endpoint)
 
@@ -66,17 +66,17 @@ class Controls:
         """How many requests *endpoint* has seen, those forgotten by ``keep_requests`` included."""
         return self._provider.counts[endpoint]
 
-    def double_charges(self, key_of: Callable[[Charge], Hashable] = request_identity) -> tuple[tuple[Charge, ...], ...]:
+    def double_charges(self, key_of: Callable[[Charge], Hashable] = request_key) -> tuple[tuple[Charge, ...], ...]:
         """Groups of charges for one and the same request; see `book.double_charges`."""
-        self._provider.settle(self.now())
+        self._provider.catch_up(self.now())
         return self._provider.double_charges(key_of)
 
-    def assert_no_double_charge(self, key_of: Callable[[Charge], Hashable] = request_identity) -> None:
+    def assert_no_double_charge(self, key_of: Callable[[Charge], Hashable] = request_key) -> None:
         """Fail, with the task ids, when a request was charged more than once."""
         doubles = self.double_charges(key_of)
         if doubles:
-            told = "; ".join(", ".join(charge.task_id for charge in group) for group in doubles)
-            raise AssertionError(f"{len(doubles)} requests were charged more than once: {told}")
+            task_ids = "; ".join(", ".join(charge.task_id for charge in group) for group in doubles)
+            raise AssertionError(f"{len(doubles)} requests were charged more than once: {task_ids}")
 
     # --- steering ---------------------------------------------------------------------------------------------
 
@@ -91,7 +91,7 @@ class Controls:
 
     def inject(self, *faults: Fault | str) -> None:
         """More trouble, from now on; its calls are counted from here."""
-        added = read_faults(faults)
+        added = parse_faults(faults)
         self._check(added)
         self._provider.faults.add(*added)
 

@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 from veo_async.simulator.clock import SimulatedClock
-from veo_async.simulator.provider.messages import PLAIN, SimAnswer
+from veo_async.simulator.provider.messages import PLAIN, SimResponse
 
 #: More headers than this, and the web server's own checks would get in the way.
 _PLAIN_HEADERS = 100
@@ -23,17 +23,17 @@ _PLAIN_HEADERS = 100
 _PIECE = 64 * 1024
 
 
-def respond(answer: SimAnswer, clock: SimulatedClock) -> web.StreamResponse:
+def build_response(answer: SimResponse, clock: SimulatedClock) -> web.StreamResponse:
     """The response that brings *answer*."""
     if answer.delivery == PLAIN and len(answer.headers) < _PLAIN_HEADERS:
         return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
-    return _HandWritten(answer, clock)
+    return _RawResponse(answer, clock)
 
 
-class _HandWritten(web.StreamResponse):
+class _RawResponse(web.StreamResponse):
     """An answer whose bytes we write ourselves."""
 
-    def __init__(self, answer: SimAnswer, clock: SimulatedClock) -> None:
+    def __init__(self, answer: SimResponse, clock: SimulatedClock) -> None:
         super().__init__(status=answer.status)
         self._answer = answer
         self._clock = clock
@@ -48,11 +48,11 @@ class _HandWritten(web.StreamResponse):
         transport = None if self._request is None else self._request.transport
         if not isinstance(transport, asyncio.Transport):
             return
-        await self._wait(self._answer.delivery.hold_s)
+        await self._wait(self._answer.delivery.delay_s)
         try:
             await self._write(transport)
         finally:
-            _end(transport, is_reset=self._answer.delivery.cut == "reset")
+            _end(transport, reset=self._answer.delivery.cut == "reset")
 
     async def _write(self, transport: asyncio.Transport) -> None:
         delivery = self._answer.delivery
@@ -73,7 +73,7 @@ class _HandWritten(web.StreamResponse):
         await asyncio.sleep(self._clock.in_loop_seconds(simulated_s))
 
 
-def _head(answer: SimAnswer) -> bytes:
+def _head(answer: SimResponse) -> bytes:
     reason = HTTPStatus(answer.status).phrase if answer.status in HTTPStatus._value2member_map_ else "Unknown"
     lines = [f"HTTP/1.1 {answer.status} {reason}", *(f"{name}: {value}" for name, value in answer.headers)]
     if answer.delivery.repeat > 1:
@@ -83,7 +83,7 @@ def _head(answer: SimAnswer) -> bytes:
     return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1", "replace")
 
 
-def _pieces(answer: SimAnswer) -> Iterator[bytes]:
+def _pieces(answer: SimResponse) -> Iterator[bytes]:
     """The body, in the pieces that are written at once."""
     delivery = answer.delivery
     body = answer.body if delivery.cut_at is None else answer.body[: delivery.cut_at]
@@ -104,9 +104,9 @@ def _chunks(body: bytes, times: float) -> Iterator[bytes]:
     yield b"0\r\n\r\n"
 
 
-def _end(transport: asyncio.Transport, *, is_reset: bool) -> None:
+def _end(transport: asyncio.Transport, *, reset: bool) -> None:
     """Close in good order, or with a reset."""
-    if not is_reset:
+    if not reset:
         transport.close()
         return
     connection: socket.socket | None = transport.get_extra_info("socket")

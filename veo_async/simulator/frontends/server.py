@@ -26,8 +26,8 @@ from veo_async.errors import UsageError
 from veo_async.simulator.provider.messages import SimRequest
 
 from .callback_sender import CallbackAttempt, CallbackSender
-from .controls import Controls
-from .delivery import respond
+from .controls import SimulatorControls
+from .delivery import build_response
 
 #: The largest upload that is taken.
 _MAX_BODY_BYTES = 256 * 1024 * 1024
@@ -36,7 +36,7 @@ _GRACE_S = 0.05
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  # recognised, not bound
 
 
-class Simulator(Controls, AsyncContextManagerMixin):
+class Simulator(SimulatorControls, AsyncContextManagerMixin):
     """The provider's stand-in on a port of this machine; options are the fields of `SimulatorSettings`."""
 
     _runner: web.ServerRunner | None = None
@@ -69,7 +69,7 @@ class Simulator(Controls, AsyncContextManagerMixin):
     async def go_online(self) -> None:
         """Listen again, on the same port."""
         if self._site is None and self._runner is not None:
-            await self._listen(self._runner)
+            await self._bind(self._runner)
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
@@ -79,7 +79,7 @@ class Simulator(Controls, AsyncContextManagerMixin):
         sender = self._sender = CallbackSender(self._provider, clock)
         await runner.setup()
         try:
-            await self._listen(runner)
+            await self._bind(runner)
             sending = asyncio.create_task(sender.run(), name="sim.callbacks")
             try:
                 yield self
@@ -89,26 +89,25 @@ class Simulator(Controls, AsyncContextManagerMixin):
             await runner.cleanup()
             self._site = self._runner = None
 
-    async def _listen(self, runner: web.ServerRunner) -> None:
+    async def _bind(self, runner: web.ServerRunner) -> None:
         site = web.TCPSite(runner, self.settings.host, self._port or self.settings.port)
         try:
             await site.start()
-        except OSError as problem:
+        except OSError as error:
             remedy = "pass another port, or 0 for a free one"
-            raise UsageError(f"port={self.settings.port}: cannot listen ({problem.strerror}); {remedy}") from problem
+            raise UsageError(f"port={self.settings.port}: cannot listen ({error.strerror}); {remedy}") from error
         self._site = site
         self._port = runner.addresses[0][1]
         self._provider.files.base_url = self.url
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         clock = self._running_clock()
-        call = await _read(request)
-        visit = self._provider.receive(call, clock.now())
-        if visit.hold_s:
-            await asyncio.sleep(clock.in_loop_seconds(visit.hold_s))
-        answer = self._provider.answer(visit, clock.now())
+        call = self._provider.receive(await _read(request), clock.now())
+        if call.delay_s:
+            await asyncio.sleep(clock.in_loop_seconds(call.delay_s))
+        answer = self._provider.answer(call, clock.now())
         self._wake()
-        return respond(answer, clock)
+        return build_response(answer, clock)
 
     def _wake(self) -> None:
         if self._sender is not None:
@@ -141,5 +140,5 @@ async def _stop(task: "asyncio.Task[None]") -> None:
     """End *task* and wait for it; what it failed of, if it did, is told."""
     task.cancel()
     await asyncio.wait([task])
-    if not task.cancelled() and (problem := task.exception()) is not None:
-        raise problem
+    if not task.cancelled() and (error := task.exception()) is not None:
+        raise error

@@ -30,30 +30,30 @@ class Charge:
     refunded_at: float | None = None
 
 
-def request_identity(charge: Charge) -> Hashable:
+def request_key(charge: Charge) -> Hashable:
     """What was asked for, whatever callback address the attempt carried."""
     asked = {name: value for name, value in sorted(charge.body.items()) if name != "callBackUrl"}
     return charge.account, charge.endpoint, encode(asked)
 
 
-class Book:
+class ChargeLog:
     """All charges of one account, oldest first."""
 
     def __init__(self) -> None:
         self._charges: list[Charge] = []
-        self._places: dict[tuple[str, str], int] = {}
+        self._index: dict[tuple[str, str], int] = {}
 
     @property
     def charges(self) -> tuple[Charge, ...]:
         return tuple(self._charges)
 
     def charge(self, charge: Charge) -> None:
-        self._places[charge.endpoint, charge.task_id] = len(self._charges)
+        self._index[charge.endpoint, charge.task_id] = len(self._charges)
         self._charges.append(charge)
 
     def refund(self, endpoint: str, task_id: str, now: float) -> float:
         """Give back what *task_id* cost; the credits given back."""
-        place = self._places.get((endpoint, task_id))
+        place = self._index.get((endpoint, task_id))
         if place is None or self._charges[place].refunded_at is not None:
             return 0.0
         self._charges[place] = attrs.evolve(self._charges[place], refunded_at=now)
@@ -61,7 +61,7 @@ class Book:
 
 
 def double_charges(
-    charges: tuple[Charge, ...], key_of: Callable[[Charge], Hashable] = request_identity
+    charges: tuple[Charge, ...], key_of: Callable[[Charge], Hashable] = request_key
 ) -> tuple[tuple[Charge, ...], ...]:
     """Groups of charges for one and the same request.
 

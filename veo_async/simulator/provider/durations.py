@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from math import log
 from random import Random
 
-USUAL: Mapping[str, tuple[float, float]] = {
+DEFAULTS: Mapping[str, tuple[float, float]] = {
     "veo3": (190.0, 0.359),
     "veo3_fast": (80.0, 0.305),
     "veo3_lite": (60.0, 0.305),
@@ -25,5 +25,5 @@ def draw_duration(
     kind: str, rng: Random, overrides: Mapping[str, tuple[float, float]], *, resolution: str = "720p"
 ) -> float:
     """Simulated seconds that one piece of work of *kind* takes."""
-    median_s, sigma = overrides.get(kind) or USUAL[kind]
+    median_s, sigma = overrides.get(kind) or DEFAULTS[kind]
     return rng.lognormvariate(log(median_s), sigma) * _BY_RESOLUTION.get(resolution, 1.0)

@@ -10,9 +10,9 @@ from typing import Protocol
 
 import attrs
 
-from veo_async.simulator.faults.damage import expired_file, http_date
+from veo_async.simulator.faults.damage import expired_response, http_date
 
-from .messages import FILES_PREFIX, SimAnswer, SimRequest
+from .messages import FILES_PREFIX, SimRequest, SimResponse
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
@@ -55,36 +55,36 @@ class FileHost:
         """What *url* leads to, expired or not."""
         return self._files.get(url.removeprefix(self.base_url))
 
-    def owns(self, url: str) -> bool:
+    def is_own_url(self, url: str) -> bool:
         """Whether *url* is an address of this host, whatever lies behind it."""
         return url.startswith(self.base_url + FILES_PREFIX)
 
-    def answer(self, request: SimRequest, now: float) -> SimAnswer:
+    def answer(self, request: SimRequest, now: float) -> SimResponse:
         file = self._files.get(request.path)
         if file is None:
-            return SimAnswer(status=404, headers=(("Content-Type", "text/plain"),), body=b"not found\n")
+            return SimResponse(status=404, headers=(("Content-Type", "text/plain"),), body=b"not found\n")
         if request.method not in ("GET", "HEAD"):
-            return SimAnswer(status=405, headers=(("Allow", "GET, HEAD"),))
-        return expired_file() if now >= file.expires_at else serve(file, request.headers)
+            return SimResponse(status=405, headers=(("Allow", "GET, HEAD"),))
+        return expired_response() if now >= file.expires_at else serve(file, request.headers)
 
 
-def serve(file: HostedFile, headers: Mapping[str, str]) -> SimAnswer:
+def serve(file: HostedFile, headers: Mapping[str, str]) -> SimResponse:
     """The file, the range that was asked of it, or that nothing has changed."""
     content = file.content
     modified = http_date(file.modified_at)
     common = (("Accept-Ranges", "bytes"), ("ETag", content.etag), ("Last-Modified", modified))
     if headers.get("if-none-match", "") in (content.etag, "*"):
-        return SimAnswer(status=304, headers=common)
+        return SimResponse(status=304, headers=common)
     typed = (("Content-Type", content.content_type), *common)
     span = _span(headers, content, modified)
     if span is None:
-        return SimAnswer(headers=typed, body=content.data)
+        return SimResponse(headers=typed, body=content.data)
     start, end = span
     size = len(content.data)
     if start >= size or end < start:
-        return SimAnswer(status=416, headers=(*common, ("Content-Range", f"bytes */{size}")))
+        return SimResponse(status=416, headers=(*common, ("Content-Range", f"bytes */{size}")))
     ranged = ("Content-Range", f"bytes {start}-{end}/{size}")
-    return SimAnswer(status=206, headers=(*typed, ranged), body=content.data[start : end + 1])
+    return SimResponse(status=206, headers=(*typed, ranged), body=content.data[start : end + 1])
 
 
 def _span(headers: Mapping[str, str], content: Content, modified: str) -> tuple[int, int] | None:

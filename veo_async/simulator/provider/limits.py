@@ -25,18 +25,18 @@ class SlidingWindow:
 
     count: int
     window_s: float
-    counts_refused: bool = False
-    _passed: deque[float] = attrs.field(factory=deque, init=False)
+    counts_rejected: bool = False
+    _accepted: deque[float] = attrs.field(factory=deque, init=False)
 
     def take(self, now: float) -> float:
-        while self._passed and self._passed[0] <= now - self.window_s:
-            self._passed.popleft()
-        if len(self._passed) < self.count:
-            self._passed.append(now)
+        while self._accepted and self._accepted[0] <= now - self.window_s:
+            self._accepted.popleft()
+        if len(self._accepted) < self.count:
+            self._accepted.append(now)
             return 0.0
-        if self.counts_refused:
-            self._passed.append(now)
-        return self._passed[-self.count] + self.window_s - now
+        if self.counts_rejected:
+            self._accepted.append(now)
+        return self._accepted[-self.count] + self.window_s - now
 
 
 @attrs.define
@@ -45,16 +45,16 @@ class FixedWindow:
 
     count: int
     window_s: float
-    counts_refused: bool = False
+    counts_rejected: bool = False
     _tick: int = attrs.field(default=-1, init=False)
-    _passed: int = attrs.field(default=0, init=False)
+    _accepted: int = attrs.field(default=0, init=False)
 
     def take(self, now: float) -> float:
         tick = math.floor(now / self.window_s)
         if tick != self._tick:
-            self._tick, self._passed = tick, 0
-        if self._passed < self.count:
-            self._passed += 1
+            self._tick, self._accepted = tick, 0
+        if self._accepted < self.count:
+            self._accepted += 1
             return 0.0
         return (tick + 1) * self.window_s - now
 
@@ -65,7 +65,7 @@ class TokenBucket:
 
     count: int
     window_s: float
-    counts_refused: bool = False
+    counts_rejected: bool = False
     _tokens: float = attrs.field(init=False)
     _seen_at: float | None = attrs.field(default=None, init=False)
 
@@ -80,7 +80,7 @@ class TokenBucket:
         if self._tokens >= 1 - 1e-9:
             self._tokens -= 1
             return 0.0
-        if self.counts_refused:
+        if self.counts_rejected:
             self._tokens = max(self._tokens - 1, -float(self.count))
         return (1 - self._tokens) / per_s
 
@@ -93,16 +93,16 @@ class NoLimit:
 
 
 def make_limiter(
-    kind: Literal["sliding", "fixed", "bucket", "none"], rate: tuple[int, float], *, counts_refused: bool
+    kind: Literal["sliding", "fixed", "bucket", "none"], rate: tuple[int, float], *, counts_rejected: bool
 ) -> Limiter:
     """The limiter called *kind* for *rate*."""
     count, window_s = int(rate[0]), float(rate[1])
     match kind:
         case "sliding":
-            return SlidingWindow(count, window_s, counts_refused)
+            return SlidingWindow(count, window_s, counts_rejected)
         case "fixed":
-            return FixedWindow(count, window_s, counts_refused)
+            return FixedWindow(count, window_s, counts_rejected)
         case "bucket":
-            return TokenBucket(count, window_s, counts_refused)
+            return TokenBucket(count, window_s, counts_rejected)
         case "none":
             return NoLimit()

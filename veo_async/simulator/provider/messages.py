@@ -75,7 +75,7 @@ class Delivery:
     """How an answer is brought to the client when it is not simply sent. Spans are simulated seconds."""
 
     #: Wait this long before the first byte.
-    hold_s: float = 0.0
+    delay_s: float = 0.0
     #: How the connection ends early: an orderly close, or a reset.
     cut: Literal["close", "reset"] | None = None
     #: How much of the body leaves before the cut; None means that not even the head does.
@@ -94,7 +94,7 @@ PLAIN = Delivery()
 
 
 @attrs.frozen(kw_only=True)
-class SimAnswer:
+class SimResponse:
     """One HTTP answer."""
 
     status: int = 200
@@ -102,7 +102,7 @@ class SimAnswer:
     body: bytes = attrs.field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
     delivery: Delivery = PLAIN
 
-    def with_header(self, name: str, value: str) -> "SimAnswer":
+    def with_header(self, name: str, value: str) -> "SimResponse":
         """This answer with one header set anew."""
         kept = tuple(pair for pair in self.headers if pair[0].lower() != name.lower())
         return attrs.evolve(self, headers=(*kept, (name, value)))
@@ -121,11 +121,11 @@ def envelope(data: Any = None, *, code: int = 200, message: str = "success") -> 
     return encode({"code": code, "msg": message, "data": data})
 
 
-def success(data: Any) -> SimAnswer:
-    return SimAnswer(body=envelope(data))
+def success(data: Any) -> SimResponse:
+    return SimResponse(body=envelope(data))
 
 
-class Refusal(Exception):
+class ErrorResponse(Exception):
     """The provider says no; raised inside the account and rendered at its door."""
 
     def __init__(
@@ -145,7 +145,7 @@ class Refusal(Exception):
         self.form = form
         self.headers = headers
 
-    def answer(self, usual_form: Literal["body", "http"]) -> SimAnswer:
-        status = self.code if (self.form or usual_form) == "http" else 200
+    def answer(self, default_form: Literal["body", "http"]) -> SimResponse:
+        status = self.code if (self.form or default_form) == "http" else 200
         body = envelope(self.data, code=self.code, message=self.message)
-        return SimAnswer(status=status, headers=(("Content-Type", "application/json"), *self.headers), body=body)
+        return SimResponse(status=status, headers=(("Content-Type", "application/json"), *self.headers), body=body)

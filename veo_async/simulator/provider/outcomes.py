@@ -25,8 +25,8 @@ import attrs
 from veo_async.simulator.settings import SimulatorSettings
 
 from .durations import draw_duration
-from .messages import Refusal
-from .requests import Wanted
+from .messages import ErrorResponse
+from .requests import GenerationRequest
 
 _FLAGGED = "Your prompt was flagged by Website as violating content policies."
 _BY_FLOW = (
@@ -42,14 +42,14 @@ _BREAKDOWNS = (
     (500, "Internal Error - Timeout"),
     (501, "Failed - Video generation task failed"),
 )
-_TAIL = 10.0
+_SLOW_FACTOR = 10.0
 
 
 @attrs.frozen(kw_only=True)
-class Fate:
+class TaskOutcome:
     """How a task ends, and after how long."""
 
-    takes_s: float
+    duration_s: float
     #: 1 done, 2 and 3 failed.
     flag: int = 1
     code: int | None = None
@@ -58,47 +58,53 @@ class Fate:
     #: How long after the end the URLs appear.
     urls_after_s: float = 0.0
     #: The record is an error itself.
-    breaks_record: bool = False
+    record_is_error: bool = False
 
     @property
     def is_success(self) -> bool:
         return self.flag == 1
 
 
-def refuse_content(wanted: Wanted, rng: Random, settings: SimulatorSettings) -> bool:
+def check_content(wanted: GenerationRequest, rng: Random, settings: SimulatorSettings) -> bool:
     """Raise the refusal at the door; else answer whether it comes late, in the record."""
     is_refused = settings.refusal_rate > 0 and rng.random() < settings.refusal_rate
     is_late = is_refused and rng.random() < 0.5
     if "[refuse]" in wanted.prompt or (is_refused and not is_late):
-        raise Refusal(422, _BY_FLOW.format(original=_FLAGGED.rstrip(".")))
+        raise ErrorResponse(422, _BY_FLOW.format(original=_FLAGGED.rstrip(".")))
     return is_late or "[refuse-late]" in wanted.prompt
 
 
-def draw_fate(kind: str, wanted: Wanted, rng: Random, settings: SimulatorSettings, *, is_refused: bool) -> Fate:
+def draw_outcome(
+    kind: str, wanted: GenerationRequest, rng: Random, settings: SimulatorSettings, *, is_refused: bool
+) -> TaskOutcome:
     """The fate of a task of *kind* (a model, ``extend``, ``4k``); *is_refused*: its content is."""
-    takes_s = _draw_span(kind, wanted, rng, settings)
+    duration_s = _draw_span(kind, wanted, rng, settings)
     failure = _failure(wanted.prompt, rng, settings, is_refused=is_refused)
     if failure is not None:
         flag, code, message = failure
-        is_early = takes_s < inf and settings.duration_s is None
-        span_s = takes_s * rng.uniform(0.1, 0.5) if is_early else takes_s
-        return Fate(takes_s=span_s, flag=flag, code=code, message=message, breaks_record=message == UNREACHABLE_IMAGE)
-    is_empty = "[empty]" in wanted.prompt or (settings.empty_rate > 0 and rng.random() < settings.empty_rate)
-    return Fate(
-        takes_s=takes_s,
+        is_early = duration_s < inf and settings.duration_s is None
+        span_s = duration_s * rng.uniform(0.1, 0.5) if is_early else duration_s
+        return TaskOutcome(
+            duration_s=span_s, flag=flag, code=code, message=message, record_is_error=message == UNREACHABLE_IMAGE
+        )
+    is_empty = "[empty]" in wanted.prompt or (
+        settings.empty_result_rate > 0 and rng.random() < settings.empty_result_rate
+    )
+    return TaskOutcome(
+        duration_s=duration_s,
         has_audio="[no-audio]" not in wanted.prompt,
-        urls_after_s=settings.empty_for_s if is_empty else 0.0,
+        urls_after_s=settings.empty_result_s if is_empty else 0.0,
     )
 
 
-def _draw_span(kind: str, wanted: Wanted, rng: Random, settings: SimulatorSettings) -> float:
+def _draw_span(kind: str, wanted: GenerationRequest, rng: Random, settings: SimulatorSettings) -> float:
     if "[stuck]" in wanted.prompt:
         return inf
-    takes_s = settings.duration_s
-    if takes_s is None:
-        takes_s = draw_duration(kind, rng, settings.durations, resolution=wanted.resolution)
-    is_slow = "[slow]" in wanted.prompt or (settings.tail_rate > 0 and rng.random() < settings.tail_rate)
-    return takes_s * _TAIL if is_slow else takes_s
+    duration_s = settings.duration_s
+    if duration_s is None:
+        duration_s = draw_duration(kind, rng, settings.durations, resolution=wanted.resolution)
+    is_slow = "[slow]" in wanted.prompt or (settings.slow_rate > 0 and rng.random() < settings.slow_rate)
+    return duration_s * _SLOW_FACTOR if is_slow else duration_s
 
 
 def _failure(prompt: str, rng: Random, settings: SimulatorSettings, *, is_refused: bool) -> tuple[int, int, str] | None:

@@ -12,23 +12,23 @@ from typing import Any
 
 import attrs
 
-from veo_async.simulator.faults.damage import bend, damage
+from veo_async.simulator.faults.damage import alter_request, damage
 from veo_async.simulator.faults.plan import Fault, FaultPlan
 from veo_async.simulator.settings import SimulatorSettings
 
 from .account import Account, Ids
-from .callbacks import CallbackPost, Postman
-from .charges import Charge, double_charges, request_identity
+from .callbacks import CallbackQueue, CallbackRequest
+from .charges import Charge, double_charges, request_key
 from .files import FileHost
-from .messages import DOWNLOAD, UNKNOWN, Refusal, SimAnswer, SimRequest, is_upload, method_of
+from .messages import DOWNLOAD, UNKNOWN, ErrorResponse, SimRequest, SimResponse, is_upload, method_of
 from .tasks import Task
-from .uploads import UploadHost, UploadRefused
+from .uploads import UploadError, UploadHost
 
 _NO_KEY = "Unauthorized – Authentication failed, please check your API key"
 
 
 @attrs.frozen(kw_only=True)
-class SeenRequest:
+class ReceivedRequest:
     """One request as the log keeps it: everything but the key."""
 
     endpoint: str
@@ -53,14 +53,14 @@ class SeenRequest:
 
 
 @attrs.frozen(kw_only=True)
-class Visit:
+class PendingCall:
     """A call that has been received and not yet answered."""
 
     request: SimRequest
     fault: Fault | None
     rng: Random
     #: Simulated seconds to wait before answering.
-    hold_s: float
+    delay_s: float
 
 
 class Provider:
@@ -75,11 +75,11 @@ class Provider:
         self._rng = Random(settings.seed)
         self._ids = Ids(Random(f"ids {settings.seed}"), settings.dialect, list(settings.task_ids))
         self._uploads = UploadHost(settings, rng=self._rng, files=self.files)
-        self._postman = Postman(settings, self.faults)
+        self._callback_queue = CallbackQueue(settings, self.faults)
         self.accounts: dict[str, Account] = {}
         for name in dict.fromkeys(self.keys.values()):
             self.account(name)
-        self.log: deque[SeenRequest] = deque(maxlen=settings.keep_requests)
+        self.log: deque[ReceivedRequest] = deque(maxlen=settings.max_logged_requests)
         self.counts: Counter[str] = Counter()
 
     def account(self, name: str) -> Account:
@@ -91,49 +91,49 @@ class Provider:
 
     # --- calls ------------------------------------------------------------------------------------------------
 
-    def receive(self, request: SimRequest, now: float) -> Visit:
+    def receive(self, request: SimRequest, now: float) -> PendingCall:
         """Note the call and draw what goes wrong with it."""
         endpoint = request.endpoint
-        drawn = self.faults.draw(endpoint, now)
+        drawn = self.faults.next_fault(endpoint, now)
         fault, rng = drawn or (None, self._rng)
-        self._note(request, endpoint, now, fault)
-        hold_s = 0.0 if endpoint == DOWNLOAD else self.settings.latency_s
+        self._log(request, endpoint, now, fault)
+        delay_s = 0.0 if endpoint == DOWNLOAD else self.settings.latency_s
         if fault is not None and fault.kind == "delay-before":
-            hold_s += fault.seconds
-        return Visit(request=request, fault=fault, rng=rng, hold_s=hold_s)
+            delay_s += fault.seconds
+        return PendingCall(request=request, fault=fault, rng=rng, delay_s=delay_s)
 
-    def answer(self, visit: Visit, now: float) -> SimAnswer:
+    def answer(self, visit: PendingCall, now: float) -> SimResponse:
         """What is answered, however badly."""
         fault = visit.fault
         if fault is None:
             return self.handle(visit.request, now)
-        good = self.handle(bend(fault, visit.request), now) if fault.accepted else SimAnswer()
+        good = self.handle(alter_request(fault, visit.request), now) if fault.accepted else SimResponse()
         return damage(fault, good, visit.rng, self.settings.wall_clock())
 
-    def handle(self, request: SimRequest, now: float) -> SimAnswer:
+    def handle(self, request: SimRequest, now: float) -> SimResponse:
         """The answer of a provider on a good day."""
         endpoint = request.endpoint
         if endpoint == DOWNLOAD:
-            self.settle(now)
+            self.catch_up(now)
             return self.files.answer(request, now)
         if is_upload(endpoint):
             return self._upload(request, now)
         try:
-            return self._admitted(request, endpoint, now).handle(request, now)
-        except Refusal as refusal:
-            return refusal.answer(self.settings.error_form)
+            return self._authorize(request, endpoint, now).handle(request, now)
+        except ErrorResponse as refusal:
+            return refusal.answer(self.settings.error_style)
 
-    def _admitted(self, request: SimRequest, endpoint: str, now: float) -> Account:
+    def _authorize(self, request: SimRequest, endpoint: str, now: float) -> Account:
         """The account that *request* may use."""
         name = self.keys.get(request.key)
         if name is None:
-            raise Refusal(401, _NO_KEY, form=self.settings.unknown_key_form)
-        if self._is_closed(now):
-            raise Refusal(455, "Service Unavailable - System is currently undergoing maintenance")
+            raise ErrorResponse(401, _NO_KEY, form=self.settings.unknown_key_style)
+        if self._in_maintenance(now):
+            raise ErrorResponse(455, "Service Unavailable - System is currently undergoing maintenance")
         if not self._serves(endpoint) or request.method != method_of(endpoint):
-            raise Refusal(404, "The requested resource or endpoint does not exist", form="http")
+            raise ErrorResponse(404, "The requested resource or endpoint does not exist", form="http")
         if self.settings.is_disabled((endpoint,)):
-            raise Refusal(505, "The requested feature is currently disabled")
+            raise ErrorResponse(505, "The requested feature is currently disabled")
         return self.account(name)
 
     def _serves(self, endpoint: str) -> bool:
@@ -141,21 +141,21 @@ class Provider:
             return endpoint in ("generate", "record-info", "credit")
         return endpoint != UNKNOWN
 
-    def _is_closed(self, now: float) -> bool:
+    def _in_maintenance(self, now: float) -> bool:
         since_start = now - self.started_at
         return any(begin <= since_start < end for begin, end in self.settings.maintenance)
 
-    def _upload(self, request: SimRequest, now: float) -> SimAnswer:
+    def _upload(self, request: SimRequest, now: float) -> SimResponse:
         if request.method != "POST":
-            return UploadRefused(405, "Method not allowed").answer()
+            return UploadError(405, "Method not allowed").answer()
         if request.key not in self.keys:
-            return UploadRefused(401, "Authentication failed: Invalid API Key").answer()
+            return UploadError(401, "Authentication failed: Invalid API Key").answer()
         return self._uploads.handle(request, now)
 
-    def _note(self, request: SimRequest, endpoint: str, now: float, fault: Fault | None) -> None:
+    def _log(self, request: SimRequest, endpoint: str, now: float, fault: Fault | None) -> None:
         self.counts[endpoint] += 1
         headers = {name: value for name, value in request.headers.items() if name != "authorization"}
-        seen = SeenRequest(
+        seen = ReceivedRequest(
             endpoint=endpoint,
             method=request.method,
             path=request.path,
@@ -171,29 +171,29 @@ class Provider:
 
     # --- time -------------------------------------------------------------------------------------------------
 
-    def settle(self, now: float) -> None:
+    def catch_up(self, now: float) -> None:
         """Make up for what has happened by *now* in every account."""
         for account in self.accounts.values():
-            account.settle(now)
+            account.catch_up(now)
 
-    def due_callbacks(self, now: float) -> list[CallbackPost]:
+    def due_callbacks(self, now: float) -> list[CallbackRequest]:
         """What is to be posted now."""
         for account in self.accounts.values():
             for task in account.due_callbacks(now):
-                self._postman.take(task, now)
-        return self._postman.due(now)
+                self._callback_queue.add(task, now)
+        return self._callback_queue.due(now)
 
     def next_deadline(self, now: float) -> float:
         """When something will happen of itself; `inf` for never."""
         own = min((account.next_deadline(now) for account in self.accounts.values()), default=inf)
-        return min(own, self._postman.next_deadline())
+        return min(own, self._callback_queue.next_deadline())
 
     # --- looking inside ---------------------------------------------------------------------------------------
 
     @property
     def charges(self) -> tuple[Charge, ...]:
         """Every charge of every account, oldest first."""
-        found = [charge for account in self.accounts.values() for charge in account.book.charges]
+        found = [charge for account in self.accounts.values() for charge in account.charge_log.charges]
         return tuple(sorted(found, key=lambda charge: charge.at))
 
     @property
@@ -201,5 +201,5 @@ class Provider:
         """Every task by its id."""
         return {task_id: task for account in self.accounts.values() for task_id, task in account.tasks.items()}
 
-    def double_charges(self, key_of: Callable[[Charge], Hashable] = request_identity) -> tuple[tuple[Charge, ...], ...]:
+    def double_charges(self, key_of: Callable[[Charge], Hashable] = request_key) -> tuple[tuple[Charge, ...], ...]:
         return double_charges(self.charges, key_of)

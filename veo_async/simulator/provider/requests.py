@@ -11,7 +11,7 @@ import attrs
 from veo_async._wire import APIKLEY, KIE, Dialect
 from veo_async._wire.fields import EXTEND, GENERATE
 
-from .messages import Refusal
+from .messages import ErrorResponse
 
 _KNOWN = {
     "generate": frozenset(spelling for field in GENERATE for spelling in field.spellings),
@@ -22,12 +22,12 @@ _FLAGS = ("enableFallback", "enableTranslation")
 _TYPES = ("TEXT_2_VIDEO", "FIRST_AND_LAST_FRAMES_2_VIDEO", "REFERENCE_2_VIDEO")
 _REFERENCE = "REFERENCE_2_VIDEO"
 #: Dialects whose pages name veo3 as the default model.
-_OF_2025 = ("quickstart-1", "quickstart-2", "openapi")
+_DIALECTS_2025 = ("quickstart-1", "quickstart-2", "openapi")
 _EIGHT_SECONDS = "Invalid duration. Veo 3.1 reference-to-video currently only supports 8-second generation."
 
 
 @attrs.frozen(kw_only=True)
-class Wanted:
+class GenerationRequest:
     """One generation, extension or upgrade, as the server understood it."""
 
     endpoint: str
@@ -42,10 +42,10 @@ class Wanted:
     #: The body as it was sent.
     body: Mapping[str, Any] = attrs.field(repr=False)
     #: The request in the server's own camel case, as ``paramJson`` tells it.
-    echo: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    params: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
 
 
-def read_generate(body: Any, dialect: str, unknown_fields: str) -> Wanted:
+def parse_generate(body: Any, dialect: str, unknown_fields: str) -> GenerationRequest:
     """What ``POST /api/v1/veo/generate`` asks for.
 
     Raises:
@@ -53,7 +53,7 @@ def read_generate(body: Any, dialect: str, unknown_fields: str) -> Wanted:
     """
     body = _object(body, "generate", unknown_fields)
     rules, spellings = _rules(dialect)
-    model = _one_of(body, "model", rules.models, "veo3" if dialect in _OF_2025 else "veo3_fast")
+    model = _one_of(body, "model", rules.models, "veo3" if dialect in _DIALECTS_2025 else "veo3_fast")
     ratio = next((body[name] for name in spellings if body.get(name) is not None), "16:9")
     _require(ratio in rules.aspect_ratios, f"Invalid aspectRatio: {ratio}")
     is_newer = not rules.unknown_options
@@ -63,7 +63,7 @@ def read_generate(body: Any, dialect: str, unknown_fields: str) -> Wanted:
         not is_newer or (type(duration) is int and duration in (4, 6, 8)),
         "Invalid duration. Supported values: 4, 6, 8.",
     )
-    wanted = Wanted(
+    wanted = GenerationRequest(
         endpoint="generate",
         prompt=body["prompt"],
         model=model,
@@ -76,21 +76,21 @@ def read_generate(body: Any, dialect: str, unknown_fields: str) -> Wanted:
         body=body,
     )
     _check_images(wanted, rules)
-    return attrs.evolve(wanted, echo=_echo(wanted, sparse=dialect == "openapi"))
+    return attrs.evolve(wanted, params=_echo(wanted, sparse=dialect == "openapi"))
 
 
-def read_extend(body: Any, unknown_fields: str) -> Wanted:
+def parse_extend(body: Any, unknown_fields: str) -> GenerationRequest:
     """What ``POST /api/v1/veo/extend`` asks for, but for its source."""
     body = _object(body, "extend", unknown_fields)
     _require(isinstance(body.get("taskId"), str) and body["taskId"], "taskId cannot be empty")
-    return Wanted(
+    return GenerationRequest(
         endpoint="extend",
         prompt=body["prompt"],
         model=_one_of(body, "model", KIE.extend_models, "fast"),
         seeds=_seeds(body),
         callback_url=body.get("callBackUrl"),
         body=body,
-        echo=_renamed(body),
+        params=_renamed(body),
     )
 
 
@@ -103,7 +103,7 @@ def _rules(dialect: str) -> tuple[Dialect, tuple[str, ...]]:
 
 def _require(is_met: object, message: str) -> None:
     if not is_met:
-        raise Refusal(422, message)
+        raise ErrorResponse(422, message)
 
 
 def _object(body: Any, endpoint: str, unknown_fields: str) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _seeds(body: Mapping[str, Any]) -> int | None:
     return seeds
 
 
-def _check_images(wanted: Wanted, rules: Dialect) -> None:
+def _check_images(wanted: GenerationRequest, rules: Dialect) -> None:
     images = wanted.body.get("imageUrls") or []
     are_urls = isinstance(images, list) and all(
         isinstance(url, str) and url.startswith(("http://", "https://")) for url in images
@@ -158,15 +158,15 @@ def _renamed(body: Mapping[str, Any]) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in body.items()}
 
 
-def _echo(wanted: Wanted, *, sparse: bool) -> dict[str, Any]:
+def _echo(wanted: GenerationRequest, *, sparse: bool) -> dict[str, Any]:
     """The request as the server tells it back: its own names, its defaults filled in (the old page shows none)."""
-    said = _renamed(wanted.body)
+    body = _renamed(wanted.body)
     if sparse:
-        return said
+        return body
     filled = {
         "aspectRatio": wanted.aspect_ratio,
-        "enableFallback": said.get("enableFallback", False),
-        "enableTranslation": said.get("enableTranslation", True),
+        "enableFallback": body.get("enableFallback", False),
+        "enableTranslation": body.get("enableTranslation", True),
         "model": wanted.model,
     }
-    return {**said, **filled}
+    return {**body, **filled}

@@ -11,15 +11,15 @@ def publish(task: Task, files: FileHost, ttl_s: float) -> None:
     task.urls = (_film(task, "generate" if task.kind == "extend" else task.kind, files, ttl_s),)
     if task.kind == "extend":
         task.full_urls = (_film(task, "extend", files, ttl_s, "_full"),)
-    if task.kind == "generate" and task.wanted.aspect_ratio == "9:16":
+    if task.kind == "generate" and task.request.aspect_ratio == "9:16":
         task.origin_urls = (_film(task, "generate", files, ttl_s, "_origin"),)
     if task.kind == "4k":
         task.image_urls = (files.put(f"{_stem(task)}.jpg", POSTER, now=task.completes_at, ttl_s=ttl_s),)
 
 
 def _film(task: Task, kind: Kind, files: FileHost, ttl_s: float, ending: str = "") -> str:
-    shape = "16:9" if ending == "_origin" else task.wanted.aspect_ratio
-    clip = choose(task_number=task.number, aspect_ratio=shape, duration=task.wanted.duration_s, kind=kind)
+    shape = "16:9" if ending == "_origin" else task.request.aspect_ratio
+    clip = choose(task_number=task.number, aspect_ratio=shape, duration=task.request.duration_s, kind=kind)
     return files.put(f"{_stem(task)}{ending}.mp4", clip, now=task.completes_at, ttl_s=ttl_s)
 
 

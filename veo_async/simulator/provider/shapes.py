@@ -14,7 +14,7 @@ from veo_async.simulator.settings import SimulatorSettings
 from .outcomes import NO_4K
 from .tasks import Task
 
-_SPOKEN_FORMS = {
+_CALLBACK_STYLES = {
     "real": "array",
     "quickstart-1": "json-string",
     "quickstart-2": "json-string",
@@ -50,17 +50,17 @@ def record(task: Task, now: float, dialect: str) -> dict[str, Any]:
 
 def _real_record(task: Task, now: float) -> dict[str, Any]:
     flag = task.flag(now)
-    told = {
+    body = {
         "taskId": task.id,
         "paramJson": _text(task.params),
         "completeTime": _stamp_ms(task.completes_at) if flag else None,
         "response": _real_response(task, now) if flag == 1 else None,
         "successFlag": flag,
         "createTime": _stamp_ms(task.created_at),
-        "errorCode": task.fate.code if flag > 1 else None,
-        "errorMessage": task.fate.message if flag > 1 else None,
+        "errorCode": task.outcome.code if flag > 1 else None,
+        "errorMessage": task.outcome.message if flag > 1 else None,
     }
-    return told if task.kind == "4k" else {**told, "fallbackFlag": False}
+    return body if task.kind == "4k" else {**body, "fallbackFlag": False}
 
 
 def _real_response(task: Task, now: float) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _real_response(task: Task, now: float) -> dict[str, Any]:
         "originUrls": list(task.origin_urls) or None,
         "resultUrls": list(task.urls_at(now)),
         "fullResultUrls": list(task.full_urls) or None,
-        "hasAudioList": [task.fate.has_audio],
+        "hasAudioList": [task.outcome.has_audio],
         "seeds": [task.seed],
     }
     if task.kind == "4k":
@@ -89,8 +89,8 @@ def _page_record(task: Task, now: float) -> dict[str, Any]:
         "completeTime": _stamp_text(task.completes_at) if flag else None,
         "response": response if flag == 1 else None,
         "successFlag": flag,
-        "errorCode": task.fate.code if flag > 1 else None,
-        "errorMessage": task.fate.message if flag > 1 else "",
+        "errorCode": task.outcome.code if flag > 1 else None,
+        "errorMessage": task.outcome.message if flag > 1 else "",
         "createTime": _stamp_text(task.created_at),
     }
 
@@ -104,8 +104,8 @@ def _flat_record(task: Task, now: float, flag_name: str) -> dict[str, Any]:
         flag_name: flag,
         "resultUrls": _text(task.urls_at(now)) if flag == 1 else None,
         "originUrls": _text(task.origin_urls) if flag == 1 and task.origin_urls else None,
-        "errorCode": task.fate.code if flag > 1 else None,
-        "errorMessage": task.fate.message if flag > 1 else "",
+        "errorCode": task.outcome.code if flag > 1 else None,
+        "errorMessage": task.outcome.message if flag > 1 else "",
         "createTime": _stamp_text(task.created_at),
     }
 
@@ -122,36 +122,38 @@ def callback(task: Task, settings: SimulatorSettings) -> dict[str, Any]:
     """The body that is posted when *task* has ended."""
     if task.kind == "4k":
         return _4k_callback(task, settings.four_k_callback)
-    if not task.fate.is_success:
-        return _told(task.fate.code or 500, task.fate.message or "", {"taskId": task.id, "fallbackFlag": False})
-    form = settings.callback_form or _SPOKEN_FORMS[settings.dialect]
-    info = {"resultUrls": _listed(task.urls, form)}
+    if not task.outcome.is_success:
+        return _envelope(
+            task.outcome.code or 500, task.outcome.message or "", {"taskId": task.id, "fallbackFlag": False}
+        )
+    form = settings.callback_form or _CALLBACK_STYLES[settings.dialect]
+    info = {"resultUrls": _url_list(task.urls, form)}
     if task.origin_urls or form == "array":
-        info["originUrls"] = _listed(task.origin_urls or task.urls, form)
+        info["originUrls"] = _url_list(task.origin_urls or task.urls, form)
     info["resolution"] = task.resolution
     data: dict[str, Any] = {"taskId": task.id, "info": info, "fallbackFlag": False}
     if form == "array":
         data["promptJson"] = _text(task.params)
-    return _told(200, _DONE[task.kind], data)
+    return _envelope(200, _DONE[task.kind], data)
 
 
-def _told(code: int, message: str, data: dict[str, Any]) -> dict[str, Any]:
+def _envelope(code: int, message: str, data: dict[str, Any]) -> dict[str, Any]:
     return {"code": code, "msg": message, "data": data}
 
 
-def _listed(urls: tuple[str, ...], form: str) -> Any:
+def _url_list(urls: tuple[str, ...], form: str) -> Any:
     if form == "array":
         return list(urls)
     return f"[{', '.join(urls)}]" if form == "bracket" else _text(urls)
 
 
 def _4k_callback(task: Task, form: str) -> dict[str, Any]:
-    is_done = task.fate.is_success
+    is_done = task.outcome.is_success
     code, message = (200, _DONE["4k"]) if is_done else (500, NO_4K)
     if not is_done:
-        return _told(code, message, {"task_id" if form == "snake" else "taskId": task.id})
+        return _envelope(code, message, {"task_id" if form == "snake" else "taskId": task.id})
     if form == "info":
         info = {"resultUrls": list(task.urls), "imageUrls": list(task.image_urls)}
-        return _told(code, message, {"taskId": task.id, "info": info})
+        return _envelope(code, message, {"taskId": task.id, "info": info})
     snake = {"result_urls": list(task.urls), "media_ids": [media_id(task)], "image_urls": list(task.image_urls)}
-    return _told(code, message, {"task_id": task.id, **snake})
+    return _envelope(code, message, {"task_id": task.id, **snake})

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import attrs
 
-from .outcomes import Fate
-from .requests import Wanted
+from .outcomes import TaskOutcome
+from .requests import GenerationRequest
 
 Kind = Literal["generate", "extend", "1080p", "4k"]
 
@@ -26,8 +26,8 @@ class Task:
     number: int
     kind: Kind
     account: str
-    wanted: Wanted
-    fate: Fate
+    request: GenerationRequest
+    outcome: TaskOutcome
     #: Simulated epoch seconds.
     created_at: float
     completes_at: float
@@ -41,26 +41,26 @@ class Task:
     origin_urls: tuple[str, ...] = ()
     image_urls: tuple[str, ...] = ()
     #: Its 1080p version was asked for; after that it cannot be extended.
-    taken_to_hd: bool = False
+    upgraded_to_1080p: bool = False
     #: The record's last phase and how it was written then.
-    told: tuple[tuple[int, bool], bytes] | None = attrs.field(default=None, repr=False)
+    cached_record: tuple[tuple[int, bool], bytes] | None = attrs.field(default=None, repr=False)
 
     def flag(self, now: float) -> int:
         """0 making, 1 done, 2 and 3 failed."""
-        return 0 if now < self.completes_at else self.fate.flag
+        return 0 if now < self.completes_at else self.outcome.flag
 
     def urls_at(self, now: float) -> tuple[str, ...]:
         """The results that the record shows at *now*."""
-        return self.urls if now >= self.completes_at + self.fate.urls_after_s else ()
+        return self.urls if now >= self.completes_at + self.outcome.urls_after_s else ()
 
     @property
     def resolution(self) -> str:
-        return {"1080p": "1080p", "4k": "4k"}.get(self.kind, self.wanted.resolution)
+        return {"1080p": "1080p", "4k": "4k"}.get(self.kind, self.request.resolution)
 
     @property
     def callback_url(self) -> str | None:
-        return self.wanted.callback_url
+        return self.request.callback_url
 
     @property
     def params(self) -> Mapping[str, Any]:
-        return self.wanted.echo
+        return self.request.params

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from . import prices
-from .messages import Refusal, SimAnswer, SimRequest, envelope, success
-from .outcomes import NO_4K, draw_fate
+from .messages import ErrorResponse, SimRequest, SimResponse, envelope, success
+from .outcomes import NO_4K, draw_outcome
 from .tasks import Kind, Task
 
 if TYPE_CHECKING:
@@ -29,47 +29,47 @@ class Upgrades:
         self._settings = account.settings
         self._made: dict[tuple[Kind, str], Task] = {}
 
-    def hd_video(self, request: SimRequest, now: float) -> SimAnswer:
+    def hd_video(self, request: SimRequest, now: float) -> SimResponse:
         source = self._source(request.query, now)
         upgrade = self._made.get(("1080p", source.id))
         if upgrade is None:
             upgrade = self._begin("1080p", source, dict(request.query), request, now)
-            source.taken_to_hd = True
+            source.upgraded_to_1080p = True
         if upgrade.flag(now) == 1:
             return success({"resultUrl": upgrade.urls[0]})
-        code, _, form = self._settings.hd_not_ready.partition("-")
-        raise Refusal(int(code), _HD_SOON, form="http" if form == "http" else "body")
+        code, _, form = self._settings.not_ready_1080p.partition("-")
+        raise ErrorResponse(int(code), _HD_SOON, form="http" if form == "http" else "body")
 
-    def four_k_video(self, request: SimRequest, now: float) -> SimAnswer:
+    def four_k_video(self, request: SimRequest, now: float) -> SimResponse:
         body = request.json()
         body = body if isinstance(body, dict) else {}
         source = self._source(body, now)
         upgrade = self._made.get(("4k", source.id))
         if upgrade is not None:
             return self._again(upgrade, now)
-        self._account.admit("get-4k-video", now)
+        self._account.check_rate("get-4k-video", now)
         upgrade = self._begin("4k", source, body, request, now)
         return success(_told(upgrade.id))
 
-    def _again(self, upgrade: Task, now: float) -> SimAnswer:
+    def _again(self, upgrade: Task, now: float) -> SimResponse:
         """The answer to asking once more, which is an error even when it brings the video."""
         flag = upgrade.flag(now)
         if flag == 0:
-            raise Refusal(422, _4K_SOON, data=_told(upgrade.id), form="body")
+            raise ErrorResponse(422, _4K_SOON, data=_told(upgrade.id), form="body")
         if flag != 1:
-            raise Refusal(500, NO_4K, data={"taskId": upgrade.id})
+            raise ErrorResponse(500, NO_4K, data={"taskId": upgrade.id})
         told = _told(upgrade.id, list(upgrade.urls), list(upgrade.image_urls))
-        if self._settings.four_k_done == "200":
+        if self._settings.done_4k == "200":
             return success(told)
-        return SimAnswer(body=envelope(told, code=422, message=_4K_DONE))
+        return SimResponse(body=envelope(told, code=422, message=_4K_DONE))
 
     def _source(self, asked: Any, now: float) -> Task:
         """The finished task that is to be upgraded."""
-        source = self._account.known(asked.get("taskId"), now)
+        source = self._account.find_task(asked.get("taskId"), now)
         if source is None or source.flag(now) != 1:
-            raise Refusal(422, "record status is not success.")
+            raise ErrorResponse(422, "record status is not success.")
         if str(asked.get("index") or 0) != "0":
-            raise Refusal(422, "record result data not exist.")
+            raise ErrorResponse(422, "record result data not exist.")
         return source
 
     def _begin(self, kind: Kind, source: Task, body: dict[str, Any], request: SimRequest, now: float) -> Task:
@@ -79,15 +79,15 @@ class Upgrades:
         account.check_funds(cost, request.key, now)
         # The source's words have had their effect, and its resolution its price: neither counts again.
         wanted = attrs.evolve(
-            source.wanted,
+            source.request,
             endpoint=request.endpoint,
             prompt="",
             resolution="720p",
             callback_url=body.get("callBackUrl"),
             body=body,
         )
-        fate = draw_fate(kind, wanted, account.rng, self._settings, is_refused=False)
-        if kind == "4k" and "[fail-4k]" in source.wanted.prompt:
+        fate = draw_outcome(kind, wanted, account.rng, self._settings, is_refused=False)
+        if kind == "4k" and "[fail-4k]" in source.request.prompt:
             fate = attrs.evolve(fate, flag=3, code=500, message=NO_4K)
         task = account.make(kind, wanted, fate, now, source=source)
         if kind == "1080p" or self._settings.four_k_task_id == "same":

@@ -15,7 +15,7 @@ from veo_async.simulator.clips import POSTER
 from veo_async.simulator.settings import SimulatorSettings
 
 from .files import FileHost
-from .messages import SimAnswer, SimRequest, encode, envelope
+from .messages import SimRequest, SimResponse, encode, envelope
 
 _TYPES = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp", "mp4": "video/mp4"}
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^,]*)?,", re.IGNORECASE)
@@ -23,7 +23,7 @@ _PART_NAME = re.compile(rb'\bname="([^"]*)"', re.IGNORECASE)
 _FILE_NAME = re.compile(rb'\bfilename="([^"]*)"', re.IGNORECASE)
 
 
-class UploadRefused(Exception):
+class UploadError(Exception):
     """An upload went wrong; its HTTP status is its code."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -31,8 +31,8 @@ class UploadRefused(Exception):
         self.code = code
         self.message = message
 
-    def answer(self) -> SimAnswer:
-        return SimAnswer(status=self.code, body=encode({"success": False, "code": self.code, "msg": self.message}))
+    def answer(self) -> SimResponse:
+        return SimResponse(status=self.code, body=encode({"success": False, "code": self.code, "msg": self.message}))
 
 
 @attrs.frozen
@@ -48,7 +48,7 @@ class UploadedFile:
 
 
 @attrs.frozen
-class _Brought:
+class _Upload:
     """What was read out of one upload request."""
 
     data: bytes
@@ -65,7 +65,7 @@ class UploadHost:
         self._rng = rng
         self._files = files
 
-    def handle(self, request: SimRequest, now: float) -> SimAnswer:
+    def handle(self, request: SimRequest, now: float) -> SimResponse:
         """The answer to *request*, whose key is known."""
         readers = {
             "file-url-upload": self._by_url,
@@ -74,43 +74,43 @@ class UploadHost:
         }
         try:
             brought = readers[request.endpoint](request)
-            return self._keep(brought, now)
-        except UploadRefused as refusal:
+            return self._store(brought, now)
+        except UploadError as refusal:
             return refusal.answer()
 
-    def _by_url(self, request: SimRequest) -> _Brought:
+    def _by_url(self, request: SimRequest) -> _Upload:
         body = _object(request)
         url = _required(body, "fileUrl")
         original = unquote(urlsplit(url).path.rpartition("/")[2])
-        return _Brought(self._fetched(url), body.get("uploadPath"), body.get("fileName"), original)
+        return _Upload(self._fetched(url), body.get("uploadPath"), body.get("fileName"), original)
 
     def _fetched(self, url: str) -> bytes:
         """What lies at *url* if that is ours; a stand-in picture else: nothing is fetched from anywhere."""
         known = self._files.find(url)
         return POSTER.data if known is None else known.content.data
 
-    def _by_base64(self, request: SimRequest) -> _Brought:
+    def _by_base64(self, request: SimRequest) -> _Upload:
         body = _object(request)
         text = _required(body, "base64Data")
         prefix = _DATA_URL.match(text)
         try:
             data = base64.b64decode(text[prefix.end() :] if prefix else text, validate=True)
         except (binascii.Error, ValueError):
-            raise UploadRefused(400, "Base64 decoding failed: Invalid Base64 format") from None
+            raise UploadError(400, "Base64 decoding failed: Invalid Base64 format") from None
         ending = (prefix[1].rpartition("/")[2] if prefix else "") or "png"
-        return _Brought(data, body.get("uploadPath"), body.get("fileName"), f"upload.{ending}")
+        return _Upload(data, body.get("uploadPath"), body.get("fileName"), f"upload.{ending}")
 
-    def _by_form(self, request: SimRequest) -> _Brought:
+    def _by_form(self, request: SimRequest) -> _Upload:
         parts = form_parts(request.headers.get("content-type", ""), request.body)
         if "file" not in parts:
-            raise UploadRefused(400, "Missing required parameter: file")
+            raise UploadError(400, "Missing required parameter: file")
         data, original = parts["file"]
         folder, name = (parts.get(part, (b"", ""))[0].decode("utf-8", "replace") for part in ("uploadPath", "fileName"))
-        return _Brought(data, folder, name, original)
+        return _Upload(data, folder, name, original)
 
-    def _keep(self, brought: _Brought, now: float) -> SimAnswer:
+    def _store(self, brought: _Upload, now: float) -> SimResponse:
         if not isinstance(brought.folder, str) or not brought.folder:
-            raise UploadRefused(400, "Missing required parameter: uploadPath")
+            raise UploadError(400, "Missing required parameter: uploadPath")
         folder = brought.folder.strip("/")
         ending = brought.original_name.rpartition(".")[2].lower() if "." in brought.original_name else "bin"
         name = str(brought.name or f"{self._rng.randbytes(8).hex()}.{ending}").rpartition("/")[2]
@@ -120,18 +120,18 @@ class UploadHost:
         content = UploadedFile(brought.data, content_type)
         url = self._files.put(f"u/{path}", content, now=now, ttl_s=ttl_s)
         url = url.removesuffix(path) + quote(path)
-        told: dict[str, Any] = {"fileName": name, "fileSize": len(brought.data), "mimeType": content_type}
+        body: dict[str, Any] = {"fileName": name, "fileSize": len(brought.data), "mimeType": content_type}
         if self._settings.upload_form == "real":
-            told |= {"filePath": path, "downloadUrl": url, "uploadedAt": _iso(now)}
-            return _uploaded(told, "File uploaded successfully")
-        told |= {"fileId": self._rng.randbytes(8).hex(), "originalName": brought.original_name, "uploadPath": folder}
-        told |= {"fileUrl": url, "downloadUrl": url, "uploadTime": _iso(now), "expiresAt": _iso(now + ttl_s)}
-        return _uploaded(told, "File upload successful")
+            body |= {"filePath": path, "downloadUrl": url, "uploadedAt": _iso(now)}
+            return _uploaded(body, "File uploaded successfully")
+        body |= {"fileId": self._rng.randbytes(8).hex(), "originalName": brought.original_name, "uploadPath": folder}
+        body |= {"fileUrl": url, "downloadUrl": url, "uploadTime": _iso(now), "expiresAt": _iso(now + ttl_s)}
+        return _uploaded(body, "File upload successful")
 
 
-def _uploaded(told: dict[str, Any], message: str) -> SimAnswer:
-    body = b'{"success":true,' + envelope(told, message=message).removeprefix(b"{")
-    return SimAnswer(body=body)
+def _uploaded(fields: dict[str, Any], message: str) -> SimResponse:
+    body = b'{"success":true,' + envelope(fields, message=message).removeprefix(b"{")
+    return SimResponse(body=body)
 
 
 def _iso(at: float) -> str:
@@ -141,14 +141,14 @@ def _iso(at: float) -> str:
 def _object(request: SimRequest) -> dict[str, Any]:
     body = request.json()
     if not isinstance(body, dict):
-        raise UploadRefused(400, "The request body is not a JSON object")
+        raise UploadError(400, "The request body is not a JSON object")
     return body
 
 
 def _required(body: dict[str, Any], name: str) -> str:
     value = body.get(name)
     if not isinstance(value, str) or not value:
-        raise UploadRefused(400, f"Missing required parameter: {name}")
+        raise UploadError(400, f"Missing required parameter: {name}")
     return value
 
 

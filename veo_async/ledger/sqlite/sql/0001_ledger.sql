@@ -1,11 +1,11 @@
--- The ledger's first form. All times are seconds since 1970, all structures are JSON.
+-- Schema version 1. Times are seconds since 1970; structures are JSON.
 
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
     value BLOB NOT NULL
 );
 
--- The present state of each job; its past is in step.
+-- The current state of each job. Its history is in transition.
 CREATE TABLE job (
     key TEXT PRIMARY KEY NOT NULL,
     account TEXT NOT NULL,
@@ -19,19 +19,19 @@ CREATE TABLE job (
     token TEXT,
     attempts INTEGER NOT NULL,
     owner TEXT,
-    planned_at REAL NOT NULL,
+    submitted_at REAL NOT NULL,
     sent_at REAL,
     deadline REAL,
     ended_at REAL,
     outcome TEXT,
     save_to TEXT,
-    planned_seq INTEGER NOT NULL -- the step that planned it: the order of jobs
+    submitted_seq INTEGER NOT NULL -- the transition that submitted it: the order of jobs
 );
-CREATE UNIQUE INDEX job_of_task ON job (task_id) WHERE task_id IS NOT NULL;
-CREATE INDEX job_not_over ON job (account, owner)
+CREATE UNIQUE INDEX job_by_task ON job (task_id) WHERE task_id IS NOT NULL;
+CREATE INDEX job_active ON job (account, owner)
 WHERE state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL);
 
--- Every attempt's token leads to its job for good.
+-- The callback token of every attempt identifies its job permanently.
 CREATE TABLE attempt (
     token TEXT PRIMARY KEY NOT NULL,
     key TEXT NOT NULL REFERENCES job (key),
@@ -40,8 +40,8 @@ CREATE TABLE attempt (
 );
 CREATE INDEX attempt_of_job ON attempt (key);
 
--- What happened, in order; nothing here is ever changed.
-CREATE TABLE step (
+-- The history of all jobs, in order. Rows are never changed.
+CREATE TABLE transition (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     key TEXT NOT NULL REFERENCES job (key),
     event TEXT NOT NULL,
@@ -50,31 +50,31 @@ CREATE TABLE step (
     at REAL NOT NULL,
     changes TEXT NOT NULL,
     evidence TEXT NOT NULL,
-    instance TEXT NOT NULL
+    session_id TEXT NOT NULL
 );
-CREATE INDEX step_of_job ON step (key, seq);
+CREATE INDEX transition_of_job ON transition (key, seq);
 
--- Creating calls that were granted; at is when the call left, or later when it was answered.
-CREATE TABLE call (
+-- Paid requests that were allowed to be sent. at: when it was sent, then when its response arrived.
+CREATE TABLE sent_call (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     account TEXT NOT NULL,
-    instance TEXT NOT NULL,
+    session_id TEXT NOT NULL,
     key TEXT NOT NULL,
     at REAL NOT NULL
 );
-CREATE INDEX call_of_account ON call (account, at);
-CREATE INDEX call_of_job ON call (key);
+CREATE INDEX sent_call_of_account ON sent_call (account, at);
+CREATE INDEX sent_call_of_job ON sent_call (key);
 
--- Whose word it is that nothing may leave, one row for each book that said so.
-CREATE TABLE closing (
+-- Until when nothing may be sent after a 429, one row for each session that received one.
+CREATE TABLE closure (
     account TEXT NOT NULL,
-    instance TEXT NOT NULL,
-    until REAL NOT NULL,
-    PRIMARY KEY (account, instance)
+    session_id TEXT NOT NULL,
+    closed_until REAL NOT NULL,
+    PRIMARY KEY (account, session_id)
 );
 
--- What was last known of an account's limits.
-CREATE TABLE gate (
+-- The learned rate limits of each account.
+CREATE TABLE account_limits (
     account TEXT PRIMARY KEY NOT NULL,
     knowledge TEXT NOT NULL
 );
@@ -87,8 +87,8 @@ CREATE TABLE hint (
     UNIQUE (token, task_id)
 );
 
--- The last batch of each book that came to be: how a book learns what became of a commit that failed half-way.
-CREATE TABLE writer (
-    instance TEXT PRIMARY KEY NOT NULL,
+-- The last committed batch of each session: tells whether a commit that raised an error took effect.
+CREATE TABLE session_batch (
+    session_id TEXT PRIMARY KEY NOT NULL,
     batch INTEGER NOT NULL
 );

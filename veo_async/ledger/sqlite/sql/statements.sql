@@ -1,9 +1,9 @@
--- The ledger's statements. "Not over" is always written as in the index job_not_over, or SQLite would not use it.
+-- The ledger's statements. "Active" is always spelled as in the index job_active; otherwise SQLite does not use the index.
 
 -- name: secret
 SELECT value FROM meta WHERE name = 'secret';
 
--- name: keep_secret
+-- name: save_secret
 INSERT INTO meta (name, value) VALUES ('secret', :secret);
 
 -- name: job
@@ -13,72 +13,72 @@ SELECT * FROM job WHERE key = :key;
 SELECT * FROM job WHERE task_id = :task_id;
 
 -- name: jobs
-SELECT * FROM job WHERE (:account IS NULL OR account = :account) ORDER BY planned_seq;
+SELECT * FROM job WHERE (:account IS NULL OR account = :account) ORDER BY submitted_seq;
 
 -- name: jobs_in_states
 SELECT * FROM job
 WHERE (:account IS NULL OR account = :account) AND state IN (SELECT value FROM json_each(:states))
-ORDER BY planned_seq;
+ORDER BY submitted_seq;
 
--- name: put_job
+-- name: insert_job
 INSERT INTO job (
-    key, account, state, request, kind, tenant, priority, metadata, task_id, token, attempts, owner, planned_at,
-    sent_at, deadline, ended_at, outcome, save_to, planned_seq
+    key, account, state, request, kind, tenant, priority, metadata, task_id, token, attempts, owner, submitted_at,
+    sent_at, deadline, ended_at, outcome, save_to, submitted_seq
 ) VALUES (
     :key, :account, :state, :request, :kind, :tenant, :priority, :metadata, :task_id, :token, :attempts, :owner,
-    :planned_at, :sent_at, :deadline, :ended_at, :outcome, :save_to, :seq
+    :submitted_at, :sent_at, :deadline, :ended_at, :outcome, :save_to, :seq
 )
 ON CONFLICT (key) DO UPDATE SET
     account = excluded.account, state = excluded.state, request = excluded.request, kind = excluded.kind,
     tenant = excluded.tenant, priority = excluded.priority, metadata = excluded.metadata, task_id = excluded.task_id,
-    token = excluded.token, attempts = excluded.attempts, owner = excluded.owner, planned_at = excluded.planned_at,
+    token = excluded.token, attempts = excluded.attempts, owner = excluded.owner, submitted_at = excluded.submitted_at,
     sent_at = excluded.sent_at, deadline = excluded.deadline, ended_at = excluded.ended_at,
     outcome = excluded.outcome, save_to = excluded.save_to,
-    planned_seq = excluded.planned_seq;
+    submitted_seq = excluded.submitted_seq;
 
--- name: move_job
+-- name: update_job
 UPDATE job SET
     state = :state, request = :request, kind = :kind, tenant = :tenant, priority = :priority, metadata = :metadata,
-    task_id = :task_id, token = :token, attempts = :attempts, owner = :owner, planned_at = :planned_at,
+    task_id = :task_id, token = :token, attempts = :attempts, owner = :owner, submitted_at = :submitted_at,
     sent_at = :sent_at, deadline = :deadline, ended_at = :ended_at, outcome = :outcome, save_to = :save_to
 WHERE key = :key;
 
--- name: put_step
-INSERT INTO step (key, event, before, after, at, changes, evidence, instance)
-VALUES (:key, :event, :before, :after, :at, :changes, :evidence, :instance);
+-- name: insert_transition
+INSERT INTO transition (key, event, before, after, at, changes, evidence, session_id)
+VALUES (:key, :event, :before, :after, :at, :changes, :evidence, :session_id);
 
--- name: steps
-SELECT * FROM step WHERE key = :key ORDER BY seq;
+-- name: transitions
+SELECT * FROM transition WHERE key = :key ORDER BY seq;
 
--- name: last_step
-SELECT coalesce(max(seq), 0) FROM step;
+-- name: last_transition
+SELECT coalesce(max(seq), 0) FROM transition;
 
--- name: put_attempt
+-- name: insert_attempt
 INSERT OR IGNORE INTO attempt (token, key, number, sent_at) VALUES (:token, :key, :number, :sent_at);
 
 -- name: owners
 SELECT DISTINCT owner FROM job
-WHERE account = :account AND owner <> :instance AND (state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL));
+WHERE account = :account AND owner <> :session_id AND (state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL));
 
--- name: ownerless
+-- name: orphaned_jobs
 SELECT * FROM job
-WHERE account = :account AND (owner IS NULL OR owner IN (SELECT value FROM json_each(:gone)))
+WHERE account = :account AND (owner IS NULL OR owner IN (SELECT value FROM json_each(:dead)))
     AND (state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL))
-ORDER BY planned_seq;
+ORDER BY submitted_seq;
 
--- name: not_over
+-- name: active_jobs
 SELECT * FROM job
-WHERE (:account IS NULL OR account = :account) AND (owner IS NULL OR owner <> :instance)
+WHERE (:account IS NULL OR account = :account) AND (owner IS NULL OR owner <> :session_id)
     AND (state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL))
-ORDER BY planned_seq;
+ORDER BY submitted_seq;
 
 -- name: changed
 SELECT * FROM job
 WHERE (:account IS NULL OR account = :account)
-    AND key IN (SELECT key FROM step WHERE seq > :told AND (instance <> :instance OR seq > :unsure))
-ORDER BY planned_seq;
+    AND key IN (SELECT key FROM transition WHERE seq > :after AND (session_id <> :session_id OR seq > :uncertain_after))
+ORDER BY submitted_seq;
 
--- name: put_hint
+-- name: insert_hint
 INSERT OR REPLACE INTO hint (token, task_id, at)
 SELECT :token, :task_id, :at WHERE EXISTS (SELECT 1 FROM attempt WHERE token = :token);
 
@@ -92,7 +92,7 @@ SELECT coalesce(max(seq), 0) FROM hint;
 SELECT job.key, hint.token, hint.task_id FROM hint
 JOIN attempt ON attempt.token = hint.token
 JOIN job ON job.key = attempt.key
-WHERE hint.seq > :told AND job.owner = :instance
+WHERE hint.seq > :after AND job.owner = :session_id
     AND (job.state IN ('queued', 'sending', 'running', 'in_doubt') OR (job.state = 'ready' AND job.save_to IS NOT NULL))
 ORDER BY hint.seq;
 
@@ -100,51 +100,51 @@ ORDER BY hint.seq;
 SELECT hint.seq, job.key, hint.token, hint.task_id FROM job
 JOIN attempt ON attempt.key = job.key
 JOIN hint ON hint.token = attempt.token
-WHERE job.key IN (SELECT value FROM json_each(:keys)) AND hint.seq <= :told AND job.owner = :instance
+WHERE job.key IN (SELECT value FROM json_each(:keys)) AND hint.seq <= :after AND job.owner = :session_id
     AND (job.state IN ('queued', 'sending', 'running', 'in_doubt') OR (job.state = 'ready' AND job.save_to IS NOT NULL))
 ORDER BY hint.seq;
 
 -- name: calls_since
-SELECT at FROM call WHERE account = :account AND instance <> :instance AND at > :since ORDER BY at;
+SELECT at FROM sent_call WHERE account = :account AND session_id <> :session_id AND at > :since ORDER BY at;
 
--- name: calls_untold
-SELECT at FROM call WHERE account = :account AND instance <> :instance AND seq > :told ORDER BY at;
+-- name: calls_after
+SELECT at FROM sent_call WHERE account = :account AND session_id <> :session_id AND seq > :after ORDER BY at;
 
 -- name: last_call
-SELECT coalesce(max(seq), 0) FROM call;
+SELECT coalesce(max(seq), 0) FROM sent_call;
 
--- name: put_call
-INSERT INTO call (account, instance, key, at) VALUES (:account, :instance, :key, :at);
+-- name: insert_call
+INSERT INTO sent_call (account, session_id, key, at) VALUES (:account, :session_id, :key, :at);
 
--- name: answer_call
-UPDATE call SET at = max(at, :at) WHERE seq = (SELECT max(seq) FROM call WHERE key = :key);
+-- name: record_response
+UPDATE sent_call SET at = max(at, :at) WHERE seq = (SELECT max(seq) FROM sent_call WHERE key = :key);
 
--- name: forget_calls
-DELETE FROM call WHERE account = :account AND at < :since;
+-- name: delete_old_calls
+DELETE FROM sent_call WHERE account = :account AND at < :since;
 
 -- name: closed_until
-SELECT coalesce(max(until), 0.0) FROM closing WHERE account = :account AND instance <> :instance;
+SELECT coalesce(max(closed_until), 0.0) FROM closure WHERE account = :account AND session_id <> :session_id;
 
--- name: put_closing
-INSERT INTO closing (account, instance, until) VALUES (:account, :instance, :until)
-ON CONFLICT (account, instance) DO UPDATE SET until = max(until, excluded.until);
+-- name: save_closure
+INSERT INTO closure (account, session_id, closed_until) VALUES (:account, :session_id, :closed_until)
+ON CONFLICT (account, session_id) DO UPDATE SET closed_until = max(closed_until, excluded.closed_until);
 
 -- name: knowledge
-SELECT knowledge FROM gate WHERE account = :account;
+SELECT knowledge FROM account_limits WHERE account = :account;
 
--- name: keep_knowledge
-INSERT INTO gate (account, knowledge) VALUES (:account, :knowledge)
+-- name: save_knowledge
+INSERT INTO account_limits (account, knowledge) VALUES (:account, :knowledge)
 ON CONFLICT (account) DO UPDATE SET knowledge = excluded.knowledge;
 
--- name: put_batch
-INSERT INTO writer (instance, batch) VALUES (:instance, :batch)
-ON CONFLICT (instance) DO UPDATE SET batch = excluded.batch;
+-- name: save_batch
+INSERT INTO session_batch (session_id, batch) VALUES (:session_id, :batch)
+ON CONFLICT (session_id) DO UPDATE SET batch = excluded.batch;
 
--- name: batch
-SELECT batch FROM writer WHERE instance = :instance;
+-- name: last_batch
+SELECT batch FROM session_batch WHERE session_id = :session_id;
 
--- name: writers
-SELECT instance FROM writer WHERE instance <> :instance;
+-- name: known_sessions
+SELECT session_id FROM session_batch WHERE session_id <> :session_id;
 
--- name: forget_writers
-DELETE FROM writer WHERE instance IN (SELECT value FROM json_each(:gone));
+-- name: delete_sessions
+DELETE FROM session_batch WHERE session_id IN (SELECT value FROM json_each(:dead));
