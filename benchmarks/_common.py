@@ -145,7 +145,7 @@ class Distant:
         self._inner, self._rng = inner, Random(seed)
         self.refusals = 0
 
-    async def attempt(self, call: HttpRequest) -> HttpResponse:
+    async def send(self, call: HttpRequest) -> HttpResponse:
         await asyncio.sleep(self._rng.lognormvariate(math.log(0.06), 0.5))
         answer = await self._inner.send(call)
         is_refused = answer.status == 429 or b'"code":429' in answer.body

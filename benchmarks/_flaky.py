@@ -74,49 +74,49 @@ class FlakyBook:
     _unsure: dict[str, None] = attrs.field(factory=dict, init=False)
 
     @property
-    def instance(self) -> str:
-        return self.inner.instance
+    def session_id(self) -> str:
+        return self.inner.session_id
 
     @property
     def secret(self) -> bytes:
         return self.inner.secret
 
-    async def plan(self, row: JobRow, *, instead: JobRow | None = None) -> JobRow:
-        return await self._call(lambda: self.inner.plan(row, instead=instead), key=row.key)
+    async def insert(self, row: JobRow, *, replaces: JobRow | None = None) -> JobRow:
+        return await self._call(lambda: self.inner.insert(row, replaces=replaces), key=row.key)
 
-    async def record(self, step: Transition, *, closed_until: float = 0.0) -> bool:
-        return await self._call(lambda: self.inner.record(step, closed_until=closed_until), key=step.key)
+    async def apply(self, step: Transition, *, closed_until: float = 0.0) -> bool:
+        return await self._call(lambda: self.inner.apply(step, closed_until=closed_until), key=step.key)
 
-    async def send(self, step: Transition, claim: RateClaim) -> SendPermit | None:
-        return await self._call(lambda: self.inner.send(step, claim), key=step.key)
+    async def begin_send(self, step: Transition, claim: RateClaim) -> SendPermit | None:
+        return await self._call(lambda: self.inner.begin_send(step, claim), key=step.key)
 
-    async def news(self, at: float) -> LedgerChanges:
-        news = await self._call(lambda: self.inner.news(at))
+    async def changes(self, at: float) -> LedgerChanges:
+        news = await self._call(lambda: self.inner.changes(at))
         told = {row.key for row in (*news.taken_over, *news.changed)}
         late = tuple(self._ledger.jobs[key] for key in self._unsure if key not in told)
         self._unsure.clear()
         return attrs.evolve(news, changed=(*news.changed, *late)) if late else news
 
-    async def hint(self, token: str, task_id: str, at: float) -> bool:
-        return await self._call(lambda: self.inner.hint(token, task_id, at))
+    async def add_hint(self, token: str, task_id: str, at: float) -> bool:
+        return await self._call(lambda: self.inner.add_hint(token, task_id, at))
 
     async def get(self, key: str) -> JobRow | None:
         return await self._call(lambda: self.inner.get(key))
 
-    async def holder_of(self, task_id: str) -> JobRow | None:
-        return await self._call(lambda: self.inner.holder_of(task_id))
+    async def job_of_task(self, task_id: str) -> JobRow | None:
+        return await self._call(lambda: self.inner.job_of_task(task_id))
 
-    async def rows(self, states: Collection[str] | None = None) -> list[JobRow]:
-        return await self._call(lambda: self.inner.rows(states))
+    async def jobs(self, states: Collection[str] | None = None) -> list[JobRow]:
+        return await self._call(lambda: self.inner.jobs(states))
 
-    async def steps(self, key: str) -> list[Transition]:
-        return await self._call(lambda: self.inner.steps(key))
+    async def transitions(self, key: str) -> list[Transition]:
+        return await self._call(lambda: self.inner.transitions(key))
 
     async def knowledge(self) -> str | None:
         return await self._call(self.inner.knowledge)
 
-    async def keep_knowledge(self, knowledge: str) -> None:
-        await self._call(lambda: self.inner.keep_knowledge(knowledge))
+    async def save_knowledge(self, knowledge: str) -> None:
+        await self._call(lambda: self.inner.save_knowledge(knowledge))
 
     async def close(self) -> None:
         async with self._turn:

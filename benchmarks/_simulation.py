@@ -247,7 +247,7 @@ class World:
         if living and self.rng.random() < 0.5:
             is_known = await self.rng.choice(living).asked(lambda veo: veo.hint(token, post.task_id))
         else:
-            is_known = await book.hint(token, post.task_id, WALL + _now())
+            is_known = await book.add_hint(token, post.task_id, WALL + _now())
         if is_known is None:
             return False
         if not is_known:
@@ -266,8 +266,8 @@ class World:
                 continue
             life = rng.choice(living)
             assert life.veo is not None
-            doubts = life.veo.jobs(JobState.IN_DOUBT)
-            job = rng.choice(doubts if doubts and rng.random() < 0.7 else life.veo.jobs())
+            in_doubt = life.veo.jobs(JobState.IN_DOUBT)
+            job = rng.choice(in_doubt if in_doubt and rng.random() < 0.7 else life.veo.jobs())
             task_id = rng.choice((*self._made_for(job.key), rng.choice(tasks)))
             token = self.ledger.jobs[job.key].token
             match rng.randrange(5):
@@ -340,7 +340,7 @@ class World:
         life = _LIFE.get() if context is None else context.get(_LIFE)
         task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, **options)
         if life is not None:
-            life.take_in(task)
+            life.admit(task)
         return task
 
     def _complain(self, _: Any, told: dict[str, Any]) -> None:
@@ -365,10 +365,10 @@ class World:
         if found:
             return found
         paid = self._paid()
-        doubts = [key for key, row in rows.items() if row.state == JobState.IN_DOUBT]
+        in_doubt = [key for key, row in rows.items() if row.state == JobState.IN_DOUBT]
         return [
             f"{key} is in doubt though the callback of its task has come"
-            for key in doubts
+            for key in in_doubt
             if not self.told.isdisjoint(paid[key])
         ]
 
@@ -423,7 +423,7 @@ class World:
             at = states.get(step.key, "")
             if step.before != at:
                 yield f"{step.key} was {at} and was moved from {step.before}"
-            if step.event == "plan":
+            if step.event == "submit":
                 is_right = step.after == JobState.QUEUED and at in ("", "refused", "failed")
             else:
                 is_right = TABLE[JobState(step.before)].get(Event(step.event)) == step.after
@@ -443,7 +443,7 @@ class World:
     def _crowded(self) -> Iterator[str]:
         """More calls in a window than the limit and one probe.
 
-        A permit may be used up to `STALE_S` after it was given, so windows are taken for so much shorter.
+        A permit may be used up to `GRANT_TTL_S` after it was given, so windows are taken for so much shorter.
         """
         came = sorted(seen.at for seen in self.sim.requests_to() if seen.fault != "unreachable")
         span_s = self.weather.window_s - GRANT_TTL_S
@@ -481,7 +481,7 @@ class Life:
         self._context.run(_LIFE.set, self)
         self._main = asyncio.get_running_loop().create_task(self._live(), context=self._context.copy())
 
-    def take_in(self, task: "asyncio.Task[Any]") -> None:
+    def admit(self, task: "asyncio.Task[Any]") -> None:
         """A task of this life was made."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -598,7 +598,7 @@ class Life:
 class _Session(VeoSession):
     """A session whose wall clock is the simulation's."""
 
-    def _wall_time(self) -> float:
+    def _wall_clock(self) -> float:
         return WALL + _now()
 
 
@@ -608,7 +608,7 @@ class _Line:
     def __init__(self, world: World, life: Life) -> None:
         self._world, self._life = world, life
 
-    async def attempt(self, call: HttpRequest) -> HttpResponse:
+    async def send(self, call: HttpRequest) -> HttpResponse:
         if self._life.is_dead:
             raise ClientClosed("this life is over")
         is_creating = call.method == "POST"
@@ -671,7 +671,7 @@ class Story:
     charges: int = 0
     lives: int = 0
     deaths: int = 0
-    doubts: int = 0
+    in_doubt: int = 0
     bound: int = 0
     virtual_s: float = 0.0
     digest: str = ""
@@ -692,7 +692,7 @@ def simulate(seed: int, jobs: int) -> Story:
             charges=len(world.sim.charges),
             lives=len(world.lives),
             deaths=sum(life.is_dead for life in world.lives),
-            doubts=events[Event.LOSE],
+            in_doubt=events[Event.LOSE],
             bound=events[Event.BIND],
             virtual_s=_now(),
             digest=world.digest(),

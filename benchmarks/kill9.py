@@ -52,7 +52,7 @@ class Counts:
     unknown: int = 0
     bound: int = 0
     unanswered: int = 0
-    doubts: int = 0
+    in_doubt: int = 0
     doubts_accepted: int = 0
     unfinished: int = 0
 
@@ -142,7 +142,7 @@ async def our_batch(ledger: Path, seed: int, jobs: int, most: int) -> Counts:
             order = {**there, "ledger": str(ledger), "public_url": public_url, "jobs": jobs}
 
             async def is_quiet() -> bool:
-                rows = await book.rows()
+                rows = await book.jobs()
                 return len(rows) == jobs and not any(row.state in _ON_THE_WAY for row in rows)
 
             async def is_over() -> bool:
@@ -152,7 +152,7 @@ async def our_batch(ledger: Path, seed: int, jobs: int, most: int) -> Counts:
                 seen = await provider.look()
                 paid = {prompt for prompt, _ in seen["charges"]}
                 has_told = len(seen["told"]) == len(seen["charges"])
-                return has_told and not any(_prompt(row.key) in paid for row in await book.rows(["in_doubt"]))
+                return has_told and not any(_prompt(row.key) in paid for row in await book.jobs(["in_doubt"]))
 
             kills = await kill_often("session", order, rng, most, is_quiet)
             await finish("session", order, is_over)
@@ -165,7 +165,7 @@ async def _count(book: LedgerSession, seen: dict[str, Any], *, kills: int, jobs:
     rows = await book.jobs()
     paid = dict(seen["charges"])
     known = {row.task_id for row in rows}
-    doubts = [row for row in rows if row.state == "in_doubt"]
+    in_doubt = [row for row in rows if row.state == "in_doubt"]
     events = [{step.event for step in await book.transitions(row.key)} for row in rows]
     return Counts(
         batches=1,
@@ -176,9 +176,9 @@ async def _count(book: LedgerSession, seen: dict[str, Any], *, kills: int, jobs:
         unknown=sum(task_id not in known for _, task_id in seen["charges"]),
         bound=sum("bind" in those for those in events),
         unanswered=seen["unanswered"],
-        doubts=len(doubts),
-        doubts_accepted=sum(_prompt(row.key) in paid for row in doubts),
-        unfinished=jobs - len(doubts) - sum(row.state == "ready" for row in rows),
+        in_doubt=len(in_doubt),
+        doubts_accepted=sum(_prompt(row.key) in paid for row in in_doubt),
+        unfinished=jobs - len(in_doubt) - sum(row.state == "ready" for row in rows),
     )
 
 
@@ -220,7 +220,7 @@ async def compare(report: Report, *, kills: int, jobs: int, seed: int) -> None:
     report.add("paid and not on the ledger", ours.unknown, most=0)
     report.add("accepted without an answer", ours.unanswered)
     report.add("bound by the token of its callback", ours.bound, least=1)
-    report.add("doubts left", ours.doubts)
+    report.add("doubts left", ours.in_doubt)
     report.add("  of these really accepted", ours.doubts_accepted, most=0)
     report.add("jobs neither done nor in doubt", ours.unfinished, most=0)
     report.add("seconds", time.monotonic() - began)  # noqa: TID251

@@ -88,7 +88,7 @@ def one_by_one(path: Path, jobs: int) -> float:
     for number in range(jobs):
         connection.execute("BEGIN IMMEDIATE")
         row = job(number)
-        connection.execute(SQL["put_job"], {**{name: getattr(row, name) for name in names}, "seq": number})
+        connection.execute(SQL["insert_job"], {**{name: getattr(row, name) for name in names}, "seq": number})
         connection.execute("COMMIT")
     spent = time.perf_counter() - started
     connection.close()
@@ -123,12 +123,12 @@ async def with_faults(path: Path, jobs: int) -> tuple[int, int]:
         book = await SqliteLedger(path).open("a")
         for number in range(jobs):
             with contextlib.suppress(LedgerError):
-                answered.add((await book.plan(job(number))).key)
+                answered.add((await book.insert(job(number))).key)
         await book.close()
     finally:
         sqlite.opener = plain
     book = await SqliteLedger(path).open(None)
-    there = {row.key for row in await book.rows()}
+    there = {row.key for row in await book.jobs()}
     await book.close()
     return len(answered), len(answered - there)
 

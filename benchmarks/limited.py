@@ -39,7 +39,7 @@ class Run:
 
 
 def simulator(form: str, seed: int) -> MemoryTransport:
-    return MemoryTransport(seed=seed, max_running=CAP, rate_limit_form=form, durations=DURATIONS)
+    return MemoryTransport(seed=seed, max_running=CAP, rate_limit_style=form, durations=DURATIONS)
 
 
 async def ours(jobs: int, form: str, seed: int) -> Run:

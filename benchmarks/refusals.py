@@ -65,7 +65,7 @@ async def naive(sim: Simulator) -> int:
 
 async def tried(client: Callable[[Simulator], Awaitable[int]], form: str, then: Limiter) -> tuple[int, int]:
     """How many were refused and how many accepted."""
-    async with Simulator(rate_limit_form=form, retry_after="seconds", max_running=10**6) as sim:
+    async with Simulator(rate_limit_style=form, retry_after="seconds", max_running=10**6) as sim:
         closed = ClosedAtFirst(then)
         sim.account()._creations = closed
         done = await client(sim)

@@ -58,7 +58,7 @@ def compare(report: Report, seeds: range, *, jobs: int, workers: int) -> None:
     report.add("charges", sum(story.charges for story in found))
     report.add("sessions", sum(story.lives for story in found))
     report.add("  killed", sum(story.deaths for story in found))
-    report.add("doubts", sum(story.doubts for story in found))
+    report.add("doubts", sum(story.in_doubt for story in found))
     report.add("  bound by a callback", sum(story.bound for story in found))
     report.add("batches in which safety was broken", sum(bool(story.broken) for story in found), most=0)
     report.add("batches in which something never ended", sum(bool(story.stuck) for story in found), most=0)

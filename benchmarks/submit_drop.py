@@ -41,14 +41,14 @@ async def as_sdks_do(sim: Simulator) -> None:
 
 async def compare(report: Report) -> None:
     async with Simulator(faults=[drop_after_accepting()], limiter="none") as sim:
-        doubts = await ours(sim)
+        in_doubt = await ours(sim)
         posts, charges = len(sim.requests_to()), len(sim.charges)
     async with Simulator(faults=[drop_after_accepting()], limiter="none") as sim:
         await as_sdks_do(sim)
         their_posts, their_charges = len(sim.requests_to()), len(sim.charges)
     report.add("POSTs per job", posts / JOBS, most=1, digits=1, beside=f"{their_posts / JOBS:.1f}  aiohttp, 3 tries")
     report.add("charges per job", charges / JOBS, most=1, digits=1, beside=f"{their_charges / JOBS:.1f}")
-    report.add("jobs that end in a typed doubt", doubts, least=JOBS, beside="0  raises ClientError")
+    report.add("jobs that end in a typed doubt", in_doubt, least=JOBS, beside="0  raises ClientError")
 
 
 if __name__ == "__main__":

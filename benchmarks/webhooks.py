@@ -45,7 +45,7 @@ async def receiving(report: Report) -> None:
             transport=sim,
             ledger=Path(folder, "veo.db"),
             public_url="http://127.0.0.1:1",
-            webhook_key=_KEY,
+            webhook_secret=_KEY,
             max_in_flight=1000,
         )
         async with veo:

@@ -37,7 +37,7 @@ OWN: dict[type[VeoError], dict[str, Any]] = {
     errors.TryLater: {"retry_after": 7.5},
     errors.TaskFailed: {"reason_code": 422},
     errors.MalformedResponse: {"excerpt": "<html>"},
-    InvalidRequest: {"faults": (Problem("seeds", 5, "must lie between", "use 10000"),)},
+    InvalidRequest: {"problems": (Problem("seeds", 5, "must lie between", "use 10000"),)},
 }
 
 
@@ -96,14 +96,14 @@ def test_what_may_be_sent_again() -> None:
         "RateLimited",
         "Maintenance",
         "NotReady",
-        "RecordMissing",
+        "RecordNotFound",
         "NotSent",
         "DownloadFailed",
         "QueueFull",
         "StillRunning",
         "LedgerBusy",
-        "LedgerFailed",
-        "DeadlinePassed",
+        "LedgerIOError",
+        "DeadlineExceeded",
         "SourceFailed",
         "UploadFailed",
     }

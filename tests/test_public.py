@@ -26,7 +26,7 @@ def test_options_are_the_fields_of_their_requests() -> None:
     """The keyword arguments that type checkers know are those that the requests have."""
     assert set(VideoOptions.__annotations__) == {f.name for f in attrs.fields(VideoRequest)} - {"prompt"} | {"image"}
     extension = {f.name for f in attrs.fields(ExtendRequest)}
-    assert set(ExtendOptions.__annotations__) == extension - {"task_id", "prompt", "after"}
+    assert set(ExtendOptions.__annotations__) == extension - {"task_id", "prompt", "after_key"}
 
 
 def test_import_brings_only_the_core() -> None:

@@ -68,7 +68,9 @@ def no_leaks() -> Iterator[None]:
 
 
 def session(sim: Simulator, **options: Any) -> VeoSession:
-    return VeoSession(sim.api_key, base_url=sim.url, poll_every=0.05, rate=(1000, 1.0), poll_rate=500.0, **options)
+    return VeoSession(
+        sim.api_key, base_url=sim.url, poll_every=0.05, rate=(1000, 1.0), polls_per_second=500.0, **options
+    )
 
 
 @pytest.fixture
@@ -127,7 +129,7 @@ def test_a_job_and_everything_it_tells(veo: VeoSession) -> None:
     assert job.state is JobState.RUNNING
     clip = job.wait(timeout=10)
     assert job.result() == clip
-    assert job.outcome == job.ended() == Done(clip)
+    assert job.outcome == job.finished() == Done(clip)
     assert job.eta is None
     assert "<video" in job._repr_html_()
     assert [job.key for job in veo.jobs(state="ready")] == ["cat"]
@@ -137,7 +139,7 @@ def test_a_job_and_everything_it_tells(veo: VeoSession) -> None:
 def test_refusal_is_raised_by_result_and_told_by_outcome(veo: VeoSession) -> None:
     """An end without a clip: an error where a clip is asked for, a value elsewhere."""
     job = veo.submit("A cat [refuse]")
-    outcome = job.ended()
+    outcome = job.finished()
     assert isinstance(outcome, Refused)
     with pytest.raises(type(outcome.error)):
         job.result()
@@ -165,7 +167,7 @@ def test_tasks_from_elsewhere_and_the_account(veo: VeoSession, sim: Simulator) -
         task_id = elsewhere.submit("Made elsewhere [slow]").accepted()
     adopted = veo.adopt(task_id, key="adopted")
     assert adopted.result().task_id == task_id
-    assert veo.credits() > 0
+    assert veo.balance() > 0
     veo.tenant("anna", weight=2.0, max_queued=5)
     veo.resize(7)
     assert veo.statistics().max_in_flight == 7
@@ -207,7 +209,7 @@ def test_map_reads_its_input_lazily_and_at_home(veo: VeoSession, ordered: bool) 
             read.append(number)
             yield f"Lazily {number} {ordered}"
 
-    for count, outcome in enumerate(veo.map(prompts(), look_ahead=3, ordered=ordered), 1):
+    for count, outcome in enumerate(veo.map(prompts(), buffersize=3, ordered=ordered), 1):
         assert isinstance(outcome, Done)
         assert len(read) <= count + 3
     assert len(read) == 12
@@ -222,7 +224,7 @@ def test_map_of_nothing(veo: VeoSession) -> None:
 def test_map_must_be_let_look_ahead(veo: VeoSession) -> None:
     """A number that would let nothing in is told at once."""
     with pytest.raises(UsageError, match="at least 1"):
-        veo.map(["x"], look_ahead=0)
+        veo.map(["x"], buffersize=0)
 
 
 def test_map_lets_the_input_fail_as_itself(veo: VeoSession) -> None:
@@ -369,7 +371,7 @@ def test_a_crash_is_told(sim: Simulator, no_leaks: None) -> None:
     """A defect of ours leaves the block as `SessionCrashed`, unless the caller has trouble of their own."""
 
     class Broken:
-        async def attempt(self, call: HttpRequest) -> HttpResponse:
+        async def send(self, call: HttpRequest) -> HttpResponse:
             raise ZeroDivisionError
 
         async def close(self) -> None:

@@ -22,7 +22,7 @@ class ClipSaver:
 
     Args:
         look: reads a task's record.
-        at_once: how many files are fetched at once.
+        max_downloads: how many files are fetched at once.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ class Transport(Protocol):
 
         Raises:
             NotSent: not one byte of the request had left us.
-            AnswerLost: it had left, fully or in part, and no whole answer came.
+            ResponseLost: it had left, fully or in part, and no whole answer came.
             MalformedResponse: what came is no HTTP answer within bounds.
         """
         ...
@@ -127,7 +127,7 @@ class AccountActivity:
 
 @attrs.frozen(kw_only=True)
 class SendPermit:
-    """The answer to a `Claim`."""
+    """The answer to a `RateClaim`."""
 
     #: The step was taken and the call may leave; otherwise nothing was written.
     is_granted: bool
@@ -195,7 +195,7 @@ class LedgerSession(Protocol):
                 state any more, nothing is put down.
 
         Raises:
-            TaskTaken: *row* has a task that is another job's; nothing was put down.
+            TaskAlreadyBound: *row* has a task that is another job's; nothing was put down.
         """
         ...
 
@@ -208,14 +208,14 @@ class LedgerSession(Protocol):
             closed_until: the account's gate is closed until then, for everybody.
 
         Raises:
-            TaskTaken: the step's task is another job's; nothing was written.
+            TaskAlreadyBound: the step's task is another job's; nothing was written.
         """
         ...
 
     async def begin_send(self, step: Transition, claim: RateClaim) -> SendPermit | None:
         """Write down that a creating call is about to leave, if the other sessions' calls leave room for it.
 
-        The step's changes hold the attempt's ``token``, which leads to the job from now on. None where `record` would
+        The step's changes hold the attempt's ``token``, which leads to the job from now on. None where `apply` would
         say False.
         """
         ...
@@ -248,7 +248,7 @@ class LedgerSession(Protocol):
         ...
 
     async def transitions(self, key: str) -> list[Transition]:
-        """Everything that has happened to one job, from ``plan`` on."""
+        """Everything that has happened to one job, from ``insert`` on."""
         ...
 
     async def knowledge(self) -> str | None:

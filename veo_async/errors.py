@@ -5,9 +5,9 @@
     VeoError
     ├── UsageError               mend the call: nothing was sent, nothing was paid
     │   ├── InvalidRequest           a field of the request breaks a rule of the provider
-    │   │   └── UnsupportedByDialect     this provider's pages know no such field, value or endpoint
+    │   │   └── UnsupportedByProvider     this provider's pages know no such field, value or endpoint
     │   ├── InvalidKey               no API key, or one that cannot be a key
-    │   ├── InvalidAddress           a base address that must not be given the key
+    │   ├── InvalidBaseUrl           a base address that must not be given the key
     │   ├── ClientClosed             the client was closed, or belongs to another event loop
     │   ├── KeyReused                the key names a job with another request
     │   ├── QueueFull                the tenant has as many jobs waiting as it may
@@ -26,32 +26,32 @@
     │   │   ├── ImageUnreachable         the provider could not fetch an input image
     │   │   ├── FeatureDisabled          505: this feature is switched off
     │   │   ├── NotFound                 no such task, video or endpoint
-    │   │   │   └── RecordMissing            "record is null": just made, or never made
+    │   │   │   └── RecordNotFound            "record is null": just made, or never made
     │   │   └── RecordExpired            older than the 14 days that the provider remembers
-    │   ├── AccountProblem           mend the account, then go on
+    │   ├── AccountError           mend the account, then go on
     │   │   ├── Unauthorized             401: the key is missing, wrong or revoked
     │   │   ├── InsufficientCredits      402: top up
     │   │   ├── KeyLimitReached          433: the key's own spending cap is used up
     │   │   └── Blocked                  403: stopped before the API saw the request
-    │   ├── ServerBroken             look again: 5xx, or a code nobody documented
+    │   ├── ServerError             look again: 5xx, or a code nobody documented
     │   └── TaskFailed               the task was made and then failed; it is not charged
     │       └── TaskRefused              ... because of its content (also a ContentRefused)
     ├── TransportError           no usable answer arrived
     │   ├── NotSent                  not one byte had left us: safe to send again
-    │   ├── AnswerLost               sent, but the answer never came whole
+    │   ├── ResponseLost               sent, but the answer never came whole
     │   └── MalformedResponse        an answer came that is not of the provider's form
     ├── LedgerError              the ledger stands in the way: nothing is sent without it
     │   ├── LedgerBusy               somebody else has held it locked for too long
-    │   ├── LedgerFailed             a write did not come to be: disk full, read-only, I/O error
+    │   ├── LedgerIOError             a write did not come to be: disk full, read-only, I/O error
     │   └── LedgerUnusable           corrupt, foreign, newer than this version, or on a network file system
-    ├── BadSignature             a callback that the provider has not signed, or not just now
-    ├── DeadlinePassed           it could not be sent in time, so it never was
+    ├── InvalidSignature             a callback that the provider has not signed, or not just now
+    ├── DeadlineExceeded           it could not be sent in time, so it never was
     ├── SourceFailed             what the job was to go on from came to nothing, so it was never sent
     ├── UploadFailed             an image of the job could not be uploaded, so the job was never sent
-    ├── NotTheSame               the task that was named is not this job's
+    ├── TaskMismatch               the task that was named is not this job's
     ├── JobAbandoned             given up because somebody said so
     ├── DownloadFailed           the clip is made and paid, its file is not on disk yet: fetch it again
-    └── ResultsUnwritable        what became of a list is not written down: mend the disk and run it again
+    └── ResultsWriteError        what became of a list is not written down: mend the disk and run it again
 
 Each error carries what is known of its story (``task_id``, ``http_status``, ``body_code``, ``bytes_sent``,
 ``attempts``, ``job_key``, ``endpoint``), a ``remedy`` that stands in its text, and ``retryable``: whether the same
@@ -180,7 +180,7 @@ class Problem:
 class InvalidRequest(UsageError):
     """A request breaks the provider's rules; all its faults are told at once.
 
-    ``faults`` holds every fault; ``field``, ``value`` and ``rule`` are the first one's.
+    ``problems`` holds every fault; ``field``, ``value`` and ``rule`` are the first one's.
     """
 
     problems: tuple[Problem, ...] = ()
@@ -188,7 +188,7 @@ class InvalidRequest(UsageError):
 
     @classmethod
     def of(cls, *problems: Problem) -> "InvalidRequest":
-        return cls("; ".join(str(fault) for fault in problems), faults=problems)
+        return cls("; ".join(str(fault) for fault in problems), problems=problems)
 
     @property
     def field(self) -> str | None:

@@ -104,7 +104,7 @@ if TYPE_CHECKING:
 _logger = logger_for(__name__)
 
 #: Inputs of `VeoSession.map` that are taken in ahead of what has come out.
-_LOOK_AHEAD = 200
+_BUFFERSIZE = 200
 
 
 @attrs.frozen(kw_only=True)
@@ -135,7 +135,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         ledger: where jobs live: a path (SQLite), or a ledger; None keeps them in this session only.
         account: whom the jobs bill; without it a hash of the key. Name it, and the key may change between two runs.
         public_url: where the provider can reach this session, for callbacks; see `aiohttp_routes` and `asgi`.
-        webhook_key: the key that signs them, or several while one takes over; without it KIE_WEBHOOK_HMAC_KEY. With a
+        webhook_secret: the key that signs them, or several while one takes over; without it KIE_WEBHOOK_HMAC_KEY. With a
             key, what is not signed is refused.
         on_doubt: what becomes of a job whose request may or may not have been accepted: ``"hold"`` tells who waits,
             ``"resubmit"`` sends another, a coroutine function is asked and says ``"hold"``, ``"resubmit"`` or
@@ -151,7 +151,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             ``"upgrade"`` by what a clip is taken to. It replaces the built-in table.
         budget: credits that this session may reserve; what would cost more is refused before anything is queued. Jobs
             that an earlier session left queued on the ledger are sent all the same, and count.
-        low_water: credits to be kept: while the account is believed to hold less, nothing is created, what runs is
+        min_balance: credits to be kept: while the account is believed to hold less, nothing is created, what runs is
             looked after, and a look at the balance lets it go on.
         save_to: a folder for the clips of all jobs that name no place of their own; None saves only those that do.
         max_downloads: how many files are fetched at once.
@@ -173,7 +173,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         ledger: Ledger | str | PathLike[str] | None = None,
         account: str | None = None,
         public_url: str | None = None,
-        webhook_key: str | Sequence[str] | None = None,
+        webhook_secret: str | Sequence[str] | None = None,
         on_doubt: OnDoubt = "hold",
         max_in_flight: int = 100,
         rate: tuple[int, float] = (20, 10.0),
@@ -239,7 +239,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             is_valid_token=lambda token: self._require_open().is_valid_token(token),
             is_tracked=lambda token, task_id: self._require_open().is_tracked(token, task_id),
             hint=self.hint,
-            signing_keys=_webhook_keys(webhook_key),
+            signing_keys=_webhook_keys(webhook_secret),
             now=self._wall_clock,
         )
         self._image_probe = ImageProbe(allow_loopback=is_loopback(self.api.base_urls.api)) if check_images else None
@@ -278,7 +278,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     async def _open(self) -> None:
         is_lasting = not isinstance(self._ledger, NullLedger)
         account = self._account or (await self.api.account_id() if is_lasting else "")
-        book = await self._ledger.open(account)
+        ledger = await self._ledger.open(account)
         clock = WallClock(self._wall_clock())
         self._images = Images(
             self.api,
@@ -290,7 +290,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         try:
             self._engine = Engine(
                 self.api,
-                book,
+                ledger,
                 account=account,
                 is_durable=is_lasting,
                 clock=clock,
@@ -301,7 +301,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                 budget=self._budget,
                 status=self._status,
                 hooks=self._hooks,
-                tokens=CallbackTokens(book.secret, self._public_url, self._random_bytes),
+                tokens=CallbackTokens(ledger.secret, self._public_url, self._random_bytes),
                 spending=self._spending,
                 max_in_flight=self._max_in_flight,
                 # Enough for looks of a second each; no more than there are connections.
@@ -315,7 +315,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             await self._engine.open()
         except BaseException:
             self._engine = None
-            await book.close()
+            await ledger.close()
             raise
 
     def _wall_clock(self) -> float:
@@ -360,8 +360,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
     async def drain(self) -> None:
         """Wait until every job there is now has ended."""
-        for entry in list(self._engine_or_raise.registry.by_key.values()):
-            await entry.wait_outcome()
+        for job in list(self._engine_or_raise.registry.by_key.values()):
+            await job.wait_outcome()
 
     def stop_sending(self) -> None:
         """Send nothing more, for good; what runs is looked after, and what is ready is saved.
@@ -490,7 +490,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             save_to: a file, or a folder, for its videos; the job is done when they are there, whole.
             then: what is made of the clip once it is there: ``"1080p"``, ``"4k"``, ``ExtendRequest(prompt=…)``, or
                 several of them. Each is a job of its own, on the ledger from now on; the last of them is what you get.
-            deadline: seconds within which it must be sent; afterwards it never will be (`DeadlinePassed`).
+            deadline: seconds within which it must be sent; afterwards it never will be (`DeadlineExceeded`).
 
         Raises:
             InvalidRequest: the request breaks a rule, or an image cannot be used; nothing was queued.
@@ -507,34 +507,32 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         for item in chain:
             (check if validate else check_encodable)(item.request, self.api.dialect)
             self.api.dialect.require(endpoint_of(item.request))
-        entries = [
-            LiveJob(item.key, item.request, tenant=tenant, priority=priority, metadata=metadata) for item in chain
-        ]
-        entries[-1].save_to = absolute_target(save_to) or self._save_to
-        for entry in entries:
-            entry.deadline = None if send_within is None else engine.clock.now() + send_within
-        async with self._reserve_while_admitting(entries):
-            *_, last = [await engine.admission.admit(entry) for entry in entries]
+        jobs = [LiveJob(item.key, item.request, tenant=tenant, priority=priority, metadata=metadata) for item in chain]
+        jobs[-1].save_to = absolute_target(save_to) or self._save_to
+        for job in jobs:
+            job.deadline = None if send_within is None else engine.clock.now() + send_within
+        async with self._reserve_while_admitting(jobs):
+            *_, last = [await engine.admission.admit(job) for job in jobs]
         return self._job(last)
 
     @asynccontextmanager
-    async def _reserve_while_admitting(self, entries: Sequence[LiveJob]) -> AsyncGenerator[None]:
+    async def _reserve_while_admitting(self, jobs: Sequence[LiveJob]) -> AsyncGenerator[None]:
         """While jobs are taken in, what the new ones among them cost is reserved; after that they do so themselves."""
-        intake, purse = self._engine_or_raise.admission, self._spending
-        if not purse.is_bounded:
+        admission, spending = self._engine_or_raise.admission, self._spending
+        if not spending.is_bounded:
             yield
             return
         new = {
-            entry.key: entry.request
-            for entry in entries
-            if purse.is_reserved(entry.key) or await intake.would_be_new(entry.key)
+            job.key: job.request
+            for job in jobs
+            if spending.is_reserved(job.key) or await admission.would_be_new(job.key)
         }
-        purse.reserve(new)
+        spending.reserve(new)
         try:
             yield
         finally:
             for key in new:
-                intake.on_admitted(key, partial(purse.release, key))
+                admission.on_admitted(key, partial(spending.release, key))
 
     def map(
         self,
@@ -551,18 +549,18 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         """The outcomes of many requests as they come, or in order; a failure is a value and harms no other.
 
         Args:
-            requests: any iterable, taken in lazily, at most *look_ahead* ahead of what has come out. When it raises,
+            requests: any iterable, taken in lazily, at most *buffersize* ahead of what has come out. When it raises,
                 what it gave before still comes to its end, and then its error is raised.
-            look_ahead: None takes 200, or twice as many as may run at once.
+            buffersize: None takes 200, or twice as many as may run at once.
             key: from a request to the key of its job.
             then: what is made of each clip, as in `submit`.
             save_to: a folder for the videos; each is named for its job's key.
         """
         self._require_open()
         if buffersize is None:
-            buffersize = max(_LOOK_AHEAD, 2 * self._max_in_flight)
+            buffersize = max(_BUFFERSIZE, 2 * self._max_in_flight)
         if buffersize < 1:
-            raise UsageError(f"look_ahead={buffersize}: must be at least 1")
+            raise UsageError(f"buffersize={buffersize}: must be at least 1")
 
         options: dict[str, Any] = {"tenant": tenant, "priority": priority, "save_to": save_to, "then": then}
 
@@ -604,28 +602,28 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
     def job(self, key: str) -> Job:
         """The job called *key*, of this session; `find` looks into the ledger, too."""
-        entry = self._engine_or_raise.registry.by_key.get(key)
-        if entry is None:
+        job = self._engine_or_raise.registry.by_key.get(key)
+        if job is None:
             raise UsageError(f"there is no job {key!r} in this session", job_key=key)
-        return self._job(entry)
+        return self._job(job)
 
     async def find(self, key: str) -> Job | None:
         """The job called *key*, of this session, of an earlier one, or of another on the same ledger."""
-        entry = await self._require_open().admission.find(key)
-        return None if entry is None else self._job(entry)
+        job = await self._require_open().admission.find(key)
+        return None if job is None else self._job(job)
 
     def jobs(self, state: JobState | str | None = None) -> list[Job]:
         """All jobs of this session, or those in one state, in the order in which they came."""
-        entries = self._engine.registry.by_key.values() if self._engine else ()
-        return [self._job(entry) for entry in entries if state in (None, entry.state)]
+        jobs = self._engine.registry.by_key.values() if self._engine else ()
+        return [self._job(job) for job in jobs if state in (None, job.state)]
 
-    async def doubts(self) -> list[Job]:
+    async def in_doubt(self) -> list[Job]:
         """The jobs in doubt, whichever session on the ledger they are of.
 
         Each has `resolve`, `resubmit` and `abandon`; its ``outcome`` holds the evidence.
         """
-        entries = await self._require_open().admission.in_doubt()
-        return [self._job(entry) for entry in entries]
+        jobs = await self._require_open().admission.in_doubt()
+        return [self._job(job) for job in jobs]
 
     async def adopt(self, task_id: str, *, key: str | None = None, request: VideoRequest | None = None) -> Job:
         """Take in a task that was made elsewhere, and watch it to its end.
@@ -690,7 +688,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         engine = self._require_open()
         slots = engine.scheduler.slots
         return Statistics(
-            jobs=dict(Counter(entry.state for entry in engine.registry.by_key.values())),
+            jobs=dict(Counter(job.state for job in engine.registry.by_key.values())),
             slots_in_use=int(slots.borrowed_tokens),
             max_in_flight=int(slots.total_tokens),
             pause_reason=engine.scheduler.pause_reason,
@@ -711,8 +709,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
     # --- small things -------------------------------------------------------------------------------------------
 
-    def _job(self, entry: LiveJob) -> Job:
-        return Job(entry, self._status, self._engine_or_raise.doubts)
+    def _job(self, job: LiveJob) -> Job:
+        return Job(job, self._status, self._engine_or_raise.in_doubt)
 
     async def _renew_key(self) -> bool:
         keys = self._engine_or_raise.keys

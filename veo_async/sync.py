@@ -112,15 +112,15 @@ class VeoSession:
         priority: Priority = "batch",
         save_to: str | PathLike[str] | None = None,
         then: FollowUp | Sequence[FollowUp] = (),
-        look_ahead: int = 200,
+        buffersize: int = 200,
     ) -> Iterator[Outcome]:
         """The outcomes of many requests as they come, or in order; a failure is a value and harms no other.
 
         *requests* is read in the caller's own thread, lazily, and only while no outcome is ready.
         """
 
-        if look_ahead < 1:
-            raise UsageError(f"look_ahead={look_ahead}: must be at least 1")
+        if buffersize < 1:
+            raise UsageError(f"buffersize={buffersize}: must be at least 1")
 
         async def run_one(request: AnyRequest | str) -> Outcome:
             options: dict[str, Any] = {"key": key, "tenant": tenant, "priority": priority, "save_to": save_to}
@@ -128,7 +128,7 @@ class VeoSession:
             [outcome] = [each async for each in self._session.map([request], **options)]
             return outcome
 
-        return self._thread.map(run_one, requests, ordered=ordered, buffersize=look_ahead)
+        return self._thread.map(run_one, requests, ordered=ordered, buffersize=buffersize)
 
     def gather(self, *requests: AnyRequest | str) -> list[Outcome]:
         """The outcomes of a few requests, in their order."""
@@ -147,9 +147,9 @@ class VeoSession:
         job = self._thread.run(self._session.find, *args, **options)
         return None if job is None else Job(job, self._thread)
 
-    @_same_signature(session.VeoSession.doubts)
-    def doubts(self) -> "list[Job]":
-        return [Job(job, self._thread) for job in self._thread.run(self._session.doubts)]
+    @_same_signature(session.VeoSession.in_doubt)
+    def in_doubt(self) -> "list[Job]":
+        return [Job(job, self._thread) for job in self._thread.run(self._session.in_doubt)]
 
     @_same_signature(session.VeoSession.adopt)
     def adopt(self, *args: Any, **options: Any) -> "Job":
@@ -164,14 +164,14 @@ class VeoSession:
         self._thread.call(self._session.tenant, *args, **options)
 
     @_same_signature(session.VeoSession.stop_sending)
-    def hold(self) -> None:
+    def stop_sending(self) -> None:
         self._thread.call(self._session.stop_sending)
 
     def drain(self) -> None:
         """Wait until every job there is now has ended."""
         self._thread.run(self._session.drain)
 
-    def credits(self) -> float:
+    def balance(self) -> float:
         """The balance."""
         return self._thread.run(self._session.balance)
 
@@ -230,7 +230,7 @@ class Job(asynchronous.JobView):
         """The clip; raises the error of any other end."""
         return self.wait()
 
-    def ended(self) -> Outcome:
+    def finished(self) -> Outcome:
         """How it ended, as a value: nothing is raised."""
         return self.outcome or self._call(self._handle.finished)
 

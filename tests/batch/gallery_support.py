@@ -55,13 +55,13 @@ def cards(count: int, *, folder: Path | None = None, seed: int = 1) -> Iterator[
                 clip_into(folder, name, aspect_ratio=ratio, number=number)
             yield Card(
                 **common, state="saved", file=name, task_id=f"task{number:08x}", credits=60.0, duration_s=8.0,
-                urls=(f"https://example.invalid/{number}.mp4",), planned_at=START, sent_at=sent_at,
+                urls=(f"https://example.invalid/{number}.mp4",), submitted_at=START, sent_at=sent_at,
                 accepted_at=sent_at + 1.2, ended_at=ended_at, saved_at=ended_at + 2.5,
             )  # fmt: skip
             continue
         state, reason, remedy = ENDS[number // 9 % len(ENDS)]
         yield Card(
-            **common, state=state, reason=reason, remedy=remedy, planned_at=START,
+            **common, state=state, reason=reason, remedy=remedy, submitted_at=START,
             sent_at=None if state == "queued" else sent_at,
             accepted_at=sent_at + 1.2 if state in ("failed", "running") else None,
             ended_at=sent_at + 31 if state in ("failed", "refused") else None,

@@ -94,7 +94,7 @@ def any_card(draw: st.DrawFn) -> Card:
         task_id=draw(st.none() | texts),
         credits=draw(instants),
         duration_s=draw(instants),
-        planned_at=draw(instants),
+        submitted_at=draw(instants),
         sent_at=draw(instants),
         accepted_at=draw(instants),
         ended_at=draw(instants),
@@ -269,7 +269,7 @@ def test_spans_follow_one_another(card: Card, until_at: float) -> None:
 
 def test_a_refused_job_ends_without_a_clip() -> None:
     """Its time after the answer is not drawn as rendering."""
-    row = spans(Card(key="k", state="refused", planned_at=0.0, sent_at=2.0, ended_at=3.0), 10.0)
+    row = spans(Card(key="k", state="refused", submitted_at=0.0, sent_at=2.0, ended_at=3.0), 10.0)
     assert [(span.stage, span.to_at) for span in row] == [(Stage.QUEUED, 2.0), (Stage.SENT, 3.0), (Stage.NO_CLIP, 10.0)]
 
 

@@ -38,8 +38,8 @@ async def test_row_84_thousands_of_rows_in_their_order_and_one_thousand_in_hand(
 
     monkeypatch.setattr(pictures, "write_sheets", lambda folder, stills: [])
     rows = manifest(*(f"Dog {number}" for number in range(3000)))
-    sim = memory(limiter="none", keep_requests=10_000, duration_s=60.0)
-    session = session_on(sim, rate=(2000, 1.0), max_in_flight=500, poll_rate=2000.0, poll_every=30.0)
+    sim = memory(limiter="none", max_logged_requests=10_000, duration_s=60.0)
+    session = session_on(sim, rate=(2000, 1.0), max_in_flight=500, polls_per_second=2000.0, poll_every=30.0)
     session._clip_saver.save = save  # type: ignore[method-assign]  # the films are another test's business
     following: list[int] = []
     lines = itertools.count()
@@ -61,7 +61,7 @@ async def test_row_86_a_hook_that_raises_harms_no_row(tmp_path: Path, caplog: py
     async with Simulator(duration_s=0.2) as sim, on(sim, tmp_path) as veo:
         report = await Batch(veo, manifest("A", "B"), tmp_path / "out", now=lambda: 1.75e9, on_result=hook).run()
     assert report.counts == {"saved": 2}
-    assert "on_line raised" in caplog.text
+    assert "on_result raised" in caplog.text
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])

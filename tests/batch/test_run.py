@@ -44,7 +44,7 @@ async def test_from_rows_to_files_results_and_a_page(tmp_path: Path) -> None:
     rows = manifest("A dog", "A cat [refuse]", "A fox")
     heard: list[RowResult] = []
     async with Simulator(duration_s=0.2) as sim:
-        report = await run(sim, rows, tmp_path, on_line=heard.append)
+        report = await run(sim, rows, tmp_path, on_result=heard.append)
         assert report.counts == {"saved": 2, "refused": 1}
         assert report.credits == 120.0
         out = tmp_path / "out"

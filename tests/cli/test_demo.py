@@ -38,11 +38,11 @@ async def test_everything_goes_as_it_should_although_things_go_wrong(tmp_path: P
         for path in saved:
             check_complete(io.BytesIO(Path(tmp_path, path).read_bytes()))
     book = await SqliteLedger(out / "demo.db").open(None)
-    steps = {row.key: [step.event for step in await book.steps(row.key)] for row in await book.rows()}
+    steps = {row.key: [step.event for step in await book.transitions(row.key)] for row in await book.jobs()}
     await book.close()
-    [lost] = [events for events in steps.values() if "doubt" in events]
-    assert lost == ["plan", "send", "doubt", "bind", "finish", "save"]
-    assert sum("return" in events for events in steps.values()) >= 1
+    [lost] = [events for events in steps.values() if "lose" in events]
+    assert lost == ["submit", "send", "lose", "bind", "complete", "save"]
+    assert sum("requeue" in events for events in steps.values()) >= 1
     assert len((out / "results.jsonl").read_text().splitlines()) == 18
     assert json.loads((out / "results.jsonl").read_text().splitlines()[0])["key"]
 

@@ -83,7 +83,7 @@ def test_doubts_tell_the_evidence_and_the_ways_out(say: Say, file: Path) -> None
     """When it was sent, with which token, what came back; and three commands to copy."""
     code, told = say("ledger", "doubts", file)
     assert code == 0
-    assert "AnswerLost" in told
+    assert "ResponseLost" in told
     for way in ("resolve", "resubmit", "abandon"):
         assert f"veo-async ledger {way} {file}" in told
     _, told = say("ledger", "doubts", file, "--json")
@@ -148,10 +148,10 @@ def test_evidence_is_the_timeline_of_one_job(say: Say, file: Path) -> None:
     """Times, events, codes and ids, and no secret."""
     code, told = say("evidence", file, "dog")
     assert code == 0
-    for event in ("plan", "send", "accept", "finish"):
+    for event in ("submit", "send", "accept", "complete"):
         assert f"Z  {event}" in told
     _, told = say("evidence", file, "cat", "--json")
-    assert [step["event"] for step in json.loads(told)["steps"]] == ["plan", "send", "doubt"]
+    assert [step["event"] for step in json.loads(told)["steps"]] == ["submit", "send", "lose"]
     assert say("evidence", file, "nobody")[0] == 2
 
 

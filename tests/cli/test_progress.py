@@ -96,7 +96,7 @@ def test_news_are_told_once() -> None:
     assert changes(later, calm) == ["creation goes on"]
     assert "in doubt" in changes(calm, doubt)[0]
     assert changes(doubt, doubt) == []
-    assert changes(shut, Progress(counts={"queued": 2}, paused="no-credit"))[0].startswith(
+    assert changes(shut, Progress(counts={"queued": 2}, paused="insufficient-credits"))[0].startswith(
         "creation pauses (no-credit)"
     )
 

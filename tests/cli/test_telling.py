@@ -46,7 +46,7 @@ def test_json_lines_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None
     """What is for people goes to standard error."""
     with reporting(Console(), as_json=True) as teller:
         teller.message("for people")
-        teller.update(Progress(counts={"running": 2}, paused="no-credit"))
+        teller.update(Progress(counts={"running": 2}, paused="insufficient-credits"))
         teller.job_finished("row-1: saved", {"key": "Hörnchen\n"}, is_good=True)
         teller.summary({"exit_code": 0})
     told = capsys.readouterr()

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.realtime
 async def test_row_48_killed_before_the_intent_is_written(tmp_path: Path) -> None:
     """A job is planned or it is not; one that was planned is sent later, and a plan nobody heard of does no harm."""
     async with world(tmp_path) as here:
-        assert await here.kill_at("plan:before-commit", "a") == {}
-        assert (await here.kill_at("plan:after-commit", "a"))["a"].state == "queued"
+        assert await here.kill_at("submit:before-commit", "a") == {}
+        assert (await here.kill_at("submit:after-commit", "a"))["a"].state == "queued"
         rows = await here.kill_at("send:before-commit", "a", "b")
         assert {row.state for row in rows.values()} == {"queued"}
         assert here.posted() == set()
@@ -37,7 +37,7 @@ async def test_row_49_killed_after_the_commit_before_a_byte(tmp_path: Path, wire
         rows = await here.go_on("a", "b")
         assert {key: row.state for key, row in rows.items()} == {"a": "in_doubt", "b": "ready"}
         assert here.posted() == {"b"}
-        assert await here.events("a") == ["plan", "send", "doubt"]
+        assert await here.events("a") == ["submit", "send", "lose"]
 
 
 async def test_row_50_killed_after_the_send_before_the_answer(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ async def test_row_50_killed_after_the_send_before_the_answer(tmp_path: Path) ->
         assert (await here.kill_at("post:sent", "a"))["a"].state == "sending"
         rows = await here.go_on("a")
         assert rows["a"].state == "ready"
-        assert await here.events("a") == ["plan", "send", "doubt", "bind", "finish"]
+        assert await here.events("a") == ["submit", "send", "lose", "bind", "complete"]
         assert len(here.sim.requests_to()) == 1
 
 
@@ -57,7 +57,7 @@ async def test_row_51_killed_after_the_answer_before_the_commit(tmp_path: Path, 
         assert (await here.kill_at(wire, "a"))["a"].state == "sending"
         rows = await here.go_on("a")
         assert rows["a"].state == "ready"
-        assert await here.events("a") == ["plan", "send", "doubt", "bind", "finish"]
+        assert await here.events("a") == ["submit", "send", "lose", "bind", "complete"]
         assert len(here.sim.requests_to()) == 1
 
 
@@ -74,20 +74,20 @@ async def test_row_52_killed_while_tasks_run_and_end(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         rows = await here.kill_at("accept:after-commit", "a")
         assert (rows["a"].state, rows["a"].task_id) == ("running", here.paid()["a"])
-        for wire in ("look:before", "end:before-write", "finish:before-commit"):
+        for wire in ("poll:before", "finish:before-write", "complete:before-commit"):
             assert (await here.kill_at(wire))["a"].state == "running"
-        assert (await here.kill_at("finish:after-commit"))["a"].state == "ready"
+        assert (await here.kill_at("complete:after-commit"))["a"].state == "ready"
         looks = here.sim.count("record-info")
         rows = await here.go_on("a")
         assert here.sim.count("record-info") == looks
-        assert await here.events("a") == ["plan", "send", "accept", "finish"]
+        assert await here.events("a") == ["submit", "send", "accept", "complete"]
         assert len(here.sim.requests_to()) == 1
 
 
 async def test_killed_between_writing_an_end_and_telling_it(tmp_path: Path) -> None:
     """Whoever asks for the key again gets the clip; nothing is sent."""
     async with world(tmp_path) as here:
-        assert (await here.kill_at("end:after-write", "a"))["a"].state == "ready"
+        assert (await here.kill_at("finish:after-write", "a"))["a"].state == "ready"
         assert (await here.go_on("a"))["a"].state == "ready"
         assert len(here.sim.requests_to()) == 1
 
@@ -95,9 +95,9 @@ async def test_killed_between_writing_an_end_and_telling_it(tmp_path: Path) -> N
 async def test_killed_around_a_429(tmp_path: Path) -> None:
     """Refused and not written down is in doubt, for the next process cannot know; written down it waits its turn."""
     async with world(tmp_path) as here:
-        rows = await here.kill_at("return:before-commit", "a", fault=rate_limited(on=1))
+        rows = await here.kill_at("requeue:before-commit", "a", fault=rate_limited(on=1))
         assert rows["a"].state == "sending"
-        rows = await here.kill_at("return:after-commit", "b", fault=rate_limited(on=1))
+        rows = await here.kill_at("requeue:after-commit", "b", fault=rate_limited(on=1))
         assert (rows["a"].state, rows["b"].state) == ("in_doubt", "queued")
         rows = await here.go_on("a", "b")
         assert {key: row.state for key, row in rows.items()} == {"a": "in_doubt", "b": "ready"}
@@ -108,12 +108,12 @@ async def test_killed_around_a_doubt(tmp_path: Path) -> None:
     """An answer is lost, and then the process: before and after it could say so the job is bound by its callback."""
     async with world(tmp_path) as here:
         for job, wire in (
-            ("a", "post:refused-or-lost"),
-            ("b", "doubt:before-commit"),
-            ("c", "doubt:after-commit"),
+            ("a", "post:error"),
+            ("b", "lose:before-commit"),
+            ("c", "lose:after-commit"),
         ):
             rows = await here.kill_at(wire, job, fault=drop_after_accepting(on=1))
-            assert rows[job].state == ("in_doubt" if wire == "doubt:after-commit" else "sending")
+            assert rows[job].state == ("in_doubt" if wire == "lose:after-commit" else "sending")
         rows = await here.go_on()
         assert {row.state for row in rows.values()} == {"ready"}
         assert len(here.sim.requests_to()) == 3
@@ -123,10 +123,10 @@ async def test_killed_while_taking_over(tmp_path: Path) -> None:
     """A process that dies over the estate of a dead one leaves it to the next."""
     async with world(tmp_path) as here:
         await here.kill_at("post:sent", "a")
-        assert (await here.kill_at("news:before-commit"))["a"].state == "sending"
-        assert (await here.kill_at("news:after-commit"))["a"].state == "in_doubt"
+        assert (await here.kill_at("changes:before-commit"))["a"].state == "sending"
+        assert (await here.kill_at("changes:after-commit"))["a"].state == "in_doubt"
         assert (await here.go_on())["a"].state == "ready"
-        assert await here.events("a") == ["plan", "send", "doubt", "bind", "finish"]
+        assert await here.events("a") == ["submit", "send", "lose", "bind", "complete"]
 
 
 async def test_killed_while_binding(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ async def test_killed_while_binding(tmp_path: Path) -> None:
         assert rows["a"].state == "in_doubt"
         assert (await here.kill_at("bind:after-commit"))["a"].state == "running"
         assert (await here.go_on())["a"].state == "ready"
-        assert await here.events("a") == ["plan", "send", "doubt", "bind", "finish"]
+        assert await here.events("a") == ["submit", "send", "lose", "bind", "complete"]
 
 
 async def test_row_71_a_permit_dies_with_its_holder(tmp_path: Path) -> None:

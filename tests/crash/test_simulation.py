@@ -52,12 +52,12 @@ def test_paying_twice_would_be_seen(simulate: Any, monkeypatch: pytest.MonkeyPat
         return Verdict.RATE_LIMITED if isinstance(error, ResponseLost) else honest(error)  # type: ignore[arg-type]  # ours
 
     honest = sending.classify_failure
-    monkeypatch.setattr(sending, "verdict_on", careless)
+    monkeypatch.setattr(sending, "classify_failure", careless)
     assert any("was paid 2 times" in told for seed in range(1, 6) for told in simulate.simulate(seed, 100).broken)
 
 
 def test_a_doubt_that_nobody_ends_would_be_seen(simulate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With hints that nobody listens to."""
-    monkeypatch.setattr(InDoubtJobs, "hinted", lambda *_: None)
+    monkeypatch.setattr(InDoubtJobs, "on_hint", lambda *_: None)
     told = [told for seed in range(1, 6) for told in simulate.simulate(seed, 100).stuck]
     assert any("in doubt though the callback of its task has come" in each for each in told)

@@ -1,4 +1,4 @@
-"""A program to be killed: ``python -m tests.crash.victim OPTIONS``, a JSON object with the fields of `Order`.
+"""A program to be killed: ``python -m tests.crash.victim REQUEST_COLUMNS``, a JSON object with the fields of `Order`.
 
 It opens a session on a ledger, submits its jobs, goes on with whatever it finds there, and ends when every job has come
 to an end. A job in doubt may still be bound by a callback: when nothing else is left to do it waits a while for that.

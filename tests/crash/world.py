@@ -116,7 +116,7 @@ async def world(
     async def receive(request: web.Request) -> web.Response:
         told = await request.json()
         # By the machine's clock, as a receiver's process would.
-        is_known = await book.hint(request.match_info["token"], told["data"]["taskId"], sim.now())
+        is_known = await book.add_hint(request.match_info["token"], told["data"]["taskId"], sim.now())
         return web.Response(status=200 if is_known else 404)
 
     app = web.Application()

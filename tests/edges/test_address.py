@@ -5,14 +5,14 @@ import logging
 import pytest
 
 from veo_async import VeoApi
-from veo_async._api.base_urls import Addresses, normalize_base_url, resolve_base_urls
+from veo_async._api.base_urls import BaseUrls, normalize_base_url, resolve_base_urls
 from veo_async._wire import APIKLEY, KIE
 from veo_async.errors import InvalidBaseUrl
 
 KEY = "kie_canary_0123456789abcdef"
 
 
-def found(**changes: object) -> Addresses:
+def found(**changes: object) -> BaseUrls:
     options: dict[str, object] = {
         "base_url": None,
         "upload_url": None,
@@ -78,7 +78,7 @@ def test_sources_come_in_order() -> None:
     assert found(environ=environ).api == "https://veo.example.com"
     del environ["VEO_BASE_URL"]
     assert found(environ=environ).api == "https://kie.example.com"
-    assert found() == Addresses("https://api.kie.ai", "https://kieai.redpandaai.co")
+    assert found() == BaseUrls("https://api.kie.ai", "https://kieai.redpandaai.co")
 
 
 def test_given_address_serves_uploads_too() -> None:
@@ -92,7 +92,7 @@ def test_given_address_serves_uploads_too() -> None:
 def test_dialect_without_uploads_has_no_upload_address() -> None:
     """Apikley documents no upload host, so none is made up."""
     addresses = resolve_base_urls(APIKLEY, base_url=None, upload_url=None, environ={}, allow_insecure_http=False)
-    assert addresses == Addresses("https://api.apikley.ru", None)
+    assert addresses == BaseUrls("https://api.apikley.ru", None)
 
 
 def test_key_going_elsewhere_is_told_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -25,7 +25,7 @@ class Scripted:
     def __init__(self, *answers: HttpResponse | VeoError) -> None:
         self._answers = list(answers)
 
-    async def attempt(self, call: HttpRequest) -> HttpResponse:
+    async def send(self, call: HttpRequest) -> HttpResponse:
         answer = self._answers.pop(0)
         if isinstance(answer, VeoError):
             raise answer
@@ -102,7 +102,7 @@ async def test_the_same_words_under_another_status_are_read() -> None:
 
 async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tasks that nobody looks at any more make room, the oldest first."""
-    monkeypatch.setattr(lookout, "REMEMBERED", 2)
+    monkeypatch.setattr(lookout, "MAX_FINGERPRINTS", 2)
     looks = lookout_at(*[told(0)] * 5)
     for task_id in ("t", "u", "v"):
         await looks.poll(task_id)

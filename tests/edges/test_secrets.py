@@ -98,7 +98,7 @@ class Echoing:
         self.answer = answer
         self.calls: list[HttpRequest] = []
 
-    async def attempt(self, call: HttpRequest) -> HttpResponse:
+    async def send(self, call: HttpRequest) -> HttpResponse:
         self.calls.append(call)
         return self.answer
 

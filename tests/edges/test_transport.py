@@ -362,7 +362,7 @@ async def test_headers_that_are_read_come_along() -> None:
 
     transport = AiohttpTransport()
     async with raw_server(behave) as server:
-        answer = await transport.attempt(HttpRequest(method="GET", url=server.url, headers={}, timeout_s=5.0))
+        answer = await transport.send(HttpRequest(method="GET", url=server.url, headers={}, timeout_s=5.0))
         await transport.close()
     assert answer.headers == {"retry-after": "7, 8", "date": "Sat, 21 Nov 2026 00:00:00 GMT"}
     assert answer.body == RECORD
@@ -379,10 +379,10 @@ async def test_given_session_is_used_and_left_open() -> None:
         await visit.send(http(b'{"code":500,"msg":"x","data":null}', status="500 Oops"))
 
     async with raw_server(behave) as server, aiohttp.ClientSession(raise_for_status=True) as session:
-        async with api(server.url, session=session) as client:
+        async with api(server.url, http=session) as client:
             with pytest.raises(Exception, match="endpoint credit") as caught:
                 await client.credit()
-        assert type(caught.value).__name__ == "ServerBroken"
+        assert type(caught.value).__name__ == "ServerError"
         assert not session.closed
 
 

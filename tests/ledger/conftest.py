@@ -36,7 +36,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         case "sqlite":
             return SqliteLedger(tmp_path / "ledger.db")
         case "sqlite-wal":  # what a library does that has the cure; here no other process writes
-            monkeypatch.setattr(sqlite_file, "SAFE_WAL", sqlite3.sqlite_version_info)
+            monkeypatch.setattr(sqlite_file, "MIN_SAFE_WAL", sqlite3.sqlite_version_info)
     return SqliteLedger(tmp_path / "ledger.db", executor=Inline())
 
 

@@ -80,12 +80,12 @@ def _tear(connection: sqlite3.Connection, change: str) -> None:
 async def life(path: str) -> None:
     """One job from plan to save; says each step when it is answered."""
     book = await SqliteLedger(path).open(ACCOUNT)
-    await book.plan(job(save_to="dog.mp4"))
-    say("plan")
-    await book.send(sending(), ROOMY)
+    await book.insert(job(save_to="dog.mp4"))
+    say("submit")
+    await book.begin_send(sending(), ROOMY)
     say("send")
-    for taken in (step("accept", task_id="t1"), step("finish"), step("save")):
-        await book.record(taken)
+    for taken in (step("accept", task_id="t1"), step("complete"), step("save")):
+        await book.apply(taken)
         say(taken.event)
     await book.close()
 
@@ -94,9 +94,9 @@ async def hold(path: str) -> None:
     """Some jobs, and then sleep with the ledger open."""
     book = await SqliteLedger(path).open(ACCOUNT)
     for key in ("a", "b"):
-        await book.plan(job(key))
-    await book.send(sending("a"), ROOMY)
-    say(book.instance)
+        await book.insert(job(key))
+    await book.begin_send(sending("a"), ROOMY)
+    say(book.session_id)
     await asyncio.sleep(60)
 
 
@@ -107,11 +107,11 @@ async def acks(path: str) -> None:
     async def drive(lane: int) -> None:
         for n in range(10**6):
             key = f"{lane}-{n}"
-            await book.plan(job(key))
-            say([key, "plan"])
-            await book.send(sending(key), ROOMY)
+            await book.insert(job(key))
+            say([key, "submit"])
+            await book.begin_send(sending(key), ROOMY)
             say([key, "send"])
-            await book.record(step("accept", key, task_id=f"t-{key}"))
+            await book.apply(step("accept", key, task_id=f"t-{key}"))
             say([key, "accept"])
 
     async with asyncio.TaskGroup() as group:
@@ -128,15 +128,15 @@ async def share(path: str, seed: str, jobs: str, limit: str, span_s: str) -> Non
     planned = []
     for start_at in range(0, len(names), 50):
         async with asyncio.TaskGroup() as group:
-            planned += [group.create_task(book.plan(job(key))) for key in names[start_at : start_at + 50]]
-    mine = [row.key for row in (task.result() for task in planned) if row.owner == book.instance]
+            planned += [group.create_task(book.insert(job(key))) for key in names[start_at : start_at + 50]]
+    mine = [row.key for row in (task.result() for task in planned) if row.owner == book.session_id]
     for key in mine:
         while True:
             now = time.time()  # noqa: TID251  # a wall clock is what processes share
             recent = [at for at in own if at + float(span_s) > now]
             if len(recent) < int(limit):
                 claim = RateClaim(limit=int(limit), window_s=float(span_s), own_calls=len(recent))
-                permit = await book.send(sending(key, at=now), claim)
+                permit = await book.begin_send(sending(key, at=now), claim)
                 assert permit is not None
                 if permit.is_granted:
                     own.append(now)
@@ -144,7 +144,7 @@ async def share(path: str, seed: str, jobs: str, limit: str, span_s: str) -> Non
                 await asyncio.sleep(max(0.001, permit.gate.closed_until - now))
             else:
                 await asyncio.sleep(0.005)
-        assert await book.record(step("accept", key, at=now, task_id=f"t-{key}"))
+        assert await book.apply(step("accept", key, at=now, task_id=f"t-{key}"))
     await book.close()
     say({"mine": mine, "sent": own})
 
@@ -152,7 +152,7 @@ async def share(path: str, seed: str, jobs: str, limit: str, span_s: str) -> Non
 async def forked(path: str) -> None:
     """A child inherits an open book; what it and the parent find."""
     book = await SqliteLedger(path).open(ACCOUNT)
-    await book.plan(job())
+    await book.insert(job())
     tell, told = os.pipe()
     child = os.fork()
     if child == 0:
@@ -163,9 +163,9 @@ async def forked(path: str) -> None:
     with os.fdopen(tell) as pipe:
         said = json.load(pipe)
     os.waitpid(child, 0)  # noqa: ASYNC222  # it has ended
-    await book.plan(job("cat"))
+    await book.insert(job("cat"))
     other = await SqliteLedger(path).open(ACCOUNT)
-    seen = await other.news(0.0)
+    seen = await other.changes(0.0)
     await other.close()
     await book.close()
     say({"child": said, "jobs": [row.key for row in seen.changed], "taken": len(seen.taken_over)})
@@ -173,7 +173,7 @@ async def forked(path: str) -> None:
 
 async def _in_child(book: Any) -> list[str]:
     said = []
-    for call in (book.plan(job()), book.record(step("abandon")), book.get("dog"), book.news(0.0), book.close()):
+    for call in (book.insert(job()), book.apply(step("abandon")), book.get("dog"), book.changes(0.0), book.close()):
         try:
             await call
         except LedgerError as exc:
@@ -184,7 +184,7 @@ async def _in_child(book: Any) -> list[str]:
 async def orphan(path: str) -> None:
     """The parent dies, the child it forked lives on: its jobs are free all the same."""
     book = await SqliteLedger(path).open(ACCOUNT)
-    await book.plan(job())
+    await book.insert(job())
     if os.fork() == 0:
         say(os.getpid())
         os.close(1)
@@ -204,16 +204,16 @@ async def crowded(path: str, how: str) -> None:
     failure = ""
     for n in range(10_000):
         try:
-            kept.append((await book.plan(job(str(n), request="x" * 2000))).key)
+            kept.append((await book.insert(job(str(n), request="x" * 2000))).key)
         except LedgerIOError as exc:
             failure = str(exc)
             break
-    intact = [row.key for row in await book.rows()] == kept
+    intact = [row.key for row in await book.jobs()] == kept
     if how == "rlimit":
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     else:
         Path(path).with_name("ballast").unlink()
-    again = (await book.plan(job("again"))).owner == book.instance
+    again = (await book.insert(job("again"))).owner == book.session_id
     await book.close()
     checked = sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone()[0]
     say({"kept": len(kept), "failure": failure, "intact": intact, "again": again, "integrity": checked})

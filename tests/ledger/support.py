@@ -24,17 +24,17 @@ class Inline(Executor):
 
 def job(key: str = "dog", **columns: Any) -> JobRow:
     """A job as a session would plan it."""
-    given = {"account": ACCOUNT, "state": "queued", "request": '{"prompt": "A dog"}', "planned_at": 100.0}
+    given = {"account": ACCOUNT, "state": "queued", "request": '{"prompt": "A dog"}', "submitted_at": 100.0}
     return JobRow(key=key, **(given | columns))
 
 
 _EVENTS = {
     "send": ("queued", "sending"),
-    "return": ("sending", "queued"),
+    "requeue": ("sending", "queued"),
     "accept": ("sending", "running"),
-    "doubt": ("sending", "in_doubt"),
-    "break": ("running", "failed"),
-    "finish": ("running", "ready"),
+    "lose": ("sending", "in_doubt"),
+    "fail": ("running", "failed"),
+    "complete": ("running", "ready"),
     "save": ("ready", "saved"),
     "bind": ("in_doubt", "running"),
     "resubmit": ("in_doubt", "queued"),

@@ -32,7 +32,7 @@ async def test_a_key_is_planned_once(books: Books) -> None:
     """The second plan of a key finds the first, whoever made it."""
     one, two = await books.open(), await books.open()
     first = await one.insert(job())
-    assert await two.insert(job(request="{}", planned_at=200.0)) == first
+    assert await two.insert(job(request="{}", submitted_at=200.0)) == first
     assert len(await one.transitions("dog")) == 1
 
 
@@ -51,14 +51,14 @@ async def test_what_ended_can_be_replaced(books: Books) -> None:
     await book.insert(job("cat"))
     await book.apply(step("abandon", ended_at=101.0))
     ended = await book.get("dog")
-    anew = await book.insert(job(planned_at=200.0), replaces=ended)
+    anew = await book.insert(job(submitted_at=200.0), replaces=ended)
     assert anew.state == "queued"
     assert anew.submitted_at == 200.0
     assert keys(await book.jobs()) == ["cat", "dog"]
     assert [(s.event, s.before, s.after) for s in await book.transitions("dog")] == [
-        ("plan", "", "queued"),
+        ("submit", "", "queued"),
         ("abandon", "queued", "abandoned"),
-        ("plan", "abandoned", "queued"),
+        ("submit", "abandoned", "queued"),
     ]
 
 
@@ -68,9 +68,9 @@ async def test_what_was_replaced_meanwhile_stays(books: Books) -> None:
     await book.insert(job())
     await book.apply(step("abandon", ended_at=101.0))
     seen = await book.get("dog")
-    await book.insert(job(planned_at=200.0), replaces=seen)
+    await book.insert(job(submitted_at=200.0), replaces=seen)
     await book.apply(step("abandon", ended_at=201.0))
-    late = await book.insert(job(planned_at=300.0), replaces=seen)
+    late = await book.insert(job(submitted_at=300.0), replaces=seen)
     assert (late.state, late.submitted_at) == ("abandoned", 200.0)
 
 
@@ -139,7 +139,7 @@ async def test_a_step_needs_its_job_in_its_state(books: Books) -> None:
     book = await books.open()
     assert await book.apply(step("abandon")) is False
     await book.insert(job())
-    assert await book.apply(step("finish")) is False
+    assert await book.apply(step("complete")) is False
     assert len(await book.transitions("dog")) == 1
     assert (await book.get("dog")).state == "queued"  # type: ignore[union-attr]  # it is there
 
@@ -161,7 +161,7 @@ async def test_calls_take_effect_in_their_order(books: Books) -> None:
         group.create_task(book.insert(job()))
         sent = group.create_task(book.begin_send(sending(), ROOMY))
         accepted = group.create_task(book.apply(step("accept", task_id="t1")))
-        finished = group.create_task(book.apply(step("finish")))
+        finished = group.create_task(book.apply(step("complete")))
         row = group.create_task(book.get("dog"))
     assert sent.result() is not None
     assert accepted.result()
@@ -209,7 +209,7 @@ async def test_a_job_in_doubt_is_moved_by_whoever_knows(books: Books) -> None:
     for key in ("a", "b"):
         await one.insert(job(key))
         await one.begin_send(sending(key), ROOMY)
-        await one.apply(step("doubt", key))
+        await one.apply(step("lose", key))
     await one.changes(0.0)
     assert await two.apply(step("bind", "a", task_id="t1"))
     assert await looking.apply(step("resubmit", "b"))
@@ -219,7 +219,7 @@ async def test_a_job_in_doubt_is_moved_by_whoever_knows(books: Books) -> None:
         ("b", "queued", one.session_id),
     ]
     assert (await one.changes(2.0)).changed == ()
-    assert await one.apply(step("finish", "a"))
+    assert await one.apply(step("complete", "a"))
 
 
 async def test_a_step_takes_an_orphan_in(books: Books) -> None:
@@ -272,7 +272,7 @@ async def test_a_call_whose_sender_is_gone_is_in_doubt(books: Books) -> None:
     (row,) = (await one.changes(300.0)).taken_over
     assert (row.state, row.owner, row.token) == ("in_doubt", one.session_id, "token-dog")
     last = (await one.transitions("dog"))[-1]
-    assert (last.event, last.before, last.after, last.at) == ("doubt", "sending", "in_doubt", 300.0)
+    assert (last.event, last.before, last.after, last.at) == ("lose", "sending", "in_doubt", 300.0)
     assert last.evidence == {"why": "the process that sent it is gone"}
 
 
@@ -281,7 +281,7 @@ async def test_states_that_are_not_over_are_taken_over(books: Books) -> None:
     gone = await books.open()
     for n, key in enumerate(("queued", "running", "ready", "saved", "kept-nowhere")):
         await gone.insert(job(key, save_to=None if n == 4 else f"clips/{key}.mp4"))
-        for taken in (step("accept", key, task_id=key), step("finish", key), step("save", key))[: 2 if n == 4 else n]:
+        for taken in (step("accept", key, task_id=key), step("complete", key), step("save", key))[: 2 if n == 4 else n]:
             if taken.event == "accept":
                 await gone.begin_send(sending(key), ROOMY)
             await gone.apply(taken)
@@ -334,7 +334,7 @@ async def test_other_accounts_are_no_news(books: Books) -> None:
     gone, ours = await books.open("account-2"), await books.open()
     await gone.insert(job(account="account-2"))
     await gone.begin_send(sending(), ROOMY)
-    await gone.apply(step("doubt"), closed_until=900.0)
+    await gone.apply(step("lose"), closed_until=900.0)
     await gone.close()
     assert await ours.changes(0.0) == LedgerChanges()
 
@@ -384,7 +384,7 @@ async def test_an_earlier_attempts_token_still_leads_to_the_job(books: Books) ->
     book = await books.open()
     await book.insert(job())
     await book.begin_send(sending(token="first"), ROOMY)
-    await book.apply(step("return"))
+    await book.apply(step("requeue"))
     await book.begin_send(sending(token="second"), ROOMY)
     await book.changes(0.0)
     assert await book.add_hint("first", "t1", 0.0)
@@ -402,7 +402,7 @@ async def test_a_later_owner_hears_a_hint_again(books: Books) -> None:
     one = await books.open()
     await one.changes(0.0)
     await gone.close()
-    assert await one.apply(step("doubt", "b"))
+    assert await one.apply(step("lose", "b"))
     assert keys((await one.changes(1.0)).hints) == ["a", "b"]
     assert (await one.changes(2.0)).hints == ()
 
@@ -413,7 +413,7 @@ async def test_a_job_that_is_over_gets_no_hints(books: Books) -> None:
     await book.insert(job())
     await book.begin_send(sending(), ROOMY)
     await book.apply(step("accept", task_id="t1"))
-    await book.apply(step("break"))
+    await book.apply(step("fail"))
     assert await book.add_hint("token-dog", "t1", 0.0) is True
     assert (await book.changes(0.0)).hints == ()
 
@@ -475,9 +475,9 @@ async def test_a_closed_gate_is_closed_for_the_others(books: Books) -> None:
     for key in ("a", "b"):
         await one.insert(job(key))
     await one.begin_send(sending("a"), ROOMY)
-    await one.apply(step("return", "a"), closed_until=150.0)
+    await one.apply(step("requeue", "a"), closed_until=150.0)
     await one.begin_send(sending("a"), ROOMY)
-    await one.apply(step("return", "a"), closed_until=140.0)
+    await one.apply(step("requeue", "a"), closed_until=140.0)
     assert (await one.changes(0.0)).gate.closed_until == 0.0
     assert (await two.changes(0.0)).gate.closed_until == 150.0
     assert (await two.changes(1.0)).gate.closed_until == 150.0
@@ -498,7 +498,7 @@ async def test_a_closed_gate_outlives_its_teller(books: Books) -> None:
     gone = await books.open()
     await gone.insert(job())
     await gone.begin_send(sending(), ROOMY)
-    await gone.apply(step("return"), closed_until=150.0)
+    await gone.apply(step("requeue"), closed_until=150.0)
     await gone.close()
     one = await books.open()
     assert (await one.changes(0.0)).gate == AccountActivity(calls=(101.0,), closed_until=150.0)
@@ -507,7 +507,7 @@ async def test_a_closed_gate_outlives_its_teller(books: Books) -> None:
 async def test_a_refused_step_closes_nothing(books: Books) -> None:
     """Nothing written is nothing written."""
     one, two = await books.open(), await books.open()
-    assert await one.apply(step("return"), closed_until=150.0) is False
+    assert await one.apply(step("requeue"), closed_until=150.0) is False
     assert (await two.changes(0.0)).gate.closed_until == 0.0
 
 

@@ -38,7 +38,7 @@ def at(path: Path, busy_timeout_s: float = 0.2) -> SqliteLedger:
 
 
 def connection_of(book: SqliteLedgerSession) -> Any:
-    connection = book._disk._connection
+    connection = book._file._connection
     assert connection is not None
     return connection
 
@@ -46,7 +46,7 @@ def connection_of(book: SqliteLedgerSession) -> Any:
 async def keys(path: Path) -> list[str]:
     """What another book sees."""
     looking = await at(path).open(None)
-    rows = await looking.rows()
+    rows = await looking.jobs()
     await looking.close()
     return [row.key for row in rows]
 
@@ -64,32 +64,32 @@ def test_the_wait_for_a_lock_is_half_a_minute(path: Path) -> None:
 async def test_somebody_else_has_it_locked(path: Path, lock: str) -> None:
     """Row 64: after the wait every call is refused and nothing is written; when it is free the same book goes on."""
     book = await SqliteLedger(path, busy_timeout_s=0.2).open(ACCOUNT)
-    await book.plan(job())
+    await book.insert(job())
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute(f"BEGIN {lock}")
         started = time.monotonic()  # noqa: TID251  # real seconds are what is tested
         with pytest.raises(LedgerBusy, match="locked"):
-            await book.send(sending(), ROOMY)
+            await book.begin_send(sending(), ROOMY)
         assert 0.15 < time.monotonic() - started < 5.0  # noqa: TID251  # the same
         other.execute("ROLLBACK")
     assert (await book.get("dog")).state == "queued"  # type: ignore[union-attr]  # it is there
-    assert len(await book.steps("dog")) == 1
-    assert await book.send(sending(), ROOMY)
+    assert len(await book.transitions("dog")) == 1
+    assert await book.begin_send(sending(), ROOMY)
     await book.close()
 
 
 async def test_a_reader_holds_up_the_commit(path: Path) -> None:
     """With a rollback journal COMMIT itself can find the file locked; the batch is undone, not left half-way."""
     book = await at(path).open(ACCOUNT)
-    await book.plan(job())
+    await book.insert(job())
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM job").fetchall()
         with pytest.raises(LedgerBusy):
-            await book.plan(job("cat"))
+            await book.insert(job("cat"))
         reader.execute("COMMIT")
     assert await keys(path) == ["dog"]
-    assert (await book.plan(job("cat"))).owner == book.instance
+    assert (await book.insert(job("cat"))).owner == book.session_id
     await book.close()
 
 
@@ -99,13 +99,15 @@ async def test_a_reader_holds_up_the_commit(path: Path) -> None:
 async def test_the_file_may_not_grow(path: Path) -> None:
     """Row 66: SQLite's own "full": refused, the rest readable, and it goes on when there is room."""
     book = await at(path).open(ACCOUNT)
-    await book.plan(job())
+    await book.insert(job())
     connection_of(book).execute("PRAGMA max_page_count = 1")  # as many as there are
     with pytest.raises(LedgerIOError, match="full"):
-        await book.plan(job("big", request="x" * 100_000))
+        await book.insert(job("big", request="x" * 100_000))
     assert await keys(path) == ["dog"]
     assert await book.get("big") is None
-    assert (await book.plan(job("big", request="x" * 100_000))).owner == book.instance  # the limit was the connection's
+    assert (
+        await book.insert(job("big", request="x" * 100_000))
+    ).owner == book.session_id  # the limit was the connection's
     await book.close()
 
 
@@ -169,15 +171,15 @@ async def test_the_file_is_read_only(public_folder: Path) -> None:
     path = public_folder / "ledger.db"
     with unprivileged():
         book = await at(path).open(ACCOUNT)
-        await book.plan(job())
+        await book.insert(job())
         await book.close()
         path.chmod(0o400)
         book = await at(path).open(ACCOUNT)
         with pytest.raises(LedgerIOError, match=r"readonly|read-only"):
-            await book.send(sending(), ROOMY)
+            await book.begin_send(sending(), ROOMY)
         path.chmod(0o600)
         assert (await book.get("dog")).state == "queued"  # type: ignore[union-attr]  # it is there
-        assert (await book.plan(job("cat"))).owner == book.instance
+        assert (await book.insert(job("cat"))).owner == book.session_id
         await book.close()
 
 
@@ -193,28 +195,28 @@ async def test_the_folder_goes_and_comes_back(path: Path) -> None:
     folder = path.parent / "disk"
     folder.mkdir()
     book = await at(folder / "ledger.db").open(ACCOUNT)
-    await book.plan(job())
+    await book.insert(job())
     folder.rename(path.parent / "away")
     for _ in range(2):
         with pytest.raises(LedgerIOError):
-            await book.send(sending(), ROOMY)
+            await book.begin_send(sending(), ROOMY)
     with pytest.raises(LedgerIOError):
         await book.get("dog")
     (path.parent / "away").rename(folder)
-    assert await book.send(sending(), ROOMY)
+    assert await book.begin_send(sending(), ROOMY)
     await book.close()
 
 
 async def test_another_ledger_takes_its_place(path: Path) -> None:
     """It is not written to, and not taken for ours."""
     book, other = await at(path).open(ACCOUNT), await at(path.with_name("other.db")).open(ACCOUNT)
-    await book.plan(job())
+    await book.insert(job())
     await other.close()
     os.replace(path.with_name("other.db"), path)
     with pytest.raises(LedgerIOError, match="moved or removed"):
-        await book.plan(job("cat"))
+        await book.insert(job("cat"))
     with pytest.raises(LedgerUnusable, match="another ledger"):
-        await book.plan(job("cat"))
+        await book.insert(job("cat"))
     await book.close()
     assert await keys(path) == []
 
@@ -222,10 +224,10 @@ async def test_another_ledger_takes_its_place(path: Path) -> None:
 async def test_the_lock_file_was_removed(path: Path) -> None:
     """Others take this book for dead then, so it must not go on driving what they take over."""
     book = await at(path).open(ACCOUNT)
-    await book.plan(job())
+    await book.insert(job())
     shutil.rmtree(f"{path}.d")
     with pytest.raises(LedgerIOError, match="Open another session"):
-        await book.send(sending(), ROOMY)
+        await book.begin_send(sending(), ROOMY)
     await book.close()
 
 
@@ -282,38 +284,38 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
 async def test_a_commit_that_failed(path: Path, faults: Faults) -> None:
     """It is looked for with a new connection, not found, and refused; nothing came to be."""
     book = await at(path).open(ACCOUNT)
-    await book.plan(job())
-    await book.news(0.0)
+    await book.insert(job())
+    await book.changes(0.0)
     before = connection_of(book)
     faults.commit = "before"
     with pytest.raises(LedgerIOError, match="disk I/O error"):
-        await book.send(sending(), ROOMY)
+        await book.begin_send(sending(), ROOMY)
     assert connection_of_or_none(book) is not before  # not trusted again
     assert (await book.get("dog")).state == "queued"  # type: ignore[union-attr]  # it is there
     assert await keys(path) == ["dog"]
-    assert (await book.news(1.0)).changed == ()
-    assert await book.send(sending(), ROOMY)
-    assert [taken.event for taken in await book.steps("dog")] == ["plan", "send"]
+    assert (await book.changes(1.0)).changed == ()
+    assert await book.begin_send(sending(), ROOMY)
+    assert [taken.event for taken in await book.transitions("dog")] == ["submit", "send"]
     await book.close()
 
 
 def connection_of_or_none(book: SqliteLedgerSession) -> Any:
-    return book._disk._connection
+    return book._file._connection
 
 
 async def test_a_commit_that_only_seemed_to_fail(path: Path, faults: Faults) -> None:
     """It is found with a new connection, made to hold by one more commit, and answered as if nothing had been."""
     book = await at(path).open(ACCOUNT)
-    await book.plan(job())
+    await book.insert(job())
     before = connection_of(book)
     faults.commit = "after"
-    permit = await book.send(sending(), ROOMY)
+    permit = await book.begin_send(sending(), ROOMY)
     assert permit is not None
     assert permit.is_granted
     assert connection_of(book) is not before
-    assert [taken.event for taken in await book.steps("dog")] == ["plan", "send"]
-    assert await book.record(step("accept", task_id="t1"))
-    assert (await book.news(0.0)).changed == ()
+    assert [taken.event for taken in await book.transitions("dog")] == ["submit", "send"]
+    assert await book.apply(step("accept", task_id="t1"))
+    assert (await book.changes(0.0)).changed == ()
     await book.close()
 
 
@@ -321,31 +323,31 @@ async def test_a_commit_that_only_seemed_to_fail(path: Path, faults: Faults) -> 
 async def test_nobody_can_say_whether_it_came_to_be(path: Path, faults: Faults, fault: str) -> None:
     """The file cannot be opened again: all is refused until it can; what came to be after all is told in the news."""
     book = await at(path).open(ACCOUNT)
-    await book.plan(job())
-    await book.news(0.0)
+    await book.insert(job())
+    await book.changes(0.0)
     faults.commit, faults.is_shut = fault, True
     with pytest.raises(LedgerIOError, match="may have come to be"):
-        await book.send(sending(), ROOMY)
+        await book.begin_send(sending(), ROOMY)
     for _ in range(2):
         with pytest.raises(LedgerIOError):
             await book.get("dog")
     faults.is_shut = False
-    news = await book.news(1.0)
+    news = await book.changes(1.0)
     assert [(row.key, row.state) for row in news.changed] == ([("dog", "sending")] if fault == "after" else [])
-    assert (await book.news(2.0)).changed == ()
+    assert (await book.changes(2.0)).changed == ()
     await book.close()
 
 
 async def test_the_commit_that_makes_it_hold_fails_too(path: Path, faults: Faults) -> None:
     """It was seen and perhaps not on the disk: refused, and told later if it is there."""
     book = await at(path).open(ACCOUNT)
-    await book.plan(job())
-    await book.news(0.0)
+    await book.insert(job())
+    await book.changes(0.0)
     faults.commit, faults.then = "after", "before"
     with pytest.raises(LedgerIOError, match="may have come to be"):
-        await book.send(sending(), ROOMY)
+        await book.begin_send(sending(), ROOMY)
     faults.commit = faults.then = ""
-    assert [row.state for row in (await book.news(1.0)).changed] == ["sending"]
+    assert [row.state for row in (await book.changes(1.0)).changed] == ["sending"]
     await book.close()
 
 
@@ -358,13 +360,13 @@ async def test_a_whole_batch_fails_together(path: Path, faults: Faults) -> None:
     failures = [task.result() for task in tasks if isinstance(task.result(), LedgerError)]
     assert failures
     assert len({id(failure) for failure in failures}) == len(failures)
-    assert len(await book.rows()) == 10 - len(failures)
+    assert len(await book.jobs()) == 10 - len(failures)
     await book.close()
 
 
 async def outcome(book: SqliteLedgerSession, key: str) -> object:
     try:
-        return await book.plan(job(key))
+        return await book.insert(job(key))
     except LedgerError as exc:
         return exc
 
@@ -379,7 +381,7 @@ async def test_any_commit_may_fail(path: Path, faults: Faults) -> None:
         said = await outcome(book, str(n))
         (refused if isinstance(said, LedgerError) else answered).append(str(n))
     faults.commit = ""
-    assert [row.key for row in await book.rows()] == answered
+    assert [row.key for row in await book.jobs()] == answered
     assert len(refused) > 30
     await book.close()
 
@@ -441,4 +443,4 @@ def copy(path: Path, number: int) -> Path:
 def steps_in(path: Path) -> list[tuple[str, str]]:
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        return connection.execute("SELECT key, event FROM step").fetchall()
+        return connection.execute("SELECT key, event FROM transition").fetchall()

@@ -44,7 +44,7 @@ async def refusal(path: Path) -> str:
 async def make(path: Path, jobs: int = 1) -> None:
     book = await at(path).open(ACCOUNT)
     for n in range(jobs):
-        await book.plan(job(str(n)))
+        await book.insert(job(str(n)))
     await book.close()
 
 
@@ -58,9 +58,9 @@ async def test_the_settings_are_in_force(
     path: Path, monkeypatch: pytest.MonkeyPatch, safe_wal: tuple[int, ...], journal: str, synchronous: int
 ) -> None:
     """A rollback journal and EXTRA with a library that may lose a log, WAL and FULL with one that does not."""
-    monkeypatch.setattr(sqlite_file, "SAFE_WAL", safe_wal)
+    monkeypatch.setattr(sqlite_file, "MIN_SAFE_WAL", safe_wal)
     book = await SqliteLedger(path, executor=Inline()).open(ACCOUNT)
-    connection = book._disk._connection
+    connection = book._file._connection
     assert connection is not None
     wanted = {
         "journal_mode": journal,
@@ -81,7 +81,7 @@ async def test_only_the_user_may_read_it(path: Path) -> None:
     umask = os.umask(0)
     try:
         book = await at(path).open(ACCOUNT)
-        await book.plan(job())
+        await book.insert(job())
         modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.rglob("*")}
     finally:
         os.umask(umask)
@@ -98,7 +98,7 @@ async def test_closing_leaves_no_lock_behind(path: Path) -> None:
     assert list(folder.iterdir()) == []
     (folder / "0123456789abcdef.lock").touch()
     book = await at(path).open(ACCOUNT)
-    assert [file.stem for file in folder.iterdir()] == [book.instance]
+    assert [file.stem for file in folder.iterdir()] == [book.session_id]
     await book.close()
 
 
@@ -107,7 +107,7 @@ async def test_an_empty_file_is_a_new_ledger(path: Path) -> None:
     path.touch()
     await make(path)
     book = await at(path).open(ACCOUNT)
-    assert len(await book.rows()) == 1
+    assert len(await book.jobs()) == 1
     await book.close()
 
 
@@ -115,10 +115,10 @@ async def test_two_names_are_one_ledger(path: Path) -> None:
     """A link leads to the same file and to the same locks, so that the living are seen alive."""
     link = path.parent / "link.db"
     one = await at(path).open(ACCOUNT)
-    await one.plan(job())
+    await one.insert(job())
     link.symlink_to(path)
     two = await at(link).open(ACCOUNT)
-    assert (await two.news(0.0)).taken_over == ()
+    assert (await two.changes(0.0)).taken_over == ()
     await two.close()
     await one.close()
 
@@ -261,10 +261,10 @@ def make_older(path: Path, version: int) -> None:
         for migration in sql.MIGRATIONS[:version]:
             connection.executescript(migration)
         if version:
-            connection.execute(sql.SQL["keep_secret"], {"secret": b"s" * 32})
+            connection.execute(sql.SQL["save_secret"], {"secret": b"s" * 32})
             connection.execute(f"PRAGMA application_id = {sqlite_file.APPLICATION_ID}")
             connection.execute(
-                "INSERT INTO job (key, account, state, kind, tenant, priority, attempts, planned_at, planned_seq)"
+                "INSERT INTO job (key, account, state, kind, tenant, priority, attempts, submitted_at, submitted_seq)"
                 " VALUES ('old', ?, 'queued', 'generate', '', 'batch', 0, 1.0, 1)",
                 (ACCOUNT,),
             )
@@ -285,8 +285,8 @@ async def test_every_older_form_is_brought_up_to_date(
     make_older(path, version)
     a_later_form(monkeypatch)
     book = await at(path).open(ACCOUNT)
-    assert [row.key for row in await book.rows()] == (["old"] if version else [])
-    await book.plan(job("new"))
+    assert [row.key for row in await book.jobs()] == (["old"] if version else [])
+    await book.insert(job("new"))
     await book.close()
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (len(sql.MIGRATIONS) + 1,)
@@ -345,9 +345,9 @@ async def test_a_hot_journal_is_played_back(path: Path) -> None:
     programs.run("torn", path, expect_kill=True)
     assert Path(f"{path}-journal").read_bytes()[:8] == b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"  # SQLite's mark
     book = await at(path).open(ACCOUNT)
-    assert len(await book.rows()) == 200
-    assert {row.tenant for row in await book.rows()} == {""}
-    assert await book.send(sending("0"), ROOMY)
+    assert len(await book.jobs()) == 200
+    assert {row.tenant for row in await book.jobs()} == {""}
+    assert await book.begin_send(sending("0"), ROOMY)
     await book.close()
 
 

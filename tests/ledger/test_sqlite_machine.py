@@ -20,9 +20,9 @@ from .support import Inline, job, step
 
 KEYS = st.sampled_from(["a", "b", "c"])
 BOOKS = st.integers(0, 3)
-EVENTS = st.sampled_from(["return", "accept", "doubt", "break", "finish", "save", "bind", "resubmit", "abandon"])
+EVENTS = st.sampled_from(["requeue", "accept", "lose", "fail", "complete", "save", "bind", "resubmit", "abandon"])
 TASKS = st.sampled_from([None, "t1", "t2"])
-CLAIMS = st.builds(RateClaim, limit=st.integers(1, 4), span_s=st.just(10.0), own=st.integers(0, 2))
+CLAIMS = st.builds(RateClaim, limit=st.integers(1, 4), window_s=st.just(10.0), own_calls=st.integers(0, 2))
 
 
 class TwoLedgers(RuleBasedStateMachine):
@@ -72,7 +72,7 @@ class TwoLedgers(RuleBasedStateMachine):
     def open(self, account: str | None) -> None:
         pair = self.run(self.model.open(account)), self.run(self.file.open(account))
         for book in pair:
-            self.names[book.instance] = len(self.names) // 2
+            self.names[book.session_id] = len(self.names) // 2
         self.books.append(pair)
 
     @rule(number=BOOKS)
@@ -89,7 +89,7 @@ class TwoLedgers(RuleBasedStateMachine):
     @precondition(lambda self: self.books)
     def plan(self, number: int, key: str, task_id: str | None, account: str) -> None:
         state = "queued" if task_id is None else "running"
-        self.both(number, "plan", job(key, planned_at=self.now, task_id=task_id, state=state, account=account))
+        self.both(number, "insert", job(key, submitted_at=self.now, task_id=task_id, state=state, account=account))
 
     @rule(number=BOOKS, key=KEYS)
     @precondition(lambda self: self.books)
@@ -103,7 +103,7 @@ class TwoLedgers(RuleBasedStateMachine):
     def plan_anew(self, number: int, which: int) -> None:
         model, file = self.seen[which % len(self.seen)]
         one, two = self.books[number % len(self.books)]
-        row = job(model.key, planned_at=self.now)
+        row = job(model.key, submitted_at=self.now)
         said, done = self.run(one.insert(row, replaces=model)), self.run(two.insert(row, replaces=file))
         assert self.plain(done) == self.plain(said)
 
@@ -121,36 +121,36 @@ class TwoLedgers(RuleBasedStateMachine):
     def send(self, number: int, key: str, claim: RateClaim, back: float) -> None:
         self.tokens += 1
         at = self.now - back
-        self.both(number, "send", step("send", key, at, token=f"token-{self.tokens}", sent_at=at), claim)
+        self.both(number, "begin_send", step("send", key, at, token=f"token-{self.tokens}", sent_at=at), claim)
 
     @rule(number=BOOKS)
     @precondition(lambda self: self.books)
     def news(self, number: int) -> None:
-        self.both(number, "news", self.now)
+        self.both(number, "changes", self.now)
 
     @rule(number=BOOKS, token=st.integers(1, 6), task_id=st.sampled_from(["t1", "t2"]))
     @precondition(lambda self: self.books)
     def hint(self, number: int, token: int, task_id: str) -> None:
-        self.both(number, "hint", f"token-{token}", task_id, self.now)
+        self.both(number, "add_hint", f"token-{token}", task_id, self.now)
 
     @rule(number=BOOKS, knowledge=st.sampled_from(["{}", "[]"]))
     @precondition(lambda self: self.books)
     def know(self, number: int, knowledge: str) -> None:
-        self.both(number, "keep_knowledge", knowledge)
+        self.both(number, "save_knowledge", knowledge)
 
     @invariant()
     def all_is_the_same(self) -> None:
         if self.books:
-            said, _ = self.both(0, "rows")
+            said, _ = self.both(0, "jobs")
             for row in said:
-                self.both(0, "steps", row.key)
+                self.both(0, "transitions", row.key)
             self.both(0, "knowledge")
-            self.both(0, "holder_of", "t1")
+            self.both(0, "job_of_task", "t1")
 
     @invariant()
     def every_step_follows_the_table(self) -> None:
         for _, taken in self.model.timeline:
-            assert taken.event == "plan" or taken.after in {s.value for s in TABLE[taken.before].values()}  # type: ignore[index]  # words are states
+            assert taken.event == "submit" or taken.after in {s.value for s in TABLE[taken.before].values()}  # type: ignore[index]  # words are states
 
     def teardown(self) -> None:
         for number in range(len(self.books)):

@@ -47,7 +47,7 @@ async def test_a_child_does_not_keep_its_dead_parent_alive(path: Path) -> None:
         try:
             assert process.returncode == -signal.SIGKILL
             book = await at(path).open(ACCOUNT)
-            assert len((await book.news(0.0)).taken_over) == 1
+            assert len((await book.changes(0.0)).taken_over) == 1
             await book.close()
         finally:
             os.kill(child, signal.SIGKILL)
@@ -70,12 +70,12 @@ async def test_eight_processes_share_one_ledger(path: Path) -> None:
     driven = sorted(key for one in found for key in one["mine"])
     assert driven == sorted(f"job-{n}" for n in range(JOBS))
     book = await at(path).open(None)
-    rows = await book.rows()
+    rows = await book.jobs()
     assert len(rows) == JOBS
     sent = []
     for row in rows:
-        steps = await book.steps(row.key)
-        assert [taken.event for taken in steps] == ["plan", "send", "accept"]
+        steps = await book.transitions(row.key)
+        assert [taken.event for taken in steps] == ["submit", "send", "accept"]
         assert row.task_id == f"t-{row.key}"
         sent.append(steps[1].at)
     await book.close()
@@ -99,22 +99,22 @@ async def test_a_killed_owners_jobs_are_taken_over(path: Path) -> None:
         assert process.stdout is not None
         owner = json.loads(await asyncio.to_thread(process.stdout.readline))
         book = await at(path).open(ACCOUNT)
-        news = await book.news(200.0)
+        news = await book.changes(200.0)
         assert news.taken_over == ()
         assert {row.owner for row in news.changed} == {owner}
-        assert not await book.record(step("abandon", "b"))
+        assert not await book.apply(step("abandon", "b"))
         process.kill()
         process.wait(20)
-        taken = (await book.news(201.0)).taken_over
+        taken = (await book.changes(201.0)).taken_over
     assert [(row.key, row.state, row.owner) for row in taken] == [
-        ("a", "in_doubt", book.instance),
-        ("b", "queued", book.instance),
+        ("a", "in_doubt", book.session_id),
+        ("b", "queued", book.session_id),
     ]
-    assert [file.stem for file in Path(f"{path}.d").iterdir()] == [book.instance]
+    assert [file.stem for file in Path(f"{path}.d").iterdir()] == [book.session_id]
     await book.close()
 
 
-WIRES = ["plan", "send", "accept", "finish", "save"]
+WIRES = ["submit", "send", "accept", "complete", "save"]
 STATES = ["", "queued", "in_doubt", "running", "ready", "saved"]
 
 
@@ -126,10 +126,10 @@ async def test_killed_at_each_boundary(path: Path, event: str, boundary: str) ->
     number = WIRES.index(event)
     assert answered == WIRES[:number]
     book = await at(path).open(ACCOUNT)
-    news = await book.news(200.0)
+    news = await book.changes(200.0)
     done = number + (boundary == "after-commit")
-    steps = [taken.event for taken in await book.steps("dog")]
-    assert steps == WIRES[:done] + (["doubt"] if done == 2 else [])
+    steps = [taken.event for taken in await book.transitions("dog")]
+    assert steps == WIRES[:done] + (["lose"] if done == 2 else [])
     if done and STATES[done] != "saved":
         assert [row.state for row in news.taken_over] == [STATES[done]]
     else:
@@ -142,7 +142,7 @@ async def test_killed_while_making_the_ledger(path: Path, wire: str) -> None:
     """The next to come makes it whole."""
     programs.run("life", path, trip=wire)
     book = await at(path).open(ACCOUNT)
-    await book.plan(job())
+    await book.insert(job())
     await book.close()
 
 
@@ -158,19 +158,19 @@ async def test_a_permit_that_dies_with_its_holder_costs_one_place(path: Path) ->
     """Row 71: for one window, and nothing else."""
     programs.run("life", path, trip="send:after-commit")
     book = await at(path).open(ACCOUNT)
-    (row,) = (await book.news(102.0)).taken_over
+    (row,) = (await book.changes(102.0)).taken_over
     assert row.state == "in_doubt"
     for n in range(3):
-        await book.plan(job(str(n)))
+        await book.insert(job(str(n)))
     granted = []
     for n in range(3):
-        permit = await book.send(sending(str(n), at=105.0), RateClaim(limit=3, window_s=10.0, own_calls=n))
+        permit = await book.begin_send(sending(str(n), at=105.0), RateClaim(limit=3, window_s=10.0, own_calls=n))
         assert permit is not None
         granted.append(permit.is_granted)
     assert granted == [True, True, False]
     assert permit is not None
     assert permit.gate.closed_until == 111.0  # the dead one's call left at 101
-    last = await book.send(sending("2", at=111.0), RateClaim(limit=3, window_s=10.0, own_calls=2))
+    last = await book.begin_send(sending("2", at=111.0), RateClaim(limit=3, window_s=10.0, own_calls=2))
     assert last is not None
     assert last.is_granted
     await book.close()
@@ -184,8 +184,8 @@ async def test_two_that_take_over_in_different_processes(path: Path) -> None:
         process.kill()
     one, two = await SqliteLedger(path).open(ACCOUNT), await SqliteLedger(path).open(ACCOUNT)
     async with asyncio.TaskGroup() as group:
-        first, second = group.create_task(one.news(0.0)), group.create_task(two.news(0.0))
+        first, second = group.create_task(one.changes(0.0)), group.create_task(two.changes(0.0))
     assert sorted(row.key for news in (first, second) for row in news.result().taken_over) == ["a", "b"]
-    assert await one.send(sending("b"), ROOMY) is None or await two.send(sending("b"), ROOMY) is None
+    assert await one.begin_send(sending("b"), ROOMY) is None or await two.begin_send(sending("b"), ROOMY) is None
     await one.close()
     await two.close()

@@ -113,7 +113,7 @@ async def test_a_connection_lost_over_a_full_disk_is_taken_up_again(disk: Faulty
         span = f"Content-Range: bytes {start}-{len(BIG) - 1}/{len(BIG)}"
         await visit.send(video(BIG[start:], status="206 Partial Content", headers=('ETag: "v"', span)))
 
-    quick = attrs.evolve(QUICK, speed_over_s=0.5, disk_retry_s=0.2, tries=2)
+    quick = attrs.evolve(QUICK, speed_window_s=0.5, disk_retry_s=0.2, max_attempts=2)
     async with raw_server(behave) as server, saver(bounds=quick) as downloads:
         (saved,) = await downloads.save([f"{server.url}/x"], tmp_path, name="d")
     assert saved.path.read_bytes() == BIG
@@ -190,7 +190,7 @@ async def test_what_could_not_be_flushed_is_fetched_again(code: int, unflushed: 
 
 async def test_a_part_that_could_not_be_flushed_is_not_kept(unflushed: list[int], tmp_path: Path) -> None:
     """Row 76: the same when a download gives up: a later run has nothing false to go on with."""
-    never = attrs.evolve(QUICK, tries=1)
+    never = attrs.evolve(QUICK, max_attempts=1)
     async with Simulator(faults=[truncate(at=400_000, endpoint="download")]) as sim, saver(bounds=never) as downloads:
         unflushed.append(errno.EIO)
         with pytest.raises(DownloadFailed, match="broke off"):

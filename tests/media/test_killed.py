@@ -45,7 +45,7 @@ def arm(number):
 
 async def save(where):
     async with Saver(base_url=url) as saver:
-        await saver.save([url], where, name="d", about={"task_id": "t"})
+        await saver.save([url], where, name="d", metadata={"task_id": "t"})
 
 for number in itertools.count(1):
     child = os.fork()

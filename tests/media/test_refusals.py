@@ -155,7 +155,7 @@ def silent_after(head: bytes) -> Behaviour:
 )
 async def test_silence_is_not_waited_out(head: bytes, why: str, tmp_path: Path) -> None:
     """Row 78: neither before the head of an answer nor after it."""
-    soon = attrs.evolve(QUICK, head_s=0.05, speed_over_s=0.05, tries=2)
+    soon = attrs.evolve(QUICK, headers_timeout_s=0.05, speed_window_s=0.05, max_attempts=2)
     async with raw_server(silent_after(head)) as server, saver(bounds=soon) as downloads:
         with pytest.raises(DownloadFailed, match=why):
             await downloads.save([f"{server.url}/x"], tmp_path, name="d")
@@ -163,7 +163,7 @@ async def test_silence_is_not_waited_out(head: bytes, why: str, tmp_path: Path) 
 
 async def test_all_attempts_together_have_a_bound(tmp_path: Path) -> None:
     """Row 78: however often something comes."""
-    soon = attrs.evolve(QUICK, total_s=0.05)
+    soon = attrs.evolve(QUICK, total_timeout_s=0.05)
     head = b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\n\r\n"
     async with raw_server(silent_after(head)) as server, saver(bounds=soon) as downloads:
         with pytest.raises(DownloadFailed, match="took longer than"):
@@ -204,25 +204,25 @@ def test_pace_by_hand() -> None:
 
 def test_tries_by_hand() -> None:
     """Five in a row that bring nothing; one that brings something begins the count anew."""
-    tries = RetryPolicy(DownloadLimits())
+    max_attempts = RetryPolicy(DownloadLimits())
     broke = AttemptFailed("x")
     for _ in range(4):
-        assert tries.next_action(broke, bytes_gained=0, can_renew=True, rng=Even()) is not None
-    assert tries.next_action(broke, bytes_gained=10**6, can_renew=True, rng=Even()) == RetryAction(wait_s=0.75)
-    assert tries.next_action(
+        assert max_attempts.next_action(broke, bytes_gained=0, can_renew=True, rng=Even()) is not None
+    assert max_attempts.next_action(broke, bytes_gained=10**6, can_renew=True, rng=Even()) == RetryAction(wait_s=0.75)
+    assert max_attempts.next_action(
         AttemptFailed("x", advice=Advice.RENEW), bytes_gained=0, can_renew=True, rng=Even()
     ) == RetryAction(renew=True)
     assert (
-        tries.next_action(
+        max_attempts.next_action(
             AttemptFailed("x", advice=Advice.RENEW, status=403), bytes_gained=0, can_renew=False, rng=Even()
         )
         is None
     )
     assert (
-        tries.next_action(AttemptFailed("x", advice=Advice.STOP), bytes_gained=10**6, can_renew=True, rng=Even())
+        max_attempts.next_action(AttemptFailed("x", advice=Advice.STOP), bytes_gained=10**6, can_renew=True, rng=Even())
         is None
     )
-    assert tries.next_action(
+    assert max_attempts.next_action(
         AttemptFailed("x", retry_after_s=9), bytes_gained=0, can_renew=True, rng=Even()
     ) == RetryAction(wait_s=9)
 

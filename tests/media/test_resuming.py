@@ -196,7 +196,7 @@ async def test_416_may_mean_that_all_is_there(tmp_path: Path) -> None:
 
 async def test_a_later_run_goes_on(tmp_path: Path) -> None:
     """Row 74: what one run got, the next need not ask for again; nothing but the two files is left then."""
-    never = attrs.evolve(QUICK, tries=1)
+    never = attrs.evolve(QUICK, max_attempts=1)
     async with Simulator(faults=[truncate(at=HALF, endpoint="download", on=1)]) as sim:
         url = sim_clip(sim, "x.mp4")
         async with saver(bounds=never) as downloads:
@@ -216,7 +216,7 @@ async def test_a_later_run_goes_on(tmp_path: Path) -> None:
 
 async def test_a_part_of_another_clip_is_left_alone(tmp_path: Path) -> None:
     """Row 74: the same name, another task: its bytes are neither used nor thrown away."""
-    never = attrs.evolve(QUICK, tries=1)
+    never = attrs.evolve(QUICK, max_attempts=1)
     async with Simulator(faults=[truncate(at=HALF, endpoint="download", on=1)]) as sim:
         async with saver(bounds=never) as downloads:
             with pytest.raises(DownloadFailed):

@@ -107,5 +107,5 @@ async def test_unopened_saver_says_so(tmp_path: Path) -> None:
         await Saver().save(["https://x.test/"], tmp_path, name="x")
     with pytest.raises(UsageError, match="none"):
         await Saver().save([], tmp_path, name="x")
-    with pytest.raises(UsageError, match="at_once"):
+    with pytest.raises(UsageError, match="max_downloads"):
         Saver(max_downloads=0)

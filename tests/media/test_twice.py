@@ -26,8 +26,8 @@ from veo_async.media import Saver
 async def main():
     url, folder = sys.argv[1:]
     async with Saver(base_url=url) as saver:
-        (saved,) = await saver.save([url], Path(folder), name="d", about={"task_id": "t"})
-    print(saved.sha256, saved.was_there)
+        (saved,) = await saver.save([url], Path(folder), name="d", metadata={"task_id": "t"})
+    print(saved.sha256, saved.already_saved)
 
 asyncio.run(main())
 """
@@ -86,7 +86,7 @@ async def test_a_killed_process_leaves_its_part_to_the_next(tmp_path: Path) -> N
 
 async def test_two_at_once_in_one_process_make_one_whole_file(tmp_path: Path) -> None:
     """Row 79: ten, even."""
-    async with Simulator() as sim, saver(at_once=10) as downloads:
+    async with Simulator() as sim, saver(max_downloads=10) as downloads:
         url = sim_clip(sim, "x.mp4")
         async with asyncio.TaskGroup() as group:
             for _ in range(10):
@@ -123,7 +123,7 @@ async def test_files_that_nobody_may_change_are_good_files(tmp_path: Path, monke
         monkeypatch.setattr(os, "open", read_only)
         (again,) = await downloads.save([url], tmp_path, name="d")
         assert len(sim.requests_to("download")) == 1
-    assert again == attrs.evolve(first, was_there=True)
+    assert again == attrs.evolve(first, already_saved=True)
     assert again.url_host == "127.0.0.1"
 
 

@@ -71,17 +71,17 @@ class FixedWindow:
 
 @attrs.define(eq=False)
 class SlidingLog:
-    """So many in any ten seconds, exactly; with *counts_refused* a refused call uses up room too."""
+    """So many in any ten seconds, exactly; with *counts_rejected* a refused call uses up room too."""
 
     limit: int
-    counts_refused: bool = False
+    counts_rejected: bool = False
     _log: list[float] = attrs.field(factory=list)
 
     def take(self, now: float) -> bool:
         """Accepted while the last ten seconds hold fewer than the limit."""
         del self._log[: bisect_right(self._log, now - WINDOW_S)]
         is_accepted = len(self._log) < self.limit
-        if is_accepted or self.counts_refused:
+        if is_accepted or self.counts_rejected:
             self._log.append(now)
         return is_accepted
 
@@ -162,7 +162,7 @@ def slog(limit: int, rng: Random) -> Limiter:
 
 def slog_r(limit: int, rng: Random) -> Limiter:
     """A sliding log that counts refused calls too."""
-    return SlidingLog(limit, counts_refused=True)
+    return SlidingLog(limit, counts_rejected=True)
 
 
 def weighted(limit: int, rng: Random) -> Limiter:
@@ -239,7 +239,7 @@ class Server:
         """A call arrives; if it is accepted, when its task will end."""
         self._advance(now)
         if self.cap is not None and len(self.ends) >= self.cap:
-            if getattr(self.limiter, "counts_refused", False):
+            if getattr(self.limiter, "counts_rejected", False):
                 self.limiter.take(now)
             return None
         if not self.limiter.take(now):

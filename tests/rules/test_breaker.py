@@ -28,12 +28,12 @@ def paused(reason: PauseReason, now: float = 0.0) -> PauseState:
 @pytest.mark.parametrize(
     ("reason", "first_at", "probe"),
     [
-        (R.NO_CREDIT, 100.0, Probe.BALANCE),
+        (R.INSUFFICIENT_CREDITS, 100.0, Probe.BALANCE),
         (R.KEY_LIMIT, 100.0 + PROBE_FIRST_S, Probe.JOB),
         (R.MAINTENANCE, 100.0 + PROBE_FIRST_S, Probe.JOB),
         (R.BLOCKED, 100.0 + PROBE_FIRST_S, Probe.JOB),
-        (R.MAX_ERRORS_IN_A_ROW, 100.0 + PROBE_FIRST_S, Probe.JOB),
-        (R.UNREACHABLE, 100.0 + UNREACHABLE_FIRST_S, Probe.JOB),
+        (R.REPEATED_ERRORS, 100.0 + PROBE_FIRST_S, Probe.JOB),
+        (R.NETWORK, 100.0 + UNREACHABLE_FIRST_S, Probe.JOB),
     ],
 )
 def test_a_pause_has_a_reason_and_a_probe(reason: PauseReason, first_at: float, probe: Probe) -> None:
@@ -42,7 +42,7 @@ def test_a_pause_has_a_reason_and_a_probe(reason: PauseReason, first_at: float, 
     assert (breaker.reason, breaker.next_probe_at, breaker.next_probe) == (reason, first_at, probe)
 
 
-@pytest.mark.parametrize("reason", [R.KEY_LIMIT, R.MAINTENANCE, R.BLOCKED, R.MAX_ERRORS_IN_A_ROW, R.UNREACHABLE])
+@pytest.mark.parametrize("reason", [R.KEY_LIMIT, R.MAINTENANCE, R.BLOCKED, R.REPEATED_ERRORS, R.NETWORK])
 def test_the_waits_double_up_to_the_longest(reason: PauseReason) -> None:
     """While every probe says the same."""
     breaker, now, waits = paused(reason), 0.0, []
@@ -52,7 +52,7 @@ def test_the_waits_double_up_to_the_longest(reason: PauseReason) -> None:
         breaker.begin_probe()
         assert breaker.next_probe_at == math.inf
         assert not breaker.pause(reason, now, is_probe=True)
-    first, longest = (1.0, 60.0) if reason is R.UNREACHABLE else (60.0, 600.0)
+    first, longest = (1.0, 60.0) if reason is R.NETWORK else (60.0, 600.0)
     assert waits == [min(first * 2**n, longest) for n in range(9)]
 
 
@@ -83,8 +83,8 @@ def test_a_success_lifts_a_pause_only_as_its_probe(reason: PauseReason) -> None:
 def test_another_reason_takes_over() -> None:
     """The latest is what stands in the way; its waits begin anew."""
     breaker = paused(R.MAINTENANCE)
-    assert breaker.pause(R.NO_CREDIT, 10.0)
-    assert (breaker.reason, breaker.next_probe_at) == (R.NO_CREDIT, 10.0)
+    assert breaker.pause(R.INSUFFICIENT_CREDITS, 10.0)
+    assert (breaker.reason, breaker.next_probe_at) == (R.INSUFFICIENT_CREDITS, 10.0)
 
 
 def test_a_probe_that_brings_another_reason_is_over() -> None:
@@ -100,8 +100,8 @@ def test_a_probe_that_brings_another_reason_is_over() -> None:
     [
         (R.MAINTENANCE, True),
         (R.BLOCKED, True),
-        (R.MAX_ERRORS_IN_A_ROW, True),
-        (R.NO_CREDIT, False),
+        (R.REPEATED_ERRORS, True),
+        (R.INSUFFICIENT_CREDITS, False),
         (R.KEY_LIMIT, False),
     ],
 )
@@ -127,7 +127,7 @@ def test_any_answer_ends_what_was_in_the_way_on_our_side_and_nothing_else(reason
     breaker = paused(reason)
     assert not breaker.response_received()
     breaker.begin_probe()
-    assert breaker.response_received(is_probe=True) is (reason in (R.UNREACHABLE, R.LEDGER))
+    assert breaker.response_received(is_probe=True) is (reason in (R.NETWORK, R.LEDGER_UNAVAILABLE))
 
 
 # --- the balance ------------------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ def look(breaker: PauseState, balance: float | None) -> tuple[bool, float]:
 
 def test_more_than_was_left_is_a_top_up() -> None:
     """Less or the same is not, and what was charged meanwhile lowers what a top-up is measured against."""
-    breaker = paused(R.NO_CREDIT)
+    breaker = paused(R.INSUFFICIENT_CREDITS)
     assert look(breaker, 100.0) == (False, 60.0)
     assert look(breaker, 100.0) == (False, 120.0)
     assert look(breaker, 40.0) == (False, 240.0)
@@ -155,11 +155,11 @@ def test_more_than_was_left_is_a_top_up() -> None:
 
 def test_a_balance_that_cannot_be_read_lets_a_job_be_the_probe() -> None:
     """And if that is refused again, the balance has another try."""
-    breaker = paused(R.NO_CREDIT)
+    breaker = paused(R.INSUFFICIENT_CREDITS)
     assert look(breaker, None) == (False, 60.0)
     assert breaker.next_probe is Probe.JOB
     breaker.begin_probe()
-    breaker.pause(R.NO_CREDIT, 60.0, is_probe=True)
+    breaker.pause(R.INSUFFICIENT_CREDITS, 60.0, is_probe=True)
     assert look(breaker, 5.0) == (False, 240.0)
     assert look(breaker, None)[0] is False
     assert breaker.balance == 5.0
@@ -167,13 +167,13 @@ def test_a_balance_that_cannot_be_read_lets_a_job_be_the_probe() -> None:
 
 def test_a_402_without_an_end_lets_a_job_through_now_and_then() -> None:
     """When the waits have become long, every other probe is a job: the 402 may have been wrong."""
-    breaker, now, probes = paused(R.NO_CREDIT), 0.0, []
+    breaker, now, probes = paused(R.INSUFFICIENT_CREDITS), 0.0, []
     for _ in range(10):
         now = breaker.next_probe_at
         probes.append(breaker.next_probe)
         breaker.begin_probe()
         if probes[-1] is Probe.JOB:
-            breaker.pause(R.NO_CREDIT, now, is_probe=True)
+            breaker.pause(R.INSUFFICIENT_CREDITS, now, is_probe=True)
         else:
             breaker.balance_probed(7.0, now)
     assert probes == [Probe.BALANCE] * 5 + [Probe.JOB, Probe.BALANCE] * 2 + [Probe.JOB]
@@ -181,7 +181,7 @@ def test_a_402_without_an_end_lets_a_job_through_now_and_then() -> None:
 
 def test_a_balance_that_comes_when_something_else_stands_in_the_way_is_only_noted() -> None:
     """The reason changed while the look was under way: the probe is over, the pause is not."""
-    breaker = paused(R.NO_CREDIT)
+    breaker = paused(R.INSUFFICIENT_CREDITS)
     breaker.begin_probe()
     breaker.pause(R.MAINTENANCE, 1.0)
     assert not breaker.balance_probed(100.0, 2.0)
@@ -199,7 +199,7 @@ def test_broken_creations_in_a_row_are_a_storm() -> None:
     assert [breaker.creation_failed(0.0) for _ in range(MAX_ERRORS_IN_A_ROW + 2)] == [False] * (
         MAX_ERRORS_IN_A_ROW - 1
     ) + [True, False, False]
-    assert breaker.reason is R.MAX_ERRORS_IN_A_ROW
+    assert breaker.reason is R.REPEATED_ERRORS
 
 
 @pytest.mark.parametrize("between", ["went_well", "refused"])
@@ -215,7 +215,7 @@ def test_a_good_answer_between_breaks_the_row(between: str) -> None:
 
 def test_a_probe_that_breaks_makes_the_next_one_later() -> None:
     """One job in doubt at a time, ever more seldom."""
-    breaker = paused(R.MAX_ERRORS_IN_A_ROW)
+    breaker = paused(R.REPEATED_ERRORS)
     breaker.begin_probe()
     assert not breaker.creation_failed(60.0, is_probe=True)
     assert breaker.next_probe_at == 60.0 + 120.0
@@ -281,12 +281,12 @@ def test_low_credit_is_probed_by_looks_alone() -> None:
     assert look(breaker, None) == (False, 120.0)
     assert look(breaker, 20.0) == (False, 240.0)
     assert look(breaker, None) == (False, 480.0)
-    assert breaker.reason is R.LOW_CREDIT
+    assert breaker.reason is R.MIN_BALANCE
     assert breaker.balance_sufficient()
     assert breaker.reason is None
 
 
-@pytest.mark.parametrize("reason", [each for each in PauseReason if each is not R.LOW_CREDIT])
+@pytest.mark.parametrize("reason", [each for each in PauseReason if each is not R.MIN_BALANCE])
 def test_enough_lifts_no_other_pause(reason: PauseReason) -> None:
     """A balance above the mark says nothing of a maintenance."""
     breaker = paused(reason)

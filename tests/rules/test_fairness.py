@@ -235,7 +235,7 @@ def test_a_refused_job_returns_to_a_full_queue() -> None:
 
 
 def test_a_bound_can_be_set_for_one_tenant() -> None:
-    """`set_tenant` changes only what it is given, and holds while nothing of the tenant waits."""
+    """`configure_tenant` changes only what it is given, and holds while nothing of the tenant waits."""
     queue: FairQueue[int] = FairQueue()
     queue.configure_tenant("a", max_queued=1)
     queue.configure_tenant("a", weight=3)

@@ -164,12 +164,12 @@ def test_a_refusal_shuts_the_gate_for_everybody() -> None:
     first, second = player.grant(), player.grant()
     player.gate.refused(first, player.now, None)
     assert player.door() is GateState.DRAINING
-    assert player.told_to_wait() == Wait(math.inf, Reason.THROTTLED)
+    assert player.told_to_wait() == Wait(math.inf, Reason.RATE_LIMITED)
     player.now += TRIP_S
     player.gate.accepted(second, player.now)
     assert player.door() is GateState.CLOSED
     wait = player.told_to_wait()
-    assert wait == Wait(player.now + 0.5, Reason.THROTTLED)
+    assert wait == Wait(player.now + 0.5, Reason.RATE_LIMITED)
     player.now = wait.until
     probe = player.grant()
     assert probe.purpose is Purpose.PROBE
@@ -286,10 +286,10 @@ def test_a_pause_closes_until_its_end_and_then_one_probe() -> None:
     """A pause has its own reason, ends by itself, and lets one call go first."""
     player = Player()
     under_way = player.grant()
-    player.gate.pause(160.0, "no-credit")
+    player.gate.pause(160.0, "insufficient-credits")
     assert player.door() is GateState.DRAINING
-    assert player.gate.statistics().reason == "no-credit"
-    assert player.told_to_wait() == Wait(160.0, "no-credit")
+    assert player.gate.statistics().reason == "insufficient-credits"
+    assert player.told_to_wait() == Wait(160.0, "insufficient-credits")
     player.gate.accepted(under_way, player.now)
     player.now = 160.0
     probe = player.grant()
@@ -304,10 +304,10 @@ def test_pauses_merge_and_none_can_be_taken_back() -> None:
     """The latest end counts, with its reason."""
     player = Player()
     player.gate.pause(160.0, "maintenance")
-    player.gate.pause(130.0, "no-credit")
+    player.gate.pause(130.0, "insufficient-credits")
     assert player.told_to_wait() == Wait(160.0, "maintenance")
-    player.gate.pause(170.0, "no-credit")
-    assert player.told_to_wait() == Wait(170.0, "no-credit")
+    player.gate.pause(170.0, "insufficient-credits")
+    assert player.told_to_wait() == Wait(170.0, "insufficient-credits")
     player.gate.pause(-math.inf, "nothing")
     assert player.gate.statistics().closed_until == 170.0
 
@@ -333,7 +333,7 @@ def test_a_pause_during_a_closing_outlasts_it() -> None:
     player.refuse()
     player.gate.pause(player.now + 50, "maintenance")
     assert player.told_to_wait().until == player.now + 50
-    assert player.gate.statistics().reason == Reason.THROTTLED
+    assert player.gate.statistics().reason == Reason.RATE_LIMITED
 
 
 def test_paced_calls_leave_a_gap_apart() -> None:
@@ -604,7 +604,7 @@ def test_knowledge_goes_through_json() -> None:
         {"margin_s": math.inf},
         {"mode": "fast"},
         {"cap": -1},
-        {"wall": -2.0},
+        {"rate_ceiling": -2.0},
     ],
 )
 def test_knowledge_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:

@@ -51,7 +51,7 @@ def test_a_sliding_log_never_holds_more_than_its_limit(limit: int, gaps: list[fl
 
 def test_a_log_that_counts_refusals_can_be_kept_shut_by_knocking() -> None:
     """A client that knocks every second never gets in again; one that counts its refusals does."""
-    limiter = SlidingLog(2, counts_refused=True)
+    limiter = SlidingLog(2, counts_rejected=True)
     assert [limiter.take(float(second)) for second in range(20)] == [True, True] + 18 * [False]
     assert limiter.take(limiter.next_free(20.0))
 

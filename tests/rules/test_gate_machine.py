@@ -19,7 +19,7 @@ from veo_async._rules.gate.gate import (
     Wait,
 )
 
-REASONS = {*Reason, "no-credit", "maintenance"}
+REASONS = {*Reason, "insufficient-credits", "maintenance"}
 
 
 class GateMachine(RuleBasedStateMachine):
@@ -108,7 +108,7 @@ class GateMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.under_way)
     @rule(
         data=st.data(),
-        how=st.sampled_from(["accepted"] * 4 + ["refused"] * 2 + ["lost", "never_sent"]),
+        how=st.sampled_from(["accepted"] * 4 + ["refused"] * 2 + ["lost", "not_sent"]),
         retry_after=st.sampled_from([None, None, 0.0, 2.0, 7.0, 1e30, math.inf, math.nan, -5.0]),
         all_of_them=st.booleans(),
     )
@@ -144,7 +144,9 @@ class GateMachine(RuleBasedStateMachine):
         """Somebody interactive comes or goes."""
         self.gate.pace(on)
 
-    @rule(ahead=st.sampled_from([-5.0, 0.0, 3.0, 30.0]), reason=st.sampled_from(["no-credit", "maintenance"]))
+    @rule(
+        ahead=st.sampled_from([-5.0, 0.0, 3.0, 30.0]), reason=st.sampled_from(["insufficient-credits", "maintenance"])
+    )
     def pause(self, ahead: float, reason: str) -> None:
         """Something outside closes the gate; nothing leaves before the end of it."""
         self.gate.pause(self.now + ahead, reason)

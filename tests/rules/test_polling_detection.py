@@ -37,10 +37,10 @@ class Every:
     def next_poll(self, task_key: Hashable, now: float) -> float:
         return self.looked[task_key] + self.every_s
 
-    def not_done(self, task_key: Hashable, now: float) -> None:
+    def still_running(self, task_key: Hashable, now: float) -> None:
         self.looked[task_key] = now
 
-    def done(self, task_key: Hashable, now: float, duration: float | None, via: str = "look") -> None:
+    def ended(self, task_key: Hashable, now: float, duration: float | None, via: str = "look") -> None:
         del self.looked[task_key]
 
 

@@ -144,7 +144,7 @@ class ReservationMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.submitting)
     @rule(which=st.integers(0, 100), is_queued=st.booleans())
-    def take_in(self, which: int, is_queued: bool) -> None:
+    def admit(self, which: int, is_queued: bool) -> None:
         key = self.submitting.pop(which % len(self.submitting))
         if is_queued:
             self.budget.confirm(key, COSTS[key])

@@ -107,7 +107,7 @@ def test_a_429_never_fails_a_creating_call(endpoint: Endpoint) -> None:
         ("maintenance", "ask-later"),
         ("refused", "answer-stands"),
         ("unauthorized", "answer-stands"),
-        ("no-credit", "answer-stands"),
+        ("insufficient-credits", "answer-stands"),
     ],
 )
 def test_definite_answers_are_not_asked_for_twice(endpoint: Endpoint, verdict: Verdict, why: str) -> None:
@@ -234,7 +234,7 @@ def test_every_decision_is_bounded(
         (errors.Maintenance("x"), "maintenance"),
         (errors.Unauthorized("x"), "unauthorized"),
         (errors.InvalidKey("x"), "unauthorized"),
-        (errors.InsufficientCredits("x"), "no-credit"),
+        (errors.InsufficientCredits("x"), "insufficient-credits"),
         (errors.NotFound("x"), "refused"),
         (errors.Blocked("x"), "refused"),
         (errors.ClientClosed("x"), "refused"),

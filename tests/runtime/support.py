@@ -23,7 +23,7 @@ def session_on(sim: MemoryTransport, **options: Any) -> VeoSession:
     return VeoSession(
         options.pop("api_key", sim.api_key),
         transport=sim,
-        **{"seed": 1, "explore": False, "poll_every": 5.0, "poll_rate": 1000.0, **options},
+        **{"seed": 1, "explore": False, "poll_every": 5.0, "polls_per_second": 1000.0, **options},
     )
 
 
@@ -48,7 +48,7 @@ def check_joints(veo: VeoSession) -> None:
     adopted = len(scheduler._slotless)
     taken = scheduler.slots.borrowed_tokens
     assert taken == states.count(JobState.SENDING) + states.count(JobState.RUNNING) - adopted
-    held = len(veo._engine_or_raise.queued.holding)
+    held = len(veo._engine_or_raise.queued.prerequisites)
     assert len(veo._queue) + held == states.count(JobState.QUEUED)
     assert veo._gate.statistics().in_flight == states.count(JobState.SENDING)
     assert veo._engine_or_raise.watcher.statistics.tasks == states.count(JobState.RUNNING)

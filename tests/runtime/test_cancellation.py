@@ -24,7 +24,7 @@ pytestmark = pytest.mark.veo_virtual_time
 
 
 def nobody_waits(veo: Any) -> bool:
-    return all(not job._entry._waiters for job in veo.jobs())
+    return all(not job._job._waiters for job in veo.jobs())
 
 
 async def test_every_await_of_a_job() -> None:
@@ -128,7 +128,7 @@ async def test_every_await_of_a_session() -> None:
         assert len(asyncio.all_tasks()) == 1
         states = [job.state for job in veo.jobs()]
         assert JobState.SENDING not in states
-        paid = sum(len(session._engine.roster.by_task) for session in sessions if session._engine)
+        paid = sum(len(session._engine.registry.by_task) for session in sessions if session._engine)
         assert paid == len(sim.charges)
 
     assert await at_every_await(scenario, afterwards) >= 5
@@ -155,17 +155,17 @@ async def test_every_await_of_the_scheduler(fault: Any) -> None:
                 await veo.__aenter__()
                 await asyncio.sleep(0)  # its parts are not begun
             async with closing_with(veo):
-                scheduler = veo._open_engine.scheduler
+                scheduler = veo._engine_or_raise.scheduler
                 for i in range(6):
                     await veo.submit(f"Dog {i}")
                 asyncio.get_running_loop().call_later(100.0, scheduler.stop)
                 await scheduler.run()
         finally:
-            assert scheduler is None or scheduler.slots.borrowed_tokens == len(veo._open_engine.roster.by_task)
+            assert scheduler is None or scheduler.slots.borrowed_tokens == len(veo._engine_or_raise.registry.by_task)
 
     async def afterwards() -> None:
         assert veo._gate.statistics().in_flight == 0
-        assert len(veo._engine.roster.by_task if veo._engine else ()) == len(sim.charges)
+        assert len(veo._engine.registry.by_task if veo._engine else ()) == len(sim.charges)
         states = [job.state for job in veo.jobs()]
         assert JobState.SENDING not in states
         assert states.count(JobState.RUNNING) == len(sim.charges)

@@ -66,7 +66,7 @@ async def test_a_table_of_ones_own_replaces_the_built_in_one() -> None:
         assert veo.estimate("A dog", then="1080p") is None
 
 
-@pytest.mark.parametrize("options", [{"prices": {"veo3": 5.0}}, {"budget": -1.0}, {"low_water": "much"}])
+@pytest.mark.parametrize("options", [{"prices": {"veo3": 5.0}}, {"budget": -1.0}, {"min_balance": "much"}])
 async def test_nonsense_is_told_when_the_session_is_made(options: dict[str, Any]) -> None:
     """Not in the middle of a night."""
     with pytest.raises(errors.UsageError):
@@ -263,18 +263,18 @@ async def test_row_83_creation_pauses_before_the_mark_and_goes_on_after_a_top_up
     Nine, because the eighth leaves 520, and what the ninth would cost is not asked before. No reading was needed for
     that but the first: what left since is subtracted.
     """
-    async with world(credits=1000.0, session={"low_water": 500.0}) as (veo, sim):
+    async with world(credits=1000.0, session={"min_balance": 500.0}) as (veo, sim):
         jobs = [await veo.submit(prompt) for prompt in prompts(15)]
         told: list[str] = []
         listening = asyncio.create_task(_pauses_of(veo, jobs[-1].key, told))
         await asyncio.sleep(20)
-        assert veo.statistics().pause_reason == "low-credit"
+        assert veo.statistics().pause_reason == "min-balance"
         assert len(sim.charges) == 9
         assert sim.count("credit") == 1
         await asyncio.sleep(200)
         states = [job.state for job in jobs]
         assert (states.count(JobState.READY), states.count(JobState.QUEUED)) == (9, 6)
-        assert veo.statistics().pause_reason == "low-credit"
+        assert veo.statistics().pause_reason == "min-balance"
         sim.account().credits += 10_000
         clock = Clock()
         await jobs[-1].accepted()
@@ -282,7 +282,7 @@ async def test_row_83_creation_pauses_before_the_mark_and_goes_on_after_a_top_up
         assert veo.statistics().pause_reason is None
         await veo.drain()
         await listening
-        assert told == ["low-credit"]
+        assert told == ["min-balance"]
         assert {job.state for job in jobs} == {JobState.READY}
 
 
@@ -292,7 +292,7 @@ async def _pauses_of(veo: Any, key: str, told: list[str]) -> None:
 
 async def test_looks_at_the_balance_while_low_come_ever_later() -> None:
     """30 s after the first, which was for the first job; then a minute, two, four, eight, ten apart."""
-    async with world(credits=10.0, session={"low_water": 50.0}) as (veo, sim):
+    async with world(credits=10.0, session={"min_balance": 50.0}) as (veo, sim):
         await veo.submit("A dog")
         await asyncio.sleep(3600)
         looks = [seen.at for seen in sim.requests_to("credit")]
@@ -303,7 +303,7 @@ async def test_looks_at_the_balance_while_low_come_ever_later() -> None:
 
 async def test_a_balance_below_the_mark_lets_nothing_leave_at_all() -> None:
     """The first job waits for the first look, however slow that is."""
-    async with world(credits=10.0, latency_s=2.0, session={"low_water": 50.0}) as (veo, sim):
+    async with world(credits=10.0, latency_s=2.0, session={"min_balance": 50.0}) as (veo, sim):
         await veo.submit("A dog")
         await asyncio.sleep(100)
         assert not sim.requests_to()
@@ -312,7 +312,7 @@ async def test_a_balance_below_the_mark_lets_nothing_leave_at_all() -> None:
 
 async def test_the_users_own_look_ends_the_pause_too() -> None:
     """Who has just topped up and asks sees the session go on at once."""
-    async with world(credits=10.0, session={"low_water": 50.0}) as (veo, sim):
+    async with world(credits=10.0, session={"min_balance": 50.0}) as (veo, sim):
         job = await veo.submit("A dog")
         await asyncio.sleep(100)
         sim.account().credits += 1000
@@ -324,7 +324,7 @@ async def test_the_users_own_look_ends_the_pause_too() -> None:
 
 async def test_a_balance_that_cannot_be_read_stops_nothing() -> None:
     """A fault of the look is no sign of an empty account."""
-    async with world(session={"low_water": 50.0}, faults=[refuse(500, endpoint="credit")]) as (veo, sim):
+    async with world(session={"min_balance": 50.0}, faults=[refuse(500, endpoint="credit")]) as (veo, sim):
         clock = Clock()
         jobs = [await veo.submit(prompt) for prompt in prompts(5)]
         for job in jobs:
@@ -336,7 +336,7 @@ async def test_a_balance_that_cannot_be_read_stops_nothing() -> None:
 
 async def test_a_look_that_hangs_holds_the_first_job_up_for_ten_seconds() -> None:
     """And no other."""
-    async with world(session={"low_water": 50.0}, faults=[delay(25.0, endpoint="credit")]) as (veo, _):
+    async with world(session={"min_balance": 50.0}, faults=[delay(25.0, endpoint="credit")]) as (veo, _):
         clock = Clock()
         await (await veo.submit("A dog")).accepted()
         assert clock() == 10.0
@@ -346,7 +346,7 @@ async def test_a_look_that_hangs_holds_the_first_job_up_for_ten_seconds() -> Non
 
 async def test_a_look_that_hangs_does_not_keep_the_session_open() -> None:
     """It costs nothing, so it is cut off; the job that waited for it was not sent."""
-    async with world(session={"low_water": 50.0}, faults=[delay(25.0, endpoint="credit")]) as (veo, sim):
+    async with world(session={"min_balance": 50.0}, faults=[delay(25.0, endpoint="credit")]) as (veo, sim):
         await veo.submit("A dog")
         await asyncio.sleep(1.0)
         clock = Clock()
@@ -356,7 +356,7 @@ async def test_a_look_that_hangs_does_not_keep_the_session_open() -> None:
 
 async def test_while_sending_the_balance_is_read_every_half_minute() -> None:
     """600 jobs leave in five minutes; the looks are as far apart as they must be, and fewer than that at most."""
-    async with world(session={"low_water": 50.0}) as (veo, sim):
+    async with world(session={"min_balance": 50.0}) as (veo, sim):
         clock = Clock()
         await veo.gather(*prompts(600))
         looks = [seen.at for seen in sim.requests_to("credit")]
@@ -366,19 +366,22 @@ async def test_while_sending_the_balance_is_read_every_half_minute() -> None:
 
 async def test_others_who_spend_from_the_account_are_seen() -> None:
     """Their charges are in no estimate of ours; the next look shows them."""
-    async with world(credits=10_000.0, rate=(1, 10.0), session={"low_water": 5000.0, "rate": (1, 10.0)}) as (veo, sim):
+    async with world(credits=10_000.0, rate=(1, 10.0), session={"min_balance": 5000.0, "rate": (1, 10.0)}) as (
+        veo,
+        sim,
+    ):
         jobs = [await veo.submit(prompt) for prompt in prompts(20)]
         await jobs[0].accepted()
         sim.account().credits -= 6000
         await asyncio.sleep(300)
-        assert veo.statistics().pause_reason == "low-credit"
+        assert veo.statistics().pause_reason == "min-balance"
         assert 3 <= len(sim.charges) <= 5
         veo.stop_sending()
 
 
 async def test_refusals_under_way_end_a_pause_that_they_had_begun() -> None:
     """Subtracted while they might have been paid, they are not when a 429 has come back for them."""
-    session = {"low_water": 900.0}
+    session = {"min_balance": 900.0}
     async with world(credits=1000.0, latency_s=0.5, faults=[rate_limited(on=1)], session=session) as (veo, sim):
         await veo.gather(*prompts(2))
         assert len(sim.charges) == 2
@@ -387,11 +390,11 @@ async def test_refusals_under_way_end_a_pause_that_they_had_begun() -> None:
 async def test_a_pause_for_want_of_credit_is_logged_with_its_figures(caplog: pytest.LogCaptureFixture) -> None:
     """What there is believed to be, and what is to be kept."""
     caplog.set_level(logging.WARNING, "veo_async")
-    async with world(credits=10.0, session={"low_water": 50.0}) as (veo, _):
+    async with world(credits=10.0, session={"min_balance": 50.0}) as (veo, _):
         await veo.submit("A dog")
         await asyncio.sleep(5)
         veo.stop_sending()
-    assert "creation pauses (low-credit): about 10 credits are left, and 50 are to be kept" in caplog.text
+    assert "creation pauses (min-balance): about 10 credits are left, and 50 are to be kept" in caplog.text
 
 
 # --- what was really spent ----------------------------------------------------------------------------------------
@@ -415,12 +418,12 @@ async def test_row_83_estimates_and_the_balance_are_told_apart() -> None:
 async def test_row_83_a_table_that_is_too_low_is_put_right_by_the_looks() -> None:
     """The mark is kept by what is read: the estimates only bridge the time between two looks."""
     prices = {"veo3_fast": {"720p": 1.0}}
-    session = {"prices": prices, "low_water": 5000.0, "rate": (1, 10.0)}
+    session = {"prices": prices, "min_balance": 5000.0, "rate": (1, 10.0)}
     async with world(credits=6000.0, rate=(1, 10.0), session=session) as (veo, sim):
         for prompt in prompts(60):
             await veo.submit(prompt)
         await asyncio.sleep(1500)
-        assert veo.statistics().pause_reason == "low-credit"
+        assert veo.statistics().pause_reason == "min-balance"
         assert sim.account().credits >= 5000.0 - 60.0 * (READ_EVERY_S / 10.0 + 1)
         assert sim.account().credits < 5000.0
         veo.stop_sending()

@@ -116,7 +116,7 @@ async def test_the_outcome_tells_what_evidence_there_is() -> None:
         assert evidence.sent_at is not None
         assert len(evidence.token) == 26
         assert not evidence.awaits_callback
-        assert [each.key for each in await veo.doubts()] == [job.key]
+        assert [each.key for each in await veo.in_doubt()] == [job.key]
 
 
 # --- resolved by word -------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ async def test_resolving_binds_the_job_to_its_task() -> None:
         assert job.state is JobState.RUNNING
         clip = await job
         assert clip.task_id == task_id
-        assert await veo.doubts() == []
+        assert await veo.in_doubt() == []
         assert len(sim.requests_to()) == 1
 
 
@@ -169,8 +169,8 @@ async def test_resubmitting_sends_another_request() -> None:
         await job.resubmit()
         clip = await job
         assert clip.task_id == sim.charges[1].task_id
-        assert job._entry.attempts == 2
-        assert job._entry.token != first_token
+        assert job._job.attempts == 2
+        assert job._job.token != first_token
         with pytest.raises(errors.UsageError, match="not in doubt"):
             await job.resubmit()
 

@@ -32,7 +32,7 @@ def paid(sim: MemoryTransport) -> list[str]:
 @pytest.mark.parametrize("not_ready", ["400-body", "400-http", "422-body"])
 async def test_a_clip_is_taken_to_1080p(not_ready: Any) -> None:
     """ "Not yet" is no error, in whichever form it comes; looks are half a minute apart; one charge."""
-    async with world(hd_not_ready=not_ready) as (veo, sim):
+    async with world(not_ready_1080p=not_ready) as (veo, sim):
         clip = await veo.generate("A dog", key="dog")
         before = sim.count("get-1080p-video")
         taken = await veo.upgrade(clip, "1080p")
@@ -46,7 +46,7 @@ async def test_a_clip_is_taken_to_1080p(not_ready: Any) -> None:
         )
 
 
-@pytest.mark.parametrize("options", [{"four_k_done": "422"}, {"four_k_done": "200"}, {"four_k_task_id": "new"}])
+@pytest.mark.parametrize("options", [{"done_4k": "422"}, {"done_4k": "200"}, {"four_k_task_id": "new"}])
 async def test_a_clip_is_taken_to_4k(options: dict[str, Any]) -> None:
     """A repeated request that answers 422 with the URLs is the end of it; so is a plain 200."""
     async with world(**options) as (veo, sim):
@@ -210,7 +210,7 @@ async def test_what_is_held_back_says_so_and_can_be_abandoned() -> None:
         job = await veo.submit("A dog", key="dog", then="1080p")
         await let_run()
         assert job.state is JobState.QUEUED
-        assert await anext(job.events()) == Paused(job.key, "source")
+        assert await anext(job.events()) == Paused(job.key, "waiting-for-source")
         await job.abandon()
         assert (await veo.job("dog")).urls
         assert paid(sim) == ["generate"]
@@ -305,7 +305,7 @@ async def test_a_doubt_about_an_upgrade_is_resolved_in_a_later_session(ledger: A
     async with on(sim, ledger) as first:
         await (await first.submit("A dog", key="dog", then="1080p")).finished()
     async with on(sim, ledger) as second:
-        [job] = await second.doubts()
+        [job] = await second.in_doubt()
         await job.resolve("1080p")
         taken = await job
         assert taken.history[0].key == "dog"

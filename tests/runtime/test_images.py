@@ -365,5 +365,5 @@ async def test_a_job_that_waits_for_its_upload_says_so(cat: Path) -> None:
     async with world(faults=[delay(30, endpoint=UPLOAD)]) as (veo, _):
         job = await veo.submit("A dog", image=cat)
         await asyncio.sleep(5)
-        assert await anext(job.events()) == Paused(job.key, "upload")
+        assert await anext(job.events()) == Paused(job.key, "waiting-for-upload")
         assert isinstance(await job.finished(), Done)

@@ -223,7 +223,7 @@ async def test_statistics_tell_jobs_slots_gate_and_watcher() -> None:
 
 async def test_sending_again_does_not_depend_on_a_short_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A job that comes back after its place was forgotten goes to the end of the queue, and is made all the same."""
-    monkeypatch.setattr("veo_async._rules.queue.fair_queue.REMEMBERED", 1)
+    monkeypatch.setattr("veo_async._rules.queue.fair_queue.MAX_REMEMBERED_GRANTS", 1)
     async with world(faults=[rate_limited(on={1, 2})], latency_s=1.0) as (veo, sim):
         outcomes = await veo.gather(*[f"Dog {i}" for i in range(8)])
         assert all(isinstance(outcome, Done) for outcome in outcomes)
@@ -232,7 +232,7 @@ async def test_sending_again_does_not_depend_on_a_short_memory(monkeypatch: pyte
 
 async def test_a_job_that_comes_back_is_let_in_however_full_its_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its place is forgotten and another has come meanwhile: it was let in once, and that holds."""
-    monkeypatch.setattr("veo_async._rules.queue.fair_queue.REMEMBERED", 0)
+    monkeypatch.setattr("veo_async._rules.queue.fair_queue.MAX_REMEMBERED_GRANTS", 0)
     async with world(faults=[rate_limited(on=1)], latency_s=1.0, session={"max_queued": 1}) as (veo, _):
         first = await veo.submit("A dog")
         await asyncio.sleep(0.5)

@@ -40,16 +40,16 @@ class TroubledBook:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._book, name)
 
-    async def plan(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._or_fail("plan", self._book.insert, *args, **kwargs)
+    async def insert(self, *args: Any, **kwargs: Any) -> Any:
+        return await self._or_fail("submit", self._book.insert, *args, **kwargs)
 
-    async def record(self, step: Any, **kwargs: Any) -> Any:
+    async def apply(self, step: Any, **kwargs: Any) -> Any:
         return await self._or_fail(str(step.event), self._book.apply, step, **kwargs)
 
-    async def send(self, step: Any, claim: Any) -> Any:
+    async def begin_send(self, step: Any, claim: Any) -> Any:
         return await self._or_fail("send", self._book.begin_send, step, claim)
 
-    async def news(self, at: float) -> Any:
+    async def changes(self, at: float) -> Any:
         return await self._or_fail("news", self._book.changes, at)
 
     async def _or_fail(self, event: str, write: Any, *args: Any, **kwargs: Any) -> Any:
@@ -90,7 +90,7 @@ async def test_rows_64_and_66_nothing_leaves_that_is_not_written_down_first(erro
         ledger.error = error
         jobs = [await veo.submit(f"Dog {i}") for i in range(10)]
         await asyncio.sleep(300)
-        assert veo.statistics().pause_reason == "ledger"
+        assert veo.statistics().pause_reason == "ledger-unavailable"
         assert sim.requests_to() == ()
         assert {job.state for job in jobs} == {JobState.QUEUED}
         assert ledger.failed < 30
@@ -136,11 +136,11 @@ async def test_row_66_an_intent_that_failed_and_is_there_all_the_same_is_sent_on
     assert len(sim.requests_to()) == len(sim.charges) == 1
 
 
-@pytest.mark.parametrize("event", ["return", "refuse", "doubt", "finish"])
+@pytest.mark.parametrize("event", ["requeue", "refuse", "lose", "complete"])
 @pytest.mark.parametrize("is_written", [False, True])
 async def test_row_66_whatever_happens_is_insisted_upon(event: str, is_written: bool) -> None:
     """A 429, a refusal, a doubt and an end: each is on the ledger in the end, and told once it is."""
-    faults = {"return": [rate_limited(on=1)], "doubt": [drop_after_accepting(on=1)]}.get(event, [])
+    faults = {"requeue": [rate_limited(on=1)], "lose": [drop_after_accepting(on=1)]}.get(event, [])
     ledger, sim = Troubled(), memory(faults=faults)
     ledger.events, ledger.is_written = {event}, is_written
     async with on(sim, ledger) as veo:
@@ -152,9 +152,9 @@ async def test_row_66_whatever_happens_is_insisted_upon(event: str, is_written: 
         assert ledger.failed > 1
         ledger.error = None
         outcome = await waiting
-        assert type(outcome).__name__ == {"refuse": "Refused", "doubt": "InDoubt"}.get(event, "Done")
+        assert type(outcome).__name__ == {"refuse": "Refused", "lose": "InDoubt"}.get(event, "Done")
         [row] = ledger.ledger.jobs.values()
-        assert row.state == {"refuse": "refused", "doubt": "in_doubt"}.get(event, "ready")
+        assert row.state == {"refuse": "refused", "lose": "in_doubt"}.get(event, "ready")
     assert len(sim.charges) <= 1
 
 

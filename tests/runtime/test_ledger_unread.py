@@ -22,7 +22,7 @@ class TroubledBook(MemoryLedgerSession):
     is_unsure = cannot_tell = True
 
     async def send(self, step: Transition, claim: RateClaim) -> SendPermit | None:
-        permit = await super().send(step, claim)
+        permit = await super().begin_send(step, claim)
         if self.is_unsure:
             self.is_unsure = False
             raise LedgerIOError("nobody knows what was written")
@@ -41,7 +41,7 @@ class TroubledLedger(MemoryLedger):
 
     async def open(self, account: str | None) -> Any:
         book = TroubledBook(self, account)
-        self.alive.add(book.instance)
+        self.alive.add(book.session_id)
         return book
 
 

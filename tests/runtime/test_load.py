@@ -16,8 +16,8 @@ pytestmark = pytest.mark.veo_virtual_time
 
 async def test_row_84_ten_thousand_jobs_and_a_thousand_waiters() -> None:
     """All queued at once: sent in the order in which they came, every waiter is told, and nothing piles up."""
-    quick = {"rate": (2000, 1.0), "max_in_flight": 5000, "poll_rate": 2000.0, "poll_every": 30.0}
-    async with world(limiter="none", session=quick, keep_requests=20_000) as (veo, sim):
+    quick = {"rate": (2000, 1.0), "max_in_flight": 5000, "polls_per_second": 2000.0, "poll_every": 30.0}
+    async with world(limiter="none", session=quick, max_logged_requests=20_000) as (veo, sim):
         tracemalloc.start()
         jobs = [await veo.submit(f"Dog {i}", key=f"{i}") for i in range(10_000)]
         size, _ = tracemalloc.get_traced_memory()

@@ -42,8 +42,8 @@ LOOK = {"endpoint": "record-info", "times": 3}
 
 
 def looks(sim: Any) -> list[float]:
-    began = sim.posts()[0].at
-    return [round(seen.at - began, 3) for seen in sim.posts("record-info")]
+    began = sim.requests_to()[0].at
+    return [round(seen.at - began, 3) for seen in sim.requests_to("record-info")]
 
 
 # --- when -------------------------------------------------------------------------------------------------------
@@ -70,7 +70,10 @@ async def test_a_learned_schedule_finds_the_end_soon() -> None:
 
 async def test_the_budget_bounds_the_looks_of_all_tasks_together() -> None:
     """A hundred tasks that would be looked at a hundred times a second are looked at five times."""
-    async with world(limiter="none", session={"poll_rate": 5.0, "poll_every": 1.0, "rate": (1000, 1.0)}) as (veo, sim):
+    async with world(limiter="none", session={"polls_per_second": 5.0, "poll_every": 1.0, "rate": (1000, 1.0)}) as (
+        veo,
+        sim,
+    ):
         jobs = [await veo.submit(f"Dog {i}") for i in range(100)]
         for job in jobs:
             await job.accepted()
@@ -173,7 +176,7 @@ def _is_of(record: Any, task_id: str) -> bool:
 @pytest.mark.parametrize("form", ["422", "null"])
 async def test_row_33_a_record_that_appears_late_is_waited_for(form: str) -> None:
     """A minute of "record is null" is normal."""
-    async with world(record_gap_s=60.0, record_gap_form=form) as (veo, _):
+    async with world(record_delay_s=60.0, record_delay_form=form) as (veo, _):
         clock = Clock()
         await veo.generate("A dog")
         assert clock() <= 130.0
@@ -181,7 +184,7 @@ async def test_row_33_a_record_that_appears_late_is_waited_for(form: str) -> Non
 
 async def test_row_33_a_record_that_never_appears_is_lost_and_not_sent_again() -> None:
     """After the grace time the job ends, keeps its task id, and its key still names it: it may be paid."""
-    async with world(record_gap_s=1e9) as (veo, sim):
+    async with world(record_delay_s=1e9) as (veo, sim):
         clock = Clock()
         job = await veo.submit("A dog", key="k")
         outcome = await job.finished()
@@ -231,7 +234,7 @@ async def test_row_36_a_success_is_sticky() -> None:
 async def test_row_36_a_success_without_urls_that_is_taken_back_is_not_believed() -> None:
     """1 without URLs, then 3 for a while: the URLs still count when they come."""
     flap = record_flag(3, on=range(14, 18))
-    async with world(faults=[flap], empty_for_s=40.0) as (veo, sim):
+    async with world(faults=[flap], empty_result_s=40.0) as (veo, sim):
         clip = await veo.generate("A dog [empty]")
         assert clip.urls
         assert len(sim.triggered_faults) == 4
@@ -264,7 +267,7 @@ async def test_row_36_a_failure_is_confirmed_once_ten_seconds_later(prompt: str,
 
 async def test_row_37_success_without_urls_is_read_again_until_they_come() -> None:
     """Every five seconds; the copy is still being made somewhere."""
-    async with world(empty_for_s=30.0) as (veo, _):
+    async with world(empty_result_s=30.0) as (veo, _):
         clock = Clock()
         assert (await veo.generate("A dog [empty]")).urls
         assert 90.0 <= clock() < 97.0
@@ -272,7 +275,7 @@ async def test_row_37_success_without_urls_is_read_again_until_they_come() -> No
 
 async def test_row_37_success_without_urls_ends_after_five_minutes_and_is_not_paid_twice() -> None:
     """The clip is made and paid: told so, and the key still names it."""
-    async with world(empty_for_s=1e6) as (veo, sim):
+    async with world(empty_result_s=1e6) as (veo, sim):
         clock = Clock()
         job = await veo.submit("A dog [empty]", key="k")
         with pytest.raises(errors.DownloadFailed):

@@ -75,12 +75,12 @@ async def test_a_lazy_input_is_taken_in_no_further_than_look_ahead() -> None:
         assert taken <= 12
 
 
-@pytest.mark.parametrize("look_ahead", [0, -1])
-async def test_a_look_ahead_of_nothing_is_refused_at_once(look_ahead: int) -> None:
+@pytest.mark.parametrize("buffersize", [0, -1])
+async def test_a_look_ahead_of_nothing_is_refused_at_once(buffersize: int) -> None:
     """It would wait for ever."""
     async with world() as (veo, _):
-        with pytest.raises(errors.UsageError, match="look_ahead"):
-            veo.map(["A dog"], buffersize=look_ahead)
+        with pytest.raises(errors.UsageError, match="buffersize"):
+            veo.map(["A dog"], buffersize=buffersize)
 
 
 async def test_an_async_input_is_as_good() -> None:

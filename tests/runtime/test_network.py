@@ -27,7 +27,7 @@ async def test_row_29_a_name_that_does_not_resolve_is_never_sent_and_given_up_af
     """Zero bytes each time, so the key is free again; creation is paused meanwhile, and the reason is seen."""
     async with VeoSession(KEY, base_url="https://no-such-host.invalid") as veo:
         job = await veo.submit("A dog")
-        while veo.statistics().pause_reason != "unreachable":  # noqa: ASYNC110  # a resolver's thread tells nobody
+        while veo.statistics().pause_reason != "network":  # noqa: ASYNC110  # a resolver's thread tells nobody
             await asyncio.sleep(0.1)
         outcome = await job.finished()
         assert isinstance(outcome, Failed)

@@ -71,7 +71,7 @@ asyncio.run(main())
 
 async def look(file: Path) -> dict[str, tuple[JobRow, list[Transition]]]:
     book = await SqliteLedger(file).open(None)
-    told = {row.key: (row, await book.steps(row.key)) for row in await book.rows()}
+    told = {row.key: (row, await book.transitions(row.key)) for row in await book.jobs()}
     await book.close()
     return told
 
@@ -121,7 +121,7 @@ async def test_row_58_interrupted_or_terminated(tmp_path: Path, number: signal.S
             assert (first.state, first.task_id) == ("running", sim.charges[0].task_id)
         else:
             assert first.state == "sending"
-            assert [step.event for step in steps] == ["plan", "send"]
+            assert [step.event for step in steps] == ["submit", "send"]
         assert len(told) == 2
 
 

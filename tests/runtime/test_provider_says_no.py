@@ -168,7 +168,7 @@ async def test_a_429_is_told_as_waiting_again() -> None:
 @pytest.mark.parametrize("form", ["body", "http"])
 async def test_row_9_maintenance_pauses_and_probes_and_fails_nobody(form: str) -> None:
     """455: one probe after 60 s, 120 s, 240 s; the first that passes lifts the pause."""
-    async with world(maintenance=((0.0, 200.0),), error_form=form) as (veo, sim):
+    async with world(maintenance=((0.0, 200.0),), error_style=form) as (veo, sim):
         clock = Clock()
         jobs = [await veo.submit(prompt) for prompt in prompts(30)]
         await asyncio.sleep(1)
@@ -225,7 +225,7 @@ async def test_row_11_no_credit_pauses_creation_and_lifts_after_a_top_up() -> No
         await asyncio.sleep(100)
         made = len(sim.charges)
         assert 0 < made < 20
-        assert veo.statistics().pause_reason == "no-credit"
+        assert veo.statistics().pause_reason == "insufficient-credits"
         assert sum(job.state is JobState.READY for job in jobs) == made
         assert sum(job.state is JobState.QUEUED for job in jobs) == 20 - made
         posted = len(sim.requests_to())
@@ -352,7 +352,7 @@ async def test_a_storm_of_broken_answers_keeps_the_rest_back() -> None:
     async with world(faults=[refuse(500, times=7)], session={"rate": (1, 1.0)}, limiter="none") as (veo, sim):
         jobs = [await veo.submit(prompt) for prompt in prompts(40)]
         await asyncio.sleep(59)
-        assert veo.statistics().pause_reason == "storm"
+        assert veo.statistics().pause_reason == "repeated-errors"
         assert 5 <= len(sim.requests_to()) <= 8
         await veo.drain()
         states = [job.state for job in jobs]
@@ -415,7 +415,7 @@ async def test_a_pause_is_seen_in_statistics_events_and_log(caplog: pytest.LogCa
     by_action = {getattr(record, "action", None): record for record in caplog.records}
     assert by_action["paused"].reason == "maintenance"  # type: ignore[attr-defined]
     assert "resumed" in by_action
-    assert by_action["finish"].job_key == "k"  # type: ignore[attr-defined]
+    assert by_action["complete"].job_key == "k"  # type: ignore[attr-defined]
 
 
 # --- nothing could leave ----------------------------------------------------------------------------------------
@@ -427,7 +427,7 @@ async def test_a_lost_network_is_one_pause_and_gives_up_few_jobs() -> None:
         sim.is_offline = True
         jobs = [await veo.submit(prompt) for prompt in prompts(100)]
         await asyncio.sleep(1.5)
-        assert veo.statistics().pause_reason == "unreachable"
+        assert veo.statistics().pause_reason == "network"
         await asyncio.sleep(298)
         check_joints(veo)
         sim.is_offline = False

@@ -153,4 +153,4 @@ async def test_the_sessions_balance_is_read_patiently(caplog: pytest.LogCaptureF
         with caplog.at_level(logging.INFO, "veo_async"):
             assert await veo.balance() > 0
     told = [record.__dict__ for record in caplog.records]
-    assert [each["reason"] for each in told if each.get("action") == "read-again"] == ["broken"]
+    assert [each["reason"] for each in told if each.get("action") == "retry"] == ["broken"]

@@ -113,7 +113,7 @@ async def test_a_key_whose_job_was_refused_may_be_used_again_later(ledger: Ledge
         assert (await second.generate("A nicer dog", key="k")).urls
     book = await ledger.open(None)
     events = [step.event for step in await book.transitions("k")]
-    assert events == ["plan", "send", "refuse", "plan", "send", "accept", "finish"]
+    assert events == ["submit", "send", "refuse", "submit", "send", "accept", "complete"]
     await book.close()
 
 
@@ -124,7 +124,7 @@ async def test_a_doubt_outlives_its_session(ledger: Ledger) -> None:
         assert isinstance(await (await first.submit("A dog", key="k")).finished(), InDoubt)
     async with on(sim, ledger) as second:
         assert second.recovered == Recovered(in_doubt=1)
-        [job] = await second.doubts()
+        [job] = await second.in_doubt()
         outcome = await job.finished()
         assert isinstance(outcome, InDoubt)
         assert isinstance(outcome.error, errors.ResponseLost)

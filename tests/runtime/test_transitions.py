@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import pytest
 
-from veo_async import VeoSession, errors
+from veo_async import VeoSession, _runtime, errors
 from veo_async._ports import JobRow, Ledger, Transition
 from veo_async._rules.lifecycle import TABLE, Event, JobState
 from veo_async._rules.polling.poll_result import Succeeded, Unsuccessful
@@ -153,7 +153,7 @@ async def stage(
     monkeypatch.setattr(veo._clip_saver, "save", save)
     async with veo:
         it.engine.watcher._look = look
-        monkeypatch.setattr(it.engine, "look", look)
+        monkeypatch.setattr(it.engine, "read_record", look)
         await (await veo.submit("plug", key="plug")).accepted()
         it.job = await veo.submit("subject", key="subject", send_within=deadline, save_to=save_to)
         it.entry = veo._engine_or_raise.registry.by_key["subject"]
@@ -194,7 +194,7 @@ async def happen(it: Stage, state: JobState, event: Event) -> None:
         case JobState.SENDING, Event.LOSE:
             it.answers.put_nowait(errors.ResponseLost("gone"))
         case JobState.SENDING, Event.FAIL:
-            it.entry.unsent = 1000
+            it.entry.unsent_attempts = 1000
             it.answers.put_nowait(errors.NotSent("no net"))
         case JobState.RUNNING, Event.COMPLETE:
             await it.end_of_task(Succeeded(RECORD))
@@ -230,8 +230,8 @@ async def test_every_transition_is_written_then_acted_upon_then_told_once(
     deadline = 30.0 if (state, event) == (Q, Event.REFUSE) else 3600.0
     async with stage(monkeypatch, kept, state, save_to="clips" if is_saved else None, deadline=deadline) as it:
         listening = asyncio.create_task(it.listen())
-        waiting = asyncio.create_task(it.job.ended())
-        changing = asyncio.create_task(it.entry.change()) if it.entry.outcome is None else None
+        waiting = asyncio.create_task(it.job.finished())
+        changing = asyncio.create_task(it.entry.wait_change()) if it.entry.outcome is None else None
         outcomes: list[str] = []
 
         async def collect(requests: list[Any], key: str) -> None:
@@ -241,7 +241,7 @@ async def test_every_transition_is_written_then_acted_upon_then_told_once(
         attached = asyncio.create_task(collect([it.entry.request], "subject"))
         for_room = asyncio.create_task(collect([VideoRequest("room")], "room"))
         await let_run()
-        assert ("room" in it.engine.roster.by_key) is (state is not Q)
+        assert ("room" in it.engine.registry.by_key) is (state is not Q)
         it.hooked.clear()
         it.heard.clear()
 
@@ -258,13 +258,13 @@ async def test_every_transition_is_written_then_acted_upon_then_told_once(
             assert changing.done() is (is_end or after in (R, Q, D))
         assert outcomes.count("subject") == int(is_end or state is D)
         if state is Q:
-            assert "room" in it.engine.roster.by_key  # there was room again for who waited for that
+            assert "room" in it.engine.registry.by_key  # there was room again for who waited for that
         assert (it.entry in it.engine.queued._deadlines) is (after is Q)
         reserved = it.veo.statistics().credits.reserved
         mine = 0 if (state, event) in FREE else 2 if event is Event.RESUBMIT else 1
         others = sum(
             entry.state is not JobState.ABANDONED or entry.task_id is not None
-            for key, entry in it.engine.roster.by_key.items()
+            for key, entry in it.engine.registry.by_key.items()
             if key != "subject"
         )
         assert reserved == PRICE * (mine + others)
@@ -286,28 +286,28 @@ async def test_every_transition_that_the_ledger_does_not_take_goes_by_the_ledger
     async with stage(
         monkeypatch, (ledger, on_memory(ledger)), state, save_to="clips" if is_saved else None, deadline=deadline
     ) as it:
-        other: Any = await ledger.open(it.engine.book.account)
+        other: Any = await ledger.open(it.engine.ledger.account)
         row = ledger.jobs["subject"]
-        told = '{"error": {"error": "AnswerLost", "message": "elsewhere"}}'
+        told = '{"error": {"error": "ResponseLost", "message": "elsewhere"}}'
         moved = {S: "in_doubt", D: "queued"}.get(state, "refused" if state is Q else "expired")
         outcome = None if moved == "queued" else told
         # Behind its back, and without news: this session was thought to be dead.
-        ledger.jobs["subject"] = attrs.evolve(row, owner=other.instance, state=moved, outcome=outcome)
+        ledger.jobs["subject"] = attrs.evolve(row, owner=other.session_id, state=moved, outcome=outcome)
         it.hooked.clear()
-        waiting = asyncio.create_task(it.job.ended())
+        waiting = asyncio.create_task(it.job.finished())
         with suppress(errors.UsageError):
             await happen(it, state, event)
         await let_run()
         here = JobState(ledger.jobs["subject"].state)
         assert it.entry.state is here
-        assert it.entry.is_followed
+        assert it.entry.is_remote
         if (state, event) == (S, Event.ACCEPT):
             assert here is R  # who knows the task says so, and the doubt is over
             assert ledger.jobs["subject"].task_id == TASK
         assert [name for name, _ in it.hooked] in ([], [TOLD[here]], ["InDoubt"])
         assert it.engine.scheduler.slots.borrowed_tokens == 1  # the other job's
         assert it.veo._gate.statistics().running == 1
-        assert it.engine.watcher.statistics.running == 1
+        assert it.engine.watcher.statistics.tasks == 1
         assert it.entry not in it.engine.queued._deadlines
         assert it.entry not in it.veo._queue
         await asyncio.sleep(20)  # looks at what runs go on, and nobody looks at this one
@@ -337,10 +337,10 @@ class HastyBook:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._book, name)
 
-    async def record(self, step: Transition, **options: Any) -> bool:
+    async def apply(self, step: Transition, **options: Any) -> bool:
         if self._ledger.hold is not None:
             await self._ledger.hold.wait()
-        is_written: bool = await self._book.record(step, **options)
+        is_written: bool = await self._book.apply(step, **options)
         if self._ledger.fails:
             raise errors.LedgerIOError("nobody knows")
         return is_written
@@ -410,7 +410,7 @@ async def test_whoever_asks_and_is_cancelled_leaves_nothing_half_done(
     """Cancelled while the ledger writes: the job moves all the same, and who waits for it is told."""
     ledger = Hasty()
     async with stage(monkeypatch, (ledger, on_memory(ledger)), state) as it:
-        waiting = asyncio.create_task(it.job.ended())
+        waiting = asyncio.create_task(it.job.finished())
         it.hooked.clear()
         ledger.hold = asyncio.Event()
         asking = asyncio.create_task(happen(it, state, event))
@@ -440,7 +440,7 @@ async def test_a_session_ends_in_time_whatever_the_ledger_does_not_take(
     async with stage(
         monkeypatch, (ledger, on_memory(ledger)), state, save_to="clips" if is_saved else None, deadline=deadline
     ) as it:
-        waiting = asyncio.create_task(it.job.ended())
+        waiting = asyncio.create_task(it.job.finished())
         ledger.fails = True
         happening = asyncio.create_task(happen(it, state, event))
         await asyncio.sleep(32 if deadline == 30.0 else 3)
@@ -465,7 +465,7 @@ async def test_a_doubt_that_ends_while_the_record_of_a_named_task_is_read(monkey
             await answer.wait()
             return Record(task_id=task_id, flag=0)
 
-        monkeypatch.setattr(it.engine, "look", look)
+        monkeypatch.setattr(it.engine, "read_record", look)
         naming = asyncio.create_task(it.job.resolve(TASK))
         await let_run()
         await it.job.abandon()
@@ -494,18 +494,18 @@ async def test_a_doubt_of_another_session_that_is_resubmitted_here_reserves_noth
     """Whoever drives it sends it and pays."""
     ledger = MemoryLedger()
     async with stage(monkeypatch, (ledger, on_memory(ledger)), D) as it:
-        other: Any = await ledger.open(it.engine.book.account)
-        ledger.jobs["subject"] = attrs.evolve(ledger.jobs["subject"], owner=other.instance)
+        other: Any = await ledger.open(it.engine.ledger.account)
+        ledger.jobs["subject"] = attrs.evolve(ledger.jobs["subject"], owner=other.session_id)
         it.engine.transitions.follow(it.entry, ledger.jobs["subject"])
         before = it.veo.statistics().credits.reserved
         await it.job.resubmit()
         assert it.entry.state is Q
-        assert it.entry.is_followed
+        assert it.entry.is_remote
         assert it.entry not in it.veo._queue
         assert it.veo.statistics().credits.reserved == before
         await other.close()
         await asyncio.sleep(2)  # now nobody drives it, and it is taken over
-        assert not it.entry.is_followed
+        assert not it.entry.is_remote
         assert it.entry.state is S
 
 
@@ -517,17 +517,17 @@ async def test_the_task_that_sends_a_paid_request_has_a_name(monkeypatch: pytest
 
 def test_only_transitions_change_where_a_job_stands() -> None:
     """The rule of the room, read from the source: one place writes a step, moves a job and brings it to its end."""
-    room = Path(sending.__file__).parent
+    runtime = Path(_runtime.__file__).parent
     found: dict[str, set[str]] = {}
-    for file in (*room.parent.glob("*.py"), *room.glob("*.py")):
+    for file in runtime.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             name = ast.unparse(node.func).replace("self._", "") if isinstance(node, ast.Call) else ""
-            if name in ("entry.step", "entry.end", "scribe.step", "catch_up", "announcer.ended"):
+            if name in ("job.apply", "job.set_outcome", "journal.record", "update_from_row", "announcer.finished"):
                 found.setdefault(name, set()).add(file.stem)
     assert found == {
-        "entry.step": {"transitions"},
-        "scribe.step": {"transitions"},
-        "catch_up": {"transitions", "rows"},
-        "entry.end": {"announcing"},
-        "announcer.ended": {"transitions"},
+        "job.apply": {"transitions"},
+        "journal.record": {"transitions"},
+        "update_from_row": {"transitions", "rows"},
+        "job.set_outcome": {"announcer"},
+        "announcer.finished": {"transitions"},
     }

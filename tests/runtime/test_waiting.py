@@ -334,7 +334,7 @@ def _break(veo: Any, key: str) -> None:
     generate = veo.api.generate
 
     async def broken(request: Any, **options: Any) -> Any:
-        if request is veo._open_engine.roster.by_key[key].request:
+        if request is veo._engine_or_raise.registry.by_key[key].request:
             await asyncio.sleep(1)
             raise ZeroDivisionError("a defect")
         return await generate(request, **options)
@@ -351,7 +351,7 @@ async def test_a_defect_of_the_watcher_stops_creation_too() -> None:
 
     with pytest.raises(errors.SessionCrashed):  # noqa: PT012  # what leaves a block is the point
         async with session_on(sim, rate=(1, 10.0)) as veo:
-            veo.api.record_answer = broken  # type: ignore[method-assign, assignment]
+            veo.api.record_response = broken  # type: ignore[method-assign, assignment]
             jobs = [await veo.submit(f"Dog {i}") for i in range(10)]
             with pytest.raises(errors.SessionCrashed):
                 await jobs[-1]
@@ -372,7 +372,7 @@ async def test_a_map_whose_session_crashes_raises_that() -> None:
 
     with pytest.raises(errors.SessionCrashed):  # noqa: PT012  # what leaves a block is the point
         async with session_on(memory()) as veo:
-            veo.api.record_answer = broken  # type: ignore[method-assign, assignment]
+            veo.api.record_response = broken  # type: ignore[method-assign, assignment]
             await veo.submit("A dog")
             reading = asyncio.create_task(_collect(veo.map(slow())))
             await asyncio.wait([reading])
@@ -387,7 +387,7 @@ async def test_a_defect_is_a_note_on_the_users_own_exception() -> None:
 
     with pytest.raises(LookupError) as caught:  # noqa: PT012  # what leaves a block is the point
         async with session_on(memory()) as veo:
-            veo.api.record_answer = broken  # type: ignore[method-assign, assignment]
+            veo.api.record_response = broken  # type: ignore[method-assign, assignment]
             await veo.submit("A dog")
             await asyncio.sleep(100)
             raise LookupError("theirs")
@@ -485,8 +485,8 @@ async def test_log_records_name_the_line_that_logged(caplog: pytest.LogCaptureFi
             await veo.generate("A dog")
     assert {record.module for record in caplog.records} <= {
         "scheduler",
-        "sending",
-        "pausing",
+        "sender",
+        "pauses",
         "watcher",
         "engine",
         "session",

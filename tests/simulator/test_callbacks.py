@@ -24,7 +24,7 @@ from veo_async.simulator import (
 
 from .support import Bench, bench, post_bytes, raw_exchange
 
-SIGNED = {"webhook_key": "hmac-key", "wall_clock": lambda: 1_769_670_760.9}
+SIGNED = {"webhook_secret": "hmac-key", "wall_clock": lambda: 1_769_670_760.9}
 
 
 # --- what is posted, without sockets ----------------------------------------------------------------------------
@@ -169,7 +169,7 @@ async def order(sim: Simulator, callback_url: str) -> None:
 
 async def test_a_callback_arrives_signed(receiver: Receiver) -> None:
     """At the end of the task, as JSON, with a signature that holds."""
-    async with Simulator(duration_s=0.02, webhook_key="hmac-key") as sim:
+    async with Simulator(duration_s=0.02, webhook_secret="hmac-key") as sim:
         await order(sim, receiver.url)
         await asyncio.wait_for(receiver.arrived.wait(), 5)
         _, headers, body = receiver.got[0]

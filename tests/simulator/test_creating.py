@@ -24,7 +24,7 @@ def test_an_unknown_key_gets_401_in_the_body(key: str | None) -> None:
 
 def test_an_unknown_key_can_get_http_401() -> None:
     """The other form, by a setting."""
-    assert bench(unknown_key_form="http").ask("credit", key="wrong").status == 401
+    assert bench(unknown_key_style="http").ask("credit", key="wrong").status == 401
 
 
 @pytest.mark.parametrize(
@@ -188,8 +188,8 @@ def test_a_disabled_feature_is_505(name: str, body: dict[str, Any]) -> None:
 
 
 def test_errors_can_come_as_http_statuses() -> None:
-    """``error_form="http"`` puts the code where HTTP has it, too."""
-    answer = bench(error_form="http").ask("generate", {})
+    """``error_style="http"`` puts the code where HTTP has it, too."""
+    answer = bench(error_style="http").ask("generate", {})
     assert (answer.status, answer.json()["code"]) == (422, 422)
 
 
@@ -250,7 +250,7 @@ def test_an_unreachable_image_makes_the_record_an_error() -> None:
 
 def test_urls_can_come_later_than_success() -> None:
     """[empty]: success without URLs, which a later read has."""
-    at = bench(empty_for_s=30.0)
+    at = bench(empty_result_s=30.0)
     task_id = at.generate("[empty]")
     at.pass_(60)
     assert at.record(task_id)["data"]["response"]["resultUrls"] == []

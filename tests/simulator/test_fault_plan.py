@@ -82,7 +82,7 @@ def test_a_fault_shows_only_what_it_was_given() -> None:
             "rate-limited:extend:1-3:retry_after=4,form=body",
             rate_limited(endpoint="extend", on=range(1, 4), retry_after=4, form="body"),
         ),
-        ("html:record-info:10%:status=502", html_page(502, endpoint="record-info", probability=0.1)),
+        ("html-page:record-info:10%:status=502", html_page(502, endpoint="record-info", probability=0.1)),
         ("delay:*:4+:seconds=1.5,before=false", delay(1.5, before=False, endpoint="*", after=3)),
     ],
 )

@@ -29,7 +29,7 @@ def test_the_sliding_window_tells_when_it_opens() -> None:
 
 
 def test_counted_refusals_keep_the_door_shut() -> None:
-    """With ``count_refused`` whoever hammers waits from the last attempt on."""
+    """With ``count_rejected`` whoever hammers waits from the last attempt on."""
     limiter = SlidingWindow(1, 10.0, counts_rejected=True)
     assert [limiter.take(now) for now in (0.0, 9.0, 18.0)] == [0.0, 10.0, 10.0]
     assert limiter.take(28.0) == 0
@@ -65,7 +65,7 @@ def test_the_21st_creation_in_ten_seconds_is_429() -> None:
 
 def test_a_429_can_come_as_http_200() -> None:
     """The form met on sister endpoints."""
-    at = bench(limiter="sliding", rate=(1, 10.0), rate_limit_form="body")
+    at = bench(limiter="sliding", rate=(1, 10.0), rate_limit_style="body")
     at.generate()
     answer = at.ask("generate", {"prompt": "x"})
     assert (answer.status, answer.json()["code"]) == (200, 429)
@@ -133,7 +133,7 @@ def test_what_counts_as_a_creation_is_a_setting() -> None:
 
 
 def test_a_drained_bucket_can_go_into_debt() -> None:
-    """With ``count_refused`` hammering lengthens the wait here, too."""
+    """With ``count_rejected`` hammering lengthens the wait here, too."""
     limiter = TokenBucket(1, 10.0, counts_rejected=True)
     waits = [limiter.take(0.0) for _ in range(3)]
     assert waits == [0.0, 20.0, 20.0]

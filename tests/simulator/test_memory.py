@@ -184,7 +184,7 @@ async def test_a_day_of_a_thousand_jobs() -> None:
 @pytest.mark.looptime
 async def test_callbacks_are_there_for_the_taking() -> None:
     """Each once, when it has fallen due."""
-    transport = MemoryTransport(api_key=KEY, duration_s=60.0, webhook_key="k")
+    transport = MemoryTransport(api_key=KEY, duration_s=60.0, webhook_secret="k")
     await transport.send(post({"prompt": "x", "callBackUrl": "https://mine.test/done"}))
     assert transport.due_callbacks() == []
     await asyncio.sleep(60)

@@ -12,7 +12,7 @@ def test_an_unknown_id_is_a_422() -> None:
 
 def test_a_new_record_is_unknown_for_a_while() -> None:
     """In the gap the id is not known, afterwards it is."""
-    at = bench(record_gap_s=5.0)
+    at = bench(record_delay_s=5.0)
     task_id = at.generate()
     assert at.record(task_id)["msg"] == "record is null."
     at.pass_(5)
@@ -21,7 +21,7 @@ def test_a_new_record_is_unknown_for_a_while() -> None:
 
 def test_the_gap_can_be_told_as_null() -> None:
     """The other form seen: code 200 with nothing in it."""
-    at = bench(record_gap_s=5.0, record_gap_form="null")
+    at = bench(record_delay_s=5.0, record_delay_form="null")
     assert at.record(at.generate()) == {"code": 200, "msg": "success", "data": None}
 
 

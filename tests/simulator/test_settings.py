@@ -19,10 +19,10 @@ from veo_async.simulator import MemoryTransport, Simulator, SimulatorSettings
         ("limiter", "leaky"),
         ("failure_rate", 1.5),
         ("port", 70000),
-        ("rate_limit_form", "both"),
+        ("rate_limit_style", "both"),
         ("retry_after", "minutes"),
         ("max_running", 0),
-        ("record_gap_form", "404"),
+        ("record_delay_form", "404"),
     ],
 )
 def test_a_wrong_option_names_itself(option: str, value: Any) -> None:

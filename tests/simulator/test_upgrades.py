@@ -36,7 +36,7 @@ def test_1080p_is_started_by_the_first_call_and_charged_once() -> None:
 )
 def test_1080p_says_not_yet_in_three_forms(form: str, status: int, code: int) -> None:
     """All forms that users have met."""
-    at = bench(hd_not_ready=form)
+    at = bench(not_ready_1080p=form)
     answer = at.ask("get-1080p-video", taskId=done(at))
     assert (answer.status, answer.json()["code"]) == (status, code)
 
@@ -82,7 +82,7 @@ def test_4k_goes_through_its_three_answers() -> None:
 
 def test_4k_can_be_done_with_200() -> None:
     """The form of third-party pages: a success that looks like one."""
-    at = bench(four_k_done="200")
+    at = bench(done_4k="200")
     task_id = done(at)
     at.told("get-4k-video", {"taskId": task_id})
     at.pass_(60)

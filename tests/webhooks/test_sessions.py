@@ -51,7 +51,7 @@ def told(task_id: str, code: int = 200) -> bytes:
 @pytest.mark.parametrize("key", [None, "a-webhook-key"])
 async def test_a_callback_ends_the_waiting(form: Any, key: str | None) -> None:
     """In each of the documented shapes, signed and unsigned; one look for each job."""
-    async with heard(callback_form=form, webhook_key=key, session={"webhook_key": key}) as (veo, sim):
+    async with heard(callback_form=form, webhook_secret=key, session={"webhook_secret": key}) as (veo, sim):
         outcomes = await veo.gather("A dog", "A cat")
         assert [type(outcome).__name__ for outcome in outcomes] == ["Done", "Done"]
         assert sim.count("record-info") == 2
@@ -114,7 +114,7 @@ async def test_row_44_a_forged_callback_changes_nothing() -> None:
 async def test_row_44_a_callback_with_a_bad_signature(how: Any) -> None:
     """401 and no look; the next one, which is good, ends the waiting."""
     faults = [forged_callback(how, on=1)]
-    async with heard(faults=faults, webhook_key="k", session={"webhook_key": ["new", "k"]}) as (veo, sim):
+    async with heard(faults=faults, webhook_secret="k", session={"webhook_secret": ["new", "k"]}) as (veo, sim):
         job = await veo.submit("A dog")
         await job.accepted()
         await until(lambda: bool(sim.callbacks))
@@ -259,7 +259,7 @@ async def test_a_session_that_is_not_open_asks_to_come_again() -> None:
 
 async def test_secrets_are_not_shown() -> None:
     """Neither the key that signs nor a token stands in what a session says of itself."""
-    veo = VeoSession("sk-" + "a" * 20, webhook_key="whsec-hush", public_url="https://me.example")
+    veo = VeoSession("sk-" + "a" * 20, webhook_secret="whsec-hush", public_url="https://me.example")
     assert "hush" not in repr(veo) + repr(veo._receiver)
     await veo.close()
 
@@ -267,7 +267,7 @@ async def test_secrets_are_not_shown() -> None:
 async def test_the_key_is_found_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the provider's own name for it says."""
     monkeypatch.setenv("KIE_WEBHOOK_HMAC_KEY", "k")
-    async with heard(webhook_key="other") as (veo, sim):
+    async with heard(webhook_secret="other") as (veo, sim):
         await (await veo.submit("A dog")).accepted()
         await until(lambda: bool(sim.callbacks))
         assert sim.callbacks[0].status == 401

@@ -306,7 +306,7 @@ def test_any_plain(plain: Any) -> None:
 @hundreds
 @given(st.builds(VideoRequest, any_text, image_urls=st.lists(any_text, max_size=2), watermark=any_text, model=any_text))
 def test_what_is_not_checked_but_spelled_can_be_sent(request_: VideoRequest) -> None:
-    """What `check_spelling` lets through can be written as bytes; what it does not says why."""
+    """What `check_encodable` lets through can be written as bytes; what it does not says why."""
     try:
         check_encodable(request_, KIE)
     except errors.InvalidRequest:

@@ -49,7 +49,7 @@ def test_defaults() -> None:
         "seeds": None,
         "callback_url": None,
         "watermark": None,
-        "after": None,
+        "after_key": None,
     }
 
 

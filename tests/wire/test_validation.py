@@ -181,7 +181,7 @@ def test_remedy_for_three_images() -> None:
     ],
 )
 def test_validate_false_lets_newer_values_through(options: dict[str, Any]) -> None:
-    """A value newer than the library is refused by `check` and passes `check_spelling`."""
+    """A value newer than the library is refused by `check` and passes `check_encodable`."""
     with pytest.raises(InvalidRequest):
         check(video(**options), KIE)
     check_encodable(video(**options), KIE)

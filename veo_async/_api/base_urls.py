@@ -51,7 +51,7 @@ def normalize_base_url(url: str, *, allow_insecure_http: bool) -> str:
     """*url* without a trailing slash and without a pasted ``/api/v1``.
 
     Raises:
-        InvalidAddress: it is no http(s) URL, is plain http to another machine, or holds a user name, a query or a
+        InvalidBaseUrl: it is no http(s) URL, is plain http to another machine, or holds a user name, a query or a
             fragment.
     """
     try:

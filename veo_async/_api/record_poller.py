@@ -1,4 +1,4 @@
-"""`Lookout`: one look after another at running tasks, each as cheap as it can be.
+"""`RecordPoller`: one look after another at running tasks, each as cheap as it can be.
 
 Nearly every look finds what the last one found, byte for byte: the record of a task that runs. To decipher it anew
 would cost a tenth of the whole look and tell nothing. So for each running task the last answer's fingerprint is kept,
@@ -30,7 +30,7 @@ class RecordPoller:
         self._fingerprints: dict[str, int] = {}
 
     async def poll(self, task_id: str) -> Record:
-        """The record of *task_id*, or `STILL_RUNS` where the answer is the one before; raises as `record_info` does."""
+        """The record of *task_id*, or `UNCHANGED` where the answer is the one before; raises as `record_info` does."""
         answer = await self._api.record_response(task_id)
         fingerprint = hash((answer.status, answer.body))
         if self._fingerprints.get(task_id) == fingerprint:

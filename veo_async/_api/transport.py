@@ -12,7 +12,7 @@ the tracker's number beside it. A request without a body has no such witness; th
 the connector raises count as not sent.
 
 **Within bounds.** Never ``.read()`` or ``.json()``: one megabyte of gzip becomes one gigabyte of memory. Chunks are
-taken as they come, decompressed, up to `MAX_ANSWER_BYTES`.
+taken as they come, decompressed, up to `MAX_RESPONSE_BYTES`.
 
 **No traces.** aiohttp's exceptions carry the request with its Authorization header; none of them, and nothing that
 refers to them, leaves this module.

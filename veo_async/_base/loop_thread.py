@@ -97,7 +97,7 @@ class LoopThread:
     def map(
         self, work: Callable[[A], Coroutine[Any, Any, T]], items: Iterable[A], *, ordered: bool, buffersize: int
     ) -> Iterator[T]:
-        """What ``work(item)`` comes to for each item, as they end or in order, at most *look_ahead* at once.
+        """What ``work(item)`` comes to for each item, as they end or in order, at most *buffersize* at once.
 
         *items* is read in the caller's own thread, where it may hold on to what belongs there, and only while nothing
         is ready to come out. Whatever was read is worked on to its end, also when the caller stops early.

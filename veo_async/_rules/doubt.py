@@ -7,7 +7,7 @@ is doubt: 5xx of any kind, an accepted answer without a task id, an answer that 
 (a 429 too) that names a task all the same. A `UsageError` is our own no, said before anything was sent.
 
 A job in doubt is bound to a task by evidence only, and the evidence is the record's: it repeats what was asked for,
-with the callback URL that holds the attempt's token (`proof_in`).
+with the callback URL that holds the attempt's token (`find_proof`).
 """
 
 from collections.abc import Collection, Mapping

@@ -92,7 +92,7 @@ SETTLED = frozenset({state for state, ways in TABLE.items() if not ways} | {JobS
 
 
 def next_state(state: JobState, event: Event) -> JobState:
-    """The state after *event*; `IllegalEvent` when it cannot happen to a job in *state*."""
+    """The state after *event*; `IllegalTransition` when it cannot happen to a job in *state*."""
     try:
         return TABLE[state][event]
     except KeyError:

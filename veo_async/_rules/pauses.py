@@ -10,7 +10,7 @@ low-credit    less is left than is to be kept        a look at the balance that 
 key-limit     433                                    the next job that passes
 maintenance   455                                    the same, or one that is refused for its own sake
 blocked       403 of a gate in front of the API      the same
-storm         `STORM` broken creations in a row      the same
+storm         `MAX_ERRORS_IN_A_ROW` broken creations in a row      the same
 unreachable   not one byte of a request could leave  any answer at all
 ledger        a step could not be written down       any answer at all
 ============  =====================================  ================================================
@@ -48,18 +48,18 @@ UNREACHABLE_LONGEST_S: Final = 60.0
 class PauseReason(StrEnum):
     """Why nothing is created just now."""
 
-    NO_CREDIT = "no-credit"
-    LOW_CREDIT = "low-credit"
+    INSUFFICIENT_CREDITS = "insufficient-credits"
+    MIN_BALANCE = "min-balance"
     KEY_LIMIT = "key-limit"
     MAINTENANCE = "maintenance"
     BLOCKED = "blocked"
-    MAX_ERRORS_IN_A_ROW = "storm"
-    UNREACHABLE = "unreachable"
-    LEDGER = "ledger"
+    REPEATED_ERRORS = "repeated-errors"
+    NETWORK = "network"
+    LEDGER_UNAVAILABLE = "ledger-unavailable"
 
 
 #: What is in the way is on our side, not the provider's.
-_LOCAL_REASONS: Final = (PauseReason.UNREACHABLE, PauseReason.LEDGER)
+_LOCAL_REASONS: Final = (PauseReason.NETWORK, PauseReason.LEDGER_UNAVAILABLE)
 
 
 class Probe(Enum):
@@ -91,8 +91,8 @@ class PauseState:
     @property
     def next_probe(self) -> Probe:
         """What the next probe will be."""
-        is_of_balance = self.reason is PauseReason.NO_CREDIT and not self._probe_with_job
-        return Probe.BALANCE if is_of_balance or self.reason is PauseReason.LOW_CREDIT else Probe.JOB
+        is_of_balance = self.reason is PauseReason.INSUFFICIENT_CREDITS and not self._probe_with_job
+        return Probe.BALANCE if is_of_balance or self.reason is PauseReason.MIN_BALANCE else Probe.JOB
 
     def begin_probe(self) -> None:
         """The probe that is due leaves; its end must be told."""
@@ -104,7 +104,7 @@ class PauseState:
         if is_new:
             self.reason, self.balance, self._probe_with_job = reason, None, False
             self._wait_s = UNREACHABLE_FIRST_S if reason in _LOCAL_REASONS else PROBE_FIRST_S
-            if reason in (PauseReason.NO_CREDIT, PauseReason.LOW_CREDIT):
+            if reason in (PauseReason.INSUFFICIENT_CREDITS, PauseReason.MIN_BALANCE):
                 self._probe_at = now  # a look at once, so that a top-up will show against it
             else:
                 self._wait(now)
@@ -116,14 +116,14 @@ class PauseState:
 
     def balance_low(self, now: float, probe_at: float) -> bool:
         """Less is left than is to be kept, and the balance may be read again at *probe_at*; whether that is news."""
-        is_new = self.pause(PauseReason.LOW_CREDIT, now)
+        is_new = self.pause(PauseReason.MIN_BALANCE, now)
         if is_new:
             self._probe_at = max(now, probe_at)
         return is_new
 
     def balance_sufficient(self) -> bool:
         """No less is left than is to be kept; whether that lifts a pause."""
-        return self.reason is PauseReason.LOW_CREDIT and self._resume()
+        return self.reason is PauseReason.MIN_BALANCE and self._resume()
 
     def probe_not_sent(self, now: float) -> None:
         """The probe did not leave after all, for a reason of ours: the next may at once."""
@@ -138,7 +138,7 @@ class PauseState:
         """What a look at the balance showed, None when it could not be read; whether that lifts the pause."""
         if self.balance is not None and balance is not None and balance > self.balance:
             return self._resume()
-        if self.reason is PauseReason.LOW_CREDIT:  # what is enough, `LowWater` says
+        if self.reason is PauseReason.MIN_BALANCE:  # what is enough, `BalanceGuard` says
             self.probe_inconclusive(now)
             return False
         known = [each for each in (self.balance, balance) if each is not None]
@@ -155,7 +155,7 @@ class PauseState:
         return (
             self._errors_in_a_row >= MAX_ERRORS_IN_A_ROW
             and self.reason is None
-            and self.pause(PauseReason.MAX_ERRORS_IN_A_ROW, now)
+            and self.pause(PauseReason.REPEATED_ERRORS, now)
         )
 
     def response_received(self, *, is_probe: bool = False) -> bool:
@@ -167,7 +167,7 @@ class PauseState:
         self._errors_in_a_row = 0
         if not is_probe:
             return False
-        if self.reason in (PauseReason.MAINTENANCE, PauseReason.BLOCKED, PauseReason.MAX_ERRORS_IN_A_ROW):
+        if self.reason in (PauseReason.MAINTENANCE, PauseReason.BLOCKED, PauseReason.REPEATED_ERRORS):
             return self._resume()
         self.probe_not_sent(now)  # it told nothing of the account; the next job may
         return False

@@ -2,7 +2,7 @@
 
 Theory of operation
 -------------------
-The API client makes one attempt and gives a *verdict*; `decide` answers `TryAgain` or `GiveUp`. One table
+The API client makes one attempt and gives a *verdict*; `retry_decision` answers `Retry` or `GiveUp`. One table
 says what a verdict is worth, and one set says which endpoints cost money when they are called twice.
 
 =============  =========================  ====================  ===================================
@@ -39,7 +39,7 @@ no-credit      402                        no: the same
 * A 429 for a creating call is outside all of this but the delay: the gate decides, it uses up no try, no
   time and no quota, and so it can never fail a job.
 
-The rule holds no time and no chance: ``elapsed`` and ``rng`` are arguments.
+The rule holds no time and no chance: ``elapsed_s`` and ``rng`` are arguments.
 """
 
 import math
@@ -87,7 +87,7 @@ Verdict = Literal[
     "maintenance",
     "refused",
     "unauthorized",
-    "no-credit",
+    "insufficient-credits",
 ]
 #: Why a call is not tried again.
 GiveUpReason = Literal[
@@ -124,7 +124,7 @@ _FINAL: Final[Mapping[Verdict, GiveUpReason]] = {
     "maintenance": "ask-later",
     "refused": "answer-stands",
     "unauthorized": "answer-stands",
-    "no-credit": "answer-stands",
+    "insufficient-credits": "answer-stands",
 }
 #: What an error comes to, the first match deciding.
 _VERDICTS: Final[tuple[tuple[tuple[type[VeoError], ...], Verdict], ...]] = (
@@ -136,7 +136,7 @@ _VERDICTS: Final[tuple[tuple[tuple[type[VeoError], ...], Verdict], ...]] = (
     ((NotReady, RecordNotFound), "not-yet"),
     ((Maintenance,), "maintenance"),
     ((Unauthorized, InvalidKey), "unauthorized"),
-    ((InsufficientCredits,), "no-credit"),
+    ((InsufficientCredits,), "insufficient-credits"),
 )
 #: Verdicts that prove that a creating call has created nothing.
 _HARMLESS: Final[frozenset[Verdict]] = frozenset({"never-sent", "rate-limited"})

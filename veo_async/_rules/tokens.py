@@ -8,7 +8,7 @@ import base64
 import hmac
 from typing import Final
 
-#: Random bytes that `mint` wants.
+#: Random bytes that `make_token` wants.
 RANDOM_BYTES: Final = 10
 _SIGNATURE_BYTES: Final = 6
 _LENGTH: Final = 26
@@ -22,7 +22,7 @@ _SPARE: Final = 0b11
 
 
 def make_token(random_part: bytes, secret: bytes) -> str:
-    """The token made of *chance*, `CHANCE_BYTES` of it, sealed with *secret*."""
+    """The token made of *random_part*, `RANDOM_BYTES` of it, sealed with *secret*."""
     return base64.b32encode(random_part + _signature(random_part, secret)).decode("ascii").rstrip("=").lower()
 
 

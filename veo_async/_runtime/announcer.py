@@ -15,33 +15,33 @@ class Announcer:
         desk: knows where a job stands; None where no job waits or runs.
     """
 
-    def __init__(self, hooks: Hooks, roster: JobRegistry, desk: StatusReporter | None = None) -> None:
-        self._hooks, self._roster, self._desk = hooks, roster, desk
+    def __init__(self, hooks: Hooks, registry: JobRegistry, status: StatusReporter | None = None) -> None:
+        self._hooks, self._registry, self._status = hooks, registry, status
 
-    def tell(self, entry: LiveJob, event: JobEvent) -> None:
+    def notify(self, job: LiveJob, event: JobEvent) -> None:
         """Something has happened to *entry*."""
-        if entry.outcome is None:
-            entry.notify(event)
+        if job.outcome is None:
+            job.notify(event)
         if isinstance(event, Sent):
             self.queue_moved()
         self._hooks.notify(event)
 
-    def queued(self, entry: LiveJob, *, position: int | None = None) -> None:
+    def queued(self, job: LiveJob, *, position: int | None = None) -> None:
         """It waits; reckoned only where somebody listens, as a place in a long queue is dear."""
-        if self._desk is not None and (self._hooks or entry.has_subscribers):
-            at = self._desk.position_of(entry) if position is None else position
-            self.tell(entry, self._desk.waiting_status(entry, at))
+        if self._status is not None and (self._hooks or job.has_subscribers):
+            at = self._status.position_of(job) if position is None else position
+            self.notify(job, self._status.waiting_status(job, at))
 
-    def running(self, entry: LiveJob) -> None:
+    def running(self, job: LiveJob) -> None:
         """Its task runs."""
-        if self._desk is not None and (self._hooks or entry.has_subscribers):
-            self.tell(entry, self._desk.status_of(entry))
+        if self._status is not None and (self._hooks or job.has_subscribers):
+            self.notify(job, self._status.status_of(job))
 
-    def ended(self, entry: LiveJob, outcome: Outcome) -> None:
+    def finished(self, job: LiveJob, outcome: Outcome) -> None:
         """This is how it ended, or stands."""
-        entry.set_outcome(outcome)
+        job.set_outcome(outcome)
         self._hooks.notify(event_of(outcome))
 
     def queue_moved(self) -> None:
         """There may be room in the queue for whoever waits for that."""
-        self._roster.queue_changed.set()
+        self._registry.queue_changed.set()

@@ -119,7 +119,7 @@ class Engine:
         on_crash: Callable[[BaseException], None],
     ) -> None:
         self._api, self.ledger, self._is_lasting, self.clock = api, ledger, is_durable, clock
-        self._stamper, self._budget, self._on_crash = tokens, budget, on_crash
+        self._tokens, self._budget, self._on_crash = tokens, budget, on_crash
         self._poller = RecordPoller(api)
         self.keys = KeyRenewer(api.refresh_key)
         self.registry = JobRegistry()
@@ -140,7 +140,7 @@ class Engine:
             api, gate, queue, self.keys, pauses, sender, transitions, max_in_flight=max_in_flight
         )
         self.watcher = Watcher(self._poll_task, self._task_ended, schedule=schedule, budget=budget, workers=workers)
-        self.doubts = InDoubtJobs(
+        self.in_doubt = InDoubtJobs(
             self.journal,
             tokens,
             transitions,
@@ -150,10 +150,10 @@ class Engine:
             policy=on_doubt,
             spawn=self.spawn,
         )
-        self._sharing = Sharing(self.registry, self.doubts, self.scheduler, transitions, save_to=save_to)
+        self._sharing = Sharing(self.registry, self.in_doubt, self.scheduler, transitions, save_to=save_to)
         self._ledger_watcher = LedgerWatcher(self.journal, self._sharing.apply_changes)
         self.admission = Admission(
-            self.journal, self.registry, queue, clock, transitions, self.doubts, pauses, is_lasting=is_durable
+            self.journal, self.registry, queue, clock, transitions, self.in_doubt, pauses, is_lasting=is_durable
         )
         self._images = images
         self._image_uploads = ImageUploads(images, queue, transitions, spawn=self._start)
@@ -172,10 +172,10 @@ class Engine:
             JobState.QUEUED: self.queued,
             JobState.SENDING: SendingState(self.scheduler),
             JobState.RUNNING: RunningState(
-                self.scheduler, self.watcher, self.doubts, self.registry, spending, clock, status, announcer
+                self.scheduler, self.watcher, self.in_doubt, self.registry, spending, clock, status, announcer
             ),
             JobState.READY: ReadyState(JobSaver(transitions, save), self._start),
-            JobState.IN_DOUBT: self.doubts,
+            JobState.IN_DOUBT: self.in_doubt,
         }
         #: Work on the side, which ends with the session.
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -190,9 +190,9 @@ class Engine:
         self._saved_knowledge = None if self._knows else await self.ledger.knowledge()
         if self._saved_knowledge is not None:
             self.gate.restore(LearnedLimits.from_dict(json.loads(self._saved_knowledge)))
-        news = await self.ledger.changes(self.clock.now())
-        self.recovered = Recovered.of(news.taken_over)
-        self._sharing.apply_changes(news)
+        changes = await self.ledger.changes(self.clock.now())
+        self.recovered = Recovered.of(changes.taken_over)
+        self._sharing.apply_changes(changes)
         parts: dict[str, Scheduler | Watcher | LedgerWatcher] = {"scheduler": self.scheduler, "watcher": self.watcher}
         if self._is_lasting:
             parts["tender"] = self._ledger_watcher
@@ -215,13 +215,13 @@ class Engine:
         scheduling, *others = self._background
         await asyncio.wait([scheduling])
         await self.admission.wait_idle()
-        await self.transitions.settle()
+        await self.transitions.wait_idle()
         for task in others:
             task.cancel()
         await asyncio.wait([*others, *self._tasks])
         await self._images.close()
         self._image_uploads.close()
-        self.doubts.close()
+        self.in_doubt.close()
         self.queued.close()
         self.release_waiters(SessionClosed("the session was closed before this job had ended"))
         await self._save_knowledge()
@@ -241,12 +241,12 @@ class Engine:
             await self.ledger.save_knowledge(knowledge)
             self._saved_knowledge = knowledge
         except LedgerError as error:
-            logger.warning("what was learned of the account is not kept: %s", error, extra={"action": "keep"})
+            logger.warning("what was learned of the account is not kept: %s", error, extra={"action": "save-knowledge"})
 
     def release_waiters(self, error: VeoError) -> None:
         """Nobody here will learn how the jobs end: whoever waits is told *error*."""
-        for entry in self.registry.by_key.values():
-            entry.release_waiters(error)
+        for job in self.registry.by_key.values():
+            job.release_waiters(error)
         self.registry.queue_changed.set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -280,7 +280,7 @@ class Engine:
 
     async def _poll_task(self, task_id: str) -> Record:
         """A look at a task that is watched, of which only news is read."""
-        kill_point("look:before")
+        kill_point("poll:before")
         if upgrade_from_name(task_id) is not None:
             return await self.read_record(task_id)
         return await self._retry_with_new_key(self._poller.poll, task_id)
@@ -298,49 +298,49 @@ class Engine:
                 raise
             return await read(task)
 
-    async def _task_ended(self, entry: LiveJob, end: Succeeded | Unsuccessful) -> None:
-        event, outcome = outcome_of(entry, end, await self._source_history(entry))
-        await self.transitions.try_apply(entry, event, outcome)
+    async def _task_ended(self, job: LiveJob, end: Succeeded | Unsuccessful) -> None:
+        event, outcome = outcome_of(job, end, await self._source_history(job))
+        await self.transitions.try_apply(job, event, outcome)
 
-    async def _source_history(self, entry: LiveJob) -> tuple[HistoryItem, ...]:
+    async def _source_history(self, job: LiveJob) -> tuple[HistoryItem, ...]:
         """What *entry* goes on from came to be so."""
-        if entry.follow_up is None:
+        if job.follow_up is None:
             return ()
         try:
-            source = await self.admission.source_of(entry)
+            source = await self.admission.source_of(job)
         except LedgerError:
             source = None
         if source is not None and isinstance(source.outcome, Done):
             return source.outcome.clip.history
-        return (HistoryItem("adopted", entry.source_task_id or entry.follow_up.task_id, ""),)
+        return (HistoryItem("adopted", job.source_task_id or job.follow_up.task_id, ""),)
 
     def is_valid_token(self, token: str) -> bool:
         """Whether *token* was planted by a session on this ledger."""
-        return self._stamper.is_valid(token)
+        return self._tokens.is_valid(token)
 
     def is_tracked(self, token: str, task_id: str) -> bool:
         """Whether the hint tells this session nothing that has to be kept: it is of a task that is in hand here.
 
         Its record is looked at as soon as that makes sense; it would be without the hint, too, only later.
         """
-        entry = self._stamper.job_of(token)
-        if entry is None or entry.task_id != task_id or entry.is_remote or entry.state is JobState.IN_DOUBT:
+        job = self._tokens.job_of(token)
+        if job is None or job.task_id != task_id or job.is_remote or job.state is JobState.IN_DOUBT:
             return False
-        self.watcher.poll_now(entry)
+        self.watcher.poll_now(job)
         return True
 
     async def hint(self, token: str, task_id: str) -> bool:
         """Somebody who knew *token* says which task came of it; whether an attempt has that token."""
-        if not self._stamper.is_valid(token):
+        if not self._tokens.is_valid(token):
             return False
         if self._is_lasting:
             is_tracked = await self.ledger.add_hint(token, task_id, self.clock.now())
             self._ledger_watcher.check_now()
             return is_tracked
-        entry = self._stamper.job_of(token)
-        if entry is not None:
-            self.doubts.on_hint(entry, CallbackHint(key=entry.key, token=token, task_id=task_id))
-        return entry is not None
+        job = self._tokens.job_of(token)
+        if job is not None:
+            self.in_doubt.on_hint(job, CallbackHint(key=job.key, token=token, task_id=task_id))
+        return job is not None
 
 
 __all__ = ["Engine", "Recovered"]

@@ -2,14 +2,14 @@
 
 Two kinds of writing, and two ways to fail:
 
-- *Before money is spent* (`plan`, `send`) a ledger that does not answer is a reason not to begin: the error goes up,
+- *Before money is spent* (`insert`, `send`) a ledger that does not answer is a reason not to begin: the error goes up,
   and not a byte leaves.
-- *Afterwards* (`step`) there is no way back: the task is made, the answer is here. So the scribe insists: it writes
-  again, at longer and longer distances, until the ledger takes it; meanwhile nobody is told, and `is_stuck` keeps
-  new requests from leaving. Only when the session ends does it give up, `PATIENCE_S` later, with the task id in the
+- *Afterwards* (`record`) there is no way back: the task is made, the answer is here. So the scribe insists: it writes
+  again, at longer and longer distances, until the ledger takes it; meanwhile nobody is told, and `is_blocked` keeps
+  new requests from leaving. Only when the session ends does it give up, `CLOSE_TIMEOUT_S` later, with the task id in the
   error and in the log.
 
-A step that the ledger refuses, because the job has been moved by somebody else, is no failure: `step` says so, and
+A step that the ledger refuses, because the job has been moved by somebody else, is no failure: `record` says so, and
 whoever asked catches up with what is there.
 """
 
@@ -41,20 +41,20 @@ class Journal:
     Args:
         now: the wall clock.
         holder_of: the job of this session whose task that is.
-        on_stuck: the ledger does not take what has happened, or takes it again.
+        on_blocked: the ledger does not take what has happened, or takes it again.
     """
 
     def __init__(
         self,
-        book: LedgerSession,
+        ledger: LedgerSession,
         *,
         account: str,
         now: Callable[[], float],
         job_of_task: Callable[[str], LiveJob | None],
         on_blocked: Callable[[bool], None],
     ) -> None:
-        self.book, self.account, self.now = book, account, now
-        self._holder_of = job_of_task
+        self.ledger, self.account, self.now = ledger, account, now
+        self._job_of_task = job_of_task
         self._on_stuck = on_blocked
         self._stuck = 0
         self._ending = asyncio.Event()
@@ -65,30 +65,30 @@ class Journal:
         return self._stuck > 0
 
     def stop_retrying(self) -> None:
-        """The session ends: do not insist for longer than `PATIENCE_S`."""
+        """The session ends: do not insist for longer than `CLOSE_TIMEOUT_S`."""
         self._ending.set()
 
-    async def insert(self, entry: LiveJob, *, instead: JobRow | None = None) -> JobRow:
+    async def insert(self, job: LiveJob, *, instead: JobRow | None = None) -> JobRow:
         """Put *entry* down; the row that is there now, which may be another's."""
-        return await self.book.insert(row_of(entry, account=self.account, at=self.now()), replaces=instead)
+        return await self.ledger.insert(row_of(job, account=self.account, at=self.now()), replaces=instead)
 
-    async def send(self, entry: LiveJob, claim: RateClaim) -> SendPermit | None:
+    async def send(self, job: LiveJob, claim: RateClaim) -> SendPermit | None:
         """Its request is about to leave, with its token; see `Book.send`. For the ledger it is still queued."""
-        entry.sent_at = self.now()
+        job.sent_at = self.now()
         record = Transition(
-            key=entry.key,
+            key=job.key,
             event=Event.SEND,
             before=JobState.QUEUED,
             after=JobState.SENDING,
-            at=entry.sent_at,
-            changes={"token": entry.token, "sent_at": entry.sent_at},
-            evidence={"attempt": entry.attempts + 1},
+            at=job.sent_at,
+            changes={"token": job.token, "sent_at": job.sent_at},
+            evidence={"attempt": job.attempts + 1},
         )
-        return await self.book.begin_send(record, claim)
+        return await self.ledger.begin_send(record, claim)
 
     async def record(
         self,
-        entry: LiveJob,
+        job: LiveJob,
         event: Event,
         changes: Mapping[str, Scalar] | None = None,
         evidence: Mapping[str, Scalar] | None = None,
@@ -98,17 +98,17 @@ class Journal:
         """Write down what has happened to *entry*, however long it takes; False when somebody else has moved it.
 
         Raises:
-            TaskTaken: the task is another job's.
+            TaskAlreadyBound: the task is another job's.
             LedgerError: the session has ended, and the ledger still does not take it.
         """
-        record = self._step(entry, event, changes or {}, evidence or {})
-        self._check_task_is_free(entry, record.changes.get("task_id"))
+        record = self._step(job, event, changes or {}, evidence or {})
+        self._check_task_is_free(job, record.changes.get("task_id"))
         try:
-            return await self.book.apply(record, closed_until=closed_until)
+            return await self.ledger.apply(record, closed_until=closed_until)
         except LedgerError as error:
             return await self._retry_until_written(record, closed_until, error)
 
-    async def read(self, entry: LiveJob) -> JobRow | None:
+    async def read(self, job: LiveJob) -> JobRow | None:
         """What the ledger says of *entry*, however long it takes to say it.
 
         Raises:
@@ -117,31 +117,31 @@ class Journal:
         while True:
             is_last = self._ending.is_set()
             try:
-                return await self.book.get(entry.key)
+                return await self.ledger.get(job.key)
             except LedgerError as error:
                 if is_last:
                     raise
-                extra = {"action": "moved", "job_key": entry.key, "task_id": entry.task_id}
-                logger.warning("the ledger does not tell of job %s: %s", entry.key, error, extra=extra)
+                extra = {"action": "changed-elsewhere", "job_key": job.key, "task_id": job.task_id}
+                logger.warning("the ledger does not tell of job %s: %s", job.key, error, extra=extra)
             await self._pause(AGAIN_S)
 
     def _step(
-        self, entry: LiveJob, event: Event, changes: Mapping[str, Scalar], evidence: Mapping[str, Scalar]
+        self, job: LiveJob, event: Event, changes: Mapping[str, Scalar], evidence: Mapping[str, Scalar]
     ) -> Transition:
         return Transition(
-            key=entry.key,
+            key=job.key,
             event=event,
-            before=entry.state,
-            after=next_state(entry.state, event),
+            before=job.state,
+            after=next_state(job.state, event),
             at=self.now(),
             changes=changes,
             evidence=evidence,
         )
 
-    def _check_task_is_free(self, entry: LiveJob, task_id: Scalar) -> None:
+    def _check_task_is_free(self, job: LiveJob, task_id: Scalar) -> None:
         """No task is two jobs', whatever the ledger: this session knows its own."""
-        holder = self._holder_of(task_id) if isinstance(task_id, str) else None
-        if holder is not None and holder is not entry:
+        holder = self._job_of_task(task_id) if isinstance(task_id, str) else None
+        if holder is not None and holder is not job:
             raise TaskAlreadyBound(holder.key)
 
     async def _retry_until_written(self, record: Transition, closed_until: float, error: LedgerError) -> bool:
@@ -156,7 +156,7 @@ class Journal:
                 await self._pause(min(wait_s, CLOSE_TIMEOUT_S) if is_last else wait_s)
                 wait_s = min(2 * wait_s, RETRY_MAX_S)
                 try:
-                    return await self.book.apply(record, closed_until=closed_until) or await self._was_written(record)
+                    return await self.ledger.apply(record, closed_until=closed_until) or await self._was_written(record)
                 except LedgerError as again:
                     if is_last:
                         raise again.with_traceback(None) from None
@@ -166,8 +166,8 @@ class Journal:
 
     async def _was_written(self, record: Transition) -> bool:
         """Whether an earlier try came to be after all, though it was told that it failed."""
-        row = await self.book.get(record.key)
-        return row is not None and row.owner == self.book.session_id and row.state == record.after
+        row = await self.ledger.get(record.key)
+        return row is not None and row.owner == self.ledger.session_id and row.state == record.after
 
     async def _pause(self, wait_s: float) -> None:
         """Sleep, and wake early when the session ends: then the last try comes."""
@@ -188,7 +188,7 @@ class Journal:
 
 
 def _extra(record: Transition) -> dict[str, object]:
-    return {"action": "stuck", "job_key": record.key, "task_id": record.changes.get("task_id")}
+    return {"action": "write-failed", "job_key": record.key, "task_id": record.changes.get("task_id")}
 
 
 __all__ = ["Journal", "TaskAlreadyBound"]

@@ -18,8 +18,8 @@ CHECK_EVERY_S = 1.0
 class LedgerWatcher:
     """Brings the news of the ledger to whoever acts upon them."""
 
-    def __init__(self, scribe: Journal, on_changes: Callable[[LedgerChanges], None]) -> None:
-        self._scribe, self._on_news = scribe, on_changes
+    def __init__(self, journal: Journal, on_changes: Callable[[LedgerChanges], None]) -> None:
+        self._journal, self._on_changes = journal, on_changes
         self._woken = asyncio.Event()
 
     def check_now(self) -> None:
@@ -40,8 +40,8 @@ class LedgerWatcher:
     async def check(self) -> None:
         """Ask once; a ledger that does not answer is asked again."""
         try:
-            news = await self._scribe.book.changes(self._scribe.now())
+            changes = await self._journal.ledger.changes(self._journal.now())
         except LedgerError as error:
-            logger.warning("the ledger tells no news: %s", error, extra={"action": "tend"})
+            logger.warning("the ledger tells no news: %s", error, extra={"action": "ledger-read-failed"})
         else:
-            self._on_news(news)
+            self._on_changes(changes)

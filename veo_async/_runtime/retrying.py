@@ -69,7 +69,7 @@ class Retrier:
         )
         if isinstance(decision, GiveUp):
             raise error
-        extra = {"action": "read-again", "endpoint": endpoint, "reason": verdict}
+        extra = {"action": "retry", "endpoint": endpoint, "reason": verdict}
         logger.info("%s: %s; again in %.1f s", endpoint, error.message, decision.delay_s, extra=extra)
         await asyncio.sleep(decision.delay_s)
         return decision.cost

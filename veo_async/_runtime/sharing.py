@@ -24,41 +24,41 @@ class Sharing:
 
     def __init__(
         self,
-        roster: JobRegistry,
-        doubts: InDoubtJobs,
+        registry: JobRegistry,
+        in_doubt: InDoubtJobs,
         scheduler: Scheduler,
         transitions: Transitions,
         *,
         save_to: str | None = None,
     ) -> None:
-        self._roster, self._doubts, self._scheduler, self._transitions = roster, doubts, scheduler, transitions
+        self._registry, self._in_doubt, self._scheduler, self._transitions = registry, in_doubt, scheduler, transitions
         self._save_to = save_to
 
-    def apply_changes(self, news: LedgerChanges) -> None:
-        self._scheduler.apply_account_activity(news.gate)
-        for row in news.taken_over:
+    def apply_changes(self, changes: LedgerChanges) -> None:
+        self._scheduler.apply_account_activity(changes.gate)
+        for row in changes.taken_over:
             self._take_over(row)
-        for row in news.changed:
-            entry = self._roster.by_key.get(row.key)
-            if entry is not None:
-                self._update_remote_job(entry, row)
-        for hint in news.hints:
-            entry = self._roster.by_key.get(hint.key)
-            if entry is not None:
-                self._doubts.on_hint(entry, hint)
+        for row in changes.changed:
+            job = self._registry.by_key.get(row.key)
+            if job is not None:
+                self._update_remote_job(job, row)
+        for hint in changes.hints:
+            job = self._registry.by_key.get(hint.key)
+            if job is not None:
+                self._in_doubt.on_hint(job, hint)
 
     def _take_over(self, row: JobRow) -> None:
         """Nobody drives it any more: it is ours."""
-        known = self._roster.by_key.get(row.key)
-        entry = known or job_from_row(row)
-        entry.save_to = entry.save_to or self._save_to
-        self._roster.add(entry)
+        known = self._registry.by_key.get(row.key)
+        job = known or job_from_row(row)
+        job.save_to = job.save_to or self._save_to
+        self._registry.add(job)
         if known is None:
-            self._transitions.resume(entry)
+            self._transitions.resume(job)
         else:
-            self._transitions.follow(entry, row)
+            self._transitions.follow(job, row)
 
-    def _update_remote_job(self, entry: LiveJob, row: JobRow) -> None:
+    def _update_remote_job(self, job: LiveJob, row: JobRow) -> None:
         """Somebody else has moved it; what we drive ourselves nobody else moves, but out of a doubt."""
-        if entry.state != row.state and (entry.is_remote or entry.state is JobState.IN_DOUBT):
-            self._transitions.follow(entry, row)
+        if job.state != row.state and (job.is_remote or job.state is JobState.IN_DOUBT):
+            self._transitions.follow(job, row)

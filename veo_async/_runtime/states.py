@@ -47,7 +47,7 @@ class QueuedState:
         self,
         transitions: Transitions,
         scheduler: Scheduler,
-        purse: Spending,
+        spending: Spending,
         clock: WallClock,
         announcer: Announcer,
         *,
@@ -55,38 +55,38 @@ class QueuedState:
         uploading: ImageUploads,
         spawn: Spawn,
     ) -> None:
-        self._transitions, self._scheduler, self._purse, self._clock = transitions, scheduler, purse, clock
+        self._transitions, self._scheduler, self._spending, self._clock = transitions, scheduler, spending, clock
         self._queue: FairQueue[LiveJob] = scheduler.queue
         self._announcer, self._sources, self._uploading, self._spawn = announcer, sources, uploading, spawn
-        self.holding = Prerequisites(on_ready=self._line_up, refuse=transitions.refuse, spawn=spawn)
+        self.prerequisites = Prerequisites(on_ready=self._line_up, refuse=transitions.refuse, spawn=spawn)
         #: When jobs that wait will be passed over.
         self._deadlines: dict[LiveJob, asyncio.TimerHandle] = {}
 
-    def enter(self, entry: LiveJob, event: Event | None, outcome: Outcome | None) -> bool:
+    def enter(self, job: LiveJob, event: Event | None, outcome: Outcome | None) -> bool:
         if event is Event.REQUEUE:
-            self._line_up(entry, is_back=True)
+            self._line_up(job, is_back=True)
             return True
         if event is Event.RESUBMIT:
-            entry.task_id, entry.unsent_attempts = None, 0
-        self._purse.confirm(entry)
-        if entry.follow_up is not None:
-            self.holding.wait_for(entry, self._sources.prepare)
-        elif local_images(entry.request):
-            self.holding.wait_for(entry, self._uploading.prepare)
+            job.task_id, job.unsent_attempts = None, 0
+        self._spending.confirm(job)
+        if job.follow_up is not None:
+            self.prerequisites.wait_for(job, self._sources.prepare)
+        elif local_images(job.request):
+            self.prerequisites.wait_for(job, self._uploading.prepare)
         else:
-            self._line_up(entry)
+            self._line_up(job)
         return True
 
-    def withdraw(self, entry: LiveJob) -> bool:
-        if entry in self._queue:
-            self._queue.remove(entry)
+    def withdraw(self, job: LiveJob) -> bool:
+        if job in self._queue:
+            self._queue.remove(job)
             return True
-        return self.holding.withdraw(entry)
+        return self.prerequisites.withdraw(job)
 
-    def leave(self, entry: LiveJob, event: Event | None) -> None:
+    def leave(self, job: LiveJob, event: Event | None) -> None:
         if event is not Event.SEND:  # else `Sender` says so once the ledger knows
             self._announcer.queue_moved()
-        if (timer := self._deadlines.pop(entry, None)) is not None:
+        if (timer := self._deadlines.pop(job, None)) is not None:
             timer.cancel()
 
     def close(self) -> None:
@@ -94,40 +94,40 @@ class QueuedState:
         for timer in self._deadlines.values():
             timer.cancel()
 
-    def _line_up(self, entry: LiveJob, *, is_back: bool = False) -> None:
+    def _line_up(self, job: LiveJob, *, is_back: bool = False) -> None:
         """It has all it needs: from now on it waits for its turn alone."""
         if (why := self._scheduler.locked_out) is not None:
-            _ = self._spawn(self._transitions.refuse(entry, copy_error(why)))
-        elif entry.deadline is not None and self._clock.now() >= entry.deadline:
-            self._pass_over(entry)
+            _ = self._spawn(self._transitions.refuse(job, copy_error(why)))
+        elif job.deadline is not None and self._clock.now() >= job.deadline:
+            self._pass_over(job)
         else:
-            self._push(entry, is_back=is_back)
+            self._push(job, is_back=is_back)
             self._scheduler.wake()
 
-    def _push(self, entry: LiveJob, *, is_back: bool) -> None:
-        if not is_back or not self._is_taken_back(entry):
-            self._queue.push(entry, tenant=entry.tenant, priority=entry.priority, check_limit=False)
-        if entry.deadline is not None:
-            at = self._clock.to_loop(entry.deadline)
-            self._deadlines[entry] = asyncio.get_running_loop().call_at(at, self._deadline_passed, entry)
+    def _push(self, job: LiveJob, *, is_back: bool) -> None:
+        if not is_back or not self._is_taken_back(job):
+            self._queue.push(job, tenant=job.tenant, priority=job.priority, check_limit=False)
+        if job.deadline is not None:
+            at = self._clock.to_loop(job.deadline)
+            self._deadlines[job] = asyncio.get_running_loop().call_at(at, self._deadline_passed, job)
         # Whoever has just come has at most all others before them; its true place would cost O(queue) for each.
-        self._announcer.queued(entry, position=None if is_back else len(self._queue) - 1)
+        self._announcer.queued(job, position=None if is_back else len(self._queue) - 1)
 
-    def _is_taken_back(self, entry: LiveJob) -> bool:
+    def _is_taken_back(self, job: LiveJob) -> bool:
         try:
-            self._queue.push_front(entry)
+            self._queue.push_front(job)
         except KeyError:  # so many were granted since that its place is forgotten
             return False
         return True
 
-    def _deadline_passed(self, entry: LiveJob) -> None:
-        del self._deadlines[entry]
-        if entry in self._queue:
-            self._queue.remove(entry)
-            self._pass_over(entry)
+    def _deadline_passed(self, job: LiveJob) -> None:
+        del self._deadlines[job]
+        if job in self._queue:
+            self._queue.remove(job)
+            self._pass_over(job)
 
-    def _pass_over(self, entry: LiveJob) -> None:
-        _ = self._spawn(self._transitions.refuse(entry, DeadlineExceeded("it could not be sent before its deadline")))
+    def _pass_over(self, job: LiveJob) -> None:
+        _ = self._spawn(self._transitions.refuse(job, DeadlineExceeded("it could not be sent before its deadline")))
 
 
 class SendingState:
@@ -136,16 +136,16 @@ class SendingState:
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
 
-    def enter(self, entry: LiveJob, event: Event | None, outcome: Outcome | None) -> bool:
-        self._scheduler.take_slot(entry)  # found here; who is sent has taken it before it left the queue
+    def enter(self, job: LiveJob, event: Event | None, outcome: Outcome | None) -> bool:
+        self._scheduler.take_slot(job)  # found here; who is sent has taken it before it left the queue
         return True
 
-    def withdraw(self, entry: LiveJob) -> bool:
+    def withdraw(self, job: LiveJob) -> bool:
         return False
 
-    def leave(self, entry: LiveJob, event: Event | None) -> None:
+    def leave(self, job: LiveJob, event: Event | None) -> None:
         if event is not Event.ACCEPT:  # else its slot stays taken until its task has ended
-            self._scheduler.free_slot(entry)
+            self._scheduler.free_slot(job)
 
 
 class RunningState:
@@ -155,34 +155,34 @@ class RunningState:
         self,
         scheduler: Scheduler,
         watcher: Watcher,
-        doubts: InDoubtJobs,
-        roster: JobRegistry,
-        purse: Spending,
+        in_doubt: InDoubtJobs,
+        registry: JobRegistry,
+        spending: Spending,
         clock: WallClock,
-        desk: StatusReporter,
+        status: StatusReporter,
         announcer: Announcer,
     ) -> None:
-        self._scheduler, self._watcher, self._doubts, self._roster = scheduler, watcher, doubts, roster
-        self._purse, self._clock, self._desk, self._announcer = purse, clock, desk, announcer
+        self._scheduler, self._watcher, self._in_doubt, self._registry = scheduler, watcher, in_doubt, registry
+        self._spending, self._clock, self._status, self._announcer = spending, clock, status, announcer
 
-    def enter(self, entry: LiveJob, event: Event | None, outcome: Outcome | None) -> bool:
-        assert entry.task_id is not None  # noqa: S101  # it was accepted
+    def enter(self, job: LiveJob, event: Event | None, outcome: Outcome | None) -> bool:
+        assert job.task_id is not None  # noqa: S101  # it was accepted
         if event is not Event.ACCEPT:
-            self._scheduler.adopt(entry)
-        self._roster.by_task[entry.task_id] = entry
-        self._purse.accepted(entry)
-        age_s = 0.0 if entry.sent_at is None else max(0.0, self._clock.now() - entry.sent_at)
-        self._watcher.watch(entry, self._desk.task_class_of(entry), age_s=age_s)
-        self._announcer.running(entry)
-        self._doubts.on_accepted(entry)
+            self._scheduler.adopt(job)
+        self._registry.by_task[job.task_id] = job
+        self._spending.accepted(job)
+        age_s = 0.0 if job.sent_at is None else max(0.0, self._clock.now() - job.sent_at)
+        self._watcher.watch(job, self._status.task_class_of(job), age_s=age_s)
+        self._announcer.running(job)
+        self._in_doubt.on_accepted(job)
         return True
 
-    def withdraw(self, entry: LiveJob) -> bool:
-        return self._watcher.forget(entry)
+    def withdraw(self, job: LiveJob) -> bool:
+        return self._watcher.forget(job)
 
-    def leave(self, entry: LiveJob, event: Event | None) -> None:
-        self._watcher.forget(entry)
-        self._scheduler.release(entry)
+    def leave(self, job: LiveJob, event: Event | None) -> None:
+        self._watcher.forget(job)
+        self._scheduler.release(job)
 
 
 class ReadyState:
@@ -191,14 +191,14 @@ class ReadyState:
     def __init__(self, saving: JobSaver, spawn: Spawn) -> None:
         self._saving, self._spawn = saving, spawn
 
-    def enter(self, entry: LiveJob, event: Event | None, outcome: Outcome | None) -> bool:
-        if entry.save_to is None or not isinstance(outcome, Done):
+    def enter(self, job: LiveJob, event: Event | None, outcome: Outcome | None) -> bool:
+        if job.save_to is None or not isinstance(outcome, Done):
             return False
-        _ = self._spawn(self._saving.save(entry, outcome.clip))
+        _ = self._spawn(self._saving.save(job, outcome.clip))
         return True
 
-    def withdraw(self, entry: LiveJob) -> bool:
+    def withdraw(self, job: LiveJob) -> bool:
         return False
 
-    def leave(self, entry: LiveJob, event: Event | None) -> None:
+    def leave(self, job: LiveJob, event: Event | None) -> None:
         pass

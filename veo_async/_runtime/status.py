@@ -36,9 +36,9 @@ class StatusReporter:
         self._provider, self._queue, self._schedule, self._rate = provider, queue, schedule, rate
         self._pause_reason, self._now = pause_reason, now
 
-    def task_class_of(self, entry: LiveJob) -> TaskClass:
+    def task_class_of(self, job: LiveJob) -> TaskClass:
         """Which tasks take about as long as this one."""
-        match entry.request:
+        match job.request:
             case UpgradeRequest(to=to):
                 return TaskClass(self._provider, "upgrade", to)
             case ExtendRequest(model=model):
@@ -47,48 +47,48 @@ class StatusReporter:
                 wanted = request or VideoRequest("-")
                 return TaskClass(self._provider, wanted.model, wanted.resolution or "720p")
 
-    def position_of(self, entry: LiveJob) -> int | None:
-        return self._queue.position(entry) if entry in self._queue else None
+    def position_of(self, job: LiveJob) -> int | None:
+        return self._queue.position(job) if job in self._queue else None
 
-    def eta_of(self, entry: LiveJob) -> Eta | None:
-        if entry.outcome is not None:
+    def eta_of(self, job: LiveJob) -> Eta | None:
+        if job.outcome is not None:
             return None
-        if entry.state is JobState.RUNNING:
-            return self._eta_of_running(entry)
-        return self._eta_of_waiting(entry, self.position_of(entry) or 0)
+        if job.state is JobState.RUNNING:
+            return self._eta_of_running(job)
+        return self._eta_of_waiting(job, self.position_of(job) or 0)
 
-    def status_of(self, entry: LiveJob) -> JobEvent:
-        if entry.outcome is not None:
-            return event_of(entry.outcome)
-        if entry.state is JobState.RUNNING and entry.task_id is not None:
-            return Running(entry.key, entry.task_id, self._eta_of_running(entry))
-        position = self.position_of(entry)
-        if position is None and entry.state is JobState.QUEUED and (reason := _blocked_reason(entry)):
-            return Paused(entry.key, reason)
-        return self.waiting_status(entry, position)
+    def status_of(self, job: LiveJob) -> JobEvent:
+        if job.outcome is not None:
+            return event_of(job.outcome)
+        if job.state is JobState.RUNNING and job.task_id is not None:
+            return Running(job.key, job.task_id, self._eta_of_running(job))
+        position = self.position_of(job)
+        if position is None and job.state is JobState.QUEUED and (reason := _blocked_reason(job)):
+            return Paused(job.key, reason)
+        return self.waiting_status(job, position)
 
-    def waiting_status(self, entry: LiveJob, position: int | None) -> Queued | Paused | Sent:
+    def waiting_status(self, job: LiveJob, position: int | None) -> Queued | Paused | Sent:
         """The situation of a job that was not accepted yet; without a position its request is on the way."""
         if position is None:
-            return Sent(entry.key)
+            return Sent(job.key)
         if reason := self._pause_reason():
-            return Paused(entry.key, reason)
-        return Queued(entry.key, position, self._eta_of_waiting(entry, position))
+            return Paused(job.key, reason)
+        return Queued(job.key, position, self._eta_of_waiting(job, position))
 
-    def _eta_of_running(self, entry: LiveJob) -> Eta:
+    def _eta_of_running(self, job: LiveJob) -> Eta:
         try:
-            return self._schedule.eta(entry, self._now())
+            return self._schedule.eta(job, self._now())
         except KeyError:  # nobody looks at it here: another session does, or its end is being written down
-            return self._schedule.expected_duration(self.task_class_of(entry)) if entry.is_remote else Eta(0.0, 0.0)
+            return self._schedule.expected_duration(self.task_class_of(job)) if job.is_remote else Eta(0.0, 0.0)
 
-    def _eta_of_waiting(self, entry: LiveJob, position: int) -> Eta:
-        rendering = self._schedule.expected_duration(self.task_class_of(entry))
+    def _eta_of_waiting(self, job: LiveJob, position: int) -> Eta:
+        rendering = self._schedule.expected_duration(self.task_class_of(job))
         waiting_status = position * self._rate.window_s / self._rate.limit
         return Eta(rendering.p50 + waiting_status, rendering.p90 + waiting_status)
 
 
-def _blocked_reason(entry: LiveJob) -> str | None:
+def _blocked_reason(job: LiveJob) -> str | None:
     """What a job may be waiting for before it gets into the queue."""
-    if entry.follow_up is not None:
-        return "source"
-    return "upload" if local_images(entry.request) else None
+    if job.follow_up is not None:
+        return "waiting-for-source"
+    return "waiting-for-upload" if local_images(job.request) else None

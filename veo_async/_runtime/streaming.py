@@ -40,16 +40,16 @@ async def stream_outcomes(
     ordered: bool,
     spawn: Spawn,
 ) -> AsyncIterator[Outcome]:
-    """The outcome of each request that *admit* takes in, at most *look_ahead* of them open at once."""
-    intake = _Reader(buffersize, ordered=ordered)
-    reading = spawn(intake.read(requests, admit))
+    """The outcome of each request that *admit* takes in, at most *buffersize* of them open at once."""
+    admission = _Reader(buffersize, ordered=ordered)
+    reading = spawn(admission.read(requests, admit))
     try:
-        while (entry := await intake.ready.get()) is not None:
-            outcome = await entry.wait_outcome()
-            intake.slots.release()
+        while (job := await admission.ready.get()) is not None:
+            outcome = await job.wait_outcome()
+            admission.slots.release()
             yield outcome
-        if intake.error is not None:
-            raise intake.error
+        if admission.error is not None:
+            raise admission.error
     finally:
         reading.cancel()
         await asyncio.wait([reading])
@@ -84,16 +84,16 @@ class _Reader:
             self._is_exhausted = True
             self._end_if_done()
 
-    def _take(self, entry: LiveJob) -> None:
+    def _take(self, job: LiveJob) -> None:
         self._open += 1
         if self._ordered:
-            self._emit(entry)
+            self._emit(job)
         else:
-            entry.on_finished(self._emit)
+            job.on_finished(self._emit)
 
-    def _emit(self, entry: LiveJob) -> None:
+    def _emit(self, job: LiveJob) -> None:
         self._open -= 1
-        self.ready.put_nowait(entry)
+        self.ready.put_nowait(job)
         self._end_if_done()
 
     def _end_if_done(self) -> None:

@@ -1,7 +1,7 @@
 """Which code means which error: one table for HTTP statuses and body codes alike.
 
 Most errors arrive as HTTP 200 with the code in the body, some as that HTTP status, so both are looked up here. The
-provider uses 400 and 422 for many different things; for these its sentences decide (`_SENTENCES`). The sentences
+provider uses 400 and 422 for many different things; for these its sentences decide (`_MESSAGE_PATTERNS`). The sentences
 are matched loosely, because each exists in several wordings.
 """
 
@@ -28,7 +28,7 @@ from veo_async.errors import (
 
 SUCCESS = 200
 
-#: Code, as HTTP status or in the body, to error. What is not listed is a `ServerBroken`.
+#: Code, as HTTP status or in the body, to error. What is not listed is a `ServerError`.
 ERRORS: dict[int, type[ApiError]] = {
     400: RequestRejected,
     401: Unauthorized,
@@ -99,7 +99,7 @@ def error_for(code: int, message: str, *, may_be_not_ready: bool) -> type[ApiErr
     """The error that *code* and *message* mean.
 
     Args:
-        has_states: the endpoint answers "not yet" in the guise of an error (record-info and the upgrades do; the
+        may_be_not_ready: the endpoint answers "not yet" in the guise of an error (record-info and the upgrades do; the
             generate page lists such a sentence too, by a slip).
     """
     listed = ERRORS.get(code, ServerError)

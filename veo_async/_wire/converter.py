@@ -51,7 +51,7 @@ def to_dict(request: AnyRequest) -> dict[str, Any]:
 
 
 def from_dict(values: Any, kind: type[R]) -> R:
-    """The request that `to_plain` gave, or that a file holds.
+    """The request that `to_dict` gave, or that a file holds.
 
     Raises:
         InvalidRequest: options that do not exist, are missing or are of the wrong type.

@@ -3,7 +3,7 @@
 1. Open the envelope. Without one the HTTP status alone decides, and the error carries no body code: only the
    provider itself can promise that it made nothing.
 2. Code 200 in the body is success, whatever the HTTP status says: a task id in hand is never thrown away.
-3. Any other code may still carry the result (`Endpoint.read_otherwise`): a failed task in the guise of a server
+3. Any other code may still carry the result (`Endpoint.read_error_body`): a failed task in the guise of a server
    error, a finished 4K video in the guise of a 422.
 4. Else `codes` names the error; where HTTP and body disagree, the one counts that promises less.
 

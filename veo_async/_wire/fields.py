@@ -2,7 +2,7 @@
 
 Read a line as: our name, the spellings met (the first is the one of today's pages), what to make of the value, and
 what is worth knowing about it. Requests are spelled from these tables by a dialect (`dialects`), answers and
-callbacks are read through them (`read`).
+callbacks are read through them (`read_fields`).
 
 Pages read: docs.kie.ai of 2025 and 2026 and docs.apikley.ru, as they stood on 2026-11-21.
 """

@@ -10,7 +10,7 @@ MAX_RETRY_AFTER_S = 120.0
 
 
 def retry_after_s(answer: HttpResponse) -> float | None:
-    """Seconds from the answer's arrival, between 0 and `MAX_WAIT_S`; None when nothing sensible was asked.
+    """Seconds from the answer's arrival, between 0 and `MAX_RETRY_AFTER_S`; None when nothing sensible was asked.
 
     A date is taken relative to the server's own ``Date`` header, so that our clock's error does not count; only
     without that header does our time of arrival stand in.

@@ -51,7 +51,7 @@ def write_sheets(folder: Path, stills: Sequence[Tile]) -> list[Path]:
     """Write ``sheet.webp``, and ``sheet-2.webp`` and so on for a long list, into *folder*; which there are.
 
     Raises:
-        MediaMissing: the extra is not installed; nothing was written.
+        MediaExtraMissing: the extra is not installed; nothing was written.
         OSError: the folder is not writable.
     """
     _require_media()
@@ -117,7 +117,7 @@ def _draw(stills: Sequence[Tile]) -> "Image":
 
 
 def _frame_of(video: Path) -> "tuple[Image | None, float | None]":
-    """A picture from the middle of *film*, and its length in seconds; None for what cannot be read."""
+    """A picture from the middle of *video*, and its length in seconds; None for what cannot be read."""
     import av  # an extra
     from av.error import FFmpegError
 

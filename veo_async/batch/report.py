@@ -27,7 +27,7 @@ def write_report(folder: Path, cards: Sequence[Card]) -> tuple[Path, list[Path],
             return page, [], True
 
 
-def new_card(row: Row, job: Job, price: float | None, *, planned_at: float) -> Card:
+def new_card(row: Row, job: Job, price: float | None, *, submitted_at: float) -> Card:
     """What the page shows of a row that has just been submitted."""
     request = row.request
     return Card(
@@ -37,7 +37,7 @@ def new_card(row: Row, job: Job, price: float | None, *, planned_at: float) -> C
         aspect_ratio=request.aspect_ratio if ":" in request.aspect_ratio else "16:9",
         state=job.state,
         credits=price,
-        planned_at=planned_at,
+        submitted_at=submitted_at,
     )
 
 

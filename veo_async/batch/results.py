@@ -111,7 +111,7 @@ class Results:
         """Write *line* down; it is on the disk when this returns.
 
         Raises:
-            ResultsUnwritable: it is not; the job itself is as the ledger says.
+            ResultsWriteError: it is not; the job itself is as the ledger says.
         """
         self._lines[line.row.key] = line
         with translate_os_errors(self._folder, ResultsWriteError):
@@ -129,7 +129,7 @@ class Results:
         """Write both tables; which files there are.
 
         Raises:
-            ResultsUnwritable: they are not.
+            ResultsWriteError: they are not.
         """
         with translate_os_errors(self._folder, ResultsWriteError):
             return self._close()

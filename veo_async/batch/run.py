@@ -2,7 +2,7 @@
 
 What was paid for in an earlier run is not paid for again: the rows' keys are the jobs' keys. A budget is a bound on
 what is reserved: every row that may cost something reserves its price before it is submitted, and what is refused gives
-it back. `hold` ends a run early and loses nothing: nothing new is sent, what runs is waited for as long as the caller
+it back. `stop_sending` ends a run early and loses nothing: nothing new is sent, what runs is waited for as long as the caller
 likes, and the rest waits on the ledger.
 """
 
@@ -62,7 +62,7 @@ class Batch:
         out: the folder for clips, results and the page.
         budget: credits that must not be exceeded; rows whose price nobody knows are left out. None: any.
         now: the wall clock.
-        on_line: called with each row that has ended; what it raises harms no row.
+        on_result: called with each row that has ended; what it raises harms no row.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Batch:
         """Submit every row and see it to its end.
 
         Args:
-            grace_s: after `hold`, how long to wait for what runs.
+            grace_s: after `stop_sending`, how long to wait for what runs.
 
         Raises:
             UsageError: the folder cannot be written; nothing was sent.
@@ -153,7 +153,7 @@ class Batch:
         except BudgetExceeded:
             self._unaffordable += 1
             return None
-        planned_at = self._now()
+        submitted_at = self._now()
         while True:
             try:
                 job = await self._veo.submit(row.request, key=row.key, take=row.take, save_to=self._out, then=row.then)
@@ -166,7 +166,7 @@ class Batch:
                 self._key_conflicts += 1
                 return None
         self._jobs[row.key] = job
-        self._cards[row.key] = new_card(row, job, price, planned_at=planned_at)
+        self._cards[row.key] = new_card(row, job, price, submitted_at=submitted_at)
         return job
 
     def _reserve(self, row: Row, price: float | None) -> None:
@@ -211,7 +211,7 @@ class Batch:
         try:
             self._on_line(line)
         except Exception:  # the user's own; it harms no row
-            _logger.exception("on_line raised", extra={"action": "hook"})
+            _logger.exception("on_result raised", extra={"action": "hook"})
 
     async def _wait_for_slot(self, room: asyncio.Semaphore) -> bool:
         """Wait until another row may be taken in hand; False when none may any more."""

@@ -9,7 +9,7 @@ from veo_async._runtime.job.handle import Job
 
 
 async def wait_for_jobs(following: Mapping["asyncio.Task[Any]", Job], stopping: asyncio.Event, grace_s: float) -> None:
-    """Wait for all of *following*, each the following of a job to its end; after *held*, for those under way."""
+    """Wait for all of *following*, each the following of a job to its end; after *stopping*, for those under way."""
     if not following:
         return
     await wait_unless_stopped(_wait_all(following), stopping)
@@ -20,7 +20,7 @@ async def wait_for_jobs(following: Mapping["asyncio.Task[Any]", Job], stopping: 
 
 
 async def wait_unless_stopped(work: Coroutine[Any, Any, object], stopping: asyncio.Event) -> None:
-    """Wait for *work*, or until *held* is set; then it is cancelled."""
+    """Wait for *work*, or until *stopping* is set; then it is cancelled."""
     async with asyncio.TaskGroup() as group:
         both = [group.create_task(work), group.create_task(stopping.wait())]
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)

@@ -96,9 +96,9 @@ async def _clock(api: VeoApi, now: float) -> Check:
 async def _ledger(file: Path) -> Check:
     if not _is_there(file):
         return Check("ledger", True, f"{file} is not there yet; it is made when a session opens it")
-    book = await SqliteLedger(file).open(None)
-    counts = Counter(row.state for row in await book.jobs())
-    await book.close()
+    ledger = await SqliteLedger(file).open(None)
+    counts = Counter(row.state for row in await ledger.jobs())
+    await ledger.close()
     message = ", ".join(f"{number} {state}" for state, number in counts.items()) or "no jobs"
     hint = f"; next: veo-async ledger doubts {file}" if counts["in_doubt"] else ""
     return Check("ledger", True, f"{file}: {message}{hint}")

@@ -29,8 +29,8 @@ _PIPE_WIDTH = 1000
 
 async def show(file: Path, *, state: JobState | None, as_json: bool, console: Console) -> None:
     """All jobs, or those in one state."""
-    async with open_for_repair(file) as book:
-        rows = await book.jobs(None if state is None else [state])
+    async with open_for_repair(file) as ledger:
+        rows = await ledger.jobs(None if state is None else [state])
     if as_json:
         console.print_json(json.dumps([_as_dict(row) for row in rows]))
         return
@@ -42,11 +42,11 @@ async def show(file: Path, *, state: JobState | None, as_json: bool, console: Co
         console.print(f"Next: veo-async ledger doubts {file}", soft_wrap=True)
 
 
-async def doubts(file: Path, *, as_json: bool, console: Console) -> None:
+async def in_doubt(file: Path, *, as_json: bool, console: Console) -> None:
     """The jobs in doubt, what is known of each, and how to go on."""
-    async with open_for_repair(file) as book:
-        rows = await book.jobs([JobState.IN_DOUBT])
-        values = [(row, await book.transitions(row.key)) for row in rows]
+    async with open_for_repair(file) as ledger:
+        rows = await ledger.jobs([JobState.IN_DOUBT])
+        values = [(row, await ledger.transitions(row.key)) for row in rows]
     if as_json:
         console.print_json(
             json.dumps([{**_as_dict(row), "steps": [_transition(step) for step in steps]} for row, steps in values])
@@ -95,8 +95,8 @@ async def adopt(file: Path, task_id: str, *, key: str | None, account: str | Non
 
 async def evidence(file: Path, key: str, *, as_json: bool, console: Console) -> None:
     """The timeline of one job, ready for the provider's support."""
-    async with open_for_repair(file) as book:
-        row, steps = await book.get(key), await book.transitions(key)
+    async with open_for_repair(file) as ledger:
+        row, steps = await ledger.get(key), await ledger.transitions(key)
     if row is None:
         raise UsageError(
             f"there is no job {key!r} on this ledger; list its jobs with veo-async jobs {file}", job_key=key
@@ -120,11 +120,11 @@ async def evidence(file: Path, key: str, *, as_json: bool, console: Console) -> 
 @asynccontextmanager
 async def open_for_repair(file: Path) -> AsyncIterator[LedgerSession]:
     """The ledger in *file*, to be looked at and mended."""
-    book = await _existing(file).open(None)
+    ledger = await _existing(file).open(None)
     try:
-        yield book
+        yield ledger
     finally:
-        await book.close()
+        await ledger.close()
 
 
 def _existing(file: Path) -> SqliteLedger:
@@ -136,16 +136,16 @@ def _existing(file: Path) -> SqliteLedger:
 
 @asynccontextmanager
 async def _repair(file: Path, *, is_verified: bool = False) -> AsyncIterator[LedgerRepair]:
-    async with open_for_repair(file) as book, AsyncExitStack() as stack:
+    async with open_for_repair(file) as ledger, AsyncExitStack() as stack:
         read_record = (await stack.enter_async_context(VeoApi())).record_info if is_verified else None
-        yield LedgerRepair(book, read_record, time.time)  # noqa: TID251  # the shell's own clock
+        yield LedgerRepair(ledger, read_record, time.time)  # noqa: TID251  # the shell's own clock
 
 
-def _print_state(entry: LiveJob, file: Path, console: Console) -> None:
-    console.print(f"Job {entry.key} is {entry.state}.", soft_wrap=True, markup=False)
-    if entry.state in (JobState.QUEUED, JobState.RUNNING):
+def _print_state(job: LiveJob, file: Path, console: Console) -> None:
+    console.print(f"Job {job.key} is {job.state}.", soft_wrap=True, markup=False)
+    if job.state in (JobState.QUEUED, JobState.RUNNING):
         console.print("The session that has this ledger open goes on with it, or the next that opens it.")
-    console.print(f"Next: veo-async evidence {file} {entry.key}", soft_wrap=True, markup=False)
+    console.print(f"Next: veo-async evidence {file} {job.key}", soft_wrap=True, markup=False)
 
 
 def _lines(rows: Sequence[JobRow], width: int) -> list[str]:
@@ -181,7 +181,7 @@ def _as_dict(row: JobRow, steps: Sequence[Transition] | None = None) -> dict[str
     values = {
         name: getattr(row, name) for name in ("key", "state", "task_id", "token", "attempts", "tenant", "account")
     }
-    times = {name: _time(getattr(row, name)) for name in ("planned_at", "sent_at", "ended_at")}
+    times = {name: _time(getattr(row, name)) for name in ("submitted_at", "sent_at", "ended_at")}
     timeline = {} if steps is None else {"steps": [_transition(step) for step in steps]}
     return {**values, **times, "request": json.loads(row.request) if row.request else None, **timeline}
 

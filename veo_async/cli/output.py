@@ -114,7 +114,7 @@ def reporting(console: Console, *, as_json: bool, with_board: bool = True) -> It
     if as_json:
         yield JsonReporter()
     elif console.is_terminal and with_board:
-        # Drawn by `look` alone: a thread of its own would look into the session from outside its loop.
+        # Drawn by `update` alone: a thread of its own would look into the session from outside its loop.
         with Live(console=console, auto_refresh=False) as live:
             yield BoardReporter(console, live)
     else:

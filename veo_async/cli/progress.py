@@ -32,11 +32,11 @@ _STYLES = {
     "expired": "red",
 }
 _PAUSE_TEXTS = {
-    "no-credit": "the balance is used up: top up the account, and it goes on by itself",
+    "insufficient-credits": "the balance is used up: top up the account, and it goes on by itself",
     "key-limit": "the key's own spending cap is used up: raise it, and it goes on by itself",
     "blocked": "something in front of the API refuses this client: check the key's IP whitelist and the User-Agent",
-    "unreachable": "the provider cannot be reached: check the network and the address with veo-async doctor",
-    "ledger": "the ledger cannot be written: make room on its disk, and it goes on by itself",
+    "network": "the provider cannot be reached: check the network and the address with veo-async doctor",
+    "ledger-unavailable": "the ledger cannot be written: make room on its disk, and it goes on by itself",
     "unauthorized": "the key was refused: check it with veo-async doctor",
 }
 #: Rows of a table that a terminal has room for.
@@ -87,7 +87,7 @@ def estimate_left_s(
     Args:
         running_s: how much longer each running task may take.
         waiting: jobs that are still to be sent.
-        fresh_s: how long a task takes that begins now; None when nothing tells.
+        new_task_s: how long a task takes that begins now; None when nothing tells.
         per_second: creations that the account allows.
         slots: tasks that may run at once.
     """

@@ -1,6 +1,6 @@
 """Where jobs live, so that a session that is killed can be followed by one that knows what was paid for.
 
-`NoLedger` keeps nothing, `MemoryLedger` keeps all of it as long as the process lives, `SqliteLedger` keeps it in a file
+`NullLedger` keeps nothing, `MemoryLedger` keeps all of it as long as the process lives, `SqliteLedger` keeps it in a file
 that several processes of one machine may use at once. All of them pass one suite, and what they decide is decided in
 one place, `terms`.
 """
@@ -23,7 +23,7 @@ __all__ = ["MemoryLedger", "NullLedger", "SqliteLedger", "as_ledger"]
 
 
 def as_ledger(ledger: Ledger | str | PathLike[str] | None) -> Ledger:
-    """The ledger at *place*: a path is a SQLite file, None is none."""
+    """The ledger at *ledger*: a path is a SQLite file, None is none."""
     if ledger is None:
         return NullLedger()
     if isinstance(ledger, str | PathLike):

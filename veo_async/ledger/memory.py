@@ -1,7 +1,7 @@
 """A whole ledger in memory: for tests and simulations, where sessions come and go within one process.
 
 It is the model of all others: the same answers, with dicts for tables. A book lives until it is closed, or until
-`MemoryBook.crash` makes it as if its process had been killed; either way its rows stay and are anybody's. Nothing ever
+`MemoryLedgerSession.crash` makes it as if its process had been killed; either way its rows stay and are anybody's. Nothing ever
 suspends, so a step is on the "disk" the moment it is called for.
 """
 

@@ -10,7 +10,7 @@ import attrs
 
 from veo_async._ports import AccountActivity, JobRow, LedgerChanges, RateClaim, SendPermit, Transition
 
-from .rules import new_session_id, new_secret
+from .rules import new_secret, new_session_id
 
 _GRANTED = SendPermit(is_granted=True, gate=AccountActivity())
 _NO_CHANGES = LedgerChanges()

@@ -36,7 +36,7 @@ def is_active(row: JobRow) -> bool:
 
 
 def is_replaceable(current: JobRow | None, replaces: JobRow | None) -> bool:
-    """May a plan be put down where *there* is, when *instead* is what its planner has seen there?
+    """May a plan be put down where *current* is, when *replaces* is what its planner has seen there?
 
     The times are compared as well as the state: a job that failed, was planned anew by another and failed again is in
     the same state and is not the same.
@@ -56,7 +56,7 @@ def first_transition(row: JobRow, current: JobRow | None) -> Transition:
     """The first step of a job's timeline, or the one with which it begins anew."""
     changes = {"task_id": row.task_id} if row.task_id is not None else {}
     before = "" if current is None else current.state
-    return Transition(key=row.key, event="plan", before=before, after=row.state, at=row.submitted_at, changes=changes)
+    return Transition(key=row.key, event="submit", before=before, after=row.state, at=row.submitted_at, changes=changes)
 
 
 def apply(

@@ -1,6 +1,6 @@
 """A full disk is no failure: everything waits, visibly, until there is room, and then goes on.
 
-All downloads of a `Saver` write through one `Disk`. The first that finds no room keeps trying, every few seconds; the
+All downloads of a `Saver` write through one `DiskWriter`. The first that finds no room keeps trying, every few seconds; the
 others wait behind it instead of filling what somebody has just freed. Nothing is given up meanwhile: the parts stay as
 they are, and a connection that its host closes over the waiting is taken up again where it broke off.
 """
@@ -48,7 +48,7 @@ class DiskWriter:
         return self._paused
 
     async def run(self, folder: Path, run: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run *work*, which writes into *folder* and may be run again; wait with it while there is no room."""
+        """Run *run*, which writes into *folder* and may be run again; wait with it while there is no room."""
         while True:
             while self._paused is not None:
                 await self._changed.wait()

@@ -22,7 +22,7 @@ class IncompleteVideo(ValueError):
 
 
 def check_complete(file: BinaryIO) -> None:
-    """Raise `NotWhole`, saying why, unless *file* is a complete MP4."""
+    """Raise `IncompleteVideo`, saying why, unless *file* is a complete MP4."""
     size = file.seek(0, os.SEEK_END)
     kinds = [kind for kind, _ in boxes(file, size)]
     if not kinds or kinds[0] != b"ftyp":

@@ -133,7 +133,7 @@ class PartialFile:
                 self.resume_info = ResumeInfo()
 
     def check(self) -> None:
-        """Raise `NotWhole` unless this is a complete MP4; make it last if it is."""
+        """Raise `IncompleteVideo` unless this is a complete MP4; make it last if it is."""
         with self._lock:
             with open(os.dup(self._file()), "rb") as file:
                 check_complete(file)

@@ -1,6 +1,6 @@
-"""What the head of an answer means for the bytes we have. Pure: words in, a `Body` or a `Setback` out.
+"""What the head of an answer means for the bytes we have. Pure: words in, a `BodyRange` or a `Setback` out.
 
-A rest is asked for only when something ties it to the beginning (a `Pin`): a strong ETag, or the same
+A rest is asked for only when something ties it to the beginning (a `ResumeInfo`): a strong ETag, or the same
 ``Last-Modified`` and the same length. And it is believed only if it says that it begins where ours ends and belongs to
 a file of the same length; everything else begins again at the first byte.
 """
@@ -81,7 +81,7 @@ def resume_headers(received: int, pin: ResumeInfo, url: str) -> dict[str, str]:
 def interpret_response(
     head: ResponseHead, *, received: int, asked_range: bool, pin: ResumeInfo, url: str, max_bytes: int
 ) -> BodyRange:
-    """What the answer brings, where we hold *have* bytes and asked for what follows them, or for everything.
+    """What the answer brings, where we hold *received* bytes and asked for what follows them, or for everything.
 
     Raises:
         Setback: it brings nothing that could be used.

@@ -31,7 +31,7 @@ class RetryPolicy:
     def next_action(
         self, setback: AttemptFailed, *, bytes_gained: int, can_renew: bool, rng: Rng
     ) -> RetryAction | None:
-        """The next step; None when it is time to give up. *gained* is how many bytes the attempt brought."""
+        """The next step; None when it is time to give up. *bytes_gained* is how many bytes the attempt brought."""
         if setback.advice in (Advice.STOP, Advice.DISCARD):
             return None
         if setback.advice is Advice.RENEW and can_renew:

@@ -134,7 +134,7 @@ def finalize(part: PartialFile, place: Destination, url: str) -> SavedFile:
     """Check, flush, name: from a part to a file. May be called again when the disk was full in between.
 
     Raises:
-        NotWhole: it is no complete MP4; the part stays.
+        IncompleteVideo: it is no complete MP4; the part stays.
         OSError: the disk does not want it; the part stays.
     """
     part.check()

@@ -40,7 +40,7 @@ class Saver:
     Args:
         base_url: where the API is, as for `VeoSession`. Only its host matters: results may lie on this very machine
             if the API does, and otherwise at public addresses alone.
-        at_once: how many files are on their way at the same time.
+        max_downloads: how many files are on their way at the same time.
         bounds: how large, how slow, how long, how often.
         on_pause: called when downloads stop because a disk is full, and again when they go on.
         resolver: asks for the addresses of names; they are checked whoever found them.
@@ -58,7 +58,7 @@ class Saver:
         rng: Rng | None = None,
     ) -> None:
         if max_downloads < 1:
-            raise UsageError(f"at_once={max_downloads}: at least one download must be allowed")
+            raise UsageError(f"max_downloads={max_downloads}: at least one download must be allowed")
         self._bounds = bounds or DownloadLimits()
         self._allow_loopback = is_loopback(base_url or _base_from_environment())
         self._disk = DiskWriter(retry_s=self._bounds.disk_retry_s, on_pause=on_pause)
@@ -102,7 +102,7 @@ class Saver:
 
         Args:
             urls: all links of one clip.
-            folder_or_file: a folder, where the files are called ``name.mp4``, ``name-2.mp4`` …; or a path that ends in
+            destination: a folder, where the files are called ``name.mp4``, ``name-2.mp4`` …; or a path that ends in
                 ``.mp4``, which then is replaced.
             name: the job's key or the task's id; whatever is unsafe in it is changed.
             renew: called for fresh links when these have expired, three times at most.
@@ -218,7 +218,7 @@ def _checked(urls: Sequence[str], where: str | os.PathLike[str]) -> tuple[tuple[
         raise UsageError("urls: there is none, so there is nothing to save")
     path = Path(where)
     if "\0" in str(path):
-        raise UsageError("folder_or_file: no path has a NUL in it")
+        raise UsageError("destination: no path has a NUL in it")
     return links, path
 
 

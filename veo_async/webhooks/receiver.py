@@ -17,7 +17,7 @@ In this order, the cheapest first, so that what is not ours costs next to nothin
 Nothing is asked over the network in between. The hint is durable before the 200, because the provider does not come
 again after it, and of a job whose answer was lost the hint is all there is. The same told again is the same line of the
 ledger, and is followed again: the first may have been somebody else's, who saw the address. Of one token at most
-`MOST_NAMES` tasks are kept: one attempt makes one task, and whoever names more has no business here.
+`MAX_TASKS_PER_TOKEN` tasks are kept: one attempt makes one task, and whoever names more has no business here.
 """
 
 import asyncio

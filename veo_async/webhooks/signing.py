@@ -39,7 +39,7 @@ def verify(
         now: the wall clock; without it this machine's.
 
     Raises:
-        BadSignature: it is missing, of another key or another task, or from another time.
+        InvalidSignature: it is missing, of another key or another task, or from another time.
     """
     lowered = {name.lower(): value for name, value in headers.items()}
     stamp = _parse_timestamp(lowered.get(TIMESTAMP_HEADER.lower(), ""))

@@ -1,12 +1,12 @@
 """How many credits there are, as far as one can tell, and whether that is less than is to be kept.
 
-The *believed* balance is the one that was read last, less the estimates of what was accepted since that look began,
+The *estimated* balance is the one that was read last, less the estimates of what was accepted since that look began,
 less those of what is under way. A request whose answer comes while the balance is being read may be in it or not; it
 is subtracted until the next look, because too little believed costs a pause, and too much costs credits.
 
-The balance is read when there is something to send, at most every `EVERY_S`. Creation waits for a look only when it
+The balance is read when there is something to send, at most every `READ_EVERY_S`. Creation waits for a look only when it
 knows nothing, or nothing of the last `STALE_S` (the first job of a session, or of a long while), and for no longer than
-`PATIENCE_S`. A look that fails tells nothing: it begins no pause and ends none.
+`READ_TIMEOUT_S`. A look that fails tells nothing: it begins no pause and ends none.
 
 The mark is passed by one job at most: what the next one costs is not asked before.
 """
@@ -32,7 +32,7 @@ class BalanceRead:
 
 @attrs.define(eq=False)
 class BalanceGuard:
-    """The believed balance against its *mark*; None keeps nothing back and asks for no look."""
+    """The believed balance against its *minimum*; None keeps nothing back and asks for no look."""
 
     minimum: float | None = None
     #: The balance as it was read first, and last.
@@ -72,7 +72,7 @@ class BalanceGuard:
         return self._look.began_at + READ_TIMEOUT_S
 
     def begin_read(self, now: float) -> BalanceRead:
-        """We read the balance; `has_read` must tell how that went."""
+        """We read the balance; `read_done` must tell how that went."""
         self._look = self.begin_external_read(now)
         self.due_at = now + READ_EVERY_S
         return self._look

@@ -5,7 +5,7 @@
     promise ──▶ claim ──▶ (kept, or given back when the job ended without a charge)
         └─────▶ release (no job came of it)
 
-A *promise* is made by whoever submits, for all steps of a chain at once, before any of them is written down; a *claim*
+A *reserve* is made by whoever submits, for all steps of a chain at once, before any of them is written down; a *confirm*
 by the job, when it is queued. Both go by key, because several callers may submit the same job at the same moment: it
 reserves once, and as long as any of them may still bring it about. A claim without a promise is a job that an earlier
 session left on the ledger. It was admitted then, so it is not refused now; it counts, and may leave no room for others.

@@ -8,7 +8,7 @@ by itself, but it says something about the *account*, so jobs never back off one
 and the gate alone hears what became of each call.
 
 The caller is a single loop: it calls `Gate.ask` while jobs wait, sends with every `Grant`, and hands each
-back with exactly one of `accepted`, `refused`, `lost` or `never_sent`. On a `Wait` it sleeps until the
+back with exactly one of `accepted`, `refused`, `unanswered` or `not_sent`. On a `Wait` it sleeps until the
 instant named or until the next event, whichever comes first. The gate holds no clock; ``now`` is monotonic
 seconds.
 
@@ -261,7 +261,7 @@ class Gate:
     def _shut_reason(self) -> str | None:
         if self._door.state is GateState.OPEN:
             return None
-        return Reason.THROTTLED if self._closing is not None else self._door.pause_reason
+        return Reason.RATE_LIMITED if self._closing is not None else self._door.pause_reason
 
     # ---- acting
 

@@ -89,7 +89,7 @@ class LimitLearner:
             self.pacer = Pacer(self.settings, self.limit, knowledge.by_arrival, knowledge.rate_ceiling)
 
     def begin(self, now: float) -> None:
-        """The first question after `recall`: what was learned earlier is not put to the test at once."""
+        """The first question after `restore`: what was learned earlier is not put to the test at once."""
         self.explore_at = now + self._interval_s
         self._unproven_until = now + TRIAL_WINDOWS * self.settings.window_s if self.limit > self._proven else now
         if self.pacer is not None:

@@ -2,7 +2,7 @@
 
 Theory of operation
 -------------------
-Somewhere above the rate there is a *wall*: the true one. A refusal says it was passed, and how often
+Somewhere above the rate there is a *ceiling*: the true one. A refusal says it was passed, and how often
 depends on what the server allows in bursts, so a single refusal says little about where the wall is. Two in
 a row say much: whatever burst there was, it was used up at the first and again at the second, so what was
 accepted between the two is what came in, and that is the true rate.
@@ -11,7 +11,7 @@ accepted between the two is what came in, and that is the true rate.
   nothing is known; 1 % a second near the wall, 4 % when it was left behind by more than 15 %.
 * Refused while growing: 3 % less, and hold that. The hold begins with 20 s and doubles each time, to 15
   min, so an account whose rate never changes costs fewer and fewer refusals.
-* Refused while holding: the rate is still too high. If at least `COUNTED` calls were accepted since the last
+* Refused while holding: the rate is still too high. If at least `MIN_SAMPLE` calls were accepted since the last
   refusal, the rate is what they measured, within half of what it was; else 6 %, 12 %, 24 % … less.
 * More than one probe was needed: one call got through in that time, after the last that did not, and the
   rate is the geometric mean of the two.
@@ -98,7 +98,7 @@ class Pacer:
         self._accepted = 0
 
     def reopened(self, closing: Closure, now: float, rate_before: float) -> None:
-        """The probe was accepted, *before* being the rate at the first refusal."""
+        """The probe was accepted, *rate_before* being the rate at the first refusal."""
         self._reopened_at = now
         if closing.failures == 1 or closing.follows_retry_after:
             return

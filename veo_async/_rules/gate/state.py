@@ -43,9 +43,9 @@ class GateControl:
                 return None
             case GateState.CLOSED:
                 at = max(self._probe_at, self.closed_until)
-                return Wait(at, Reason.THROTTLED) if now < at else None
+                return Wait(at, Reason.RATE_LIMITED) if now < at else None
             case GateState.DRAINING:
-                return Wait(math.inf, Reason.THROTTLED)
+                return Wait(math.inf, Reason.RATE_LIMITED)
             case GateState.PROBING:
                 return Wait(math.inf, Reason.PROBING)
             case _:

@@ -5,7 +5,7 @@ enough tasks run (module `cap`), the last call is too young for the pace, the wi
 (`gate_window`).
 
 A creating call can take a minute to be answered, and a 429 comes at once. So a call that has been under way for
-`ARRIVED_S` is taken for *arrived*: it is stamped then, it no longer counts as one whose fate is open, and the next may
+`ASSUME_ARRIVED_S` is taken for *arrived*: it is stamped then, it no longer counts as one whose fate is open, and the next may
 go. Without this a provider that answers slowly would be used at a fraction of what it allows. Should it have been
 wrong, it costs one 429, which fails nothing.
 """

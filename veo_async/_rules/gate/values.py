@@ -43,7 +43,7 @@ class Purpose(Enum):
 class Reason(StrEnum):
     """What a call waits for; a pause brings a word of its own."""
 
-    THROTTLED = "throttled"  #: a refusal closed the gate
+    RATE_LIMITED = "rate-limited"  #: a refusal closed the gate
     PROBING = "probing"  #: the answer to the probe is awaited
     PARALLEL = "parallel"  #: as many calls are under way as may be
     PACE = "pace"
@@ -94,7 +94,7 @@ class GateSettings:
     #: Share of the documented limit no learned rate falls below, so that the way back is never long.
     min_rate_share: float = 0.1
 
-    #: Seconds from the first try for a higher cap to the next; doubles up to `explore_longest_s`.
+    #: Seconds from the first try for a higher cap to the next; doubles up to `explore_max_interval_s`.
     cap_first_s: float = 20.0
     #: A Retry-After is obeyed up to so many seconds; a mistaken header stops nobody for days.
     max_retry_after_s: float = 120.0

@@ -3,7 +3,7 @@
 Theory of operation
 -------------------
 A server counts a call when it arrives, and that we do not see: we know when it left and when its answer came.
-The quickest of the last `REMEMBERED` round trips shows what a call takes when nothing holds it up. Whatever
+The quickest of the last `MAX_ROUND_TRIPS` round trips shows what a call takes when nothing holds it up. Whatever
 another took beyond that may all have been spent on the way there; so its stamp is the instant it left plus
 that excess. Two calls then arrive at least as far apart as the second's departure is from the first's stamp,
 whatever the network did to them, short only of what a call gains by being quicker than the quickest so far.

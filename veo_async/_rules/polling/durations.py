@@ -8,7 +8,7 @@ down, and because a poll only ever tells "ended between these two ages" or "not 
 
 * Bins: 4 s at first, then each 10 % longer than the last, to an hour; the last one is open. Videos take from
   half a minute to ten; 10 % of the age is finer than any schedule needs, and 73 bins are quick to walk.
-* Learning: ``h = (ended + 4 * prior ended) / (at risk + 4 * prior at risk)``, bin by bin. ``ended`` counts
+* Learning: ``h = (ended + 4 * prior ended) / (at risk + 4 * prior at risk)``, bin by bin. ``observe_ended`` counts
   tasks, ``at risk`` counts the seconds that tasks were known to run in the bin. A task that still runs is at
   risk up to its last look; leaving it out would make everything look fast (only quick tasks would have been
   seen at the start of a batch) and doubles the polls.
@@ -134,7 +134,7 @@ class HazardCurve:
         return math.exp(-_integral(self._hazard_sums, self.hazard, age))
 
     def next_poll(self, age: float, step: float) -> float:
-        """The age at which the integral of `look_rate` has grown by *step* since *age*."""
+        """The age at which the integral of `poll_rate` has grown by *step* since *age*."""
         return _solve(self._poll_sums, self.poll_rate, _integral(self._poll_sums, self.poll_rate, age) + step)
 
     def eta(self, age: float) -> Eta:

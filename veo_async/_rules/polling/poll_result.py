@@ -2,9 +2,9 @@
 
 A bad look never ends a job. What the provider says is believed with these reserves:
 
-- *No record* is normal for a new task, whose record appears late. Only after `GRACE_S` without any record is the task
+- *No record* is normal for a new task, whose record appears late. Only after `RECORD_WAIT_S` without any record is the task
   given up as lost; it is kept, and never sent again.
-- *Success* is sticky: a record that takes it back is not believed for `EMPTY_S`.
+- *Success* is sticky: a record that takes it back is not believed for `EMPTY_WAIT_S`.
 - *Success without URLs* is looked at again for as long; the URLs come a moment later.
 - *Failure* (flag 2 or 3) is confirmed by a second look at least `CONFIRM_S` later, because flags flap.
 - *Anything unreadable* (HTML, broken JSON, 5xx, a lost answer, an unknown flag) backs off this task alone.

@@ -148,7 +148,7 @@ class LearnedSchedule(RunningTasks):
     Args:
         budget: the polls that all tasks together should stay within.
         callbacks: whether the provider tells us when a task ends, so that looks are a safety net. None believes so
-            as soon as a callback was heard, and no longer when `SILENT_AFTER` in a row were not.
+            as soon as a callback was heard, and no longer when `MAX_MISSED_CALLBACKS` in a row were not.
         price: seconds that a look is worth, fixed; None lets the budget set it.
     """
 

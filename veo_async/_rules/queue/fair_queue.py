@@ -18,7 +18,7 @@ that waits; it never goes back.
   stretch of time: ``|S_i / w_i - S_j / w_j| <= c_i / w_i + c_j / w_j`` with c the largest cost of one
   job. First come, first served has no such bound at all, and round robin has none either as soon as
   weights differ.
-* Charges are worked out when a job is granted, so `FairQueue.set_tenant` is felt by jobs that already
+* Charges are worked out when a job is granted, so `FairQueue.configure_tenant` is felt by jobs that already
   wait. The weight given with a job multiplies the tenant's; to leave it at 1 is the usual thing.
 
 Between the classes interactive goes first, but of any 10 grants made while batch work waits at least one
@@ -27,7 +27,7 @@ a batch of any size still ends.
 
 A refused job (the account said 429) comes back with `push_front`: it regains its place in its flow, by
 age, and its flow gets the charge back, so a refusal is as if the grant had never been. To know place and
-charge the queue remembers its latest `REMEMBERED` grants; at most a few dozen sends are ever under way,
+charge the queue remembers its latest `MAX_REMEMBERED_GRANTS` grants; at most a few dozen sends are ever under way,
 so a thousand loses none and stays small.
 
 Tenants may be bounded (``max_queued``): a full queue refuses at once, with `QueueFull`, instead of
@@ -59,7 +59,7 @@ class _Tenant:
     max_queued: int | None = None  #: None: no bound
     queued: int = 0
     reserved: int = 0  #: jobs that are about to come
-    is_declared: bool = False  #: was named by set_tenant, so it is kept while nothing waits
+    is_declared: bool = False  #: was named by configure_tenant, so it is kept while nothing waits
 
 
 class FairQueue(Generic[T]):
@@ -68,7 +68,7 @@ class FairQueue(Generic[T]):
     Items are hashable and wait at most once at a time. Nothing here waits or wakes anybody.
 
     Args:
-        max_queued: how many jobs of one tenant may wait unless `set_tenant` says otherwise; None: any number.
+        max_queued: how many jobs of one tenant may wait unless `configure_tenant` says otherwise; None: any number.
     """
 
     def __init__(self, *, max_queued: int | None = None) -> None:
@@ -169,7 +169,7 @@ class FairQueue(Generic[T]):
         """Take back a granted job that was refused, to its old place and at no charge, however full it is.
 
         Raises:
-            KeyError: the item was not granted, was taken back already, or more than `REMEMBERED` grants ago.
+            KeyError: the item was not granted, was taken back already, or more than `MAX_REMEMBERED_GRANTS` grants ago.
         """
         entry = self._granted.pop(item)
         if entry.priority == "batch":

@@ -36,15 +36,15 @@ class LedgerRepair:
     """
 
     def __init__(
-        self, book: LedgerSession, read_record: Callable[[str], Awaitable[Record]] | None, now: Callable[[], float]
+        self, ledger: LedgerSession, read_record: Callable[[str], Awaitable[Record]] | None, now: Callable[[], float]
     ) -> None:
-        self._book, self._now = book, now
-        self._scribe = Journal(book, account="", now=now, job_of_task=lambda _: None, on_blocked=lambda _: None)
-        self._scribe.stop_retrying()  # a person waits: nothing is insisted upon
-        self._doubts = InDoubtJobs(
-            self._scribe,
-            CallbackTokens(book.secret, None, lambda _: b""),
-            Transitions(self._scribe, Announcer(Hooks(None), JobRegistry())),
+        self._ledger, self._now = ledger, now
+        self._journal = Journal(ledger, account="", now=now, job_of_task=lambda _: None, on_blocked=lambda _: None)
+        self._journal.stop_retrying()  # a person waits: nothing is insisted upon
+        self._in_doubt = InDoubtJobs(
+            self._journal,
+            CallbackTokens(ledger.secret, None, lambda _: b""),
+            Transitions(self._journal, Announcer(Hooks(None), JobRegistry())),
             Spending({}, None, None),
             look=read_record or _empty_record,
             watcher=None,
@@ -56,40 +56,40 @@ class LedgerRepair:
         """*task_id* is the task of the job in doubt called *key*."""
         if faults := tuple(task_id_problems(task_id)):
             raise InvalidRequest.of(*faults)
-        entry = await self._job(key)
-        _require_taken(await self._doubts.resolve(entry, task_id))
-        return entry
+        job = await self._job(key)
+        _require_taken(await self._in_doubt.resolve(job, task_id))
+        return job
 
     async def resubmit(self, key: str) -> LiveJob:
         """The job in doubt called *key* is to be sent again, and paid for again if the first was accepted after all."""
-        entry = await self._job(key)
-        _require_taken(await self._doubts.resubmit(entry))
-        return entry
+        job = await self._job(key)
+        _require_taken(await self._in_doubt.resubmit(job))
+        return job
 
     async def abandon(self, key: str) -> LiveJob:
         """The job called *key* is not wanted any more."""
-        entry = await self._job(key)
-        _require_taken(await self._doubts.abandon(entry))
-        return entry
+        job = await self._job(key)
+        _require_taken(await self._in_doubt.abandon(job))
+        return job
 
     async def adopt(self, task_id: str, *, key: str, account: str) -> LiveJob:
         """Put a task down that was made elsewhere; the next session of *account* watches it."""
         if faults := tuple(task_id_problems(task_id)):
             raise InvalidRequest.of(*faults)
-        holder = await self._book.job_of_task(task_id)
+        holder = await self._ledger.job_of_task(task_id)
         if holder is not None and holder.key == key:
             return job_from_row(holder)
-        entry = LiveJob(key, None, state=JobState.RUNNING, task_id=task_id, sent_at=self._now())
-        scribe = Journal(
-            self._book, account=account, now=self._now, job_of_task=lambda _: None, on_blocked=lambda _: None
+        job = LiveJob(key, None, state=JobState.RUNNING, task_id=task_id, sent_at=self._now())
+        journal = Journal(
+            self._ledger, account=account, now=self._now, job_of_task=lambda _: None, on_blocked=lambda _: None
         )
-        if holder is not None or (await scribe.insert(entry)).task_id != task_id:
+        if holder is not None or (await journal.insert(job)).task_id != task_id:
             told = f"the key {key!r} or the task {task_id!r} belongs to another job"
             raise KeyReused(told, job_key=key, task_id=task_id)
-        return entry
+        return job
 
     async def _job(self, key: str) -> LiveJob:
-        row = await self._book.get(key)
+        row = await self._ledger.get(key)
         if row is None:
             raise UsageError(f"there is no job {key!r} on this ledger", job_key=key)
         return job_from_row(row)

@@ -26,11 +26,11 @@ def as_request(request: AnyRequest | str, options: Mapping[str, Any]) -> AnyRequ
     return from_dict({"prompt": request, **options}, VideoRequest)
 
 
-def ended_without_charge(entry: LiveJob) -> bool:
+def ended_without_charge(job: LiveJob) -> bool:
     """Ended without a clip and without a charge: the same key may be used for another try."""
-    if not isinstance(entry.outcome, Refused | Failed):
+    if not isinstance(job.outcome, Refused | Failed):
         return False
-    return not isinstance(entry.outcome.error, _POSSIBLY_CHARGED)
+    return not isinstance(job.outcome.error, _POSSIBLY_CHARGED)
 
 
 def rejected_job(request: AnyRequest | str, error: VeoError) -> LiveJob:
@@ -41,14 +41,14 @@ def rejected_job(request: AnyRequest | str, error: VeoError) -> LiveJob:
 
 
 def outcome_of(
-    entry: LiveJob, end: Succeeded | Unsuccessful, history: tuple[HistoryItem, ...] = ()
+    job: LiveJob, end: Succeeded | Unsuccessful, history: tuple[HistoryItem, ...] = ()
 ) -> tuple[Event, Done | Refused | Failed]:
     """How a job ends whose task has ended, and the event that takes it there."""
     if isinstance(end, Succeeded):
-        return Event.COMPLETE, Done(clip_of(entry, end.record, history))
-    end.error.add_evidence(job_key=entry.key, task_id=entry.task_id, attempts=entry.attempts)
+        return Event.COMPLETE, Done(clip_of(job, end.record, history))
+    end.error.add_evidence(job_key=job.key, task_id=job.task_id, attempts=job.attempts)
     if isinstance(end.error, ContentRefused):
-        return Event.REFUSE, Refused(entry.key, end.error.message, end.error)
+        return Event.REFUSE, Refused(job.key, end.error.message, end.error)
     if isinstance(end.error, RecordExpired):
-        return Event.EXPIRE, Failed(entry.key, end.error)
-    return Event.FAIL, Failed(entry.key, end.error)
+        return Event.EXPIRE, Failed(job.key, end.error)
+    return Event.FAIL, Failed(job.key, end.error)

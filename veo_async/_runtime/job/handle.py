@@ -21,8 +21,8 @@ from .rows import to_datetime
 class JobView:
     """What is known of a job without waiting: plain reads, good in any thread and after the session's end."""
 
-    def __init__(self, entry: LiveJob) -> None:
-        self._job = entry
+    def __init__(self, job: LiveJob) -> None:
+        self._job = job
 
     def __repr__(self) -> str:
         task = f", task {self.task_id}" if self.task_id else ""
@@ -72,9 +72,9 @@ class Job(JobView):
     letting it time out, changes nothing about the job.
     """
 
-    def __init__(self, entry: LiveJob, desk: StatusReporter, doubts: InDoubtJobs) -> None:
-        super().__init__(entry)
-        self._desk, self._doubts = desk, doubts
+    def __init__(self, job: LiveJob, status: StatusReporter, in_doubt: InDoubtJobs) -> None:
+        super().__init__(job)
+        self._status, self._in_doubt = status, in_doubt
 
     def __await__(self) -> Generator[Any, None, Clip]:
         return self.result().__await__()
@@ -82,12 +82,12 @@ class Job(JobView):
     @property
     def eta(self) -> Eta | None:
         """Seconds until its clip is there: ``p50`` with even chance, ``p90`` with nine in ten."""
-        return self._desk.eta_of(self._job)
+        return self._status.eta_of(self._job)
 
     @property
     def queue_position(self) -> int | None:
         """How many jobs will be sent before it; None once it was sent."""
-        return self._desk.position_of(self._job)
+        return self._status.position_of(self._job)
 
     async def accepted(self) -> str:
         """The task id, as soon as the provider has accepted it."""
@@ -122,10 +122,10 @@ class Job(JobView):
         """End the doubt: this is its task. The task's record is read first.
 
         Raises:
-            NotTheSame: the record tells of another request, or the task is another job's.
+            TaskMismatch: the record tells of another request, or the task is another job's.
             UsageError: the job is not in doubt.
         """
-        await self._doubts.resolve(self._job, task_id)
+        await self._in_doubt.resolve(self._job, task_id)
 
     async def resubmit(self) -> None:
         """End the doubt: send another request, which is paid for again if the first was accepted after all.
@@ -133,7 +133,7 @@ class Job(JobView):
         Raises:
             UsageError: the job is not in doubt.
         """
-        await self._doubts.resubmit(self._job)
+        await self._in_doubt.resubmit(self._job)
 
     async def abandon(self) -> None:
         """Give the job up, in doubt or not; a task that runs already is paid all the same, and goes on unwatched.
@@ -141,8 +141,8 @@ class Job(JobView):
         Raises:
             UsageError: the job has ended, or its request is just under way.
         """
-        await self._doubts.abandon(self._job)
+        await self._in_doubt.abandon(self._job)
 
     def events(self) -> AsyncIterator[JobEvent]:
         """Where it stands now, then everything that happens to it, up to its end."""
-        return self._job.subscribe(self._desk.status_of(self._job))
+        return self._job.subscribe(self._status.status_of(self._job))

@@ -61,7 +61,7 @@ class LiveJob:
     # Made by whoever comes first: of ten thousand jobs few are waited for one by one.
     _waiters: set[asyncio.Future[None]] | None = attrs.field(default=None, repr=False)
     #: Weakly: whoever stops listening just goes.
-    _listeners: "WeakSet[EventStream] | None" = attrs.field(default=None, repr=False)
+    _streams: "WeakSet[EventStream] | None" = attrs.field(default=None, repr=False)
     _callbacks: list[Callable[["LiveJob"], None]] | None = attrs.field(default=None, repr=False)
     #: Why nobody will learn the outcome any more: the session was closed, or has crashed.
     _session_error: VeoError | None = attrs.field(default=None, repr=False)
@@ -69,7 +69,7 @@ class LiveJob:
 
     @property
     def has_subscribers(self) -> bool:
-        return bool(self._listeners)
+        return bool(self._streams)
 
     @property
     def follow_up(self) -> ExtendRequest | UpgradeRequest | None:
@@ -87,7 +87,7 @@ class LiveJob:
         return self.request
 
     def apply(self, event: Event) -> None:
-        """Move along the table; `IllegalEvent` leaves the state as it was."""
+        """Move along the table; `IllegalTransition` leaves the state as it was."""
         self.state = next_state(self.state, event)
 
     def set_outcome(self, outcome: Outcome) -> None:
@@ -111,15 +111,15 @@ class LiveJob:
             self._notify_end()
 
     def _notify_end(self) -> None:
-        for listener in self._listeners or ():
-            listener.set_outcome()
+        for stream in self._streams or ():
+            stream.set_outcome()
         self.wake()
         callbacks, self._callbacks = self._callbacks, None
         for callback in callbacks or ():
             callback(self)
 
     def on_finished(self, callback: Callable[["LiveJob"], None]) -> None:
-        """Call *callback* when `settled` will not wait any more, or now; it must not raise."""
+        """Call *callback* when `wait_outcome` will not wait any more, or now; it must not raise."""
         if self.outcome is not None or self._session_error is not None:
             callback(self)
         else:
@@ -128,8 +128,8 @@ class LiveJob:
 
     def notify(self, event: JobEvent) -> None:
         """Hand *event* to everyone who listens."""
-        for listener in self._listeners or ():
-            listener.put(event)
+        for stream in self._streams or ():
+            stream.put(event)
 
     def wake(self) -> None:
         """Have every waiter look again."""
@@ -175,21 +175,21 @@ class LiveJob:
 
     def subscribe(self, first: JobEvent) -> "EventStream":
         """*first*, then everything that happens from now on, up to the end."""
-        listener = EventStream(self, first)
+        stream = EventStream(self, first)
         if self.outcome is not None or self._session_error is not None:
-            listener.set_outcome()
-        elif self._listeners is None:
-            self._listeners = WeakSet((listener,))
+            stream.set_outcome()
+        elif self._streams is None:
+            self._streams = WeakSet((stream,))
         else:
-            self._listeners.add(listener)
-        return listener
+            self._streams.add(stream)
+        return stream
 
 
 class EventStream:
     """The events of one job for one who listens; it hears from the moment it is made, not from the first `next`."""
 
-    def __init__(self, entry: LiveJob, first: JobEvent) -> None:
-        self._entry = entry
+    def __init__(self, job: LiveJob, first: JobEvent) -> None:
+        self._job = job
         self._events: asyncio.Queue[JobEvent | None] = asyncio.Queue()
         self.put(first)
 
@@ -204,11 +204,11 @@ class EventStream:
         return self
 
     async def __anext__(self) -> JobEvent:
-        self._entry.check_loop()
+        self._job.check_loop()
         event = await self._events.get()
         if event is None:
             self.set_outcome()  # for whoever asks again
-            self._entry.check_open()
+            self._job.check_open()
             raise StopAsyncIteration
         return event
 

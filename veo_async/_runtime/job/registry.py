@@ -16,8 +16,8 @@ class JobRegistry:
     #: Something has left the queue.
     queue_changed: asyncio.Event = attrs.field(factory=asyncio.Event)
 
-    def add(self, entry: LiveJob) -> None:
+    def add(self, job: LiveJob) -> None:
         """*entry* is known here from now on, in place of one of its key that has ended."""
-        self.by_key[entry.key] = entry
-        if entry.task_id is not None:
-            self.by_task[entry.task_id] = entry
+        self.by_key[job.key] = job
+        if job.task_id is not None:
+            self.by_task[job.task_id] = job

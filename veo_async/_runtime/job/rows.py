@@ -49,32 +49,32 @@ def content_key(request: AnyRequest, take: int) -> str:
     return hashlib.sha256(_dump([to_dict(by_content(request)), take]).encode()).hexdigest()[:20]
 
 
-def row_of(entry: LiveJob, *, account: str, at: float) -> JobRow:
+def row_of(job: LiveJob, *, account: str, at: float) -> JobRow:
     """*entry* as it is planned.
 
     Raises:
         InvalidRequest: its metadata is nothing that could be written down.
     """
     return JobRow(
-        key=entry.key,
+        key=job.key,
         account=account,
-        state=entry.state,
-        request=to_json(entry.request) if entry.request else None,
-        kind=_NAMES[type(entry.request)] if entry.request else "generate",
-        tenant=entry.tenant,
-        priority=entry.priority,
-        metadata=_metadata(entry.metadata),
-        task_id=entry.task_id,
+        state=job.state,
+        request=to_json(job.request) if job.request else None,
+        kind=_NAMES[type(job.request)] if job.request else "generate",
+        tenant=job.tenant,
+        priority=job.priority,
+        metadata=_metadata(job.metadata),
+        task_id=job.task_id,
         submitted_at=at,
-        deadline=entry.deadline,
-        save_to=entry.save_to,
+        deadline=job.deadline,
+        save_to=job.save_to,
     )
 
 
 def job_from_row(row: JobRow) -> LiveJob:
     """The live job that *row* tells of."""
     priority: Priority = "interactive" if row.priority == "interactive" else "batch"
-    entry = LiveJob(
+    job = LiveJob(
         row.key,
         _request_of(row),
         tenant=row.tenant,
@@ -83,19 +83,19 @@ def job_from_row(row: JobRow) -> LiveJob:
         deadline=row.deadline,
         save_to=row.save_to,
     )
-    update_from_row(entry, row)
-    return entry
+    update_from_row(job, row)
+    return job
 
 
 def _request_of(row: JobRow) -> AnyRequest | None:
     return from_dict(json.loads(row.request), _KINDS[row.kind]) if row.request else None
 
 
-def update_from_row(entry: LiveJob, row: JobRow) -> None:
+def update_from_row(job: LiveJob, row: JobRow) -> None:
     """Bring *entry* to where *row* is; whoever waits is not told."""
-    entry.state = JobState(row.state)
-    entry.task_id, entry.token, entry.sent_at, entry.attempts = row.task_id, row.token, row.sent_at, row.attempts
-    entry.outcome = _outcome(entry, row)
+    job.state = JobState(row.state)
+    job.task_id, job.token, job.sent_at, job.attempts = row.task_id, row.token, row.sent_at, row.attempts
+    job.outcome = _outcome(job, row)
 
 
 def outcome_to_json(outcome: Outcome) -> str:
@@ -124,7 +124,7 @@ def error_to_dict(error: VeoError) -> dict[str, Scalar]:
 
 
 def error_from_dict(plain: Mapping[str, Any]) -> VeoError:
-    """The error that `plain_error` wrote."""
+    """The error that `error_to_dict` wrote."""
     kind = getattr(errors, str(plain.get("error")), VeoError)
     error: VeoError = (kind if isinstance(kind, type) and issubclass(kind, VeoError) else VeoError)(
         str(plain.get("message", ""))
@@ -140,38 +140,38 @@ def to_datetime(at: float | None) -> datetime | None:
     return None if at is None else datetime.fromtimestamp(at, UTC)
 
 
-def _outcome(entry: LiveJob, row: JobRow) -> Outcome | None:
+def _outcome(job: LiveJob, row: JobRow) -> Outcome | None:
     stored: dict[str, Any] = json.loads(row.outcome) if row.outcome else {}
-    if entry.state in _ENDS_WITH_CLIP:
-        clip = clip_of(entry, record_from_raw(stored.get("record", {})))
+    if job.state in _ENDS_WITH_CLIP:
+        clip = clip_of(job, record_from_raw(stored.get("record", {})))
         history = tuple(HistoryItem(*made) for made in stored.get("history", ())) or clip.history
         return Done(attrs.evolve(clip, files=tuple(map(Path, stored.get("files", ()))), history=history))
-    if entry.state in (JobState.QUEUED, JobState.SENDING, JobState.RUNNING):
+    if job.state in (JobState.QUEUED, JobState.SENDING, JobState.RUNNING):
         return None
     error = error_from_dict(
-        stored.get("error", {"error": "AnswerLost", "message": "nobody knows what became of its request"})
+        stored.get("error", {"error": "ResponseLost", "message": "nobody knows what became of its request"})
     )
-    match entry.state:
+    match job.state:
         case JobState.REFUSED:
-            return Refused(entry.key, error.message, error)
+            return Refused(job.key, error.message, error)
         case JobState.IN_DOUBT:
-            return InDoubt(entry.key, error)
+            return InDoubt(job.key, error)
         case _:
-            return Failed(entry.key, error)
+            return Failed(job.key, error)
 
 
-def clip_of(entry: LiveJob, record: Record, before: tuple[HistoryItem, ...] = ()) -> Clip:
+def clip_of(job: LiveJob, record: Record, before: tuple[HistoryItem, ...] = ()) -> Clip:
     """The clip that *record* tells of; *before* is what it was made from."""
-    is_extended = isinstance(entry.request, ExtendRequest)
-    kind = _NAMES[type(entry.request)] if entry.request else "adopted"
-    task_id = entry.task_id or ""
+    is_extended = isinstance(job.request, ExtendRequest)
+    kind = _NAMES[type(job.request)] if job.request else "adopted"
+    task_id = job.task_id or ""
     return Clip(
-        key=entry.key,
+        key=job.key,
         task_id=task_id,
         urls=(record.full_urls or record.urls) if is_extended else record.urls,
-        request=entry.request,
+        request=job.request,
         record=record,
-        history=(*before, HistoryItem(kind, task_id, entry.key)),
+        history=(*before, HistoryItem(kind, task_id, job.key)),
     )
 
 

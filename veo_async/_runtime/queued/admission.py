@@ -39,18 +39,18 @@ class Admission:
 
     def __init__(
         self,
-        scribe: Journal,
-        roster: JobRegistry,
+        journal: Journal,
+        registry: JobRegistry,
         queue: FairQueue[LiveJob],
         clock: WallClock,
         transitions: Transitions,
-        doubts: InDoubtJobs,
+        in_doubt: InDoubtJobs,
         pauses: Pauses,
         *,
         is_lasting: bool,
     ) -> None:
-        self._scribe, self._roster, self._queue, self._clock = scribe, roster, queue, clock
-        self._transitions, self._doubts, self._pauses, self._is_lasting = transitions, doubts, pauses, is_lasting
+        self._journal, self._registry, self._queue, self._clock = journal, registry, queue, clock
+        self._transitions, self._in_doubt, self._pauses, self._is_lasting = transitions, in_doubt, pauses, is_lasting
         #: Jobs that are being written down, by key.
         self._inserting: dict[str, asyncio.Task[LiveJob]] = {}
 
@@ -72,7 +72,7 @@ class Admission:
         known = await self.find(key)
         return known is None or ended_without_charge(known)
 
-    async def admit(self, entry: LiveJob) -> LiveJob:
+    async def admit(self, job: LiveJob) -> LiveJob:
         """*entry*, written down and queued; or the job that has its key already.
 
         Raises:
@@ -80,15 +80,15 @@ class Admission:
             QueueFull: its tenant has as many jobs waiting as it may.
             LedgerError: it could not be written down; it is not taken in.
         """
-        known = self._roster.by_key.get(entry.key)
+        known = self._registry.by_key.get(job.key)
         if known is None or ended_without_charge(known):
             if (why := self._pauses.locked_out) is not None:
                 raise copy_error(why)
-            known = await self._insert_once(entry)
-        if not _is_same(known.request, entry.request):
-            raise KeyReused(f"the key {entry.key!r} names a job with another request", job_key=entry.key)
-        if known is not entry and entry.save_to is not None:
-            self._add_save_target(known, entry.save_to)
+            known = await self._insert_once(job)
+        if not _is_same(known.request, job.request):
+            raise KeyReused(f"the key {job.key!r} names a job with another request", job_key=job.key)
+        if known is not job and job.save_to is not None:
+            self._add_save_target(known, job.save_to)
         return known
 
     def _add_save_target(self, known: LiveJob, save_to: str) -> None:
@@ -99,16 +99,16 @@ class Admission:
             known.save_to = save_to
             self._transitions.resume(known)
 
-    async def _insert_once(self, entry: LiveJob) -> LiveJob:
+    async def _insert_once(self, job: LiveJob) -> LiveJob:
         """Plan in a task of its own: whoever waits may be cancelled, what is being written will be there."""
-        planning = self._inserting.get(entry.key)
+        planning = self._inserting.get(job.key)
         if planning is None:
-            self._queue.reserve(entry.tenant)
+            self._queue.reserve(job.tenant)
             if not self._is_lasting:  # nothing to wait for
-                return await self._insert(entry)
-            planning = asyncio.create_task(self._insert(entry), name="veo.plan")
-            self._inserting[entry.key] = planning
-            planning.add_done_callback(lambda task: self._inserted(entry.key, task))
+                return await self._insert(job)
+            planning = asyncio.create_task(self._insert(job), name="veo.plan")
+            self._inserting[job.key] = planning
+            planning.add_done_callback(lambda task: self._inserted(job.key, task))
         return await asyncio.shield(planning)
 
     def _inserted(self, key: str, task: "asyncio.Task[LiveJob]") -> None:
@@ -116,42 +116,42 @@ class Admission:
         if not task.cancelled() and task.exception() is not None:
             logger.info("job %s is not taken in: %s", key, task.exception(), extra={"job_key": key})
 
-    async def _insert(self, entry: LiveJob) -> LiveJob:
+    async def _insert(self, job: LiveJob) -> LiveJob:
         try:
-            row = await self._scribe.insert(entry)
+            row = await self._journal.insert(job)
             if (
-                not self._is_new(entry, row)
-                and row.account == self._scribe.account
+                not self._is_new(job, row)
+                and row.account == self._journal.account
                 and ended_without_charge(job_from_row(row))
             ):
-                row = await self._scribe.insert(entry, instead=row)
+                row = await self._journal.insert(job, instead=row)
         finally:
-            self._queue.release(entry.tenant)
-        if not self._is_new(entry, row):
+            self._queue.release(job.tenant)
+        if not self._is_new(job, row):
             return self._attach(row)
-        self._roster.add(entry)
-        self._transitions.resume(entry)
-        return entry
+        self._registry.add(job)
+        self._transitions.resume(job)
+        return job
 
-    def _is_new(self, entry: LiveJob, row: JobRow) -> bool:
+    def _is_new(self, job: LiveJob, row: JobRow) -> bool:
         """Whether *row* is *entry*, put down just now: a job of ours that nobody has in hand yet."""
-        if entry.request is None or row.request != to_json(entry.request):
+        if job.request is None or row.request != to_json(job.request):
             return False
-        known = self._roster.by_key.get(row.key)
-        is_ours = row.owner == self._scribe.book.session_id or not self._is_lasting
+        known = self._registry.by_key.get(row.key)
+        is_ours = row.owner == self._journal.ledger.session_id or not self._is_lasting
         return is_ours and row.state == JobState.QUEUED and (known is None or known.outcome is not None)
 
     def _attach(self, row: JobRow) -> LiveJob:
         """A job that was there: from an earlier run, or another session's."""
-        if row.account != self._scribe.account:
+        if row.account != self._journal.account:
             raise KeyReused(f"the key {row.key!r} names a job of another account", job_key=row.key)
-        known = self._roster.by_key.get(row.key)
+        known = self._registry.by_key.get(row.key)
         if known is not None and not ended_without_charge(known):
             return known
-        entry = job_from_row(row)
-        entry.is_remote = row.owner != self._scribe.book.session_id
-        self._roster.add(entry)
-        return entry
+        job = job_from_row(row)
+        job.is_remote = row.owner != self._journal.ledger.session_id
+        self._registry.add(job)
+        return job
 
     async def adopt(self, task_id: str, key: str | None, request: AnyRequest | None) -> LiveJob:
         """Take in a task that was made elsewhere; named for a job in doubt, it resolves the doubt.
@@ -159,56 +159,56 @@ class Admission:
         Raises:
             KeyReused: the key or the task is another job's.
         """
-        known = self._roster.by_task.get(task_id)
-        if known is None and (row := await self._scribe.book.job_of_task(task_id)):
+        known = self._registry.by_task.get(task_id)
+        if known is None and (row := await self._journal.ledger.job_of_task(task_id)):
             known = self._attach(row)
         if known is not None and key in (None, known.key):
             return known
         same_key = await self.find(key or task_id)
         if known is None and same_key is not None and same_key.state is JobState.IN_DOUBT:
-            await self._doubts.resolve(same_key, task_id)
+            await self._in_doubt.resolve(same_key, task_id)
             return same_key
-        entry = LiveJob(key or task_id, request, state=JobState.RUNNING, task_id=task_id, sent_at=self._clock.now())
-        if known is None and same_key is None and await self._insert_adopted(entry):
-            self._roster.add(entry)
-            self._transitions.resume(entry)
-            return entry
-        told = f"the key {entry.key!r} and the task {task_id!r} belong to two different jobs"
-        raise KeyReused(told, job_key=entry.key, task_id=task_id)
+        job = LiveJob(key or task_id, request, state=JobState.RUNNING, task_id=task_id, sent_at=self._clock.now())
+        if known is None and same_key is None and await self._insert_adopted(job):
+            self._registry.add(job)
+            self._transitions.resume(job)
+            return job
+        told = f"the key {job.key!r} and the task {task_id!r} belong to two different jobs"
+        raise KeyReused(told, job_key=job.key, task_id=task_id)
 
-    async def _insert_adopted(self, entry: LiveJob) -> bool:
+    async def _insert_adopted(self, job: LiveJob) -> bool:
         try:
-            return (await self._scribe.insert(entry)).task_id == entry.task_id
+            return (await self._journal.insert(job)).task_id == job.task_id
         except TaskAlreadyBound:
             return False
 
     async def find(self, key: str) -> LiveJob | None:
         """The job called *key*, of whichever session."""
-        if key not in self._roster.by_key:
-            row = await self._scribe.book.get(key)
-            if row is not None and row.account == self._scribe.account:
+        if key not in self._registry.by_key:
+            row = await self._journal.ledger.get(key)
+            if row is not None and row.account == self._journal.account:
                 self._attach(row)
-        return self._roster.by_key.get(key)
+        return self._registry.by_key.get(key)
 
-    async def source_of(self, entry: LiveJob) -> LiveJob | None:
+    async def source_of(self, job: LiveJob) -> LiveJob | None:
         """The job that *entry* goes on from."""
-        if entry.follow_up is None:
+        if job.follow_up is None:
             return None
-        if entry.follow_up.after_key is not None:
-            return await self.find(entry.follow_up.after_key)
-        key = await self.key_of_task(entry.follow_up.task_id)
+        if job.follow_up.after_key is not None:
+            return await self.find(job.follow_up.after_key)
+        key = await self.key_of_task(job.follow_up.task_id)
         return None if key is None else await self.find(key)
 
     async def key_of_task(self, task_id: str) -> str | None:
         """The key of the job whose task this is."""
-        known = self._roster.by_task.get(task_id) or await self._scribe.book.job_of_task(task_id)
+        known = self._registry.by_task.get(task_id) or await self._journal.ledger.job_of_task(task_id)
         return None if known is None else known.key
 
     async def in_doubt(self) -> list[LiveJob]:
         """All jobs in doubt."""
-        for row in await self._scribe.book.jobs([JobState.IN_DOUBT]):
+        for row in await self._journal.ledger.jobs([JobState.IN_DOUBT]):
             self._attach(row)
-        return [entry for entry in self._roster.by_key.values() if entry.state is JobState.IN_DOUBT]
+        return [job for job in self._registry.by_key.values() if job.state is JobState.IN_DOUBT]
 
 
 def _is_same(known: AnyRequest | None, wanted: AnyRequest | None) -> bool:

@@ -44,20 +44,20 @@ class ImageUploads:
         for timer in self._expiry_timers.values():
             timer.cancel()
 
-    async def prepare(self, entry: LiveJob) -> None:
+    async def prepare(self, job: LiveJob) -> None:
         """Wait until the images of *entry* are there, and note where.
 
         Raises:
             InvalidRequest: one of them is not there any more as it was.
             UploadFailed: one could not be uploaded.
         """
-        uploads = [await self._upload_with_retries(image) for image in local_images(entry.request)]
+        uploads = [await self._upload_with_retries(image) for image in local_images(job.request)]
         there = iter(url for url, _ in uploads)
-        urls = getattr(entry.request, "image_urls", ())
-        entry.image_urls = tuple(next(there) if LocalImage.parse(url) else url for url in urls)
-        self._forget(entry)
-        lapses_at = min(at for _, at in uploads)
-        self._expiry_timers[entry] = asyncio.get_running_loop().call_at(lapses_at, self._expired, entry)
+        urls = getattr(job.request, "image_urls", ())
+        job.image_urls = tuple(next(there) if LocalImage.parse(url) else url for url in urls)
+        self._forget(job)
+        expires_at = min(at for _, at in uploads)
+        self._expiry_timers[job] = asyncio.get_running_loop().call_at(expires_at, self._expired, job)
 
     async def _upload_with_retries(self, image: LocalImage) -> tuple[str, float]:
         """Where *image* is; an upload host that is broken is asked again for a quarter of an hour."""
@@ -70,19 +70,19 @@ class ImageUploads:
             await asyncio.sleep(pause_s)
         return await self._images.get_url(image)
 
-    def _forget(self, entry: LiveJob) -> None:
-        if (timer := self._expiry_timers.pop(entry, None)) is not None:
+    def _forget(self, job: LiveJob) -> None:
+        if (timer := self._expiry_timers.pop(job, None)) is not None:
             timer.cancel()
 
-    def _expired(self, entry: LiveJob) -> None:
-        self._forget(entry)
-        if entry.state in _NOT_SENT_YET:
-            _ = self._spawn(self._renew(entry))
+    def _expired(self, job: LiveJob) -> None:
+        self._forget(job)
+        if job.state in _NOT_SENT_YET:
+            _ = self._spawn(self._renew(job))
 
-    async def _renew(self, entry: LiveJob) -> None:
+    async def _renew(self, job: LiveJob) -> None:
         try:
-            await self.prepare(entry)
+            await self.prepare(job)
         except VeoError as why:
-            if entry in self._queue:
-                self._queue.remove(entry)
-                await self._transitions.refuse(entry, copy_error(why))
+            if job in self._queue:
+                self._queue.remove(job)
+                await self._transitions.refuse(job, copy_error(why))

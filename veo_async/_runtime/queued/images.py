@@ -80,7 +80,7 @@ class Images:
     Args:
         now: the wall clock.
         renew_key: the key was refused; whether there is another one now.
-        fault_of: asks a URL why the provider certainly cannot use it, and what to do; None: no URL is asked.
+        find_problem: asks a URL why the provider certainly cannot use it, and what to do; None: no URL is asked.
     """
 
     def __init__(

@@ -38,27 +38,27 @@ class Prerequisites:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def wait_for(self, entry: LiveJob, prepare: Callable[[LiveJob], Awaitable[None]]) -> None:
+    def wait_for(self, job: LiveJob, prepare: Callable[[LiveJob], Awaitable[None]]) -> None:
         """Let *entry* go when *prepare* has made it ready."""
-        task = self._waiting[entry] = self._spawn(self._prepare(entry, prepare))
-        task.add_done_callback(lambda _: self._waiting.pop(entry, None))
+        task = self._waiting[job] = self._spawn(self._prepare(job, prepare))
+        task.add_done_callback(lambda _: self._waiting.pop(job, None))
 
-    def withdraw(self, entry: LiveJob) -> bool:
+    def withdraw(self, job: LiveJob) -> bool:
         """*entry* is not wanted any more; whether it was held back."""
-        task = self._waiting.pop(entry, None)
+        task = self._waiting.pop(job, None)
         if task is not None:
             task.cancel()
         return task is not None
 
-    async def _prepare(self, entry: LiveJob, prepare: Callable[[LiveJob], Awaitable[None]]) -> None:
+    async def _prepare(self, job: LiveJob, prepare: Callable[[LiveJob], Awaitable[None]]) -> None:
         try:
-            await prepare(entry)
+            await prepare(job)
         except (LedgerError, SessionEnded) as error:
-            logger.warning("job %s stays queued: %s", entry.key, error, extra={"job_key": entry.key})
-            entry.release_waiters(error)
+            logger.warning("job %s stays queued: %s", job.key, error, extra={"job_key": job.key})
+            job.release_waiters(error)
         except VeoError as why:
-            self._waiting.pop(entry, None)
-            await self._refuse(entry, copy_error(why))
+            self._waiting.pop(job, None)
+            await self._refuse(job, copy_error(why))
         else:
-            self._waiting.pop(entry, None)
-            self._go_on(entry)
+            self._waiting.pop(job, None)
+            self._go_on(job)

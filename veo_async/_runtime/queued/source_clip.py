@@ -37,9 +37,9 @@ class SourceClips:
         find: Callable[[str], Awaitable[LiveJob | None]],
         key_of_task: Callable[[str], Awaitable[str | None]],
     ) -> None:
-        self._transitions, self._find, self._holder_of = transitions, find, key_of_task
+        self._transitions, self._find, self._job_of_task = transitions, find, key_of_task
 
-    async def prepare(self, entry: LiveJob) -> None:
+    async def prepare(self, job: LiveJob) -> None:
         """Wait until what *entry* goes on from is there, and note its task.
 
         Raises:
@@ -47,50 +47,50 @@ class SourceClips:
             KeyReused: the same upgrade is another job's.
             InvalidRequest: it cannot be extended any more.
         """
-        entry.source_task_id = await self._source_id(entry)
-        await self._check_not_upgraded(entry)
+        job.source_task_id = await self._source_id(job)
+        await self._check_not_upgraded(job)
 
-    async def _source_id(self, entry: LiveJob) -> str:
+    async def _source_id(self, job: LiveJob) -> str:
         """The task that *entry* goes on from, once it has succeeded."""
-        request = entry.follow_up
+        request = job.follow_up
         assert request is not None  # noqa: S101  # nothing else is held
         if request.after_key is None:
             return request.task_id
         source = await self._find(request.after_key)
         if source is None:
-            raise UsageError(f"there is no job {request.after_key!r} to go on from", job_key=entry.key)
+            raise UsageError(f"there is no job {request.after_key!r} to go on from", job_key=job.key)
         while source.state not in (JobState.READY, JobState.SAVED):
             outcome = await source.wait_outcome()
             if isinstance(outcome, InDoubt):
-                await self._wait_while_in_doubt(entry, source, outcome)
+                await self._wait_while_in_doubt(job, source, outcome)
             elif source.state not in (JobState.READY, JobState.SAVED):
                 told = f"the job {source.key!r} came to nothing: {exception_of(outcome).message}"
-                raise SourceFailed(told, job_key=entry.key)
+                raise SourceFailed(told, job_key=job.key)
         assert source.task_id is not None  # noqa: S101  # it has succeeded
         return source.task_id
 
-    async def _wait_while_in_doubt(self, entry: LiveJob, source: LiveJob, doubt: InDoubt) -> None:
+    async def _wait_while_in_doubt(self, job: LiveJob, source: LiveJob, doubt: InDoubt) -> None:
         """Tell who waits for *entry* of its source's doubt, and wait until that is over."""
-        self._transitions.end(entry, InDoubt(entry.key, copy_error(doubt.error), doubt.evidence))
+        self._transitions.end(job, InDoubt(job.key, copy_error(doubt.error), doubt.evidence))
         while source.outcome is not None and source.state is JobState.IN_DOUBT:
             await source.wait_change()
-        entry.reopen()
+        job.reopen()
 
-    async def _check_not_upgraded(self, entry: LiveJob) -> None:
+    async def _check_not_upgraded(self, job: LiveJob) -> None:
         """No clip is upgraded twice, and none is extended that was taken to 1080p.
 
         Raises:
             KeyReused: the same upgrade is another job's.
             InvalidRequest: its source cannot be extended any more.
         """
-        wanted = entry.request_to_send
+        wanted = job.request_to_send
         if isinstance(wanted, UpgradeRequest):
-            holder = await self._holder_of(wanted.task_name)
-            if holder not in (None, entry.key):
-                raise KeyReused(f"this upgrade is the job {holder!r} already", job_key=entry.key)
+            holder = await self._job_of_task(wanted.task_name)
+            if holder not in (None, job.key):
+                raise KeyReused(f"this upgrade is the job {holder!r} already", job_key=job.key)
         elif isinstance(wanted, ExtendRequest):
             taken = UpgradeRequest(wanted.task_id, "1080p").task_name
-            if await self._holder_of(taken) is not None:
+            if await self._job_of_task(taken) is not None:
                 raise InvalidRequest.of(already_upgraded_problem(wanted.task_id))
 
 

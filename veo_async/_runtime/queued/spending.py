@@ -1,6 +1,6 @@
 """The session's money: what its jobs cost by the table, what they have reserved, and what the balance really did.
 
-Estimates and readings are told side by side (`Spent`) and never made into one figure: prices change without notice, and
+Estimates and readings are told side by side (`CreditUsage`) and never made into one figure: prices change without notice, and
 others may spend from the same account.
 """
 
@@ -29,7 +29,7 @@ class CreditUsage:
     #: Credits reserved: what was accepted or may have been, and what waits.
     reserved: float
     #: The balance when this session read it first; None if it never did. It is read by ``credits()`` and for
-    #: ``low_water=``.
+    #: ``min_balance=``.
     first_balance: float | None
     #: The balance when it was read last.
     last_balance: float | None
@@ -48,16 +48,16 @@ class Spending:
     Args:
         prices: the table.
         budget: credits that may be reserved; None: any.
-        low_water: credits below which nothing is created; None: none.
+        min_balance: credits below which nothing is created; None: none.
 
     Raises:
         UsageError: one of them is no number of credits.
     """
 
-    def __init__(self, prices: Prices, budget: float | None, low_water: float | None) -> None:
+    def __init__(self, prices: Prices, budget: float | None, min_balance: float | None) -> None:
         self._prices = validate_prices(prices)
         self._reservations = Reservations(None if budget is None else validate_credits("budget", budget))
-        self.balance = BalanceGuard(None if low_water is None else validate_credits("low_water", low_water))
+        self.balance = BalanceGuard(None if min_balance is None else validate_credits("min_balance", min_balance))
         #: What the jobs cost, by the table, that this session had accepted.
         self._accepted: dict[str, float | None] = {}
 
@@ -86,35 +86,35 @@ class Spending:
         """*key* was taken in, or was not."""
         self._reservations.release(key)
 
-    def confirm(self, entry: LiveJob) -> None:
+    def confirm(self, job: LiveJob) -> None:
         """*entry* will be sent: what it costs is reserved until it ends without a charge."""
-        entry.price = self.price_of(entry.request)
-        self._reservations.confirm(entry.key, entry.price)
-        entry.on_end = self._ended
+        job.price = self.price_of(job.request)
+        self._reservations.confirm(job.key, job.price)
+        job.on_end = self._ended
 
-    def reserve_again(self, entry: LiveJob) -> None:
+    def reserve_again(self, job: LiveJob) -> None:
         """*entry* is to be sent once more, though its last request may have been paid.
 
         Raises:
             BudgetExceeded: that would not fit.
         """
-        entry.price = self.price_of(entry.request)
-        self._reservations.reserve_again(entry.key, entry.price)
+        job.price = self.price_of(job.request)
+        self._reservations.reserve_again(job.key, job.price)
 
-    def cancel_reservation(self, entry: LiveJob) -> None:
+    def cancel_reservation(self, job: LiveJob) -> None:
         """*entry* is not sent once more after all."""
-        self._reservations.return_credits(entry.key, entry.price)
+        self._reservations.return_credits(job.key, job.price)
 
-    def accepted(self, entry: LiveJob) -> None:
+    def accepted(self, job: LiveJob) -> None:
         """*entry*'s task runs; it counts if this session has paid for it."""
-        if self.is_reserved(entry.key):
-            self._accepted[entry.key] = entry.price
+        if self.is_reserved(job.key):
+            self._accepted[job.key] = job.price
 
-    def _ended(self, entry: LiveJob) -> None:
-        if is_certainly_free(entry):
-            self._accepted.pop(entry.key, None)
-            self._reservations.return_credits(entry.key, entry.price)
-            entry.on_end = None  # once: by now the key may be another job's
+    def _ended(self, job: LiveJob) -> None:
+        if is_certainly_free(job):
+            self._accepted.pop(job.key, None)
+            self._reservations.return_credits(job.key, job.price)
+            job.on_end = None  # once: by now the key may be another job's
 
     def spent(self) -> CreditUsage:
         """Where it stands."""
@@ -128,8 +128,8 @@ class Spending:
         )
 
 
-def is_certainly_free(entry: LiveJob) -> bool:
+def is_certainly_free(job: LiveJob) -> bool:
     """Whether it has ended, and its last request cannot have been paid."""
-    is_abandoned = isinstance(entry.outcome, Failed) and isinstance(entry.outcome.error, JobAbandoned)
-    was_never_sent = not entry.attempts and entry.task_id is None
-    return ended_without_charge(entry) or (is_abandoned and was_never_sent)
+    is_abandoned = isinstance(job.outcome, Failed) and isinstance(job.outcome.error, JobAbandoned)
+    was_never_sent = not job.attempts and job.task_id is None
+    return ended_without_charge(job) or (is_abandoned and was_never_sent)

@@ -60,22 +60,22 @@ class JobSaver:
     def __init__(self, transitions: Transitions, save: Save) -> None:
         self._transitions, self._save = transitions, save
 
-    async def save(self, entry: LiveJob, clip: Clip) -> None:
+    async def save(self, job: LiveJob, clip: Clip) -> None:
         """Save *entry*'s clip and bring the job to its end."""
-        assert entry.save_to is not None  # noqa: S101  # else nobody wants it
-        extra = {"action": "save", "job_key": entry.key, "task_id": entry.task_id}
+        assert job.save_to is not None  # noqa: S101  # else nobody wants it
+        extra = {"action": "save", "job_key": job.key, "task_id": job.task_id}
         try:
-            files = await self._save(clip, Path(entry.save_to))
+            files = await self._save(clip, Path(job.save_to))
         except VeoError as error:
-            error.add_evidence(job_key=entry.key, task_id=entry.task_id)
-            logger.warning("the clip of job %s is not saved: %s", entry.key, error, extra=extra)
-            self._transitions.end(entry, Failed(entry.key, error))
+            error.add_evidence(job_key=job.key, task_id=job.task_id)
+            logger.warning("the clip of job %s is not saved: %s", job.key, error, extra=extra)
+            self._transitions.end(job, Failed(job.key, error))
             return
         done = Done(attrs.evolve(clip, files=files))
-        changes: dict[str, Scalar] = {"save_to": entry.save_to}
+        changes: dict[str, Scalar] = {"save_to": job.save_to}
         try:
-            await self._transitions.apply(entry, Event.SAVE, done, changes=changes, evidence={"files": len(files)})
+            await self._transitions.apply(job, Event.SAVE, done, changes=changes, evidence={"files": len(files)})
         except LedgerError:
             return  # the session ends; the next finds the files there
-        if entry.outcome is None:
-            self._transitions.end(entry, done)  # another session drives it; the files are there all the same
+        if job.outcome is None:
+            self._transitions.end(job, done)  # another session drives it; the files are there all the same

@@ -117,64 +117,64 @@ class Watcher:
         finally:
             self._disarm()
 
-    def watch(self, entry: LiveJob, cls: TaskClass, *, age_s: float = 0.0) -> None:
+    def watch(self, job: LiveJob, cls: TaskClass, *, age_s: float = 0.0) -> None:
         """Begin to watch *entry*'s task, which the provider has made *age_s* seconds ago; once for each entry."""
         now = _now()
-        self._schedule.started(entry, cls, now - age_s)
-        self._watched[entry] = _WatchedTask(PollHistory(started_at=now - age_s))
-        self._plan(entry, self._schedule.next_poll(entry, now))
+        self._schedule.started(job, cls, now - age_s)
+        self._watched[job] = _WatchedTask(PollHistory(started_at=now - age_s))
+        self._plan(job, self._schedule.next_poll(job, now))
 
-    def poll_now(self, entry: LiveJob) -> None:
+    def poll_now(self, job: LiveJob) -> None:
         """Somebody hints that there is news of *entry*: look at once.
 
         Told again and again while it still runs, it is looked at ever more seldom: a flood of hints is a few looks.
         """
-        watched = self._watched.get(entry)
+        watched = self._watched.get(job)
         if watched is None:
             return
         if watched.is_being_polled:
             watched.has_hint = True
         else:
-            self._apply_hint(entry, watched)
+            self._apply_hint(job, watched)
 
-    def _apply_hint(self, entry: LiveJob, watched: _WatchedTask) -> None:
+    def _apply_hint(self, job: LiveJob, watched: _WatchedTask) -> None:
         now = _now()
         watched.was_hinted = True
         if now < watched.hints_ignored_until:
-            self._plan(entry, min(watched.due, watched.hints_ignored_until))
+            self._plan(job, min(watched.due, watched.hints_ignored_until))
             return
         watched.hints_ignored_until, watched.hint_backoff_s = (
             now + watched.hint_backoff_s,
             min(2 * watched.hint_backoff_s, HINT_BACKOFF_MAX_S),
         )
-        self._plan(entry, now)
+        self._plan(job, now)
 
-    def forget(self, entry: LiveJob) -> bool:
+    def forget(self, job: LiveJob) -> bool:
         """Nobody wants to know any more, and what is left in the heap is stale; whether it was watched."""
-        was_watched = self._watched.pop(entry, None) is not None
+        was_watched = self._watched.pop(job, None) is not None
         if was_watched:
-            self._schedule.forget(entry)
+            self._schedule.forget(job)
         return was_watched
 
     # --- the heap and its timer ---------------------------------------------------------------------------------
 
-    def _plan(self, entry: LiveJob, due: float) -> None:
-        watched = self._watched[entry]
+    def _plan(self, job: LiveJob, due: float) -> None:
+        watched = self._watched[job]
         watched.number, watched.due = next(self._numbers), due
-        heapq.heappush(self._heap, (due, watched.number, entry))
+        heapq.heappush(self._heap, (due, watched.number, job))
         self._arm()
 
     def _take_due(self, now: float) -> LiveJob | None:
         """The entry whose turn has come, out of the heap; None when none has."""
         while self._heap:
-            due, number, entry = self._heap[0]
-            watched = self._watched.get(entry)
+            due, number, job = self._heap[0]
+            watched = self._watched.get(job)
             if watched is None or watched.number != number:
                 heapq.heappop(self._heap)
             elif due <= now + _TIMER_SLACK_S:
                 heapq.heappop(self._heap)
                 watched.is_being_polled = True
-                return entry
+                return job
             else:
                 return None
         return None
@@ -199,41 +199,41 @@ class Watcher:
         now = self._woke_at = _now()
         for waiter in self._idle:
             if not waiter.done():
-                entry = self._take_due(now)
-                if entry is None:
+                job = self._take_due(now)
+                if job is None:
                     break
-                waiter.set_result(entry)
+                waiter.set_result(job)
         self._arm()
 
     # --- the workers --------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
         while True:
-            entry = await self._next_due()
-            watched = self._watched.get(entry)
+            job = await self._next_due()
+            watched = self._watched.get(job)
             if watched is None:
                 continue  # forgotten while it was handed over
             try:
-                await self._poll(entry, watched)
+                await self._poll(job, watched)
             finally:
                 if watched.is_being_polled:
-                    self._return_to_heap(entry, watched)
+                    self._return_to_heap(job, watched)
 
-    async def _poll(self, entry: LiveJob, watched: _WatchedTask) -> None:
+    async def _poll(self, job: LiveJob, watched: _WatchedTask) -> None:
         if wait := self._budget.reserve(_now()):
             await asyncio.sleep(wait)
-        if self._watched.get(entry) is not watched:
+        if self._watched.get(job) is not watched:
             return  # forgotten while it waited for its turn
         watched.has_hint = False  # what comes from now on is news to this look
-        result = await self._poll_once(entry)
-        if self._watched.get(entry) is watched:
+        result = await self._poll_once(job)
+        if self._watched.get(job) is watched:
             watched.is_being_polled = False
-            await self._handle_result(entry, watched, result)
+            await self._handle_result(job, watched, result)
 
     async def _next_due(self) -> LiveJob:
-        entry = self._take_due(_now())
-        if entry is not None:
-            return entry
+        job = self._take_due(_now())
+        if job is not None:
+            return job
         waiter: asyncio.Future[LiveJob] = asyncio.get_running_loop().create_future()
         self._idle[waiter] = None
         self._arm()
@@ -246,64 +246,64 @@ class Watcher:
         finally:
             del self._idle[waiter]
 
-    def _return_to_heap(self, entry: LiveJob, watched: _WatchedTask) -> None:
+    def _return_to_heap(self, job: LiveJob, watched: _WatchedTask) -> None:
         """A worker was cut off with *entry* in hand."""
-        if self._watched.get(entry) is watched:
+        if self._watched.get(job) is watched:
             watched.is_being_polled = False
-            self._plan(entry, _now())
+            self._plan(job, _now())
 
-    async def _poll_once(self, entry: LiveJob) -> Record | VeoError:
+    async def _poll_once(self, job: LiveJob) -> Record | VeoError:
         self._looks += 1
-        assert entry.task_id is not None  # noqa: S101  # who is watched has been accepted
+        assert job.task_id is not None  # noqa: S101  # who is watched has been accepted
         try:
-            return await self._look(entry.task_id)
+            return await self._look(job.task_id)
         except ClientClosed:
             raise  # somebody closed what we look through: that tells nothing of the task, nor will any later look
         except VeoError as error:
             return error
 
-    async def _handle_result(self, entry: LiveJob, watched: _WatchedTask, result: Record | VeoError) -> None:
+    async def _handle_result(self, job: LiveJob, watched: _WatchedTask, result: Record | VeoError) -> None:
         now = _now()
         match interpret(watched.polls, result, now):
             case NotFinished():
                 watched.was_hinted = False
-                self._schedule.still_running(entry, now)
-                self._plan_again(entry, watched, self._schedule.next_poll(entry, now))
+                self._schedule.still_running(job, now)
+                self._plan_again(job, watched, self._schedule.next_poll(job, now))
             case PollAgain(after=after):
-                self._log_failed_poll(entry, watched, result)
-                self._plan_again(entry, watched, now + after)
+                self._log_failed_poll(job, watched, result)
+                self._plan_again(job, watched, now + after)
             case SlowDown(after=after):
                 self._budget.rate_limited(now, after)
-                logger.info("looks are refused and slow down", extra=_extra("slow-down", entry))
-                self._plan(entry, now)
+                logger.info("looks are refused and slow down", extra=_extra("slow-down", job))
+                self._plan(job, now)
             case Succeeded() | Unsuccessful() as end:
-                self._finish(entry, end, now, "callback" if watched.was_hinted else "look")
-                await self._on_end(entry, end)
+                self._finish(job, end, now, "callback" if watched.was_hinted else "look")
+                await self._on_end(job, end)
 
-    def _plan_again(self, entry: LiveJob, watched: _WatchedTask, due: float) -> None:
-        self._plan(entry, due)
+    def _plan_again(self, job: LiveJob, watched: _WatchedTask, due: float) -> None:
+        self._plan(job, due)
         if watched.has_hint:
-            self._apply_hint(entry, watched)
+            self._apply_hint(job, watched)
 
-    def _finish(self, entry: LiveJob, end: Succeeded | Unsuccessful, now: float, via: EndSource = "look") -> None:
+    def _finish(self, job: LiveJob, end: Succeeded | Unsuccessful, now: float, via: EndSource = "look") -> None:
         record = end.record if isinstance(end, Succeeded) else None
-        self._schedule.ended(entry, now, _duration(record), via)
-        del self._watched[entry]
+        self._schedule.ended(job, now, _duration(record), via)
+        del self._watched[job]
 
-    def _log_failed_poll(self, entry: LiveJob, watched: _WatchedTask, result: Record | VeoError) -> None:
+    def _log_failed_poll(self, job: LiveJob, watched: _WatchedTask, result: Record | VeoError) -> None:
         if isinstance(result, NotReady) and not watched.polls.failures:
             return  # an upgrade that is being made
         if isinstance(result, VeoError):
             self._bad_looks += 1
-            logger.info("a look told nothing: %s", result, extra=_extra("bad-look", entry))
+            logger.info("a look told nothing: %s", result, extra=_extra("poll-failed", job))
         elif result.state is TaskState.UNKNOWN:
             self._bad_looks += 1
             if watched.polls.failures == 1:  # it will say so again and again
-                logger.warning("a state that nobody knows: flag %r", result.flag, extra=_extra("unknown-flag", entry))
+                logger.warning("a state that nobody knows: flag %r", result.flag, extra=_extra("unknown-flag", job))
 
 
-def _extra(action: str, entry: LiveJob) -> dict[str, object]:
-    return {"action": action, "job_key": entry.key, "task_id": entry.task_id}
+def _extra(action: str, job: LiveJob) -> dict[str, object]:
+    return {"action": action, "job_key": job.key, "task_id": job.task_id}
 
 
 def _duration(record: Record | None) -> float | None:

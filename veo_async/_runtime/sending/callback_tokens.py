@@ -29,17 +29,17 @@ class CallbackTokens:
     """
 
     def __init__(self, secret: bytes, public_url: str | None, random_bytes: Callable[[int], bytes]) -> None:
-        self._secret, self._public_url, self._chance = secret, public_url, random_bytes
+        self._secret, self._public_url, self._random_bytes = secret, public_url, random_bytes
         #: Whose attempt has which token, of this session's own.
         self._jobs: WeakValueDictionary[str, LiveJob] = WeakValueDictionary()
 
-    def issue(self, entry: LiveJob) -> AnyRequest:
+    def issue(self, job: LiveJob) -> AnyRequest:
         """A new token for *entry*'s next attempt, and the request as it is sent."""
-        entry.token = make_token(self._chance(RANDOM_BYTES), self._secret)
-        self._jobs[entry.token] = entry
-        if self._public_url is None or not self.expects_callback(entry):
-            return entry.request_to_send
-        return attrs.evolve(entry.request_to_send, callback_url=callback_url(self._public_url, entry.token))
+        job.token = make_token(self._random_bytes(RANDOM_BYTES), self._secret)
+        self._jobs[job.token] = job
+        if self._public_url is None or not self.expects_callback(job):
+            return job.request_to_send
+        return attrs.evolve(job.request_to_send, callback_url=callback_url(self._public_url, job.token))
 
     def is_valid(self, token: str) -> bool:
         """Whether *token* was minted by a session on this ledger."""
@@ -49,8 +49,8 @@ class CallbackTokens:
         """The job that this session has stamped with *token*."""
         return self._jobs.get(token)
 
-    def expects_callback(self, entry: LiveJob) -> bool:
+    def expects_callback(self, job: LiveJob) -> bool:
         """Whether a callback may come that holds *entry*'s token."""
-        if self._public_url is None or entry.request is None or entry.request.callback_url is not None:
+        if self._public_url is None or job.request is None or job.request.callback_url is not None:
             return False
-        return not (isinstance(entry.request, UpgradeRequest) and entry.request.to == "1080p")  # a GET has no address
+        return not (isinstance(job.request, UpgradeRequest) and job.request.to == "1080p")  # a GET has no address

@@ -21,7 +21,7 @@ def with_timeout(provider: KeyProvider) -> KeyProvider:
             async with asyncio.timeout(_KEY_TIMEOUT_S):
                 return await provider()
         except Exception as exc:  # the user's own; whatever it raises, there is no key
-            logger.exception("the key provider failed", extra={"action": "ask-key"})
+            logger.exception("the key provider failed", extra={"action": "get-key"})
             raise InvalidKey(f"the key provider raised {type(exc).__name__} or took too long") from None
 
     return ask
@@ -42,7 +42,7 @@ class KeyRenewer:
         self._lock = asyncio.Lock()
 
     async def renew(self, rejected: int) -> bool:
-        """Key number *refused* was refused; whether there is another by now. It is asked for once."""
+        """Key number *rejected* was refused; whether there is another by now. It is asked for once."""
         async with self._lock:
             if self.generation == rejected and self._last_tried != rejected:
                 self._last_tried = rejected

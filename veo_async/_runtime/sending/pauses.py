@@ -1,6 +1,6 @@
 """Why nothing is created just now, for the whole session, and telling everybody who waits.
 
-When to pause and what ends a pause is decided by `breaker`; whether there is another key, by `keys`. Here both are
+When to pause and what ends a pause is decided by `state`; whether there is another key, by `keys`. Here both are
 asked, and what they say is logged and told; so is `lowwater`, which knows how many credits are left.
 """
 
@@ -53,7 +53,7 @@ class Pauses:
     def ledger_is_stuck(self, is_stuck: bool) -> None:
         """What has happened cannot be written down just now, and nothing new is begun; or it can again."""
         if is_stuck:
-            self.pause(PauseReason.LEDGER, LedgerError("what has happened cannot be written down"))
+            self.pause(PauseReason.LEDGER_UNAVAILABLE, LedgerError("what has happened cannot be written down"))
 
     def on_any_response(self, *, is_probe: bool) -> bool:
         """An answer came; whether it lifts a pause."""
@@ -70,7 +70,7 @@ class Pauses:
     def on_error(self, error: VeoError, *, is_probe: bool) -> None:
         """A creation broke."""
         if self.state.creation_failed(_now(), is_probe=is_probe):
-            self._announce_pause(PauseReason.MAX_ERRORS_IN_A_ROW, error)
+            self._announce_pause(PauseReason.REPEATED_ERRORS, error)
 
     def balance_probed(self, look: BalanceRead, balance: float | None) -> None:
         """What a look at the balance showed that was a probe."""
@@ -82,16 +82,16 @@ class Pauses:
         self.balance.read_done(look, balance, _now())
         return self._resume_if_enough()
 
-    def on_request_done(self, entry: LiveJob, *, is_paid: bool) -> None:
+    def on_request_done(self, job: LiveJob, *, is_paid: bool) -> None:
         """A creation was answered; whether it is paid, or may be."""
-        self.balance.response_received(entry.price, is_paid=is_paid)
+        self.balance.response_received(job.price, is_paid=is_paid)
         self._resume_if_enough()
 
     def check_balance(self) -> None:
         """Pause when less is left than is to be kept."""
         if self.balance.is_below and self.state.balance_low(_now(), self.balance.due_at):
             told = f"about {self.balance.estimated:g} credits are left, and {self.balance.minimum:g} are to be kept"
-            self._announce_pause(PauseReason.LOW_CREDIT, InsufficientCredits(told))
+            self._announce_pause(PauseReason.MIN_BALANCE, InsufficientCredits(told))
 
     def _resume_if_enough(self) -> bool:
         return not self.balance.is_below and self._resume_if(self.state.balance_sufficient())
@@ -114,14 +114,14 @@ class Pauses:
     def _resume_if(self, is_over: bool) -> bool:
         if is_over:
             logger.info("creation goes on", extra={"action": "resumed"})
-            for entry in self._queue:
-                self._announcer.queued(entry)
+            for job in self._queue:
+                self._announcer.queued(job)
         return is_over
 
     def _announce_pause(self, reason: str, error: VeoError) -> None:
         logger.warning("creation pauses (%s): %s", reason, error, extra={"action": "paused", "reason": reason})
-        for entry in self._queue:
-            self._announcer.tell(entry, Paused(entry.key, reason))
+        for job in self._queue:
+            self._announcer.notify(job, Paused(job.key, reason))
 
 
 def _now() -> float:

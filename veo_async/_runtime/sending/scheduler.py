@@ -97,34 +97,34 @@ class Scheduler:
         self.slots.total_tokens = slots
         self.wake()
 
-    def adopt(self, entry: LiveJob) -> None:
+    def adopt(self, job: LiveJob) -> None:
         """A task that runs already."""
         self.gate.set_running(self.gate.statistics().running + 1)
-        self.take_slot(entry)
+        self.take_slot(job)
 
-    def release(self, entry: LiveJob) -> None:
+    def release(self, job: LiveJob) -> None:
         """A running task has ended."""
         self.gate.task_finished(_now())
-        self.free_slot(entry)
+        self.free_slot(job)
 
-    def take_slot(self, entry: LiveJob) -> None:
+    def take_slot(self, job: LiveJob) -> None:
         """*entry* takes a slot if there is one; it runs all the same."""
         if self.slots.available_tokens < 1:
-            self._slotless.add(entry)
+            self._slotless.add(job)
         else:
-            self.slots.acquire_on_behalf_of_nowait(entry)
+            self.slots.acquire_on_behalf_of_nowait(job)
 
-    def free_slot(self, entry: LiveJob) -> None:
+    def free_slot(self, job: LiveJob) -> None:
         """*entry*'s slot is free again."""
-        if entry in self._slotless:
-            self._slotless.discard(entry)
+        if job in self._slotless:
+            self._slotless.discard(job)
         else:
-            self.slots.release_on_behalf_of(entry)
+            self.slots.release_on_behalf_of(job)
         self.wake()
 
-    def apply_account_activity(self, news: AccountActivity) -> None:
+    def apply_account_activity(self, changes: AccountActivity) -> None:
         """What other sessions have done with the same account."""
-        self._sender.apply_account_activity(news)
+        self._sender.apply_account_activity(changes)
         self.wake()
 
     async def run(self) -> None:
@@ -173,27 +173,27 @@ class Scheduler:
 
     def _check_balance(self, sending: asyncio.TaskGroup, now: float) -> float:
         """Have the balance read when that is due, and pause when it is low; until when nothing may leave at all."""
-        water, breaker = self._pauses.balance, self._pauses.state
+        balance, breaker = self._pauses.balance, self._pauses.state
         is_probed = breaker.reason is not None and breaker.next_probe is Probe.BALANCE
-        if not is_probed and water.should_read(now):
+        if not is_probed and balance.should_read(now):
             self._read_balance(sending, now, self._pauses.balance_read)
         self._pauses.check_balance()
-        return water.blocked_until(now)
+        return balance.blocked_until(now)
 
     def _start(self, sending: asyncio.TaskGroup, ticket: Grant, *, is_probe: bool) -> None:
-        entry = self.queue.pop()
-        assert entry is not None  # noqa: S101  # the dispatcher looked a moment ago
-        self.slots.acquire_on_behalf_of_nowait(entry)
-        self._transitions.begin_sending(entry)
-        self._pauses.balance.request_sent(entry.price)
+        job = self.queue.pop()
+        assert job is not None  # noqa: S101  # the dispatcher looked a moment ago
+        self.slots.acquire_on_behalf_of_nowait(job)
+        self._transitions.begin_sending(job)
+        self._pauses.balance.request_sent(job.price)
         if is_probe:
             self._pauses.state.begin_probe()
         leave = SendTicket(ticket, self._keys.generation, is_probe)
-        request = self._send(entry, leave)
-        sending.create_task(run_to_completion(request, name=f"veo.post:{entry.key}"), name=f"veo.scheduler:{entry.key}")
+        request = self._send(job, leave)
+        sending.create_task(run_to_completion(request, name=f"veo.post:{job.key}"), name=f"veo.scheduler:{job.key}")
 
-    async def _send(self, entry: LiveJob, leave: SendTicket) -> None:
-        await self._sender.send(entry, leave)
+    async def _send(self, job: LiveJob, leave: SendTicket) -> None:
+        await self._sender.send(job, leave)
         self.wake()
 
     def _read_balance(
@@ -209,7 +209,7 @@ class Scheduler:
         try:
             balance = (await self._api.credit()).balance
         except VeoError as error:
-            logger.info("the balance could not be read: %s", error, extra={"action": "probe"})
+            logger.info("the balance could not be read: %s", error, extra={"action": "balance-read"})
         on_read(look, balance)
         self.wake()
 

@@ -65,7 +65,7 @@ from .pauses import Pauses
 logger = logger_for(__name__)
 
 _PAUSES: dict[type[VeoError], PauseReason] = {
-    InsufficientCredits: PauseReason.NO_CREDIT,
+    InsufficientCredits: PauseReason.INSUFFICIENT_CREDITS,
     KeyLimitReached: PauseReason.KEY_LIMIT,
     Maintenance: PauseReason.MAINTENANCE,
     Blocked: PauseReason.BLOCKED,
@@ -93,14 +93,14 @@ class Sender:
         gate: Gate,
         queue: FairQueue[LiveJob],
         pauses: Pauses,
-        scribe: Journal,
-        stamper: CallbackTokens,
+        journal: Journal,
+        tokens: CallbackTokens,
         clock: WallClock,
         transitions: Transitions,
         announcer: Announcer,
     ) -> None:
         self._api, self._gate, self._queue, self._pauses = api, gate, queue, pauses
-        self._scribe, self._stamper, self._clock = scribe, stamper, clock
+        self._journal, self._tokens, self._clock = journal, tokens, clock
         self._transitions, self._announcer = transitions, announcer
         self._is_stopped = False
         #: Until when others have closed the gate, by the loop's clock.
@@ -110,106 +110,106 @@ class Sender:
         """Let nothing leave any more that has not left."""
         self._is_stopped = True
 
-    def apply_account_activity(self, news: AccountActivity) -> None:
+    def apply_account_activity(self, changes: AccountActivity) -> None:
         """What other sessions have done with the same account."""
         now = _now()
-        self._gate.record_remote_calls([self._clock.to_loop(at) for at in news.calls], now)
-        closed_until = self._clock.to_loop(news.closed_until)
+        self._gate.record_remote_calls([self._clock.to_loop(at) for at in changes.calls], now)
+        closed_until = self._clock.to_loop(changes.closed_until)
         if closed_until > max(now, self._remote_closed_until):
             self._remote_closed_until = closed_until
-            self._gate.pause(closed_until, Reason.THROTTLED)
+            self._gate.pause(closed_until, Reason.RATE_LIMITED)
 
-    async def send(self, entry: LiveJob, leave: SendTicket) -> None:
+    async def send(self, job: LiveJob, leave: SendTicket) -> None:
         """Send *entry*'s request and follow it to its end."""
-        request = self._stamper.issue(entry)
-        if not await self._record_intent(entry, leave):
+        request = self._tokens.issue(job)
+        if not await self._record_intent(job, leave):
             return
-        self._announcer.tell(entry, Sent(entry.key))
+        self._announcer.notify(job, Sent(job.key))
         kill_point("post:before")
         try:
             accepted = await create(self._api, request)
         except VeoError as error:
-            kill_point("post:refused-or-lost")
-            await self._on_error(entry, leave, error)
+            kill_point("post:error")
+            await self._on_error(job, leave, error)
         else:
             kill_point("post:after")
-            await self._accepted(entry, leave, accepted)
+            await self._accepted(job, leave, accepted)
 
     # --- before it leaves ---------------------------------------------------------------------------------------
 
-    async def _record_intent(self, entry: LiveJob, leave: SendTicket) -> bool:
+    async def _record_intent(self, job: LiveJob, leave: SendTicket) -> bool:
         """Whether the request may leave, the ledger knowing of it; else the job is back in its queue."""
         limit, span_s, own = self._gate.rate_claim(leave.ticket, _now())
         try:
-            permit = await self._scribe.send(entry, RateClaim(limit=limit, window_s=span_s, own_calls=own))
+            permit = await self._journal.send(job, RateClaim(limit=limit, window_s=span_s, own_calls=own))
         except LedgerError as error:
-            self._cancel_send(entry, leave)
-            self._pauses.pause(PauseReason.LEDGER, error, is_probe=leave.is_probe)
-            await self._requeue(entry, is_written=False)
+            self._cancel_send(job, leave)
+            self._pauses.pause(PauseReason.LEDGER_UNAVAILABLE, error, is_probe=leave.is_probe)
+            await self._requeue(job, is_written=False)
             return False
         is_late = _now() - leave.ticket.at > GRANT_TTL_S or self._is_stopped
         if permit is not None and permit.is_granted and not is_late:
             self.apply_account_activity(permit.gate)
             return True
-        self._cancel_send(entry, leave)
+        self._cancel_send(job, leave)
         if permit is None:
             with suppress(LedgerError):  # the session ends; the next one goes by the ledger
-                await self._transitions.resync(entry)
+                await self._transitions.resync(job)
             return False
         self.apply_account_activity(permit.gate)
-        await self._requeue(entry, is_written=permit.is_granted)
+        await self._requeue(job, is_written=permit.is_granted)
         return False
 
-    def _cancel_send(self, entry: LiveJob, leave: SendTicket) -> None:
+    def _cancel_send(self, job: LiveJob, leave: SendTicket) -> None:
         """A request does not leave after all."""
         self._gate.not_sent(leave.ticket, _now())
-        self._pauses.on_request_done(entry, is_paid=False)
+        self._pauses.on_request_done(job, is_paid=False)
         if leave.is_probe:
             self._pauses.state.probe_not_sent(_now())
 
     # --- after it has left --------------------------------------------------------------------------------------
 
-    async def _accepted(self, entry: LiveJob, leave: SendTicket, accepted: Accepted) -> None:
+    async def _accepted(self, job: LiveJob, leave: SendTicket, accepted: Accepted) -> None:
         self._gate.accepted(leave.ticket, _now())
-        self._pauses.on_request_done(entry, is_paid=True)
-        entry.attempts += 1
-        entry.unsent_attempts = 0
+        self._pauses.on_request_done(job, is_paid=True)
+        job.attempts += 1
+        job.unsent_attempts = 0
         self._pauses.on_accepted(is_probe=leave.is_probe)
         task_id = accepted.task_id
-        changes: dict[str, Scalar] = {"task_id": task_id, "attempts": entry.attempts}
+        changes: dict[str, Scalar] = {"task_id": task_id, "attempts": job.attempts}
         try:
             is_written = await self._transitions.apply(
-                entry, Event.ACCEPT, changes=changes, evidence={"task_id": task_id}
+                job, Event.ACCEPT, changes=changes, evidence={"task_id": task_id}
             )
         except TaskAlreadyBound as taken:
             self._gate.task_finished(_now())
             why = f"the answer names the task of another job, {taken.key!r}"
-            await self._in_doubt(entry, MalformedResponse(why, task_id=task_id, job_key=entry.key))
+            await self._in_doubt(job, MalformedResponse(why, task_id=task_id, job_key=job.key))
         except LedgerError:  # the session ends; whoever waits is told the task all the same
-            self._not_written(entry, task_id)
-            self._transitions.arrive(entry, Event.ACCEPT, task_id=task_id)
+            self._not_written(job, task_id)
+            self._transitions.arrive(job, Event.ACCEPT, task_id=task_id)
         else:
             if not is_written:
                 self._gate.task_finished(_now())
-                self._not_written(entry, task_id)
-                await self._bind(entry, task_id)
+                self._not_written(job, task_id)
+                await self._bind(job, task_id)
 
-    def _not_written(self, entry: LiveJob, task_id: str) -> None:
-        extra = {"action": "not-written", "job_key": entry.key, "task_id": task_id}
-        logger.critical("task %s of job %s is on no ledger", task_id, entry.key, extra=extra)
+    def _not_written(self, job: LiveJob, task_id: str) -> None:
+        extra = {"action": "task-not-recorded", "job_key": job.key, "task_id": task_id}
+        logger.critical("task %s of job %s is on no ledger", task_id, job.key, extra=extra)
 
-    async def _bind(self, entry: LiveJob, task_id: str) -> None:
+    async def _bind(self, job: LiveJob, task_id: str) -> None:
         """Another session took us for dead and has it in doubt: tell the ledger which task it is."""
-        if entry.state is JobState.IN_DOUBT:
+        if job.state is JobState.IN_DOUBT:
             evidence: dict[str, Scalar] = {"proof": "answer", "task_id": task_id}
             with suppress(TaskAlreadyBound):
-                await self._transitions.try_apply(entry, Event.BIND, changes={"task_id": task_id}, evidence=evidence)
+                await self._transitions.try_apply(job, Event.BIND, changes={"task_id": task_id}, evidence=evidence)
 
-    async def _on_error(self, entry: LiveJob, leave: SendTicket, error: VeoError) -> None:
+    async def _on_error(self, job: LiveJob, leave: SendTicket, error: VeoError) -> None:
         now, is_probe, ticket = _now(), leave.is_probe, leave.ticket
-        error.add_evidence(job_key=entry.key)
+        error.add_evidence(job_key=job.key)
         verdict = classify_failure(error)
-        self._pauses.on_request_done(entry, is_paid=verdict is Verdict.IN_DOUBT)
+        self._pauses.on_request_done(job, is_paid=verdict is Verdict.IN_DOUBT)
         if verdict is not Verdict.NOT_SENT and self._pauses.on_any_response(is_probe=is_probe):
             is_probe = False
         match verdict:
@@ -217,72 +217,72 @@ class Sender:
                 self._gate.refused(ticket, now, error.retry_after if isinstance(error, TryLater) else None)
                 if is_probe:
                     self._pauses.state.probe_inconclusive(now)
-                await self._requeue(entry, error)
+                await self._requeue(job, error)
             case Verdict.NOT_SENT:
                 self._gate.not_sent(ticket, now)
-                self._pauses.pause(PauseReason.UNREACHABLE, error, is_probe=is_probe)
-                await self._requeue_unsent(entry, error)
+                self._pauses.pause(PauseReason.NETWORK, error, is_probe=is_probe)
+                await self._requeue_unsent(job, error)
             case Verdict.PAUSED:
                 self._gate.unanswered(ticket, now)
                 self._pauses.pause(_PAUSES[type(error)], error, is_probe=is_probe)
-                await self._requeue(entry, error)
+                await self._requeue(job, error)
             case Verdict.LOCKED_OUT:
                 self._gate.unanswered(ticket, now)
                 if is_probe:
                     self._pauses.state.probe_inconclusive(now)
-                await self._requeue(entry, error)
+                await self._requeue(job, error)
                 if await self._pauses.key_rejected(leave.key_generation, error):
                     await self._lock_out(error)
             case Verdict.REFUSED:
                 self._gate.unanswered(ticket, now)
                 self._pauses.on_refused(is_probe=is_probe)
-                await self._finish(entry, Event.REFUSE, Refused(entry.key, error.message, error))
+                await self._finish(job, Event.REFUSE, Refused(job.key, error.message, error))
             case Verdict.IN_DOUBT:
                 self._gate.unanswered(ticket, now)
-                entry.attempts += 1
+                job.attempts += 1
                 self._pauses.on_error(error, is_probe=is_probe)
-                await self._in_doubt(entry, error)
+                await self._in_doubt(job, error)
             case _:
                 assert_never(verdict)
 
-    async def _in_doubt(self, entry: LiveJob, error: VeoError) -> None:
-        error.add_evidence(attempts=entry.attempts)
-        logger.warning("job %s is in doubt: %s", entry.key, error.message, extra=_extra("doubt", entry))
-        doubt, changes = InDoubt(entry.key, error), {"attempts": entry.attempts}
-        await self._transitions.try_apply(entry, Event.LOSE, doubt, changes=changes, evidence=error_evidence(error))
+    async def _in_doubt(self, job: LiveJob, error: VeoError) -> None:
+        error.add_evidence(attempts=job.attempts)
+        logger.warning("job %s is in doubt: %s", job.key, error.message, extra=_extra("in-doubt", job))
+        doubt, changes = InDoubt(job.key, error), {"attempts": job.attempts}
+        await self._transitions.try_apply(job, Event.LOSE, doubt, changes=changes, evidence=error_evidence(error))
 
     # --- back to its queue --------------------------------------------------------------------------------------
 
-    async def _requeue_unsent(self, entry: LiveJob, error: VeoError) -> None:
-        entry.unsent_attempts += 1
-        if entry.unsent_attempts < MAX_TRIES:
-            await self._requeue(entry, error)
+    async def _requeue_unsent(self, job: LiveJob, error: VeoError) -> None:
+        job.unsent_attempts += 1
+        if job.unsent_attempts < MAX_TRIES:
+            await self._requeue(job, error)
         else:
-            await self._finish(entry, Event.FAIL, Failed(entry.key, error))
+            await self._finish(job, Event.FAIL, Failed(job.key, error))
 
-    async def _requeue(self, entry: LiveJob, error: VeoError | None = None, *, is_written: bool = True) -> None:
+    async def _requeue(self, job: LiveJob, error: VeoError | None = None, *, is_written: bool = True) -> None:
         """Back to the head of its queue: a refusal is as if it had never been its turn."""
         if not is_written:
-            self._transitions.arrive(entry, Event.REQUEUE)
+            self._transitions.arrive(job, Event.REQUEUE)
             return
         evidence = {} if error is None else error_evidence(error)
         closed_until = self._gate.statistics().closed_until
         until = self._clock.to_wall(closed_until) if closed_until > _now() else 0.0
-        await self._transitions.try_apply(entry, Event.REQUEUE, evidence=evidence, closed_until=until)
+        await self._transitions.try_apply(job, Event.REQUEUE, evidence=evidence, closed_until=until)
 
     async def _lock_out(self, error: VeoError) -> None:
-        while (entry := self._queue.pop()) is not None:
-            await self._transitions.refuse(entry, copy_error(error))
+        while (job := self._queue.pop()) is not None:
+            await self._transitions.refuse(job, copy_error(error))
 
-    async def _finish(self, entry: LiveJob, event: Event, outcome: Refused | Failed) -> None:
+    async def _finish(self, job: LiveJob, event: Event, outcome: Refused | Failed) -> None:
         error = outcome.error
-        error.add_evidence(attempts=entry.attempts)
-        changes = {"attempts": entry.attempts}
-        await self._transitions.try_apply(entry, event, outcome, changes=changes, evidence=error_evidence(error))
+        error.add_evidence(attempts=job.attempts)
+        changes = {"attempts": job.attempts}
+        await self._transitions.try_apply(job, event, outcome, changes=changes, evidence=error_evidence(error))
 
 
-def _extra(action: str, entry: LiveJob) -> dict[str, object]:
-    return {"action": action, "job_key": entry.key, "task_id": entry.task_id}
+def _extra(action: str, job: LiveJob) -> dict[str, object]:
+    return {"action": action, "job_key": job.key, "task_id": job.task_id}
 
 
 def _now() -> float:

@@ -52,7 +52,7 @@ class Dialect:
         return attrs.evolve(self, name=name, spelling=spelling, **changes)
 
     def require(self, endpoint: Endpoint[Any]) -> None:
-        """Raise `UnsupportedByDialect` when the provider's pages know no such *endpoint*."""
+        """Raise `UnsupportedByProvider` when the provider's pages know no such *endpoint*."""
         if endpoint.name not in self.endpoints:
             known = ", ".join(sorted(self.endpoints))
             fault = Problem("endpoint", endpoint.name, f"is not in the pages of {self.name}", f"it has: {known}")

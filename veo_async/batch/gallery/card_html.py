@@ -85,7 +85,7 @@ def _facts(card: Card) -> list[tuple[str, str]]:
 def _details(card: Card) -> list[tuple[str, str]]:
     """What only somebody who looks for it wants to know."""
     instants = (
-        ("Planned", card.planned_at),
+        ("Planned", card.submitted_at),
         ("Sent", card.sent_at),
         ("Accepted", card.accepted_at),
         ("Ended", card.ended_at),

@@ -80,7 +80,7 @@ class Card:
     credits: float | None = _number()
     #: How long the clip plays.
     duration_s: float | None = _number()
-    planned_at: float | None = _number()
+    submitted_at: float | None = _number()
     sent_at: float | None = _number()
     accepted_at: float | None = _number()
     ended_at: float | None = _number()
@@ -124,7 +124,7 @@ def _stage_starts(card: Card) -> list[tuple[Stage, float]]:
     """At which instants a job came to its stages; never going back, as wall clocks are set now and then."""
     at_end = Stage.READY if card.has_clip else Stage.NO_CLIP
     stages = (
-        (Stage.QUEUED, card.planned_at),
+        (Stage.QUEUED, card.submitted_at),
         (Stage.SENT, card.sent_at),
         (Stage.RENDERING, card.accepted_at),
         (at_end, card.ended_at),

@@ -26,7 +26,7 @@ async def in_doubt(file: Path, *, json: bool = False) -> None:
     json
         For machines.
     """
-    await on_ledger.doubts(file, as_json=json, console=console)
+    await on_ledger.in_doubt(file, as_json=json, console=console)
 
 
 @app.command

@@ -73,13 +73,13 @@ async def simulator(
         Tasks that may run at once.
     duration
         Every task takes exactly this many seconds; without it, as long as the real ones.
-    record_gap
+    record_delay
         Seconds for which a new task's record is unknown.
     refusal_rate
         The share of requests that are refused for their content.
     failure_rate
         The share of tasks that fail.
-    webhook_key
+    webhook_secret
         Signs every callback.
     fault
         What goes wrong, for instance "drop-after:generate:1"; may be repeated. An unknown name lists all.
@@ -104,7 +104,7 @@ async def simulator(
         record_gap_s=record_delay,
         refusal_rate=refusal_rate,
         failure_rate=failure_rate,
-        webhook_key=webhook_secret,
+        webhook_secret=webhook_secret,
         seed=seed,
         host=host,
     )

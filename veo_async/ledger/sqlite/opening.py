@@ -40,7 +40,7 @@ def open_file(path: Path, *, busy_timeout_s: float, may_create: bool) -> sqlite3
 
     Raises:
         LedgerUnusable: it is not a ledger of ours, or not one that this version can use.
-        LedgerBusy, LedgerFailed: it cannot be opened just now.
+        LedgerBusy, LedgerIOError: it cannot be opened just now.
     """
     with translate_errors(path):
         if may_create:
@@ -186,7 +186,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
         if version == 0:
-            connection.execute(SQL["keep_secret"], {"secret": new_secret()})
+            connection.execute(SQL["save_secret"], {"secret": new_secret()})
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         kill_point("migrate:before-commit")
         connection.execute("COMMIT")

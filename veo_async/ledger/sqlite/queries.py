@@ -1,6 +1,6 @@
 """What a book reads and writes, as SQL on one connection: everything here runs in the book's own thread.
 
-No function commits or begins; the disk does, for several at once. What a book has been told already is in `Told`, a
+No function commits or begins; the disk does, for several at once. What a book has been told already is in `ReadOffsets`, a
 value, so that a transaction that did not come to be can put it back.
 """
 

@@ -51,7 +51,7 @@ class SqliteLedger:
 
         Raises:
             LedgerUnusable: it is no ledger, damaged, of a newer version, or on a network; it was left untouched.
-            LedgerBusy, LedgerFailed: it cannot be opened just now.
+            LedgerBusy, LedgerIOError: it cannot be opened just now.
         """
         own = None
         executor = self.executor
@@ -112,7 +112,7 @@ class SqliteLedgerSession:
         return self._file.queries
 
     async def insert(self, row: JobRow, *, replaces: JobRow | None = None) -> JobRow:
-        planned: JobRow = await self._write("plan", lambda: self._queries.insert(row, replaces))
+        planned: JobRow = await self._write("submit", lambda: self._queries.insert(row, replaces))
         return planned
 
     async def apply(self, step: Transition, *, closed_until: float = 0.0) -> bool:
@@ -127,7 +127,7 @@ class SqliteLedgerSession:
         quiet: LedgerChanges | None = await self._read(self._queries.changes_if_quiet)
         if quiet is None:
             await self._submit(
-                LedgerCall("news", lambda: self._queries.changes(at), on_result=self._undelivered.append)
+                LedgerCall("changes", lambda: self._queries.changes(at), on_result=self._undelivered.append)
             )
         else:
             self._undelivered.append(quiet)

@@ -36,7 +36,7 @@ def _lock(descriptor: int, *, wait: bool = False) -> bool:
 
 @attrs.define(eq=False)
 class SessionLock:
-    """One book's lock, held from `announce` to `leave`."""
+    """One book's lock, held from `acquire` to `release`."""
 
     folder: Path
     session_id: str = attrs.field(factory=terms.new_session_id)

@@ -79,7 +79,7 @@ def _unchanged(fault: Fault, answer: SimResponse, rng: Random) -> SimResponse:
 
 
 def _delay_after(fault: Fault, answer: SimResponse, rng: Random) -> SimResponse:
-    return _deliver(answer, hold_s=answer.delivery.delay_s + fault.seconds)
+    return _deliver(answer, delay_s=answer.delivery.delay_s + fault.seconds)
 
 
 def _drop(fault: Fault, answer: SimResponse, rng: Random) -> SimResponse:
@@ -215,7 +215,7 @@ def _wrong_length(fault: Fault, answer: SimResponse, rng: Random) -> SimResponse
 
 def _lying_range(fault: Fault, answer: SimResponse, rng: Random) -> SimResponse:
     if answer.status != 206 or fault.variant != "total":
-        return answer  # an earlier start was arranged by `bend`
+        return answer  # an earlier start was arranged by `alter_request`
     span, _, total = dict(answer.headers)["Content-Range"].rpartition("/")
     return answer.with_header("Content-Range", f"{span}/{int(total) + 1000}")
 

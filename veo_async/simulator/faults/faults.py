@@ -131,7 +131,7 @@ def empty_body(**where: Unpack[When]) -> Fault:
 
 
 def wrong_types(variant: str = "", **where: Unpack[When]) -> Fault:
-    """One thing in the answer has a type that it must not have; *how* is a key of `mutations.MUTATIONS`, or drawn."""
+    """One thing in the answer has a type that it must not have; *variant* is a key of `mutations.MUTATIONS`, or drawn."""
     return Fault(kind="wrong-types", variant=variant, **where)
 
 

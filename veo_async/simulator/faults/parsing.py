@@ -46,7 +46,7 @@ def _checked(fault: Any) -> Fault:
 
 
 def parse_fault(text: str) -> Fault:
-    """The fault that *word* describes.
+    """The fault that *text* describes.
 
     Raises:
         UsageError: there is no such fault, endpoint, place or option.

@@ -63,7 +63,7 @@ class SimulatorControls:
         return tuple(seen for seen in self._provider.log if seen.endpoint == endpoint)
 
     def count(self, endpoint: str) -> int:
-        """How many requests *endpoint* has seen, those forgotten by ``keep_requests`` included."""
+        """How many requests *endpoint* has seen, those forgotten by ``max_logged_requests`` included."""
         return self._provider.counts[endpoint]
 
     def double_charges(self, key_of: Callable[[Charge], Hashable] = request_key) -> tuple[tuple[Charge, ...], ...]:

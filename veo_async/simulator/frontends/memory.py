@@ -8,7 +8,7 @@
 
 The same provider stands behind it as behind the server, and the same faults strike; what they do to a connection is
 told as the error that a real transport would raise. Whatever host a call names, it comes here. Nothing is posted:
-callbacks that have fallen due are there for the taking, see `take_callbacks`.
+callbacks that have fallen due are there for the taking, see `due_callbacks`.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """What goes into the simulator and what comes out, before any socket is involved.
 
-A `SimAnswer` says what is answered; its `Delivery` says how badly. The skins (`server`, `memory`) obey both.
+A `SimResponse` says what is answered; its `Delivery` says how badly. The skins (`server`, `memory`) obey both.
 """
 
 import json

@@ -10,7 +10,7 @@ word in the prompt    what it does
 [audio-failure]       fails: "The Google model was unable to generate audio for this request."
 [image-unreachable]   the record answers code 500 with ``data.errorMessage``
 [no-audio]            succeeds without sound: ``hasAudioList: [false]``
-[empty]               succeeds without URLs; they appear ``empty_for_s`` later
+[empty]               succeeds without URLs; they appear ``empty_result_s`` later
 [slow]                takes ten times as long
 [stuck]               never ends
 [fail-4k]             succeeds, but its 4K upgrade fails

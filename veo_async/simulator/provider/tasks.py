@@ -2,7 +2,7 @@
 
 ::
 
-    made ──(record_gap_s)──> known ──(takes_s)──> done ──(urls_after_s)──> with URLs
+    made ──(record_gap_s)──> known ──(duration_s)──> done ──(urls_after_s)──> with URLs
                                         └───────> failed, refunded
 """
 
