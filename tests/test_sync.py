@@ -310,7 +310,7 @@ def test_closed_means_advice(sim: Simulator, no_leaks: None) -> None:
     asks: list[Callable[[], object]] = [
         lambda: veo.generate("More"),
         veo.statistics,
-        veo.credits,
+        veo.balance,
         veo.__enter__,
         lambda: running.eta,
         lambda: list(veo.map(["x"])),
@@ -355,7 +355,7 @@ def test_calling_back_from_the_sessions_own_thread_is_refused(sim: Simulator, no
     met: list[Exception] = []
 
     def hook(event: object) -> None:
-        for call in (veo.credits, veo.close):
+        for call in (veo.balance, veo.close):
             try:
                 call()
             except UsageError as error:

@@ -22,7 +22,7 @@ from veo_async import Done, VeoSession
 async def main():
     async with VeoSession(ledger="veo.db", rate=(20, 10.0)) as veo:
         jobs = [await veo.submit(f"Dog number {n}", key=f"dog-{n}") for n in range(30)]
-        outcomes = [await job.ended() for job in jobs]
+        outcomes = [await job.finished() for job in jobs]
         print(sum(isinstance(outcome, Done) for outcome in outcomes), "done")
 
 asyncio.run(main())
