@@ -1,59 +1,39 @@
-"""`VeoSession`: the front door. It composes the rooms beneath and owns every lifetime.
+"""`VeoSession`: many clips at the same time on one account.
 
-One job's way: `submit` checks the request and queues it · the scheduler sends it when slot and gate allow · the watcher
-looks at its task until it has ended · whoever waits is woken with the outcome.
+The way of a job: `VeoSession.submit` checks the request and stores the job on the ledger · the scheduler sends it when a
+slot is free and the rate limit allows · the watcher polls its task until it has finished · everyone who awaits the job
+gets the outcome.
 
-**Opening and closing.** ``async with`` opens the session and closes it. Closing is one rule, whatever the reason for
-leaving: nothing new is sent; requests that are under way come to their end, because cutting one off would leave it in
-doubt; then everyone who still waits gets `SessionClosed`, with the task id where there is one, to `adopt` it later. To
-have everything finished first, ``await veo.drain()``. A cancellation that comes meanwhile waits until that is done.
+**Opening and closing.** ``async with`` opens the session and closes it. Closing is the same whatever the reason: no new
+request is sent; requests in flight finish, because cutting one off would leave its job in doubt; then everyone who still
+waits gets `SessionClosed`, with the task id if there is one. To finish all jobs first, call ``await veo.drain()``. A
+cancellation that arrives while the session closes is raised afterwards.
 
-The caller's own exception leaves the block as itself; a defect of ours that stopped the background leaves it as
-`SessionCrashed`, or as a note on the caller's. After such a defect nothing more is sent: nobody would look after it.
+The caller's own exception leaves the block unchanged. An internal error that stopped the session leaves it as
+`SessionCrashed`, or as a note on the caller's exception. After such an error nothing more is sent.
 """
 
 import asyncio
-import os
-import random
-import secrets
 import time
 from collections import Counter
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Callable,
-    Coroutine,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import Any, NoReturn, Self, Unpack
 
-import aiohttp
 import anyio
 import attrs
 
 from ._api import ApiKey, VeoApi, endpoint_of
-from ._api.base_urls import is_loopback
 from ._api.key import KeyProvider
-from ._api.transport import MAX_CONNECTIONS
-from ._clip_saver import ClipSaver
-from ._ports import Ledger, Transport
-from ._rules.credits.prices import PRICES, Prices, total
-from ._rules.gate.gate import Gate
-from ._rules.gate.values import GateSettings, GateStatistics, LearnedLimits
+from ._base.checks import check_choice, check_count, check_flag, check_text, reject
+from ._ports import Ledger
 from ._rules.lifecycle import JobState
-from ._rules.polling.budget import POLL_RATE, PollBudget
-from ._rules.polling.schedule import FixedSchedule, LearnedSchedule
-from ._rules.queue.fair_queue import FairQueue, Priority
-from ._runtime.clock import WallClock
-from ._runtime.engine import Engine, Recovered
-from ._runtime.hooks import Hook, Hooks
+from ._rules.queue.fair_queue import Priority
+from ._runtime.engine import Recovered
+from ._runtime.hooks import Hook
 from ._runtime.in_doubt.in_doubt_jobs import OnDoubt
 from ._runtime.job.endings import as_request, rejected_job
 from ._runtime.job.follow_ups import ChainItem, FollowUp, chain_of, follow_up_of
@@ -62,105 +42,69 @@ from ._runtime.job.live_job import LiveJob
 from ._runtime.job.outcome import Clip, Outcome
 from ._runtime.job.rows import content_key
 from ._runtime.log import logger_for
-from ._runtime.queued.images import Images, ImageSource, UploadedImage
-from ._runtime.queued.spending import CreditUsage, Spending
-from ._runtime.ready.saving import absolute_target
-from ._runtime.retrying import Retrier
-from ._runtime.running.watcher import WORKERS, WatcherStatistics
-from ._runtime.sending.callback_tokens import CallbackTokens, validate_public_url
+from ._runtime.queued.images import ImageSource, UploadedImage
 from ._runtime.sending.key_renewal import with_timeout
-from ._runtime.status import StatusReporter
 from ._runtime.streaming import stream_outcomes, to_async_iterator
 from ._runtime.uncancelled import run_to_completion
-from ._wire import (
-    AnyRequest,
-    Dialect,
-    ExtendRequest,
-    Record,
-    UpgradeRequest,
-    VideoRequest,
-    check,
-)
+from ._session.account import Account
+from ._session.callbacks import CallbackReceiver
+from ._session.ledger import SessionLedger
+from ._session.lifetime import Lifetime
+from ._session.options import JobOptions, check_job_options, checked_options, checked_target
+from ._session.outcome_stream import OutcomeStream
+from ._session.parts import Parts
+from ._session.statistics import Statistics
+from ._wire import AnyRequest, Dialect, ExtendRequest, UpgradeRequest, check
 from ._wire.converter import from_dict
 from ._wire.requests import ExtendOptions, VideoOptions
-from ._wire.validation import check_encodable, task_id_problems
-from .errors import (
-    InvalidRequest,
-    QueueFull,
-    SessionClosed,
-    SessionCrashed,
-    SessionEnded,
-    UsageError,
-    VeoError,
-)
-from .ledger import NullLedger, as_ledger
-from .media.image_probe import ImageProbe
-from .webhooks.asgi import AsgiApp, asgi_app
-from .webhooks.receiver import Receiver
+from ._wire.validation import check_encodable
+from .errors import QueueFull, SessionCrashed, SessionEnded, UsageError, VeoError
+from .settings import Callbacks, Credits, Files, Limits, Network
 
-if TYPE_CHECKING:
-    from aiohttp import web
+__all__ = [
+    "Account",
+    "CallbackReceiver",
+    "JobOptions",
+    "OutcomeStream",
+    "Recovered",
+    "SessionLedger",
+    "Statistics",
+    "VeoSession",
+]
 
 _logger = logger_for(__name__)
 
-#: Inputs of `VeoSession.map` that are taken in ahead of what has come out.
+#: Requests that `VeoSession.map` submits ahead of the outcomes that were read.
 _BUFFERSIZE = 200
 
 
-@attrs.frozen(kw_only=True)
-class Statistics:
-    """The session, looked into."""
-
-    #: How many jobs are in each state.
-    jobs: dict[JobState, int]
-    #: Slots taken, and slots there are.
-    slots_in_use: int
-    max_in_flight: int
-    #: Why nothing is being created just now; None when only the rate stands in the way.
-    pause_reason: str | None
-    rate_limit: GateStatistics
-    watcher: WatcherStatistics
-    #: By the table of prices, and by the balance as it was read; never mixed.
-    credits: CreditUsage
-    #: Callbacks that came in, by how they were answered: HTTP status to number.
-    callback_responses: Mapping[int, int]
-
-
 class VeoSession(anyio.AsyncContextManagerMixin):
-    """Many clips at once on one account.
+    """Many clips at the same time on one account.
 
     Args:
-        api_key: as `VeoApi` takes it.
+        api_key: the API key, or an async function that returns it. Without it KIE_API_KEY is read.
         provider: ``"kie"``, ``"apikley"`` or a `Dialect`.
-        ledger: where jobs live: a path (SQLite), or a ledger; None keeps them in this session only.
-        account: whom the jobs bill; without it a hash of the key. Name it, and the key may change between two runs.
-        public_url: where the provider can reach this session, for callbacks; see `aiohttp_routes` and `asgi`.
-        webhook_secret: the key that signs them, or several while one takes over; without it KIE_WEBHOOK_HMAC_KEY. With a
-            key, what is not signed is refused.
-        on_doubt: what becomes of a job whose request may or may not have been accepted: ``"hold"`` tells who waits,
-            ``"resubmit"`` sends another, a coroutine function is asked and says ``"hold"``, ``"resubmit"`` or
-            ``"abandon"``.
-        max_in_flight: how many tasks may run at once; `resize` changes it.
-        rate: what is believed of the account: so many creations in any so many seconds.
-        explore: try now and then whether the account allows more than that.
-        knowledge: what an earlier session learned of the account (`VeoSession.knowledge`).
-        poll_every: seconds between two looks at a task; None lets it be learned.
-        poll_rate: looks per second, for all tasks together.
-        max_queued: how many jobs of one tenant may wait; None: any number.
-        prices: what requests cost, in credits: ``{"veo3_fast": {"720p": 60.0}, "extend": {"fast": 60.0}}``, and
-            ``"upgrade"`` by what a clip is taken to. It replaces the built-in table.
-        budget: credits that this session may reserve; what would cost more is refused before anything is queued. Jobs
-            that an earlier session left queued on the ledger are sent all the same, and count.
-        min_balance: credits to be kept: while the account is believed to hold less, nothing is created, what runs is
-            looked after, and a look at the balance lets it go on.
-        save_to: a folder for the clips of all jobs that name no place of their own; None saves only those that do.
-        max_downloads: how many files are fetched at once.
-        check_images: ask each image's URL once, for a few bytes, before its request is queued, and refuse what
-            redirects, wants a log-in, is no picture or is too large.
-        on_event: a function, plain or async, that is told every event; what it raises harms no job.
-        http: your own `aiohttp.ClientSession`; it is used and never closed.
+        base_url: another address of the API. Without it KIE_BASE_URL, or the provider's own.
+        ledger: where jobs are stored: a file's path (SQLite) or a ledger of `veo_async.ledger`. None keeps jobs only
+            as long as the session is open.
+        account: the name under which jobs are billed; by default a hash of the key. Name it if the key may change.
+        max_in_flight: how many tasks may run at the same time.
+        save_to: folder for the videos of all jobs that name no destination; None saves only those that do.
+        budget: credits that this session may reserve. A job that costs more is rejected before it is queued. Jobs
+            that an earlier session left queued are sent anyway, and count.
+        callbacks: the public URL at which the provider can reach this session, or `Callbacks` with a secret; mount
+            ``veo.callbacks`` there.
+        on_doubt: what happens to a job whose request may or may not have been accepted: ``"hold"`` reports it as
+            `InDoubt`, ``"resubmit"`` sends another request; an async function is called with the `InDoubt` and
+            returns ``"hold"``, ``"resubmit"`` or ``"abandon"``.
+        on_event: a function, plain or async, that is called with every event. Its exceptions harm no job.
+        limits: rate limit, queue bounds and polling.
+        credits: prices and the balance to keep.
+        files: downloads and image checks.
+        network: HTTP client, timeouts and addresses.
 
-    The other arguments are those of `VeoApi`.
+    ``veo.account`` has the balance, prices and tenants; ``veo.ledger`` finds, adopts and prunes jobs;
+    ``veo.callbacks`` receives callbacks.
     """
 
     def __init__(
@@ -169,220 +113,145 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         *,
         provider: str | Dialect = "kie",
         base_url: str | None = None,
-        upload_url: str | None = None,
         ledger: Ledger | str | PathLike[str] | None = None,
         account: str | None = None,
-        public_url: str | None = None,
-        webhook_secret: str | Sequence[str] | None = None,
-        on_doubt: OnDoubt = "hold",
         max_in_flight: int = 100,
-        rate: tuple[int, float] = (20, 10.0),
-        explore: bool = True,
-        knowledge: LearnedLimits | None = None,
-        poll_every: float | None = None,
-        polls_per_second: float = POLL_RATE,
-        max_queued: int | None = None,
-        prices: Prices = PRICES,
-        budget: float | None = None,
-        min_balance: float | None = None,
         save_to: str | PathLike[str] | None = None,
-        max_downloads: int = 4,
-        check_images: bool = False,
+        budget: float | None = None,
+        callbacks: str | Callbacks | None = None,
+        on_doubt: OnDoubt = "hold",
         on_event: Hook | None = None,
-        http: aiohttp.ClientSession | None = None,
-        timeout: float | None = None,
-        allow_insecure_http: bool = False,
-        transport: Transport | None = None,
-        seed: int | None = None,
+        limits: Limits = Limits(),  # noqa: B008  # frozen values
+        credits: Credits = Credits(),  # noqa: B008
+        files: Files = Files(),  # noqa: B008
+        network: Network = Network(),  # noqa: B008
     ) -> None:
+        options = checked_options(
+            ledger=ledger,
+            account=account,
+            max_in_flight=max_in_flight,
+            save_to=save_to,
+            budget=budget,
+            callbacks=callbacks,
+            on_doubt=on_doubt,
+            on_event=on_event,
+            limits=limits,
+            credits=credits,
+            files=files,
+            network=network,
+        )
         self.api: VeoApi = VeoApi(
             with_timeout(api_key) if callable(api_key) else api_key,
             provider=provider,
             base_url=base_url,
-            upload_from_url=upload_url,
-            http=http,
-            timeout=timeout,
-            allow_insecure_http=allow_insecure_http,
-            transport=transport,
+            upload_url=network.upload_url,
+            http=network.http,
+            timeout=network.timeout,
+            allow_insecure_http=network.allow_insecure_http,
+            transport=network.transport,
         )
-        self._ledger, self._account = as_ledger(ledger), account
-        self._public_url = validate_public_url(public_url)
-        self._on_doubt: OnDoubt = on_doubt
-        self._max_in_flight = max_in_flight
-        self._rng = random.Random(seed)  # noqa: S311  # jitter, not a secret
-        self._random_bytes = secrets.token_bytes if seed is None else self._rng.randbytes
-        self._retrier = Retrier(self._rng)
-        self._budget = PollBudget(rate=polls_per_second)
-        # Callbacks are believed in once they are heard, and only where they can come.
-        listening = None if public_url else False
-        self._schedule = (
-            FixedSchedule(poll_every, self._rng) if poll_every else LearnedSchedule(self._budget, callbacks=listening)
+        self._save_to, self._max_in_flight = options.save_to, max_in_flight
+        self._lifetime = Lifetime()
+        self._parts = parts = Parts(self.api, options, self._lifetime)
+        #: Balance, prices, limits and tenants.
+        self.account: Account = Account(self._lifetime, self.api, parts.gate, parts.spending, parts.retrier)
+        #: Jobs of all sessions on the ledger.
+        self.ledger: SessionLedger = SessionLedger(self._lifetime, self._handle)
+        #: Receives the provider's callbacks.
+        self.callbacks: CallbackReceiver = CallbackReceiver(
+            self._lifetime, options.callbacks.secret if options.callbacks else None, self._wall_clock
         )
-        self._gate = Gate(GateSettings(limit=rate[0], window_s=rate[1], explore=explore), knowledge)
-        self._has_knowledge = knowledge is not None
-        self._queue: FairQueue[LiveJob] = FairQueue(max_queued=max_queued)
-        self._status = StatusReporter(
-            self.api.dialect.name,
-            queue=self._queue,
-            schedule=self._schedule,
-            rate=self._gate.settings,
-            pause_reason=lambda: self._engine_or_raise.scheduler.pause_reason,
-            now=lambda: self._loop.time() if self._loop else 0.0,
-        )
-        self._spending = Spending(prices, budget, min_balance)
-        self._hooks = Hooks(on_event)
-        self._save_to = absolute_target(save_to)
-        self._clip_saver = ClipSaver(
-            self.api, self._read_record, self._retrier, max_downloads=max_downloads, rng=self._rng
-        )
-        self._receiver = Receiver(
-            is_valid_token=lambda token: self._require_open().is_valid_token(token),
-            is_tracked=lambda token, task_id: self._require_open().is_tracked(token, task_id),
-            hint=self.hint,
-            signing_keys=_webhook_keys(webhook_secret),
-            now=self._wall_clock,
-        )
-        self._image_probe = ImageProbe(allow_loopback=is_loopback(self.api.base_urls.api)) if check_images else None
-        self._engine: Engine | None = None
         #: Tasks that read the input of a `map`.
         self._reader_tasks: set[asyncio.Task[None]] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._process = os.getpid()
-        self._closed = False
         self._closing = asyncio.Lock()
-        self._crash: BaseException | None = None
 
     def __repr__(self) -> str:
-        jobs = len(self._engine.registry.by_key) if self._engine else 0
+        jobs = len(self.jobs()) if self._lifetime.has_engine else 0
         return f"<VeoSession {self.api!r} jobs={jobs}>"
 
     # --- opening and closing ------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
-        if self._loop is not None:
-            raise UsageError("a session is opened once; make another one")
-        self._loop = asyncio.get_running_loop()
+        self._lifetime.begin()
         try:
-            await self._open()
+            await self._parts.open_engine(self._wall_clock(), self._crashed)
             yield self
         except BaseException as error:
             await self.close()
-            if self._crash is not None:
-                error.add_note(f"meanwhile a background task of the session failed: {self._crash!r}")
+            if self._lifetime.crash is not None:
+                error.add_note(f"in addition, a background task of the session failed: {self._lifetime.crash!r}")
             raise
         await self.close()
-        if self._crash is not None:
-            raise SessionCrashed(f"a background task failed: {self._crash!r}") from self._crash
+        if (crash := self._lifetime.crash) is not None:
+            raise SessionCrashed(f"a background task failed: {crash!r}") from crash
 
-    async def _open(self) -> None:
-        is_lasting = not isinstance(self._ledger, NullLedger)
-        account = self._account or (await self.api.account_id() if is_lasting else "")
-        ledger = await self._ledger.open(account)
-        clock = WallClock(self._wall_clock())
-        self._images = Images(
-            self.api,
-            self._retrier,
-            clock.now,
-            renew_key=self._renew_key,
-            find_problem=self._image_probe.find_problem if self._image_probe else None,
-        )
-        try:
-            self._engine = Engine(
-                self.api,
-                ledger,
-                account=account,
-                is_durable=is_lasting,
-                clock=clock,
-                gate=self._gate,
-                has_knowledge=self._has_knowledge,
-                queue=self._queue,
-                schedule=self._schedule,
-                budget=self._budget,
-                status=self._status,
-                hooks=self._hooks,
-                tokens=CallbackTokens(ledger.secret, self._public_url, self._random_bytes),
-                spending=self._spending,
-                max_in_flight=self._max_in_flight,
-                # Enough for looks of a second each; no more than there are connections.
-                workers=round(min(max(WORKERS, self._budget.rate), MAX_CONNECTIONS)),
-                on_doubt=self._on_doubt,
-                save=self._clip_saver.save,
-                images=self._images,
-                save_to=self._save_to,
-                on_crash=self._crashed,
-            )
-            await self._engine.open()
-        except BaseException:
-            self._engine = None
-            await ledger.close()
-            raise
+    def __enter__(self) -> NoReturn:
+        raise UsageError("write `async with VeoSession() as veo:`, or use veo_async.sync.VeoSession without async")
+
+    def __exit__(self, *_: object) -> None:
+        """Only here so that ``with`` calls `__enter__`, which says what to write instead."""
 
     def _wall_clock(self) -> float:
-        """What the wall clock shows; a simulation whose time is not this machine's says otherwise."""
+        """Return the wall clock's time; a simulation overrides it."""
         return time.time()  # noqa: TID251  # the one place where a session reads it
 
     def _crashed(self, crash: BaseException) -> None:
-        """A part of the session has failed: its defect is everybody's, at once."""
+        """Stop the session after an internal error, and report it to everyone who waits."""
         _logger.critical("the session has crashed", exc_info=crash, extra={"action": "crashed"})
-        self._crash = self._crash or crash
-        if self._engine is not None:
-            self._engine.scheduler.stop()
-            self._engine.release_waiters(SessionCrashed(f"a background task failed: {crash!r}"))
+        self._lifetime.crash = self._lifetime.crash or crash
+        if self._lifetime.has_engine:
+            self._lifetime.engine.scheduler.stop()
+            self._lifetime.engine.release_waiters(SessionCrashed(f"a background task failed: {crash!r}"))
 
     async def close(self) -> None:
-        """Close the session, as leaving its block does; twice does no harm.
+        """Close the session, as leaving its block does; closing twice does no harm.
 
-        Cancelling this only lets the cancellation wait: the session is closed when it goes on.
+        A cancellation while it closes is raised once it is closed.
         """
-        if self._loop not in (None, _running_loop_or_none()):
-            raise SessionClosed("this session belongs to another event loop; close it there")
+        self._lifetime.require_own_loop()
         await run_to_completion(self._close_once())
 
     async def _close_once(self) -> None:
         async with self._closing:
-            if self._closed:
+            if self._lifetime.is_closed:
                 return
-            self._closed = True
+            self._lifetime.is_closed = True
             try:
                 for reader in self._reader_tasks:
                     reader.cancel()
-                if self._engine is not None:
-                    await self._engine.close()
+                if self._lifetime.has_engine:
+                    await self._lifetime.engine.close()
                 if self._reader_tasks:
                     await asyncio.wait(self._reader_tasks)
-                await self._hooks.close()
+                await self._parts.hooks.close()
             finally:
-                await self._clip_saver.close()
-                if self._image_probe is not None:
-                    await self._image_probe.close()
+                await self._parts.close()
                 await self.api.close()
 
     async def drain(self) -> None:
-        """Wait until every job there is now has ended."""
-        for job in list(self._engine_or_raise.registry.by_key.values()):
+        """Wait until all jobs submitted so far have finished."""
+        for job in list(self._lifetime.engine.registry.by_key.values()):
             await job.wait_outcome()
 
     def stop_sending(self) -> None:
-        """Send nothing more, for good; what runs is looked after, and what is ready is saved.
+        """Send no more requests, for good. Running tasks are polled, and finished clips are saved.
 
-        Jobs that wait stay on the ledger for the next session.
+        Queued jobs stay on the ledger for the next session.
         """
-        self._require_open().scheduler.stop()
+        self._lifetime.require_open().scheduler.stop()
 
-    # --- jobs ---------------------------------------------------------------------------------------------------
+    # --- clips --------------------------------------------------------------------------------------------------
 
     async def generate(
-        self,
-        request: AnyRequest | str,
-        *,
-        key: str | None = None,
-        save_to: str | PathLike[str] | None = None,
-        then: FollowUp | Sequence[FollowUp] = (),
-        **options: Unpack[VideoOptions],
+        self, request: AnyRequest | str, *, key: str | None = None, **options: Unpack[JobOptions]
     ) -> Clip:
-        """One clip: submit, wait, and give it; raises why there is none."""
-        return await (await self.submit(request, key=key, save_to=save_to, then=then, **options))
+        """Generate one clip: submit, wait, and return it. Takes the arguments of `submit`.
+
+        Raises:
+            VeoError: there is no clip, and why; besides what `submit` raises.
+        """
+        return await (await self.submit(request, key=key, **options))
 
     async def upgrade(
         self,
@@ -393,7 +262,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         key: str | None = None,
         save_to: str | PathLike[str] | None = None,
     ) -> Clip:
-        """A clip's ``"1080p"`` or ``"4k"`` version: a job of its own, paid for once however often it is asked for.
+        """Return a clip's ``"1080p"`` or ``"4k"`` version: a job of its own, charged once however often you ask.
 
         Args:
             clip: the clip, or its task id.
@@ -410,14 +279,13 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         save_to: str | PathLike[str] | None = None,
         **options: Unpack[ExtendOptions],
     ) -> Clip:
-        """A clip, gone on with for about seven seconds: a job of its own. Extend first, upgrade then.
+        """Extend a clip by about seven seconds: a job of its own. To do both, extend first and then upgrade.
 
         Args:
             clip: the clip, or its task id.
-            prompt: how it goes on.
+            prompt: what happens next.
         """
-        request = from_dict({"prompt": prompt, **options}, ExtendRequest)
-        return await self._follow_up(clip, request, key, save_to)
+        return await self._follow_up(clip, from_dict({"prompt": prompt, **options}, ExtendRequest), key, save_to)
 
     async def _follow_up(
         self,
@@ -426,7 +294,9 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         key: str | None,
         save_to: str | PathLike[str] | None,
     ) -> Clip:
-        source = await self.find(clip.key) if isinstance(clip, Clip) else None
+        if not isinstance(clip, Clip | str):
+            reject("clip", clip, "must be a Clip or a task id; for a job, pass `await job`")
+        source = await self.ledger.find(clip.key) if isinstance(clip, Clip) else None
         if isinstance(clip, Clip) and source is not None and source.task_id == clip.task_id:
             check(attrs.evolve(request, task_id=clip.task_id), self.api.dialect)
             item = follow_up_of(clip.key, request)
@@ -435,33 +305,39 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         return await (await self.submit(attrs.evolve(request, task_id=task_id), key=key, save_to=save_to))
 
     async def save(self, clip: Clip, path: str | PathLike[str], *, uncropped: bool = False) -> Clip:
-        """Save a clip's videos, whole and verified, to a file or into a folder; the clip with its ``files``.
+        """Download a clip's videos, verified, to a file or into a folder; return the clip with its ``files``.
 
-        A download that breaks off goes on where it was; a link that has expired is renewed.
+        An interrupted download is resumed; an expired link is renewed.
 
         Args:
             path: a file; or a folder, which exists or is written with a slash at its end.
-            origins: save the uncropped videos instead, where there are any.
+            uncropped: save the original videos instead, where the provider has them.
 
         Raises:
-            DownloadFailed: not all of them are there; call it again, and it goes on.
+            DownloadFailed: not all videos could be saved. Calling it again resumes.
         """
-        self._require_open()
+        if not isinstance(clip, Clip):
+            reject("clip", clip, "must be a Clip; for a job, pass `await job`")
+        check_flag("uncropped", uncropped)
+        destination = checked_target("path", path) or reject("path", path, "must be the path of a file or a folder")
+        self._lifetime.require_open()
         if uncropped:
             clip = attrs.evolve(clip, urls=clip.record.origin_urls or clip.urls)
-        return attrs.evolve(clip, files=await self._clip_saver.save(clip, Path(absolute_target(path) or "")))
+        return attrs.evolve(clip, files=await self._parts.clip_saver.save(clip, Path(destination)))
 
     async def upload(self, image: ImageSource) -> UploadedImage:
-        """Bring an image to the provider, for nothing: a file, its bytes, or a URL that it fetches itself.
+        """Upload an image to the provider, free of charge: a file, its bytes, or a URL.
 
-        Requests take files and bytes as they are (``image="cat.png"``); this is for whoever wants the URL.
+        Requests take files and bytes directly (``image="cat.png"``); use this if you need the URL itself.
 
         Raises:
-            InvalidRequest: it cannot be used; nothing was sent.
-            UploadFailed: the upload host did not take it.
+            InvalidRequest: the image cannot be used; nothing was sent.
+            UploadFailed: the upload host did not accept it.
         """
-        self._require_open()
-        return await self._images.upload(image)
+        self._lifetime.require_open()
+        return await self._parts.images.upload(image)
+
+    # --- jobs ---------------------------------------------------------------------------------------------------
 
     async def submit(
         self,
@@ -478,47 +354,53 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         validate: bool = True,
         **options: Unpack[VideoOptions],
     ) -> Job:
-        """Queue one job and return as soon as the ledger holds it; it is sent when its turn has come.
+        """Queue one job, and return as soon as the ledger holds it. It is sent when the rate limit allows.
 
         Args:
-            key: its name; the same name with the same request is the same job. Without one, the request's content
-                is its name, so that a repeated request attaches instead of paying again.
-            take: another number asks for another clip of the same request.
+            request: a prompt with *options*, or a whole request.
+            key: the job's key. The same key with the same request is the same job. By default the key is derived from
+                the request and the tenant, so that a repeated call returns the same job and is charged once.
+            take: another number generates another clip of the same request.
             tenant: on whose behalf; tenants share the account by weight.
             priority: ``"interactive"`` goes before ``"batch"``.
-            metadata: anything you want to find again at the job; plain values, where there is a ledger.
-            save_to: a file, or a folder, for its videos; the job is done when they are there, whole.
-            then: what is made of the clip once it is there: ``"1080p"``, ``"4k"``, ``ExtendRequest(prompt=…)``, or
-                several of them. Each is a job of its own, on the ledger from now on; the last of them is what you get.
-            deadline: seconds within which it must be sent; afterwards it never will be (`DeadlineExceeded`).
+            metadata: anything you want to find again at the job; plain values, if there is a ledger.
+            send_within: seconds within which the request must be sent; after that it is refused (`DeadlineExceeded`).
+            save_to: a file or a folder for the videos. The job has finished when they are saved.
+            then: follow-ups of the clip: ``"1080p"``, ``"4k"``, ``ExtendRequest(prompt=…)``, or several. Each is a
+                job of its own; the last one is returned.
+            validate: False skips the provider's documented rules, for values newer than this library.
 
         Raises:
             InvalidRequest: the request breaks a rule, or an image cannot be used; nothing was queued.
-            UploadFailed: an image that was given as bytes could not be uploaded; nothing was queued.
-            KeyReused: *key* names a job with another request.
-            QueueFull: the tenant has as many jobs waiting as it may.
-            BudgetExceeded: its price, with all its steps', is more than the session may still reserve.
-            LedgerError: the ledger does not take it; nothing was queued.
+            UploadFailed: an image that was passed as bytes could not be uploaded; nothing was queued.
+            KeyReused: *key* belongs to a different request.
+            QueueFull: too many of the tenant's jobs are waiting.
+            BudgetExceeded: the price exceeds what the session may still reserve.
+            LedgerError: the ledger did not accept the job; nothing was queued.
         """
-        engine = self._require_open()
-        request = await self._images.prepare_request(request, options)
-        name = key if key is not None else content_key(request, take)
-        chain = [ChainItem(name, request), *chain_of(name, then)]
+        engine = self._lifetime.require_open()
+        check_job_options(take=take, tenant=tenant, priority=priority, send_within=send_within, validate=validate)
+        if key is not None:
+            check_text("key", key)
+        target = checked_target("save_to", save_to) or self._save_to
+        prepared = await self._parts.images.prepare_request(request, options)
+        name = key if key is not None else content_key(prepared, take, tenant)
+        chain = [ChainItem(name, prepared), *chain_of(name, then)]
         for item in chain:
             (check if validate else check_encodable)(item.request, self.api.dialect)
             self.api.dialect.require(endpoint_of(item.request))
         jobs = [LiveJob(item.key, item.request, tenant=tenant, priority=priority, metadata=metadata) for item in chain]
-        jobs[-1].save_to = absolute_target(save_to) or self._save_to
+        jobs[-1].save_to = target
         for job in jobs:
             job.deadline = None if send_within is None else engine.clock.now() + send_within
         async with self._reserve_while_admitting(jobs):
             *_, last = [await engine.admission.admit(job) for job in jobs]
-        return self._job(last)
+        return self._handle(last)
 
     @asynccontextmanager
     async def _reserve_while_admitting(self, jobs: Sequence[LiveJob]) -> AsyncGenerator[None]:
-        """While jobs are taken in, what the new ones among them cost is reserved; after that they do so themselves."""
-        admission, spending = self._engine_or_raise.admission, self._spending
+        """Reserve the price of all new jobs while they are admitted; afterwards each job holds its own reservation."""
+        admission, spending = self._lifetime.engine.admission, self._parts.spending
         if not spending.is_bounded:
             yield
             return
@@ -540,29 +422,27 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         *,
         ordered: bool = False,
         key: Callable[[AnyRequest], str] | None = None,
-        tenant: str = "",
-        priority: Priority = "batch",
-        save_to: str | PathLike[str] | None = None,
-        then: FollowUp | Sequence[FollowUp] = (),
         buffersize: int | None = None,
-    ) -> AsyncIterator[Outcome]:
-        """The outcomes of many requests as they come, or in order; a failure is a value and harms no other.
+        **options: Unpack[JobOptions],
+    ) -> OutcomeStream:
+        """Yield the outcomes of many requests as they finish, or in order. A failure is a value and harms no other job.
+
+        Takes the arguments of `submit` for all requests.
 
         Args:
-            requests: any iterable, taken in lazily, at most *buffersize* ahead of what has come out. When it raises,
-                what it gave before still comes to its end, and then its error is raised.
-            buffersize: None takes 200, or twice as many as may run at once.
-            key: from a request to the key of its job.
-            then: what is made of each clip, as in `submit`.
-            save_to: a folder for the videos; each is named for its job's key.
+            requests: any iterable or async iterable, read lazily. If it raises, the outcomes of what it yielded before
+                still come, and then its error is raised.
+            key: returns the key of a request's job.
+            buffersize: how many requests may be submitted ahead of the outcomes read; by default 200, or twice
+                ``max_in_flight``.
         """
-        self._require_open()
+        self._lifetime.require_open()
+        if isinstance(requests, str | bytes | AnyRequest):
+            reject("requests", requests, "must be several requests, for example a list; for one, use generate()")
+        check_flag("ordered", ordered)
         if buffersize is None:
             buffersize = max(_BUFFERSIZE, 2 * self._max_in_flight)
-        if buffersize < 1:
-            raise UsageError(f"buffersize={buffersize}: must be at least 1")
-
-        options: dict[str, Any] = {"tenant": tenant, "priority": priority, "save_to": save_to, "then": then}
+        check_count("buffersize", buffersize)
 
         async def admit(request: AnyRequest | str) -> LiveJob:
             try:
@@ -573,21 +453,23 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             except VeoError as error:
                 return rejected_job(request, error)
 
-        return stream_outcomes(
-            to_async_iterator(requests), admit, buffersize=buffersize, ordered=ordered, spawn=self._spawn_reader
+        return OutcomeStream(
+            stream_outcomes(
+                to_async_iterator(requests), admit, buffersize=buffersize, ordered=ordered, spawn=self._spawn_reader
+            )
         )
 
     async def _submit_when_room(self, request: AnyRequest, **options: Any) -> LiveJob:
-        """Submit, and wait for room where the tenant's queue is full."""
+        """Submit a job; wait for room if the tenant's queue is full."""
+        engine = self._lifetime.engine
         while True:
             try:
-                return self._engine_or_raise.registry.by_key[(await self.submit(request, **options)).key]
+                return engine.registry.by_key[(await self.submit(request, **options)).key]
             except QueueFull as full:
                 if full.limit < 1:
                     raise
-            moved_on = self._engine_or_raise.registry.queue_changed
-            moved_on.clear()
-            await moved_on.wait()
+            engine.registry.queue_changed.clear()
+            await engine.registry.queue_changed.wait()
 
     def _spawn_reader(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name="veo.map")
@@ -595,158 +477,58 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         task.add_done_callback(self._reader_tasks.discard)
         return task
 
-    async def gather(self, *requests: AnyRequest | str) -> list[Outcome]:
-        """The outcomes of a few requests, in their order."""
-        # All at once: in order and with less look-ahead, one slow job at the head would leave slots empty.
-        return [outcome async for outcome in self.map(requests, ordered=True, buffersize=max(1, len(requests)))]
+    async def gather(self, *requests: AnyRequest | str, **options: Unpack[JobOptions]) -> list[Outcome]:
+        """Return the outcomes of a few requests, in their order. Takes the arguments of `submit` for all of them."""
+        for request in requests:
+            if not isinstance(request, str | AnyRequest):
+                reject("requests", request, "must be a prompt or a request; pass a list as gather(*requests)")
+        # All of them at the same time: a smaller buffer would leave slots empty behind one slow job.
+        outcomes = self.map(requests, ordered=True, buffersize=max(1, len(requests)), **options)
+        return [outcome async for outcome in outcomes]
 
     def job(self, key: str) -> Job:
-        """The job called *key*, of this session; `find` looks into the ledger, too."""
-        job = self._engine_or_raise.registry.by_key.get(key)
-        if job is None:
-            raise UsageError(f"there is no job {key!r} in this session", job_key=key)
-        return self._job(job)
-
-    async def find(self, key: str) -> Job | None:
-        """The job called *key*, of this session, of an earlier one, or of another on the same ledger."""
-        job = await self._require_open().admission.find(key)
-        return None if job is None else self._job(job)
-
-    def jobs(self, state: JobState | str | None = None) -> list[Job]:
-        """All jobs of this session, or those in one state, in the order in which they came."""
-        jobs = self._engine.registry.by_key.values() if self._engine else ()
-        return [self._job(job) for job in jobs if state in (None, job.state)]
-
-    async def in_doubt(self) -> list[Job]:
-        """The jobs in doubt, whichever session on the ledger they are of.
-
-        Each has `resolve`, `resubmit` and `abandon`; its ``outcome`` holds the evidence.
-        """
-        jobs = await self._require_open().admission.in_doubt()
-        return [self._job(job) for job in jobs]
-
-    async def adopt(self, task_id: str, *, key: str | None = None, request: VideoRequest | None = None) -> Job:
-        """Take in a task that was made elsewhere, and watch it to its end.
+        """Return the job with this key in this session; `attach` also reads the ledger.
 
         Raises:
-            InvalidRequest: this can be no task id.
-            KeyReused: *key* names another job, or the task is here under another key.
+            UsageError: this session has no such job.
         """
-        engine = self._require_open()
-        if faults := tuple(task_id_problems(task_id)):
-            raise InvalidRequest.of(*faults)
-        return self._job(await engine.admission.adopt(task_id, key, request))
+        job = self._lifetime.engine.registry.by_key.get(key)
+        if job is None:
+            raise UsageError(f"no job {key!r} in this session", job_key=key)
+        return self._handle(job)
 
-    async def hint(self, token: str, task_id: str) -> bool:
-        """Tell what a callback to an attempt's own address says: which task has ended there.
+    def jobs(self, state: JobState | str | None = None) -> list[Job]:
+        """Return all jobs of this session, or those in one state, in the order in which they were submitted."""
+        if state is not None:
+            check_choice("state", state, [*JobState])
+        jobs = self._lifetime.engine.registry.by_key.values() if self._lifetime.has_engine else ()
+        return [self._handle(job) for job in jobs if state in (None, job.state)]
 
-        Nothing is believed of it: it only says which record to read. A job whose answer was lost is bound to the task
-        if that record proves it.
+    async def attach(self, key: str) -> Job:
+        """Return the job with this key: of this session, of an earlier one, or of another process on the ledger.
 
-        Returns:
-            Whether the token is one of this ledger's.
+        Raises:
+            UsageError: the ledger has no such job.
         """
-        return await self._require_open().hint(token, task_id)
-
-    def aiohttp_routes(self) -> "list[web.RouteDef]":
-        """Routes that receive callbacks, for ``app.add_routes`` of an ``aiohttp.web`` application."""
-        from .webhooks.routes import aiohttp_routes  # a server is not what most sessions need
-
-        return aiohttp_routes(self._receiver)
-
-    def asgi(self) -> AsgiApp:
-        """An ASGI application that receives callbacks, for ``app.mount("/veo/cb", veo.asgi())``."""
-        return asgi_app(self._receiver)
-
-    def tenant(self, name: str, *, weight: float | None = None, max_queued: int | None = None) -> None:
-        """Give a tenant its share of the account and a bound for its queue."""
-        self._queue.configure_tenant(name, weight=weight, max_queued=max_queued)
-
-    # --- the account --------------------------------------------------------------------------------------------
-
-    async def balance(self) -> float:
-        """The balance."""
-        scheduler = self._require_open().scheduler
-        look = scheduler.begin_balance_read()
-        balance = (await self._retrier.call("credit", self.api.credit)).balance
-        scheduler.balance_read(look, balance)
-        return balance
-
-    def estimate(
-        self, request: AnyRequest | str, *, then: FollowUp | Sequence[FollowUp] = (), **options: Unpack[VideoOptions]
-    ) -> float | None:
-        """What a request will cost, in credits, with what is made of its clip; None when nobody knows."""
-        chain = [as_request(request, options), *(item.request for item in chain_of("", then))]
-        return total(self._spending.price_of(each) for each in chain)
-
-    def resize(self, max_in_flight: int) -> None:
-        """Change how many tasks may run at once."""
-        self._require_open().scheduler.resize(max_in_flight)
+        job = await self.ledger.find(key)
+        if job is None:
+            raise UsageError(f"no job with key {key!r} on this ledger", job_key=key)
+        return job
 
     def statistics(self) -> Statistics:
-        """A look inside: jobs by state, slots, the gate and the watcher."""
-        engine = self._require_open()
+        """Return a snapshot of the session: jobs by state, slots, rate limit, polls and credits."""
+        engine = self._lifetime.require_open()
         slots = engine.scheduler.slots
         return Statistics(
             jobs=dict(Counter(job.state for job in engine.registry.by_key.values())),
             slots_in_use=int(slots.borrowed_tokens),
             max_in_flight=int(slots.total_tokens),
             pause_reason=engine.scheduler.pause_reason,
-            rate_limit=self._gate.statistics(),
+            rate_limit=self._parts.gate.statistics(),
             watcher=engine.watcher.statistics,
-            credits=self._spending.spent(),
-            callback_responses=self._receiver.statistics.responses,
+            credits=self._parts.spending.spent(),
+            callback_responses=self.callbacks.statistics.responses,
         )
 
-    def knowledge(self) -> LearnedLimits:
-        """What was learned of the account's limits, for a later session."""
-        return self._gate.knowledge()
-
-    @property
-    def recovered(self) -> Recovered:
-        """What this session found on its ledger when it opened, and goes on with."""
-        return self._engine_or_raise.recovered
-
-    # --- small things -------------------------------------------------------------------------------------------
-
-    def _job(self, job: LiveJob) -> Job:
-        return Job(job, self._status, self._engine_or_raise.in_doubt)
-
-    async def _renew_key(self) -> bool:
-        keys = self._engine_or_raise.keys
-        return await keys.renew(keys.generation)
-
-    async def _read_record(self, task_id: str) -> Record:
-        return await self._engine_or_raise.read_record(task_id)
-
-    @property
-    def _engine_or_raise(self) -> Engine:
-        """What lives in the session, or did until it was closed."""
-        if self._engine is None:
-            raise SessionClosed("open the session first: async with VeoSession() as veo: …")
-        return self._engine
-
-    def _require_open(self) -> Engine:
-        engine = self._engine_or_raise
-        if self._closed:
-            raise SessionClosed("this session is closed")
-        if os.getpid() != self._process:
-            raise SessionClosed("this session was opened before a fork; open another one in the child")
-        if self._crash is not None:
-            raise SessionCrashed(f"a background task failed: {self._crash!r}") from self._crash
-        if _running_loop_or_none() is not self._loop:
-            raise SessionClosed("this session belongs to another event loop; open one per loop")
-        return engine
-
-
-def _webhook_keys(given: str | Sequence[str] | None) -> Sequence[str]:
-    if given is None:
-        given = os.environ.get("KIE_WEBHOOK_HMAC_KEY") or ()
-    return [given] if isinstance(given, str) else given
-
-
-def _running_loop_or_none() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:  # a thread without one
-        return None
+    def _handle(self, job: LiveJob) -> Job:
+        return Job(job, self._parts.status, self._lifetime.engine.in_doubt)

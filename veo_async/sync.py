@@ -1,4 +1,4 @@
-"""A doorway for notebooks and scripts: `VeoSession` under the same names, without ``await``.
+"""`VeoSession` without ``await``, for notebooks and scripts.
 
 ::
 
@@ -7,35 +7,38 @@
     with VeoSession() as veo:
         clip = veo.generate("A dog surfing at dusk")
 
-Behind it is a `veo_async.VeoSession` in a thread and an event loop of its own, so that it works where a loop runs
-already, as in a notebook. It begins with ``with``, or with the first call; it ends with the block, or with
-`VeoSession.close`, and at the latest when the interpreter exits. Every method may be called from any thread.
+It runs a `veo_async.VeoSession` in a thread with its own event loop, so it also works where a loop is already running, as
+in a notebook. It starts with ``with``, or with the first call, and ends with the block, with `VeoSession.close`, and at the
+latest when the interpreter exits. Every method may be called from any thread.
 
-Waiting here only waits. Ctrl-C ends the waiting and leaves the job alone: ask again, and the same request finds the
-same job. ``on_event`` is called in the session's own thread; it must not call the session back.
+Ctrl-C ends the waiting and leaves the job alone: the same request finds the same job again. ``on_event`` is called in the
+session's own thread and must not call the session.
 """
 
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
-from os import PathLike
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from . import session
+from ._base.checks import check_count, check_flag, reject
 from ._base.loop_thread import LoopThread
-from ._rules.gate.values import LearnedLimits
-from ._rules.lifecycle import JobState
-from ._rules.polling.durations import Eta
-from ._rules.queue.fair_queue import Priority
-from ._runtime.engine import Recovered
-from ._runtime.job import handle as asynchronous
-from ._runtime.job.events import JobEvent
-from ._runtime.job.follow_ups import FollowUp
-from ._runtime.job.live_job import exception_of
-from ._runtime.job.outcome import Clip, Done, Outcome
-from ._runtime.queued.images import UploadedImage
-from ._wire import AnyRequest
 from .errors import SessionEnded, UsageError
+from .events import JobEvent
+from .settings import LearnedLimits, Network
+from .types import (
+    AnyRequest,
+    Clip,
+    Done,
+    Eta,
+    JobState,
+    JobView,
+    Outcome,
+    Recovered,
+    UploadedImage,
+    exception_of,
+)
+from .types import Job as AsyncJob
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,19 +47,24 @@ R = TypeVar("R")
 def _same_signature(
     original: Callable[Concatenate[Any, P], Any],
 ) -> Callable[[Callable[..., R]], Callable[Concatenate[Any, P], R]]:
-    """Give a method the arguments and the words of *original*, so that both are written once."""
+    """Give a method the arguments and the docstring of *original*, so that both are written once."""
     return lambda method: functools.wraps(original)(method)
 
 
 class VeoSession:
-    """`veo_async.VeoSession` without ``await``; the arguments are its own, save *http*, which belongs to your loop."""
+    """`veo_async.VeoSession` without ``await``. It takes the same arguments, except ``Network(http=…)``."""
 
     @_same_signature(session.VeoSession.__init__)
     def __init__(self, *args: Any, **options: Any) -> None:
-        if options.get("http") is not None:
-            raise UsageError("this session has an event loop of its own, and http=… belongs to another: leave it out")
+        network = options.get("network")
+        if isinstance(network, Network) and network.http is not None:
+            raise UsageError("Network(http=…) belongs to another event loop: this session has its own. Leave it out.")
         self._session = session.VeoSession(*args, **options)
-        self._thread = LoopThread(self._session)
+        self._thread = thread = LoopThread(self._session)
+        #: Balance, prices, limits and tenants.
+        self.account: Account = Account(self._session.account, thread)
+        #: Jobs of all sessions on the ledger.
+        self.ledger: SessionLedger = SessionLedger(self._session.ledger, thread)
 
     def __repr__(self) -> str:
         return f"<veo_async.sync {self._session!r}>"
@@ -71,11 +79,11 @@ class VeoSession:
         try:
             self.close()
         except SessionEnded:
-            if exc is None:  # the caller's own exception leaves as itself
+            if exc is None:  # the caller's own exception leaves the block unchanged
                 raise
 
     def close(self) -> None:
-        """Send nothing new, let requests that are under way come to their end, then end the thread."""
+        """Send nothing new, let requests in flight finish, then end the thread."""
         self._thread.close()
 
     @_same_signature(session.VeoSession.generate)
@@ -108,105 +116,120 @@ class VeoSession:
         *,
         ordered: bool = False,
         key: Callable[[AnyRequest], str] | None = None,
-        tenant: str = "",
-        priority: Priority = "batch",
-        save_to: str | PathLike[str] | None = None,
-        then: FollowUp | Sequence[FollowUp] = (),
         buffersize: int = 200,
+        **options: Unpack[session.JobOptions],
     ) -> Iterator[Outcome]:
-        """The outcomes of many requests as they come, or in order; a failure is a value and harms no other.
+        """Yield the outcomes of many requests as they finish, or in order. A failure is a value and harms no other job.
 
-        *requests* is read in the caller's own thread, lazily, and only while no outcome is ready.
+        *requests* is read lazily, in the caller's own thread, and only while no outcome is ready. Takes the arguments
+        of `submit` for all requests.
         """
-
-        if buffersize < 1:
-            raise UsageError(f"buffersize={buffersize}: must be at least 1")
+        if isinstance(requests, str | bytes | AnyRequest):
+            reject("requests", requests, "must be several requests, for example a list; for one, use generate()")
+        check_flag("ordered", ordered)
+        check_count("buffersize", buffersize)
 
         async def run_one(request: AnyRequest | str) -> Outcome:
-            options: dict[str, Any] = {"key": key, "tenant": tenant, "priority": priority, "save_to": save_to}
-            options["then"] = then
-            [outcome] = [each async for each in self._session.map([request], **options)]
+            [outcome] = [item async for item in self._session.map([request], key=key, **options)]
             return outcome
 
         return self._thread.map(run_one, requests, ordered=ordered, buffersize=buffersize)
 
-    def gather(self, *requests: AnyRequest | str) -> list[Outcome]:
-        """The outcomes of a few requests, in their order."""
-        return self._thread.run(self._session.gather, *requests)
+    @_same_signature(session.VeoSession.gather)
+    def gather(self, *requests: Any, **options: Any) -> list[Outcome]:
+        return self._thread.run(self._session.gather, *requests, **options)
 
+    @_same_signature(session.VeoSession.job)
     def job(self, key: str) -> "Job":
-        """The job called *key*."""
         return Job(self._thread.read(self._session.job, key), self._thread)
 
     def jobs(self, state: JobState | str | None = None) -> "list[Job]":
-        """All jobs, or those in one state, in the order in which they came."""
+        """Return all jobs of this session, or those in one state, in the order in which they were submitted."""
         return [Job(job, self._thread) for job in self._thread.read(self._session.jobs, state)]
 
-    @_same_signature(session.VeoSession.find)
-    def find(self, *args: Any, **options: Any) -> "Job | None":
-        job = self._thread.run(self._session.find, *args, **options)
-        return None if job is None else Job(job, self._thread)
-
-    @_same_signature(session.VeoSession.in_doubt)
-    def in_doubt(self) -> "list[Job]":
-        return [Job(job, self._thread) for job in self._thread.run(self._session.in_doubt)]
-
-    @_same_signature(session.VeoSession.adopt)
-    def adopt(self, *args: Any, **options: Any) -> "Job":
-        return Job(self._thread.run(self._session.adopt, *args, **options), self._thread)
-
-    @_same_signature(session.VeoSession.hint)
-    def hint(self, *args: Any, **options: Any) -> bool:
-        return self._thread.run(self._session.hint, *args, **options)
-
-    @_same_signature(session.VeoSession.tenant)
-    def tenant(self, *args: Any, **options: Any) -> None:
-        self._thread.call(self._session.tenant, *args, **options)
+    @_same_signature(session.VeoSession.attach)
+    def attach(self, key: str) -> "Job":
+        return Job(self._thread.run(self._session.attach, key), self._thread)
 
     @_same_signature(session.VeoSession.stop_sending)
     def stop_sending(self) -> None:
         self._thread.call(self._session.stop_sending)
 
     def drain(self) -> None:
-        """Wait until every job there is now has ended."""
+        """Wait until all jobs submitted so far have finished."""
         self._thread.run(self._session.drain)
 
-    def balance(self) -> float:
-        """The balance."""
-        return self._thread.run(self._session.balance)
-
-    @_same_signature(session.VeoSession.estimate)
-    def estimate(self, *args: Any, **options: Any) -> float | None:
-        return self._session.estimate(*args, **options)
-
-    def resize(self, max_in_flight: int) -> None:
-        """Change how many tasks may run at once."""
-        self._thread.call(self._session.resize, max_in_flight)
-
+    @_same_signature(session.VeoSession.statistics)
     def statistics(self) -> session.Statistics:
-        """A look inside: jobs by state, slots, the gate and the watcher."""
         return self._thread.call(self._session.statistics)
+
+
+class Account:
+    """The account of a session, as ``veo.account``: its balance, prices, limits and tenants."""
+
+    def __init__(self, account: session.Account, thread: LoopThread) -> None:
+        self._account, self._thread = account, thread
+
+    def balance(self) -> float:
+        """Read the balance, in credits."""
+        return self._thread.run(self._account.balance)
+
+    @_same_signature(session.Account.estimate)
+    def estimate(self, *args: Any, **options: Any) -> float | None:
+        return self._account.estimate(*args, **options)
+
+    def knowledge(self) -> LearnedLimits:
+        """Return what was learned of the account's limits, for ``Limits(knowledge=…)`` of a later session."""
+        return self._thread.read(self._account.knowledge)
+
+    @_same_signature(session.Account.configure_tenant)
+    def configure_tenant(self, *args: Any, **options: Any) -> None:
+        self._thread.call(self._account.configure_tenant, *args, **options)
+
+    @_same_signature(session.Account.resize)
+    def resize(self, max_in_flight: int) -> None:
+        self._thread.call(self._account.resize, max_in_flight)
+
+
+class SessionLedger:
+    """The ledger of a session, as ``veo.ledger``: jobs of this session, of earlier ones and of other processes."""
+
+    def __init__(self, ledger: session.SessionLedger, thread: LoopThread) -> None:
+        self._ledger, self._thread = ledger, thread
+
+    @_same_signature(session.SessionLedger.find)
+    def find(self, key: str) -> "Job | None":
+        job = self._thread.run(self._ledger.find, key)
+        return None if job is None else Job(job, self._thread)
+
+    @_same_signature(session.SessionLedger.in_doubt)
+    def in_doubt(self) -> "list[Job]":
+        return [Job(job, self._thread) for job in self._thread.run(self._ledger.in_doubt)]
+
+    @_same_signature(session.SessionLedger.adopt)
+    def adopt(self, *args: Any, **options: Any) -> "Job":
+        return Job(self._thread.run(self._ledger.adopt, *args, **options), self._thread)
+
+    @_same_signature(session.SessionLedger.prune)
+    def prune(self, *args: Any, **options: Any) -> int:
+        return self._thread.run(self._ledger.prune, *args, **options)
 
     @property
     def recovered(self) -> Recovered:
-        """What this session found on its ledger when it opened, and goes on with."""
-        return self._thread.read(lambda: self._session.recovered)
-
-    def knowledge(self) -> LearnedLimits:
-        """What was learned of the account's limits, for a later session."""
-        return self._thread.read(self._session.knowledge)
+        """The jobs that this session found on its ledger when it was opened, and resumed."""
+        return self._thread.read(lambda: self._ledger.recovered)
 
 
-class Job(asynchronous.JobView):
-    """One job of a session. Everything that waits here only waits."""
+class Job(JobView):
+    """One job of a session. Interrupting a call that waits changes nothing about the job."""
 
-    def __init__(self, job: asynchronous.Job, thread: LoopThread) -> None:
-        super().__init__(job._job)
+    def __init__(self, job: AsyncJob, thread: LoopThread) -> None:
+        super().__init__(job)
         self._handle, self._thread = job, thread
 
     @property
     def eta(self) -> Eta | None:
-        """Seconds until its clip is there: ``p50`` with even chance, ``p90`` with nine in ten."""
+        """Estimated seconds until the clip is ready: ``p50`` is the median, ``p90`` holds for 9 of 10."""
         return None if self.outcome else self._thread.call(lambda: self._handle.eta)
 
     @property
@@ -215,11 +238,11 @@ class Job(asynchronous.JobView):
         return None if self.outcome else self._thread.call(lambda: self._handle.queue_position)
 
     def accepted(self) -> str:
-        """The task id, as soon as the provider has accepted it."""
+        """Wait until the provider has accepted the request; return the task id."""
         return self.task_id or self._call(self._handle.accepted)
 
     def wait(self, timeout: float | None = None) -> Clip:
-        """The clip, or `StillRunning` after *timeout* seconds: then nothing is cancelled, ask again."""
+        """Return the clip; raise `StillRunning` after *timeout* seconds. The job continues, and you can wait again."""
         if self.outcome is None:
             return self._call(self._handle.wait, timeout)
         if isinstance(self.outcome, Done):
@@ -227,27 +250,27 @@ class Job(asynchronous.JobView):
         raise exception_of(self.outcome)
 
     def result(self) -> Clip:
-        """The clip; raises the error of any other end."""
+        """Return the clip, or raise why there is none."""
         return self.wait()
 
     def finished(self) -> Outcome:
-        """How it ended, as a value: nothing is raised."""
+        """Wait until the job has finished; return the outcome as a value."""
         return self.outcome or self._call(self._handle.finished)
 
-    @_same_signature(asynchronous.Job.resolve)
+    @_same_signature(AsyncJob.resolve)
     def resolve(self, *args: Any, **options: Any) -> None:
         self._call(self._handle.resolve, *args, **options)
 
-    @_same_signature(asynchronous.Job.resubmit)
+    @_same_signature(AsyncJob.resubmit)
     def resubmit(self) -> None:
         self._call(self._handle.resubmit)
 
-    @_same_signature(asynchronous.Job.abandon)
+    @_same_signature(AsyncJob.abandon)
     def abandon(self) -> None:
         self._call(self._handle.abandon)
 
     def events(self) -> Iterator[JobEvent]:
-        """Where it stands now, then everything that happens to it, up to its end."""
+        """Yield the current state, then every event, up to the last one."""
         stream = self._thread.call(self._handle.events)
         while (event := self._thread.run(_next_event, stream)) is not None:
             yield event

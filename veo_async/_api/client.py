@@ -86,7 +86,7 @@ class VeoApi:
         *,
         provider: str | Dialect = "kie",
         base_url: str | None = None,
-        upload_from_url: str | None = None,
+        upload_url: str | None = None,
         http: aiohttp.ClientSession | None = None,
         timeout: float | None = None,
         user_agent: str = USER_AGENT,
@@ -99,7 +99,7 @@ class VeoApi:
         self.base_urls: BaseUrls = resolve_base_urls(
             self.dialect,
             base_url=base_url,
-            upload_url=upload_from_url,
+            upload_url=upload_url,
             environ=os.environ,
             allow_insecure_http=allow_insecure_http,
         )
@@ -117,7 +117,7 @@ class VeoApi:
         return self
 
     async def __aexit__(
-        self, content_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
 

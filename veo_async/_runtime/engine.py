@@ -264,6 +264,15 @@ class Engine:
         if not task.cancelled() and (crash := task.exception()) is not None:
             self._on_crash(crash)
 
+    def configure_tenant(self, name: str, *, weight: float | None, max_queued: int | None) -> None:
+        """Change a tenant's weight or bound; `map` calls that wait for room try again."""
+        self._queue.configure_tenant(name, weight=weight, max_queued=max_queued)
+        self.registry.queue_changed.set()
+
+    async def prune(self, older_than_s: float) -> int:
+        """Delete jobs from the ledger that finished more than *older_than_s* ago."""
+        return await self.ledger.prune(self.clock.now() - older_than_s)
+
     # --- looking ------------------------------------------------------------------------------------------------
 
     async def read_record(self, task_id: str) -> Record:

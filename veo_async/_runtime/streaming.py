@@ -39,7 +39,7 @@ async def stream_outcomes(
     buffersize: int,
     ordered: bool,
     spawn: Spawn,
-) -> AsyncIterator[Outcome]:
+) -> AsyncGenerator[Outcome]:
     """The outcome of each request that *admit* takes in, at most *buffersize* of them open at once."""
     admission = _Reader(buffersize, ordered=ordered)
     reading = spawn(admission.read(requests, admit))

@@ -21,8 +21,8 @@ from .rows import to_datetime
 class JobView:
     """What is known of a job without waiting: plain reads, good in any thread and after the session's end."""
 
-    def __init__(self, job: LiveJob) -> None:
-        self._job = job
+    def __init__(self, job: "LiveJob | JobView") -> None:
+        self._job: LiveJob = job._job if isinstance(job, JobView) else job
 
     def __repr__(self) -> str:
         task = f", task {self.task_id}" if self.task_id else ""

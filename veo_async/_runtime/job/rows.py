@@ -41,12 +41,12 @@ def to_json(request: AnyRequest) -> str:
     return _dump(to_dict(request))
 
 
-def content_key(request: AnyRequest, take: int) -> str:
-    """The key of a request that was given none: the same content and take, the same key.
+def content_key(request: AnyRequest, take: int = 1, tenant: str = "") -> str:
+    """Return the automatic key of a request: the same content, take and tenant give the same key.
 
-    A local image counts by what it shows, not by where it lies.
+    A local image counts by its content, not by its path.
     """
-    return hashlib.sha256(_dump([to_dict(by_content(request)), take]).encode()).hexdigest()[:20]
+    return hashlib.sha256(_dump([to_dict(by_content(request)), take, tenant]).encode()).hexdigest()[:20]
 
 
 def row_of(job: LiveJob, *, account: str, at: float) -> JobRow:

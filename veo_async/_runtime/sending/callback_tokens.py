@@ -15,7 +15,7 @@ from veo_async.errors import InvalidRequest, Problem
 def validate_public_url(url: str | None) -> str | None:
     """*url*, if the provider could post there."""
     if url is not None and (why := url_problem(url)):
-        raise InvalidRequest.of(Problem("public_url", url, why, "give the address at which the provider reaches you"))
+        raise InvalidRequest.of(Problem("callbacks", url, why, "give the address at which the provider reaches you"))
     return url
 
 

@@ -1,0 +1,67 @@
+"""Checks of arguments. Each raises `UsageError` with the argument's name, its value and what is allowed."""
+
+import difflib
+import math
+from collections.abc import Collection
+from typing import Any, NoReturn
+
+from veo_async.errors import UsageError
+
+#: Longer values are cut in an error's text.
+_MAX_SHOWN = 80
+
+
+def reject(name: str, value: object, rule: str) -> NoReturn:
+    """Raise `UsageError`: *name* was given *value*, and *rule* says what is allowed."""
+    shown = repr(value)
+    raise UsageError(f"{name}={shown if len(shown) <= _MAX_SHOWN else shown[:_MAX_SHOWN] + '…'}: {rule}")
+
+
+def check_count(name: str, value: Any, *, minimum: int = 1) -> None:
+    """Require a whole number of at least *minimum*."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+        reject(name, value, f"must be a whole number, {minimum} or more")
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Require a positive, finite number."""
+    if not is_number(value) or value <= 0:
+        reject(name, value, "must be a positive number")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Require True or False."""
+    if not isinstance(value, bool):
+        reject(name, value, "must be True or False")
+
+
+def check_text(name: str, value: Any) -> None:
+    """Require a string that is not empty."""
+    if not isinstance(value, str) or not value:
+        reject(name, value, "must be a non-empty string")
+
+
+def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
+    """Require one of *choices*; the error names the nearest one."""
+    if not isinstance(value, str) or value not in choices:
+        listed = ", ".join(repr(choice) for choice in choices)
+        near = difflib.get_close_matches(str(value), choices, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        reject(name, value, f"must be one of {listed}{hint}")
+
+
+def check_callable(name: str, value: Any, signature: str) -> None:
+    """Require a function; *signature* shows how it is called."""
+    if not callable(value):
+        reject(name, value, f"must be a function, called as {signature}")
+
+
+def check_instance(name: str, value: Any, kind: type, example: str) -> None:
+    """Require an instance of *kind*; *example* shows how to make one."""
+    if not isinstance(value, kind):
+        reject(name, value, f"must be {example}")
+
+
+def is_number(value: Any) -> bool:
+    """Return True for a finite int or float; a bool is not a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

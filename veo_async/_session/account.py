@@ -1,0 +1,64 @@
+"""`Account`: what a session knows of the account it bills."""
+
+from collections.abc import Sequence
+from typing import Unpack
+
+from veo_async._api import VeoApi
+from veo_async._base.checks import check_count, check_positive, check_text
+from veo_async._rules.credits.prices import total
+from veo_async._rules.gate.gate import Gate
+from veo_async._rules.gate.values import LearnedLimits
+from veo_async._runtime.job.endings import as_request
+from veo_async._runtime.job.follow_ups import FollowUp, chain_of
+from veo_async._runtime.queued.spending import Spending
+from veo_async._runtime.retrying import Retrier
+from veo_async._wire import AnyRequest
+from veo_async._wire.requests import VideoOptions
+
+from .lifetime import Lifetime
+
+
+class Account:
+    """The account of a session, as ``veo.account``: its balance, prices, limits and tenants."""
+
+    def __init__(self, lifetime: Lifetime, api: VeoApi, gate: Gate, spending: Spending, retrier: Retrier) -> None:
+        self._lifetime, self._api, self._gate = lifetime, api, gate
+        self._spending, self._retrier = spending, retrier
+
+    async def balance(self) -> float:
+        """Read the balance, in credits."""
+        scheduler = self._lifetime.require_open().scheduler
+        read = scheduler.begin_balance_read()
+        balance = (await self._retrier.call("credit", self._api.credit)).balance
+        scheduler.balance_read(read, balance)
+        return balance
+
+    def estimate(
+        self, request: AnyRequest | str, *, then: FollowUp | Sequence[FollowUp] = (), **options: Unpack[VideoOptions]
+    ) -> float | None:
+        """Return the price of a request and its follow-ups, in credits; None if the table has no price for it."""
+        chain = [as_request(request, options), *(item.request for item in chain_of("", then))]
+        return total(self._spending.price_of(request) for request in chain)
+
+    def knowledge(self) -> LearnedLimits:
+        """Return what was learned of the account's limits, for ``Limits(knowledge=…)`` of a later session."""
+        return self._gate.knowledge()
+
+    def configure_tenant(self, name: str, *, weight: float | None = None, max_queued: int | None = None) -> None:
+        """Change a tenant's share of the account and the bound of its queue; None leaves a value as it is.
+
+        Args:
+            weight: tenants share the account in proportion to their weights; 1.0 by default.
+            max_queued: how many of the tenant's jobs may wait.
+        """
+        check_text("name", name)
+        if weight is not None:
+            check_positive("weight", weight)
+        if max_queued is not None:
+            check_count("max_queued", max_queued, minimum=0)
+        self._lifetime.require_open().configure_tenant(name, weight=weight, max_queued=max_queued)
+
+    def resize(self, max_in_flight: int) -> None:
+        """Change how many tasks may run at the same time."""
+        check_count("max_in_flight", max_in_flight)
+        self._lifetime.require_open().scheduler.resize(max_in_flight)

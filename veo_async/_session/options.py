@@ -1,0 +1,131 @@
+"""The arguments of `VeoSession` and of its calls: their types, and their checks before anything is opened or sent."""
+
+from collections.abc import Sequence
+from os import PathLike, fspath
+from typing import Any, get_args
+
+from veo_async._base.checks import (
+    check_callable,
+    check_choice,
+    check_count,
+    check_flag,
+    check_instance,
+    check_positive,
+    check_text,
+    reject,
+)
+from veo_async._rules.credits.prices import validate_credits
+from veo_async._rules.queue.fair_queue import Priority
+from veo_async._runtime.hooks import Hook
+from veo_async._runtime.in_doubt.in_doubt_jobs import OnDoubt
+from veo_async._runtime.job.follow_ups import FollowUp
+from veo_async._runtime.ready.saving import absolute_target
+from veo_async._wire.requests import VideoOptions
+from veo_async.ledger import as_ledger
+from veo_async.settings import Callbacks, Credits, Files, Limits, Network
+
+from .parts import Options
+
+#: What ``on_doubt=`` accepts besides a function.
+_DOUBT_POLICIES = ("hold", "resubmit")
+
+
+class JobOptions(VideoOptions, total=False):
+    """The keyword arguments that every call takes which submits requests."""
+
+    take: int
+    tenant: str
+    priority: Priority
+    metadata: Any
+    send_within: float | None
+    save_to: str | PathLike[str] | None
+    then: FollowUp | Sequence[FollowUp]
+    validate: bool
+
+
+def checked_options(
+    *,
+    ledger: Any,
+    account: str | None,
+    max_in_flight: int,
+    save_to: str | PathLike[str] | None,
+    budget: float | None,
+    callbacks: str | Callbacks | None,
+    on_doubt: OnDoubt,
+    on_event: Hook | None,
+    limits: Limits,
+    credits: Credits,
+    files: Files,
+    network: Network,
+) -> Options:
+    """Return the session's arguments, checked.
+
+    Raises:
+        UsageError: an argument is wrong; the error names it, its value and what is allowed.
+    """
+    if account is not None:
+        check_text("account", account)
+    check_count("max_in_flight", max_in_flight)
+    if budget is not None:
+        validate_credits("budget", budget)
+    if not callable(on_doubt) and on_doubt not in _DOUBT_POLICIES:
+        reject("on_doubt", on_doubt, "must be 'hold', 'resubmit' or an async function that returns one of them")
+    if on_event is not None:
+        check_callable("on_event", on_event, "on_event(event)")
+    for name, value, kind in (
+        ("limits", limits, Limits),
+        ("credits", credits, Credits),
+        ("files", files, Files),
+        ("network", network, Network),
+    ):
+        check_instance(name, value, kind, f"{kind.__name__}(…) from veo_async.settings")
+    return Options(
+        ledger=_checked_ledger(ledger),
+        account=account,
+        max_in_flight=max_in_flight,
+        save_to=checked_target("save_to", save_to),
+        budget=budget,
+        callbacks=Callbacks(callbacks) if isinstance(callbacks, str) else _checked_callbacks(callbacks),
+        on_doubt=on_doubt,
+        on_event=on_event,
+        limits=limits,
+        credits=credits,
+        files=files,
+        network=network,
+    )
+
+
+def check_job_options(*, take: Any, tenant: Any, priority: Any, send_within: Any, validate: Any) -> None:
+    """Check the arguments of a job that are not part of its request.
+
+    Raises:
+        UsageError: an argument is wrong.
+    """
+    check_count("take", take)
+    if not isinstance(tenant, str):
+        reject("tenant", tenant, "must be a string")
+    check_choice("priority", priority, get_args(Priority))
+    if send_within is not None:
+        check_positive("send_within", send_within)
+    check_flag("validate", validate)
+
+
+def checked_target(name: str, path: Any) -> str | None:
+    """Return *path* as an absolute path; None stays None."""
+    if path is not None and not (isinstance(path, str | PathLike) and fspath(path)):
+        reject(name, path, "must be the path of a file or a folder")
+    return absolute_target(path)
+
+
+def _checked_ledger(ledger: Any) -> Any:
+    if ledger is not None and not isinstance(ledger, str | PathLike) and not hasattr(ledger, "open"):
+        reject("ledger", ledger, "must be a file's path, a ledger from veo_async.ledger, or None")
+    if isinstance(ledger, str) and not ledger:
+        reject("ledger", ledger, "must be a file's path, a ledger from veo_async.ledger, or None")
+    return as_ledger(ledger)
+
+
+def _checked_callbacks(callbacks: Callbacks | None) -> Callbacks | None:
+    if callbacks is not None:
+        check_instance("callbacks", callbacks, Callbacks, "a public URL, or Callbacks(url, secret=…)")
+    return callbacks

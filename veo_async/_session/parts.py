@@ -1,0 +1,160 @@
+"""The parts of a session, in dependency order: those that need no event loop, then the engine on an open ledger."""
+
+import random
+import secrets
+from collections.abc import Callable
+from functools import partial
+
+import attrs
+
+from veo_async._api import VeoApi
+from veo_async._api.base_urls import is_loopback
+from veo_async._api.transport import MAX_CONNECTIONS
+from veo_async._clip_saver import ClipSaver
+from veo_async._ports import Ledger
+from veo_async._rules.gate.gate import Gate
+from veo_async._rules.gate.values import GateSettings
+from veo_async._rules.polling.budget import PollBudget
+from veo_async._rules.polling.schedule import FixedSchedule, LearnedSchedule
+from veo_async._rules.queue.fair_queue import FairQueue
+from veo_async._runtime.clock import WallClock
+from veo_async._runtime.engine import Engine
+from veo_async._runtime.hooks import Hook, Hooks
+from veo_async._runtime.in_doubt.in_doubt_jobs import OnDoubt
+from veo_async._runtime.job.live_job import LiveJob
+from veo_async._runtime.queued.images import Images
+from veo_async._runtime.queued.spending import Spending
+from veo_async._runtime.retrying import Retrier
+from veo_async._runtime.running.watcher import WORKERS
+from veo_async._runtime.sending.callback_tokens import CallbackTokens
+from veo_async._runtime.status import StatusReporter
+from veo_async._wire import Record
+from veo_async.ledger import NullLedger
+from veo_async.media.image_probe import ImageProbe
+from veo_async.settings import Callbacks, Credits, Files, Limits, Network
+
+from .lifetime import Lifetime
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """The constructor's arguments, checked."""
+
+    ledger: Ledger
+    account: str | None
+    max_in_flight: int
+    save_to: str | None
+    budget: float | None
+    callbacks: Callbacks | None
+    on_doubt: OnDoubt
+    on_event: Hook | None
+    limits: Limits
+    credits: Credits
+    files: Files
+    network: Network
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether jobs outlive the session."""
+        return not isinstance(self.ledger, NullLedger)
+
+
+class Parts:
+    """The parts of a session that need no event loop."""
+
+    def __init__(self, api: VeoApi, options: Options, lifetime: Lifetime) -> None:
+        self._api, self._options, self._lifetime = api, options, lifetime
+        limits = options.limits
+        self._rng = random.Random(options.network.seed)  # noqa: S311  # jitter, not a secret
+        self.retrier = Retrier(self._rng)
+        self._poll_budget = PollBudget(rate=limits.polls_per_second)
+        self._schedule = self._poll_schedule()
+        rate, window_s = limits.rate
+        self.gate = Gate(GateSettings(limit=int(rate), window_s=window_s, explore=limits.explore), limits.knowledge)
+        self.queue: FairQueue[LiveJob] = FairQueue(max_queued=limits.max_queued)
+        self.status = StatusReporter(
+            api.dialect.name,
+            queue=self.queue,
+            schedule=self._schedule,
+            rate=self.gate.settings,
+            pause_reason=lambda: lifetime.engine.scheduler.pause_reason,
+            now=lifetime.now,
+        )
+        self.spending = Spending(options.credits.prices, options.budget, options.credits.min_balance)
+        self.hooks = Hooks(options.on_event)
+        self.clip_saver = ClipSaver(
+            api, self._read_record, self.retrier, max_downloads=options.files.max_downloads, rng=self._rng
+        )
+        probe = partial(ImageProbe, allow_loopback=is_loopback(api.base_urls.api))
+        self._image_probe = probe() if options.files.check_images else None
+
+    def _poll_schedule(self) -> FixedSchedule | LearnedSchedule:
+        every_s = self._options.limits.poll_every
+        if every_s is not None:
+            return FixedSchedule(every_s, self._rng)
+        # Callbacks reduce polling once the first one arrives; without a public URL none can.
+        return LearnedSchedule(self._poll_budget, callbacks=None if self._options.callbacks else False)
+
+    async def open_engine(self, wall_clock: float, on_crash: Callable[[BaseException], None]) -> None:
+        """Open the ledger, and the engine on it.
+
+        Raises:
+            LedgerError: the ledger cannot be opened.
+        """
+        options = self._options
+        account = options.account or (await self._api.account_id() if options.is_durable else "")
+        ledger = await options.ledger.open(account)
+        clock = WallClock(wall_clock)
+        self.images = Images(
+            self._api,
+            self.retrier,
+            clock.now,
+            renew_key=self._renew_key,
+            find_problem=self._image_probe.find_problem if self._image_probe else None,
+        )
+        random_bytes = secrets.token_bytes if options.network.seed is None else self._rng.randbytes
+        public_url = options.callbacks.url if options.callbacks else None
+        try:
+            engine = Engine(
+                self._api,
+                ledger,
+                account=account,
+                is_durable=options.is_durable,
+                clock=clock,
+                gate=self.gate,
+                has_knowledge=options.limits.knowledge is not None,
+                queue=self.queue,
+                schedule=self._schedule,
+                budget=self._poll_budget,
+                status=self.status,
+                hooks=self.hooks,
+                tokens=CallbackTokens(ledger.secret, public_url, random_bytes),
+                spending=self.spending,
+                max_in_flight=options.max_in_flight,
+                # Enough for polls of a second each, and no more than there are connections.
+                workers=round(min(max(WORKERS, self._poll_budget.rate), MAX_CONNECTIONS)),
+                on_doubt=options.on_doubt,
+                save=self.clip_saver.save,
+                images=self.images,
+                save_to=options.save_to,
+                on_crash=on_crash,
+            )
+            self._lifetime.engine = engine
+            await engine.open()
+        except BaseException:
+            self._lifetime.engine = None
+            await ledger.close()
+            raise
+
+    async def close(self) -> None:
+        """Close what was opened for files and images."""
+        await self.clip_saver.close()
+        if self._image_probe is not None:
+            await self._image_probe.close()
+
+    async def _renew_key(self) -> bool:
+        keys = self._lifetime.engine.keys
+        return await keys.renew(keys.generation)
+
+    async def _read_record(self, task_id: str) -> Record:
+        return await self._lifetime.engine.read_record(task_id)

@@ -1,0 +1,42 @@
+"""`Statistics`: a snapshot of a session."""
+
+from collections.abc import Mapping
+
+import attrs
+
+from veo_async._rules.gate.values import GateStatistics
+from veo_async._rules.lifecycle import JobState
+from veo_async._runtime.queued.spending import CreditUsage
+from veo_async._runtime.running.watcher import WatcherStatistics
+
+
+@attrs.frozen(kw_only=True)
+class Statistics:
+    """A snapshot of a session. ``print()`` shows it in one line.
+
+    Attributes:
+        jobs: how many jobs are in each state.
+        slots_in_use: tasks that occupy a slot.
+        max_in_flight: how many slots there are.
+        pause_reason: why no request is sent at present; None if only the rate limit decides.
+        rate_limit: the gate: its state, the learned limits, refusals and closures.
+        watcher: tasks that are polled, polls and failed polls.
+        credits: estimated, reserved and measured spending.
+        callback_responses: received callbacks, by the HTTP status they were answered with.
+    """
+
+    jobs: Mapping[JobState, int]
+    slots_in_use: int
+    max_in_flight: int
+    pause_reason: str | None
+    rate_limit: GateStatistics
+    watcher: WatcherStatistics
+    credits: CreditUsage
+    callback_responses: Mapping[int, int]
+
+    def __str__(self) -> str:
+        jobs = ", ".join(f"{count} {state}" for state, count in self.jobs.items()) or "no jobs"
+        slots = f"{self.slots_in_use}/{self.max_in_flight} slots"
+        spent = f"about {self.credits.estimated:,g} credits spent, {self.credits.reserved:,g} reserved"
+        paused = f"; paused ({self.pause_reason})" if self.pause_reason else ""
+        return f"{jobs}; {slots}; {spent}{paused}"

@@ -1,0 +1,150 @@
+"""The settings objects that `VeoSession` takes. Each is a small frozen value, checked when it is made.
+
+::
+
+    VeoSession(
+        limits=Limits(rate=(60, 10.0)),
+        credits=Credits(min_balance=500),
+        network=Network(timeout=60.0),
+    )
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import aiohttp
+import attrs
+
+from ._base.checks import check_count, check_flag, check_instance, check_positive, check_text, is_number, reject
+from ._ports import Transport
+from ._rules.credits.prices import PRICES, Prices, validate_credits, validate_prices
+from ._rules.gate.values import LearnedLimits
+from ._rules.polling.budget import POLL_RATE
+from ._runtime.sending.callback_tokens import validate_public_url
+
+__all__ = ["PRICES", "Callbacks", "Credits", "Files", "LearnedLimits", "Limits", "Network", "Prices"]
+
+_Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+
+
+def _checked(check: Callable[..., object], *args: Any, optional: bool = False, **options: Any) -> _Validator:
+    """An attrs validator that applies *check*; with *optional*, None passes."""
+
+    def validate(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+        if value is not None or not optional:
+            check(attribute.name, value, *args, **options)
+
+    return validate
+
+
+def _check_rate(name: str, value: Any) -> None:
+    is_pair = isinstance(value, tuple | list) and len(value) == 2
+    if not is_pair or not all(is_number(part) and part > 0 for part in value) or value[0] != int(value[0]):
+        reject(name, value, "must be (requests, seconds), for example (20, 10.0)")
+
+
+def _as_rate(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """What the account allows, and how much of it the session uses.
+
+    Attributes:
+        rate: paid requests per window, as ``(requests, seconds)``. The provider documents 20 in any 10 seconds.
+        explore: from time to time try whether the account allows more than *rate*.
+        knowledge: limits that an earlier session learned (``veo.account.knowledge()``). With a ledger they are
+            stored and loaded automatically.
+        max_queued: jobs of one tenant that may wait. `QueueFull` is raised beyond it; None means no limit.
+        polls_per_second: status polls per second, for all tasks together.
+        poll_every: seconds between two polls of a task. None learns a schedule from how long tasks take.
+    """
+
+    rate: tuple[int, float] = attrs.field(default=(20, 10.0), converter=_as_rate, validator=_checked(_check_rate))
+    explore: bool = attrs.field(default=True, validator=_checked(check_flag))
+    knowledge: LearnedLimits | None = attrs.field(
+        default=None, validator=_checked(check_instance, LearnedLimits, "LearnedLimits or None", optional=True)
+    )
+    max_queued: int | None = attrs.field(default=None, validator=_checked(check_count, minimum=0, optional=True))
+    polls_per_second: float = attrs.field(default=POLL_RATE, validator=_checked(check_positive))
+    poll_every: float | None = attrs.field(default=None, validator=_checked(check_positive, optional=True))
+
+
+@attrs.frozen(kw_only=True)
+class Credits:
+    """Prices, and the balance to keep.
+
+    Attributes:
+        prices: credits per model and resolution, for example ``{"veo3_fast": {"720p": 60.0}}``. The row ``"extend"``
+            has the models of extensions, ``"upgrade"`` the resolutions of upgrades. It replaces the built-in table.
+        min_balance: credits to keep on the account. While the balance is below it, new jobs wait; running jobs
+            finish, and sending resumes after a top-up.
+    """
+
+    prices: Prices = attrs.field(default=PRICES, converter=validate_prices)
+    min_balance: float | None = attrs.field(default=None, validator=_checked(validate_credits, optional=True))
+
+
+@attrs.frozen(kw_only=True)
+class Files:
+    """How videos are downloaded, and how images are checked.
+
+    Attributes:
+        max_downloads: files that are downloaded at the same time.
+        check_images: request the first bytes of each image URL before its job is queued, and reject what
+            redirects, requires a login, is not an image or is too large.
+    """
+
+    max_downloads: int = attrs.field(default=4, validator=_checked(check_count))
+    check_images: bool = attrs.field(default=False, validator=_checked(check_flag))
+
+
+@attrs.frozen(kw_only=True)
+class Network:
+    """How the provider is reached.
+
+    Attributes:
+        http: your own `aiohttp.ClientSession`. It is used for API calls and never closed.
+        timeout: seconds for one API request. None means 120 for paid requests, 30 for reads, 300 for uploads.
+        upload_url: another base URL for uploads.
+        allow_insecure_http: allow the API key to be sent over plain HTTP to another machine.
+        transport: sends the requests instead of aiohttp; `veo_async.simulator.MemoryTransport` in tests.
+        seed: makes delays and callback tokens repeatable in tests. Never set it in production: tokens would be
+            predictable.
+    """
+
+    http: aiohttp.ClientSession | None = attrs.field(
+        default=None,
+        validator=_checked(check_instance, aiohttp.ClientSession, "an aiohttp.ClientSession", optional=True),
+    )
+    timeout: float | None = attrs.field(default=None, validator=_checked(check_positive, optional=True))
+    upload_url: str | None = attrs.field(default=None, validator=_checked(check_text, optional=True))
+    allow_insecure_http: bool = attrs.field(default=False, validator=_checked(check_flag))
+    transport: Transport | None = None
+    seed: int | None = None
+
+
+def _as_secrets(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _check_secrets(name: str, value: Any) -> None:
+    if not isinstance(value, Sequence) or not all(isinstance(secret, str) and secret for secret in value):
+        reject(name, "…", "must be a non-empty string, or several during a rotation")  # a secret is never shown
+
+
+@attrs.frozen
+class Callbacks:
+    """Where the provider can reach this session, so that it reports finished tasks itself.
+
+    Attributes:
+        url: the public base URL under which ``veo.callbacks`` is mounted.
+        secret: the webhook secret that signs callbacks, or several during a rotation. With a secret, unsigned
+            callbacks are rejected. None reads KIE_WEBHOOK_HMAC_KEY.
+    """
+
+    url: str = attrs.field(converter=validate_public_url)
+    secret: str | Sequence[str] | None = attrs.field(
+        default=None, kw_only=True, repr=False, converter=_as_secrets, validator=_checked(_check_secrets, optional=True)
+    )

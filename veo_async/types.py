@@ -1,0 +1,79 @@
+"""The types that users of `veo_async` meet, for annotations and for ``match``.
+
+Errors are in `veo_async.errors`, events in `veo_async.events`, the arguments of a session in `veo_async.settings`.
+"""
+
+from ._api import ApiKey
+from ._api.key import KeyProvider
+from ._rules.gate.values import GateStatistics, LearnedLimits
+from ._rules.lifecycle import JobState
+from ._rules.polling.durations import Eta
+from ._rules.queue.fair_queue import Priority
+from ._runtime.engine import Recovered
+from ._runtime.hooks import Hook
+from ._runtime.in_doubt.in_doubt_jobs import OnDoubt
+from ._runtime.job.follow_ups import FollowUp
+from ._runtime.job.handle import Job, JobView
+from ._runtime.job.live_job import exception_of
+from ._runtime.job.outcome import Clip, Done, Evidence, Failed, HistoryItem, InDoubt, Outcome, Refused
+from ._runtime.queued.images import ImageSource, UploadedImage
+from ._runtime.queued.spending import CreditUsage
+from ._runtime.running.watcher import WatcherStatistics
+from ._wire import (
+    AnyRequest,
+    AspectRatio,
+    Callback,
+    Dialect,
+    ExtendRequest,
+    GenerationType,
+    Model,
+    Record,
+    Resolution,
+    TaskState,
+    UpgradeRequest,
+    VideoRequest,
+)
+from ._wire.requests import ExtendOptions, VideoOptions
+
+__all__ = [
+    "AnyRequest",
+    "ApiKey",
+    "AspectRatio",
+    "Callback",
+    "Clip",
+    "CreditUsage",
+    "Dialect",
+    "Done",
+    "Eta",
+    "Evidence",
+    "ExtendOptions",
+    "ExtendRequest",
+    "Failed",
+    "FollowUp",
+    "GateStatistics",
+    "GenerationType",
+    "HistoryItem",
+    "Hook",
+    "ImageSource",
+    "InDoubt",
+    "Job",
+    "JobState",
+    "JobView",
+    "KeyProvider",
+    "LearnedLimits",
+    "Model",
+    "OnDoubt",
+    "Outcome",
+    "Priority",
+    "Record",
+    "Recovered",
+    "Refused",
+    "Resolution",
+    "TaskState",
+    "UpgradeRequest",
+    "UploadedImage",
+    "VideoOptions",
+    "VideoRequest",
+    "WatcherStatistics",
+    "exception_of",
+]
