@@ -480,7 +480,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     async def gather(self, *requests: AnyRequest | str, **options: Unpack[JobOptions]) -> list[Outcome]:
         """Return the outcomes of a few requests, in their order. Takes the arguments of `submit` for all of them."""
         for request in requests:
-            if not isinstance(request, str | AnyRequest):
+            if isinstance(request, Iterable) and not isinstance(request, str | bytes):
                 reject("requests", request, "must be a prompt or a request; pass a list as gather(*requests)")
         # All of them at the same time: a smaller buffer would leave slots empty behind one slow job.
         outcomes = self.map(requests, ordered=True, buffersize=max(1, len(requests)), **options)

@@ -124,7 +124,7 @@ class Engine:
         self.keys = KeyRenewer(api.refresh_key)
         self.registry = JobRegistry()
         self.recovered = Recovered()
-        self.gate, self._knows = gate, has_knowledge
+        self.gate, self._queue, self._knows = gate, queue, has_knowledge
         announcer = Announcer(hooks, self.registry, status)
         pauses = Pauses(queue, self.keys, announcer, balance=spending.balance)
         self.journal = Journal(

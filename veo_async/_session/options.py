@@ -101,7 +101,7 @@ def check_job_options(*, take: Any, tenant: Any, priority: Any, send_within: Any
     Raises:
         UsageError: an argument is wrong.
     """
-    check_count("take", take)
+    check_count("take", take, minimum=0)
     if not isinstance(tenant, str):
         reject("tenant", tenant, "must be a string")
     check_choice("priority", priority, get_args(Priority))
