@@ -70,10 +70,10 @@ def test_row_76_a_folder_that_cannot_be_written_is_known_before_anything_is_sent
 ) -> None:
     """Full, forbidden or read-only: its name, the reason, what to do."""
 
-    def refuse(self: Path, *_: Any, **__: Any) -> None:
+    def refuse(*_: Any) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(errors.UsageError, match=f"{os.strerror(number)}; name a folder that can be written"):
         Results(tmp_path, manifest("A"))
 

@@ -46,7 +46,7 @@ def test_endpoints() -> None:
 
 def test_documented_values() -> None:
     """Models, ratios, sizes and lengths of each provider's pages."""
-    assert (KIE.models, APIKLEY.models) == (("veo3", "veo3_fast", "veo3_lite"), ("veo3", "veo3_fast"))
+    assert (KIE.model_names, APIKLEY.model_names) == (("veo3", "veo3_fast", "veo3_lite"), ("veo3", "veo3_fast"))
     assert KIE.aspect_ratios == APIKLEY.aspect_ratios == ("16:9", "9:16", "Auto")
     assert (KIE.resolutions, APIKLEY.resolutions) == (("720p", "1080p", "4k"), ())
     assert (KIE.durations, APIKLEY.durations) == ((4, 6, 8), ())

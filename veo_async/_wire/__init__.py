@@ -18,13 +18,10 @@ from .decoding import decode_response
 from .dialects import APIKLEY, KIE, Dialect, dialect_named
 from .endpoints import Endpoint, endpoint_named
 from .envelope import HttpResponse
+from .models import MODELS, AspectRatio, GenerationType, Model, Resolution, VideoModel
 from .requests import (
     AnyRequest,
-    AspectRatio,
     ExtendRequest,
-    GenerationType,
-    Model,
-    Resolution,
     UpgradeRequest,
     VideoRequest,
     upgrade_from_name,
@@ -47,6 +44,7 @@ from .validation import check, problems_of
 __all__ = [
     "APIKLEY",
     "KIE",
+    "MODELS",
     "Accepted",
     "AnyRequest",
     "AspectRatio",
@@ -67,6 +65,7 @@ __all__ = [
     "UpgradeRequest",
     "Upload",
     "UpscaledVideo",
+    "VideoModel",
     "VideoRequest",
     "check",
     "decode_response",

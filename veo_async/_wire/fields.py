@@ -92,7 +92,7 @@ GENERATE = Table(
         "model",
         ("model",),
         readers.string,
-        "veo3, veo3_fast, veo3_lite. Default veo3 (2025) or veo3_fast (since).",
+        "See `models`. The default was veo3 in 2025 and is veo3_fast since.",
     ),
     Field("generation_type", ("generationType",), readers.string, "Left out, the server goes by the images."),
     Field("aspect_ratio", ("aspect_ratio", "aspectRatio"), readers.string, "16:9, 9:16, Auto. Camel case in 2025."),

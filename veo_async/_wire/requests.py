@@ -6,13 +6,15 @@ which knows the dialect. Spelling is the dialect's business too (`converter`).
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from enum import Enum, StrEnum
+from enum import Enum
 from os import PathLike, fsdecode
 from typing import Any, TypedDict
 
 import attrs
 
 from veo_async.errors import InvalidRequest, Problem
+
+from .models import DEFAULT_EXTEND_MODEL, DEFAULT_MODEL, UPGRADE_TARGETS, AspectRatio, Resolution
 
 
 class VideoOptions(TypedDict, total=False):
@@ -39,42 +41,6 @@ class ExtendOptions(TypedDict, total=False):
     seeds: int | None
     callback_url: str | None
     watermark: str | None
-
-
-class Model(StrEnum):
-    """The models, by what they trade: `QUALITY` for looks, `FAST` for price and time, `LITE` for the least."""
-
-    QUALITY = "veo3"
-    FAST = "veo3_fast"
-    LITE = "veo3_lite"
-
-
-class GenerationType(StrEnum):
-    """What the images are for. Left out, the provider decides from whether there are any."""
-
-    TEXT = "TEXT_2_VIDEO"
-    FRAMES = "FIRST_AND_LAST_FRAMES_2_VIDEO"
-    REFERENCE = "REFERENCE_2_VIDEO"
-
-
-class AspectRatio(StrEnum):
-    """The picture's shape; `AUTO` crops to whichever is nearer to the image given."""
-
-    LANDSCAPE = "16:9"
-    PORTRAIT = "9:16"
-    AUTO = "Auto"
-
-
-class Resolution(StrEnum):
-    """The picture's size."""
-
-    HD720 = "720p"
-    HD1080 = "1080p"
-    UHD = "4k"
-
-
-#: What a finished clip can be taken to.
-UPGRADE_TARGETS = (Resolution.HD1080.value, Resolution.UHD.value)
 
 
 #: A set would put the first and the last frame in any order.
@@ -133,7 +99,7 @@ class VideoRequest:
     #: First frame, first and last frame, or reference material: public URLs, or files that a session uploads.
     image_urls: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_as_tuple, validator=_strings)
     #: See `Model`.
-    model: str = attrs.field(default=Model.FAST.value, kw_only=True, converter=_enum_value, validator=_text)
+    model: str = attrs.field(default=DEFAULT_MODEL, kw_only=True, converter=_enum_value, validator=_text)
     #: See `GenerationType`; None lets the provider go by the images.
     generation_type: str | None = attrs.field(default=None, kw_only=True, converter=_enum_value, validator=_text)
     #: See `AspectRatio`.
@@ -173,7 +139,7 @@ class ExtendRequest:
     #: How it goes on.
     prompt: str = attrs.field(default="", validator=_text)
     #: ``fast``, ``quality`` or ``lite``: an extension has model names of its own.
-    model: str = attrs.field(default="fast", kw_only=True, validator=_text)
+    model: str = attrs.field(default=DEFAULT_EXTEND_MODEL, kw_only=True, validator=_text)
     #: 10000 to 99999, or None.
     seeds: int | None = attrs.field(default=None, kw_only=True, validator=_number)
     #: Where the provider posts the end of the task.

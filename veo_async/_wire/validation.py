@@ -16,11 +16,10 @@ from veo_async.errors import InvalidRequest, Problem, UnsupportedByProvider
 from .dialects.dialect import Dialect
 from .hosts import unreachable_reason
 from .images import LocalImage
+from .models import UPGRADE_TARGETS, GenerationType, VideoModel, find_model
 from .requests import (
-    UPGRADE_TARGETS,
     AnyRequest,
     ExtendRequest,
-    GenerationType,
     UpgradeRequest,
     VideoRequest,
     upgrade_from_name,
@@ -63,19 +62,24 @@ def problems_of(request: AnyRequest, dialect: Dialect) -> tuple[Problem, ...]:
 def _video_faults(request: VideoRequest, dialect: Dialect) -> Iterator[Problem]:
     yield from _prompt_faults(request.prompt)
     yield from _image_faults(request)
-    yield from _one_of("model", request.model, dialect.models)
+    supported = _supported(request, dialect)
+    yield from _one_of("model", request.model, dialect.model_names)
     yield from _one_of("generation_type", request.generation_type, tuple(GenerationType))
-    yield from _one_of("aspect_ratio", request.aspect_ratio, dialect.aspect_ratios)
+    yield from _one_of("aspect_ratio", request.aspect_ratio, supported.aspect_ratios)
     yield from _seed_faults(request.seeds)
     yield from _callback_faults(request.callback_url)
     if request.enable_fallback and request.aspect_ratio != "16:9":
         yield Problem("enable_fallback", True, "works with 16:9 only", "leave it out; it is deprecated")
     if "resolution" not in dialect.unknown_options:
-        yield from _one_of("resolution", request.resolution, dialect.resolutions)
+        yield from _one_of("resolution", request.resolution, supported.resolutions)
     if "duration" not in dialect.unknown_options:
-        yield from _one_of("duration", request.duration, dialect.durations)
-    if request.generation_type == GenerationType.REFERENCE:
-        yield from _reference_faults(request, dialect)
+        yield from _one_of("duration", request.duration, supported.durations)
+    yield from _generation_type_problems(request, dialect)
+
+
+def _supported(request: VideoRequest, dialect: Dialect) -> VideoModel | Dialect:
+    """Return what the request's model supports; for an unknown model, what any model of the provider supports."""
+    return find_model(request.model, dialect.models) or dialect
 
 
 def _extend_faults(request: ExtendRequest, dialect: Dialect) -> Iterator[Problem]:
@@ -168,16 +172,27 @@ def _image_remedy(request: VideoRequest) -> str:
     return "change their number or the generation_type"
 
 
-def _reference_faults(request: VideoRequest, dialect: Dialect) -> Iterator[Problem]:
-    for name, allowed in (
-        ("model", dialect.reference_models),
-        ("aspect_ratio", dialect.reference_ratios),
-        ("duration", dialect.reference_durations),
-    ):
-        value = getattr(request, name)
-        if value is not None and value not in allowed:
-            listed = " or ".join(str(item) for item in allowed)
-            yield Problem(name, value, f"reference images work with {listed} only", f"use {listed}")
+def _generation_type_problems(request: VideoRequest, dialect: Dialect) -> Iterator[Problem]:
+    """Check that the model supports the generation type, and the other options that reference images restrict."""
+    if request.generation_type not in tuple(GenerationType):
+        return
+    is_reference = request.generation_type == GenerationType.REFERENCE
+    subject = "reference images work" if is_reference else f"{request.generation_type} works"
+    models = tuple(model.name for model in dialect.models if request.generation_type in model.generation_types)
+    yield from _works_with("model", request.model, models, subject)
+    if is_reference:
+        supported = _supported(request, dialect)
+        # A model without reference images is one problem; its other options may suit a model that has them.
+        ratios = supported.reference_ratios or dialect.reference_ratios
+        durations = supported.reference_durations or dialect.reference_durations
+        yield from _works_with("aspect_ratio", request.aspect_ratio, ratios, subject)
+        yield from _works_with("duration", request.duration, durations, subject)
+
+
+def _works_with(name: str, value: Any, allowed: tuple[Any, ...], subject: str) -> Iterator[Problem]:
+    if value is not None and value not in allowed:
+        listed = " or ".join(str(item) for item in allowed)
+        yield Problem(name, value, f"{subject} with {listed} only", f"use {listed}")
 
 
 def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Iterator[Problem]:

@@ -5,14 +5,15 @@ before. A clip that cannot be read gets an empty tile: a sheet that is there in 
 one film. Everything here blocks; an event loop calls it in a thread.
 """
 
+import io
 import math
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
+from veo_async._base.atomic_write import write_atomically
 from veo_async.errors import printable
 
 if TYPE_CHECKING:
@@ -140,9 +141,6 @@ def _from_the_middle(container: "InputContainer") -> "Iterator[Image]":
 
 def _write(path: Path, image: "Image") -> None:
     """*image* under *path*, whole or not at all."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        image.save(part, format="WEBP", quality=80)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    encoded = io.BytesIO()
+    image.save(encoded, format="WEBP", quality=80)
+    write_atomically(path, encoded.getvalue())

@@ -9,7 +9,6 @@ import csv
 import io
 import json
 import os
-import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import attrs
 
+from veo_async._base.atomic_write import write_atomically
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.outcome import Done, Failed, InDoubt, Outcome, Refused
 from veo_async.errors import ResultsWriteError, UsageError, VeoError, printable
@@ -199,12 +199,4 @@ def _drop_torn_line(path: Path) -> None:
 
 def _replace(path: Path, text: str) -> None:
     """*text* under *path*, whole or not at all; with a byte order mark, by which spreadsheets know UTF-8."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8-sig", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, text.encode("utf-8-sig"))

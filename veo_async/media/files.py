@@ -4,12 +4,13 @@ import contextlib
 import errno
 import json
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from veo_async._base.atomic_write import write_atomically
 
 try:
     import fcntl
@@ -43,13 +44,6 @@ def open_regular(path: Path, *, to_write: bool = False) -> int | None:
     return None
 
 
-def write_all(descriptor: int, data: bytes | bytearray) -> None:
-    """All of *data*; the system may take it in pieces."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
 def check_free_space(folder: Path, needed: float) -> None:
     """Raise what a full disk would raise unless *needed* bytes are free where *folder* is."""
     usage = shutil.disk_usage(folder)
@@ -57,32 +51,9 @@ def check_free_space(folder: Path, needed: float) -> None:
         raise OSError(errno.ENOSPC, "too little room for the video")
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in *folder* last."""
-    if os.name == "nt":  # pragma: no cover  # Windows cannot, and says that it need not
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """*values* under *path*, whole or not at all."""
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    descriptor = create(temporary)
-    try:
-        try:
-            write_all(descriptor, encode(values))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    """Write *values* to *path* atomically. The caller flushes the folder."""
+    write_atomically(path, encode(values), mode=0o600, sync_folder=False)
 
 
 def encode(values: Mapping[str, Any]) -> bytes:

@@ -19,6 +19,8 @@ from typing import Any
 
 import attrs
 
+from veo_async._base.atomic_write import write_all
+
 from . import files
 from .mp4 import check_complete
 from .responses import ResumeInfo
@@ -117,7 +119,7 @@ class PartialFile:
             descriptor = self._file()
             try:
                 os.lseek(descriptor, self.size, os.SEEK_SET)
-                files.write_all(descriptor, data)
+                write_all(descriptor, data)
             except OSError:
                 with contextlib.suppress(OSError):
                     os.ftruncate(descriptor, self.size)

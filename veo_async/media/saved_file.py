@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from veo_async._base.atomic_write import flush_folder
 from veo_async.errors import DownloadFailed
 
 from . import files
@@ -149,7 +150,7 @@ def finalize(part: PartialFile, place: Destination, url: str) -> SavedFile:
         stored = {**place.facts, **file, "url": without_query(url), "clip": place.clip_id}
         files.write_json(sidecar_path(path), stored)
         part.rename_to(path)
-        files.sync_folder(place.folder)
+        flush_folder(place.folder)
     return SavedFile(path=path, size=part.size, sha256=part.sha256, sidecar=sidecar_path(path), url_host=host_of(url))
 
 

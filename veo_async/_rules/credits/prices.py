@@ -6,11 +6,12 @@ known" is an answer of its own (None): a guess would be taken for a figure.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from veo_async._wire import AnyRequest, ExtendRequest, UpgradeRequest
+from veo_async._wire import MODELS, AnyRequest, ExtendRequest, UpgradeRequest, VideoModel
+from veo_async._wire.models import UPGRADE_CREDITS
 from veo_async.errors import UsageError
 
 #: Credits by row and column. A row is a model, and its columns are resolutions (``"720p"``; ``"720p 4s"`` for clips of
@@ -18,15 +19,20 @@ from veo_async.errors import UsageError
 #: taken to.
 Prices = Mapping[str, Mapping[str, float]]
 
-PRICES: Final[Prices] = MappingProxyType(
-    {
-        "veo3_lite": {"720p": 30.0, "1080p": 35.0, "4k": 150.0},
-        "veo3_fast": {"720p": 60.0, "1080p": 65.0, "4k": 180.0},
-        "veo3": {"720p": 250.0, "1080p": 255.0, "4k": 370.0},
-        "extend": {"lite": 30.0, "fast": 60.0, "quality": 250.0},
-        "upgrade": {"1080p": 5.0, "4k": 120.0},
+
+def prices_of(models: Sequence[VideoModel]) -> Prices:
+    """Return the table of prices for *models*."""
+    generations = {model.name: model.credits for model in models}
+    extensions = {
+        model.extend_name: model.extend_credits
+        for model in models
+        if model.extend_name is not None and model.extend_credits is not None
     }
-)
+    return MappingProxyType({**generations, "extend": extensions, "upgrade": UPGRADE_CREDITS})
+
+
+#: The default prices.
+PRICES: Final = prices_of(MODELS)
 
 #: The length that a price without a length is for.
 _DEFAULT_DURATION_S: Final = 8

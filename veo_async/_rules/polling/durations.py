@@ -24,17 +24,19 @@ down, and because a poll only ever tells "ended between these two ages" or "not 
 
 Priors are log-normal with a tail, since some tasks fail at once and some hang: 9.5 % are spread evenly over
 the logarithm of 4 s to 30 min, 0.5 % up to 4 h, so that the hazard is nowhere zero. The medians and spreads
-stand at `prior_for`, each with where it comes from. They are suppositions and meant to be outvoted.
+stand in the table of models and at `prior_for`, each with its source. They are estimates, meant to be outweighed.
 """
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 import attrs
+
+from veo_async._wire.models import MODELS, RenderTime, VideoModel, find_model
 
 Kind = Literal["generate", "upgrade", "extend"]
 
@@ -80,21 +82,17 @@ def _log_uniform(age: float, longest: float) -> float:
     return min(1.0, max(0.0, math.log(longest / age) / math.log(longest / 4.0)))
 
 
-def prior_for(cls: TaskClass) -> Prior:
+def prior_for(cls: TaskClass, models: Iterable[VideoModel] = MODELS) -> Prior:
     """The prior of a class; unknown models get a wide one."""
     if cls.kind == "extend":
         return Prior(360.0, 0.54)  # documented: "several minutes to over ten minutes"
     if cls.kind == "upgrade":  # documented: 1-3 minutes and 5-10 minutes
         return Prior(424.0, 0.30) if cls.resolution == "4k" else Prior(104.0, 0.43)
-    base = _GENERATE.get(cls.model, Prior(150.0, 0.70))
-    return attrs.evolve(base, median_s=base.median_s + _EXTRA_BY_RESOLUTION_S.get(cls.resolution, 0.0))
+    model = find_model(cls.model, models)
+    base = model.expected if model else RenderTime(150.0, 0.70)
+    return Prior(base.median_s + _EXTRA_BY_RESOLUTION_S.get(cls.resolution, 0.0), base.sigma)
 
 
-_GENERATE: Final[Mapping[str, Prior]] = {
-    "veo3": Prior(190.0, 0.36),  # documented: 2-5 minutes, taken as the middle 80 %
-    "veo3_fast": Prior(100.0, 0.50),  # users' records: 61 to 89 s on good days, minutes under load
-    "veo3_lite": Prior(85.0, 0.55),  # nothing is known; sold as the lightest, so a little faster and wider
-}
 #: What a larger picture adds to the median: about an upgrade, done before the task is called done.
 _EXTRA_BY_RESOLUTION_S: Final[Mapping[str, float]] = {"1080p": 60.0, "4k": 300.0}
 

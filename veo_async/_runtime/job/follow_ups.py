@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from veo_async._wire import AnyRequest, ExtendRequest, UpgradeRequest
-from veo_async._wire.requests import UPGRADE_TARGETS
+from veo_async._wire.models import UPGRADE_TARGETS
 from veo_async.errors import InvalidRequest, Problem
 
 from .rows import content_key

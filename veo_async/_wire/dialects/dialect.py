@@ -1,58 +1,97 @@
 """The shape of a dialect."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
 from veo_async._wire.endpoints import Endpoint
+from veo_async._wire.models import GenerationType, VideoModel
 from veo_async.errors import Problem, UnsupportedByProvider
+
+T = TypeVar("T")
 
 
 def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(dict(mapping))
 
 
+def _union(choices: Iterable[Iterable[T]]) -> tuple[T, ...]:
+    """Return every item of *choices* once, in the order of first appearance."""
+    return tuple(dict.fromkeys(item for items in choices for item in items))
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class Dialect:
-    """One provider's addresses, spellings, defaults and limits; all of it data."""
+    """One provider's URLs, spellings, defaults and limits. All of it is data."""
 
-    #: What users call it: ``provider="kie"``.
+    #: The name users pass: ``provider="kie"``.
     name: str
-    #: Where the API lives, without a trailing slash.
+    #: The URL of the API, without a trailing slash.
     base_url: str
-    #: Where uploads go; None when the provider documents none.
+    #: The URL of the upload host; None if the provider documents none.
     upload_url: str | None
-    #: Where a key is made, for the error about a missing one.
+    #: The page where users create a key; errors about a missing key name it.
     key_page: str
-    #: Names of the endpoints that its pages know.
+    #: Names of the endpoints in the provider's documentation.
     endpoints: frozenset[str]
-    #: Options of a request that are spelled otherwise than in today's pages of kie (`fields`).
+    #: Request options that are spelled differently from kie's current documentation (`fields`).
     spelling: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen)
-    #: Options of a request that its pages do not know.
+    #: Request options that the provider does not document.
     unknown_options: frozenset[str] = frozenset()
-    #: What the provider assumes for what is left out, by its pages.
+    #: The documented defaults of options that a request leaves out.
     defaults: Mapping[str, Any] = attrs.field(factory=dict, converter=_frozen)
-    #: Values that its pages list.
-    models: tuple[str, ...]
-    aspect_ratios: tuple[str, ...]
-    resolutions: tuple[str, ...]
-    durations: tuple[int, ...]
-    #: Models, ratios and durations that reference images work with.
-    reference_models: tuple[str, ...]
-    reference_ratios: tuple[str, ...]
-    reference_durations: tuple[int, ...]
-    #: An extension's own model names.
-    extend_models: tuple[str, ...]
+    #: The models of this provider, each with what this provider supports for it.
+    models: tuple[VideoModel, ...]
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """The names of the models."""
+        return tuple(model.name for model in self.models)
+
+    @property
+    def aspect_ratios(self) -> tuple[str, ...]:
+        """The aspect ratios that at least one model supports."""
+        return _union(model.aspect_ratios for model in self.models)
+
+    @property
+    def resolutions(self) -> tuple[str, ...]:
+        """The resolutions that at least one model supports."""
+        return _union(model.resolutions for model in self.models)
+
+    @property
+    def durations(self) -> tuple[int, ...]:
+        """The lengths in seconds that at least one model supports."""
+        return _union(model.durations for model in self.models)
+
+    @property
+    def reference_models(self) -> tuple[str, ...]:
+        """The names of the models that take reference images."""
+        return tuple(model.name for model in self.models if GenerationType.REFERENCE in model.generation_types)
+
+    @property
+    def reference_ratios(self) -> tuple[str, ...]:
+        """The aspect ratios that work with reference images."""
+        return _union(model.reference_ratios for model in self.models)
+
+    @property
+    def reference_durations(self) -> tuple[int, ...]:
+        """The lengths in seconds that work with reference images."""
+        return _union(model.reference_durations for model in self.models)
+
+    @property
+    def extend_models(self) -> tuple[str, ...]:
+        """The names that an extension uses for the models."""
+        return tuple(model.extend_name for model in self.models if model.extend_name is not None)
 
     def variant(self, name: str, **changes: Any) -> "Dialect":
-        """A dialect like this one but for *changes*; spellings are added to the ones it has."""
+        """Return a copy of this dialect with *changes*; new spellings are added to the existing ones."""
         spelling = {**self.spelling, **changes.pop("spelling", {})}
         return attrs.evolve(self, name=name, spelling=spelling, **changes)
 
     def require(self, endpoint: Endpoint[Any]) -> None:
-        """Raise `UnsupportedByProvider` when the provider's pages know no such *endpoint*."""
+        """Raise `UnsupportedByProvider` if the provider does not document *endpoint*."""
         if endpoint.name not in self.endpoints:
             known = ", ".join(sorted(self.endpoints))
             fault = Problem("endpoint", endpoint.name, f"is not in the pages of {self.name}", f"it has: {known}")

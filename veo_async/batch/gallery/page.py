@@ -7,13 +7,13 @@ digests it names. Markup that slipped through would be dead.
 
 import base64
 import hashlib
-import os
-import secrets
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from string import Template
+
+from veo_async._base.atomic_write import write_atomically
 
 from .card_html import card_html, tone
 from .cards import Card, Totals, quantile, totals
@@ -125,14 +125,5 @@ def write_gallery(folder: Path, cards: Sequence[Card], *, title: str) -> Path:
         OSError: The folder is missing, full or not writable; an older page is as it was.
     """
     page = folder / NAME
-    part = folder / f".{NAME}.{secrets.token_hex(4)}.part"
-    text = render_gallery(cards, title=title).encode()
-    try:
-        with part.open("xb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(page)
-    finally:
-        part.unlink(missing_ok=True)
+    write_atomically(page, render_gallery(cards, title=title).encode())
     return page

@@ -5,12 +5,14 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from veo_async import Model
 from veo_async.cli import run_jobs as running
 from veo_async.cli.batch import batch as run_batch
 from veo_async.cli.exit_codes import console
 from veo_async.cli.sheet import make_sheet
 
 app: App = App()
+_MODELS = f"One of {', '.join(Model)}."
 
 
 @app.command
@@ -18,7 +20,7 @@ async def generate(
     prompt: str,
     *,
     out: Path = Path("veo-out"),
-    model: str = "veo3_fast",
+    model: Annotated[str, Parameter(help=_MODELS)] = Model.FAST.value,
     aspect_ratio: str = "16:9",
     image: Annotated[list[str] | None, Parameter(negative=())] = None,
     seeds: int | None = None,
@@ -39,8 +41,6 @@ async def generate(
         What the clip shows.
     out
         A folder, or a file that ends in .mp4.
-    model
-        veo3, veo3_fast or veo3_lite.
     aspect_ratio
         16:9, 9:16 or Auto.
     image

@@ -7,6 +7,7 @@ from cyclopts import App
 
 from veo_async import ExtendRequest
 from veo_async._wire import UpgradeRequest
+from veo_async._wire.models import ExtendModel
 from veo_async.cli import run_jobs as running
 from veo_async.cli.exit_codes import console
 from veo_async.cli.upload import upload_images
@@ -71,7 +72,7 @@ async def extend(
     prompt: str,
     *,
     out: Path = Path("veo-out"),
-    model: Literal["fast", "quality", "lite"] = "fast",
+    model: ExtendModel = "fast",
     seeds: int | None = None,
     ledger: Path = Path("veo.db"),
     account: str | None = None,

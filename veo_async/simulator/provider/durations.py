@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from math import log
 from random import Random
 
+from veo_async._wire import MODELS
+
 DEFAULTS: Mapping[str, tuple[float, float]] = {
-    "veo3": (190.0, 0.359),
-    "veo3_fast": (80.0, 0.305),
-    "veo3_lite": (60.0, 0.305),
+    **{model.name: (model.simulated.median_s, model.simulated.sigma) for model in MODELS},
     "extend": (240.0, 0.35),
     "1080p": (85.0, 0.25),
     "4k": (420.0, 0.2),

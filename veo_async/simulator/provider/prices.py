@@ -3,15 +3,13 @@
 The list is per clip of eight seconds. Nobody wrote down that shorter ones are cheaper, so here they are not.
 """
 
-HD_CREDITS = 5.0
-FOUR_K_CREDITS = 120.0
+from veo_async._wire.models import MODELS, UPGRADE_CREDITS
 
-_VIDEO: dict[str, dict[str, float]] = {
-    "veo3_lite": {"720p": 30.0, "1080p": 35.0, "4k": 150.0},
-    "veo3_fast": {"720p": 60.0, "1080p": 65.0, "4k": 180.0},
-    "veo3": {"720p": 250.0, "1080p": 255.0, "4k": 370.0},
-}
-_EXTEND: dict[str, float] = {"lite": 30.0, "fast": 60.0, "quality": 250.0}
+HD_CREDITS = UPGRADE_CREDITS["1080p"]
+FOUR_K_CREDITS = UPGRADE_CREDITS["4k"]
+
+_VIDEO = {model.name: model.credits for model in MODELS}
+_EXTEND = {model.extend_name: model.extend_credits or 0.0 for model in MODELS}
 
 
 def video_credits(model: str, resolution: str) -> float:

@@ -10,6 +10,7 @@ import attrs
 
 from veo_async._wire import APIKLEY, KIE, Dialect
 from veo_async._wire.fields import EXTEND, GENERATE
+from veo_async._wire.models import DEFAULT_EXTEND_MODEL, DEFAULT_MODEL, DEFAULT_MODEL_2025
 
 from .messages import ErrorResponse
 
@@ -53,7 +54,9 @@ def parse_generate(body: Any, dialect: str, unknown_fields: str) -> GenerationRe
     """
     body = _object(body, "generate", unknown_fields)
     rules, spellings = _rules(dialect)
-    model = _one_of(body, "model", rules.models, "veo3" if dialect in _DIALECTS_2025 else "veo3_fast")
+    model = _one_of(
+        body, "model", rules.model_names, DEFAULT_MODEL_2025 if dialect in _DIALECTS_2025 else DEFAULT_MODEL
+    )
     ratio = next((body[name] for name in spellings if body.get(name) is not None), "16:9")
     _require(ratio in rules.aspect_ratios, f"Invalid aspectRatio: {ratio}")
     is_newer = not rules.unknown_options
@@ -86,7 +89,7 @@ def parse_extend(body: Any, unknown_fields: str) -> GenerationRequest:
     return GenerationRequest(
         endpoint="extend",
         prompt=body["prompt"],
-        model=_one_of(body, "model", KIE.extend_models, "fast"),
+        model=_one_of(body, "model", KIE.extend_models, DEFAULT_EXTEND_MODEL),
         seeds=_seeds(body),
         callback_url=body.get("callBackUrl"),
         body=body,
