@@ -355,7 +355,7 @@ def test_paced_requests_are_a_gap_apart() -> None:
 
 
 def test_full_window_allows_one_extra_request() -> None:
-    """If the request beyond the limit is accepted, the limit is higher, and the next extra one may follow, alone again."""
+    """If the request beyond the limit is accepted, the limit is higher, and another extra one may follow."""
     player = Player(limit=3)
     player.accept(3)
     extra = player.expect_grant()
@@ -707,7 +707,7 @@ def test_slow_request_is_counted_once() -> None:
 
 
 def test_urgent_request_ignores_the_pace() -> None:
-    """Paced requests leave one place in the window free; an urgent one takes it immediately and delays no other."""
+    """One place in the window is reserved; an urgent request takes it immediately and delays no other."""
     player = Player(limit=10, explore=False)
     player.gate.pace(True, reserved_places=1)
     first = player.expect_grant()
@@ -735,7 +735,7 @@ def test_urgent_request_keeps_the_limit() -> None:
 
 
 def test_remote_requests_fill_the_window_and_are_not_claimed_as_ours() -> None:
-    """With eighteen remote requests two of ours may be sent; the claim contains the limit, the span and our own requests."""
+    """With eighteen remote requests two more may be sent; the claim has the limit, the span and our own requests."""
     player = Player(explore=False)
     player.gate.record_remote_calls([player.now - 1.0] * 18, player.now)
     first, second = player.expect_grant(), player.expect_grant()
