@@ -1,13 +1,13 @@
-"""Server models to try the gate against, and a discrete simulation that does it.
+"""Server models to test the gate against, and a discrete simulation that runs the gate against them.
 
-A *limiter* answers two questions about a creating call that reaches the server at an instant: is it
-accepted (`take`), and when would one be (`next_free`). `Server` adds a cap on running tasks and whatever
-changes the limiter from outside. `simulate` drives a gate against it, event by event; `lower_bound` is what
-a client could reach that knows everything and has no network.
+A *limiter* answers two questions about a creating request that reaches the server at an instant: is it accepted
+(`take`), and when would one be accepted (`next_free`). `Server` adds a cap on running tasks and external events that
+change the limiter. `simulate` runs a gate against it, event by event. `lower_bound` is the makespan of a client that
+knows everything and has no network delay.
 
-The models of network and durations are those of the study the gate comes from: uplink lognormal with a
-median of 60 ms and sigma 0.5, an accepting answer 250 ms later, a refusing one 20 ms later; durations
-lognormal. They are assumptions, so the figures are good for comparing rules, not for promising seconds.
+The models of network and durations are those of the study that the gate is based on: uplink log-normal with a median of
+60 ms and sigma 0.5, an accepting response 250 ms later, a refusing one 20 ms later; durations log-normal. They are
+assumptions, so the figures compare rules; they do not predict seconds.
 """
 
 import heapq
@@ -20,30 +20,31 @@ from typing import Protocol
 
 import attrs
 
-from veo_async._rules.gate.gate import Gate, Grant
+from veo_async._rules.gate.gate import Gate
+from veo_async._rules.gate.values import Grant
 
 WINDOW_S = 10.0
-#: Keeps a call made exactly at a computed instant on the right side of it, in spite of rounding.
+#: Keeps a request at exactly a computed instant on the right side of it despite rounding.
 TINY_S = 1e-6
 
 
 class Limiter(Protocol):
-    """One way of holding a client to ``limit`` calls in ten seconds."""
+    """One way to limit a client to ``limit`` requests in ten seconds."""
 
     limit: int
 
     def take(self, now: float) -> bool:
-        """A call arrives: is it accepted? Calls arrive in the order of time."""
+        """Return whether a request that arrives now is accepted. Requests arrive in the order of time."""
         ...
 
     def next_free(self, now: float) -> float:
-        """The first instant, now or later, at which a call would be accepted if none came before."""
+        """Return the first instant, now or later, at which a request would be accepted if none arrived before."""
         ...
 
 
 @attrs.define(eq=False)
 class FixedWindow:
-    """So many per window, windows cut by the clock; *phase* is where the first cut falls."""
+    """*limit* requests per window; windows follow the clock, and *phase* is where the first one begins."""
 
     limit: int
     phase: float = 0.0
@@ -56,7 +57,7 @@ class FixedWindow:
             self._index, self._used = index, 0
 
     def take(self, now: float) -> bool:
-        """Accepted while the present window has room."""
+        """Accept while the current window has room."""
         self._roll(now)
         if self._used >= self.limit:
             return False
@@ -64,21 +65,21 @@ class FixedWindow:
         return True
 
     def next_free(self, now: float) -> float:
-        """Now, or the next cut."""
+        """Return now, or the start of the next window."""
         self._roll(now)
         return now if self._used < self.limit else (self._index + 1) * WINDOW_S + self.phase + TINY_S
 
 
 @attrs.define(eq=False)
 class SlidingLog:
-    """So many in any ten seconds, exactly; with *counts_rejected* a refused call uses up room too."""
+    """Exactly *limit* requests in any ten seconds; with *counts_rejected* refused requests count too."""
 
     limit: int
     counts_rejected: bool = False
     _log: list[float] = attrs.field(factory=list)
 
     def take(self, now: float) -> bool:
-        """Accepted while the last ten seconds hold fewer than the limit."""
+        """Accept while the last ten seconds contain fewer requests than the limit."""
         del self._log[: bisect_right(self._log, now - WINDOW_S)]
         is_accepted = len(self._log) < self.limit
         if is_accepted or self.counts_rejected:
@@ -86,7 +87,7 @@ class SlidingLog:
         return is_accepted
 
     def next_free(self, now: float) -> float:
-        """When the oldest call that matters leaves the window."""
+        """Return when the oldest relevant request is out of the window."""
         if len(self._log) < self.limit:
             return now
         return max(now, self._log[-self.limit] + WINDOW_S + TINY_S)
@@ -94,7 +95,7 @@ class SlidingLog:
 
 @attrs.define(eq=False)
 class WeightedCounter:
-    """Two counters: the window before this one is counted by the share of it that is still in reach."""
+    """Two counters: the previous window counts with the share of it that lies within the last ten seconds."""
 
     limit: int
     phase: float = 0.0
@@ -110,42 +111,42 @@ class WeightedCounter:
         return (now - self.phase) / WINDOW_S - index
 
     def take(self, now: float) -> bool:
-        """Accepted while the weighted sum leaves room for one."""
-        gone = self._roll(now)
-        if self._before * (1 - gone) + self._used + 1 > self.limit:
+        """Accept while the weighted sum has room for one request."""
+        elapsed = self._roll(now)
+        if self._before * (1 - elapsed) + self._used + 1 > self.limit:
             return False
         self._used += 1
         return True
 
     def next_free(self, now: float) -> float:
-        """When the weight of the window before has fallen enough, perhaps in the next window."""
-        gone = self._roll(now)
+        """Return when the weight of the previous window is low enough, possibly in the next window."""
+        elapsed = self._roll(now)
         start = self._index * WINDOW_S + self.phase
         room = self.limit - 1 - self._used
         if room >= 0:
             needed = 1 - room / self._before if self._before else 0.0
-            return max(now, start + needed * WINDOW_S + TINY_S) if needed > gone else now
+            return max(now, start + needed * WINDOW_S + TINY_S) if needed > elapsed else now
         needed = 1 - (self.limit - 1) / self._used
         return start + WINDOW_S + max(0.0, needed) * WINDOW_S + TINY_S
 
 
 @attrs.define(eq=False)
 class Gcra:
-    """A bucket: ``limit`` tokens refill in ten seconds and at most *burst* are held."""
+    """A bucket: ``limit`` tokens are refilled in ten seconds, up to *burst*."""
 
     limit: int
     burst: int
     _tat: float = -math.inf
 
     def take(self, now: float) -> bool:
-        """Accepted while a token is there."""
+        """Accept while a token is available."""
         if now < self.next_free(now):
             return False
         self._tat = max(now, self._tat) + WINDOW_S / self.limit
         return True
 
     def next_free(self, now: float) -> float:
-        """When the next token is there."""
+        """Return when the next token is available."""
         due = self._tat - (self.burst - 1) * WINDOW_S / self.limit
         return now if due <= now + TINY_S else due
 
@@ -161,7 +162,7 @@ def slog(limit: int, rng: Random) -> Limiter:
 
 
 def slog_r(limit: int, rng: Random) -> Limiter:
-    """A sliding log that counts refused calls too."""
+    """A sliding log that counts refused requests too."""
     return SlidingLog(limit, counts_rejected=True)
 
 
@@ -171,12 +172,12 @@ def weighted(limit: int, rng: Random) -> Limiter:
 
 
 def bucket(limit: int, rng: Random) -> Limiter:
-    """A token bucket that holds a full window's worth."""
+    """A bucket with the tokens of a full window."""
     return Gcra(limit, burst=limit)
 
 
 def gcra5(limit: int, rng: Random) -> Limiter:
-    """A bucket that holds five."""
+    """A bucket of five tokens."""
     return Gcra(limit, burst=5)
 
 
@@ -199,29 +200,29 @@ LIMITERS: dict[str, MakeLimiter] = {
 
 @attrs.frozen
 class ChangeLimit:
-    """At an instant the server's limit becomes another."""
+    """The server's limit changes at an instant."""
 
     at: float
     limit: int
 
 
 @attrs.frozen
-class ForeignCall:
-    """At an instant another client of the same account makes a call."""
+class OtherClientRequest:
+    """Another client of the same account sends a request at an instant."""
 
     at: float
 
 
-Disturbance = ChangeLimit | ForeignCall
+Disturbance = ChangeLimit | OtherClientRequest
 
 
 @attrs.define(eq=False)
 class Server:
-    """A limiter, a cap on running tasks, and what happens to them from outside."""
+    """A limiter, a cap on running tasks, and external events."""
 
     limiter: Limiter
     cap: int | None = None
-    advises: bool = False  #: a refusal carries a Retry-After, in whole seconds
+    sends_retry_after: bool = False  #: a refusal has a Retry-After in whole seconds
     disturbances: list[Disturbance] = attrs.field(factory=list)
     ends: list[float] = attrs.field(factory=list)  #: a heap: when the running tasks end
 
@@ -230,13 +231,13 @@ class Server:
             match self.disturbances.pop(0):
                 case ChangeLimit(limit=limit):
                     self.limiter.limit = limit
-                case ForeignCall(at=at):
+                case OtherClientRequest(at=at):
                     self.limiter.take(at)
         while self.ends and self.ends[0] <= now:
             heapq.heappop(self.ends)
 
     def take(self, now: float, duration: float) -> float | None:
-        """A call arrives; if it is accepted, when its task will end."""
+        """Return when the task of a request that arrives now will end; None if the request is refused."""
         self._advance(now)
         if self.cap is not None and len(self.ends) >= self.cap:
             if getattr(self.limiter, "counts_rejected", False):
@@ -247,12 +248,12 @@ class Server:
         heapq.heappush(self.ends, now + duration)
         return now + duration
 
-    def advice(self, now: float) -> float | None:
-        """The Retry-After of a refusal made now."""
-        return float(math.ceil(self.limiter.next_free(now) - now)) if self.advises else None
+    def retry_after(self, now: float) -> float | None:
+        """Return the Retry-After of a refusal sent now."""
+        return float(math.ceil(self.limiter.next_free(now) - now)) if self.sends_retry_after else None
 
     def next_free(self, now: float) -> float:
-        """The first instant at which a call would be accepted, everything known."""
+        """Return the first instant at which a request would be accepted, knowing all future events."""
         while True:
             self._advance(now)
             free = self.limiter.next_free(now)
@@ -267,30 +268,30 @@ class Server:
 
 
 def lower_bound(server: Server, durations: Iterable[float]) -> float:
-    """The makespan of a client that knows everything, goes in order and has no network."""
+    """Return the makespan of a client that knows everything, sends in order and has no network delay."""
     now = last = 0.0
     for duration in durations:
         now = server.next_free(now)
         end = server.take(now, duration)
-        assert end is not None, "the bound's own rule was refused"
+        assert end is not None, "the request that defines the bound was refused"
         last = max(last, end)
     return last
 
 
 @attrs.frozen(kw_only=True)
 class Run:
-    """What came of one simulation."""
+    """The result of one simulation."""
 
     makespan: float
     bound: float
     refusals: int
     jobs: int
-    arrivals: list[float]  #: when accepted calls reached the server
+    arrivals: list[float]  #: when accepted requests reached the server
     gate: Gate
 
     @property
     def ratio(self) -> float:
-        """The makespan over the bound."""
+        """The makespan relative to the bound."""
         return self.makespan / self.bound
 
     @property
@@ -299,7 +300,7 @@ class Run:
         return 100 * self.refusals / self.jobs
 
     def worst_window(self, window_s: float = WINDOW_S) -> int:
-        """The most accepted calls in any window, as the server counts them."""
+        """Return the maximum number of accepted requests in any window, as the server counts them."""
         worst = first = 0
         for last, arrival in enumerate(self.arrivals):
             while self.arrivals[first] <= arrival - window_s:
@@ -313,7 +314,7 @@ VEO3 = (190.0, 0.359)  #: P10-P90 is 120-301 s
 
 
 def draw_durations(jobs: int, rng: Random, shape: tuple[float, float] = FAST) -> list[float]:
-    """So many durations."""
+    """Return random durations for *jobs* tasks."""
     return [rng.lognormvariate(math.log(shape[0]), shape[1]) for _ in range(jobs)]
 
 
@@ -328,11 +329,11 @@ def simulate(
     slots: float = math.inf,
     horizon_s: float = 20_000.0,
 ) -> Run:
-    """Send so many jobs, all waiting from the start, through *gate*; a livelock fails at *horizon_s*.
+    """Send *jobs* jobs, all queued at the start, through *gate*; a livelock fails at *horizon_s*.
 
     Args:
-        detection_s: the client learns of an ended task up to so many seconds late.
-        slots: no more tasks run, to the client's knowledge, or are asked for.
+        detection_s: the client learns that a task has ended up to this many seconds late.
+        slots: maximum number of tasks that run, as far as the client knows, or are requested.
     """
     rng = Random(seed)
     durations = draw_durations(jobs, rng, shape)
@@ -351,8 +352,8 @@ def simulate(
             nonlocal makespan
             end = server.take(now, durations[len(arrivals)] if len(arrivals) < jobs else 1.0)
             if end is None:
-                wish = server.advice(now)
-                at(now + 0.02, lambda when: refuse(ticket, when, wish))
+                retry_after = server.retry_after(now)
+                at(now + 0.02, lambda when: refuse(ticket, when, retry_after))
                 return
             arrivals.append(now)
             makespan = max(makespan, end)
@@ -361,11 +362,11 @@ def simulate(
 
         return event
 
-    def refuse(ticket: Grant, now: float, wish: float | None) -> None:
+    def refuse(ticket: Grant, now: float, retry_after: float | None) -> None:
         nonlocal waiting, refusals
         refusals += 1
         waiting += 1
-        gate.refused(ticket, now, wish)
+        gate.refused(ticket, now, retry_after)
 
     def wake(now: float) -> None:
         nonlocal woken_at
@@ -377,15 +378,15 @@ def simulate(
         assert now < horizon_s, f"livelock: {len(arrivals)} of {jobs} accepted, {gate.statistics()}"
         what(now)
         while waiting and (known := gate.statistics()).running + known.in_flight < slots:
-            answer = gate.request(now)
-            if isinstance(answer, Grant):
+            decision = gate.request(now)
+            if isinstance(decision, Grant):
                 waiting -= 1
-                at(now + rng.lognormvariate(math.log(0.06), 0.5), arrive(answer))
+                at(now + rng.lognormvariate(math.log(0.06), 0.5), arrive(decision))
                 continue
-            if answer.until < woken_at:
-                assert answer.until > now, f"asked to wait until {answer.until} at {now}"
-                woken_at = answer.until
-                at(answer.until, wake)
+            if decision.until < woken_at:
+                assert decision.until > now, f"asked to wait until {decision.until} at {now}"
+                woken_at = decision.until
+                at(decision.until, wake)
             break
     assert len(arrivals) == jobs, f"stuck: {len(arrivals)} of {jobs} accepted, {gate.statistics()}"
     return Run(makespan=makespan, bound=bound, refusals=refusals, jobs=jobs, arrivals=arrivals, gate=gate)

@@ -1,4 +1,4 @@
-"""The server models themselves: what they let through, and that the bound really is one."""
+"""The server models themselves: what they accept, and that the lower bound holds."""
 
 from random import Random
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from veo_async._rules.gate.gate import Gate, GateSettings
+from veo_async._rules.gate.gate import Gate
+from veo_async._rules.gate.values import GateSettings
 
 from .limiters import (
     LIMITERS,
@@ -28,7 +29,7 @@ GAPS = st.lists(st.floats(0, 3), min_size=1, max_size=60)
 
 @given(kind=st.sampled_from(sorted(LIMITERS)), limit=st.integers(1, 8), seed=st.integers(0, 99), gaps=GAPS)
 def test_next_free_is_the_first_instant_that_is_free(kind: str, limit: int, seed: int, gaps: list[float]) -> None:
-    """A call just before `next_free` is refused, and one at it is accepted."""
+    """A request just before `next_free` is refused, and one at that instant is accepted."""
     now, limiter = 0.0, LIMITERS[kind](limit, Random(seed))
     for gap in gaps:
         now += gap
@@ -39,8 +40,8 @@ def test_next_free_is_the_first_instant_that_is_free(kind: str, limit: int, seed
 
 
 @given(limit=st.integers(1, 5), gaps=GAPS)
-def test_a_sliding_log_never_holds_more_than_its_limit(limit: int, gaps: list[float]) -> None:
-    """Whatever comes, no ten seconds hold more accepted calls than the limit."""
+def test_sliding_log_never_exceeds_its_limit(limit: int, gaps: list[float]) -> None:
+    """No ten seconds contain more accepted requests than the limit."""
     now, limiter, taken = 0.0, SlidingLog(limit), list[float]()
     for gap in gaps:
         now += gap
@@ -49,23 +50,23 @@ def test_a_sliding_log_never_holds_more_than_its_limit(limit: int, gaps: list[fl
     assert all(later - earlier >= WINDOW_S for earlier, later in zip(taken, taken[limit:], strict=False))
 
 
-def test_a_log_that_counts_refusals_can_be_kept_shut_by_knocking() -> None:
-    """A client that knocks every second never gets in again; one that counts its refusals does."""
+def test_log_that_counts_refusals_never_accepts_a_client_that_keeps_trying() -> None:
+    """A client that tries every second is never accepted again; one that waits is."""
     limiter = SlidingLog(2, counts_rejected=True)
     assert [limiter.take(float(second)) for second in range(20)] == [True, True] + 18 * [False]
     assert limiter.take(limiter.next_free(20.0))
 
 
-def test_a_weighted_counter_remembers_the_window_before() -> None:
-    """Right after the cut the window before still counts almost in full."""
+def test_weighted_counter_includes_the_previous_window() -> None:
+    """Right after a window begins the previous one still counts almost in full."""
     limiter = WeightedCounter(4)
     assert [limiter.take(9.9) for _ in range(5)] == [True] * 4 + [False]
     assert not limiter.take(10.1)
     assert limiter.next_free(10.1) == pytest.approx(12.5, abs=1e-3)
 
 
-def test_a_bucket_holds_a_burst() -> None:
-    """As many as the burst at once, then one for each token."""
+def test_bucket_accepts_a_burst() -> None:
+    """As many as the burst together, then one for each token."""
     limiter = Gcra(20, burst=5)
     assert [limiter.take(0.0) for _ in range(6)] == [True] * 5 + [False]
     assert limiter.take(0.5)
@@ -79,11 +80,11 @@ def test_a_bucket_holds_a_burst() -> None:
     seed=st.integers(0, 1000),
 )
 def test_no_client_beats_the_bound(kind: str, limit: int, cap: int | None, seed: int) -> None:
-    """The simulated makespan is never below the lower bound, whatever server it is."""
+    """The simulated makespan is never below the lower bound, for any server."""
 
     def make_server() -> Server:
-        # No foreign calls here: whether the server takes one depends on how full the client left it, so with them
-        # the bound of the greediest client is near, but it is not a bound.
+        # Without requests of another client: whether the server accepts them depends on the room that our client
+        # leaves, so the makespan of the greediest client would be close to a bound, but not a bound.
         changes: list[Disturbance] = [ChangeLimit(20.0, limit + 1)]
         return Server(LIMITERS[kind](limit, Random(seed)), cap=cap, disturbances=changes)
 
@@ -92,13 +93,13 @@ def test_no_client_beats_the_bound(kind: str, limit: int, cap: int | None, seed:
     assert len(outcome.arrivals) == 30
 
 
-def test_the_bound_without_any_limit_in_reach_is_the_longest_job() -> None:
-    """Fewer jobs than the limit are all accepted at once."""
+def test_bound_below_the_limit_is_the_longest_job() -> None:
+    """Fewer jobs than the limit are all accepted together."""
     durations = draw_durations(10, Random(1))
     assert lower_bound(Server(SlidingLog(20)), durations) == max(durations)
 
 
-def test_a_livelock_is_noticed() -> None:
-    """A simulation that does not come to an end fails, saying where it stood."""
+def test_livelock_is_detected() -> None:
+    """A simulation that does not finish fails and reports its state."""
     with pytest.raises(AssertionError, match="livelock"):
         simulate(Gate(), lambda: Server(SlidingLog(1)), jobs=5, seed=1, horizon_s=25.0)

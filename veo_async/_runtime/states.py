@@ -106,7 +106,7 @@ class QueuedState:
 
     def _push(self, job: LiveJob, *, is_back: bool) -> None:
         if not is_back or not self._is_taken_back(job):
-            self._queue.push(job, tenant=job.tenant, priority=job.priority, check_limit=False)
+            self._queue.push(job, tenant=job.tenant, priority=job.priority)
         if job.deadline is not None:
             at = self._clock.to_loop(job.deadline)
             self._deadlines[job] = asyncio.get_running_loop().call_at(at, self._deadline_passed, job)

@@ -1,1 +1,1 @@
-"""The account's rate limit: how many requests may be sent, and when."""
+"""The account's rate limit: when the next creating request may be sent."""

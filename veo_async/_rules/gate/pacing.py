@@ -1,26 +1,27 @@
-"""The rate of a gate that sends one call at a time, a gap apart.
+"""The rate of a gate that sends one request at a time, a gap apart.
 
 Theory of operation
 -------------------
-Somewhere above the rate there is a *ceiling*: the true one. A refusal says it was passed, and how often
-depends on what the server allows in bursts, so a single refusal says little about where the wall is. Two in
-a row say much: whatever burst there was, it was used up at the first and again at the second, so what was
-accepted between the two is what came in, and that is the true rate.
+Somewhere above the rate there is a *ceiling*: the server's true rate. A refusal means that the ceiling was exceeded.
+How soon that happens depends on the bursts that the server allows, so a single refusal says little about where the
+ceiling is. Two in a row say much: any burst was used up at the first refusal and again at the second, so the requests
+accepted between the two are what the server refilled, which is its true rate.
 
-* Grow, with every call that the pace and nothing else held up: 5 % a second until the first refusal, for then
-  nothing is known; 1 % a second near the wall, 4 % when it was left behind by more than 15 %.
-* Refused while growing: 3 % less, and hold that. The hold begins with 20 s and doubles each time, to 15
-  min, so an account whose rate never changes costs fewer and fewer refusals.
-* Refused while holding: the rate is still too high. If at least `MIN_SAMPLE` calls were accepted since the last
-  refusal, the rate is what they measured, within half of what it was; else 6 %, 12 %, 24 % … less.
-* More than one probe was needed: one call got through in that time, after the last that did not, and the
+* Growth, with every request that only the pace delayed: 5 % per second until the first refusal, because nothing is
+  known yet; later 1 % per second near the ceiling, 4 % once the rate is more than 15 % above it.
+* Refused during growth: reduce the rate by 3 % and hold it. The hold begins with 20 s and doubles each time, up to 15
+  min, so an account whose rate never changes sees fewer and fewer refusals.
+* Refused during a hold: the rate is still too high. If at least `MIN_SAMPLE` requests were accepted since the last
+  refusal, use the rate that they measured, but at least half of the current one; else reduce it by 6 %, 12 %, 24 % …
+  50 %.
+* More than one probe was needed: one request got through between the last refused probe and the accepted one, and the
   rate is the geometric mean of the two.
 
-*By arrival*: a server that insists on a gap between any two calls has no burst to swallow the unevenness of
-the network, so calls are spaced by their stamps (see `gate_window`), and while a round trip is shorter than
-the gap only one is under way. That gains nothing on servers with bursts and costs them some 9 %, so it is
-done only if the very first refusal came after two calls or fewer. There the count between two refusals
-begins when the gate re-opens, because such a server saves nothing up while we wait.
+*By arrival*: a server that enforces a gap between any two requests has no burst to absorb the jitter of the network.
+So requests are spaced by their stamps (see `window`), and while a round trip is shorter than the gap only one is in
+flight. This gains nothing on servers with bursts and costs about 9 % there, so it is done only if the first refusal
+came after at most two requests. The count between two refusals then begins when the gate re-opens, because such a
+server saves up nothing while we wait.
 """
 
 import math
@@ -30,19 +31,19 @@ import attrs
 from .closure import Closure
 from .values import GateSettings
 
-#: Shares of the rate per second.
+#: Growth per second, as a share of the rate: before the first refusal, near the ceiling, far above it.
 GROWTH_FREE, GROWTH_NEAR, GROWTH_FAR = 0.05, 0.01, 0.04
-#: The wall is left behind at so many times its height.
+#: The rate is far above the ceiling at this multiple of it.
 FAR_ABOVE = 1.15
-#: Fewer calls than this between two refusals are no measurement.
+#: Fewer requests than this between two refusals are not a measurement.
 MIN_SAMPLE = 4
-#: The most that is given up at once.
+#: Maximum reduction of the rate in one step.
 MAX_CUT = 0.5
 
 
 @attrs.define(eq=False)
 class Pacer:
-    """A rate in calls per window."""
+    """A rate in requests per window."""
 
     settings: GateSettings
     rate: float
@@ -63,24 +64,24 @@ class Pacer:
 
     @property
     def gap_s(self) -> float:
-        """Seconds between two calls."""
+        """Seconds between two requests."""
         return self.settings.window_s / self.rate
 
     def begin(self, now: float) -> None:
-        """A rate that was learned in an earlier session is held at first."""
+        """Hold a rate that an earlier session learned."""
         self.hold_until = now + self._hold_s
         self.grown_at = now
 
-    def accepted(self, now: float, *, is_pressed: bool) -> None:
-        """A call was accepted; grow if it was the pace that held it up."""
+    def accepted(self, now: float, *, is_pace_limited: bool) -> None:
+        """Count an accepted request, and grow if only the pace had delayed it."""
         self._accepted += 1
         elapsed = min(now - self.grown_at, max(1.0, self.gap_s))
         self.grown_at = now
-        if is_pressed and now >= self.hold_until:
+        if is_pace_limited and now >= self.hold_until:
             self._set(self.rate * (1 + self._growth() * elapsed))
 
     def refused(self, now: float) -> None:
-        """The first refusal of a closing."""
+        """Reduce the rate after the first refusal of a closure."""
         hold = self.settings.hold_share
         if now >= self.hold_until:
             self._cut = 1 - hold
@@ -97,17 +98,17 @@ class Pacer:
         self.refused_at = now
         self._accepted = 0
 
-    def reopened(self, closing: Closure, now: float, rate_before: float) -> None:
-        """The probe was accepted, *rate_before* being the rate at the first refusal."""
+    def reopened(self, closure: Closure, now: float, rate_before: float) -> None:
+        """Adjust the rate after an accepted probe; *rate_before* was the rate at the first refusal."""
         self._reopened_at = now
-        if closing.failures == 1 or closing.follows_retry_after:
+        if closure.failures == 1 or closure.follows_retry_after:
             return
-        estimate = between(closing, now, self.settings)
+        estimate = rate_between(closure, now, self.settings)
         self._set(min(self.rate, max(estimate, rate_before * (1 - MAX_CUT))))
         self.ceiling = self.rate / self.settings.hold_share
 
     def restore(self, rate: float) -> None:
-        """The refusal was not about the rate."""
+        """Return to *rate*, because the refusal was not about the rate."""
         self._set(rate)
 
     def _set(self, rate: float) -> None:
@@ -125,8 +126,8 @@ class Pacer:
         return self._accepted * self.settings.window_s / (now - since)
 
 
-def between(closing: Closure, now: float, settings: GateSettings) -> float:
-    """Calls per window if one call is accepted after a wait that was too short before."""
-    waited = now - closing.since
-    too_short = max(closing.refused_at - closing.since, settings.window_s / settings.limit)
+def rate_between(closure: Closure, now: float, settings: GateSettings) -> float:
+    """Return the geometric mean of the rates of the last refused wait and of the wait that succeeded."""
+    waited = now - closure.since
+    too_short = max(closure.refused_at - closure.since, settings.window_s / settings.limit)
     return settings.window_s / math.sqrt(waited * too_short)

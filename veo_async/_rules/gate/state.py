@@ -1,19 +1,19 @@
-"""The gate's door: whether calls may leave at all, and when the one call after a closing may.
+"""The gate's state: whether requests may be sent at all, and when the probe after a closure is due.
 
 Theory of operation
 -------------------
 ::
 
-    OPEN      -- refused / pause ------------> DRAINING   (CLOSED at once if nothing is under way)
-    DRAINING  -- the last call is home ------> CLOSED     (and the refusal is judged)
-    CLOSED    -- ask, when it is time -------> PROBING    (exactly one call leaves)
-    PROBING   -- accepted -------------------> OPEN       (CLOSED if a pause is still on)
-    PROBING   -- refused --------------------> CLOSED     (judged again; the next probe comes later)
-    PROBING   -- lost, never sent -----------> CLOSED     (nothing was learned)
+    OPEN      -- refused / paused -------------> DRAINING   (CLOSED immediately if nothing is in flight)
+    DRAINING  -- the last request has ended ---> CLOSED     (and the refusal is explained)
+    CLOSED    -- request(), probe is due ------> PROBING    (exactly one request is sent)
+    PROBING   -- accepted ---------------------> OPEN       (CLOSED if a pause is still active)
+    PROBING   -- refused ----------------------> CLOSED     (explained again; the next probe follows later)
+    PROBING   -- no response, not sent --------> CLOSED     (nothing was learned)
 
-Two instants hold the probe back. The *hard* one (`closed_until`) only ever grows, so no caller can undo another's
-pause. The *soft* one is when the probe leaves if nothing happens before; an event may bring it forward. How long
-either is, `gate_closing` says; here they are only kept.
+Two instants delay the probe. The *hard* one (`closed_until`) only ever grows, so no caller can undo another's pause.
+The *soft* one is when the probe is sent if nothing else happens; an event may move it forward. `closure` calculates
+both; this module only stores them.
 """
 
 import math
@@ -26,16 +26,16 @@ from .values import GateState, Reason, Wait
 
 @attrs.define(eq=False)
 class GateControl:
-    """The door, and what it waits for."""
+    """The gate's state and the instants until which it stays closed."""
 
     state: GateState = attrs.field(default=GateState.OPEN, init=False)
-    closed_until: float = attrs.field(default=-math.inf, init=False)  #: hard: never moves back
+    closed_until: float = attrs.field(default=-math.inf, init=False)  #: hard: never decreases
     pause_reason: str = attrs.field(default="", init=False)
-    _probe_at: float = attrs.field(default=-math.inf, init=False)  #: soft: an event may bring it forward
+    _probe_at: float = attrs.field(default=-math.inf, init=False)  #: soft: an event may move it forward
     _paused_until: float = attrs.field(default=-math.inf, init=False)
 
     def wait(self, now: float) -> Wait | None:
-        """What everybody waits for; None if the door is open, or closed and it is time for the probe."""
+        """Return what every request waits for; None if the gate is open, or if it is closed and the probe is due."""
         if now < self._paused_until:
             return Wait(self._paused_until, self.pause_reason)
         match self.state:
@@ -52,10 +52,10 @@ class GateControl:
                 assert_never(self.state)
 
     def pause(self, until: float, reason: str, *, is_busy: bool) -> None:
-        """Let nothing leave before *until*; the latest end counts, with its reason.
+        """Send nothing before *until*. Of several pauses the latest end applies, with its reason.
 
         Args:
-            is_busy: calls are under way.
+            is_busy: whether requests are in flight.
         """
         if until >= self._paused_until:
             self._paused_until = until
@@ -65,37 +65,37 @@ class GateControl:
             self.state = GateState.DRAINING if is_busy else GateState.CLOSED
 
     def close(self) -> None:
-        """A call was refused: nothing leaves until those under way are home."""
+        """Send nothing until every request in flight has ended, because one was refused."""
         self.state = GateState.DRAINING
 
-    def calls_finished(self) -> bool:
-        """Nothing is under way; whether that is what the door waited for."""
+    def requests_drained(self) -> bool:
+        """Note that nothing is in flight. Return whether the gate was waiting for that."""
         if self.state is not GateState.DRAINING:
             return False
         self.state = GateState.CLOSED
         return True
 
     def schedule_probe(self, hard: float, soft: float) -> None:
-        """The probe leaves at *soft*, and whatever happens not before *hard*."""
+        """Send the probe at *soft*, and under no circumstances before *hard*."""
         self._probe_at = soft
         self.closed_until = max(self.closed_until, hard)
 
     def advance_probe(self, now: float) -> None:
-        """Something happened for which the probe need not wait any longer."""
+        """Make the probe due now, because of an event that it was waiting for."""
         if self.state is GateState.CLOSED:
             self._probe_at = min(self._probe_at, now)
 
     def probe_sent(self) -> None:
-        """Everybody else waits for its answer."""
+        """Make every other request wait for the response to the probe."""
         self.state = GateState.PROBING
 
     def probe_voided(self, again_at: float) -> None:
-        """A call came home that told nothing; if it was the probe, another leaves."""
+        """Note that a request ended without a conclusion. If it was the probe, another follows at *again_at*."""
         if self.state is GateState.PROBING:
             self.state = GateState.CLOSED
             self._probe_at = again_at
 
     def open(self, now: float) -> None:
-        """The probe passed: back to normal, unless a pause is still on."""
+        """Open the gate, because the probe was accepted; stay closed if a pause is still active."""
         self.state = GateState.CLOSED if now < self._paused_until else GateState.OPEN
         self._probe_at = -math.inf

@@ -1,13 +1,12 @@
-"""The calls of an open gate: which are under way, which the server still counts, and whether one more may go.
+"""The requests of an open gate: which are in flight, which the server still counts, and whether another may be sent.
 
-Four things hold a call up, and `Traffic.decide` looks at them in this order: enough calls are under way,
-enough tasks run (module `cap`), the last call is too young for the pace, the window is full
-(`gate_window`).
+Four things can delay a request. `Traffic.decide` checks them in this order: the number of requests in flight, the cap
+on running tasks (module `cap`), the pace, and the window (module `window`).
 
-A creating call can take a minute to be answered, and a 429 comes at once. So a call that has been under way for
-`ASSUME_ARRIVED_S` is taken for *arrived*: it is stamped then, it no longer counts as one whose fate is open, and the next may
-go. Without this a provider that answers slowly would be used at a fraction of what it allows. Should it have been
-wrong, it costs one 429, which fails nothing.
+The response to a creating request can take a minute, while a 429 arrives immediately. So a request that has been in
+flight for `ASSUME_ARRIVED_S` is assumed to have *arrived*: it is stamped then, no longer counts as in transit, and the
+next may be sent. Otherwise a provider that responds slowly would be used at a fraction of what it allows. A wrong
+assumption costs one 429, which fails no job.
 """
 
 import math
@@ -19,57 +18,57 @@ from .learning import LimitLearner
 from .values import GateSettings, Grant, Purpose, Reason, Wait
 from .window import SendLog
 
-#: Seconds after which a call has reached the server, or will never: no network takes longer on a kept connection.
+#: Seconds after which a request has reached the server or never will: no network takes longer on an open connection.
 ASSUME_ARRIVED_S = 5.0
 
-#: A call left as soon as the pace allowed if it left within this share of the gap after that.
+#: The pace was the bottleneck if a request was sent within this share of the gap after the pace allowed it.
 PACE_LIMITED_SHARE = 0.5
 
 
 @attrs.define(eq=False)
 class Traffic:
-    """What is under way, and what may join it."""
+    """The requests in flight, and the decision whether to send another."""
 
     settings: GateSettings
     learner: LimitLearner
     cap: RunningCap
     log: SendLog
     in_flight: dict[int, Grant] = attrs.field(factory=dict, init=False)
-    _arrived: set[int] = attrs.field(factory=set, init=False)  #: under way, and stamped already
-    is_paced: bool = attrs.field(default=False, init=False)  #: the caller asked for evenly spread calls
-    keep_free: int = attrs.field(default=0, init=False)  #: places of the window that these leave to urgent ones
+    _arrived: set[int] = attrs.field(factory=set, init=False)  #: in flight, and stamped already
+    is_paced: bool = attrs.field(default=False, init=False)  #: the caller asked for evenly spread requests
+    reserved_places: int = attrs.field(default=0, init=False)  #: places in the window that are left to urgent requests
     _granted: int = attrs.field(default=0, init=False)
-    _parallel: int = attrs.field(init=False)  #: calls that may be under way at once
-    _next_at: float = attrs.field(default=-math.inf, init=False)  #: when the pace allows the next
+    _max_parallel: int = attrs.field(init=False)  #: current maximum of requests in transit
+    _next_at: float = attrs.field(default=-math.inf, init=False)  #: when the pace allows the next request
 
     def __attrs_post_init__(self) -> None:
-        self._parallel = self.settings.parallel_first
+        self._max_parallel = self.settings.parallel_first
 
     def decide(self, now: float, *, is_urgent: bool = False) -> Purpose | Wait:
-        """May one more call join, the gate being open?"""
-        self._note_arrivals(now)
-        in_flight = self._open_calls
-        if in_flight >= self._parallel or (in_flight and self._one_at_a_time()):
+        """Return why another request may be sent, or what it waits for. The gate is open."""
+        self._stamp_arrivals(now)
+        in_transit = self._in_transit
+        if in_transit >= self._max_parallel or (in_transit and self._is_one_at_a_time()):
             return Wait(self._next_arrival(), Reason.PARALLEL)
-        under_way = len(self.in_flight)
-        is_over = self.cap.is_full(under_way)
-        if is_over and (under_way or now < self.cap.may_exceed_at):
-            return Wait(math.inf if under_way else self.cap.may_exceed_at, Reason.CAP)
+        in_flight = len(self.in_flight)
+        is_cap_full = self.cap.is_full(in_flight)
+        if is_cap_full and (in_flight or now < self.cap.may_exceed_at):
+            return Wait(math.inf if in_flight else self.cap.may_exceed_at, Reason.CAP)
         if now < self._next_at and not (is_urgent and self.learner.pacer is None):
             return Wait(self._next_at, Reason.PACE)
-        full = self._room(self.learner.ceiling, now)
-        if full is None:
-            return Purpose.OVER_CAP if is_over else Purpose.ROUTINE
-        return full if is_over else self._extra(full, now)
+        window_wait = self._window_wait(self.learner.ceiling, now)
+        if window_wait is None:
+            return Purpose.OVER_CAP if is_cap_full else Purpose.ROUTINE
+        return window_wait if is_cap_full else self._decide_extra(window_wait, now)
 
     def decide_probe(self, now: float) -> Purpose | Wait:
-        """May the probe leave, its time having come? It never goes beyond the limit, nor beyond the cap."""
+        """Return whether the probe, which is due, may be sent. It never exceeds the limit or the cap."""
         if self.cap.is_full(0) and now < self.cap.may_exceed_at:
             return Wait(self.cap.may_exceed_at, Reason.CAP)
-        return self._room(self.learner.ceiling, now) or Purpose.PROBE
+        return self._window_wait(self.learner.ceiling, now) or Purpose.PROBE
 
     def grant(self, purpose: Purpose, now: float, *, is_urgent: bool = False) -> Grant:
-        """A call leaves."""
+        """Grant a request that is sent now."""
         self._granted += 1
         is_pace_limited = now - self._next_at < PACE_LIMITED_SHARE * self.learner.gap_s
         ticket = Grant(self._granted, now, purpose, is_pace_limited)
@@ -77,41 +76,41 @@ class Traffic:
         if self.learner.pacer is not None:
             self._next_at = now + self.learner.gap_s
         elif self.is_paced and not is_urgent:
-            self._next_at = now + self.learner.span_s / max(1, self.learner.ceiling - self.keep_free)
+            self._next_at = now + self.learner.span_s / max(1, self.learner.ceiling - self.reserved_places)
         return ticket
 
     def release(self, ticket: Grant) -> None:
-        """A call has ended, whichever way.
+        """Remove a request that has ended, no matter how.
 
         Raises:
-            ValueError: it is not under way, or was handed back already.
+            ValueError: it is not in flight, or its ticket was returned before.
         """
         if self.in_flight.pop(ticket.number, None) is None:
-            msg = f"not under way, or handed back already: {ticket}"
+            msg = f"not in flight, or already returned: {ticket}"
             raise ValueError(msg)
 
     def count_own(self, now: float) -> int:
-        """Calls of this session that the server still counts, those under way included."""
-        return self._open_calls + self.log.count_own(now, self.learner.span_s)
+        """Return how many of this session's requests the server still counts, including those in transit."""
+        return self._in_transit + self.log.count_own(now, self.learner.span_s)
 
     def accepted(self, ticket: Grant, now: float) -> None:
-        """It became a task."""
+        """Note that the provider created a task."""
         learner = self.learner
         if ticket.number in self._arrived:
-            stamp = self.log.accepted_late(ticket.at + ASSUME_ARRIVED_S)
+            stamp = self.log.accept_arrived(ticket.at + ASSUME_ARRIVED_S)
         else:
-            stamp = self.log.accepted(ticket.at, now)
+            stamp = self.log.add_accepted(ticket.at, now)
         self._arrived.discard(ticket.number)
         self.cap.accepted()
-        self._parallel = min(self.settings.max_parallel, self._parallel + 1)
+        self._max_parallel = min(self.settings.max_parallel, self._max_parallel + 1)
         if learner.pacer is not None and learner.pacer.by_arrival:
             self._next_at = max(self._next_at, stamp + learner.gap_s)
         if ticket.purpose is Purpose.EXTRA:
             learner.extra_accepted(self.log.count_accepted(now, learner.span_s), now)
-        learner.accepted(now, is_pressed=ticket.is_pressed)
+        learner.accepted(now, is_pace_limited=ticket.is_pace_limited)
 
     def unanswered(self, ticket: Grant, now: float) -> None:
-        """Nobody knows what became of it."""
+        """Note that the outcome of a request is unknown."""
         if ticket.number not in self._arrived:
             self.log.add_unaccepted(now)
         self._arrived.discard(ticket.number)
@@ -121,55 +120,56 @@ class Traffic:
             self.cap.postpone(now)
 
     def refused(self, ticket: Grant, now: float) -> None:
-        """It got a 429; some servers count it all the same."""
+        """Note a 429. The request takes a place in the window, because some servers count refused requests."""
         self._arrived.discard(ticket.number)
         self.log.add_unaccepted(now)
 
     def not_sent(self, ticket: Grant) -> None:
-        """It did not leave: if it was the last, the pace allows another in its place."""
+        """Note that a request was not sent. If it was the latest, the pace allows another in its place."""
         self._arrived.discard(ticket.number)
         if ticket.number == self._granted:
             self._next_at = min(self._next_at, ticket.at)
 
     def limit_parallel(self, parallel: int) -> None:
-        """The gate re-opens: so many at once, and one more for each that is accepted."""
-        self._parallel = parallel
+        """Allow *parallel* requests in transit, and one more for each that is accepted, because the gate re-opens."""
+        self._max_parallel = parallel
 
     @property
-    def _open_calls(self) -> int:
-        """Calls under way that may still be on their way there."""
+    def _in_transit(self) -> int:
+        """Requests in flight that may not have reached the server yet."""
         return len(self.in_flight) - len(self._arrived)
 
-    def _note_arrivals(self, now: float) -> None:
-        """Stamp calls that must have arrived by now. They are in the order in which they left."""
+    def _stamp_arrivals(self, now: float) -> None:
+        """Stamp the requests that must have arrived by now. `in_flight` is in the order of sending."""
         for number, ticket in self.in_flight.items():
             if ticket.at + ASSUME_ARRIVED_S > now:
                 return
             if number not in self._arrived:
                 self._arrived.add(number)
-                self.log.arrived(ticket.at + ASSUME_ARRIVED_S, now)
+                self.log.add_arrived(ticket.at + ASSUME_ARRIVED_S, now)
 
     def _next_arrival(self) -> float:
-        """When the oldest open call will be taken for arrived."""
-        open_calls = (ticket.at for number, ticket in self.in_flight.items() if number not in self._arrived)
-        return next(open_calls, math.inf) + ASSUME_ARRIVED_S
+        """Return when the oldest request in transit will be assumed to have arrived."""
+        sent_at = (ticket.at for number, ticket in self.in_flight.items() if number not in self._arrived)
+        return next(sent_at, math.inf) + ASSUME_ARRIVED_S
 
-    def _one_at_a_time(self) -> bool:
+    def _is_one_at_a_time(self) -> bool:
         pacer = self.learner.pacer
         return pacer is not None and pacer.by_arrival and pacer.gap_s > self.log.min_round_trip_s
 
-    def _room(self, most: int, now: float) -> Wait | None:
-        room = most - self._open_calls
+    def _window_wait(self, ceiling: int, now: float) -> Wait | None:
+        """Return how long a window of *ceiling* requests stays full; None if it has room now."""
+        room = ceiling - self._in_transit
         if room <= 0:
             return Wait(self._next_arrival(), Reason.WINDOW)
         at = self.log.room_at(room, now, self.learner.span_s)
         return Wait(at, Reason.WINDOW) if at > now else None
 
-    def _extra(self, full: Wait, now: float) -> Purpose | Wait:
-        if self._open_calls >= self.learner.extra_parallel:
-            return full
+    def _decide_extra(self, window_wait: Wait, now: float) -> Purpose | Wait:
+        if self._in_transit >= self.learner.extra_parallel:
+            return window_wait
         at = self.learner.extra_at()
         if now < at:
-            return Wait(min(full.until, at), full.reason)
-        beyond = None if self.settings.explore else self._room(self.settings.limit, now)
+            return Wait(min(window_wait.until, at), window_wait.reason)
+        beyond = None if self.settings.explore else self._window_wait(self.settings.limit, now)
         return beyond or Purpose.EXTRA

@@ -1,4 +1,4 @@
-"""What goes into and comes out of the submit gate: settings, tickets, waits, what was learned, statistics."""
+"""Values of the gate: its settings, its decisions, what it has learned, and its statistics."""
 
 import math
 from collections.abc import Mapping
@@ -18,114 +18,114 @@ def _positive(_: object, attribute: "attrs.Attribute[Any]", value: float | None)
 class Mode(Enum):
     """How the gate keeps to the limit."""
 
-    WINDOW = "log"  #: so many per window, in a burst if need be
-    PACED = "paced"  #: one by one, a gap apart
+    WINDOW = "window"  #: up to the limit in every window, in a burst if the queue is long
+    PACED = "paced"  #: one at a time, a gap apart
 
 
 class GateState(Enum):
-    """Whether calls may leave at all."""
+    """Whether requests may be sent at all."""
 
     OPEN = "open"
-    DRAINING = "draining"  #: shut, and calls that had left are still under way
-    CLOSED = "closed"  #: shut, and nothing is under way; one probe will leave when its time comes
-    PROBING = "probing"  #: shut, and the probe is under way
+    DRAINING = "draining"  #: nothing is sent; earlier requests are still in flight
+    CLOSED = "closed"  #: nothing is sent and nothing is in flight; a probe follows when it is due
+    PROBING = "probing"  #: nothing else is sent while the probe is in flight
 
 
 class Purpose(Enum):
-    """Why a call may leave."""
+    """Why a request may be sent."""
 
     ROUTINE = "routine"
-    PROBE = "probe"  #: the one call after a closing
-    EXTRA = "extra"  #: one more than the limit allows, to learn whether it is higher
-    OVER_CAP = "over-cap"  #: one more than the cap on running tasks allows, likewise
+    PROBE = "probe"  #: the single request after a closure
+    EXTRA = "extra"  #: one more than the limit allows, to learn whether the limit is higher
+    OVER_CAP = "over-cap"  #: one more than the cap on running tasks allows, to learn whether the cap is higher
 
 
 class Reason(StrEnum):
-    """What a call waits for; a pause brings a word of its own."""
+    """What a request waits for. A pause has its own reason."""
 
     RATE_LIMITED = "rate-limited"  #: a refusal closed the gate
-    PROBING = "probing"  #: the answer to the probe is awaited
-    PARALLEL = "parallel"  #: as many calls are under way as may be
+    PROBING = "probing"  #: the response to the probe
+    PARALLEL = "parallel"  #: the maximum number of requests is in flight
     PACE = "pace"
     WINDOW = "window"
-    CAP = "cap"  #: as many tasks run as may
+    CAP = "cap"  #: the maximum number of tasks is running
 
 
 @attrs.frozen(kw_only=True)
 class GateSettings:
-    """What is believed of the account, and the constants of the rule."""
+    """What is assumed about the account, and the constants of the gate's rules."""
 
-    #: Creations per window, from the provider's pages or from the user.
+    #: Creating requests per window, from the provider's documentation or from the user.
     limit: int = attrs.field(default=20, validator=validators.ge(1))
-    #: Seconds of the window.
+    #: Length of the window in seconds.
     window_s: float = attrs.field(default=10.0, validator=_positive)
-    #: Try now and then whether the limit is higher than documented. Without it a limit that was learned to be
-    #: lower is still tried again, but the documented one is never passed.
+    #: Whether to try now and then if the limit is higher than documented. If False, a limit that was learned to be
+    #: lower is still raised again, but never above the documented one.
     explore: bool = True
-    #: Running tasks the pages speak of. A hint only: refusals close to it are laid to a cap more readily.
+    #: The documented number of running tasks. Only a hint: a refusal near it is more readily attributed to a cap.
     cap_prior: int = attrs.field(default=100, validator=validators.ge(1))
 
-    #: Seconds added to the window, for a call that travels faster than the fifty before it. Measured: the
-    #: fastest of fifty is within 20 ms of the fastest there is; three times that costs 0.6 % of the rate.
+    #: Seconds added to the window, for a request that travels faster than the fifty before it. Measured: the fastest
+    #: of fifty is within 20 ms of the fastest possible. Three times that costs 0.6 % of the rate.
     margin_s: float = attrs.field(default=0.06, validator=_positive)
-    #: Seconds the margin grows by when a call is refused although the window had just enough room.
+    #: Seconds added to the margin when a request is refused although the window had just enough room.
     margin_step_s: float = 0.04
-    #: Share of the window the margin never passes, so that no run of bad luck can halve the rate.
+    #: Maximum margin as a share of the window, so that a run of bad luck cannot halve the rate.
     margin_share: float = 0.1
 
-    #: Calls under way at once, at first: a limit of five costs four refusals to find, not sixteen.
+    #: Maximum requests in flight at first: discovering a limit of five then costs four refusals, not sixteen.
     parallel_first: int = attrs.field(default=4, validator=validators.ge(1))
-    #: Calls under way at once, at most: at two a second this bears eight seconds of latency.
+    #: Maximum requests in flight later: at two requests per second this is enough for eight seconds of latency.
     max_parallel: int = attrs.field(default=16, validator=validators.ge(1))
-    #: Extra calls under way at once, at most; there is one at first, and one more for every two that succeed.
+    #: Maximum extra requests in flight. It starts at one and grows by one for every two that are accepted.
     max_extra: int = attrs.field(default=8, validator=validators.ge(1))
 
-    #: Seconds from the first try for a higher limit to the next; doubles each time it fails …
+    #: Seconds from the first try for a higher limit to the next; doubles after each failed try …
     explore_first_s: float = 60.0
-    #: … up to this. A try costs one refusal, so an account whose limit never moves pays four an hour.
+    #: … up to this. A try costs one refusal, so an account whose limit never changes sees four per hour.
     explore_max_interval_s: float = 900.0
-    #: Seconds until the next try after the limit was lowered: what made it fall may have passed.
+    #: Seconds until the next try after the limit was lowered, because the cause may have passed.
     explore_again_s: float = 15.0
 
-    #: Share of a refused rate that is used while it is held.
+    #: Share of a refused rate to use while the rate is held constant.
     hold_share: float = 0.97
-    #: Seconds a paced rate is first held after a refusal; doubles with every refusal met while growing.
+    #: Seconds for which a paced rate is first held after a refusal; doubles with every refusal during growth.
     hold_first_s: float = 10.0
-    #: Share of the documented limit no learned rate falls below, so that the way back is never long.
+    #: Minimum learned rate as a share of the documented limit, so that recovery never takes long.
     min_rate_share: float = 0.1
 
     #: Seconds from the first try for a higher cap to the next; doubles up to `explore_max_interval_s`.
     cap_first_s: float = 20.0
-    #: A Retry-After is obeyed up to so many seconds; a mistaken header stops nobody for days.
+    #: Maximum Retry-After to follow, in seconds, so that a wrong header cannot stop the account for days.
     max_retry_after_s: float = 120.0
 
 
 @attrs.frozen(kw_only=True)
 class LearnedLimits:
-    """What a gate has learned of its account; kept, so that a later session starts wiser."""
+    """What a gate has learned about its account. It is stored so that the next session can start from it."""
 
     mode: Mode = Mode.WINDOW
-    #: Calls per window.
+    #: Requests per window.
     limit: float = attrs.field(validator=_positive)
-    #: Paced only: the rate, in calls per window, that was refused last.
+    #: Mode PACED only: the latest refused rate, in requests per window.
     rate_ceiling: float | None = attrs.field(default=None, validator=_positive)
-    #: Paced only: calls are spaced by when they arrive, not by when they leave.
+    #: Mode PACED only: space requests by when they arrive at the server, not by when they are sent.
     by_arrival: bool = False
-    #: Running tasks, if there is a cap.
+    #: Maximum number of running tasks; None if no cap is known.
     cap: int | None = attrs.field(default=None, validator=_positive)
     #: Seconds.
     margin_s: float = attrs.field(validator=_positive)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, fit for JSON."""
+        """Return plain values that JSON can store."""
         return {**attrs.asdict(self), "mode": self.mode.value}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "LearnedLimits":
-        """From what `to_dict` gave; unknown keys are left out, as a newer version may have written them.
+        """Create from the result of `to_dict`. Unknown keys are ignored: a newer version may have written them.
 
         Raises:
-            KeyError, TypeError, ValueError: something is missing or makes no sense.
+            KeyError, TypeError, ValueError: a value is missing or invalid.
         """
         known = {field.name: plain[field.name] for field in attrs.fields(cls) if field.name in plain}
         return cls(**{**known, "mode": Mode(plain["mode"])})
@@ -133,17 +133,17 @@ class LearnedLimits:
 
 @attrs.frozen
 class Grant:
-    """One creating call may leave now. A ticket: hand it back with the event that ends the call."""
+    """Permission to send one creating request now. Return it to the gate with the event that ends the request."""
 
     number: int
     at: float
     purpose: Purpose
-    is_pressed: bool  #: it left as soon as the pace allowed, so the pace is what holds calls up
+    is_pace_limited: bool  #: the request was sent as soon as the pace allowed, so the pace is the bottleneck
 
 
 @attrs.frozen
 class Wait:
-    """No call may leave before *until*; infinity if only an event can change that."""
+    """No request may be sent before *until*; infinity if only an event can change that."""
 
     until: float
     reason: str
@@ -151,17 +151,17 @@ class Wait:
 
 @attrs.frozen(kw_only=True)
 class GateStatistics:
-    """The gate, looked into."""
+    """A snapshot of the gate."""
 
     mode: Mode
     state: GateState
-    limit: float  #: calls per window
+    limit: float  #: requests per window
     rate_ceiling: float | None
     margin_s: float
     in_flight: int
     running: int
     cap: int | None
-    closed_until: float  #: no call leaves earlier; only ever grows
-    reason: str | None  #: why the gate is shut; None while it is open
+    closed_until: float  #: no request is sent earlier; only ever grows
+    reason: str | None  #: why the gate is closed; None while it is open
     refusals: int
     closures: int

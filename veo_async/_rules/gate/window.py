@@ -1,19 +1,19 @@
-"""Which calls the server still counts: the stamps of the last window.
+"""The requests that the server still counts: the time stamps of the last window.
 
 Theory of operation
 -------------------
-A server counts a call when it arrives, and that we do not see: we know when it left and when its answer came.
-The quickest of the last `MAX_ROUND_TRIPS` round trips shows what a call takes when nothing holds it up. Whatever
-another took beyond that may all have been spent on the way there; so its stamp is the instant it left plus
-that excess. Two calls then arrive at least as far apart as the second's departure is from the first's stamp,
-whatever the network did to them, short only of what a call gains by being quicker than the quickest so far.
-The margin is for that.
+A server counts a request when it arrives. We cannot see that: we know when the request was sent and when its response
+arrived. The fastest of the last `MAX_ROUND_TRIPS` round trips shows how long an unobstructed request takes. Any time
+beyond that may have been spent on the way to the server, so a request's stamp is the instant it was sent plus that
+excess. Two requests then arrive at least as far apart as the second one's sending is from the first one's stamp,
+regardless of network delays. The only exception is a request that is faster than all of these; the margin covers it.
 
-* Why not the instant of sending with a larger margin: a single call that is held up for a second would break
-  the limit, and every other would have to pay for the margin.
-* Why not the instant of the answer: it adds the whole round trip to every window, 3 % here.
-* A refused call is stamped when its answer comes, for some servers count refused calls too; a client that
-  does not can knock there for ever. A lost call likewise: it may have been counted up to that moment.
+* Why not the instant of sending with a larger margin: a single request that is delayed for a second would exceed the
+  limit, and every other request would pay for the margin.
+* Why not the instant of the response: it adds the whole round trip to every window, which costs 3 % here.
+* A refused request is stamped when its response arrives, because some servers count refused requests too; a client
+  that ignores this may be refused forever. A request without a response is stamped likewise: it may have been counted
+  up to then.
 """
 
 from bisect import bisect_right, insort
@@ -21,7 +21,7 @@ from collections import deque
 
 import attrs
 
-#: Enough round trips to have seen a quick one, few enough to forget an old route.
+#: Enough round trips to include a fast one, few enough to forget an old network route.
 MAX_ROUND_TRIPS = 50
 
 
@@ -29,7 +29,7 @@ MAX_ROUND_TRIPS = 50
 class SendLog:
     """The stamps, in order."""
 
-    keep_s: float  #: older stamps are forgotten
+    keep_s: float  #: older stamps are dropped
     _all: list[float] = attrs.field(factory=list)
     _accepted: list[float] = attrs.field(factory=list)
     _remote: list[float] = attrs.field(factory=list)  #: those of `_all` that other sessions sent
@@ -37,32 +37,32 @@ class SendLog:
 
     @property
     def min_round_trip_s(self) -> float:
-        """The quickest of the round trips remembered; 0 if there is none."""
+        """The fastest of the recent round trips; 0 if there is none."""
         return min(self._round_trips, default=0.0)
 
-    def accepted(self, sent_at: float, now: float) -> float:
-        """Stamp a call that was accepted, and give its stamp."""
+    def add_accepted(self, sent_at: float, now: float) -> float:
+        """Stamp an accepted request and return its stamp."""
         self._round_trips.append(now - sent_at)
         stamp = now - self.min_round_trip_s
         insort(self._accepted, stamp)
         self._add(stamp, now)
         return stamp
 
-    def arrived(self, stamp: float, now: float) -> None:
-        """Stamp a call that has no answer yet, but must have been counted by *stamp*."""
+    def add_arrived(self, stamp: float, now: float) -> None:
+        """Stamp a request that has no response yet but must have been counted by *stamp*."""
         self._add(stamp, now)
 
-    def accepted_late(self, stamp: float) -> float:
-        """A call that was taken for arrived has been accepted: it is counted already."""
+    def accept_arrived(self, stamp: float) -> float:
+        """Note that a request added with `add_arrived` was accepted; it is counted already."""
         insort(self._accepted, stamp)
         return stamp
 
     def add_unaccepted(self, now: float) -> None:
-        """Stamp a call that was not accepted, but may have been counted."""
+        """Stamp a request that was not accepted but may have been counted."""
         self._add(now, now)
 
     def add_remote(self, stamp: float, now: float) -> None:
-        """Stamp a call that another session sent with the same account."""
+        """Stamp a request that another session sent with the same account."""
         insort(self._remote, stamp)
         insort(self._accepted, stamp)
         self._add(stamp, now)
@@ -73,22 +73,22 @@ class SendLog:
             del stamps[: bisect_right(stamps, now - self.keep_s)]
 
     def count(self, now: float, span_s: float) -> int:
-        """How many stamps are less than *span_s* old."""
-        return _younger(self._all, now, span_s)
+        """Return how many stamps are less than *span_s* old."""
+        return _count_younger(self._all, now, span_s)
 
     def count_own(self, now: float, span_s: float) -> int:
-        """How many of those this session sent."""
-        return self.count(now, span_s) - _younger(self._remote, now, span_s)
+        """Return how many of those are this session's."""
+        return self.count(now, span_s) - _count_younger(self._remote, now, span_s)
 
     def count_accepted(self, now: float, span_s: float) -> int:
-        """How many of those were accepted."""
-        return _younger(self._accepted, now, span_s)
+        """Return how many of those were accepted."""
+        return _count_younger(self._accepted, now, span_s)
 
     def room_at(self, room: int, now: float, span_s: float) -> float:
-        """When fewer than *room* stamps will be less than *span_s* old, if none is added; perhaps now."""
+        """Return when fewer than *room* stamps will be less than *span_s* old if none is added; possibly now."""
         return now if self.count(now, span_s) < room else self._all[-room] + span_s
 
 
-def _younger(stamps: list[float], now: float, span_s: float) -> int:
-    # by the very sum a deadline is made of, so that no rounding can part the two
+def _count_younger(stamps: list[float], now: float, span_s: float) -> int:
+    # Add exactly as `room_at` does, so that rounding cannot make the two disagree.
     return len(stamps) - bisect_right(stamps, now, key=lambda stamp: stamp + span_s)

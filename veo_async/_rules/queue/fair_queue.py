@@ -1,37 +1,34 @@
-"""Whose job is sent next: start-time fair queueing over tenants, in two classes.
+"""Which job is sent next: start-time fair queueing over tenants, in two classes.
 
 Theory of operation
 -------------------
-Jobs wait in *flows*; a flow is one tenant in one class (``interactive`` or ``batch``). Inside a flow jobs
-go in the order of arrival. Between the flows of a class the rule is start-time fair queueing: every job
-has a *start tag*, a flow's next start tag is the last one plus ``cost / weight``, and the smallest tag
-goes first (the older job, if tags are equal). The class's virtual time ``V`` is the smallest start tag
-that waits; it never goes back.
+Queued jobs form *flows*; a flow is one tenant in one class (``interactive`` or ``batch``). Within a flow jobs are
+granted in the order of arrival. Between the flows of a class the rule is start-time fair queueing: every job has a
+*start tag*, a flow's next start tag is the last one plus ``1 / weight``, and the smallest tag is granted first (the
+older job, if tags are equal). The virtual time ``V`` of a class is the smallest start tag that is queued; it never
+decreases.
 
-* A flow that was idle starts half a turn of its own behind ``V``, or at its old tag if that is later: it has
-  saved up nothing, and it owes what it has used. Once ``V`` has passed its tag nothing is owed, so the flow
-  is forgotten; when a class runs empty, all of them are. Why half a turn: the textbook starts it at ``V``
-  itself, and then a trickle of new tenants with one job each holds ``V`` where it is and starves whoever was
-  there before. With half a turn everybody's turn comes up however many newcomers there are, and a newcomer
-  beside one long batch still waits for one grant only.
-* For two flows that wait without a pause, the services S they get stay close to their weights over any
-  stretch of time: ``|S_i / w_i - S_j / w_j| <= c_i / w_i + c_j / w_j`` with c the largest cost of one
-  job. First come, first served has no such bound at all, and round robin has none either as soon as
-  weights differ.
-* Charges are worked out when a job is granted, so `FairQueue.configure_tenant` is felt by jobs that already
-  wait. The weight given with a job multiplies the tenant's; to leave it at 1 is the usual thing.
+* A flow that was idle starts half a charge behind ``V``, or at its old tag if that is later: it has saved up nothing,
+  and it owes what it has used. Once ``V`` has passed its tag nothing is owed, so the flow is forgotten; when a class
+  becomes empty, all its flows are. Why half a charge: the textbook starts the flow at ``V`` itself, and then a trickle
+  of new tenants with one job each keeps ``V`` where it is and starves the flows that were queued before. With half a
+  charge every flow is granted regularly however many new ones appear, and a new tenant still waits for one grant only
+  when one long batch is queued.
+* For two flows that are queued without a pause, the numbers of grants S stay close to their weights over any stretch
+  of time: ``|S_i / w_i - S_j / w_j| <= 1 / w_i + 1 / w_j``. First come, first served has no such bound, and round
+  robin has none either as soon as weights differ.
+* A charge is calculated when a job is granted, so `FairQueue.configure_tenant` affects jobs that are queued already.
 
-Between the classes interactive goes first, but of any 10 grants made while batch work waits at least one
-is batch. One in ten, because it costs the people who wait for an answer at most a tenth of the rate, and
-a batch of any size still ends.
+Between the classes interactive jobs are granted first, but of any 10 grants made while batch jobs are queued at least
+one is a batch job. This costs interactive users at most 10 % of the rate, and a batch of any size still finishes.
 
-A refused job (the account said 429) comes back with `push_front`: it regains its place in its flow, by
-age, and its flow gets the charge back, so a refusal is as if the grant had never been. To know place and
-charge the queue remembers its latest `MAX_REMEMBERED_GRANTS` grants; at most a few dozen sends are ever under way,
-so a thousand loses none and stays small.
+A job that was refused (the provider returned 429) is returned with `push_front`: it regains its place in its flow, by
+age, and its flow is refunded, so a refusal is as if the job had never been granted. To know place and charge the queue
+remembers its latest `MAX_REMEMBERED_GRANTS` grants; at most a few dozen requests are ever in flight, so a thousand is
+enough.
 
-Tenants may be bounded (``max_queued``): a full queue refuses at once, with `QueueFull`, instead of
-growing unseen. Jobs that come back are never refused.
+The number of queued jobs per tenant may be limited (``max_queued``): `FairQueue.reserve` then raises `QueueFull`
+immediately instead of letting the queue grow.
 """
 
 import math
@@ -47,28 +44,28 @@ from .flows import FlowClass, Priority, QueueItem, T
 
 __all__ = ["BATCH_EVERY", "MAX_REMEMBERED_GRANTS", "FairQueue", "Priority"]
 
-#: Of so many grants in a row, at least one goes to batch work that waits.
+#: Of this many grants in a row, at least one is a batch job if one is queued.
 BATCH_EVERY = 10
-#: How many grants can be handed back with `FairQueue.push_front`.
+#: How many grants can be undone with `FairQueue.push_front`.
 MAX_REMEMBERED_GRANTS = 1024
 
 
 @attrs.define(eq=False)
 class _Tenant:
     weight: float = 1.0
-    max_queued: int | None = None  #: None: no bound
+    max_queued: int | None = None  #: None: unlimited
     queued: int = 0
-    reserved: int = 0  #: jobs that are about to come
-    is_declared: bool = False  #: was named by configure_tenant, so it is kept while nothing waits
+    reserved: int = 0  #: places for jobs that are about to be pushed
+    is_configured: bool = False  #: by `configure_tenant`, so it is kept while nothing is queued
 
 
 class FairQueue(Generic[T]):
-    """The jobs of one account that wait to be sent, and whose turn it is.
+    """The queued jobs of one account, and which of them is next. Never waits and never notifies.
 
-    Items are hashable and wait at most once at a time. Nothing here waits or wakes anybody.
+    Jobs are hashable and are queued at most once at a time.
 
     Args:
-        max_queued: how many jobs of one tenant may wait unless `configure_tenant` says otherwise; None: any number.
+        max_queued: maximum number of queued jobs per tenant, unless `configure_tenant` sets another; None: unlimited.
     """
 
     def __init__(self, *, max_queued: int | None = None) -> None:
@@ -76,9 +73,9 @@ class FairQueue(Generic[T]):
         self._seq = 0
         self._interactive = FlowClass[T]()
         self._batch = FlowClass[T]()
-        self._interactive_in_a_row = 0  # interactive grants since the last batch grant, while batch work waited
+        self._interactive_in_a_row = 0  # interactive grants since the last batch grant, while batch jobs were queued
         self._tenants: dict[str, _Tenant] = {}
-        self._waiting_tenants = 0  # tenants that have something waiting
+        self._waiting_tenants = 0  # tenants with queued jobs
         self._waiting: dict[T, QueueItem[T]] = {}
         self._granted: OrderedDict[T, QueueItem[T]] = OrderedDict()
 
@@ -86,11 +83,11 @@ class FairQueue(Generic[T]):
         return len(self._waiting)
 
     def __iter__(self) -> Iterator[T]:
-        """The jobs that wait, in no particular order."""
+        """The queued jobs, in no particular order; the queue may change during the iteration."""
         return iter(tuple(self._waiting))
 
-    def __contains__(self, item: object) -> bool:
-        return item in self._waiting
+    def __contains__(self, job: object) -> bool:
+        return job in self._waiting
 
     def __repr__(self) -> str:
         counts = f"interactive={self._interactive.waiting} batch={self._batch.waiting} tenants={self.tenants}"
@@ -98,12 +95,12 @@ class FairQueue(Generic[T]):
 
     @property
     def tenants(self) -> int:
-        """How many tenants have a job waiting."""
+        """The number of tenants with queued jobs."""
         return self._waiting_tenants
 
     @property
     def has_interactive(self) -> bool:
-        """Whether an interactive job waits."""
+        """Whether an interactive job is queued."""
         return self._interactive.waiting > 0
 
     @property
@@ -112,106 +109,94 @@ class FairQueue(Generic[T]):
         return self.has_interactive and not (self._batch.waiting and self._interactive_in_a_row >= BATCH_EVERY - 1)
 
     def configure_tenant(self, name: str, *, weight: float | None = None, max_queued: int | None = None) -> None:
-        """Change a tenant's weight or bound; None leaves it as it is. Jobs that wait feel the weight too."""
-        tenant = self._tenant(name)
-        tenant.is_declared = True
-        if weight is not None:
-            tenant.weight = _positive("weight", weight)
-        if max_queued is not None:
-            tenant.max_queued = max_queued
-
-    def push(
-        self,
-        item: T,
-        *,
-        tenant: str = "",
-        priority: Priority = "batch",
-        weight: float = 1.0,
-        cost: float = 1.0,
-        check_limit: bool = True,
-    ) -> None:
-        """Queue a new job at the end of its flow.
-
-        Args:
-            weight: multiplies the weight of the tenant, for this job alone.
-            cost: what the job counts for, in any unit, as long as it is the same for all.
-            is_bounded: False for a job that was let in before: by `reserve`, or in an earlier run.
+        """Change a tenant's weight or limit; None leaves it as it is. The weight affects queued jobs too.
 
         Raises:
-            QueueFull: the tenant has ``max_queued`` jobs waiting.
-            ValueError: the item waits already, or weight or cost is not a positive number.
+            ValueError: *weight* is not a positive number.
         """
-        if item in self._waiting:
-            msg = f"{item!r} is waiting already"
+        if weight is not None and not (weight > 0 and math.isfinite(weight)):
+            msg = f"weight must be a positive number, not {weight!r}"
             raise ValueError(msg)
-        charged = _positive("cost", cost) / _positive("weight", weight)
-        if check_limit:
-            self._require_room(tenant)
-        self._granted.pop(item, None)
-        self._seq += 1
-        self._enqueue(QueueItem(self._seq, item, tenant, priority, charged))
+        tenant = self._tenant(name)
+        tenant.is_configured = True
+        tenant.weight = tenant.weight if weight is None else weight
+        tenant.max_queued = tenant.max_queued if max_queued is None else max_queued
 
     def reserve(self, tenant: str) -> None:
-        """Keep room for a job that is about to come; `release` gives it back, then `push` without bound.
+        """Reserve a place for a job that is about to be pushed. Call `release` before `push`, or instead of it.
 
         Raises:
-            QueueFull: the tenant has ``max_queued`` jobs waiting or about to.
+            QueueFull: ``max_queued`` jobs of the tenant are queued or have a reserved place.
         """
-        self._require_room(tenant)
+        self._check_limit(tenant)
         self._tenant(tenant).reserved += 1
 
     def release(self, tenant: str) -> None:
-        """Give back room that was kept."""
+        """Release a reserved place."""
         self._tenant(tenant).reserved -= 1
         self._forget_if_idle(tenant)
 
-    def push_front(self, item: T) -> None:
-        """Take back a granted job that was refused, to its old place and at no charge, however full it is.
+    def push(self, job: T, *, tenant: str = "", priority: Priority = "batch") -> None:
+        """Queue a new job at the end of its flow, even if the tenant's limit is reached: see `reserve`.
 
         Raises:
-            KeyError: the item was not granted, was taken back already, or more than `MAX_REMEMBERED_GRANTS` grants ago.
+            ValueError: the job is queued already.
         """
-        entry = self._granted.pop(item)
-        if entry.priority == "batch":
-            self._interactive_in_a_row = BATCH_EVERY - 1  # its turn was not used
+        if job in self._waiting:
+            msg = f"{job!r} is queued already"
+            raise ValueError(msg)
+        self._granted.pop(job, None)
+        self._seq += 1
+        self._enqueue(QueueItem(self._seq, job, tenant, priority))
+
+    def push_front(self, job: T) -> None:
+        """Return a granted job that was refused to its old place, without a charge and regardless of the limit.
+
+        Raises:
+            KeyError: the job was not granted, was returned already, or was granted more than `MAX_REMEMBERED_GRANTS`
+                grants ago.
+        """
+        item = self._granted.pop(job)
+        if item.priority == "batch":
+            self._interactive_in_a_row = BATCH_EVERY - 1  # the next grant is a batch job again
         else:
             self._interactive_in_a_row = max(0, self._interactive_in_a_row - 1)
-        self._enqueue(entry)
+        self._enqueue(item)
 
     def pop(self) -> T | None:
-        """Grant the job whose turn it is; None if nothing waits."""
+        """Grant and return the next job; None if no job is queued."""
         if not self._waiting:
             return None
         if self.is_interactive_next:
             self._interactive_in_a_row += 1 if self._batch.waiting else 0
-            entry = self._interactive.grant(self._weight)
+            item = self._interactive.grant(self._weight)
         else:
             self._interactive_in_a_row = 0
-            entry = self._batch.grant(self._weight)
-        self._leave(entry)
-        self._granted[entry.item] = entry
+            item = self._batch.grant(self._weight)
+        self._dequeue(item)
+        self._granted[item.job] = item
         if len(self._granted) > MAX_REMEMBERED_GRANTS:
             self._granted.popitem(last=False)
-        return entry.item
+        return item.job
 
-    def remove(self, item: T) -> None:
-        """Take a waiting job out of the queue; KeyError if it does not wait."""
-        entry = self._waiting[item]
-        self._class(entry).remove(entry)
-        self._leave(entry)
+    def remove(self, job: T) -> None:
+        """Remove a queued job; KeyError if it is not queued."""
+        item = self._waiting[job]
+        self._class(item).remove(item)
+        self._dequeue(item)
 
-    def position(self, item: T) -> int:
-        """How many of the jobs that wait now will be granted before *item*; KeyError if it does not wait."""
-        entry = self._waiting[item]
-        rank = self._class(entry).rank(entry, self._weight)
+    def position(self, job: T) -> int:
+        """Return how many of the queued jobs will be granted before *job*; KeyError if it is not queued."""
+        item = self._waiting[job]
+        rank = self._class(item).rank(item, self._weight)
         until_batch = BATCH_EVERY - 1 - self._interactive_in_a_row
-        if entry.priority == "batch":
+        if item.priority == "batch":
             return rank + min(self._interactive.waiting, until_batch + (BATCH_EVERY - 1) * rank)
-        turns = 0 if rank < until_batch else 1 + (rank - until_batch) // (BATCH_EVERY - 1)
-        return rank + min(self._batch.waiting, turns)
+        batch_grants = 0 if rank < until_batch else 1 + (rank - until_batch) // (BATCH_EVERY - 1)
+        return rank + min(self._batch.waiting, batch_grants)
 
-    def _class(self, entry: QueueItem[T]) -> FlowClass[T]:
-        return self._interactive if entry.priority == "interactive" else self._batch
+    def _class(self, item: QueueItem[T]) -> FlowClass[T]:
+        return self._interactive if item.priority == "interactive" else self._batch
 
     def _tenant(self, name: str) -> _Tenant:
         tenant = self._tenants.get(name)
@@ -222,34 +207,27 @@ class FairQueue(Generic[T]):
     def _weight(self, name: str) -> float:
         return self._tenants[name].weight
 
-    def _enqueue(self, entry: QueueItem[T]) -> None:
-        tenant = self._tenant(entry.tenant)
+    def _enqueue(self, item: QueueItem[T]) -> None:
+        tenant = self._tenant(item.tenant)
         self._waiting_tenants += not tenant.queued
         tenant.queued += 1
-        self._waiting[entry.item] = entry
-        self._class(entry).add(entry, self._weight(entry.tenant))
+        self._waiting[item.job] = item
+        self._class(item).add(item, self._weight(item.tenant))
 
-    def _leave(self, entry: QueueItem[T]) -> None:
-        del self._waiting[entry.item]
-        tenant = self._tenants[entry.tenant]
+    def _dequeue(self, item: QueueItem[T]) -> None:
+        del self._waiting[item.job]
+        tenant = self._tenants[item.tenant]
         tenant.queued -= 1
         self._waiting_tenants -= not tenant.queued
-        self._forget_if_idle(entry.tenant)
+        self._forget_if_idle(item.tenant)
 
-    def _require_room(self, name: str) -> None:
+    def _check_limit(self, name: str) -> None:
         tenant = self._tenant(name)
         if tenant.max_queued is not None and tenant.queued + tenant.reserved >= tenant.max_queued:
             who = f"tenant {name!r}" if name else "the default tenant"
-            raise QueueFull(f"{who} already has {tenant.max_queued} jobs waiting", tenant=name, limit=tenant.max_queued)
+            raise QueueFull(f"{who} already has {tenant.max_queued} queued jobs", tenant=name, limit=tenant.max_queued)
 
     def _forget_if_idle(self, name: str) -> None:
         tenant = self._tenants[name]
-        if not (tenant.queued or tenant.reserved or tenant.is_declared):
+        if not (tenant.queued or tenant.reserved or tenant.is_configured):
             del self._tenants[name]
-
-
-def _positive(name: str, value: float) -> float:
-    if not (value > 0 and math.isfinite(value)):
-        msg = f"{name} must be a positive number, not {value!r}"
-        raise ValueError(msg)
-    return value

@@ -1,8 +1,7 @@
-"""The flows inside one class of the fair queue: start tags, charges and whose turn it is.
+"""The flows inside one class of the fair queue: start tags, charges, and which job is next.
 
-The theory is told in `fairness`, which is the only user. Costs: adding and granting O(log n); dropping O(1),
-since an entry is only marked, skipped when its turn comes and swept out when most of its flow is such;
-rank O(n log n), since charges may differ from job to job.
+`fair_queue`, the only user, describes the theory. Costs: adding and granting O(log n); removing O(1), because an item
+is only marked, then skipped, and dropped when most of its flow is marked; rank O(n log n).
 """
 
 import heapq
@@ -15,19 +14,18 @@ import attrs
 T = TypeVar("T", bound=Hashable)
 Priority = Literal["interactive", "batch"]
 
-#: How far behind the next in turn a newcomer starts, in turns of its own.
+#: How far behind the current virtual time a new flow starts, as a share of its charge per job.
 NEWCOMER_DELAY = 0.5
 
 
 @attrs.define(eq=False, weakref_slot=False)
 class QueueItem(Generic[T]):
-    """One job that waits, or that was granted not long ago."""
+    """A job that is queued, or that was granted recently."""
 
-    seq: int  #: order of arrival over the whole queue
-    item: T
+    seq: int  #: order of arrival in the whole queue
+    job: T
     tenant: str
     priority: Priority
-    cost: float  #: already divided by the job's own weight
     charge: float = 0.0  #: what its flow paid when it was granted
     is_removed: bool = False
 
@@ -37,92 +35,92 @@ class QueueItem(Generic[T]):
 
 @attrs.define(eq=False)
 class Flow(Generic[T]):
-    """What one tenant has waiting in one class."""
+    """The queued jobs of one tenant in one class."""
 
     tenant: str
-    tag: float  #: start tag of its head, or of the next job to come if nothing waits
-    entries: list[QueueItem[T]] = attrs.field(factory=list)  #: a heap by age
+    tag: float  #: start tag of its head, or of the next job if none is queued
+    items: list[QueueItem[T]] = attrs.field(factory=list)  #: a heap by age
     waiting: int = 0
 
     def head(self) -> QueueItem[T]:
-        """The oldest job that still waits; there must be one."""
-        while self.entries[0].is_removed:
-            heapq.heappop(self.entries)
-        return self.entries[0]
+        """Return the oldest queued job; there must be one."""
+        while self.items[0].is_removed:
+            heapq.heappop(self.items)
+        return self.items[0]
 
-    def remove(self, entry: QueueItem[T]) -> bool:
-        """Take *entry* out; whether the flow has another head now."""
-        has_new_head = self.head() is entry and self.waiting > 1
-        entry.is_removed = True
+    def remove(self, item: QueueItem[T]) -> bool:
+        """Remove *item*; return whether the flow has another head now."""
+        has_new_head = self.head() is item and self.waiting > 1
+        item.is_removed = True
         self.waiting -= 1
-        if len(self.entries) > 2 * self.waiting:
-            self.entries = [kept for kept in self.entries if not kept.is_removed]
-            heapq.heapify(self.entries)
+        if len(self.items) > 2 * self.waiting:
+            self.items = [kept for kept in self.items if not kept.is_removed]
+            heapq.heapify(self.items)
         return has_new_head
 
     def tagged(self, weight: float) -> Iterator[tuple[float, int]]:
-        """Start tag and age of its jobs, in the order in which they will go."""
+        """Yield the start tag and the age of its jobs, in the order in which they will be granted."""
         tag = self.tag
-        for entry in sorted(entry for entry in self.entries if not entry.is_removed):
-            yield tag, entry.seq
-            tag += entry.cost / weight
+        for item in sorted(item for item in self.items if not item.is_removed):
+            yield tag, item.seq
+            tag += 1 / weight
 
 
 @attrs.define(eq=False)
 class FlowClass(Generic[T]):
-    """The flows of one class. A row of the heap is outdated when its flow's tag or head has changed since."""
+    """The flows of one class. A row of the heap is stale when its flow's tag or head has changed since."""
 
     virtual: float = 0.0
     waiting: int = 0
     flows: dict[str, Flow[T]] = attrs.field(factory=dict)
     heap: list[tuple[float, int, str]] = attrs.field(factory=list)
-    compact_at: int = 32  #: flows and rows held before the next sweep
+    compact_at: int = 32  #: number of flows and rows at which `_compact` drops stale ones
 
-    def add(self, entry: QueueItem[T], weight: float) -> None:
-        """Queue *entry*; if it was granted before, its flow gets back what it paid."""
-        flow = self.flows.get(entry.tenant)
+    def add(self, item: QueueItem[T], weight: float) -> None:
+        """Queue *item*; if it was granted before, refund its flow."""
+        flow = self.flows.get(item.tenant)
         if flow is None:
-            flow = self.flows[entry.tenant] = Flow(entry.tenant, self.virtual)
+            flow = self.flows[item.tenant] = Flow(item.tenant, self.virtual)
         if not flow.waiting:
-            is_newcomer = self.waiting and not entry.charge
-            behind = NEWCOMER_DELAY * entry.cost / weight if is_newcomer else 0.0
+            is_newcomer = self.waiting and not item.charge
+            behind = NEWCOMER_DELAY / weight if is_newcomer else 0.0
             flow.tag = max(flow.tag, self.virtual + behind)
-        flow.tag -= entry.charge
-        heapq.heappush(flow.entries, entry)
+        flow.tag -= item.charge
+        heapq.heappush(flow.items, item)
         flow.waiting += 1
         self.waiting += 1
-        if flow.waiting == 1 or entry.charge:
+        if flow.waiting == 1 or item.charge:
             self._offer(flow)
-        entry.charge = 0.0
+        item.charge = 0.0
 
     def grant(self, weight: Callable[[str], float]) -> QueueItem[T]:
-        """Take the job whose turn it is, and charge its flow; there must be one."""
+        """Remove and return the next job, and charge its flow; there must be one."""
         flow = self._first()
         heapq.heappop(self.heap)
-        entry = heapq.heappop(flow.entries)
-        entry.charge = entry.cost / weight(entry.tenant)
-        flow.tag += entry.charge
+        item = heapq.heappop(flow.items)
+        item.charge = 1 / weight(item.tenant)
+        flow.tag += item.charge
         flow.waiting -= 1
         self.waiting -= 1
         if flow.waiting:
             self._offer(flow)
-        self._tidy()
-        return entry
+        self._compact()
+        return item
 
-    def remove(self, entry: QueueItem[T]) -> None:
-        """Take a waiting *entry* out of the order."""
-        flow = self.flows[entry.tenant]
-        if flow.remove(entry):
+    def remove(self, item: QueueItem[T]) -> None:
+        """Remove a queued *item*."""
+        flow = self.flows[item.tenant]
+        if flow.remove(item):
             self._offer(flow)
         self.waiting -= 1
-        self._tidy()
+        self._compact()
 
-    def rank(self, entry: QueueItem[T], weight: Callable[[str], float]) -> int:
-        """How many of this class go before *entry*."""
-        own = self.flows[entry.tenant].tagged(weight(entry.tenant))
-        mine = next(at for at in own if at[1] == entry.seq)
+    def rank(self, item: QueueItem[T], weight: Callable[[str], float]) -> int:
+        """Return how many jobs of this class are granted before *item*."""
+        own = self.flows[item.tenant].tagged(weight(item.tenant))
+        position = next(at for at in own if at[1] == item.seq)
         flows = (flow.tagged(weight(flow.tenant)) for flow in self.flows.values() if flow.waiting)
-        return sum(sum(1 for _ in takewhile(mine.__gt__, tagged)) for tagged in flows)
+        return sum(sum(1 for _ in takewhile(position.__gt__, tagged)) for tagged in flows)
 
     def _offer(self, flow: Flow[T]) -> None:
         heapq.heappush(self.heap, (flow.tag, flow.head().seq, flow.tenant))
@@ -135,10 +133,10 @@ class FlowClass(Generic[T]):
                 return flow
             heapq.heappop(self.heap)
 
-    def _tidy(self) -> None:
-        """Move the virtual time on, and forget flows that neither wait nor owe and rows that are outdated.
+    def _compact(self) -> None:
+        """Advance the virtual time; drop stale rows, and flows that neither wait nor owe anything.
 
-        The sweep comes seldom enough to cost O(1) a call.
+        Dropping is rare enough to cost O(1) per call.
         """
         if not self.waiting:
             self.virtual = 0.0
