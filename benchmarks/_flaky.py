@@ -112,6 +112,9 @@ class FlakyBook:
     async def transitions(self, key: str) -> list[Transition]:
         return await self._call(lambda: self.inner.transitions(key))
 
+    async def prune(self, before: float) -> int:
+        return await self._call(lambda: self.inner.prune(before))
+
     async def knowledge(self) -> str | None:
         return await self._call(self.inner.knowledge)
 

@@ -251,6 +251,20 @@ class LedgerSession(Protocol):
         """Everything that has happened to one job, from ``insert`` on."""
         ...
 
+    async def prune(self, before: float) -> int:
+        """Delete this account's finished jobs that ended before *before*, and return how many were deleted.
+
+        Finished are jobs in the states saved, refused, failed, expired and abandoned, and in ready without a save
+        target. Their transitions, attempts, hints and sent calls are deleted, too; sent calls from the hour before
+        *before* are kept, because they may still count towards the rate limit. A session without an account prunes
+        all accounts.
+
+        **A pruned key that is submitted again is paid for again**, and its callbacks no longer lead to a job. Other
+        sessions are not notified: one that has not read the changes since a job ended never learns how it ended, and
+        a queued follow-up of a pruned job is refused. So *before* should be days in the past.
+        """
+        ...
+
     async def knowledge(self) -> str | None:
         """What was last kept of the account's limits, as JSON."""
         ...

@@ -5,6 +5,7 @@ It is the model of all others: the same answers, with dicts for tables. A book l
 suspends, so a step is on the "disk" the moment it is called for.
 """
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable
 
 import attrs
@@ -51,6 +52,11 @@ class MemoryLedger:
     closures: dict[tuple[str, str], float] = attrs.field(factory=dict, init=False, repr=False)
     known: dict[str, str] = attrs.field(factory=dict, init=False, repr=False)
     alive: set[str] = attrs.field(factory=set, init=False)
+    #: The number of each entry of the timeline, ascending; pruning leaves gaps.
+    _numbers: list[int] = attrs.field(factory=list, init=False, repr=False)
+    # The highest number given so far to an entry of the timeline, a hint and a call; never reused.
+    last_transition: int = attrs.field(default=0, init=False)
+    last_hint: int = attrs.field(default=0, init=False)
     _granted: int = attrs.field(default=0, init=False)
 
     async def open(self, account: str | None) -> "MemoryLedgerSession":
@@ -62,9 +68,25 @@ class MemoryLedger:
     def write(self, session_id: str, row: JobRow, step: Transition) -> None:
         """Put the row and its step down together."""
         self.jobs[row.key] = row
+        self.last_transition += 1
         self.timeline.append((session_id, step))
+        self._numbers.append(self.last_transition)
         if row.token is not None:
             self.tokens.setdefault(row.token, row.key)
+
+    def entries_after(self, number: int) -> list[tuple[str, Transition]]:
+        """The entries of the timeline that were written after the one with this number."""
+        return self.timeline[bisect_right(self._numbers, number) :]
+
+    def delete(self, keys: Collection[str], calls_before: float) -> None:
+        """Delete jobs with everything that belongs to them, except calls from *calls_before* on."""
+        kept = [n for n, (_, step) in enumerate(self.timeline) if step.key not in keys]
+        self.timeline = [self.timeline[n] for n in kept]
+        self._numbers = [self._numbers[n] for n in kept]
+        self.jobs = {key: row for key, row in self.jobs.items() if key not in keys}
+        self.tokens = {token: key for token, key in self.tokens.items() if key not in keys}
+        self.hints = {hint: number for hint, number in self.hints.items() if hint[0] in self.tokens}
+        self.calls = [call for call in self.calls if call.key not in keys or call.at >= calls_before]
 
     def job_of_task(self, task_id: str | None) -> JobRow | None:
         if task_id is None:
@@ -158,7 +180,7 @@ class MemoryLedgerSession:
             hints=tuple(self._new_hints()),
             gate=AccountActivity() if self.account is None else self._account_activity(self.account),
         )
-        self._was_read, self._transitions_read, self._hints_read = True, len(ledger.timeline), self._last_hint()
+        self._was_read, self._transitions_read, self._hints_read = True, ledger.last_transition, ledger.last_hint
         self._adopted.clear()
         return changes
 
@@ -166,9 +188,9 @@ class MemoryLedgerSession:
         ledger = self._require_open()
         if token not in ledger.tokens:
             return False
-        number = 1 + self._last_hint()
+        ledger.last_hint += 1
         ledger.hints.pop((token, task_id), None)  # what is told again is the youngest again
-        ledger.hints[token, task_id] = number
+        ledger.hints[token, task_id] = ledger.last_hint
         return True
 
     async def get(self, key: str) -> JobRow | None:
@@ -182,6 +204,13 @@ class MemoryLedgerSession:
 
     async def transitions(self, key: str) -> list[Transition]:
         return [step for _, step in self._require_open().timeline if step.key == key]
+
+    async def prune(self, before: float) -> int:
+        ledger = self._require_open()
+        keys = {row.key for row in self._own_account(ledger) if terms.is_prunable(row, before)}
+        if keys:
+            ledger.delete(keys, calls_before=before - terms.RETENTION_S)
+        return len(keys)
 
     async def knowledge(self) -> str | None:
         return self._require_open().known.get(self.account or "")
@@ -234,16 +263,14 @@ class MemoryLedgerSession:
         return taken
 
     def _changed(self, taken: Collection[str]) -> list[JobRow]:
-        moved = {step.key for who, step in self._ledger.timeline[self._transitions_read :] if who != self.session_id}
+        entries = self._ledger.entries_after(self._transitions_read)
+        moved = {step.key for who, step in entries if who != self.session_id}
         return [
             row
             for row in self._own_account(self._ledger)
             if row.key not in taken
             and (row.key in moved if self._was_read else terms.is_active(row) and row.owner != self.session_id)
         ]
-
-    def _last_hint(self) -> int:
-        return next(reversed(self._ledger.hints.values()), 0)
 
     def _new_hints(self) -> Iterable[CallbackHint]:
         for (token, task_id), number in self._ledger.hints.items():

@@ -58,6 +58,9 @@ class NullLedgerSession:
     async def transitions(self, key: str) -> list[Transition]:
         return []
 
+    async def prune(self, before: float) -> int:
+        return 0
+
     async def knowledge(self) -> str | None:
         return None
 

@@ -12,6 +12,7 @@ from veo_async._ports import JobRow, RateClaim, Transition
 from veo_async._rules.lifecycle import Event, JobState
 
 _ON_THE_WAY = (JobState.QUEUED, JobState.SENDING, JobState.RUNNING, JobState.IN_DOUBT)
+_FINAL = (JobState.SAVED, JobState.REFUSED, JobState.FAILED, JobState.EXPIRED, JobState.ABANDONED)
 
 #: Calls and closings older than this are forgotten: no account's span is that long.
 RETENTION_S = 3600.0
@@ -33,6 +34,12 @@ def new_secret() -> bytes:
 def is_active(row: JobRow) -> bool:
     """Whether somebody has still something to do for the job."""
     return row.state in _ON_THE_WAY or (row.state == JobState.READY and row.save_to is not None)
+
+
+def is_prunable(row: JobRow, before: float) -> bool:
+    """Whether the job has finished and ended before *before*; false for a state this version does not know."""
+    is_finished = row.state in _FINAL or (row.state == JobState.READY and row.save_to is None)
+    return is_finished and row.ended_at is not None and row.ended_at < before
 
 
 def is_replaceable(current: JobRow | None, replaces: JobRow | None) -> bool:

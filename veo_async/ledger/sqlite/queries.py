@@ -6,7 +6,7 @@ value, so that a transaction that did not come to be can put it back.
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -135,6 +135,15 @@ class Queries:
 
     def transitions(self, key: str) -> list[Transition]:
         return [_step(apply) for apply in self._run("transitions", key=key)]
+
+    def prune(self, before: float) -> int:
+        keys = [{"key": key} for (key,) in self._run("prunable_jobs", account=self.account, before=before).fetchall()]
+        for name in ("delete_hints", "delete_attempts", "delete_transitions"):
+            self._run_many(name, keys)
+        since = before - rules.RETENTION_S
+        self._run_many("delete_calls", [{**key, "since": since} for key in keys])
+        self._run_many("delete_job", keys)
+        return len(keys)
 
     def knowledge(self) -> str | None:
         found = self._run("knowledge", account=self.account or "").fetchone()
@@ -297,6 +306,11 @@ class Queries:
         if self._connection is None:
             raise sqlite3.OperationalError("there is no connection")
         return self._connection.execute(SQL[name], values)
+
+    def _run_many(self, name: str, rows: Sequence[Mapping[str, Scalar]]) -> None:
+        if self._connection is None:
+            raise sqlite3.OperationalError("there is no connection")
+        self._connection.executemany(SQL[name], rows)
 
     def _value(self, name: str, **values: Scalar) -> Any:
         return self._run(name, **values).fetchone()[0]

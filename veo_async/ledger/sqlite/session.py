@@ -155,6 +155,10 @@ class SqliteLedgerSession:
         transitions: list[Transition] = await self._read(lambda: self._queries.transitions(key))
         return transitions
 
+    async def prune(self, before: float) -> int:
+        count: int = await self._write("prune", lambda: self._queries.prune(before))
+        return count
+
     async def knowledge(self) -> str | None:
         knowledge: str | None = await self._read(self._queries.knowledge)
         return knowledge
