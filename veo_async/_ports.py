@@ -199,7 +199,7 @@ class LedgerSession(Protocol):
         """
         ...
 
-    async def apply(self, step: Transition, *, closed_until: float = 0.0) -> bool:
+    async def apply(self, transition: Transition, *, closed_until: float = 0.0) -> bool:
         """Write *step* down; False, and nothing written, if the job is not there, not in that state, or another's.
 
         A job without a living owner becomes this book's by it.
@@ -212,7 +212,7 @@ class LedgerSession(Protocol):
         """
         ...
 
-    async def begin_send(self, step: Transition, claim: RateClaim) -> SendPermit | None:
+    async def begin_send(self, transition: Transition, claim: RateClaim) -> SendPermit | None:
         """Write down that a creating call is about to leave, if the other sessions' calls leave room for it.
 
         The step's changes hold the attempt's ``token``, which leads to the job from now on. None where `apply` would

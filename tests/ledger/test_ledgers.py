@@ -274,7 +274,7 @@ async def test_a_call_whose_sender_is_gone_is_in_doubt(books: Books) -> None:
     assert (row.state, row.owner, row.token) == ("in_doubt", one.session_id, "token-dog")
     last = (await one.transitions("dog"))[-1]
     assert (last.event, last.before, last.after, last.at) == ("lose", "sending", "in_doubt", 300.0)
-    assert last.evidence == {"why": "the process that sent it is gone"}
+    assert last.evidence == {"why": "the sending process died"}
 
 
 async def test_states_that_are_not_over_are_taken_over(books: Books) -> None:

@@ -98,7 +98,7 @@ WHERE hint.seq > :after AND job.owner = :session_id
 ORDER BY hint.seq;
 
 -- name: hints_of_jobs
-SELECT hint.seq, job.key, hint.token, hint.task_id FROM job
+SELECT job.key, hint.token, hint.task_id FROM job
 JOIN attempt ON attempt.key = job.key
 JOIN hint ON hint.token = attempt.token
 WHERE job.key IN (SELECT value FROM json_each(:keys)) AND hint.seq <= :after AND job.owner = :session_id
