@@ -84,11 +84,11 @@ class FlakyBook:
     async def insert(self, row: JobRow, *, replaces: JobRow | None = None) -> JobRow:
         return await self._call(lambda: self.inner.insert(row, replaces=replaces), key=row.key)
 
-    async def apply(self, step: Transition, *, closed_until: float = 0.0) -> bool:
-        return await self._call(lambda: self.inner.apply(step, closed_until=closed_until), key=step.key)
+    async def apply(self, transition: Transition, *, closed_until: float = 0.0) -> bool:
+        return await self._call(lambda: self.inner.apply(transition, closed_until=closed_until), key=transition.key)
 
-    async def begin_send(self, step: Transition, claim: RateClaim) -> SendPermit | None:
-        return await self._call(lambda: self.inner.begin_send(step, claim), key=step.key)
+    async def begin_send(self, transition: Transition, claim: RateClaim) -> SendPermit | None:
+        return await self._call(lambda: self.inner.begin_send(transition, claim), key=transition.key)
 
     async def changes(self, at: float) -> LedgerChanges:
         news = await self._call(lambda: self.inner.changes(at))
@@ -111,6 +111,9 @@ class FlakyBook:
 
     async def transitions(self, key: str) -> list[Transition]:
         return await self._call(lambda: self.inner.transitions(key))
+
+    async def prune(self, before: float) -> int:
+        return await self._call(lambda: self.inner.prune(before))
 
     async def knowledge(self) -> str | None:
         return await self._call(self.inner.knowledge)

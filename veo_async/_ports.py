@@ -199,7 +199,7 @@ class LedgerSession(Protocol):
         """
         ...
 
-    async def apply(self, step: Transition, *, closed_until: float = 0.0) -> bool:
+    async def apply(self, transition: Transition, *, closed_until: float = 0.0) -> bool:
         """Write *step* down; False, and nothing written, if the job is not there, not in that state, or another's.
 
         A job without a living owner becomes this book's by it.
@@ -212,7 +212,7 @@ class LedgerSession(Protocol):
         """
         ...
 
-    async def begin_send(self, step: Transition, claim: RateClaim) -> SendPermit | None:
+    async def begin_send(self, transition: Transition, claim: RateClaim) -> SendPermit | None:
         """Write down that a creating call is about to leave, if the other sessions' calls leave room for it.
 
         The step's changes hold the attempt's ``token``, which leads to the job from now on. None where `apply` would
@@ -249,6 +249,20 @@ class LedgerSession(Protocol):
 
     async def transitions(self, key: str) -> list[Transition]:
         """Everything that has happened to one job, from ``insert`` on."""
+        ...
+
+    async def prune(self, before: float) -> int:
+        """Delete this account's finished jobs that ended before *before*, and return how many were deleted.
+
+        Finished are jobs in the states saved, refused, failed, expired and abandoned, and in ready without a save
+        target. Their transitions, attempts, hints and sent calls are deleted, too; sent calls from the hour before
+        *before* are kept, because they may still count towards the rate limit. A session without an account prunes
+        all accounts.
+
+        **A pruned key that is submitted again is paid for again**, and its callbacks no longer lead to a job. Other
+        sessions are not notified: one that has not read the changes since a job ended never learns how it ended, and
+        a queued follow-up of a pruned job is refused. So *before* should be days in the past.
+        """
         ...
 
     async def knowledge(self) -> str | None:

@@ -1,11 +1,12 @@
 """What every ledger promises, one test for each promise; run against all of them."""
 
 import asyncio
+from typing import Any
 
 import attrs
 import pytest
 
-from veo_async._ports import AccountActivity, CallbackHint, LedgerChanges, RateClaim, TaskAlreadyBound
+from veo_async._ports import AccountActivity, CallbackHint, LedgerChanges, LedgerSession, RateClaim, TaskAlreadyBound
 from veo_async.errors import LedgerError
 
 from .conftest import Books
@@ -273,7 +274,7 @@ async def test_a_call_whose_sender_is_gone_is_in_doubt(books: Books) -> None:
     assert (row.state, row.owner, row.token) == ("in_doubt", one.session_id, "token-dog")
     last = (await one.transitions("dog"))[-1]
     assert (last.event, last.before, last.after, last.at) == ("lose", "sending", "in_doubt", 300.0)
-    assert last.evidence == {"why": "the process that sent it is gone"}
+    assert last.evidence == {"why": "the sending process died"}
 
 
 async def test_states_that_are_not_over_are_taken_over(books: Books) -> None:
@@ -416,6 +417,142 @@ async def test_a_job_that_is_over_gets_no_hints(books: Books) -> None:
     await book.apply(step("fail"))
     assert await book.add_hint("token-dog", "t1", 0.0) is True
     assert (await book.changes(0.0)).hints == ()
+
+
+# --- pruning ----------------------------------------------------------------------------------------------------
+
+FINISHED_STATES = ("saved", "refused", "failed", "expired", "abandoned")
+
+
+async def finish(session: LedgerSession, key: str, state: str, **columns: Any) -> None:
+    """Submit a job and take it to *state*, which it reaches at 110.0."""
+    await session.insert(job(key, **columns))
+    if state == "abandoned":
+        assert await session.apply(step("abandon", key, ended_at=110.0))
+        return
+    await session.begin_send(sending(key), ROOMY)
+    await session.apply(step("accept", key, task_id=f"t-{key}"))
+    if state in ("refused", "failed", "expired"):
+        transition = step("fail", key, ended_at=110.0)
+        assert await session.apply(attrs.evolve(transition, after=state))
+        return
+    await session.apply(step("complete", key, ended_at=110.0))
+    if state == "saved":
+        await session.apply(step("save", key))
+
+
+async def test_prune_deletes_finished_jobs_with_their_history(books: Books) -> None:
+    """Every finished state; a ready job is finished when it has no save target."""
+    session = await books.open()
+    for state in FINISHED_STATES:
+        await finish(session, state, state, save_to=f"{state}.mp4")
+    await finish(session, "ready", "ready")
+    await session.add_hint("token-ready", "t-ready", 110.0)
+    assert await session.prune(110.1) == 6
+    assert await session.jobs() == []
+    assert await session.transitions("saved") == []
+    assert await session.job_of_task("t-ready") is None
+    assert await session.add_hint("token-ready", "t-ready", 111.0) is False
+    assert await session.prune(110.1) == 0
+
+
+async def test_prune_keeps_jobs_that_ended_later(books: Books) -> None:
+    """The limit itself is not before the limit, and a job without an end time is kept."""
+    session = await books.open()
+    await finish(session, "dog", "failed")
+    await session.insert(job("undated"))
+    await session.apply(step("abandon", "undated"))
+    assert await session.prune(110.0) == 0
+    assert keys(await session.jobs()) == ["dog", "undated"]
+    assert await session.prune(1e12) == 1
+    assert keys(await session.jobs()) == ["undated"]
+
+
+async def test_prune_keeps_open_jobs(books: Books) -> None:
+    """Queued, sending, running, in doubt, and ready with a save target, even if an end time was recorded."""
+    session = await books.open()
+    await session.insert(job("queued", ended_at=1.0))
+    for key in ("sending", "running", "in_doubt"):
+        await session.insert(job(key, ended_at=1.0))
+        await session.begin_send(sending(key), ROOMY)
+    await session.apply(step("accept", "running", task_id="t-running"))
+    await session.apply(step("lose", "in_doubt"))
+    await finish(session, "ready", "ready", save_to="clip.mp4")
+    before = await session.jobs()
+    assert [row.state for row in before] == ["queued", "sending", "running", "in_doubt", "ready"]
+    assert await session.prune(1e12) == 0
+    assert await session.jobs() == before
+    assert [len(await session.transitions(row.key)) for row in before] == [1, 2, 3, 3, 4]
+    assert await session.add_hint("token-in_doubt", "t9", 120.0) is True
+
+
+async def test_pruned_key_is_free_again(books: Books) -> None:
+    """The key, its task and its token can be used for a new job, which comes last in the order."""
+    session = await books.open()
+    await finish(session, "dog", "failed")
+    await session.insert(job("cat"))
+    await finish(session, "cow", "failed")
+    assert await session.prune(111.0) == 2
+    again = await session.insert(job(submitted_at=200.0))
+    assert (again.state, again.submitted_at, again.owner) == ("queued", 200.0, session.session_id)
+    await session.insert(job("cow", submitted_at=200.0))
+    assert keys(await session.jobs()) == ["cat", "dog", "cow"]
+    assert [(item.event, item.before) for item in await session.transitions("dog")] == [("submit", "")]
+    assert await session.begin_send(sending(at=201.0), ROOMY)
+    assert await session.apply(step("accept", task_id="t-dog"))
+
+
+async def test_prune_leaves_other_accounts_alone(books: Books) -> None:
+    """A session prunes its own account; one without an account prunes all, as it lists all."""
+    session, other, inspector = await books.open(), await books.open("account-2"), await books.open(None)
+    await finish(session, "dog", "failed")
+    await finish(other, "cat", "failed", account="account-2")
+    assert await session.prune(1e12) == 1
+    assert keys(await inspector.jobs()) == ["cat"]
+    assert len(await other.transitions("cat")) == 4
+    assert await other.add_hint("token-cat", "t-cat", 120.0) is True
+    assert await inspector.prune(1e12) == 1
+    assert await inspector.jobs() == []
+
+
+async def test_prune_does_not_disturb_another_sessions_view(books: Books) -> None:
+    """Another session gets no change from it, and misses none that comes after it."""
+    one, two = await books.open(), await books.open()
+    await two.changes(0.0)
+    for key in ("a", "b"):
+        await two.insert(job(key))
+        await two.begin_send(sending(key), ROOMY)
+    await finish(one, "old", "failed")
+    await one.add_hint("token-old", "t-old", 110.0)
+    await one.add_hint("token-a", "t-a", 110.0)
+    await one.changes(1.0)
+    assert keys((await two.changes(1.0)).changed) == ["old"]
+    assert await one.prune(1e12) == 1
+    for session in (one, two):
+        changes = await session.changes(2.0)
+        assert (changes.taken_over, changes.changed, changes.hints) == ((), (), ())
+    await one.insert(job("new"))
+    await one.add_hint("token-b", "t-b", 120.0)
+    changes = await two.changes(3.0)
+    assert keys(changes.changed) == ["new"]
+    assert keys(changes.hints) == ["b"]
+    await two.apply(step("lose", "a"))
+    assert keys((await one.changes(4.0)).changed) == ["a"]
+
+
+async def test_prune_keeps_sent_calls_that_count_towards_the_rate_limit(books: Books) -> None:
+    """A call of a job that has just ended still takes up room in the window; a call of long ago is deleted."""
+    one, two = await books.open(), await books.open()
+    await finish(one, "dog", "failed")
+    await two.insert(job("cat"))
+    assert await one.prune(111.0) == 1
+    claim = RateClaim(limit=1, window_s=10.0, own_calls=0)
+    refused = await two.begin_send(sending("cat", at=105.0), claim)
+    assert refused is not None
+    assert refused.gate == AccountActivity(calls=(101.0,), closed_until=111.0)
+    await finish(one, "cow", "failed")
+    assert await one.prune(10_000.0) == 1
+    assert (await two.changes(106.0)).gate.calls == ()
 
 
 # --- the shared gate --------------------------------------------------------------------------------------------

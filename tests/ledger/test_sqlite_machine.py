@@ -111,7 +111,9 @@ class TwoLedgers(RuleBasedStateMachine):
     @precondition(lambda self: self.books)
     def record(self, number: int, key: str, event: str, task_id: str | None, closes: bool) -> None:
         model, file = self.books[number % len(self.books)]
-        changes = {"task_id": task_id} if event in ("accept", "bind") else {}
+        changes: dict[str, Any] = {"task_id": task_id} if event in ("accept", "bind") else {}
+        if event in ("fail", "complete", "abandon"):
+            changes["ended_at"] = self.now
         taken, until = step(event, key, self.now, **changes), self.now + 20.0 if closes else 0.0
         said = self.run(model.apply(taken, closed_until=until))
         assert self.run(file.apply(taken, closed_until=until)) == said
@@ -132,6 +134,11 @@ class TwoLedgers(RuleBasedStateMachine):
     @precondition(lambda self: self.books)
     def hint(self, number: int, token: int, task_id: str) -> None:
         self.both(number, "add_hint", f"token-{token}", task_id, self.now)
+
+    @rule(number=BOOKS, age_s=st.sampled_from([0.0, 5.0]))
+    @precondition(lambda self: self.books)
+    def prune(self, number: int, age_s: float) -> None:
+        self.both(number, "prune", self.now - age_s)
 
     @rule(number=BOOKS, knowledge=st.sampled_from(["{}", "[]"]))
     @precondition(lambda self: self.books)

@@ -1,8 +1,7 @@
-"""Where jobs live, so that a session that is killed can be followed by one that knows what was paid for.
+"""Durable storage for jobs, so that a new session knows what an earlier one has paid for.
 
-`NullLedger` keeps nothing, `MemoryLedger` keeps all of it as long as the process lives, `SqliteLedger` keeps it in a file
-that several processes of one machine may use at once. All of them pass one suite, and what they decide is decided in
-one place, `terms`.
+`NullLedger` stores nothing. `MemoryLedger` keeps jobs until the process exits. `SqliteLedger` keeps them in a file that
+several processes of one machine can share. All ledgers pass the same test suite and apply the same `rules`.
 """
 
 from os import PathLike
@@ -16,14 +15,14 @@ from .null import NullLedger
 if TYPE_CHECKING:
     from .sqlite.session import SqliteLedger
 
-    #: Here the type checker compares each of them, and the books they open, with what is promised.
+    #: Makes the type checker compare each ledger, and the session it opens, with the protocol.
     _ALL: tuple[type[Ledger], ...] = (NullLedger, MemoryLedger, SqliteLedger)
 
 __all__ = ["MemoryLedger", "NullLedger", "SqliteLedger", "as_ledger"]
 
 
 def as_ledger(ledger: Ledger | str | PathLike[str] | None) -> Ledger:
-    """The ledger at *ledger*: a path is a SQLite file, None is none."""
+    """Return *ledger* itself, a `SqliteLedger` for a path, or a `NullLedger` for None."""
     if ledger is None:
         return NullLedger()
     if isinstance(ledger, str | PathLike):
@@ -34,7 +33,7 @@ def as_ledger(ledger: Ledger | str | PathLike[str] | None) -> Ledger:
 
 
 def __getattr__(name: str) -> Any:
-    # Whoever keeps no file need not load SQLite.
+    # SQLite is loaded only when it is used.
     if name == "SqliteLedger":
         from .sqlite.session import SqliteLedger
 

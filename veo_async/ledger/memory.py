@@ -1,10 +1,11 @@
-"""A whole ledger in memory: for tests and simulations, where sessions come and go within one process.
+"""A complete ledger in memory, for tests and simulations in which several sessions share one process.
 
-It is the model of all others: the same answers, with dicts for tables. A book lives until it is closed, or until
-`MemoryLedgerSession.crash` makes it as if its process had been killed; either way its rows stay and are anybody's. Nothing ever
-suspends, so a step is on the "disk" the moment it is called for.
+It is the reference for the other ledgers: the same results, with dicts instead of tables. A session is alive until it
+is closed or until `MemoryLedgerSession.crash` simulates a killed process. Its rows stay either way, and other sessions
+take them over. No method ever suspends, so a write has happened when the call returns.
 """
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable
 
 import attrs
@@ -22,12 +23,12 @@ from veo_async._ports import (
 from veo_async._rules.lifecycle import JobState
 from veo_async.errors import LedgerError
 
-from . import rules as terms
+from . import rules
 
 
 @attrs.define
 class _Call:
-    """One creating call that was granted."""
+    """A creating call that a session was permitted to send."""
 
     number: int
     account: str
@@ -38,47 +39,76 @@ class _Call:
 
 @attrs.define(eq=False)
 class MemoryLedger:
-    """Jobs in a dict, in the order in which they were planned; as many books as you like."""
+    """Jobs in a dict, in the order in which they were submitted, shared by any number of sessions."""
 
-    secret: bytes = attrs.field(factory=terms.new_secret, repr=False)
+    secret: bytes = attrs.field(factory=rules.new_secret, repr=False)
     jobs: dict[str, JobRow] = attrs.field(factory=dict, init=False, repr=False)
-    #: Everything that ever happened, with the book that wrote it.
+    #: All transitions in order, each with the id of the session that wrote it.
     timeline: list[tuple[str, Transition]] = attrs.field(factory=list, init=False, repr=False)
+    #: The key of each attempt's job, by the attempt's token.
     tokens: dict[str, str] = attrs.field(factory=dict, init=False, repr=False)
-    #: Token and task id, with the number under which it was last told.
+    #: By token and task id: the number of the hint, which is new each time the hint is added again.
     hints: dict[tuple[str, str], int] = attrs.field(factory=dict, init=False, repr=False)
     calls: list[_Call] = attrs.field(factory=list, init=False, repr=False)
+    #: By account and session id: until when that session has closed the account's gate.
     closures: dict[tuple[str, str], float] = attrs.field(factory=dict, init=False, repr=False)
+    #: The saved knowledge of each account.
     known: dict[str, str] = attrs.field(factory=dict, init=False, repr=False)
+    #: The ids of the sessions that are open.
     alive: set[str] = attrs.field(factory=set, init=False)
-    _granted: int = attrs.field(default=0, init=False)
+    #: The number of each entry of the timeline, ascending; pruning leaves gaps.
+    _numbers: list[int] = attrs.field(factory=list, init=False, repr=False)
+    # The last number given to a transition, a hint and a call; numbers are never reused.
+    last_transition: int = attrs.field(default=0, init=False)
+    last_hint: int = attrs.field(default=0, init=False)
+    last_call: int = attrs.field(default=0, init=False)
 
     async def open(self, account: str | None) -> "MemoryLedgerSession":
-        """A book that lives until it is closed or crashes."""
-        book = MemoryLedgerSession(self, account)
-        self.alive.add(book.session_id)
-        return book
+        """Open a session, which is alive until it is closed or crashes."""
+        session = MemoryLedgerSession(self, account)
+        self.alive.add(session.session_id)
+        return session
 
-    def write(self, session_id: str, row: JobRow, step: Transition) -> None:
-        """Put the row and its step down together."""
+    def write(self, session_id: str, row: JobRow, transition: Transition) -> None:
+        """Store the row together with its transition."""
         self.jobs[row.key] = row
-        self.timeline.append((session_id, step))
+        self.last_transition += 1
+        self.timeline.append((session_id, transition))
+        self._numbers.append(self.last_transition)
         if row.token is not None:
             self.tokens.setdefault(row.token, row.key)
 
+    def entries_after(self, number: int) -> list[tuple[str, Transition]]:
+        """Return the entries of the timeline that are newer than the one with this number."""
+        return self.timeline[bisect_right(self._numbers, number) :]
+
+    def delete(self, keys: Collection[str], calls_before: float) -> None:
+        """Delete jobs with everything that belongs to them, except calls from *calls_before* on."""
+        kept = [n for n, (_, transition) in enumerate(self.timeline) if transition.key not in keys]
+        self.timeline = [self.timeline[n] for n in kept]
+        self._numbers = [self._numbers[n] for n in kept]
+        self.jobs = {key: row for key, row in self.jobs.items() if key not in keys}
+        self.tokens = {token: key for token, key in self.tokens.items() if key not in keys}
+        self.hints = {hint: number for hint, number in self.hints.items() if hint[0] in self.tokens}
+        self.calls = [call for call in self.calls if call.key not in keys or call.at >= calls_before]
+
     def job_of_task(self, task_id: str | None) -> JobRow | None:
+        """Return the job that has this task, if any."""
         if task_id is None:
             return None
         return next((row for row in self.jobs.values() if row.task_id == task_id), None)
 
     def grant(self, account: str, session_id: str, key: str, at: float) -> None:
-        """Remember that a call left; forget those of long ago."""
-        self._granted += 1
-        self.calls = [call for call in self.calls if call.account != account or call.at >= at - terms.RETENTION_S]
-        self.calls.append(_Call(self._granted, account, session_id, key, at))
+        """Record that a call is sent, and delete the account's calls that no longer count."""
+        self.last_call += 1
+        self.calls = [call for call in self.calls if call.account != account or call.at >= at - rules.RETENTION_S]
+        self.calls.append(_Call(self.last_call, account, session_id, key, at))
 
     def response_received(self, key: str, at: float) -> None:
-        """The provider counted the call when it came, which is no later than its answer: the later time is safe."""
+        """Move the job's last call to *at*, when its response arrived.
+
+        The provider counted the call at some time before it responded, so the later time is the safe one.
+        """
         for call in reversed(self.calls):
             if call.key == key:
                 call.at = max(call.at, at)
@@ -87,17 +117,17 @@ class MemoryLedger:
 
 @attrs.define(eq=False)
 class MemoryLedgerSession:
-    """One session's hold of a `MemoryLedger`."""
+    """An open session of a `MemoryLedger`."""
 
     _ledger: MemoryLedger = attrs.field(repr=False)
     account: str | None
-    session_id: str = attrs.field(factory=terms.new_session_id, init=False)
+    session_id: str = attrs.field(factory=rules.new_session_id, init=False)
     _was_read: bool = attrs.field(default=False, init=False)
-    # How far this book has been told of steps, hints and calls.
+    # The last transition, hint and call that this session has read.
     _transitions_read: int = attrs.field(default=0, init=False)
     _hints_read: int = attrs.field(default=0, init=False)
     _calls_read: int = attrs.field(default=0, init=False)
-    #: Jobs that became this book's and whose earlier hints it has not heard.
+    #: Jobs that this session has taken over since it last read the changes; their earlier hints are new to it.
     _adopted: set[str] = attrs.field(factory=set, init=False)
 
     @property
@@ -105,43 +135,43 @@ class MemoryLedgerSession:
         return self._ledger.secret
 
     def crash(self) -> None:
-        """As if the process had been killed: what was written stays, and this book is of no use any more."""
+        """Simulate a killed process: what was written stays, and every later call raises `LedgerError`."""
         self._ledger.alive.discard(self.session_id)
 
     async def insert(self, row: JobRow, *, replaces: JobRow | None = None) -> JobRow:
         ledger = self._require_open()
-        there = ledger.jobs.get(row.key)
-        if there is not None and not terms.is_replaceable(there, replaces):
-            return there
+        current = ledger.jobs.get(row.key)
+        if current is not None and not rules.is_replaceable(current, replaces):
+            return current
         self._check_task_is_free(row)
         row = attrs.evolve(row, owner=None if self.account is None else self.session_id)
-        ledger.jobs.pop(row.key, None)  # what is planned anew is the youngest again
-        ledger.write(self.session_id, row, terms.first_transition(row, there))
+        ledger.jobs.pop(row.key, None)  # a resubmitted job comes last in the order
+        ledger.write(self.session_id, row, rules.first_transition(row, current))
         return row
 
-    async def apply(self, step: Transition, *, closed_until: float = 0.0) -> bool:
+    async def apply(self, transition: Transition, *, closed_until: float = 0.0) -> bool:
         ledger = self._require_open()
-        row = self._apply(step)
+        row = self._apply(transition)
         if row is None:
             return False
-        self._write(row, step)
-        if step.before == JobState.SENDING:
-            ledger.response_received(row.key, step.at)
+        self._write(row, transition)
+        if transition.before == JobState.SENDING:
+            ledger.response_received(row.key, transition.at)
         if closed_until:
-            whose = row.account, self.session_id
-            ledger.closures[whose] = max(ledger.closures.get(whose, 0.0), closed_until)
+            id_ = row.account, self.session_id
+            ledger.closures[id_] = max(ledger.closures.get(id_, 0.0), closed_until)
         return True
 
-    async def begin_send(self, step: Transition, claim: RateClaim) -> SendPermit | None:
+    async def begin_send(self, transition: Transition, claim: RateClaim) -> SendPermit | None:
         ledger = self._require_open()
-        row = self._apply(step)
+        row = self._apply(transition)
         if row is None:
             return None
         others = sorted(call.at for call in self._other_calls(row.account))
-        wait_until = terms.may_send_at(others, self._closed_until(row.account), claim, step.at)
+        wait_until = rules.may_send_at(others, self._closed_until(row.account), claim, transition.at)
         if not wait_until:
-            self._write(row, step)
-            ledger.grant(row.account, self.session_id, row.key, step.at)
+            self._write(row, transition)
+            ledger.grant(row.account, self.session_id, row.key, transition.at)
         gate = self._account_activity(row.account)
         return SendPermit(
             is_granted=not wait_until, gate=attrs.evolve(gate, closed_until=max(gate.closed_until, wait_until))
@@ -158,7 +188,7 @@ class MemoryLedgerSession:
             hints=tuple(self._new_hints()),
             gate=AccountActivity() if self.account is None else self._account_activity(self.account),
         )
-        self._was_read, self._transitions_read, self._hints_read = True, len(ledger.timeline), self._last_hint()
+        self._was_read, self._transitions_read, self._hints_read = True, ledger.last_transition, ledger.last_hint
         self._adopted.clear()
         return changes
 
@@ -166,9 +196,9 @@ class MemoryLedgerSession:
         ledger = self._require_open()
         if token not in ledger.tokens:
             return False
-        number = 1 + self._last_hint()
-        ledger.hints.pop((token, task_id), None)  # what is told again is the youngest again
-        ledger.hints[token, task_id] = number
+        ledger.last_hint += 1
+        ledger.hints.pop((token, task_id), None)  # a repeated hint comes last in the order
+        ledger.hints[token, task_id] = ledger.last_hint
         return True
 
     async def get(self, key: str) -> JobRow | None:
@@ -181,7 +211,14 @@ class MemoryLedgerSession:
         return [row for row in self._own_account(self._require_open()) if states is None or row.state in states]
 
     async def transitions(self, key: str) -> list[Transition]:
-        return [step for _, step in self._require_open().timeline if step.key == key]
+        return [transition for _, transition in self._require_open().timeline if transition.key == key]
+
+    async def prune(self, before: float) -> int:
+        ledger = self._require_open()
+        keys = {row.key for row in self._own_account(ledger) if rules.is_prunable(row, before)}
+        if keys:
+            ledger.delete(keys, calls_before=before - rules.RETENTION_S)
+        return len(keys)
 
     async def knowledge(self) -> str | None:
         return self._require_open().known.get(self.account or "")
@@ -190,22 +227,21 @@ class MemoryLedgerSession:
         self._require_open().known[self.account or ""] = knowledge
 
     async def close(self) -> None:
-        self.crash()  # nothing is written at a farewell: who is gone is gone, however it went
+        self.crash()  # closing writes nothing, so to other sessions it is the same as a crash
 
-    # --- what stands behind them ---
+    # --- internals ---
 
     def _require_open(self) -> MemoryLedger:
         if self.session_id not in self._ledger.alive:
-            raise LedgerError("This book of the ledger was closed.")
+            raise LedgerError("This ledger session is closed.")
         return self._ledger
 
     def _own_account(self, ledger: MemoryLedger) -> Iterable[JobRow]:
         return (row for row in ledger.jobs.values() if self.account in (None, row.account))
 
-    def _apply(self, step: Transition) -> JobRow | None:
-        row = terms.apply(
-            self._ledger.jobs.get(step.key), step, self.session_id, self.account, self._ledger.alive.__contains__
-        )
+    def _apply(self, transition: Transition) -> JobRow | None:
+        current, is_alive = self._ledger.jobs.get(transition.key), self._ledger.alive.__contains__
+        row = rules.apply(current, transition, self.session_id, self.account, is_alive)
         if row is not None:
             self._check_task_is_free(row)
         return row
@@ -215,53 +251,53 @@ class MemoryLedgerSession:
         if holder is not None and holder.key != row.key:
             raise TaskAlreadyBound(holder.key)
 
-    def _write(self, row: JobRow, step: Transition) -> None:
+    def _write(self, row: JobRow, transition: Transition) -> None:
         if row.owner == self.session_id and self._ledger.jobs[row.key].owner != self.session_id:
             self._adopted.add(row.key)
-        self._ledger.write(self.session_id, row, step)
+        self._ledger.write(self.session_id, row, transition)
 
     def _take_over(self, at: float) -> list[JobRow]:
         ledger, taken = self._ledger, []
         for row in list(self._own_account(ledger)):
-            if not terms.is_active(row) or row.owner in ledger.alive:
+            if not rules.is_active(row) or row.owner in ledger.alive:
                 continue
             owned = attrs.evolve(row, owner=self.session_id)
             if row.state == JobState.SENDING:
                 owned = attrs.evolve(owned, state=JobState.IN_DOUBT.value)
-                ledger.write(self.session_id, owned, terms.sender_lost(row, at))
+                ledger.write(self.session_id, owned, rules.sender_lost(row, at))
             ledger.jobs[row.key] = owned
             taken.append(owned)
         return taken
 
     def _changed(self, taken: Collection[str]) -> list[JobRow]:
-        moved = {step.key for who, step in self._ledger.timeline[self._transitions_read :] if who != self.session_id}
+        entries = self._ledger.entries_after(self._transitions_read)
+        keys = {transition.key for session_id, transition in entries if session_id != self.session_id}
         return [
             row
             for row in self._own_account(self._ledger)
             if row.key not in taken
-            and (row.key in moved if self._was_read else terms.is_active(row) and row.owner != self.session_id)
+            and (row.key in keys if self._was_read else rules.is_active(row) and row.owner != self.session_id)
         ]
-
-    def _last_hint(self) -> int:
-        return next(reversed(self._ledger.hints.values()), 0)
 
     def _new_hints(self) -> Iterable[CallbackHint]:
         for (token, task_id), number in self._ledger.hints.items():
             row = self._ledger.jobs[self._ledger.tokens[token]]
-            is_ours = row.owner == self.session_id and terms.is_active(row)
-            if is_ours and (number > self._hints_read or row.key in self._adopted):
+            is_own = row.owner == self.session_id and rules.is_active(row)
+            if is_own and (number > self._hints_read or row.key in self._adopted):
                 yield CallbackHint(key=row.key, token=token, task_id=task_id)
 
     def _other_calls(self, account: str) -> list[_Call]:
         return [call for call in self._ledger.calls if call.account == account and call.session_id != self.session_id]
 
     def _closed_until(self, account: str) -> float:
-        words = self._ledger.closures.items()
-        return max((at for (whose, by), at in words if whose == account and by != self.session_id), default=0.0)
+        others = (
+            at
+            for (closed_account, session_id), at in self._ledger.closures.items()
+            if closed_account == account and session_id != self.session_id
+        )
+        return max(others, default=0.0)
 
     def _account_activity(self, account: str) -> AccountActivity:
-        untold = [call for call in self._other_calls(account) if call.number > self._calls_read]
-        self._calls_read = max((call.number for call in untold), default=self._calls_read)
-        return AccountActivity(
-            calls=tuple(sorted(call.at for call in untold)), closed_until=self._closed_until(account)
-        )
+        new = [call for call in self._other_calls(account) if call.number > self._calls_read]
+        self._calls_read = max((call.number for call in new), default=self._calls_read)
+        return AccountActivity(calls=tuple(sorted(call.at for call in new)), closed_until=self._closed_until(account))

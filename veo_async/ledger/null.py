@@ -1,7 +1,6 @@
-"""No ledger at all: what a session writes to when its jobs need not outlive it.
+"""The ledger of a session whose jobs need not outlive it: accepts every write and stores nothing.
 
-The session holds its jobs itself, so nothing is kept here, not a byte for each job, and nothing ever waits. Every plan
-is news, every step is taken, every call is granted.
+The session keeps its jobs itself, so this ledger uses no memory per job and never suspends.
 """
 
 from collections.abc import Collection
@@ -17,16 +16,16 @@ _NO_CHANGES = LedgerChanges()
 
 
 class NullLedger:
-    """Opens books that keep nothing."""
+    """A ledger that stores nothing."""
 
     async def open(self, account: str | None) -> "NullLedgerSession":
-        """A book of its own for each session, with a secret of its own: tokens are good as long as it lives."""
+        """Open a session with a new secret; the tokens it signs are valid until it closes."""
         return NullLedgerSession()
 
 
 @attrs.define(eq=False)
 class NullLedgerSession:
-    """Says yes, and forgets."""
+    """A ledger session that accepts every write and stores nothing."""
 
     session_id: str = attrs.field(factory=new_session_id)
     secret: bytes = attrs.field(factory=new_secret, repr=False)
@@ -34,10 +33,10 @@ class NullLedgerSession:
     async def insert(self, row: JobRow, *, replaces: JobRow | None = None) -> JobRow:
         return attrs.evolve(row, owner=self.session_id)
 
-    async def apply(self, step: Transition, *, closed_until: float = 0.0) -> bool:
+    async def apply(self, transition: Transition, *, closed_until: float = 0.0) -> bool:
         return True
 
-    async def begin_send(self, step: Transition, claim: RateClaim) -> SendPermit | None:
+    async def begin_send(self, transition: Transition, claim: RateClaim) -> SendPermit | None:
         return _GRANTED
 
     async def changes(self, at: float) -> LedgerChanges:
@@ -57,6 +56,9 @@ class NullLedgerSession:
 
     async def transitions(self, key: str) -> list[Transition]:
         return []
+
+    async def prune(self, before: float) -> int:
+        return 0
 
     async def knowledge(self) -> str | None:
         return None

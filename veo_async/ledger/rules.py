@@ -1,6 +1,6 @@
-"""What every ledger agrees on: who may move a job, what a step makes of it, when a call may leave.
+"""The rules that all ledgers share: who may change a job, what a transition makes of it, when a call may be sent.
 
-Plain functions over the rows of `_ports`; a ledger brings the keeping, and asks here what is to be kept.
+These are plain functions over the values of `_ports`. Each ledger stores the rows; it asks here what to store.
 """
 
 import secrets
@@ -11,35 +11,42 @@ import attrs
 from veo_async._ports import JobRow, RateClaim, Transition
 from veo_async._rules.lifecycle import Event, JobState
 
-_ON_THE_WAY = (JobState.QUEUED, JobState.SENDING, JobState.RUNNING, JobState.IN_DOUBT)
+_IN_PROGRESS = (JobState.QUEUED, JobState.SENDING, JobState.RUNNING, JobState.IN_DOUBT)
+_FINAL = (JobState.SAVED, JobState.REFUSED, JobState.FAILED, JobState.EXPIRED, JobState.ABANDONED)
 
-#: Calls and closings older than this are forgotten: no account's span is that long.
+#: Sent calls older than this are deleted. No rate limit has a longer window.
 RETENTION_S = 3600.0
 
-#: What a step may make different; the rest follows from who took it.
+#: The columns that a transition may change. Its state is set from the transition itself, its owner by `apply`.
 MUTABLE_COLUMNS = frozenset(field.name for field in attrs.fields(JobRow)) - {"key", "account", "state", "owner"}
 
 
 def new_session_id() -> str:
-    """A book's name: never used twice, and safe as the name of a file."""
+    """Return a new id for a ledger session: never used before, and valid as a file name."""
     return secrets.token_hex(8)
 
 
 def new_secret() -> bytes:
-    """A ledger's secret."""
+    """Return a new secret for a ledger."""
     return secrets.token_bytes(32)
 
 
 def is_active(row: JobRow) -> bool:
-    """Whether somebody has still something to do for the job."""
-    return row.state in _ON_THE_WAY or (row.state == JobState.READY and row.save_to is not None)
+    """Whether a session still has work to do for the job."""
+    return row.state in _IN_PROGRESS or (row.state == JobState.READY and row.save_to is not None)
+
+
+def is_prunable(row: JobRow, before: float) -> bool:
+    """Whether the job has finished and ended before *before*; false for a state that this version does not know."""
+    is_finished = row.state in _FINAL or (row.state == JobState.READY and row.save_to is None)
+    return is_finished and row.ended_at is not None and row.ended_at < before
 
 
 def is_replaceable(current: JobRow | None, replaces: JobRow | None) -> bool:
-    """May a plan be put down where *current* is, when *replaces* is what its planner has seen there?
+    """Whether a new job may take the place of *current*, given the row *replaces* that its submitter has read.
 
-    The times are compared as well as the state: a job that failed, was planned anew by another and failed again is in
-    the same state and is not the same.
+    The times are compared as well as the state. A job that failed, was resubmitted by another session and failed again
+    is in the same state, but it is a different run.
     """
     if current is None:
         return True
@@ -53,21 +60,22 @@ def _incarnation(row: JobRow) -> tuple[str, float, float | None]:
 
 
 def first_transition(row: JobRow, current: JobRow | None) -> Transition:
-    """The first step of a job's timeline, or the one with which it begins anew."""
+    """Return the ``submit`` transition of *row*, which replaces *current* if that is not None."""
     changes = {"task_id": row.task_id} if row.task_id is not None else {}
     before = "" if current is None else current.state
     return Transition(key=row.key, event="submit", before=before, after=row.state, at=row.submitted_at, changes=changes)
 
 
 def apply(
-    row: JobRow | None, step: Transition, session_id: str, account: str | None, is_alive: Callable[[str], bool]
+    row: JobRow | None, transition: Transition, session_id: str, account: str | None, is_alive: Callable[[str], bool]
 ) -> JobRow | None:
-    """What *step*, taken by the book called *instance*, makes of *row*; None if it must not be taken.
+    """Return *row* as it is after *transition*, or None if session *session_id* must not apply it.
 
-    A job in doubt may be moved by whoever has evidence, and a living owner keeps it. A job that nobody drives becomes
-    the book's, unless the book cannot drive it: it was opened for looking, or for another account.
+    Only the owner may change a job while it is alive, with one exception: any session with evidence may change a job in
+    doubt, which stays with its owner. A job without a living owner becomes the session's, unless the session is for
+    another account or for none.
     """
-    if row is None or row.state != step.before:
+    if row is None or row.state != transition.before:
         return None
     owner = row.owner
     if owner is not None and owner != session_id and is_alive(owner):
@@ -75,36 +83,36 @@ def apply(
             return None
     elif account == row.account:
         owner = session_id
-    foreign = step.changes.keys() - MUTABLE_COLUMNS
-    if foreign:
-        raise ValueError(f"a step cannot change {', '.join(sorted(foreign))}")
-    changes: dict[str, object] = dict(step.changes)
-    return attrs.evolve(row, state=step.after, owner=owner, **changes)  # type: ignore[arg-type]  # columns hold plain values
+    immutable = transition.changes.keys() - MUTABLE_COLUMNS
+    if immutable:
+        raise ValueError(f"a transition cannot change {', '.join(sorted(immutable))}")
+    changes: dict[str, object] = dict(transition.changes)
+    return attrs.evolve(row, state=transition.after, owner=owner, **changes)  # type: ignore[arg-type]  # columns hold plain values
 
 
 def sender_lost(row: JobRow, at: float) -> Transition:
-    """What happens to a job in ``sending`` when the process that sent it is gone."""
+    """Return the transition to ``in_doubt`` for a job in ``sending`` whose sending process has died."""
     return Transition(
         key=row.key,
         event=Event.LOSE,
         before=JobState.SENDING,
         after=JobState.IN_DOUBT,
         at=at,
-        evidence={"why": "the process that sent it is gone"},
+        evidence={"why": "the sending process died"},
     )
 
 
 def may_send_at(others: Sequence[float], closed_until: float, claim: RateClaim, at: float) -> float:
-    """When a call may leave that a session's own gate lets leave at *at*: 0.0 for now.
+    """Return when a call that the session's own gate allows at *at* may be sent; 0.0 means now.
 
-    A refusal always names a time in the future, so that whoever is refused knows when to ask again.
+    Any other result is later than *at*, so the caller knows when to ask again.
 
     Args:
-        others: when the other sessions' calls left or were answered, earliest first.
-        closed_until: the latest word of another session that the gate is closed.
+        others: when the other sessions' calls were sent or their responses arrived, earliest first.
+        closed_until: until when another session has closed the gate.
     """
     wait_until = closed_until if closed_until > at else 0.0
-    inside = [call for call in others if call + claim.window_s > at]  # by the sum, or rounding could refuse for ever
+    inside = [call for call in others if call + claim.window_s > at]  # a difference could round so that it never passes
     excess = len(inside) + claim.own_calls + 1 - claim.limit
     if excess > 0:
         leaving = inside[min(excess, len(inside)) - 1] if inside else at

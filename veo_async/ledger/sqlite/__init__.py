@@ -1,1 +1,1 @@
-"""A ledger in one SQLite file, shared by all processes of a machine."""
+"""A ledger in one SQLite file that all processes of a machine can share."""

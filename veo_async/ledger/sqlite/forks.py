@@ -1,8 +1,8 @@
-"""What becomes of open books when the process forks: the child must not touch them.
+"""Detaches open ledger sessions in a forked child, which must not use them.
 
-A forked child has the parent's connection, in the middle of whatever it was doing, and a copy of the parent's lock,
-which would make a parent that died look alive. So in the child each open book lets go of the lock, and says no to
-everything. The parent notices nothing.
+A forked child inherits the parent's connection, possibly in the middle of a transaction, and a copy of the parent's
+lock, which would make a dead parent look alive. So in the child every open session gives up the lock and rejects all
+further calls. The parent is not affected.
 """
 
 import os
@@ -11,29 +11,29 @@ from weakref import WeakSet
 
 
 class Forkable(Protocol):
-    """Something of the parent's that a child has inherited."""
+    """An object that a forked child inherits from its parent."""
 
     def detach_after_fork(self) -> None:
-        """We are in the child now; must neither wait nor take a lock."""
+        """Give up what belongs to the parent. Runs in the child, and must neither block nor take a lock."""
         ...
 
 
 _open: "WeakSet[Forkable]" = WeakSet()
 
 
-def register(book: Forkable) -> None:
-    """Tell *book* when it wakes up in a child."""
-    _open.add(book)
+def register(session: Forkable) -> None:
+    """Have *session* detached in every child that is forked from now on."""
+    _open.add(session)
 
 
-def unregister(book: Forkable) -> None:
-    """It was closed and has nothing left to disown."""
-    _open.discard(book)
+def unregister(session: Forkable) -> None:
+    """Stop tracking *session*, which has closed."""
+    _open.discard(session)
 
 
 def _after_fork() -> None:
-    for book in list(_open):
-        book.detach_after_fork()
+    for session in list(_open):
+        session.detach_after_fork()
 
 
 if hasattr(os, "register_at_fork"):

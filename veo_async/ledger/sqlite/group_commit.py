@@ -1,11 +1,11 @@
-"""Group commit: calls that come while the disk is at work are gathered, and go to it together.
+"""Collects the calls that arrive while the disk is busy, and runs them together as one batch.
 
-A sync takes as long for a hundred steps as for one. So there is at most one batch at the disk; what comes meanwhile
-waits its turn in order, and is answered when its own batch is on the disk. Each caller waits for a future of its own:
-one that is cancelled leaves the batch and its neighbours alone, and its step still comes to be.
+Syncing a hundred transitions takes as long as syncing one, so at most one batch is at the disk at a time. Calls that
+arrive in the meantime wait in order, and each gets its result when its own batch is on the disk. Each caller waits for
+its own future: cancelling it affects neither the batch nor the other callers, and the call still runs.
 
-It goes through ``loop.run_in_executor`` and no thread of our own, because a virtual clock can see the loop's executors
-and would run ahead of any other thread.
+Batches run through ``loop.run_in_executor`` and not in a thread that we start, because a virtual clock waits for the
+loop's executors and would run ahead of any other thread.
 """
 
 import asyncio
@@ -15,30 +15,30 @@ from typing import Any
 
 import attrs
 
-#: No more at once: answering wakes every caller in the same turn of the loop, and others want their turns.
+#: Delivering results wakes all callers in one iteration of the event loop, and other tasks need time, too.
 MAX_BATCH = 64
 
 
 @attrs.define(eq=False)
 class LedgerCall:
-    """One call of a book on its way to the disk and back."""
+    """One call of a ledger session, and its result."""
 
-    #: What it is called at the trip wires.
+    #: Names the kill points of this call.
     name: str
     work: Callable[[], Any]
-    #: A batch without writes needs no transaction.
+    #: A batch without writes runs without a transaction.
     is_write: bool = True
-    #: It goes to the disk by itself, and needs no connection there.
+    #: The call runs in a batch without others, and needs no connection.
     is_exclusive: bool = False
     result: Any = None
     failure: BaseException | None = None
-    #: Told of the answer even when nobody waits for it any more.
+    #: Called with the result even if the caller has been cancelled.
     on_result: Callable[[Any], None] | None = None
 
 
 @attrs.define(eq=False)
 class GroupCommit:
-    """The queue before the disk; belongs to one loop."""
+    """The queue of calls for one file; belongs to one event loop."""
 
     _run: Callable[[Sequence[LedgerCall]], None]
     _executor: Executor
@@ -47,11 +47,11 @@ class GroupCommit:
     _is_running: bool = attrs.field(default=False, init=False)
 
     def submit(self, call: LedgerCall) -> "asyncio.Future[Any]":
-        """The future of its answer; the call is made, whatever becomes of the future."""
+        """Queue *call* and return a future of its result. The call runs even if the future is cancelled."""
         future: asyncio.Future[Any] = self._loop.create_future()
         self._waiting.append((call, future))
         if not self._is_running:
-            # Not at once: the others who call in this turn of the loop come along, and are not slowed by a thread.
+            # Deferred, so that all calls of this iteration of the event loop share a batch.
             self._is_running = True
             self._loop.call_soon(self._send_batch)
         return future
@@ -63,13 +63,13 @@ class GroupCommit:
         self._is_running = True
         calls = [call for call, _ in batch]
         work = self._loop.run_in_executor(self._executor, self._run, calls)
-        work.add_done_callback(lambda done: self._answer(batch, done))
+        work.add_done_callback(lambda done: self._deliver(batch, done))
 
-    def _answer(self, batch: list[tuple[LedgerCall, "asyncio.Future[Any]"]], done: "asyncio.Future[None]") -> None:
+    def _deliver(self, batch: list[tuple[LedgerCall, "asyncio.Future[Any]"]], done: "asyncio.Future[None]") -> None:
         self._is_running = False
-        broken = asyncio.CancelledError() if done.cancelled() else done.exception()
+        batch_failure = asyncio.CancelledError() if done.cancelled() else done.exception()
         for call, future in batch:
-            failure = call.failure or broken
+            failure = call.failure or batch_failure
             if failure is None and call.on_result is not None:
                 call.on_result(call.result)
             if future.done():  # its caller was cancelled

@@ -1,15 +1,16 @@
-"""One connection to the ledger's file, and what is done when it fails; everything here runs in the book's own thread.
+"""One session's connection to the ledger's file: runs batches of calls, and recovers from failed commits.
 
-A batch is one transaction. Each call in it has a savepoint, so that one that fails (its task is another job's) takes
-nothing with it; nobody is answered before the COMMIT has returned.
+A batch is one transaction, and each call in it has a savepoint, so that a call that fails (its task belongs to another
+job) does not affect the others. Results are delivered only after COMMIT has returned. Everything here runs in the
+ledger session's own thread.
 
-**When COMMIT itself fails** nobody knows whether the batch came to be. After a failed sync the kernel may show pages
-that never reached the disk, so the connection is believed no more: it is closed and opened again, which lets SQLite
-finish or undo what was begun, and the batch's number, written in the same transaction, is looked for. If it is there,
-one more commit, synced afresh, makes it hold, and the calls are answered as if nothing had been; if not, they are
-refused, and nothing has come to be. If the file cannot even be opened, the calls are refused and the book tries anew at
-each call. Should such a batch turn out to have come to be after all, its jobs are told as changed in the next news:
-they are further than their driver was told.
+**When COMMIT itself fails**, the batch may or may not have been committed. After a failed sync the kernel may return
+pages that never reached the disk, so we no longer trust the connection. We close it and open a new one, which lets
+SQLite complete or undo the transaction, and check whether the batch's number, written in the same transaction, is in
+the file. If it is, one more synced commit makes the batch durable, and its calls return normally. If it is not, the
+batch was not committed, and its calls fail. If the file cannot be opened at all, the calls fail, and we try again at
+the next call. Should it turn out then that the batch was committed, its jobs are reported with the next changes,
+because they are in a later state than their owner knows.
 """
 
 import contextlib
@@ -32,40 +33,43 @@ from .queries import Queries
 from .session_lock import SessionLock
 from .sql import SQL
 
-#: Opens the file; the argument is whether it may be made.
+#: Opens the file; the argument says whether it may be created.
 Opener = Callable[[bool], sqlite3.Connection]
 
 
 def opener(path: Path, busy_timeout_s: float) -> Opener:
-    """The ordinary way to a connection."""
+    """Return a function that opens a connection to *path*."""
     return lambda may_create: open_file(path, busy_timeout_s=busy_timeout_s, may_create=may_create)
 
 
 @attrs.frozen
 class _UncertainCommit:
-    """A batch that was refused and of which nobody knows whether it came to be."""
+    """A batch whose calls failed although it may have been committed."""
 
     batch: int
-    #: The last step before it.
-    step: int
+    #: The number of the last transition before it.
+    last_transition: int
 
 
 @attrs.define(eq=False)
 class LedgerFile:
-    """The file, as one book writes it."""
+    """The file of a ledger, opened for one session."""
 
     path: Path
     _open: Opener
     session_lock: SessionLock
     queries: Queries
+    #: The ledger's secret, known once the file is open.
     secret: bytes = attrs.field(default=b"", init=False, repr=False)
     _connection: sqlite3.Connection | None = attrs.field(default=None, init=False, repr=False)
-    _file: os.stat_result | None = attrs.field(default=None, init=False, repr=False)
+    #: Device and inode of the open file, to notice when it is moved or replaced.
+    _stat: os.stat_result | None = attrs.field(default=None, init=False, repr=False)
+    #: The number of the last batch that was written.
     _batch: int = attrs.field(default=0, init=False)
     _uncertain: _UncertainCommit | None = attrs.field(default=None, init=False)
 
     def open(self) -> None:
-        """Make or open the file, then take the lock; the name is in no row before."""
+        """Create or open the file, then take the session lock: no row may name this session before it is locked."""
         try:
             self._connect(may_create=True)
             self.session_lock.acquire()
@@ -74,27 +78,27 @@ class LedgerFile:
             raise
 
     def run(self, calls: Sequence[LedgerCall]) -> None:
-        """Answer all of *calls*, or fail each; never raises."""
+        """Run *calls* as one batch and set the result or the failure of each; never raises."""
         if calls[0].is_exclusive:
             calls[0].work()
             return
         try:
             self._run(calls)
-        except Exception as exc:  # noqa: BLE001  # whatever it is, those who wait have to hear of it
+        except Exception as exc:  # noqa: BLE001  # every caller must get the error, whatever it is
             failure = translate_error(exc, self.path) if isinstance(exc, sqlite3.Error) else exc
-            for call in calls:  # each its own: a traceback grows with everybody who raises it
+            for call in calls:  # a copy for each, because raising an exception extends its traceback
                 call.failure = copy.copy(failure).with_traceback(exc.__traceback__)
 
     def close(self) -> None:
-        """Let the file and the lock go."""
+        """Close the connection and release the session lock."""
         self._disconnect()
         self.session_lock.release()
 
     def detach_after_fork(self) -> None:
-        """In a forked child: lock and connection are the parent's.
+        """Give up the parent's lock and connection in a forked child.
 
-        The connection is never closed here, not even when it is forgotten: closing would finish or undo the parent's
-        transaction from the outside. So it is given a reference that nobody gives back.
+        The connection must not be closed in the child, not even by garbage collection, because that would complete or
+        undo the parent's transaction. So we add a reference that is never released.
         """
         self.session_lock.detach_after_fork()
         if self._connection is not None:
@@ -104,7 +108,7 @@ class LedgerFile:
 
     def _run(self, calls: Sequence[LedgerCall]) -> None:
         connection = self._connection or self._connect(may_create=False)
-        offsets = self.queries.offsets
+        offsets = self.queries.changes.offsets
         try:
             if any(call.is_write for call in calls):
                 self._transact(connection, calls)
@@ -112,57 +116,60 @@ class LedgerFile:
                 for call in calls:
                     call.result = call.work()
         except BaseException as exc:
-            self.queries.offsets = offsets
+            self.queries.changes.offsets = offsets
             self._rollback(exc)
             raise
 
     def _transact(self, connection: sqlite3.Connection, calls: Sequence[LedgerCall]) -> None:
         connection.execute("BEGIN IMMEDIATE")
         self._check_file_present()
-        last_step, changes = self.queries.last_step(), connection.total_changes
+        last_transition, changes = self.queries.last_transition(), connection.total_changes
         for call in calls:
             self._try(connection, call)
         if connection.total_changes != changes:
             self._batch += 1
             self.queries.save_batch(self._batch)
-        _trip(calls, "before-commit")
+        _kill_points(calls, "before-commit")
         try:
             connection.execute("COMMIT")
         except sqlite3.Error as exc:
-            self._resolve_commit(exc, _UncertainCommit(self._batch, last_step))
-        _trip(calls, "after-commit")
+            self._resolve_commit(exc, _UncertainCommit(self._batch, last_transition))
+        _kill_points(calls, "after-commit")
 
     def _try(self, connection: sqlite3.Connection, call: LedgerCall) -> None:
-        offsets = self.queries.offsets
+        offsets = self.queries.changes.offsets
         connection.execute("SAVEPOINT call")
         try:
             call.result = call.work()
         except Exception as exc:
             if isinstance(exc, LedgerError) or type(exc) in (sqlite3.OperationalError, sqlite3.DatabaseError):
-                raise  # the disk's trouble is everybody's, any other the caller's own
+                raise  # an error of the disk fails the whole batch, any other only this call
             call.failure = translate_error(exc, self.path) if isinstance(exc, sqlite3.Error) else exc
-            self.queries.offsets = offsets
+            self.queries.changes.offsets = offsets
             connection.execute("ROLLBACK TO call")
         connection.execute("RELEASE call")
 
     def _check_file_present(self) -> None:
-        """A file that was moved or removed can still be written to, and nobody would ever read it."""
+        """Raise if the file or our lock file was moved or removed.
+
+        Writing to a removed file succeeds, but no other session would ever read it.
+        """
         try:
-            is_there = self._file is not None and os.path.samestat(os.stat(self.path), self._file)
+            is_present = self._stat is not None and os.path.samestat(os.stat(self.path), self._stat)
         except OSError:
-            is_there = False
-        if not is_there:
+            is_present = False
+        if not is_present:
             raise LedgerIOError(f"{self.path} was moved or removed while it was open.")
-        if not self.session_lock.is_held():
+        if not self.session_lock.has_lock_file():
             raise LedgerIOError(
-                f"The lock file in {self.session_lock.folder} was removed, so others take this session for dead. "
-                "Open another session."
+                f"The lock file in {self.session_lock.folder} was removed, so other processes consider this session "
+                "dead. Open another session."
             )
 
-    # --- trouble ---
+    # --- recovery ---
 
     def _rollback(self, exc: BaseException) -> None:
-        """Leave no transaction open; after more than a lock in the way, no connection either."""
+        """End the transaction, and close the connection unless *exc* only means that the file was locked."""
         connection = self._connection
         if connection is None:
             return
@@ -173,43 +180,43 @@ class LedgerFile:
         if not is_busy or connection.in_transaction:
             self._disconnect()
 
-    def _resolve_commit(self, exc: sqlite3.Error, what: _UncertainCommit) -> None:
-        """Return if the batch came to be in spite of *exc*, and raise if it did not or nobody can say."""
+    def _resolve_commit(self, exc: sqlite3.Error, commit: _UncertainCommit) -> None:
+        """Return if the batch was committed in spite of *exc*; raise if it was not, or if that is unknown."""
         if _is_busy(exc):
-            raise exc  # readers held it up; the transaction is whole and is undone
+            raise exc  # readers blocked it; the transaction is intact and is rolled back
         self._disconnect()
         try:
             self._connect(may_create=False)
-            if self.queries.last_batch() != what.batch:
+            if self.queries.last_batch() != commit.batch:
                 raise exc
             self._commit_again()
         except (sqlite3.Error, LedgerError) as second:
             if second is not exc:
-                self._mark_uncertain(exc, what)
+                self._mark_uncertain(exc, commit)
             raise
 
-    def _mark_uncertain(self, exc: sqlite3.Error, what: _UncertainCommit) -> NoReturn:
-        self._uncertain = what
+    def _mark_uncertain(self, exc: sqlite3.Error, commit: _UncertainCommit) -> NoReturn:
+        self._uncertain = commit
         self._disconnect()
         raise LedgerIOError(
-            f"{self.path} failed and cannot be read again ({exc}); what was being written may have come to be."
+            f"{self.path} failed and cannot be read again ({exc}); the last write may or may not have been committed."
         ) from exc
 
     def _commit_again(self) -> None:
         connection = self._connection
-        if connection is None:  # pragma: no cover  # it was opened a line before
+        if connection is None:  # pragma: no cover  # it has just been opened
             raise sqlite3.OperationalError("there is no connection")
         connection.execute("BEGIN IMMEDIATE")
         self._batch += 1
         self.queries.save_batch(self._batch)
         connection.execute("COMMIT")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # nothing to do with a rollback journal
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # does nothing with a rollback journal
 
     def _connect(self, *, may_create: bool) -> sqlite3.Connection:
         connection = self._open(may_create)
         try:
             self._check_identity(connection)
-            self._file = os.stat(self.path)
+            self._stat = os.stat(self.path)
         except BaseException:
             connection.close()
             raise
@@ -225,9 +232,9 @@ class LedgerFile:
         self.secret = secret
 
     def _resolve_uncertain(self) -> None:
-        """Learn what became of a batch that was left open."""
+        """Find out whether the uncertain batch, if any, was committed."""
         if self._uncertain is not None and self.queries.last_batch() == self._uncertain.batch:
-            self.queries.offsets = attrs.evolve(self.queries.offsets, uncertain_after=self._uncertain.step)
+            self.queries.changes.on_uncertain_commit(self._uncertain.last_transition)
         self._uncertain = None
 
     def _disconnect(self) -> None:
@@ -242,6 +249,6 @@ def _is_busy(exc: sqlite3.Error) -> bool:
     return getattr(exc, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def _trip(calls: Sequence[LedgerCall], boundary: str) -> None:
+def _kill_points(calls: Sequence[LedgerCall], boundary: str) -> None:
     for call in calls:
         kill_point(f"{call.name}:{boundary}")

@@ -1,7 +1,7 @@
-"""Where a ledger's file may lie: a plain file in a folder that is there, on a disk of this machine.
+"""Decides where a ledger's file may be: a regular file in an existing folder on a local disk.
 
-SQLite's locks and ours are promises of the kernel. Over a network they are promises of somebody else's server, which
-are broken often enough that two sessions would one day both believe a job to be theirs, and pay twice.
+The locks of SQLite and our session locks are kept by the local kernel. On a network file system another machine keeps
+them, and not reliably: sooner or later two sessions would both believe that they own a job, and pay for it twice.
 """
 
 import os
@@ -12,7 +12,7 @@ from veo_async.errors import LedgerIOError, LedgerUnusable
 
 _MOUNTS = Path("/proc/self/mountinfo")
 
-#: File systems whose files, and so whose locks, are kept by another machine or by a program.
+#: File systems on which another machine, or a user program, keeps the files and therefore the locks.
 NETWORK_FILE_SYSTEMS = frozenset(
     {
         "9p",
@@ -41,37 +41,41 @@ NETWORK_FILE_SYSTEMS = frozenset(
 
 
 def resolve_location(path: Path, *, allow_network_fs: bool) -> Path:
-    """The true path, links followed, so that two names of one ledger find the same locks; errors if it cannot be there.
+    """Return *path* with links resolved, so that two names of one ledger lead to the same locks.
 
-    A file that is not there yet is no error, the folder for it must be.
+    The file need not exist yet, but its folder must.
+
+    Raises:
+        LedgerUnusable: *path* is not a regular file, or is on a network file system.
+        LedgerIOError: its folder does not exist.
     """
     resolved = Path(os.path.realpath(path))
     if path.is_symlink() and not resolved.exists():
         raise LedgerUnusable(
-            f"{path} is a link to {resolved}, and nothing is there. Mend the link or name the file itself."
+            f"{path} is a link to {resolved}, which does not exist. Fix the link or use the file's real path."
         )
     if resolved.is_dir():
-        raise LedgerUnusable(f"{path} is a folder. Name a file in it, such as {path / 'ledger.db'}.")
+        raise LedgerUnusable(f"{path} is a folder. Use a file inside it, e.g. {path / 'ledger.db'}.")
     if resolved.exists() and not resolved.is_file():
-        raise LedgerUnusable(f"{path} is no plain file. A ledger is one.")
+        raise LedgerUnusable(f"{path} is not a regular file.")
     if not resolved.parent.is_dir():
-        raise LedgerIOError(f"There is no folder {resolved.parent} to keep a ledger in. Make it first, or mount it.")
+        raise LedgerIOError(f"Folder {resolved.parent} does not exist. Create or mount it first.")
     kind = file_system_of(resolved.parent, mounts())
     if not allow_network_fs and is_network(kind):
         raise LedgerUnusable(
-            f"{path} is on a network file system ({kind}), where locks do not hold and a clip could be paid for "
-            "twice. Keep the ledger on a local disk, or say allow_network_fs=True if only one process opens it."
+            f"{path} is on a network file system ({kind}), where file locks are unreliable and you could be charged "
+            "twice. Keep the ledger on a local disk, or pass allow_network_fs=True if only one process opens it."
         )
     return resolved
 
 
 def is_network(kind: str) -> bool:
-    """Are locks there another's promise?"""
+    """Whether *kind* is a file system on which file locks are unreliable."""
     return kind in NETWORK_FILE_SYSTEMS or kind.startswith("fuse.")
 
 
 def mounts() -> str:
-    """The kernel's list of what is mounted where; empty on systems that have none to read, which are trusted."""
+    """Return the kernel's list of mounts; empty on systems without one, whose file systems are all accepted."""
     try:
         return _MOUNTS.read_text("utf-8", "surrogateescape")
     except OSError:
@@ -79,7 +83,10 @@ def mounts() -> str:
 
 
 def file_system_of(folder: Path, mountinfo: str) -> str:
-    """The kind of file system that *folder* lies on, as in ``proc(5)``; of two mounts at one place the later counts."""
+    """Return the type of the file system that contains *folder*, according to *mountinfo* (see ``proc(5)``).
+
+    If two file systems are mounted at the same place, the later one counts.
+    """
     best, kind = -1, ""
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")

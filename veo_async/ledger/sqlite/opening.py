@@ -1,18 +1,19 @@
-"""Opening a ledger's file: what is refused, what is set, how an older one is brought up to date.
+"""Opens a ledger's file: rejects what is not a usable ledger, migrates an older schema, and sets the connection up.
 
-**A file that is refused stays as it was, byte for byte.** So it is looked at first through a connection that SQLite
-promises to change nothing by (``immutable``): an ordinary one would already finish another program's interrupted
-transaction. And it is never opened by other means than SQLite while it may be in use: closing any descriptor of a file
-frees all POSIX locks that the process has on it, SQLite's own among them.
+**A file that is rejected stays as it was, byte for byte.** So we check it first through an ``immutable`` connection,
+which SQLite guarantees not to change anything; an ordinary connection would already complete or undo another program's
+interrupted transaction. While the file may be in use we never open it other than through SQLite: closing any
+descriptor of a file releases all POSIX locks that the process has on it, including SQLite's own.
 
-**Which journal.** Until 3.51.3 SQLite could lose a reset of the write-ahead log and corrupt the file when two
-connections wrote at once (https://sqlite.org/wal.html#walresetbug, read 2026-11). So WAL with ``synchronous=FULL``
-only with a library that has the cure, and a rollback journal with ``EXTRA`` otherwise. PERSIST and not TRUNCATE: as
-safe, since the zeroed header is synced, and 1.25 times as fast with eight processes. The file's maker decides: a newer
-library leaves an older one's journal as it is, because the older one may have the file open this moment.
+**The journal.** Before 3.51.3, SQLite could lose a reset of the write-ahead log and corrupt the file when two
+connections wrote at the same time (https://sqlite.org/wal.html#walresetbug, read 2026-11). So we use WAL with
+``synchronous=FULL`` only where the library has the fix, and a rollback journal with ``EXTRA`` otherwise. The journal
+mode is PERSIST and not TRUNCATE: it is as safe, since the zeroed header is synced, and 1.25 times as fast with eight
+processes. The library that creates the file chooses: a newer one keeps an older one's journal, because the older
+library may have the file open at the same time.
 
-**Corruption** is looked for by ``quick_check`` in files up to `CHECKED_BYTES`; beyond that only the header and the
-schema are read, and a damaged page shows when it is used.
+**Corruption** is detected by ``quick_check`` in files of up to `CHECKED_BYTES`. In larger files only the header and the
+schema are read, and a damaged page is found when it is used.
 """
 
 import os
@@ -27,20 +28,25 @@ from veo_async.ledger.rules import new_secret
 
 from .sql import MIGRATIONS, SQL, statements_of
 
-#: "veoL", in the header of each ledger.
+#: "veoL", in the header of every ledger.
 APPLICATION_ID = 0x76656F4C
-#: The first library in which the write-ahead log is safe with several connections.
+#: The first SQLite in which the write-ahead log is safe with several connections.
 MIN_SAFE_WAL = (3, 51, 3)
-#: Files up to this size are checked whole when they are opened.
+#: Files of up to this size are checked completely when they are opened.
 CHECKED_BYTES = 16 * 2**20
 
 
 def open_file(path: Path, *, busy_timeout_s: float, may_create: bool) -> sqlite3.Connection:
-    """A connection to the ledger at *path*, ready for use; *path* is settled, see `place`.
+    """Return a connection to the ledger at *path*, ready for use.
+
+    Args:
+        path: a path from `resolve_location`.
+        busy_timeout_s: how long to wait for another program's lock.
+        may_create: create the file if it does not exist.
 
     Raises:
-        LedgerUnusable: it is not a ledger of ours, or not one that this version can use.
-        LedgerBusy, LedgerIOError: it cannot be opened just now.
+        LedgerUnusable: the file is not a ledger, or not one that this version can use.
+        LedgerBusy, LedgerIOError: the file cannot be opened now.
     """
     with translate_errors(path):
         if may_create:
@@ -57,7 +63,7 @@ def open_file(path: Path, *, busy_timeout_s: float, may_create: bool) -> sqlite3
 
 @contextmanager
 def translate_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours."""
+    """Raise SQLite's errors as `LedgerError`."""
     try:
         yield
     except sqlite3.Error as exc:
@@ -65,39 +71,39 @@ def translate_errors(path: Path) -> Iterator[None]:
 
 
 def translate_error(exc: sqlite3.Error, path: Path) -> LedgerError:
-    """What SQLite means, in our words."""
+    """Return the `LedgerError` that corresponds to *exc*."""
     match getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
             return LedgerBusy(f"{path} is locked by another program ({exc}).")
         case sqlite3.SQLITE_NOTADB:
-            return LedgerUnusable(f"{path} is not a ledger, nor any SQLite database.")
+            return LedgerUnusable(f"{path} is not a SQLite database.")
         case sqlite3.SQLITE_CORRUPT:
-            return LedgerUnusable(f"{path} is damaged or cut short ({exc}). Bring a copy back.")
+            return LedgerUnusable(f"{path} is damaged or truncated ({exc}). Restore a backup.")
         case _:
             return LedgerIOError(f"{path}: {exc}.")
 
 
-# --- looking first ----------------------------------------------------------------------------------------------
+# --- checks that change nothing -----------------------------------------------------------------------------------
 
 
 def _create_if_missing(path: Path) -> None:
-    """An empty file that only its user may read; its journals take over its mode."""
+    """Create an empty file that only its user may read; SQLite gives its journals the same mode."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         return
     except OSError as exc:
-        raise LedgerIOError(f"{path} cannot be made: {exc.strerror}.") from exc
-    os.close(descriptor)  # it was made this moment, so no connection to it can lose its locks
+        raise LedgerIOError(f"{path} could not be created: {exc.strerror}.") from exc
+    os.close(descriptor)  # the file is new: this process has no locks on it that it could lose
     kill_point("open:after-create")
 
 
 def _check_is_ledger(path: Path) -> None:
     try:
-        with closing(_connect(path, "mode=ro&immutable=1")) as looking:
-            _check_header(looking, path)
+        with closing(_connect(path, "mode=ro&immutable=1")) as connection:
+            _check_header(connection, path)
     except sqlite3.DatabaseError as exc:
-        # A writer that was killed half-way leaves a file that looks damaged and a journal that mends it.
+        # A writer that was killed in a transaction leaves a file that looks damaged, and a journal that repairs it.
         is_damage = getattr(exc, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
         if not (is_damage and _has_journal(path)):
             raise
@@ -108,11 +114,11 @@ def _check_header(connection: sqlite3.Connection, path: Path) -> None:
     version = int(_pragma(connection, "user_version"))
     if is_ours and version > len(MIGRATIONS):
         raise LedgerUnusable(
-            f"{path} was written by a newer version of this library: its form is {version}, this one knows "
-            f"{len(MIGRATIONS)}. Install that version."
+            f"{path} was written by a newer version of this library: schema version {version}; this version supports "
+            f"up to {len(MIGRATIONS)}. Upgrade the library."
         )
     if not is_ours and (version or _has_tables(connection)):
-        raise LedgerUnusable(f"{path} is a SQLite database of another program.")
+        raise LedgerUnusable(f"{path} is a SQLite database that belongs to another program.")
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
@@ -125,11 +131,13 @@ def _has_journal(path: Path) -> bool:
     return any(Path(f"{path}{suffix}").exists() for suffix in ("-journal", "-wal"))
 
 
-# --- setting it up ----------------------------------------------------------------------------------------------
+# --- setup ----------------------------------------------------------------------------------------------------------
 
 
-def _connect(path: Path, how: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None, check_same_thread=False, timeout=0)
+def _connect(path: Path, options: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.as_uri()}?{options}", uri=True, isolation_level=None, check_same_thread=False, timeout=0
+    )
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, busy_timeout_s: float) -> None:
@@ -138,7 +146,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, busy_timeout_s: float) 
     connection.execute("PRAGMA foreign_keys = ON")
     _check_integrity(connection, path)
     may_choose = _pragma(connection, "application_id") != APPLICATION_ID
-    _migrate(connection, path)  # in the journal that is there, so that a new file's header is in the file itself
+    _migrate(connection, path)  # before WAL is set, so that a new file's header is in the file itself
     _choose_journal(connection, path, may_choose=may_choose)
 
 
@@ -149,7 +157,7 @@ def _check_integrity(connection: sqlite3.Connection, path: Path) -> None:
         return
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise LedgerUnusable(f"{path} is damaged ({verdict}). Bring a copy back.")
+        raise LedgerUnusable(f"{path} is damaged ({verdict}). Restore a backup.")
 
 
 def _choose_journal(connection: sqlite3.Connection, path: Path, *, may_choose: bool) -> None:
@@ -161,20 +169,21 @@ def _choose_journal(connection: sqlite3.Connection, path: Path, *, may_choose: b
         mode = _set_journal(connection, "PERSIST")
     if mode == "wal" and not is_safe:
         raise LedgerUnusable(
-            f"{path} is in use by a newer SQLite than {sqlite3.sqlite_version}, which must not join it."
+            f"{path} is in use by a newer SQLite than {sqlite3.sqlite_version}, with a journal (WAL) that this version "
+            "cannot share safely. Close the other program, or upgrade SQLite."
         )
     connection.execute(f"PRAGMA synchronous = {'FULL' if mode == 'wal' else 'EXTRA'}")
 
 
-def _set_journal(connection: sqlite3.Connection, wanted: str) -> str:
+def _set_journal(connection: sqlite3.Connection, mode: str) -> str:
     try:
-        return str(connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0])
-    except sqlite3.OperationalError:  # another connection is in it, which settles the matter
+        return str(connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()[0])
+    except sqlite3.OperationalError:  # another connection is using the file, so its journal mode stays
         return str(_pragma(connection, "journal_mode"))
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring it to this version's form, in one transaction; several processes may try at once."""
+    """Migrate to the current schema in one transaction; several processes may try at the same time."""
     if _is_current(connection):
         return
     connection.execute("BEGIN IMMEDIATE")

@@ -1,8 +1,7 @@
-"""A ledger in one SQLite file, for all processes of one machine.
+"""The public ledger in one SQLite file, and the ledger session that runs in an event loop.
 
-Three storeys: the book here, which lives in an event loop; `gathering`, which brings calls to the disk in batches; and
-`disk` with `pages`, which run in the book's own thread and speak SQL. `sqlite_file` opens the file or refuses it,
-`presence` shows who is alive, `forks` guards against children.
+A session passes its calls to `group_commit`, which runs them in batches on the session's own thread. There
+`ledger_file` handles transactions, and `queries` and `change_reader` run the SQL.
 """
 
 import asyncio
@@ -18,9 +17,9 @@ from veo_async._ports import AccountActivity, JobRow, LedgerChanges, RateClaim, 
 from veo_async.errors import LedgerError
 
 from . import forks
-from . import location as place
 from .group_commit import GroupCommit, LedgerCall
 from .ledger_file import LedgerFile, opener
+from .location import resolve_location
 from .queries import Queries
 from .session_lock import SessionLock
 
@@ -31,14 +30,15 @@ def _as_path(path: str | PathLike[str]) -> Path:
 
 @attrs.define(eq=False)
 class SqliteLedger:
-    """Jobs in a file, safe against whatever dies.
+    """Jobs in a SQLite file, which survive crashes of sessions, processes and the machine.
 
     Args:
-        path: the file; made if there is none, with a folder ``PATH.d`` beside it for the locks.
-        busy_timeout_s: how long to wait for another program that has it locked, before `LedgerBusy`.
-        allow_network_fs: open it even where locks are not to be relied on; for one process only.
-        executor: runs the work on the disk instead of a thread of each book's own; it is not shut down. One that runs
-            everything at once makes books deterministic.
+        path: the file; created if it does not exist, with a folder ``PATH.d`` next to it for the session locks.
+        busy_timeout_s: how long to wait for another program's lock before raising `LedgerBusy`.
+        allow_network_fs: open the file even on a network file system, where locks are unreliable; only safe if a single
+            process uses it.
+        executor: runs the disk work, instead of one thread for each session. The ledger never closes it. An executor
+            that runs work immediately makes sessions deterministic.
     """
 
     path: Path = attrs.field(converter=_as_path)
@@ -47,11 +47,12 @@ class SqliteLedger:
     executor: Executor | None = attrs.field(default=None, kw_only=True)
 
     async def open(self, account: str | None) -> "SqliteLedgerSession":
-        """Take hold of the file.
+        """Open a session on the file.
 
         Raises:
-            LedgerUnusable: it is no ledger, damaged, of a newer version, or on a network; it was left untouched.
-            LedgerBusy, LedgerIOError: it cannot be opened just now.
+            LedgerUnusable: the file is not a ledger, is damaged or of a newer version, or is on a network file system;
+                it is left unchanged.
+            LedgerBusy, LedgerIOError: the file cannot be opened now.
         """
         own = None
         executor = self.executor
@@ -59,22 +60,22 @@ class SqliteLedger:
             executor = own = ThreadPoolExecutor(1, thread_name_prefix="veo-ledger")
         opening = asyncio.get_running_loop().run_in_executor(executor, self._open_file, account)
         try:
-            disk = await asyncio.shield(opening)
+            file = await asyncio.shield(opening)
         except BaseException:
-            opening.add_done_callback(lambda done: _give_up(done, own))
+            opening.add_done_callback(lambda done: _discard(done, own))
             raise
-        return SqliteLedgerSession(disk, executor, own)
+        return SqliteLedgerSession(file, executor, own)
 
     def _open_file(self, account: str | None) -> LedgerFile:
-        path = place.resolve_location(self.path, allow_network_fs=self.allow_network_fs)
-        presence = SessionLock(Path(f"{path}.d"))
-        disk = LedgerFile(path, opener(path, self.busy_timeout_s), presence, Queries(presence, account))
-        disk.open()
-        return disk
+        path = resolve_location(self.path, allow_network_fs=self.allow_network_fs)
+        lock = SessionLock(Path(f"{path}.d"))
+        file = LedgerFile(path, opener(path, self.busy_timeout_s), lock, Queries(lock, account))
+        file.open()
+        return file
 
 
-def _give_up(opening: "asyncio.Future[LedgerFile]", executor: ThreadPoolExecutor | None) -> None:
-    """The opener failed, or its caller was cancelled and nobody will ever close what was opened."""
+def _discard(opening: "asyncio.Future[LedgerFile]", executor: ThreadPoolExecutor | None) -> None:
+    """Close the file that *opening* has opened, if any: its caller failed or was cancelled, and will not close it."""
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close()
     if executor is not None:
@@ -83,16 +84,16 @@ def _give_up(opening: "asyncio.Future[LedgerFile]", executor: ThreadPoolExecutor
 
 @attrs.define(eq=False)
 class SqliteLedgerSession:
-    """One session's hold of the file."""
+    """An open session of a `SqliteLedger`."""
 
     _file: LedgerFile
     _executor: Executor = attrs.field(repr=False)
-    #: The same, if it is ours to shut down.
+    #: The executor again, if this session has to close it.
     _own: ThreadPoolExecutor | None = attrs.field(repr=False)
     _calls: GroupCommit = attrs.field(init=False, repr=False)
     _is_forked: bool = attrs.field(default=False, init=False)
     _closing: "asyncio.Future[None] | None" = attrs.field(default=None, init=False, repr=False)
-    #: News that was found and that nobody has been given: its caller was cancelled.
+    #: Changes that were read for a caller that was then cancelled; the next caller gets them.
     _undelivered: list[LedgerChanges] = attrs.field(factory=list, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -112,23 +113,23 @@ class SqliteLedgerSession:
         return self._file.queries
 
     async def insert(self, row: JobRow, *, replaces: JobRow | None = None) -> JobRow:
-        planned: JobRow = await self._write("submit", lambda: self._queries.insert(row, replaces))
-        return planned
+        current: JobRow = await self._write("submit", lambda: self._queries.insert(row, replaces))
+        return current
 
-    async def apply(self, step: Transition, *, closed_until: float = 0.0) -> bool:
-        is_taken: bool = await self._write(step.event, lambda: self._queries.apply(step, closed_until))
-        return is_taken
+    async def apply(self, transition: Transition, *, closed_until: float = 0.0) -> bool:
+        work = self._write(transition.event, lambda: self._queries.apply(transition, closed_until))
+        is_applied: bool = await work
+        return is_applied
 
-    async def begin_send(self, step: Transition, claim: RateClaim) -> SendPermit | None:
-        permit: SendPermit | None = await self._write("send", lambda: self._queries.begin_send(step, claim))
+    async def begin_send(self, transition: Transition, claim: RateClaim) -> SendPermit | None:
+        permit: SendPermit | None = await self._write("send", lambda: self._queries.begin_send(transition, claim))
         return permit
 
     async def changes(self, at: float) -> LedgerChanges:
-        quiet: LedgerChanges | None = await self._read(self._queries.changes_if_quiet)
+        reader = self._queries.changes
+        quiet: LedgerChanges | None = await self._read(reader.read_if_quiet)
         if quiet is None:
-            await self._submit(
-                LedgerCall("changes", lambda: self._queries.changes(at), on_result=self._undelivered.append)
-            )
+            await self._submit(LedgerCall("changes", lambda: reader.read(at), on_result=self._undelivered.append))
         else:
             self._undelivered.append(quiet)
         found = [*self._undelivered]
@@ -136,8 +137,8 @@ class SqliteLedgerSession:
         return _merge(found)
 
     async def add_hint(self, token: str, task_id: str, at: float) -> bool:
-        is_known: bool = await self._write("hint", lambda: self._queries.add_hint(token, task_id, at))
-        return is_known
+        has_attempt: bool = await self._write("hint", lambda: self._queries.add_hint(token, task_id, at))
+        return has_attempt
 
     async def get(self, key: str) -> JobRow | None:
         row: JobRow | None = await self._read(lambda: self._queries.get(key))
@@ -155,6 +156,10 @@ class SqliteLedgerSession:
         transitions: list[Transition] = await self._read(lambda: self._queries.transitions(key))
         return transitions
 
+    async def prune(self, before: float) -> int:
+        count: int = await self._write("prune", lambda: self._queries.prune(before))
+        return count
+
     async def knowledge(self) -> str | None:
         knowledge: str | None = await self._read(self._queries.knowledge)
         return knowledge
@@ -163,7 +168,7 @@ class SqliteLedgerSession:
         await self._write("knowledge", lambda: self._queries.save_knowledge(knowledge))
 
     async def close(self) -> None:
-        """What was called for before comes to be first; a cancelled close goes on by itself."""
+        """Finish all earlier calls, then close the file. Cancelling this does not stop it."""
         self._check_not_forked()
         if self._closing is None:
             ending = LedgerCall("close", self._file.close, is_exclusive=True, on_result=self._on_closed)
@@ -171,11 +176,11 @@ class SqliteLedgerSession:
         await asyncio.shield(self._closing)
 
     def detach_after_fork(self) -> None:
-        """See `forks`."""
+        """Reject all further calls in a forked child; see `forks`."""
         self._is_forked = True
         self._file.detach_after_fork()
 
-    # --- what stands behind them ---
+    # --- internals ---
 
     def _on_closed(self, _: None) -> None:
         forks.unregister(self)
@@ -191,7 +196,7 @@ class SqliteLedgerSession:
     def _submit(self, call: LedgerCall) -> "asyncio.Future[Any]":
         self._check_not_forked()
         if self._closing is not None:
-            raise LedgerError(f"The book of {self._file.path} was closed.")
+            raise LedgerError(f"{self._file.path} was closed by this session.")
         return self._calls.submit(call)
 
     def _check_not_forked(self) -> None:
@@ -200,7 +205,7 @@ class SqliteLedgerSession:
 
 
 def _merge(found: list[LedgerChanges]) -> LedgerChanges:
-    """Several pieces of news as one, oldest first; what is told twice is told as it was last."""
+    """Merge several changes, oldest first; of a job that occurs twice, keep the latest row."""
     if len(found) == 1:
         return found[0]
     taken = {row.key: row for changes in found for row in changes.taken_over}
@@ -209,7 +214,7 @@ def _merge(found: list[LedgerChanges]) -> LedgerChanges:
     return LedgerChanges(
         taken_over=tuple(latest[key] for key in taken),
         changed=tuple(row for key, row in changed.items() if key not in taken),
-        hints=tuple(add_hint for changes in found for add_hint in changes.hints),
+        hints=tuple(hint for changes in found for hint in changes.hints),
         gate=AccountActivity(
             calls=tuple(call for changes in found for call in changes.gate.calls),
             closed_until=max((changes.gate.closed_until for changes in found), default=0.0),

@@ -1,12 +1,12 @@
-"""How a book shows that it lives, and sees which others do.
+"""Shows that a ledger session is alive, and finds out which other sessions are.
 
-Each book holds a lock (``flock``) on ``LEDGER.d/INSTANCE.lock``, and the kernel lets go of it whenever the process
-ends, however it ends. Whoever can take an instance's lock, or finds no such file, knows that it is gone. No clock is
-asked, and no process number that may have been given to another program since.
+Each session holds a lock (``flock``) on ``LEDGER.d/SESSION_ID.lock``. The kernel releases it when the process ends, for
+any reason. A session that can lock another session's file, or finds no such file, knows that the other one is dead.
+This needs no clock, and no process id that another program may have been given since.
 
-Two rules make it tight. A book's file is locked before its name stands anywhere in the ledger. And whoever removes a
-dead one's file holds its lock while doing so, and whoever has just locked a file looks whether it is still there, so a
-file that is being born is never taken for one left behind.
+Two rules prevent races. A session locks its file before its id is written to the ledger. A session removes the file of
+a dead one only while it holds its lock, and a session that has just locked its own file checks that the file still
+exists; so a new file is never mistaken for a stale one.
 """
 
 import contextlib
@@ -16,17 +16,17 @@ from pathlib import Path
 import attrs
 
 from veo_async.errors import LedgerIOError, LedgerUnusable
-from veo_async.ledger import rules as terms
+from veo_async.ledger import rules
 
 try:
     import fcntl
-except ImportError:  # pragma: no cover  # Windows: locks there belong to handles and do not say who is alive
+except ImportError:  # pragma: no cover  # Windows, whose file locks do not show which processes are alive
     fcntl = None  # type: ignore[assignment]
 
 
 def _lock(descriptor: int, *, wait: bool = False) -> bool:
     if fcntl is None:  # pragma: no cover  # Windows
-        raise LedgerUnusable("A ledger file needs flock, which this system does not have. Use MemoryLedger.")
+        raise LedgerUnusable("SQLite ledgers need flock(), which this platform lacks. Use MemoryLedger.")
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
@@ -36,10 +36,10 @@ def _lock(descriptor: int, *, wait: bool = False) -> bool:
 
 @attrs.define(eq=False)
 class SessionLock:
-    """One book's lock, held from `acquire` to `release`."""
+    """The lock of one session, held from `acquire` to `release`."""
 
     folder: Path
-    session_id: str = attrs.field(factory=terms.new_session_id)
+    session_id: str = attrs.field(factory=rules.new_session_id)
     _descriptor: int | None = attrs.field(default=None, init=False)
 
     @property
@@ -47,36 +47,36 @@ class SessionLock:
         return self.folder / f"{self.session_id}.lock"
 
     def acquire(self) -> None:
-        """Take the lock; others see this book alive from now on."""
+        """Take the lock; from now on other sessions see this one as alive."""
         try:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             while not self._create():
                 pass
         except OSError as exc:
-            raise LedgerIOError(f"No lock can be made in {self.folder}: {exc.strerror}.") from exc
+            raise LedgerIOError(f"Cannot create a lock file in {self.folder}: {exc.strerror}.") from exc
         self._remove_stale()
 
     def _create(self) -> bool:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._descriptor = descriptor
         _lock(descriptor, wait=True)
-        if self.is_held():
+        if self.has_lock_file():
             return True
         self._close()
         return False
 
-    def is_held(self) -> bool:
-        """Is our file still where others look for it? Without it they take us for dead."""
+    def has_lock_file(self) -> bool:
+        """Whether our lock file still exists; without it other sessions consider this one dead."""
         if self._descriptor is None:
             return False
         try:
-            there = os.stat(self._path)
+            current = os.stat(self._path)
         except OSError:
             return False
-        return os.path.samestat(there, os.fstat(self._descriptor))
+        return os.path.samestat(current, os.fstat(self._descriptor))
 
     def is_alive(self, session_id: str) -> bool:
-        """Does the book called *instance* hold its lock? One that is gone leaves no file behind."""
+        """Whether session *session_id* holds its lock. Removes the lock file of a dead session."""
         if session_id == self.session_id:
             return True
         path = self.folder / f"{session_id}.lock"
@@ -85,7 +85,7 @@ class SessionLock:
         except FileNotFoundError:
             return False
         except OSError as exc:
-            raise LedgerIOError(f"Whether {session_id} is alive cannot be seen: {exc.strerror}.") from exc
+            raise LedgerIOError(f"Cannot determine whether session {session_id} is alive: {exc.strerror}.") from exc
         try:
             if not _lock(descriptor):
                 return True
@@ -96,22 +96,25 @@ class SessionLock:
             os.close(descriptor)
 
     def _remove_stale(self) -> None:
-        """Remove what books left behind whose jobs were over, or nobody ever would."""
+        """Remove the lock files of dead sessions without unfinished jobs, which no other check would remove."""
         for path in self.folder.glob("*.lock"):
             with contextlib.suppress(LedgerIOError):
                 self.is_alive(path.stem)
 
     def release(self) -> None:
-        """Give the lock up, and its file with it."""
+        """Release the lock and remove its file."""
         if self._descriptor is None:
             return
-        if self.is_held():
+        if self.has_lock_file():
             with contextlib.suppress(OSError):
                 self._path.unlink()
         self._close()
 
     def detach_after_fork(self) -> None:
-        """In a forked child: the lock is the parent's, and must not outlive it here. Closing our copy frees nothing."""
+        """Close our copy of the parent's lock in a forked child, so that the lock does not outlive the parent.
+
+        Closing the copy does not release the parent's lock.
+        """
         self._close()
 
     def _close(self) -> None:

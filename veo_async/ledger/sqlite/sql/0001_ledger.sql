@@ -87,7 +87,7 @@ CREATE TABLE hint (
     UNIQUE (token, task_id)
 );
 
--- The last committed batch of each session: tells whether a commit that raised an error took effect.
+-- The last committed batch of each session: shows whether a commit that raised an error took effect.
 CREATE TABLE session_batch (
     session_id TEXT PRIMARY KEY NOT NULL,
     batch INTEGER NOT NULL

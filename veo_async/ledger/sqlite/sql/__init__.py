@@ -1,8 +1,8 @@
-"""The SQL of the ledger, by name.
+"""The ledger's SQL, by name.
 
-``0001_ledger.sql`` and its successors are migrations: forward only, never edited once released, numbered as
-``user_version`` is. ``statements.sql`` holds the rest; a statement begins with ``-- name: word``. Everything is read
-once, when the room is imported, so that no call ever waits for it.
+``0001_ledger.sql`` and the files after it are migrations: forward only, never edited once released, numbered like
+``user_version``. ``statements.sql`` holds all other statements; each begins with ``-- name: word``. All files are read
+when this package is imported, so that no ledger call has to read them.
 """
 
 import re
@@ -22,14 +22,14 @@ def _read_migrations() -> tuple[str, ...]:
     return tuple(path.read_text("utf-8") for _, path in found)
 
 
-#: Statements by their names.
+#: The statements, by name.
 SQL = _read_statements()
 
-#: The n-th brings a ledger from version n to n + 1.
+#: The n-th migration updates a ledger from schema version n to n + 1.
 MIGRATIONS = _read_migrations()
 
 
 def statements_of(migration: str) -> list[str]:
-    """A migration's statements, one by one; running them as one script would commit before it begins."""
+    """Split a migration into statements; ``executescript`` would commit the transaction first."""
     bare = re.sub(r"--[^\n]*", "", migration)
     return [text.strip() for text in bare.split(";") if text.strip()]

@@ -51,7 +51,8 @@ VALUES (:key, :event, :before, :after, :at, :changes, :evidence, :session_id);
 SELECT * FROM transition WHERE key = :key ORDER BY seq;
 
 -- name: last_transition
-SELECT coalesce(max(seq), 0) FROM transition;
+SELECT coalesce(max(seq), 0) FROM sqlite_sequence -- also counts the transitions of pruned jobs
+WHERE name = 'transition';
 
 -- name: insert_attempt
 INSERT OR IGNORE INTO attempt (token, key, number, sent_at) VALUES (:token, :key, :number, :sent_at);
@@ -97,12 +98,32 @@ WHERE hint.seq > :after AND job.owner = :session_id
 ORDER BY hint.seq;
 
 -- name: hints_of_jobs
-SELECT hint.seq, job.key, hint.token, hint.task_id FROM job
+SELECT job.key, hint.token, hint.task_id FROM job
 JOIN attempt ON attempt.key = job.key
 JOIN hint ON hint.token = attempt.token
 WHERE job.key IN (SELECT value FROM json_each(:keys)) AND hint.seq <= :after AND job.owner = :session_id
     AND (job.state IN ('queued', 'sending', 'running', 'in_doubt') OR (job.state = 'ready' AND job.save_to IS NOT NULL))
 ORDER BY hint.seq;
+
+-- name: prunable_jobs
+SELECT key FROM job
+WHERE (:account IS NULL OR account = :account) AND ended_at < :before
+    AND (state IN ('saved', 'refused', 'failed', 'expired', 'abandoned') OR (state = 'ready' AND save_to IS NULL));
+
+-- name: delete_hints
+DELETE FROM hint WHERE token IN (SELECT token FROM attempt WHERE key = :key);
+
+-- name: delete_attempts
+DELETE FROM attempt WHERE key = :key;
+
+-- name: delete_transitions
+DELETE FROM transition WHERE key = :key;
+
+-- name: delete_calls
+DELETE FROM sent_call WHERE key = :key AND at < :since;
+
+-- name: delete_job
+DELETE FROM job WHERE key = :key;
 
 -- name: calls_since
 SELECT at FROM sent_call WHERE account = :account AND session_id <> :session_id AND at > :since ORDER BY at;
