@@ -1,13 +1,13 @@
-"""The command line: prints and parses, and leaves the work to the rooms beneath.
+"""The command line. It parses options and prints; the packages below it do the work.
 
-- ``commands/``     the commands as they are typed, a module for each family; ``app.py`` the tree of them
-- ``batch.py``      a list; ``running.py`` one clip, or all that a ledger holds; ``stopping.py`` Ctrl-C for both
-- ``progress.py``   what is shown of a run, decided without a terminal; ``standing.py`` reads it off a session
-- ``telling.py``    how it is shown: a board on a terminal, lines elsewhere, JSON for machines
-- ``ledger.py``     a ledger, looked at and mended; ``doctor.py`` what stands in the way; ``sheet.py`` a contact sheet
-- ``demo.py``       the batch room against the simulator, with trouble on purpose; ``receiver.py`` its callbacks
-- ``simulator.py``  the simulator alone, until it is stopped
-- ``exits.py``      what the exit codes say
+- ``app.py``: the tree of commands. ``commands/``: one function per command, and ``options.py`` the options they share.
+- ``batch.py``, ``batch_output.py``: a list. ``run_jobs.py``: one job, or all jobs on a ledger.
+- ``job_output.py``: events and outcomes as text. ``ledger_file.py``, ``ledger_text.py``: a ledger and its jobs.
+- ``progress.py``: what a run shows, as plain functions. ``progress_source.py``: the same, read from a session.
+- ``output.py``: the board on a terminal, lines elsewhere, JSON for programs. ``formatting.py``: numbers and commands.
+- ``signals.py``: Ctrl-C. ``exit_codes.py``: the exit codes. ``console.py``: standard output.
+- ``demo.py``: a batch against the simulator with injected failures. ``receiver.py``: its callbacks.
+- ``doctor.py``, ``images.py``: checks before anything is sent.
 """
 
 from .app import run

@@ -1,4 +1,4 @@
-"""The tree of commands, and how one of them is run; the commands themselves are in ``commands/``."""
+"""The tree of commands, and how a command is run. The commands themselves are in ``commands/``."""
 
 import asyncio
 import sys
@@ -9,33 +9,28 @@ from rich.console import Console
 from veo_async import VeoError, __version__
 from veo_async.errors import UsageError
 
-from .commands import creating as making
-from .commands import follow_ups as going_on
-from .commands import inspecting as looking
-from .commands import ledger
-from .commands import simulating as trying
-from .exit_codes import ERROR, INTERRUPTED, USAGE, console
+from .commands import creating, inspecting, ledger, lists, resuming, simulating
+from .console import console
+from .exit_codes import ERROR, INTERRUPTED, USAGE
 
 app: App = App(
     name="veo-async",
-    help="Video clips from Veo 3 / 3.1: never paid twice, never lost.",
+    help="Generate video clips with Veo 3 and 3.1: never charged twice, never lost.",
     version=__version__,
     console=console,
     help_format="plaintext",
 )
-app.update(trying.app)
-app.update(making.app)
-app.update(going_on.app)
-app.update(looking.app)
+for family in (simulating, creating, lists, resuming, inspecting):
+    app.update(family.app)
 app.command(ledger.app)
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """Parse, run, and leave with the command's exit code."""
+    """Parse *arguments* (by default those of the process), run the command, and exit with its exit code."""
     try:
         code = app(arguments, exit_on_error=False, result_action="return_value")
     except CycloptsError:
-        sys.exit(USAGE)  # cyclopts has said what is wrong and how it is meant
+        sys.exit(USAGE)  # cyclopts has printed what is wrong
     except VeoError as error:
         Console(stderr=True, highlight=False).print(str(error), markup=False, soft_wrap=True)
         sys.exit(USAGE if isinstance(error, UsageError) else ERROR)

@@ -1,7 +1,7 @@
-"""A list of clips against a simulator in this very process, with trouble on purpose: no key, no network, no cost.
+"""A list of clips against a simulator in this process, with injected faults: no key, no network, no cost.
 
-What is shown is the real thing: the batch room, a session on a ledger file, sockets, files. Only the clock is not: the
-loop that all of it runs in lives `SPEED` times as fast, so that minutes of rendering pass in seconds.
+The batch, the session on a ledger file, the sockets and the files are real. Only the clock is not: the event loop of
+the demo runs `SPEED` times as fast, so that minutes of rendering pass in seconds.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from rich.console import Console
+import attrs
 
 from veo_async import VeoSession
 from veo_async._base.run_blocking import run_blocking
@@ -20,56 +20,70 @@ from veo_async.batch.manifest import Manifest, read_manifest
 from veo_async.batch.results import make_folder
 from veo_async.batch.run import Batch, Report
 from veo_async.simulator import Simulator, drop_after_accepting, rate_limited
-from veo_async.simulator.fast_loop import fast_loop
 
 from .batch import RowReporter, batch_progress
+from .console import console, print_line
 from .exit_codes import ALL_DONE, ERROR
-from .ledger_commands import open_for_repair
+from .formatting import command, format_count, format_number
+from .ledger_file import open_ledger
 from .output import REFRESH_S, Reporter, live_progress, reporting
-from .progress import counts_of
+from .progress import counts_text
 from .progress_source import RATE
 from .receiver import free_socket, receiving
 
-#: Simulated seconds in a real one.
+#: Simulated seconds per real second.
 SPEED = 15.0
 
 LIST = """\
 key,prompt,aspect_ratio
 surfing-dog,"A dog surfing at dusk, slow motion",16:9
 lantern-boat,A paper boat with a lantern drifts through a flooded street at night,16:9
-city-wakes,"Time lapse of a city waking up, seen from a rooftop garden",16:9
+city-wakes,"Timelapse of a city waking up, seen from a rooftop garden",16:9
 tea-steam,"Steam curls from a cup of tea, macro, morning light",9:16
 fox-in-snow,"A fox listens, then dives head first into deep snow",16:9
-somebody-famous,Somebody famous sells you shoes [refuse],16:9
+celebrity-shoes,A celebrity sells you shoes [refuse],16:9
 old-projector,An old projector starts; dust dances in its beam,9:16
 orange-tree,An orange tree grows from seed to fruit in eight seconds,16:9
 moon-violin,"A violinist plays alone on the moon, earthrise behind her",16:9
 """
 
-#: In the order of the requests: another program has used up the account just now; an answer gets lost.
+#: In the order of the requests: another program has used up the rate limit; a response is lost.
 FAULTS = (rate_limited(on=range(4, 7), retry_after=4), drop_after_accepting(on=10))
 
 
-def run_demo(out: Path, console: Console) -> int:
-    """Make all clips under *out*; the exit code says whether everything went as it should."""
-    with asyncio.Runner(loop_factory=fast_loop(SPEED)) as runner:
-        return runner.run(_demo(out, console))
+@attrs.frozen(kw_only=True)
+class DemoRun:
+    """A finished demo."""
+
+    folder: Path
+    ledger: Path
+    manifest: Manifest
+    report: Report
+    #: What each injected fault did, one line each; a fault that did harm has no line.
+    faults_survived: list[str]
+
+    @property
+    def is_as_expected(self) -> bool:
+        counts = {"saved": len(self.manifest.rows) - 1, "refused": 1}
+        return self.report.counts == counts and len(self.faults_survived) == len(FAULTS) + 1
 
 
-async def _demo(out: Path, console: Console) -> int:
+async def run_demo(folder: Path) -> DemoRun:
+    """Generate the clips of `LIST` under *folder*, in an event loop that runs `SPEED` times as fast."""
     manifest = read_manifest(LIST.encode(), "csv", KIE)
-    ledger = out / "demo.db"
-    await run_blocking(_make_room, out, ledger)
-    console.print(f"{len(manifest.rows)} clips on the embedded simulator, at {SPEED:g} times the speed of life;")
-    console.print("some things go wrong on purpose.\n")
+    ledger = folder / "demo.db"
+    await run_blocking(_prepare_folder, folder, ledger)
+    clips = format_count(len(manifest.rows), "clip")
+    print_line(f"{clips} on the built-in simulator, at {format_number(SPEED)} times real time;")
+    print_line("some failures are injected on purpose.\n")
     async with Simulator(seed=7, faults=FAULTS) as sim:
-        with reporting(console, as_json=False) as teller:
-            report = await _run(sim, manifest, out, ledger, teller)
-    story = await _story(sim, report, ledger)
-    return tell(console, report, manifest, out, ledger, story)
+        with reporting(console, as_json=False) as reporter:
+            report = await _run(sim, manifest, folder, ledger, reporter)
+    survived = await _faults_survived(sim, report, ledger)
+    return DemoRun(folder=folder, ledger=ledger, manifest=manifest, report=report, faults_survived=survived)
 
 
-async def _run(sim: Simulator, manifest: Manifest, out: Path, ledger: Path, teller: Reporter) -> Report:
+async def _run(sim: Simulator, manifest: Manifest, folder: Path, ledger: Path, reporter: Reporter) -> Report:
     with ExitStack() as stack:
         bound, public_url = free_socket()
         stack.enter_context(bound)
@@ -79,70 +93,66 @@ async def _run(sim: Simulator, manifest: Manifest, out: Path, ledger: Path, tell
             ) as veo,
             receiving(veo, bound),
         ):
-            run = Batch(veo, manifest, out, now=_clock(), on_result=RowReporter(teller, len(manifest.rows)))
-            async with live_progress(teller, lambda: batch_progress(veo, run, None), every_s=REFRESH_S * SPEED):
+            on_result = RowReporter(reporter, len(manifest.rows))
+            run = Batch(veo, manifest, folder, now=_clock(), on_result=on_result)
+            async with live_progress(reporter, lambda: batch_progress(veo, run, None), every_s=REFRESH_S * SPEED):
                 return await run.run()
 
 
-def _make_room(out: Path, ledger: Path) -> None:
-    """The demo begins anew each time: its ledger is of a provider that is gone. Clips that are there stay."""
-    make_folder(out)
+def _prepare_folder(folder: Path, ledger: Path) -> None:
+    """Create *folder* and delete the last demo's ledger, whose simulator no longer exists. Clips are kept."""
+    make_folder(folder)
     for ending in ("", "-wal", "-shm", "-journal"):
         ledger.with_name(ledger.name + ending).unlink(missing_ok=True)
 
 
 def _clock() -> Callable[[], float]:
-    """The wall clock now, going on as fast as the loop does: its times stand beside the simulator's on the page."""
+    """Return a clock that starts at the current time and runs as fast as the loop, like the simulator's times."""
     loop = asyncio.get_running_loop()
-    ahead_s = time.time() - loop.time()  # noqa: TID251  # the shell's own clock
+    ahead_s = time.time() - loop.time()  # noqa: TID251  # the command owns the clock
     return lambda: loop.time() + ahead_s
 
 
-async def _story(sim: Simulator, report: Report, ledger: Path) -> list[str]:
-    """What went wrong and how it was survived, a line each; fewer lines when it was not."""
-    fired = [fired.fault.kind for fired in sim.triggered_faults]
-    told = []
-    if (refusals := fired.count("refuse")) and report.counts["failed"] == 0:
-        told.append(f"429, {refusals} times: the gate shut for all jobs at once and opened again; none failed by it.")
+async def _faults_survived(sim: Simulator, report: Report, ledger: Path) -> list[str]:
+    triggered = [triggered.fault.kind for triggered in sim.triggered_faults]
+    lines = []
+    if (refusals := triggered.count("refuse")) and report.counts["failed"] == 0:
+        lines.append(f"429, {refusals} times: all jobs paused together and resumed; none failed.")
     if report.counts["refused"] == 1:
-        told.append("one prompt was refused: it cost nothing and waits in rejected.csv to be reworded.")
-    bound = await _bound(ledger)
-    if "drop" in fired and len(bound) == 1 and not sim.double_charges():
-        told.append(
-            f"the answer to {bound[0]} was lost: it was not sent again; the callback to its own address told which "
-            "task is its, so it was paid once."
+        lines.append("One prompt was refused: not charged; reword it in rejected.csv.")
+    bound = await _keys_of_bound_jobs(ledger)
+    if "drop" in triggered and len(bound) == 1 and not sim.double_charges():
+        lines.append(
+            f"The response to {bound[0]} was lost: it was not resent; its callback identified its task, so it was "
+            "charged once."
         )
-    return told
+    return lines
 
 
-async def _bound(ledger: Path) -> list[str]:
-    """The jobs whose doubt was ended by evidence."""
-    async with open_for_repair(ledger) as book:
-        rows = await book.jobs()
-        return [row.key for row in rows if "bind" in {step.event for step in await book.transitions(row.key)}]
+async def _keys_of_bound_jobs(ledger: Path) -> list[str]:
+    """Return the keys of the jobs in doubt that evidence has bound to their tasks."""
+    async with open_ledger(ledger) as session:
+        rows = await session.jobs()
+        return [row.key for row in rows if "bind" in {item.event for item in await session.transitions(row.key)}]
 
 
-def tell(console: Console, report: Report, manifest: Manifest, out: Path, ledger: Path, story: list[str]) -> int:
-    """What there is now and what went wrong on the way; the exit code."""
-
-    def say(text: str) -> None:
-        console.print(text, soft_wrap=True, markup=False)
-
-    counts = ", ".join(f"{number} {state}" for state, number in counts_of(report.counts))
-    say(f"\n{report.counts['saved']} of {len(manifest.rows)} clips saved under {out}/ ({counts}).\n")
-    say("What went wrong on purpose:")
-    for line in story:
-        say(f"  - {line}")
-    say("\nWhat there is now:")
+def print_result(run: DemoRun) -> int:
+    """Print what was saved, what went wrong on purpose, and what to do next; return the exit code."""
+    report = run.report
+    clips = format_count(len(run.manifest.rows), "clip")
+    print_line(f"\n{report.counts['saved']} of {clips} saved under {run.folder}/ ({counts_text(report.counts)}).\n")
+    print_line("What went wrong on purpose:")
+    for line in run.faults_survived:
+        print_line(f"  - {line}")
+    print_line("\nOutput:")
     for file in report.files:
-        say(f"  {file}")
+        print_line(f"  {file}")
     if report.sheet_extra_missing:
-        say(INSTALL_MEDIA_EXTRA)
-    is_good = report.counts == {"saved": len(manifest.rows) - 1, "refused": 1} and len(story) == len(FAULTS) + 1
-    if not is_good:
-        say("\nThat is not all that should have come of it. Look at it with: veo-async jobs " + str(ledger))
+        print_line(INSTALL_MEDIA_EXTRA)
+    if not run.is_as_expected:
+        print_line(f"\nThe demo did not finish as expected. Inspect it with: {command('jobs', run.ledger)}")
         return ERROR
-    say(f"\nNext: open {report.page}")
-    say(f"      veo-async evidence {ledger} KEY      (all that happened to one job)")
-    say("      veo-async simulator --speed 60   (a provider of your own to write against)")
+    print_line(f"\nNext: open {report.page}")
+    print_line(f"      {command('timeline', run.ledger)} KEY      (the full timeline of one job)")
+    print_line("      veo-async simulator --speed 60   (a local stand-in for the provider)")
     return ALL_DONE

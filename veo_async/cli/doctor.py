@@ -1,7 +1,4 @@
-"""What stands in the way, looked at one thing after the other: key, address, balance, clock, ledger.
-
-Nothing here costs anything. Each line says what was found, and what to do where it is wrong.
-"""
+"""The checks of ``veo-async doctor``: API key, base URL, balance, clock and ledger. All of them are free."""
 
 import os
 import time
@@ -11,54 +8,52 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
-from rich.console import Console
 
 from veo_async import VeoApi
 from veo_async._api.key import KEY_FILE_VARIABLE, KEY_VARIABLES
 from veo_async.errors import VeoError
 from veo_async.ledger import SqliteLedger
 
-#: A clock that is further off spoils the signatures of callbacks, which are good for five minutes.
+from .formatting import command, format_credits
+
+#: A callback's signature is valid for five minutes; a clock that is off by more than this puts it at risk.
 _CLOCK_LIMIT_S = 60.0
 
 
 @attrs.frozen
 class Check:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     passed: bool
     message: str
 
 
-async def run_checks(ledger: Path | None, console: Console) -> bool:
-    """Look at everything and say so; whether all is well."""
-    findings: list[Check] = []
+async def run_checks(ledger: Path | None, report: Callable[[Check], None]) -> bool:
+    """Run every check and report each; return whether all of them passed."""
+    checks: list[Check] = []
 
-    def say(finding: Check) -> None:
-        findings.append(finding)
-        mark = "[green]ok [/]" if finding.passed else "[red]no [/]"
-        console.print(f"{mark} {finding.name:<8}", end=" ")
-        console.print(finding.message, markup=False, soft_wrap=True)
+    def add(check: Check) -> None:
+        checks.append(check)
+        report(check)
 
-    say(_key_source())
+    add(_key_source())
     try:
         api = VeoApi()
     except VeoError as error:
-        say(Check("key", False, str(error)))
+        add(Check("key", False, str(error)))
     else:
         async with api:
-            say(Check("address", True, f"{api.base_urls.api} ({api.dialect.name})"))
-            say(await _checked("balance", lambda: _balance(api)))
-            say(await _checked("clock", lambda: _clock(api, time.time())))  # noqa: TID251  # the shell's own clock
+            add(Check("base URL", True, f"{api.base_urls.api} ({api.dialect.name})"))
+            add(await _checked("balance", lambda: _balance(api)))
+            add(await _checked("clock", lambda: _clock(api, time.time())))  # noqa: TID251  # the command owns the clock
     if ledger is not None:
-        say(await _checked("ledger", lambda: _ledger(ledger)))
-    is_well = all(finding.passed for finding in findings)
-    console.print("\nAll is well. Next: veo-async demo" if is_well else "\nMend what says no, then: veo-async doctor")
-    return is_well
+        add(await _checked("ledger", lambda: _ledger(ledger)))
+    return all(check.passed for check in checks)
 
 
 async def _checked(name: str, check: Callable[[], Awaitable[Check]]) -> Check:
+    """Run *check*; an error of the library is a failed check."""
     try:
         return await check()
     except VeoError as error:
@@ -66,10 +61,10 @@ async def _checked(name: str, check: Callable[[], Awaitable[Check]]) -> Check:
 
 
 def _key_source() -> Check:
-    named = next((name for name in _sources() if os.environ.get(name)), None)
-    if named is None:
-        return Check("key", False, f"none of {', '.join(_sources())} is set: export VEO_API_KEY=…")
-    return Check("key", True, f"from {named}")
+    source = next((name for name in _sources() if os.environ.get(name)), None)
+    if source is None:
+        return Check("key", False, f"none of {', '.join(_sources())} is set: export KIE_API_KEY=…")
+    return Check("key", True, f"from {source}")
 
 
 def _sources() -> Iterator[str]:
@@ -79,30 +74,30 @@ def _sources() -> Iterator[str]:
 
 async def _balance(api: VeoApi) -> Check:
     balance = (await api.credit()).balance
-    message = f"{balance:g} credits"
+    message = format_credits(balance)
     return Check("balance", balance > 0, message if balance > 0 else f"{message}: top up before you submit anything")
 
 
 async def _clock(api: VeoApi, now: float) -> Check:
-    theirs = await api.server_time()
-    if theirs is None:
-        return Check("clock", True, "the provider does not tell the time")
-    off_s = (datetime.fromtimestamp(now, UTC) - theirs).total_seconds()
-    message = f"{abs(off_s):.0f} s {'ahead of' if off_s > 0 else 'behind'} the provider's"
+    server_time = await api.server_time()
+    if server_time is None:
+        return Check("clock", True, "the provider sends no Date header")
+    off_s = (datetime.fromtimestamp(now, UTC) - server_time).total_seconds()
+    message = f"{abs(off_s):.0f} s {'ahead of' if off_s > 0 else 'behind'} the provider's clock"
     passed = abs(off_s) <= _CLOCK_LIMIT_S
-    return Check("clock", passed, message if passed else f"{message}: set it, or signed callbacks will be refused")
+    return Check("clock", passed, message if passed else f"{message}: correct it, or signed callbacks will be rejected")
 
 
 async def _ledger(file: Path) -> Check:
-    if not _is_there(file):
-        return Check("ledger", True, f"{file} is not there yet; it is made when a session opens it")
+    if not _exists(file):
+        return Check("ledger", True, f"{file} does not exist yet; the first session creates it")
     ledger = await SqliteLedger(file).open(None)
     counts = Counter(row.state for row in await ledger.jobs())
     await ledger.close()
-    message = ", ".join(f"{number} {state}" for state, number in counts.items()) or "no jobs"
-    hint = f"; next: veo-async ledger doubts {file}" if counts["in_doubt"] else ""
+    message = ", ".join(f"{number:,} {state}" for state, number in counts.items()) or "no jobs"
+    hint = f"; next: {command('ledger', 'in-doubt', file)}" if counts["in_doubt"] else ""
     return Check("ledger", True, f"{file}: {message}{hint}")
 
 
-def _is_there(file: Path) -> bool:
+def _exists(file: Path) -> bool:
     return file.exists()

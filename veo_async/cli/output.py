@@ -1,4 +1,4 @@
-"""How a run is told while it goes on: a live board on a terminal, plain lines elsewhere, JSON lines for machines."""
+"""How a run is shown: a live board on a terminal, plain lines elsewhere, or JSON lines for programs."""
 
 import asyncio
 import json
@@ -14,37 +14,37 @@ from veo_async.errors import VeoError, printable
 
 from .progress import Progress, changes, render
 
-#: Seconds between two looks; a board that changes faster is not read.
+#: Seconds between two updates; a board that changes faster cannot be read.
 REFRESH_S = 0.5
 _WIDTH = 400
 
 
 class Reporter(Protocol):
-    """Tells whoever looks on."""
+    """Shows a run to the user or to a program."""
 
     def message(self, text: str) -> None:
-        """A line for people."""
+        """Print a line for people."""
         ...
 
     def job_finished(self, text: str, values: Mapping[str, Any], *, is_good: bool) -> None:
-        """A job has ended: a line for people, and the same as plain values."""
+        """Report a finished job: *text* for people, *values* for programs."""
         ...
 
     def update(self, progress: Progress) -> None:
-        """Where the run stands now."""
+        """Show the current state of the run."""
         ...
 
     def close(self) -> None:
-        """Nothing changes any more: what is said from now on stands beneath."""
+        """Stop updating; later messages appear below the last state shown."""
         ...
 
     def summary(self, values: Mapping[str, Any]) -> None:
-        """The run has ended, as plain values; people are told by `say`."""
+        """Report the end of the run to programs; people get it through `message`."""
         ...
 
 
 class LineReporter:
-    """A line for each job that ends, and when the run comes to stand still or goes on."""
+    """Prints a line for each finished job, and one when submission is paused or resumed."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -57,8 +57,8 @@ class LineReporter:
         self.message(printable(text, _WIDTH))
 
     def update(self, progress: Progress) -> None:
-        for told in changes(self._before, progress):
-            self.message(told)
+        for line in changes(self._before, progress):
+            self.message(line)
         self._before = progress
 
     def close(self) -> None:
@@ -69,7 +69,7 @@ class LineReporter:
 
 
 class BoardReporter(LineReporter):
-    """The board; above it a line for each job that did not end well."""
+    """Draws the board, and above it a line for each job that did not succeed."""
 
     def __init__(self, console: Console, live: Live) -> None:
         super().__init__(console)
@@ -87,7 +87,7 @@ class BoardReporter(LineReporter):
 
 
 class JsonReporter:
-    """An object to a line on standard output; what is for people goes to standard error."""
+    """Writes one JSON object per line to standard output, and lines for people to standard error."""
 
     def __init__(self) -> None:
         self._stderr = Console(stderr=True, highlight=False)
@@ -96,7 +96,7 @@ class JsonReporter:
         self._stderr.print(text, markup=False, soft_wrap=True)
 
     def job_finished(self, text: str, values: Mapping[str, Any], *, is_good: bool) -> None:
-        _write({"event": "ended", **values})
+        _write({"event": "finished", **values})
 
     def update(self, progress: Progress) -> None:
         pass
@@ -110,11 +110,11 @@ class JsonReporter:
 
 @contextmanager
 def reporting(console: Console, *, as_json: bool, with_board: bool = True) -> Iterator[Reporter]:
-    """Whoever tells it best where the output goes; for a single job a board would be too much."""
+    """Yield the reporter that fits the output; pass ``with_board=False`` for a single job."""
     if as_json:
         yield JsonReporter()
     elif console.is_terminal and with_board:
-        # Drawn by `update` alone: a thread of its own would look into the session from outside its loop.
+        # Only `update` draws: a refresh thread would read the session from outside its event loop.
         with Live(console=console, auto_refresh=False) as live:
             yield BoardReporter(console, live)
     else:
@@ -123,28 +123,28 @@ def reporting(console: Console, *, as_json: bool, with_board: bool = True) -> It
 
 @asynccontextmanager
 async def live_progress(
-    teller: Reporter, update: Callable[[], Progress], *, every_s: float = REFRESH_S
+    reporter: Reporter, read: Callable[[], Progress], *, every_s: float = REFRESH_S
 ) -> AsyncIterator[None]:
-    """Show how things stand for as long as the block lasts, and once more at its end."""
-    beating = asyncio.create_task(_refresh_loop(teller, update, every_s), name="veo.progress")
+    """Update *reporter* from *read* for as long as the block lasts, and once more at its end."""
+    refreshing = asyncio.create_task(_refresh_loop(reporter, read, every_s), name="veo.progress")
     try:
         yield
     finally:
-        beating.cancel()
-        await asyncio.wait([beating])
-        _refresh(teller, update)
-        teller.close()
+        refreshing.cancel()
+        await asyncio.wait([refreshing])
+        _refresh(reporter, read)
+        reporter.close()
 
 
-async def _refresh_loop(teller: Reporter, update: Callable[[], Progress], every_s: float) -> None:
-    while _refresh(teller, update):  # noqa: ASYNC110  # it asks for a picture, not for an event
+async def _refresh_loop(reporter: Reporter, read: Callable[[], Progress], every_s: float) -> None:
+    while _refresh(reporter, read):  # noqa: ASYNC110  # it samples a state; no event announces each change
         await asyncio.sleep(every_s)
 
 
-def _refresh(teller: Reporter, update: Callable[[], Progress]) -> bool:
-    """Whether there was something to be seen: of a session that has broken down others tell."""
+def _refresh(reporter: Reporter, read: Callable[[], Progress]) -> bool:
+    """Update once. Return False if the session has crashed: the command itself reports that error."""
     try:
-        teller.update(update())
+        reporter.update(read())
     except VeoError:
         return False
     return True
@@ -152,4 +152,4 @@ def _refresh(teller: Reporter, update: Callable[[], Progress]) -> bool:
 
 def _write(values: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(values, ensure_ascii=False) + "\n")
-    sys.stdout.flush()  # whoever reads the other end of a pipe waits for it
+    sys.stdout.flush()  # a program at the other end of a pipe waits for the line

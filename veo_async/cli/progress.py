@@ -1,11 +1,14 @@
-"""Where a run stands, and how that is shown: decided by plain functions, which know neither session nor terminal.
+"""The progress of a run and how a terminal shows it: plain functions that need neither a session nor a terminal.
 
-The end is estimated from two bounds, of which the later holds: the running task that will take longest, and what waits
-going out no faster than the account and the slots let it, the last of it taking as long as a task just begun.
+The remaining time is the later of two bounds: the end of the running task that takes longest, and the end of the last
+queued job, if jobs leave the queue no faster than the rate limit and the slots allow and the last of them takes as long
+as a task that starts now.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 import attrs
 from rich.console import Group, RenderableType
@@ -15,12 +18,14 @@ from rich.text import Text
 
 from veo_async.errors import printable
 
-#: The states in the order in which they are told; what came of the run stands first.
+from .formatting import format_count, format_credits, format_duration, format_number
+
+#: The order in which states are listed: what is achieved first, what went wrong last.
 _ORDER = (
-    *("saved", "ready", "running", "sending", "queued", "waiting"),
+    *("saved", "ready", "running", "sending", "queued", "not_submitted"),
     *("in_doubt", "refused", "failed", "expired", "abandoned"),
 )
-#: A job in one of these goes no further by itself. A clip that is ready has still to be saved.
+#: A job in one of these states no longer changes on its own. A clip that is ready has still to be saved.
 FINISHED = frozenset({"saved", "in_doubt", "refused", "failed", "expired", "abandoned"})
 _STYLES = {
     "saved": "green",
@@ -31,21 +36,32 @@ _STYLES = {
     "failed": "red",
     "expired": "red",
 }
+_RESUMES = "submission resumes automatically"
 _PAUSE_TEXTS = {
-    "insufficient-credits": "the balance is used up: top up the account, and it goes on by itself",
-    "key-limit": "the key's own spending cap is used up: raise it, and it goes on by itself",
-    "blocked": "something in front of the API refuses this client: check the key's IP whitelist and the User-Agent",
-    "network": "the provider cannot be reached: check the network and the address with veo-async doctor",
-    "ledger-unavailable": "the ledger cannot be written: make room on its disk, and it goes on by itself",
-    "unauthorized": "the key was refused: check it with veo-async doctor",
+    "insufficient-credits": f"out of credits. Top up the account; {_RESUMES}.",
+    "min-balance": f"the balance is below the minimum to keep. Top up the account; {_RESUMES}.",
+    "key-limit": f"this API key's spending limit is reached. Raise it; {_RESUMES}.",
+    "blocked": "a firewall in front of the API blocks this client. Check the key's IP allowlist and the User-Agent.",
+    "maintenance": f"the provider is under maintenance; {_RESUMES}.",
+    "repeated-errors": f"several requests in a row failed; {_RESUMES}.",
+    "network": "the provider is unreachable. Check the network with veo-async doctor.",
+    "ledger-unavailable": f"the ledger cannot be written. Free disk space; {_RESUMES}.",
+    "unauthorized": "the API key was rejected. Check it with veo-async doctor.",
 }
-#: Rows of a table that a terminal has room for.
+#: The most rows of the table on the board.
 _MAX_ROWS = 12
+
+
+class HasState(Protocol):
+    """A job, or its row on the ledger."""
+
+    @property
+    def state(self) -> str: ...
 
 
 @attrs.frozen
 class Row:
-    """What is shown of one job."""
+    """One job on the board."""
 
     key: str
     state: str
@@ -56,18 +72,18 @@ class Row:
 class Progress:
     """A run at one moment."""
 
-    #: How many jobs are in each state; ``waiting`` are those not taken in hand yet.
+    #: The number of jobs in each state; ``not_submitted`` counts the rows of a list that have not become jobs yet.
     counts: Mapping[str, int]
     slots: int = 0
-    #: Why nothing is created just now; None when only the rate stands in the way.
-    paused: str | None = None
-    #: Seconds until the gate opens, when a refusal has shut it.
+    #: Why submission is paused; None if it is not, or if only the rate limit delays it.
+    pause_reason: str | None = None
+    #: Seconds until the rate limit lets a request through again, after a 429.
     retry_in_s: float | None = None
-    #: Seconds until all will have ended; None while nobody can know.
+    #: Seconds until everything has finished; None if that cannot be estimated.
     left_s: float | None = None
     credits: float | None = None
     budget: float | None = None
-    #: Some jobs, those of most interest first.
+    #: The jobs to list, the most interesting first.
     rows: Sequence[Row] = ()
 
     @property
@@ -82,14 +98,14 @@ class Progress:
 def estimate_left_s(
     running_s: Sequence[float], *, waiting: int, new_task_s: float | None, per_second: float, slots: int
 ) -> float | None:
-    """Seconds until all will have ended, with even chance.
+    """Return the median number of seconds until everything has finished, or None if it cannot be estimated.
 
     Args:
-        running_s: how much longer each running task may take.
+        running_s: the remaining seconds of each running task.
         waiting: jobs that are still to be sent.
-        new_task_s: how long a task takes that begins now; None when nothing tells.
-        per_second: creations that the account allows.
-        slots: tasks that may run at once.
+        new_task_s: how long a task takes that starts now; None if unknown.
+        per_second: the creations per second that the account allows.
+        slots: the number of tasks that may run concurrently.
     """
     longest_s = max(running_s, default=0.0)
     if not waiting:
@@ -101,63 +117,69 @@ def estimate_left_s(
 
 
 def render(progress: Progress) -> RenderableType:
-    """What a terminal shows of it."""
+    """Return the board that shows *progress*."""
     bar = ProgressBar(total=max(1, progress.total), completed=progress.finished, width=40)
+    finished = f"{progress.finished:,} of {progress.total:,} finished"
     head = Table.grid(padding=(0, 1))
-    head.add_row(bar, Text(f"{progress.finished} of {progress.total} ended", style="bold"), _counts(progress))
+    head.add_row(bar, Text(finished, style="bold"), _counts(progress))
     parts: list[RenderableType] = [head, Text(" · ".join(_facts(progress)), style="dim")]
-    if (why := pause_text(progress)) is not None:
-        parts.append(Text(why, style="yellow"))
+    if (reason := pause_text(progress)) is not None:
+        parts.append(Text(reason, style="yellow"))
     if progress.rows:
         parts.append(_table(progress.rows))
     return Group(*parts)
 
 
 def pause_text(progress: Progress) -> str | None:
-    """Why nothing is sent, for people; None when all goes its way."""
-    if progress.paused is not None:
-        return f"creation pauses ({progress.paused}): {_PAUSE_TEXTS.get(progress.paused, 'it goes on by itself')}"
+    """Return why nothing is sent at the moment, as a sentence; None if submission is not paused."""
+    if progress.pause_reason is not None:
+        return f"Paused ({progress.pause_reason}): {_PAUSE_TEXTS.get(progress.pause_reason, f'{_RESUMES}.')}"
     if progress.retry_in_s is not None:
-        when = f"is shut for {math.ceil(progress.retry_in_s)} s more" if progress.retry_in_s > 0 else "lets one job try"
-        return f"the provider said 429: the gate {when}; no job fails by it"
+        when = f"retrying in {math.ceil(progress.retry_in_s)} s" if progress.retry_in_s > 0 else "retrying now"
+        return f"Rate limited by the provider (429); {when}. No job fails because of this."
     return None
 
 
 def changes(before: Progress | None, after: Progress) -> list[str]:
-    """The lines to print where there is no board: the run stands still or goes on, or an answer was lost."""
+    """Return the lines to print where there is no board: submission paused or resumed, or another job in doubt."""
     lines = []
     was, now = None if before is None else _pause_key(before), _pause_key(after)
     if was != now:
-        lines.append(pause_text(after) or "creation goes on")
-    doubts = after.counts.get("in_doubt", 0)
-    if doubts > (0 if before is None else before.counts.get("in_doubt", 0)):
-        lines.append(f"{doubts} in doubt: an answer was lost; nothing is sent again, evidence is waited for")
+        lines.append(pause_text(after) or "Submission resumed.")
+    in_doubt = after.counts.get("in_doubt", 0)
+    if in_doubt > (0 if before is None else before.counts.get("in_doubt", 0)):
+        lines.append(
+            f"{format_count(in_doubt, 'job')} in doubt: a response was lost. The request is not resent, because it may "
+            "have been charged."
+        )
     return lines
 
 
 def _pause_key(progress: Progress) -> str | None:
-    return progress.paused or ("gate" if progress.retry_in_s is not None else None)
-
-
-def format_duration(seconds: float) -> str:
-    """A span, no finer than anybody can know it."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+    return progress.pause_reason or ("rate-limit" if progress.retry_in_s is not None else None)
 
 
 def counts_of(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """States and numbers, in the order in which they are told."""
+    """Return the states that occur and their numbers, in the order in which they are listed."""
     known = [(state, counts[state]) for state in _ORDER if counts.get(state)]
     return known + sorted((state, number) for state, number in counts.items() if number and state not in _ORDER)
 
 
+def counts_by_state(jobs: Iterable[HasState]) -> dict[str, int]:
+    """Return how many of *jobs* are in each state, in the order in which states are listed."""
+    return dict(counts_of(Counter(str(job.state) for job in jobs)))
+
+
+def counts_text(counts: Mapping[str, int]) -> str:
+    """Return *counts* as a list: ``9 saved, 1 refused``."""
+    return ", ".join(f"{number:,} {state}" for state, number in counts_of(counts))
+
+
 def _counts(progress: Progress) -> Text:
-    lines = Text()
+    line = Text()
     for state, number in counts_of(progress.counts):
-        lines.append(f"{number} {state}  ", style=_STYLES.get(state, ""))
-    return lines
+        line.append(f"{number:,} {state}  ", style=_STYLES.get(state, ""))
+    return line
 
 
 def _facts(progress: Progress) -> list[str]:
@@ -165,8 +187,10 @@ def _facts(progress: Progress) -> list[str]:
     if progress.slots:
         facts.append(f"{progress.counts.get('running', 0)} of {progress.slots} slots")
     if progress.credits is not None:
-        within = "" if progress.budget is None else f" of {progress.budget:g}"
-        facts.append(f"about {progress.credits:g}{within} credits spent")
+        spent = format_credits(progress.credits)
+        if progress.budget is not None:
+            spent = f"{format_number(progress.credits)} of {format_credits(progress.budget)}"
+        facts.append(f"about {spent} spent")
     if progress.left_s is not None and progress.finished < progress.total:
         facts.append(f"about {format_duration(progress.left_s)} left")
     return facts
@@ -178,5 +202,5 @@ def _table(rows: Sequence[Row]) -> Table:
         style = _STYLES.get(row.state, "dim")
         table.add_row(Text(printable(row.key, 40)), Text(row.state, style=style), Text(printable(row.detail, 80)))
     if len(rows) > _MAX_ROWS:
-        table.add_row(f"and {len(rows) - _MAX_ROWS} more")
+        table.add_row(f"and {len(rows) - _MAX_ROWS:,} more")
     return table

@@ -1,4 +1,4 @@
-"""A `Progress` from a session and its jobs: everything that `progress` shows, read off without waiting."""
+"""Reads a `Progress` from a session and its jobs, without waiting."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -10,11 +10,12 @@ from veo_async._runtime.job.handle import Job
 from veo_async.events import Done
 from veo_async.session import Statistics
 
-from .progress import Progress, Row, estimate_left_s, format_duration
+from .formatting import format_duration
+from .progress import Progress, Row, estimate_left_s
 
-#: What is believed of an account: so many creations in so many seconds.
+#: The documented rate limit of an account: creations, and the seconds in which they may be made.
 RATE = (20, 10.0)
-#: With more jobs than this only those are shown singly that something happens to.
+#: With more jobs than this, only those that are in progress or in doubt get a row.
 _SHOW_ALL_UP_TO = 12
 
 
@@ -23,32 +24,31 @@ def read_progress(
     jobs: Collection[Job],
     *,
     now: float,
-    waiting: int = 0,
+    not_submitted: int = 0,
     credits: float | None = None,
     budget: float | None = None,
 ) -> Progress:
-    """Where *jobs* stand.
+    """Return the progress of *jobs*.
 
     Args:
-        now: the loop's time.
-        waiting: jobs that have not been submitted yet.
+        now: the event loop's time.
+        not_submitted: rows that are not submitted yet.
+        credits: credits spent by the run.
     """
     stats = veo.statistics()
     counts: Counter[str] = Counter(str(job.state) for job in jobs)
-    counts["waiting"] += waiting
+    counts["not_submitted"] += not_submitted
     running = [job for job in jobs if job.state is JobState.RUNNING]
     etas = {job.key: eta.p50 for job in running if (eta := job.eta) is not None}
     newest = max((job for job in running if job.sent_at), key=lambda job: job.sent_at or 0, default=None)
     return Progress(
         counts=counts,
         slots=stats.max_in_flight,
-        paused=stats.pause_reason,
-        retry_in_s=None
-        if stats.rate_limit.reason is None or stats.pause_reason
-        else max(0.0, stats.rate_limit.closed_until - now),
+        pause_reason=stats.pause_reason,
+        retry_in_s=_retry_in_s(stats, now),
         left_s=estimate_left_s(
             list(etas.values()),
-            waiting=waiting + counts["queued"] + counts["sending"],
+            waiting=not_submitted + counts["queued"] + counts["sending"],
             new_task_s=etas.get(newest.key) if newest else None,
             per_second=_per_second(stats),
             slots=stats.max_in_flight,
@@ -59,23 +59,29 @@ def read_progress(
     )
 
 
+def _retry_in_s(stats: Statistics, now: float) -> float | None:
+    if stats.rate_limit.reason is None or stats.pause_reason:
+        return None
+    return max(0.0, stats.rate_limit.closed_until - now)
+
+
 def _per_second(stats: Statistics) -> float:
     return stats.rate_limit.limit / RATE[1]
 
 
 def _shown_jobs(jobs: Collection[Job]) -> list[Job]:
-    """All of a few; of many, those in doubt and those that are under way, the oldest first."""
+    """Return all of a few jobs; of many, those in doubt and then those in progress, the oldest first."""
     if len(jobs) <= _SHOW_ALL_UP_TO:
         return list(jobs)
-    moving = (JobState.IN_DOUBT, JobState.SENDING, JobState.RUNNING, JobState.READY)
-    return sorted((job for job in jobs if job.state in moving), key=lambda job: moving.index(job.state))
+    shown = (JobState.IN_DOUBT, JobState.SENDING, JobState.RUNNING, JobState.READY)
+    return sorted((job for job in jobs if job.state in shown), key=lambda job: shown.index(job.state))
 
 
 def _row(job: Job, etas: dict[str, float]) -> Row:
     match job.outcome:
         case None:
             left_s = etas.get(job.key)
-            return Row(job.key, job.state, f"about {format_duration(left_s)} more" if left_s is not None else "")
+            return Row(job.key, job.state, f"about {format_duration(left_s)} left" if left_s is not None else "")
         case Done(clip=clip):
             return Row(job.key, job.state, " ".join(Path(file).name for file in clip.files))
         case failed:

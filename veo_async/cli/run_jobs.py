@@ -1,16 +1,14 @@
-"""Commands that drive jobs: one clip, or all that a ledger holds."""
+"""Runs jobs for the commands: a single one, or everything on a ledger."""
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
-from rich.console import Console
 
-from veo_async import Done, ExtendRequest, Failed, InDoubt, Refused, VeoSession
+from veo_async import ExtendRequest, VeoSession
 from veo_async._runtime.engine import Recovered
 from veo_async._runtime.job.follow_ups import follow_up_of
 from veo_async._runtime.job.handle import Job
@@ -18,151 +16,97 @@ from veo_async._runtime.job.outcome import Outcome
 from veo_async._wire import AnyRequest, UpgradeRequest
 from veo_async.batch.waiting import wait_for_jobs
 from veo_async.errors import SessionEnded, printable
-from veo_async.events import JobEvent, Paused, Queued, Ready, Running, Sent
+from veo_async.events import JobEvent
 
-from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
+from .console import console, print_line
+from .formatting import command
+from .job_output import event_text, exit_code_for, next_command, report_outcome
+from .options import ClipOptions
 from .output import Reporter, live_progress, reporting
-from .progress import Progress, counts_of
+from .progress import Progress
 from .progress_source import RATE, read_progress
 from .signals import cancel_on_signal, stop_on_signal
 
 
 @asynccontextmanager
-async def _session(ledger: Path, say: Callable[[str], None], **options: Any) -> AsyncIterator[VeoSession]:
-    """A session on *ledger*; when it is interrupted it says how to go on."""
+async def session_on(ledger: Path, message: Callable[[str], None], **options: Any) -> AsyncIterator[VeoSession]:
+    """Open a session on *ledger*; if it is interrupted, print the command that continues its jobs."""
     try:
         async with VeoSession(ledger=ledger, rate=RATE, **options) as veo:
             yield veo
     except asyncio.CancelledError:
-        say(f"Stopped; nothing is lost. Next: veo-async resume {ledger}")
+        message(f"Stopped. Nothing is lost. Next: {command('resume', ledger)}")
         raise
 
 
-async def generate(
-    prompt: str,
-    *,
-    options: dict[str, Any],
-    key: str | None,
-    out: Path,
-    ledger: Path,
-    account: str | None,
-    as_json: bool,
-    console: Console,
-) -> int:
-    """One clip, from prompt to file."""
+async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipOptions) -> int:
+    """Submit one job, wait until it has finished, and report it.
 
-    async def submit(veo: VeoSession) -> Job:
-        return await veo.submit(prompt, key=key, priority="interactive", save_to=out, **options)
-
-    return await _one(submit, ledger=ledger, account=account, as_json=as_json, console=console)
-
-
-async def follow_up(
-    task: str,
-    request: ExtendRequest | UpgradeRequest,
-    *,
-    out: Path,
-    ledger: Path,
-    account: str | None,
-    as_json: bool,
-    console: Console,
-) -> int:
-    """What is made of a clip that is there: of a job on the ledger, by its key, or of a task made elsewhere."""
-
-    async def submit(veo: VeoSession) -> Job:
-        if await veo.find(task) is None:
-            wanted: AnyRequest = attrs.evolve(request, task_id=task)
-            key = None
-        else:
-            link = follow_up_of(task, request)
-            wanted, key = link.request, link.key
-        return await veo.submit(wanted, key=key, priority="interactive", save_to=out)
-
-    return await _one(submit, ledger=ledger, account=account, as_json=as_json, console=console)
-
-
-async def _one(
-    submit: Callable[[VeoSession], Awaitable[Job]],
-    *,
-    ledger: Path,
-    account: str | None,
-    as_json: bool,
-    console: Console,
-) -> int:
-    """One job, to its end."""
-    hook = None if as_json else lambda event: _print_event(event, console)
-    with reporting(console, as_json=as_json, with_board=False) as teller:
+    Returns:
+        the exit code.
+    """
+    hook = None if options.json else _print_event
+    with reporting(console, as_json=options.json, with_board=False) as reporter:
         with cancel_on_signal():
-            async with _session(ledger, teller.message, account=account, on_event=hook) as veo:
+            session = session_on(options.ledger, reporter.message, account=options.account, on_event=hook)
+            async with session as veo:
                 outcome = await (await submit(veo)).finished()
-        report_outcome(teller, outcome)
+        report_outcome(reporter, outcome)
         code = exit_code_for([outcome])
-        if not as_json:
-            teller.message(f"Next: {_next(code, ledger)}")
+        if not options.json:
+            reporter.message(f"Next: {next_command(code, options.ledger)}")
     return code
 
 
-async def resume(
-    ledger: Path, *, out: Path, account: str | None, grace_s: float, as_json: bool, console: Console
-) -> int:
-    """Go on with everything that a ledger holds, and save what comes of it."""
+async def submit_follow_up(veo: VeoSession, task: str, request: ExtendRequest | UpgradeRequest, out: Path) -> Job:
+    """Submit *request* for *task*: the key of a job on the ledger, or the id of another task of the account."""
+    if await veo.find(task) is None:
+        follow_up: AnyRequest = attrs.evolve(request, task_id=task)
+        key = None
+    else:
+        item = follow_up_of(task, request)
+        follow_up, key = item.request, item.key
+    return await veo.submit(follow_up, key=key, priority="interactive", save_to=out)
+
+
+async def finish_all(jobs: list[Job], veo: VeoSession, reporter: Reporter, stop_timeout_s: float) -> list[Outcome]:
+    """Wait until all *jobs* have finished, and report each.
+
+    After the first Ctrl-C it waits only for running jobs, and at most *stop_timeout_s* seconds.
+
+    Returns:
+        the outcomes of the jobs that have finished.
+    """
     stopping = asyncio.Event()
-    with reporting(console, as_json=as_json) as teller:
-        async with _session(ledger, teller.message, account=account, save_to=out) as veo:
-            jobs = veo.jobs()
 
-            def stop_sending() -> None:
-                stopping.set()
-                veo.stop_sending()
+    def stop() -> None:
+        stopping.set()
+        veo.stop_sending()
 
-            def look() -> Progress:
-                return read_progress(veo, jobs, now=asyncio.get_running_loop().time())
+    def progress() -> Progress:
+        return read_progress(veo, jobs, now=asyncio.get_running_loop().time())
 
-            with stop_on_signal(stop_sending, teller.message, grace_s):
-                teller.message(f"{ledger}: {_recovered_text(veo.recovered)}")
-                async with live_progress(teller, look):
-                    outcomes = await _outcomes(jobs, teller, stopping, grace_s)
-        code = exit_code_for(outcomes) if len(outcomes) == len(jobs) else STOPPED
-        counts = Counter(str(job.state) for job in jobs)
-        teller.message(f"Next: {_next(code, ledger)}")
-        teller.summary({"counts": dict(counts_of(counts)), "exit_code": code})
-    return code
+    with stop_on_signal(stop, reporter.message, stop_timeout_s):
+        reporter.message(f"On the ledger: {_recovered_text(veo.recovered)}")
+        async with live_progress(reporter, progress):
+            return await _outcomes(jobs, reporter, stopping, stop_timeout_s)
 
 
-def _recovered_text(found: Recovered) -> str:
-    return f"{found.queued} to send, {found.running} running, {found.ready} to save, {found.in_doubt} in doubt"
-
-
-async def save(ledger: Path, keys: list[str], *, out: Path, account: str | None, console: Console) -> int:
-    """Save clips that are ready."""
-    code = ALL_DONE
-    async with VeoSession(ledger=ledger, account=account) as veo:
-        for key in keys:
-            job = await veo.find(key)
-            if job is None or not isinstance(job.outcome, Done):
-                told = f"{key}: no clip is ready under this key; look for it with veo-async jobs {ledger}"
-                console.print(told, markup=False, soft_wrap=True)
-                code = PARTIAL
-                continue
-            for file in (await veo.save(job.outcome.clip, out)).files:
-                console.print(f"{key}: {file}", markup=False, soft_wrap=True)
-    return code
-
-
-async def _outcomes(jobs: list[Job], teller: Reporter, stopping: asyncio.Event, grace_s: float) -> list[Outcome]:
-    """How they ended, each told as it does; once held, of those that did."""
+async def _outcomes(
+    jobs: list[Job], reporter: Reporter, stopping: asyncio.Event, stop_timeout_s: float
+) -> list[Outcome]:
     outcomes: list[Outcome] = []
 
     async def follow(job: Job) -> None:
         try:
             outcomes.append(outcome := await job.finished())
         except SessionEnded:
-            return  # it is on the ledger; why the session ended is told by the session
-        report_outcome(teller, outcome)
+            return  # the job is on the ledger, and the session itself reports why it ended
+        report_outcome(reporter, outcome)
 
     following = {asyncio.create_task(follow(job), name="veo.resume"): job for job in jobs}
     try:
-        await wait_for_jobs(following, stopping, grace_s)
+        await wait_for_jobs(following, stopping, stop_timeout_s)
     finally:
         for task in following:
             task.cancel()
@@ -171,66 +115,11 @@ async def _outcomes(jobs: list[Job], teller: Reporter, stopping: asyncio.Event, 
     return outcomes
 
 
-def exit_code_for(outcomes: Iterable[Outcome]) -> int:
-    """What they came to, as an exit code."""
-    codes = {type(outcome): PARTIAL for outcome in outcomes}
-    if InDoubt in codes:
-        return SOME_IN_DOUBT
-    return ALL_DONE if not codes.keys() - {Done} else PARTIAL
+def _recovered_text(recovered: Recovered) -> str:
+    counts = (f"{recovered.queued} queued", f"{recovered.running} running", f"{recovered.ready} to save")
+    return f"{', '.join(counts)}, {recovered.in_doubt} in doubt"
 
 
-def report_outcome(teller: Reporter, outcome: Outcome) -> None:
-    """How a job ended."""
-    teller.job_finished(_outcome_text(outcome), _outcome_as_dict(outcome), is_good=isinstance(outcome, Done))
-
-
-def _next(code: int, ledger: Path) -> str:
-    match code:
-        case 4:
-            return f"veo-async ledger doubts {ledger}"
-        case 5:
-            return f"veo-async resume {ledger}"
-        case _:
-            return f"veo-async jobs {ledger}"
-
-
-def _print_event(event: JobEvent, console: Console) -> None:
-    match event:
-        case Queued(key=key, position=position, eta=eta):
-            told = f"{key}: queued, {position} before it, about {eta.p50:.0f} s"
-        case Sent(key=key):
-            told = f"{key}: sent"
-        case Running(key=key, task_id=task_id, eta=eta):
-            told = f"{key}: running as {task_id}, about {eta.p50:.0f} s"
-        case Paused(key=key, reason=reason):
-            told = f"{key}: waits ({reason})"
-        case Ready(key=key):
-            told = f"{key}: ready"
-        case _:
-            return  # its end is told at the end
-    console.print(printable(told, 300), markup=False, soft_wrap=True)
-
-
-def _outcome_text(outcome: Outcome) -> str:
-    match outcome:
-        case Done(clip=clip):
-            return f"{clip.key}: saved {', '.join(map(str, clip.files)) or 'nowhere'}"
-        case Refused(key=key, error=error):
-            return f"{key}: refused: {error}"
-        case Failed(key=key, error=error):
-            return f"{key}: failed: {error}"
-        case InDoubt(key=key, error=error):
-            return f"{key}: in doubt: {error}"
-
-
-def _outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
-    if isinstance(outcome, Done):
-        clip = outcome.clip
-        return {
-            "key": clip.key,
-            "outcome": "done",
-            "task_id": clip.task_id,
-            "files": [str(file) for file in clip.files],
-        }
-    kind = {Refused: "refused", Failed: "failed", InDoubt: "in_doubt"}[type(outcome)]
-    return {"key": outcome.key, "outcome": kind, "error": str(outcome.error)}
+def _print_event(event: JobEvent) -> None:
+    if (text := event_text(event)) is not None:
+        print_line(printable(text, 300))

@@ -1,35 +1,44 @@
-"""Ctrl-C and SIGTERM. Neither loses anything: what was sent is on the ledger, and the same command goes on."""
+"""Ctrl-C and SIGTERM. Neither loses anything: what was sent is on the ledger, and the same command continues it."""
 
 import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from .formatting import format_number
+
 _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def stop_on_signal(hold: Callable[[], None], say: Callable[[str], None], grace_s: float) -> Iterator[None]:
-    """The first one holds: nothing more is sent, and what runs is waited for. The second stops at once."""
+def stop_on_signal(stop: Callable[[], None], message: Callable[[str], None], timeout_s: float) -> Iterator[None]:
+    """Call *stop* on the first signal, and cancel the current task on the second.
+
+    Args:
+        stop: must stop sending; running clips are still waited for.
+        message: prints a line for the user.
+        timeout_s: the longest wait for running clips, named in the message.
+    """
     task = asyncio.current_task()
     is_stopping = False
 
-    def interrupted() -> None:
+    def interrupt() -> None:
         nonlocal is_stopping
         if is_stopping and task is not None:
             task.cancel()
             return
         is_stopping = True
-        say(f"Nothing more is sent; waiting up to {grace_s:g} s for what runs. Ctrl-C again stops at once.")
-        hold()
+        wait = f"waiting up to {format_number(timeout_s)} s for running clips"
+        message(f"Stopping: no new requests; {wait}. Press Ctrl-C again to quit now.")
+        stop()
 
-    with _signal_handlers(interrupted):
+    with _signal_handlers(interrupt):
         yield
 
 
 @contextmanager
 def cancel_on_signal() -> Iterator[None]:
-    """Each stops at once: for a single clip there is nothing to be held back."""
+    """Cancel the current task on any signal: with a single clip there are no further requests to stop."""
     task = asyncio.current_task()
     with _signal_handlers(lambda: None if task is None else _cancel(task)):
         yield
@@ -40,10 +49,10 @@ def _cancel(task: "asyncio.Task[object]") -> None:
 
 
 @contextmanager
-def _signal_handlers(interrupted: Callable[[], None]) -> Iterator[None]:
+def _signal_handlers(interrupt: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     for number in _NUMBERS:
-        loop.add_signal_handler(number, interrupted)
+        loop.add_signal_handler(number, interrupt)
     try:
         yield
     finally:

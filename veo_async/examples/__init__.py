@@ -1,7 +1,7 @@
-"""Small whole programs, each under sixty lines: read them, copy them, run them with ``python -m``.
+"""Small complete programs, each under sixty lines. Read them, copy them, or run them with ``python -m``.
 
-With a key in ``KIE_API_KEY`` they make real clips. Against ``veo-async simulator`` they cost nothing::
+With an API key in ``KIE_API_KEY`` they generate real clips. Against ``veo-async simulator`` they are free::
 
-    veo-async simulator --port 8080 --api-key try-me-for-nothing-0123456789
-    VEO_BASE_URL=http://127.0.0.1:8080 VEO_API_KEY=try-me-for-nothing-0123456789 python -m veo_async.examples.many_clips
+    veo-async simulator --port 8080 --api-key simulator-key-0123456789
+    VEO_BASE_URL=http://127.0.0.1:8080 VEO_API_KEY=simulator-key-0123456789 python -m veo_async.examples.many_clips
 """

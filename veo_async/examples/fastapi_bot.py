@@ -1,7 +1,8 @@
-"""The web side of a bot in FastAPI: many users on one key, told by callbacks, and by looks where callbacks get lost.
+"""The web side of a bot in FastAPI: many users share one API key. Callbacks report finished clips; lost ones are polled.
 
-``python -m veo_async.examples.fastapi_bot`` needs ``pip install fastapi uvicorn``, a key, and in PUBLIC_URL the address
-under which the provider reaches it. ``POST /clips?user=anna&prompt=…`` asks for a clip, ``GET /clips/KEY`` tells of it.
+``python -m veo_async.examples.fastapi_bot`` needs ``pip install fastapi uvicorn``, an API key, and in PUBLIC_URL the
+address at which the provider can reach it. ``POST /clips?user=anna&prompt=…`` requests a clip, ``GET /clips/KEY``
+returns its state.
 """
 
 import asyncio
@@ -30,15 +31,15 @@ app.mount("/veo/cb", veo.asgi())
 
 
 @app.post("/clips")
-async def ask(user: str, prompt: str) -> dict[str, str]:
-    """Answers at once; the clip is asked for in its turn."""
+async def submit_clip(user: str, prompt: str) -> dict[str, str]:
+    """Put the request on the ledger and return its key; the session sends it when the rate limit allows."""
     job = await veo.submit(prompt, tenant=user, priority="interactive")
     return {"key": job.key}
 
 
 @app.get("/clips/{key}")
-async def tell(key: str) -> dict[str, str | None]:
-    """Where a clip stands, and its address once it is there."""
+async def clip_state(key: str) -> dict[str, str | None]:
+    """Return the job's state, with the clip's URL, the estimated time left, or the error."""
     job = await veo.find(key)
     if job is None:
         raise HTTPException(404, "no such clip")
@@ -47,8 +48,8 @@ async def tell(key: str) -> dict[str, str | None]:
             return {"state": job.state, "url": clip.urls[0]}
         case None:
             return {"state": job.state, "eta": f"{job.eta.p50:.0f} s" if job.eta else None}
-        case ended:
-            return {"state": job.state, "error": str(ended.error)}
+        case failed:
+            return {"state": job.state, "error": str(failed.error)}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Many clips from a list of prompts, one per line: as they come, with what became of each.
+"""Generate a clip for each line of a file and print every outcome as it arrives.
 
-``python -m veo_async.examples.many_clips prompts.txt``; without a file it makes six of its own.
+``python -m veo_async.examples.many_clips prompts.txt``; without a file it uses six built-in prompts.
 """
 
 import asyncio
@@ -20,37 +20,37 @@ An orange tree grows from seed to fruit in eight seconds
 
 
 def requests(lines: Iterable[str]) -> Iterator[VideoRequest]:
-    """One request per line; read as they are needed, so the file may be of any length."""
+    """Yield a request per line. The session reads them as it needs them, so the file may have any length."""
     for line in lines:
         if prompt := line.strip():
             yield VideoRequest(prompt, model="veo3_fast", aspect_ratio="9:16")
 
 
-async def make(lines: Iterable[str]) -> bool:
-    """Make them all; whether every one came."""
-    missing = 0
+async def generate_all(lines: Iterable[str]) -> bool:
+    """Generate a clip for each line; return whether all of them succeeded."""
+    unsuccessful = 0
     async with VeoSession() as veo:
         async for outcome in veo.map(requests(lines)):
             match outcome:
                 case Done(clip=clip):
                     print(f"ready     {clip.urls[0]}")
                     continue
-                case Refused(key=key, reason=why):
-                    print(f"refused   {key}: {why}")
+                case Refused(key=key, reason=reason):
+                    print(f"refused   {key}: {reason}")
                 case Failed(key=key, error=error):
                     print(f"failed    {key}: {error}")
                 case InDoubt(key=key, error=error):
                     print(f"in doubt  {key}: {error}")
-            missing += 1
-        print(f"{await veo.balance():g} credits left")
-    return not missing
+            unsuccessful += 1
+        print(f"{await veo.balance():,.0f} credits left")
+    return not unsuccessful
 
 
 def main() -> None:
     if len(sys.argv) > 1:
         with open(sys.argv[1], encoding="utf-8") as lines:
-            sys.exit(not asyncio.run(make(lines)))
-    sys.exit(not asyncio.run(make(PROMPTS.splitlines())))
+            sys.exit(not asyncio.run(generate_all(lines)))
+    sys.exit(not asyncio.run(generate_all(PROMPTS.splitlines())))
 
 
 if __name__ == "__main__":

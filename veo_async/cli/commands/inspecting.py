@@ -1,33 +1,44 @@
-"""Commands that only look: nothing here costs anything."""
+"""Commands that only read. All of them are free."""
 
 from pathlib import Path
 
 from cyclopts import App
 
-from veo_async import VeoApi
 from veo_async._rules.lifecycle import JobState
-from veo_async.cli import ledger_commands as on_ledger
-from veo_async.cli.doctor import run_checks
-from veo_async.cli.exit_codes import ALL_DONE, ERROR, console
+from veo_async.cli.console import console, print_line
+from veo_async.cli.exit_codes import ALL_DONE, ERROR
 
 app: App = App()
+
+#: The width of a table where the output is not a terminal, so that no column is left out.
+_PIPE_WIDTH = 1000
 
 
 @app.command
 async def doctor(*, ledger: Path | None = None) -> int:
-    """Look at key, address, balance, clock and ledger, and say what to do where something is wrong. Costs nothing.
+    """Check API key, base URL, balance, clock and ledger. Free.
 
     Example: veo-async doctor --ledger veo.db
 
     Parameters
     ----------
     ledger
-        A ledger's file, to be looked at as well.
+        Also check this ledger.
     """
-    return ALL_DONE if await run_checks(ledger, console) else ERROR
+    from veo_async.cli.doctor import Check, run_checks
+
+    def show(check: Check) -> None:
+        console.print("[green]ok [/]" if check.passed else "[red]no [/]", end=" ")
+        print_line(f"{check.name:<8} {check.message}")
+
+    if await run_checks(ledger, show):
+        print_line('\nAll checks passed. Next: veo-async generate "A dog surfing at dusk"')
+        return ALL_DONE
+    print_line('\nFix the items marked "no". Next: veo-async doctor')
+    return ERROR
 
 
-@app.command(name="credits")
+@app.command
 async def credits(*, json: bool = False) -> None:
     """Print the balance of the account.
 
@@ -36,47 +47,79 @@ async def credits(*, json: bool = False) -> None:
     Parameters
     ----------
     json
-        For machines.
+        Print JSON.
     """
+    from veo_async import VeoApi
+    from veo_async.cli.formatting import format_credits
+
     async with VeoApi() as api:
-        credits = (await api.credit()).balance
+        balance = (await api.credit()).balance
     if json:
-        console.print_json(data={"credits": credits})
+        console.print_json(data={"credits": balance})
     else:
-        console.print(f"{credits:g} credits")
+        print_line(format_credits(balance))
 
 
 @app.command
 async def jobs(file: Path, *, state: JobState | None = None, json: bool = False) -> None:
-    """List the jobs of a ledger; ``ledger show`` is the same.
+    """List the jobs on a ledger.
 
     Example: veo-async jobs veo.db --state in_doubt
 
     Parameters
     ----------
     file
-        The ledger's file.
+        Ledger file.
     state
         Only jobs in this state.
     json
-        For machines.
+        Print JSON.
     """
-    await on_ledger.show(file, state=state, as_json=json, console=console)
+    from veo_async.cli.formatting import command, format_count
+    from veo_async.cli.ledger_file import open_ledger
+    from veo_async.cli.ledger_text import job_as_dict, table_lines
+    from veo_async.cli.progress import counts_by_state
+
+    async with open_ledger(file) as ledger:
+        rows = await ledger.jobs(None if state is None else [state])
+    if json:
+        console.print_json(data=[job_as_dict(row) for row in rows])
+        return
+    for line in table_lines(rows, console.width if console.is_terminal else _PIPE_WIDTH):
+        print_line(line)
+    counts = counts_by_state(rows)
+    states = ", ".join(f"{number:,} {name}" for name, number in counts.items())
+    print_line(f"{format_count(len(rows), 'job')}: {states}" if rows else "No jobs.")
+    if counts.get(JobState.IN_DOUBT):
+        print_line(f"Next: {command('ledger', 'in-doubt', file)}")
 
 
 @app.command
 async def timeline(file: Path, key: str, *, json: bool = False) -> None:
-    """Print the timeline of one job for the provider's support: times, codes, ids, credits, and no secrets.
+    """Print a job's timeline (times, codes, ids, credits, no secrets), e.g. for the provider's support.
 
-    Example: veo-async evidence veo.db row-17
+    Example: veo-async timeline veo.db row-17
 
     Parameters
     ----------
     file
-        The ledger's file.
+        Ledger file.
     key
-        The job.
+        Job key.
     json
-        For machines.
+        Print JSON.
     """
-    await on_ledger.evidence(file, key, as_json=json, console=console)
+    from veo_async.cli.formatting import command
+    from veo_async.cli.ledger_file import open_ledger
+    from veo_async.cli.ledger_text import job_as_dict, timeline_lines
+    from veo_async.errors import UsageError
+
+    async with open_ledger(file) as ledger:
+        row, transitions = await ledger.get(key), await ledger.transitions(key)
+    if row is None:
+        raise UsageError(f"no job {key!r} on this ledger; list jobs with {command('jobs', file)}", job_key=key)
+    if json:
+        console.print_json(data=job_as_dict(row, transitions))
+        return
+    for line in timeline_lines(row, transitions):
+        print_line(line)

@@ -1,101 +1,151 @@
-"""``veo-async ledger …``: look at a ledger file and end the doubts on it."""
+"""``veo-async ledger …``: jobs in doubt on a ledger file, and tasks created outside its sessions.
+
+These commands send nothing that costs credits and run no job: the session that uses the ledger continues the jobs, or
+the next one that opens it.
+"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from veo_async.cli import ledger_commands as on_ledger
-from veo_async.cli.exit_codes import console
+from veo_async.cli.console import console, print_line
 
-from .inspecting import jobs
+if TYPE_CHECKING:
+    from veo_async._runtime.job.live_job import LiveJob
 
-app: App = App(name="ledger", help="Look at a ledger file and end the doubts on it. Nothing here costs anything.")
-app.command(jobs, name="show")
+app: App = App(name="ledger", help="Inspect a ledger and resolve jobs in doubt. Free.")
 
 
 @app.command
 async def in_doubt(file: Path, *, json: bool = False) -> None:
-    """List the jobs of which nobody knows whether they were paid, with all that is known of them.
+    """List the jobs that may or may not have been charged, with everything known about them.
 
-    Example: veo-async ledger doubts veo.db
+    Example: veo-async ledger in-doubt veo.db
 
     Parameters
     ----------
     file
-        The ledger's file.
+        Ledger file.
     json
-        For machines.
+        Print JSON.
     """
-    await on_ledger.in_doubt(file, as_json=json, console=console)
+    from veo_async.cli.formatting import command
+    from veo_async.cli.ledger_file import open_ledger
+    from veo_async.cli.ledger_text import in_doubt_lines, job_as_dict
+    from veo_async.events import JobState
+
+    async with open_ledger(file) as ledger:
+        rows = await ledger.jobs([JobState.IN_DOUBT])
+        jobs = [(row, await ledger.transitions(row.key)) for row in rows]
+    if json:
+        console.print_json(data=[job_as_dict(row, transitions) for row, transitions in jobs])
+        return
+    if not jobs:
+        print_line("No job is in doubt.")
+        return
+    for row, transitions in jobs:
+        for line in in_doubt_lines(row, transitions):
+            print_line(line)
+    key = rows[0].key
+    print_line(f"\nNext: {command('ledger', 'resolve', file, key)} TASK_ID   if you find its task there")
+    print_line(f"      {command('ledger', 'resubmit', file, key)}   to resend it (may be charged a second time)")
+    print_line(f"      {command('ledger', 'abandon', file, key)}    to give up on it")
 
 
 @app.command
 async def resolve(file: Path, key: str, task_id: str, *, no_verify: bool = False) -> None:
-    """Name the task of a job in doubt, as found in the provider's own logs. Its record is read first.
+    """Bind a job in doubt to its task, as found in the provider's logs. The task's record is checked first.
 
     Example: veo-async ledger resolve veo.db row-17 408b5dae9b8f3f2e0134754d43ebfb04
 
     Parameters
     ----------
     file
-        The ledger's file.
+        Ledger file.
     key
-        The job.
+        Job key.
     task_id
-        Its task.
-    unverified
-        Believe it without reading the record, for instance without an API key at hand.
+        Task id.
+    no_verify
+        Skip that check; no API key needed.
     """
-    await on_ledger.resolve(file, key, task_id, is_unverified=no_verify, console=console)
+    from veo_async.cli.ledger_file import open_for_repair
+
+    async with open_for_repair(file, verify=not no_verify) as repair:
+        _print_state(await repair.resolve(key, task_id), file)
 
 
 @app.command
 async def resubmit(file: Path, key: str) -> None:
-    """Have a job in doubt sent again by the next session: paid again, if the first request was accepted after all.
+    """Send a job in doubt again in the next session. If the first request was accepted, you are charged twice.
 
     Example: veo-async ledger resubmit veo.db row-17
 
     Parameters
     ----------
     file
-        The ledger's file.
+        Ledger file.
     key
-        The job.
+        Job key.
     """
-    await on_ledger.resubmit(file, key, console)
+    from veo_async.cli.ledger_file import open_for_repair
+
+    async with open_for_repair(file) as repair:
+        _print_state(await repair.resubmit(key), file)
 
 
 @app.command
 async def abandon(file: Path, key: str) -> None:
-    """Give up a job that is in doubt, or that no running session drives.
+    """Give up on a job that is in doubt or not owned by a running session.
 
     Example: veo-async ledger abandon veo.db row-17
 
     Parameters
     ----------
     file
-        The ledger's file.
+        Ledger file.
     key
-        The job.
+        Job key.
     """
-    await on_ledger.abandon(file, key, console)
+    from veo_async.cli.ledger_file import open_for_repair
+
+    async with open_for_repair(file) as repair:
+        _print_state(await repair.abandon(key), file)
 
 
 @app.command
 async def adopt(file: Path, task_id: str, *, key: str | None = None, account: str | None = None) -> None:
-    """Put a task that was made elsewhere on a ledger; the next session watches it to its end.
+    """Add an existing task to a ledger; the next session tracks it.
 
     Example: veo-async ledger adopt veo.db 408b5dae9b8f3f2e0134754d43ebfb04 --key row-17
 
     Parameters
     ----------
     file
-        The ledger's file.
+        Ledger file.
     task_id
-        The task.
+        Task id.
     key
-        What the job is called; without it the task id.
+        Job key (default: the task id).
     account
-        Whose it is, as the session names it; without it the account of the API key in the environment.
+        Account name (default: derived from the API key).
     """
-    await on_ledger.adopt(file, task_id, key=key, account=account, console=console)
+    from veo_async import VeoApi
+    from veo_async.cli.ledger_file import open_for_repair
+
+    async with open_for_repair(file) as repair:
+        if account is None:
+            async with VeoApi() as api:
+                account = await api.account_id()
+        _print_state(await repair.adopt(task_id, key=key or task_id, account=account), file)
+
+
+def _print_state(job: "LiveJob", file: Path) -> None:
+    from veo_async.cli.formatting import command
+    from veo_async.events import JobState
+
+    print_line(f"Job {job.key} is {job.state}.")
+    if job.state in (JobState.QUEUED, JobState.RUNNING):
+        print_line("The session using this ledger continues with it, or the next one that opens it.")
+    print_line(f"Next: {command('timeline', file, job.key)}")

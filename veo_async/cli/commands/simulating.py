@@ -1,110 +1,115 @@
-"""Commands that need no key: the demo, and the simulator by itself."""
+"""Commands that need no API key: the demo, and the simulator as a server."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import attrs
 from cyclopts import App, Parameter
 
-from veo_async.cli.demo import run_demo
-from veo_async.cli.exit_codes import console
-from veo_async.cli.simulator import run_simulator
+from veo_async.cli.console import print_line
 
 app: App = App()
 
 
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class SimulatorOptions:
+    """The fields of `SimulatorSettings` that the command offers."""
+
+    port: int = 8080
+    """Port (0: any free port)."""
+
+    dialect: Literal["real", "quickstart-1", "quickstart-2", "openapi", "apikley"] = "real"
+    """Response format: what the real API sends, or one of its documented variants."""
+
+    speed: float = 1.0
+    """Simulated seconds per real second."""
+
+    api_key: str | None = None
+    """API key that clients must send (default: a random one, printed)."""
+
+    credits: float = 1_000_000.0
+    """Balance at the start."""
+
+    rate: Annotated[tuple[int, float], Parameter(negative=())] = (20, 10.0)
+    """Rate limit: requests per simulated seconds."""
+
+    rate_limit_style: Literal["http", "body"] = "http"
+    """Send 429 as HTTP status, or as a code in the body of an HTTP 200."""
+
+    retry_after: Literal["seconds", "date"] | None = None
+    """Format of Retry-After in a 429 (default: none)."""
+
+    max_running: int = 100
+    """Maximum running tasks."""
+
+    duration: float | None = None
+    """Fixed task duration in seconds (default: realistic)."""
+
+    record_delay: float = 0.0
+    """Delay in seconds until a new task's record appears."""
+
+    refusal_rate: float = 0.0
+    """Fraction of requests refused for their content."""
+
+    failure_rate: float = 0.0
+    """Fraction of tasks that fail."""
+
+    webhook_secret: str | None = None
+    """Secret for signing callbacks."""
+
+    fault: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = ()
+    """Inject a fault, e.g. "drop-after:generate:1"; repeatable. An unknown name lists all."""
+
+    seed: int = 0
+    """Random seed; same seed and calls give the same responses."""
+
+    host: str = "127.0.0.1"
+    """Address to bind (default: loopback)."""
+
+    def as_settings(self) -> dict[str, Any]:
+        """Return the arguments of `Simulator`."""
+        values = attrs.asdict(self)
+        names = {"duration": "duration_s", "record_delay": "record_delay_s", "fault": "faults"}
+        return {names.get(name, name): value for name, value in values.items()}
+
+
+_SIMULATOR = SimulatorOptions()
+
+
 @app.command
 def demo(*, out: Path = Path("veo-out")) -> int:
-    """Make a list of clips on the embedded simulator, trouble included: no key, no network, no cost.
+    """Generate a list of clips on the built-in simulator, injected failures included. No key, no network, no cost.
 
     Example: veo-async demo --out clips
 
     Parameters
     ----------
     out
-        The folder for clips, results and the page; it is made if need be.
+        Folder for clips, results and the gallery; created if missing.
     """
-    return run_demo(out, console)
+    import asyncio
+
+    from veo_async.cli.demo import SPEED, print_result, run_demo
+    from veo_async.simulator.fast_loop import fast_loop
+
+    with asyncio.Runner(loop_factory=fast_loop(SPEED)) as runner:
+        return print_result(runner.run(run_demo(out)))
 
 
 @app.command
-async def simulator(
-    *,
-    port: int = 8080,
-    dialect: Literal["real", "quickstart-1", "quickstart-2", "openapi", "apikley"] = "real",
-    speed: float = 1.0,
-    api_key: str | None = None,
-    credits: float = 1_000_000.0,
-    rate: Annotated[tuple[int, float], Parameter(negative=())] = (20, 10.0),
-    rate_limit_style: Literal["http", "body"] = "http",
-    retry_after: Literal["seconds", "date"] | None = None,
-    max_running: int = 100,
-    duration: float | None = None,
-    record_delay: float = 0.0,
-    refusal_rate: float = 0.0,
-    failure_rate: float = 0.0,
-    webhook_secret: str | None = None,
-    fault: Annotated[list[str] | None, Parameter(negative=())] = None,
-    seed: int = 0,
-    host: str = "127.0.0.1",
-) -> None:
-    """Run the provider's simulator until it is stopped with Ctrl-C.
+async def simulator(*, options: SimulatorOptions = _SIMULATOR) -> None:
+    """Run the provider's simulator until Ctrl-C.
 
     Example: veo-async simulator --port 8080 --dialect real --speed 60 --api-key KEY
-
-    Parameters
-    ----------
-    port
-        Where to listen; 0 takes a free one.
-    dialect
-        Whose shapes to answer with: what is really met, or one of the provider's own pages.
-    speed
-        Simulated seconds in a real one.
-    api_key
-        The key that clients must send; without it one is made up and printed.
-    credits
-        The balance at the start.
-    rate
-        How many creations in how many simulated seconds.
-    rate_limit_form
-        429 as HTTP status, or as code in the body of an HTTP 200.
-    retry_after
-        Whether a 429 says when to come back.
-    max_running
-        Tasks that may run at once.
-    duration
-        Every task takes exactly this many seconds; without it, as long as the real ones.
-    record_delay
-        Seconds for which a new task's record is unknown.
-    refusal_rate
-        The share of requests that are refused for their content.
-    failure_rate
-        The share of tasks that fail.
-    webhook_secret
-        Signs every callback.
-    fault
-        What goes wrong, for instance "drop-after:generate:1"; may be repeated. An unknown name lists all.
-    seed
-        The same seed and the same calls give the same answers.
-    host
-        The address to listen on; loopback unless you ask for another.
     """
-    await run_simulator(
-        console,
-        faults=fault or [],
-        port=port,
-        dialect=dialect,
-        speed=speed,
-        api_key=api_key,
-        credits=credits,
-        rate=rate,
-        rate_limit_form=rate_limit_style,
-        retry_after=retry_after,
-        max_running=max_running,
-        duration_s=duration,
-        record_gap_s=record_delay,
-        refusal_rate=refusal_rate,
-        failure_rate=failure_rate,
-        webhook_secret=webhook_secret,
-        seed=seed,
-        host=host,
-    )
+    import asyncio
+
+    from veo_async.simulator import Simulator
+
+    async with Simulator(**options.as_settings()) as sim:
+        print_line(f"The simulator listens on {sim.url}")
+        print_line("To use it:")
+        print_line(f"  export VEO_BASE_URL={sim.url} VEO_API_KEY={sim.api_key}")
+        print_line("Press Ctrl-C to stop.")
+        await asyncio.Event().wait()

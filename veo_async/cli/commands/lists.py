@@ -1,0 +1,77 @@
+"""Commands for many clips."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from veo_async.cli.console import console, print_line
+from veo_async.cli.exit_codes import ALL_DONE
+from veo_async.cli.options import BatchOptions
+
+app: App = App()
+
+_BATCH = BatchOptions()
+
+
+@app.command
+async def batch(
+    source: Annotated[Path, Parameter(allow_leading_hyphen=True)], *, options: BatchOptions = _BATCH
+) -> int:
+    """Generate every clip in a list, save them and write a gallery. Run it again to continue.
+
+    Example: veo-async batch prompts.csv --dry-run
+
+    Exit codes: 0 all done, 2 usage, 3 some were refused or failed, 4 some are in doubt, 5 stopped early.
+
+    Parameters
+    ----------
+    source
+        A CSV, TSV, JSONL or JSON file whose columns are named like the options; "-" reads standard input.
+    """
+    from veo_async._base.run_blocking import run_blocking
+    from veo_async.cli.batch import output_folder, read_list, run_list
+    from veo_async.cli.batch_output import report_estimate, report_invalid, report_summary
+    from veo_async.cli.output import reporting
+
+    manifest = await run_blocking(read_list, source, options)
+    with reporting(console, as_json=options.json) as reporter:
+        for problem in manifest.problems:
+            reporter.message(f"{source}, {problem}")
+        if manifest.problems and not options.skip_invalid:
+            return report_invalid(manifest, reporter)
+        if options.dry_run or not manifest.rows:
+            return report_estimate(manifest, reporter)
+        folder = await output_folder(source, options)
+        ledger = options.ledger or folder / "ledger.db"
+        report = await run_list(manifest, folder, ledger, options, reporter)
+        return report_summary(report, manifest, ledger, reporter)
+
+
+@app.command
+async def contact_sheet(folder: Path) -> int:
+    """Write a contact sheet of the clips in a folder: a frame, the name and the length of each.
+
+    Example: veo-async contact-sheet prompts-out
+
+    Parameters
+    ----------
+    folder
+        Folder with the clips; sheet.webp is written there.
+    """
+    from veo_async._base.run_blocking import run_blocking
+    from veo_async.batch.contact_sheet import MediaExtraMissing, videos_in, write_sheets
+    from veo_async.errors import UsageError
+
+    tiles = await run_blocking(videos_in, folder)
+    if not tiles:
+        raise UsageError(f"{folder}: no clips found; pass a folder created by veo-async batch")
+    try:
+        sheets = await run_blocking(write_sheets, folder, tiles)
+    except MediaExtraMissing as exc:
+        raise UsageError(str(exc)) from None
+    except OSError as exc:
+        raise UsageError(f"{folder}: {exc.strerror or exc}; name a folder that can be written") from None
+    for sheet in sheets:
+        print_line(str(sheet))
+    return ALL_DONE

@@ -1,0 +1,84 @@
+"""Commands for the jobs on a ledger: run them to their end, or download their clips."""
+
+from pathlib import Path
+
+from cyclopts import App
+
+from veo_async.cli.console import console, print_line
+from veo_async.cli.exit_codes import ALL_DONE, PARTIAL, STOPPED
+from veo_async.cli.options import STOP_TIMEOUT_S
+
+app: App = App()
+
+
+@app.command
+async def resume(
+    ledger: Path,
+    *,
+    out: Path = Path("veo-out"),
+    account: str | None = None,
+    stop_timeout: float = STOP_TIMEOUT_S,
+    json: bool = False,
+) -> int:
+    """Resume everything on a ledger: send queued jobs, track running ones, save finished clips.
+
+    Example: veo-async resume veo.db --out clips
+
+    Exit codes: 0 all done, 2 usage, 3 some were refused or failed, 4 some are in doubt, 5 stopped early.
+
+    Parameters
+    ----------
+    ledger
+        Ledger file.
+    out
+        Folder for clips without a save path.
+    account
+        Account name (default: derived from the API key).
+    stop_timeout
+        Seconds to wait for running clips after Ctrl-C.
+    json
+        Print one JSON object per finished job, then a summary.
+    """
+    from veo_async.cli import job_output, output, progress, run_jobs
+
+    with output.reporting(console, as_json=json) as reporter:
+        async with run_jobs.session_on(ledger, reporter.message, account=account, save_to=out) as veo:
+            jobs = veo.jobs()
+            outcomes = await run_jobs.finish_all(jobs, veo, reporter, stop_timeout)
+        code = job_output.exit_code_for(outcomes) if len(outcomes) == len(jobs) else STOPPED
+        reporter.message(f"Next: {job_output.next_command(code, ledger)}")
+        reporter.summary({"counts": progress.counts_by_state(jobs), "exit_code": code})
+    return code
+
+
+@app.command
+async def save(ledger: Path, keys: list[str], *, out: Path = Path("veo-out"), account: str | None = None) -> int:
+    """Download finished clips by key; files already saved are skipped.
+
+    Example: veo-async save veo.db row-17 row-18 --out clips
+
+    Parameters
+    ----------
+    ledger
+        Ledger file.
+    keys
+        Job keys.
+    out
+        A folder, or a file that ends in .mp4.
+    account
+        Account name (default: derived from the API key).
+    """
+    from veo_async import Done, VeoSession
+    from veo_async.cli.formatting import command
+
+    code = ALL_DONE
+    async with VeoSession(ledger=ledger, account=account) as veo:
+        for key in keys:
+            job = await veo.find(key)
+            if job is None or not isinstance(job.outcome, Done):
+                print_line(f"{key}: no finished clip under this key; see {command('jobs', ledger)}")
+                code = PARTIAL
+                continue
+            for file in (await veo.save(job.outcome.clip, out)).files:
+                print_line(f"{key}: {file}")
+    return code

@@ -1,0 +1,21 @@
+"""Checks image files before any of them is uploaded."""
+
+from veo_async._runtime.queued.images import inspect_image
+from veo_async._wire.images import is_path
+from veo_async.errors import InvalidRequest, Problem
+
+
+def check_images(files: list[str]) -> None:
+    """Read all image files in *files*; URLs are not checked. This blocks.
+
+    Raises:
+        InvalidRequest: with every problem of every file.
+    """
+    problems: list[Problem] = []
+    for file in filter(is_path, files):
+        try:
+            inspect_image(file)
+        except InvalidRequest as error:
+            problems += error.problems
+    if problems:
+        raise InvalidRequest.of(*problems)

@@ -1,0 +1,72 @@
+"""The events and outcomes of jobs as lines of text, plain values and exit codes."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from veo_async import Done, Failed, InDoubt, Refused
+from veo_async._runtime.job.outcome import Outcome
+from veo_async.events import JobEvent, Paused, Queued, Ready, Running, Sent
+
+from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
+from .formatting import command, format_count, format_duration
+from .output import Reporter
+
+
+def event_text(event: JobEvent) -> str | None:
+    """Return the line for *event*; None for an outcome, which `report_outcome` reports."""
+    match event:
+        case Queued(key=key, position=position, eta=eta):
+            behind = f" behind {format_count(position, 'job')}" if position else ""
+            return f"{key}: queued{behind}, about {format_duration(eta.p50)}"
+        case Sent(key=key):
+            return f"{key}: sent"
+        case Running(key=key, task_id=task_id, eta=eta):
+            return f"{key}: generating (task {task_id}), about {format_duration(eta.p50)} left"
+        case Paused(key=key, reason=reason):
+            return f"{key}: paused ({reason})"
+        case Ready(key=key):
+            return f"{key}: ready"
+        case _:
+            return None
+
+
+def report_outcome(reporter: Reporter, outcome: Outcome) -> None:
+    """Report how a job finished."""
+    reporter.job_finished(_outcome_text(outcome), _outcome_as_dict(outcome), is_good=isinstance(outcome, Done))
+
+
+def exit_code_for(outcomes: Iterable[Outcome]) -> int:
+    """Return the exit code for *outcomes*; a job in doubt counts more than a failure."""
+    kinds = {type(outcome) for outcome in outcomes}
+    if InDoubt in kinds:
+        return SOME_IN_DOUBT
+    return PARTIAL if kinds - {Done} else ALL_DONE
+
+
+def next_command(exit_code: int, ledger: Path) -> str:
+    """Return the command to run after one that ended with *exit_code*."""
+    if exit_code == SOME_IN_DOUBT:
+        return command("ledger", "in-doubt", ledger)
+    return command("resume" if exit_code == STOPPED else "jobs", ledger)
+
+
+def _outcome_text(outcome: Outcome) -> str:
+    match outcome:
+        case Done(clip=clip):
+            return f"{clip.key}: saved {', '.join(map(str, clip.files)) or 'to no file'}"
+        case Refused(key=key, error=error):
+            return f"{key}: refused: {error}"
+        case Failed(key=key, error=error):
+            return f"{key}: failed: {error}"
+        case InDoubt(key=key, error=error):
+            return f"{key}: in doubt: {error}"
+
+
+def _outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, Done):
+        clip = outcome.clip
+        files = [str(file) for file in clip.files]
+        return {"key": clip.key, "outcome": "done", "task_id": clip.task_id, "files": files}
+    kind = {Refused: "refused", Failed: "failed", InDoubt: "in_doubt"}[type(outcome)]
+    return {"key": outcome.key, "outcome": kind, "error": str(outcome.error)}

@@ -1,0 +1,98 @@
+"""The rows and transitions of a ledger as tables, lines and plain values."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from veo_async._ports import JobRow, Transition
+from veo_async._rules.lifecycle import JobState
+from veo_async.errors import printable
+
+_PROMPT_WIDTH = 48
+
+
+def table_lines(rows: Sequence[JobRow], width: int) -> list[str]:
+    """Return a heading and a line per job, with as many columns as fit into *width*; key and state always appear."""
+    cells = [_cells(row) for row in rows]
+    names = [*cells[0]] if cells else []
+    widths = {name: max(len(name), *(len(line[name]) for line in cells)) for name in names}
+    shown = [name for number, name in enumerate(names) if number < 2 or _width(names[: number + 1], widths) <= width]
+    return [
+        "  ".join(line[name].ljust(widths[name]) for name in shown).rstrip()
+        for line in ({name: name for name in names}, *cells)
+        if shown
+    ]
+
+
+def job_as_dict(row: JobRow, transitions: Sequence[Transition] | None = None) -> dict[str, Any]:
+    """Return *row*, and its *transitions* if they are given, as values for JSON."""
+    values = {
+        name: getattr(row, name) for name in ("key", "state", "task_id", "token", "attempts", "tenant", "account")
+    }
+    times = {name: format_time(getattr(row, name)) for name in ("submitted_at", "sent_at", "ended_at")}
+    timeline = {} if transitions is None else {"transitions": [_transition_as_dict(item) for item in transitions]}
+    return {**values, **times, "request": json.loads(row.request) if row.request else None, **timeline}
+
+
+def timeline_lines(row: JobRow, transitions: Sequence[Transition]) -> list[str]:
+    """Return all that is known of one job, its transitions last."""
+    return [
+        f"job        {row.key}",
+        f"state      {row.state}",
+        f"task       {row.task_id or '(none known)'}",
+        f"attempts   {row.attempts}, latest callback token {row.token or '(none)'}",
+        f"request    {printable(row.request or '(adopted)', 2000)}",
+        "",
+        *(f"{format_time(item.at)}  {item.event:<9} {transition_text(item)}" for item in transitions),
+    ]
+
+
+def in_doubt_lines(row: JobRow, transitions: Sequence[Transition]) -> list[str]:
+    """Return what is known of a job in doubt."""
+    last = next(item for item in reversed(transitions) if item.after == JobState.IN_DOUBT)
+    return [
+        f"{row.key}  last sent {format_time(row.sent_at)}, attempt {row.attempts}",
+        f"    {transition_text(last)}",
+        f"    callback token {row.token}: search for it in the provider's logs",
+    ]
+
+
+def transition_text(transition: Transition) -> str:
+    """Return the two states of *transition* and its evidence."""
+    values = {**transition.evidence}
+    if "task_id" in transition.changes:
+        values["task_id"] = transition.changes["task_id"]
+    if "token" in transition.changes:
+        values["token"] = transition.changes["token"]
+    record = json.loads(str(transition.changes.get("outcome") or "{}")).get("record", {})
+    if "creditsConsumed" in record:
+        values["credits"] = record["creditsConsumed"]
+    facts = ", ".join(f"{name} {printable(str(value), 300)}" for name, value in values.items() if value is not None)
+    return f"{transition.before or '·'} → {transition.after}" + (f"  ({facts})" if facts else "")
+
+
+def format_time(at: float | None) -> str:
+    """Return *at* in UTC, or ``-``."""
+    return "-" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _width(names: Sequence[str], widths: Mapping[str, int]) -> int:
+    return sum(widths[name] + 2 for name in names)
+
+
+def _cells(row: JobRow) -> dict[str, str]:
+    prompt = json.loads(row.request).get("prompt", "") if row.request else ""
+    return {
+        "key": printable(row.key, 40),
+        "state": row.state,
+        "prompt": printable(prompt, _PROMPT_WIDTH),
+        "task": printable(row.task_id or "", 64),
+        "attempts": str(row.attempts),
+        "submitted": format_time(row.submitted_at),
+    }
+
+
+def _transition_as_dict(transition: Transition) -> dict[str, Any]:
+    states = {"before": transition.before, "after": transition.after}
+    return {"at": format_time(transition.at), "event": transition.event, **states, **transition.evidence}

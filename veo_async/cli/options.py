@@ -1,0 +1,110 @@
+"""Options that several commands share, as values that cyclopts fills in.
+
+The text below a field is its help text.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import attrs
+from cyclopts import Parameter
+
+#: Seconds that `batch` and `resume` wait for running clips after the first Ctrl-C.
+STOP_TIMEOUT_S = 600.0
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class ClipOptions:
+    """Where one clip is saved, which ledger holds its job, and how the result is printed."""
+
+    out: Path = Path("veo-out")
+    """A folder, or a file that ends in .mp4."""
+
+    ledger: Path = Path("veo.db")
+    """Ledger file."""
+
+    account: str | None = None
+    """Account name, so that the API key may change between runs (default: derived from the API key)."""
+
+    json: bool = False
+    """Print the result as one JSON object."""
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class VideoOptions:
+    """The fields of a `VideoRequest` apart from its prompt."""
+
+    model: str = "veo3_fast"
+    """veo3, veo3_fast or veo3_lite."""
+
+    aspect_ratio: str = "16:9"
+    """16:9, 9:16 or Auto."""
+
+    image: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = ()
+    """First frame, first and last frame, or reference images (file or URL); repeatable."""
+
+    seeds: int | None = None
+    """10000 to 99999; the same seed gives similar clips."""
+
+    duration: int | None = None
+    """Seconds: 4, 6 or 8."""
+
+    resolution: str | None = None
+    """720p, 1080p or 4k."""
+
+    def as_arguments(self) -> dict[str, Any]:
+        """Return the keyword arguments for `VeoSession.submit`."""
+        values = attrs.asdict(self)
+        return {"image_urls": values.pop("image"), **values}
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class BatchOptions:
+    """How a list is read and run."""
+
+    out: Path | None = None
+    """Output folder (default: NAME-out next to the list)."""
+
+    ledger: Path | None = None
+    """Ledger file (default: ledger.db in the output folder)."""
+
+    account: str | None = None
+    """Account name, so that the API key may change between runs (default: derived from the API key)."""
+
+    format: Literal["csv", "tsv", "jsonl", "json"] | None = None
+    """List format, if the file extension does not say."""
+
+    prompt: str | None = None
+    """A template for the prompt: "A {animal} on a {thing}", using the list's columns."""
+
+    model: str | None = None
+    """Default for rows without one."""
+
+    aspect_ratio: str | None = None
+    """Default for rows without one."""
+
+    resolution: str | None = None
+    """Default for rows without one."""
+
+    budget: float | None = None
+    """Maximum credits to spend in this run."""
+
+    stop_timeout: float = STOP_TIMEOUT_S
+    """Seconds to wait for running clips after Ctrl-C."""
+
+    dry_run: bool = False
+    """Validate the list and print its price; send nothing."""
+
+    skip_invalid: bool = False
+    """Run the valid rows; write the others to rejected.csv."""
+
+    json: bool = False
+    """Print one JSON object per finished row, then a summary."""
+
+    def row_defaults(self) -> dict[str, Any]:
+        """Return the request fields for rows that do not set them."""
+        fields = {"model": self.model, "aspect_ratio": self.aspect_ratio, "resolution": self.resolution}
+        return {name: value for name, value in fields.items() if value is not None}
