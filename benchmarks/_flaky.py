@@ -1,7 +1,8 @@
 """A ledger in memory with injected faults: slow, full, or out of reach for a while, and sessions that die in a call.
 
 A call may be delayed. It may fail without writing. It may fail although it wrote; then the next `changes` of the
-session report the job as changed, as `_ports.LedgerSession` demands. And its session may be killed before or after the write.
+session report the job as changed, as `_ports.LedgerSession` demands. And its session may be killed before or after the
+write.
 """
 
 import asyncio

@@ -3,8 +3,8 @@
 Everything is drawn from seeds and runs in virtual time, so every failure can be reproduced: its report names the seed
 and the command that runs it alone. *Safety* is what must never happen: a job charged twice without a resubmission, a
 received task id that is not on the ledger, an illegal transition, more requests than the account allows. *Liveness* is
-checked once the faults stop: every job finishes, and no job stays in doubt if its callback was stored. The checks are in
-`_simulation/invariants.py`.
+checked once the faults stop: every job finishes, and no job stays in doubt if its callback was stored. The checks are
+in `_simulation/invariants.py`.
 
 ``--seeds N``  ``--first SEED``  ``--jobs N`` (per batch)  ``--workers N``  ``--seed SEED`` (only this one, in detail)
 """
@@ -41,10 +41,8 @@ def results(seeds: range, *, jobs: int, workers: int) -> Iterator[SimulationResu
 
 def describe(result: SimulationResult, jobs: int) -> str:
     """Return what went wrong with one seed, and the command that reproduces it."""
-    found = [
-        *(f"  safety: {text}" for text in result.violations),
-        *(f"  liveness: {text}" for text in result.unfinished),
-    ]
+    found = [f"  safety: {text}" for text in result.violations]
+    found += [f"  liveness: {text}" for text in result.unfinished]
     more = [f"  and {len(found) - 10} more"] if len(found) > 10 else []
     command = f"python benchmarks/simulate.py --seed {result.seed} --jobs {jobs}"
     return "\n".join([f"seed {result.seed}: {command}", *found[:10], *more])
