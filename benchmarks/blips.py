@@ -6,6 +6,7 @@ No SDK that was measured survives all kinds. Real sockets, virtual time.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import aiohttp
 from _common import Report, in_virtual_time, main
@@ -23,7 +24,7 @@ from veo_async.simulator import (
     unknown_code,
 )
 
-_POLL = {"endpoint": "record-info"}
+_POLL: Any = {"endpoint": "record-info"}
 FAILURES: dict[str, Fault] = {
     "one HTTP 500": refuse(500, "Internal error", form="http", on=2, **_POLL),
     "one 500 in the body": refuse(500, "Internal error", form="body", on=2, **_POLL),

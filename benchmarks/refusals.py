@@ -1,9 +1,9 @@
 """50 jobs are submitted together while the account is rate limited for 6 s, and every 429 has ``Retry-After: 4``.
 
-Once with 429 as HTTP status and once as a code in the body. After the 6 s there is no limit, as in the measurements of
-SDKs (100 to 320 responses of 429, or 50 failed jobs). The rows with the documented limit of 20 per 10 s afterwards have no
-goal; there, probing whether the account allows more adds two. For comparison: a bare aiohttp client that honours the
-header, but per request. Real sockets, virtual time.
+Once with 429 as HTTP status and once as a code in the body. After the 6 s there is no limit, as when SDKs were measured
+(100 to 320 responses of 429, or 50 failed jobs). Two more rows have the documented limit of 20 per 10 s afterwards and
+no goal: there, probing whether the account allows more adds up to two. For comparison: a bare aiohttp client that
+honours the header, but per request. Real sockets, virtual time.
 """
 
 import asyncio
