@@ -1,8 +1,8 @@
-"""What the benchmarks share: the table and its verdict, virtual time, the network between, the exact bound.
+"""What the benchmarks share: the table of results, virtual time, a simulated network, the exact lower bound.
 
-Every benchmark is one command, ``python benchmarks/NAME.py``. It prints what we reach, what the same run reached
-without us, and the goal; it exits with 1 when a goal is missed. ``--quick`` does the same at a size for smoke tests.
-There a goal that only a full size can judge (a machine's speed, a statistic) is shown and not counted.
+Every benchmark is one command, ``python benchmarks/NAME.py``. It prints what `veo_async` reaches, what a plain client
+reaches in the same run, and the goal; it exits with 1 if a goal is missed. ``--quick`` runs a small size, as a smoke
+test. Goals that only the full size can judge (the machine's speed, a statistic) are then shown but not counted.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from veo_async._wire import HttpResponse
 
 T = TypeVar("T")
 
-#: The documented limit: so many creations in so many seconds.
+#: The documented limit: LIMIT creating requests in any WINDOW_S seconds.
 LIMIT, WINDOW_S = 20, 10.0
 
 
@@ -31,7 +31,7 @@ LIMIT, WINDOW_S = 20, 10.0
 
 @attrs.define
 class Report:
-    """The rows of one benchmark, and whether all goals were reached."""
+    """The rows of one benchmark, and the number of goals that were missed."""
 
     title: str
     is_quick: bool
@@ -40,49 +40,50 @@ class Report:
 
     def add(
         self,
-        what: str,
-        figure: float,
+        label: str,
+        value: float,
         *,
-        most: float | None = None,
-        least: float | None = None,
-        beside: str = "",
+        at_most: float | None = None,
+        at_least: float | None = None,
+        compared_with: str = "",
         digits: int = 0,
         needs_full_size: bool = False,
     ) -> None:
-        """One figure of ours, beside another's.
+        """Add a row.
 
         Args:
-            most, least: the goal; without either the figure is only told.
-            needs_full_size: in a quick run it is not counted.
+            at_most, at_least: the goal; without either, the value is only shown.
+            compared_with: the same value of another client, as text.
+            needs_full_size: the goal does not count in a quick run.
         """
-        is_reached = (most is None or figure <= most) and (least is None or figure >= least)
-        goal = "" if most is None else f"<= {most:g}"
-        goal = f">= {least:g}" if least is not None else goal
+        is_reached = (at_most is None or value <= at_most) and (at_least is None or value >= at_least)
+        goal = "" if at_most is None else f"<= {at_most:g}"
+        goal = f">= {at_least:g}" if at_least is not None else goal
         verdict = ("ok" if is_reached else "missed") if goal else ""
         if self.is_quick and needs_full_size and not is_reached:
             verdict = "missed (not counted: quick)"
         elif not is_reached:
             self._missed += 1
-        self._rows.append((what, f"{figure:,.{digits}f}", beside, goal, verdict))
+        self._rows.append((label, f"{value:,.{digits}f}", compared_with, goal, verdict))
 
     def show(self) -> int:
-        """Print the table; the exit status."""
-        heads = ("what", "veo_async", "beside it", "goal", "")
-        rows = [heads, *self._rows]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
+        """Print the table and return the exit status."""
+        header = ("measured", "veo_async", "compared with", "goal", "")
+        rows = [header, *self._rows]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
         print(f"{self.title}{' (quick)' if self.is_quick else ''}\n")
         for row in rows:
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-            if row is heads:
+            if row is header:
                 print("  ".join("-" * width for width in widths))
-        print(f"\n{'missed: ' + str(self._missed) if self._missed else 'all goals reached'}")
+        print(f"\n{f'goals missed: {self._missed}' if self._missed else 'all goals reached'}")
         return 1 if self._missed else 0
 
 
 def main(title: str, measure: Callable[[Report], None]) -> NoReturn:
-    """Parse the command line, measure, print, exit."""
+    """Parse the command line, measure, print the table, exit."""
     parser = argparse.ArgumentParser(description=title)
-    parser.add_argument("--quick", action="store_true", help="a size for smoke tests")
+    parser.add_argument("--quick", action="store_true", help="a small size, as a smoke test")
     report = Report(title, parser.parse_args().quick)
     measure(report)
     sys.exit(report.show())
@@ -92,7 +93,10 @@ def main(title: str, measure: Callable[[Report], None]) -> NoReturn:
 
 
 class _SkippingSelector(selectors.DefaultSelector):
-    """Instead of waiting it moves the clock; real sockets are given *grace_s* real seconds to have something."""
+    """A selector that advances the clock instead of waiting.
+
+    With real sockets, it first waits *grace_s* real seconds for one of them to become ready.
+    """
 
     def __init__(self, grace_s: float) -> None:
         super().__init__()
@@ -106,7 +110,7 @@ class _SkippingSelector(selectors.DefaultSelector):
         if self._grace_s:
             ready = super().select(self._grace_s)
         elif timeout is None:
-            raise RuntimeError("everything waits for something that will never come")
+            raise RuntimeError("deadlock: all tasks wait, and no timer is set")
         if not ready and timeout is not None:
             self.now += timeout
         return ready
@@ -122,69 +126,67 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def in_virtual_time(work: Coroutine[Any, Any, T], *, sockets: bool = False) -> T:
-    """Run *work* on a clock that starts at 0 and jumps over all waiting.
+    """Run *work* on a clock that starts at 0 and skips all waiting.
 
     Args:
-        sockets: there are loopback sockets in it, which need a millisecond before a jump.
+        sockets: *work* uses loopback sockets; they get a millisecond before the clock advances.
     """
     with asyncio.Runner(loop_factory=lambda: _VirtualLoop(0.001 if sockets else 0.0)) as runner:
         return runner.run(work)
 
 
-# --- the network between ----------------------------------------------------------------------------------------
+# --- the network ------------------------------------------------------------------------------------------------
 
 
 class Distant:
-    """A transport with the network of the study in front of it, see `tests/rules/limiters.py`.
+    """A transport with network latency; the same model as `tests/rules/limiters.py`.
 
-    The way there takes a log-normal time with a median of 60 ms and sigma 0.5, an accepting answer 250 ms, any other
-    20 ms. A model, good for comparing rules, not for promising seconds.
+    A request travels for a log-normal time (median 60 ms, sigma 0.5). The response to an accepted creating request
+    takes 250 ms, any other 20 ms. The model is good for comparing rules, not for predicting seconds.
     """
 
     def __init__(self, inner: Transport, seed: int) -> None:
         self._inner, self._rng = inner, Random(seed)
-        self.refusals = 0
 
     async def send(self, call: HttpRequest) -> HttpResponse:
         await asyncio.sleep(self._rng.lognormvariate(math.log(0.06), 0.5))
-        answer = await self._inner.send(call)
-        is_refused = answer.status == 429 or b'"code":429' in answer.body
-        self.refusals += is_refused
-        await asyncio.sleep(0.25 if call.method == "POST" and not is_refused else 0.02)
-        return answer
+        response = await self._inner.send(call)
+        is_limited = response.status == 429 or b'"code":429' in response.body
+        await asyncio.sleep(0.25 if call.method == "POST" and not is_limited else 0.02)
+        return response
 
     async def close(self) -> None:
         await self._inner.close()
 
 
-# --- the exact bound --------------------------------------------------------------------------------------------
+# --- the exact lower bound --------------------------------------------------------------------------------------
 
 
 def lower_bound(
     durations: Iterable[float], *, limit: int = LIMIT, window_s: float = WINDOW_S, cap: float = math.inf
 ) -> float:
-    """When the last task of a client would end that knows everything, goes in order and has no network.
+    """Return when the last task ends for a client that knows the limits, sends in order and has no network latency.
 
-    Greedy is exact: behind a sliding window and a cap, to be accepted earlier never delays anybody. The k-th task
-    accepted takes the k-th duration, as in the run that is compared.
+    The greedy schedule is optimal: behind a sliding window and a cap, sending earlier never delays another task. The
+    k-th accepted task gets the k-th duration, as in the run it is compared with.
     """
-    passed: list[float] = []
+    accepted: list[float] = []
     running: list[float] = []
     now = last = 0.0
     for number, duration in enumerate(durations):
         if number >= limit:
-            now = max(now, passed[number - limit] + window_s)
+            now = max(now, accepted[number - limit] + window_s)
         while running and (running[0] <= now or len(running) >= cap):
             now = max(now, heapq.heappop(running))
-        passed.append(now)
+        accepted.append(now)
         heapq.heappush(running, now + duration)
         last = max(last, now + duration)
     return last
 
 
-# --- figures ----------------------------------------------------------------------------------------------------
+# --- statistics -------------------------------------------------------------------------------------------------
 
 
-def quantile(values: Sequence[float], share: float) -> float:
-    """The value below which *share* of them lie."""
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+def quantile(values: Sequence[float], fraction: float) -> float:
+    """Return the value below which *fraction* of *values* lie."""
+    return sorted(values)[min(len(values) - 1, int(fraction * len(values)))]

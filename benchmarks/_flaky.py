@@ -1,7 +1,8 @@
-"""A ledger in memory whose disk is slow, full or gone at times, and whose users die: all of it drawn by a seed.
+"""A ledger in memory with injected faults: slow, full, or out of reach for a while, and sessions that die in a call.
 
-A call may wait; may fail with nothing written; may fail although it was written, after which the job is told as
-changed in the next news, as `_ports.Book` has it; and its session may die in it, before the writing or after.
+A call may be delayed. It may fail without writing. It may fail although it wrote; then the next `changes` of the
+session report the job as changed, as `_ports.LedgerSession` demands. And its session may be killed before or after the
+write.
 """
 
 import asyncio
@@ -12,65 +13,65 @@ from typing import Any, Protocol, TypeVar
 import attrs
 
 from veo_async._ports import JobRow, LedgerChanges, RateClaim, SendPermit, Transition
-from veo_async.errors import LedgerBusy, LedgerError, LedgerIOError
+from veo_async.errors import LedgerBusy, LedgerIOError
 from veo_async.ledger.memory import MemoryLedger, MemoryLedgerSession
 
 T = TypeVar("T")
 
 
-class Fate(Enum):
-    """What becomes of one call."""
+class CallOutcome(Enum):
+    """How one call of the ledger ends."""
 
-    WELL = "well"
-    #: Nothing is written, and the caller is told so.
-    REFUSED = "refused"
-    #: It is written, and the caller is told that it failed.
-    UNSURE = "unsure"
-    #: The session dies, and nothing is written.
-    DIES_BEFORE = "dies-before"
-    #: The session dies, and it is written.
-    DIES_AFTER = "dies-after"
+    SUCCEEDS = "succeeds"
+    #: Nothing is written, and the call raises an error.
+    FAILS = "fails"
+    #: It is written, and the call raises an error anyway.
+    FAILS_AFTER_COMMIT = "fails-after-commit"
+    #: The session is killed, and nothing is written.
+    KILLED_BEFORE_COMMIT = "killed-before-commit"
+    #: The session is killed after the write.
+    KILLED_AFTER_COMMIT = "killed-after-commit"
 
 
-class Holder(Protocol):
-    """Whoever holds a book."""
+class FaultSource(Protocol):
+    """Decides how the ledger calls of one session end."""
 
-    def draw(self, *, is_write: bool) -> tuple[float, Fate]:
-        """For how long the next call waits, and what becomes of it."""
+    def draw(self, *, is_write: bool) -> tuple[float, CallOutcome]:
+        """Return the delay of the next call in seconds, and how it ends."""
         ...
 
-    def die(self) -> None:
-        """It is killed in the midst of a call."""
+    def on_killed(self) -> None:
+        """Kill the session; called during one of its calls."""
         ...
 
 
 @attrs.define(eq=False)
 class FlakyLedger:
-    """The ledger as one holder sees it."""
+    """A ledger as one session sees it."""
 
     inner: MemoryLedger
-    holder: Holder
-    book: "FlakyBook | None" = None
+    faults: FaultSource
+    session: "FlakyLedgerSession | None" = None
 
-    async def open(self, account: str | None) -> "FlakyBook":
-        wait_s, fate = self.holder.draw(is_write=False)
-        await asyncio.sleep(wait_s)
-        if fate is not Fate.WELL:
-            raise LedgerBusy("the file is locked, it is said")
-        self.book = FlakyBook(await self.inner.open(account), self.inner, self.holder)
-        return self.book
+    async def open(self, account: str | None) -> "FlakyLedgerSession":
+        delay_s, outcome = self.faults.draw(is_write=False)
+        await asyncio.sleep(delay_s)
+        if outcome is not CallOutcome.SUCCEEDS:
+            raise LedgerBusy("the file is locked (injected)")
+        self.session = FlakyLedgerSession(await self.inner.open(account), self.inner, self.faults)
+        return self.session
 
 
 @attrs.define(eq=False)
-class FlakyBook:
-    """One session's hold of it."""
+class FlakyLedgerSession:
+    """A ledger session with injected faults."""
 
     inner: MemoryLedgerSession
     _ledger: MemoryLedger
-    _holder: Holder
+    _faults: FaultSource
     #: Calls take effect in the order in which they were made.
-    _turn: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
-    #: Jobs whose writing was told to have failed, and had not.
+    _lock: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
+    #: Jobs whose write was reported as failed and took place.
     _unsure: dict[str, None] = attrs.field(factory=dict, init=False)
 
     @property
@@ -91,11 +92,11 @@ class FlakyBook:
         return await self._call(lambda: self.inner.begin_send(transition, claim), key=transition.key)
 
     async def changes(self, at: float) -> LedgerChanges:
-        news = await self._call(lambda: self.inner.changes(at))
-        told = {row.key for row in (*news.taken_over, *news.changed)}
-        late = tuple(self._ledger.jobs[key] for key in self._unsure if key not in told)
+        changes = await self._call(lambda: self.inner.changes(at))
+        reported = {row.key for row in (*changes.taken_over, *changes.changed)}
+        unsure = tuple(self._ledger.jobs[key] for key in self._unsure if key not in reported)
         self._unsure.clear()
-        return attrs.evolve(news, changed=(*news.changed, *late)) if late else news
+        return attrs.evolve(changes, changed=(*changes.changed, *unsure)) if unsure else changes
 
     async def add_hint(self, token: str, task_id: str, at: float) -> bool:
         return await self._call(lambda: self.inner.add_hint(token, task_id, at))
@@ -122,31 +123,29 @@ class FlakyBook:
         await self._call(lambda: self.inner.save_knowledge(knowledge))
 
     async def close(self) -> None:
-        async with self._turn:
+        async with self._lock:
             await self.inner.close()
 
     async def _call(self, work: Callable[[], Awaitable[T]], *, key: str | None = None) -> T:
-        async with self._turn:
-            wait_s, fate = self._holder.draw(is_write=key is not None)
-            if wait_s:
-                await asyncio.sleep(wait_s)
-            if fate is Fate.REFUSED:
-                raise LedgerIOError("the disk is full, it is said")
-            if fate is Fate.DIES_BEFORE:
-                await self._die()
+        async with self._lock:
+            delay_s, outcome = self._faults.draw(is_write=key is not None)
+            if delay_s:
+                await asyncio.sleep(delay_s)
+            if outcome is CallOutcome.FAILS:
+                raise LedgerIOError("the disk is full (injected)")
+            if outcome is CallOutcome.KILLED_BEFORE_COMMIT:
+                await self._kill()
             before = len(self._ledger.timeline)
-            answer = await work()
-            if fate is Fate.DIES_AFTER:
-                await self._die()
-            if fate is Fate.UNSURE and key is not None:
+            result = await work()
+            if outcome is CallOutcome.KILLED_AFTER_COMMIT:
+                await self._kill()
+            if outcome is CallOutcome.FAILS_AFTER_COMMIT and key is not None:
                 if len(self._ledger.timeline) > before:
                     self._unsure[key] = None
-                raise LedgerIOError("the disk failed, and nobody knows what was written")
-        return answer
+                raise LedgerIOError("the disk failed; the write may or may not have taken place (injected)")
+        return result
 
-    async def _die(self) -> Any:
-        self._holder.die()
+    async def _kill(self) -> Any:
+        """Kill the session and never return to its code."""
+        self._faults.on_killed()
         await asyncio.get_running_loop().create_future()
-
-
-__all__ = ["Fate", "FlakyBook", "FlakyLedger", "LedgerError"]

@@ -1,11 +1,11 @@
-"""A provider for speed: record-info and nothing else, in a process of its own, on plain sockets.
+"""A fast provider with one endpoint, record-info, on plain sockets and in its own process.
 
-The simulator is a whole web application and costs more per call than the client does; what is measured against it is
-the simulator. This one answers a look in some 15 us, *latency* later. It prints its port and runs until killed.
-Records have the shape and the length of real ones.
+The simulator is a whole web application and costs more CPU per request than the client; a benchmark against it would
+measure the simulator. This one answers a poll in about 15 us of CPU, `LATENCY_S` later. It prints its port and runs
+until it is killed. Its records have the shape and the length of real ones.
 
-``/make?count=&low=&high=``  forgets everything, makes tasks that take U(low, high) seconds, answers their ids
-``/stats``                   connections opened, the most at once, looks, and when the longest task ends
+``/create?count=&low=&high=``  forget everything, create tasks that take U(low, high) seconds, return their ids
+``/stats``                     connections opened, the most open at a time, and polls
 """
 
 import asyncio
@@ -21,8 +21,8 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nServer: nginx\r\n
 
 
 def _record(task_id: str, *, is_done: bool) -> bytes:
-    """A record as the provider writes it."""
-    asked = {"prompt": "A dog surfing at dusk, slow motion", "model": "veo3_fast", "aspect_ratio": "16:9"}
+    """Return a record in the provider's shape."""
+    params = {"prompt": "A dog surfing at dusk, slow motion", "model": "veo3_fast", "aspect_ratio": "16:9"}
     response = {
         "taskId": task_id,
         "resolution": "720p",
@@ -34,7 +34,7 @@ def _record(task_id: str, *, is_done: bool) -> bytes:
     }
     record = {
         "taskId": task_id,
-        "paramJson": json.dumps(asked),
+        "paramJson": json.dumps(params),
         "completeTime": 1763695000000 if is_done else None,
         "response": response if is_done else None,
         "successFlag": int(is_done),
@@ -50,67 +50,67 @@ _ANY = "0" * 32
 _RUNNING, _DONE = _record(_ANY, is_done=False), _record(_ANY, is_done=True)
 
 
-class World:
-    """The tasks, and what was counted."""
+class Tasks:
+    """The tasks, and the counters."""
 
     def __init__(self) -> None:
         self.ends: dict[str, float] = {}
-        self.looks = self.open = self.opened = self.most_open = 0
+        self.polls = self.open = self.opened = self.max_open = 0
 
-    def make(self, count: int, low: float, high: float) -> Any:
+    def create(self, count: int, low: float, high: float) -> Any:
         rng = random.Random(count)
         now = asyncio.get_running_loop().time()
         self.ends = {f"{number:032x}": now + rng.uniform(low, high) for number in range(count)}
-        self.looks = self.opened = self.most_open = 0
+        self.polls = self.opened = self.max_open = 0
         return list(self.ends)
 
     def stats(self) -> Any:
-        return {"looks": self.looks, "opened": self.opened, "most_open": self.most_open}
+        return {"polls": self.polls, "opened": self.opened, "max_open": self.max_open}
 
 
 class Connection(asyncio.Protocol):
     """One client's connection."""
 
-    def __init__(self, world: World) -> None:
-        self._world, self._heard = world, b""
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks, self._buffer = tasks, b""
         self._loop = asyncio.get_running_loop()
-        #: It was used for a look, not only for what the benchmark itself asks.
+        #: Whether it was used for a poll; the benchmark's own connections do not count.
         self._is_counted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._world.open -= self._is_counted
+        self._tasks.open -= self._is_counted
 
     def _count(self) -> None:
         self._is_counted = True
-        self._world.open += 1
-        self._world.opened += 1
-        self._world.most_open = max(self._world.most_open, self._world.open)
+        self._tasks.open += 1
+        self._tasks.opened += 1
+        self._tasks.max_open = max(self._tasks.max_open, self._tasks.open)
 
     def data_received(self, data: bytes) -> None:
-        self._heard += data
-        while b"\r\n\r\n" in self._heard:
-            head, _, self._heard = self._heard.partition(b"\r\n\r\n")
+        self._buffer += data
+        while b"\r\n\r\n" in self._buffer:
+            head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
             target = head.split(b" ", 2)[1]
             if b"taskId=" in target:
                 if not self._is_counted:
                     self._count()
-                self._loop.call_later(LATENCY_S, self._look, target.rpartition(b"taskId=")[2])
+                self._loop.call_later(LATENCY_S, self._send_record, target.rpartition(b"taskId=")[2])
             else:
                 self._send(json.dumps(self._control(urlsplit(target.decode()))).encode())
 
-    def _look(self, task_id: bytes) -> None:
-        self._world.looks += 1
-        is_done = self._world.ends[task_id.decode()] <= self._loop.time()
+    def _send_record(self, task_id: bytes) -> None:
+        self._tasks.polls += 1
+        is_done = self._tasks.ends[task_id.decode()] <= self._loop.time()
         self._send((_DONE if is_done else _RUNNING).replace(_ANY.encode(), task_id))
 
     def _control(self, target: Any) -> Any:
         if target.path == "/stats":
-            return self._world.stats()
-        asked = {name: float(values[0]) for name, values in parse_qs(target.query).items()}
-        return self._world.make(int(asked["count"]), asked["low"], asked["high"])
+            return self._tasks.stats()
+        query = {name: float(values[0]) for name, values in parse_qs(target.query).items()}
+        return self._tasks.create(int(query["count"]), query["low"], query["high"])
 
     def _send(self, body: bytes) -> None:
         if not self._transport.is_closing():
@@ -118,9 +118,9 @@ class Connection(asyncio.Protocol):
 
 
 async def serve() -> None:
-    world = World()
+    tasks = Tasks()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(world), "127.0.0.1", 0, backlog=4096)
+    server = await loop.create_server(lambda: Connection(tasks), "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -1,14 +1,14 @@
-"""A batch of 500 clips through the real batch room: how long, how smooth, and whether a file is ever a broken one.
+"""Run a batch of 500 clips through `veo_async.batch`: makespan, loop lag, and whether a saved file is ever incomplete.
 
-The provider is the simulator in a process of its own; both processes live in loops that are so many times as fast, see
-`fast_loop`, and everything between them is real: sockets, a ledger file, downloads, fsync. One download in five breaks
-off, or ends early and says that this was all. *makespan* is when the last row has been written down, its file whole
-and under its name, in the provider's seconds, over the exact bound of `_common.lower_bound`: a client that knows
-everything, has no network and needs no time for files. A look into the folder every few milliseconds takes every file
-that has its name and walks through its boxes. The lag of the loop is in real seconds.
+The provider is the simulator in its own process. Both processes run on loops that are `SPEED` times as fast as real
+time (see `fast_loop`); everything between them is real: sockets, a ledger file, downloads, fsync. One download in five
+breaks off, or ends early and claims to be complete. The *makespan* is the time until the last row is recorded and its
+file is complete under its final name, in the provider's seconds, divided by the exact bound of `_common.lower_bound`: a
+client that knows everything, has no network latency, and needs no time for files. Every few milliseconds the benchmark
+checks the MP4 boxes of every file under a final name. The lag of the loop is in real seconds.
 
-Beside it: the same list through a loop that most people write first, a semaphore around create, poll and fetch, which
-writes whatever comes under the clip's own name.
+For comparison: the same list through the loop that most people write first, a semaphore around create, poll and
+download, which writes the response straight to the final name.
 """
 
 import asyncio
@@ -36,52 +36,52 @@ from veo_async.media import IncompleteVideo, check_complete
 from veo_async.simulator import Simulator, truncate, wrong_length
 from veo_async.simulator.fast_loop import fast_loop
 
-_KEY = "a-key-that-nobody-minds"
-#: Simulated seconds in a real one: more, and the two processes have too much to do to be judged.
+_KEY = "any-key-is-accepted"
+#: Simulated seconds per real second. At higher speeds the processes have no idle CPU time, and the lag is meaningless.
 SPEED, QUICK_SPEED = 10.0, 40.0
-_BREAKS = 0.1
-_LOOK_S = 0.005
+_FAULT_RATE = 0.1
+_CHECK_EVERY_S = 0.005
 
 
 @attrs.frozen
 class Run:
-    """What came of one batch."""
+    """The result of one batch."""
 
     saved: int
-    makespan: float  #: over the bound
+    makespan: float  #: divided by the bound
     lag_ms: float
-    broken: int  #: files that had their name and were not whole, at whatever moment
-    tried: int  #: downloads that were begun
-    twice: int
+    incomplete: int  #: files that were incomplete under their final name at any moment
+    downloads: int  #: downloads that were started
+    duplicates: int  #: duplicate charges
 
 
-# --- the provider, in a process of its own ----------------------------------------------------------------------
+# --- the provider, in its own process ---------------------------------------------------------------------------
 
 
 def provide(seed: int, speed: float) -> None:
-    """Say where it is; serve until standard input ends; tell what happened."""
+    """Print the URL, serve until standard input ends, and print the counters."""
 
     async def serve() -> dict[str, Any]:
         faults = [
-            truncate(endpoint="download", probability=_BREAKS),
-            wrong_length(probability=_BREAKS / (1 - _BREAKS)),
+            truncate(endpoint="download", probability=_FAULT_RATE),
+            wrong_length(probability=_FAULT_RATE / (1 - _FAULT_RATE)),
         ]
         async with Simulator(api_key=_KEY, seed=seed, max_running=10**6, faults=faults) as sim:
             print(sim.url, flush=True)
             await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
             return {
                 "durations": [task.outcome.duration_s for task in sim.tasks.values()],
-                "tried": sim.count("download"),
-                "twice": len(sim.double_charges()),
+                "downloads": sim.count("download"),
+                "duplicates": len(sim.double_charges()),
             }
 
     print(json.dumps(_run_fast(serve(), speed)))
 
 
-# --- the contestants, each in a process of its own --------------------------------------------------------------
+# --- the clients, each in its own process -----------------------------------------------------------------------
 
 
-async def ours(url: str, rows: Manifest, folder: Path) -> float:
+async def ours(url: str, manifest: Manifest, folder: Path) -> float:
     loop = asyncio.get_running_loop()
     last = began = loop.time()
 
@@ -89,29 +89,29 @@ async def ours(url: str, rows: Manifest, folder: Path) -> float:
         nonlocal last
         last = loop.time()
 
-    async with VeoSession(_KEY, base_url=url, ledger=folder / "ledger.db", max_in_flight=len(rows.rows)) as veo:
-        await Batch(veo, rows, folder, now=loop.time, on_result=note).run()
+    async with VeoSession(_KEY, base_url=url, ledger=folder / "ledger.db", max_in_flight=len(manifest.rows)) as veo:
+        await Batch(veo, manifest, folder, now=loop.time, on_result=note).run()
     return last - began
 
 
-async def naive(url: str, rows: Manifest, folder: Path) -> float:
+async def naive(url: str, manifest: Manifest, folder: Path) -> float:
     loop = asyncio.get_running_loop()
     began = loop.time()
     sending = asyncio.Semaphore(LIMIT)
 
-    async def one(key: str, prompt: str) -> None:
-        task_id = await created(prompt)
+    async def run_one(key: str, prompt: str) -> None:
+        task_id = await create(prompt)
         while (record := await api.record_info(task_id)).state is not TaskState.SUCCEEDED:  # noqa: ASYNC110  # naive
             await asyncio.sleep(10)
         try:
-            async with http.get(record.urls[0]) as answer:
+            async with http.get(record.urls[0]) as response:
                 with (folder / f"{key}.mp4").open("wb") as file:
-                    async for chunk in answer.content.iter_chunked(1024):
+                    async for chunk in response.content.iter_chunked(1024):
                         file.write(chunk)
         except aiohttp.ClientError:
             pass  # logged and forgotten
 
-    async def created(prompt: str) -> str:
+    async def create(prompt: str) -> str:
         async with sending:
             pause_s = 1.0
             while True:
@@ -122,31 +122,31 @@ async def naive(url: str, rows: Manifest, folder: Path) -> float:
                     pause_s = min(30.0, 2 * pause_s)
 
     async with VeoApi(_KEY, base_url=url) as api, aiohttp.ClientSession() as http, asyncio.TaskGroup() as group:
-        for row in rows.rows:
-            group.create_task(one(row.key, row.request.prompt))
+        for row in manifest.rows:
+            group.create_task(run_one(row.key, row.request.prompt))
     return loop.time() - began
 
 
-CONTESTANTS: dict[str, Callable[[str, Manifest, Path], Coroutine[Any, Any, float]]] = {"ours": ours, "naive": naive}
+CLIENTS: dict[str, Callable[[str, Manifest, Path], Coroutine[Any, Any, float]]] = {"ours": ours, "naive": naive}
 
 
-def contest(name: str, url: str, jobs: int, folder: Path, speed: float) -> None:
-    """Run one contestant here and print what it took."""
+def run_client(name: str, url: str, jobs: int, folder: Path, speed: float) -> None:
+    """Run one client in this process and print its figures."""
     text = "key,prompt\n" + "".join(f"row-{number},A dog surfing number {number}\n" for number in range(jobs))
-    rows = read_manifest(text.encode(), "csv", KIE)
+    manifest = read_manifest(text.encode(), "csv", KIE)
 
     async def run() -> dict[str, float]:
         lags: list[float] = []
         probe = asyncio.create_task(_probe(lags, speed))
-        took = await CONTESTANTS[name](url, rows, folder)
+        elapsed_s = await CLIENTS[name](url, manifest, folder)
         probe.cancel()
-        return {"took": took, "lag_ms": 1000 * quantile(lags, 0.99)}
+        return {"elapsed_s": elapsed_s, "lag_ms": 1000 * quantile(lags, 0.99)}
 
     print(json.dumps(_run_fast(run(), speed)))
 
 
 async def _probe(lags: list[float], speed: float) -> None:
-    """How late the loop comes to what is due, in real seconds."""
+    """Measure how late the loop runs its timers, in real seconds."""
     while True:
         began = time.perf_counter()
         await asyncio.sleep(0.02 * speed)
@@ -161,95 +161,100 @@ def _run_fast(work: Coroutine[Any, Any, dict[str, Any]], speed: float) -> dict[s
 # --- the comparison ---------------------------------------------------------------------------------------------
 
 
-class Walk:
-    """Takes every film that has its name, once for each version of it, and walks through its boxes."""
+class FileChecker:
+    """Checks every file under its final name, once per version of it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._seen: set[tuple[str, int]] = set()
-        self.broken: set[str] = set()
+        self.incomplete: set[str] = set()
 
-    def look(self) -> None:
-        for film in self._folder.glob("*.mp4"):
-            about = film.stat()
-            if (film.name, about.st_mtime_ns) not in self._seen:
-                self._seen.add((film.name, about.st_mtime_ns))
-                with film.open("rb") as file:
+    def check(self) -> None:
+        for path in self._folder.glob("*.mp4"):
+            version = path.name, path.stat().st_mtime_ns
+            if version not in self._seen:
+                self._seen.add(version)
+                with path.open("rb") as file:
                     try:
                         check_complete(file)
                     except IncompleteVideo:
-                        self.broken.add(film.name)
+                        self.incomplete.add(path.name)
 
-    def whole(self) -> int:
-        return len({name for name, _ in self._seen} - self.broken)
+    def complete(self) -> int:
+        """Return the number of files that were never incomplete."""
+        return len({name for name, _ in self._seen} - self.incomplete)
 
 
-def race(name: str, jobs: int, speed: float) -> Run:
+def measure(name: str, jobs: int, speed: float) -> Run:
     folder = Path(tempfile.mkdtemp(prefix="veo-batch-"))
-    provider = _started("--provider", "1", str(speed))
+    provider = _start("--provider", "1", str(speed))
     try:
         assert provider.stdout is not None
         url = provider.stdout.readline().strip()
-        walk = Walk(folder)
-        client = _started("--contest", name, url, str(jobs), str(folder), str(speed))
+        files = FileChecker(folder)
+        client = _start("--client", name, url, str(jobs), str(folder), str(speed))
         while client.poll() is None:
-            walk.look()
-            time.sleep(_LOOK_S)
-        walk.look()
-        told, _ = client.communicate()
-        assert client.returncode == 0, told
-        ours = json.loads(told)
-        theirs = json.loads(provider.communicate()[0])
+            files.check()
+            time.sleep(_CHECK_EVERY_S)
+        files.check()
+        output, _ = client.communicate()
+        assert client.returncode == 0, output
+        figures = json.loads(output)
+        counters = json.loads(provider.communicate()[0])
     finally:
         provider.kill()
         provider.wait()
         shutil.rmtree(folder, ignore_errors=True)
-    bound = lower_bound(theirs["durations"], limit=LIMIT, window_s=WINDOW_S, cap=math.inf)
+    bound = lower_bound(counters["durations"], limit=LIMIT, window_s=WINDOW_S, cap=math.inf)
     return Run(
-        saved=walk.whole(),
-        makespan=ours["took"] / bound,
-        lag_ms=ours["lag_ms"],
-        broken=len(walk.broken),
-        tried=theirs["tried"],
-        twice=theirs["twice"],
+        saved=files.complete(),
+        makespan=figures["elapsed_s"] / bound,
+        lag_ms=figures["lag_ms"],
+        incomplete=len(files.incomplete),
+        downloads=counters["downloads"],
+        duplicates=counters["duplicates"],
     )
 
 
-def _started(*words: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, __file__, *words]
+def _start(*arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, __file__, *arguments]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
 
 
 def compare(report: Report) -> None:
     jobs, speed = (40, QUICK_SPEED) if report.is_quick else (500, SPEED)
-    ours_run, naive_run = race("ours", jobs, speed), race("naive", jobs, speed)
-    what = f"{jobs:,} clips"
-    report.add(f"{what}: saved, whole", ours_run.saved, least=jobs, beside=f"{naive_run.saved} naive")
+    ours_run, naive_run = measure("ours", jobs, speed), measure("naive", jobs, speed)
+    label = f"{jobs:,} clips"
+    report.add(f"{label}: saved and complete", ours_run.saved, at_least=jobs, compared_with=f"{naive_run.saved} naive")
     report.add(
-        f"{what}: makespan / bound, files and all",
+        f"{label}: makespan / bound, with downloads",
         ours_run.makespan,
-        most=1.05,
+        at_most=1.05,
         digits=4,
-        beside=f"{naive_run.makespan:.4f} naive",
+        compared_with=f"{naive_run.makespan:.4f} naive",
         needs_full_size=True,
     )
     report.add(
-        f"{what}: loop lag p99, ms",
+        f"{label}: loop lag p99, ms",
         ours_run.lag_ms,
-        most=20,
+        at_most=20,
         digits=1,
-        beside=f"{naive_run.lag_ms:.1f} naive",
+        compared_with=f"{naive_run.lag_ms:.1f} naive",
         needs_full_size=True,
     )
-    report.add(f"{what}: files with their name that are broken", ours_run.broken, most=0, beside=f"{naive_run.broken}")
-    report.add(f"{what}: charged twice", ours_run.twice, most=0, beside=f"{naive_run.twice}")
-    report.add(f"{what}: downloads begun", ours_run.tried, beside=f"{naive_run.tried}")
+    for text, name, at_most in (
+        ("incomplete files under their final name", "incomplete", 0),
+        ("duplicate charges", "duplicates", 0),
+        ("downloads started", "downloads", None),
+    ):
+        ours_value, naive_value = getattr(ours_run, name), getattr(naive_run, name)
+        report.add(f"{label}: {text}", ours_value, at_most=at_most, compared_with=f"{naive_value} naive")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--provider"]:
         provide(int(sys.argv[2]), float(sys.argv[3]))
-    elif sys.argv[1:2] == ["--contest"]:
-        contest(sys.argv[2], sys.argv[3], int(sys.argv[4]), Path(sys.argv[5]), float(sys.argv[6]))
+    elif sys.argv[1:2] == ["--client"]:
+        run_client(sys.argv[2], sys.argv[3], int(sys.argv[4]), Path(sys.argv[5]), float(sys.argv[6]))
     else:
-        main("A batch from its list to its files, 20 per 10 s, one download in five broken", compare)
+        main("A batch from list to files, 20 requests per 10 s, one download in five fails", compare)

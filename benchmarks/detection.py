@@ -1,13 +1,13 @@
-"""How soon a finished clip is seen, times the looks that took: learned polling against a look every 30 s.
+"""How soon a finished clip is detected, times the number of polls: learned polling against a poll every 30 s.
 
-The product is what scheduling can improve: half the latency at twice the looks is no gain. Both contestants are a
-`VeoSession` on 300 jobs at 20 per 10 s; durations are log-normal (``veo3`` 120 to 301 s, ``veo3_fast`` 54 to 118 s for
-the middle 80 %) and not those that the schedule assumes, so learning is part of the score. Who knew the distribution
-would reach 1.84 and 2.23. Virtual time, no cap.
+Scheduling can only improve the product: half the latency for twice the polls gains nothing. Both runs are a
+`VeoSession` with 300 jobs at 20 per 10 s. Durations are log-normal (80 % of ``veo3`` take 120 to 301 s, 80 % of
+``veo3_fast`` 54 to 118 s) and differ from those that the schedule assumes, so learning them is part of the result. A
+client that knew the distribution would reach 1.84 and 2.23. Virtual time, no cap on running tasks.
 
-A budget for looks holds both up alike when it is short, which is another question (what counts there are looks that
-are due, not looks that wait in line). So the goal is judged where the budget binds neither, 50 looks a second; what
-the default of 8 a second gives, where 300 tasks at once are more than it feeds, is told below and is not the goal.
+A tight poll budget delays both runs alike, because polls wait in line; that is another question. The goal is therefore
+judged at 50 polls per second, where the budget delays neither. The rows for the default of 8 per second, too few for
+300 tasks at the same time, have no goal.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ class Run:
     """Means over the tasks of one batch."""
 
     latency_s: float
-    looks: float
+    polls: float
 
     @property
     def product(self) -> float:
-        return self.latency_s * self.looks
+        return self.latency_s * self.polls
 
 
 async def batch(model: str, jobs: int, seed: int, *, polls_per_second: float, poll_every: float | None = None) -> Run:
@@ -58,7 +58,7 @@ async def batch(model: str, jobs: int, seed: int, *, polls_per_second: float, po
 
 
 def average(runs: list[Run]) -> Run:
-    return Run(mean(run.latency_s for run in runs), mean(run.looks for run in runs))
+    return Run(mean(run.latency_s for run in runs), mean(run.polls for run in runs))
 
 
 def compare(report: Report) -> None:
@@ -74,18 +74,18 @@ def compare(report: Report) -> None:
                 runs(model, polls_per_second=polls_per_second, poll_every=30.0),
             )
             is_goal = polls_per_second > POLL_RATE
-            what = f"{model}, {polls_per_second:g} looks/s"
+            label = f"{model}, {polls_per_second:g} polls/s"
             report.add(
-                f"{what}: times better than every 30 s",
+                f"{label}: times better than every 30 s",
                 fixed.product / learned.product,
-                least=goal if is_goal else None,
+                at_least=goal if is_goal else None,
                 digits=2,
-                beside="1.00",
+                compared_with="1.00",
                 needs_full_size=True,
             )
-            report.add(f"{what}: latency, s", learned.latency_s, digits=1, beside=f"{fixed.latency_s:.1f}")
-            report.add(f"{what}: looks per job", learned.looks, digits=1, beside=f"{fixed.looks:.1f}")
+            report.add(f"{label}: latency, s", learned.latency_s, digits=1, compared_with=f"{fixed.latency_s:.1f}")
+            report.add(f"{label}: polls per job", learned.polls, digits=1, compared_with=f"{fixed.polls:.1f}")
 
 
 if __name__ == "__main__":
-    main("Detection latency x looks, against a look every 30 s", compare)
+    main("Detection latency x polls, against a poll every 30 s", compare)

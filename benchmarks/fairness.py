@@ -1,15 +1,16 @@
-"""Somebody waits for single clips while a batch saturates the account: how long until theirs is on the way.
+"""A user waits for single clips while a batch saturates the account: how long until each of those requests is sent.
 
-The batch of one tenant has more jobs than the account takes in the whole time; a person of another tenant asks for a
-clip every 30 s on average, or every 8 s, ``priority="interactive"``, the first time while the batch's first burst
-fills the window. Timed is the wait from `submit` until the request leaves: its travel is nobody's to share out. Beside
-it: the same person without a priority, and first come first served, as a queue without tenants does. Virtual time,
-20 per 10 s, sliding window.
+The batch belongs to one tenant and has more jobs than the account can take during the run. A user of another tenant
+submits a clip every 30 s on average, or every 8 s, with ``priority="interactive"``; the first one while the first burst
+of the batch fills the window. Measured is the time from `submit` until the request is sent; the network is not
+included. For comparison: the same user without priority, and first come, first served, as in a queue without tenants.
+Virtual time, 20 per 10 s, sliding window.
 """
 
 import asyncio
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import attrs
 from _common import Distant, Report, in_virtual_time, main, quantile
@@ -19,19 +20,19 @@ from veo_async._runtime.job.events import JobEvent, Sent
 from veo_async.session import VeoSession
 from veo_async.simulator import MemoryTransport
 
-#: Seconds between two asks of the person, on average.
-ASKS_EVERY_S = (30.0, 8.0)
+#: Average seconds between two requests of the user.
+REQUEST_EVERY_S = (30.0, 8.0)
 
 
 @attrs.frozen
 class Run:
-    """The person's waits, and how far the batch came."""
+    """The user's waits in seconds, and the throughput of the batch."""
 
     waits: list[float]
     batch_per_s: float
 
 
-async def both(seed: int, asked: int, every_s: float, *, tenant: str, priority: Priority) -> Run:
+async def run(seed: int, requests: int, every_s: float, *, tenant: str, priority: Priority) -> Run:
     sim = MemoryTransport(seed=seed, max_running=10**6)
     rng = Random(seed)
     sent_at: dict[str, float] = {}
@@ -45,52 +46,51 @@ async def both(seed: int, asked: int, every_s: float, *, tenant: str, priority: 
     waits: list[float] = []
 
     async def wait_for(number: int) -> None:
-        asked_at = loop.time()
-        job = await veo.submit(f"A cat, take {number}", key=f"person-{number}", tenant=tenant, priority=priority)
+        submitted_at = loop.time()
+        job = await veo.submit(f"A cat, take {number}", key=f"user-{number}", tenant=tenant, priority=priority)
         await job.accepted()
-        waits.append(sent_at[job.key] - asked_at)
+        waits.append(sent_at[job.key] - submitted_at)
 
     async with veo:
-        jobs = int(3 * every_s * asked) + 200
+        jobs = int(3 * every_s * requests) + 200
         for number in range(jobs):
             await veo.submit(f"A dog, take {number}", key=f"batch-{number}", tenant="batch")
         async with asyncio.TaskGroup() as group:
-            for number in range(asked):
+            for number in range(requests):
                 await asyncio.sleep(rng.expovariate(1 / every_s))
                 group.create_task(wait_for(number))
-            ended_at, batch = loop.time(), sum(key.startswith("batch") for key in sent_at)
+            elapsed_s, batch = loop.time(), sum(key.startswith("batch") for key in sent_at)
         assert batch < jobs, "the batch ran out"
-        return Run(waits, batch / ended_at)
+        return Run(waits, batch / elapsed_s)
 
 
 def compare(report: Report) -> None:
-    for every_s in ASKS_EVERY_S:
+    for every_s in REQUEST_EVERY_S:
         _compare(report, every_s)
 
 
 def _compare(report: Report, every_s: float) -> None:
-    asked, seeds = (12, 2) if report.is_quick else (60, 4)
+    requests, seeds = (12, 2) if report.is_quick else (60, 4)
 
     def runs(tenant: str, priority: Priority, seeds: int = seeds) -> tuple[list[float], float]:
-        found = [in_virtual_time(both(seed, asked, every_s, tenant=tenant, priority=priority)) for seed in range(seeds)]
-        return [wait for run in found for wait in run.waits], sum(run.batch_per_s for run in found) / seeds
+        options: Any = {"tenant": tenant, "priority": priority}
+        found = [in_virtual_time(run(seed, requests, every_s, **options)) for seed in range(seeds)]
+        return [wait for result in found for wait in result.waits], sum(result.batch_per_s for result in found) / seeds
 
-    ours, rate = runs("person", "interactive")
-    plain, _ = runs("person", "batch")
+    ours, rate = runs("user", "interactive")
+    plain, _ = runs("user", "batch")
     queued, _ = runs("batch", "batch", 1)
 
-    def beside(of: Callable[[list[float]], float]) -> str:
-        return f"{of(plain):.2f} no priority, {of(queued):,.0f} one queue"
+    def add(text: str, figure: Callable[[list[float]], float], **goal: Any) -> None:
+        others = f"{figure(plain):.2f} no priority, {figure(queued):,.0f} one queue"
+        report.add(f"{label}: {text}", figure(ours), digits=2, compared_with=others, **goal)
 
-    def p(share: float) -> Callable[[list[float]], float]:
-        return lambda waits: quantile(waits, share)
-
-    what = f"a clip every {every_s:g} s"
-    report.add(f"{what}: p95 wait, s", p(0.95)(ours), most=0.6, digits=2, beside=beside(p(0.95)), needs_full_size=True)
-    report.add(f"{what}: p50 wait, s", p(0.5)(ours), digits=2, beside=beside(p(0.5)))
-    report.add(f"{what}: longest wait, s", max(ours), digits=2, beside=beside(max))
-    report.add(f"{what}: the batch meanwhile, jobs per s", rate, digits=2)
+    label = f"a clip every {every_s:g} s"
+    add("p95 wait, s", lambda waits: quantile(waits, 0.95), at_most=0.6, needs_full_size=True)
+    add("p50 wait, s", lambda waits: quantile(waits, 0.5))
+    add("longest wait, s", max)
+    report.add(f"{label}: throughput of the batch, jobs per s", rate, digits=2)
 
 
 if __name__ == "__main__":
-    main("A person beside a batch that saturates the account", compare)
+    main("A user and a batch that saturates the account", compare)

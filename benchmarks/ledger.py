@@ -1,9 +1,9 @@
-"""What it costs to write everything down: jobs planned per second, and what the event loop feels of it.
+"""The cost of the ledger: jobs inserted per second, and the lag that this causes in the event loop.
 
-Beside us: a plain loop that commits each job by itself, with the settings of our own connection. The loop's lag is
-taken while a session takes a list of jobs in with ``map``, which is how jobs come in, and once more while all of them
-come in the same moment, which is the worst that can be done to it. Then storage faults: a COMMIT that fails before or
-after it took place, at random; nothing that was answered may be missing.
+For comparison: a plain loop that commits each job separately, with the connection settings of our ledger. The lag is
+measured while a session submits a list of jobs with ``map``, the usual way, and once more while all jobs are inserted
+at the same moment, the worst case. Then storage faults: COMMITs fail at random, before or after they take effect, and
+no job whose insertion was confirmed may be missing.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ def job(number: int) -> JobRow:
 
 
 async def sample(late: list[float]) -> None:
-    """By how much each tick comes late."""
+    """Append to *late* by how many seconds each tick is late."""
     loop = asyncio.get_running_loop()
     while True:
         due_at = loop.time() + TICK_S
@@ -44,8 +44,8 @@ async def sample(late: list[float]) -> None:
         late.append(loop.time() - due_at)
 
 
-async def plan_all(book: LedgerSession, jobs: int) -> tuple[float, list[float]]:
-    """Seconds, and by how much each tick of a millisecond came late."""
+async def insert_all(ledger: LedgerSession, jobs: int) -> tuple[float, list[float]]:
+    """Insert all jobs at the same moment. Return the seconds it takes, and by how many seconds each tick is late."""
     late: list[float] = []
     sampler = asyncio.create_task(sample(late))
     await asyncio.sleep(0.02)
@@ -53,22 +53,22 @@ async def plan_all(book: LedgerSession, jobs: int) -> tuple[float, list[float]]:
     started = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         for number in range(jobs):
-            group.create_task(book.insert(job(number)))
-    spent = time.perf_counter() - started
+            group.create_task(ledger.insert(job(number)))
+    elapsed_s = time.perf_counter() - started
     await asyncio.sleep(2 * TICK_S)
     sampler.cancel()
-    await book.close()
-    return spent, late
+    await ledger.close()
+    return elapsed_s, late
 
 
 async def through_session(path: Path | None, jobs: int) -> list[float]:
-    """The lag while a session takes a list in; next to nothing is sent meanwhile."""
+    """Return the lag while a session submits a list; the rate lets it send almost nothing."""
     late: list[float] = []
     provider = MemoryTransport()
     async with VeoSession(provider.api_key, transport=provider, ledger=path, rate=(1, 3600.0)) as veo:
         sampler = asyncio.create_task(sample(late))
         reading = asyncio.create_task(anext(aiter(veo.map(map(str, range(jobs)), buffersize=jobs))))
-        while len(veo.jobs()) < jobs:  # noqa: ASYNC110  # it is a benchmark: it watches from outside
+        while len(veo.jobs()) < jobs:  # noqa: ASYNC110  # the benchmark watches from outside
             await asyncio.sleep(0.05)
         sampler.cancel()
         reading.cancel()
@@ -77,11 +77,11 @@ async def through_session(path: Path | None, jobs: int) -> list[float]:
 
 
 async def ours(ledger: Any, jobs: int) -> tuple[float, list[float]]:
-    return await plan_all(await ledger.open("a"), jobs)
+    return await insert_all(await ledger.open("a"), jobs)
 
 
 def one_by_one(path: Path, jobs: int) -> float:
-    """Seconds for a commit for each job, without any of our checks."""
+    """Return the seconds for one commit per job, without any of our checks."""
     connection = open_file(path, busy_timeout_s=30.0, may_create=True)
     names = [field.name for field in JobRow.__attrs_attrs__]  # type: ignore[attr-defined]  # attrs puts it there
     started = time.perf_counter()
@@ -90,13 +90,13 @@ def one_by_one(path: Path, jobs: int) -> float:
         row = job(number)
         connection.execute(SQL["insert_job"], {**{name: getattr(row, name) for name in names}, "seq": number})
         connection.execute("COMMIT")
-    spent = time.perf_counter() - started
+    elapsed_s = time.perf_counter() - started
     connection.close()
-    return spent
+    return elapsed_s
 
 
 class Faulty:
-    """A connection some of whose commits fail, before or after they took place."""
+    """A connection on which half of the commits fail, before or after they take effect."""
 
     def __init__(self, connection: sqlite3.Connection, rng: Random) -> None:
         self._connection, self._rng = connection, rng
@@ -115,22 +115,22 @@ class Faulty:
 
 
 async def with_faults(path: Path, jobs: int) -> tuple[int, int]:
-    """How many jobs were answered, and how many of these are missing."""
+    """Return the number of jobs whose insertion was confirmed, and how many of these are missing."""
     rng, plain = Random(53), disk.opener
-    sqlite.opener = lambda path, wait_s: lambda may: Faulty(plain(path, wait_s)(may), rng)  # type: ignore[assignment,return-value]  # it behaves as one
-    answered = set()
+    sqlite.opener = lambda path, wait_s: lambda may: Faulty(plain(path, wait_s)(may), rng)  # type: ignore[assignment,return-value]  # it behaves like a connection
+    confirmed = set()
     try:
-        book = await SqliteLedger(path).open("a")
+        ledger = await SqliteLedger(path).open("a")
         for number in range(jobs):
             with contextlib.suppress(LedgerError):
-                answered.add((await book.insert(job(number))).key)
-        await book.close()
+                confirmed.add((await ledger.insert(job(number))).key)
+        await ledger.close()
     finally:
         sqlite.opener = plain
-    book = await SqliteLedger(path).open(None)
-    there = {row.key for row in await book.jobs()}
-    await book.close()
-    return len(answered), len(answered - there)
+    ledger = await SqliteLedger(path).open(None)
+    stored = {row.key for row in await ledger.jobs()}
+    await ledger.close()
+    return len(confirmed), len(confirmed - stored)
 
 
 def compare(report: Report) -> None:
@@ -141,27 +141,28 @@ def compare(report: Report) -> None:
         lag = asyncio.run(through_session(Path(folder, "session.db"), jobs))
         lag_without = asyncio.run(through_session(None, jobs))
         plain_s = one_by_one(Path(folder, "plain.db"), jobs)
-        answered, missing = asyncio.run(with_faults(Path(folder, "faults.db"), jobs // 2))
-    report.add("jobs planned per second, in memory", jobs / memory_s)
-    report.add("jobs planned per second, in a file", jobs / file_s, beside=f"{jobs / plain_s:,.0f}  commit for each")
-    report.add("  times as fast as a commit for each", plain_s / file_s, digits=1)
+        confirmed, missing = asyncio.run(with_faults(Path(folder, "faults.db"), jobs // 2))
+    report.add("jobs inserted per second, in memory", jobs / memory_s)
+    one_by_one_text = f"{jobs / plain_s:,.0f}  one commit per job"
+    report.add("jobs inserted per second, in a file", jobs / file_s, compared_with=one_by_one_text)
+    report.add("  times as fast as one commit per job", plain_s / file_s, digits=1)
     report.add(
-        f"loop lag while {jobs:,} jobs are taken in, p99, ms",
+        f"loop lag while {jobs:,} jobs are submitted, p99, ms",
         1000 * quantile(lag, 0.99),
-        most=20,
-        beside=f"{1000 * quantile(lag_without, 0.99):.1f}  without a ledger",
+        at_most=20,
+        compared_with=f"{1000 * quantile(lag_without, 0.99):.1f}  without a ledger",
         digits=1,
         needs_full_size=True,
     )
     report.add(
-        "  the worst when all come in one moment, ms",
+        "  the maximum when all are inserted at one moment, ms",
         1000 * max(late),
-        beside=f"{1000 * max(bare):.1f}  in memory",
+        compared_with=f"{1000 * max(bare):.1f}  in memory",
         digits=1,
     )
-    report.add("storage faults: jobs answered", answered, least=1)
-    report.add("storage faults: answered and missing", missing, most=0)
+    report.add("storage faults: jobs confirmed", confirmed, at_least=1)
+    report.add("storage faults: jobs confirmed and missing", missing, at_most=0)
 
 
 if __name__ == "__main__":
-    main("Writing everything down", compare)
+    main("The cost of the ledger", compare)

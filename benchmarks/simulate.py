@@ -1,11 +1,12 @@
-"""Batches of jobs in hostile worlds, each drawn by a seed: the network, the provider, the ledger, callbacks, and death.
+"""Simulate batches of jobs under faults of the network, the provider, the ledger and callbacks; sessions are killed.
 
-Everything is deterministic and in virtual time, so that a story that goes wrong can be told again: each failure names
-its seed and how to run it alone. *Safety* is what must never be: a job paid twice without being asked for, an answered
-task id on no ledger, a step off the table of states, more requests than the account takes. *Liveness* is looked at once
-the faults have stopped: every job comes to its end, and no doubt is left that a callback could have ended.
+Everything is drawn from seeds and runs in virtual time, so every failure can be reproduced: its report names the seed
+and the command that runs it alone. *Safety* is what must never happen: a job charged twice without a resubmission, a
+received task id that is not on the ledger, an illegal transition, more requests than the account allows. *Liveness* is
+checked once the faults stop: every job finishes, and no job stays in doubt if its callback was stored. The checks are
+in `_simulation/invariants.py`.
 
-``--seeds N``  ``--first SEED``  ``--jobs N`` (in a batch)  ``--workers N``  ``--seed SEED`` (one, alone, in detail)
+``--seeds N``  ``--first SEED``  ``--jobs N`` (per batch)  ``--workers N``  ``--seed SEED`` (only this one, in detail)
 """
 
 import argparse
@@ -20,75 +21,77 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 from _common import Report
-from _simulation import Story, simulate
+from _simulation import SimulationResult, simulate
 
 JOBS = 300
 
 
-def _prepare() -> None:
-    logging.disable(logging.CRITICAL)  # what is logged here is what was ordered
+def _prepare_worker() -> None:
+    logging.disable(logging.CRITICAL)  # the injected faults fill the log
     gc.collect()
-    gc.freeze()  # what was imported stays: collections need not walk it in every story
+    gc.freeze()  # imported modules stay, so the collector need not walk through them in every simulation
 
 
-def stories(seeds: range, *, jobs: int, workers: int) -> Iterator[Story]:
-    """What became of each seed, in order."""
+def results(seeds: range, *, jobs: int, workers: int) -> Iterator[SimulationResult]:
+    """Yield the result of every seed, in order."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker) as pool:
         yield from pool.map(partial(simulate, jobs=jobs), seeds, chunksize=5)
 
 
-def how_to(story: Story, jobs: int) -> str:
-    """The broken promises of one seed, and how to see them again."""
-    told = [*(f"  safety: {each}" for each in story.broken), *(f"  liveness: {each}" for each in story.stuck)]
-    more = [f"  and {len(told) - 10} more"] if len(told) > 10 else []
-    again = f"python benchmarks/simulate.py --seed {story.seed} --jobs {jobs}"
-    return "\n".join([f"seed {story.seed}: {again}", *told[:10], *more])
+def describe(result: SimulationResult, jobs: int) -> str:
+    """Return what went wrong with one seed, and the command that reproduces it."""
+    found = [f"  safety: {text}" for text in result.violations]
+    found += [f"  liveness: {text}" for text in result.unfinished]
+    more = [f"  and {len(found) - 10} more"] if len(found) > 10 else []
+    command = f"python benchmarks/simulate.py --seed {result.seed} --jobs {jobs}"
+    return "\n".join([f"seed {result.seed}: {command}", *found[:10], *more])
 
 
 def compare(report: Report, seeds: range, *, jobs: int, workers: int) -> None:
     began = time.monotonic()  # noqa: TID251  # real seconds
-    found = list(stories(seeds, jobs=jobs, workers=workers))
-    spent = time.monotonic() - began  # noqa: TID251
-    for story in found:
-        if story.broken or story.stuck:
-            print(how_to(story, jobs))
-    report.add("batches", len(found), least=len(seeds))
-    report.add("  jobs of each", jobs)
-    report.add("charges", sum(story.charges for story in found))
-    report.add("sessions", sum(story.lives for story in found))
-    report.add("  killed", sum(story.deaths for story in found))
-    report.add("doubts", sum(story.in_doubt for story in found))
-    report.add("  bound by a callback", sum(story.bound for story in found))
-    report.add("batches in which safety was broken", sum(bool(story.broken) for story in found), most=0)
-    report.add("batches in which something never ended", sum(bool(story.stuck) for story in found), most=0)
-    report.add("seconds", spent, digits=1)
-    report.add("  simulated for each", sum(story.virtual_s for story in found) / spent)
+    found = list(results(seeds, jobs=jobs, workers=workers))
+    elapsed_s = time.monotonic() - began  # noqa: TID251  # real seconds
+    for result in found:
+        if result.has_failed:
+            print(describe(result, jobs))
+    report.add("batches", len(found), at_least=len(seeds))
+    report.add("  jobs per batch", jobs)
+    report.add("charges", sum(result.charges for result in found))
+    report.add("sessions", sum(result.sessions for result in found))
+    report.add("  killed", sum(result.kills for result in found))
+    report.add("jobs in doubt", sum(result.in_doubt for result in found))
+    report.add("  bound to their task by a callback", sum(result.bound for result in found))
+    report.add("batches with a safety violation", sum(bool(result.violations) for result in found), at_most=0)
+    report.add("batches with an unfinished job", sum(bool(result.unfinished) for result in found), at_most=0)
+    report.add("seconds", elapsed_s, digits=1)
+    report.add("  simulated seconds per second", sum(result.virtual_s for result in found) / elapsed_s)
 
 
-def alone(seed: int, jobs: int) -> int:
-    """One story in detail; the exit status."""
-    story = simulate(seed, jobs)
-    print(f"{story.weather}\n{story.lives} sessions, {story.deaths} killed, {story.doubts} doubts, {story.digest}")
-    print(how_to(story, jobs))
-    return 1 if story.broken or story.stuck else 0
+def run_one(seed: int, jobs: int) -> int:
+    """Run one seed, print its result in detail, and return the exit status."""
+    result = simulate(seed, jobs)
+    print(result.conditions)
+    print(f"{result.sessions} sessions, {result.kills} killed, {result.in_doubt} jobs in doubt, {result.digest}")
+    print(describe(result, jobs))
+    return 1 if result.has_failed else 0
 
 
 def main() -> None:
-    title = "Batches in hostile worlds"
+    title = "Batches under random faults"
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--quick", action="store_true", help="20 seeds")
-    parser.add_argument("--seeds", type=int, help="how many, 200 if nothing is said")
-    parser.add_argument("--first", type=int, default=1)
-    parser.add_argument("--seed", type=int, help="this one alone, with everything that is logged")
-    parser.add_argument("--jobs", type=int, default=JOBS, help="jobs of a batch")
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    given = parser.parse_args()
-    if given.seed is not None:
-        sys.exit(alone(given.seed, given.jobs))
-    report = Report(title, given.quick)
-    seeds = range(given.first, given.first + (given.seeds or (20 if given.quick else 200)))
-    compare(report, seeds, jobs=given.jobs, workers=given.workers)
+    parser.add_argument("--seeds", type=int, help="the number of seeds (default: 200)")
+    parser.add_argument("--first", type=int, default=1, help="the first seed (default: 1)")
+    parser.add_argument("--seed", type=int, help="run only this seed, and show the log")
+    parser.add_argument("--jobs", type=int, default=JOBS, help=f"jobs per batch (default: {JOBS})")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
+    arguments = parser.parse_args()
+    if arguments.seed is not None:
+        sys.exit(run_one(arguments.seed, arguments.jobs))
+    report = Report(title, arguments.quick)
+    seeds = range(arguments.first, arguments.first + (arguments.seeds or (20 if arguments.quick else 200)))
+    compare(report, seeds, jobs=arguments.jobs, workers=arguments.workers)
     sys.exit(report.show())
 
 

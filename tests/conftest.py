@@ -1,10 +1,10 @@
-"""What all our tests share."""
+"""What all tests share."""
 
 import asyncio
 
 pytest_plugins = ["pytester", "veo_async.testing"]
 
 
-# The virtual-time plugin asks for the current loop before every test, sync ones too, and the stock policy makes one
-# that nobody closes when none was ever set. Having set none on purpose, it is told so instead.
+# Before every test, sync tests included, the virtual-time plugin asks for the current event loop. Where none was ever
+# set, the default policy creates one that is never closed. Setting None explicitly prevents that.
 asyncio.set_event_loop(None)

@@ -1,6 +1,6 @@
-"""Runs a program, unaltered, in event loops that live `SPEED` times as fast: ``python tests/fast_clock.py FILE``.
+"""Run a program unchanged in event loops that run `SPEED` times as fast: ``python tests/fast_clock.py FILE``.
 
-A simulator with the same speed shares its time, so that what takes minutes with the provider takes seconds here.
+Use it with a simulator of the same speed: what takes minutes with the real provider then takes seconds.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Runs whole programs as a user would, in a process of their own."""
+"""Run whole programs in their own process, as a user would."""
 
 import asyncio
 import os
@@ -11,7 +11,12 @@ from . import fast_clock
 
 
 async def run(*command: str, cwd: Path, sim: Simulator | None = None, exits: int = 0) -> str:
-    """What *command* prints; it finds *sim* by the environment, and its exit code must be *exits*."""
+    """Run *command* and return its output.
+
+    Args:
+        sim: the simulator that the environment variables of the process name.
+        exits: the exit code that the process must return.
+    """
     environment = {**os.environ, "PYTHONWARNINGS": "error", "COLUMNS": "200"}
     if sim is not None:
         environment |= {"VEO_BASE_URL": sim.url, "VEO_API_KEY": sim.api_key}
@@ -24,16 +29,16 @@ async def run(*command: str, cwd: Path, sim: Simulator | None = None, exits: int
 
 
 async def run_fast(program: Path, *arguments: str, sim: Simulator, cwd: Path, exits: int = 0) -> str:
-    """The same for a Python file, in the time of a *sim* with the speed of `fast_clock`."""
+    """Run a Python file on the clock of `fast_clock`; *sim* must have the same speed."""
     return await run(sys.executable, fast_clock.__file__, str(program), *arguments, cwd=cwd, sim=sim, exits=exits)
 
 
 async def started(
-    sim: Simulator, *words: str, cwd: Path, stderr: int = asyncio.subprocess.STDOUT
+    sim: Simulator, *arguments: str, cwd: Path, stderr: int = asyncio.subprocess.STDOUT
 ) -> asyncio.subprocess.Process:
-    """A command of ours that runs on by itself."""
+    """Start a ``veo-async`` command and return its running process."""
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "veo_async", *words),
+        *(sys.executable, "-m", "veo_async", *arguments),
         cwd=cwd,
         env={**os.environ, "VEO_BASE_URL": sim.url, "VEO_API_KEY": sim.api_key, "PYTHONUNBUFFERED": "1"},
         stdout=asyncio.subprocess.PIPE,
@@ -41,9 +46,9 @@ async def started(
     )
 
 
-async def read_until(process: asyncio.subprocess.Process, piece: bytes) -> bytes:
-    """Read line by line up to the one that holds *piece*."""
+async def read_until(process: asyncio.subprocess.Process, text: bytes) -> bytes:
+    """Read the output line by line until a line contains *text*, and return that line."""
     assert process.stdout is not None
-    while piece not in (line := await process.stdout.readline()):
-        assert line, f"it ended without {piece!r}"
+    while text not in (line := await process.stdout.readline()):
+        assert line, f"the output ended without {text!r}"
     return line

@@ -1,4 +1,4 @@
-"""The README tells the truth: every block of code runs, every table is the code's own."""
+"""Every code block of the README runs, and its tables and diagrams match the code."""
 
 import asyncio
 import os
@@ -29,15 +29,15 @@ COMMANDS = [
 ]
 
 
-def test_every_block_has_a_test() -> None:
-    """A block in a language that nothing here runs would be an untested promise."""
+def test_every_code_block_is_in_a_tested_language() -> None:
+    """A block in another language would not be tested here."""
     assert {language for language, _ in BLOCKS} <= {"python", "console", "mermaid"}
     assert len(PYTHON) >= 9
 
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))
 async def test_python_block_runs(number: int, tmp_path: Path) -> None:
-    """Each block is a whole program; it runs as it stands, in the time of a simulator that runs fast."""
+    """Each block is a complete program and runs unchanged, on a fast clock, against a simulator."""
     code = PYTHON[number]
     if "def test_" in code:
         (tmp_path / "test_block.py").write_text(code)
@@ -57,10 +57,10 @@ async def test_python_block_runs(number: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("veo-async simulator")])
 async def test_simulator_command(command: str, tmp_path: Path) -> None:
-    """Each way to start it that the README shows starts it."""
-    words = re.sub(r"--port \d+ ?", "", command).split()[1:]
+    """Each simulator command of the README starts a simulator."""
+    arguments = re.sub(r"--port \d+ ?", "", command).split()[1:]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "veo_async", *words, "--port", "0"),
+        *(sys.executable, "-m", "veo_async", *arguments, "--port", "0"),
         cwd=tmp_path,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         stdout=asyncio.subprocess.PIPE,
@@ -73,7 +73,7 @@ async def test_simulator_command(command: str, tmp_path: Path) -> None:
 
 
 async def test_demo_command(tmp_path: Path) -> None:
-    """`veo-async demo` of the README makes eight playable clips of nine and says where they are."""
+    """`veo-async demo` saves eight of nine clips as playable files and prints their paths."""
     output = await run(sys.executable, "-m", "veo_async", "demo", cwd=tmp_path)
     clips = sorted((tmp_path / "veo-out").glob("*.mp4"))
     assert len(clips) == 8
@@ -82,40 +82,40 @@ async def test_demo_command(tmp_path: Path) -> None:
     assert all(str(clip.relative_to(tmp_path)) in output for clip in clips)
 
 
-def test_the_two_commands_stand_in_the_readme() -> None:
-    """What a newcomer copies is what CI runs."""
+def test_readme_contains_the_install_and_test_commands() -> None:
+    """They are the commands that CI runs."""
     assert "python -m venv .venv && . .venv/bin/activate && pip install -e '.[cli]' && veo-async demo\n" in TEXT
     assert "pip install -e '.[test]' && python -m pytest\n" in TEXT
 
 
-def test_every_benchmark_named_is_there_and_every_one_there_is_named() -> None:
-    """The table of figures leaves none out, and each of its lines can be run."""
-    there = {path.name for path in (README.parent / "benchmarks").glob("[a-z]*.py")}
-    assert set(re.findall(r"`python benchmarks/(\w+\.py)`", TEXT)) == there
+def test_readme_names_exactly_the_existing_benchmarks() -> None:
+    """The table of figures names all benchmarks and no others."""
+    existing = {path.name for path in (README.parent / "benchmarks").glob("[a-z]*.py")}
+    assert set(re.findall(r"`python benchmarks/(\w+\.py)`", TEXT)) == existing
 
 
-def test_error_table_is_the_tested_one() -> None:
-    """The table of codes is rendered from the table that drives the tests."""
+def test_error_table_matches_the_code() -> None:
+    """It is rendered from the table that the tests of the error codes use."""
     assert as_markdown() in TEXT
 
 
-def test_the_diagram_is_drawn_from_the_table() -> None:
-    """What is shown of a job's life is what the code goes by."""
+def test_state_diagram_matches_the_lifecycle_table() -> None:
+    """The diagram is generated from the table that the code uses."""
     assert [code for language, code in BLOCKS if language == "mermaid"] == [as_mermaid()]
 
 
-async def test_the_commands_of_the_command_line(tmp_path: Path) -> None:
-    """In their order, as somebody would type them; each ends well."""
-    driving = [
+async def test_commands_succeed_in_the_order_of_the_readme(tmp_path: Path) -> None:
+    """A user who runs them one after the other gets exit code 0 each time."""
+    lines = [
         line
         for line in COMMANDS
         if re.match(r"veo-async (doctor|generate|upload|batch|resume|jobs|sheet) ", f"{line} ")
     ]
-    assert len(driving) == 8
+    assert len(lines) == 8
     (tmp_path / "first.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
     (tmp_path / "prompts.csv").write_text("prompt\nA cat that is not impressed\n")
     async with Simulator(duration_s=0.2) as sim:
-        for line in driving:
+        for line in lines:
             await run(sys.executable, "-m", "veo_async", *shlex.split(line)[1:], cwd=tmp_path, sim=sim)
     assert len(sim.charges) == 2
     assert (tmp_path / "dog.mp4").exists()
@@ -125,13 +125,13 @@ async def test_the_commands_of_the_command_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if re.match(r"veo-async (ledger|evidence)", line)])
 async def test_ledger_command(command: str, tmp_path: Path) -> None:
-    """Each is understood: what it lacks here is the file, and it says so."""
+    """Each command is parsed; it fails only because the ledger file does not exist."""
     output = await run(sys.executable, "-m", "veo_async", *command.split()[1:], cwd=tmp_path, exits=2)
     assert "there is no file 'veo.db'" in output
 
 
-def test_every_promise_names_a_test_that_is_there() -> None:
-    """Each line of the table leads to a function that pytest runs."""
+def test_guarantees_name_existing_tests() -> None:
+    """Every test that the table of guarantees names exists."""
     named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", TEXT)
     assert len(named) >= 12
     for file, name in named:

@@ -1,4 +1,4 @@
-"""The doorway without ``await``: the same names, a thread of its own, and nothing left behind."""
+"""`veo_async.sync`: the session without ``await``, its names, its thread, and what it leaves behind."""
 
 import asyncio
 import gc
@@ -30,17 +30,17 @@ from veo_async.sync import Job, VeoSession
 
 
 @contextmanager
-def in_a_thread(**options: Any) -> Iterator[Simulator]:
-    """A simulator in a thread and a loop of its own, as a provider is."""
+def simulator_in_thread(**options: Any) -> Iterator[Simulator]:
+    """Run a simulator in its own thread and event loop, separate from the session's."""
     sim = Simulator(**options)
-    ready, leave = threading.Event(), asyncio.Event()
+    ready, stop = threading.Event(), asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def serve() -> None:
         async with sim:
             loops.append(asyncio.get_running_loop())
             ready.set()
-            await leave.wait()
+            await stop.wait()
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),), name="simulator")
     thread.start()
@@ -48,19 +48,19 @@ def in_a_thread(**options: Any) -> Iterator[Simulator]:
         assert ready.wait(5)
         yield sim
     finally:
-        loops[0].call_soon_threadsafe(leave.set)
+        loops[0].call_soon_threadsafe(stop.set)
         thread.join()
 
 
 @pytest.fixture(scope="module")
 def sim() -> Iterator[Simulator]:
-    with in_a_thread(speed=100, duration_s=5.0, limiter="none") as sim:
+    with simulator_in_thread(speed=100, duration_s=5.0, limiter="none") as sim:
         yield sim
 
 
 @pytest.fixture
 def no_leaks() -> Iterator[None]:
-    """Whoever ends leaves no thread, no socket and no loop: unclosed ones warn, and a warning fails the test."""
+    """Fail the test if it leaves a thread, a socket or a loop; unclosed ones cause a warning, and warnings are errors."""
     before = set(threading.enumerate())
     yield
     gc.collect()
@@ -79,43 +79,43 @@ def veo(sim: Simulator, no_leaks: None) -> Iterator[VeoSession]:
         yield veo
 
 
-# --- the same names -------------------------------------------------------------------------------------------------
+# --- names and arguments --------------------------------------------------------------------------------------------
 
 
-def names(kind: type) -> set[str]:
+def public_names(kind: type) -> set[str]:
     return {name for name in dir(kind) if not name.startswith("_")}
 
 
-def test_names_and_arguments_are_those_of_the_session() -> None:
-    """Whoever knows the one knows the other; only a server, which has a loop of its own, wants the one with `await`."""
-    assert names(VeoSession) == names(veo_async.VeoSession) - {"aiohttp_routes", "asgi"}
-    assert names(Job) == names(AsyncJob)
-    functions = {name for name in names(VeoSession) if callable(getattr(VeoSession, name))}
-    for name in functions | {"__init__"}:
-        ours, theirs = (inspect.signature(getattr(kind, name)) for kind in (VeoSession, veo_async.VeoSession))
-        assert list(ours.parameters) == list(theirs.parameters), name
+def test_names_and_arguments_match_the_async_session() -> None:
+    """Both sessions have the same methods, except those that mount callbacks in an async web server."""
+    assert public_names(VeoSession) == public_names(veo_async.VeoSession) - {"aiohttp_routes", "asgi"}
+    assert public_names(Job) == public_names(AsyncJob)
+    methods = {name for name in public_names(VeoSession) if callable(getattr(VeoSession, name))}
+    for name in methods | {"__init__"}:
+        own, original = (inspect.signature(getattr(kind, name)) for kind in (VeoSession, veo_async.VeoSession))
+        assert list(own.parameters) == list(original.parameters), name
         assert getattr(VeoSession, name).__doc__ or name == "__init__"
 
 
-def test_own_http_session_is_refused() -> None:
-    """It belongs to the caller's loop, and this session has another."""
+def test_http_argument_raises_usage_error() -> None:
+    """The caller's HTTP session belongs to the caller's event loop, and this session runs another."""
     with pytest.raises(UsageError, match="leave it out"):
         VeoSession("sk-" + "a" * 20, http=object())  # type: ignore[arg-type]
 
 
-# --- what it does ---------------------------------------------------------------------------------------------------
+# --- one job --------------------------------------------------------------------------------------------------------
 
 
-def test_one_clip(veo: VeoSession) -> None:
-    """`generate` submits, waits and gives the clip."""
+def test_generate_returns_the_clip(veo: VeoSession) -> None:
+    """`generate` submits the request, waits for it and returns its clip."""
     clip = veo.generate("A dog surfing at dusk", aspect_ratio="9:16")
     assert isinstance(clip, Clip)
     assert clip.urls
     assert clip.request == VideoRequest("A dog surfing at dusk", aspect_ratio="9:16")
 
 
-def test_a_job_and_everything_it_tells(veo: VeoSession) -> None:
-    """Submitted, accepted, looked at, waited for; a wait that is over ends nothing."""
+def test_job_reports_state_eta_and_clip(veo: VeoSession) -> None:
+    """A job reports its progress and its clip, and a wait that times out does not stop it."""
     job = veo.submit("A cat [slow]", key="cat", metadata=7)
     assert (job.key, job.metadata) == ("cat", 7)
     assert job.accepted() == job.task_id
@@ -136,8 +136,8 @@ def test_a_job_and_everything_it_tells(veo: VeoSession) -> None:
     assert veo.job("cat").result() == clip
 
 
-def test_refusal_is_raised_by_result_and_told_by_outcome(veo: VeoSession) -> None:
-    """An end without a clip: an error where a clip is asked for, a value elsewhere."""
+def test_refused_job_raises_from_result_and_returns_from_finished(veo: VeoSession) -> None:
+    """Without a clip, `result` and `accepted` raise the error, and `finished` returns the outcome."""
     job = veo.submit("A cat [refuse]")
     outcome = job.finished()
     assert isinstance(outcome, Refused)
@@ -147,24 +147,24 @@ def test_refusal_is_raised_by_result_and_told_by_outcome(veo: VeoSession) -> Non
         job.accepted()
 
 
-def test_events_end_with_the_clip(veo: VeoSession) -> None:
-    """From where it stands to its end, one by one."""
-    kinds = [type(event) for event in veo.submit("Told step by step").events()]
+def test_events_end_with_ready(veo: VeoSession) -> None:
+    """The iterator yields every event from the current state to the last one, then stops."""
+    kinds = [type(event) for event in veo.submit("Watched to the end").events()]
     assert kinds == [Queued, Sent, Running, Ready][-len(kinds) :]
 
 
-def test_events_may_be_left_early(veo: VeoSession) -> None:
-    """Whoever stops listening leaves the job alone."""
-    job = veo.submit("Told once")
+def test_leaving_events_early_does_not_stop_the_job(veo: VeoSession) -> None:
+    """Leaving the loop over the events only stops watching."""
+    job = veo.submit("Watched briefly")
     for _ in job.events():
         break
     assert job.wait(timeout=10)
 
 
-def test_tasks_from_elsewhere_and_the_account(veo: VeoSession, sim: Simulator) -> None:
-    """Adopting, the balance, the looks inside."""
-    with session(sim) as elsewhere:
-        task_id = elsewhere.submit("Made elsewhere [slow]").accepted()
+def test_account_methods_and_adopt_work(veo: VeoSession, sim: Simulator) -> None:
+    """`adopt`, `balance`, `tenant`, `resize`, `statistics`, `knowledge` and `drain` work as in the async session."""
+    with session(sim) as other:
+        task_id = other.submit("From another session [slow]").accepted()
     adopted = veo.adopt(task_id, key="adopted")
     assert adopted.result().task_id == task_id
     assert veo.balance() > 0
@@ -178,29 +178,29 @@ def test_tasks_from_elsewhere_and_the_account(veo: VeoSession, sim: Simulator) -
     assert len(veo.jobs("ready")) == 2
 
 
-# --- many -----------------------------------------------------------------------------------------------------------
+# --- many jobs ------------------------------------------------------------------------------------------------------
 
 
-def test_map_gives_outcomes_as_they_come(veo: VeoSession) -> None:
-    """A slow one holds up nobody, a bad one harms nobody."""
+def test_map_yields_outcomes_as_jobs_finish(veo: VeoSession) -> None:
+    """A slow job does not delay the others, and a refused one does not affect them."""
     outcomes = list(veo.map(["A [slow]", "B", VideoRequest("C", seeds=1), "D [refuse]"]))
     assert [type(outcome) for outcome in outcomes].count(Refused) == 2
     assert isinstance(outcomes[-1], Done)
     assert outcomes[-1].clip.request == VideoRequest("A [slow]")
 
 
-def test_map_in_order(veo: VeoSession) -> None:
-    """`ordered=True`, and `gather`, give them as they were asked for."""
+def test_ordered_map_and_gather_keep_the_input_order(veo: VeoSession) -> None:
+    """`map(ordered=True)` and `gather` return the outcomes in the order of the requests."""
     prompts = ["E [slow]", "F", "G"]
     for outcomes in (list(veo.map(prompts, ordered=True, key=lambda r: f"key {r.prompt}")), veo.gather(*prompts)):
-        asked = [outcome.clip.request for outcome in outcomes if isinstance(outcome, Done)]
-        assert asked == [VideoRequest(prompt) for prompt in prompts]
+        requests = [outcome.clip.request for outcome in outcomes if isinstance(outcome, Done)]
+        assert requests == [VideoRequest(prompt) for prompt in prompts]
     assert {job.key for job in veo.jobs()} >= {f"key {prompt}" for prompt in prompts}
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_map_reads_its_input_lazily_and_at_home(veo: VeoSession, ordered: bool) -> None:
-    """In the caller's thread, where a database cursor may be used, and no further ahead than was said."""
+def test_map_reads_its_input_lazily_in_the_callers_thread(veo: VeoSession, ordered: bool) -> None:
+    """A database cursor may be used in the caller's thread only. `map` reads at most `buffersize` requests ahead."""
     read: list[int] = []
 
     def prompts() -> Iterator[str]:
@@ -215,20 +215,20 @@ def test_map_reads_its_input_lazily_and_at_home(veo: VeoSession, ordered: bool) 
     assert len(read) == 12
 
 
-def test_map_of_nothing(veo: VeoSession) -> None:
-    """No requests, no outcomes, no waiting."""
+def test_map_and_gather_without_requests_return_nothing(veo: VeoSession) -> None:
+    """Without requests there are no outcomes, and nothing waits."""
     assert list(veo.map([])) == []
     assert veo.gather() == []
 
 
-def test_map_must_be_let_look_ahead(veo: VeoSession) -> None:
-    """A number that would let nothing in is told at once."""
+def test_map_with_buffersize_0_raises_usage_error(veo: VeoSession) -> None:
+    """The error is raised by the call, not by the first iteration."""
     with pytest.raises(UsageError, match="at least 1"):
         veo.map(["x"], buffersize=0)
 
 
-def test_map_lets_the_input_fail_as_itself(veo: VeoSession) -> None:
-    """What the caller's own iterator raises comes out of the loop; the jobs stay."""
+def test_map_propagates_an_error_of_its_input(veo: VeoSession) -> None:
+    """The error of the caller's iterator is raised unchanged, and the jobs submitted before it remain."""
 
     def prompts() -> Iterator[str]:
         yield "The last good line"
@@ -240,8 +240,8 @@ def test_map_lets_the_input_fail_as_itself(veo: VeoSession) -> None:
     assert len(veo.jobs()) == 1
 
 
-def test_map_may_be_left_early(veo: VeoSession) -> None:
-    """Whoever takes one outcome and goes leaves the other jobs alone."""
+def test_leaving_map_early_does_not_stop_the_other_jobs(veo: VeoSession) -> None:
+    """The jobs that were already submitted finish."""
     assert isinstance(next(iter(veo.map([f"Left {n}" for n in range(5)]))), Done)
     veo.drain()
     assert {job.state for job in veo.jobs()} == {JobState.READY}
@@ -250,8 +250,8 @@ def test_map_may_be_left_early(veo: VeoSession) -> None:
 # --- threads, loops, Ctrl-C -----------------------------------------------------------------------------------------
 
 
-def test_inside_a_running_loop(sim: Simulator, no_leaks: None) -> None:
-    """As in a notebook: the caller's thread runs a loop of its own."""
+def test_session_works_inside_a_running_event_loop(sim: Simulator, no_leaks: None) -> None:
+    """A notebook runs its own event loop in the caller's thread."""
 
     async def cell() -> Clip:
         with session(sim) as veo:
@@ -260,8 +260,8 @@ def test_inside_a_running_loop(sim: Simulator, no_leaks: None) -> None:
     assert asyncio.run(cell()).urls
 
 
-def test_begins_on_first_use_and_ends_with_close(sim: Simulator, no_leaks: None) -> None:
-    """As over several cells of a notebook."""
+def test_thread_starts_on_first_use_and_ends_with_close(sim: Simulator, no_leaks: None) -> None:
+    """Without `with`, as over several cells of a notebook, the first call starts the thread and `close` ends it."""
     veo = session(sim)
     assert not [thread for thread in threading.enumerate() if thread.name == "veo.loop"]
     assert veo.generate("Without with").urls
@@ -269,22 +269,22 @@ def test_begins_on_first_use_and_ends_with_close(sim: Simulator, no_leaks: None)
     veo.close()
 
 
-def test_never_used_leaves_nothing(sim: Simulator, no_leaks: None) -> None:
-    """Closing what was never begun is no work."""
+def test_unused_session_starts_no_thread(sim: Simulator, no_leaks: None) -> None:
+    """Closing a session that was never used does nothing."""
     veo = session(sim)
     veo.close()
     assert veo.jobs() == []
 
 
-def test_from_many_threads(veo: VeoSession) -> None:
-    """Every method may be called from any thread; the same request is the same job."""
+def test_methods_may_be_called_from_many_threads(veo: VeoSession) -> None:
+    """Every method may be called from any thread, and equal requests share one job."""
     with ThreadPoolExecutor(8) as pool:
         clips = list(pool.map(lambda n: veo.generate(f"Thread {n % 4}"), range(16)))
     assert len({clip.task_id for clip in clips}) == 4
 
 
-def test_interrupt_leaves_the_job_alone(veo: VeoSession) -> None:
-    """Ctrl-C ends the waiting only; asking again finds the same job, and nothing is paid twice."""
+def test_keyboard_interrupt_does_not_stop_the_job(veo: VeoSession) -> None:
+    """Ctrl-C only stops waiting. The same request finds the same job, so nothing is charged twice."""
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         veo.generate("Interrupted [slow]")
@@ -293,21 +293,21 @@ def test_interrupt_leaves_the_job_alone(veo: VeoSession) -> None:
     assert veo.generate("Interrupted [slow]").task_id == job.task_id
 
 
-def test_own_exception_leaves_as_itself(sim: Simulator, no_leaks: None) -> None:
-    """The block's exception is the caller's, whatever becomes of the session."""
+def test_exception_in_the_block_propagates_unchanged(sim: Simulator, no_leaks: None) -> None:
+    """The session does not wrap or replace an exception that the caller's block raises."""
     with pytest.raises(LookupError), session(sim) as veo:  # noqa: PT012  # the block is what is tested
-        veo.submit("Left behind")
+        veo.submit("Not awaited")
         raise LookupError
 
 
-def test_closed_means_advice(sim: Simulator, no_leaks: None) -> None:
-    """What would need the session says so; what is known stays known; a paid task is named."""
+def test_closed_session_raises_session_closed_and_keeps_results(sim: Simulator, no_leaks: None) -> None:
+    """Calls that need the session raise an error with the task id; results that are known remain available."""
     with session(sim) as veo:
         done = veo.submit("Done in time")
         clip = done.result()
         running = veo.submit("Too late [stuck]")
         task_id = running.accepted()
-    asks: list[Callable[[], object]] = [
+    calls: list[Callable[[], object]] = [
         lambda: veo.generate("More"),
         veo.statistics,
         veo.balance,
@@ -315,9 +315,9 @@ def test_closed_means_advice(sim: Simulator, no_leaks: None) -> None:
         lambda: running.eta,
         lambda: list(veo.map(["x"])),
     ]
-    for ask in asks:
+    for call in calls:
         with pytest.raises(SessionClosed, match="Open another session"):
-            ask()
+            call()
     with pytest.raises(SessionClosed) as caught:
         running.wait()
     assert caught.value.task_id == task_id
@@ -326,49 +326,49 @@ def test_closed_means_advice(sim: Simulator, no_leaks: None) -> None:
     assert veo.knowledge().limit > 0
 
 
-def test_closing_wakes_those_who_wait_in_other_threads(sim: Simulator, no_leaks: None) -> None:
-    """They are told that the session was closed, with the task's id."""
+def test_close_wakes_waiters_in_other_threads(sim: Simulator, no_leaks: None) -> None:
+    """They get `SessionClosed` with the id of the task."""
     veo = session(sim)
-    job = veo.submit("Waited for elsewhere [stuck]")
+    job = veo.submit("Waited for in another thread [stuck]")
     job.accepted()
     with ThreadPoolExecutor(2) as pool:
         waiting = pool.submit(job.wait)
-        listening = pool.submit(lambda: list(job.events()))
-        time.sleep(0.1)  # so that they wait; the test would hold if they did not yet
+        watching = pool.submit(lambda: list(job.events()))
+        time.sleep(0.1)  # let both threads start to wait; the result is the same if they have not yet
         veo.close()
         with pytest.raises(SessionClosed) as caught:
             waiting.result()
         with pytest.raises(SessionClosed):
-            listening.result()
+            watching.result()
     assert caught.value.task_id == job.task_id
 
 
-def test_bad_request_is_the_callers_error(veo: VeoSession) -> None:
-    """What the session raises comes out as it is, and the session goes on."""
+def test_invalid_request_raises_and_the_session_continues(veo: VeoSession) -> None:
+    """The session's error is raised unchanged, and the session stays usable."""
     with pytest.raises(InvalidRequest):
         veo.submit("A cat", seeds=1)
     assert veo.generate("A cat").urls
 
 
-def test_calling_back_from_the_sessions_own_thread_is_refused(sim: Simulator, no_leaks: None) -> None:
-    """A hook that waited for its own session would wait forever; it is told so instead."""
-    met: list[Exception] = []
+def test_calling_the_session_from_its_own_hook_raises_usage_error(sim: Simulator, no_leaks: None) -> None:
+    """A hook runs in the session's thread; waiting there for the session would be a deadlock."""
+    errors: list[Exception] = []
 
     def hook(event: object) -> None:
         for call in (veo.balance, veo.close):
             try:
                 call()
             except UsageError as error:
-                met.append(error)
+                errors.append(error)
 
     with session(sim, on_event=hook) as veo:
         veo.generate("Watched")
-    assert len(met) >= 4
-    assert "thread of yours" in str(met[0])
+    assert len(errors) >= 4
+    assert "hand the event to" in str(errors[0])
 
 
-def test_a_crash_is_told(sim: Simulator, no_leaks: None) -> None:
-    """A defect of ours leaves the block as `SessionCrashed`, unless the caller has trouble of their own."""
+def test_crash_raises_session_crashed_unless_the_block_raised(sim: Simulator, no_leaks: None) -> None:
+    """An internal error leaves the block as `SessionCrashed`, unless the caller's block raised another exception."""
 
     class Broken:
         async def send(self, call: HttpRequest) -> HttpResponse:
@@ -377,15 +377,15 @@ def test_a_crash_is_told(sim: Simulator, no_leaks: None) -> None:
         async def close(self) -> None:
             pass
 
-    def crash(trouble: Exception | None = None) -> None:
+    def crash(error: Exception | None = None) -> None:
         with session(sim, transport=Broken()) as veo:
-            job = veo.submit("Brought down by a defect")
+            job = veo.submit("Hits an internal error")
             with pytest.raises(SessionCrashed):
                 job.wait(timeout=5)
             with pytest.raises(SessionCrashed):
                 veo.submit("Too late")
-            if trouble:
-                raise trouble
+            if error:
+                raise error
 
     with pytest.raises(SessionCrashed, match="ZeroDivisionError"):
         crash()
@@ -393,15 +393,15 @@ def test_a_crash_is_told(sim: Simulator, no_leaks: None) -> None:
         crash(LookupError())
 
 
-def test_leaving_the_interpreter_without_close(sim: Simulator, tmp_path: Path) -> None:
-    """A script that forgets `close` ends by itself, and what was under way is not cut off."""
+def test_exit_without_close_lets_requests_finish(sim: Simulator, tmp_path: Path) -> None:
+    """A script that forgets `close` exits cleanly, and a request that is being sent is not interrupted."""
     program = f"""
         from veo_async.sync import VeoSession
         veo = VeoSession({sim.api_key!r}, base_url={sim.url!r}, poll_every=0.05)
         print(veo.submit("Forgotten", key="forgotten").accepted())
-        veo.submit("On its way")
+        veo.submit("Being sent")
     """
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
         cwd=tmp_path,
         env={**os.environ, "PYTHONWARNINGS": "error"},
@@ -410,5 +410,5 @@ def test_leaving_the_interpreter_without_close(sim: Simulator, tmp_path: Path) -
         timeout=20,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert len(done.stdout.split()) == 1
+    assert (process.returncode, process.stderr) == (0, "")
+    assert len(process.stdout.split()) == 1

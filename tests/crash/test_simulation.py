@@ -1,4 +1,4 @@
-"""Two hundred batches in hostile worlds, and that the simulation would see what it looks for."""
+"""Two hundred simulated batches with random faults, and proof that the simulation detects planted bugs."""
 
 from pathlib import Path
 from typing import Any
@@ -11,53 +11,54 @@ from veo_async._runtime.sending import sender as sending
 from veo_async.errors import ResponseLost
 
 SEEDS, JOBS = 200, 300
-#: So many in one test, which may take a minute.
-TOGETHER = 25
+#: Seeds per test; one test may take a minute.
+SEEDS_PER_TEST = 25
 
 
 @pytest.fixture
 def simulate(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The simulation; it is a script, so its folder is on the path as it is for it."""
+    """The benchmark `simulate`; like every script, it imports from its own folder."""
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
-    import simulate  # only now on the path
+    import simulate  # its folder is on the path only now
 
     return simulate
 
 
 @pytest.mark.realtime
-@pytest.mark.parametrize("first", range(1, SEEDS + 1, TOGETHER))
-def test_batches_are_safe_and_come_to_their_end(simulate: Any, first: int) -> None:
-    """Whatever the network, the provider, the ledger and death do to them; each failure says how to see it alone."""
-    found = list(simulate.stories(range(first, first + TOGETHER), jobs=JOBS, workers=2))
-    wrong = [simulate.how_to(story, JOBS) for story in found if story.broken or story.stuck]
-    assert not wrong, "\n".join(wrong)
-    assert len(found) == TOGETHER
-    # It was a storm: sessions were killed, and answers were lost.
-    assert sum(story.deaths for story in found) > TOGETHER
-    assert sum(story.bound for story in found) > TOGETHER
+@pytest.mark.parametrize("first", range(1, SEEDS + 1, SEEDS_PER_TEST))
+def test_batches_under_random_faults_are_safe_and_finish(simulate: Any, first: int) -> None:
+    """No job is charged twice or lost, and every job finishes; a failure prints the command that reproduces it."""
+    results = list(simulate.results(range(first, first + SEEDS_PER_TEST), jobs=JOBS, workers=2))
+    failed = [simulate.describe(result, JOBS) for result in results if result.has_failed]
+    assert not failed, "\n".join(failed)
+    assert len(results) == SEEDS_PER_TEST
+    # The faults took place: sessions were killed, and responses were lost.
+    assert sum(result.kills for result in results) > SEEDS_PER_TEST
+    assert sum(result.bound for result in results) > SEEDS_PER_TEST
 
 
-def test_the_same_seed_is_the_same_story(simulate: Any) -> None:
-    """Or a failure could not be seen again."""
-    seed = next(seed for seed in range(1, 50) if simulate.simulate(seed, 100).deaths)
-    one, other = simulate.simulate(seed, 100), simulate.simulate(seed, 100)
-    assert one == other
-    assert one.digest != simulate.simulate(seed + 1, 100).digest
+def test_same_seed_gives_the_same_result(simulate: Any) -> None:
+    """Everything is drawn from the seed, so that a failure can be reproduced."""
+    seed = next(seed for seed in range(1, 50) if simulate.simulate(seed, 100).kills)
+    first, second = simulate.simulate(seed, 100), simulate.simulate(seed, 100)
+    assert first == second
+    assert first.digest != simulate.simulate(seed + 1, 100).digest
 
 
-def test_paying_twice_would_be_seen(simulate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the mistake that most clients make: what got no answer is sent again."""
+def test_resending_after_a_lost_response_is_detected(simulate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the bug of most clients, which send a request again when its response was lost, jobs are charged twice."""
 
     def careless(error: Exception) -> Verdict:
-        return Verdict.RATE_LIMITED if isinstance(error, ResponseLost) else honest(error)  # type: ignore[arg-type]  # ours
+        return Verdict.RATE_LIMITED if isinstance(error, ResponseLost) else correct(error)  # type: ignore[arg-type]  # ours
 
-    honest = sending.classify_failure
+    correct = sending.classify_failure
     monkeypatch.setattr(sending, "classify_failure", careless)
-    assert any("was paid 2 times" in told for seed in range(1, 6) for told in simulate.simulate(seed, 100).broken)
+    violations = [text for seed in range(1, 6) for text in simulate.simulate(seed, 100).violations]
+    assert any("was charged 2 times" in text for text in violations)
 
 
-def test_a_doubt_that_nobody_ends_would_be_seen(simulate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With hints that nobody listens to."""
+def test_ignoring_hints_is_detected(simulate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a session that ignores hints, jobs stay in doubt although their callbacks were stored."""
     monkeypatch.setattr(InDoubtJobs, "on_hint", lambda *_: None)
-    told = [told for seed in range(1, 6) for told in simulate.simulate(seed, 100).stuck]
-    assert any("in doubt though the callback of its task has come" in each for each in told)
+    unfinished = [text for seed in range(1, 6) for text in simulate.simulate(seed, 100).unfinished]
+    assert any("in doubt although the callback of its task was stored" in text for text in unfinished)

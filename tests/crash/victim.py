@@ -1,7 +1,8 @@
-"""A program to be killed: ``python -m tests.crash.victim REQUEST_COLUMNS``, a JSON object with the fields of `Order`.
+"""A program that the crash tests kill: ``python -m tests.crash.victim OPTIONS``, with `Options` as a JSON object.
 
-It opens a session on a ledger, submits its jobs, goes on with whatever it finds there, and ends when every job has come
-to an end. A job in doubt may still be bound by a callback: when nothing else is left to do it waits a while for that.
+It opens a session on a ledger, submits its jobs, resumes the jobs that it finds there, and exits when every job is
+finished or in doubt. A callback may still bind a job in doubt, so it waits a while for that before it exits. Its last
+line of output is the state of every job.
 """
 
 import asyncio
@@ -12,46 +13,55 @@ from typing import Any
 import attrs
 
 from veo_async import VeoSession
-from veo_async._rules.lifecycle import SETTLED, JobState
+from veo_async.events import JobState
+
+#: The states in which something will still happen by the session's own doing.
+ACTIVE = frozenset({JobState.QUEUED, JobState.SENDING, JobState.RUNNING})
 
 
 @attrs.frozen(kw_only=True)
-class Order:
-    """What a victim is to do."""
+class Options:
+    """What the program is to do."""
 
     ledger: str
     url: str
     api_key: str
     public_url: str | None
-    #: Names of its jobs; each is its prompt, too.
+    #: The keys of its jobs; each key is also the prompt.
     jobs: list[str]
     rate: tuple[int, float] = (1000, 1.0)
-    #: How long nothing may change while jobs are in doubt, before they are left so.
-    patience_s: float = 2.5
+    #: Seconds to wait without any change before it leaves jobs in doubt.
+    quiet_s: float = 2.5
 
-    def as_json(self) -> str:
+    def to_json(self) -> str:
         return json.dumps(attrs.asdict(self))
 
+    @classmethod
+    def from_json(cls, text: str) -> "Options":
+        values = json.loads(text)
+        return cls(**{**values, "rate": tuple(values["rate"])})
 
-async def live(order: Order) -> dict[str, Any]:
-    """The whole life; what became of every job of the ledger's account."""
+
+async def run(options: Options) -> dict[str, Any]:
+    """Submit the jobs and wait for all jobs of the ledger's account. Return the state of each, by key."""
     async with VeoSession(
-        order.api_key,
-        base_url=order.url,
-        ledger=order.ledger,
-        public_url=order.public_url,
-        rate=order.rate,
+        options.api_key,
+        base_url=options.url,
+        ledger=options.ledger,
+        public_url=options.public_url,
+        rate=options.rate,
         explore=False,
         poll_every=0.1,
         polls_per_second=1000.0,
     ) as veo:
-        for name in order.jobs:
+        for name in options.jobs:
             await veo.submit(name, key=name)
-        await _quiet(veo, order.patience_s)
+        await _wait_until_quiet(veo, options.quiet_s)
         return {job.key: job.state for job in veo.jobs()}
 
 
-async def _quiet(veo: VeoSession, patience_s: float) -> None:
+async def _wait_until_quiet(veo: VeoSession, quiet_s: float) -> None:
+    """Wait until no job is active, and, while some are in doubt, until nothing has changed for *quiet_s* seconds."""
     loop = asyncio.get_running_loop()
     last: list[JobState] = []
     changed_at = loop.time()
@@ -59,12 +69,11 @@ async def _quiet(veo: VeoSession, patience_s: float) -> None:
         states = [job.state for job in veo.jobs()]
         if states != last:
             last, changed_at = states, loop.time()
-        is_at_rest = SETTLED.issuperset(states)
-        if is_at_rest and (JobState.IN_DOUBT not in states or loop.time() > changed_at + patience_s):
+        is_active = not ACTIVE.isdisjoint(states)
+        if not is_active and (JobState.IN_DOUBT not in states or loop.time() > changed_at + quiet_s):
             return
         await asyncio.sleep(0.02)
 
 
 if __name__ == "__main__":
-    given = json.loads(sys.argv[1])
-    print(json.dumps(asyncio.run(live(Order(**{**given, "rate": tuple(given["rate"])})))))
+    print(json.dumps(asyncio.run(run(Options.from_json(sys.argv[1])))))
