@@ -1,0 +1,35 @@
+"""The models: what each supports, what it costs and how long it takes.
+
+::
+
+    for model in MODELS:
+        print(model.name, model.resolutions, model.credits)
+"""
+
+from ._wire.models import (
+    DEFAULT_MODEL,
+    MODELS,
+    UPGRADE_CREDITS,
+    AspectRatio,
+    ExtendModel,
+    GenerationType,
+    Model,
+    RenderTime,
+    Resolution,
+    VideoModel,
+    find_model,
+)
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "MODELS",
+    "UPGRADE_CREDITS",
+    "AspectRatio",
+    "ExtendModel",
+    "GenerationType",
+    "Model",
+    "RenderTime",
+    "Resolution",
+    "VideoModel",
+    "find_model",
+]
