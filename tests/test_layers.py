@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "veo_async"
-UPPER = [PACKAGE / "sync.py", *(file for name in ("cli", "batch", "examples") for file in (PACKAGE / name).rglob("*.py"))]
+UPPER = [
+    PACKAGE / "sync.py",
+    *(file for name in ("cli", "batch", "examples") for file in (PACKAGE / name).rglob("*.py")),
+]
 
 
 def private_attributes(source: str) -> Iterator[str]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from veo_async.cli.ledger_commands import _lines
 
 from veo_async import Done, InDoubt, VeoSession
 from veo_async._ports import JobRow
 from veo_async.cli.app import run
-from veo_async.cli.ledger_commands import _lines
 from veo_async.simulator import Simulator, drop_after_accepting, drop_before_accepting
 
 Say = Callable[..., tuple[int, str]]

@@ -651,12 +651,12 @@ async def test_a_refused_step_closes_nothing(books: Books) -> None:
 async def test_knowledge_is_kept_for_the_account(books: Books) -> None:
     """The last word, for later sessions of the same account."""
     one, other = await books.open(), await books.open("account-2")
-    assert await one.knowledge() is None
+    assert await one.account.knowledge() is None
     await one.save_knowledge('{"limit": 20}')
     await one.save_knowledge('{"limit": 25}')
     await one.close()
     assert await (await books.open()).knowledge() == '{"limit": 25}'
-    assert await other.knowledge() is None
+    assert await other.account.knowledge() is None
 
 
 # --- books ------------------------------------------------------------------------------------------------------

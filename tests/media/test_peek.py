@@ -10,6 +10,7 @@ from aiohttp import web
 from veo_async import VeoSession, VideoRequest, errors
 from veo_async._wire.images import MAX_IMAGE_BYTES
 from veo_async.media.image_probe import ImageProbe, image_problem
+from veo_async.settings import Files, Limits
 from veo_async.simulator import Simulator
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
@@ -127,10 +128,12 @@ async def test_a_session_asks_only_when_it_is_told_to() -> None:
 
     async with host(answer) as url, Simulator(duration_s=0.05) as sim:
         private = url.replace("cat", "private")
-        async with VeoSession(sim.api_key, base_url=sim.url, poll_every=0.05) as veo:
+        async with VeoSession(sim.api_key, base_url=sim.url, limits=Limits(poll_every=0.05)) as veo:
             await veo.submit("A cat", image=private)
         assert asked == []
-        async with VeoSession(sim.api_key, base_url=sim.url, poll_every=0.05, check_images=True) as veo:
+        async with VeoSession(
+            sim.api_key, base_url=sim.url, limits=Limits(poll_every=0.05), files=Files(check_images=True)
+        ) as veo:
             before = len(sim.requests_to())
             with pytest.raises(errors.InvalidRequest, match="log-in"):
                 await veo.submit("A cat", image=[url, private])

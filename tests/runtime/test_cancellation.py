@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.internals import engine_of, lifetime_of, live_job_of, parts_of
 from veo_async import VeoSession, errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.engine import Engine
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.veo_virtual_time
 
 
 def nobody_waits(veo: Any) -> bool:
-    return all(not job._job._waiters for job in veo.jobs())
+    return all(not live_job_of(job)._waiters for job in veo.jobs())
 
 
 async def test_every_await_of_a_job() -> None:
@@ -112,23 +113,23 @@ async def test_every_await_of_a_session() -> None:
         sessions.append(veo)
         async with veo:
             job = await veo.submit("A dog", take=len(sessions))
-            await veo.balance()
+            await veo.account.balance()
             await job.accepted()
             await veo.drain()
             await veo.close()
 
     async def afterwards() -> None:
         veo = sessions[-1]
-        assert veo._closed or veo._loop is None
+        assert lifetime_of(veo).is_closed or lifetime_of(veo).loop is None
         assert nobody_waits(veo)
-        assert veo._gate.statistics().in_flight == 0
-        if veo._engine is not None:
-            assert all(task.done() for task in veo._engine._background)
-            assert veo._engine.watcher._timer is None
+        assert parts_of(veo).gate.statistics().in_flight == 0
+        if lifetime_of(veo).has_engine:
+            assert all(task.done() for task in engine_of(veo)._background)
+            assert engine_of(veo).watcher._timer is None
         assert len(asyncio.all_tasks()) == 1
         states = [job.state for job in veo.jobs()]
         assert JobState.SENDING not in states
-        paid = sum(len(session._engine.registry.by_task) for session in sessions if session._engine)
+        paid = sum(len(engine_of(session).registry.by_task) for session in sessions if lifetime_of(session).has_engine)
         assert paid == len(sim.charges)
 
     assert await at_every_await(scenario, afterwards) >= 5
@@ -155,21 +156,21 @@ async def test_every_await_of_the_scheduler(fault: Any) -> None:
                 await veo.__aenter__()
                 await asyncio.sleep(0)  # its parts are not begun
             async with closing_with(veo):
-                scheduler = veo._engine_or_raise.scheduler
+                scheduler = engine_of(veo).scheduler
                 for i in range(6):
                     await veo.submit(f"Dog {i}")
                 asyncio.get_running_loop().call_later(100.0, scheduler.stop)
                 await scheduler.run()
         finally:
-            assert scheduler is None or scheduler.slots.borrowed_tokens == len(veo._engine_or_raise.registry.by_task)
+            assert scheduler is None or scheduler.slots.borrowed_tokens == len(engine_of(veo).registry.by_task)
 
     async def afterwards() -> None:
-        assert veo._gate.statistics().in_flight == 0
-        assert len(veo._engine.registry.by_task if veo._engine else ()) == len(sim.charges)
+        assert parts_of(veo).gate.statistics().in_flight == 0
+        assert len(engine_of(veo).registry.by_task if lifetime_of(veo).has_engine else ()) == len(sim.charges)
         states = [job.state for job in veo.jobs()]
         assert JobState.SENDING not in states
         assert states.count(JobState.RUNNING) == len(sim.charges)
-        assert states.count(JobState.QUEUED) == len(veo._queue)
+        assert states.count(JobState.QUEUED) == len(parts_of(veo).queue)
         assert len(asyncio.all_tasks()) == 1
         sim.assert_no_double_charge()
 
@@ -194,10 +195,10 @@ async def test_every_await_of_the_watcher() -> None:
         jobs = [await veo.submit(f"Dog {i}") for i in range(3)]
         for job in jobs:
             await job.accepted()
-        watching = veo._engine_or_raise._background[1]
+        watching = engine_of(veo)._background[1]
         watching.cancel()
         await asyncio.wait([watching])
-        watcher = veo._engine_or_raise.watcher
+        watcher = engine_of(veo).watcher
 
         async def scenario() -> None:
             async with asyncio.timeout(3.0):
@@ -223,7 +224,7 @@ async def test_a_watcher_cut_off_at_any_moment_can_be_run_again(at: float) -> No
         jobs = [await veo.submit(f"Dog {i}") for i in range(4)]
         await jobs[-1].accepted()
         await asyncio.sleep(2.0 + at)
-        engine = veo._engine_or_raise
+        engine = engine_of(veo)
         engine._background[1].cancel()
         await asyncio.wait([engine._background[1]])
         engine._background[1] = asyncio.create_task(engine._run(engine.watcher.run()))

@@ -51,19 +51,19 @@ def charged(sim: MemoryTransport) -> float:
 async def test_an_estimate_is_of_the_whole_chain() -> None:
     """Nothing is sent for it, and what nobody knows makes the sum unknown."""
     async with world() as (veo, sim):
-        assert veo.estimate("A dog") == 60.0
-        assert veo.estimate("A dog", model="veo3", resolution="1080p") == 255.0
+        assert veo.account.estimate("A dog") == 60.0
+        assert veo.account.estimate("A dog", model="veo3", resolution="1080p") == 255.0
         chain = [ExtendRequest(prompt="It sits"), "4k"]
-        assert veo.estimate(VideoRequest("A dog", model="veo3_lite"), then=chain) == 30.0 + 60.0 + 120.0
-        assert veo.estimate("A dog", duration=4, then="1080p") is None
+        assert veo.account.estimate(VideoRequest("A dog", model="veo3_lite"), then=chain) == 30.0 + 60.0 + 120.0
+        assert veo.account.estimate("A dog", duration=4, then="1080p") is None
         assert not sim.requests_to()
 
 
 async def test_a_table_of_ones_own_replaces_the_built_in_one() -> None:
     """Wholly: what it does not name is not known."""
     async with world(session={"prices": {"veo3_fast": {"720p": 50.0}}}) as (veo, _):
-        assert veo.estimate("A dog") == 50.0
-        assert veo.estimate("A dog", then="1080p") is None
+        assert veo.account.estimate("A dog") == 50.0
+        assert veo.account.estimate("A dog", then="1080p") is None
 
 
 @pytest.mark.parametrize("options", [{"prices": {"veo3": 5.0}}, {"budget": -1.0}, {"min_balance": "much"}])
@@ -196,7 +196,7 @@ async def test_attaching_costs_nothing() -> None:
         with pytest.raises(errors.KeyReused):
             await veo.submit("A cat", key="dog")
         made = await veo.api.generate("A fox")
-        await (await veo.adopt(made.task_id))
+        await (await veo.ledger.adopt(made.task_id))
         assert veo.statistics().credits.reserved == 60.0
         assert charged(sim) == 120.0
 
@@ -240,7 +240,7 @@ async def test_over_a_restart_what_was_paid_costs_nothing_and_what_waits_counts(
         with pytest.raises(errors.BudgetExceeded):
             await veo.submit("A cat")
     async with on(sim, ledger, budget=budget) as veo:
-        assert veo.recovered.queued == 1
+        assert veo.ledger.recovered.queued == 1
         assert veo.statistics().credits.reserved == 60.0
         for prompt in prompts(3):
             await veo.submit(prompt)
@@ -316,7 +316,7 @@ async def test_the_users_own_look_ends_the_pause_too() -> None:
         job = await veo.submit("A dog")
         await asyncio.sleep(100)
         sim.account().credits += 1000
-        assert await veo.balance() == 1010.0
+        assert await veo.account.balance() == 1010.0
         clock = Clock()
         await job.accepted()
         assert clock() == 0.0
@@ -406,9 +406,9 @@ async def test_row_83_estimates_and_the_balance_are_told_apart() -> None:
     async with world(credits=1000.0, session={"prices": prices}) as (veo, sim):
         spent = veo.statistics().credits
         assert (spent.first_balance, spent.last_balance, spent.measured) == (None, None, None)
-        await veo.balance()
+        await veo.account.balance()
         await veo.gather(*prompts(3), "A fox [fail]")
-        await veo.balance()
+        await veo.account.balance()
         spent = veo.statistics().credits
         assert (spent.estimated, spent.jobs_without_price) == (150.0, 0)
         assert (spent.first_balance, spent.last_balance, spent.measured) == (1000.0, 820.0, 180.0)

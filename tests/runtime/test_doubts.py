@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.internals import live_job_of
 from veo_async import errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.in_doubt.in_doubt_jobs import CALLBACK_WAIT_S
@@ -37,7 +38,7 @@ async def post_callbacks(veo: VeoSession, sim: MemoryTransport) -> None:
         await asyncio.sleep(1.0)
         for post in sim.due_callbacks():
             assert post.url.startswith(f"{PUBLIC}/veo/cb/")
-            await veo.hint(post.url.rpartition("/")[2], post.task_id)
+            await veo.callbacks.hint(post.url.rpartition("/")[2], post.task_id)
 
 
 async def settled_doubt(veo: VeoSession, prompt: str = "A dog") -> Any:
@@ -73,7 +74,7 @@ async def test_row_25_a_refused_connection_is_no_doubt() -> None:
     async with world(faults=[unreachable(times=3)]) as (veo, sim):
         job = await veo.submit("A dog")
         assert isinstance(await job.finished(), Done)
-        assert job._job.attempts == 1
+        assert live_job_of(job).attempts == 1
         assert len(sim.charges) == 1
 
 
@@ -116,7 +117,7 @@ async def test_the_outcome_tells_what_evidence_there_is() -> None:
         assert evidence.sent_at is not None
         assert len(evidence.token) == 26
         assert not evidence.awaits_callback
-        assert [each.key for each in await veo.in_doubt()] == [job.key]
+        assert [each.key for each in await veo.ledger.in_doubt()] == [job.key]
 
 
 # --- resolved by word -------------------------------------------------------------------------------------------
@@ -133,7 +134,7 @@ async def test_resolving_binds_the_job_to_its_task() -> None:
         assert job.state is JobState.RUNNING
         clip = await job
         assert clip.task_id == task_id
-        assert await veo.in_doubt() == []
+        assert await veo.ledger.in_doubt() == []
         assert len(sim.requests_to()) == 1
 
 
@@ -169,8 +170,8 @@ async def test_resubmitting_sends_another_request() -> None:
         await job.resubmit()
         clip = await job
         assert clip.task_id == sim.charges[1].task_id
-        assert job._job.attempts == 2
-        assert job._job.token != first_token
+        assert live_job_of(job).attempts == 2
+        assert live_job_of(job).token != first_token
         with pytest.raises(errors.UsageError, match="not in doubt"):
             await job.resubmit()
 
@@ -277,7 +278,7 @@ async def test_a_callback_that_comes_late_binds_a_doubt_that_was_told() -> None:
         job = await veo.submit("A dog")
         assert isinstance(await job.finished(), InDoubt)
         [post] = sim.due_callbacks()
-        assert await veo.hint(post.url.rpartition("/")[2], post.task_id)
+        assert await veo.callbacks.hint(post.url.rpartition("/")[2], post.task_id)
         await asyncio.sleep(1)
         assert (await job).task_id == post.task_id
 
@@ -303,12 +304,12 @@ async def test_row_41_a_callback_that_names_a_foreign_task_binds_nothing() -> No
         other = await veo.submit("A cat")
         await asyncio.sleep(5)
         stray = await other.accepted()
-        token = job._job.token
+        token = live_job_of(job).token
         assert token is not None
-        assert await veo.hint(token, stray)
+        assert await veo.callbacks.hint(token, stray)
         await asyncio.sleep(5)
         assert job.state is JobState.IN_DOUBT
-        assert not await veo.hint("a" * 26, stray)
+        assert not await veo.callbacks.hint("a" * 26, stray)
         outcome = await job.finished()
         assert isinstance(outcome, InDoubt)
         assert outcome.evidence is not None
@@ -334,7 +335,7 @@ def test_a_public_url_that_is_none_is_refused_at_once() -> None:
     """Before anything is opened."""
     with pytest.raises(errors.InvalidRequest) as caught:
         session_on(memory(), public_url="bot.example")
-    assert caught.value.field == "public_url"
+    assert caught.value.field == "callbacks"
 
 
 async def test_row_90_a_job_that_cannot_be_sent_in_time_never_is() -> None:
@@ -358,7 +359,7 @@ async def test_a_hint_outlasts_an_outage() -> None:
         await asyncio.sleep(61)
         [post] = sim.due_callbacks()
         sim.is_offline = True
-        assert await veo.hint(post.url.rpartition("/")[2], post.task_id)
+        assert await veo.callbacks.hint(post.url.rpartition("/")[2], post.task_id)
         await asyncio.sleep(600)
         assert job.state is JobState.IN_DOUBT
         sim.is_offline = False
@@ -371,9 +372,9 @@ async def test_a_hint_of_a_task_that_does_not_exist_is_given_up() -> None:
     async with world(faults=[drop_after_accepting(on=1)], session={"public_url": PUBLIC}) as (veo, sim):
         job = await veo.submit("A dog")
         await asyncio.sleep(5)
-        token = job._job.token
+        token = live_job_of(job).token
         assert token is not None
-        assert await veo.hint(token, "0" * 32)
+        assert await veo.callbacks.hint(token, "0" * 32)
         await asyncio.sleep(500)
         looks = sim.count("record-info")
         assert 1 < looks < 10
@@ -392,12 +393,12 @@ async def test_a_callback_of_an_earlier_attempt_that_failed_binds_nothing() -> N
         second = await veo.submit("A dog [fail]", key="dog")
         await asyncio.sleep(10)
         assert second.state is JobState.IN_DOUBT
-        assert await veo.hint(told.url.rpartition("/")[2], told.task_id)
+        assert await veo.callbacks.hint(told.url.rpartition("/")[2], told.task_id)
         await asyncio.sleep(30)
         assert second.state is JobState.IN_DOUBT
         await asyncio.sleep(60)
         [told] = sim.due_callbacks()
-        assert await veo.hint(told.url.rpartition("/")[2], told.task_id)
+        assert await veo.callbacks.hint(told.url.rpartition("/")[2], told.task_id)
         assert isinstance(await second.finished(), Failed)
         assert second.task_id == told.task_id
 
@@ -409,10 +410,10 @@ async def test_several_hints_at_once_bind_once() -> None:
         job = await veo.submit("A dog")
         await asyncio.sleep(5)
         [task_id] = sim.tasks
-        assert job._job.token is not None
+        assert live_job_of(job).token is not None
         async with asyncio.TaskGroup() as group:
             for _ in range(5):
-                group.create_task(veo.hint(job._job.token, task_id))
+                group.create_task(veo.callbacks.hint(live_job_of(job).token, task_id))
             group.create_task(job.resolve(task_id))
         assert (await job).task_id == task_id
         assert len(sim.charges) == 1

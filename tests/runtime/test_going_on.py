@@ -173,7 +173,7 @@ async def test_an_extension_whose_answer_is_lost_is_bound_by_its_token() -> None
         asking = asyncio.create_task(veo.extend(clip, "It swims ashore", key="on"))
         await asyncio.sleep(200)
         for post in sim.due_callbacks():
-            await veo.hint(post.url.rpartition("/")[2], post.task_id)
+            await veo.callbacks.hint(post.url.rpartition("/")[2], post.task_id)
         assert (await asking).urls
         assert paid(sim) == ["generate", "extend"]
 
@@ -305,7 +305,7 @@ async def test_a_doubt_about_an_upgrade_is_resolved_in_a_later_session(ledger: A
     async with on(sim, ledger) as first:
         await (await first.submit("A dog", key="dog", then="1080p")).finished()
     async with on(sim, ledger) as second:
-        [job] = await second.in_doubt()
+        [job] = await second.ledger.in_doubt()
         await job.resolve("1080p")
         taken = await job
         assert taken.history[0].key == "dog"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.internals import parts_of
 from veo_async import VideoRequest, errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.events import Paused
@@ -255,8 +256,8 @@ async def test_a_cancelled_call_leaves_nothing_behind() -> None:
         async def nothing_is_left() -> None:
             await let_run()
             assert (await veo.upload(PNG)).url
-            assert veo._images._under_way == {}
-            veo._images._kept.clear()
+            assert parts_of(veo).images._under_way == {}
+            parts_of(veo).images._kept.clear()
 
         assert await at_every_await(lambda: veo.upload(PNG), nothing_is_left) >= 2
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.internals import engine_of, live_job_of, parts_of
 from veo_async import VideoRequest, errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.outcome import Done, Refused
@@ -19,7 +20,7 @@ async def test_the_same_key_with_the_same_request_is_the_same_job() -> None:
     """While it waits, runs and is done: one POST."""
     async with world() as (veo, sim):
         first = await veo.submit("A dog", key="k")
-        assert (await veo.submit("A dog", key="k"))._job is first._job
+        assert (await veo.submit("A dog", key="k"))._job is live_job_of(first)
         clip = await first
         assert await veo.generate("A dog", key="k") == clip
         assert len(sim.requests_to()) == 1
@@ -73,9 +74,9 @@ async def test_adopting_a_task_watches_it_to_its_end() -> None:
         task_id = await (await first.submit("A dog")).accepted()
     sim._closed = False
     async with session_on(sim) as veo:
-        job = await veo.adopt(task_id)
+        job = await veo.ledger.adopt(task_id)
         assert veo.statistics().slots_in_use == 1
-        assert (await veo.adopt(task_id))._job is job._job
+        assert (await veo.ledger.adopt(task_id))._job is live_job_of(job)
         clip = await job
         assert (clip.task_id, clip.request) == (task_id, None)
         assert veo.statistics().slots_in_use == 0
@@ -88,14 +89,14 @@ async def test_adopting_beyond_the_slots_watches_all_and_gives_back_what_it_took
         async with other:
             ids = [await (await other.submit(f"Dog {i}")).accepted() for i in range(3)]
             other.api.close = _nothing  # type: ignore[method-assign]
-        jobs = [await veo.adopt(task_id) for task_id in ids]
+        jobs = [await veo.ledger.adopt(task_id) for task_id in ids]
         mine = await veo.submit("A cat")
         await asyncio.sleep(30)
         assert mine.state is JobState.QUEUED
         await veo.drain()
         assert {job.state for job in (*jobs, mine)} == {JobState.READY}
         assert veo.statistics().slots_in_use == 0
-        assert veo._gate.statistics().running == 0
+        assert parts_of(veo).gate.statistics().running == 0
 
 
 async def _nothing() -> None:
@@ -107,14 +108,14 @@ async def test_adopting_what_is_known_under_another_key_is_refused() -> None:
     async with world() as (veo, _):
         job = await veo.submit("A dog", key="k")
         task_id = await job.accepted()
-        assert (await veo.adopt(task_id))._job is job._job
-        assert (await veo.adopt(task_id, key="k"))._job is job._job
+        assert (await veo.ledger.adopt(task_id))._job is live_job_of(job)
+        assert (await veo.ledger.adopt(task_id, key="k"))._job is live_job_of(job)
         with pytest.raises(errors.KeyReused):
-            await veo.adopt(task_id, key="other")
+            await veo.ledger.adopt(task_id, key="other")
         with pytest.raises(errors.KeyReused):
-            await veo.adopt("another-task", key="k")
+            await veo.ledger.adopt("another-task", key="k")
         with pytest.raises(errors.InvalidRequest):
-            await veo.adopt("no task id")
+            await veo.ledger.adopt("no task id")
 
 
 async def test_slots_bound_running_tasks_and_can_be_resized() -> None:
@@ -124,23 +125,23 @@ async def test_slots_bound_running_tasks_and_can_be_resized() -> None:
             await veo.submit(f"Dog {i}")
         await asyncio.sleep(1)
         assert veo.statistics().slots_in_use == 2
-        veo.resize(6)
+        veo.account.resize(6)
         await asyncio.sleep(1)
         assert veo.statistics().slots_in_use == 6
-        veo.resize(1)
+        veo.account.resize(1)
         await asyncio.sleep(1)
         assert (veo.statistics().slots_in_use, veo.statistics().max_in_flight) == (6, 1)
         await asyncio.sleep(70)
         assert veo.statistics().slots_in_use == 1
-        veo.resize(6)
+        veo.account.resize(6)
         await veo.drain()
 
 
 async def test_tenants_share_by_weight_and_have_bounded_queues() -> None:
     """Three to one while both wait; who has as many waiting as allowed is told."""
     async with world(session={"rate": (1, 1.0)}, limiter="none") as (veo, sim):
-        veo.tenant("a", weight=3.0)
-        veo.tenant("b", weight=1.0, max_queued=30)
+        veo.account.configure_tenant("a", weight=3.0)
+        veo.account.configure_tenant("b", weight=1.0, max_queued=30)
         for i in range(30):
             await veo.submit(f"{i}", tenant="a")
             await veo.submit(f"{i} too", tenant="b")
@@ -215,10 +216,10 @@ async def test_statistics_tell_jobs_slots_gate_and_watcher() -> None:
         assert seen.jobs == {JobState.RUNNING: 1, JobState.REFUSED: 1}
         assert (seen.slots_in_use, seen.max_in_flight, seen.pause_reason) == (1, 100, None)
         assert (seen.rate_limit.running, seen.watcher.tasks) == (1, 1)
-        assert await veo.balance() == sim.account().credits
-        assert veo.knowledge().limit == 20
+        assert await veo.account.balance() == sim.account().credits
+        assert veo.account.knowledge().limit == 20
         assert "jobs=2" in repr(veo)
-        assert repr(veo._engine_or_raise.watcher).startswith("<Watcher running=1")
+        assert repr(engine_of(veo).watcher).startswith("<Watcher running=1")
 
 
 async def test_sending_again_does_not_depend_on_a_short_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +237,7 @@ async def test_a_job_that_comes_back_is_let_in_however_full_its_queue(monkeypatc
     async with world(faults=[rate_limited(on=1)], latency_s=1.0, session={"max_queued": 1}) as (veo, _):
         first = await veo.submit("A dog")
         await asyncio.sleep(0.5)
-        veo.resize(1)
+        veo.account.resize(1)
         second = await veo.submit("A cat")
         assert (await first).urls
         assert (await second).urls

@@ -178,9 +178,9 @@ async def test_a_session_that_ends_before_the_disk_is_back_says_which_task_it_co
     assert any(task_id in record.getMessage() for record in caplog.records)
     ledger.error = None
     async with on(sim, ledger) as later:
-        assert later.recovered.in_doubt == 1
+        assert later.ledger.recovered.in_doubt == 1
         assert isinstance(await later.job("k").finished(), InDoubt)
-        assert (await (await later.adopt(task_id, key="k"))).urls
+        assert (await (await later.ledger.adopt(task_id, key="k"))).urls
     assert len(sim.requests_to()) == 1
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.internals import engine_of
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.outcome import Done
 
@@ -36,8 +37,8 @@ async def test_row_84_ten_thousand_jobs_and_a_thousand_waiters() -> None:
         assert len(sent) == 10_000
         assert sent == sorted(sent)
         check_joints(veo)
-        assert len(veo._engine_or_raise.watcher._heap) < 100
-        assert not veo._engine_or_raise.scheduler._slotless
+        assert len(engine_of(veo).watcher._heap) < 100
+        assert not engine_of(veo).scheduler._slotless
 
 
 async def test_row_84_fair_order_among_many_tenants() -> None:
@@ -71,7 +72,7 @@ async def test_one_waiter_of_many_on_one_job_costs_nobody_else() -> None:
         job = await veo.submit("A dog")
         waiting: list[asyncio.Task[Any]] = [asyncio.create_task(job.result()) for _ in range(1000)]
         await asyncio.sleep(1)
-        assert len(veo._engine_or_raise.registry.by_key[job.key]._waiters) == 1000
+        assert len(engine_of(veo).registry.by_key[job.key]._waiters) == 1000
         for task in waiting[::2]:
             task.cancel()
         await asyncio.wait(waiting)

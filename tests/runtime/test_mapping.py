@@ -204,7 +204,7 @@ async def test_a_full_queue_makes_the_input_wait() -> None:
 async def test_a_queue_without_any_room_is_a_refusal() -> None:
     """There is nothing to wait for."""
     async with world() as (veo, _):
-        veo.tenant("t", max_queued=0)
+        veo.account.configure_tenant("t", max_queued=0)
         outcomes = [outcome async for outcome in veo.map(["A dog"], tenant="t")]
         assert isinstance(outcomes[0], Refused)
         assert isinstance(outcomes[0].error, errors.QueueFull)

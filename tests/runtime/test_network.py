@@ -15,6 +15,7 @@ from veo_async import errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.outcome import Done, Failed, InDoubt
 from veo_async.session import VeoSession
+from veo_async.settings import Network
 from veo_async.simulator import Simulator, drop_after_accepting, html_page, rate_limited, refuse, truncate
 
 from .support import Clock, memory, session_on
@@ -107,7 +108,7 @@ async def test_row_28_a_kept_connection_that_is_dead_puts_the_creation_in_doubt(
         visit.reset()  # … until it is used again
 
     async with raw_server(behave) as server, VeoSession(KEY, base_url=server.url) as veo:
-        assert await veo.balance() == 100
+        assert await veo.account.balance() == 100
         outcome = await (await veo.submit("A dog")).finished()
     assert isinstance(outcome, InDoubt)
     assert isinstance(outcome.error, errors.ResponseLost)
@@ -147,7 +148,7 @@ async def test_hours_of_a_batch_pass_in_seconds() -> None:
     ]
     async with Simulator(faults=faults, seed=4, failure_rate=0.02, refusal_rate=0.02) as sim:
         began = asyncio.get_running_loop().time()
-        async with VeoSession(sim.api_key, base_url=sim.url, seed=1) as veo:
+        async with VeoSession(sim.api_key, base_url=sim.url, network=Network(seed=1)) as veo:
             outcomes = [outcome async for outcome in veo.map(f"Dog {i}" for i in range(300))]
         assert len(outcomes) == 300
         kinds = [type(outcome) for outcome in outcomes]

@@ -18,9 +18,10 @@ from veo_async.simulator import Simulator, delay
 MANY = """
 import asyncio
 from veo_async import Done, VeoSession
+from veo_async.settings import Limits
 
 async def main():
-    async with VeoSession(ledger="veo.db", rate=(20, 10.0)) as veo:
+    async with VeoSession(ledger="veo.db", limits=Limits(rate=(20, 10.0))) as veo:
         jobs = [await veo.submit(f"Dog number {n}", key=f"dog-{n}") for n in range(30)]
         outcomes = [await job.finished() for job in jobs]
         print(sum(isinstance(outcome, Done) for outcome in outcomes), "done")
@@ -31,6 +32,7 @@ asyncio.run(main())
 ONE = """
 import asyncio
 from veo_async import VeoSession
+from veo_async.settings import Limits
 from veo_async.events import Sent
 
 def told(event):
@@ -38,7 +40,7 @@ def told(event):
         print("sent", flush=True)
 
 async def main():
-    async with VeoSession(ledger="veo.db", rate=(1, 10.0), on_event=told) as veo:
+    async with VeoSession(ledger="veo.db", limits=Limits(rate=(1, 10.0)), on_event=told) as veo:
         await veo.submit("A cat", key="second", tenant="later")
         await (await veo.submit("A dog", key="first", priority="interactive"))
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from tests.internals import engine_of, parts_of
 from veo_async import errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.events import Paused, Queued, Ready, Running, Sent
@@ -37,7 +38,7 @@ async def test_row_1_a_429_is_one_pause_one_probe_and_the_same_job_again() -> No
         posts = sim.requests_to()
         (refused,) = [number for number, seen in enumerate(posts) if seen.fault]
         counted, probe, after = posts[0], posts[refused + 1], posts[refused + 2]
-        settings = veo._gate.settings
+        settings = parts_of(veo).gate.settings
         span_s = settings.window_s + settings.margin_s + settings.margin_step_s
         assert probe.at - counted.at == pytest.approx(span_s, abs=0.001)
         assert after.at - probe.at > 0.099  # nobody leaves until the probe is answered
@@ -61,7 +62,7 @@ async def test_row_1_a_429_that_no_count_explains_is_probed_sooner_and_then_a_wh
         # Those that had left together, and after them one at a time.
         pauses = [round(later - earlier, 3) for earlier, later in pairwise(refused)]
         assert pauses[:5] == [0.0, 0.0, 0.5, 1.5, 10.06]
-        assert min(pauses[4:]) >= veo._gate.settings.window_s
+        assert min(pauses[4:]) >= parts_of(veo).gate.settings.window_s
 
 
 async def test_row_2_retry_after_is_obeyed_by_everybody() -> None:
@@ -406,7 +407,7 @@ async def test_a_pause_is_seen_in_statistics_events_and_log(caplog: pytest.LogCa
             events = job.events()
             await asyncio.sleep(1)
             assert veo.statistics().pause_reason == "maintenance"
-            assert repr(veo._engine_or_raise.scheduler).endswith("paused=maintenance>")
+            assert repr(engine_of(veo).scheduler).endswith("paused=maintenance>")
             await job
             heard = [event async for event in events]
     assert Paused("k", "maintenance") in heard

@@ -151,6 +151,6 @@ async def test_the_sessions_balance_is_read_patiently(caplog: pytest.LogCaptureF
     """`VeoSession.credits` outlasts a short fault, and the log tells of it."""
     async with world(faults=[html_page(502, endpoint="credit", on=1)]) as (veo, _):
         with caplog.at_level(logging.INFO, "veo_async"):
-            assert await veo.balance() > 0
+            assert await veo.account.balance() > 0
     told = [record.__dict__ for record in caplog.records]
     assert [each["reason"] for each in told if each.get("action") == "retry"] == ["broken"]

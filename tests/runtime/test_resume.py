@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.internals import engine_of
 from veo_async import VeoSession, errors
 from veo_async._ports import Ledger
 from veo_async._rules.lifecycle import JobState
@@ -56,12 +57,12 @@ async def test_a_later_session_goes_on_with_what_an_earlier_one_left(ledger: Led
         jobs = [await first.submit(f"Dog {i}", key=f"dog-{i}") for i in range(5)]
         await jobs[1].accepted()
     async with on(sim, ledger, max_in_flight=2) as second:
-        assert second.recovered == Recovered(queued=3, running=2)
+        assert second.ledger.recovered == Recovered(queued=3, running=2)
         await second.drain()
         assert {job.key: job.state for job in second.jobs()} == {f"dog-{i}": JobState.READY for i in range(5)}
     assert len(sim.charges) == 5
     async with on(sim, ledger) as third:
-        assert third.recovered == Recovered()
+        assert third.ledger.recovered == Recovered()
     sim.assert_no_double_charge()
 
 
@@ -123,8 +124,8 @@ async def test_a_doubt_outlives_its_session(ledger: Ledger) -> None:
     async with on(sim, ledger) as first:
         assert isinstance(await (await first.submit("A dog", key="k")).finished(), InDoubt)
     async with on(sim, ledger) as second:
-        assert second.recovered == Recovered(in_doubt=1)
-        [job] = await second.in_doubt()
+        assert second.ledger.recovered == Recovered(in_doubt=1)
+        [job] = await second.ledger.in_doubt()
         outcome = await job.finished()
         assert isinstance(outcome, InDoubt)
         assert isinstance(outcome.error, errors.ResponseLost)
@@ -141,13 +142,13 @@ async def test_an_adopted_task_outlives_its_session(ledger: Ledger) -> None:
     async with session_on(sim) as elsewhere:
         task_id = await (await elsewhere.submit("A dog")).accepted()
     async with on(sim, ledger) as first:
-        await first.adopt(task_id, key="mine")
+        await first.ledger.adopt(task_id, key="mine")
         with pytest.raises(errors.KeyReused):
-            await first.adopt(task_id, key="yours")
+            await first.ledger.adopt(task_id, key="yours")
     async with on(sim, ledger) as second:
-        assert second.recovered == Recovered(running=1)
+        assert second.ledger.recovered == Recovered(running=1)
         assert (await second.job("mine")).task_id == task_id
-        assert (await (await second.adopt(task_id))).urls
+        assert (await (await second.ledger.adopt(task_id))).urls
 
 
 async def test_adopting_for_a_job_in_doubt_resolves_it(ledger: Ledger) -> None:
@@ -156,7 +157,7 @@ async def test_adopting_for_a_job_in_doubt_resolves_it(ledger: Ledger) -> None:
     async with on(sim, ledger) as veo:
         job = await veo.submit("A dog", key="k")
         await job.finished()
-        adopted = await veo.adopt(sim.charges[0].task_id, key="k")
+        adopted = await veo.ledger.adopt(sim.charges[0].task_id, key="k")
         assert adopted.key == "k"
         assert (await job).urls
 
@@ -220,10 +221,10 @@ async def test_what_was_learned_of_the_account_is_kept(ledger: Ledger) -> None:
     sim = memory(rate=(5, 10.0))
     async with on(sim, ledger) as first:
         await first.gather(*(f"Dog {i}" for i in range(30)))
-        learned = first.knowledge()
+        learned = first.account.knowledge()
     assert learned.limit <= 6
     async with on(sim, ledger) as second:
-        assert second.knowledge().limit == learned.limit
+        assert second.account.knowledge().limit == learned.limit
 
 
 async def test_what_was_learned_is_kept_while_the_session_lives(ledger: Ledger) -> None:
@@ -232,8 +233,8 @@ async def test_what_was_learned_is_kept_while_the_session_lives(ledger: Ledger) 
     async with on(sim, ledger) as veo:
         await veo.gather(*(f"Dog {i}" for i in range(30)))
         await asyncio.sleep(61)
-        book = await ledger.open(veo._engine_or_raise.journal.account)
-        assert json.loads(await book.knowledge() or "{}")["limit"] == veo.knowledge().limit
+        book = await ledger.open(engine_of(veo).journal.account)
+        assert json.loads(await book.knowledge() or "{}")["limit"] == veo.account.knowledge().limit
         await book.close()
 
 
@@ -243,13 +244,13 @@ async def test_a_key_that_changes_needs_a_name_for_the_account(ledger: Ledger) -
     async with on(sim, ledger, account="studio") as first:
         await (await first.submit("A dog", key="k")).accepted()
     async with on(sim, ledger, account="somebody else") as stranger:
-        assert stranger.recovered == Recovered()
+        assert stranger.ledger.recovered == Recovered()
         assert await stranger.find("k") is None
         with pytest.raises(errors.KeyReused, match="another account"):
             await stranger.submit("A dog", key="k")
     async with on(sim, ledger, account="studio") as second:
-        assert second.recovered == Recovered(running=1)
-        job = await second.find("k")
+        assert second.ledger.recovered == Recovered(running=1)
+        job = await second.ledger.find("k")
         assert job is not None
         assert (await job).urls
 
@@ -304,7 +305,7 @@ async def test_a_job_that_another_session_drives_has_an_eta(ledger: Ledger) -> N
     sim = memory()
     async with on(sim, ledger) as one, on(sim, ledger) as two:
         await (await one.submit("A dog", key="dog")).accepted()
-        job = await two.find("dog")
+        job = await two.ledger.find("dog")
         assert job is not None
         assert job.state is JobState.RUNNING
         assert job.eta is not None

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.sessions import session_arguments
 from veo_async import Done, Failed, VeoSession, errors
 from veo_async._rules.lifecycle import JobState
 from veo_async.ledger import MemoryLedger
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.realtime
 
 
 def on(sim: Simulator, **options: Any) -> VeoSession:
-    return VeoSession(sim.api_key, base_url=sim.url, poll_every=0.1, **options)
+    return VeoSession(sim.api_key, **session_arguments(base_url=sim.url, poll_every=0.1, **options))
 
 
 def is_whole(path: Path) -> bool:
@@ -74,12 +75,12 @@ async def test_a_file_that_cannot_be_had_leaves_the_clip_ready(tmp_path: Path) -
             assert job.state is JobState.READY
             assert not list(tmp_path.glob("*.mp4"))
         async with on(sim, ledger=ledger, account="studio") as later:
-            assert later.recovered.ready == 1
+            assert later.ledger.recovered.ready == 1
             clip = await later.job("dog")
             assert is_whole(clip.files[0])
         assert len(sim.requests_to()) == 1
     async with Simulator() as other, on(other, ledger=ledger, account="studio") as last:
-        assert last.recovered.ready == 0
+        assert last.ledger.recovered.ready == 0
         found = await last.find("dog")
         assert found is not None
         assert (await found).files == clip.files

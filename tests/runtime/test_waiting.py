@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.internals import engine_of
 from veo_async import errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.poll_result import Succeeded
@@ -166,14 +167,14 @@ async def test_a_clip_that_comes_in_the_moment_of_the_timeout_is_given() -> None
     """Nobody is told that a job still runs which has ended."""
     async with world() as (veo, _):
         job = await veo.submit("A dog")
-        entry = veo._engine_or_raise.registry.by_key[job.key]
+        entry = engine_of(veo).registry.by_key[job.key]
         await job.accepted()
         record = Record(flag=1, urls=("https://a.invalid/1.mp4",))
 
         async def end() -> None:
             await asyncio.sleep(5.0)
-            veo._engine_or_raise.watcher.forget(entry)
-            await veo._engine_or_raise._task_ended(entry, Succeeded(record))
+            engine_of(veo).watcher.forget(entry)
+            await engine_of(veo)._task_ended(entry, Succeeded(record))
 
         ending = asyncio.create_task(end())
         await asyncio.sleep(0)
@@ -194,7 +195,7 @@ async def test_a_listener_that_stops_early_leaves_nothing() -> None:
         async for event in job.events():
             assert isinstance(event, Queued)
             break
-        assert not veo._engine_or_raise.registry.by_key[job.key].has_subscribers
+        assert not engine_of(veo).registry.by_key[job.key].has_subscribers
         await job
 
 
@@ -226,7 +227,7 @@ async def test_row_59_leaving_lets_requests_under_way_end_and_tells_who_waits() 
     assert len(sim.requests_to()) == 1
     sim._closed = False  # the provider itself was not closed
     async with session_on(sim) as again:
-        assert (await (await again.adopt(first.task_id))).urls
+        assert (await (await again.ledger.adopt(first.task_id))).urls
 
 
 async def test_drain_waits_for_everything_there_is() -> None:
@@ -256,7 +257,7 @@ async def test_cancelling_the_block_leaves_as_a_cancellation() -> None:
             try:
                 await job
             finally:
-                keys.append(veo._engine_or_raise.registry.by_key[job.key].task_id)
+                keys.append(engine_of(veo).registry.by_key[job.key].task_id)
                 asyncio.get_running_loop().call_later(10, lambda: keys.append(job.task_id))
 
     using = asyncio.create_task(use())
@@ -334,7 +335,7 @@ def _break(veo: Any, key: str) -> None:
     generate = veo.api.generate
 
     async def broken(request: Any, **options: Any) -> Any:
-        if request is veo._engine_or_raise.registry.by_key[key].request:
+        if request is engine_of(veo).registry.by_key[key].request:
             await asyncio.sleep(1)
             raise ZeroDivisionError("a defect")
         return await generate(request, **options)
@@ -407,10 +408,10 @@ async def test_row_60_used_before_opening_or_after_closing_it_says_what_to_do() 
     async with veo:
         job = await veo.submit("A dog")
         await job
-    for call in (veo.statistics, lambda: veo.map([]), lambda: veo.resize(3)):
+    for call in (veo.statistics, lambda: veo.map([]), lambda: veo.account.resize(3)):
         with pytest.raises(errors.SessionClosed, match="closed"):
             call()
-    for asking in (veo.submit("A cat"), veo.balance(), veo.generate("A cat")):
+    for asking in (veo.submit("A cat"), veo.account.balance(), veo.generate("A cat")):
         with pytest.raises(errors.SessionClosed, match="closed"):
             await asking
     assert (await job).urls

@@ -9,6 +9,7 @@ from typing import Any
 import uvicorn
 from aiohttp import web
 
+from tests.sessions import session_arguments
 from veo_async import VeoSession
 from veo_async.simulator import Simulator
 
@@ -59,7 +60,7 @@ async def served_asgi(app: Any, port: int) -> AsyncIterator[None]:
 def listening(sim: Simulator, port: int, **options: Any) -> VeoSession:
     """A session that hears callbacks on *port* and hardly looks by itself."""
     told: dict[str, Any] = {"poll_every": NEVER_S, "public_url": f"http://127.0.0.1:{port}", **options}
-    return VeoSession(sim.api_key, base_url=sim.url, **told)
+    return VeoSession(sim.api_key, **session_arguments(base_url=sim.url, **told))
 
 
 @asynccontextmanager
@@ -71,6 +72,6 @@ async def heard(
     async with (
         Simulator(**{"duration_s": 0.3, "callback_retry_s": (0.2, 0.2, 0.2), **options}) as sim,
         listening(sim, port, **(session or {})) as veo,
-        served(veo.aiohttp_routes(), port),
+        served(veo.callbacks.aiohttp_routes(), port),
     ):
         yield veo, sim

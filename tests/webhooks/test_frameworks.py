@@ -21,7 +21,7 @@ pytestmark = pytest.mark.realtime
 
 def in_fastapi(veo: VeoSession) -> Any:
     app = FastAPI()
-    app.mount("/veo/cb", veo.asgi())
+    app.mount("/veo/cb", veo.callbacks.asgi())
     return app
 
 
@@ -31,16 +31,16 @@ def in_fastapi_with_a_lifespan(veo: VeoSession) -> Any:
         yield {"veo": veo}
 
     app = FastAPI(lifespan=lifespan)
-    app.mount("/veo/cb", veo.asgi())
+    app.mount("/veo/cb", veo.callbacks.asgi())
     return app
 
 
 def in_starlette(veo: VeoSession) -> Any:
-    return Starlette(routes=[Mount("/veo/cb", app=veo.asgi())])
+    return Starlette(routes=[Mount("/veo/cb", app=veo.callbacks.asgi())])
 
 
 def in_litestar(veo: VeoSession) -> Any:
-    receiver = veo.asgi()
+    receiver = veo.callbacks.asgi()
 
     @asgi("/veo/cb", is_mount=True, copy_scope=True)
     async def receive(scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,7 +50,7 @@ def in_litestar(veo: VeoSession) -> Any:
 
 
 def alone(veo: VeoSession) -> Any:
-    return veo.asgi()
+    return veo.callbacks.asgi()
 
 
 @pytest.mark.parametrize("made", [in_fastapi, in_fastapi_with_a_lifespan, in_starlette, in_litestar, alone])
@@ -77,7 +77,7 @@ async def test_a_websocket_is_closed() -> None:
         told.append(message)
 
     veo = VeoSession("sk-" + "a" * 20)
-    await veo.asgi()({"type": "websocket"}, receive, send)
+    await veo.callbacks.asgi()({"type": "websocket"}, receive, send)
     assert told == [{"type": "websocket.close", "code": 1000}]
     await veo.close()
 
@@ -98,7 +98,7 @@ async def test_a_body_in_pieces_and_one_that_is_given_up() -> None:
             told.append(message)
 
         scope = {"type": "http", "method": "POST", "path": "/veo/cb/t", "headers": []}
-        await veo.asgi()(scope, receive, send)
+        await veo.callbacks.asgi()(scope, receive, send)
         status: int = told[-2]["status"]
         return status
 

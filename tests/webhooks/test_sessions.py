@@ -195,6 +195,7 @@ async def test_row_47_a_callback_in_another_process_wakes_the_waiter(tmp_path: P
 WAITER = """
 import asyncio, sys
 from veo_async import VeoSession
+from veo_async.settings import Callbacks
 
 async def main():
     async with VeoSession(ledger="veo.db", public_url=sys.argv[1], poll_every=1e6) as veo:
@@ -210,7 +211,7 @@ async def test_row_47_a_callback_here_ends_another_process(tmp_path: Path) -> No
     port = free_port()
     async with Simulator(duration_s=0.5, callback_retry_s=(0.5,) * 20) as sim:
         here = listening(sim, port, ledger=tmp_path / "veo.db")
-        async with here, served(here.aiohttp_routes(), port):
+        async with here, served(here.callbacks.aiohttp_routes(), port):
             url = f"http://127.0.0.1:{port}"
             told = await run(sys.executable, "waiter.py", url, cwd=tmp_path, sim=sim)
             assert told.startswith("http")
@@ -227,8 +228,8 @@ async def test_a_doubt_is_bound_after_a_restart(tmp_path: Path) -> None:
             await first.submit("A dog", key="dog")
             await until(lambda: bool(sim.charges))
         second = listening(sim, port, ledger=tmp_path / "veo.db")
-        async with second, served(second.aiohttp_routes(), port):
-            job = await second.find("dog")
+        async with second, served(second.callbacks.aiohttp_routes(), port):
+            job = await second.ledger.find("dog")
             assert job is not None
             assert (await job.wait(timeout=10)).urls
         assert len(sim.charges) == 1
@@ -252,15 +253,15 @@ async def test_a_session_that_is_not_open_asks_to_come_again() -> None:
     port = free_port()
     async with Simulator() as sim:
         veo = listening(sim, port)
-        async with served(veo.aiohttp_routes(), port):
+        async with served(veo.callbacks.aiohttp_routes(), port):
             assert await post(f"http://127.0.0.1:{port}/veo/cb/{'a' * 26}", told("t-1")) == 503
         await veo.close()
 
 
 async def test_secrets_are_not_shown() -> None:
     """Neither the key that signs nor a token stands in what a session says of itself."""
-    veo = VeoSession("sk-" + "a" * 20, webhook_secret="whsec-hush", public_url="https://me.example")
-    assert "hush" not in repr(veo) + repr(veo._receiver)
+    veo = VeoSession("sk-" + "a" * 20, callbacks=Callbacks("https://me.example", secret="whsec-hush"))
+    assert "hush" not in repr(veo) + repr(veo.callbacks)
     await veo.close()
 
 
