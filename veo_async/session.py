@@ -199,7 +199,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             with_timeout(api_key) if callable(api_key) else api_key,
             provider=provider,
             base_url=base_url,
-            upload_from_url=upload_url,
+            upload_url=upload_url,
             http=http,
             timeout=timeout,
             allow_insecure_http=allow_insecure_http,

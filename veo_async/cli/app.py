@@ -7,7 +7,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from veo_async import VeoError, __version__
-from veo_async.errors import UsageError
+from veo_async.errors import InvalidRequest, UsageError
 
 from .commands import creating as making
 from .commands import follow_ups as going_on
@@ -30,6 +30,11 @@ app.update(looking.app)
 app.command(ledger.app)
 
 
+def _text_of(error: VeoError) -> str:
+    """Return the text of *error*; the remedy of an invalid request, validate=False, exists only in Python."""
+    return error.message if isinstance(error, InvalidRequest) else str(error)
+
+
 def run(arguments: list[str] | None = None) -> None:
     """Parse, run, and leave with the command's exit code."""
     try:
@@ -37,7 +42,7 @@ def run(arguments: list[str] | None = None) -> None:
     except CycloptsError:
         sys.exit(USAGE)  # cyclopts has said what is wrong and how it is meant
     except VeoError as error:
-        Console(stderr=True, highlight=False).print(str(error), markup=False, soft_wrap=True)
+        Console(stderr=True, highlight=False).print(_text_of(error), markup=False, soft_wrap=True)
         sys.exit(USAGE if isinstance(error, UsageError) else ERROR)
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(INTERRUPTED)

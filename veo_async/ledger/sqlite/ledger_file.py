@@ -152,7 +152,7 @@ class LedgerFile:
         except OSError:
             is_there = False
         if not is_there:
-            raise LedgerIOError(f"{self.path} was moved or removed while it was open.")
+            raise LedgerIOError(f"{self.path} was moved or removed while it was open.", remedy="Open another session.")
         if not self.session_lock.is_held():
             raise LedgerIOError(
                 f"The lock file in {self.session_lock.folder} was removed, so others take this session for dead. "
@@ -192,7 +192,8 @@ class LedgerFile:
         self._uncertain = what
         self._disconnect()
         raise LedgerIOError(
-            f"{self.path} failed and cannot be read again ({exc}); what was being written may have come to be."
+            f"{self.path} failed and cannot be read again ({exc}); what was being written may have come to be.",
+            remedy="Free disk space or make the file readable and writable again, then open another session.",
         ) from exc
 
     def _commit_again(self) -> None:
@@ -221,7 +222,9 @@ class LedgerFile:
     def _check_identity(self, connection: sqlite3.Connection) -> None:
         (secret,) = connection.execute(SQL["secret"]).fetchone()
         if self.secret and secret != self.secret:
-            raise LedgerUnusable(f"{self.path} was replaced by another ledger while it was open.")
+            raise LedgerUnusable(
+                f"{self.path} was replaced by another ledger while it was open.", remedy="Open another session."
+            )
         self.secret = secret
 
     def _resolve_uncertain(self) -> None:

@@ -53,7 +53,9 @@ class SessionLock:
             while not self._create():
                 pass
         except OSError as exc:
-            raise LedgerIOError(f"No lock can be made in {self.folder}: {exc.strerror}.") from exc
+            raise LedgerIOError(
+                f"No lock can be made in {self.folder}: {exc.strerror}.", remedy="Make it writable."
+            ) from exc
         self._remove_stale()
 
     def _create(self) -> bool:
@@ -85,7 +87,9 @@ class SessionLock:
         except FileNotFoundError:
             return False
         except OSError as exc:
-            raise LedgerIOError(f"Whether {session_id} is alive cannot be seen: {exc.strerror}.") from exc
+            raise LedgerIOError(
+                f"Whether {session_id} is alive cannot be seen: {exc.strerror}.", remedy=f"Make {self.folder} readable."
+            ) from exc
         try:
             if not _lock(descriptor):
                 return True
