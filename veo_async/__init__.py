@@ -1,4 +1,4 @@
-"""Asyncio client for the Veo 3 / 3.1 video API that never pays twice for one clip and never loses one.
+"""Asyncio client for the Veo 3 / 3.1 video API. It never pays twice for a clip and never loses one.
 
 Example::
 
@@ -6,9 +6,9 @@ Example::
         clip = await veo.generate("A dog surfing at dusk", model="veo3_fast", aspect_ratio="9:16")
         print(clip.urls)
 
-- `VeoSession` many clips at once on one account; ``veo_async.sync`` has it without ``await``
-- `VeoApi`     the thin layer: one coroutine per endpoint, one HTTP attempt each
-- ``veo_async.events`` what happens to a job, ``veo_async.errors`` what can go wrong
+- `VeoSession`: many clips at the same time on one account; ``veo_async.sync`` has a version without ``await``.
+- `VeoApi`: one coroutine per endpoint, one HTTP request each.
+- ``veo_async.events``: the events of a job. ``veo_async.errors``: all errors.
 """
 
 import logging

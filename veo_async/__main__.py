@@ -1,16 +1,16 @@
-"""``python -m veo_async`` and ``veo-async``: the command line, or a word on what it needs."""
+"""Run the command line: ``python -m veo_async`` or ``veo-async``."""
 
 import sys
 
 
 def main() -> None:
-    """Run the command line of the extra ``cli``."""
+    """Run the command line, or print how to install the extra that it needs."""
     try:
         from .cli import run
     except ModuleNotFoundError as exc:
         if exc.name not in ("cyclopts", "rich"):
             raise
-        sys.stderr.write("The command line needs two more packages: pip install 'veo-async[cli]'\n")
+        sys.stderr.write("The command line needs the cli extra: pip install 'veo-async[cli]'\n")
         raise SystemExit(2) from None
     run()
 

@@ -1,4 +1,4 @@
-"""Clips to files, with links that are renewed: the runtime has the clips, `media` knows how to save; here they meet."""
+"""`ClipSaver`: saves a session's clips with `media` and renews their links through the API."""
 
 import itertools
 from collections.abc import Awaitable, Callable
@@ -18,11 +18,12 @@ _logger = logger_for(__name__)
 
 
 class ClipSaver:
-    """Saves clips of one session; nothing is opened before the first.
+    """Saves the clips of one session. It opens nothing before the first clip.
 
     Args:
-        look: reads a task's record.
-        max_downloads: how many files are fetched at once.
+        read_record: returns a task's record.
+        retrier: retries failed reads.
+        max_downloads: how many files are downloaded at the same time.
     """
 
     def __init__(
@@ -34,14 +35,15 @@ class ClipSaver:
         max_downloads: int,
         rng: Rng,
     ) -> None:
-        self._api, self._look, self._reads, self._at_once, self._rng = api, read_record, retrier, max_downloads, rng
+        self._api, self._read_record, self._retrier = api, read_record, retrier
+        self._max_downloads, self._rng = max_downloads, rng
         self._saver: Saver | None = None
 
     async def save(self, clip: Clip, path: Path) -> tuple[Path, ...]:
-        """Save *clip*'s videos to a file or into a folder; where they are.
+        """Save the videos of *clip* to a file or into a folder, and return their paths.
 
         Raises:
-            DownloadFailed: not all of them are there.
+            DownloadFailed: at least one video could not be saved.
         """
         renewals = itertools.count()
 
@@ -53,22 +55,23 @@ class ClipSaver:
         return tuple(file.path for file in files)
 
     async def close(self) -> None:
-        """All saving has ended."""
+        """Close the saver."""
         if self._saver is not None:
             await self._saver.__aexit__(None, None, None)
 
     async def _renewed_urls(self, clip: Clip, *, is_first: bool) -> tuple[str, ...]:
-        """The record may hold fresh links; after that, direct ones are asked for, which live for minutes."""
-        urls = (await self._look(clip.task_id)).urls or clip.urls
+        """Return fresh links: first those in the record, if they changed, later direct links, valid for minutes."""
+        urls = (await self._read_record(clip.task_id)).urls or clip.urls
         if is_first and urls != clip.urls:
             return urls
-        ask = self._reads.call
-        return tuple([(await ask("download-url", partial(self._api.download_url, url))).url for url in urls])
+        call = self._retrier.call
+        return tuple([(await call("download-url", partial(self._api.download_url, url))).url for url in urls])
 
     async def _get_saver(self) -> Saver:
         if self._saver is None:
             base_url = self._api.base_urls.api
-            self._saver = Saver(base_url=base_url, max_downloads=self._at_once, on_pause=_log_pause, rng=self._rng)
+            limit = self._max_downloads
+            self._saver = Saver(base_url=base_url, max_downloads=limit, on_pause=_log_pause, rng=self._rng)
             await self._saver.__aenter__()
         return self._saver
 
@@ -76,6 +79,6 @@ class ClipSaver:
 def _log_pause(pause: DiskPause) -> None:
     extra = {"action": "paused" if pause.is_full else "resumed", "reason": "disk"}
     if pause.is_full:
-        _logger.warning("downloads wait for room in %s: %s", pause.folder, pause.reason, extra=extra)
+        _logger.warning("downloads paused, no space in %s: %s", pause.folder, pause.reason, extra=extra)
     else:
-        _logger.info("downloads go on in %s", pause.folder, extra=extra)
+        _logger.info("downloads resumed in %s", pause.folder, extra=extra)

@@ -1,6 +1,6 @@
-"""The seams between rooms: what crosses them, and what stands on the other side.
+"""Interfaces between the packages, and the values that cross them.
 
-Whoever composes the client hands the concrete thing in; everyone else sees the Protocol.
+The session passes the concrete objects in; all other code knows only these protocols.
 """
 
 from collections.abc import Collection, Mapping
@@ -13,105 +13,105 @@ from ._wire import HttpResponse
 
 @attrs.frozen(kw_only=True)
 class HttpRequest:
-    """One HTTP attempt that is wanted."""
+    """One HTTP request to send."""
 
     method: str
     url: str
-    #: Holds the key; values that must not be shown mask themselves in ``repr``.
+    #: Contains the API key; secret values mask themselves in ``repr``.
     headers: Mapping[str, str]
     body: bytes | None = attrs.field(default=None, repr=lambda body: "None" if body is None else f"<{len(body)} bytes>")
-    #: Seconds for the whole attempt, connecting and reading included.
+    #: Seconds for the whole exchange, including connecting and reading.
     timeout_s: float
 
 
 class Transport(Protocol):
-    """Makes one HTTP attempt and says what happened."""
+    """Sends one HTTP request and reports what happened."""
 
-    async def send(self, call: HttpRequest) -> HttpResponse:
-        """The answer, read to its end.
+    async def send(self, request: HttpRequest, /) -> HttpResponse:
+        """Send *request* and return the complete response.
 
         Raises:
-            NotSent: not one byte of the request had left us.
-            ResponseLost: it had left, fully or in part, and no whole answer came.
-            MalformedResponse: what came is no HTTP answer within bounds.
+            NotSent: no byte of the request was sent.
+            ResponseLost: it was sent, fully or in part, but no complete response arrived.
+            MalformedResponse: the response is not valid HTTP or too large.
         """
         ...
 
     async def close(self) -> None:
-        """Close what this transport opened, and nothing else."""
+        """Close what this transport has opened, and nothing else."""
         ...
 
 
-# --- the ledger: where jobs live --------------------------------------------------------------------------------
+# --- the ledger: where jobs are stored --------------------------------------------------------------------------
 
-#: What a column or a piece of evidence may be.
+#: What a column or an item of evidence can be.
 Scalar = str | int | float | bool | None
 
 
 @attrs.frozen(kw_only=True)
 class JobRow:
-    """A job as a ledger keeps it: plain values only, so that any ledger can, and any later version can read it.
+    """A job as the ledger stores it: plain values only, so that any ledger and any later version can read it.
 
     All times are wall-clock seconds since 1970.
     """
 
     key: str
-    #: Whom it bills: a hash of the API key, or a name the user gave.
+    #: The account that pays: a hash of the API key, or a name chosen by the user.
     account: str
-    #: A `JobState`'s value.
+    #: The value of a `JobState`.
     state: str
-    #: What is wanted, as JSON with sorted names, the same for the same request; None for an adopted task.
+    #: The request as JSON with sorted names, the same for equal requests; None for an adopted task.
     request: str | None
-    #: Which creating call makes it.
+    #: The kind of creating request: generate, extend or upgrade.
     kind: str = "generate"
     tenant: str = ""
     priority: str = "batch"
-    #: The user's own, as JSON.
+    #: The user's metadata, as JSON.
     metadata: str | None = None
     task_id: str | None = None
-    #: The latest attempt's token; those of earlier attempts lead to the job as well.
+    #: The callback token of the latest attempt; the tokens of earlier attempts lead to the job as well.
     token: str | None = None
-    #: Creating requests that may have been paid for.
+    #: How many creating requests may have been charged.
     attempts: int = 0
-    #: The book that drives it, or did until its process was gone; None when nobody ever did.
+    #: The id of the ledger session that owns the job, or owned it until its process died; None if there never was one.
     owner: str | None = None
     submitted_at: float
-    #: When the latest attempt left.
+    #: When the latest attempt was sent.
     sent_at: float | None = None
-    #: When it must have been sent, or never will be.
+    #: If the job has not been sent by then, it never will be.
     deadline: float | None = None
     ended_at: float | None = None
-    #: How it ended, as JSON: the record or the error.
+    #: How the job ended, as JSON: the record or the error.
     outcome: str | None = None
-    #: Where its clip is to be saved; as long as it is not, a job that is ready is not over.
+    #: Where to save the clip; until that is done, a ready job is not finished.
     save_to: str | None = None
 
 
 @attrs.frozen(kw_only=True)
 class Transition:
-    """One thing that happens to a job; it comes to be whole, with all its *changes*, or not at all."""
+    """One change of a job's state. The ledger writes it with all its *changes*, or not at all."""
 
     key: str
-    #: An `Event`'s value.
+    #: The value of an `Event`.
     event: str
-    #: The state the job must be in, and the one it is in then.
+    #: The state the job must be in, and its new state.
     before: str
     after: str
     at: float
-    #: Columns of `JobRow` that become something else.
+    #: New values for columns of `JobRow`.
     changes: Mapping[str, Scalar] = attrs.field(factory=dict)
-    #: What the provider's support would want to know: codes, ids, bytes. It is kept and never read back.
+    #: Codes, ids and byte counts for the provider's support. Stored for the timeline only; no code depends on it.
     evidence: Mapping[str, Scalar] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
 class RateClaim:
-    """One creating call that a session's own gate has granted and that the other sessions must still allow."""
+    """One creating request that this session's gate allows and the other sessions must allow as well."""
 
-    #: Calls in any so many seconds, as this session believes.
+    #: The rate limit as this session estimates it: `limit` calls in any window of `window_s`.
     limit: int
     window_s: float
-    #: Calls of this session in that time, this one not counted.
+    #: This session's calls in that window, without this one.
     own_calls: int
 
 
@@ -119,24 +119,24 @@ class RateClaim:
 class AccountActivity:
     """What the other sessions on this ledger have done with the same account."""
 
-    #: When calls of theirs left or were answered that this book has not heard of; each is told once.
+    #: When calls of other sessions were sent or received a response; each is reported once.
     calls: tuple[float, ...] = ()
-    #: Before this nothing may leave. With a permit that is refused it is always in the future: ask again then.
+    #: Nothing may be sent before this time. It is always in the future if a permit is refused: ask again then.
     closed_until: float = 0.0
 
 
 @attrs.frozen(kw_only=True)
 class SendPermit:
-    """The answer to a `RateClaim`."""
+    """The response to a `RateClaim`."""
 
-    #: The step was taken and the call may leave; otherwise nothing was written.
+    #: Whether the transition was written and the request may be sent; otherwise nothing was written.
     is_granted: bool
     gate: AccountActivity
 
 
 @attrs.frozen(kw_only=True)
 class CallbackHint:
-    """Somebody, who knew an attempt's token, says which task came of it."""
+    """An unverified callback: its sender knew an attempt's token and claims that this task resulted from it."""
 
     key: str
     token: str
@@ -145,110 +145,110 @@ class CallbackHint:
 
 @attrs.frozen(kw_only=True)
 class LedgerChanges:
-    """What happened on a ledger since its book last asked."""
+    """What happened on the ledger since the last call of `LedgerSession.changes`."""
 
-    #: Jobs that nobody drove any more, and that are this book's now.
+    #: Jobs whose owner died and that this session owns now.
     taken_over: tuple[JobRow, ...] = ()
-    #: Jobs of this account that others have moved, or that a call of ours has, though it was told that it failed.
+    #: Jobs of this account changed by other sessions, or by a write of this session that had reported an error.
     changed: tuple[JobRow, ...] = ()
-    #: Hints for this book's jobs.
+    #: Hints for jobs of this session.
     hints: tuple[CallbackHint, ...] = ()
     gate: AccountActivity = attrs.field(factory=AccountActivity)
 
 
-class TaskAlreadyBound(Exception):  # not an error of ours: whoever records the step decides what it means
-    """A step would give a job a task that is another job's."""
+class TaskAlreadyBound(Exception):  # not a VeoError: the code that writes the transition decides what it means
+    """A transition would give a job the task of another job."""
 
     def __init__(self, key: str) -> None:
         super().__init__(key)
-        #: The job that has it.
+        #: The job that has the task.
         self.key = key
 
 
 class LedgerSession(Protocol):
-    """One session's hold of a ledger.
+    """One session's handle on a ledger.
 
-    **What has been awaited is durable**: it is on the disk, synced, when the call returns. A call that is cancelled
-    may still come to be. Calls take effect in the order in which they were made, whether awaited or not.
+    **Durability.** When an awaited call returns, its change is synced to disk. A cancelled call may still take effect.
+    Calls take effect in the order in which they were made, whether they are awaited or not.
 
-    **One driver for each job.** A book drives the jobs it plans, and those it takes over because their owner's process
-    is gone. A step on another book's job is refused, save for jobs in doubt: whoever has evidence may move them.
+    **Ownership.** A ledger session owns the jobs it inserts, and those it takes over because their owner died. A
+    transition of another session's job is refused, except for jobs in doubt: any session with evidence may change them.
 
-    Every method raises `LedgerError` when the ledger stands in the way, and then nothing has come to be.
+    Every method raises `LedgerError` if the ledger is unavailable; in that case nothing was changed.
     """
 
     @property
     def session_id(self) -> str:
-        """This book's own name, never used twice."""
+        """The unique id of this ledger session, never used again."""
         ...
 
     @property
     def secret(self) -> bytes:
-        """The ledger's secret, with which tokens are signed."""
+        """The ledger's secret, which signs callback tokens."""
         ...
 
     async def insert(self, row: JobRow, *, replaces: JobRow | None = None) -> JobRow:
-        """Put *row* down, owned by this book, if there is none of its key; the row that is there now.
+        """Insert *row*, owned by this session, unless its key exists. Return the stored row of that key.
 
         Args:
-            instead: a row of the same key that has ended and that *row* replaces; if what is there is not in that
-                state any more, nothing is put down.
+            replaces: the finished row of the same key that *row* replaces. If the stored row has another state by now,
+                nothing is inserted.
 
         Raises:
-            TaskAlreadyBound: *row* has a task that is another job's; nothing was put down.
+            TaskAlreadyBound: the task of *row* belongs to another job; nothing was inserted.
         """
         ...
 
-    async def apply(self, transition: Transition, *, closed_until: float = 0.0) -> bool:
-        """Write *step* down; False, and nothing written, if the job is not there, not in that state, or another's.
+    async def apply(self, transition: Transition, /, *, closed_until: float = 0.0) -> bool:
+        """Write *transition*. Return False, and write nothing, if the job is missing, in another state or not ours.
 
-        A job without a living owner becomes this book's by it.
+        A job whose owner is dead becomes this session's.
 
         Args:
-            closed_until: the account's gate is closed until then, for everybody.
+            closed_until: close the account's gate until then, for all sessions.
 
         Raises:
-            TaskAlreadyBound: the step's task is another job's; nothing was written.
+            TaskAlreadyBound: the task belongs to another job; nothing was written.
         """
         ...
 
-    async def begin_send(self, transition: Transition, claim: RateClaim) -> SendPermit | None:
-        """Write down that a creating call is about to leave, if the other sessions' calls leave room for it.
+    async def begin_send(self, transition: Transition, claim: RateClaim, /) -> SendPermit | None:
+        """Record that a creating request is about to be sent, if the calls of the other sessions leave room for it.
 
-        The step's changes hold the attempt's ``token``, which leads to the job from now on. None where `apply` would
-        say False.
+        The changes contain the attempt's ``token``, which leads to the job from now on. Return None where `apply`
+        would return False.
         """
         ...
 
     async def changes(self, at: float) -> LedgerChanges:
-        """What has happened since this was last asked; the first time, everything that is not over yet.
+        """Return what has happened since the last call; the first call returns all unfinished jobs.
 
-        Jobs in ``sending`` whose owner is gone are moved to ``in_doubt`` first: nobody knows what became of their
-        call.
+        Jobs in ``sending`` whose owner is dead are moved to ``in_doubt`` first, because the outcome of their request
+        is unknown.
         """
         ...
 
     async def add_hint(self, token: str, task_id: str, at: float) -> bool:
-        """Keep for the job's driver what a callback says, once, and tell of it; False if no attempt has that token.
+        """Store an unverified callback for the job's owner and announce it. Return False if no attempt has this token.
 
-        The same again is told again: the first may have come from elsewhere, and too early.
+        A repeated hint is announced again, because the first one may have arrived too early.
         """
         ...
 
     async def get(self, key: str) -> JobRow | None:
-        """The job called *key*, whosoever it is."""
+        """Return the job with this key, of any account."""
         ...
 
     async def job_of_task(self, task_id: str) -> JobRow | None:
-        """The job whose task this is."""
+        """Return the job with this task."""
         ...
 
     async def jobs(self, states: Collection[str] | None = None) -> list[JobRow]:
-        """Jobs of this book's account, or all when it has none, in the order in which they were planned."""
+        """Return the jobs of this session's account (of all accounts if it has none), in the order of submission."""
         ...
 
     async def transitions(self, key: str) -> list[Transition]:
-        """Everything that has happened to one job, from ``insert`` on."""
+        """Return the transitions of one job, from ``submit`` on."""
         ...
 
     async def prune(self, before: float) -> int:
@@ -266,26 +266,27 @@ class LedgerSession(Protocol):
         ...
 
     async def knowledge(self) -> str | None:
-        """What was last kept of the account's limits, as JSON."""
+        """Return the knowledge about the account's limits that was saved last, as JSON."""
         ...
 
     async def save_knowledge(self, knowledge: str) -> None:
-        """Keep it for later sessions."""
+        """Save knowledge about the account's limits for later sessions."""
         ...
 
     async def close(self) -> None:
-        """Give up the hold; jobs that are not over are anybody's from now on."""
+        """Close the handle. Other sessions may take over its unfinished jobs from now on."""
         ...
 
 
 class Ledger(Protocol):
-    """Where jobs live: what a session needs to outlive itself."""
+    """Stores jobs, so that they outlive a session."""
 
     async def open(self, account: str | None) -> LedgerSession:
-        """Take hold of it for one account; with None for looking and mending only: nothing is taken over.
+        """Open a ledger session for one account, or with None one for reading and repairs, which takes nothing over.
 
         Raises:
-            LedgerUnusable: it is corrupt, foreign, newer than this version, or where locks do not hold; untouched.
-            LedgerError: it cannot be opened just now.
+            LedgerUnusable: it is corrupt, another program's, newer than this version, or has no reliable locks; it was
+                not modified.
+            LedgerError: it cannot be opened at the moment.
         """
         ...

@@ -1,12 +1,12 @@
-"""What happens to a job, and where it stands: the values that `Job.events` and ``on_event`` tell, for ``match``.
+"""The events of a job, which `Job.events` yields and ``on_event`` receives, for use in ``match``.
 
-========= ==================================================================================
-`Queued`  it waits for its turn: how many go before it, and how long it may take
-`Sent`    its request is on the way
-`Running` the provider makes it
-`Paused`  nothing is created just now, and why
-`Ready`   the clip is there
-========= ==================================================================================
+========= ===================================================================================
+`Queued`  the job waits in the queue: how many jobs are ahead, and how long it may take
+`Sent`    its request is being sent
+`Running` the provider generates the clip
+`Paused`  no requests are sent at the moment, and why
+`Ready`   the clip is finished
+========= ===================================================================================
 
 The last event is `Ready`, or the outcome itself: `Refused`, `Failed` or `InDoubt`.
 """

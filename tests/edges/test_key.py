@@ -106,10 +106,10 @@ async def test_key_function_is_asked_once_for_many_calls() -> None:
 
     async with VeoApi(ask, base_url="http://127.0.0.1:1") as api:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(api._current_key()) for _ in range(10)]
+            tasks = [group.create_task(api._requester.current_key()) for _ in range(10)]
         assert {task.result() for task in tasks} == {ApiKey("key-1")}
         assert await api.refresh_key() is True
-        assert await api._current_key() == ApiKey("key-2")
+        assert await api._requester.current_key() == ApiKey("key-2")
 
 
 async def test_fixed_key_cannot_be_refreshed() -> None:

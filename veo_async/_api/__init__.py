@@ -1,12 +1,13 @@
-"""The thin typed client: exactly one HTTP attempt per call, and an honest account of it.
+"""The API client: exactly one HTTP request per call, and an exact report of what happened.
 
-- ``client.py``     `VeoApi`, one coroutine per endpoint
-- ``lookout.py``    one look after another at running tasks
-- ``making.py``     one creating attempt of whatever can be asked for, and the look at an upgrade
-- ``transport.py``  one attempt over aiohttp: what had left us, what came back, within bounds
-- ``key.py``        the API key: where it comes from, and how it stays unseen
-- ``address.py``    which addresses may be given the key
-- ``multipart.py``  a form with a file in it
+- ``client.py``         `VeoApi`, one coroutine per endpoint
+- ``creating.py``       one creating request of any kind, and polls of an upgrade
+- ``record_poller.py``  cheap repeated polls of running tasks
+- ``requester.py``      one request with URL, headers and key
+- ``transport.py``      one HTTP request over aiohttp: how much was sent, what was received, within bounds
+- ``key.py``            the API key: where it comes from, and how it stays hidden
+- ``base_urls.py``      which URLs may receive the key
+- ``multipart.py``      a form with a file
 """
 
 from .client import VeoApi

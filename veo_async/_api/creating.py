@@ -1,9 +1,9 @@
-"""Making: one creating attempt of whatever can be asked for, and the look that tells of an upgrade.
+"""One creating request of any kind, and polls of an upgrade.
 
-An upgrade has no record. Its source is asked for it, and the same call that began it tells later how far it is: "not
-yet" in the guise of an error, then the video (for 4K in the guise of an error, too). The first such call costs; the
-provider's pages have it repeated until the video is there. So the first is an attempt like any other, sent once and in
-doubt when its answer is lost; what follows, once it was answered, are looks.
+An upgrade has no record. The same request that starts it later reports its progress: first "not ready" as an error,
+then the video (for 4K also as an error). The first of these requests is charged; the provider's documentation says to
+repeat it until the video exists. So the first is an attempt like any other, sent once and in doubt if its response is
+lost. After a response, all further requests are polls.
 """
 
 from typing import Any, assert_never
@@ -28,7 +28,7 @@ from .client import VeoApi
 
 
 def endpoint_of(request: AnyRequest) -> Endpoint[Any]:
-    """Where *request* goes."""
+    """Return the endpoint for *request*."""
     match request:
         case VideoRequest():
             return endpoints.GENERATE
@@ -41,7 +41,7 @@ def endpoint_of(request: AnyRequest) -> Endpoint[Any]:
 
 
 async def create(api: VeoApi, request: AnyRequest) -> Accepted:
-    """One creating attempt; *request* was checked before."""
+    """Send one creating request. *request* must have been validated before."""
     match request:
         case VideoRequest():
             return await api.generate(request, validate=False)
@@ -54,23 +54,23 @@ async def create(api: VeoApi, request: AnyRequest) -> Accepted:
 
 
 async def poll_upgrade(api: VeoApi, upgrade: UpgradeRequest) -> Record:
-    """The record that the provider does not keep of an upgrade, from its answer to being asked again.
+    """Return a record of *upgrade*, built from the response to its repeated request.
 
     Raises:
-        NotReady: it is being made.
+        NotReady: the upgrade is still being processed.
     """
     try:
-        answer = await _request_upgrade(api, upgrade)
+        response = await _request_upgrade(api, upgrade)
     except ServerError as error:
         if not is_upgrade_unavailable(error.message):
             raise
         return _record(upgrade, successFlag=3, errorCode=error.body_code, errorMessage=error.message)
-    urls = [answer.url] if isinstance(answer, HdVideo) else list(answer.urls)
+    urls = [response.url] if isinstance(response, HdVideo) else list(response.urls)
     if not urls:
-        raise NotReady("no URL yet", task_id=upgrade.task_name)
-    images = [] if isinstance(answer, HdVideo) else list(answer.image_urls)
-    made = {"resultUrls": urls, "imageUrls": images, "resolution": upgrade.to}
-    return _record(upgrade, successFlag=1, response=made)
+        raise NotReady("the video has no URL yet", task_id=upgrade.task_name)
+    images = [] if isinstance(response, HdVideo) else list(response.image_urls)
+    result = {"resultUrls": urls, "imageUrls": images, "resolution": upgrade.to}
+    return _record(upgrade, successFlag=1, response=result)
 
 
 async def _start_upgrade(api: VeoApi, upgrade: UpgradeRequest) -> Accepted:
@@ -79,14 +79,14 @@ async def _start_upgrade(api: VeoApi, upgrade: UpgradeRequest) -> Accepted:
     except NotReady as not_ready:
         if is_source_missing(not_ready.message):
             raise _without_source_id(not_ready, upgrade) from None
-        raw = {}  # it is being made, which is all that was wanted
+        raw = {}  # the upgrade has started, which is success for a creating request
     except VeoError as error:
         raise _without_source_id(error, upgrade) from None
     return Accepted(task_id=upgrade.task_name, raw=raw)
 
 
 def _without_source_id(error: VeoError, upgrade: UpgradeRequest) -> VeoError:
-    """*error* without the source's id, which we have put there: a refusal that names a task counts as a doubt."""
+    """Return *error* without the source's task id, which we added: a rejection with a task id counts as in doubt."""
     if error.task_id == upgrade.task_id:
         error.task_id = None
     return error
@@ -99,5 +99,5 @@ async def _request_upgrade(api: VeoApi, upgrade: UpgradeRequest) -> HdVideo | Up
 
 
 def _record(upgrade: UpgradeRequest, **fields: Any) -> Record:
-    """In the form of a record, so that it can be kept and read as one."""
+    """Return *fields* as a record, so that it can be stored and read as one."""
     return record_from_raw({"taskId": upgrade.task_name, **fields})

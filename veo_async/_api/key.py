@@ -1,7 +1,7 @@
-"""The API key: where it comes from, and how it stays unseen.
+"""The API key: where it comes from, and how it stays hidden.
 
-A key must not show in ``repr``, logs, exceptions, tracebacks with locals, pickles or URLs. So it lives in a type of
-its own that shows its last four characters at most, and leaves it only as a header value that masks itself.
+A key must not appear in ``repr``, logs, exceptions, tracebacks with locals, pickles or URLs. So it has its own type,
+which shows at most the last four characters and gives the key away only as a header value that masks itself.
 """
 
 import hashlib
@@ -16,17 +16,18 @@ from veo_async.errors import InvalidKey
 
 logger = logging.getLogger(__name__)
 
-#: A function that gives the key when it is wanted, for keys that rotate.
+#: A function that returns the current key, for keys that rotate.
 KeyProvider = Callable[[], Awaitable[str]]
 
 KEY_VARIABLES = ("VEO_API_KEY", "KIE_API_KEY", "KIE_AI_API_KEY")
 KEY_FILE_VARIABLE = "KIE_API_KEY_FILE"
-#: Shorter keys would be half shown by their last four characters.
+_COPY_AGAIN = "Copy the key again, without spaces and line breaks."
+#: For shorter keys, four characters would give away too much.
 _MIN_LENGTH_TO_SHOW_SUFFIX = 16
 
 
 class _Masked(str):
-    """A header value that does not show itself."""
+    """A header value that hides itself in ``repr``."""
 
     __slots__ = ()
 
@@ -35,17 +36,18 @@ class _Masked(str):
 
 
 class ApiKey:
-    """An API key that does not show itself and does not leave the process."""
+    """An API key that hides itself in ``repr`` and cannot be pickled."""
 
     __slots__ = ("_header", "_secret", "_secret_bytes")
 
     def __init__(self, secret: str) -> None:
         if not isinstance(secret, str) or not secret:
-            raise InvalidKey("the API key is empty or not a string")
+            raise InvalidKey("the API key is empty or not a string", remedy="Set KIE_API_KEY or pass api_key=.")
         if not secret.isascii() or not secret.isprintable() or " " in secret:
-            raise InvalidKey("the API key holds a space, a line break or a character that no key has")
+            bad_character = "the API key contains a space, a line break or a character that keys never have"
+            raise InvalidKey(bad_character, remedy=_COPY_AGAIN)
         self._secret = secret
-        # Both are wanted at every call.
+        # Every request needs both.
         self._header, self._secret_bytes = _Masked(f"Bearer {secret}"), secret.encode()
 
     def __repr__(self) -> str:
@@ -58,11 +60,11 @@ class ApiKey:
         return hash(self.account_id)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("an API key is not pickled: give each process its own way to it")
+        raise TypeError("an API key cannot be pickled; let each process read its own")
 
     @property
     def account_id(self) -> str:
-        """A name for what this key bills: a hash, the same for the same key everywhere."""
+        """The id of the account that this key bills: a hash of the key, the same everywhere."""
         return hashlib.sha256(b"veo_async account\0" + self._secret.encode()).hexdigest()[:16]
 
     def as_header(self) -> str:
@@ -70,16 +72,19 @@ class ApiKey:
         return self._header
 
     def redact(self, body: bytes) -> bytes:
-        """*body* without the key, should a server echo it: what we keep of answers is shown and logged."""
+        """Return *body* without the key, in case the server echoes it: parts of responses are shown and logged."""
         secret = self._secret_bytes
         return body.replace(secret, b"[key]") if secret in body else body
 
 
-def resolve_key(given: "str | ApiKey | None", environ: Mapping[str, str]) -> ApiKey:
-    """The key from the argument, else from the environment.
+def resolve_key(given: "str | ApiKey | None", environ: Mapping[str, str], *, key_page: str = "") -> ApiKey:
+    """Return the key from the argument, or else from the environment.
+
+    Args:
+        key_page: where users get a key, for the error.
 
     Raises:
-        InvalidKey: there is none, naming the places looked at, or it cannot be a key.
+        InvalidKey: there is no key, or it is malformed.
     """
     if isinstance(given, ApiKey):
         return given
@@ -90,14 +95,16 @@ def resolve_key(given: "str | ApiKey | None", environ: Mapping[str, str]) -> Api
             return ApiKey(environ[name].strip())
     if path := environ.get(KEY_FILE_VARIABLE):
         return _read_key_file(Path(path))
-    tried = ", ".join((*KEY_VARIABLES, KEY_FILE_VARIABLE))
-    raise InvalidKey(f"no API key: neither the argument api_key nor any of {tried} is set")
+    checked = ", ".join((*sorted(KEY_VARIABLES, key="KIE_API_KEY".__ne__), KEY_FILE_VARIABLE))
+    remedy = "Set KIE_API_KEY or pass api_key=" + (f"; get a key at {key_page}." if key_page else ".")
+    raise InvalidKey(f"no API key (checked: {checked})", remedy=remedy)
 
 
 def _read_key_file(path: Path) -> ApiKey:
     try:
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            logger.warning("the key file %s can be read by others; chmod 600 it", path)
+            logger.warning("other users can read the key file %s; run chmod 600 on it", path)
         return ApiKey(path.read_text("utf-8").strip())
     except (OSError, UnicodeDecodeError) as exc:
-        raise InvalidKey(f"{KEY_FILE_VARIABLE} names a file that cannot be read: {type(exc).__name__}") from None
+        unreadable = f"{KEY_FILE_VARIABLE} points to a file that cannot be read ({type(exc).__name__})"
+        raise InvalidKey(unreadable, remedy="Fix the path or the file's permissions, or set KIE_API_KEY.") from None

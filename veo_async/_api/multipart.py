@@ -1,11 +1,11 @@
-"""A form with one file in it, as bytes (RFC 7578)."""
+"""Encode a form with one file as bytes (RFC 7578)."""
 
 import secrets
 from collections.abc import Mapping
 
 
 def encode_form(fields: Mapping[str, str], *, file_field: str, file_name: str, content: bytes) -> tuple[str, bytes]:
-    """The content type and the body. The boundary is drawn anew until it does not stand in the content."""
+    """Return the content type and the body. The random boundary is replaced until it does not occur in the content."""
     boundary = secrets.token_hex(16)
     while boundary.encode() in content:
         boundary = secrets.token_hex(16)
@@ -19,5 +19,5 @@ def _part(boundary: str, disposition: str, content: bytes) -> bytes:
 
 
 def _quoted(name: str) -> str:
-    """The three characters that would end the quotes or the line, escaped as browsers do."""
+    """Escape the three characters that would end the quotes or the line, as browsers do."""
     return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

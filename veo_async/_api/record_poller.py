@@ -1,12 +1,11 @@
-"""`RecordPoller`: one look after another at running tasks, each as cheap as it can be.
+"""`RecordPoller`: repeated polls of running tasks at low cost.
 
-Nearly every look finds what the last one found, byte for byte: the record of a task that runs. To decipher it anew
-would cost a tenth of the whole look and tell nothing. So for each running task the last answer's fingerprint is kept,
-64 bits of it: the bytes themselves would weigh more than all else that is kept of a job. That two answers of one task
-share a fingerprint and differ happens once in 10^19 looks.
+Nearly every poll of a running task gets the same bytes as the one before. Parsing them again would take a tenth of the
+poll's CPU time and change nothing. So the poller keeps a 64-bit fingerprint of each task's last response; the bytes
+themselves would need more memory than everything else about a job. Two different responses of one task share a
+fingerprint once in 10^19 polls.
 
-Only an answer that was deciphered as *generating* is ever remembered. Whatever else comes, a success above all, is
-read in full each time.
+Only responses parsed as *generating* are remembered. All others, successes above all, are parsed every time.
 """
 
 from typing import Final
@@ -15,28 +14,28 @@ from veo_async._wire import Record, TaskState, decode_response, endpoints
 
 from .client import VeoApi
 
-#: What a look that found nothing new answers: of its task it says that it runs, and no more.
+#: The result of a poll that got the same response as the last: the task is still running.
 UNCHANGED: Final = Record(flag=0)
-#: Tasks whose last answer is remembered; what nobody looks at any more must not pile up.
+#: How many tasks are remembered, so that those that are no longer polled do not accumulate.
 MAX_FINGERPRINTS: Final = 100_000
 
 
 class RecordPoller:
-    """Looks at tasks through *api*, one attempt each."""
+    """Polls tasks through *api*, one request per poll."""
 
     def __init__(self, api: VeoApi) -> None:
         self._api = api
-        #: By task id; fingerprints of answers that told of a running task.
+        #: Fingerprints of the responses of running tasks, by task id.
         self._fingerprints: dict[str, int] = {}
 
     async def poll(self, task_id: str) -> Record:
-        """The record of *task_id*, or `UNCHANGED` where the answer is the one before; raises as `record_info` does."""
-        answer = await self._api.record_response(task_id)
-        fingerprint = hash((answer.status, answer.body))
+        """Return the record of *task_id*, or `UNCHANGED` if the response is the same; raises like `record_info`."""
+        response = await self._api.record_response(task_id)
+        fingerprint = hash((response.status, response.body))
         if self._fingerprints.get(task_id) == fingerprint:
             return UNCHANGED
         self._fingerprints.pop(task_id, None)
-        record = decode_response(endpoints.RECORD_INFO, answer, task_id=task_id)
+        record = decode_response(endpoints.RECORD_INFO, response, task_id=task_id)
         if record.state is TaskState.GENERATING:
             self._remember(task_id, fingerprint)
         return record

@@ -1,21 +1,21 @@
-"""One HTTP attempt over aiohttp: what had left us, what came back, within bounds.
+"""One HTTP request over aiohttp: how much was sent, what was received, within bounds.
 
-**Exactly one.** aiohttp repeats a GET by itself when a kept connection turns out dead, and one of the provider's
-GETs costs credits. A middleware that turns the failure into ours, inside aiohttp's loop, takes the occasion away.
-Redirects are never followed: a 307 would send the body a second time.
+**Exactly one request.** aiohttp automatically repeats a GET if a kept-alive connection turns out to be closed, and one
+of the provider's GETs costs credits. A middleware replaces that failure by an exception that aiohttp does not know,
+which prevents this. Redirects are never followed: a 307 would send the body again.
 
-**What had left.** `NotSent` is a promise, on which a paid request may be sent again, so it is given only where it
-can be kept: the writing of the body had not begun. The exception's class does not tell (``ClientConnectorError`` is
-a ``ClientOSError``), and ``UploadTracker.bytes_written`` alone does not either: it keeps the last number confirmed,
-which is 0 when a connection breaks before the first look. Hence a body that notes when it is first asked for, with
-the tracker's number beside it. A request without a body has no such witness; there only the errors that nothing but
-the connector raises count as not sent.
+**What was sent.** After `NotSent` a charged request may be sent again, so it is raised only if the request certainly
+was not sent: writing the body had not started. The class of the exception does not show that
+(``ClientConnectorError`` is a ``ClientOSError``), nor does ``UploadTracker.bytes_written`` alone: it is the last
+confirmed count, which is 0 if the connection breaks before the first update. So the body records when writing starts,
+in addition to the tracker's count. For a request without a body, only errors that the connector alone raises count as
+not sent.
 
 **Within bounds.** Never ``.read()`` or ``.json()``: one megabyte of gzip becomes one gigabyte of memory. Chunks are
-taken as they come, decompressed, up to `MAX_RESPONSE_BYTES`.
+read and decompressed as they arrive, up to `MAX_RESPONSE_BYTES`.
 
-**No traces.** aiohttp's exceptions carry the request with its Authorization header; none of them, and nothing that
-refers to them, leaves this module.
+**No leaks.** aiohttp's exceptions contain the request with its Authorization header. This module lets none of them,
+and nothing that refers to them, escape.
 """
 
 import asyncio
@@ -35,13 +35,13 @@ from veo_async._version import __version__
 from veo_async._wire import HttpResponse
 from veo_async.errors import ClientClosed, MalformedResponse, NotSent, ResponseLost, TransportError
 
-#: The largest honest answer is some kilobytes.
+#: Real responses are a few kilobytes.
 MAX_RESPONSE_BYTES = 1024 * 1024
-#: A host that does not take a connection within this time will not take it in a minute either.
+#: A host that does not accept a connection within this time will not do so within a minute either.
 _CONNECT_TIMEOUT_S = 10.0
-#: One client never needs more at once, and a provider would wonder.
+#: One client never needs more connections, and more could get it blocked.
 MAX_CONNECTIONS = 128
-#: All that is ever asked of an answer's headers; to copy every one of them costs more than to read the answer.
+#: The only headers that are used. Copying all of them would take longer than reading the body.
 _KEPT_HEADERS = ("retry-after", "date")
 
 USER_AGENT = f"veo-async/{__version__} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
@@ -64,17 +64,18 @@ class AiohttpTransport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
-    async def send(self, call: HttpRequest) -> HttpResponse:
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        """See `Transport.send`."""
         session = self._session()
-        body = None if call.body is None else _TrackedBody(io.BytesIO(call.body))
+        body = None if request.body is None else _TrackedBody(io.BytesIO(request.body))
         tracker = None if body is None else aiohttp.UploadTracker()
         try:
             async with session.request(
-                call.method,
-                _parsed(call.url),
-                headers=call.headers,
+                request.method,
+                _parse_url(request.url),
+                headers=request.headers,
                 data=body,
-                timeout=_timeout(call.timeout_s),
+                timeout=_timeout(request.timeout_s),
                 allow_redirects=False,
                 raise_for_status=False,
                 auto_decompress=True,
@@ -86,16 +87,17 @@ class AiohttpTransport:
                 return await _read_response(response)
         except (aiohttp.ClientError, _AttemptFailed, OSError, TimeoutError, ValueError) as exc:
             failure = _translate(_cause(exc), body, tracker)
-        # Raised out here, so that aiohttp's exception is not even the context of ours.
+        # Raised outside the handler, so that aiohttp's exception does not become the context of this one.
         raise failure
 
     async def close(self) -> None:
+        """See `Transport.close`."""
         self._closed = True
         if self._owned is not None:
             await self._owned.close()
 
     def _session(self) -> aiohttp.ClientSession:
-        """The session, made on first use: it belongs to the loop that runs then."""
+        """Return the aiohttp session. It is created on first use, for the event loop that is running then."""
         loop = asyncio.get_running_loop()
         if self._closed:
             raise ClientClosed("this client is closed")
@@ -113,11 +115,11 @@ class AiohttpTransport:
 
 
 def _keep_read_buffers() -> None:
-    """Have the allocator keep the memory that asyncio reads into.
+    """Make the allocator keep the memory that asyncio reads into.
 
-    That is 256 KB for every read, however little comes. To glibc it is a large piece: mapped, faulted in and unmapped
-    anew each time, a tenth of what an attempt costs, until one as large was once freed. Here is one; other allocators
-    do not mind.
+    asyncio allocates 256 KB for every read. glibc maps and unmaps such a block each time, which is a tenth of the cost
+    of a request, until the process has freed one block of that size. This allocates and frees one; it does no harm with
+    other allocators.
     """
     bytearray(512 * 1024)
 
@@ -127,8 +129,8 @@ def _timeout(total_s: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=total_s, sock_connect=_CONNECT_TIMEOUT_S)
 
 
-def _parsed(url: str) -> URL:
-    """*url* for aiohttp; of an address that is looked at again and again only the query is new."""
+def _parse_url(url: str) -> URL:
+    """Return *url* for aiohttp. The part before the query is cached, because polls differ only in the query."""
     address, _, query = url.partition("?")
     try:
         scheme, authority, path = _parts(address)
@@ -144,7 +146,7 @@ def _parts(address: str) -> tuple[str, str, str]:
 
 
 class _AttemptFailed(Exception):
-    """Not an aiohttp error, so that aiohttp does not try again."""
+    """A failure that is not an aiohttp error, so that aiohttp does not retry."""
 
 
 def _cause(exc: BaseException) -> BaseException:
@@ -159,7 +161,7 @@ async def _disable_retry(request: aiohttp.ClientRequest, handler: aiohttp.Client
 
 
 class _TrackedBody(aiohttp.BytesIOPayload):
-    """A body that knows whether anyone has begun to write it."""
+    """A body that records whether writing it has started."""
 
     started = False
 
@@ -171,7 +173,7 @@ class _TrackedBody(aiohttp.BytesIOPayload):
 
 async def _read_response(response: aiohttp.ClientResponse) -> HttpResponse:
     content, body = response.content, bytearray()
-    while not content.at_eof():  # mostly it came with the headers, and once is enough
+    while not content.at_eof():  # usually it arrived with the headers, so one read is enough
         body += await content.readany()
         if len(body) > MAX_RESPONSE_BYTES:
             response.close()
@@ -181,17 +183,17 @@ async def _read_response(response: aiohttp.ClientResponse) -> HttpResponse:
 
 
 class _TooLarge(ValueError):
-    """The answer passed the bound."""
+    """The response is larger than the limit."""
 
 
 def _translate(exc: BaseException, body: _TrackedBody | None, tracker: aiohttp.UploadTracker | None) -> TransportError:
-    """Our error for aiohttp's, with words of our own: its texts may hold the whole URL."""
-    why = _describe(exc)
+    """Return our error for aiohttp's. The message is ours, because aiohttp's can contain the whole URL."""
+    message = _describe(exc)
     if _never_sent(exc, body):
-        return NotSent(why)
+        return NotSent(message)
     if isinstance(exc, _TooLarge | aiohttp.ClientResponseError):
-        return MalformedResponse(why, bytes_sent=_bytes_sent(body, tracker))
-    return ResponseLost(why, bytes_sent=_bytes_sent(body, tracker))
+        return MalformedResponse(message, bytes_sent=_bytes_sent(body, tracker))
+    return ResponseLost(message, bytes_sent=_bytes_sent(body, tracker))
 
 
 def _never_sent(exc: BaseException, body: _TrackedBody | None) -> bool:
@@ -202,7 +204,7 @@ def _never_sent(exc: BaseException, body: _TrackedBody | None) -> bool:
 
 
 def _bytes_sent(body: _TrackedBody | None, tracker: aiohttp.UploadTracker | None) -> int | None:
-    """What is known to have left; where writing began and the tracker saw nothing, all of it may have."""
+    """Return how many bytes were sent. If writing started but nothing is confirmed, all of them may have been."""
     if body is None or tracker is None:
         return None
     return tracker.bytes_written or body.size
@@ -211,29 +213,29 @@ def _bytes_sent(body: _TrackedBody | None, tracker: aiohttp.UploadTracker | None
 def _describe(exc: BaseException) -> str:
     match exc:
         case _TooLarge():
-            return f"the answer is larger than {MAX_RESPONSE_BYTES} bytes"
+            return f"the response is larger than {MAX_RESPONSE_BYTES} bytes"
         case aiohttp.ClientConnectorDNSError():
-            return "the host name could not be resolved"
+            return f"could not resolve host {exc.host!r}"
         case aiohttp.ClientConnectorCertificateError():
-            return "the server's certificate is not to be trusted"
+            return "the server's TLS certificate is not trusted"
         case aiohttp.ClientConnectorSSLError():
-            return "no secure connection could be made"
+            return "TLS handshake failed"
         case aiohttp.ClientConnectorError() | aiohttp.ClientProxyConnectionError():
-            return f"the connection was not made: {_os_error_text(exc)}"
+            return f"connection failed: {_os_error_text(exc)}"
         case aiohttp.ConnectionTimeoutError():
-            return "the connection was not made in time"
+            return "connecting timed out"
         case TimeoutError():
-            return "no whole answer came in time"
+            return "timed out waiting for the response"
         case aiohttp.ServerDisconnectedError():
-            return "the server closed the connection without an answer"
+            return "the server closed the connection without responding"
         case aiohttp.ClientPayloadError():
-            return "the answer broke off or could not be unpacked"
+            return "the response was cut off or could not be decompressed"
         case aiohttp.ClientResponseError():
-            return "what came back is not HTTP"
+            return "the response is not valid HTTP"
         case _:
             return f"the connection broke: {_os_error_text(exc)}"
 
 
 def _os_error_text(exc: Any) -> str:
-    """The operating system's words, which name no address."""
+    """Return the operating system's message, which contains no URL."""
     return str(getattr(exc, "strerror", None) or type(exc).__name__)

@@ -1,15 +1,14 @@
-"""Places where a test may have the process killed, exactly.
+"""Kill points: places where a crash test can kill the process.
 
-A promise about crashes is worth what the crashes were that it was tried with. Next to each commit and each write stands
-``trip("send:before-commit")`` or the like. With ``VEO_ASYNC_KILL_AT`` set to a name the process kills itself there with
-SIGKILL, which nothing can catch or tidy up after; with ``name:3`` it does so the third time. Without the variable a
-wire costs one comparison.
+Next to each commit and each write there is a call such as ``kill_point("send:before-commit")``. If the variable
+``VEO_ASYNC_KILL_AT`` is set to that name, the process kills itself there with SIGKILL, which cannot be caught; with
+``name:3`` it does so the third time. Without the variable a kill point costs one comparison.
 
-In the order in which a job comes to them: ``plan``, ``send`` with ``:before-commit`` and ``:after-commit``;
-``post:before`` (its intent is written and not a byte has left), ``post:sent`` (the whole body has left),
-``post:refused-or-lost`` and ``post:after`` (how it went is known and not written); ``accept``, ``return``, ``doubt``
-and ``bind`` with both; ``look:before``; ``end:before-write``, ``finish`` with both, ``end:after-write`` (nobody was
-told). Any other event of a job, and ``news``, has its two as well.
+In the order of a job's life: ``submit`` and ``send``, each with ``:before-commit`` and ``:after-commit``;
+``post:before`` (the intent is recorded, nothing is sent), ``post:sent`` (the whole body is sent), ``post:error`` and
+``post:after`` (the outcome is known but not recorded); ``accept``, ``requeue``, ``lose`` and ``bind``, each with both;
+``poll:before``; ``finish:before-write``, ``finish`` with both, ``finish:after-write`` (waiters are not notified yet).
+Every other event of a job, and ``changes``, has its two as well.
 """
 
 import os
@@ -19,20 +18,20 @@ _TARGET = os.environ.get("VEO_ASYNC_KILL_AT")
 _NAME, _, _COUNT = (_TARGET or "").rpartition(":")
 if not _COUNT.isdigit():
     _NAME, _COUNT = _TARGET or "", "1"
-_left = int(_COUNT)
+_remaining = int(_COUNT)
 
 
 def kill_point(name: str) -> None:
-    """Die here if that is what the environment asks for."""
+    """Kill the process if the environment names this kill point."""
     if _TARGET is None:
         return
     _count(name)
 
 
 def _count(name: str) -> None:
-    global _left
+    global _remaining
     if name != _NAME:
         return
-    _left -= 1
-    if _left == 0:
+    _remaining -= 1
+    if _remaining == 0:
         os.kill(os.getpid(), signal.SIGKILL)

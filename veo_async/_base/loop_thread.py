@@ -1,7 +1,7 @@
-"""An event loop in a thread of its own, for as long as one async context manager stands open in it.
+"""An event loop in its own thread, which keeps one async context manager open.
 
-The thread begins on first use. It is a daemon, so that an interpreter that is about to exit does not wait for it
-forever, and it is closed by ``atexit``, so that what is under way then still comes to its end.
+The thread starts on first use. It is a daemon thread, so an exiting interpreter does not wait for it forever, and
+``atexit`` closes it, so running work can finish.
 """
 
 import asyncio
@@ -13,18 +13,18 @@ from contextlib import AbstractAsyncContextManager
 from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
-from veo_async.errors import SessionClosed, SessionEnded, UsageError
+from veo_async.errors import RESUME, SessionClosed, SessionEnded, UsageError
 
 P = ParamSpec("P")
 A = TypeVar("A")
 T = TypeVar("T")
 
-#: Waiting goes on in slices of so many seconds, because on Windows Ctrl-C is only seen between two of them.
+#: Waits are split into slices of this many seconds, because Windows handles Ctrl-C only between two waits.
 _WAIT_SLICE_S = 0.5
 
 
 class LoopThread:
-    """Runs coroutines where *lifetime* stands open, and waits for them in the caller's thread."""
+    """Runs coroutines in a thread where *lifetime* is open; callers wait for them in their own threads."""
 
     def __init__(self, lifetime: AbstractAsyncContextManager[Any, Any]) -> None:
         self._lifetime = lifetime
@@ -37,16 +37,16 @@ class LoopThread:
 
     @property
     def is_closed(self) -> bool:
-        """Whether it was closed and has ended: what it held stands still now."""
+        """Whether it was closed and its thread has ended, so that nothing changes any more."""
         return self._closed and not (self._thread and self._thread.is_alive())
 
     def open(self) -> asyncio.AbstractEventLoop:
-        """Begin, unless it has begun; the loop."""
+        """Start the thread unless it runs already, and return its loop."""
         with self._lock:
             return self._loop()
 
     def close(self) -> None:
-        """Leave the context manager and end; what it raises then is raised here. Once is enough, more is harmless."""
+        """Exit the context manager, end the thread, and raise what the exit raised. Later calls do nothing more."""
         self._check_not_own_thread()
         with self._lock:
             self._closed = True
@@ -61,29 +61,29 @@ class LoopThread:
             raise self._error
 
     def start(self, work: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **options: P.kwargs) -> Future[T]:
-        """Start ``work(…)`` there; cancelling the future cancels it."""
+        """Start ``work(…)`` in the loop; cancelling the future cancels it."""
         self._check_not_own_thread()
-        with self._lock:  # as in close(): nothing is handed to a loop that has ended
+        with self._lock:  # as in close(): no work is passed to a loop that has ended
             loop = self._loop()
             return asyncio.run_coroutine_threadsafe(work(*args, **options), loop)
 
     def result(self, future: Future[T]) -> T:
-        """What *future* comes to; when the waiting is interrupted, so is the work that was only waited for."""
+        """Wait for *future* and return its result. If the waiting is interrupted, the future is cancelled."""
         try:
             while not future.done():
                 wait([future], timeout=_WAIT_SLICE_S)
             return future.result()
         except CancelledError:
-            raise SessionClosed("this session was closed meanwhile") from None
+            raise SessionClosed("the session was closed while waiting", remedy=RESUME) from None
         finally:
             future.cancel()
 
     def run(self, work: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **options: P.kwargs) -> T:
-        """What ``work(…)`` comes to."""
+        """Run ``work(…)`` in the loop and return its result."""
         return self.result(self.start(work, *args, **options))
 
     def call(self, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
-        """What a plain function gives there."""
+        """Call a plain function in the loop and return its result."""
 
         async def called() -> T:
             return function(*args, **options)
@@ -91,40 +91,43 @@ class LoopThread:
         return self.run(called)
 
     def read(self, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
-        """The same for one that only looks: when all is over, it still may, from any thread."""
+        """Call a function that only reads: in the loop, or directly once the thread has ended."""
         return function(*args, **options) if self.is_closed else self.call(function, *args, **options)
 
     def map(
         self, work: Callable[[A], Coroutine[Any, Any, T]], items: Iterable[A], *, ordered: bool, buffersize: int
     ) -> Iterator[T]:
-        """What ``work(item)`` comes to for each item, as they end or in order, at most *buffersize* at once.
+        """Yield the result of ``work(item)`` for each item, at most *buffersize* in progress at a time.
 
-        *items* is read in the caller's own thread, where it may hold on to what belongs there, and only while nothing
-        is ready to come out. Whatever was read is worked on to its end, also when the caller stops early.
+        Args:
+            ordered: yield the results in the order of the items instead of as they finish.
+
+        *items* is read in the caller's thread, and only while no result is ready. Work that has started continues to
+        its end even if the caller stops early.
         """
-        more, waiting, ended = iter(items), dict[Future[T], None](), SimpleQueue[Future[T]]()
+        remaining, waiting, finished = iter(items), dict[Future[T], None](), SimpleQueue[Future[T]]()
 
         def has_room() -> bool:
-            is_ready = next(iter(waiting)).done() if ordered and waiting else not ended.empty()
+            is_ready = next(iter(waiting)).done() if ordered and waiting else not finished.empty()
             return len(waiting) < buffersize and not is_ready
 
         while True:
-            for item in more if has_room() else ():
+            for item in remaining if has_room() else ():
                 future = self.start(work, item)
                 waiting[future] = None
                 if not ordered:
-                    future.add_done_callback(ended.put)
+                    future.add_done_callback(finished.put)
                 if not has_room():
                     break
             if not waiting:
                 return
-            future = next(iter(waiting)) if ordered else _get(ended)
+            future = next(iter(waiting)) if ordered else _get(finished)
             del waiting[future]
             yield self.result(future)
 
     def _loop(self) -> asyncio.AbstractEventLoop:
         if self._closed:
-            raise SessionClosed("this session is closed")
+            raise SessionClosed("this session is closed", remedy=RESUME)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run_loop, name="veo.loop", daemon=True)
             self._thread.start()
@@ -134,8 +137,8 @@ class LoopThread:
     def _run_loop(self) -> None:
         try:
             asyncio.run(self._serve())
-        except SessionEnded as problem:
-            self._error = problem
+        except SessionEnded as error:
+            self._error = error
 
     async def _serve(self) -> None:
         async with self._lifetime:
@@ -144,7 +147,7 @@ class LoopThread:
 
     def _check_not_own_thread(self) -> None:
         if threading.current_thread() is self._thread:
-            raise UsageError("the session's own thread must not wait for it: hand the event to a thread of yours")
+            raise UsageError("do not call the session from its own callback thread; hand the event to another thread")
 
 
 def _get(queue: SimpleQueue[T]) -> T:

@@ -1,7 +1,7 @@
-"""The one way to work that would stop the event loop: files, fsync, hashing.
+"""Run blocking work (files, fsync, hashing) in a thread.
 
-It goes through the loop's own executor, never through a library's threads, because a virtual clock can see the loop's
-executor and would run ahead of any other thread.
+It uses the event loop's own executor, never a library's threads: a virtual clock in tests waits for that executor,
+but would run ahead of any other thread.
 """
 
 import asyncio
@@ -13,5 +13,5 @@ T = TypeVar("T")
 
 
 async def run_blocking(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run *work* in a thread and wait for it; a cancellation stops the waiting, not the work."""
+    """Run *work* in a thread and return its result. A cancellation stops the waiting, not the work."""
     return await asyncio.get_running_loop().run_in_executor(None, lambda: work(*args, **kwargs))

@@ -26,7 +26,7 @@ from veo_async._rules.polling.poll_result import Succeeded, Unsuccessful
 from veo_async._rules.polling.schedule import PollSchedule
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._wire import Record, UpgradeRequest, upgrade_from_name
-from veo_async.errors import LedgerError, SessionClosed, Unauthorized, VeoError
+from veo_async.errors import RESUME, LedgerError, SessionClosed, Unauthorized, VeoError
 
 from .announcer import Announcer
 from .clock import WallClock
@@ -223,7 +223,7 @@ class Engine:
         self._image_uploads.close()
         self.in_doubt.close()
         self.queued.close()
-        self.release_waiters(SessionClosed("the session was closed before this job had ended"))
+        self.release_waiters(SessionClosed("the session was closed before this job had ended", remedy=RESUME))
         await self._save_knowledge()
         await self.ledger.close()
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import Any, TypeVar
 
-from veo_async.errors import SessionClosed
+from veo_async.errors import RESUME, SessionClosed
 
 from .job.live_job import LiveJob
 from .job.outcome import Outcome
@@ -76,7 +76,7 @@ class _Reader:
                     self._take(await admit(request))
                     await self.slots.acquire()
         except asyncio.CancelledError:
-            self.error = SessionClosed("the session was closed before all requests were taken in")
+            self.error = SessionClosed("the session was closed before all requests were taken in", remedy=RESUME)
             raise
         except Exception as error:  # noqa: BLE001  # the user's own; it is raised where the outcomes are read
             self.error = error

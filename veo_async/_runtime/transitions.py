@@ -169,7 +169,11 @@ class Transitions:
         if row is None:
             self._leave(job, None)
             job.is_remote = True  # nothing is done for it here any more
-            job.release_waiters(LedgerIOError("the ledger does not know this job any more"))
+            job.release_waiters(
+                LedgerIOError(
+                    "the ledger does not know this job any more", remedy="Submit it again if it is still needed."
+                )
+            )
             return
         self.follow(job, row)
         if job.state is JobState.SENDING and not job.is_remote:

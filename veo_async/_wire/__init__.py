@@ -1,16 +1,15 @@
-"""The provider's language: every request, answer and callback of the Veo family, as plain values.
+"""The provider's protocol: requests, responses and callbacks of the Veo API as plain values.
 
-Pure: bytes and headers in, values or typed errors out. No event loop, no sockets, no clock.
+Pure functions: bytes and headers in, values or typed errors out. No event loop, no sockets, no clock.
 
-Where to look:
-
-- ``fields.py``      every field of the provider's pages: our name, its spellings, what it means
-- ``endpoints.py``   every endpoint: path, what it answers, which codes its page lists, whether it costs
-- ``codes.py``       which code means which error
-- ``dialects/``      what one provider spells, defaults and supports differently
-- ``requests.py``    what we send, ``validation.py`` the rules it must keep, ``converter.py`` how it is spelled
-- ``answers.py``     what comes back, ``callbacks.py`` what is pushed to us
-- ``decipher.py``    the one way from an HTTP answer to a value or an error
+- ``models.py``      the table of models: what each supports and costs, and how long it takes
+- ``fields.py``      the documented fields: our name, the spellings, the meaning
+- ``endpoints.py``   the endpoints: path, response type, documented codes, whether a request can be charged
+- ``codes.py``       the error for each code
+- ``dialects/``      what providers spell, default and support differently
+- ``requests.py``    the requests, ``validation.py`` their rules, ``converter.py`` their JSON
+- ``responses.py``   the responses, ``callbacks.py`` the callbacks
+- ``decoding.py``    from an HTTP response to a value or an error
 """
 
 from .callbacks import Callback, parse_callback

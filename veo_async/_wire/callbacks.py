@@ -1,6 +1,6 @@
-"""What the provider posts to a callback URL, in each of the shapes that its pages show.
+"""What the provider posts to a callback URL, in all documented shapes.
 
-A callback is a hint and never an authority: its signature does not cover its body. It says which record to look at.
+A callback is only a hint, because its signature does not cover its body. It says which record to read.
 """
 
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ from .responses import Failure
 
 @attrs.frozen(kw_only=True)
 class Callback:
-    """The end of a generation, an extension or a 4K upgrade, as it was told to us."""
+    """The provider's notification that a generation, an extension or a 4K upgrade has finished."""
 
     task_id: str
-    #: 200 for success; 400, 422, 500 and 501 tell why it failed.
+    #: 200 for success; 400, 422, 500 or 501 for a failure.
     code: int
     message: str
     urls: tuple[str, ...] = ()
@@ -31,26 +31,26 @@ class Callback:
     media_ids: tuple[str, ...] = ()
     resolution: str | None = None
     fallback: bool | None = None
-    #: The request as the provider echoes it, with the callback URL in it.
+    #: The request as the provider echoes it, including the callback URL.
     params: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
     credits_consumed: float | None = None
     raw: Mapping[str, Any] = attrs.field(factory=dict, repr=False, eq=False)
 
     @property
     def failure(self) -> Failure | None:
-        """Why the task failed; None when it did not."""
+        """Why the task failed; None if it succeeded."""
         return None if self.code == SUCCESS else Failure(code=self.code, message=self.message)
 
 
 def parse_callback(body: bytes) -> Callback:
-    """The callback in *body*.
+    """Return the callback in *body*.
 
     Raises:
-        MalformedResponse: it is none, or names no task.
+        MalformedResponse: *body* is not a callback or has no task id.
     """
     envelope = parse_envelope(body)
     data = envelope.data if isinstance(envelope.data, Mapping) else {}
     found = read_fields(CALLBACK, data, data.get("info"), envelope.raw)
     if "task_id" not in found:
-        raise MalformedResponse("a callback that names no task", endpoint="callback", excerpt=excerpt(body))
+        raise MalformedResponse("the callback contains no task id", endpoint="callback", excerpt=excerpt(body))
     return Callback(**found, code=envelope.code, message=envelope.message, raw=envelope.raw)

@@ -1,8 +1,8 @@
-"""Which code means which error: one table for HTTP statuses and body codes alike.
+"""The table from codes to errors, for HTTP statuses and body codes alike.
 
-Most errors arrive as HTTP 200 with the code in the body, some as that HTTP status, so both are looked up here. The
-provider uses 400 and 422 for many different things; for these its sentences decide (`_MESSAGE_PATTERNS`). The sentences
-are matched loosely, because each exists in several wordings.
+Most errors arrive as HTTP 200 with the code in the body, some as that HTTP status, so both use this table. The provider
+uses 400 and 422 for many different things; for these the message decides (`_MESSAGE_PATTERNS`). The patterns are loose,
+because each message exists in several wordings.
 """
 
 import re
@@ -28,7 +28,7 @@ from veo_async.errors import (
 
 SUCCESS = 200
 
-#: Code, as HTTP status or in the body, to error. What is not listed is a `ServerError`.
+#: The error for each code. All other codes are a `ServerError`.
 ERRORS: dict[int, type[ApiError]] = {
     400: RequestRejected,
     401: Unauthorized,
@@ -48,7 +48,7 @@ ERRORS: dict[int, type[ApiError]] = {
     505: FeatureDisabled,
 }
 
-#: The codes of a failed task, in ``errorCode``, in a callback, and now and then in a record's own envelope.
+#: The codes of a failed task, in ``errorCode``, in a callback, and sometimes in a record's own envelope.
 TASK_FAILURE_CODES = frozenset({400, 422, 451, 500, 501})
 
 _REFUSAL = re.compile(
@@ -63,7 +63,7 @@ _NOT_YET = re.compile(
 _NO_SOURCE = re.compile(r"record status is not success|record result data", re.IGNORECASE)
 _NO_UPGRADE = re.compile(r"version of this video is unavailable|try a different video", re.IGNORECASE)
 
-#: What a sentence makes of a code that has many meanings, the first match deciding.
+#: The error for a message that comes with an ambiguous code; the first match decides.
 _MESSAGE_PATTERNS: tuple[tuple[re.Pattern[str], type[ApiError]], ...] = (
     (re.compile(r"record\s*(info)? is null", re.IGNORECASE), RecordNotFound),
     (re.compile(r"within 14 days", re.IGNORECASE), RecordExpired),
@@ -71,36 +71,36 @@ _MESSAGE_PATTERNS: tuple[tuple[re.Pattern[str], type[ApiError]], ...] = (
     (_REFUSAL, ContentRefused),
 )
 _AMBIGUOUS = frozenset({400, 422})
-#: "Not yet" comes as 400 or as 422, and the pages promise no more than "a non-200 code".
+#: "Not ready" comes as 400 or as 422; the documentation only says "a non-200 code".
 _NOT_READY_ERRORS = (RequestRejected, ServerError)
 
 
 def is_refusal(message: str) -> bool:
-    """Whether *message* says that the content was refused."""
+    """Return True if *message* says that the content was refused."""
     return _REFUSAL.search(message) is not None
 
 
 def is_not_ready(message: str) -> bool:
-    """Whether *message* says that an upgrade, or what it is made from, is still being made."""
+    """Return True if *message* says that an upgrade or its source clip is still being processed."""
     return _NOT_YET.search(message) is not None
 
 
 def is_source_missing(message: str) -> bool:
-    """Whether *message* says that what an upgrade is to be made from is not there."""
+    """Return True if *message* says that the source clip of an upgrade does not exist."""
     return _NO_SOURCE.search(message) is not None
 
 
 def is_upgrade_unavailable(message: str) -> bool:
-    """Whether *message* says that an upgrade cannot be made, ever."""
+    """Return True if *message* says that the upgrade will never be possible."""
     return _NO_UPGRADE.search(message) is not None
 
 
 def error_for(code: int, message: str, *, may_be_not_ready: bool) -> type[ApiError]:
-    """The error that *code* and *message* mean.
+    """Return the error class for *code* and *message*.
 
     Args:
-        may_be_not_ready: the endpoint answers "not yet" in the guise of an error (record-info and the upgrades do; the
-            generate page lists such a sentence too, by a slip).
+        may_be_not_ready: the endpoint reports "not ready" as an error. Record-info and the upgrades do; the
+            documentation of generate lists such a message too, by mistake.
     """
     listed = ERRORS.get(code, ServerError)
     if may_be_not_ready and listed in _NOT_READY_ERRORS and is_not_ready(message):
@@ -113,10 +113,10 @@ def error_for(code: int, message: str, *, may_be_not_ready: bool) -> type[ApiErr
 
 
 def effective_code(http_status: int, body_code: int) -> int:
-    """Which of two codes counts when both say no and they disagree: the one that promises less.
+    """Return the code that counts if the HTTP status and the body code disagree: the one that rules out less.
 
-    A refusal is a promise that nothing was made. Where either side tells of something broken, that promise is void.
-    Between two refusals the body is nearer to the cause.
+    A rejection guarantees that nothing was created. If either code means a server error, there is no such guarantee.
+    Between two rejections, the body code is closer to the cause.
     """
     is_http_error = http_status >= 400
     if is_http_error and ERRORS.get(http_status, ServerError) is ServerError:

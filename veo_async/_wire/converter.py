@@ -1,7 +1,7 @@
-"""Between requests and JSON: our own spelling for files and ledgers, a dialect's spelling for the wire.
+"""Conversion between requests and JSON: our own names in files and ledgers, a dialect's spelling on the wire.
 
-Reading is strict. The stock converter would make ``null`` into ``"None"``, ``"false"`` into True and a bare URL into
-its letters; here a value of the wrong type is a fault of its field, and all faults are told at once.
+Reading is strict. The stock converter turns ``null`` into ``"None"``, ``"false"`` into True and a bare URL into its
+letters. Here a value of the wrong type is a problem of its field, and all problems are reported together.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,22 +16,23 @@ from veo_async.errors import InvalidRequest, Problem
 from .dialects.dialect import Dialect
 from .fields import EXTEND, GENERATE, Field
 from .images import image_problem, local_images
-from .requests import AnyRequest, ExtendRequest, UpgradeRequest, VideoRequest
+from .requests import AnyRequest, ExtendRequest, UpgradeRequest, VideoRequest, is_instance
 
 R = TypeVar("R", VideoRequest, ExtendRequest, UpgradeRequest)
 
 _TABLES: dict[type, tuple[Field, ...]] = {VideoRequest: GENERATE, ExtendRequest: EXTEND}
+_UPLOAD_REMEDY = "submit it through a VeoSession, which uploads it, or upload it yourself"
 _STRICT: dict[Any, str] = {str: "a string", int: "a whole number", bool: "true or false"}
 
 
 def to_wire(request: VideoRequest | ExtendRequest, dialect: Dialect) -> dict[str, Any]:
-    """*request* as *dialect* spells it; what is None or empty is left out.
+    """Return *request* in the spelling of *dialect*, without None and empty values.
 
     Raises:
-        InvalidRequest: it holds an image that was not uploaded.
+        InvalidRequest: *request* has an image that was not uploaded.
     """
     for image in local_images(request):
-        raise image_problem(image.source, "was not uploaded", "let a session send it, or upload it first")
+        raise image_problem(image.source, "was not uploaded", _UPLOAD_REMEDY)
     wire: dict[str, Any] = {}
     for field in _TABLES[type(request)]:
         value = getattr(request, field.name)
@@ -42,22 +43,23 @@ def to_wire(request: VideoRequest | ExtendRequest, dialect: Dialect) -> dict[str
 
 
 def to_dict(request: AnyRequest) -> dict[str, Any]:
-    """*request* in our own spelling, ready for JSON; what is None or empty is left out.
+    """Return *request* with our own names, ready for JSON, without None and empty values.
 
-    Our own defaults are written out: a later version may have others, and what was asked for must not change with
-    them.
+    Our defaults are included, because a later version may have other defaults and must not change the request.
     """
     return {name: value for name, value in _converter.unstructure(request).items() if value not in (None, [], ())}
 
 
 def from_dict(values: Any, kind: type[R]) -> R:
-    """The request that `to_dict` gave, or that a file holds.
+    """Return the request in *values*, which come from `to_dict` or from a file.
 
     Raises:
-        InvalidRequest: options that do not exist, are missing or are of the wrong type.
+        InvalidRequest: options are unknown, missing or of the wrong type.
     """
     if not isinstance(values, Mapping):
-        raise InvalidRequest.of(Problem("request", values, "must be an object of options", "write {'prompt': …}"))
+        raise InvalidRequest.of(
+            Problem("request", values, "must be an object with request options", "write {'prompt': …}")
+        )
     try:
         return _converter.structure(values, kind)
     except ClassValidationError as problem:
@@ -66,14 +68,14 @@ def from_dict(values: Any, kind: type[R]) -> R:
 
 def _field_problems(problem: ClassValidationError, values: Mapping[str, Any]) -> list[Problem]:
     noted, _ = problem.group_exceptions()
-    return [_field_fault(note.name, values, str(why)) for why, note in noted]
+    return [_field_problem(note.name, values, str(reason)) for reason, note in noted]
 
 
-def _field_fault(name: str, values: Mapping[str, Any], why: str) -> Problem:
+def _field_problem(name: str, values: Mapping[str, Any], reason: str) -> Problem:
     if name not in values:
-        return Problem(name, None, "is missing", "give it a value")
-    type_name = why if why in _STRICT.values() else "a list of strings"
-    return Problem(name, values[name], f"must be {type_name}", f"write {type_name}")
+        return Problem(name, None, "is missing")
+    type_name = reason if reason in _STRICT.values() else "a list of strings"
+    return Problem(name, values[name], f"must be {type_name}")
 
 
 def _unknown_names(problem: ClassValidationError, kind: type) -> list[Problem]:
@@ -82,15 +84,15 @@ def _unknown_names(problem: ClassValidationError, kind: type) -> list[Problem]:
     unknown: list[str] = []
     for other in others:
         if not isinstance(other, ForbiddenExtraKeysError):
-            raise other  # not about the options: a warning that the user has turned into an error
+            raise other  # not about the options: a warning that the user's filter turned into an error
         unknown += map(str, other.extra_fields)
-    # The value is not shown: someone may have passed api_key=… here.
+    # The value is not shown: it could be an API key that was passed here by mistake.
     return [Problem(name, "…", "is not an option", f"use one of {names}") for name in sorted(unknown)]
 
 
-def _strict_hook(wanted: type, type_name: str) -> Callable[[Any, Any], Any]:
+def _strict_hook(kind: type, type_name: str) -> Callable[[Any, Any], Any]:
     def check(value: Any, _: Any) -> Any:
-        if isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool)):
+        if is_instance(value, kind):
             return value
         raise TypeError(type_name)
 
@@ -103,7 +105,7 @@ def _strict_tuple(value: Any, _: Any) -> tuple[str, ...]:
     raise TypeError("a list of strings")
 
 
-def _make() -> Converter:
+def _make_converter() -> Converter:
     converter = make_converter(forbid_extra_keys=True)
     for kind, type_name in _STRICT.items():
         converter.register_structure_hook(kind, _strict_hook(kind, type_name))
@@ -111,4 +113,4 @@ def _make() -> Converter:
     return converter
 
 
-_converter = _make()
+_converter = _make_converter()

@@ -1,18 +1,26 @@
-"""The one way from an HTTP answer to a value or an error.
+"""Decode an HTTP response into a value or an error.
 
-1. Open the envelope. Without one the HTTP status alone decides, and the error carries no body code: only the
-   provider itself can promise that it made nothing.
-2. Code 200 in the body is success, whatever the HTTP status says: a task id in hand is never thrown away.
-3. Any other code may still carry the result (`Endpoint.read_error_body`): a failed task in the guise of a server
-   error, a finished 4K video in the guise of a 422.
-4. Else `codes` names the error; where HTTP and body disagree, the one counts that promises less.
+1. Parse the envelope. Without one, the HTTP status alone decides, and the error has no body code: only the provider
+   itself can state that it created nothing.
+2. Code 200 in the body is success, regardless of the HTTP status: a task id is never thrown away.
+3. Any other code may still come with the result (`Endpoint.read_error_body`): a failed task as a server error, a
+   finished 4K video as a 422.
+4. Otherwise `codes` chooses the error. If the HTTP status and the body disagree, the one that rules out less counts.
 
-Whatever comes in, out comes a value of the endpoint or a `VeoError`, never anything else.
+The outcome is always a value of the endpoint or a `VeoError`, regardless of the input.
 """
 
 from typing import Any, TypeVar
 
-from veo_async.errors import ApiError, Maintenance, MalformedResponse, ServerError, TryLater, VeoError
+from veo_async.errors import (
+    MAY_HAVE_BEEN_CHARGED,
+    ApiError,
+    Maintenance,
+    MalformedResponse,
+    ServerError,
+    TryLater,
+    VeoError,
+)
 
 from . import codes
 from .endpoints import Endpoint
@@ -22,41 +30,43 @@ from .retry_after import retry_after_s
 
 T = TypeVar("T")
 
-#: What a gate in front of the API writes when it dislikes a client, in an answer that looks like a refused key.
+#: What a firewall in front of the API writes into a response that resembles one for an invalid key.
 _FIREWALL_MARK = b"error code: 1010"
+_CHECK_BASE_URL = "Retry; if it happens again, check the base URL."
 
 
-def decode_response(endpoint: Endpoint[T], answer: HttpResponse, *, task_id: str | None = None) -> T:
-    """What *answer* says.
+def decode_response(endpoint: Endpoint[T], response: HttpResponse, *, task_id: str | None = None) -> T:
+    """Return the value in *response*.
 
     Args:
-        task_id: the task that was asked about, to stand in the error.
+        task_id: the task that the request was about, for the error.
 
     Raises:
-        ApiError: the provider says no.
-        MalformedResponse: it is not of the provider's form.
+        ApiError: the provider returned an error.
+        MalformedResponse: the response does not have the provider's format.
     """
     try:
-        return _read(endpoint, answer)
+        return _read(endpoint, response)
     except VeoError as error:
-        error.add_evidence(endpoint=endpoint.name, http_status=answer.status)
+        error.add_evidence(endpoint=endpoint.name, http_status=response.status)
         error.add_evidence(task_id=error.task_id or task_id)
-        if _leaves_in_doubt(error):
+        if _is_inconclusive(error):
             error.retryable = not endpoint.is_charged
+            error.remedy = MAY_HAVE_BEEN_CHARGED if endpoint.is_charged else error.remedy or "Retry."
         raise
 
 
-def _leaves_in_doubt(error: VeoError) -> bool:
-    """Whether *error* leaves open what became of a creating call; a 455 of a mere gateway does so too."""
-    is_promise = isinstance(error, Maintenance) and error.body_code is not None
-    return isinstance(error, MalformedResponse | ServerError | Maintenance) and not is_promise
+def _is_inconclusive(error: VeoError) -> bool:
+    """Whether a creating request may have succeeded despite *error*. This includes a 455 of a mere gateway."""
+    is_provider_maintenance = isinstance(error, Maintenance) and error.body_code is not None
+    return isinstance(error, MalformedResponse | ServerError | Maintenance) and not is_provider_maintenance
 
 
-def _read(endpoint: Endpoint[T], answer: HttpResponse) -> T:
+def _read(endpoint: Endpoint[T], response: HttpResponse) -> T:
     try:
-        envelope = parse_envelope(answer.body)
+        envelope = parse_envelope(response.body)
     except MalformedResponse as malformed:
-        raise _error_without_envelope(answer, malformed) from None
+        raise _error_without_envelope(response, malformed) from None
     try:
         if envelope.code == codes.SUCCESS:
             return endpoint.read(envelope)
@@ -66,28 +76,33 @@ def _read(endpoint: Endpoint[T], answer: HttpResponse) -> T:
         raise
     if value is not None:
         return value
-    raise _refusal(endpoint, answer, envelope)
+    raise _error_in_envelope(endpoint, response, envelope)
 
 
-def _refusal(endpoint: Endpoint[Any], answer: HttpResponse, envelope: Envelope) -> ApiError:
-    code = codes.effective_code(answer.status, envelope.code)
+def _error_in_envelope(endpoint: Endpoint[Any], response: HttpResponse, envelope: Envelope) -> ApiError:
+    code = codes.effective_code(response.status, envelope.code)
     kind = codes.error_for(code, envelope.message, may_be_not_ready=endpoint.may_be_not_ready)
     error = kind(envelope.message or f"code {envelope.code}", body_code=envelope.code)
-    # A refusal that names a task all the same is a contradiction worth keeping: the id is money.
+    # A rejection that contains a task id is a contradiction. The id is kept, because that task may be charged.
     error.add_evidence(task_id=read_fields(ACCEPTED, envelope.data).get("task_id"))
-    return _with_retry_after(error, answer)
+    return _with_retry_after(error, response)
 
 
-def _error_without_envelope(answer: HttpResponse, malformed: MalformedResponse) -> VeoError:
-    if 300 <= answer.status < 400:
-        return MalformedResponse("a redirect; it was not followed", excerpt=malformed.excerpt)
-    if answer.status < 400:
+def _error_without_envelope(response: HttpResponse, malformed: MalformedResponse) -> VeoError:
+    malformed.add_evidence(remedy=_CHECK_BASE_URL)
+    if 300 <= response.status < 400:
+        redirect = "unexpected redirect (not followed)"
+        return MalformedResponse(redirect, excerpt=malformed.excerpt, remedy=_CHECK_BASE_URL)
+    if response.status < 400:
         return malformed
-    kind = codes.ERRORS[403] if _FIREWALL_MARK in answer.body else codes.ERRORS.get(answer.status, ServerError)
-    return _with_retry_after(kind(f"HTTP {answer.status} without an envelope: {excerpt(answer.body)!r}"), answer)
+    kind = codes.ERRORS[403] if _FIREWALL_MARK in response.body else codes.ERRORS.get(response.status, ServerError)
+    error = kind(f"HTTP {response.status} with an unexpected body: {excerpt(response.body)!r}")
+    if response.status == 404:
+        error.remedy = _CHECK_BASE_URL
+    return _with_retry_after(error, response)
 
 
-def _with_retry_after(error: ApiError, answer: HttpResponse) -> ApiError:
+def _with_retry_after(error: ApiError, response: HttpResponse) -> ApiError:
     if isinstance(error, TryLater):
-        error.add_evidence(retry_after=retry_after_s(answer))
+        error.add_evidence(retry_after=retry_after_s(response))
     return error

@@ -1,11 +1,11 @@
-"""Every endpoint: where it is, what it answers, which codes its page lists, and whether a call costs credits."""
+"""The table of endpoints: path, response type, documented codes, and whether a request can be charged."""
 
 from collections.abc import Callable
 from typing import Any, Generic, Literal, TypeVar
 
 import attrs
 
-from . import responses as answers
+from . import responses
 from .envelope import Envelope
 
 T_co = TypeVar("T_co", covariant=True)
@@ -15,21 +15,21 @@ T_co = TypeVar("T_co", covariant=True)
 class Endpoint(Generic[T_co]):
     """One endpoint of the provider."""
 
-    #: The last part of its path but for credit; what users and logs call it.
+    #: The last part of its path; users and logs see it.
     name: str
     method: Literal["GET", "POST"]
     path: str
     #: Which of the two hosts serves it.
     host: Literal["api", "upload"] = "api"
-    #: A call can cost credits, so it is never repeated on doubt. True of one GET as well: get-1080p-video.
+    #: A request can cost credits, so it is never repeated if its outcome is unknown. Also true of the GET for 1080p.
     is_charged: bool = False
-    #: "Not yet" comes as an error of this endpoint.
+    #: The endpoint reports "not ready" as an error.
     may_be_not_ready: bool = False
-    #: Codes that its pages list, besides 200.
+    #: The documented codes besides 200.
     codes: tuple[int, ...]
-    #: From an envelope with code 200 to the value.
+    #: Reads the value from an envelope with code 200.
     read: Callable[[Envelope], T_co]
-    #: From an envelope with another code to a value, where that code is not the whole truth.
+    #: Reads a value from an envelope with another code; None if the code is the whole result.
     read_error_body: Callable[[Envelope], T_co | None] = lambda _: None
 
 
@@ -44,7 +44,7 @@ GENERATE = Endpoint(
     path="/api/v1/veo/generate",
     is_charged=True,
     codes=_CREATING,
-    read=answers.read_accepted,
+    read=responses.read_accepted,
 )
 EXTEND = Endpoint(
     name="extend",
@@ -52,17 +52,17 @@ EXTEND = Endpoint(
     path="/api/v1/veo/extend",
     is_charged=True,
     codes=_CREATING,
-    read=answers.read_accepted,
+    read=responses.read_accepted,
 )
 RECORD_INFO = Endpoint(
     name="record-info",
     method="GET",
     path="/api/v1/veo/record-info",
     may_be_not_ready=True,
-    # 429 is not in its list, but users meet it while polling; 400 tells of a refused prompt.
+    # 429 is not documented, but users get it while polling; 400 reports a refused prompt.
     codes=(400, 401, 404, 422, 429, 451, 455, 500),
-    read=answers.read_record,
-    read_error_body=answers.read_failed_record,
+    read=responses.read_record,
+    read_error_body=responses.read_failed_record,
 )
 GET_1080P = Endpoint(
     name="get-1080p-video",
@@ -70,9 +70,9 @@ GET_1080P = Endpoint(
     path="/api/v1/veo/get-1080p-video",
     is_charged=True,
     may_be_not_ready=True,
-    # 400 is not in its list, but that is the code of its "not yet".
+    # 400 is not documented, but it is the code for "not ready".
     codes=(400, *_READING),
-    read=answers.read_hd_video,
+    read=responses.read_hd_video,
 )
 GET_4K = Endpoint(
     name="get-4k-video",
@@ -81,22 +81,22 @@ GET_4K = Endpoint(
     is_charged=True,
     may_be_not_ready=True,
     codes=_READING,
-    read=answers.read_upscaled,
-    read_error_body=answers.read_upscaled_from_error,
+    read=responses.read_upscaled,
+    read_error_body=responses.read_upscaled_from_error,
 )
 CREDIT = Endpoint(
     name="credit",
     method="GET",
     path="/api/v1/chat/credit",
     codes=_COMMON,
-    read=answers.read_credits,
+    read=responses.read_credits,
 )
 DOWNLOAD_URL = Endpoint(
     name="download-url",
     method="POST",
     path="/api/v1/common/download-url",
     codes=_COMMON,
-    read=answers.read_download_link,
+    read=responses.read_download_link,
 )
 FILE_URL_UPLOAD = Endpoint(
     name="file-url-upload",
@@ -104,7 +104,7 @@ FILE_URL_UPLOAD = Endpoint(
     path="/api/file-url-upload",
     host="upload",
     codes=_UPLOADING,
-    read=answers.read_upload,
+    read=responses.read_upload,
 )
 FILE_BASE64_UPLOAD = Endpoint(
     name="file-base64-upload",
@@ -112,7 +112,7 @@ FILE_BASE64_UPLOAD = Endpoint(
     path="/api/file-base64-upload",
     host="upload",
     codes=_UPLOADING,
-    read=answers.read_upload,
+    read=responses.read_upload,
 )
 FILE_STREAM_UPLOAD = Endpoint(
     name="file-stream-upload",
@@ -120,7 +120,7 @@ FILE_STREAM_UPLOAD = Endpoint(
     path="/api/file-stream-upload",
     host="upload",
     codes=_UPLOADING,
-    read=answers.read_upload,
+    read=responses.read_upload,
 )
 
 ENDPOINTS: tuple[Endpoint[Any], ...] = (
@@ -139,5 +139,5 @@ _BY_NAME = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 
 
 def endpoint_named(name: str) -> Endpoint[Any]:
-    """The endpoint called *name*; `KeyError` when there is none."""
+    """Return the endpoint called *name*, or raise `KeyError`."""
     return _BY_NAME[name]

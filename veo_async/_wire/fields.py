@@ -1,10 +1,9 @@
-"""Every field of the provider's pages, in one place.
+"""The tables of all documented fields.
 
-Read a line as: our name, the spellings met (the first is the one of today's pages), what to make of the value, and
-what is worth knowing about it. Requests are spelled from these tables by a dialect (`dialects`), answers and
-callbacks are read through them (`read_fields`).
+Each entry has our name, the known spellings (today's first), the reader of the value, and a note. Dialects use the
+tables to spell requests (`dialects`); `read_fields` uses them to read responses and callbacks.
 
-Pages read: docs.kie.ai of 2025 and 2026 and docs.apikley.ru, as they stood on 2026-11-21.
+Sources: docs.kie.ai of 2025 and 2026 and docs.apikley.ru, read 2026-11-21.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,25 +16,25 @@ from . import readers
 
 @attrs.frozen
 class Field:
-    """One field of the wire."""
+    """One field of a request, response or callback."""
 
-    #: Our name, the attribute of the model.
+    #: Our name: the attribute of the request or response class.
     name: str
-    #: How it is spelled on the wire; the first that says something wins.
+    #: The names on the wire; the first that has a value counts.
     spellings: tuple[str, ...]
-    #: From the raw value to ours; None or () means that it says nothing.
-    read_fields: Callable[[Any], Any]
-    #: What the pages say, and what was seen instead.
+    #: Converts the raw value to ours; None or () means that there is no value.
+    read: Callable[[Any], Any]
+    #: What the documentation says, and what the provider really sends.
     note: str = ""
 
     @property
     def spelling(self) -> str:
-        """How today's pages spell it."""
+        """The spelling of today's documentation."""
         return self.spellings[0]
 
 
 class Table(tuple[Field, ...]):
-    """Fields that are met together, findable by any of their spellings."""
+    """Fields that occur together, indexed by all their spellings."""
 
     by_spelling: Mapping[str, Field]
 
@@ -46,13 +45,13 @@ class Table(tuple[Field, ...]):
 
 
 def read_fields(fields: Table, *layers: Any) -> dict[str, Any]:
-    """Our names and values, from the first of the *layers* in which a field says something.
+    """Return our names and values, each from the first of the *layers* in which the field has a value.
 
-    Only the layers themselves are looked at, never what lies deeper: ``paramJson`` holds the URLs of the input
-    images, and taking the first URL found anywhere has cost others their results.
+    Only the layers themselves are searched, nothing nested: ``paramJson`` contains the URLs of the input images, and
+    other clients lost results because they used the first URL found anywhere.
 
-    It goes by what is there, not by what could be: most answers are records of running tasks, which hold nine of the
-    two dozen spellings, half of them null.
+    The loop goes over the keys of the layer, not over the table: most responses are records of running tasks, which
+    have nine of the two dozen spellings, half of them null.
     """
     found: dict[str, Any] = {}
     by_spelling = fields.by_spelling
@@ -60,18 +59,18 @@ def read_fields(fields: Table, *layers: Any) -> dict[str, Any]:
         if isinstance(layer, dict):
             for spelling, raw in layer.items():
                 if raw is not None and (field := by_spelling.get(spelling)) and field.name not in found:
-                    value = field.read_fields(raw) if len(field.spellings) == 1 else _first_value(field, layer)
+                    value = field.read(raw) if len(field.spellings) == 1 else _first_value(field, layer)
                     if value is not None and value != ():
                         found[field.name] = value
     return found
 
 
 def _first_value(field: Field, layer: Mapping[str, Any]) -> Any:
-    """The value under the first spelling that says something, in whatever order *layer* holds them."""
+    """Return the value of the first spelling that has one, regardless of the order in *layer*."""
     for spelling in field.spellings:
         raw = layer.get(spelling)
         if raw is not None:
-            value = field.read_fields(raw)
+            value = field.read(raw)
             if value is not None and value != ():
                 return value
     return None
@@ -94,9 +93,9 @@ GENERATE = Table(
         readers.string,
         "See `models`. The default was veo3 in 2025 and is veo3_fast since.",
     ),
-    Field("generation_type", ("generationType",), readers.string, "Left out, the server goes by the images."),
+    Field("generation_type", ("generationType",), readers.string, "Without it, the server decides by the images."),
     Field("aspect_ratio", ("aspect_ratio", "aspectRatio"), readers.string, "16:9, 9:16, Auto. Camel case in 2025."),
-    Field("seeds", ("seeds",), readers.integer, "10000 to 99999. Gone from the 2026 table, still in its example."),
+    Field("seeds", ("seeds",), readers.integer, "10000 to 99999. Not in the table of 2026, but in its example."),
     Field("callback_url", ("callBackUrl",), readers.string, "With a capital B."),
     Field("enable_fallback", ("enableFallback",), readers.boolean, "Deprecated: 'please remove this parameter'."),
     Field(
@@ -116,7 +115,7 @@ EXTEND = Table(
         "task_id",
         ("taskId",),
         readers.string,
-        "A generation or extension of this account, not one taken to 1080p.",
+        "A generation or extension of this account that was not upgraded to 1080p.",
     ),
     Field("prompt", ("prompt",), readers.string, "Required."),
     Field("model", ("model",), readers.string, "fast, quality, lite: not the veo3 names."),
@@ -127,7 +126,7 @@ EXTEND = Table(
 
 #: ``GET /api/v1/veo/get-1080p-video``, ``POST /api/v1/veo/get-4k-video`` and ``GET /api/v1/veo/record-info``
 UPGRADE = Table(
-    Field("task_id", ("taskId",), readers.string, "The task whose video is wanted."),
+    Field("task_id", ("taskId",), readers.string, "The task of the source video."),
     Field("index", ("index",), readers.integer, "Which of its videos; 0 is the first."),
     Field("callback_url", ("callBackUrl",), readers.string, "4K only."),
 )
@@ -139,14 +138,19 @@ DOWNLOAD_URL = Table(Field("url", ("url",), readers.string, "A result URL of the
 UPLOAD_REQUEST = Table(
     Field("file_url", ("fileUrl",), readers.string, "URL upload: fetched by the server within 30 s; up to 100 MB."),
     Field("base64_data", ("base64Data",), readers.string, "Base64 upload: bare or as a data URL; up to 10 MB."),
-    Field("file", ("file",), readers.string, "Stream upload: the multipart part that holds the bytes."),
+    Field("file", ("file",), readers.string, "Stream upload: the multipart part with the bytes."),
     Field("upload_path", ("uploadPath",), readers.string, "Required; a folder without slashes at its ends."),
-    Field("file_name", ("fileName",), readers.string, "The same name overwrites; none gives a random one."),
+    Field(
+        "file_name",
+        ("fileName",),
+        readers.string,
+        "An existing name is overwritten; without one the server chooses a random name.",
+    ),
 )
 
-# --- answers ----------------------------------------------------------------------------------------------------
+# --- responses --------------------------------------------------------------------------------------------------
 
-#: The frame around every answer and callback.
+#: The envelope of every response and callback.
 ENVELOPE = Table(
     Field(
         "code",
@@ -154,16 +158,16 @@ ENVELOPE = Table(
         readers.integer,
         "200 is success. Errors mostly come as HTTP 200 with another code here.",
     ),
-    Field("message", ("msg", "message"), readers.string, "'success' even where data tells of a failed task."),
+    Field("message", ("msg", "message"), readers.string, "'success' even if data reports a failed task."),
     Field("data", ("data",), lambda value: value, "An object, a string, a number or null."),
     Field("success", ("success",), readers.boolean, "Only the upload host sends it."),
 )
 
 #: Of generate, extend and get-4k-video.
 ACCEPTED = Table(
-    Field("task_id", ("taskId", "task_id"), readers.string, "Pages: veo_task_…; really 32 hex digits. Opaque."),
-    Field("urls", ("resultUrls", "result_urls"), readers.urls, "4K only, once it is made."),
-    Field("image_urls", ("imageUrls", "image_urls"), readers.urls, "4K only: stills."),
+    Field("task_id", ("taskId", "task_id"), readers.string, "Documented: veo_task_…; real: 32 hex digits. Opaque."),
+    Field("urls", ("resultUrls", "result_urls"), readers.urls, "4K only, once it is ready."),
+    Field("image_urls", ("imageUrls", "image_urls"), readers.urls, "4K only: still images."),
 )
 
 #: Of get-1080p-video.
@@ -176,7 +180,7 @@ RECORD = Table(
         "flag",
         ("successFlag", "status"),
         readers.integer,
-        "0 making, 1 done, 2 and 3 failed. status: only 2025.",
+        "0 generating, 1 succeeded, 2 and 3 failed. status: only 2025.",
     ),
     Field(
         "urls",
@@ -190,15 +194,15 @@ RECORD = Table(
         readers.urls,
         "After an extension: the whole video. Else null or absent.",
     ),
-    Field("origin_urls", ("originUrls",), readers.urls, "The uncropped video, when the ratio is not 16:9."),
-    Field("image_urls", ("imageUrls", "image_urls"), readers.urls, "4K: stills."),
+    Field("origin_urls", ("originUrls",), readers.urls, "The uncropped video, if the ratio is not 16:9."),
+    Field("image_urls", ("imageUrls", "image_urls"), readers.urls, "4K: still images."),
     Field("media_ids", ("mediaIds", "media_ids"), readers.strings, "4K; named in prose only."),
-    Field("resolution", ("resolution",), readers.string, "720p unless asked otherwise."),
+    Field("resolution", ("resolution",), readers.string, "720p unless requested otherwise."),
     Field("has_audio", ("hasAudioList",), readers.booleans, "Undocumented; one per video."),
     Field("seeds", ("seeds",), readers.integers, "Undocumented here; a list although the request has one number."),
-    Field("created_at", ("createTime",), readers.instant, "Pages: a date-time; really epoch milliseconds."),
-    Field("completed_at", ("completeTime",), readers.instant, "The same; null while it is being made."),
-    Field("error_code", ("errorCode",), readers.integer, "Pages: 400, 500, 501; 422 is seen too."),
+    Field("created_at", ("createTime",), readers.instant, "Documented: a date-time; real: epoch milliseconds."),
+    Field("completed_at", ("completeTime",), readers.instant, "The same format; null while the task is running."),
+    Field("error_code", ("errorCode",), readers.integer, "Documented: 400, 500, 501; 422 occurs too."),
     Field(
         "error_message",
         ("errorMessage",),
@@ -208,14 +212,14 @@ RECORD = Table(
     Field("fallback", ("fallbackFlag",), readers.boolean, "Deprecated; absent from 4K tasks."),
 )
 
-#: Also in a record; apart, because it is JSON within JSON, rarely wanted, and a record is read at every poll.
+#: Also part of a record. Separate, because it is JSON within JSON, rarely used, and every poll reads a record.
 RECORD_PARAMS = Table(
     Field("params", ("paramJson",), readers.params, "The request as the server understood it, camel case."),
 )
 
 #: Of the three uploads.
 UPLOAD = Table(
-    Field("url", ("downloadUrl", "fileUrl"), readers.url, "downloadUrl is what is really sent."),
+    Field("url", ("downloadUrl", "fileUrl"), readers.url, "The provider really sends downloadUrl."),
     Field("file_id", ("fileId",), readers.string, "Quickstart form only."),
     Field("file_name", ("fileName",), readers.string),
     Field("original_name", ("originalName",), readers.string, "Quickstart form only."),
@@ -224,21 +228,26 @@ UPLOAD = Table(
     Field("size", ("fileSize",), readers.integer, "Bytes."),
     Field("mime_type", ("mimeType",), readers.string),
     Field("uploaded_at", ("uploadedAt", "uploadTime"), readers.instant),
-    Field("expires_at", ("expiresAt",), readers.instant, "Deleted after 3 days or 24 h: the pages disagree."),
+    Field(
+        "expires_at",
+        ("expiresAt",),
+        readers.instant,
+        "Deleted after 3 days or 24 h: the documentation is inconsistent.",
+    ),
 )
 
 # --- callbacks --------------------------------------------------------------------------------------------------
 
 #: Of generate, extend and 4K: ``data`` itself and ``data.info`` inside it.
 CALLBACK = Table(
-    Field("task_id", ("taskId", "task_id"), readers.string, "In data; one page shows it at the top level too."),
+    Field("task_id", ("taskId", "task_id"), readers.string, "In data; one example has it at the top level too."),
     Field("urls", ("resultUrls", "result_urls"), readers.urls, "A list, a JSON string or '[http://…]'."),
     Field("full_urls", ("fullResultUrls",), readers.urls),
-    Field("origin_urls", ("originUrls",), readers.urls, "When the ratio is not 16:9."),
-    Field("image_urls", ("imageUrls", "image_urls"), readers.urls, "4K: stills."),
+    Field("origin_urls", ("originUrls",), readers.urls, "If the ratio is not 16:9."),
+    Field("image_urls", ("imageUrls", "image_urls"), readers.urls, "4K: still images."),
     Field("media_ids", ("mediaIds", "media_ids"), readers.strings, "4K."),
     Field("resolution", ("resolution",), readers.string),
     Field("fallback", ("fallbackFlag",), readers.boolean, "Deprecated."),
-    Field("params", ("promptJson", "paramJson"), readers.params, "A JSON string; an object in older pages."),
-    Field("credits_consumed", ("creditsConsumed",), readers.number, "Older 4K pages only."),
+    Field("params", ("promptJson", "paramJson"), readers.params, "A JSON string; in older documentation an object."),
+    Field("credits_consumed", ("creditsConsumed",), readers.number, "Only in older documentation of 4K."),
 )

@@ -1,13 +1,13 @@
-"""Which hosts nobody out there can reach: plain functions of an address as it is written.
+"""Which hosts the provider cannot reach, judged by the text of a URL.
 
-Nothing is resolved here, so a name is judged only where its ending settles it.
+Names are not resolved, so a name is only judged if its ending decides the matter.
 """
 
 import ipaddress
 from urllib.parse import urlsplit
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
-#: Networks that carry IPv4 inside IPv6 (RFC 6052): what counts is the address inside.
+#: Networks that carry IPv4 inside IPv6 (RFC 6052): the address inside decides.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 #: Names that never leave a machine or its network (RFC 6761, RFC 6762).
 _LOCAL_NAMES = ("localhost",)
@@ -15,7 +15,7 @@ _NETWORK_SUFFIXES = ("local", "internal")
 
 
 def as_ip(host: str) -> Ip | None:
-    """*host* as an address, where it is written as one."""
+    """Return *host* as an IP address, or None if it is a name."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -23,7 +23,7 @@ def as_ip(host: str) -> Ip | None:
 
 
 def may_connect(address: str, *, allow_loopback: bool) -> bool:
-    """Whether a socket may be opened to this numeric *address*."""
+    """Return True if it is safe to open a socket to this numeric *address*."""
     ip = as_ip(address)
     if ip is None:
         return False
@@ -35,22 +35,22 @@ def may_connect(address: str, *, allow_loopback: bool) -> bool:
 
 
 def unreachable_reason(url: str, *, allow_loopback: bool) -> str | None:
-    """Why the provider cannot fetch *url*, which is one, as far as its text tells; None when it may."""
+    """Return why the provider cannot download the valid URL *url*, or None if nothing in its text rules it out."""
     parts = urlsplit(url)
     if parts.username is not None or parts.password is not None:
-        return "holds a user name, and the provider signs in nowhere"
+        return "contains credentials; the provider cannot log in"
     host = (parts.hostname or "").rstrip(".")
     last = host.rpartition(".")[2]
     if last in _LOCAL_NAMES:
-        return None if allow_loopback else "leads to this machine, where the provider cannot go"
+        return None if allow_loopback else "points to this machine, which the provider cannot reach"
     is_private = as_ip(host) is not None and not may_connect(host, allow_loopback=allow_loopback)
     if is_private or ("." in host and last in _NETWORK_SUFFIXES):
-        return "leads into a private network, where the provider cannot go"
+        return "points to a private network, which the provider cannot reach"
     return None
 
 
 def _embedded_ipv4(ip: Ip) -> Ip:
-    """The IPv4 address that an IPv6 one stands for, where it does."""
+    """Return the IPv4 address embedded in *ip*, or *ip* itself."""
     if isinstance(ip, ipaddress.IPv4Address):
         return ip
     if ip in _NAT64:

@@ -1,9 +1,9 @@
-"""Images that are not at a URL yet: what they are by their bytes, and how a request holds them until they are uploaded.
+"""Local images: detecting their type, and how a request refers to them until they are uploaded.
 
-A request holds a local image as ``sha256://<digest>.<ending>/<where it comes from>``. The digest is what the job is
-known by, so that the same picture is the same request from whatever folder and whatever its upload's URL was; where it
-comes from is what a later session needs to upload it again. For a file that is its path. Bytes are kept nowhere: they
-are uploaded at once, and what stands there is their URL and until when it holds. None of this ever goes on the wire.
+A request refers to a local image as ``sha256://<digest>.<extension>/<source>``. The digest identifies the image, so the
+same image makes the same request regardless of its folder and of the URL of its upload. The source is what a later
+session needs to upload it again: for a file its path; bytes are uploaded immediately, so for bytes it is the URL of
+that upload with its expiry. These references are never sent to the provider.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ from veo_async.errors import InvalidRequest, Problem
 
 from .requests import AnyRequest, VideoRequest
 
-#: A first frame of 4K as PNG is well below it, and the provider's page recommends it for one form of upload.
+#: The provider recommends this limit for one of its uploads; a first frame in 4K as PNG is well below it.
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
-#: As much of a file as tells what it is.
+#: How much of a file is enough to detect its type.
 HEAD_BYTES = 64
 
 _REFERENCE = re.compile(r"sha256://([0-9a-f]{64})\.(jpg|png|webp)/([^?]*)(?:\?until=([0-9]{1,12}))?")
@@ -40,29 +40,29 @@ _OTHER_TYPES = (
 
 @attrs.frozen
 class LocalImage:
-    """One picture that has to be uploaded before the provider can see it."""
+    """An image that must be uploaded before the provider can see it."""
 
     digest: str
     extension: str
-    #: A path, or the URL of bytes that were uploaded.
+    #: A path, or the URL of uploaded bytes.
     source: str
-    #: For a URL: until when it holds, by the wall clock.
+    #: When the URL expires, by the wall clock; None for a path.
     expires_at: int | None = None
 
     @property
     def name(self) -> str:
-        """What its upload is called: the same picture, the same name."""
+        """The name of its upload; the same image always has the same name."""
         return f"{self.digest}.{self.extension}"
 
     @property
     def as_reference(self) -> str:
-        """How a request holds it."""
+        """The reference that a request holds."""
         expires_at = "" if self.expires_at is None else f"?until={self.expires_at}"
         return f"sha256://{self.name}/{quote(os.fsencode(self.source))}{expires_at}"
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """The picture that a request holds as *text*; None when that is a URL like any other."""
+        """Return the image to which *text* refers, or None if *text* is an ordinary URL."""
         match = _REFERENCE.fullmatch(text)
         if match is None:
             return None
@@ -71,53 +71,54 @@ class LocalImage:
 
 
 def is_path(image: str) -> bool:
-    """Whether *image* names a file rather than a URL."""
+    """Return True if *image* is a path rather than a URL."""
     return "://" not in image
 
 
 def identify_image(content: bytes, source: str) -> LocalImage:
-    """What *content* is.
+    """Return the local image with these bytes.
 
     Raises:
-        InvalidRequest: it is no picture that the provider takes, or too large.
+        InvalidRequest: the provider does not accept this type, or the image is too large.
     """
-    if (why := size_problem(len(content)) or content_problem(content)) is not None:
-        raise image_problem(source, *why)
-    extension = _ending(content) or ""
+    if (problem := size_problem(len(content)) or content_problem(content)) is not None:
+        raise image_problem(source, *problem)
+    extension = _extension(content) or ""
     return LocalImage(hashlib.sha256(content).hexdigest(), extension, source)
 
 
 def size_problem(size: int) -> tuple[str, str] | None:
-    """Why a picture of *size* bytes cannot be used, and what to do."""
+    """Return why an image of *size* bytes cannot be used and what to do, or None."""
     if size <= MAX_IMAGE_BYTES:
         return None
-    return f"is larger than {MAX_IMAGE_BYTES // 1024**2} MiB", "make it smaller; the clip has at most 4K"
+    return f"is larger than {MAX_IMAGE_BYTES // 1024**2} MiB", "make it smaller; 4K is the largest useful size"
 
 
 def content_problem(head: bytes) -> tuple[str, str] | None:
-    """Why what begins with *head* is no picture that the provider takes, and what to do."""
-    if _ending(head) is not None:
+    """Return why an image that begins with *head* cannot be used and what to do, or None."""
+    if _extension(head) is not None:
         return None
     return f"is {_type_name(head)}, not a JPEG, PNG or WebP", "convert it to one of these"
 
 
 def image_problem(source: str, rule: str, remedy: str) -> InvalidRequest:
-    """Why the image from *source* cannot be used."""
+    """Return the error for an image from *source*."""
     return InvalidRequest.of(Problem("image", source or "bytes", rule, remedy))
 
 
 def with_image(options: Mapping[str, Any]) -> dict[str, Any]:
-    """*options* with ``image``, one or several, as its ``image_urls``."""
-    gathered = dict(options)
-    if (image := gathered.pop("image", None)) is not None:
-        if gathered.get("image_urls"):
-            raise image_problem(str(image)[:80], "stands beside image_urls", "put all of them into image_urls")
-        gathered["image_urls"] = tuple(image) if isinstance(image, list | tuple) else (image,)
-    return gathered
+    """Return *options* with ``image`` (one or several) moved to ``image_urls``."""
+    merged = dict(options)
+    if (image := merged.pop("image", None)) is not None:
+        if merged.get("image_urls"):
+            rule, remedy = "cannot be combined with image_urls", "put all images into image_urls"
+            raise image_problem(str(image)[:80], rule, remedy)
+        merged["image_urls"] = tuple(image) if isinstance(image, list | tuple) else (image,)
+    return merged
 
 
 def by_content(request: AnyRequest) -> AnyRequest:
-    """*request* with its local images by their content alone: what makes two requests the same."""
+    """Return *request* with each local image reduced to its digest, for comparing two requests."""
     local = local_images(request)
     if not isinstance(request, VideoRequest) or not local:
         return request
@@ -126,12 +127,12 @@ def by_content(request: AnyRequest) -> AnyRequest:
 
 
 def local_images(request: AnyRequest | None) -> tuple[LocalImage, ...]:
-    """The pictures of *request* that have to be uploaded first."""
+    """Return the images of *request* that must be uploaded first."""
     urls = request.image_urls if isinstance(request, VideoRequest) else ()
     return tuple(image for url in urls if (image := LocalImage.parse(url)))
 
 
-def _ending(content: bytes) -> str | None:
+def _extension(content: bytes) -> str | None:
     if content.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
     if content.startswith(b"\xff\xd8\xff"):
@@ -142,4 +143,4 @@ def _ending(content: bytes) -> str | None:
 def _type_name(content: bytes) -> str:
     if not content:
         return "empty"
-    return next((told for pattern, told in _OTHER_TYPES if pattern.match(content[:HEAD_BYTES])), "of no known kind")
+    return next((name for pattern, name in _OTHER_TYPES if pattern.match(content[:HEAD_BYTES])), "of an unknown type")

@@ -1,10 +1,10 @@
-"""One value at a time: from what JSON holds to what we mean, without quiet coercion.
+"""Convert single JSON values to our types, without silent coercion.
 
-Each reader takes whatever stood in a field and answers the value, or None when the field says nothing (absent, null,
-or of a type that it must not have). None never becomes ``"None"``, ``"false"`` never becomes True, a bare URL never
-becomes its letters. Who needs the value says so and raises (`answers`); who does not lives with None. That is on
-purpose: an odd decoration such as ``hasAudioList: "yes"`` must not cost a user a clip that is paid for and ready.
-The odd value itself is never lost, ``raw`` keeps it.
+Each reader takes the value of a field and returns our value, or None if the field has no usable value (missing, null,
+or of a wrong type). None never becomes ``"None"``, ``"false"`` never becomes True, a bare URL never becomes its
+letters. Code that needs the value raises (`responses`); other code accepts None. This is deliberate: an unusual detail
+such as ``hasAudioList: "yes"`` must not cost the user a clip that is finished and charged. ``raw`` keeps the original
+value.
 """
 
 import contextlib
@@ -15,62 +15,62 @@ from typing import Any
 
 from . import strict_json
 
-#: Epoch seconds reach 11 digits in the year 5138; anything larger is milliseconds.
+#: Epoch seconds have 12 digits only from the year 5138 on; larger values are milliseconds.
 _FIRST_MILLISECOND_STAMP = 100_000_000_000
-#: A comma may stand inside a URL, so only one that is followed by another URL parts two of them.
+#: A URL may contain commas, so only a comma before another URL separates two of them.
 _NEXT_URL = re.compile(r",\s*(?=['\"]?https?://)", re.IGNORECASE)
 _URL = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
-_WHOLE = re.compile(rf"-?[0-9]{{1,{strict_json.MAX_DIGITS}}}")
+_INTEGER = re.compile(rf"-?[0-9]{{1,{strict_json.MAX_DIGITS}}}")
 
 
 def string(value: Any) -> str | None:
-    """A string with something in it."""
+    """Return a non-empty string."""
     return value if isinstance(value, str) and value else None
 
 
 def integer(value: Any) -> int | None:
-    """An integer; also the string form of one, which older answers use for flags."""
-    if type(value) is int:  # isinstance would let True through
+    """Return an integer, or the one in a string, which older responses use for flags."""
+    if type(value) is int:  # isinstance would accept True
         return value
-    return int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else None
+    return int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else None
 
 
 def number(value: Any) -> float | None:
-    """A number, whole or not."""
+    """Return a number as a float."""
     return float(value) if type(value) in (int, float) else None
 
 
 def boolean(value: Any) -> bool | None:
-    """A JSON boolean and nothing else."""
+    """Return a boolean."""
     return value if isinstance(value, bool) else None
 
 
 def integers(value: Any) -> tuple[int, ...]:
-    """A list of integers, or a lone integer."""
+    """Return the integers of a list, or a single integer."""
     items = value if isinstance(value, list) else [value]
     return tuple(n for item in items if (n := integer(item)) is not None)
 
 
 def booleans(value: Any) -> tuple[bool, ...]:
-    """A list of booleans."""
+    """Return the booleans of a list."""
     return tuple(item for item in value if isinstance(item, bool)) if isinstance(value, list) else ()
 
 
 def strings(value: Any) -> tuple[str, ...]:
-    """A list of strings."""
+    """Return the non-empty strings of a list."""
     return tuple(item for item in value if isinstance(item, str) and item) if isinstance(value, list) else ()
 
 
 def urls(value: Any) -> tuple[str, ...]:
-    """URLs out of any of the shapes met: a list, a JSON string of one, ``[http://a, http://b]``, a bare URL.
+    """Return the URLs in any of the known shapes: a list, a list in a string, ``[http://a, http://b]``, or a bare URL.
 
-    Only what looks like a URL counts; order is kept and repetitions are dropped.
+    Other items are ignored; the order is kept and duplicates are dropped.
     """
     return tuple(dict.fromkeys(found for item in _as_list(value) if (found := url(item))))
 
 
 def url(value: Any) -> str | None:
-    """One http(s) URL with a host, freed of blanks and quotes around it."""
+    """Return an http(s) URL with a host, without surrounding spaces and quotes."""
     if not isinstance(value, str):
         return None
     candidate = value.strip().strip("'\"")
@@ -90,10 +90,10 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def instant(value: Any) -> datetime | None:
-    """A point in time in UTC: epoch milliseconds (real), epoch seconds, ISO 8601 or ``2025-06-06 10:30:00``.
+    """Return a time in UTC, from epoch milliseconds (used today), epoch seconds, ISO 8601 or ``2025-06-06 10:30:00``.
 
-    The pages do not name the zone of the last form; UTC is assumed. Durations taken between two stamps of the same
-    answer are right either way.
+    The documentation does not name the time zone of the last format; UTC is assumed. Differences between two times of
+    one response are right in any case.
     """
     if isinstance(value, str):
         return _parsed_instant(value.strip())
@@ -117,7 +117,7 @@ def _parsed_instant(text: str) -> datetime | None:
 
 
 def params(value: Any) -> Mapping[str, Any]:
-    """The request as the provider echoes it: an object, or JSON in a string; empty when it is neither."""
+    """Return the request that the provider echoes, as an object or as JSON in a string; else an empty mapping."""
     if isinstance(value, str):
         with contextlib.suppress(strict_json.NotJson):
             value = strict_json.parse(value.encode("utf-8", "surrogatepass"))

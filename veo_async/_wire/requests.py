@@ -1,7 +1,7 @@
-"""What we ask of the provider: immutable values with our own option names.
+"""Requests to the provider: immutable values with our own option names.
 
-A value's *type* is checked when it is made; whether the provider will take it is the business of `validation`,
-which knows the dialect. Spelling is the dialect's business too (`converter`).
+The *type* of each value is checked at once. `validation` checks whether the provider accepts the value, and
+`converter` spells it; both depend on the dialect.
 """
 
 import warnings
@@ -18,7 +18,7 @@ from .models import DEFAULT_EXTEND_MODEL, DEFAULT_MODEL, UPGRADE_TARGETS, Aspect
 
 
 class VideoOptions(TypedDict, total=False):
-    """The options of a `VideoRequest`, as keyword arguments of the calls that make one."""
+    """The options of a `VideoRequest`, as keyword arguments."""
 
     image: str | PathLike[str] | bytes
     image_urls: Sequence[str | PathLike[str] | bytes]
@@ -35,7 +35,7 @@ class VideoOptions(TypedDict, total=False):
 
 
 class ExtendOptions(TypedDict, total=False):
-    """The options of an `ExtendRequest`, likewise."""
+    """The options of an `ExtendRequest`, as keyword arguments."""
 
     model: str
     seeds: int | None
@@ -43,17 +43,17 @@ class ExtendOptions(TypedDict, total=False):
     watermark: str | None
 
 
-#: A set would put the first and the last frame in any order.
+#: Not accepted as lists of images. A set, for example, would lose the order of first and last frame.
 _NO_LISTS = (str, bytes, Mapping, Set)
 
 
 def _enum_value(value: Any) -> Any:
-    """Our enums are a help for typing; the request itself holds the provider's words."""
+    """Return the value of an enum member: requests hold the provider's strings."""
     return value.value if isinstance(value, Enum) else value
 
 
 def _as_tuple(value: Any) -> Any:
-    """A tuple of what a list-like holds; a lone string and what has no order stay, to be refused by their type."""
+    """Return the items of a list-like as a tuple. Other values, such as a single string, are returned and fail later."""
     if value is None:
         return ()
     if not isinstance(value, Iterable) or isinstance(value, _NO_LISTS):
@@ -61,24 +61,28 @@ def _as_tuple(value: Any) -> Any:
     return tuple(fsdecode(item) if isinstance(item, PathLike) else item for item in value)
 
 
-def _instance_of(wanted: type, described: str) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
-    """A validator: the value is a *wanted*, and True is no number."""
+def is_instance(value: Any, kind: type) -> bool:
+    """Return True if *value* is a *kind*. Unlike in `isinstance`, a boolean is not a number."""
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _instance_of(kind: type, type_name: str) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
+    """Return an attrs validator that accepts a *kind*, and None where that is the default."""
 
     def check_type(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
-        is_right = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
-        if not is_right and not (value is None and attribute.default is None):
-            raise _type_fault(attribute.name, value, described)
+        if not is_instance(value, kind) and not (value is None and attribute.default is None):
+            raise _type_error(attribute.name, value, type_name)
 
     return check_type
 
 
 def _strings(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
     if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
-        raise _type_fault(attribute.name, value, "a list of strings")
+        raise _type_error(attribute.name, value, "a list of strings")
 
 
-def _type_fault(name: str, value: Any, described: str) -> InvalidRequest:
-    return InvalidRequest.of(Problem(name, value, f"must be {described}", f"pass {described}"))
+def _type_error(name: str, value: Any, type_name: str) -> InvalidRequest:
+    return InvalidRequest.of(Problem(name, value, f"must be {type_name}"))
 
 
 _text = _instance_of(str, "a string")
@@ -88,35 +92,35 @@ _flag = _instance_of(bool, "True or False")
 
 @attrs.frozen
 class VideoRequest:
-    """One clip that is wanted.
+    """A request for one clip.
 
-    Only what is set is sent, save for model, aspect ratio and translation: these are always sent, because the
-    provider's own pages disagree about their defaults.
+    Options that are None are not sent. Model, aspect ratio and translation are always sent, because the provider's
+    documentation contradicts itself about their defaults.
     """
 
-    #: What the clip shows; sound and speech too.
+    #: What the clip shows, including sound and speech.
     prompt: str = attrs.field(validator=_text)
-    #: First frame, first and last frame, or reference material: public URLs, or files that a session uploads.
+    #: First frame, first and last frame, or reference images: public URLs, or files that a session uploads.
     image_urls: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_as_tuple, validator=_strings)
     #: See `Model`.
     model: str = attrs.field(default=DEFAULT_MODEL, kw_only=True, converter=_enum_value, validator=_text)
-    #: See `GenerationType`; None lets the provider go by the images.
+    #: See `GenerationType`. None lets the provider decide by the images.
     generation_type: str | None = attrs.field(default=None, kw_only=True, converter=_enum_value, validator=_text)
     #: See `AspectRatio`.
     aspect_ratio: str = attrs.field(
         default=AspectRatio.LANDSCAPE.value, kw_only=True, converter=_enum_value, validator=_text
     )
-    #: 10000 to 99999: similar clips for the same number. None lets the provider draw one.
+    #: 10000 to 99999. The same seed gives similar clips. None lets the provider choose one.
     seeds: int | None = attrs.field(default=None, kw_only=True, validator=_number)
-    #: Where the provider posts the end of the task.
+    #: The URL to which the provider posts when the task has finished.
     callback_url: str | None = attrs.field(default=None, kw_only=True, validator=_text)
-    #: Deprecated by the provider: leave it out.
+    #: Deprecated by the provider; do not use it.
     enable_fallback: bool | None = attrs.field(default=None, kw_only=True, validator=_flag)
-    #: Have the prompt put into English first. It can drop instructions about the language that is spoken.
+    #: Translate the prompt into English first. This can drop instructions about the spoken language.
     enable_translation: bool = attrs.field(default=True, kw_only=True, validator=_flag)
-    #: Text drawn into the picture.
+    #: Text drawn into the video.
     watermark: str | None = attrs.field(default=None, kw_only=True, validator=_text)
-    #: See `Resolution`; None is the provider's default, 720p.
+    #: See `Resolution`. None is the provider's default, 720p.
     resolution: str | None = attrs.field(default=None, kw_only=True, converter=_enum_value, validator=_text)
     #: Seconds: 4, 6 or 8. None is the provider's default, 8.
     duration: int | None = attrs.field(default=None, kw_only=True, validator=_number)
@@ -132,55 +136,55 @@ class VideoRequest:
 
 @attrs.frozen
 class ExtendRequest:
-    """A continuation of a clip: about seven seconds more."""
+    """A request to continue a clip by about seven seconds."""
 
-    #: The task whose clip goes on; not one that was taken to 1080p.
+    #: The task of the source clip, which must not have been upgraded to 1080p.
     task_id: str = attrs.field(default="", validator=_text)
-    #: How it goes on.
+    #: What happens in the continuation.
     prompt: str = attrs.field(default="", validator=_text)
-    #: ``fast``, ``quality`` or ``lite``: an extension has model names of its own.
+    #: ``fast``, ``quality`` or ``lite``: extensions use their own model names.
     model: str = attrs.field(default=DEFAULT_EXTEND_MODEL, kw_only=True, validator=_text)
     #: 10000 to 99999, or None.
     seeds: int | None = attrs.field(default=None, kw_only=True, validator=_number)
-    #: Where the provider posts the end of the task.
+    #: The URL to which the provider posts when the task has finished.
     callback_url: str | None = attrs.field(default=None, kw_only=True, validator=_text)
-    #: Text drawn into the picture.
+    #: Text drawn into the video.
     watermark: str | None = attrs.field(default=None, kw_only=True, validator=_text)
-    #: Instead of a task: the key of the job whose task it will be.
+    #: Instead of a task: the key of the job that makes the source clip.
     after_key: str | None = attrs.field(default=None, kw_only=True, validator=_text)
 
 
 @attrs.frozen
 class UpgradeRequest:
-    """A clip's 1080p or 4K version.
+    """A request for the 1080p or 4K version of a clip.
 
-    The provider asks for it by its source, again and again until it is made, and gives the 1080p one no id at all. So
-    an upgrade's task is named by us, for its source: ``1080p:4c9a…``.
+    The provider has no task for it: the same request is repeated until the video exists, and a 1080p video gets no id.
+    So we form the task id from the source's: ``1080p:4c9a…``.
     """
 
-    #: The task whose clip is taken up; it has succeeded.
+    #: The task of the source clip, which must have succeeded.
     task_id: str = attrs.field(default="", validator=_text)
     #: ``1080p`` or ``4k``.
     to: str = attrs.field(default=Resolution.HD1080.value, converter=_enum_value, validator=_text)
-    #: Which of the task's videos, from 0.
+    #: The index of the video within the task, from 0.
     index: int | None = attrs.field(default=None, kw_only=True, validator=_number)
-    #: Where the provider posts the end of a 4K task.
+    #: The URL to which the provider posts when a 4K task has finished.
     callback_url: str | None = attrs.field(default=None, kw_only=True, validator=_text)
-    #: Instead of a task: the key of the job whose task it will be.
+    #: Instead of a task: the key of the job that makes the source clip.
     after_key: str | None = attrs.field(default=None, kw_only=True, validator=_text)
 
     @property
     def task_name(self) -> str:
-        """What the task of this upgrade is called."""
+        """The task id of this upgrade."""
         return f"{self.to}:{self.task_id}:{self.index}" if self.index else f"{self.to}:{self.task_id}"
 
 
-#: Everything that a job can be of.
+#: Every kind of request that a job can have.
 AnyRequest = VideoRequest | ExtendRequest | UpgradeRequest
 
 
 def upgrade_from_name(task_name: str) -> UpgradeRequest | None:
-    """The upgrade whose task is called *task_name*; None for a task that the provider has named."""
+    """Return the upgrade with the task id *task_name*, or None for a task id of the provider."""
     to, _, rest = task_name.partition(":")
     if to not in UPGRADE_TARGETS or not rest:
         return None

@@ -1,4 +1,4 @@
-"""What comes back: one immutable value per kind of answer, each keeping what the provider sent in ``raw``."""
+"""Responses of the provider: one immutable type per kind; ``raw`` keeps the original object."""
 
 import sys
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ from .readers import number, url
 
 
 class TaskState(StrEnum):
-    """What a record says of its task."""
+    """The state of a task, according to its record."""
 
     GENERATING = "generating"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    #: The record says something that we do not know, or nothing: keep looking, the task may well be running.
+    #: The record has an unknown state or none: keep polling, the task may be running.
     UNKNOWN = "unknown"
 
 
@@ -36,7 +36,7 @@ def _raw() -> Any:
 
 @attrs.frozen(kw_only=True)
 class Accepted:
-    """A creating call was accepted: the task exists and will be charged."""
+    """An accepted creating request: the task exists and will be charged."""
 
     task_id: str
     raw: Mapping[str, Any] = _raw()
@@ -44,7 +44,7 @@ class Accepted:
 
 @attrs.frozen(kw_only=True)
 class UpscaledVideo:
-    """What a 4K request answers: a task, and its videos once they are made."""
+    """The response to a 4K request: a task, and its videos once they exist."""
 
     task_id: str | None = None
     urls: tuple[str, ...] = ()
@@ -53,6 +53,7 @@ class UpscaledVideo:
 
     @property
     def is_ready(self) -> bool:
+        """Whether the videos exist."""
         return bool(self.urls)
 
 
@@ -66,65 +67,66 @@ class HdVideo:
 
 @attrs.frozen(kw_only=True)
 class Failure:
-    """Why a task failed, in the provider's words."""
+    """Why a task failed, as the provider states it."""
 
-    #: 400, 422, 500 and 501 are met; None when the provider gave none.
+    #: 400, 422, 500 or 501; None if the provider sent none.
     code: int | None
     message: str
 
     @property
     def is_refusal(self) -> bool:
-        """Whether the content was refused, as against something having broken."""
+        """Whether the content was refused, as opposed to a technical failure."""
         return codes.is_refusal(self.message)
 
     def error(self, **evidence: Any) -> TaskFailed:
-        """The failure as an exception to raise."""
+        """Return the failure as an exception."""
         kind = TaskRefused if self.is_refusal else TaskFailed
         return kind(self.message or "the task failed", reason_code=self.code, **evidence)
 
 
 @attrs.frozen(kw_only=True)
 class Record:
-    """The provider's record of one task: the final authority on its state."""
+    """The provider's record of one task. It decides the task's state."""
 
     task_id: str | None = None
-    #: 0 making, 1 done, 2 and 3 failed; as it was sent.
+    #: 0 generating, 1 succeeded, 2 and 3 failed; as it was sent.
     flag: int | None = None
     #: The finished videos.
     urls: tuple[str, ...] = ()
-    #: After an extension: the whole video in one piece.
+    #: After an extension: the complete video, source clip included.
     full_urls: tuple[str, ...] = ()
-    #: The uncropped videos, when the ratio is not 16:9.
+    #: The uncropped videos, if the aspect ratio is not 16:9.
     origin_urls: tuple[str, ...] = ()
-    #: Stills, of 4K tasks.
+    #: Still images, for 4K tasks.
     image_urls: tuple[str, ...] = ()
     media_ids: tuple[str, ...] = ()
     resolution: str | None = None
     #: One per video.
     has_audio: tuple[bool, ...] = ()
-    #: What the provider drew or was given.
+    #: The seeds, requested or chosen by the provider.
     seeds: tuple[int, ...] = ()
     created_at: datetime | None = None
     completed_at: datetime | None = None
     error_code: int | None = None
     error_message: str | None = None
-    #: Whether a fallback model made it; deprecated.
+    #: Whether a fallback model generated the video; deprecated.
     fallback: bool | None = None
     raw: Mapping[str, Any] = _raw()
 
     @property
     def params(self) -> Mapping[str, Any]:
-        """The request as the provider understood it: its own camel case, with the callback URL in it."""
+        """The request as the provider understood it, in camel case, including the callback URL."""
         found: Mapping[str, Any] = read_fields(RECORD_PARAMS, self.raw).get("params", {})
         return found
 
     @property
     def state(self) -> TaskState:
+        """The task's state."""
         return _STATES.get(self.flag, TaskState.UNKNOWN) if self.flag is not None else TaskState.UNKNOWN
 
     @property
     def failure(self) -> Failure | None:
-        """Why it failed; None unless it did."""
+        """Why the task failed; None if it did not fail."""
         if self.state is not TaskState.FAILED:
             return None
         return Failure(code=self.error_code, message=self.error_message or "")
@@ -132,21 +134,21 @@ class Record:
 
 @attrs.frozen(kw_only=True)
 class Credits:
-    """The balance of the account; fractions occur."""
+    """The balance of the account; it can have a fraction."""
 
     balance: float
 
 
 @attrs.frozen(kw_only=True)
 class DownloadLink:
-    """A direct link to a result, good for 20 minutes. It proves nothing: links to nothing are minted too."""
+    """A direct link to a result, valid for 20 minutes. The provider also creates links to files that do not exist."""
 
     url: str
 
 
 @attrs.frozen(kw_only=True)
 class Upload:
-    """A file on the provider's upload host, there for 24 hours to three days."""
+    """A file on the provider's upload host, which deletes it after 24 hours to three days."""
 
     url: str
     file_id: str | None = None
@@ -165,22 +167,24 @@ class Upload:
 
 
 def read_accepted(envelope: Envelope) -> Accepted:
+    """Return the accepted task; its id is required."""
     found = read_fields(ACCEPTED, envelope.data)
     if "task_id" not in found:
-        _raise_malformed("accepted, but without a task id")
+        _raise_malformed("accepted, but the response has no task id")
     return Accepted(task_id=found["task_id"], raw=envelope.data)
 
 
 def read_record(envelope: Envelope) -> Record:
+    """Return the record."""
     if envelope.data is None:
-        raise RecordNotFound("an answer without a record")
+        raise RecordNotFound("the response contains no record")
     return _record(_object(envelope.data))
 
 
 def read_failed_record(envelope: Envelope) -> Record | None:
-    """The record in an answer that says no: its task failed when ``data`` tells of an error, else there is none.
+    """Return the record of a failed task in an error response, or None if ``data`` contains no error of a task.
 
-    Only with a code that a task fails with: a 429 or a 401 is about the question, whatever ``data`` says beside it.
+    Only codes with which tasks fail count: a 429 or a 401 is about the request, regardless of ``data``.
     """
     if envelope.code not in codes.TASK_FAILURE_CODES or not isinstance(envelope.data, dict):
         return None
@@ -189,69 +193,74 @@ def read_failed_record(envelope: Envelope) -> Record | None:
 
 
 def record_from_raw(raw: Mapping[str, Any]) -> Record:
-    """The record whose ``raw`` was kept."""
+    """Return the record with this ``raw``."""
     return _record(raw)
 
 
 def _record(data: Mapping[str, Any], **assumed: Any) -> Record:
     found = read_fields(RECORD, data, data.get("response"), data.get("info"))
-    # Of a running task the next look brings another; every other record is for keeping.
+    # The record of a running task is replaced by the next poll; every other record is kept.
     raw = data if found.get("flag") == _GENERATING else _intern_names(data)
     return Record(**{**assumed, **found, "raw": raw})
 
 
 def _intern_names(value: Any) -> Any:
-    """*value* with its names shared: the parser makes them anew for each answer, half of what a record weighs."""
+    """Return *value* with interned names: the parser creates them for each response, half the memory of a record."""
     if not isinstance(value, dict):
         return value
     return {sys.intern(name): _intern_names(item) for name, item in value.items()}
 
 
 def read_hd_video(envelope: Envelope) -> HdVideo:
+    """Return the 1080p video, or raise `NotReady`."""
     data = {} if envelope.data is None else _object(envelope.data)
     found = read_fields(HD_VIDEO, data)
     if "url" not in found:
-        raise NotReady("no URL yet")  # its own message is "success"
+        raise NotReady("the video has no URL yet")  # the provider's message is "success"
     return HdVideo(url=found["url"], raw=data)
 
 
 def read_upscaled(envelope: Envelope) -> UpscaledVideo:
+    """Return the task of the 4K video, with the URLs if it is ready."""
     data = _object(envelope.data)
     return UpscaledVideo(**read_fields(ACCEPTED, data), raw=data)
 
 
 def read_upscaled_from_error(envelope: Envelope) -> UpscaledVideo | None:
-    """A repeated 4K request answers 422 although the video is there: the URLs tell, not the code."""
+    """Return the 4K video of an error response, if there is one: a repeated request gets a 422 with the URLs."""
     found = read_fields(ACCEPTED, envelope.data)
     return UpscaledVideo(**found, raw=envelope.data) if "urls" in found else None
 
 
 def read_credits(envelope: Envelope) -> Credits:
+    """Return the balance."""
     balance = number(envelope.data)
     if balance is None:
-        _raise_malformed("a balance that is no number")
+        _raise_malformed("the balance is not a number")
     return Credits(balance=balance)
 
 
 def read_download_link(envelope: Envelope) -> DownloadLink:
+    """Return the direct link."""
     link = url(envelope.data)
     if link is None:
-        _raise_malformed("a download link that is no URL")
+        _raise_malformed("the download link is not a URL")
     return DownloadLink(url=link)
 
 
 def read_upload(envelope: Envelope) -> Upload:
+    """Return the uploaded file."""
     found = read_fields(UPLOAD, envelope.data)
     if "url" not in found:
-        _raise_malformed("an upload without a URL")
+        _raise_malformed("the upload response has no URL")
     return Upload(**found, raw=envelope.data)
 
 
 def _object(data: Any) -> Mapping[str, Any]:
     if not isinstance(data, dict):
-        _raise_malformed(f"data is a {type(data).__name__} where an object belongs")
+        _raise_malformed(f"data is a {type(data).__name__} instead of an object")
     return data
 
 
-def _raise_malformed(why: str) -> NoReturn:
-    raise MalformedResponse(why)
+def _raise_malformed(message: str) -> NoReturn:
+    raise MalformedResponse(message)

@@ -1,9 +1,9 @@
-"""JSON from a stranger: read it whole and unambiguous, or refuse it.
+"""Strict parsing of untrusted JSON.
 
-The standard parser is quick and safe, but it lets through what no honest provider sends and what could mislead us
-about money: two ``taskId`` in one object (the last one wins silently), ``NaN``, numbers of a thousand digits,
-nesting that breaks whoever walks it later. Here each of these is a `NotJson`. A byte order mark is forgiven: it
-changes nothing about the meaning, and refusing it would throw away a task id that was paid for.
+The standard parser accepts input that no correct provider sends and that could mislead us about money: two ``taskId``
+in one object (the last one wins silently), ``NaN``, numbers of a thousand digits, and nesting that overflows the stack
+of later code. Here each of these raises `NotJson`. A byte order mark is accepted: it does not change the meaning, and
+rejecting it would throw away a task id that was paid for.
 """
 
 import codecs
@@ -11,36 +11,40 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-#: Deeper than any page of the provider by far; walking, copying and pickling stay safe.
+#: Far deeper than any documented response, and shallow enough for recursive code.
 MAX_DEPTH = 32
 #: Epoch milliseconds have 13 digits, 64-bit numbers 19.
 MAX_DIGITS = 25
 
 
 class NotJson(ValueError):
-    """These bytes are not JSON that we are willing to believe."""
+    """The bytes are not valid JSON, or not JSON that we accept."""
 
 
 def parse(body: bytes) -> Any:
-    """The value of *body*, or `NotJson` saying what is wrong with it."""
+    """Return the value of *body*.
+
+    Raises:
+        NotJson: with the reason.
+    """
     try:
         value = _decoder.decode(body.removeprefix(codecs.BOM_UTF8).decode())
     except RecursionError:
         problem = "nested too deeply"
-    except ValueError as exc:  # of the text, of the JSON, or ours
+    except ValueError as exc:  # invalid UTF-8, invalid JSON, or a failed check
         problem = str(exc)
     else:
         if body.count(b"[") + body.count(b"{") <= MAX_DEPTH or not _is_deep(value):
             return value
         problem = "nested too deeply"
-    # Raised out here, because the parser's own error holds the whole text and would be the context of ours.
+    # Raised outside the handler: the parser's error contains the whole text and would become its context.
     raise NotJson(problem)
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        raise NotJson("one object holds the same name twice")
+        raise NotJson("duplicate key in an object")
     return fields
 
 
@@ -53,25 +57,25 @@ def _bounded_int(digits: str) -> int:
 def _finite(digits: str) -> float:
     number = float(digits)
     if number in (float("inf"), float("-inf")):
-        raise NotJson("a number beyond all bounds")
+        raise NotJson("number out of range")
     return number
 
 
-def _refuse_constant(word: str) -> None:
+def _reject_constant(word: str) -> None:
     raise NotJson(f"{word} is not JSON")
 
 
-#: Made once: making one takes a third of the time that reading a record does.
+#: Created once: creating one takes a third of the time of parsing a record.
 _decoder = json.JSONDecoder(
     object_pairs_hook=_unambiguous,
     parse_int=_bounded_int,
     parse_float=_finite,
-    parse_constant=_refuse_constant,
+    parse_constant=_reject_constant,
 )
 
 
 def _is_deep(value: Any) -> bool:
-    """Walk level by level, so that depth costs no recursion."""
+    """Return True if *value* is nested deeper than `MAX_DEPTH`; works level by level, without recursion."""
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [child for parent in level for child in _children(parent) if isinstance(child, dict | list)]

@@ -130,7 +130,7 @@ class Saver:
 
     def _fetcher(self) -> Fetcher:
         if self._pool is None:
-            raise DownloadFailed("open the Saver with `async with` first")
+            raise DownloadFailed("the saver is not open", remedy="Use it inside its `async with` block.")
         return Fetcher(http=self._pool, disk=self._disk, allow_loopback=self._allow_loopback)
 
     async def _outcome(

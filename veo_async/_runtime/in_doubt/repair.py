@@ -85,7 +85,7 @@ class LedgerRepair:
         )
         if holder is not None or (await journal.insert(job)).task_id != task_id:
             told = f"the key {key!r} or the task {task_id!r} belongs to another job"
-            raise KeyReused(told, job_key=key, task_id=task_id)
+            raise KeyReused(told, job_key=key, task_id=task_id, remedy="Use that job, or another key.")
         return job
 
     async def _job(self, key: str) -> LiveJob:

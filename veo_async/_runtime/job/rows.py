@@ -21,7 +21,7 @@ from veo_async._rules.queue.fair_queue import Priority
 from veo_async._wire import AnyRequest, ExtendRequest, Record, UpgradeRequest, VideoRequest, record_from_raw
 from veo_async._wire.converter import from_dict, to_dict
 from veo_async._wire.images import by_content
-from veo_async.errors import InvalidRequest, Problem, VeoError
+from veo_async.errors import MAY_HAVE_BEEN_CHARGED, InvalidRequest, Problem, VeoError
 
 from .live_job import LiveJob
 from .outcome import Clip, Done, Failed, HistoryItem, InDoubt, Outcome, Refused
@@ -91,6 +91,10 @@ def _request_of(row: JobRow) -> AnyRequest | None:
     return from_dict(json.loads(row.request), _KINDS[row.kind]) if row.request else None
 
 
+#: The error of a job whose session died while sending it.
+_LOST = {"error": "ResponseLost", "message": "nobody knows what became of its request", "remedy": MAY_HAVE_BEEN_CHARGED}
+
+
 def update_from_row(job: LiveJob, row: JobRow) -> None:
     """Bring *entry* to where *row* is; whoever waits is not told."""
     job.state = JobState(row.state)
@@ -114,7 +118,7 @@ def outcome_to_json(outcome: Outcome) -> str:
 def error_evidence(error: VeoError) -> dict[str, Scalar]:
     """What *error* tells that the provider's support would want to know."""
     plain = error_to_dict(error)
-    return {name: value for name, value in plain.items() if name not in ("job_key", "faults") and value is not None}
+    return {name: value for name, value in plain.items() if name not in ("job_key", "remedy") and value is not None}
 
 
 def error_to_dict(error: VeoError) -> dict[str, Scalar]:
@@ -148,9 +152,7 @@ def _outcome(job: LiveJob, row: JobRow) -> Outcome | None:
         return Done(attrs.evolve(clip, files=tuple(map(Path, stored.get("files", ()))), history=history))
     if job.state in (JobState.QUEUED, JobState.SENDING, JobState.RUNNING):
         return None
-    error = error_from_dict(
-        stored.get("error", {"error": "ResponseLost", "message": "nobody knows what became of its request"})
-    )
+    error = error_from_dict(stored.get("error", _LOST))
     match job.state:
         case JobState.REFUSED:
             return Refused(job.key, error.message, error)

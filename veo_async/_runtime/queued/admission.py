@@ -86,7 +86,8 @@ class Admission:
                 raise copy_error(why)
             known = await self._insert_once(job)
         if not _is_same(known.request, job.request):
-            raise KeyReused(f"the key {job.key!r} names a job with another request", job_key=job.key)
+            remedy = "Use a different key, or resend the original request unchanged."
+            raise KeyReused(f"the key {job.key!r} names a job with another request", job_key=job.key, remedy=remedy)
         if known is not job and job.save_to is not None:
             self._add_save_target(known, job.save_to)
         return known
@@ -144,7 +145,8 @@ class Admission:
     def _attach(self, row: JobRow) -> LiveJob:
         """A job that was there: from an earlier run, or another session's."""
         if row.account != self._journal.account:
-            raise KeyReused(f"the key {row.key!r} names a job of another account", job_key=row.key)
+            remedy = "Use a different key, or the API key of that account."
+            raise KeyReused(f"the key {row.key!r} names a job of another account", job_key=row.key, remedy=remedy)
         known = self._registry.by_key.get(row.key)
         if known is not None and not ended_without_charge(known):
             return known
@@ -174,7 +176,7 @@ class Admission:
             self._transitions.resume(job)
             return job
         told = f"the key {job.key!r} and the task {task_id!r} belong to two different jobs"
-        raise KeyReused(told, job_key=job.key, task_id=task_id)
+        raise KeyReused(told, job_key=job.key, task_id=task_id, remedy="Adopt the task without key=.")
 
     async def _insert_adopted(self, job: LiveJob) -> bool:
         try:

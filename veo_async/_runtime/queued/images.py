@@ -35,6 +35,7 @@ from veo_async._wire.hosts import unreachable_reason
 from veo_async._wire.images import MAX_IMAGE_BYTES, LocalImage, identify_image, image_problem, is_path, with_image
 from veo_async._wire.validation import url_problem
 from veo_async.errors import (
+    RESUME,
     InvalidRequest,
     Problem,
     ServerError,
@@ -210,7 +211,7 @@ class Images:
         except asyncio.CancelledError:
             if not task.cancelled():
                 raise  # whoever waited was cancelled; the upload goes on for the others
-            raise SessionClosed("the session was closed before the image was uploaded") from None
+            raise SessionClosed("the session was closed before the image was uploaded", remedy=RESUME) from None
 
     def _upload_done(self, digest: str, task: "asyncio.Task[_CachedUpload]") -> None:
         del self._under_way[digest]

@@ -87,7 +87,7 @@ class SourceClips:
         if isinstance(wanted, UpgradeRequest):
             holder = await self._job_of_task(wanted.task_name)
             if holder not in (None, job.key):
-                raise KeyReused(f"this upgrade is the job {holder!r} already", job_key=job.key)
+                raise KeyReused(f"this upgrade is the job {holder!r} already", job_key=job.key, remedy="Use that job.")
         elif isinstance(wanted, ExtendRequest):
             taken = UpgradeRequest(wanted.task_id, "1080p").task_name
             if await self._job_of_task(taken) is not None:

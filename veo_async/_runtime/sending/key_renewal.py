@@ -22,7 +22,8 @@ def with_timeout(provider: KeyProvider) -> KeyProvider:
                 return await provider()
         except Exception as exc:  # the user's own; whatever it raises, there is no key
             logger.exception("the key provider failed", extra={"action": "get-key"})
-            raise InvalidKey(f"the key provider raised {type(exc).__name__} or took too long") from None
+            message = f"the key provider raised {type(exc).__name__} or took too long"
+            raise InvalidKey(message, remedy="Check the function passed as api_key=.") from None
 
     return ask
 

@@ -49,6 +49,7 @@ from veo_async._runtime.log import logger_for
 from veo_async._runtime.transitions import Transitions
 from veo_async._wire import Accepted
 from veo_async.errors import (
+    MAY_HAVE_BEEN_CHARGED,
     Blocked,
     InsufficientCredits,
     KeyLimitReached,
@@ -246,7 +247,7 @@ class Sender:
                 assert_never(verdict)
 
     async def _in_doubt(self, job: LiveJob, error: VeoError) -> None:
-        error.add_evidence(attempts=job.attempts)
+        error.add_evidence(attempts=job.attempts, remedy=MAY_HAVE_BEEN_CHARGED)
         logger.warning("job %s is in doubt: %s", job.key, error.message, extra=_extra("in-doubt", job))
         doubt, changes = InDoubt(job.key, error), {"attempts": job.attempts}
         await self._transitions.try_apply(job, Event.LOSE, doubt, changes=changes, evidence=error_evidence(error))

@@ -1,6 +1,6 @@
-"""What one provider spells, defaults and supports differently from another.
+"""Dialects: what providers spell, default and support differently.
 
-A dialect is a value. The two that we know are `KIE` and `APIKLEY`; another mirror is made from one of them::
+A dialect is a value. `KIE` and `APIKLEY` are built in; for another mirror, derive a variant from one of them::
 
     mine = KIE.variant("mine", base_url="https://video.example.com", spelling={"aspect_ratio": "aspectRatio"})
 """
@@ -17,10 +17,10 @@ _KNOWN = {dialect.name: dialect for dialect in (KIE, APIKLEY)}
 
 
 def dialect_named(provider: "str | Dialect") -> Dialect:
-    """The dialect called *provider*; a dialect stands for itself."""
+    """Return the dialect called *provider*. A `Dialect` is returned as it is."""
     if isinstance(provider, Dialect):
         return provider
     if provider in _KNOWN:
         return _KNOWN[provider]
     known = " or ".join(repr(name) for name in _KNOWN)
-    raise InvalidRequest.of(Problem("provider", provider, "is not a provider we know", f"use {known}, or a Dialect"))
+    raise InvalidRequest.of(Problem("provider", provider, "is not a known provider", f"use {known}, or a Dialect"))

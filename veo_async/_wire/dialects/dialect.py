@@ -40,7 +40,7 @@ class Dialect:
     spelling: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen)
     #: Request options that the provider does not document.
     unknown_options: frozenset[str] = frozenset()
-    #: The documented defaults of options that a request leaves out.
+    #: The documented defaults of options that a request does not set.
     defaults: Mapping[str, Any] = attrs.field(factory=dict, converter=_frozen)
     #: The models of this provider, each with what this provider supports for it.
     models: tuple[VideoModel, ...]
@@ -94,5 +94,5 @@ class Dialect:
         """Raise `UnsupportedByProvider` if the provider does not document *endpoint*."""
         if endpoint.name not in self.endpoints:
             known = ", ".join(sorted(self.endpoints))
-            fault = Problem("endpoint", endpoint.name, f"is not in the pages of {self.name}", f"it has: {known}")
-            raise UnsupportedByProvider.of(fault)
+            problem = Problem("endpoint", endpoint.name, f"is not supported by {self.name}", f"supported: {known}")
+            raise UnsupportedByProvider.of(problem)

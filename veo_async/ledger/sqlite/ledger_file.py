@@ -159,7 +159,7 @@ class LedgerFile:
         except OSError:
             is_present = False
         if not is_present:
-            raise LedgerIOError(f"{self.path} was moved or removed while it was open.")
+            raise LedgerIOError(f"{self.path} was moved or removed while it was open.", remedy="Open another session.")
         if not self.session_lock.has_lock_file():
             raise LedgerIOError(
                 f"The lock file in {self.session_lock.folder} was removed, so other processes consider this session "
@@ -199,7 +199,8 @@ class LedgerFile:
         self._uncertain = commit
         self._disconnect()
         raise LedgerIOError(
-            f"{self.path} failed and cannot be read again ({exc}); the last write may or may not have been committed."
+            f"{self.path} failed and cannot be read again ({exc}); the last write may or may not have been committed.",
+            remedy="Free disk space or make the file readable and writable again, then open another session.",
         ) from exc
 
     def _commit_again(self) -> None:
@@ -228,7 +229,9 @@ class LedgerFile:
     def _check_identity(self, connection: sqlite3.Connection) -> None:
         (secret,) = connection.execute(SQL["secret"]).fetchone()
         if self.secret and secret != self.secret:
-            raise LedgerUnusable(f"{self.path} was replaced by another ledger while it was open.")
+            raise LedgerUnusable(
+                f"{self.path} was replaced by another ledger while it was open.", remedy="Open another session."
+            )
         self.secret = secret
 
     def _resolve_uncertain(self) -> None:

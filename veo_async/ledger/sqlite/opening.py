@@ -34,6 +34,8 @@ APPLICATION_ID = 0x76656F4C
 MIN_SAFE_WAL = (3, 51, 3)
 #: Files of up to this size are checked completely when they are opened.
 CHECKED_BYTES = 16 * 2**20
+_OTHER_FILE = "Use another file; this one was not modified."
+_FIX_DISK = "Free disk space or make the file writable; data already written is intact."
 
 
 def open_file(path: Path, *, busy_timeout_s: float, may_create: bool) -> sqlite3.Connection:
@@ -76,11 +78,11 @@ def translate_error(exc: sqlite3.Error, path: Path) -> LedgerError:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
             return LedgerBusy(f"{path} is locked by another program ({exc}).")
         case sqlite3.SQLITE_NOTADB:
-            return LedgerUnusable(f"{path} is not a SQLite database.")
+            return LedgerUnusable(f"{path} is not a SQLite database.", remedy=_OTHER_FILE)
         case sqlite3.SQLITE_CORRUPT:
             return LedgerUnusable(f"{path} is damaged or truncated ({exc}). Restore a backup.")
         case _:
-            return LedgerIOError(f"{path}: {exc}.")
+            return LedgerIOError(f"{path}: {exc}.", remedy=_FIX_DISK)
 
 
 # --- checks that change nothing -----------------------------------------------------------------------------------
@@ -93,7 +95,7 @@ def _create_if_missing(path: Path) -> None:
     except FileExistsError:
         return
     except OSError as exc:
-        raise LedgerIOError(f"{path} could not be created: {exc.strerror}.") from exc
+        raise LedgerIOError(f"{path} could not be created: {exc.strerror}.", remedy=_FIX_DISK) from exc
     os.close(descriptor)  # the file is new: this process has no locks on it that it could lose
     kill_point("open:after-create")
 
@@ -118,7 +120,7 @@ def _check_header(connection: sqlite3.Connection, path: Path) -> None:
             f"up to {len(MIGRATIONS)}. Upgrade the library."
         )
     if not is_ours and (version or _has_tables(connection)):
-        raise LedgerUnusable(f"{path} is a SQLite database that belongs to another program.")
+        raise LedgerUnusable(f"{path} is a SQLite database that belongs to another program.", remedy=_OTHER_FILE)
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
@@ -170,7 +172,8 @@ def _choose_journal(connection: sqlite3.Connection, path: Path, *, may_choose: b
     if mode == "wal" and not is_safe:
         raise LedgerUnusable(
             f"{path} is in use by a newer SQLite than {sqlite3.sqlite_version}, with a journal (WAL) that this version "
-            "cannot share safely. Close the other program, or upgrade SQLite."
+            "cannot share safely.",
+            remedy="Use the same SQLite version in all programs that open it.",
         )
     connection.execute(f"PRAGMA synchronous = {'FULL' if mode == 'wal' else 'EXTRA'}")
 

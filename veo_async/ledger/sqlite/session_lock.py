@@ -53,7 +53,9 @@ class SessionLock:
             while not self._create():
                 pass
         except OSError as exc:
-            raise LedgerIOError(f"Cannot create a lock file in {self.folder}: {exc.strerror}.") from exc
+            raise LedgerIOError(
+                f"Cannot create a lock file in {self.folder}: {exc.strerror}.", remedy="Make the folder writable."
+            ) from exc
         self._remove_stale()
 
     def _create(self) -> bool:
@@ -85,7 +87,10 @@ class SessionLock:
         except FileNotFoundError:
             return False
         except OSError as exc:
-            raise LedgerIOError(f"Cannot determine whether session {session_id} is alive: {exc.strerror}.") from exc
+            raise LedgerIOError(
+                f"Cannot determine whether session {session_id} is alive: {exc.strerror}.",
+                remedy=f"Make {self.folder} readable.",
+            ) from exc
         try:
             if not _lock(descriptor):
                 return True

@@ -1,0 +1,79 @@
+"""Errors of a session and of its jobs."""
+
+from .base import VeoError
+
+#: For jobs of a session that has ended.
+RESUME = "Open a new session; with a ledger it resumes its jobs, without one use adopt(task_id)."
+
+
+class SessionEnded(VeoError):
+    """The session has ended. Tasks keep running at the provider and can be adopted by id."""
+
+
+class SessionClosed(SessionEnded):
+    """The session is closed, is not open yet, or belongs to another event loop."""
+
+
+class SessionCrashed(SessionEnded):
+    """An internal error stopped the session; please report it."""
+
+    remedy = RESUME
+
+
+class StillRunning(VeoError, TimeoutError):
+    """The wait timed out. The job keeps running and nothing was cancelled."""
+
+    retryable = True
+    remedy = "The job is still running; call wait() again."
+
+
+class DeadlineExceeded(VeoError):
+    """The job was never sent, because its deadline passed first."""
+
+    retryable = True
+    remedy = "Submit it again with a longer send_within=."
+
+
+class SourceFailed(VeoError):
+    """The job was never sent, because the job that makes its source clip failed."""
+
+    retryable = True
+    remedy = "Check why the source job failed, then submit both again."
+
+
+class UploadFailed(VeoError):
+    """The job was never sent and not charged, because one of its images could not be uploaded.
+
+    The message quotes the upload host.
+    """
+
+    retryable = True
+    remedy = "Submit it again, or pass a public URL instead of the file."
+
+
+class TaskMismatch(VeoError):
+    """The task belongs to a different request, according to its record; the job is unchanged."""
+
+    remedy = "Check the task id: its prompt differs from the job's."
+
+
+class JobAbandoned(VeoError):
+    """The job was abandoned on request."""
+
+    remedy = "To generate it after all, submit it under a new key."
+
+
+class DownloadFailed(VeoError):
+    """The clip exists and is charged, but could not be downloaded."""
+
+    retryable = True
+    remedy = "Call save() again; the provider keeps the clip for some days."
+
+
+class ResultsWriteError(VeoError):
+    """The results of a list could not be written; the ledger has the state of every job."""
+
+    remedy = (
+        "Free disk space or fix the folder's permissions, then run the same command again; "
+        "you will not be charged twice."
+    )

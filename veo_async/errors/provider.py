@@ -1,0 +1,145 @@
+"""Errors that the provider returns, and callbacks that are not the provider's."""
+
+from typing import ClassVar
+
+from .base import VeoError
+
+_REWORD = "Reword the prompt, change the image, or try another seed."
+
+
+class ApiError(VeoError):
+    """The provider returned an error."""
+
+
+class TryLater(ApiError):
+    """Nothing was created; the same request may succeed later."""
+
+    retryable = True
+    #: Seconds to wait, as the server requested, within bounds; None if it requested nothing.
+    retry_after: float | None = None
+    remedy = "Retry later."
+
+    _EVIDENCE: ClassVar[tuple[str, ...]] = (*VeoError._EVIDENCE, "retry_after")
+
+
+class RateLimited(TryLater):
+    """429, as the HTTP status or in the body: the request was rejected, not queued and not charged."""
+
+    remedy = "Retry after `retry_after` seconds (10 s if unset); a session does this itself."
+
+
+class Maintenance(TryLater):
+    """455: the provider is under maintenance."""
+
+    remedy = "Retry in a few minutes; running tasks are not affected."
+
+
+class NotReady(TryLater):
+    """The 1080p or 4K version is still being processed. This is a state, not a failure."""
+
+    remedy = "Try again in 30 s."
+
+
+class RequestRejected(ApiError):
+    """The request will be rejected again unless it changes. Nothing was created."""
+
+    remedy = "Change the request; nothing was created."
+
+
+class ContentRefused(RequestRejected):
+    """The content filter refused the prompt, an image or the video."""
+
+    remedy = _REWORD
+
+
+class ImageUnreachable(RequestRejected):
+    """The provider could not download an input image."""
+
+    remedy = "Use a public URL without redirects or login, or pass the file so that it is uploaded."
+
+
+class FeatureDisabled(RequestRejected):
+    """505: the provider has switched this feature off."""
+
+    remedy = "Use another model or feature."
+
+
+class NotFound(RequestRejected):
+    """The task, video or endpoint does not exist."""
+
+    remedy = "Check the task id and that it belongs to this account."
+
+
+class RecordNotFound(NotFound):
+    """The provider has no record of this task: it was just created, or never existed.
+
+    Records appear some seconds after their task, so retry for a minute before concluding that there is none.
+    """
+
+    retryable = True
+    remedy = "Retry for about a minute: records of new tasks appear with a delay."
+
+
+class RecordExpired(RequestRejected):
+    """The record is older than the 14 days for which the provider keeps records."""
+
+    remedy = "The provider keeps records for 14 days; generate the clip again if you need it."
+
+
+class AccountError(ApiError):
+    """The account or the API key must be fixed first; nothing was created."""
+
+
+class Unauthorized(AccountError):
+    """401: the API key is missing, wrong or revoked."""
+
+    remedy = "Check the API key in KIE_API_KEY (or api_key=) and the base URL."
+
+
+class InsufficientCredits(AccountError):
+    """402: the balance does not cover this request."""
+
+    remedy = "Top up the account, then retry."
+
+
+class KeyLimitReached(AccountError):
+    """433: the key's own hourly, daily or total spending limit is reached."""
+
+    remedy = "Raise this key's spending limit or wait until it resets."
+
+
+class Blocked(AccountError):
+    """403: a firewall stopped the request because of its User-Agent or IP address; the key may be valid."""
+
+    remedy = "Check the key's IP allowlist and that no proxy strips the User-Agent header."
+
+
+class ServerError(ApiError):
+    """A 5xx, a 408, or an undocumented code.
+
+    A read can be retried. A creating request may have been charged, so it is not retryable then.
+    """
+
+
+class TaskFailed(ApiError):
+    """The task was created and failed. Users report that failed tasks are not charged."""
+
+    #: The provider's code for the failure: 400, 422, 500, 501, or None.
+    reason_code: int | None = None
+    remedy = "Failed tasks are not charged; submit it again."
+
+    _EVIDENCE: ClassVar[tuple[str, ...]] = (*VeoError._EVIDENCE, "reason_code")
+
+
+class TaskRefused(TaskFailed, ContentRefused):
+    """The task was created and refused because of its content."""
+
+    remedy = _REWORD
+
+
+class InvalidSignature(VeoError):
+    """A callback's signature is missing, wrong or too old."""
+
+    remedy = (
+        "Check that the webhook secret matches the provider's settings page and that this machine's clock is right."
+    )
