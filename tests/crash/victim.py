@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from veo_async import VeoSession
-from veo_async._rules.lifecycle import SETTLED, JobState
+from veo_async._rules.lifecycle import JobState
 
 
 @attrs.frozen(kw_only=True)
@@ -59,7 +59,7 @@ async def _quiet(veo: VeoSession, patience_s: float) -> None:
         states = [job.state for job in veo.jobs()]
         if states != last:
             last, changed_at = states, loop.time()
-        is_at_rest = SETTLED.issuperset(states)
+        is_at_rest = not {JobState.QUEUED, JobState.SENDING, JobState.RUNNING}.intersection(states)
         if is_at_rest and (JobState.IN_DOUBT not in states or loop.time() > changed_at + patience_s):
             return
         await asyncio.sleep(0.02)
