@@ -84,7 +84,7 @@ async def test_row_83_a_budget_holds_under_fifty_at_once(ledger: Any) -> None:
         refusals = [each for each in told if isinstance(each, errors.BudgetExceeded)]
         assert len(refusals) == 45
         assert {(each.cost, each.reserved, each.budget) for each in refusals} == {(60.0, 300.0, 300.0)}
-        assert "would cost 60 credits, and 300 credits of a budget of 300 are reserved" in str(refusals[0])
+        assert "costs 60 credits, but 300 credits of a budget of 300 are reserved" in str(refusals[0])
         assert len(veo.jobs()) == 5
         await veo.drain()
         assert charged(sim) == 300.0
@@ -107,7 +107,7 @@ async def test_row_83_map_gives_what_does_not_fit_as_a_value() -> None:
 async def test_a_chain_reserves_all_its_steps_at_once() -> None:
     """A clip without the steps it was wanted for would be paid for in vain."""
     async with world(session={"budget": 180.0}) as (veo, sim):
-        with pytest.raises(errors.BudgetExceeded, match="would cost 185 credits"):
+        with pytest.raises(errors.BudgetExceeded, match="costs 185 credits"):
             await veo.submit("A dog", then=["1080p", "4k"])
         assert veo.jobs() == []
         job = await veo.submit("A dog", then="4k")
@@ -204,7 +204,7 @@ async def test_attaching_costs_nothing() -> None:
 async def test_what_nobody_knows_is_refused_where_there_is_a_budget() -> None:
     """A bound that the unknown slips under would be none; a table that knows it helps."""
     async with world(session={"budget": 1000.0}) as (veo, _):
-        with pytest.raises(errors.BudgetExceeded, match=r"nobody knows what this costs.*prices="):
+        with pytest.raises(errors.BudgetExceeded, match=r"the price of this request is unknown.*prices="):
             await veo.submit("A dog", duration=4)
     async with world(session={"budget": 1000.0, "prices": {"veo3_fast": {"720p 4s": 60.0}}}) as (veo, _):
         await veo.generate("A dog", duration=4)

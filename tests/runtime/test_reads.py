@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from veo_async import VeoApi, errors
-from veo_async._rules.retry import FAULT_COST, MAX_TOTAL_S, MAX_TRIES, QUOTA
+from veo_async._rules.retry import ERROR_COST, MAX_TOTAL_S, MAX_TRIES, QUOTA
 from veo_async._runtime.retrying import Retrier
 from veo_async.simulator import (
     MemoryTransport,
@@ -38,7 +38,7 @@ async def test_row_16_a_get_that_meets_a_gateway_page_is_retried_under_the_quota
     api, sim, reads = client(html_page(status, endpoint="credit", times=2))
     assert (await reads.call("credit", api.credit)).balance > 0
     assert len(sim.requests_to("credit")) == 3
-    assert reads.quota.tokens == QUOTA - FAULT_COST
+    assert reads.quota.tokens == QUOTA - ERROR_COST
 
 
 @pytest.mark.parametrize("when", ["before", "after", "middle"])
@@ -122,7 +122,7 @@ async def test_an_empty_quota_ends_the_retries_of_all() -> None:
     async with asyncio.TaskGroup() as group:
         for _ in range(100):
             group.create_task(one())
-    assert len(sim.requests_to("credit")) == 100 + QUOTA // FAULT_COST
+    assert len(sim.requests_to("credit")) == 100 + QUOTA // ERROR_COST
 
 
 @pytest.mark.parametrize("endpoint", ["generate", "extend", "get-4k-video", "get-1080p-video"])

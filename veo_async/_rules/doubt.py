@@ -1,13 +1,13 @@
-"""What became of a creating request: made, provably not made, or in doubt.
+"""The outcome of a creating request that failed: no task was created, or the job is in doubt.
 
-The line between *refused* and *in doubt* is the line between sending again and paying twice, so a refusal counts only
-from who can promise it: the provider's own envelope with a code that says no, a 429 from anyone (whoever sends it did
-not pass the request on), a gate in front of the API, or our own knowledge that not one byte had left. Everything else
-is doubt: 5xx of any kind, an accepted answer without a task id, an answer that broke off or cannot be read, a refusal
-(a 429 too) that names a task all the same. A `UsageError` is our own no, said before anything was sent.
+Confusing *refused* with *in doubt* would mean sending again and paying twice. So a refusal counts only if its source
+can guarantee it: the provider's own envelope with a rejecting code, a 429 from any server (a server that sends it did
+not pass the request on), a firewall in front of the API, or our own knowledge that not one byte was sent. Everything
+else leaves the job in doubt: any 5xx, an accepting response without a task id, a truncated or unreadable response, and
+a refusal (a 429 too) that names a task. A `UsageError` is our own refusal, raised before anything was sent.
 
-A job in doubt is bound to a task by evidence only, and the evidence is the record's: it repeats what was asked for,
-with the callback URL that holds the attempt's token (`find_proof`).
+A job in doubt is bound to a task by evidence only: the task's record repeats the request, including the callback URL
+with the attempt's token (`find_proof`).
 """
 
 from collections.abc import Collection, Mapping
@@ -33,22 +33,22 @@ from veo_async.errors import (
 class Verdict(StrEnum):
     """What a failed creating attempt means for its job."""
 
-    #: Not one byte had left: as if it had never been tried.
-    NOT_SENT = "unsent"
-    #: Refused for the rate; it was not an attempt.
-    RATE_LIMITED = "limited"
-    #: The whole account has to wait; the job does, too.
+    #: Not one byte was sent: as if the attempt had never been made.
+    NOT_SENT = "not-sent"
+    #: Refused by the rate limit; does not count as an attempt.
+    RATE_LIMITED = "rate-limited"
+    #: The whole account has to wait, and so does the job.
     PAUSED = "paused"
-    #: Nothing can be sent with this key.
+    #: Nothing can be sent with this API key.
     LOCKED_OUT = "locked-out"
-    #: The provider will not make it.
+    #: The provider will not create this clip.
     REFUSED = "refused"
-    #: It may have been made and paid.
-    IN_DOUBT = "doubt"
+    #: The task may have been created and charged.
+    IN_DOUBT = "in-doubt"
 
 
 def classify_failure(error: VeoError) -> Verdict:
-    """What *error*, raised by a creating call, means."""
+    """Return what *error*, raised by a creating request, means for the job."""
     match error:
         case NotSent():
             return Verdict.NOT_SENT
@@ -77,22 +77,22 @@ def classify_failure(error: VeoError) -> Verdict:
 
 
 class Proof(StrEnum):
-    """What a record tells of whose task it is."""
+    """What a record proves about the job that its task belongs to."""
 
-    #: It holds the token of one of the job's attempts.
-    TOKEN = "token"  # noqa: S105
-    #: It holds the job's prompt.
+    #: It contains the token of one of the job's attempts.
+    TOKEN = "token"  # noqa: S105  # the name of a proof, not a secret
+    #: It contains the job's prompt.
     PROMPT = "prompt"
-    #: It does not say what was asked for.
+    #: It does not contain the request.
     NONE = "none"
-    #: It was asked for something else.
+    #: It contains another request.
     OTHER = "other"
 
 
 def find_proof(params: Mapping[str, Any], *, tokens: Collection[str], prompt: str | None) -> Proof:
-    """Whether a record with *params* belongs to a job with *tokens* and *prompt*.
+    """Return what a record with *params* proves about a job with *tokens* and *prompt*.
 
-    The token is looked for anywhere: the pages show the callback URL escaped in odd ways.
+    The token may be anywhere in *params*: the provider's documentation shows the callback URL escaped in unusual ways.
     """
     text = str(params)
     if any(token in text for token in tokens):

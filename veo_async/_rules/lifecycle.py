@@ -1,25 +1,29 @@
-"""The life of a job, as one table.
+"""The lifecycle of a job, as one table.
 
 ::
 
-    queued ──send──▶ sending ──accept──▶ running ──finish──▶ ready ──save──▶ saved
-       ▲                │ │                 │
-       └────return──────┘ ├──refuse──▶ refused
-                          ├──doubt───▶ in_doubt ──bind──▶ running
-                          └──break───▶ failed
+    ──submit──▶ queued ──send──▶ sending ──accept──▶ running ──complete──▶ ready ──save──▶ saved
+                  ▲                │ │
+                  └────requeue─────┘ ├──refuse──▶ refused
+                                     ├──fail────▶ failed
+                                     └──lose────▶ in_doubt ──bind──────▶ running
+                                                      └──────resubmit──▶ queued
 
-``sending`` goes back to ``queued`` only when the request provably made nothing: a 429, or not one byte left us.
-``in_doubt`` is never left by itself: evidence binds it to a task, or a person decides. What the table cannot say: a
-job reaches ``sending`` at most once per paid request, and whoever wants another asks for it by name (`resubmit`).
+Not shown: a queued job can be refused; a running job can be refused, fail or expire; a ready clip can expire.
+``abandon`` gives up a job that is queued, running or in doubt.
 
-States that have no way out are final. `ready` is final too when nobody asked to save.
+``requeue`` requires proof that no task was created: a 429, or not one byte was sent. A job never leaves ``in_doubt``
+automatically: evidence binds it to a task, or the user decides. The table cannot express that a job enters ``sending``
+at most once per paid request; only the user can ask for another one (``resubmit``).
+
+States without outgoing events are final. `ready` is final too if the clip is not to be saved.
 """
 
 from enum import StrEnum
 
 
 class JobState(StrEnum):
-    """Where a job stands."""
+    """Where a job is in its lifecycle."""
 
     QUEUED = "queued"
     SENDING = "sending"
@@ -51,7 +55,7 @@ class Event(StrEnum):
 
 
 class IllegalTransition(RuntimeError):
-    """This cannot happen to a job in that state; the state is as it was."""
+    """The event is not allowed in the job's state; the state is unchanged."""
 
 
 TABLE: dict[JobState, dict[Event, JobState]] = {
@@ -87,13 +91,14 @@ TABLE: dict[JobState, dict[Event, JobState]] = {
     JobState.ABANDONED: {},
 }
 
-#: Nothing more will happen by itself to a job in one of these.
-SETTLED = frozenset({state for state, ways in TABLE.items() if not ways} | {JobState.READY, JobState.IN_DOUBT})
-
 
 def next_state(state: JobState, event: Event) -> JobState:
-    """The state after *event*; `IllegalTransition` when it cannot happen to a job in *state*."""
+    """Return the state after *event*.
+
+    Raises:
+        IllegalTransition: *event* is not allowed in *state*.
+    """
     try:
         return TABLE[state][event]
     except KeyError:
-        raise IllegalTransition(f"{event} cannot happen to a job that is {state}") from None
+        raise IllegalTransition(f"{event} is not allowed for a job in state {state}") from None

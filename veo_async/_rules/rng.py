@@ -1,11 +1,11 @@
-"""Chance, as the rules take it: an argument, so that a test can give the dice."""
+"""Randomness is an argument of the rules, so that a test can control it."""
 
 from typing import Protocol
 
 
 class Rng(Protocol):
-    """Chance, as `random.Random` gives it."""
+    """A source of random numbers, such as `random.Random`."""
 
     def random(self) -> float:
-        """A number in [0, 1)."""
+        """Return a number in [0, 1)."""
         ...

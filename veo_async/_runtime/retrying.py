@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from veo_async._rules.retry import CHARGED_ENDPOINTS, Endpoint, GiveUp, RetryQuota, classify, retry_decision
+from veo_async._rules.retry import CHARGED_ENDPOINTS, Endpoint, RetryQuota, retry_decision
 from veo_async._rules.rng import Rng
 from veo_async.errors import RateLimited, VeoError
 
@@ -56,20 +56,18 @@ class Retrier:
 
     async def _wait_before_retry(self, endpoint: Endpoint, error: VeoError, attempt: int, elapsed: float) -> int:
         """Sleep until the next attempt, or raise *error* if there is none; what the attempt takes from the quota."""
-        verdict = classify(error)
         retry_after = error.retry_after if isinstance(error, RateLimited) else None
         decision = retry_decision(
-            endpoint,
-            verdict,
+            error,
             attempt=attempt,
             elapsed_s=elapsed,
             retry_after=retry_after,
             quota=self.quota,
             rng=self._rng,
         )
-        if isinstance(decision, GiveUp):
+        if decision is None:
             raise error
-        extra = {"action": "retry", "endpoint": endpoint, "reason": verdict}
+        extra = {"action": "retry", "endpoint": endpoint, "reason": decision.reason}
         logger.info("%s: %s; again in %.1f s", endpoint, error.message, decision.delay_s, extra=extra)
         await asyncio.sleep(decision.delay_s)
         return decision.cost

@@ -1,14 +1,15 @@
-"""How many credits there are, as far as one can tell, and whether that is less than is to be kept.
+"""The estimated balance, and whether it is below the minimum that the user wants to keep.
 
-The *estimated* balance is the one that was read last, less the estimates of what was accepted since that look began,
-less those of what is under way. A request whose answer comes while the balance is being read may be in it or not; it
-is subtracted until the next look, because too little believed costs a pause, and too much costs credits.
+The *estimated* balance is the latest balance read, minus the prices of requests that were accepted since that read
+began, minus the prices of requests in flight. A request whose response arrives during a read may or may not be
+included in it; it is subtracted until the next read, because an estimate that is too low costs a pause, and one that
+is too high costs credits.
 
-The balance is read when there is something to send, at most every `READ_EVERY_S`. Creation waits for a look only when it
-knows nothing, or nothing of the last `STALE_S` (the first job of a session, or of a long while), and for no longer than
-`READ_TIMEOUT_S`. A look that fails tells nothing: it begins no pause and ends none.
+The balance is read when there is something to send, at most every `READ_EVERY_S`. Submission waits for a read only if
+no balance of the last `STALE_S` is known (for the first job of a session, or after a long time), and for at most
+`READ_TIMEOUT_S`. A failed read changes nothing: it neither begins nor ends a pause.
 
-The mark is passed by one job at most: what the next one costs is not asked before.
+The balance can drop below the minimum by at most one job, because the price of the next one is not checked in advance.
 """
 
 import math
@@ -23,80 +24,80 @@ READ_TIMEOUT_S: Final = 10.0
 
 @attrs.frozen(eq=False)
 class BalanceRead:
-    """A look at the balance that is under way."""
+    """A read of the balance that is in progress."""
 
     began_at: float
-    #: The estimates of what had been accepted by then.
+    #: Sum of the prices accepted by then.
     paid: float
 
 
 @attrs.define(eq=False)
 class BalanceGuard:
-    """The believed balance against its *minimum*; None keeps nothing back and asks for no look."""
+    """The estimated balance compared with *minimum*; None for no minimum, so that the balance is never read for it."""
 
     minimum: float | None = None
-    #: The balance as it was read first, and last.
+    #: The first balance read, and the latest.
     first_balance: float | None = None
     balance: float | None = None
     #: When the balance may be read next.
     due_at: float = -math.inf
     _paid: float = 0.0
-    _counted: float = 0.0
-    _under_way: float = 0.0
+    _paid_before_read: float = 0.0
+    _in_flight: float = 0.0
     _read_at: float = -math.inf
-    #: When a look came back last, with a balance or without.
+    #: When the latest read ended, successfully or not.
     _returned_at: float = -math.inf
-    _look: BalanceRead | None = None
+    _own_read: BalanceRead | None = None
 
     @property
     def estimated(self) -> float | None:
-        """What is there now, by all we know; None when that is nothing."""
+        """The estimated current balance; None if the balance was never read."""
         if self.balance is None:
             return None
-        return self.balance - (self._paid - self._counted) - self._under_way
+        return self.balance - (self._paid - self._paid_before_read) - self._in_flight
 
     @property
     def is_below(self) -> bool:
-        """Whether less is left than is to be kept."""
+        """Whether the estimated balance is below the minimum."""
         estimated = self.estimated
         return self.minimum is not None and estimated is not None and estimated < self.minimum
 
     def should_read(self, now: float) -> bool:
-        """Whether the balance is to be read, as there is something to send."""
-        return self.minimum is not None and self._look is None and now >= self.due_at
+        """Return whether to read the balance, given that there is something to send."""
+        return self.minimum is not None and self._own_read is None and now >= self.due_at
 
     def blocked_until(self, now: float) -> float:
-        """Until when nothing may leave because too little is known; *now* or earlier when it may."""
-        if self.minimum is None or self._look is None or now <= self._returned_at + STALE_S:
+        """Return until when nothing may be sent because the balance is unknown; *now* or earlier if it may be sent."""
+        if self.minimum is None or self._own_read is None or now <= self._returned_at + STALE_S:
             return now
-        return self._look.began_at + READ_TIMEOUT_S
+        return self._own_read.began_at + READ_TIMEOUT_S
 
     def begin_read(self, now: float) -> BalanceRead:
-        """We read the balance; `read_done` must tell how that went."""
-        self._look = self.begin_external_read(now)
+        """Begin our own read. The caller must report its result with `read_done`."""
+        self._own_read = self.begin_external_read(now)
         self.due_at = now + READ_EVERY_S
-        return self._look
+        return self._own_read
 
     def begin_external_read(self, now: float) -> BalanceRead:
-        """Somebody else reads the balance; what they read is welcome."""
+        """Begin a read for another purpose, whose result is used too."""
         return BalanceRead(now, self._paid)
 
-    def read_done(self, look: BalanceRead, balance: float | None, now: float) -> None:
-        """What *look* showed; None when it failed."""
-        if look is self._look:
-            self._look, self._returned_at = None, now
-        if balance is None or look.began_at < self._read_at:
+    def read_done(self, read: BalanceRead, balance: float | None, now: float) -> None:
+        """Note the result of *read*; None if it failed. A read that began before a newer result is ignored."""
+        if read is self._own_read:
+            self._own_read, self._returned_at = None, now
+        if balance is None or read.began_at < self._read_at:
             return
         self.first_balance = balance if self.first_balance is None else self.first_balance
-        self.balance, self._counted, self._read_at = balance, look.paid, look.began_at
+        self.balance, self._paid_before_read, self._read_at = balance, read.paid, read.began_at
         self._returned_at = now
 
     def request_sent(self, cost: float | None) -> None:
-        """A request that will cost so much has left."""
-        self._under_way += cost or 0.0
+        """Note that a request with the price *cost* was sent; None if the price is unknown."""
+        self._in_flight += cost or 0.0
 
     def response_received(self, cost: float | None, *, is_paid: bool) -> None:
-        """It was answered; whether it is paid, or may be."""
-        self._under_way -= cost or 0.0
+        """Note the response to it, and whether it was charged or may have been."""
+        self._in_flight -= cost or 0.0
         if is_paid:
             self._paid += cost or 0.0

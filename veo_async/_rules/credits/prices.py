@@ -1,8 +1,8 @@
-"""What a request costs by a table, which users may replace: prices change, and nobody publishes them.
+"""What a request costs, by a table that users may replace: prices change, and the provider does not publish them all.
 
-The figures are those that users collected in July and August 2026, for clips of eight seconds; 1 credit is $0.005.
-Nobody wrote down what shorter clips cost. So their price is not known here, as an unknown model's is not, and "not
-known" is an answer of its own (None): a guess would be taken for a figure.
+The prices were collected by users in July and August 2026, for clips of eight seconds; 1 credit is $0.005. No price
+for shorter clips is known, nor for an unknown model. An unknown price is None, because a guess would be mistaken for a
+price.
 """
 
 import math
@@ -14,9 +14,9 @@ from veo_async._wire import MODELS, AnyRequest, ExtendRequest, UpgradeRequest, V
 from veo_async._wire.models import UPGRADE_CREDITS
 from veo_async.errors import UsageError
 
-#: Credits by row and column. A row is a model, and its columns are resolutions (``"720p"``; ``"720p 4s"`` for clips of
-#: another length than eight seconds); the row ``"extend"`` has the models of extensions, ``"upgrade"`` what a clip is
-#: taken to.
+#: Credits by row and column. A row is a model, and its columns are resolutions (``"720p"``; ``"720p 4s"`` for clips that
+#: are not eight seconds long). Columns of ``"extend"`` are the models of extensions, those of ``"upgrade"`` the
+#: resolutions that a clip can be upgraded to.
 Prices = Mapping[str, Mapping[str, float]]
 
 
@@ -34,30 +34,30 @@ def prices_of(models: Sequence[VideoModel]) -> Prices:
 #: The default prices.
 PRICES: Final = prices_of(MODELS)
 
-#: The length that a price without a length is for.
+#: The length of the clips in a column that names none.
 _DEFAULT_DURATION_S: Final = 8
 
 
 def price_of(request: AnyRequest, prices: Prices = PRICES) -> float | None:
-    """The credits that *request* will cost; None when nobody knows."""
+    """Return the price of *request* in credits; None if it is unknown."""
     row, column = price_key(request)
     return prices.get(row, {}).get(column)
 
 
 def total(costs: Iterable[float | None]) -> float | None:
-    """What all of *costs* come to; None when one of them is not known."""
+    """Return the sum of *costs*; None if one of them is unknown."""
     known = list(costs)
     return None if None in known else sum(cost for cost in known if cost is not None)
 
 
 def validate_prices(prices: Prices) -> Prices:
-    """A copy of *prices* that nobody can change under a session.
+    """Return a copy of *prices*, so that later changes by the caller do not affect a session.
 
     Raises:
-        UsageError: it is no such table, or something in it is no price.
+        UsageError: *prices* is not a nested mapping, or a price in it is not valid.
     """
     if not isinstance(prices, Mapping) or not all(isinstance(row, Mapping) for row in prices.values()):
-        raise UsageError("prices= is a table of tables, like {'veo3_fast': {'720p': 60.0}}")
+        raise UsageError("prices= must be a nested mapping, e.g. {'veo3_fast': {'720p': 60.0}}")
     for name, row in prices.items():
         for column, price in row.items():
             validate_credits(f"prices[{name!r}][{column!r}]", price)
@@ -65,23 +65,23 @@ def validate_prices(prices: Prices) -> Prices:
 
 
 def validate_credits(name: str, value: float) -> float:
-    """*value*, if it is a number of credits.
+    """Return *value* if it is a valid number of credits.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or value < 0:
-        raise UsageError(f"{name}={value!r}: must be a number of credits, 0 or more")
+        raise UsageError(f"{name}={value!r}: must be a number of credits >= 0")
     return value
 
 
 def price_key(request: AnyRequest) -> tuple[str, str]:
-    """The row and the column of the price."""
+    """Return the row and the column of the price of *request*."""
     if isinstance(request, UpgradeRequest):
         return "upgrade", request.to
     if isinstance(request, ExtendRequest):
         return "extend", request.model
     resolution = request.resolution or "720p"
-    is_usual = request.duration in (None, _DEFAULT_DURATION_S)
-    return request.model, resolution if is_usual else f"{resolution} {request.duration}s"
+    has_default_duration = request.duration in (None, _DEFAULT_DURATION_S)
+    return request.model, resolution if has_default_duration else f"{resolution} {request.duration}s"

@@ -1,22 +1,21 @@
-"""How many polls may begin: the hard stop in front of the poll workers, whatever the schedules say.
+"""How many polls may begin: a hard limit, whatever the schedules ask for.
 
 Theory of operation
 -------------------
-A token bucket, kept as one moment: when it would be full again. In any stretch of t seconds at most
-``burst + rate * t`` polls begin. A poll is booked when it is asked for, in the order of asking, and the caller only
-waits: nobody has to ask twice, and workers do not race for the same token when they wake.
+A token bucket, stored as one instant: when it would be full again. In any span of t seconds at most ``burst + rate *
+t`` polls begin. A poll reserves its start in the order of calls, and the caller only waits, so that workers do not
+compete for the same token when they wake up.
 
-8 polls per second by default: the provider allows 10 for a sister endpoint, and other programs with the same key must
-live, too. The decisions began with 5; but with 100 tasks running, which is what an account has, 5 find an end six
-seconds late, and a slot that is used again so late costs 2.5 % of a batch; 8 cost 1.6 %. A burst of 5, so that polls
-that happen to fall together are not delayed.
+The default is 8 polls per second: the provider allows 10 for a related endpoint, and other programs with the same API
+key need some. With 100 tasks running, which is an account's maximum, 5 per second detect an end six seconds late, and
+a slot that is reused so late costs 2.5 % of a batch; 8 cost 1.6 %. A burst of 5, so that polls that are due together
+are not delayed.
 
-A poll that is refused (429) slows the polls down and nothing else: nobody begins before the server's wish
-has passed (2 s if it has none, two minutes at most, and the deadline only ever moves forward), then they
-go one by one without a burst. The rate falls to 0.7 of what it was, but only once in 10 s, since one
-cause refuses all polls that are under way; never below 0.2/s, so that nothing is left unseen for ever;
-and it comes back by a twentieth of the full rate every 10 s. Polls that were booked before the refusal go
-when they were booked for.
+A poll that is refused (429) only slows down the polls: none begins before the Retry-After has passed (2 s if there is
+none, at most two minutes, and the deadline only ever moves forward), then they begin one by one without a burst. The
+rate is reduced to 70 %, but at most once in 10 s, because one cause refuses all polls in flight; it is never below
+0.2/s, so that every task is polled eventually; and it regains 5 % of the full rate every 10 s. Polls that were
+reserved before the refusal begin as planned.
 """
 
 import math
@@ -25,9 +24,11 @@ from typing import Final
 import attrs
 
 POLL_RATE: Final = 8.0
+#: The rate after a refusal, as a share of the rate before it.
 SLOWDOWN: Final = 0.7
 MIN_RATE: Final = 0.2  # polls per second
 STEP_S: Final = 10.0
+#: Share of the full rate that is regained every `STEP_S`.
 RECOVERY: Final = 0.05
 DEFAULT_PAUSE_S: Final = 2.0
 MAX_PAUSE_S: Final = 120.0
@@ -37,30 +38,30 @@ MAX_PAUSE_S: Final = 120.0
 class PollBudget:
     """The polls of one session. Times are monotonic seconds."""
 
-    rate: float = POLL_RATE  #: polls per second, while nothing is refused
+    rate: float = POLL_RATE  #: polls per second while none is refused
     burst: int = 5
-    _share: float = attrs.field(init=False, default=1.0)  #: of the rate, at the last refusal
-    _refused_at: float = attrs.field(init=False, default=-math.inf)  #: the last refusal that counted
+    _share: float = attrs.field(init=False, default=1.0)  #: of the rate, after the last counted refusal
+    _refused_at: float = attrs.field(init=False, default=-math.inf)  #: the last counted refusal
     _full_at: float = attrs.field(init=False, default=-math.inf)
     _paused_until: float = attrs.field(init=False, default=-math.inf)
 
     def reserve(self, now: float) -> float:
-        """Book one poll; returns how many seconds to wait before it begins."""
+        """Reserve one poll; return how many seconds to wait before it begins."""
         gap = 1.0 / self.current_rate(now)
         at = max(now, self._paused_until, self._full_at - (self.burst - 1) * gap)
         self._full_at = max(self._full_at, at) + gap
         return at - now
 
     def current_rate(self, now: float) -> float:
-        """Polls per second at present."""
+        """Return the current rate in polls per second."""
         if self._share >= 1.0:
             return self.rate
         regained = RECOVERY * ((now - self._refused_at) // STEP_S)
         return min(1.0, self._share + regained) * self.rate
 
     def rate_limited(self, now: float, retry_after: float | None = None) -> None:
-        """A poll was answered with 429, with or without the server's wish for how long to wait."""
-        # What is booked already stays in front.
+        """Note that a poll was refused with a 429, with or without a Retry-After."""
+        # Polls that are reserved already begin as planned.
         may_begin = self._full_at - (self.burst - 1) / self.current_rate(now)
         if now >= self._refused_at + STEP_S:
             slower = max(min(MIN_RATE, self.rate), SLOWDOWN * self.current_rate(now))

@@ -1,30 +1,30 @@
-"""How long tasks take: what is believed at first, what is learned, and what follows for one that still runs.
+"""How long tasks take: the prior, what is learned, and what follows for a running task.
 
 Theory of operation
 -------------------
-Everything is said by the *hazard* ``h(age)``: the chance per second that a task that has run for ``age``
-seconds ends now. It is kept in bins of age, because counts in bins can be added up, forgotten and written
-down, and because a poll only ever tells "ended between these two ages" or "not ended by this age".
+Everything is expressed by the *hazard* ``h(age)``: the probability per second that a task which has run for ``age``
+seconds ends now. It is stored in bins of age, because counts in bins can be added up, forgotten and stored, and
+because a poll only shows "ended between these two ages" or "not ended by this age".
 
-* Bins: 4 s at first, then each 10 % longer than the last, to an hour; the last one is open. Videos take from
-  half a minute to ten; 10 % of the age is finer than any schedule needs, and 73 bins are quick to walk.
-* Learning: ``h = (ended + 4 * prior ended) / (at risk + 4 * prior at risk)``, bin by bin. ``observe_ended`` counts
-  tasks, ``at risk`` counts the seconds that tasks were known to run in the bin. A task that still runs is at
-  risk up to its last look; leaving it out would make everything look fast (only quick tasks would have been
-  seen at the start of a batch) and doubles the polls.
-* A task ends at the server's own duration (completion minus creation, both by the server's clock); if there
-  is none, in the middle between the last look that found it running and the one that found it done. The
-  duration is trusted within those two looks only, so that a clock that jumped cannot teach nonsense.
-* Four prior tasks: enough that the first few completions do not jerk the schedule about, and outweighed by
-  data after about ten. A prior that is all wrong costs something on the first five tasks only.
-* Forgetting: each completion makes everything older count 2 % less, a memory of about fifty tasks. On a
-  provider that never changes it costs a hundredth; when its load drifts it is the best of those tried.
-* Smoothing: bin by bin with weights 1/4, 1/2, 1/4, because a bin holds few tasks and its neighbours tell
-  nearly the same.
+* Bins: 4 s at first, then each 10 % longer than the last, up to an hour; the last one is open. Videos take from half a
+  minute to ten; 10 % of the age is finer than any schedule needs, and 73 bins are quick to iterate.
+* Learning: ``h = (ended + 4 * prior ended) / (at risk + 4 * prior at risk)``, bin by bin. ``ended`` counts tasks, ``at
+  risk`` counts the seconds that tasks were known to run in the bin. A task that still runs is at risk up to its last
+  poll; leaving it out would make all tasks seem fast (at the start of a batch only quick tasks have ended) and doubles
+  the polls.
+* A task ends at the server's own duration (completion minus creation, both by the server's clock); without one, in the
+  middle between the last poll that found it running and the one that found it ended. The duration is trusted only
+  within these two polls, so that a clock that jumped cannot teach nonsense.
+* Four prior tasks: enough that the first few completions do not make the schedule jump, and outweighed by data after
+  about ten. A wrong prior affects the first five tasks only.
+* Forgetting: each completion makes everything older count 2 % less, a memory of about fifty tasks. On a provider that
+  never changes this costs 1 %; when its load drifts it was the best of the tested values.
+* Smoothing: bin by bin with weights 1/4, 1/2, 1/4, because a bin contains few tasks and its neighbours are nearly the
+  same.
 
-Priors are log-normal with a tail, since some tasks fail at once and some hang: 9.5 % are spread evenly over
-the logarithm of 4 s to 30 min, 0.5 % up to 4 h, so that the hazard is nowhere zero. The medians and spreads
-stand in the table of models and at `prior_for`, each with its source. They are estimates, meant to be outweighed.
+Priors are log-normal with a tail, because some tasks fail immediately and some hang: 9.5 % are spread evenly over the
+logarithm of 4 s to 30 min, 0.5 % up to 4 h, so that the hazard is never zero. The medians and spreads are in the table of
+models and at `prior_for`, each with its source. They are assumptions, meant to be outweighed by data.
 """
 
 import math
@@ -41,14 +41,14 @@ from veo_async._wire.models import MODELS, RenderTime, VideoModel, find_model
 Kind = Literal["generate", "upgrade", "extend"]
 
 EDGES: Final[tuple[float, ...]] = (0.0, *(4.0 * 1.1**n for n in range(72)))
-BINS: Final = len(EDGES)  # the last is open to the right
+BINS: Final = len(EDGES)  # the last one is open to the right
 PRIOR_TASKS: Final = 4.0
 DECAY: Final = 0.98
 _RESCALE_AT: Final = 1e9
 
 
 class TaskClass(NamedTuple):
-    """Tasks that are expected to take about equally long."""
+    """A class of tasks that are expected to take about equally long."""
 
     provider: str
     model: str
@@ -57,7 +57,7 @@ class TaskClass(NamedTuple):
 
 
 class Eta(NamedTuple):
-    """Seconds until a task that still runs will have ended, with even chance and with nine chances in ten."""
+    """Seconds until a running task has ended, with a probability of 50 % and of 90 %."""
 
     p50: float
     p90: float
@@ -65,25 +65,25 @@ class Eta(NamedTuple):
 
 @attrs.frozen
 class Prior:
-    """What is believed of a class before its first task has ended."""
+    """The assumed distribution of a class before its first task has ended."""
 
     median_s: float
     sigma: float  #: standard deviation of the logarithm
 
     def survival(self, age: float) -> float:
-        """The share of tasks that take longer than *age*."""
+        """Return the share of tasks that take longer than *age*."""
         if age <= 0:
             return 1.0
         body = 0.5 * math.erfc(math.log(age / self.median_s) / (self.sigma * math.sqrt(2)))
         return 0.9 * body + 0.095 * _log_uniform(age, 1800.0) + 0.005 * _log_uniform(age, 14400.0)
 
 
-def _log_uniform(age: float, longest: float) -> float:
-    return min(1.0, max(0.0, math.log(longest / age) / math.log(longest / 4.0)))
+def _log_uniform(age: float, max_age: float) -> float:
+    return min(1.0, max(0.0, math.log(max_age / age) / math.log(max_age / 4.0)))
 
 
 def prior_for(cls: TaskClass, models: Iterable[VideoModel] = MODELS) -> Prior:
-    """The prior of a class; unknown models get a wide one."""
+    """Return the prior of a class; unknown models get a wide one."""
     if cls.kind == "extend":
         return Prior(360.0, 0.54)  # documented: "several minutes to over ten minutes"
     if cls.kind == "upgrade":  # documented: 1-3 minutes and 5-10 minutes
@@ -93,50 +93,50 @@ def prior_for(cls: TaskClass, models: Iterable[VideoModel] = MODELS) -> Prior:
     return Prior(base.median_s + _EXTRA_BY_RESOLUTION_S.get(cls.resolution, 0.0), base.sigma)
 
 
-#: What a larger picture adds to the median: about an upgrade, done before the task is called done.
+#: What a higher resolution adds to the median: about an upgrade, finished before the task ends.
 _EXTRA_BY_RESOLUTION_S: Final[Mapping[str, float]] = {"1080p": 60.0, "4k": 300.0}
 
 
 @cache
 def _prior_table(prior: Prior) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Per bin: the share of tasks that end in it, and the mean seconds at risk in it (Simpson's rule)."""
-    observe_ended, at_risk = [], []
+    """Return per bin the share of tasks that end in it, and the mean seconds at risk in it (Simpson's rule)."""
+    ended, at_risk = [], []
     for low, high in pairwise((*EDGES, 4 * EDGES[-1])):
         step = (high - low) / 8
         s = [prior.survival(low + step * n) for n in range(9)]
-        observe_ended.append(s[0] - s[8])
+        ended.append(s[0] - s[8])
         at_risk.append(step / 3 * (s[0] + s[8] + 4 * sum(s[1:8:2]) + 2 * sum(s[2:8:2])))
-    return tuple(observe_ended), tuple(at_risk)
+    return tuple(ended), tuple(at_risk)
 
 
 def bin_of(age: float) -> int:
-    """The bin that *age* falls into."""
+    """Return the bin that contains *age*."""
     return bisect_right(EDGES, age) - 1 if age > 0 else 0
 
 
 class HazardCurve:
-    """The hazard at one moment, with the sums that answer questions about it. Immutable."""
+    """The hazard at one moment, with precomputed sums. Immutable."""
 
     __slots__ = ("_hazard_sums", "_poll_sums", "hazard", "poll_rate")
 
     def __init__(self, hazard: Sequence[float]) -> None:
-        #: Chance per second of ending, by bin.
+        #: Probability per second of ending, by bin.
         self.hazard = tuple(hazard)
-        #: ``sqrt(h / 2)``, by bin: how often a task of that age deserves a look, but for the price.
+        #: ``sqrt(h / 2)``, by bin: the ideal polls per second of a task of that age, for a price of 1 s.
         self.poll_rate = tuple(math.sqrt(h / 2) for h in hazard)
         self._hazard_sums = _integrate(self.hazard)
         self._poll_sums = _integrate(self.poll_rate)
 
     def survival(self, age: float) -> float:
-        """The share of tasks that take longer than *age*."""
+        """Return the share of tasks that take longer than *age*."""
         return math.exp(-_integral(self._hazard_sums, self.hazard, age))
 
     def next_poll(self, age: float, step: float) -> float:
-        """The age at which the integral of `poll_rate` has grown by *step* since *age*."""
+        """Return the age at which the integral of `poll_rate` has grown by *step* since *age*."""
         return _solve(self._poll_sums, self.poll_rate, _integral(self._poll_sums, self.poll_rate, age) + step)
 
     def eta(self, age: float) -> Eta:
-        """How much longer a task of this age will run."""
+        """Return how much longer a task of this age will run."""
         passed = _integral(self._hazard_sums, self.hazard, age)
         p50, p90 = (_solve(self._hazard_sums, self.hazard, passed - math.log(q)) - age for q in (0.5, 0.1))
         return Eta(max(0.0, p50), max(0.0, p90))
@@ -160,10 +160,10 @@ def _solve(sums: Sequence[float], rates: Sequence[float], value: float) -> float
 
 
 class DurationModel:
-    """What has been seen of one class so far.
+    """What was observed of one class.
 
-    Newer completions weigh more; instead of shrinking all the old ones, the unit that new ones are counted in
-    grows, and everything is divided by it when read.
+    Newer completions weigh more. Instead of shrinking all old ones, the unit in which new ones are counted grows, and
+    everything is divided by it when it is read.
     """
 
     def __init__(self, prior: Prior) -> None:
@@ -173,7 +173,7 @@ class DurationModel:
         self._unit = 1.0
 
     def observe_running(self, since: float, until: float) -> None:
-        """A task was found running at age *until*, and was last known to run at age *since*."""
+        """Note a task that was running at age *until*; it was last known to run at age *since*."""
         b, at_risk, unit = bin_of(since), self._at_risk, self._unit
         while b < BINS - 1 and EDGES[b + 1] < until:
             at_risk[b] += (EDGES[b + 1] - since) * unit
@@ -182,10 +182,10 @@ class DurationModel:
         if until > since:
             at_risk[b] += (until - since) * unit
 
-    def observe_ended(self, since: float, found: float, duration: float | None) -> float:
-        """A task known to run at age *since* was found ended at age *found*; returns its age at the end."""
-        at = (since + found) / 2 if duration is None or math.isnan(duration) else duration
-        at = min(max(at, since), max(found, since))
+    def observe_ended(self, since: float, polled: float, duration: float | None) -> float:
+        """Note a task that had ended at age *polled* and was running at age *since*; return its age at the end."""
+        at = (since + polled) / 2 if duration is None or math.isnan(duration) else duration
+        at = min(max(at, since), max(polled, since))
         self.observe_running(since, at)
         self._ended[bin_of(at)] += self._unit
         self._unit /= DECAY
@@ -195,38 +195,38 @@ class DurationModel:
         return at
 
     def curve(self) -> HazardCurve:
-        """The hazard as it is believed now."""
-        observe_ended, at_risk = (_smooth(self._in_tasks(seen)) for seen in (self._ended, self._at_risk))
+        """Return the current hazard."""
+        ended, at_risk = (_smooth(self._in_tasks(counts)) for counts in (self._ended, self._at_risk))
         return HazardCurve(
             [
                 (d + PRIOR_TASKS * d0) / (t + PRIOR_TASKS * t0)
-                for d, t, d0, t0 in zip(observe_ended, at_risk, self._prior_ended, self._prior_at_risk, strict=True)
+                for d, t, d0, t0 in zip(ended, at_risk, self._prior_ended, self._prior_at_risk, strict=True)
             ]
         )
 
     def to_state(self) -> dict[str, list[float]]:
-        """What was learned, as plain numbers that JSON can hold."""
+        """Return what was learned, as plain numbers that JSON can store."""
         return {"ended": self._in_tasks(self._ended), "at_risk": self._in_tasks(self._at_risk)}
 
     def from_state(self, state: Mapping[str, object]) -> bool:
-        """Take over what `to_state` gave; False, and nothing changed, if it does not fit."""
-        observe_ended, at_risk = _numbers(state.get("ended")), _numbers(state.get("at_risk"))
-        if observe_ended is None or at_risk is None:
+        """Restore the result of `to_state`. Return False, and change nothing, if it does not fit."""
+        ended, at_risk = _numbers(state.get("ended")), _numbers(state.get("at_risk"))
+        if ended is None or at_risk is None:
             return False
-        self._ended, self._at_risk, self._unit = observe_ended, at_risk, 1.0
+        self._ended, self._at_risk, self._unit = ended, at_risk, 1.0
         return True
 
-    def _in_tasks(self, seen: Sequence[float]) -> list[float]:
-        return [value / self._unit for value in seen]
+    def _in_tasks(self, counts: Sequence[float]) -> list[float]:
+        return [value / self._unit for value in counts]
 
 
-def _smooth(seen: Sequence[float]) -> list[float]:
-    padded = [seen[0], *seen, seen[-1]]
+def _smooth(counts: Sequence[float]) -> list[float]:
+    padded = [counts[0], *counts, counts[-1]]
     return [(a + 2 * b + c) / 4 for a, b, c in zip(padded, padded[1:], padded[2:], strict=False)]
 
 
 def _numbers(values: object) -> list[float] | None:
-    """*values* as one non-negative number for each bin, or None if they are anything else."""
+    """Return *values* if they are one non-negative number for each bin; else None."""
     if not isinstance(values, list) or len(values) != BINS:
         return None
     if not all(type(v) in (int, float) and 0 <= v < math.inf for v in values):

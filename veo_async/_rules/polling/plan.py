@@ -1,35 +1,32 @@
-"""When to look at something that ends at an unknown time, if each look has a price.
+"""When to poll a task that ends at an unknown time, if each poll has a price.
 
 Theory of operation
 -------------------
-A look costs ``price`` (in seconds: how long a finished video may lie unseen to save one poll), and so does
-every second between the end of a task and the look that finds it. To make the expected sum small is the
-classical problem of optimal inspection. Two answers are used:
+A poll costs ``price`` (in seconds: how long a finished video may stay undetected to save one poll), and so does every
+second between the end of a task and the poll that finds it. Minimizing the expected sum is the classical problem of
+optimal inspection. Two solutions are used:
 
-*Dense* (looks are many): near an age with hazard h the best gap is ``sqrt(2 * price / h)``. Told without
-the gap: with ``C(age)`` the integral of ``sqrt(h / 2)``, each look is where C has grown by
-``sqrt(price)`` since the last, and the first where it has grown by half of that. Costs two searches in a
-table.
+*Dense* (many polls): near an age with hazard h the best gap is ``sqrt(2 * price / h)``. Without calculating gaps: with
+``C(age)`` the integral of ``sqrt(h / 2)``, each poll is due when C has grown by ``sqrt(price)`` since the last one,
+and the first one when it has grown by half of that. This costs two searches in a table.
 
-*Sparse* (few looks for a task, which is where the dense answer loses 7 to 34 %): the exact answer by
-dynamic programming. With S the share of tasks that still run, M its integral and eps the chance that no
-callback comes, looking at age i and next at age j costs, counted per task that was started:
+*Sparse* (few polls per task, where the dense solution is 7 to 34 % worse): the exact solution by dynamic programming.
+With S the share of tasks that still run, M its integral and eps the probability that no callback arrives, polling at
+age i and next at age j costs, per started task:
 
     eps * ((t_j - t_i) * S_i - (M_j - M_i)) + price * (S_j + eps * (S_i - S_j)) + V_j
 
-the waiting of those that end between; the looks at those that have not ended, and at those that have and
-whose callback was lost; and the rest. For a fixed i the terms with j are ``A_j + eps * S_i * t_j``: a
-straight line in ``eps * S_i`` for every j, of which the lowest is wanted. Slopes fall and the argument
-grows as i goes down, so the lower hull is built and read from its two ends, and the plan takes O(n), 0.2
-ms, not O(n^2). Ages are taken every second, then every 2 % (about 270 of them): finer changes no cost by
-a hundredth.
+that is, the delay of tasks that end in between; the polls of tasks that have not ended, and of those that have and
+whose callback was lost; and the rest. For a fixed i the terms with j are ``A_j + eps * S_i * t_j``: a straight line in
+``eps * S_i`` for every j, of which the lowest is needed. Slopes fall and the argument grows as i decreases, so the
+lower hull is built and read from its two ends, and the plan takes O(n), 0.2 ms, not O(n^2). Ages are taken every
+second, then every 2 % (about 270 of them): a finer grid changes no cost by 1 %.
 
-Bounds on the gaps, for both: at least 1.5 s, since the provider asks for 2 to 5 s between looks at one
-task; at most a minute, or 0.3 of the age beyond 200 s, so that a schedule that believes something silly
-still finds out. The first look may wait for two minutes: before it there is nothing to find for most
-tasks, and a bound of one minute made a whole look in vain for each ``veo3`` task (cost +6 % at a price of
-1.5 s, +11 % at 4 s). With callbacks the bound is ten minutes: then a look is only a safety net, and ten
-minutes is when users give up.
+Bounds on the gaps, for both: at least 1.5 s, because the provider asks for 2 to 5 s between polls of one task; at most
+a minute, or 30 % of the age beyond 200 s, so that a schedule with a wrong model still finds out. The first poll may
+wait for two minutes: before that most tasks have not ended, and a bound of one minute wasted a poll for each ``veo3``
+task (cost +6 % at a price of 1.5 s, +11 % at 4 s). With callbacks the bound is ten minutes: then a poll is only a
+safety net, and ten minutes is when users give up.
 """
 
 from bisect import bisect_left
@@ -57,17 +54,17 @@ AGES: Final = _ages()
 
 
 def clamp(age: float, next_age: float, *, callbacks: bool = False) -> float:
-    """The look after the one at *age*, within the bounds on gaps."""
-    longest = MAX_GAP_WITH_CALLBACKS_S if callbacks else MAX_GAP_S if age else MAX_FIRST_S
-    return min(max(next_age, age + MIN_GAP_S), age + max(longest, MAX_GAP_SHARE * age))
+    """Return the age of the poll after the one at *age*, within the bounds on gaps."""
+    max_gap = MAX_GAP_WITH_CALLBACKS_S if callbacks else MAX_GAP_S if age else MAX_FIRST_S
+    return min(max(next_age, age + MIN_GAP_S), age + max(max_gap, MAX_GAP_SHARE * age))
 
 
 def plan_gaps(curve: HazardCurve, price: float, loss_rate: float = 1.0) -> list[float]:
-    """The best gap to the next look, for a look at each of `AGES`.
+    """Return the best gap to the next poll, after a poll at each of `AGES`.
 
     Args:
-        price: seconds that one look is worth; positive.
-        eps: the chance that a task's end is not told by a callback; 1 without callbacks.
+        price: the price of one poll in seconds; positive.
+        loss_rate: the probability that no callback reports a task's end (eps above); 1 without callbacks.
     """
     survival = [curve.survival(age) for age in AGES]
     alive = [0.0]  # M: mean seconds spent running up to an age
@@ -75,9 +72,8 @@ def plan_gaps(curve: HazardCurve, price: float, loss_rate: float = 1.0) -> list[
         alive.append(alive[-1] + (t1 - t0) * (s0 + s1) / 2)
     gaps = [MAX_GAP_WITH_CALLBACKS_S] * len(AGES)
     last = len(AGES) - 1
-    lines = deque(
-        [(AGES[last], price * (1 - loss_rate) * survival[last] - loss_rate * alive[last])]
-    )  # slope, intercept
+    # Each line is a slope and an intercept.
+    lines = deque([(AGES[last], price * (1 - loss_rate) * survival[last] - loss_rate * alive[last])])
     for i in range(last - 1, -1, -1):
         age, s = AGES[i], survival[i]
         x = loss_rate * s
@@ -91,7 +87,7 @@ def plan_gaps(curve: HazardCurve, price: float, loss_rate: float = 1.0) -> list[
 
 
 def _add_line(lines: deque[tuple[float, float]], slope: float, intercept: float) -> None:
-    """Put a line of smaller slope at the end of a lower hull; lines that are nowhere lowest any more go."""
+    """Append a line of smaller slope to a lower hull; drop lines that are nowhere the lowest any more."""
     while len(lines) > 1:
         (m1, c1), (m2, c2) = lines[-2], lines[-1]
         if (c2 - c1) * (m1 - slope) < (intercept - c1) * (m1 - m2):
@@ -101,5 +97,5 @@ def _add_line(lines: deque[tuple[float, float]], slope: float, intercept: float)
 
 
 def planned_poll(gaps: list[float], age: float) -> float:
-    """The look after one at *age*, by a plan made with `plan_gaps`."""
+    """Return the age of the poll after one at *age*, by a plan of `plan_gaps`."""
     return age + gaps[min(bisect_left(AGES, age), len(gaps) - 1)]

@@ -1,15 +1,16 @@
-"""What one look at a task means: is it still running, has it ended, or was it a bad look?
+"""What one poll of a task means: is the task still running, has it ended, or did the poll fail?
 
-A bad look never ends a job. What the provider says is believed with these reserves:
+A failed poll never ends a job. The provider's records are trusted with these reservations:
 
-- *No record* is normal for a new task, whose record appears late. Only after `RECORD_WAIT_S` without any record is the task
-  given up as lost; it is kept, and never sent again.
-- *Success* is sticky: a record that takes it back is not believed for `EMPTY_WAIT_S`.
-- *Success without URLs* is looked at again for as long; the URLs come a moment later.
-- *Failure* (flag 2 or 3) is confirmed by a second look at least `CONFIRM_S` later, because flags flap.
-- *Anything unreadable* (HTML, broken JSON, 5xx, a lost answer, an unknown flag) backs off this task alone.
-- *Not yet* is what an upgrade says while it is being made; its pages ask for half a minute between two looks.
-- *429* slows all looks, not this task: it is about the account.
+- *No record* is normal for a new task, whose record appears late. Only after `RECORD_WAIT_S` without any record the
+  task is considered lost; its id is kept, and the request is never sent again.
+- *Success* is sticky: a record that reverts it is not trusted for `EMPTY_WAIT_S`.
+- *Success without URLs* is polled again for the same time; the URLs usually follow within seconds.
+- *Failure* (flag 2 or 3) must be confirmed by a second poll at least `CONFIRM_S` later, because flags are unstable.
+- *An unreadable response* (HTML, broken JSON, 5xx, a lost response, an unknown flag) delays the polls of this task
+  only.
+- *Not ready* is the response for an upgrade in progress; the documentation asks for half a minute between two polls.
+- *429* slows down all polls, not only those of this task: it is about the account.
 """
 
 from typing import Final, assert_never
@@ -28,23 +29,23 @@ from veo_async.errors import (
     VeoError,
 )
 
-#: Users see records appear within a minute, rarely later (they tolerate 60 to 90 s).
+#: Users report that records appear within a minute, rarely later (60 to 90 s).
 RECORD_WAIT_S: Final = 90.0
-#: A flag that flaps has settled by then.
+#: An unstable flag is stable by then.
 CONFIRM_S: Final = 10.0
-#: Success without a URL is a copy that is still being made somewhere.
+#: Success without a URL means that the provider is still copying the video.
 EMPTY_WAIT_S: Final = 300.0
 EMPTY_AGAIN_S: Final = 5.0
 #: "Wait a bit and retry (20-30 s)" for 1080p, "30 s or more" for 4K.
 NOT_YET_S: Final = 30.0
-#: Back-off of one task after bad looks: 2, 4, 8 … s. A task is worth a look a minute whatever happens.
+#: Backoff of one task after failed polls: 2, 4, 8 … s. Every task is polled at least once per minute.
 BACKOFF_FIRST_S: Final = 2.0
 BACKOFF_MAX_S: Final = 60.0
 
 
 @attrs.define(eq=False)
 class PollHistory:
-    """What the looks at one task have shown so far."""
+    """What the polls of one task have shown."""
 
     started_at: float
     failures: int = 0
@@ -55,33 +56,33 @@ class PollHistory:
 
 @attrs.frozen
 class NotFinished:
-    """It is still being made; the schedule says when to look again."""
+    """The task is still running; the schedule decides when to poll again."""
 
 
 @attrs.frozen
 class PollAgain:
-    """Look again after so many seconds; nothing was learned about its end."""
+    """Poll again after *after* seconds; the poll was not conclusive."""
 
     after: float
 
 
 @attrs.frozen
 class SlowDown:
-    """The provider wants fewer looks at all."""
+    """Poll all tasks less often; *after* is the Retry-After in seconds, if the provider sent one."""
 
     after: float | None
 
 
 @attrs.frozen
 class Succeeded:
-    """It is done, and these are its videos."""
+    """The task has succeeded, and *record* contains its videos."""
 
     record: Record
 
 
 @attrs.frozen
 class Unsuccessful:
-    """It is over without a video."""
+    """The task has ended without a video."""
 
     error: VeoError
 
@@ -89,75 +90,75 @@ class Unsuccessful:
 PollResult = NotFinished | PollAgain | SlowDown | Succeeded | Unsuccessful
 
 
-def interpret(looks: PollHistory, found: Record | VeoError, now: float) -> PollResult:
-    """The meaning of what one look *found*; notes in *looks* what later ones need."""
-    match found:
+def interpret(history: PollHistory, result: Record | VeoError, now: float) -> PollResult:
+    """Return what the *result* of one poll means, and update *history* for later polls."""
+    match result:
         case Record():
-            return _read_record(looks, found, now)
+            return _read_record(history, result, now)
         case RateLimited():
-            return SlowDown(found.retry_after)
-        case NotReady() if found.endpoint != RECORD_INFO.name:
-            looks.failures = 0
+            return SlowDown(result.retry_after)
+        case NotReady() if result.endpoint != RECORD_INFO.name:
+            history.failures = 0
             return PollAgain(NOT_YET_S)
         case RecordNotFound():
-            return _read_missing(looks, found, now)
+            return _read_missing(history, result, now)
         case RecordExpired():
-            return Unsuccessful(found)
+            return Unsuccessful(result)
         case _:
-            return _failed_poll(looks)
+            return _failed_poll(history)
 
 
-def _read_record(looks: PollHistory, record: Record, now: float) -> PollResult:
-    looks.has_record = True
+def _read_record(history: PollHistory, record: Record, now: float) -> PollResult:
+    history.has_record = True
     if record.state is not TaskState.UNKNOWN:
-        looks.failures = 0
+        history.failures = 0
     match record.state:
         case TaskState.SUCCEEDED:
-            return Succeeded(record) if record.urls else _read_empty(looks, record, now)
+            return Succeeded(record) if record.urls else _read_empty(history, record, now)
         case TaskState.FAILED:
-            return _read_failure(looks, record, now)
+            return _read_failure(history, record, now)
         case TaskState.GENERATING:
-            return _read_running(looks, now)
+            return _read_running(history, now)
         case TaskState.UNKNOWN:
-            return _failed_poll(looks)
+            return _failed_poll(history)
         case _:
             assert_never(record.state)
 
 
-def _read_running(looks: PollHistory, now: float) -> PollResult:
-    looks.failed_at = None
-    if looks.empty_since is not None and now - looks.empty_since < EMPTY_WAIT_S:
+def _read_running(history: PollHistory, now: float) -> PollResult:
+    history.failed_at = None
+    if history.empty_since is not None and now - history.empty_since < EMPTY_WAIT_S:
         return PollAgain(EMPTY_AGAIN_S)
-    looks.empty_since = None
+    history.empty_since = None
     return NotFinished()
 
 
-def _read_failure(looks: PollHistory, record: Record, now: float) -> PollResult:
-    if looks.empty_since is not None and now - looks.empty_since < EMPTY_WAIT_S:
+def _read_failure(history: PollHistory, record: Record, now: float) -> PollResult:
+    if history.empty_since is not None and now - history.empty_since < EMPTY_WAIT_S:
         return PollAgain(EMPTY_AGAIN_S)
-    if looks.failed_at is None:
-        looks.failed_at = now
-    waited = now - looks.failed_at
+    if history.failed_at is None:
+        history.failed_at = now
+    waited = now - history.failed_at
     if waited < CONFIRM_S:
         return PollAgain(CONFIRM_S - waited)
     failure = record.failure
     return Unsuccessful(failure.error(task_id=record.task_id) if failure else TaskFailed("the task failed"))
 
 
-def _read_empty(looks: PollHistory, record: Record, now: float) -> PollResult:
-    if looks.empty_since is None:
-        looks.empty_since = now
-    if now - looks.empty_since < EMPTY_WAIT_S:
+def _read_empty(history: PollHistory, record: Record, now: float) -> PollResult:
+    if history.empty_since is None:
+        history.empty_since = now
+    if now - history.empty_since < EMPTY_WAIT_S:
         return PollAgain(EMPTY_AGAIN_S)
-    return Unsuccessful(DownloadFailed("the task succeeded, but its record names no video", task_id=record.task_id))
+    return Unsuccessful(DownloadFailed("the task succeeded, but its record contains no video", task_id=record.task_id))
 
 
-def _read_missing(looks: PollHistory, error: RecordNotFound, now: float) -> PollResult:
-    if looks.has_record or now - looks.started_at < RECORD_WAIT_S:
-        return _failed_poll(looks)
+def _read_missing(history: PollHistory, error: RecordNotFound, now: float) -> PollResult:
+    if history.has_record or now - history.started_at < RECORD_WAIT_S:
+        return _failed_poll(history)
     return Unsuccessful(error)
 
 
-def _failed_poll(looks: PollHistory) -> PollAgain:
-    looks.failures += 1
-    return PollAgain(min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(looks.failures - 1, 10)))
+def _failed_poll(history: PollHistory) -> PollAgain:
+    history.failures += 1
+    return PollAgain(min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(history.failures - 1, 10)))

@@ -1,9 +1,8 @@
-"""The tasks that run, and what is learned from watching them: what the poll schedules have in common.
+"""The running tasks, and what is learned from polling them: the common part of the poll schedules.
 
-A task's state is three things beside its key: its class's group, when it started, and its age when it was
-last seen running. The group counts its running tasks by the bin of that age, so that whoever wants a sum
-over all tasks sums over the bins. The curve of a group, which answers questions, is made anew from what
-was learned at most every 2 s, since that takes some 40 us and one completion changes little.
+The state of a task is its class's group, when it started, and its age when it was last seen running. A group counts
+its running tasks by the bin of that age, so that a sum over all tasks is a sum over the bins. The curve of a group is
+recalculated from what was learned at most every 2 s, because that takes about 40 us and one completion changes little.
 """
 
 import math
@@ -17,32 +16,32 @@ from .durations import BINS, DurationModel, Eta, HazardCurve, TaskClass, bin_of,
 REFRESH_S: Final = 2.0
 STATE_VERSION: Final = 1
 
-#: How a task's end came to be known.
-EndSource = Literal["look", "callback"]
+#: How the end of a task was detected.
+EndSource = Literal["poll", "callback"]
 
 
 @attrs.define(eq=False)
 class TaskGroup:
-    """The running tasks of one class, and what is believed of it."""
+    """The running tasks of one class, and what is known about the class."""
 
     learner: DurationModel
     curve: HazardCurve
-    running: list[int] = attrs.field(factory=lambda: [0] * BINS)  #: by the bin of their last look
-    gaps: list[float] | None = None  #: the exact plan, while one is in use
-    is_stale: bool = False  #: something was learned since the curve was made
+    running: list[int] = attrs.field(factory=lambda: [0] * BINS)  #: by the bin of their last poll
+    gaps: list[float] | None = None  #: the exact plan, while one is used
+    is_stale: bool = False  #: something was learned since the curve was calculated
 
 
-@attrs.define(eq=False, weakref_slot=False)  # there are many: every eight bytes count
+@attrs.define(eq=False, weakref_slot=False)  # there are many, so every eight bytes count
 class RunningTask:
-    """What is kept of one running task."""
+    """The state of one running task."""
 
     group: TaskGroup
     started_at: float
-    age: float = 0.0  #: at the last look; 0 before the first
+    age: float = 0.0  #: at the last poll; 0 before the first
 
 
 class RunningTasks:
-    """The running tasks, and what is learned from them: what both schedules share."""
+    """The running tasks and what is learned from them. Both schedules inherit this."""
 
     def __init__(self) -> None:
         self._tasks: dict[Hashable, RunningTask] = {}
@@ -72,12 +71,12 @@ class RunningTasks:
         group.is_stale = True
         task.age = age
 
-    def ended(self, task_key: Hashable, now: float, duration: float | None, via: EndSource = "look") -> None:
+    def ended(self, task_key: Hashable, now: float, duration: float | None, via: EndSource = "poll") -> None:
         task = self._tasks[task_key]
-        found = now - task.started_at
-        at = task.group.learner.observe_ended(task.age, found, duration)
+        polled = now - task.started_at
+        at = task.group.learner.observe_ended(task.age, polled, duration)
         task.group.is_stale = True
-        self._note_source(via, found - at)
+        self._note_source(via, polled - at)
         self.forget(task_key)
 
     def forget(self, task_key: Hashable) -> None:
@@ -91,18 +90,18 @@ class RunningTasks:
         return task.group.curve.eta(max(task.age, now - task.started_at))
 
     def expected_duration(self, cls: TaskClass) -> Eta:
-        """How long a task of this class will run that begins now."""
+        """Return how long a task of this class runs if it starts now."""
         return self._group(cls).curve.eta(0.0)
 
     def to_state(self) -> dict[str, object]:
-        """What was learned, as values that JSON can hold."""
+        """Return what was learned, as values that JSON can store."""
         classes = [{"class": list(cls), **group.learner.to_state()} for cls, group in self._groups.items()]
         return {"version": STATE_VERSION, "classes": classes}
 
     def from_state(self, state: Mapping[str, object]) -> int:
-        """Take over what `to_state` gave, perhaps another day; returns how many classes were usable.
+        """Restore the result of `to_state`, possibly of an earlier session; return how many classes were usable.
 
-        What does not fit (another version, damage) is left out: it is experience, not truth.
+        Anything that does not fit (another version, damage) is ignored.
         """
         classes = state.get("classes")
         if state.get("version") != STATE_VERSION or not isinstance(classes, list):
@@ -110,12 +109,12 @@ class RunningTasks:
         return sum(self._restore(row) for row in classes)
 
     def _restore(self, row: object) -> bool:
-        words = row.get("class") if isinstance(row, Mapping) else None
-        if not isinstance(row, Mapping) or not isinstance(words, list) or len(words) != len(TaskClass._fields):
+        fields = row.get("class") if isinstance(row, Mapping) else None
+        if not isinstance(row, Mapping) or not isinstance(fields, list) or len(fields) != len(TaskClass._fields):
             return False
-        if not all(isinstance(word, str) for word in words):
+        if not all(isinstance(field, str) for field in fields):
             return False
-        group = self._group(TaskClass(*words))
+        group = self._group(TaskClass(*fields))
         group.is_stale = True
         return group.learner.from_state(row)
 
@@ -128,10 +127,10 @@ class RunningTasks:
         return group
 
     def _note_source(self, via: EndSource, late: float) -> None:
-        """A task's end came to be known, *late* seconds after it: for schedules that learn from this too."""
+        """Note that a task's end was detected *late* seconds after it. Schedules that learn from it override this."""
 
     def _refresh(self, now: float) -> bool:
-        """Bring belief up to date; whether that was due."""
+        """Recalculate the curves if that is due; return whether it was."""
         if now < self._refresh_at:
             return False
         self._refresh_at = now + REFRESH_S

@@ -1,43 +1,42 @@
-"""When to look at which running task: the schedules that the watcher asks.
+"""When to poll which running task: the schedules that the watcher uses.
 
 Theory of operation
 -------------------
-The watcher keeps a heap of due times. It tells a `PollSchedule` when a task started, when a look found it
-still running and when it had ended (found by a look or told by a callback), and asks for the time of the
-next look. `next_poll` follows from what was told and from the present belief, and asking changes nothing
-that is seen from outside. One asking after each thing told is meant; to ask again when its turn comes,
-and to put it back if the answer is later now, looks harmless and is not. The belief wavers, only the
-later ones of its answers would count, and early failures go unseen (simulated with 6 % of them, ``veo3``:
-latency x polls 94 instead of 80).
+The watcher keeps a heap of due times. It notifies a `PollSchedule` when a task started, when a poll found it running
+and when it has ended (found by a poll or reported by a callback), and asks for the time of the next poll. `next_poll`
+depends on these events and on the current model, and calling it changes nothing visible. It is meant to be called once
+after each event. Calling it again when the poll is due, and postponing the poll if the result is later now, seems
+harmless but is not: the model fluctuates, only the later results would take effect, and early failures are missed
+(simulated with 6 % of them, ``veo3``: latency x polls 94 instead of 80).
 
-`FixedSchedule` (``poll_every=``) looks every so many seconds. Its first look comes at a random moment
-between half and one and a half such spans, so that tasks that were started together are not looked at
-together for ever; on average that is neither more looks nor more delay than a first look after one span.
+`FixedSchedule` (``poll_every=``) polls at a fixed interval. Its first poll is at a random time between half an
+interval and one and a half, so that tasks that started together are not polled together forever; on average this means
+neither more polls nor more delay than a first poll after one interval.
 
-`LearnedSchedule` looks when it is worth while. What it believes of completion times is in `hazard`, what to
-make of it in `inspection`; here the *price* of a look is set, in seconds of latency, so that all looks
-together fit into the budget of B polls per second::
+`LearnedSchedule` polls when it is worthwhile. `durations` models completion times, and `plan` calculates gaps from
+them; this module sets the *price* of a poll, in seconds of latency, so that all polls together fit into the budget of
+B polls per second::
 
     price = max(0.02 s, (sum over running tasks of sqrt(h / 2) / (0.92 * B)) ** 2)
 
-since at price p a task takes ``sqrt(h / 2) / sqrt(p)`` looks per second. It is reckoned from the gaps
-that really are planned (a task takes ``1 / gap`` looks per second, so ``price *= (looks per second /
-(0.92 * B)) ** 2``), because then bounds on gaps, exact plans and callbacks are in it too. 0.92, because a
-queue that is filled to the brim grows without end. 0.02 s, because nobody sees a fiftieth of a second;
-with it a task alone is looked at every two seconds when it is likeliest to end. At most 60 s, so that a
-price driven up by a burst comes down in a few steps. The sum is taken over bins of age (a task counts
-where it was last seen running), so it costs the same for ten tasks and for a hundred thousand.
+because at price p a task takes ``sqrt(h / 2) / sqrt(p)`` polls per second. It is calculated from the planned gaps (a
+task takes ``1 / gap`` polls per second, so ``price *= (polls per second / (0.92 * B)) ** 2``), because this includes
+the bounds on gaps, exact plans and callbacks. 0.92, because a queue at full load grows without end. 0.02 s, because
+users do not notice a fiftieth of a second; with it a single task is polled every two seconds when it is likeliest to
+end. At most 60 s, so that a price that a burst drove up recovers within a few steps. The sum is taken over bins of age
+(a task counts at the age when it was last seen running), so it costs the same for ten tasks and for a hundred
+thousand.
 
-Belief, price and plans are refreshed every 2 s. Plans are used when callbacks are at work and when the
-price is 0.5 s or more; below that they save few looks and their grid of 1 s begins to show. (Simulated,
-300 tasks: at 0.9 s a plan is 4-7 % cheaper than the simple rule, at 0.1 s equal, at 0.05 s 7 % dearer.)
+Model, price and plans are refreshed every 2 s. Plans are used with callbacks, and when the price is 0.5 s or more;
+below that they save few polls and their grid of 1 s begins to matter. (Simulated, 300 tasks: at 0.9 s a plan is 4-7 %
+cheaper than the dense rule, at 0.1 s equal, at 0.05 s 7 % more expensive.)
 
-With callbacks a look is a safety net, and is not taken just because the budget would allow it: its price
-is at least 1.5 s, which finds the lost ones at 1.3 looks per task (``veo3``) or less. Where nobody has said that
-they come, and they are merely heard, it is 0.4 s: a lost one is then found sooner than looks alone would find it
-(300 tasks, one callback in ten lost: 0.8 of their p95), at 1.5 s it would be found later (1.5 times). The chance that
-a callback is lost starts as Beta(1, 19), one in twenty, and learns: lost is a task that a look found more
-than 10 s after its end. It forgets like the hazard does, so a receiver that breaks is noticed.
+With callbacks a poll is a safety net and is not made only because the budget allows it: its price is at least 1.5 s,
+which finds lost callbacks with at most 1.3 polls per task (``veo3``). If callbacks were not announced, but are
+received, the minimum is 0.4 s: a lost one is then found sooner than by polls alone (300 tasks, 10 % of the callbacks
+lost: 0.8 of their p95), while at 1.5 s it would be found later (1.5 times). The probability that a callback is lost
+starts as Beta(1, 19), 5 %, and is learned: a callback is lost if a poll found the task more than 10 s after its end.
+Old observations fade as in `durations`, so a receiver that breaks is detected.
 """
 
 import math
@@ -69,51 +68,54 @@ MIN_PRICE_CALLBACKS_SEEN_S: Final = 0.4
 SPARSE_FROM_S: Final = 0.5
 TARGET_LOAD: Final = 0.92
 LOST_AFTER_S: Final = 10.0
-#: With one callback in ten lost, four in a row are by chance once in ten thousand tasks.
+#: With 10 % of callbacks lost, four in a row happen by accident once in ten thousand tasks.
 MAX_MISSED_CALLBACKS: Final = 4
 
 
 class PollSchedule(Protocol):
-    """What the watcher needs to know. Times are monotonic seconds; unknown tasks raise KeyError."""
+    """The interface that the watcher uses. Times are monotonic seconds; unknown tasks raise KeyError."""
 
     def started(self, task_key: Hashable, task_class: TaskClass, now: float) -> None:
-        """A task was accepted at *now*: for one that is re-attached, the earlier moment when it was."""
+        """Note that a task was accepted at *now*, which is in the past for a task of an earlier session."""
         ...
 
     def next_poll(self, task_key: Hashable, now: float) -> float:
-        """When to look at it next: perhaps in the past, never before the last look."""
+        """Return when to poll it next: possibly in the past, never before the last poll."""
         ...
 
     def still_running(self, task_key: Hashable, now: float) -> None:
-        """A look found it running."""
+        """Note that a poll found it running."""
         ...
 
-    def ended(self, task_key: Hashable, now: float, duration: float | None, via: EndSource = "look") -> None:
-        """It has ended, well or not; *duration*: seconds it took, by the server's clock. It is forgotten."""
+    def ended(self, task_key: Hashable, now: float, duration: float | None, via: EndSource = "poll") -> None:
+        """Note that it has ended, after *duration* seconds by the server's clock, and forget it."""
         ...
 
     def forget(self, task_key: Hashable) -> None:
-        """Nobody wants to know any more."""
+        """Stop scheduling it."""
         ...
 
     def eta(self, task_key: Hashable, now: float) -> Eta:
-        """How much longer it will run."""
+        """Return how much longer it will run."""
         ...
 
     def to_state(self) -> dict[str, object]:
-        """What was learned, as values that JSON can hold."""
+        """Return what was learned, as values that JSON can store."""
         ...
 
     def from_state(self, state: Mapping[str, object]) -> int:
-        """Take over what `to_state` gave, perhaps another day; returns how many classes were usable."""
+        """Restore the result of `to_state`, possibly of an earlier session; return how many classes were usable."""
         ...
 
 
 class FixedSchedule(RunningTasks):
-    """Looks every *every_s* seconds; the first time at a random moment around that.
+    """Polls every *every_s* seconds; the first time at a random moment around that.
 
     Args:
-        every_s: seconds between looks at one task, as the user wished; ValueError unless positive.
+        every_s: seconds between polls of one task, set by the user.
+
+    Raises:
+        ValueError: *every_s* is not a positive number.
     """
 
     def __init__(self, every_s: float, rng: Rng) -> None:
@@ -143,13 +145,13 @@ class FixedSchedule(RunningTasks):
 
 
 class LearnedSchedule(RunningTasks):
-    """Looks when it is worth while, by what was learned, within a budget.
+    """Polls when it is worthwhile, by what was learned, within a budget.
 
     Args:
-        budget: the polls that all tasks together should stay within.
-        callbacks: whether the provider tells us when a task ends, so that looks are a safety net. None believes so
-            as soon as a callback was heard, and no longer when `MAX_MISSED_CALLBACKS` in a row were not.
-        price: seconds that a look is worth, fixed; None lets the budget set it.
+        budget: the budget for the polls of all tasks together.
+        callbacks: whether the provider reports ended tasks by callback, so that polls are only a safety net. With None
+            this is assumed as soon as a callback arrives, and until `MAX_MISSED_CALLBACKS` in a row were missed.
+        price: a fixed price of a poll in seconds; None derives it from the budget.
     """
 
     def __init__(
@@ -160,7 +162,7 @@ class LearnedSchedule(RunningTasks):
         self._callbacks = bool(callbacks)
         self._detects_callbacks = callbacks is None
         self._min_price = MIN_PRICE_CALLBACKS_SEEN_S if callbacks is None else MIN_PRICE_WITH_CALLBACKS_S
-        #: Ends in a row that a look had to find.
+        #: Ends in a row that a poll had to find.
         self._missed_callbacks = 0
         self._fixed_price = price
         self._lost = 1.0
@@ -169,48 +171,48 @@ class LearnedSchedule(RunningTasks):
 
     @property
     def loss_rate(self) -> float:
-        """The chance that a task's end has to be found by a look."""
+        """The probability that a poll has to find a task's end."""
         return self._lost / (self._lost + self._kept) if self._callbacks else 1.0
 
     def next_poll(self, task_key: Hashable, now: float) -> float:
         task = self._tasks[task_key]
         if now >= self._refresh_at:
             self._refresh(now)
-        return task.started_at + self._following(task.group, task.age)
+        return task.started_at + self._next_age(task.group, task.age)
 
     def to_state(self) -> dict[str, object]:
         return {**super().to_state(), "callbacks": [self._lost, self._kept]}
 
     def from_state(self, state: Mapping[str, object]) -> int:
-        heard = state.get("callbacks")
-        if isinstance(heard, list) and len(heard) == 2 and all(type(v) in (int, float) for v in heard):
-            lost, kept = heard
+        counts = state.get("callbacks")
+        if isinstance(counts, list) and len(counts) == 2 and all(type(v) in (int, float) for v in counts):
+            lost, kept = counts
             if 0 < lost < math.inf and 0 < kept < math.inf:
                 self._lost, self._kept = float(lost), float(kept)
         return super().from_state(state)
 
-    def _following(self, group: TaskGroup, age: float) -> float:
-        """The age for the look that comes after one at *age*."""
+    def _next_age(self, group: TaskGroup, age: float) -> float:
+        """Return the age of the poll after one at *age*."""
         if group.gaps is not None:
-            following = planned_poll(group.gaps, age)
+            next_age = planned_poll(group.gaps, age)
         else:
             step = math.sqrt(self.price)
-            following = group.curve.next_poll(age, step if age else step / 2)
-        return clamp(age, following, callbacks=self._callbacks)
+            next_age = group.curve.next_poll(age, step if age else step / 2)
+        return clamp(age, next_age, callbacks=self._callbacks)
 
     def _note_source(self, via: EndSource, late: float) -> None:
-        is_lost = via == "look" and late > LOST_AFTER_S
+        is_lost = via == "poll" and late > LOST_AFTER_S
         self._missed_callbacks = 0 if via == "callback" else self._missed_callbacks + is_lost
         if self._detects_callbacks and (via == "callback" or self._missed_callbacks >= MAX_MISSED_CALLBACKS):
-            self._set_callbacks(is_heard=via == "callback")
+            self._set_callbacks(via == "callback")
         if self._callbacks and (is_lost or via == "callback"):
             self._lost = 1.0 + (self._lost - 1.0) * DECAY + is_lost
             self._kept = 19.0 + (self._kept - 19.0) * DECAY + (not is_lost)
 
-    def _set_callbacks(self, *, is_heard: bool) -> None:
-        """Callbacks have begun to come, or have ceased; what was known of them before is of another time."""
-        if self._callbacks != is_heard:
-            self._callbacks, self._lost, self._kept, self._refresh_at = is_heard, 1.0, 19.0, -math.inf
+    def _set_callbacks(self, are_received: bool) -> None:
+        """Note that callbacks begin to arrive, or have stopped; earlier observations of them no longer apply."""
+        if self._callbacks != are_received:
+            self._callbacks, self._lost, self._kept, self._refresh_at = are_received, 1.0, 19.0, -math.inf
 
     def _refresh(self, now: float) -> bool:
         if not super()._refresh(now):
@@ -225,9 +227,9 @@ class LearnedSchedule(RunningTasks):
         return True
 
     def _polls_per_s(self) -> float:
-        """How often the running tasks will be looked at, by the present price and plans."""
+        """Return how often the running tasks are polled with the current price and plans."""
         return sum(
-            count / (self._following(group, age) - age)
+            count / (self._next_age(group, age) - age)
             for group in self._groups.values()
             for age, count in zip(EDGES, group.running, strict=True)
             if count

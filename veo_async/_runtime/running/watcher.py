@@ -277,7 +277,7 @@ class Watcher:
                 logger.info("looks are refused and slow down", extra=_extra("slow-down", job))
                 self._plan(job, now)
             case Succeeded() | Unsuccessful() as end:
-                self._finish(job, end, now, "callback" if watched.was_hinted else "look")
+                self._finish(job, end, now, "callback" if watched.was_hinted else "poll")
                 await self._on_end(job, end)
 
     def _plan_again(self, job: LiveJob, watched: _WatchedTask, due: float) -> None:
@@ -285,7 +285,7 @@ class Watcher:
         if watched.has_hint:
             self._apply_hint(job, watched)
 
-    def _finish(self, job: LiveJob, end: Succeeded | Unsuccessful, now: float, via: EndSource = "look") -> None:
+    def _finish(self, job: LiveJob, end: Succeeded | Unsuccessful, now: float, via: EndSource = "poll") -> None:
         record = end.record if isinstance(end, Succeeded) else None
         self._schedule.ended(job, now, _duration(record), via)
         del self._watched[job]
