@@ -83,7 +83,7 @@ def translate_error(exc: sqlite3.Error, path: Path) -> LedgerError:
             return LedgerIOError(f"{path}: {exc}.")
 
 
-# --- checks that change nothing -----------------------------------------------------------------------------------
+# --- checks that change nothing ---------------------------------------------------------------------------------
 
 
 def _create_if_missing(path: Path) -> None:
@@ -131,7 +131,7 @@ def _has_journal(path: Path) -> bool:
     return any(Path(f"{path}{suffix}").exists() for suffix in ("-journal", "-wal"))
 
 
-# --- setup ----------------------------------------------------------------------------------------------------------
+# --- setup ------------------------------------------------------------------------------------------------------
 
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:
