@@ -55,7 +55,7 @@ async def keys(path: Path) -> list[str]:
 
 
 def test_busy_timeout_is_half_a_minute_by_default(path: Path) -> None:
-    """Row 64. The tests of the settings check that SQLite gets it."""
+    """Row 64. `test_connection_has_the_required_settings` checks that SQLite gets it."""
     assert SqliteLedger(path).busy_timeout_s == 30.0
 
 
@@ -70,10 +70,10 @@ async def test_call_fails_while_another_program_holds_the_lock(path: Path, lock:
     await session.insert(job())
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute(f"BEGIN {lock}")
-        started = time.monotonic()  # noqa: TID251  # real seconds are what is tested
+        started = time.monotonic()  # noqa: TID251  # the test measures real seconds
         with pytest.raises(LedgerBusy, match="locked"):
             await session.begin_send(sending(), ROOMY)
-        assert 0.15 < time.monotonic() - started < 5.0  # noqa: TID251  # the same
+        assert 0.15 < time.monotonic() - started < 5.0  # noqa: TID251  # as above
         other.execute("ROLLBACK")
     assert (await session.get("dog")).state == "queued"  # type: ignore[union-attr]  # it exists
     assert len(await session.transitions("dog")) == 1

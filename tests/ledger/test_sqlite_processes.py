@@ -84,7 +84,7 @@ async def test_eight_processes_share_one_ledger(path: Path) -> None:
     await session.close()
     assert sorted(sent) == sorted(call for one in found for call in one["sent"])
     assert max_in_window(sent) <= LIMIT
-    assert max_in_window(sent) > LIMIT // 2  # the limit mattered
+    assert max_in_window(sent) > LIMIT // 2  # the processes came close to the limit
 
 
 def max_in_window(calls: list[float]) -> int:
