@@ -1,4 +1,4 @@
-"""Ledgers of every kind, opened and closed; whatever a test leaves open fails it."""
+"""Ledgers of every kind and their sessions. A test fails if it leaves a thread or a file open."""
 
 import gc
 import os
@@ -11,14 +11,14 @@ import pytest
 
 from veo_async._ports import Ledger, LedgerSession
 from veo_async.ledger import MemoryLedger, SqliteLedger
-from veo_async.ledger.sqlite import opening as sqlite_file
+from veo_async.ledger.sqlite import opening
 
 from .support import ACCOUNT, Inline
 
 
 @pytest.fixture(autouse=True)
 def leaves_nothing_open() -> Iterator[None]:
-    """Threads and files, before and after."""
+    """Compare the threads and open files before and after the test."""
     threads, files = set(threading.enumerate()), len(os.listdir("/proc/self/fd"))
     yield
     gc.collect()
@@ -29,37 +29,37 @@ def leaves_nothing_open() -> Iterator[None]:
 
 @pytest.fixture(params=["memory", "sqlite", "sqlite-inline", "sqlite-wal"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    """One of each kind."""
+    """A new ledger of each kind."""
     match request.param:
         case "memory":
             return MemoryLedger()
         case "sqlite":
             return SqliteLedger(tmp_path / "ledger.db")
-        case "sqlite-wal":  # what a library does that has the cure; here no other process writes
-            monkeypatch.setattr(sqlite_file, "MIN_SAFE_WAL", sqlite3.sqlite_version_info)
+        case "sqlite-wal":  # as with a SQLite that has the fix; without it this is safe for a single process
+            monkeypatch.setattr(opening, "MIN_SAFE_WAL", sqlite3.sqlite_version_info)
     return SqliteLedger(tmp_path / "ledger.db", executor=Inline())
 
 
-class Books:
-    """Opens books of one ledger and closes them in the end."""
+class Sessions:
+    """Opens sessions of one ledger, and closes them at the end."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self._open: list[LedgerSession] = []
 
     async def open(self, account: str | None = ACCOUNT) -> LedgerSession:
-        book = await self.ledger.open(account)
-        self._open.append(book)
-        return book
+        session = await self.ledger.open(account)
+        self._open.append(session)
+        return session
 
     async def close(self) -> None:
-        for book in self._open:
-            await book.close()
+        for session in self._open:
+            await session.close()
 
 
 @pytest.fixture
-async def books(ledger: Ledger) -> AsyncIterator[Books]:
-    """Opens as many books of the ledger as a test likes."""
-    books = Books(ledger)
-    yield books
-    await books.close()
+async def sessions(ledger: Ledger) -> AsyncIterator[Sessions]:
+    """Opens any number of sessions of the ledger."""
+    sessions = Sessions(ledger)
+    yield sessions
+    await sessions.close()

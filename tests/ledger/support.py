@@ -1,4 +1,4 @@
-"""What the tests of ledgers share: rows and steps with little typing, and an executor without a thread."""
+"""Shared by the ledger tests: short ways to build rows and transitions, and an executor without a thread."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -11,19 +11,19 @@ ROOMY = RateClaim(limit=1000, window_s=10.0, own_calls=0)
 
 
 class Inline(Executor):
-    """Runs everything at once, in the caller's own thread."""
+    """Runs all work immediately, in the caller's thread."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         future: Future[Any] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except BaseException as exc:  # noqa: BLE001  # it is handed on
+        except BaseException as exc:  # noqa: BLE001  # the future raises it
             future.set_exception(exc)
         return future
 
 
 def job(key: str = "dog", **columns: Any) -> JobRow:
-    """A job as a session would plan it."""
+    """Return a job as a session would submit it."""
     given = {"account": ACCOUNT, "state": "queued", "request": '{"prompt": "A dog"}', "submitted_at": 100.0}
     return JobRow(key=key, **(given | columns))
 
@@ -42,8 +42,8 @@ _EVENTS = {
 }
 
 
-def step(event: str, key: str = "dog", at: float = 101.0, evidence: Any = None, **changes: Any) -> Transition:
-    """A step as the table of lifecycles has it."""
+def transition(event: str, key: str = "dog", at: float = 101.0, evidence: Any = None, **changes: Any) -> Transition:
+    """Return the transition that *event* makes according to the lifecycle table."""
     before, after = _EVENTS[event]
     return Transition(
         key=key, event=event, before=before, after=after, at=at, changes=changes, evidence=evidence or {"why": event}
@@ -51,5 +51,5 @@ def step(event: str, key: str = "dog", at: float = 101.0, evidence: Any = None, 
 
 
 def sending(key: str = "dog", token: str = "", at: float = 101.0) -> Transition:
-    """A step to ``sending`` with an attempt's token."""
-    return step("send", key, at, token=token or f"token-{key}", attempts=1, sent_at=at)
+    """Return the transition to ``sending``, with the token of an attempt."""
+    return transition("send", key, at, token=token or f"token-{key}", attempts=1, sent_at=at)

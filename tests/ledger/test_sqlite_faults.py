@@ -1,4 +1,4 @@
-"""The disk says no: what is refused, what came to be all the same, and how it goes on."""
+"""Failing disks and locks: which calls fail, what was written anyway, and how the session recovers."""
 
 import asyncio
 import json
@@ -20,12 +20,12 @@ import pytest
 
 from veo_async.errors import LedgerBusy, LedgerError, LedgerIOError, LedgerUnusable
 from veo_async.ledger import SqliteLedger
-from veo_async.ledger.sqlite import ledger_file as disk
-from veo_async.ledger.sqlite import session as sqlite
+from veo_async.ledger.sqlite import ledger_file
+from veo_async.ledger.sqlite import session as sqlite_session
 from veo_async.ledger.sqlite.session import SqliteLedgerSession
 
 from . import programs
-from .support import ACCOUNT, ROOMY, Inline, job, sending, step
+from .support import ACCOUNT, ROOMY, Inline, job, sending, transition
 
 
 @pytest.fixture
@@ -37,96 +37,99 @@ def at(path: Path, busy_timeout_s: float = 0.2) -> SqliteLedger:
     return SqliteLedger(path, executor=Inline(), busy_timeout_s=busy_timeout_s)
 
 
-def connection_of(book: SqliteLedgerSession) -> Any:
-    connection = book._file._connection
+def connection_of(session: SqliteLedgerSession) -> Any:
+    connection = session._file._connection
     assert connection is not None
     return connection
 
 
 async def keys(path: Path) -> list[str]:
-    """What another book sees."""
-    looking = await at(path).open(None)
-    rows = await looking.jobs()
-    await looking.close()
+    """Return the keys that another session lists."""
+    inspector = await at(path).open(None)
+    rows = await inspector.jobs()
+    await inspector.close()
     return [row.key for row in rows]
 
 
 # --- row 64: locked ---------------------------------------------------------------------------------------------
 
 
-def test_the_wait_for_a_lock_is_half_a_minute(path: Path) -> None:
-    """Row 64: unless said otherwise; that SQLite is told so is tested with the settings."""
+def test_busy_timeout_is_half_a_minute_by_default(path: Path) -> None:
+    """Row 64. `test_connection_has_the_required_settings` checks that SQLite gets it."""
     assert SqliteLedger(path).busy_timeout_s == 30.0
 
 
 @pytest.mark.realtime
 @pytest.mark.parametrize("lock", ["EXCLUSIVE", "IMMEDIATE"])
-async def test_somebody_else_has_it_locked(path: Path, lock: str) -> None:
-    """Row 64: after the wait every call is refused and nothing is written; when it is free the same book goes on."""
-    book = await SqliteLedger(path, busy_timeout_s=0.2).open(ACCOUNT)
-    await book.insert(job())
+async def test_call_fails_while_another_program_holds_the_lock(path: Path, lock: str) -> None:
+    """Row 64: the call fails after the timeout and writes nothing.
+
+    Once the lock is free, the same session works again.
+    """
+    session = await SqliteLedger(path, busy_timeout_s=0.2).open(ACCOUNT)
+    await session.insert(job())
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute(f"BEGIN {lock}")
-        started = time.monotonic()  # noqa: TID251  # real seconds are what is tested
+        started = time.monotonic()  # noqa: TID251  # the test measures real seconds
         with pytest.raises(LedgerBusy, match="locked"):
-            await book.begin_send(sending(), ROOMY)
-        assert 0.15 < time.monotonic() - started < 5.0  # noqa: TID251  # the same
+            await session.begin_send(sending(), ROOMY)
+        assert 0.15 < time.monotonic() - started < 5.0  # noqa: TID251  # as above
         other.execute("ROLLBACK")
-    assert (await book.get("dog")).state == "queued"  # type: ignore[union-attr]  # it is there
-    assert len(await book.transitions("dog")) == 1
-    assert await book.begin_send(sending(), ROOMY)
-    await book.close()
+    assert (await session.get("dog")).state == "queued"  # type: ignore[union-attr]  # it exists
+    assert len(await session.transitions("dog")) == 1
+    assert await session.begin_send(sending(), ROOMY)
+    await session.close()
 
 
-async def test_a_reader_holds_up_the_commit(path: Path) -> None:
-    """With a rollback journal COMMIT itself can find the file locked; the batch is undone, not left half-way."""
-    book = await at(path).open(ACCOUNT)
-    await book.insert(job())
+async def test_commit_blocked_by_a_reader_is_rolled_back(path: Path) -> None:
+    """With a rollback journal, COMMIT itself can find the file locked; the batch is undone completely."""
+    session = await at(path).open(ACCOUNT)
+    await session.insert(job())
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM job").fetchall()
         with pytest.raises(LedgerBusy):
-            await book.insert(job("cat"))
+            await session.insert(job("cat"))
         reader.execute("COMMIT")
     assert await keys(path) == ["dog"]
-    assert (await book.insert(job("cat"))).owner == book.session_id
-    await book.close()
+    assert (await session.insert(job("cat"))).owner == session.session_id
+    await session.close()
 
 
 # --- row 66: full, read-only, gone ------------------------------------------------------------------------------
 
 
-async def test_the_file_may_not_grow(path: Path) -> None:
-    """Row 66: SQLite's own "full": refused, the rest readable, and it goes on when there is room."""
-    book = await at(path).open(ACCOUNT)
-    await book.insert(job())
-    connection_of(book).execute("PRAGMA max_page_count = 1")  # as many as there are
+async def test_write_fails_when_sqlite_is_full_and_works_again_with_room(path: Path) -> None:
+    """Row 66: SQLite's own "full". Everything else stays readable."""
+    session = await at(path).open(ACCOUNT)
+    await session.insert(job())
+    connection_of(session).execute("PRAGMA max_page_count = 1")  # less than the file has, so it cannot grow
     with pytest.raises(LedgerIOError, match="full"):
-        await book.insert(job("big", request="x" * 100_000))
+        await session.insert(job("big", request="x" * 100_000))
     assert await keys(path) == ["dog"]
-    assert await book.get("big") is None
+    assert await session.get("big") is None
     assert (
-        await book.insert(job("big", request="x" * 100_000))
-    ).owner == book.session_id  # the limit was the connection's
-    await book.close()
+        await session.insert(job("big", request="x" * 100_000))
+    ).owner == session.session_id  # the limit applied to the old connection only
+    await session.close()
 
 
 def can_mount() -> bool:
     return (
-        shutil.which("unshare") is not None and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0  # noqa: S607  # wherever it is
+        shutil.which("unshare") is not None and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0  # noqa: S607  # found on the PATH
     )
 
 
 @pytest.mark.parametrize("how", ["rlimit", "tmpfs"])
-def test_the_disk_is_full(tmp_path: Path, how: str) -> None:
-    """Row 66: a limit on file sizes, and a small file system of its own where one may be mounted."""
+def test_write_fails_when_the_disk_is_full_and_works_again_with_room(tmp_path: Path, how: str) -> None:
+    """Row 66: with a limit on file sizes, and with a small file system where one can be mounted."""
     if how == "tmpfs" and can_mount():
         command = (
             f'mount -t tmpfs -o size=400k none "{tmp_path}" && head -c 60k /dev/zero > "{tmp_path}/ballast" && '
             f'exec "{sys.executable}" -m tests.ledger.programs crowded "{tmp_path}/ledger.db" tmpfs'
         )
         done = subprocess.run(
-            ["unshare", "-m", "sh", "-c", command],  # noqa: S607  # wherever it is
+            ["unshare", "-m", "sh", "-c", command],  # noqa: S607  # found on the PATH
             capture_output=True,
             text=True,
             check=True,
@@ -145,7 +148,7 @@ def test_the_disk_is_full(tmp_path: Path, how: str) -> None:
 
 @contextmanager
 def unprivileged() -> Iterator[None]:
-    """Root may write anywhere, so be somebody else for a while."""
+    """Run as another user than root, who may write anywhere."""
     if os.geteuid() == 0:
         os.seteuid(65534)
         try:
@@ -158,84 +161,84 @@ def unprivileged() -> Iterator[None]:
 
 @pytest.fixture
 def public_folder() -> Iterator[Path]:
-    """A folder that everybody may write to."""
-    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own are closed to others
+    """A folder that any user may write to."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own folders are private
     folder.chmod(0o777)
     yield folder
     folder.chmod(0o700)
     shutil.rmtree(folder)
 
 
-async def test_the_file_is_read_only(public_folder: Path) -> None:
-    """Row 66: said at the first write, and nothing is sent on it."""
+async def test_read_only_file_rejects_writes(public_folder: Path) -> None:
+    """Row 66: the first write fails, so nothing is sent, and the file can still be read."""
     path = public_folder / "ledger.db"
     with unprivileged():
-        book = await at(path).open(ACCOUNT)
-        await book.insert(job())
-        await book.close()
+        session = await at(path).open(ACCOUNT)
+        await session.insert(job())
+        await session.close()
         path.chmod(0o400)
-        book = await at(path).open(ACCOUNT)
+        session = await at(path).open(ACCOUNT)
         with pytest.raises(LedgerIOError, match=r"readonly|read-only"):
-            await book.begin_send(sending(), ROOMY)
+            await session.begin_send(sending(), ROOMY)
         path.chmod(0o600)
-        assert (await book.get("dog")).state == "queued"  # type: ignore[union-attr]  # it is there
-        assert (await book.insert(job("cat"))).owner == book.session_id
-        await book.close()
+        assert (await session.get("dog")).state == "queued"  # type: ignore[union-attr]  # it exists
+        assert (await session.insert(job("cat"))).owner == session.session_id
+        await session.close()
 
 
-async def test_the_folder_is_read_only(public_folder: Path) -> None:
-    """Row 66: no lock can be made there, and no file."""
+async def test_read_only_folder_rejects_open(public_folder: Path) -> None:
+    """Row 66: neither the lock file nor the ledger can be created."""
     public_folder.chmod(0o555)
     with unprivileged(), pytest.raises(LedgerIOError, match="could not be created"):
         await at(public_folder / "ledger.db").open(ACCOUNT)
 
 
-async def test_the_folder_goes_and_comes_back(path: Path) -> None:
-    """Row 66: what is still open could be written to, and nobody would read it."""
+async def test_session_fails_while_the_folder_is_away(path: Path) -> None:
+    """Row 66: SQLite could still write to the open file, but no other session would read it."""
     folder = path.parent / "disk"
     folder.mkdir()
-    book = await at(folder / "ledger.db").open(ACCOUNT)
-    await book.insert(job())
+    session = await at(folder / "ledger.db").open(ACCOUNT)
+    await session.insert(job())
     folder.rename(path.parent / "away")
     for _ in range(2):
         with pytest.raises(LedgerIOError):
-            await book.begin_send(sending(), ROOMY)
+            await session.begin_send(sending(), ROOMY)
     with pytest.raises(LedgerIOError):
-        await book.get("dog")
+        await session.get("dog")
     (path.parent / "away").rename(folder)
-    assert await book.begin_send(sending(), ROOMY)
-    await book.close()
+    assert await session.begin_send(sending(), ROOMY)
+    await session.close()
 
 
-async def test_another_ledger_takes_its_place(path: Path) -> None:
-    """It is not written to, and not taken for ours."""
-    book, other = await at(path).open(ACCOUNT), await at(path.with_name("other.db")).open(ACCOUNT)
-    await book.insert(job())
+async def test_replaced_file_is_not_written_to(path: Path) -> None:
+    """The other ledger is recognised by its secret."""
+    session, other = await at(path).open(ACCOUNT), await at(path.with_name("other.db")).open(ACCOUNT)
+    await session.insert(job())
     await other.close()
     os.replace(path.with_name("other.db"), path)
     with pytest.raises(LedgerIOError, match="moved or removed"):
-        await book.insert(job("cat"))
+        await session.insert(job("cat"))
     with pytest.raises(LedgerUnusable, match="another ledger"):
-        await book.insert(job("cat"))
-    await book.close()
+        await session.insert(job("cat"))
+    await session.close()
     assert await keys(path) == []
 
 
-async def test_the_lock_file_was_removed(path: Path) -> None:
-    """Others take this book for dead then, so it must not go on driving what they take over."""
-    book = await at(path).open(ACCOUNT)
-    await book.insert(job())
+async def test_removed_lock_file_ends_the_session(path: Path) -> None:
+    """Other sessions consider this one dead and take its jobs over, so it must not send them."""
+    session = await at(path).open(ACCOUNT)
+    await session.insert(job())
     shutil.rmtree(f"{path}.d")
     with pytest.raises(LedgerIOError, match="Open another session"):
-        await book.begin_send(sending(), ROOMY)
-    await book.close()
+        await session.begin_send(sending(), ROOMY)
+    await session.close()
 
 
 # --- row 66: COMMIT fails ---------------------------------------------------------------------------------------
 
 
 class Faulty:
-    """A connection whose next COMMIT fails, before or after it took place."""
+    """A connection whose next COMMIT raises an error, before or after it happens."""
 
     def __init__(self, connection: sqlite3.Connection, faults: "Faults") -> None:
         self._connection, self._faults = connection, faults
@@ -256,17 +259,17 @@ class Faulty:
 
 
 class Faults:
-    """What goes wrong next."""
+    """The faults to inject: *commit* at the next COMMIT, *then* at the one after it."""
 
     def __init__(self) -> None:
         self.commit = self.then = ""
-        self.is_shut = False
+        self.cannot_open = False
 
     def opener(self, path: Path, busy_timeout_s: float) -> Callable[[bool], Any]:
-        plain = disk.opener(path, busy_timeout_s)
+        plain = ledger_file.opener(path, busy_timeout_s)
 
         def open_it(may_create: bool) -> Any:
-            if self.is_shut:
+            if self.cannot_open:
                 raise sqlite3.OperationalError("unable to open database file")
             return Faulty(plain(may_create), self)
 
@@ -275,125 +278,128 @@ class Faults:
 
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
-    """Every connection opened from now on can be made to fail."""
+    """Faults for all connections that are opened from now on."""
     faults = Faults()
-    monkeypatch.setattr(sqlite, "opener", faults.opener)
+    monkeypatch.setattr(sqlite_session, "opener", faults.opener)
     return faults
 
 
-async def test_a_commit_that_failed(path: Path, faults: Faults) -> None:
-    """It is looked for with a new connection, not found, and refused; nothing came to be."""
-    book = await at(path).open(ACCOUNT)
-    await book.insert(job())
-    await book.changes(0.0)
-    before = connection_of(book)
+async def test_failed_commit_that_did_not_happen_is_reported_as_failed(path: Path, faults: Faults) -> None:
+    """A new connection does not find the batch, so its calls fail and nothing is written."""
+    session = await at(path).open(ACCOUNT)
+    await session.insert(job())
+    await session.changes(0.0)
+    before = connection_of(session)
     faults.commit = "before"
     with pytest.raises(LedgerIOError, match="disk I/O error"):
-        await book.begin_send(sending(), ROOMY)
-    assert connection_of_or_none(book) is not before  # not trusted again
-    assert (await book.get("dog")).state == "queued"  # type: ignore[union-attr]  # it is there
+        await session.begin_send(sending(), ROOMY)
+    assert connection_of_or_none(session) is not before  # a new connection, because the old one is no longer trusted
+    assert (await session.get("dog")).state == "queued"  # type: ignore[union-attr]  # it exists
     assert await keys(path) == ["dog"]
-    assert (await book.changes(1.0)).changed == ()
-    assert await book.begin_send(sending(), ROOMY)
-    assert [taken.event for taken in await book.transitions("dog")] == ["submit", "send"]
-    await book.close()
+    assert (await session.changes(1.0)).changed == ()
+    assert await session.begin_send(sending(), ROOMY)
+    assert [item.event for item in await session.transitions("dog")] == ["submit", "send"]
+    await session.close()
 
 
-def connection_of_or_none(book: SqliteLedgerSession) -> Any:
-    return book._file._connection
+def connection_of_or_none(session: SqliteLedgerSession) -> Any:
+    return session._file._connection
 
 
-async def test_a_commit_that_only_seemed_to_fail(path: Path, faults: Faults) -> None:
-    """It is found with a new connection, made to hold by one more commit, and answered as if nothing had been."""
-    book = await at(path).open(ACCOUNT)
-    await book.insert(job())
-    before = connection_of(book)
+async def test_failed_commit_that_did_happen_returns_normally(path: Path, faults: Faults) -> None:
+    """A new connection finds the batch, one more commit makes it durable, and its calls return normally."""
+    session = await at(path).open(ACCOUNT)
+    await session.insert(job())
+    before = connection_of(session)
     faults.commit = "after"
-    permit = await book.begin_send(sending(), ROOMY)
+    permit = await session.begin_send(sending(), ROOMY)
     assert permit is not None
     assert permit.is_granted
-    assert connection_of(book) is not before
-    assert [taken.event for taken in await book.transitions("dog")] == ["submit", "send"]
-    assert await book.apply(step("accept", task_id="t1"))
-    assert (await book.changes(0.0)).changed == ()
-    await book.close()
+    assert connection_of(session) is not before
+    assert [item.event for item in await session.transitions("dog")] == ["submit", "send"]
+    assert await session.apply(transition("accept", task_id="t1"))
+    assert (await session.changes(0.0)).changed == ()
+    await session.close()
 
 
 @pytest.mark.parametrize("fault", ["before", "after"])
-async def test_nobody_can_say_whether_it_came_to_be(path: Path, faults: Faults, fault: str) -> None:
-    """The file cannot be opened again: all is refused until it can; what came to be after all is told in the news."""
-    book = await at(path).open(ACCOUNT)
-    await book.insert(job())
-    await book.changes(0.0)
-    faults.commit, faults.is_shut = fault, True
+async def test_uncertain_commit_is_reported_with_the_next_changes(path: Path, faults: Faults, fault: str) -> None:
+    """The file cannot be opened again, so all calls fail until it can.
+
+    If the batch was committed, its jobs are in the changes.
+    """
+    session = await at(path).open(ACCOUNT)
+    await session.insert(job())
+    await session.changes(0.0)
+    faults.commit, faults.cannot_open = fault, True
     with pytest.raises(LedgerIOError, match="may or may not have been committed"):
-        await book.begin_send(sending(), ROOMY)
+        await session.begin_send(sending(), ROOMY)
     for _ in range(2):
         with pytest.raises(LedgerIOError):
-            await book.get("dog")
-    faults.is_shut = False
-    news = await book.changes(1.0)
-    assert [(row.key, row.state) for row in news.changed] == ([("dog", "sending")] if fault == "after" else [])
-    assert (await book.changes(2.0)).changed == ()
-    await book.close()
+            await session.get("dog")
+    faults.cannot_open = False
+    changes = await session.changes(1.0)
+    assert [(row.key, row.state) for row in changes.changed] == ([("dog", "sending")] if fault == "after" else [])
+    assert (await session.changes(2.0)).changed == ()
+    await session.close()
 
 
-async def test_the_commit_that_makes_it_hold_fails_too(path: Path, faults: Faults) -> None:
-    """It was seen and perhaps not on the disk: refused, and told later if it is there."""
-    book = await at(path).open(ACCOUNT)
-    await book.insert(job())
-    await book.changes(0.0)
+async def test_second_failed_commit_is_uncertain(path: Path, faults: Faults) -> None:
+    """The batch was found but may not be durable: its call fails, and the job is reported later if it changed."""
+    session = await at(path).open(ACCOUNT)
+    await session.insert(job())
+    await session.changes(0.0)
     faults.commit, faults.then = "after", "before"
     with pytest.raises(LedgerIOError, match="may or may not have been committed"):
-        await book.begin_send(sending(), ROOMY)
+        await session.begin_send(sending(), ROOMY)
     faults.commit = faults.then = ""
-    assert [row.state for row in (await book.changes(1.0)).changed] == ["sending"]
-    await book.close()
+    assert [row.state for row in (await session.changes(1.0)).changed] == ["sending"]
+    await session.close()
 
 
-async def test_a_whole_batch_fails_together(path: Path, faults: Faults) -> None:
-    """Everybody in it hears of it, each with an error of their own, and the next batch goes through."""
-    book = await SqliteLedger(path).open(ACCOUNT)
+async def test_failed_batch_raises_a_separate_error_for_each_call(path: Path, faults: Faults) -> None:
+    """The next batch succeeds."""
+    session = await SqliteLedger(path).open(ACCOUNT)
     faults.commit = "before"
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(outcome(book, str(n))) for n in range(10)]
+        tasks = [group.create_task(outcome(session, str(n))) for n in range(10)]
     failures = [task.result() for task in tasks if isinstance(task.result(), LedgerError)]
     assert failures
     assert len({id(failure) for failure in failures}) == len(failures)
-    assert len(await book.jobs()) == 10 - len(failures)
-    await book.close()
+    assert len(await session.jobs()) == 10 - len(failures)
+    await session.close()
 
 
-async def outcome(book: SqliteLedgerSession, key: str) -> object:
+async def outcome(session: SqliteLedgerSession, key: str) -> object:
     try:
-        return await book.insert(job(key))
+        return await session.insert(job(key))
     except LedgerError as exc:
         return exc
 
 
-async def test_any_commit_may_fail(path: Path, faults: Faults) -> None:
-    """Row 53: at random, before or after; what was answered is there, and what was refused is not."""
+async def test_random_commit_failures_lose_nothing_acknowledged(path: Path, faults: Faults) -> None:
+    """Row 53: commits fail before or after they happen. The file has exactly the jobs that were acknowledged."""
     rng = Random(53)
-    book = await at(path).open(ACCOUNT)
-    answered, refused = [], []
+    session = await at(path).open(ACCOUNT)
+    acknowledged, failed = [], []
     for n in range(200):
         faults.commit = rng.choice(["", "before", "after"])
-        said = await outcome(book, str(n))
-        (refused if isinstance(said, LedgerError) else answered).append(str(n))
+        result = await outcome(session, str(n))
+        (failed if isinstance(result, LedgerError) else acknowledged).append(str(n))
     faults.commit = ""
-    assert [row.key for row in await book.jobs()] == answered
-    assert len(refused) > 30
-    await book.close()
+    assert [row.key for row in await session.jobs()] == acknowledged
+    assert len(failed) > 30
+    await session.close()
 
 
-# --- row 53: the power goes -------------------------------------------------------------------------------------
+# --- row 53: power failure --------------------------------------------------------------------------------------
 
 
 @pytest.mark.realtime
-async def test_a_copy_at_any_moment_has_all_that_was_answered(path: Path) -> None:
-    """Row 53: a writer is stopped wherever it is, and file and journal copied as they lie; none answered is missing."""
+async def test_copy_made_at_any_moment_has_every_reported_transition(path: Path) -> None:
+    """Row 53: a writer is stopped at random moments, and file and journal are copied as they are."""
     copies: list[tuple[Path, int]] = []
-    answered: list[tuple[str, ...]] = []
+    reported: list[tuple[str, ...]] = []
     with programs.start("acks", path) as process:
         try:
             unread = b""
@@ -402,34 +408,34 @@ async def test_a_copy_at_any_moment_has_all_that_was_answered(path: Path) -> Non
                 await asyncio.sleep(rng.uniform(0.005, 0.05))
                 unread += stop_and_read(process)
                 *lines, unread = unread.split(b"\n")
-                answered += [tuple(json.loads(line)) for line in lines]
-                if answered:
-                    copies.append((copy(path, len(copies)), len(answered)))
+                reported += [tuple(json.loads(line)) for line in lines]
+                if reported:
+                    copies.append((copy(path, len(copies)), len(reported)))
                 process.send_signal(signal.SIGCONT)
         finally:
             process.kill()
     missing = 0
-    for where, count in copies:
-        there = set(steps_in(where))
-        missing += len(set(answered[:count]) - there)
+    for copied, count in copies:
+        stored = set(transitions_in(copied))
+        missing += len(set(reported[:count]) - stored)
     assert missing == 0
-    assert len(answered) > 100
+    assert len(reported) > 100
 
 
 def stop_and_read(process: "subprocess.Popen[str]") -> bytes:
-    """Stop it in its tracks, and take what it has said so far."""
+    """Stop the process, and return what it has printed since the last call."""
     process.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, process.pid, os.WSTOPPED)
     assert process.stdout is not None
     pipe = process.stdout.fileno()
     os.set_blocking(pipe, False)
-    said = b""
+    printed = b""
     try:
         while more := os.read(pipe, 65536):
-            said += more
+            printed += more
     except BlockingIOError:
         pass
-    return said
+    return printed
 
 
 def copy(path: Path, number: int) -> Path:
@@ -440,7 +446,7 @@ def copy(path: Path, number: int) -> Path:
     return where / path.name
 
 
-def steps_in(path: Path) -> list[tuple[str, str]]:
+def transitions_in(path: Path) -> list[tuple[str, str]]:
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         return connection.execute("SELECT key, event FROM transition").fetchall()

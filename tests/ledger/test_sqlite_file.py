@@ -1,4 +1,4 @@
-"""The file itself: its settings, its mode, and the files that are refused and stay as they were."""
+"""The SQLite file: its settings and mode, migrations, and files that are rejected and left unchanged."""
 
 import asyncio
 import os
@@ -13,9 +13,7 @@ import pytest
 
 from veo_async.errors import LedgerIOError, LedgerUnusable
 from veo_async.ledger import SqliteLedger
-from veo_async.ledger.sqlite import location as place
-from veo_async.ledger.sqlite import opening as sqlite_file
-from veo_async.ledger.sqlite import sql
+from veo_async.ledger.sqlite import location, opening, sql
 
 from . import programs
 from .support import ACCOUNT, ROOMY, Inline, job, sending
@@ -30,8 +28,8 @@ def at(path: Path) -> SqliteLedger:
     return SqliteLedger(path, executor=Inline(), busy_timeout_s=0.2)
 
 
-async def refusal(path: Path) -> str:
-    """What opening says; every file in the folder is the same before and after."""
+async def rejection(path: Path) -> str:
+    """Return the message of the error that opening raises; no file in the folder may change."""
     before = {file: file.read_bytes() for file in path.parent.iterdir() if file.is_file()}
     with pytest.raises(LedgerUnusable) as caught:
         await at(path).open(ACCOUNT)
@@ -42,10 +40,10 @@ async def refusal(path: Path) -> str:
 
 
 async def make(path: Path, jobs: int = 1) -> None:
-    book = await at(path).open(ACCOUNT)
+    session = await at(path).open(ACCOUNT)
     for n in range(jobs):
-        await book.insert(job(str(n)))
-    await book.close()
+        await session.insert(job(str(n)))
+    await session.close()
 
 
 # --- settings ---------------------------------------------------------------------------------------------------
@@ -54,15 +52,15 @@ async def make(path: Path, jobs: int = 1) -> None:
 @pytest.mark.parametrize(
     ("safe_wal", "journal", "synchronous"), [((99,), "persist", 3), (sqlite3.sqlite_version_info, "wal", 2)]
 )
-async def test_the_settings_are_in_force(
+async def test_connection_has_the_required_settings(
     path: Path, monkeypatch: pytest.MonkeyPatch, safe_wal: tuple[int, ...], journal: str, synchronous: int
 ) -> None:
-    """A rollback journal and EXTRA with a library that may lose a log, WAL and FULL with one that does not."""
-    monkeypatch.setattr(sqlite_file, "MIN_SAFE_WAL", safe_wal)
-    book = await SqliteLedger(path, executor=Inline()).open(ACCOUNT)
-    connection = book._file._connection
+    """A rollback journal and EXTRA with a SQLite that may lose the log, WAL and FULL with one that does not."""
+    monkeypatch.setattr(opening, "MIN_SAFE_WAL", safe_wal)
+    session = await SqliteLedger(path, executor=Inline()).open(ACCOUNT)
+    connection = session._file._connection
     assert connection is not None
-    wanted = {
+    expected = {
         "journal_mode": journal,
         "synchronous": synchronous,
         "mmap_size": 0,
@@ -71,48 +69,48 @@ async def test_the_settings_are_in_force(
         "application_id": 0x76656F4C,
         "user_version": 1,
     }
-    assert {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in wanted} == wanted
+    assert {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in expected} == expected
     assert connection.isolation_level is None
-    await book.close()
+    await session.close()
 
 
-async def test_only_the_user_may_read_it(path: Path) -> None:
-    """Prompts are private: file, journal, lock and their folder, from the start, whatever the umask allows."""
+async def test_files_are_readable_by_their_user_only(path: Path) -> None:
+    """Prompts are private, so this covers file, journal, lock and lock folder, with any umask."""
     umask = os.umask(0)
     try:
-        book = await at(path).open(ACCOUNT)
-        await book.insert(job())
+        session = await at(path).open(ACCOUNT)
+        await session.insert(job())
         modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.rglob("*")}
     finally:
         os.umask(umask)
     assert modes.pop("ledger.db.d") == 0o700
     assert len(modes) == 3  # file, journal, lock
     assert set(modes.values()) == {0o600}
-    await book.close()
+    await session.close()
 
 
-async def test_closing_leaves_no_lock_behind(path: Path) -> None:
-    """And opening removes what the killed left."""
+async def test_close_removes_the_lock_file(path: Path) -> None:
+    """Opening removes the lock files of killed processes."""
     await make(path)
     folder = Path(f"{path}.d")
     assert list(folder.iterdir()) == []
     (folder / "0123456789abcdef.lock").touch()
-    book = await at(path).open(ACCOUNT)
-    assert [file.stem for file in folder.iterdir()] == [book.session_id]
-    await book.close()
+    session = await at(path).open(ACCOUNT)
+    assert [file.stem for file in folder.iterdir()] == [session.session_id]
+    await session.close()
 
 
-async def test_an_empty_file_is_a_new_ledger(path: Path) -> None:
-    """As ``touch`` or ``mktemp`` make it."""
+async def test_empty_file_becomes_a_ledger(path: Path) -> None:
+    """As ``touch`` and ``mktemp`` create it."""
     path.touch()
     await make(path)
-    book = await at(path).open(ACCOUNT)
-    assert len(await book.jobs()) == 1
-    await book.close()
+    session = await at(path).open(ACCOUNT)
+    assert len(await session.jobs()) == 1
+    await session.close()
 
 
-async def test_two_names_are_one_ledger(path: Path) -> None:
-    """A link leads to the same file and to the same locks, so that the living are seen alive."""
+async def test_link_leads_to_the_same_ledger_and_locks(path: Path) -> None:
+    """So sessions that use different names see each other alive."""
     link = path.parent / "link.db"
     one = await at(path).open(ACCOUNT)
     await one.insert(job())
@@ -123,53 +121,53 @@ async def test_two_names_are_one_ledger(path: Path) -> None:
     await one.close()
 
 
-async def test_a_name_with_odd_letters(tmp_path: Path) -> None:
-    """SQLite is given an address, and a name must not end it early."""
+async def test_file_name_may_have_special_characters(tmp_path: Path) -> None:
+    """SQLite gets a URI, and no character of the name may end it early."""
     path = tmp_path / "100% mine? #1 ü.db"
     await make(path)
     assert path.exists()
 
 
-# --- refusals ---------------------------------------------------------------------------------------------------
+# --- rejected files ---------------------------------------------------------------------------------------------
 
 
-async def test_not_a_database(path: Path) -> None:
+async def test_file_that_is_no_database_is_rejected(path: Path) -> None:
     """Row 65."""
     path.write_bytes(b"Dear diary, today I paid for 40 clips.\n" * 100)
-    assert "not a SQLite database" in await refusal(path)
+    assert "not a SQLite database" in await rejection(path)
 
 
-async def test_a_broken_header(path: Path) -> None:
-    """Row 65: one byte is enough."""
+async def test_damaged_header_is_rejected(path: Path) -> None:
+    """Row 65: one wrong byte is enough."""
     await make(path)
     content = bytearray(path.read_bytes())
     content[3] ^= 0xFF
     path.write_bytes(content)
-    assert "not a SQLite database" in await refusal(path)
+    assert "not a SQLite database" in await rejection(path)
 
 
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.9])
-async def test_cut_short(path: Path, share: float) -> None:
-    """Row 65: a copy that was not finished."""
+async def test_truncated_file_is_rejected(path: Path, share: float) -> None:
+    """Row 65: an incomplete copy."""
     await make(path, 100)
     os.truncate(path, int(path.stat().st_size * share))
-    assert "damaged or truncated" in await refusal(path)
+    assert "damaged or truncated" in await rejection(path)
 
 
-async def test_a_damaged_page(path: Path) -> None:
-    """Row 65: somewhere in the middle."""
+async def test_damaged_page_is_rejected(path: Path) -> None:
+    """Row 65: pages in the middle of the file."""
     await make(path, 200)
     content = bytearray(path.read_bytes())
     for start in range(3 * 4096, len(content), 4096):
         content[start : start + 200] = b"\xa5" * 200
     path.write_bytes(content)
-    assert "damaged" in await refusal(path)
+    assert "damaged" in await rejection(path)
 
 
 @pytest.mark.parametrize("journal", ["DELETE", "WAL"])
 @pytest.mark.parametrize("mark", ["", "PRAGMA application_id = 7", "PRAGMA user_version = 3"])
-async def test_another_programs_database(path: Path, journal: str, mark: str) -> None:
-    """Row 65: not even its log is put into the file."""
+async def test_database_of_another_program_is_rejected(path: Path, journal: str, mark: str) -> None:
+    """Row 65: not even its log is merged into the file."""
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute(f"PRAGMA journal_mode = {journal}")
         other.execute("CREATE TABLE job (key TEXT)")
@@ -177,36 +175,36 @@ async def test_another_programs_database(path: Path, journal: str, mark: str) ->
             other.execute(mark)
         other.execute("PRAGMA wal_checkpoint")
         other.execute("INSERT INTO job VALUES ('theirs')")
-        assert "belongs to another program" in await refusal(path)
+        assert "belongs to another program" in await rejection(path)
 
 
-async def test_another_programs_interrupted_transaction(path: Path) -> None:
-    """Its journal is not ours to play back."""
+async def test_interrupted_transaction_of_another_program_is_left_alone(path: Path) -> None:
+    """Its journal is not rolled back."""
     programs.run("interrupted", path, expect_kill=True)
     assert Path(f"{path}-journal").stat().st_size > 0
-    assert "belongs to another program" in await refusal(path)
+    assert "belongs to another program" in await rejection(path)
 
 
-async def test_a_newer_form(path: Path) -> None:
-    """Rows 65: written by a later version of this library."""
+async def test_newer_schema_is_rejected(path: Path) -> None:
+    """Row 65: the file was written by a later version of this library."""
     await make(path)
     with closing(sqlite3.connect(path)) as later:
         later.execute(f"PRAGMA user_version = {len(sql.MIGRATIONS) + 1}")
-    assert "newer version" in await refusal(path)
+    assert "newer version" in await rejection(path)
 
 
-async def test_a_folder_and_a_dangling_link(tmp_path: Path) -> None:
-    """Said plainly."""
+async def test_folder_and_dangling_link_are_rejected(tmp_path: Path) -> None:
+    """The messages say what is wrong, and nothing is created."""
     with pytest.raises(LedgerUnusable, match="is a folder"):
         await at(tmp_path).open(ACCOUNT)
     link = tmp_path / "link.db"
     link.symlink_to(tmp_path / "nowhere.db")
-    assert "does not exist" in await refusal(link)
+    assert "does not exist" in await rejection(link)
     assert not (tmp_path / "nowhere.db").exists()
 
 
-async def test_no_folder(tmp_path: Path) -> None:
-    """It may not be mounted yet, so it is not made."""
+async def test_missing_folder_is_rejected(tmp_path: Path) -> None:
+    """It may not be mounted yet, so it is not created."""
     with pytest.raises(LedgerIOError, match=r"Folder .* does not exist"):
         await at(tmp_path / "no" / "ledger.db").open(ACCOUNT)
     assert list(tmp_path.iterdir()) == []
@@ -237,32 +235,32 @@ MOUNTS = """\
         ("/ntfs", "fuseblk", False),
     ],
 )
-def test_file_systems_are_known_by_their_mounts(folder: str, kind: str, is_network: bool) -> None:
-    """The deepest mount counts, and of two at one place the later."""
-    assert place.file_system_of(Path(folder), MOUNTS) == kind
-    assert place.is_network(kind) is is_network
+def test_file_system_of_a_folder_is_that_of_its_deepest_mount(folder: str, kind: str, is_network: bool) -> None:
+    """If two are mounted at the same place, the later one counts."""
+    assert location.file_system_of(Path(folder), MOUNTS) == kind
+    assert location.is_network(kind) is is_network
 
 
-async def test_a_network_is_refused_unless_insisted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 67: locks do not hold there."""
-    monkeypatch.setattr(place, "mounts", lambda: f"23 22 0:20 / {path.parent} rw - nfs4 server:/srv rw\n")
-    assert "network file system (nfs4)" in await refusal(path)
+async def test_network_file_system_is_rejected_unless_allowed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 67: file locks are unreliable there."""
+    monkeypatch.setattr(location, "mounts", lambda: f"23 22 0:20 / {path.parent} rw - nfs4 server:/srv rw\n")
+    assert "network file system (nfs4)" in await rejection(path)
     assert not path.exists()
-    book = await SqliteLedger(path, executor=Inline(), allow_network_fs=True).open(ACCOUNT)
-    await book.close()
+    session = await SqliteLedger(path, executor=Inline(), allow_network_fs=True).open(ACCOUNT)
+    await session.close()
 
 
-# --- versions ---------------------------------------------------------------------------------------------------
+# --- migrations -------------------------------------------------------------------------------------------------
 
 
 def make_older(path: Path, version: int) -> None:
-    """A ledger as version *version* of the form left it."""
+    """Create a ledger with schema version *version*."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for migration in sql.MIGRATIONS[:version]:
             connection.executescript(migration)
         if version:
             connection.execute(sql.SQL["save_secret"], {"secret": b"s" * 32})
-            connection.execute(f"PRAGMA application_id = {sqlite_file.APPLICATION_ID}")
+            connection.execute(f"PRAGMA application_id = {opening.APPLICATION_ID}")
             connection.execute(
                 "INSERT INTO job (key, account, state, kind, tenant, priority, attempts, submitted_at, submitted_seq)"
                 " VALUES ('old', ?, 'queued', 'generate', '', 'batch', 0, 1.0, 1)",
@@ -271,56 +269,56 @@ def make_older(path: Path, version: int) -> None:
         connection.execute(f"PRAGMA user_version = {version}")
 
 
-def a_later_form(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the next version were here."""
+def add_migration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulate a later version of this library, with one more migration."""
     later = "ALTER TABLE job ADD COLUMN mood TEXT; -- a comment; with a semicolon\nCREATE TABLE mood (name TEXT);"
-    monkeypatch.setattr(sqlite_file, "MIGRATIONS", (*sql.MIGRATIONS, later))
+    monkeypatch.setattr(opening, "MIGRATIONS", (*sql.MIGRATIONS, later))
 
 
 @pytest.mark.parametrize("version", range(len(sql.MIGRATIONS) + 1))
-async def test_every_older_form_is_brought_up_to_date(
+async def test_older_schema_is_migrated_with_its_jobs(
     path: Path, version: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With its jobs, and this version reads a row that has a column more at its end."""
+    """This version also reads a row with one more column at its end."""
     make_older(path, version)
-    a_later_form(monkeypatch)
-    book = await at(path).open(ACCOUNT)
-    assert [row.key for row in await book.jobs()] == (["old"] if version else [])
-    await book.insert(job("new"))
-    await book.close()
+    add_migration(monkeypatch)
+    session = await at(path).open(ACCOUNT)
+    assert [row.key for row in await session.jobs()] == (["old"] if version else [])
+    await session.insert(job("new"))
+    await session.close()
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (len(sql.MIGRATIONS) + 1,)
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-async def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of it or none."""
+async def test_failed_migration_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All statements take effect, or none."""
     await make(path)
     before = path.read_bytes()
-    monkeypatch.setattr(sqlite_file, "MIGRATIONS", (*sql.MIGRATIONS, "CREATE TABLE a (b); CREATE TABLE a (b);"))
+    monkeypatch.setattr(opening, "MIGRATIONS", (*sql.MIGRATIONS, "CREATE TABLE a (b); CREATE TABLE a (b);"))
     with pytest.raises(LedgerIOError, match="already exists"):
         await at(path).open(ACCOUNT)
     assert path.read_bytes() == before
 
 
-async def test_many_make_it_at_once(path: Path) -> None:
-    """Of several that open a new ledger together one makes it, and all have the same."""
-    books = await asyncio.gather(*(SqliteLedger(path).open(ACCOUNT) for _ in range(8)))  # noqa: TID251  # no owner needed
-    assert len({book.secret for book in books}) == 1
-    for book in books:
-        await book.close()
+async def test_concurrent_opens_create_one_ledger(path: Path) -> None:
+    """All sessions get the same secret."""
+    sessions = await asyncio.gather(*(SqliteLedger(path).open(ACCOUNT) for _ in range(8)))  # noqa: TID251  # the test awaits all of them
+    assert len({session.secret for session in sessions}) == 1
+    for session in sessions:
+        await session.close()
 
 
-async def test_an_open_that_is_cancelled_leaves_nothing_open(path: Path) -> None:
-    """Whenever it is cancelled; the fixture counts threads and files."""
+async def test_cancelled_open_leaves_nothing_open(path: Path) -> None:
+    """At whatever moment it is cancelled; the fixture counts threads and files."""
     for turns in range(4):
-        opening = asyncio.create_task(SqliteLedger(path).open(ACCOUNT))
+        open_task = asyncio.create_task(SqliteLedger(path).open(ACCOUNT))
         for _ in range(turns):
             await asyncio.sleep(0)
-        opening.cancel()
-        await asyncio.wait([opening])
-        if not opening.cancelled():
-            await opening.result().close()
+        open_task.cancel()
+        await asyncio.wait([open_task])
+        if not open_task.cancelled():
+            await open_task.result().close()
     for _ in range(200):
         if not list(Path(f"{path}.d").glob("*.lock")):
             break
@@ -328,42 +326,43 @@ async def test_an_open_that_is_cancelled_leaves_nothing_open(path: Path) -> None
     await asyncio.sleep(0.05)
 
 
-async def test_someone_elses_executor_is_left_running(path: Path) -> None:
-    """What was handed in is not shut down."""
+async def test_given_executor_is_not_closed(path: Path) -> None:
+    """It still runs work after the session is closed."""
     with ThreadPoolExecutor(1) as executor:
-        book = await SqliteLedger(path, executor=executor).open(ACCOUNT)
-        await book.close()
+        session = await SqliteLedger(path, executor=executor).open(ACCOUNT)
+        await session.close()
         assert executor.submit(int, "7").result() == 7
 
 
 # --- kill -9 ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_hot_journal_is_played_back(path: Path) -> None:
-    """A process that dies in the middle of writing leaves the file to be mended, which any later opening does."""
+async def test_transaction_of_a_killed_process_is_rolled_back(path: Path) -> None:
+    """A process killed while writing leaves a file that needs its journal; the next open applies it."""
     await make(path, 200)
     programs.run("torn", path, expect_kill=True)
-    assert Path(f"{path}-journal").read_bytes()[:8] == b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"  # SQLite's mark
-    book = await at(path).open(ACCOUNT)
-    assert len(await book.jobs()) == 200
-    assert {row.tenant for row in await book.jobs()} == {""}
-    assert await book.begin_send(sending("0"), ROOMY)
-    await book.close()
+    assert Path(f"{path}-journal").read_bytes()[:8] == b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"  # marks a journal
+    session = await at(path).open(ACCOUNT)
+    assert len(await session.jobs()) == 200
+    assert {row.tenant for row in await session.jobs()} == {""}
+    assert await session.begin_send(sending("0"), ROOMY)
+    await session.close()
 
 
-def test_the_wheel_has_the_sql(tmp_path: Path) -> None:
-    """What is not shipped cannot be read."""
+def test_installed_package_has_the_sql_files(tmp_path: Path) -> None:
+    """Without them the ledger cannot run."""
     root = Path(__file__).parents[2]
-    wanted = {path.name for path in (root / "veo_async/ledger/sqlite/sql").glob("*.sql")}
+    expected = {path.name for path in (root / "veo_async/ledger/sqlite/sql").glob("*.sql")}
     listing = subprocess.run(
         [
             sys.executable,
             "-c",
-            "import importlib.resources as r; print(*(f.name for f in r.files('veo_async.ledger.sqlite.sql').iterdir()))",
+            "from importlib.resources import files\n"
+            "print(*(file.name for file in files('veo_async.ledger.sqlite.sql').iterdir()))",
         ],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert wanted <= set(listing.stdout.split())
-    assert len(sql.MIGRATIONS) == len(wanted) - 1
+    assert expected <= set(listing.stdout.split())
+    assert len(sql.MIGRATIONS) == len(expected) - 1

@@ -1,4 +1,4 @@
-"""Several processes on one file, some of them killed."""
+"""Several processes share one file, and some of them are killed."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from veo_async._ports import RateClaim
 from veo_async.ledger import SqliteLedger
 
 from . import programs
-from .support import ACCOUNT, ROOMY, Inline, job, sending, step
+from .support import ACCOUNT, ROOMY, Inline, job, sending, transition
 
 
 @pytest.fixture
@@ -29,37 +29,40 @@ def at(path: Path) -> SqliteLedger:
 # --- row 61: fork -----------------------------------------------------------------------------------------------
 
 
-async def test_a_child_is_refused_and_the_parent_goes_on(path: Path) -> None:
-    """Row 61: every call of an inherited book says why it is refused; nothing of the parent's is disturbed."""
+async def test_forked_child_is_rejected_and_the_parent_is_unaffected(path: Path) -> None:
+    """Row 61: every call on an inherited session raises an error that says why.
+
+    The parent's session continues to work.
+    """
     found = programs.run("forked", path)
     assert len(found["child"]) == 5
     assert all("opened before a fork; open another session in the child" in text for text in found["child"])
     assert found["jobs"] == ["dog", "cat"]
-    assert found["taken"] == 0  # the parent was seen alive
+    assert found["taken"] == 0  # the parent is alive
 
 
-async def test_a_child_does_not_keep_its_dead_parent_alive(path: Path) -> None:
-    """Row 61: the lock is not inherited."""
+async def test_forked_child_does_not_keep_its_dead_parent_alive(path: Path) -> None:
+    """Row 61: the child gives up the inherited lock."""
     with programs.start("orphan", path) as process:
         assert process.stdout is not None
         child = int(await asyncio.to_thread(process.stdout.readline))
         process.wait(20)
         try:
             assert process.returncode == -signal.SIGKILL
-            book = await at(path).open(ACCOUNT)
-            assert len((await book.changes(0.0)).taken_over) == 1
-            await book.close()
+            session = await at(path).open(ACCOUNT)
+            assert len((await session.changes(0.0)).taken_over) == 1
+            await session.close()
         finally:
             os.kill(child, signal.SIGKILL)
 
 
-# --- row 62: many at once ---------------------------------------------------------------------------------------
+# --- row 62: many processes -------------------------------------------------------------------------------------
 
 PROCESSES, JOBS, LIMIT, SPAN_S = 8, 800, 20, 0.1
 
 
 async def test_eight_processes_share_one_ledger(path: Path) -> None:
-    """Row 62: nothing is planned or driven twice, no step is lost, and no window holds more calls than the limit."""
+    """Row 62: no job is stored or owned twice, no transition is lost, and no window exceeds the limit."""
     running = [programs.start("share", path, seed, JOBS, LIMIT, SPAN_S) for seed in range(PROCESSES)]
     found: list[Any] = []
     for process in running:
@@ -67,25 +70,25 @@ async def test_eight_processes_share_one_ledger(path: Path) -> None:
             out, err = await asyncio.to_thread(process.communicate)
             assert process.returncode == 0, err
             found.append(json.loads(out.splitlines()[-1]))
-    driven = sorted(key for one in found for key in one["mine"])
-    assert driven == sorted(f"job-{n}" for n in range(JOBS))
-    book = await at(path).open(None)
-    rows = await book.jobs()
+    owned = sorted(key for one in found for key in one["mine"])
+    assert owned == sorted(f"job-{n}" for n in range(JOBS))
+    session = await at(path).open(None)
+    rows = await session.jobs()
     assert len(rows) == JOBS
     sent = []
     for row in rows:
-        steps = await book.transitions(row.key)
-        assert [taken.event for taken in steps] == ["submit", "send", "accept"]
+        transitions = await session.transitions(row.key)
+        assert [item.event for item in transitions] == ["submit", "send", "accept"]
         assert row.task_id == f"t-{row.key}"
-        sent.append(steps[1].at)
-    await book.close()
+        sent.append(transitions[1].at)
+    await session.close()
     assert sorted(sent) == sorted(call for one in found for call in one["sent"])
-    assert most_in_a_window(sent) <= LIMIT
-    assert most_in_a_window(sent) > LIMIT // 2  # it was tried
+    assert max_in_window(sent) <= LIMIT
+    assert max_in_window(sent) > LIMIT // 2  # the processes came close to the limit
 
 
-def most_in_a_window(calls: list[float]) -> int:
-    """The most calls in any span that is open at its end."""
+def max_in_window(calls: list[float]) -> int:
+    """Return the highest number of calls in any window of `SPAN_S`, its end excluded."""
     calls = sorted(calls)
     return max(n - bisect_right(calls, call - SPAN_S) + 1 for n, call in enumerate(calls))
 
@@ -93,91 +96,91 @@ def most_in_a_window(calls: list[float]) -> int:
 # --- kill -9 ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_killed_owners_jobs_are_taken_over(path: Path) -> None:
-    """While it lives nobody gets them; the moment it is dead somebody does."""
+async def test_jobs_of_a_killed_process_are_taken_over(path: Path) -> None:
+    """Another session gets them only once their owner is dead."""
     with programs.start("hold", path) as process:
         assert process.stdout is not None
         owner = json.loads(await asyncio.to_thread(process.stdout.readline))
-        book = await at(path).open(ACCOUNT)
-        news = await book.changes(200.0)
-        assert news.taken_over == ()
-        assert {row.owner for row in news.changed} == {owner}
-        assert not await book.apply(step("abandon", "b"))
+        session = await at(path).open(ACCOUNT)
+        changes = await session.changes(200.0)
+        assert changes.taken_over == ()
+        assert {row.owner for row in changes.changed} == {owner}
+        assert not await session.apply(transition("abandon", "b"))
         process.kill()
         process.wait(20)
-        taken = (await book.changes(201.0)).taken_over
+        taken = (await session.changes(201.0)).taken_over
     assert [(row.key, row.state, row.owner) for row in taken] == [
-        ("a", "in_doubt", book.session_id),
-        ("b", "queued", book.session_id),
+        ("a", "in_doubt", session.session_id),
+        ("b", "queued", session.session_id),
     ]
-    assert [file.stem for file in Path(f"{path}.d").iterdir()] == [book.session_id]
-    await book.close()
+    assert [file.stem for file in Path(f"{path}.d").iterdir()] == [session.session_id]
+    await session.close()
 
 
-WIRES = ["submit", "send", "accept", "complete", "save"]
+EVENTS = ["submit", "send", "accept", "complete", "save"]
 STATES = ["", "queued", "in_doubt", "running", "ready", "saved"]
 
 
 @pytest.mark.parametrize("boundary", ["before-commit", "after-commit"])
-@pytest.mark.parametrize("event", WIRES)
-async def test_killed_at_each_boundary(path: Path, event: str, boundary: str) -> None:
-    """A step is whole or not at all, and whatever was answered is there."""
-    answered = [json.loads(line) for line in programs.run("life", path, trip=f"{event}:{boundary}")]
-    number = WIRES.index(event)
-    assert answered == WIRES[:number]
-    book = await at(path).open(ACCOUNT)
-    news = await book.changes(200.0)
+@pytest.mark.parametrize("event", EVENTS)
+async def test_process_killed_around_a_commit_loses_nothing_reported(path: Path, event: str, boundary: str) -> None:
+    """A transition is stored completely or not at all, and every transition that was reported is stored."""
+    reported = [json.loads(line) for line in programs.run("life", path, kill_at=f"{event}:{boundary}")]
+    number = EVENTS.index(event)
+    assert reported == EVENTS[:number]
+    session = await at(path).open(ACCOUNT)
+    changes = await session.changes(200.0)
     done = number + (boundary == "after-commit")
-    steps = [taken.event for taken in await book.transitions("dog")]
-    assert steps == WIRES[:done] + (["lose"] if done == 2 else [])
+    transitions = [item.event for item in await session.transitions("dog")]
+    assert transitions == EVENTS[:done] + (["lose"] if done == 2 else [])
     if done and STATES[done] != "saved":
-        assert [row.state for row in news.taken_over] == [STATES[done]]
+        assert [row.state for row in changes.taken_over] == [STATES[done]]
     else:
-        assert news.taken_over == ()
-    await book.close()
+        assert changes.taken_over == ()
+    await session.close()
 
 
-@pytest.mark.parametrize("wire", ["open:after-create", "migrate:before-commit", "migrate:after-commit"])
-async def test_killed_while_making_the_ledger(path: Path, wire: str) -> None:
-    """The next to come makes it whole."""
-    programs.run("life", path, trip=wire)
-    book = await at(path).open(ACCOUNT)
-    await book.insert(job())
-    await book.close()
+@pytest.mark.parametrize("kill_point", ["open:after-create", "migrate:before-commit", "migrate:after-commit"])
+async def test_process_killed_while_creating_the_ledger_leaves_a_usable_file(path: Path, kill_point: str) -> None:
+    """The next session completes it."""
+    programs.run("life", path, kill_at=kill_point)
+    session = await at(path).open(ACCOUNT)
+    await session.insert(job())
+    await session.close()
 
 
-async def test_a_wire_can_wait_for_its_turn(path: Path) -> None:
-    """The second commit of the same name."""
-    with programs.start("acks", path, trip="accept:after-commit:2") as process:
+async def test_kill_point_can_count(path: Path) -> None:
+    """Here the process dies at the second commit of that name."""
+    with programs.start("acks", path, kill_at="accept:after-commit:2") as process:
         out, err = await asyncio.to_thread(process.communicate)
     assert process.returncode == -signal.SIGKILL, err
     assert out
 
 
-async def test_a_permit_that_dies_with_its_holder_costs_one_place(path: Path) -> None:
-    """Row 71: for one window, and nothing else."""
-    programs.run("life", path, trip="send:after-commit")
-    book = await at(path).open(ACCOUNT)
-    (row,) = (await book.changes(102.0)).taken_over
+async def test_permit_of_a_dead_session_counts_for_one_window(path: Path) -> None:
+    """Row 71: it takes up room in the rate limit until its window has passed, and no longer."""
+    programs.run("life", path, kill_at="send:after-commit")
+    session = await at(path).open(ACCOUNT)
+    (row,) = (await session.changes(102.0)).taken_over
     assert row.state == "in_doubt"
     for n in range(3):
-        await book.insert(job(str(n)))
+        await session.insert(job(str(n)))
     granted = []
     for n in range(3):
-        permit = await book.begin_send(sending(str(n), at=105.0), RateClaim(limit=3, window_s=10.0, own_calls=n))
+        permit = await session.begin_send(sending(str(n), at=105.0), RateClaim(limit=3, window_s=10.0, own_calls=n))
         assert permit is not None
         granted.append(permit.is_granted)
     assert granted == [True, True, False]
     assert permit is not None
-    assert permit.gate.closed_until == 111.0  # the dead one's call left at 101
-    last = await book.begin_send(sending("2", at=111.0), RateClaim(limit=3, window_s=10.0, own_calls=2))
+    assert permit.gate.closed_until == 111.0  # the dead session's call was sent at 101
+    last = await session.begin_send(sending("2", at=111.0), RateClaim(limit=3, window_s=10.0, own_calls=2))
     assert last is not None
     assert last.is_granted
-    await book.close()
+    await session.close()
 
 
-async def test_two_that_take_over_in_different_processes(path: Path) -> None:
-    """A killed process's jobs go to one of two, none to both."""
+async def test_two_sessions_share_the_jobs_of_a_killed_process(path: Path) -> None:
+    """Each job goes to one of them, none to both."""
     with programs.start("hold", path) as process:
         assert process.stdout is not None
         await asyncio.to_thread(process.stdout.readline)
@@ -185,7 +188,7 @@ async def test_two_that_take_over_in_different_processes(path: Path) -> None:
     one, two = await SqliteLedger(path).open(ACCOUNT), await SqliteLedger(path).open(ACCOUNT)
     async with asyncio.TaskGroup() as group:
         first, second = group.create_task(one.changes(0.0)), group.create_task(two.changes(0.0))
-    assert sorted(row.key for news in (first, second) for row in news.result().taken_over) == ["a", "b"]
+    assert sorted(row.key for changes in (first, second) for row in changes.result().taken_over) == ["a", "b"]
     assert await one.begin_send(sending("b"), ROOMY) is None or await two.begin_send(sending("b"), ROOMY) is None
     await one.close()
     await two.close()

@@ -290,12 +290,8 @@ class MemoryLedgerSession:
         return [call for call in self._ledger.calls if call.account == account and call.session_id != self.session_id]
 
     def _closed_until(self, account: str) -> float:
-        others = (
-            at
-            for (closed_account, session_id), at in self._ledger.closures.items()
-            if closed_account == account and session_id != self.session_id
-        )
-        return max(others, default=0.0)
+        closures = self._ledger.closures.items()
+        return max((at for (name, by), at in closures if name == account and by != self.session_id), default=0.0)
 
     def _account_activity(self, account: str) -> AccountActivity:
         new = [call for call in self._other_calls(account) if call.number > self._calls_read]

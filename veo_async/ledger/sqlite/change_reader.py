@@ -29,7 +29,7 @@ class ReadOffsets:
     transition: int = 0
     hint: int = 0
     call: int = 0
-    #: Jobs that became this session's by a transition of its own; their earlier hints are not yet reported.
+    #: Jobs that this session owns because it applied a transition to them; their earlier hints are not yet reported.
     adopted: frozenset[str] = frozenset()
     #: This session itself has added a hint, which does not change `version`.
     has_local_hint: bool = False

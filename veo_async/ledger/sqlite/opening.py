@@ -85,7 +85,7 @@ def translate_error(exc: sqlite3.Error, path: Path) -> LedgerError:
             return LedgerIOError(f"{path}: {exc}.", remedy=_FIX_DISK)
 
 
-# --- checks that change nothing -----------------------------------------------------------------------------------
+# --- checks that change nothing ---------------------------------------------------------------------------------
 
 
 def _create_if_missing(path: Path) -> None:
@@ -133,7 +133,7 @@ def _has_journal(path: Path) -> bool:
     return any(Path(f"{path}{suffix}").exists() for suffix in ("-journal", "-wal"))
 
 
-# --- setup ----------------------------------------------------------------------------------------------------------
+# --- setup ------------------------------------------------------------------------------------------------------
 
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:
