@@ -17,7 +17,7 @@ from veo_async.errors import printable
 
 #: The states in the order in which they are told; what came of the run stands first.
 _ORDER = (
-    *("saved", "ready", "running", "sending", "queued", "waiting"),
+    *("saved", "ready", "running", "sending", "queued", "not_submitted"),
     *("in_doubt", "refused", "failed", "expired", "abandoned"),
 )
 #: A job in one of these goes no further by itself. A clip that is ready has still to be saved.
@@ -56,7 +56,7 @@ class Row:
 class Progress:
     """A run at one moment."""
 
-    #: How many jobs are in each state; ``waiting`` are those not taken in hand yet.
+    #: How many jobs are in each state; ``not_submitted`` are those not taken in hand yet.
     counts: Mapping[str, int]
     slots: int = 0
     #: Why nothing is created just now; None when only the rate stands in the way.

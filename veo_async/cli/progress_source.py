@@ -35,7 +35,7 @@ def read_progress(
     """
     stats = veo.statistics()
     counts: Counter[str] = Counter(str(job.state) for job in jobs)
-    counts["waiting"] += waiting
+    counts["not_submitted"] += waiting
     running = [job for job in jobs if job.state is JobState.RUNNING]
     etas = {job.key: eta.p50 for job in running if (eta := job.eta) is not None}
     newest = max((job for job in running if job.sent_at), key=lambda job: job.sent_at or 0, default=None)
