@@ -19,6 +19,8 @@ from typing import Any
 
 import aiohttp
 
+#: Options of an evaluation: await the value, return it as JSON, and allow playback as after a click.
+_EVALUATE = {"awaitPromise": True, "returnByValue": True, "userGesture": True}
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -87,9 +89,7 @@ class Page:
 
     async def run(self, script: str) -> Any:
         """Evaluate *script* in the page and return its value. The page's content security policy does not apply."""
-        result = await self.send(
-            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True
-        )
+        result = await self.send("Runtime.evaluate", expression=script, **_EVALUATE)
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 

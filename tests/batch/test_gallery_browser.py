@@ -235,12 +235,7 @@ async def test_page_with_a_thousand_jobs_stays_usable(page: Page, folder: Path) 
     for part in range(12):
         await page.run(f"scrollTo(0, document.body.scrollHeight * {part / 11})")
         await asyncio.sleep(0.1)
-    await wait_until(
-        page, "[...document.querySelectorAll('video')].at(-1).readyState >= 1", "the last video is not loaded"
-    )
-    await wait_until(
-        page,
-        "[...document.querySelectorAll('video')].filter(f => f.readyState).length < 40",
-        "too many videos are loaded",
-    )
+    videos = "[...document.querySelectorAll('video')]"
+    await wait_until(page, f"{videos}.at(-1).readyState >= 1", "the last video is not loaded")
+    await wait_until(page, f"{videos}.filter(f => f.readyState).length < 40", "too many videos are loaded")
     assert page.complaints == []

@@ -208,5 +208,5 @@ def test_extend_and_upgrade_columns_add_follow_ups() -> None:
     assert row.chain[2].request == UpgradeRequest(to="4k", after_key=row.chain[1].key)
     assert [item.key for item in plain.chain] == ["plain"]
     [problem] = read_manifest(b"prompt,upgrade\nA dog,8k\n", "csv", KIE).problems
-    assert "line 2" in str(problem)
-    assert "is no step" in str(problem)
+    assert str(problem).startswith("line 2: then='8k': ")
+    assert [(part.field, part.value) for part in problem.problems] == [("then", "8k")]
