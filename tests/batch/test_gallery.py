@@ -1,4 +1,4 @@
-"""What the gallery's page says, looked at as text: nothing foreign is markup, every job is there, numbers are right."""
+"""The gallery as text: no input becomes markup, every job has its card, and the totals are right."""
 
 import html.parser
 import itertools
@@ -20,12 +20,20 @@ from veo_async.batch.gallery import Card, render_gallery, write_gallery
 from veo_async.batch.gallery.card_html import _DEFAULT_REMEDIES
 from veo_async.batch.gallery.cards import ORDER, Stage, quantile, spans, totals
 from veo_async.batch.gallery.charts import bins, step_s
-from veo_async.batch.gallery.formatting import FULL_CHARACTERS, clock, number, seconds, to_html
+from veo_async.batch.gallery.formatting import (
+    FULL_CHARACTERS,
+    clock,
+    counted_noun,
+    number,
+    seconds,
+    state_label,
+    to_html,
+)
 from veo_async.batch.gallery.page import digest
 
 from .gallery_support import START, cards
 
-TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+BIDI_CONTROLS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 VOID = {"meta", "input", "br", "link", "img"}
 HOSTILE = (
     "</script><script>alert(1)</script>",
@@ -39,7 +47,7 @@ HOSTILE = (
 
 
 class Reader(html.parser.HTMLParser):
-    """Reads a page as a browser would, more or less: elements, their attributes and their text."""
+    """Collects the elements of a page, their attributes and their text, roughly as a browser would."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -73,7 +81,7 @@ def svgs(page: str) -> list[str]:
 
 
 texts = st.one_of(
-    st.text(st.characters(exclude_categories=()), max_size=400),  # lone surrogates too
+    st.text(st.characters(exclude_categories=()), max_size=400),  # including lone surrogates
     st.lists(st.sampled_from([*HOSTILE, "\x00", "\u202e", "\u2066", "\ufeff", "\n", "\r", "\ud800"])).map("".join),
 )
 instants = st.none() | st.floats(allow_nan=True, allow_infinity=True) | st.floats(START, START + 1e5)
@@ -97,14 +105,14 @@ def any_card(draw: st.DrawFn) -> Card:
         submitted_at=draw(instants),
         sent_at=draw(instants),
         accepted_at=draw(instants),
-        ended_at=draw(instants),
+        finished_at=draw(instants),
         saved_at=draw(instants),
     )
 
 
 @given(st.lists(any_card(), max_size=4), texts)
-def test_nothing_foreign_becomes_markup(some: list[Card], title: str) -> None:
-    """Whatever the cards hold: one script, one style sheet, no handler, no address but the files'."""
+def test_no_input_becomes_markup(some: list[Card], title: str) -> None:
+    """For any cards, the page has one script, one style sheet, no event handlers and no URLs but those of the files."""
     page = render_gallery(some, title=title)
     page.encode()
     reader = read(page)
@@ -116,42 +124,31 @@ def test_nothing_foreign_becomes_markup(some: list[Card], title: str) -> None:
         assert not [name for name in attributes if name.startswith("on") or name == "style"]
         assert attributes.get("href") in (None, "#clips")
         assert tag == "video" or "src" not in attributes
-    for picture in svgs(page):
-        ET.fromstring(picture)  # noqa: S314  # our own picture: is it well-formed?
+    for chart in svgs(page):
+        ET.fromstring(chart)  # noqa: S314  # our own output; raises if it is not well-formed
 
 
 @given(texts)
-def test_shown_text_hides_nothing(text: str) -> None:
-    """What is read back is the text, with every character that could hide or turn around spelled out."""
+def test_shown_text_has_no_invisible_characters(text: str) -> None:
+    """Control characters and direction overrides are shown as escape sequences."""
     reader = read(f"<p>{to_html(text)}</p>")
-    told = reader.texts["p"][0]
-    for character in told:
+    for character in reader.texts["p"][0]:
         assert character in "\n\t\u200c\u200d" or unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp")
-        assert unicodedata.bidirectional(character) not in (
-            "LRE",
-            "RLE",
-            "LRO",
-            "RLO",
-            "PDF",
-            "LRI",
-            "RLI",
-            "FSI",
-            "PDI",
-        )
-    spelled = re.sub(r'<i class="odd">[^<]*</i>', "", to_html(text))
-    assert "<" not in spelled
+        assert unicodedata.bidirectional(character) not in BIDI_CONTROLS
+    rest = re.sub(r'<i class="invisible">[^<]*</i>', "", to_html(text))
+    assert "<" not in rest
 
 
-def test_direction_overrides_are_spelled_out_and_emoji_stay_whole() -> None:
-    """A reader sees that something is there, and still sees what is written."""
-    assert to_html("a\u202eb") == 'a<i class="odd">\\u202e</i>b'
+def test_direction_overrides_are_escaped_and_emoji_are_unchanged() -> None:
+    """The reader sees the escape sequence; joiners that scripts and emoji need stay."""
+    assert to_html("a\u202eb") == 'a<i class="invisible">\\u202e</i>b'
     assert to_html("one\r\ntwo\tthree") == "one\ntwo\tthree"
     assert to_html("👩‍👩‍👧 می‌خواهم 日本　語") == "👩‍👩‍👧 می‌خواهم 日本　語"
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_words_are_read_back_as_they_were(text: str) -> None:
-    """Nothing is lost by escaping: a person can copy the prompt and send it again."""
+def test_hostile_text_is_shown_unchanged(text: str) -> None:
+    """Escaping loses nothing, so a reader can copy the prompt and use it again."""
     page = render_gallery([Card(key=text, prompt=text, state="failed", reason=text)], title=text)
     reader = read(page)
     assert reader.texts["h1"] == [text]
@@ -159,17 +156,17 @@ def test_hostile_words_are_read_back_as_they_were(text: str) -> None:
     assert reader.texts["p"].count(text) == 2
 
 
-def test_a_prompt_of_a_hundred_kilobytes_is_folded_and_bounded() -> None:
-    """It opens to twenty thousand characters and says how many are left out."""
+def test_prompt_of_a_hundred_kilobytes_is_folded_and_truncated() -> None:
+    """It unfolds to twenty thousand characters and says how many are not shown."""
     page = render_gallery([Card(key="long", prompt="word " * 20_000, state="queued")], title="t")
     assert len(page) < FULL_CHARACTERS + 40_000
     reader = read(page)
-    assert any("All 100,000 characters" in text for text in reader.texts["summary"])
-    assert "80,000 characters more are not on this page." in reader.texts["p"]
+    assert any("Show all 100,000 characters" in text for text in reader.texts["summary"])
+    assert "80,000 more characters not shown." in reader.texts["p"]
 
 
-def test_the_policy_names_exactly_this_script_and_this_style() -> None:
-    """The digests are those of what stands in the page; nothing else may run or load."""
+def test_policy_allows_only_this_script_and_style_sheet() -> None:
+    """Its digests match the page's own script and style sheet, and nothing else may run or load."""
     page = render_gallery(list(cards(3)), title="t")
     reader = read(page)
     policy = next(a["content"] for tag, a in reader.elements if a.get("http-equiv") == "Content-Security-Policy")
@@ -182,46 +179,46 @@ def test_the_policy_names_exactly_this_script_and_this_style() -> None:
     assert page.index("Content-Security-Policy") < page.index("<style>")
 
 
-def test_every_card_is_there_once_with_its_film() -> None:
-    """In the order given, also when two have one key; each film by its relative address."""
+def test_every_card_appears_once_with_its_video() -> None:
+    """Cards keep their order, also when two have the same key; each video has its relative URL."""
     some = [*cards(40), Card(key="job-0000", state="saved", file="again.mp4")]
     reader = read(render_gallery(some, title="t"))
     assert reader.texts["h3"] == [card.key for card in some]
-    films = [attributes for tag, attributes in reader.elements if tag == "video"]
-    assert [unquote(film["src"]) for film in films] == [f"./{card.file}" for card in some if card.file]
-    assert all(film["preload"] == "none" and {"controls", "playsinline", "muted"} <= film.keys() for film in films)
+    videos = [attributes for tag, attributes in reader.elements if tag == "video"]
+    assert [unquote(video["src"]) for video in videos] == [f"./{card.file}" for card in some if card.file]
+    assert all(video["preload"] == "none" and {"controls", "playsinline", "muted"} <= video.keys() for video in videos)
 
 
-def test_failures_tell_their_reason_and_what_to_do_once() -> None:
-    """Also when the reason's text ends with the remedy, as our errors' texts do."""
+def test_failed_card_shows_reason_and_remedy_once() -> None:
+    """The remedy is not repeated if the reason ends with it, as the texts of our errors do."""
     remedy = "Wait, then send it again."
-    told = [
+    some = [
         Card(key="a", state="failed", reason="It broke.", remedy=remedy),
         Card(key="b", state="failed", reason=f"It broke — {remedy}", remedy=remedy),
     ]
-    reader = read(render_gallery(told, title="t"))
+    reader = read(render_gallery(some, title="t"))
     assert [text for text in reader.texts["p"] if "broke" in text] == ["It broke.", f"It broke — {remedy}"]
     assert [text for text in reader.texts["p"] if text == remedy] == [remedy]
 
 
 @pytest.mark.parametrize("state", [state for state in JobState if state is not JobState.SAVED])
-def test_every_state_without_a_clip_has_some_advice(state: JobState) -> None:
-    """A card without a reason is not a riddle."""
+def test_card_without_clip_and_reason_shows_default_remedy(state: JobState) -> None:
+    """Every state but ``saved`` has a default remedy."""
     assert _DEFAULT_REMEDIES[state] in render_gallery([Card(key="k", state=state)], title="t").replace("&#x27;", "'")
 
 
-def test_the_order_of_states_is_complete() -> None:
-    """A new state of the life cycle has its place among the buttons."""
+def test_order_contains_every_state() -> None:
+    """A state added to the life cycle needs a place among the buttons."""
     assert set(ORDER) == set(JobState)
 
 
-def test_the_numbers_are_right() -> None:
-    """Counted by hand: clips, film, credits, the median, and one button for each state."""
+def test_totals_and_buttons_show_the_right_numbers() -> None:
+    """Clips, footage, credits, median generation time, and one button for each state."""
     some = [
-        Card(key="a", state="saved", file="a.mp4", credits=60, duration_s=8, accepted_at=10.0, ended_at=70.0),
-        Card(key="b", state="ready", credits=400, duration_s=4, accepted_at=10.0, ended_at=90.0),
-        Card(key="c", state="saved", file="c.mp4", credits=0.5, duration_s=8, sent_at=10.0, ended_at=110.0),
-        Card(key="d", state="refused", duration_s=8, sent_at=10.0, ended_at=11.0),
+        Card(key="a", state="saved", file="a.mp4", credits=60, duration_s=8, accepted_at=10.0, finished_at=70.0),
+        Card(key="b", state="ready", credits=400, duration_s=4, accepted_at=10.0, finished_at=90.0),
+        Card(key="c", state="saved", file="c.mp4", credits=0.5, duration_s=8, sent_at=10.0, finished_at=110.0),
+        Card(key="d", state="refused", duration_s=8, sent_at=10.0, finished_at=11.0),
         Card(key="e", state="odd_word", credits=1000),
     ]
     counted = totals(some)
@@ -229,53 +226,57 @@ def test_the_numbers_are_right() -> None:
     assert counted.generation_s == (60.0, 80.0, 100.0)
     assert counted.states == {"saved": 2, "ready": 1, "refused": 1, "odd_word": 1}
     reader = read(render_gallery(some, title="t"))
-    assert reader.texts["button"][:5] == ["all 5", "saved 2", "ready 1", "refused 1", "odd word 1"]
+    assert reader.texts["button"][:5] == ["All 5", "Saved 2", "Ready 1", "Refused 1", "Odd word 1"]
     assert reader.texts["dd"][:4] == ["3 of 5", "20 s", "1,460.5", "1 min 20 s"]
 
 
-def test_a_page_of_nothing() -> None:
-    """A batch without jobs, without times and without clips is still a page."""
+def test_empty_batch_renders_placeholders() -> None:
+    """A page without jobs or times shows placeholders in place of totals and charts."""
     reader = read(render_gallery([], title="Empty"))
     assert reader.texts["dd"][:4] == ["0 of 0", "–", "–", "–"]
-    assert "No times are known." in reader.texts["p"]
+    assert "No times recorded." in reader.texts["p"]
     assert svgs(render_gallery([Card(key="k", state="queued")], title="t")) == []
 
 
 @pytest.mark.parametrize("count", [1, 2, 24, 25, 1000])
-def test_pictures_are_well_formed_and_named(count: int) -> None:
-    """Both pictures have a title and a description that a screen reader finds, and every shape says what it is."""
-    pictures = [ET.fromstring(text) for text in svgs(render_gallery(list(cards(count)), title="t"))]  # noqa: S314
-    assert len(pictures) == 2
-    for picture in pictures:
-        name = "{http://www.w3.org/2000/svg}"
-        assert picture.get("role") == "img"
-        told = {part.get("id"): part.text for part in picture if part.get("id")}
-        assert all(told[part] for part in (picture.get("aria-labelledby") or "").split())
-        shapes = [*picture.iter(f"{name}rect"), *picture.iter(f"{name}path")]
+def test_charts_are_well_formed_and_labelled(count: int) -> None:
+    """Both charts have a title and a description for screen readers, and every shape has a title."""
+    charts = [ET.fromstring(text) for text in svgs(render_gallery(list(cards(count)), title="t"))]  # noqa: S314  # ours
+    assert len(charts) == 2
+    for chart in charts:
+        namespace = "{http://www.w3.org/2000/svg}"
+        assert chart.get("role") == "img"
+        labels = {part.get("id"): part.text for part in chart if part.get("id")}
+        assert all(labels[name] for name in (chart.get("aria-labelledby") or "").split())
+        shapes = [*chart.iter(f"{namespace}rect"), *chart.iter(f"{namespace}path")]
         assert shapes
-        assert all(shape.find(f"{name}title") is not None for shape in shapes)
+        assert all(shape.find(f"{namespace}title") is not None for shape in shapes)
         for shape in shapes:
-            drawn = " ".join(shape.get(where, "") for where in ("x", "y", "width", "height", "d"))
-            assert re.fullmatch(r"[ MLZ0-9.]+", drawn), "every coordinate is a number, and none is below nought"
+            coordinates = " ".join(shape.get(name, "") for name in ("x", "y", "width", "height", "d"))
+            assert re.fullmatch(r"[ MLZ0-9.]+", coordinates), "a coordinate is not a number, or is negative"
 
 
 @given(any_card(), st.floats(START, START + 1e6))
-def test_spans_follow_one_another(card: Card, until_at: float) -> None:
-    """They never go back and leave no gap, whatever the clocks said."""
+def test_spans_are_consecutive(card: Card, until_at: float) -> None:
+    """Spans never go back in time and leave no gap, even if the clocks disagree."""
     row = spans(card, until_at)
     assert all(span.from_at <= span.to_at for span in row)
     assert all(earlier.to_at == later.from_at for earlier, later in itertools.pairwise(row))
 
 
-def test_a_refused_job_ends_without_a_clip() -> None:
-    """Its time after the answer is not drawn as rendering."""
-    row = spans(Card(key="k", state="refused", submitted_at=0.0, sent_at=2.0, ended_at=3.0), 10.0)
-    assert [(span.stage, span.to_at) for span in row] == [(Stage.QUEUED, 2.0), (Stage.SENT, 3.0), (Stage.NO_CLIP, 10.0)]
+def test_refused_job_ends_in_stage_no_video() -> None:
+    """The time after the refusal is not shown as rendering."""
+    row = spans(Card(key="k", state="refused", submitted_at=0.0, sent_at=2.0, finished_at=3.0), 10.0)
+    assert [(span.stage, span.to_at) for span in row] == [
+        (Stage.QUEUED, 2.0),
+        (Stage.SENT, 3.0),
+        (Stage.NO_VIDEO, 10.0),
+    ]
 
 
 @given(st.lists(st.floats(0, 1e12), min_size=1).map(sorted))
-def test_bins_hold_every_value_and_stay_few(values: list[float]) -> None:
-    """From a tenth of a second to thirty thousand years."""
+def test_bins_count_every_value_and_stay_few(values: list[float]) -> None:
+    """There are at most 20 bins for values from zero to thirty thousand years."""
     _, width, counts = bins(values)
     assert sum(counts) == len(values)
     assert len(counts) <= 20
@@ -283,23 +284,25 @@ def test_bins_hold_every_value_and_stay_few(values: list[float]) -> None:
 
 
 @given(st.floats(0.01, 1e15), st.integers(1, 30))
-def test_steps_divide_into_at_most_so_many(span_s: float, most: int) -> None:
-    """No axis gets more words than it has room for."""
-    assert span_s / step_s(span_s, most) <= most * (1 + 1e-9)
+def test_step_divides_span_into_at_most_max_steps(span_s: float, max_steps: int) -> None:
+    """An axis never gets more labels than fit."""
+    assert span_s / step_s(span_s, max_steps) <= max_steps * (1 + 1e-9)
 
 
-def test_spans_of_time_are_said_as_people_say_them() -> None:
-    """Short, and never sixty seconds."""
+def test_durations_and_numbers_are_readable() -> None:
+    """Durations round to the next unit; numbers have thousands separators and no trailing zeros."""
     assert [seconds(value) for value in (0.25, 8, 59.7, 60, 3599.8, 7500)] == [
         *("0.2 s", "8 s", "1 min", "1 min", "1 h", "2 h 5 min")
     ]
     assert [clock(value) for value in (0, 0.5, 90, 3600)] == ["0:00", "0.5 s", "1:30", "1:00:00"]
     assert [number(value) for value in (60.0, 1234.5, 0.005)] == ["60", "1,234.5", "0.01"]
+    assert [counted_noun(count, "job") for count in (0, 1, 1200)] == ["0 jobs", "1 job", "1,200 jobs"]
+    assert [state_label(state) for state in ("in_doubt", "saved", "")] == ["In doubt", "Saved", ""]
     assert quantile([1, 2, 3, 4], 0.5) == 2
 
 
-def test_a_card_points_nowhere_but_into_its_folder() -> None:
-    """A page is handed on with its folder; what lies outside would be lost, or be somebody's else."""
+def test_card_rejects_file_outside_its_folder() -> None:
+    """People pass the page on with its folder, so files outside of it would be missing."""
     for file in ("/etc/passwd", "../up.mp4", "a/../../b.mp4"):
         with pytest.raises(ValueError, match="relative to the gallery's folder"):
             Card(key="k", state="saved", file=file)
@@ -309,22 +312,22 @@ def test_a_card_points_nowhere_but_into_its_folder() -> None:
         Card(key="k", state="saved").key = "other"  # type: ignore[misc]
 
 
-def test_file_names_are_quoted_as_addresses() -> None:
-    """Whatever a file system allows: a question mark asks nothing, a colon names no scheme, odd bytes survive."""
+def test_special_characters_in_file_names_are_quoted() -> None:
+    """A question mark begins no query, a colon no scheme, and undecodable bytes survive."""
     some = [Card(key="k", state="saved", file=name) for name in ("a b#c?d%20.mp4", "javascript:x", "\udcff.mp4")]
-    films = [a["src"] for tag, a in read(render_gallery(some, title="t")).elements if tag == "video"]
-    assert films == ["./a%20b%23c%3Fd%2520.mp4", "./javascript%3Ax", "./%FF.mp4"]
+    urls = [a["src"] for tag, a in read(render_gallery(some, title="t")).elements if tag == "video"]
+    assert urls == ["./a%20b%23c%3Fd%2520.mp4", "./javascript%3Ax", "./%FF.mp4"]
 
 
-def test_the_page_is_moved_into_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When writing fails half-way, the older page is as it was and nothing is left beside it."""
+def test_failed_write_leaves_existing_page_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed write also leaves no partial file, and the next write replaces the page."""
     page = write_gallery(tmp_path, list(cards(3)), title="first")
     before = page.read_bytes()
 
-    def full(_: int) -> None:
+    def raise_disk_full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.fsync", full)
+    monkeypatch.setattr("os.fsync", raise_disk_full)
     with pytest.raises(OSError, match="No space"):
         write_gallery(tmp_path, list(cards(9)), title="second")
     assert page.read_bytes() == before
@@ -335,14 +338,14 @@ def test_the_page_is_moved_into_place(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
 
 
-def test_a_missing_folder_is_said_so(tmp_path: Path) -> None:
-    """Nobody makes folders by the way."""
+def test_missing_folder_raises(tmp_path: Path) -> None:
+    """The folder is not created."""
     with pytest.raises(FileNotFoundError):
-        write_gallery(tmp_path / "nowhere", [], title="t")
+        write_gallery(tmp_path / "missing", [], title="t")
 
 
-def test_a_thousand_jobs(tmp_path: Path) -> None:
-    """One page of a few megabytes at most; hostile and long prompts included."""
+def test_page_with_a_thousand_jobs_stays_small(tmp_path: Path) -> None:
+    """It is below 4 MB, hostile and long prompts included."""
     long = "".join(HOSTILE) * 8
     some = [
         attrs.evolve(card, prompt=f"{card.prompt} {long}") if card.key.endswith("7") else card for card in cards(1000)

@@ -1,6 +1,6 @@
-"""The gallery in a real Chromium, from disk: what it loads, shows, plays and does at the keyboard.
+"""The gallery in a real Chromium, opened from disk: loading, display, playback and keyboard use.
 
-Without a Chromium these tests fail: a page that no browser has opened is not checked.
+Without Chromium these tests fail rather than skip.
 """
 
 import asyncio
@@ -28,50 +28,50 @@ FOCUS = "(e => e.id || e.dataset.state || e.className || e.tagName.toLowerCase()
 @pytest.fixture
 async def page(tmp_path: Path) -> AsyncIterator[Page]:
     async with chromium(tmp_path) as page:
-        await page.look(1280, 1000)
+        await page.set_window(1280, 1000)
         yield page
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Its name is what addresses choke on."""
+    """A folder whose name needs quoting in a URL."""
     folder = tmp_path / "my clips #1 100%?"
     folder.mkdir()
     return folder
 
 
 def batch(folder: Path) -> Path:
-    """Thirty believable jobs and one that would like to be more than a job."""
+    """Write a gallery of thirty realistic jobs and one with hostile text, and return its path."""
     name = clip_into(folder, 'a "b"#?%.mp4')
     hostile = Card(key=HOSTILE, prompt=HOSTILE, model=HOSTILE, state="saved", file=name, urls=(HOSTILE,))
     return write_gallery(folder, [hostile, *cards(30, folder=folder)], title="Thirty and one")
 
 
-async def until(page: Page, script: str, why: str) -> None:
-    """Ask until it is so."""
+async def wait_until(page: Page, script: str, failure: str) -> None:
+    """Wait until *script* is true in the page, or fail with the message *failure*."""
     for _ in range(100):
         if await page.run(script):
             return
         await asyncio.sleep(0.05)
-    pytest.fail(f"{why}: {await page.run(script)}")
+    pytest.fail(f"{failure}: {await page.run(script)}")
 
 
-async def colours(page: Page, path: str) -> dict[str, Any]:
-    told: dict[str, Any] = await page.run(
-        f"(s => ({{ink: s.color, paper: s.backgroundColor}}))(getComputedStyle(document.querySelector('{path}')))"
+async def colours(page: Page, selector: str) -> dict[str, Any]:
+    result: dict[str, Any] = await page.run(
+        f"(s => ({{ink: s.color, paper: s.backgroundColor}}))(getComputedStyle(document.querySelector('{selector}')))"
     )
-    return told
+    return result
 
 
-async def test_it_loads_nothing_from_elsewhere(page: Page, folder: Path) -> None:
-    """Every address asked for lies in the clips' folder, hostile words included, and nothing is complained about."""
+async def test_page_with_hostile_text_loads_only_files_of_its_folder(page: Page, folder: Path) -> None:
+    """Every requested URL is inside the clips' folder, and neither script nor policy reports an error."""
     await page.open(batch(folder).as_uri())
-    await until(page, "document.querySelector('video').readyState >= 2", "the first film shows no picture")
+    await wait_until(page, "document.querySelector('video').readyState >= 2", "the first video shows no frame")
     assert page.complaints == []
-    for address in page.requested:
-        if not address.startswith("data:"):  # the browser's own buttons on a film
-            assert urlsplit(address).scheme == "file"
-            assert address.startswith(folder.as_uri() + "/")
+    for url in page.requested:
+        if not url.startswith("data:"):  # the browser's own video controls
+            assert urlsplit(url).scheme == "file"
+            assert url.startswith(folder.as_uri() + "/")
     assert await page.run("window.broken") is None
     assert await page.run("document.querySelectorAll('.card').length") == 31
     assert await page.run("document.querySelectorAll('img, iframe, object, link').length") == 0
@@ -86,32 +86,34 @@ async def test_it_loads_nothing_from_elsewhere(page: Page, folder: Path) -> None
         "<b style='background: url(https://example.com/)'>x</b>",
     ],
 )
-async def test_markup_that_slipped_through_would_be_dead(page: Page, folder: Path, markup: str) -> None:
-    """The page's own policy refuses it, and no request is made."""
+async def test_injected_markup_is_blocked_by_the_policy(page: Page, folder: Path, markup: str) -> None:
+    """The page's own policy blocks it before a request is sent."""
     await page.open(batch(folder).as_uri())
-    refused = await page.run(
+    blocked = await page.run(
         "new Promise(done => { document.addEventListener('securitypolicyviolation', e => done(e.effectiveDirective));"
         f'document.body.insertAdjacentHTML("beforeend", "{markup}"); }})'
     )
-    assert refused in ("img-src", "media-src", "frame-src", "style-src-attr")
-    assert not [address for address in page.requested if "example.com" in address]
+    assert blocked in ("img-src", "media-src", "frame-src", "style-src-attr")
+    assert not [url for url in page.requested if "example.com" in url]
 
 
-async def test_a_film_plays(page: Page, folder: Path) -> None:
-    """From disk, muted, inside the page; another one's start stops it."""
+async def test_starting_a_video_pauses_the_other(page: Page, folder: Path) -> None:
+    """Videos play from disk inside the page, one at a time, also with a file name that needs quoting."""
     await page.open(batch(folder).as_uri())
     await page.run("document.querySelectorAll('video')[1].play()")
-    await until(page, "document.querySelectorAll('video')[1].currentTime > 0.2", "it does not play")
+    await wait_until(page, "document.querySelectorAll('video')[1].currentTime > 0.2", "it does not play")
     ready, width = await page.run("(f => [f.readyState, f.videoWidth])(document.querySelectorAll('video')[1])")
     assert ready >= 3
     assert width == 320
     await page.run("document.querySelectorAll('video')[0].play()")
-    await until(page, "document.querySelectorAll('video')[1].paused", "two films at once")
-    await until(page, "document.querySelectorAll('video')[0].currentTime > 0.2", "a film of a difficult name")
+    await wait_until(page, "document.querySelectorAll('video')[1].paused", "two videos play")
+    await wait_until(
+        page, "document.querySelectorAll('video')[0].currentTime > 0.2", "a video with a quoted name does not play"
+    )
 
 
-async def test_the_status_filter(page: Page, folder: Path) -> None:
-    """A button shows its own, tells that it is pressed, and a second press shows all again."""
+async def test_status_filter_toggles(page: Page, folder: Path) -> None:
+    """A press shows only the cards of that state and marks the button; a second press shows all cards."""
     await page.open(batch(folder).as_uri())
     await page.run("document.querySelector('button[data-state=refused]').click()")
     assert await page.run(SHOWN) == ["refused"]
@@ -123,45 +125,44 @@ async def test_the_status_filter(page: Page, folder: Path) -> None:
     assert await page.run(pressed) == [""]
 
 
-async def test_the_text_filter(page: Page, folder: Path) -> None:
-    """Every word must occur, in whatever order; status and text together; nothing found is said, with a way back."""
+async def test_text_filter_matches_all_words_and_can_be_cleared(page: Page, folder: Path) -> None:
+    """Words match in any order and case. Without a match the page says so and offers to show all jobs."""
     await page.open(batch(folder).as_uri())
-    await page.run("document.getElementById('find').focus()")
+    await page.run("document.getElementById('search').focus()")
     await page.write("VEO3_fast harbour")
-    found = await page.run(SHOWN)
-    assert 0 < len(found) < 31
+    assert 0 < len(await page.run(SHOWN)) < 31
     assert await page.run(
         "[...document.querySelectorAll('.card:not([hidden])')].every(c => c.textContent.includes('Harbour'))"
     )
-    await page.write(" nowhere to be found")
+    await page.write(" unmatched")
     assert await page.run(SHOWN) == []
-    assert await page.run("document.querySelector('.nothing').checkVisibility()")
+    assert await page.run("document.querySelector('.no-matches').checkVisibility()")
     await page.run("document.querySelector('.clear').click()")
     assert len(await page.run(SHOWN)) == 31
 
 
-async def test_it_is_usable_by_keyboard(page: Page, folder: Path) -> None:
-    """Tab goes from the skip link over the buttons and the filter to the films; / finds, Escape clears, focus shows."""
+async def test_page_is_usable_by_keyboard(page: Page, folder: Path) -> None:
+    """Tab visits skip link, buttons, search and videos with a visible focus; / searches, Escape clears."""
     await page.open(batch(folder).as_uri())
-    way = []
+    focused = []
     for _ in range(12):
         await page.press("Tab", code=9)
-        way.append(await page.run(FOCUS))
-        if await page.run("document.activeElement.matches(':focus')"):  # else it is one of a film's own buttons
-            assert await page.run("getComputedStyle(document.activeElement).outlineStyle") == "solid", way[-1]
-    assert way[0] == "skip"
-    assert way[1:7] == ["button", "saved", "in_doubt", "refused", "failed", "find"]
-    assert way[7] == "video"
-    for path in ("video", "summary", "button[data-state=failed]", "main"):
-        await page.run(f"document.querySelector('{path}').focus()")
+        focused.append(await page.run(FOCUS))
+        if await page.run("document.activeElement.matches(':focus')"):  # otherwise it is one of a video's own controls
+            assert await page.run("getComputedStyle(document.activeElement).outlineStyle") == "solid", focused[-1]
+    assert focused[0] == "skip"
+    assert focused[1:7] == ["button", "saved", "in_doubt", "refused", "failed", "search"]
+    assert focused[7] == "video"
+    for selector in ("video", "summary", "button[data-state=failed]", "main"):
+        await page.run(f"document.querySelector('{selector}').focus()")
         await page.press("/", text="/", code=191)
-        assert await page.run(FOCUS) == "find", path
+        assert await page.run(FOCUS) == "search", selector
     assert await page.run("document.activeElement.value") == ""
     await page.write("watchmaker")
     assert len(await page.run(SHOWN)) < 31
     await page.press("Escape", code=27)
     assert len(await page.run(SHOWN)) == 31
-    assert await page.run(FOCUS) == "find"
+    assert await page.run(FOCUS) == "search"
     await page.press("Escape", code=27)
     assert await page.run(FOCUS) == "body"
     await page.run("document.querySelector('button[data-state=failed]').focus()")
@@ -180,30 +181,30 @@ def _contrast(ink: str, paper: str) -> float:
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-async def test_it_is_light_and_dark_and_fits(page: Page, folder: Path, tmp_path: Path, width: int) -> None:
-    """By the reader's preference, readable in both, and never wider than the window."""
-    address = batch(folder).as_uri()
-    papers, pictures = [], []
+async def test_both_colour_schemes_are_readable(page: Page, folder: Path, tmp_path: Path, width: int) -> None:
+    """Text has enough contrast in light and in dark, and the page is never wider than the window."""
+    url = batch(folder).as_uri()
+    papers, screenshots = [], []
     for scheme in ("light", "dark"):
-        await page.look(width, 1000, scheme=scheme)
-        await page.open(address)
-        await until(page, "document.querySelector('video').readyState >= 2", "the first film shows no picture")
-        pictures.append(await page.picture(tmp_path / f"{scheme}-{width}.png"))
+        await page.set_window(width, 1000, scheme=scheme)
+        await page.open(url)
+        await wait_until(page, "document.querySelector('video').readyState >= 2", "the first video shows no frame")
+        screenshots.append(await page.screenshot(tmp_path / f"{scheme}-{width}.png"))
         paper = (await colours(page, "body"))["paper"]
         papers.append(paper)
-        for path in ("body", ".lead", ".shown", ".badge", ".facts"):
-            assert _contrast((await colours(page, path))["ink"], paper) >= 4.5, (scheme, path)
-        stage = (await colours(page, ".told"))["paper"]
-        for path in (".told .reason", ".told .remedy", ".told .word", ".odd"):
-            assert _contrast((await colours(page, path))["ink"], stage) >= 4.5, (scheme, path)
+        for selector in ("body", ".lead", ".shown", ".badge", ".facts"):
+            assert _contrast((await colours(page, selector))["ink"], paper) >= 4.5, (scheme, selector)
+        media = (await colours(page, ".message"))["paper"]
+        for selector in (".message .reason", ".message .remedy", ".message .state", ".invisible"):
+            assert _contrast((await colours(page, selector))["ink"], media) >= 4.5, (scheme, selector)
         assert await page.run("document.documentElement.scrollWidth") <= width
     assert papers[0] != papers[1]
-    assert pictures[0] != pictures[1]
-    assert [struct.unpack(">II", picture[16:24]) for picture in pictures] == [(width, 1000)] * 2
+    assert screenshots[0] != screenshots[1]
+    assert [struct.unpack(">II", png[16:24]) for png in screenshots] == [(width, 1000)] * 2
 
 
-async def test_without_its_script_everything_is_still_there(page: Page, folder: Path) -> None:
-    """Only the bar stays away."""
+async def test_without_script_all_cards_are_shown(page: Page, folder: Path) -> None:
+    """Only the filter bar stays hidden."""
     await page.send("Emulation.setScriptExecutionDisabled", value=True)
     await page.open(batch(folder).as_uri())
     await page.send("Emulation.setScriptExecutionDisabled", value=False)
@@ -211,29 +212,30 @@ async def test_without_its_script_everything_is_still_there(page: Page, folder: 
     assert not await page.run("document.querySelector('.bar').checkVisibility()")
 
 
-async def test_a_thousand_jobs_stay_usable(page: Page, folder: Path) -> None:
-    """It opens and filters at once, also with films to the end of the page, and holds few of them ready."""
+async def test_page_with_a_thousand_jobs_stays_usable(page: Page, folder: Path) -> None:
+    """It opens and filters quickly, loads videos down to the end of the page, and keeps few of them loaded."""
     clips = [clip_into(folder, f"clip-{number}.mp4", number=number) for number in range(4)]
-    told = [
+    shown = [
         Card(key=card.key, prompt=card.prompt, state=card.state, file=clips[number % 4] if card.file else None)
         for number, card in enumerate(cards(1000))
     ]
-    written = write_gallery(folder, told, title="A thousand")
+    written = write_gallery(folder, shown, title="A thousand")
     began_at = time.perf_counter()
     await page.open(written.as_uri())
-    assert time.perf_counter() - began_at < 10  # some tenths of a second on a quiet machine
+    assert time.perf_counter() - began_at < 10  # well below a second on an idle machine
     took_ms = await page.run(
-        "(() => { const began = performance.now(); const find = document.getElementById('find');"
-        "find.value = 'watchmaker'; find.dispatchEvent(new Event('input')); document.body.offsetHeight;"
+        "(() => { const began = performance.now(); const search = document.getElementById('search');"
+        "search.value = 'watchmaker'; search.dispatchEvent(new Event('input')); document.body.offsetHeight;"
         "return performance.now() - began; })()"
     )
     assert took_ms < 1000
     assert 0 < len(await page.run(SHOWN)) < 300
     await page.run("document.querySelector('.states button').click()")
-    await page.run("(f => { f.value = ''; f.dispatchEvent(new Event('input')); })(document.getElementById('find'))")
+    await page.run("(f => { f.value = ''; f.dispatchEvent(new Event('input')); })(document.getElementById('search'))")
     for part in range(12):
         await page.run(f"scrollTo(0, document.body.scrollHeight * {part / 11})")
         await asyncio.sleep(0.1)
-    await until(page, "[...document.querySelectorAll('video')].at(-1).readyState >= 1", "the last film is not read")
-    await until(page, "[...document.querySelectorAll('video')].filter(f => f.readyState).length < 40", "too many films")
+    videos = "[...document.querySelectorAll('video')]"
+    await wait_until(page, f"{videos}.at(-1).readyState >= 1", "the last video is not loaded")
+    await wait_until(page, f"{videos}.filter(f => f.readyState).length < 40", "too many videos are loaded")
     assert page.complaints == []

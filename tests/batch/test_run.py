@@ -1,4 +1,4 @@
-"""A list over a session: paid for once, within its budget, written down as it comes, and ended early without a loss."""
+"""Running a list over a session: each clip is paid for once, the budget holds, and an early stop loses nothing."""
 
 import asyncio
 import csv
@@ -39,34 +39,48 @@ def table(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text("utf-8-sig").splitlines()))
 
 
-async def test_from_rows_to_files_results_and_a_page(tmp_path: Path) -> None:
-    """Each row has its file, its line and its card; a refusal is ready to be edited and fed again."""
+async def test_run_writes_clips_results_and_gallery(tmp_path: Path) -> None:
+    """Each row has its file, its result and its card; a refused row is in ``rejected.csv``."""
     rows = manifest("A dog", "A cat [refuse]", "A fox")
-    heard: list[RowResult] = []
+    results: list[RowResult] = []
     async with Simulator(duration_s=0.2) as sim:
-        report = await run(sim, rows, tmp_path, on_result=heard.append)
+        report = await run(sim, rows, tmp_path, on_result=results.append)
         assert report.counts == {"saved": 2, "refused": 1}
         assert report.credits == 120.0
         out = tmp_path / "out"
         for name in ("row-1.mp4", "row-3.mp4"):
             with (out / name).open("rb") as file:
                 check_complete(file)
-        told = {line["key"]: line for line in table(out / "results.csv")}
-        assert told["row-1"]["status"] == "saved"
-        assert told["row-1"]["path"] == str(out / "row-1.mp4")
-        assert told["row-2"]["status"] == "refused"
+        by_key = {line["key"]: line for line in table(out / "results.csv")}
+        assert by_key["row-1"]["status"] == "saved"
+        assert by_key["row-1"]["path"] == str(out / "row-1.mp4")
+        assert by_key["row-2"]["status"] == "refused"
         [rejected] = table(out / "rejected.csv")
         assert rejected["prompt"] == "A cat [refuse]"
-        assert rejected["why"]
+        assert rejected["error"]
         lines = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
-        assert {line["key"] for line in lines} == {"row-1", "row-2", "row-3"} == {line.row.key for line in heard}
+        assert {line["key"] for line in lines} == {"row-1", "row-2", "row-3"} == {result.row.key for result in results}
         page = report.page.read_text("utf-8")
         assert "row-1.mp4" in page
         assert "A cat [refuse]" in page
 
 
-async def test_the_same_list_again_pays_for_nothing(tmp_path: Path) -> None:
-    """Also after the refused row was reworded under its key: that one alone is sent."""
+async def test_rejected_csv_can_be_edited_and_run_as_a_list(tmp_path: Path) -> None:
+    """Its column ``error`` is ignored, and is replaced when a row is rejected again."""
+    async with Simulator(duration_s=0.2) as sim:
+        await run(sim, manifest("A dog [refuse]", "A cat [refuse]"), tmp_path)
+        rejected = tmp_path / "out" / "rejected.csv"
+        edited = read_manifest(rejected.read_bytes().replace(b"A dog [refuse]", b"A dog"), "csv", KIE)
+        report = await run(sim, edited, tmp_path)
+        assert report.counts == {"saved": 1, "refused": 1}
+        [header, *_] = rejected.read_text("utf-8-sig").splitlines()
+        assert header == "key,prompt,error"
+        assert [row["key"] for row in table(rejected)] == ["row-2"]
+        assert [row["status"] for row in table(tmp_path / "out" / "results.csv")] == ["saved", "refused"]
+
+
+async def test_same_list_again_charges_nothing(tmp_path: Path) -> None:
+    """If a refused row was reworded under the same key, only that row is sent."""
     async with Simulator(duration_s=0.2) as sim:
         await run(sim, manifest("A dog", "A cat [refuse]"), tmp_path)
         report = await run(sim, manifest("A dog", "A nicer cat"), tmp_path)
@@ -76,8 +90,8 @@ async def test_the_same_list_again_pays_for_nothing(tmp_path: Path) -> None:
         sim.assert_no_double_charge()
 
 
-async def test_a_budget_is_never_exceeded(tmp_path: Path) -> None:
-    """What a refusal gives back may be used by nobody who has been passed over already."""
+async def test_budget_is_never_exceeded(tmp_path: Path) -> None:
+    """A second run with the same budget pays for the rows that did not fit the first time."""
     async with Simulator(duration_s=0.2) as sim:
         report = await run(sim, manifest("A", "B", "C", "D"), tmp_path, budget=130.0)
         assert report.counts["saved"] == 2
@@ -88,8 +102,8 @@ async def test_a_budget_is_never_exceeded(tmp_path: Path) -> None:
         assert sum(charge.credits for charge in sim.charges) == 240.0
 
 
-async def test_a_row_without_a_price_is_left_out_of_a_budget(tmp_path: Path) -> None:
-    """Four seconds are on no list: what cannot be reckoned cannot be held against a bound."""
+async def test_row_with_unknown_price_does_not_fit_a_budget(tmp_path: Path) -> None:
+    """The price of a clip of four seconds is unknown; without a budget the row is sent."""
     rows = read_manifest(b"key,prompt,duration\nrow-1,A dog,\nrow-2,A cat,4\n", "csv", KIE)
     async with Simulator(duration_s=0.2) as sim:
         report = await run(sim, rows, tmp_path, budget=1000.0)
@@ -99,8 +113,8 @@ async def test_a_row_without_a_price_is_left_out_of_a_budget(tmp_path: Path) -> 
         assert report.counts == {"saved": 2}
 
 
-async def test_what_an_earlier_run_left_waiting_counts_in_the_budget(tmp_path: Path) -> None:
-    """It is sent all the same, and leaves less for the others."""
+async def test_job_queued_by_an_earlier_run_counts_in_the_budget(tmp_path: Path) -> None:
+    """It is sent anyway and leaves less for the other rows."""
     slow = {"rate": (1, 10.0)}
     async with Simulator(duration_s=0.2, **slow) as sim, on(sim, tmp_path, **slow, explore=False) as veo:
         batch = Batch(veo, manifest("A", "B"), tmp_path / "out", now=lambda: 1.75e9)
@@ -113,8 +127,8 @@ async def test_what_an_earlier_run_left_waiting_counts_in_the_budget(tmp_path: P
         assert len(sim.charges) == 1
 
 
-async def test_a_row_that_failed_reserves_anew(tmp_path: Path) -> None:
-    """Its first task was not charged; the second will be."""
+async def test_failed_row_reserves_its_price_again(tmp_path: Path) -> None:
+    """Its first task was not charged; a second one would be."""
     async with Simulator(duration_s=0.2) as sim:
         await run(sim, manifest("A [fail]"), tmp_path)
         report = await run(sim, manifest("A [fail]"), tmp_path, budget=10.0)
@@ -122,8 +136,8 @@ async def test_a_row_that_failed_reserves_anew(tmp_path: Path) -> None:
         assert len(sim.charges) == 1
 
 
-async def test_held_early_it_loses_nothing(tmp_path: Path) -> None:
-    """What runs is collected, what waits is not sent, and the next run goes on."""
+async def test_stop_sending_collects_running_clips_and_keeps_the_rest_queued(tmp_path: Path) -> None:
+    """Running clips are saved, queued jobs are not sent, and the next run continues."""
     rows = manifest(*(f"Dog {n}" for n in range(8)))
     async with Simulator(duration_s=1.0, rate=(3, 10.0)) as sim:
         async with on(sim, tmp_path, rate=(3, 10.0), explore=False) as veo:
@@ -132,16 +146,16 @@ async def test_held_early_it_loses_nothing(tmp_path: Path) -> None:
             report = await batch.run()
         assert report.counts == {"saved": 3, "queued": 5}
         assert len(sim.requests_to()) == 3
-        told = {line["key"]: line["status"] for line in table(tmp_path / "out" / "results.csv")}
-        assert sorted(told.values()) == ["queued"] * 5 + ["saved"] * 3
+        statuses = [line["status"] for line in table(tmp_path / "out" / "results.csv")]
+        assert sorted(statuses) == ["queued"] * 5 + ["saved"] * 3
     async with Simulator(duration_s=0.2, seed=2) as sim:
         report = await run(sim, rows, tmp_path)
         assert report.counts == {"saved": 8}
         assert len(sim.charges) == 5
 
 
-async def test_a_doubt_is_a_line_of_its_own(tmp_path: Path) -> None:
-    """It may be paid for, so it is no row to be fed again, and its credits count."""
+async def test_job_in_doubt_counts_as_charged_and_is_not_rejected(tmp_path: Path) -> None:
+    """It may have been charged, so its credits count and it must not be edited and run again."""
     async with Simulator(duration_s=0.2, faults=[drop_after_accepting(on=1)]) as sim:
         report = await run(sim, manifest("A dog"), tmp_path)
         assert report.counts == {"in_doubt": 1}
@@ -149,17 +163,17 @@ async def test_a_doubt_is_a_line_of_its_own(tmp_path: Path) -> None:
         assert not (tmp_path / "out" / "rejected.csv").exists()
 
 
-async def test_a_folder_that_cannot_be_written_is_told_before_anything_is_sent(tmp_path: Path) -> None:
-    """A file stands where the folder should be."""
-    (tmp_path / "out").write_text("in the way")
+async def test_unwritable_folder_raises_before_anything_is_sent(tmp_path: Path) -> None:
+    """A file has the name of the folder."""
+    (tmp_path / "out").write_text("a file")
     async with Simulator() as sim:
-        with pytest.raises(errors.UsageError, match="name a folder"):
+        with pytest.raises(errors.UsageError, match="choose a writable folder"):
             await run(sim, manifest("A dog"), tmp_path)
         assert sim.requests_to() == ()
 
 
-def test_a_torn_line_is_cut_off_and_cells_are_no_formulas(tmp_path: Path) -> None:
-    """A crash in the middle of a line, and a provider's message that begins with a sign."""
+def test_torn_line_is_dropped_and_cells_cannot_be_formulas(tmp_path: Path) -> None:
+    """A crash in the middle of a line, and a provider message that begins like a formula."""
     from veo_async.batch.results import Results
 
     rows = manifest("=A dog")
@@ -174,14 +188,14 @@ def test_a_torn_line_is_cut_off_and_cells_are_no_formulas(tmp_path: Path) -> Non
     assert line["error"] == "'=HYPERLINK(1)\\x1b[2J"
 
 
-async def test_steps_that_follow_are_paid_once_and_saved(tmp_path: Path) -> None:
-    """The row's file is the last step's; added to a list that was run, only the new step is paid for."""
+async def test_follow_up_is_charged_once_and_saved(tmp_path: Path) -> None:
+    """The row's file is that of its last follow-up; a follow-up added to a list after a run is all that is charged."""
     plain = read_manifest(b"key,prompt\nrow,A dog\n", "csv", KIE)
-    taken = read_manifest(b"key,prompt,upgrade\nrow,A dog,1080p\n", "csv", KIE)
+    upgraded = read_manifest(b"key,prompt,upgrade\nrow,A dog,1080p\n", "csv", KIE)
     async with Simulator(duration_s=0.04) as sim:
         assert (await run(sim, plain, tmp_path, budget=60)).credits == 60.0
-        assert (await run(sim, taken, tmp_path, budget=4)).over_budget == 1
-        report = await run(sim, taken, tmp_path, budget=5)
+        assert (await run(sim, upgraded, tmp_path, budget=4)).over_budget == 1
+        report = await run(sim, upgraded, tmp_path, budget=5)
         assert report.counts == {"saved": 1}
         assert report.credits == 5.0
         assert (tmp_path / "out" / "row.1080p.mp4").exists()

@@ -168,8 +168,8 @@ async def test_row_88_what_the_provider_echoes_paints_no_terminal_table_or_page(
     [
         (None, "name a file that can be read"),
         ("prompt\nEin Hörnchen\n".encode("latin-1"), "save the file as UTF-8"),
-        (b"prompt,colour\nA dog,red\n", "write one of"),
-        (b'prompt\n"A dog\n', "mend the quotes"),
+        (b"prompt,colour\nA dog,red\n", "known columns: "),
+        (b'prompt\n"A dog\n', "fix the quoting"),
         (b"key,prompt\na,A dog\na,A cat\n", "line 3: key='a'"),
         (b"", "0 clips"),
     ],
@@ -211,7 +211,7 @@ async def test_a_folder_that_cannot_be_written_is_told_before_anything_is_sent(t
         told = await programme(*VEO, *words, "--out", "/proc/nowhere", cwd=tmp_path, sim=sim, exits=2)
         assert sim.requests_to() == ()
     assert "/proc/nowhere: " in told
-    assert "name a folder that can be written" in told
+    assert "choose a writable folder" in told
 
 
 def test_sheet_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,7 +53,7 @@ def test_out_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = veo("demo", "--out", "file/clips", cwd=tmp_path)
     assert done.returncode == 2
-    assert "name a folder that can be written" in done.stderr
+    assert "choose a writable folder" in done.stderr
 
 
 async def test_simulator_serves_until_it_is_stopped(tmp_path: Path) -> None:

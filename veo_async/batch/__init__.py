@@ -1,1 +1,1 @@
-"""Manifests in, results and a gallery out, over one session."""
+"""Lists of prompts: reads a list, runs it over one session, and writes results and a gallery."""

@@ -1,8 +1,8 @@
-"""The contact sheet: a picture out of each clip of a batch, with its name and length, to be looked over at a glance.
+"""The contact sheet: one frame of each clip of a batch with its key and length, for a quick visual check.
 
-It needs the extra ``media`` (PyAV reads the films, Pillow draws), which is imported when a sheet is made and not
-before. A clip that cannot be read gets an empty tile: a sheet that is there in part is worth more than an error about
-one film. Everything here blocks; an event loop calls it in a thread.
+Drawing needs the extra ``media`` (PyAV reads the videos, Pillow draws), which is imported only when a sheet is drawn.
+A video that cannot be read gets an empty tile, so one broken file does not cost the whole sheet. Everything here
+blocks; an event loop calls it in a thread.
 """
 
 import io
@@ -20,20 +20,22 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from PIL.Image import Image
 
-INSTALL_MEDIA_EXTRA = "For a contact sheet beside the page: pip install 'veo-async[media]'"
+INSTALL_MEDIA_EXTRA = "To get a contact sheet as well: pip install 'veo-async[media]'"
 
-#: Pixels of a picture, of the line of text beneath it, and of what parts one tile from the next.
-PICTURE = (240, 135)
-TEXT_PX, GAP_PX = 20, 8
-#: Tiles on one sheet; a longer list has more sheets: a WebP ends at 16,383 pixels, and a reader's patience before.
+#: Width and height of a tile's frame, in pixels.
+FRAME_PX = (240, 135)
+#: Height of the label below a frame, and the gap between tiles, in pixels.
+LABEL_PX, GAP_PX = 20, 8
+#: Tiles on one sheet. A longer list gets more sheets: a WebP image is limited to 16,383 pixels a side.
 MAX_TILES = 100
-_PAPER, _EMPTY, _INK = (24, 24, 27), (63, 63, 70), (228, 228, 231)
-_TEXT_WIDTH = 34
+_BACKGROUND, _EMPTY, _TEXT = (24, 24, 27), (63, 63, 70), (228, 228, 231)
+#: Characters of a label that fit below a frame, and those kept free for the length.
+_LABEL_CHARACTERS, _LENGTH_CHARACTERS = 34, 6
 
 
 @attrs.frozen(kw_only=True)
 class Tile:
-    """One tile: whose it is, and where the film lies."""
+    """One tile of a contact sheet: the job's key and its video."""
 
     key: str
     video: Path
@@ -44,103 +46,110 @@ class MediaExtraMissing(ImportError):
 
 
 def videos_in(folder: Path) -> list[Tile]:
-    """Every film in *folder*, by its name."""
+    """Return a tile for every video in *folder*, sorted by file name."""
     return [Tile(key=video.stem, video=video) for video in sorted(folder.glob("*.mp4"))]
 
 
-def write_sheets(folder: Path, stills: Sequence[Tile]) -> list[Path]:
-    """Write ``sheet.webp``, and ``sheet-2.webp`` and so on for a long list, into *folder*; which there are.
+def write_sheets(folder: Path, tiles: Sequence[Tile]) -> list[Path]:
+    """Write ``sheet.webp`` (for a long list also ``sheet-2.webp`` and so on) into *folder* and return the paths.
 
     Raises:
         MediaExtraMissing: the extra is not installed; nothing was written.
         OSError: the folder is not writable.
     """
     _require_media()
-    pages = [stills[start : start + MAX_TILES] for start in range(0, len(stills), MAX_TILES)]
-    sheets = [folder / ("sheet.webp" if number == 1 else f"sheet-{number}.webp") for number in range(1, len(pages) + 1)]
-    for sheet, page in zip(sheets, pages, strict=True):
-        _write(sheet, _draw(page))
+    groups = [tiles[start : start + MAX_TILES] for start in range(0, len(tiles), MAX_TILES)]
+    sheets = [
+        folder / ("sheet.webp" if number == 1 else f"sheet-{number}.webp") for number in range(1, len(groups) + 1)
+    ]
+    for sheet, group in zip(sheets, groups, strict=True):
+        _write(sheet, _draw(group))
     return sheets
 
 
 def columns_for(count: int) -> int:
-    """How many tiles stand side by side: about as many as lie beneath each other."""
+    """Return the number of columns that makes *count* tiles about as many rows as columns."""
     return max(1, min(count, math.ceil(math.sqrt(count))))
 
 
 def corner(number: int, columns: int) -> tuple[int, int]:
-    """Where the picture of tile *number*, counted from 0, begins."""
+    """Return the top left corner of the frame of tile *number*, counted from 0."""
     row, column = divmod(number, columns)
-    width, height = PICTURE
-    return GAP_PX + column * (width + GAP_PX), GAP_PX + row * (height + TEXT_PX + GAP_PX)
+    width, height = FRAME_PX
+    return GAP_PX + column * (width + GAP_PX), GAP_PX + row * (height + LABEL_PX + GAP_PX)
 
 
 def size_for(count: int) -> tuple[int, int]:
-    """The pixels of a sheet of so many tiles."""
+    """Return the width and height in pixels of a sheet with *count* tiles."""
     columns = columns_for(count)
     right, bottom = corner(columns - 1, columns)[0], corner(count - 1, columns)[1]
-    return right + PICTURE[0] + GAP_PX, bottom + PICTURE[1] + TEXT_PX + GAP_PX
+    return right + FRAME_PX[0] + GAP_PX, bottom + FRAME_PX[1] + LABEL_PX + GAP_PX
 
 
 def fit(width_px: int, height_px: int) -> tuple[int, int, int, int]:
-    """Where a film of this size lies in its picture, whole: left, top, width, height."""
-    room_x, room_y = PICTURE
-    scale = min(room_x / width_px, room_y / height_px)
+    """Scale an image to fit the frame and centre it; return its left, top, width and height."""
+    max_x, max_y = FRAME_PX
+    scale = min(max_x / width_px, max_y / height_px)
     shown_x, shown_y = max(1, round(width_px * scale)), max(1, round(height_px * scale))
-    return (room_x - shown_x) // 2, (room_y - shown_y) // 2, shown_x, shown_y
+    return (max_x - shown_x) // 2, (max_y - shown_y) // 2, shown_x, shown_y
 
 
 def _require_media() -> None:
     try:
-        import av  # noqa: F401  # only whether it is there
-        import PIL  # noqa: F401  # the same
+        import av  # noqa: F401  # only checks that it is installed
+        import PIL  # noqa: F401  # only checks that it is installed
     except ModuleNotFoundError as exc:
         raise MediaExtraMissing(INSTALL_MEDIA_EXTRA) from exc
 
 
-def _draw(stills: Sequence[Tile]) -> "Image":
-    from PIL import Image, ImageDraw, ImageFont  # an extra
+def _draw(tiles: Sequence[Tile]) -> "Image":
+    from PIL import Image, ImageDraw, ImageFont  # an optional dependency
 
-    columns = columns_for(len(stills))
-    paper = Image.new("RGB", size_for(len(stills)), _PAPER)
-    pen, font = ImageDraw.Draw(paper), ImageFont.load_default(13)
-    for number, still in enumerate(stills):
+    columns = columns_for(len(tiles))
+    sheet = Image.new("RGB", size_for(len(tiles)), _BACKGROUND)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    for number, tile in enumerate(tiles):
         left, top = corner(number, columns)
-        picture, length_s = _frame_of(still.video)
-        if picture is None:
-            pen.rectangle((left, top, left + PICTURE[0] - 1, top + PICTURE[1] - 1), fill=_EMPTY)
+        frame, length_s = _frame_of(tile.video)
+        if frame is None:
+            pen.rectangle((left, top, left + FRAME_PX[0] - 1, top + FRAME_PX[1] - 1), fill=_EMPTY)
         else:
-            beside, beneath, width, height = fit(*picture.size)
-            paper.paste(picture.resize((width, height)), (left + beside, top + beneath))
-        told = printable(still.key, _TEXT_WIDTH - 6) + (f"  {length_s:.0f} s" if length_s else "  no picture")
-        pen.text((left, top + PICTURE[1] + 2), told, fill=_INK, font=font)
-    return paper
+            x, y, width, height = fit(*frame.size)
+            sheet.paste(frame.resize((width, height)), (left + x, top + y))
+        label = _label(tile.key, length_s, is_readable=frame is not None)
+        pen.text((left, top + FRAME_PX[1] + 2), label, fill=_TEXT, font=font)
+    return sheet
+
+
+def _label(key: str, length_s: float | None, *, is_readable: bool) -> str:
+    length = f"  {length_s:,.0f} s" if length_s else ""
+    return printable(key, _LABEL_CHARACTERS - _LENGTH_CHARACTERS) + (length if is_readable else "  unreadable")
 
 
 def _frame_of(video: Path) -> "tuple[Image | None, float | None]":
-    """A picture from the middle of *video*, and its length in seconds; None for what cannot be read."""
-    import av  # an extra
+    """Return a frame from the middle of *video* and its length in seconds; None for what cannot be read."""
+    import av  # an optional dependency
     from av.error import FFmpegError
 
     try:
         with av.open(str(video)) as container:
             length_s = None if container.duration is None else container.duration / av.time_base
-            return next(_from_the_middle(container), None), length_s
-    except (FFmpegError, OSError, ValueError, RuntimeError, IndexError):  # what libav says of a film that is none
+            return next(_frames_from_middle(container), None), length_s
+    except (FFmpegError, OSError, ValueError, RuntimeError, IndexError):  # all of them occur with damaged files
         return None, None
 
 
-def _from_the_middle(container: "InputContainer") -> "Iterator[Image]":
-    """The pictures from the last whole one before the middle on: to go there is quick, however long the film."""
+def _frames_from_middle(container: "InputContainer") -> "Iterator[Image]":
+    """Yield the frames from the last keyframe before the middle on; seeking to it is fast for any length."""
     if container.duration:
         container.seek(container.duration // 2)
     for frame in container.decode(container.streams.video[0]):
-        as_image: Callable[[], Image] = frame.to_image  # PyAV does not say of what type it is
+        as_image: Callable[[], Image] = frame.to_image  # PyAV does not annotate the return type
         yield as_image()
 
 
 def _write(path: Path, image: "Image") -> None:
-    """*image* under *path*, whole or not at all."""
+    """Write *image* to *path* completely or not at all."""
     encoded = io.BytesIO()
     image.save(encoded, format="WEBP", quality=80)
     write_atomically(path, encoded.getvalue())

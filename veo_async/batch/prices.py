@@ -1,4 +1,4 @@
-"""What a list will cost, in credits, by the table of prices that sessions go by."""
+"""Estimate what a list will cost, in credits, using the same price table as sessions do."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -8,24 +8,25 @@ import attrs
 from veo_async._rules.credits.prices import PRICES, Prices, price_key, price_of
 from veo_async._wire import AnyRequest
 
-#: At which the provider sells credits.
+#: The provider's selling price of one credit.
 DOLLARS_PER_CREDIT = 0.005
 
 
 @attrs.frozen(kw_only=True)
 class Estimate:
-    """What a list would cost."""
+    """The estimated cost of a list."""
 
-    #: How many of each: model and resolution, ``extend`` and its model, ``upgrade`` and what to.
+    #: Number of requests by kind: (model, resolution), (``extend``, model) or (``upgrade``, resolution).
     clips: Mapping[tuple[str, str], int]
+    #: Sum of the known prices.
     credits: float
-    #: Those whose price nobody knows; they are not in the sum.
+    #: Number of requests whose price is unknown; they are not in the sum.
     without_price: int
 
 
 def estimate(requests: Iterable[AnyRequest], prices: Prices = PRICES) -> Estimate:
-    """What *requests* will cost together."""
-    wanted = list(requests)
-    known = [price for request in wanted if (price := price_of(request, prices)) is not None]
-    clips = Counter(price_key(request) for request in wanted)
-    return Estimate(clips=clips, credits=sum(known), without_price=len(wanted) - len(known))
+    """Return the estimated cost of all *requests* together."""
+    requests = list(requests)
+    known = [price for request in requests if (price := price_of(request, prices)) is not None]
+    clips = Counter(price_key(request) for request in requests)
+    return Estimate(clips=clips, credits=sum(known), without_price=len(requests) - len(known))

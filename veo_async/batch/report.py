@@ -1,4 +1,4 @@
-"""What a run leaves to be looked at: a card for each row, the page of all cards, the contact sheets."""
+"""What a run leaves for people to look through: a card for each row, the gallery and the contact sheets."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,18 +17,22 @@ from .rows import Row
 
 
 def write_report(folder: Path, cards: Sequence[Card]) -> tuple[Path, list[Path], bool]:
-    """The page, the contact sheets, and whether the extra for these is missing."""
+    """Write the gallery and the contact sheets; return their paths and whether the extra for the sheets is missing.
+
+    Raises:
+        ResultsWriteError: the folder is full or not writable.
+    """
     with translate_os_errors(folder, ResultsWriteError):
         page = write_gallery(folder, cards, title=folder.name)
-        stills = [Tile(key=card.key, video=folder / card.file) for card in cards if card.file]
+        tiles = [Tile(key=card.key, video=folder / card.file) for card in cards if card.file]
         try:
-            return page, write_sheets(folder, stills), False
+            return page, write_sheets(folder, tiles), False
         except MediaExtraMissing:
             return page, [], True
 
 
 def new_card(row: Row, job: Job, price: float | None, *, submitted_at: float) -> Card:
-    """What the page shows of a row that has just been submitted."""
+    """Return the card of a row that has just been submitted."""
     request = row.request
     return Card(
         key=row.key,
@@ -42,18 +46,18 @@ def new_card(row: Row, job: Job, price: float | None, *, submitted_at: float) ->
 
 
 def finished_card(card: Card, job: Job, outcome: Outcome, out: Path, now: float) -> Card:
-    """The same once its job has ended."""
+    """Return *card* updated with the outcome of its finished job."""
     card = attrs.evolve(
         card,
         state=job.state,
         task_id=job.task_id,
         sent_at=job.sent_at.timestamp() if job.sent_at else None,
-        ended_at=now,
+        finished_at=now,
     )
     if not isinstance(outcome, Done):
         error: VeoError = outcome.error
-        free = job.state in (JobState.REFUSED, JobState.FAILED)
-        return attrs.evolve(card, reason=str(error), credits=None if free else card.credits)
+        is_free = job.state in (JobState.REFUSED, JobState.FAILED)
+        return attrs.evolve(card, reason=str(error), credits=None if is_free else card.credits)
     clip = outcome.clip
     inside = [file for file in clip.files if file.is_relative_to(out.absolute())]
     return attrs.evolve(
@@ -62,6 +66,6 @@ def finished_card(card: Card, job: Job, outcome: Outcome, out: Path, now: float)
         urls=clip.urls,
         duration_s=float(getattr(clip.request, "duration", None) or 8),
         accepted_at=clip.created_at.timestamp() if clip.created_at else None,
-        ended_at=clip.completed_at.timestamp() if clip.completed_at else now,
+        finished_at=clip.completed_at.timestamp() if clip.completed_at else now,
         saved_at=now if clip.files else None,
     )

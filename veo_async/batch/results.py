@@ -1,8 +1,9 @@
-"""What became of a list, written beside its clips as it comes.
+"""The result files of a list, written to the folder of its clips while the run is in progress.
 
-``results.jsonl`` has a line for each job that has ended, in the order in which they did, on the disk before anybody is
-told. ``results.csv`` is the list itself with what became of each line; ``rejected.csv`` holds the lines that were not
-made and cost nothing, with the reason, ready to be edited and fed again. Both are written whole or not at all.
+``results.jsonl`` gets one line per finished job, in the order in which they finish; a line is on the disk before the
+caller is notified. ``results.csv`` is the list itself plus the result of each row. ``rejected.csv`` holds the rows that
+produced no clip and cost nothing, with the error, ready to be edited and run as a new list. Both CSV files are replaced
+atomically.
 """
 
 import csv
@@ -22,36 +23,41 @@ from veo_async._runtime.job.outcome import Done, Failed, InDoubt, Outcome, Refus
 from veo_async.errors import ResultsWriteError, UsageError, VeoError, printable
 
 from .manifest import Manifest
-from .rows import Row
+from .rows import ERROR_COLUMN, Row
 
-#: Spreadsheets take cells that begin so for formulas.
+#: Spreadsheets treat cells that begin with one of these as formulas.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_RESULT_COLUMNS = ("status", "path", "credits", "error", "task_id")
+_RESULT_COLUMNS = ("status", "path", "credits", ERROR_COLUMN, "task_id")
+#: Longest text of a cell that we add, in characters.
+_MAX_CELL_CHARACTERS = 2000
+_CHOOSE_WRITABLE = "; choose a writable folder"
 
 
 @attrs.frozen(kw_only=True)
 class RowResult:
-    """What became of one row."""
+    """The result of one row."""
 
     row: Row
+    #: ``saved``, ``ready``, ``refused``, ``failed`` or ``in_doubt``.
     status: str
     task_id: str | None = None
     paths: tuple[str, ...] = ()
+    #: Credits charged, by the price table; None if nothing was charged or the price is unknown.
     credits: float | None = None
     error: str = ""
 
     @property
     def can_be_edited_and_rerun(self) -> bool:
-        """It was not made and cost nothing: a changed row may be fed again."""
+        """Whether the row produced no clip and cost nothing, so that running an edited row pays only once."""
         return self.status in ("refused", "failed") and self.credits is None
 
 
 def result_of(row: Row, outcome: Outcome, *, state: str, task_id: str | None, credits: float | None) -> RowResult:
-    """*outcome* as a line of the results.
+    """Return *outcome* as the result of *row*.
 
     Args:
-        state: the job's; a clip that was made and could not be saved is ``ready``, whatever stood in the way.
-        credits: what it cost; None when it cost nothing.
+        state: the job's state. A generated clip that could not be saved counts as ``ready``, not as failed.
+        credits: what the job cost; None if nothing was charged.
     """
     match outcome:
         case Done(clip=clip):
@@ -67,25 +73,25 @@ def result_of(row: Row, outcome: Outcome, *, state: str, task_id: str | None, cr
             return RowResult(row=row, status="in_doubt", task_id=task_id, credits=credits, error=str(error))
 
 
-def result_as_dict(line: RowResult) -> dict[str, Any]:
-    """*line* as plain values; what is not known is left out."""
-    told = attrs.asdict(line, filter=lambda field, value: field.name != "row" and value not in (None, "", ()))
-    return {"key": line.row.key, "line": line.row.line, **told}
+def result_as_dict(result: RowResult) -> dict[str, Any]:
+    """Return *result* as JSON values, without the fields that are empty or unknown."""
+    fields = attrs.asdict(result, filter=lambda field, value: field.name != "row" and value not in (None, "", ()))
+    return {"key": result.row.key, "line": result.row.line, **fields}
 
 
 def make_folder(folder: Path) -> None:
-    """Make *folder* if need be.
+    """Create *folder* and its parents if they do not exist.
 
     Raises:
-        UsageError: it cannot be made.
+        UsageError: it cannot be created.
     """
-    with translate_os_errors(folder, UsageError, "; name a folder that can be written"):
+    with translate_os_errors(folder, UsageError, _CHOOSE_WRITABLE):
         folder.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
 def translate_os_errors(folder: Path, error: type[VeoError], remedy: str = "") -> Iterator[None]:
-    """Whatever the disk says, in words of ours."""
+    """Raise *error* with the folder's name and *remedy* in place of an `OSError`."""
     try:
         yield
     except OSError as exc:
@@ -93,29 +99,29 @@ def translate_os_errors(folder: Path, error: type[VeoError], remedy: str = "") -
 
 
 class Results:
-    """The three files of one list; everything here blocks.
+    """The three result files of one list. Everything here blocks.
 
     Raises:
-        UsageError: the folder cannot be made or written.
+        UsageError: the folder cannot be created or written.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self._folder, self._manifest = folder, manifest
-        self._lines: dict[str, RowResult] = {}
+        self._results: dict[str, RowResult] = {}
         make_folder(folder)
-        with translate_os_errors(folder, UsageError, "; name a folder that can be written"):
+        with translate_os_errors(folder, UsageError, _CHOOSE_WRITABLE):
             _drop_torn_line(folder / "results.jsonl")
-            _replace(folder / "results.csv", self._table())  # what cannot be written is better known now
+            _replace(folder / "results.csv", self._table())  # finds an unwritable folder before anything is sent
 
-    def add(self, line: RowResult) -> None:
-        """Write *line* down; it is on the disk when this returns.
+    def add(self, result: RowResult) -> None:
+        """Append *result* to ``results.jsonl``; it is on the disk when this returns.
 
         Raises:
-            ResultsWriteError: it is not; the job itself is as the ledger says.
+            ResultsWriteError: it could not be written. The ledger still holds the job.
         """
-        self._lines[line.row.key] = line
+        self._results[result.row.key] = result
         with translate_os_errors(self._folder, ResultsWriteError):
-            self._append(json.dumps(result_as_dict(line), ensure_ascii=False) + "\n")
+            self._append(json.dumps(result_as_dict(result), ensure_ascii=False) + "\n")
 
     def _append(self, text: str) -> None:
         descriptor = os.open(self._folder / "results.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -126,10 +132,10 @@ class Results:
             os.close(descriptor)
 
     def close(self) -> list[Path]:
-        """Write both tables; which files there are.
+        """Write both CSV files and return the paths of those that exist.
 
         Raises:
-            ResultsWriteError: they are not.
+            ResultsWriteError: one of them could not be written.
         """
         with translate_os_errors(self._folder, ResultsWriteError):
             return self._close()
@@ -140,7 +146,7 @@ class Results:
         rejected = self._rejected()
         target = self._folder / "rejected.csv"
         if rejected:
-            _replace(target, _csv((*self._manifest.columns, "why"), rejected))
+            _replace(target, _csv((*self._manifest.columns, ERROR_COLUMN), rejected))
             files.append(target)
         else:
             target.unlink(missing_ok=True)
@@ -149,54 +155,56 @@ class Results:
     def _table(self) -> str:
         rows = []
         for row in self._manifest.rows:
-            line = self._lines.get(row.key)
-            added = _result_cells(line) if line else {"status": "queued"}
+            result = self._results.get(row.key)
+            added = _result_cells(result) if result else {"status": "queued"}
             rows.append({**row.cells, "key": row.key, **added})
         columns = dict.fromkeys((*self._manifest.columns, "key", *_RESULT_COLUMNS))
         return _csv(tuple(columns), rows)
 
     def _rejected(self) -> list[dict[str, str]]:
-        broken = [{**fault.cells, "why": _spreadsheet_safe(str(fault))} for fault in self._manifest.problems]
-        refused = [
-            {**line.row.cells, "why": _spreadsheet_safe(line.error)}
-            for line in self._lines.values()
-            if line.can_be_edited_and_rerun
+        invalid = [
+            {**problem.cells, ERROR_COLUMN: _spreadsheet_safe(str(problem))} for problem in self._manifest.problems
         ]
-        return broken + refused
+        failed = [
+            {**result.row.cells, ERROR_COLUMN: _spreadsheet_safe(result.error)}
+            for result in self._results.values()
+            if result.can_be_edited_and_rerun
+        ]
+        return invalid + failed
 
 
-def _result_cells(line: RowResult) -> dict[str, str]:
+def _result_cells(result: RowResult) -> dict[str, str]:
     return {
-        "status": line.status,
-        "path": _spreadsheet_safe(" ".join(line.paths)),
-        "credits": "" if line.credits is None else f"{line.credits:g}",
-        "error": _spreadsheet_safe(line.error),
-        "task_id": line.task_id or "",
+        "status": result.status,
+        "path": _spreadsheet_safe(" ".join(result.paths)),
+        "credits": "" if result.credits is None else f"{result.credits:g}",
+        ERROR_COLUMN: _spreadsheet_safe(result.error),
+        "task_id": result.task_id or "",
     }
 
 
 def _spreadsheet_safe(text: str) -> str:
-    """*text* for a spreadsheet: no formula, no control characters."""
-    shown = printable(text, 2000)
+    """Return *text* with control characters escaped and a quote before what a spreadsheet would run as a formula."""
+    shown = printable(text, _MAX_CELL_CHARACTERS)
     return f"'{shown}" if shown.startswith(_FORMULA) else shown
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    written = io.StringIO(newline="")
-    writer = csv.DictWriter(written, columns, extrasaction="ignore", restval="")
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", restval="")
     writer.writeheader()
     writer.writerows(rows)
-    return written.getvalue()
+    return text.getvalue()
 
 
 def _drop_torn_line(path: Path) -> None:
-    """Cut off a last line that a crash has torn."""
-    written = path.read_bytes() if path.exists() else b""
-    if written and not written.endswith(b"\n"):
+    """Remove a last line that a crash left incomplete."""
+    content = path.read_bytes() if path.exists() else b""
+    if content and not content.endswith(b"\n"):
         with path.open("r+b") as file:
-            file.truncate(written.rfind(b"\n") + 1)
+            file.truncate(content.rfind(b"\n") + 1)
 
 
 def _replace(path: Path, text: str) -> None:
-    """*text* under *path*, whole or not at all; with a byte order mark, by which spreadsheets know UTF-8."""
+    """Write *text* to *path* completely or not at all, with the byte order mark by which spreadsheets detect UTF-8."""
     write_atomically(path, text.encode("utf-8-sig"))

@@ -1,4 +1,4 @@
-"""One line of a list: from what was written to what is wanted, or to all that is wrong with it."""
+"""One row of a list: parses its values into a job, or collects everything that is wrong with it."""
 
 import json
 import os
@@ -17,77 +17,84 @@ from veo_async._wire.converter import from_dict
 from veo_async._wire.images import is_path, with_image
 from veo_async.errors import InvalidRequest, Problem
 
+#: Columns that set an option of the request.
 REQUEST_COLUMNS = frozenset({"image", *(field.name for field in attrs.fields(VideoRequest))})
-#: Columns that are about the job, not about the request.
+#: Columns that concern the job rather than its request.
 JOB_COLUMNS = frozenset({"key", "take", "extend", "upgrade"})
+#: The column of ``rejected.csv`` with the reason. It is ignored when that file is run as a list.
+ERROR_COLUMN = "error"
 
-_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_NUMBERS = frozenset({"seeds", "duration", "take"})
-_FLAGS = frozenset({"enable_translation", "enable_fallback"})
+#: ``{column}``, a doubled brace, or a single brace, which is an error.
 PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w+)\}|[{}]")
+
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_INTEGER_COLUMNS = frozenset({"seeds", "duration", "take"})
+_BOOLEAN_COLUMNS = frozenset({"enable_translation", "enable_fallback"})
 
 
 @attrs.frozen(kw_only=True)
 class Row:
-    """One job that is wanted."""
+    """A valid row: one job to submit."""
 
-    #: Where it stands in the file.
+    #: Line number in the file; for a JSON file the item's position.
     line: int
     key: str
     take: int
     request: VideoRequest
-    #: What is made of the clip once it is there.
+    #: Follow-ups of the clip, in order.
     then: tuple[FollowUp, ...] = ()
-    #: What was written, column by column, to be written out again.
+    #: The row as it was read, by column, to be copied to the result files.
     cells: Mapping[str, str] = attrs.field(repr=False)
 
     @property
     def chain(self) -> list[ChainItem]:
-        """Its job, and those that follow."""
+        """The row's job and its follow-ups."""
         return [ChainItem(self.key, self.request), *chain_of(self.key, self.then)]
 
 
 @attrs.frozen
 class RowProblem:
-    """What is wrong with one line."""
+    """An invalid row and everything that is wrong with it."""
 
     line: int
-    faults: tuple[Problem, ...]
+    problems: tuple[Problem, ...]
     cells: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
     def __str__(self) -> str:
-        return "; ".join(f"line {self.line}: {fault}" for fault in self.faults)
+        return "; ".join(f"line {self.line}: {problem}" for problem in self.problems)
 
 
 @attrs.frozen
 class RawRow:
+    """A row before its values are checked."""
+
     line: int
     values: Mapping[str, Any]
-    faults: tuple[Problem, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
-
-def _fill_template(template: str, values: Mapping[str, Any]) -> str:
-    """Our own, because ``str.format`` reaches into whatever it is given."""
-    return PLACEHOLDER.sub(lambda match: str(values.get(match[1], "")) if match[1] else match[0][0], template)
+    @property
+    def cells(self) -> dict[str, str]:
+        """The values as text, without an earlier run's error."""
+        return {name: to_cell(value) for name, value in self.values.items() if name != ERROR_COLUMN}
 
 
 class ImageFiles:
-    """The image files of one list, each read once."""
+    """The image files of one list. Each file is read once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: dict[str, str | InvalidRequest] = {}
 
     def with_references(self, request: VideoRequest) -> VideoRequest:
-        """*request* with its files as jobs hold them.
+        """Return *request* with each image file replaced by a reference to its content.
 
         Raises:
-            InvalidRequest: some cannot be used; all of them are told.
+            InvalidRequest: some files cannot be used; it lists all of them.
         """
-        seen = [self._inspect(image) if is_path(image) else image for image in request.image_urls]
-        if faults := [fault for one in seen if isinstance(one, InvalidRequest) for fault in one.problems]:
-            raise InvalidRequest.of(*faults)
-        return attrs.evolve(request, image_urls=seen) if tuple(seen) != request.image_urls else request
+        images = [self._inspect(image) if is_path(image) else image for image in request.image_urls]
+        if problems := [problem for image in images if isinstance(image, InvalidRequest) for problem in image.problems]:
+            raise InvalidRequest.of(*problems)
+        return attrs.evolve(request, image_urls=images) if tuple(images) != request.image_urls else request
 
     def _inspect(self, path: str) -> str | InvalidRequest:
         if path not in self._known:
@@ -101,64 +108,80 @@ class ImageFiles:
 def parse_row(
     raw: RawRow, dialect: Dialect, defaults: Mapping[str, Any], template: str | None, images: ImageFiles
 ) -> Row | RowProblem:
-    cells = {name: to_cell(value) for name, value in raw.values.items()}
-    faults = [*raw.faults]
+    """Return the job that *raw* describes, or everything that is wrong with it.
+
+    Args:
+        defaults: request options for rows that do not set them.
+        template: the prompt of rows that do not set one, with ``{column}`` placeholders.
+        images: resolves the row's image files.
+    """
+    values, problems = _parse_values(raw)
+    take, key = values.pop("take", 1), values.pop("key", None)
+    then = _follow_ups(values.pop("extend", None), values.pop("upgrade", None))
+    options = {**defaults, **values}
+    if template is not None and "prompt" not in values:
+        options["prompt"] = _fill_template(template, raw.values)
+    if problems:
+        return RowProblem(raw.line, tuple(problems), raw.cells)
+    try:
+        request = images.with_references(from_dict(with_image(options), VideoRequest))
+        key = content_key(request, take) if key is None else str(key)
+        row = Row(line=raw.line, key=key, take=take, request=request, then=then, cells=raw.cells)
+        problems = [problem for item in row.chain for problem in problems_of(item.request, dialect)]
+    except InvalidRequest as error:
+        return RowProblem(raw.line, error.problems, raw.cells)
+    return RowProblem(raw.line, tuple(problems), raw.cells) if problems else row
+
+
+def _parse_values(raw: RawRow) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the non-empty values of known columns converted to their types, and the problems found."""
     values: dict[str, Any] = {}
+    problems = [*raw.problems]
     for name, value in raw.values.items():
         if name in REQUEST_COLUMNS | JOB_COLUMNS and value not in ("", None):
             try:
-                values[name] = _value(name, value)
+                values[name] = _parse_value(name, value)
             except ValueError:
-                faults.append(Problem(name, value, *_type_problem(name)))
-    take, key = values.pop("take", 1), values.pop("key", None)
-    then = _then(values.pop("extend", None), values.pop("upgrade", None))
-    plain = {**defaults, **values}
-    if template is not None and "prompt" not in values:
-        plain["prompt"] = _fill_template(template, raw.values)
-    if faults:
-        return RowProblem(raw.line, tuple(faults), cells)
-    try:
-        request = images.with_references(from_dict(with_image(plain), VideoRequest))
-    except InvalidRequest as error:
-        return RowProblem(raw.line, error.problems, cells)
-    name = str(key) if key is not None else content_key(request, take)
-    row = Row(line=raw.line, key=name, take=take, request=request, then=then, cells=cells)
-    try:
-        broken = [fault for link in row.chain for fault in problems_of(link.request, dialect)]
-    except InvalidRequest as error:
-        broken = list(error.problems)
-    return RowProblem(raw.line, tuple(broken), cells) if broken else row
+                problems.append(Problem(name, value, *_type_problem(name)))
+    return values, problems
 
 
-def _then(extend: Any, upgrade: Any) -> tuple[FollowUp, ...]:
-    """The steps in their order: what was taken to 1080p cannot be extended any more."""
+def _parse_value(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value  # JSON values are typed already; the converter checks the types strictly
+    if name in _INTEGER_COLUMNS:
+        return int(value)
+    if name in _BOOLEAN_COLUMNS:
+        return _parse_boolean(value)
+    return value.split() if name == "image_urls" else value
+
+
+def _parse_boolean(value: str) -> bool:
+    if value.strip().lower() not in _BOOLEANS:
+        raise ValueError(value)
+    return _BOOLEANS[value.strip().lower()]
+
+
+def _type_problem(name: str) -> tuple[str, str]:
+    """Return the rule and the remedy for a text that *name* cannot hold."""
+    if name in _BOOLEAN_COLUMNS:
+        return "must be true or false", "yes, no, 1 and 0 work as well"
+    return "must be a whole number", "use digits only"
+
+
+def _follow_ups(extend: Any, upgrade: Any) -> tuple[FollowUp, ...]:
+    """Return the follow-ups in order: extend first, because an upgraded clip cannot be extended."""
     extension = () if extend is None else (ExtendRequest(prompt=str(extend)),)
     return extension if upgrade is None else (*extension, str(upgrade))
 
 
-def _value(name: str, value: Any) -> Any:
-    if not isinstance(value, str):
-        return value  # JSON says itself what it is; the converter is strict about it
-    if name in _NUMBERS:
-        return int(value)
-    if name in _FLAGS:
-        return _flag(value)
-    return value.split() if name == "image_urls" else value
-
-
-def _flag(value: str) -> bool:
-    if value.strip().lower() not in _WORDS:
-        raise ValueError(value)
-    return _WORDS[value.strip().lower()]
-
-
-def _type_problem(name: str) -> tuple[str, str]:
-    if name in _FLAGS:
-        return "must be true or false", "write true or false"
-    return "must be a whole number", "write a whole number"
+def _fill_template(template: str, values: Mapping[str, Any]) -> str:
+    """Fill the placeholders of *template*. ``str.format`` would let a template read attributes of the values."""
+    return PLACEHOLDER.sub(lambda match: str(values.get(match[1], "")) if match[1] else match[0][0], template)
 
 
 def to_cell(value: Any) -> str:
+    """Return *value* as the text of a CSV cell; JSON for anything but text."""
     if isinstance(value, str):
         return value
     return "" if value is None else json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""How a run ends: when everything has, or, once it is held, when what is under way has or its grace is over."""
+"""Waiting at the end of a run: for all jobs or, after a stop, for the jobs in flight until a timeout."""
 
 import asyncio
 from collections.abc import Collection, Coroutine, Mapping
@@ -8,19 +8,25 @@ from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.handle import Job
 
 
-async def wait_for_jobs(following: Mapping["asyncio.Task[Any]", Job], stopping: asyncio.Event, grace_s: float) -> None:
-    """Wait for all of *following*, each the following of a job to its end; after *stopping*, for those under way."""
-    if not following:
+async def wait_for_jobs(watching: Mapping["asyncio.Task[Any]", Job], stopping: asyncio.Event, timeout_s: float) -> None:
+    """Wait until all jobs have finished.
+
+    Once *stopping* is set, wait only for jobs that were already sent, and at most *timeout_s*.
+
+    Args:
+        watching: the asyncio tasks to wait for; each watches one job until it has finished.
+    """
+    if not watching:
         return
-    await wait_unless_stopped(_wait_all(following), stopping)
+    await wait_unless_stopped(_wait_all(watching), stopping)
     if stopping.is_set():
-        under_way = [task for task, job in following.items() if job.state is not JobState.QUEUED]
-        if under_way:
-            await asyncio.wait(under_way, timeout=grace_s)
+        in_flight = [task for task, job in watching.items() if job.state is not JobState.QUEUED]
+        if in_flight:
+            await asyncio.wait(in_flight, timeout=timeout_s)
 
 
 async def wait_unless_stopped(work: Coroutine[Any, Any, object], stopping: asyncio.Event) -> None:
-    """Wait for *work*, or until *stopping* is set; then it is cancelled."""
+    """Wait for *work*, or cancel it as soon as *stopping* is set."""
     async with asyncio.TaskGroup() as group:
         both = [group.create_task(work), group.create_task(stopping.wait())]
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)

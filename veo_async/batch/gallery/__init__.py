@@ -1,4 +1,4 @@
-"""One page that shows what became of a batch: every clip playing, every failure with its reason and its remedy.
+"""One HTML page about a batch: every clip with a player, every failure with its reason and what to do.
 
 from veo_async.batch.gallery import Card, write_gallery
 

@@ -1,7 +1,7 @@
-"""Foreign text made safe and visible in HTML, and numbers made readable.
+"""Text from other people made safe and visible in HTML, and numbers made readable.
 
-Prompts and reasons come from anywhere. What could steer the page is escaped; what could steer the *reader*, an
-override that turns the reading direction or a character nobody sees, is spelled out where it stands.
+Prompts and reasons come from anywhere. Markup in them is escaped. Characters that could mislead the *reader*, such as
+an override of the reading direction or an invisible character, are shown as escape sequences.
 """
 
 import html
@@ -10,57 +10,62 @@ from datetime import UTC, datetime
 
 from veo_async.errors import printable
 
-#: Characters that are not seen, or change what is seen around them. Joiners (U+200C, U+200D) stay: Persian words and
-#: emoji are made with them. So do line breaks and tabs.
+#: Invisible characters, and those that change how their neighbours are shown. Joiners (U+200C, U+200D) are not among
+#: them, because Persian words and emoji need them; nor are line breaks and tabs.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e"
     "\u2060-\u206f\u3164\ud800-\udfff\ufdd0-\ufdef\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U000e0000-\U000e0fff]"
     "|[" + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 17)) + "]"
 )
 
-#: A text longer than this, or of more lines, is folded.
+#: A text with more characters or lines than this is folded.
 FOLD_CHARACTERS, FOLD_LINES = 320, 8
-#: What is shown of a folded text.
+#: How much of a folded text is shown.
 _EXCERPT_CHARACTERS, _EXCERPT_LINES = 220, 5
-#: No text is written in full beyond this: a thousand of them must still open.
+#: Longest text that is written to the page in full, in characters; a page with a thousand of them still opens.
 FULL_CHARACTERS = 20_000
 
 
-def _spelled(match: re.Match[str]) -> str:
-    return f'<i class="odd">{match[0].encode("unicode_escape").decode("ascii")}</i>'
+def _escape_sequence(match: re.Match[str]) -> str:
+    return f'<i class="invisible">{match[0].encode("unicode_escape").decode("ascii")}</i>'
 
 
 def to_html(text: str) -> str:
-    """*text* as HTML: nothing in it is markup, nothing in it is hidden."""
-    return _INVISIBLE.sub(_spelled, html.escape(text.replace("\r\n", "\n")))
+    """Return *text* as HTML in which nothing is markup and nothing is invisible."""
+    return _INVISIBLE.sub(_escape_sequence, html.escape(text.replace("\r\n", "\n")))
 
 
 def to_attribute(text: str, limit: int = 200) -> str:
-    """*text* for an attribute or an SVG title, where no markup can stand: one line, bounded."""
+    """Return *text* for an attribute or an SVG title: a single line of at most *limit* characters, without markup."""
     return html.escape(printable(text, limit))
 
 
 def foldable(text: str, css_class: str) -> str:
-    """A paragraph of *text*, or an excerpt that unfolds when it is long."""
+    """Return a paragraph of *text*; a long one as an excerpt that unfolds."""
     if len(text) <= FOLD_CHARACTERS and text.count("\n") < FOLD_LINES:
-        return f'<p class="{css_class}" dir="auto" data-find>{to_html(text)}</p>'
+        return f'<p class="{css_class}" dir="auto" data-search>{to_html(text)}</p>'
     excerpt = "\n".join(text[:_EXCERPT_CHARACTERS].split("\n")[:_EXCERPT_LINES]).rstrip()
     left_out = len(text) - FULL_CHARACTERS
-    ending = f'<p class="note">{left_out:,} characters more are not on this page.</p>' if left_out > 0 else ""
+    note = f'<p class="note">{counted_noun(left_out, "more character")} not shown.</p>' if left_out > 0 else ""
     return (
         f'<details class="{css_class}"><summary><span class="excerpt" dir="auto">{to_html(excerpt)}…</span>'
-        f'<span class="more">All {len(text):,} characters</span></summary>'
-        f'<p dir="auto" data-find>{to_html(text[:FULL_CHARACTERS])}</p>{ending}</details>'
+        f'<span class="more">Show all {len(text):,} characters</span></summary>'
+        f'<p dir="auto" data-search>{to_html(text[:FULL_CHARACTERS])}</p>{note}</details>'
     )
 
 
 def number(value: float) -> str:
-    """With thousands separated, and no decimals that say nothing."""
+    """Return *value* with thousands separators and at most two decimals."""
     return f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
+def counted_noun(count: int, noun: str) -> str:
+    """Return ``1 job`` or ``1,200 jobs``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def seconds(value: float) -> str:
-    """A span of time, as one would say it."""
+    """Return a span of time for people: ``8 s``, ``1 min 20 s`` or ``2 h 5 min``."""
     if value < 10 and value != round(value):
         return f"{value:.1f} s"
     whole = round(value)
@@ -72,14 +77,14 @@ def seconds(value: float) -> str:
 
 
 def clock(value: float) -> str:
-    """A span as a clock counts it, short enough for an axis: ``1:30``."""
+    """Return a span of time as a clock shows it, short enough for an axis: ``1:30``."""
     if value != round(value):
         return seconds(value)
     minutes, rest = divmod(round(value), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
 
 
-def _moment(at: float) -> datetime | None:
+def _to_datetime(at: float) -> datetime | None:
     try:
         return datetime.fromtimestamp(at, UTC)
     except (OverflowError, OSError, ValueError):
@@ -87,13 +92,14 @@ def _moment(at: float) -> datetime | None:
 
 
 def time_element(at: float, pattern: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
-    """A ``<time>`` element; UTC, so that the page says the same wherever it is opened."""
-    moment = _moment(at)
+    """Return a ``<time>`` element. Times are in UTC, so that the page reads the same everywhere."""
+    moment = _to_datetime(at)
     if moment is None:
-        return "at a time out of range"
+        return "an invalid time"
     return f'<time datetime="{moment:%Y-%m-%dT%H:%M:%SZ}">{moment.strftime(pattern)}</time>'
 
 
 def state_label(state: str) -> str:
-    """``in_doubt`` as a reader has it: in doubt."""
-    return state.replace("_", " ")
+    """Return a state or stage in sentence case: ``in_doubt`` as ``In doubt``."""
+    label = state.replace("_", " ")
+    return label[:1].upper() + label[1:]

@@ -1,65 +1,66 @@
 "use strict";
-// Filters by status and by words, and shows the first picture of the films that are in view. Without this script the
-// page shows everything and plays everything; only the bar stays away.
+// Filters the cards by state and by text, and loads the first frame of the videos in view. Without this script the page
+// still shows and plays everything; only the filter bar stays hidden.
 (() => {
   const bar = document.querySelector(".bar");
-  const find = document.getElementById("find");
+  const search = document.getElementById("search");
   const shown = document.querySelector(".shown");
-  const nothing = document.querySelector(".nothing");
+  const noMatches = document.querySelector(".no-matches");
   const list = document.querySelector(".cards");
   const buttons = [...bar.querySelectorAll("button")];
   const cards = [...document.querySelectorAll(".card")];
   const texts = new Map();
   let state = "";
 
-  const told = (text) => text.normalize("NFKC").toLowerCase();
+  const normalize = (text) => text.normalize("NFKC").toLowerCase();
 
-  // Read when it is first needed: opening a page of a thousand cards should cost nothing.
+  // Read on first use, so that a page of a thousand cards opens quickly.
   const textOf = (card) => {
     if (!texts.has(card)) {
-      texts.set(card, told([...card.querySelectorAll("[data-find]")].map((part) => part.textContent).join("\n")));
+      const parts = [...card.querySelectorAll("[data-search]")].map((part) => part.textContent);
+      texts.set(card, normalize(parts.join("\n")));
     }
     return texts.get(card);
   };
 
-  // Asked first: pausing a film that was never begun makes the browser look for it.
-  const rest = (film) => {
-    if (film && !film.paused) film.pause();
+  // Checks first: pausing a video that never played makes the browser fetch it.
+  const pause = (video) => {
+    if (video && !video.paused) video.pause();
   };
 
-  // The whole list is taken out of the page's layout at once while cards change (asking for its style makes it so):
-  // taking a thousand films out one by one keeps a browser busy for seconds.
-  const aside = (change) => {
+  // Hides the whole list while cards change; reading its style applies that at once. Hiding a thousand videos one by
+  // one would keep the browser busy for seconds.
+  const withoutLayout = (change) => {
     list.hidden = true;
     void getComputedStyle(list).display;
     change();
     list.hidden = false;
   };
 
-  const apply = () => aside(filter);
+  const apply = () => withoutLayout(filter);
 
   const filter = () => {
-    const words = told(find.value).split(/\s+/).filter(Boolean);
+    const words = normalize(search.value).split(/\s+/).filter(Boolean);
     let count = 0;
     for (const card of cards) {
-      const fits =
+      const matches =
         (!state || card.dataset.state === state) && (!words.length || words.every((word) => textOf(card).includes(word)));
-      if (card.hidden === fits) card.hidden = !fits;
-      if (fits) count += 1;
-      else rest(card.querySelector("video"));
+      if (card.hidden === matches) card.hidden = !matches;
+      if (matches) count += 1;
+      else pause(card.querySelector("video"));
     }
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.state === state));
     shown.textContent = `${count.toLocaleString("en")} of ${cards.length.toLocaleString("en")} shown`;
-    nothing.hidden = count > 0;
+    noMatches.hidden = count > 0;
   };
 
-  const choose = (wanted) => {
-    state = wanted === state ? "" : wanted;
+  const choose = (chosen) => {
+    state = chosen === state ? "" : chosen;
     apply();
   };
 
   const clear = () => {
-    find.value = "";
+    search.value = "";
     apply();
   };
 
@@ -69,47 +70,47 @@
   document.querySelector(".clear").addEventListener("click", () => {
     state = "";
     clear();
-    find.focus();
+    search.focus();
   });
-  find.addEventListener("input", apply);
-  // While one of a film's own buttons has the focus, Chromium keeps all keys from the page; nothing can be done there.
+  search.addEventListener("input", apply);
+  // While one of a video's own controls has the focus, Chromium sends no keys to the page. There is no way around it.
   const onKey = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "/" && !isTyping(event.target)) {
       event.preventDefault();
-      find.focus();
-      find.select();
-    } else if (event.key === "Escape" && (find.value || document.activeElement === find)) {
+      search.focus();
+      search.select();
+    } else if (event.key === "Escape" && (search.value || document.activeElement === search)) {
       event.preventDefault();
-      if (find.value) clear();
-      else find.blur();
+      if (search.value) clear();
+      else search.blur();
     }
   };
   document.addEventListener("keydown", onKey);
 
-  // One film at a time: whoever starts the next has seen enough of the last.
+  // Plays one video at a time.
   document.addEventListener(
     "play",
     (event) => {
-      for (const film of document.querySelectorAll("video")) if (film !== event.target) rest(film);
+      for (const video of document.querySelectorAll("video")) if (video !== event.target) pause(video);
     },
     true,
   );
 
-  // A browser holds only some dozens of films ready, so what left the view untouched is let go again.
+  // A browser keeps only a few dozen videos loaded, so a video that scrolls out of view before it was played is unloaded.
   const watch = new IntersectionObserver(
     (entries) => {
-      for (const { target: film, isIntersecting } of entries) {
-        if (isIntersecting && film.preload === "none") film.preload = "metadata";
-        else if (!isIntersecting && film.preload !== "none" && film.paused && film.currentTime === 0) {
-          film.preload = "none";
-          film.setAttribute("src", film.getAttribute("src")); // load() would not heed preload
+      for (const { target: video, isIntersecting } of entries) {
+        if (isIntersecting && video.preload === "none") video.preload = "metadata";
+        else if (!isIntersecting && video.preload !== "none" && video.paused && video.currentTime === 0) {
+          video.preload = "none";
+          video.setAttribute("src", video.getAttribute("src")); // load() would ignore preload
         }
       }
     },
     { rootMargin: "300px" },
   );
-  for (const film of document.querySelectorAll("video")) watch.observe(film);
+  for (const video of document.querySelectorAll("video")) watch.observe(video);
 
   bar.hidden = false;
 })();

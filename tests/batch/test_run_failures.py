@@ -1,4 +1,4 @@
-"""The fault matrix where it touches lists: thousands of rows, hooks that raise, disks that are full."""
+"""Running a list under load and failures: thousands of rows, hooks that raise, full disks, used keys."""
 
 import asyncio
 import errno
@@ -14,49 +14,48 @@ from tests.runtime.support import memory, session_on
 from veo_async import errors
 from veo_async._rules.gate.values import LearnedLimits
 from veo_async._runtime.job.outcome import Clip
-from veo_async.batch import report as pictures
-from veo_async.batch import run as room
+from veo_async.batch import report as report_module
 from veo_async.batch.results import Results, RowResult
-from veo_async.batch.run import Batch
+from veo_async.batch.run import MAX_OPEN_ROWS, Batch
 from veo_async.simulator import Simulator
 
 from .test_run import manifest, on, table
 
 
 @pytest.mark.veo_virtual_time
-async def test_row_84_thousands_of_rows_in_their_order_and_one_thousand_in_hand(
+async def test_thousands_of_rows_are_sent_in_order_with_bounded_open_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows are taken in as others end, so what is under way is bounded; they are sent in the list's own order."""
+    """Rows are submitted as others finish, so the number of open rows is bounded; they are sent in list order."""
 
     async def save(clip: Clip, folder: Path) -> tuple[Path, ...]:
         return (folder / f"{clip.key}.mp4",)
 
-    def note(_: RowResult) -> None:
-        if not next(lines) % 50:
-            following.append(sum(task.get_name() == "veo.batch" for task in asyncio.all_tasks()))
+    def count_open_rows(_: RowResult) -> None:
+        if not next(results) % 50:
+            open_rows.append(sum(task.get_name() == "veo.batch" for task in asyncio.all_tasks()))
 
-    monkeypatch.setattr(pictures, "write_sheets", lambda folder, stills: [])
+    monkeypatch.setattr(report_module, "write_sheets", lambda folder, tiles: [])
     rows = manifest(*(f"Dog {number}" for number in range(3000)))
     sim = memory(limiter="none", max_logged_requests=10_000, duration_s=60.0)
     session = session_on(sim, rate=(2000, 1.0), max_in_flight=500, polls_per_second=2000.0, poll_every=30.0)
-    session._clip_saver.save = save  # type: ignore[method-assign]  # the films are another test's business
-    following: list[int] = []
-    lines = itertools.count()
+    session._clip_saver.save = save  # type: ignore[method-assign]  # downloads are tested elsewhere
+    open_rows: list[int] = []
+    results = itertools.count()
     async with session as veo:
-        report = await Batch(veo, rows, tmp_path / "out", now=lambda: 1.75e9, on_result=note).run()
+        report = await Batch(veo, rows, tmp_path / "out", now=lambda: 1.75e9, on_result=count_open_rows).run()
     assert report.counts == {"saved": 3000}
-    assert 500 <= max(following) <= room.MAX_OPEN_ROWS
+    assert 500 <= max(open_rows) <= MAX_OPEN_ROWS
     sent = [int(str(charge.body["prompt"]).split()[1]) for charge in sim.charges]
     assert sent == sorted(sent)
     assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 3000
 
 
-async def test_row_86_a_hook_that_raises_harms_no_row(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It is told in the log; every row has its line."""
+async def test_raising_hook_is_logged_and_affects_no_row(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Every row still has its result."""
 
-    def hook(line: RowResult) -> None:
-        raise RuntimeError(line.row.key)
+    def hook(result: RowResult) -> None:
+        raise RuntimeError(result.row.key)
 
     async with Simulator(duration_s=0.2) as sim, on(sim, tmp_path) as veo:
         report = await Batch(veo, manifest("A", "B"), tmp_path / "out", now=lambda: 1.75e9, on_result=hook).run()
@@ -65,23 +64,21 @@ async def test_row_86_a_hook_that_raises_harms_no_row(tmp_path: Path, caplog: py
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
-def test_row_76_a_folder_that_cannot_be_written_is_known_before_anything_is_sent(
+def test_unwritable_folder_is_reported_when_results_are_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """Full, forbidden or read-only: its name, the reason, what to do."""
+    """The error of a full, forbidden or read-only disk has the reason and a remedy."""
 
     def refuse(*_: Any) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(errors.UsageError, match=f"{os.strerror(number)}; name a folder that can be written"):
+    with pytest.raises(errors.UsageError, match=f"{os.strerror(number)}; choose a writable folder"):
         Results(tmp_path, manifest("A"))
 
 
-async def test_row_76_a_disk_that_fills_up_meanwhile_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The run says so when it ends; the films are there, and the same list again pays for nothing."""
+async def test_disk_that_fills_up_during_a_run_loses_no_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run raises at its end, all clips are saved, and running the list again charges nothing."""
     rows, out = manifest("A", "B"), tmp_path / "out"
     calls = 0
 
@@ -98,16 +95,16 @@ async def test_row_76_a_disk_that_fills_up_meanwhile_loses_nothing(
         async with on(sim, tmp_path) as veo:
             with pytest.raises(errors.ResultsWriteError, match="give the same command again: nothing is paid"):
                 await Batch(veo, rows, out, now=lambda: 1.75e9).run()
-        assert sorted(film.name for film in out.glob("*.mp4")) == ["row-1.mp4", "row-2.mp4"]
+        assert sorted(video.name for video in out.glob("*.mp4")) == ["row-1.mp4", "row-2.mp4"]
         async with on(sim, tmp_path) as veo:
             assert (await Batch(veo, rows, out, now=lambda: 1.75e9).run()).counts == {"saved": 2}
         assert len(sim.charges) == 2
-    told = [json.loads(line)["key"] for line in (out / "results.jsonl").read_text().splitlines()]
-    assert set(told) == {"row-1", "row-2"}
+    keys = [json.loads(line)["key"] for line in (out / "results.jsonl").read_text().splitlines()]
+    assert set(keys) == {"row-1", "row-2"}
 
 
-async def test_row_83_the_price_of_a_list_leaves_out_what_is_paid_for(tmp_path: Path) -> None:
-    """And takes in what was refused, because that would be sent again."""
+async def test_price_of_a_list_excludes_clips_already_paid_for(tmp_path: Path) -> None:
+    """It includes refused rows, because they would be sent again."""
     async with Simulator(duration_s=0.2) as sim, on(sim, tmp_path) as veo:
         first = Batch(veo, manifest("A", "B [refuse]"), tmp_path / "out", now=lambda: 1.75e9)
         assert await first.price() == 120.0
@@ -116,21 +113,21 @@ async def test_row_83_the_price_of_a_list_leaves_out_what_is_paid_for(tmp_path: 
         assert await again.price() == 120.0
 
 
-async def test_where_a_run_stands_can_be_asked_at_any_time(tmp_path: Path) -> None:
-    """Rows that wait, jobs that are there, credits that are spent: before, meanwhile, after."""
+async def test_progress_can_be_read_before_during_and_after_a_run(tmp_path: Path) -> None:
+    """Rows not submitted, jobs and spent credits are always up to date."""
     async with Simulator(duration_s=0.2) as sim, on(sim, tmp_path) as veo:
         batch = Batch(veo, manifest("A", "B"), tmp_path / "out", now=lambda: 1.75e9)
         assert (batch.not_submitted, len(batch.jobs), batch.spent) == (2, 0, 0.0)
         running = asyncio.create_task(batch.run())
-        while batch.not_submitted:  # noqa: ASYNC110  # nothing tells of a row that was taken in
+        while batch.not_submitted:  # noqa: ASYNC110  # there is no event for a submitted row
             await asyncio.sleep(0)
         assert len(batch.jobs) == 2
         await running
         assert (batch.not_submitted, batch.spent) == (0, 120.0)
 
 
-async def test_a_key_that_is_taken_is_a_fault_of_its_row_alone(tmp_path: Path) -> None:
-    """Somebody has changed a prompt and not the key: the clip that is there is not paid anew, the others are made."""
+async def test_key_of_another_request_rejects_only_its_row(tmp_path: Path) -> None:
+    """A prompt was edited and its key was not: nothing is charged for that row, and the others are generated."""
     async with Simulator(duration_s=0.2) as sim, on(sim, tmp_path) as veo:
         await Batch(veo, manifest("A"), tmp_path / "out", now=lambda: 1.75e9).run()
         report = await Batch(veo, manifest("A changed", "B"), tmp_path / "out", now=lambda: 1.75e9).run()
@@ -138,18 +135,18 @@ async def test_a_key_that_is_taken_is_a_fault_of_its_row_alone(tmp_path: Path) -
         assert len(sim.charges) == 2
     [rejected] = table(tmp_path / "out" / "rejected.csv")
     assert rejected["prompt"] == "A changed"
-    assert "row-1" in rejected["why"]
+    assert "row-1" in rejected["error"]
 
 
-async def test_a_clip_that_could_not_be_saved_is_ready_and_no_row_to_be_fed_again(tmp_path: Path) -> None:
-    """It is paid for: the next run fetches it, and a changed row would pay for another."""
+async def test_clip_that_could_not_be_saved_is_ready_and_not_rejected(tmp_path: Path) -> None:
+    """It was charged, so the next run downloads it; an edited row would pay for another clip."""
 
     async def save(clip: Clip, folder: Path) -> tuple[Path, ...]:
         raise errors.DownloadFailed("no route")
 
     async with Simulator(duration_s=0.2) as sim:
         session = on(sim, tmp_path)
-        session._clip_saver.save = save  # type: ignore[method-assign]  # what stands in its way is another test's business
+        session._clip_saver.save = save  # type: ignore[method-assign]  # failed downloads are tested elsewhere
         async with session as veo:
             report = await Batch(veo, manifest("A"), tmp_path / "out", now=lambda: 1.75e9).run()
         assert (report.counts, report.credits) == ({"ready": 1}, 60.0)
@@ -162,8 +159,8 @@ async def test_a_clip_that_could_not_be_saved_is_ready_and_no_row_to_be_fed_agai
         assert len(sim.charges) == 1
 
 
-async def test_row_83_what_an_earlier_run_has_queued_counts_against_the_budget(tmp_path: Path) -> None:
-    """It was not paid for yet and will be sent: new rows get what is left, and what was spent is told in full."""
+async def test_jobs_queued_by_an_earlier_run_count_in_price_budget_and_spent(tmp_path: Path) -> None:
+    """They are not paid for and will be sent, so new rows get the rest of the budget."""
     async with Simulator(duration_s=0.2) as sim:
         async with on(sim, tmp_path, rate=(1, 3600.0), explore=False) as veo:
             batch = Batch(veo, manifest("A", "B"), tmp_path / "out", now=lambda: 1.75e9)
