@@ -60,7 +60,7 @@ def sim() -> Iterator[Simulator]:
 
 @pytest.fixture
 def no_leaks() -> Iterator[None]:
-    """Fail the test if it leaves a thread, a socket or a loop; unclosed ones cause a warning, and warnings are errors."""
+    """Fail the test if it leaves a thread, a socket or a loop. Unclosed ones cause warnings, which are errors here."""
     before = set(threading.enumerate())
     yield
     gc.collect()
