@@ -1,4 +1,4 @@
-"""Each example is a whole program, is short, and runs against the simulator as it stands."""
+"""Each example is a short, complete program that runs unchanged against the simulator."""
 
 import asyncio
 import os
@@ -23,76 +23,76 @@ EXAMPLES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__i
 
 
 async def run(name: str, cwd: Path, *arguments: str, exits: int = 0) -> tuple[list[str], Simulator]:
-    """The lines that an example prints, and the simulator that it talked to."""
+    """Return the lines that an example prints, and the simulator that it used."""
     async with Simulator(speed=SPEED, seed=7) as sim:
         output = await run_fast(FOLDER / f"{name}.py", *arguments, cwd=cwd, sim=sim, exits=exits)
     sim.assert_no_double_charge()
     return output.splitlines(), sim
 
 
-def test_there_is_a_test_for_each() -> None:
-    """An example that nothing runs would be an untested promise."""
+def test_every_example_has_a_test() -> None:
+    """A new example must be added here."""
     assert EXAMPLES == ["fastapi_bot", "many_clips", "two_users"]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_is_short(name: str) -> None:
-    """Under sixty lines, and it says how to start it."""
+def test_example_is_under_sixty_lines_and_says_how_to_start_it(name: str) -> None:
+    """The docstring contains the command."""
     text = (FOLDER / f"{name}.py").read_text("utf-8")
     assert len(text.splitlines()) < 60
     assert f"``python -m veo_async.examples.{name}" in text
 
 
-async def test_many_clips(tmp_path: Path) -> None:
-    """One line per outcome, whatever it is, and the exit code tells of those that did not come."""
+async def test_many_clips_prints_a_line_per_outcome(tmp_path: Path) -> None:
+    """Six clips and the balance; exit code 0."""
     lines, sim = await run("many_clips", tmp_path)
     assert [line.split()[0] for line in lines[:-1]] == ["ready"] * 6
     assert "credits left" in lines[-1]
     assert len(sim.charges) == 6
 
 
-async def test_many_clips_from_a_file(tmp_path: Path) -> None:
-    """A refusal and a failure are lines among lines."""
+async def test_many_clips_reports_refusals_and_failures_of_a_file(tmp_path: Path) -> None:
+    """A line each, and exit code 1."""
     (tmp_path / "prompts.txt").write_text("A dog\n\nA cat [refuse]\nA cow [fail]\n")
     lines, _ = await run("many_clips", tmp_path, "prompts.txt", exits=1)
     assert sorted(line.split()[0] for line in lines[:-1]) == ["failed", "ready", "refused"]
 
 
-async def test_two_users(tmp_path: Path) -> None:
-    """Boris is told where he stands and has his clip before Anna's batch is through."""
+async def test_two_users_gives_the_single_clip_priority_over_the_batch(tmp_path: Path) -> None:
+    """Boris sees his progress and has his clip before Anna's batch has finished."""
     lines, sim = await run("two_users", tmp_path)
-    assert "before you, about" in lines[0] or lines[0] == "boris: on its way"
+    assert " ahead, about" in lines[0] or lines[0] == "boris: sent"
     assert lines[-1] == "anna: 30 of 30 are ready"
-    assert any("being made, about" in line for line in lines)
+    assert any("generating, about" in line for line in lines)
     assert sum(line.startswith("boris: http") for line in lines) == 1
     assert len(sim.charges) == 31
 
 
 @pytest.mark.parametrize("faults", [[], [lost_callback()]])
-async def test_fastapi_bot(tmp_path: Path, faults: list[Fault]) -> None:
-    """Two users, a refusal, and the callbacks; then the same with every callback lost."""
+async def test_fastapi_bot_serves_two_users_with_and_without_callbacks(tmp_path: Path, faults: list[Fault]) -> None:
+    """Three clips and a refusal by callback; then the same with every callback lost."""
     port = free_port()
-    wanted = {"anna": ["A dog", "A cat"], "boris": ["A bird", "A cow [refuse-late]"]}
+    prompts_of = {"anna": ["A dog", "A cat"], "boris": ["A bird", "A cow [refuse-late]"]}
     bot = f"http://127.0.0.1:{port}"
     async with Simulator(speed=SPEED, seed=7, faults=faults) as sim, aiohttp.ClientSession() as http:
         async with running("fastapi_bot", tmp_path, sim, PORT=str(port)):
             keys = {}
-            for user, prompts in wanted.items():
+            for user, prompts in prompts_of.items():
                 for prompt in prompts:
-                    async with http.post(f"{bot}/clips", params={"user": user, "prompt": prompt}) as answer:
-                        keys[prompt] = (await answer.json())["key"]
-            told = {prompt: await ended(http, f"{bot}/clips/{key}") for prompt, key in keys.items()}
-            async with http.get(f"{bot}/clips/nobody") as answer:
-                assert answer.status == 404
-        assert [each["state"] for each in told.values()] == ["ready", "ready", "ready", "refused"]
-        assert all(each["url"] for each in list(told.values())[:3])
+                    async with http.post(f"{bot}/clips", params={"user": user, "prompt": prompt}) as response:
+                        keys[prompt] = (await response.json())["key"]
+            states = {prompt: await finished(http, f"{bot}/clips/{key}") for prompt, key in keys.items()}
+            async with http.get(f"{bot}/clips/unknown") as response:
+                assert response.status == 404
+        assert [state["state"] for state in states.values()] == ["ready", "ready", "ready", "refused"]
+        assert all(state["url"] for state in list(states.values())[:3])
         assert [attempt.was_acknowledged for attempt in sim.callbacks] == ([] if faults else [True] * 4)
     sim.assert_no_double_charge()
 
 
 @asynccontextmanager
 async def running(name: str, cwd: Path, sim: Simulator, **environment: str) -> AsyncIterator[None]:
-    """An example that serves until it is told to end; it must end well."""
+    """Run an example that serves until Ctrl-C."""
     address = {"VEO_BASE_URL": sim.url, "VEO_API_KEY": sim.api_key}
     program = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -121,11 +121,11 @@ async def until_open(port: int) -> None:
             return
 
 
-async def ended(http: aiohttp.ClientSession, url: str) -> dict[str, str]:
-    """What is told of a clip once it has ended."""
+async def finished(http: aiohttp.ClientSession, url: str) -> dict[str, str]:
+    """Poll a clip of the bot until it has finished; return its state."""
     while True:
-        async with http.get(url) as answer:
-            told: dict[str, str] = await answer.json()
-        if told["state"] not in ("queued", "sending", "running"):
-            return told
+        async with http.get(url) as response:
+            state: dict[str, str] = await response.json()
+        if state["state"] not in ("queued", "sending", "running"):
+            return state
         await asyncio.sleep(0.05)

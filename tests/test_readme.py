@@ -109,7 +109,7 @@ async def test_commands_succeed_in_the_order_of_the_readme(tmp_path: Path) -> No
     lines = [
         line
         for line in COMMANDS
-        if re.match(r"veo-async (doctor|generate|upload|batch|resume|jobs|sheet) ", f"{line} ")
+        if re.match(r"veo-async (doctor|generate|upload|batch|resume|jobs|contact-sheet) ", f"{line} ")
     ]
     assert len(lines) == 8
     (tmp_path / "first.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
@@ -123,11 +123,11 @@ async def test_commands_succeed_in_the_order_of_the_readme(tmp_path: Path) -> No
     assert (tmp_path / "prompts-out" / "sheet.webp").exists()
 
 
-@pytest.mark.parametrize("command", [line for line in COMMANDS if re.match(r"veo-async (ledger|evidence)", line)])
+@pytest.mark.parametrize("command", [line for line in COMMANDS if re.match(r"veo-async (ledger|timeline)", line)])
 async def test_ledger_command(command: str, tmp_path: Path) -> None:
     """Each command is parsed; it fails only because the ledger file does not exist."""
     output = await run(sys.executable, "-m", "veo_async", *command.split()[1:], cwd=tmp_path, exits=2)
-    assert "there is no file 'veo.db'" in output
+    assert "veo.db does not exist" in output
 
 
 def test_guarantees_name_existing_tests() -> None:

@@ -1,4 +1,4 @@
-"""The command line: exit codes, help, and words that say what to do."""
+"""The command line as a process: exit codes and error messages."""
 
 import asyncio
 import os
@@ -26,38 +26,38 @@ def veo(*arguments: str, cwd: Path, **environment: str) -> "subprocess.Completed
 
 
 def test_unknown_option_is_a_usage_error(tmp_path: Path) -> None:
-    """Exit code 2, and the option is named."""
+    """Exit code 2, and the message names the option."""
     done = veo("demo", "--no-such-option", cwd=tmp_path)
     assert done.returncode == 2
     assert "no-such-option" in done.stdout + done.stderr
 
 
-def test_bad_value_is_a_usage_error(tmp_path: Path) -> None:
-    """An error of ours, with its remedy, instead of a traceback."""
+def test_invalid_value_is_a_usage_error(tmp_path: Path) -> None:
+    """The library's own error message instead of a traceback."""
     done = veo("simulator", "--speed", "0", cwd=tmp_path)
     assert done.returncode == 2
     assert "speed" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
-    """A library installation without cyclopts tells the one command that is missing."""
+def test_missing_cli_extra_is_reported_with_the_install_command(tmp_path: Path) -> None:
+    """The library is installed, but cyclopts is not."""
     (tmp_path / "cyclopts.py").write_text("raise ModuleNotFoundError('no', name='cyclopts')")
     done = veo("demo", cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert done.returncode == 2
     assert "pip install 'veo-async[cli]'" in done.stderr
 
 
-def test_out_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
-    """Before anything is made, and with what to do: exit code 2."""
+def test_unwritable_output_folder_is_a_usage_error(tmp_path: Path) -> None:
+    """Exit code 2 and a remedy, before anything is generated."""
     (tmp_path / "file").write_text("")
     done = veo("demo", "--out", "file/clips", cwd=tmp_path)
     assert done.returncode == 2
     assert "choose a writable folder" in done.stderr
 
 
-async def test_simulator_serves_until_it_is_stopped(tmp_path: Path) -> None:
-    """It prints its address and key, serves a real client with the fault asked for, and ends on Ctrl-C."""
+async def test_simulator_serves_until_ctrl_c(tmp_path: Path) -> None:
+    """It prints its URL and key, serves a real client and injects the requested fault."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "veo_async", "simulator", "--port", "0", "--speed", "60", "--api-key", "dummy-key"),
         *("--fault", "rate-limited:generate:1", "--dialect", "real"),
@@ -81,8 +81,8 @@ async def test_simulator_serves_until_it_is_stopped(tmp_path: Path) -> None:
     assert process.returncode == 130
 
 
-def test_bad_fault_is_a_usage_error(tmp_path: Path) -> None:
-    """The word that is wrong, and the words that there are."""
+def test_unknown_fault_is_a_usage_error_that_lists_all_faults(tmp_path: Path) -> None:
+    """Exit code 2."""
     done = veo("simulator", "--port", "0", "--fault", "explode:generate:1", cwd=tmp_path)
     assert done.returncode == 2
     assert "drop-after-accepting" in done.stderr

@@ -1,4 +1,4 @@
-"""The demo: the real batch room, trouble included, and how it was survived; told to whoever looks on."""
+"""The demo: a real batch, with injected failures that do no harm."""
 
 import csv
 import io
@@ -8,69 +8,71 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from tests.programs import run
 from veo_async._wire import KIE
 from veo_async.batch.manifest import read_manifest
 from veo_async.batch.run import Report
-from veo_async.cli.demo import LIST, tell
+from veo_async.cli.demo import LIST, DemoRun, print_result
 from veo_async.ledger import SqliteLedger
 from veo_async.media import check_complete
 
 DEMO = (sys.executable, "-m", "veo_async", "demo")
 
 
-async def test_everything_goes_as_it_should_although_things_go_wrong(tmp_path: Path) -> None:
-    """Eight clips, one refusal, a burst of 429s and a lost answer that its callback has bound; and again."""
+async def test_demo_saves_every_clip_although_failures_are_injected(tmp_path: Path) -> None:
+    """Eight clips, one refusal, three 429s and a lost response that its callback matches; twice in a row."""
     for _ in range(2):
-        told = await run(*DEMO, cwd=tmp_path)
-        assert "8 of 9 clips saved under veo-out/ (8 saved, 1 refused)" in told
-        assert "429, 3 times" in told
-        assert "one prompt was refused" in told
-        assert "was lost: it was not sent again" in told
+        output = await run(*DEMO, cwd=tmp_path)
+        assert "8 of 9 clips saved under veo-out/ (8 saved, 1 refused)" in output
+        assert "429, 3 times" in output
+        assert "One prompt was refused" in output
+        assert "was lost: it was not resent" in output
         out = tmp_path / "veo-out"
-        assert f"Next: open {Path('veo-out') / 'index.html'}" in told
-        assert {"index.html", "sheet.webp", "results.csv", "rejected.csv"} <= {each.name for each in out.iterdir()}
+        assert f"Next: open {Path('veo-out') / 'index.html'}" in output
+        assert {"index.html", "sheet.webp", "results.csv", "rejected.csv"} <= {file.name for file in out.iterdir()}
         lines = list(csv.DictReader((out / "results.csv").read_text("utf-8-sig").splitlines()))
         saved = [line["path"] for line in lines if line["status"] == "saved"]
         assert len(saved) == 8
         for path in saved:
             check_complete(io.BytesIO(Path(tmp_path, path).read_bytes()))
-    book = await SqliteLedger(out / "demo.db").open(None)
-    steps = {row.key: [step.event for step in await book.transitions(row.key)] for row in await book.jobs()}
-    await book.close()
-    [lost] = [events for events in steps.values() if "lose" in events]
+    ledger = await SqliteLedger(out / "demo.db").open(None)
+    events = {row.key: [item.event for item in await ledger.transitions(row.key)] for row in await ledger.jobs()}
+    await ledger.close()
+    [lost] = [names for names in events.values() if "lose" in names]
     assert lost == ["submit", "send", "lose", "bind", "complete", "save"]
-    assert sum("requeue" in events for events in steps.values()) >= 1
+    assert sum("requeue" in names for names in events.values()) >= 1
     assert len((out / "results.jsonl").read_text().splitlines()) == 18
     assert json.loads((out / "results.jsonl").read_text().splitlines()[0])["key"]
 
 
-async def test_what_is_there_already_is_left_alone(tmp_path: Path) -> None:
-    """Somebody's own files stand where its clips belong: these get other names."""
+async def test_demo_does_not_overwrite_existing_files(tmp_path: Path) -> None:
+    """A clip whose name is taken gets another one."""
     for name in ("fox-in-snow.mp4", "orange-tree.mp4"):
         (tmp_path / name).write_text("mine")
-    told = await run(*DEMO, "--out", ".", cwd=tmp_path)
-    assert "8 of 9" in told
+    output = await run(*DEMO, "--out", ".", cwd=tmp_path)
+    assert "8 of 9" in output
     assert (tmp_path / "fox-in-snow.mp4").read_text() == "mine"
     assert len(list(tmp_path.glob("fox-in-snow*.mp4"))) == 2
 
 
 @pytest.mark.parametrize(
-    ("counts", "story"),
+    ("counts", "survived"),
     [({"saved": 7, "refused": 1, "failed": 1}, ["a", "b", "c"]), ({"saved": 8, "refused": 1}, ["a", "b"])],
 )
-def test_it_says_so_when_not_all_went_as_it_should(
-    counts: dict[str, int], story: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_unexpected_result_exits_with_1_and_names_the_command_to_inspect_it(
+    counts: dict[str, int], survived: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A clip that is missing, or trouble that did not come or was not survived: exit code 1, and where to look."""
+    """A clip is missing, or an injected failure was not triggered or did harm."""
     page = tmp_path / "index.html"
     report = Report(
         counts=Counter(counts), over_budget=0, credits=0.0, files=[page], page=page, sheet_extra_missing=True
     )
-    rows = read_manifest(LIST.encode(), "csv", KIE)
-    assert tell(Console(), report, rows, tmp_path, tmp_path / "demo.db", story) == 1
-    told = capsys.readouterr().out
-    assert "That is not all that should have come of it" in told
-    assert "pip install 'veo-async[media]'" in told
+    manifest = read_manifest(LIST.encode(), "csv", KIE)
+    ledger = tmp_path / "demo.db"
+    demo = DemoRun(folder=tmp_path, ledger=ledger, manifest=manifest, report=report, faults_survived=survived)
+    assert print_result(demo) == 1
+    output = capsys.readouterr().out
+    assert "The demo did not finish as expected" in output
+    assert f"veo-async jobs {ledger}" in output
+    assert "pip install 'veo-async[media]'" in output

@@ -1,4 +1,4 @@
-"""`veo-async doctor` and `veo-async credits`: what is found, and what to do."""
+"""`veo-async doctor` and `veo-async credits`: the results of the checks, and the remedies."""
 
 import asyncio
 import re
@@ -15,46 +15,48 @@ from veo_async.simulator import MemoryTransport, Simulator
 VEO = (sys.executable, "-m", "veo_async")
 
 
-async def test_all_is_well(tmp_path: Path) -> None:
-    """Key, address, balance, clock and ledger, a line each; exit code 0 and the next command."""
+async def test_doctor_reports_every_check_and_the_next_command(tmp_path: Path) -> None:
+    """Key, base URL, balance, clock and ledger, a line each; exit code 0."""
     async with Simulator(duration_s=0.1, credits=500.0) as sim:
         async with VeoSession(sim.api_key, base_url=sim.url, ledger=tmp_path / "veo.db", poll_every=0.1) as veo:
             await veo.generate("A dog")
-        told = await run(*VEO, "doctor", "--ledger", "veo.db", cwd=tmp_path, sim=sim)
-        assert told.count("ok ") == 5
-        for piece in (
+        output = await run(*VEO, "doctor", "--ledger", "veo.db", cwd=tmp_path, sim=sim)
+        assert output.count("ok ") == 5
+        for text in (
             "from VEO_API_KEY",
             sim.url,
             "credits",
             "the provider's",
             "veo.db: 1 ready",
-            "Next: veo-async demo",
+            "Next: veo-async generate",
         ):
-            assert piece in told
-        assert sim.api_key not in told
+            assert text in output
+        assert sim.api_key not in output
         assert " credits\n" in await run(*VEO, "credits", cwd=tmp_path, sim=sim)
         assert '"credits"' in await run(*VEO, "credits", "--json", cwd=tmp_path, sim=sim)
 
 
-async def test_what_is_wrong_is_said_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No key, a wrong key, an empty account, a file that is no ledger: each is a line, none stops the others."""
+async def test_failed_check_names_a_remedy_and_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No API key, a wrong one, an empty account, a file that cannot be a ledger."""
     for name in ("VEO_API_KEY", "KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "notes.txt").write_text("buy milk " * 100)
-    told = await run(*VEO, "doctor", "--ledger", "notes.txt", cwd=tmp_path, exits=1)
-    assert "export VEO_API_KEY" in told
-    assert "no  ledger" in told
+    output = await run(*VEO, "doctor", "--ledger", "notes.txt", cwd=tmp_path, exits=1)
+    assert "export KIE_API_KEY" in output
+    assert "no  ledger" in output
     async with Simulator(credits=0.0) as sim:
-        told = await run(*VEO, "doctor", cwd=tmp_path, sim=sim, exits=1)
-        assert "top up" in told
+        output = await run(*VEO, "doctor", cwd=tmp_path, sim=sim, exits=1)
+        assert "top up" in output
         monkeypatch.setenv("VEO_BASE_URL", sim.url)
         monkeypatch.setenv("VEO_API_KEY", "sk-" + "x" * 30)
-        told = await run(*VEO, "doctor", cwd=tmp_path, exits=1)
-        assert "Check the API key" in told
+        output = await run(*VEO, "doctor", cwd=tmp_path, exits=1)
+        assert "Check the API key" in output
 
 
-async def test_a_clock_that_is_off_is_told() -> None:
-    """By how much, which way, and what it spoils."""
+async def test_clock_that_is_an_hour_ahead_fails_the_check() -> None:
+    """The message says by how much, and in which direction."""
     async with Simulator() as sim, VeoApi(sim.api_key, base_url=sim.url) as api:
         server = await api.server_time()
         assert server is not None
@@ -65,20 +67,20 @@ async def test_a_clock_that_is_off_is_told() -> None:
         assert re.search(r"3[56]\d\d s ahead", ahead.message)
 
 
-async def test_a_provider_that_does_not_tell_the_time_is_no_fault() -> None:
-    """Nothing is concluded from nothing."""
+async def test_provider_without_a_date_header_passes_the_clock_check() -> None:
+    """Without a server time the clock cannot be judged."""
     transport = MemoryTransport()
     async with VeoApi(transport.api_key, transport=transport) as api:
         assert await api.server_time() is None
         assert (await _clock(api, 0.0)).passed
 
 
-def test_a_ledger_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    """Looking must not leave a file behind."""
+def test_doctor_does_not_create_a_missing_ledger(tmp_path: Path) -> None:
+    """A check leaves no file behind."""
 
-    async def look() -> str:
+    async def run_doctor() -> str:
         async with Simulator() as sim:
             return await run(*VEO, "doctor", "--ledger", "new.db", cwd=tmp_path, sim=sim)
 
-    assert "not there yet" in asyncio.run(look())
+    assert "does not exist yet" in asyncio.run(run_doctor())
     assert not (tmp_path / "new.db").exists()

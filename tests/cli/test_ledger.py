@@ -1,4 +1,4 @@
-"""The commands that look at a ledger and mend it."""
+"""The commands that read a ledger and repair it."""
 
 import asyncio
 import json
@@ -12,36 +12,41 @@ from veo_async.cli.ledger_commands import _lines
 from veo_async import Done, InDoubt, VeoSession
 from veo_async._ports import JobRow
 from veo_async.cli.app import run
+from veo_async.cli.ledger_text import table_lines
 from veo_async.simulator import Simulator, drop_after_accepting, drop_before_accepting
 
-Say = Callable[..., tuple[int, str]]
+Veo = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Say:
-    """Run a command; its exit code and what it printed."""
+def veo(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Veo:
+    """Run a command; return its exit code and what it printed."""
     monkeypatch.setenv("COLUMNS", "200")
 
-    def said(*arguments: object) -> tuple[int, str]:
-        with pytest.raises(SystemExit) as left:
-            run([str(each) for each in arguments])
-        told = capsys.readouterr()
-        return int(left.value.code or 0), told.out + told.err
+    def run_command(*arguments: object) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as exit_info:
+            run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return int(exit_info.value.code or 0), captured.out + captured.err
 
-    return said
+    return run_command
 
 
-async def on(sim: Simulator, file: Path, **options: Any) -> VeoSession:
+def session_on(sim: Simulator, file: Path, **options: Any) -> VeoSession:
     return VeoSession(sim.api_key, base_url=sim.url, ledger=file, account="studio", poll_every=0.2, **options)
 
 
 async def fill(file: Path) -> dict[str, str]:
-    """A ledger with a clip, a job whose answer was lost, and one whose request was; what was charged, by prompt."""
+    """Write a ledger with a clip, a job whose response was lost, and one whose request was lost.
+
+    Returns:
+        the charged task ids by prompt.
+    """
     faults = [drop_after_accepting(on=2), drop_before_accepting(on=3)]
-    async with Simulator(duration_s=0.1, faults=faults) as sim, await on(sim, file) as veo:
-        assert isinstance(await (await veo.submit("A dog", key="dog")).finished(), Done)
+    async with Simulator(duration_s=0.1, faults=faults) as sim, session_on(sim, file) as session:
+        assert isinstance(await (await session.submit("A dog", key="dog")).finished(), Done)
         for key in ("cat", "bird"):
-            assert isinstance(await (await veo.submit(f"A {key}", key=key)).finished(), InDoubt)
+            assert isinstance(await (await session.submit(f"A {key}", key=key)).finished(), InDoubt)
         return {str(charge.body["prompt"]): charge.task_id for charge in sim.charges}
 
 
@@ -55,131 +60,135 @@ def charged(file: Path) -> dict[str, str]:
     return asyncio.run(fill(file))
 
 
-def test_show_lists_the_jobs_and_says_what_to_type_next(say: Say, file: Path, charged: dict[str, str]) -> None:
-    """By state, too, and for machines."""
-    code, told = say("ledger", "show", file)
+def test_jobs_lists_the_jobs_and_the_next_command(veo: Veo, file: Path, charged: dict[str, str]) -> None:
+    """All jobs or those in one state, as a table or as JSON."""
+    code, output = veo("jobs", file)
     assert code == 0
-    assert "3 jobs: 1 ready, 2 in_doubt" in told
-    assert charged["A dog"] in told
-    assert f"veo-async ledger doubts {file}" in told
-    code, told = say("ledger", "show", file, "--state", "ready", "--json")
-    assert [row["key"] for row in json.loads(told)] == ["dog"]
-    assert say("ledger", "show", file, "--state", "lost")[0] == 2
-    assert say("jobs", file, "--json") == say("ledger", "show", file, "--json")
+    assert "3 jobs: 1 ready, 2 in_doubt" in output
+    assert charged["A dog"] in output
+    assert f"Next: veo-async ledger in-doubt {file}" in output
+    code, output = veo("jobs", file, "--state", "ready", "--json")
+    assert [row["key"] for row in json.loads(output)] == ["dog"]
+    assert "1 job: 1 ready" in veo("jobs", file, "--state", "ready")[1]
+    assert veo("jobs", file, "--state", "failed")[1] == "No jobs.\n"
+    assert veo("jobs", file, "--state", "lost")[0] == 2
 
 
-def test_a_narrow_terminal_hides_no_key_and_no_state() -> None:
-    """The other columns come as there is room; a key that would paint the terminal does not."""
+def test_narrow_terminal_keeps_the_key_and_state_columns() -> None:
+    """Other columns appear if they fit; control characters in a key are escaped."""
     rows = [
         JobRow(key=key, account="", state="in_doubt", request=None, submitted_at=0.0) for key in ("row-1", "\x1b[2J")
     ]
-    assert _lines(rows, 10) == ["key      state", "row-1    in_doubt", "\\x1b[2J  in_doubt"]
-    assert _lines(rows, 200)[0].split() == ["key", "state", "prompt", "task", "attempts", "planned"]
-    assert _lines([], 200) == []
+    assert table_lines(rows, 10) == ["key      state", "row-1    in_doubt", "\\x1b[2J  in_doubt"]
+    assert table_lines(rows, 200)[0].split() == ["key", "state", "prompt", "task", "attempts", "submitted"]
+    assert table_lines([], 200) == []
 
 
 @pytest.mark.usefixtures("charged")
-def test_doubts_tell_the_evidence_and_the_ways_out(say: Say, file: Path) -> None:
-    """When it was sent, with which token, what came back; and three commands to copy."""
-    code, told = say("ledger", "doubts", file)
+def test_in_doubt_shows_the_evidence_and_three_commands(veo: Veo, file: Path) -> None:
+    """When the request was sent, with which token, and how it failed; and the commands that resolve it."""
+    code, output = veo("ledger", "in-doubt", file)
     assert code == 0
-    assert "ResponseLost" in told
-    for way in ("resolve", "resubmit", "abandon"):
-        assert f"veo-async ledger {way} {file}" in told
-    _, told = say("ledger", "doubts", file, "--json")
-    assert {row["key"] for row in json.loads(told)} == {"cat", "bird"}
-    assert all(row["token"] and row["steps"] for row in json.loads(told))
+    assert "ResponseLost" in output
+    for name in ("resolve", "resubmit", "abandon"):
+        assert f"veo-async ledger {name} {file}" in output
+    _, output = veo("ledger", "in-doubt", file, "--json")
+    assert {row["key"] for row in json.loads(output)} == {"cat", "bird"}
+    assert all(row["token"] and row["transitions"] for row in json.loads(output))
 
 
-def test_what_is_mended_the_next_session_goes_on_with(say: Say, file: Path, charged: dict[str, str]) -> None:
-    """One named, one sent again; each is paid once in the end."""
-    assert say("ledger", "resolve", file, "cat", charged["A cat"], "--unverified")[0] == 0
-    code, told = say("ledger", "resubmit", file, "bird")
+def test_next_session_continues_repaired_jobs(veo: Veo, file: Path, charged: dict[str, str]) -> None:
+    """One job is resolved and one resubmitted; each is charged once."""
+    assert veo("ledger", "resolve", file, "cat", charged["A cat"], "--no-verify")[0] == 0
+    code, output = veo("ledger", "resubmit", file, "bird")
     assert code == 0
-    assert "Job bird is queued." in told
-    code, told = say("ledger", "doubts", file)
-    assert "No job is in doubt." in told
+    assert "Job bird is queued." in output
+    code, output = veo("ledger", "in-doubt", file)
+    assert "No job is in doubt." in output
 
-    async def go_on() -> int:
-        async with Simulator(duration_s=0.1, seed=2) as sim, await on(sim, file) as veo:
-            assert (veo.recovered.queued, veo.recovered.running) == (1, 1)
-            await veo.job("bird")
+    async def resume() -> int:
+        async with Simulator(duration_s=0.1, seed=2) as sim, session_on(sim, file) as session:
+            assert (session.recovered.queued, session.recovered.running) == (1, 1)
+            await session.job("bird")
             return len(sim.requests_to())
 
-    assert asyncio.run(go_on()) == 1
+    assert asyncio.run(resume()) == 1
 
 
-def test_resolving_reads_the_record_first(
-    say: Say, file: Path, charged: dict[str, str], monkeypatch: pytest.MonkeyPatch
+def test_resolve_checks_the_record_of_the_task(
+    veo: Veo, file: Path, charged: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A task of something else is refused, and the job stays in doubt."""
+    """A task of another request is rejected, and the job stays in doubt."""
 
-    async def served() -> None:
+    async def resolve_twice() -> None:
         async with Simulator(duration_s=0.1) as sim:
-            async with VeoSession(sim.api_key, base_url=sim.url, poll_every=0.1) as veo:
-                wrong = await (await veo.submit("A whale")).accepted()
-                right = await (await veo.submit("A cat")).accepted()
+            async with VeoSession(sim.api_key, base_url=sim.url, poll_every=0.1) as session:
+                wrong = await (await session.submit("A whale")).accepted()
+                right = await (await session.submit("A cat")).accepted()
             monkeypatch.setenv("VEO_BASE_URL", sim.url)
             monkeypatch.setenv("VEO_API_KEY", sim.api_key)
-            code, told = await asyncio.to_thread(say, "ledger", "resolve", file, "cat", wrong)
+            code, output = await asyncio.to_thread(veo, "ledger", "resolve", file, "cat", wrong)
             assert code == 1
-            assert "another request" in told
-            code, told = await asyncio.to_thread(say, "ledger", "resolve", file, "cat", right)
+            assert "another request" in output
+            code, output = await asyncio.to_thread(veo, "ledger", "resolve", file, "cat", right)
             assert code == 0
-            assert "Job cat is running." in told
+            assert "Job cat is running." in output
 
-    asyncio.run(served())
+    asyncio.run(resolve_twice())
     assert charged
 
 
-def test_abandoning_and_adopting(say: Say, file: Path, charged: dict[str, str]) -> None:
-    """Given up for good; and a task from elsewhere put down under a name."""
-    assert "Job cat is abandoned." in say("ledger", "abandon", file, "cat")[1]
-    code, told = say("ledger", "adopt", file, "0" * 32, "--key", "found", "--account", "studio")
+def test_abandon_and_adopt(veo: Veo, file: Path, charged: dict[str, str]) -> None:
+    """A job is abandoned for good, and an existing task is added under a new key."""
+    assert "Job cat is abandoned." in veo("ledger", "abandon", file, "cat")[1]
+    code, output = veo("ledger", "adopt", file, "0" * 32, "--key", "found", "--account", "studio")
     assert code == 0
-    assert "Job found is running." in told
-    assert say("ledger", "adopt", file, "1" * 32, "--key", "found", "--account", "studio")[0] == 2
-    assert say("ledger", "adopt", file, charged["A dog"], "--key", "new", "--account", "studio")[0] == 2
-    assert say("ledger", "adopt", file, "no task id", "--account", "studio")[0] == 2
+    assert "Job found is running." in output
+    assert veo("ledger", "adopt", file, "1" * 32, "--key", "found", "--account", "studio")[0] == 2
+    assert veo("ledger", "adopt", file, charged["A dog"], "--key", "new", "--account", "studio")[0] == 2
+    assert veo("ledger", "adopt", file, "no task id", "--account", "studio")[0] == 2
 
 
 @pytest.mark.usefixtures("charged")
-def test_evidence_is_the_timeline_of_one_job(say: Say, file: Path) -> None:
-    """Times, events, codes and ids, and no secret."""
-    code, told = say("evidence", file, "dog")
+def test_timeline_lists_the_transitions_of_one_job(veo: Veo, file: Path) -> None:
+    """Times, events, codes and ids; an unknown key is a usage error."""
+    code, output = veo("timeline", file, "dog")
     assert code == 0
     for event in ("submit", "send", "accept", "complete"):
-        assert f"Z  {event}" in told
-    _, told = say("evidence", file, "cat", "--json")
-    assert [step["event"] for step in json.loads(told)["steps"]] == ["submit", "send", "lose"]
-    assert say("evidence", file, "nobody")[0] == 2
-
-
-def test_a_file_that_is_not_there_is_not_made(say: Say, file: Path) -> None:
-    """Looking must not leave an empty ledger behind."""
-    code, told = say("ledger", "show", file)
+        assert f"Z  {event}" in output
+    _, output = veo("timeline", file, "cat", "--json")
+    assert [transition["event"] for transition in json.loads(output)["transitions"]] == ["submit", "send", "lose"]
+    code, output = veo("timeline", file, "unknown")
     assert code == 2
-    assert "there is no file" in told
+    assert f"list jobs with veo-async jobs {file}" in output
+
+
+def test_missing_ledger_file_is_not_created(veo: Veo, file: Path) -> None:
+    """A command that reads a ledger leaves no empty one behind."""
+    code, output = veo("jobs", file)
+    assert code == 2
+    assert "does not exist" in output
     assert not file.exists()
 
 
-def test_a_running_sessions_job_is_not_taken_from_it(say: Say, file: Path) -> None:
-    """But a doubt of its is, and it goes on with the job by itself."""
+def test_job_of_a_running_session_cannot_be_abandoned_but_a_job_in_doubt_can_be_resolved(veo: Veo, file: Path) -> None:
+    """The running session continues with the resolved job."""
 
-    async def served() -> None:
+    async def repair_while_running() -> None:
         faults = [drop_after_accepting(on=2)]
-        async with Simulator(duration_s=3.0, faults=faults) as sim, await on(sim, file) as veo:
-            running = await veo.submit("A dog", key="dog")
+        async with Simulator(duration_s=3.0, faults=faults) as sim, session_on(sim, file) as session:
+            running = await session.submit("A dog", key="dog")
             await running.accepted()
-            code, told = await asyncio.to_thread(say, "ledger", "abandon", file, "dog")
+            code, output = await asyncio.to_thread(veo, "ledger", "abandon", file, "dog")
             assert code == 2
-            assert "running drives this job" in told
-            doubtful = await veo.submit("A cat", key="cat")
+            assert "running drives this job" in output
+            doubtful = await session.submit("A cat", key="cat")
             assert isinstance(await doubtful.finished(), InDoubt)
             task_id = sim.charges[1].task_id
-            assert (await asyncio.to_thread(say, "ledger", "resolve", file, "cat", task_id, "--unverified"))[0] == 0
-            await asyncio.sleep(2.5)  # the session asks its ledger for news every second
+            code, _ = await asyncio.to_thread(veo, "ledger", "resolve", file, "cat", task_id, "--no-verify")
+            assert code == 0
+            await asyncio.sleep(2.5)  # the session reads the changes on its ledger every second
             assert (await doubtful).task_id == task_id
             assert (await running).urls
 
-    asyncio.run(served())
+    asyncio.run(repair_while_running())

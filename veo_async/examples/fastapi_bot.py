@@ -1,4 +1,4 @@
-"""The web side of a bot in FastAPI: many users share one API key. Callbacks report finished clips; lost ones are polled.
+"""The web side of a bot in FastAPI: many users, one API key. Callbacks report finished clips; lost ones are polled.
 
 ``python -m veo_async.examples.fastapi_bot`` needs ``pip install fastapi uvicorn``, an API key, and in PUBLIC_URL the
 address at which the provider can reach it. ``POST /clips?user=anna&prompt=…`` requests a clip, ``GET /clips/KEY``

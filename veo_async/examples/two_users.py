@@ -17,7 +17,7 @@ async def show_progress(user: str, job: Job) -> None:
     async for event in job.events():
         match event:
             case Queued(position=position, eta=eta):
-                print(f"{user}: queued, {position} jobs ahead, about {eta.p50:.0f} s")
+                print(f"{user}: queued, {position} ahead, about {eta.p50:.0f} s")
             case Sent():
                 print(f"{user}: sent")
             case Running(eta=eta):

@@ -72,7 +72,7 @@ async def upload(files: list[str], *, json: bool = False) -> int:
 async def upgrade(task: str, to: Literal["1080p", "4k"] = "1080p", *, clip: ClipOptions = _CLIP) -> int:
     """Upgrade a finished clip to 1080p or 4K and save it. Running the same command again costs nothing.
 
-    Example: veo-async upgrade 4c9a31a5bb61db65d10f1210d78cc08a 4k --out large.mp4
+    Example: veo-async upgrade dog 4k --out large.mp4
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ async def extend(
 ) -> int:
     """Extend a finished clip by about seven seconds and save the result. Running the same command again costs nothing.
 
-    Example: veo-async extend 4c9a31a5bb61db65d10f1210d78cc08a "It swims ashore" --out longer.mp4
+    Example: veo-async extend dog "It swims ashore" --out longer.mp4
 
     Parameters
     ----------

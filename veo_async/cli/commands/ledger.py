@@ -5,9 +5,9 @@ the next one that opens it.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from veo_async.cli.console import console, print_line
 
@@ -54,7 +54,9 @@ async def in_doubt(file: Path, *, json: bool = False) -> None:
 
 
 @app.command
-async def resolve(file: Path, key: str, task_id: str, *, no_verify: bool = False) -> None:
+async def resolve(
+    file: Path, key: str, task_id: str, *, no_verify: Annotated[bool, Parameter(negative=())] = False
+) -> None:
     """Bind a job in doubt to its task, as found in the provider's logs. The task's record is checked first.
 
     Example: veo-async ledger resolve veo.db row-17 408b5dae9b8f3f2e0134754d43ebfb04
@@ -118,7 +120,7 @@ async def abandon(file: Path, key: str) -> None:
 async def adopt(file: Path, task_id: str, *, key: str | None = None, account: str | None = None) -> None:
     """Add an existing task to a ledger; the next session tracks it.
 
-    Example: veo-async ledger adopt veo.db 408b5dae9b8f3f2e0134754d43ebfb04 --key row-17
+    Example: veo-async ledger adopt veo.db 408b5dae9b8f3f2e0134754d43ebfb04
 
     Parameters
     ----------
