@@ -102,12 +102,12 @@ async def _story(sim: Simulator, report: Report, ledger: Path) -> list[str]:
     """What went wrong and how it was survived, a line each; fewer lines when it was not."""
     fired = [fired.fault.kind for fired in sim.triggered_faults]
     told = []
-    if (refusals := fired.count("refuse")) and report.counts["failed"] == 0:
+    if (refusals := fired.count("rate-limited")) and report.counts["failed"] == 0:
         told.append(f"429, {refusals} times: the gate shut for all jobs at once and opened again; none failed by it.")
     if report.counts["refused"] == 1:
         told.append("one prompt was refused: it cost nothing and waits in rejected.csv to be reworded.")
     bound = await _bound(ledger)
-    if "drop" in fired and len(bound) == 1 and not sim.double_charges():
+    if "drop-after-accepting" in fired and len(bound) == 1 and not sim.double_charges():
         told.append(
             f"the answer to {bound[0]} was lost: it was not sent again; the callback to its own address told which "
             "task is its, so it was paid once."

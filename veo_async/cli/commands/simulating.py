@@ -65,7 +65,7 @@ async def simulator(
         The balance at the start.
     rate
         How many creations in how many simulated seconds.
-    rate_limit_form
+    rate_limit_style
         429 as HTTP status, or as code in the body of an HTTP 200.
     retry_after
         Whether a 429 says when to come back.
@@ -97,11 +97,11 @@ async def simulator(
         api_key=api_key,
         credits=credits,
         rate=rate,
-        rate_limit_form=rate_limit_style,
+        rate_limit_style=rate_limit_style,
         retry_after=retry_after,
         max_running=max_running,
         duration_s=duration,
-        record_gap_s=record_delay,
+        record_delay_s=record_delay,
         refusal_rate=refusal_rate,
         failure_rate=failure_rate,
         webhook_secret=webhook_secret,
