@@ -8,7 +8,7 @@ import attrs
 
 from veo_async._wire.endpoints import endpoint_named
 from veo_async.simulator import SimRequest, SimResponse, SimulatorSettings
-from veo_async.simulator.provider.provider import Provider
+from veo_async.simulator.faults.faulty_provider import FaultyProvider
 
 START = 1_750_000_000.0
 KEY = "dummy-key"
@@ -19,13 +19,13 @@ URL = "http://sim.test"
 class Bench:
     """The pure provider with a clock that only we move."""
 
-    provider: Provider
+    provider: FaultyProvider
     now: float = START
 
     def raw(self, method: str, path: str, *, key: str | None = KEY, body: bytes = b"", **more: Any) -> SimResponse:
         headers = {**more.pop("headers", {}), **({"authorization": f"Bearer {key}"} if key is not None else {})}
         request = SimRequest(method=method, path=path, headers=headers, body=body, **more)
-        return self.provider.answer(self.provider.receive(request, self.now), self.now)
+        return self.provider.respond(self.provider.receive(request, self.now), self.now)
 
     def ask(self, endpoint: str, body: Any = None, *, key: str | None = KEY, **query: str) -> SimResponse:
         found = endpoint_named(endpoint)
@@ -59,7 +59,7 @@ class Bench:
 def bench(**options: Any) -> Bench:
     """A provider in which every task takes a minute, unless told otherwise."""
     settings = SimulatorSettings(**{"duration_s": 60.0, "max_running": None, "limiter": "none", **options})
-    return Bench(Provider(settings, api_key=KEY, started_at=START, base_url=URL))
+    return Bench(FaultyProvider(settings, faults=settings.faults, api_key=KEY, started_at=START, base_url=URL))
 
 
 async def raw_exchange(url: str, request: bytes, *, limit: int = 2**20) -> tuple[bytes, str]:

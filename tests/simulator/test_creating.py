@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from veo_async.simulator.provider.provider import Provider
+from veo_async.simulator.faults.faulty_provider import FaultyProvider
 
 from .support import KEY, Bench, bench
 
@@ -324,7 +324,7 @@ def test_the_log_holds_no_key() -> None:
     """What the log keeps of a request shows that there was a key, and not which."""
     at = bench()
     at.generate()
-    provider: Provider = at.provider
+    provider: FaultyProvider = at.provider
     (seen,) = provider.log
     assert seen.has_key
     assert "authorization" not in seen.headers

@@ -15,7 +15,8 @@ from veo_async.simulator import (
     refuse,
     unreachable,
 )
-from veo_async.simulator.faults.plan import Fault, FaultPlan
+from veo_async.simulator.faults.plan import FaultPlan
+from veo_async.simulator.faults.table import Fault
 
 from .support import bench
 

@@ -1,4 +1,4 @@
-"""The provider's stand-in, with its bad habits: for tests, for the demo, and for trying things without paying.
+"""A simulator of the provider, for tests, for demonstrations and for trying the library without paying.
 
 ::
 
@@ -8,69 +8,46 @@
         ...                                     # sim.url, sim.api_key
         sim.assert_no_double_charge()
 
-- `Simulator`        a web server on loopback; `MemoryTransport` the same without sockets
-- `SimulatorSettings` every option (each is a keyword of both), `faults` what can go wrong and how it is ordered,
-  `fates` the words in a prompt that decide what becomes of it
-- `fast_loop`        an event loop in which a client and a simulator share a compressed clock
-- ``account.py``     the machine itself: pure, ``handle(request, now) -> answer``
+- `Simulator` is an HTTP server on this machine; `MemoryTransport` does the same without sockets.
+- `SimulatorSettings` lists every option; each is a keyword argument of both.
+- `fast_loop` is an event loop in which a client and a simulator share an accelerated clock.
+- `provider` is the provider as a pure state machine. Certain words in a prompt decide the outcome of its task; see
+  ``provider/outcomes.py``.
+- `faults` is the table of faults. ``faults/table.py`` explains how to select the requests that trigger a fault, and
+  ``faults/parsing.py`` how to write faults as text.
 """
 
-from .faults.faults import (
-    blocked_1010,
-    byte_order_mark,
-    changed_file,
-    corrupt_body,
-    deep_nesting,
-    delay,
-    drop_after_accepting,
-    drop_before_accepting,
-    duplicate_callback,
-    duplicate_keys,
-    empty_body,
-    endless_body,
-    expired_link,
-    forged_callback,
-    gzip_bomb,
-    html_page,
-    huge_body,
-    huge_integer,
-    ignored_range,
-    late_callback,
-    lost_callback,
-    malformed_callback,
-    many_headers,
-    not_a_number,
-    not_mp4,
-    range_not_satisfiable,
-    rate_limited,
-    record_flag,
-    redirect,
-    refuse,
-    reordered_callbacks,
-    reset_connection,
-    slow_body,
-    tamper,
-    truncate,
-    unknown_code,
-    unreachable,
-    wrong_length,
-    wrong_range,
-    wrong_types,
-)
-from .faults.parsing import parse_fault
-from .faults.plan import Fault, TriggeredFault
-from .frontends.callback_sender import CallbackAttempt
-from .frontends.memory import MemoryTransport
-from .frontends.server import Simulator
-from .provider.account import Account
-from .provider.callbacks import CallbackRequest
-from .provider.charges import Charge, request_key
-from .provider.messages import SimRequest, SimResponse
-from .provider.provider import ReceivedRequest
-from .provider.tasks import Task
-from .settings import SimulatorSettings
+from textwrap import indent
+from typing import TYPE_CHECKING
 
-__all__ = [
+from .faults.faulty_provider import ReceivedRequest as ReceivedRequest
+from .faults.parsing import parse_fault as parse_fault
+from .faults.plan import TriggeredFault as TriggeredFault
+from .faults.table import FAULTS as FAULTS
+from .faults.table import Fault as Fault
+from .faults.table import describe_faults as describe_faults
+from .frontends.callback_sender import CallbackAttempt as CallbackAttempt
+from .frontends.memory import MemoryTransport as MemoryTransport
+from .frontends.server import Simulator as Simulator
+from .provider.account import Account as Account
+from .provider.callbacks import CallbackRequest as CallbackRequest
+from .provider.charges import Charge as Charge
+from .provider.charges import request_key as request_key
+from .provider.messages import SimRequest as SimRequest
+from .provider.messages import SimResponse as SimResponse
+from .provider.tasks import Task as Task
+from .settings import SimulatorSettings as SimulatorSettings
+
+# Editors and type checkers find the faults here. At run time they are taken from the table, see below.
+if TYPE_CHECKING:
+    from .faults.bodies import *  # noqa: F403  # every public function in these modules is a fault
+    from .faults.callbacks import *  # noqa: F403  # the same
+    from .faults.connections import *  # noqa: F403  # the same
+    from .faults.downloads import *  # noqa: F403  # the same
+    from .faults.refusals import *  # noqa: F403  # the same
+
+_EXPORTS = [
+    "FAULTS",
     "Account",
     "CallbackAttempt",
     "CallbackRequest",
@@ -84,46 +61,12 @@ __all__ = [
     "SimulatorSettings",
     "Task",
     "TriggeredFault",
-    "blocked_1010",
-    "byte_order_mark",
-    "changed_file",
-    "corrupt_body",
-    "deep_nesting",
-    "delay",
-    "drop_after_accepting",
-    "drop_before_accepting",
-    "duplicate_callback",
-    "duplicate_keys",
-    "empty_body",
-    "endless_body",
-    "expired_link",
-    "forged_callback",
-    "gzip_bomb",
-    "html_page",
-    "huge_body",
-    "huge_integer",
-    "ignored_range",
-    "late_callback",
-    "lost_callback",
-    "malformed_callback",
-    "many_headers",
-    "not_a_number",
-    "not_mp4",
+    "describe_faults",
     "parse_fault",
-    "range_not_satisfiable",
-    "rate_limited",
-    "record_flag",
-    "redirect",
-    "refuse",
-    "reordered_callbacks",
     "request_key",
-    "reset_connection",
-    "slow_body",
-    "tamper",
-    "truncate",
-    "unknown_code",
-    "unreachable",
-    "wrong_length",
-    "wrong_range",
-    "wrong_types",
 ]
+_CONSTRUCTORS = {kind.create.__name__: kind.create for kind in FAULTS.values()}
+
+# Not written as `__all__ = …`: type checkers cannot evaluate the second half and would then hide the faults.
+globals().update(_CONSTRUCTORS, __all__=[*_EXPORTS, *sorted(_CONSTRUCTORS)])
+__doc__ = f"{__doc__}\nThe faults::\n\n{indent(describe_faults(), '    ')}\n"

@@ -1,14 +1,14 @@
-"""Simulated time: the loop's clock, made faster and pushed forward."""
+"""Simulated time: the event loop's clock, accelerated and advanced."""
 
 from collections.abc import Callable
 
-#: Time passes in grains of about a microsecond, which a float of this size holds without a rest: who sleeps for
-#: exactly an hour then finds exactly an hour gone, whatever the loop's own clock made of it.
-_GRAIN_HZ = 2.0**20
+#: Simulated time is rounded to steps of about a microsecond, which a float of this size represents exactly. A client
+#: that sleeps for exactly an hour then sees exactly an hour pass, despite rounding in the loop's own clock.
+_STEPS_PER_S = 2.0**20
 
 
 class SimulatedClock:
-    """Epoch seconds that pass *speed* times as fast as *loop_time* does, and can be advanced by hand."""
+    """A clock of epoch seconds that runs *speed* times as fast as *loop_time* and can be advanced."""
 
     def __init__(self, *, start_at: float, speed: float, loop_time: Callable[[], float]) -> None:
         self.started_at = start_at
@@ -18,16 +18,16 @@ class SimulatedClock:
         self._advanced = 0.0
 
     def now(self) -> float:
-        """Simulated epoch seconds."""
+        """Return the simulated epoch seconds."""
         exact = self.started_at + self._advanced + (self._loop_time() - self._loop_start) * self._speed
-        return round(exact * _GRAIN_HZ) / _GRAIN_HZ
+        return round(exact * _STEPS_PER_S) / _STEPS_PER_S
 
     def advance(self, seconds: float) -> None:
-        """Let *seconds* pass at once."""
+        """Advance by *seconds* immediately."""
         if seconds < 0:
-            raise ValueError(f"seconds={seconds}: time does not run backwards; pass a positive number")
+            raise ValueError(f"seconds={seconds}: must be >= 0")
         self._advanced += seconds
 
     def in_loop_seconds(self, simulated_s: float) -> float:
-        """How long a simulated span is for whoever lives by the loop."""
+        """Return how many seconds of the event loop *simulated_s* takes."""
         return simulated_s / self._speed

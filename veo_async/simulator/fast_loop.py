@@ -1,8 +1,8 @@
-"""An event loop that lives so many times as fast: a client and a simulator in it share one compressed clock.
+"""An event loop with an accelerated clock, for a client and a simulator in the same loop.
 
-`Simulator(speed=…)` makes the provider alone fast, and its client has to be told other figures than it would use in
-earnest. In a fast loop nobody has to be told anything: every wait, timeout and window of both is as it is in earnest,
-and only waiting takes less time. What computes takes as long as ever, so very high speeds make a client look slow.
+``Simulator(speed=…)`` accelerates the provider alone, so its client needs other intervals and timeouts than in
+production. In a fast loop both keep their real values and only waiting takes less time. Computation takes as long as
+always, so a very high speed makes a client appear slow.
 """
 
 import asyncio
@@ -29,5 +29,5 @@ class _FastLoop(asyncio.SelectorEventLoop):
 
 
 def fast_loop(speed: float) -> Callable[[], asyncio.AbstractEventLoop]:
-    """A ``loop_factory`` for `asyncio.Runner`; in its loops *speed* seconds pass in a real one."""
+    """Return a ``loop_factory`` for `asyncio.Runner` whose loops count *speed* seconds per real second."""
     return lambda: _FastLoop(speed)

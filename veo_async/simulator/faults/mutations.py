@@ -1,11 +1,11 @@
-"""Everything that can be of the wrong type in an answer, by name."""
+"""Changes that give one part of a JSON response a wrong type, by name."""
 
 from collections.abc import Callable
 from typing import Any
 
 
 def _change_data(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda told: {**told, "data": change(told.get("data"))}
+    return lambda body: {**body, "data": change(body.get("data"))}
 
 
 def _change_id(value: Any) -> Callable[[Any], Any]:
@@ -24,11 +24,11 @@ MUTATIONS: dict[str, Callable[[Any], Any]] = {
     "list for data": _change_data(lambda data: [data]),
     "text for data": _change_data(lambda _: "data"),
     "number for data": _change_data(lambda _: 1),
-    "text for code": lambda told: {**told, "code": str(told.get("code"))},
-    "null code": lambda told: {**told, "code": None},
-    "no code": lambda told: {name: value for name, value in told.items() if name != "code"},
-    "list for message": lambda told: {**told, "msg": [told.get("msg")]},
-    "list for all": lambda told: [told],
+    "text for code": lambda body: {**body, "code": str(body.get("code"))},
+    "null code": lambda body: {**body, "code": None},
+    "no code": lambda body: {name: value for name, value in body.items() if name != "code"},
+    "list for message": lambda body: {**body, "msg": [body.get("msg")]},
+    "list for all": lambda body: [body],
     "null for all": lambda _: None,
     "text for all": lambda _: "ok",
     "no taskId": _change_data(_without_id),

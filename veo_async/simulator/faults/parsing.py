@@ -1,70 +1,65 @@
-"""Faults as words, for a command line: ``name:endpoint:which:options``, of which only the name is needed.
+"""Faults as text: ``name:endpoint:which:options``. Only the name is required.
 
-- *name*: a function of `faults`, with dashes: ``drop-after-accepting`` (``drop-after`` for short), ``rate-limited``.
-- *endpoint*: ``generate``, ``record-info``, ``download``, ``*`` …; empty for the fault's own.
-- *which*: ``1``, ``2,5``, ``1-3``, ``4+`` (from the fourth on), ``10%`` (by chance); empty for every call.
-- *options*: ``key=value``, several parted by commas.
+- *name*: a name in `FAULTS`, such as ``drop-after-accepting`` (``drop-after`` for short) or ``rate-limited``.
+- *endpoint*: ``generate``, ``record-info``, ``download``, ``*`` and so on; empty for the fault's default.
+- *which*: ``1``, ``2,5``, ``1-3``, ``4+`` (the fourth and later) or ``10%`` (at random); empty for every request.
+- *options*: ``key=value`` for the arguments of the fault's constructor, separated by commas.
 
 ::
 
-    drop-after:generate:1      rate-limited:generate:1-3:retry_after=4,form=body      html:record-info:10%:status=502
+    drop-after:generate:1    rate-limited:generate:1-3:retry_after=4,form=body    html-page:record-info:10%:status=502
 """
 
-import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from veo_async.errors import UsageError
 
-from . import faults
-from .plan import Fault
+from .table import FAULTS, Fault, FaultKind
 
-_SHORT = {
-    "drop-after": "drop-after-accepting",
-    "drop-before": "drop-before-accepting",
-    "reset": "reset-connection",
-    "empty": "empty-body",
-    "endless": "endless-body",
-}
-_FAULTS: dict[str, Callable[..., Fault]] = {
-    name.replace("_", "-"): maker
-    for name, maker in inspect.getmembers(faults, inspect.isfunction)
-    if maker.__annotations__.get("return") is Fault and name != "tamper"
+#: Every fault that can be written as text, by its name and by its short name.
+_TEXTS: dict[str, FaultKind] = {
+    name: kind for kind in FAULTS.values() if kind.has_text for name in (kind.name, kind.short_name) if name
 }
 
 
 def parse_faults(given: "Iterable[Fault | str] | Fault | str") -> tuple[Fault, ...]:
-    """Faults, whichever way they were written."""
+    """Return faults that are given as `Fault` values, as text, or as a mixture of both."""
     listed = [given] if isinstance(given, Fault | str) else list(given)
-    return tuple(parse_fault(each) if isinstance(each, str) else _checked(each) for each in listed)
+    return tuple(parse_fault(item) if isinstance(item, str) else _checked(item) for item in listed)
 
 
 def _checked(fault: Any) -> Fault:
     if not isinstance(fault, Fault):
-        raise UsageError(f"faults={fault!r}: is no fault; make one with the functions of veo_async.simulator")
+        raise UsageError(f"faults={fault!r}: is not a Fault; create one with the functions in veo_async.simulator")
     return fault
 
 
 def parse_fault(text: str) -> Fault:
-    """The fault that *text* describes.
+    """Return the fault that *text* describes.
 
     Raises:
-        UsageError: there is no such fault, endpoint, place or option.
+        UsageError: the name, endpoint, selection or an option is not valid.
     """
     name, endpoint, which, options = (*text.split(":", 3), "", "", "")[:4]
-    name = _SHORT.get(name, name)
-    if name not in _FAULTS:
-        raise UsageError(f"fault={text!r}: there is no fault {name!r}; use one of {', '.join(sorted(_FAULTS))}")
+    kind = _TEXTS.get(name)
+    if kind is None:
+        raise UsageError(f"fault={text!r}: unknown fault {name!r}; use one of {', '.join(text_names())}")
     arguments: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
     try:
-        arguments |= _selector(which)
+        arguments |= _selection(which)
         arguments |= _options(options)
-        return _FAULTS[name](**arguments)
-    except (TypeError, ValueError) as problem:
-        raise UsageError(f"fault={text!r}: {problem}; write it like drop-after:generate:1") from None
+        return kind.create(**arguments)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"fault={text!r}: {error}; expected e.g. drop-after:generate:1") from None
 
 
-def _selector(which: str) -> dict[str, Any]:
+def text_names() -> list[str]:
+    """Return the names of all faults that can be written as text, sorted, without the short ones."""
+    return sorted({kind.name for kind in _TEXTS.values()})
+
+
+def _selection(which: str) -> dict[str, Any]:
     if not which:
         return {}
     if which.endswith("%"):
@@ -74,18 +69,18 @@ def _selector(which: str) -> dict[str, Any]:
     first, dash, last = which.partition("-")
     if dash:
         return {"on": range(int(first), int(last) + 1)}
-    return {"on": frozenset(int(place) for place in which.split(","))}
+    return {"on": frozenset(int(number) for number in which.split(","))}
 
 
-def _options(written: str) -> dict[str, Any]:
-    pairs = (pair.partition("=") for pair in written.split(",") if pair)
+def _options(text: str) -> dict[str, Any]:
+    pairs = (pair.partition("=") for pair in text.split(",") if pair)
     return {name: _value(value) for name, _, value in pairs}
 
 
-def _value(written: str) -> Any:
-    for kind in (int, float):
+def _value(text: str) -> Any:
+    for convert in (int, float):
         try:
-            return kind(written)
+            return convert(text)
         except ValueError:
             continue
-    return {"true": True, "false": False}.get(written.lower(), written)
+    return {"true": True, "false": False}.get(text.lower(), text)

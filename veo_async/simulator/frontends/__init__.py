@@ -1,1 +1,1 @@
-"""Ways to reach the simulated provider: an HTTP server, and calls in memory."""
+"""The ways to reach the simulated provider: an HTTP server, and a transport without sockets."""

@@ -1,4 +1,4 @@
-"""What both skins offer to look inside, to steer, and to make sure that nothing was paid twice."""
+"""What both frontends offer tests: inspection, control, and a check for double charges."""
 
 import secrets
 from collections.abc import Callable, Hashable
@@ -8,37 +8,40 @@ import attrs
 
 from veo_async.errors import UsageError
 from veo_async.simulator.clock import SimulatedClock
+from veo_async.simulator.faults.faulty_provider import FaultyProvider, ReceivedRequest
 from veo_async.simulator.faults.parsing import parse_faults
-from veo_async.simulator.faults.plan import Fault, TriggeredFault
+from veo_async.simulator.faults.plan import TriggeredFault
+from veo_async.simulator.faults.table import Fault, find_kind
 from veo_async.simulator.provider.account import Account
 from veo_async.simulator.provider.charges import Charge, request_key
-from veo_async.simulator.provider.provider import Provider, ReceivedRequest
 from veo_async.simulator.provider.tasks import Task
 from veo_async.simulator.settings import SimulatorSettings
 
 
 class SimulatorControls:
-    """The simulator as a test sees it. Every option of `SimulatorSettings` is a keyword here."""
+    """The part that both frontends share. Every field of `SimulatorSettings` is a keyword argument."""
 
-    #: Whether one call alone can find nobody listening.
-    _can_be_unreachable = False
+    #: Whether this frontend is the in-memory one, which can do more.
+    _in_memory = False
 
     def __init__(self, settings: SimulatorSettings | None = None, **options: Any) -> None:
         self.settings: SimulatorSettings = (
             attrs.evolve(settings, **options) if settings else SimulatorSettings(**options)
         )
         self._check(self.settings.faults)
-        #: A key that is accepted: the one that was given, or a random dummy.
+        #: An accepted API key: the one given, or a random one.
         self.api_key: str = self.settings.api_key or f"sim-{secrets.token_hex(16)}"
         start_at = self.settings.wall_clock() if self.settings.start_at is None else self.settings.start_at
-        self._provider = Provider(self.settings, api_key=self.api_key, started_at=start_at)
+        self._provider = FaultyProvider(
+            self.settings, faults=self.settings.faults, api_key=self.api_key, started_at=start_at
+        )
         self._clock: SimulatedClock | None = None
 
-    # --- what happened ----------------------------------------------------------------------------------------
+    # --- inspection -------------------------------------------------------------------------------------------
 
     @property
     def charges(self) -> tuple[Charge, ...]:
-        """Everything that was charged, oldest first; what was given back says so itself."""
+        """Every charge, oldest first. Refunded ones are included and have ``refunded_at`` set."""
         self._provider.catch_up(self.now())
         return self._provider.charges
 
@@ -50,73 +53,74 @@ class SimulatorControls:
 
     @property
     def requests(self) -> tuple[ReceivedRequest, ...]:
-        """Every request that arrived, oldest first, without keys."""
+        """The log of received requests, oldest first, without API keys."""
         return tuple(self._provider.log)
 
     @property
     def triggered_faults(self) -> tuple[TriggeredFault, ...]:
-        """Which faults struck, in order."""
+        """The faults that were triggered, oldest first."""
         return tuple(self._provider.faults.triggered)
 
     def requests_to(self, endpoint: str = "generate") -> tuple[ReceivedRequest, ...]:
-        """The requests to one endpoint, whatever became of them."""
-        return tuple(seen for seen in self._provider.log if seen.endpoint == endpoint)
+        """Return the logged requests to *endpoint*."""
+        return tuple(request for request in self._provider.log if request.endpoint == endpoint)
 
     def count(self, endpoint: str) -> int:
-        """How many requests *endpoint* has seen, those forgotten by ``max_logged_requests`` included."""
+        """Return the number of requests to *endpoint*, including those that the log no longer holds."""
         return self._provider.counts[endpoint]
 
     def double_charges(self, key_of: Callable[[Charge], Hashable] = request_key) -> tuple[tuple[Charge, ...], ...]:
-        """Groups of charges for one and the same request; see `book.double_charges`."""
+        """Return groups of charges for the same request; see `charges.double_charges`."""
         self._provider.catch_up(self.now())
         return self._provider.double_charges(key_of)
 
     def assert_no_double_charge(self, key_of: Callable[[Charge], Hashable] = request_key) -> None:
-        """Fail, with the task ids, when a request was charged more than once."""
+        """Raise `AssertionError` with the task ids if any request was charged more than once."""
         doubles = self.double_charges(key_of)
         if doubles:
             task_ids = "; ".join(", ".join(charge.task_id for charge in group) for group in doubles)
             raise AssertionError(f"{len(doubles)} requests were charged more than once: {task_ids}")
 
-    # --- steering ---------------------------------------------------------------------------------------------
+    # --- control ----------------------------------------------------------------------------------------------
 
     def now(self) -> float:
-        """Simulated epoch seconds."""
+        """Return the simulated epoch seconds."""
         return self._clock.now() if self._clock else self._provider.started_at
 
     def advance(self, seconds: float) -> None:
-        """Let simulated *seconds* pass at once. Sleeping clients are not woken: their clock is the loop's."""
+        """Advance simulated time by *seconds*. Sleeping clients are not woken: they use the loop's clock."""
         self._running_clock().advance(seconds)
         self._wake()
 
     def inject(self, *faults: Fault | str) -> None:
-        """More trouble, from now on; its calls are counted from here."""
+        """Add faults. They count requests from now on."""
         added = parse_faults(faults)
         self._check(added)
         self._provider.faults.add(*added)
 
     def _check(self, faults: tuple[Fault, ...]) -> None:
-        if not self._can_be_unreachable and any(fault.kind == "unreachable" for fault in faults):
-            raise UsageError("fault='unreachable': a server is there for all or for none; use go_offline()")
+        for fault in faults:
+            if find_kind(fault.kind).memory_only and not self._in_memory:
+                raise UsageError(f"fault={fault.kind!r}: not supported by the HTTP server; use go_offline()")
 
     def account(self, name: str = "main") -> Account:
-        """An account, to look into or to change: ``sim.account().credits = 0``."""
+        """Return an account, to inspect or to change it: ``sim.account().credits = 0``."""
         return self._provider.account(name)
 
     def add_key(self, key: str, account: str = "main") -> None:
-        """Accept *key* too, on the bill of *account*."""
+        """Accept the API key *key* and bill it to *account*."""
         self._provider.keys[key] = account
 
     def revoke_key(self, key: str) -> None:
-        """Accept *key* no longer."""
+        """Stop accepting the API key *key*."""
         self._provider.keys.pop(key, None)
 
     def _wake(self) -> None:
-        """Something may have fallen due."""
+        """Check for due callbacks, if this frontend sends them."""
 
     def _running_clock(self) -> SimulatedClock:
         if self._clock is None:
-            raise RuntimeError("time runs only inside `async with`")
+            raise RuntimeError("the simulated clock runs only inside `async with`")
         return self._clock
 
     def _start_clock(self, loop_time: Callable[[], float]) -> SimulatedClock:

@@ -1,7 +1,8 @@
-"""Bringing an answer to a client over a socket, well or badly.
+"""Sends a `SimResponse` over a socket.
 
-A good answer goes the way of the web server. A bad one is written to the connection by hand, because no honest
-library lets one announce a wrong length or break off in mid-byte; afterwards the connection is closed.
+A plain response is sent by the web server. A response that a fault has altered is written to the connection byte by
+byte, because an HTTP library does not let us announce a wrong length or stop in the middle; the connection is then
+closed.
 """
 
 import asyncio
@@ -17,25 +18,25 @@ from aiohttp.abc import AbstractStreamWriter
 from veo_async.simulator.clock import SimulatedClock
 from veo_async.simulator.provider.messages import PLAIN, SimResponse
 
-#: More headers than this, and the web server's own checks would get in the way.
-_PLAIN_HEADERS = 100
-#: How much is written between two looks at the clock and the client.
-_PIECE = 64 * 1024
+#: A response with at least this many headers is written by hand, because the web server would reject it.
+_MAX_PLAIN_HEADERS = 100
+#: Bytes to write before checking the clock and the client again.
+_CHUNK_BYTES = 64 * 1024
 
 
-def build_response(answer: SimResponse, clock: SimulatedClock) -> web.StreamResponse:
-    """The response that brings *answer*."""
-    if answer.delivery == PLAIN and len(answer.headers) < _PLAIN_HEADERS:
-        return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
-    return _RawResponse(answer, clock)
+def build_response(response: SimResponse, clock: SimulatedClock) -> web.StreamResponse:
+    """Return the web server's response that sends *response*."""
+    if response.delivery == PLAIN and len(response.headers) < _MAX_PLAIN_HEADERS:
+        return web.Response(status=response.status, headers=response.headers, body=response.body)
+    return _RawResponse(response, clock)
 
 
 class _RawResponse(web.StreamResponse):
-    """An answer whose bytes we write ourselves."""
+    """A response whose bytes we write ourselves."""
 
-    def __init__(self, answer: SimResponse, clock: SimulatedClock) -> None:
-        super().__init__(status=answer.status)
-        self._answer = answer
+    def __init__(self, response: SimResponse, clock: SimulatedClock) -> None:
+        super().__init__(status=response.status)
+        self._response = response
         self._clock = clock
         self._request: web.BaseRequest | None = None
         self.force_close()
@@ -48,54 +49,56 @@ class _RawResponse(web.StreamResponse):
         transport = None if self._request is None else self._request.transport
         if not isinstance(transport, asyncio.Transport):
             return
-        await self._wait(self._answer.delivery.delay_s)
+        await self._wait(self._response.delivery.delay_s)
         try:
             await self._write(transport)
         finally:
-            _end(transport, reset=self._answer.delivery.cut == "reset")
+            _close(transport, reset=self._response.delivery.cut == "reset")
 
     async def _write(self, transport: asyncio.Transport) -> None:
-        delivery = self._answer.delivery
+        delivery = self._response.delivery
         if delivery.cut is not None and delivery.cut_at is None:
             return
-        transport.write(_head(self._answer))
+        transport.write(_head(self._response))
         pause_s = delivery.drip_s
-        for piece in _pieces(self._answer):
+        for chunk in _chunks(self._response):
             if transport.is_closing():
                 return
-            transport.write(piece)
+            transport.write(chunk)
             await self._wait(pause_s)
-            # Asked again and again, because the connection's own event belongs to the web server.
-            while transport.get_write_buffer_size() > 4 * _PIECE and not transport.is_closing():  # noqa: ASYNC110
+            # Polled, because the connection's own event belongs to the web server.
+            while transport.get_write_buffer_size() > 4 * _CHUNK_BYTES and not transport.is_closing():  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
 
     async def _wait(self, simulated_s: float) -> None:
         await asyncio.sleep(self._clock.in_loop_seconds(simulated_s))
 
 
-def _head(answer: SimResponse) -> bytes:
-    reason = HTTPStatus(answer.status).phrase if answer.status in HTTPStatus._value2member_map_ else "Unknown"
-    lines = [f"HTTP/1.1 {answer.status} {reason}", *(f"{name}: {value}" for name, value in answer.headers)]
-    if answer.delivery.repeat > 1:
+def _head(response: SimResponse) -> bytes:
+    """Return the status line and the headers."""
+    phrase = HTTPStatus(response.status).phrase if response.status in HTTPStatus._value2member_map_ else "Unknown"
+    lines = [f"HTTP/1.1 {response.status} {phrase}", *(f"{name}: {value}" for name, value in response.headers)]
+    if response.delivery.repeat > 1:
         lines.append("Transfer-Encoding: chunked")
     else:
-        lines.append(f"Content-Length: {len(answer.body)}")
+        lines.append(f"Content-Length: {len(response.body)}")
     return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1", "replace")
 
 
-def _pieces(answer: SimResponse) -> Iterator[bytes]:
-    """The body, in the pieces that are written at once."""
-    delivery = answer.delivery
-    body = answer.body if delivery.cut_at is None else answer.body[: delivery.cut_at]
+def _chunks(response: SimResponse) -> Iterator[bytes]:
+    """Return the body, split into the chunks to write."""
+    delivery = response.delivery
+    body = response.body if delivery.cut_at is None else response.body[: delivery.cut_at]
     if delivery.repeat > 1:
-        yield from _chunks(body or b" ", delivery.repeat)
+        yield from _repeated(body or b" ", delivery.repeat)
         return
-    size = 1 if delivery.drip_s else _PIECE
+    size = 1 if delivery.drip_s else _CHUNK_BYTES
     for start in range(0, len(body), size):
         yield body[start : start + size]
 
 
-def _chunks(body: bytes, times: float) -> Iterator[bytes]:
+def _repeated(body: bytes, times: float) -> Iterator[bytes]:
+    """Return *body* repeated *times*, in the chunked transfer encoding."""
     chunk = f"{len(body):x}\r\n".encode() + body + b"\r\n"
     sent = 0
     while sent < times or times == inf:
@@ -104,8 +107,8 @@ def _chunks(body: bytes, times: float) -> Iterator[bytes]:
     yield b"0\r\n\r\n"
 
 
-def _end(transport: asyncio.Transport, *, reset: bool) -> None:
-    """Close in good order, or with a reset."""
+def _close(transport: asyncio.Transport, *, reset: bool) -> None:
+    """Close the connection normally, or reset it."""
     if not reset:
         transport.close()
         return

@@ -1,4 +1,4 @@
-"""The simulator as a web server, for this process or for any other.
+"""The simulator as an HTTP server, for clients in this process or in another.
 
 ::
 
@@ -7,8 +7,8 @@
             ...
         sim.assert_no_double_charge()
 
-API, uploads and results are all served at ``sim.url``. Time is the event loop's, ``speed`` times as fast, so that
-virtual time works too; the rate limit, the durations and the delays of faults all live in that simulated time.
+``sim.url`` is the base URL of the API, of uploads and of results. Simulated time is the event loop's time, accelerated
+by ``speed``, so a loop with virtual time works too. The rate limit, task durations and fault delays use simulated time.
 """
 
 import asyncio
@@ -29,15 +29,16 @@ from .callback_sender import CallbackAttempt, CallbackSender
 from .controls import SimulatorControls
 from .delivery import build_response
 
-#: The largest upload that is taken.
+#: The largest upload that is accepted.
 _MAX_BODY_BYTES = 256 * 1024 * 1024
-#: What is still being answered when the simulator ends is given this long, in the loop's seconds.
-_GRACE_S = 0.05
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  # recognised, not bound
+#: How long the server waits for open requests when it closes, in seconds of the event loop.
+_SHUTDOWN_S = 0.05
+#: Addresses that bind every interface, and the address at which a local client reaches them.
+_UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  # recognised, not bound
 
 
 class Simulator(SimulatorControls, AsyncContextManagerMixin):
-    """The provider's stand-in on a port of this machine; options are the fields of `SimulatorSettings`."""
+    """The simulator on a port of this machine. The options are the fields of `SimulatorSettings`."""
 
     _runner: web.ServerRunner | None = None
     _site: web.TCPSite | None = None
@@ -46,19 +47,19 @@ class Simulator(SimulatorControls, AsyncContextManagerMixin):
 
     @property
     def url(self) -> str:
-        """Where it listens, without a trailing slash: the base address of API, uploads and results."""
+        """The base URL of the API, of uploads and of results, without a trailing slash."""
         if not self._port:
-            raise RuntimeError("the simulator has an address only inside `async with`")
+            raise RuntimeError("the simulator has a URL only inside `async with`")
         host = self.settings.host
-        return f"http://{_EVERYWHERE.get(host, f'[{host}]' if ':' in host else host)}:{self._port}"
+        return f"http://{_UNSPECIFIED.get(host, f'[{host}]' if ':' in host else host)}:{self._port}"
 
     @property
     def callbacks(self) -> tuple[CallbackAttempt, ...]:
-        """Every attempt to deliver a callback, and every one that was withheld."""
+        """Every attempt to send a callback, including those withheld because the receiver is on another machine."""
         return tuple(self._sender.attempts) if self._sender else ()
 
     async def go_offline(self) -> None:
-        """Refuse connections and drop those that are open, until `go_online`."""
+        """Close all connections and refuse new ones until `go_online` is called."""
         if self._site is None or self._runner is None:
             return
         await self._site.stop()
@@ -75,8 +76,8 @@ class Simulator(SimulatorControls, AsyncContextManagerMixin):
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         clock = self._start_clock(asyncio.get_running_loop().time)
         server = web.Server(self._serve, request_factory=_make_request, access_log=None)
-        runner = self._runner = web.ServerRunner(server, shutdown_timeout=_GRACE_S)
-        sender = self._sender = CallbackSender(self._provider, clock)
+        runner = self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
+        sender = self._sender = CallbackSender(self._provider, self.settings, clock)
         await runner.setup()
         try:
             await self._bind(runner)
@@ -94,7 +95,7 @@ class Simulator(SimulatorControls, AsyncContextManagerMixin):
         try:
             await site.start()
         except OSError as error:
-            remedy = "pass another port, or 0 for a free one"
+            remedy = "use another port, or 0 for any free one"
             raise UsageError(f"port={self.settings.port}: cannot listen ({error.strerror}); {remedy}") from error
         self._site = site
         self._port = runner.addresses[0][1]
@@ -105,9 +106,9 @@ class Simulator(SimulatorControls, AsyncContextManagerMixin):
         call = self._provider.receive(await _read(request), clock.now())
         if call.delay_s:
             await asyncio.sleep(clock.in_loop_seconds(call.delay_s))
-        answer = self._provider.answer(call, clock.now())
+        response = self._provider.respond(call, clock.now())
         self._wake()
-        return build_response(answer, clock)
+        return build_response(response, clock)
 
     def _wake(self) -> None:
         if self._sender is not None:
@@ -131,13 +132,13 @@ def _make_request(
     writer: AbstractStreamWriter,
     task: "asyncio.Task[None]",
 ) -> web.BaseRequest:
-    """A request as the web server makes it, but with room for a film in it."""
+    """Return a request as the web server creates it, but with a size limit that fits a video."""
     loop = asyncio.get_running_loop()
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_MAX_BODY_BYTES)
 
 
 async def _stop(task: "asyncio.Task[None]") -> None:
-    """End *task* and wait for it; what it failed of, if it did, is told."""
+    """Cancel *task*, wait for it, and raise its error if it failed."""
     task.cancel()
     await asyncio.wait([task])
     if not task.cancelled() and (error := task.exception()) is not None:

@@ -1,4 +1,4 @@
-"""What the provider posts when a task has ended: which, when, signed how, and what goes wrong with it. Pure."""
+"""The callbacks that the provider sends when tasks finish: their content, signature and order. Pure."""
 
 import heapq
 from collections.abc import Mapping
@@ -9,85 +9,95 @@ from typing import Any
 import attrs
 
 from veo_async._wire.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign_callback
-from veo_async.simulator.faults.plan import Fault, FaultPlan
-from veo_async.simulator.settings import SimulatorSettings
 
-from .messages import CALLBACK, encode
+from .messages import encode
+from .settings import ProviderSettings
 from .shapes import callback
 from .tasks import Task
-
-_SHIFTS_S = {"stale": -3600, "future": 3600}
 
 
 @attrs.frozen(kw_only=True)
 class CallbackRequest:
-    """One callback, ready to be posted."""
+    """One callback, ready to be sent."""
 
     task_id: str
     url: str
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=lambda body: f"<{len(body)} bytes>")
-    #: The misfortune that it carries, if any.
+    #: The name of the fault that altered it; empty without one.
     fault: str = ""
 
 
-class CallbackQueue:
-    """Turns ended tasks into posts, and keeps those whose time has not come."""
+@attrs.frozen(kw_only=True)
+class PlannedCallback:
+    """A callback before it is signed and encoded, so that a fault can still alter it."""
 
-    def __init__(self, settings: SimulatorSettings, faults: FaultPlan) -> None:
-        self._settings = settings
-        self._faults = faults
-        self._waiting: list[tuple[float, int, CallbackRequest]] = []
-        self._delayed: list[CallbackRequest] = []
-        self._order = count()
+    task_id: str
+    url: str
+    body: Any
+    #: Signs the callback; None leaves it unsigned.
+    secret: str | None = attrs.field(repr=False)
+    #: The timestamp to sign, in epoch seconds of the wall clock.
+    signed_at: int
+    #: Never send it.
+    is_lost: bool = False
+    #: How often to send it.
+    copies: int = 1
+    #: Simulated seconds to wait before it is sent.
+    delay_s: float = 0.0
+    #: Send it after the next callback.
+    waits_for_next: bool = False
+    fault: str = ""
 
-    def add(self, task: Task, now: float) -> None:
-        """*task* has ended and wants its callback."""
-        drawn = self._faults.next_fault(CALLBACK, now)
-        fault = drawn[0] if drawn else None
-        kind = fault.kind if fault else ""
-        post = self._post(task, fault)
-        if kind == "swapped":
-            self._delayed.append(post)
-        elif kind != "lost":
-            copies = fault.size if fault and kind == "doubled" else 1
-            for each in [post] * copies + self._release():
-                heapq.heappush(self._waiting, (now + _delay_s(fault), next(self._order), each))
-
-    def due(self, now: float) -> list[CallbackRequest]:
-        """What is to be posted now."""
-        posts = []
-        while self._waiting and self._waiting[0][0] <= now:
-            posts.append(heapq.heappop(self._waiting)[2])
-        return posts
-
-    def next_deadline(self) -> float:
-        return self._waiting[0][0] if self._waiting else inf
-
-    def _release(self) -> list[CallbackRequest]:
-        held, self._delayed = self._delayed, []
-        return held
-
-    def _post(self, task: Task, fault: Fault | None) -> CallbackRequest:
-        kind, how = (fault.kind, fault.variant) if fault else ("", "")
-        told: Any = callback(task, self._settings)
-        if kind == "forged":
-            told = {"code": 400, "msg": "failed", "data": {"taskId": task.id}}
-        if fault is not None and kind == "malformed":
-            told = [{"event": "done", "filler": "x" * fault.size}]
-        headers = {"Content-Type": "application/json", **self._signature(task.id, how)}
+    def to_request(self) -> CallbackRequest:
+        """Return the signed and encoded request."""
+        headers = {"Content-Type": "application/json"}
+        if self.secret is not None:
+            headers[TIMESTAMP_HEADER] = str(self.signed_at)
+            headers[SIGNATURE_HEADER] = sign_callback(self.task_id, self.signed_at, self.secret)
         return CallbackRequest(
-            task_id=task.id, url=task.callback_url or "", headers=headers, body=encode(told), fault=kind
+            task_id=self.task_id, url=self.url, headers=headers, body=encode(self.body), fault=self.fault
         )
 
-    def _signature(self, task_id: str, how: str) -> dict[str, str]:
-        """The two headers of a signature, made *how* it was ordered; none while there is no key."""
-        key = "not the key" if how == "key" else self._settings.webhook_secret
-        if key is None or how == "unsigned":
-            return {}
-        stamp = int(self._settings.wall_clock()) + _SHIFTS_S.get(how, 0)
-        return {TIMESTAMP_HEADER: str(stamp), SIGNATURE_HEADER: sign_callback(task_id, stamp, key)}
+
+def plan_callback(task: Task, settings: ProviderSettings) -> PlannedCallback:
+    """Return the callback for *task*, which has finished."""
+    return PlannedCallback(
+        task_id=task.id,
+        url=task.callback_url or "",
+        body=callback(task, settings),
+        secret=settings.webhook_secret,
+        signed_at=int(settings.wall_clock()),
+    )
 
 
-def _delay_s(fault: Fault | None) -> float:
-    return fault.seconds if fault and fault.kind == "late" else 0.0
+class CallbackQueue:
+    """The callbacks that have not been sent, ordered by when they are due."""
+
+    def __init__(self) -> None:
+        self._queued: list[tuple[float, int, CallbackRequest]] = []
+        self._waiting_for_next: list[CallbackRequest] = []
+        self._order = count()
+
+    def add(self, planned: PlannedCallback, now: float) -> None:
+        """Queue *planned*, followed by any callbacks that were waiting for it."""
+        if planned.is_lost:
+            return
+        request = planned.to_request()
+        if planned.waits_for_next:
+            self._waiting_for_next.append(request)
+            return
+        waiting, self._waiting_for_next = self._waiting_for_next, []
+        for queued in [request] * planned.copies + waiting:
+            heapq.heappush(self._queued, (now + planned.delay_s, next(self._order), queued))
+
+    def due(self, now: float) -> list[CallbackRequest]:
+        """Remove and return the callbacks that are due, in order."""
+        requests = []
+        while self._queued and self._queued[0][0] <= now:
+            requests.append(heapq.heappop(self._queued)[2])
+        return requests
+
+    def next_deadline(self) -> float:
+        """Return when the next callback is due; `inf` if none is queued."""
+        return self._queued[0][0] if self._queued else inf

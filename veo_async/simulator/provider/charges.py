@@ -1,6 +1,6 @@
-"""The charge book: what was taken for which request, and what was given back.
+"""The charge log: which request was charged, and which charges were refunded.
 
-It answers the one question this library exists for: was anything paid for twice?
+It shows whether any request was charged twice.
 """
 
 from collections.abc import Callable, Hashable, Mapping
@@ -13,27 +13,27 @@ from .messages import encode
 
 @attrs.frozen(kw_only=True)
 class Charge:
-    """Credits taken for one accepted call."""
+    """Credits charged for one accepted request."""
 
-    #: The task that was made; of an upgrade, the task whose video it is.
+    #: The task that was created; for an upgrade, the id under which it is known.
     task_id: str
     endpoint: str
     account: str
     credits: float
-    #: The request body as it was sent (the query, for the GET that costs).
+    #: The request body as it was received, or the query of the GET that starts a 1080p upgrade.
     body: Mapping[str, Any] = attrs.field(repr=False)
-    #: The attempt's own callback address.
+    #: The attempt's callback address.
     callback_url: str | None = None
     #: Simulated epoch seconds.
     at: float
-    #: When the credits were given back, because the task failed.
+    #: When the credits were refunded because the task failed.
     refunded_at: float | None = None
 
 
 def request_key(charge: Charge) -> Hashable:
-    """What was asked for, whatever callback address the attempt carried."""
-    asked = {name: value for name, value in sorted(charge.body.items()) if name != "callBackUrl"}
-    return charge.account, charge.endpoint, encode(asked)
+    """Return a value that is equal for equal requests, regardless of their callback addresses."""
+    fields = {name: value for name, value in sorted(charge.body.items()) if name != "callBackUrl"}
+    return charge.account, charge.endpoint, encode(fields)
 
 
 class ChargeLog:
@@ -45,30 +45,33 @@ class ChargeLog:
 
     @property
     def charges(self) -> tuple[Charge, ...]:
+        """All charges, refunded ones included."""
         return tuple(self._charges)
 
     def charge(self, charge: Charge) -> None:
+        """Add *charge*."""
         self._index[charge.endpoint, charge.task_id] = len(self._charges)
         self._charges.append(charge)
 
     def refund(self, endpoint: str, task_id: str, now: float) -> float:
-        """Give back what *task_id* cost; the credits given back."""
-        place = self._index.get((endpoint, task_id))
-        if place is None or self._charges[place].refunded_at is not None:
+        """Mark the charge for *task_id* as refunded and return its credits; 0.0 if there is nothing to refund."""
+        index = self._index.get((endpoint, task_id))
+        if index is None or self._charges[index].refunded_at is not None:
             return 0.0
-        self._charges[place] = attrs.evolve(self._charges[place], refunded_at=now)
-        return self._charges[place].credits
+        self._charges[index] = attrs.evolve(self._charges[index], refunded_at=now)
+        return self._charges[index].credits
 
 
 def double_charges(
     charges: tuple[Charge, ...], key_of: Callable[[Charge], Hashable] = request_key
 ) -> tuple[tuple[Charge, ...], ...]:
-    """Groups of charges for one and the same request.
+    """Return each group of charges for the same request that has more than one member.
 
-    A charge that was given back does not count: making a failed clip again is no double payment.
+    Refunded charges do not count: generating a failed clip again is not a double payment.
 
     Args:
-        key_of: what tells one request from another. Where two equal requests are both meant, tell them apart here.
+        key_of: Returns equal values for charges of the same request. Pass another function if a test submits equal
+            requests on purpose.
     """
     groups: dict[Hashable, list[Charge]] = {}
     for charge in charges:

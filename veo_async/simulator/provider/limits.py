@@ -1,7 +1,8 @@
-"""The account's rate limit, in each of the ways in which such a limit can be counted.
+"""The account's rate limit, in each of the ways in which a provider may count.
 
-``take(now)`` answers 0 and counts the request, or answers how many seconds until one would pass and counts nothing
-(unless refused ones count too). Exact: no window ever holds more than the count.
+``take(now)`` returns 0.0 and counts the request, or returns the seconds until a request would be accepted. A rejected
+request is not counted unless ``counts_rejected`` is set. The limiters are exact: no window ever accepts more than the
+count.
 """
 
 import math
@@ -12,16 +13,16 @@ import attrs
 
 
 class Limiter(Protocol):
-    """Decides whether a request may pass now."""
+    """Decides whether a request is accepted now."""
 
     def take(self, now: float) -> float:
-        """0.0 when the request passes, else the seconds until one would."""
+        """Return 0.0 if the request is accepted, else the seconds until one would be."""
         ...
 
 
 @attrs.define
 class SlidingWindow:
-    """At most *count* in any *window_s*: what a log of the last passings gives."""
+    """At most *count* requests in any *window_s*, from a log of the last accepted requests."""
 
     count: int
     window_s: float
@@ -41,7 +42,7 @@ class SlidingWindow:
 
 @attrs.define
 class FixedWindow:
-    """At most *count* between two ticks of a clock that the client cannot see."""
+    """At most *count* requests per window; windows start at fixed times that the client cannot see."""
 
     count: int
     window_s: float
@@ -61,7 +62,7 @@ class FixedWindow:
 
 @attrs.define
 class TokenBucket:
-    """*count* tokens, refilled evenly over *window_s*: twice the count can pass in one window."""
+    """*count* tokens, refilled evenly over *window_s*. Up to twice the count can be accepted in one window."""
 
     count: int
     window_s: float
@@ -86,7 +87,7 @@ class TokenBucket:
 
 
 class NoLimit:
-    """Everything passes."""
+    """Accepts every request."""
 
     def take(self, now: float) -> float:
         return 0.0
@@ -95,7 +96,7 @@ class NoLimit:
 def make_limiter(
     kind: Literal["sliding", "fixed", "bucket", "none"], rate: tuple[int, float], *, counts_rejected: bool
 ) -> Limiter:
-    """The limiter called *kind* for *rate*."""
+    """Return a limiter of this *kind* for *rate*, a count and a window in seconds."""
     count, window_s = int(rate[0]), float(rate[1])
     match kind:
         case "sliding":

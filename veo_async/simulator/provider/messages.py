@@ -1,6 +1,7 @@
-"""What goes into the simulator and what comes out, before any socket is involved.
+"""Requests and responses as plain values, independent of any socket.
 
-A `SimResponse` says what is answered; its `Delivery` says how badly. The skins (`server`, `memory`) obey both.
+A `SimResponse` is what the provider sends; its `Delivery` is how the frontends send it, for example slowly or only
+in part.
 """
 
 import json
@@ -12,9 +13,9 @@ import attrs
 
 from veo_async._wire.endpoints import ENDPOINTS
 
-#: Where results are served.
+#: The path under which results and uploads are served.
 FILES_PREFIX = "/files/"
-#: Names that faults and logs use for what is no endpoint of the API.
+#: Names in faults and logs for requests that do not belong to an API endpoint.
 DOWNLOAD = "download"
 CALLBACK = "callback"
 UNKNOWN = "unknown"
@@ -26,44 +27,45 @@ _UPLOADS = frozenset(endpoint.name for endpoint in ENDPOINTS if endpoint.host ==
 
 @lru_cache(maxsize=4096)
 def endpoint_of(path: str) -> str:
-    """What *path* leads to: an endpoint's name, ``download`` or ``unknown``."""
+    """Return the name of the endpoint at *path*, ``download`` for a file, or ``unknown``."""
     return DOWNLOAD if path.startswith(FILES_PREFIX) else _BY_PATH.get(path, UNKNOWN)
 
 
 def method_of(endpoint: str) -> str:
-    """The HTTP method that *endpoint* wants."""
+    """Return the HTTP method of *endpoint*."""
     return _METHODS.get(endpoint, "GET")
 
 
 def is_upload(endpoint: str) -> bool:
-    """Whether *endpoint* belongs to the upload host, which has error forms of its own."""
+    """Whether *endpoint* belongs to the upload host, which formats its errors differently."""
     return endpoint in _UPLOADS
 
 
 @attrs.frozen(kw_only=True)
 class SimRequest:
-    """One HTTP request as it arrived."""
+    """One HTTP request as it was received."""
 
     method: str
-    #: Without the query.
+    #: Without the query string.
     path: str
     query: Mapping[str, str] = attrs.field(factory=dict)
-    #: Names in lower case.
+    #: Header names are in lower case.
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     body: bytes = attrs.field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
 
     @property
     def endpoint(self) -> str:
+        """The endpoint's name, ``download`` or ``unknown``."""
         return endpoint_of(self.path)
 
     @property
     def key(self) -> str:
-        """The bearer key; empty without one."""
+        """The bearer key, or an empty string."""
         scheme, _, key = self.headers.get("authorization", "").partition(" ")
         return key.strip() if scheme.lower() == "bearer" else ""
 
     def json(self) -> Any:
-        """The body as JSON; None when it is none."""
+        """Return the body parsed as JSON, or None if it is not JSON."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
@@ -72,21 +74,19 @@ class SimRequest:
 
 @attrs.frozen(kw_only=True)
 class Delivery:
-    """How an answer is brought to the client when it is not simply sent. Spans are simulated seconds."""
+    """How a response is sent when a fault changes that. Times are simulated seconds."""
 
     #: Wait this long before the first byte.
     delay_s: float = 0.0
-    #: How the connection ends early: an orderly close, or a reset.
+    #: How the connection ends early: closed normally, or reset.
     cut: Literal["close", "reset"] | None = None
-    #: How much of the body leaves before the cut; None means that not even the head does.
+    #: Bytes of the body to send before the cut; None sends nothing at all, not even the headers.
     cut_at: int | None = None
-    #: Wait this long between single bytes of the body.
+    #: Wait this long after each single byte of the body.
     drip_s: float = 0.0
-    #: Send the body this many times in chunks; infinity never ends.
+    #: How often to send the body, in chunks; infinity never ends.
     repeat: float = 1.0
-    #: The ``Content-Length`` to announce, when it is not the body's.
-    announced: int | None = None
-    #: Never listened at all; only the memory skin can do this for one call alone.
+    #: The connection is refused. Only the in-memory frontend can do this for a single request.
     unreachable: bool = False
 
 
@@ -95,7 +95,7 @@ PLAIN = Delivery()
 
 @attrs.frozen(kw_only=True)
 class SimResponse:
-    """One HTTP answer."""
+    """One HTTP response."""
 
     status: int = 200
     headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/json"),)
@@ -103,30 +103,32 @@ class SimResponse:
     delivery: Delivery = PLAIN
 
     def with_header(self, name: str, value: str) -> "SimResponse":
-        """This answer with one header set anew."""
+        """Return a copy in which header *name* has this one value."""
         kept = tuple(pair for pair in self.headers if pair[0].lower() != name.lower())
         return attrs.evolve(self, headers=(*kept, (name, value)))
 
     def json(self) -> Any:
+        """Return the body parsed as JSON."""
         return json.loads(self.body)
 
 
 def encode(payload: Any) -> bytes:
-    """JSON as the provider writes it: compact, in UTF-8."""
+    """Return *payload* as the provider writes JSON: compact, in UTF-8."""
     return json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def envelope(data: Any = None, *, code: int = 200, message: str = "success") -> bytes:
-    """The frame around every answer."""
+    """Return the JSON envelope that every API response has."""
     return encode({"code": code, "msg": message, "data": data})
 
 
 def success(data: Any) -> SimResponse:
+    """Return a response with code 200 and *data*."""
     return SimResponse(body=envelope(data))
 
 
 class ErrorResponse(Exception):
-    """The provider says no; raised inside the account and rendered at its door."""
+    """The provider rejects a request. Raised while the request is handled and converted to a response at the end."""
 
     def __init__(
         self,
@@ -141,11 +143,12 @@ class ErrorResponse(Exception):
         self.code = code
         self.message = message
         self.data = data
-        #: ``http`` answers with that HTTP status, ``body`` with HTTP 200; None leaves it to the settings.
+        #: ``http`` uses the code as the HTTP status, ``body`` sends HTTP 200; None leaves it to the settings.
         self.form = form
         self.headers = headers
 
-    def answer(self, default_form: Literal["body", "http"]) -> SimResponse:
+    def to_response(self, default_form: Literal["body", "http"]) -> SimResponse:
+        """Return the response to send, in *default_form* unless this error has its own form."""
         status = self.code if (self.form or default_form) == "http" else 200
         body = envelope(self.data, code=self.code, message=self.message)
         return SimResponse(status=status, headers=(("Content-Type", "application/json"), *self.headers), body=body)

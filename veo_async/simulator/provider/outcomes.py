@@ -1,18 +1,18 @@
-"""What becomes of a task, decided when it is made: by words in its prompt, else by a seeded dice.
+"""Draws a task's outcome when the task is created: from words in its prompt, else from a seeded random generator.
 
 ===================== ==========================================================================================
-word in the prompt    what it does
+word in the prompt    effect
 ===================== ==========================================================================================
-[refuse]              refused at once: 422, "Your request was rejected by Flow(…)"
+[refuse]              refused immediately: 422, "Your request was rejected by Flow(…)"
 [refuse-late]         accepted, then refused in the record: successFlag 3, errorCode 400
 [fail]                fails: successFlag 3, errorCode 500 or 501
 [flag-2]              fails before completion: successFlag 2
 [audio-failure]       fails: "The Google model was unable to generate audio for this request."
-[image-unreachable]   the record answers code 500 with ``data.errorMessage``
+[image-unreachable]   fails; the record is an error with code 500 and ``data.errorMessage``
 [no-audio]            succeeds without sound: ``hasAudioList: [false]``
 [empty]               succeeds without URLs; they appear ``empty_result_s`` later
 [slow]                takes ten times as long
-[stuck]               never ends
+[stuck]               never finishes
 [fail-4k]             succeeds, but its 4K upgrade fails
 ===================== ==========================================================================================
 """
@@ -22,11 +22,10 @@ from random import Random
 
 import attrs
 
-from veo_async.simulator.settings import SimulatorSettings
-
 from .durations import draw_duration
 from .messages import ErrorResponse
 from .requests import GenerationRequest
+from .settings import ProviderSettings
 
 _FLAGGED = "Your prompt was flagged by Website as violating content policies."
 _BY_FLOW = (
@@ -37,7 +36,7 @@ _NO_AUDIO = "The Google model was unable to generate audio for this request."
 UNREACHABLE_IMAGE = "Image fetch failed. Check access settings or use our File Upload API instead."
 UNFETCHABLE_IMAGE = "Failed to fetch the image. Kindly verify any access limits set by you or your service provider."
 NO_4K = "The 4K version of this video is unavailable. Please try a different video."
-_BREAKDOWNS = (
+_FAILURES = (
     (500, "Internal Error, Please try again later."),
     (500, "Internal Error - Timeout"),
     (501, "Failed - Video generation task failed"),
@@ -47,75 +46,85 @@ _SLOW_FACTOR = 10.0
 
 @attrs.frozen(kw_only=True)
 class TaskOutcome:
-    """How a task ends, and after how long."""
+    """How a task ends, and how long it takes."""
 
     duration_s: float
-    #: 1 done, 2 and 3 failed.
+    #: The final success flag: 1 succeeded, 2 or 3 failed.
     flag: int = 1
     code: int | None = None
     message: str | None = None
     has_audio: bool = True
-    #: How long after the end the URLs appear.
+    #: Seconds from success until the record shows the URLs.
     urls_after_s: float = 0.0
-    #: The record is an error itself.
+    #: record-info returns an error instead of a failed record.
     record_is_error: bool = False
 
     @property
     def is_success(self) -> bool:
+        """Whether the task succeeds."""
         return self.flag == 1
 
 
-def check_content(wanted: GenerationRequest, rng: Random, settings: SimulatorSettings) -> bool:
-    """Raise the refusal at the door; else answer whether it comes late, in the record."""
+def check_content(request: GenerationRequest, rng: Random, settings: ProviderSettings) -> bool:
+    """Return whether the content is refused later, in the record.
+
+    Raises:
+        ErrorResponse: code 422; the content is refused immediately.
+    """
     is_refused = settings.refusal_rate > 0 and rng.random() < settings.refusal_rate
     is_late = is_refused and rng.random() < 0.5
-    if "[refuse]" in wanted.prompt or (is_refused and not is_late):
+    if "[refuse]" in request.prompt or (is_refused and not is_late):
         raise ErrorResponse(422, _BY_FLOW.format(original=_FLAGGED.rstrip(".")))
-    return is_late or "[refuse-late]" in wanted.prompt
+    return is_late or "[refuse-late]" in request.prompt
 
 
 def draw_outcome(
-    kind: str, wanted: GenerationRequest, rng: Random, settings: SimulatorSettings, *, is_refused: bool
+    kind: str, request: GenerationRequest, rng: Random, settings: ProviderSettings, *, is_refused: bool
 ) -> TaskOutcome:
-    """The fate of a task of *kind* (a model, ``extend``, ``4k``); *is_refused*: its content is."""
-    duration_s = _draw_span(kind, wanted, rng, settings)
-    failure = _failure(wanted.prompt, rng, settings, is_refused=is_refused)
+    """Draw the outcome of a task.
+
+    Args:
+        kind: A model, ``extend``, ``1080p`` or ``4k``; it decides how long the task takes.
+        is_refused: The content is refused, so the task fails.
+    """
+    duration_s = _task_duration(kind, request, rng, settings)
+    failure = _failure(request.prompt, rng, settings, is_refused=is_refused)
     if failure is not None:
         flag, code, message = failure
         is_early = duration_s < inf and settings.duration_s is None
-        span_s = duration_s * rng.uniform(0.1, 0.5) if is_early else duration_s
+        duration_s *= rng.uniform(0.1, 0.5) if is_early else 1.0
         return TaskOutcome(
-            duration_s=span_s, flag=flag, code=code, message=message, record_is_error=message == UNREACHABLE_IMAGE
+            duration_s=duration_s, flag=flag, code=code, message=message, record_is_error=message == UNREACHABLE_IMAGE
         )
-    is_empty = "[empty]" in wanted.prompt or (
+    is_empty = "[empty]" in request.prompt or (
         settings.empty_result_rate > 0 and rng.random() < settings.empty_result_rate
     )
     return TaskOutcome(
         duration_s=duration_s,
-        has_audio="[no-audio]" not in wanted.prompt,
+        has_audio="[no-audio]" not in request.prompt,
         urls_after_s=settings.empty_result_s if is_empty else 0.0,
     )
 
 
-def _draw_span(kind: str, wanted: GenerationRequest, rng: Random, settings: SimulatorSettings) -> float:
-    if "[stuck]" in wanted.prompt:
+def _task_duration(kind: str, request: GenerationRequest, rng: Random, settings: ProviderSettings) -> float:
+    if "[stuck]" in request.prompt:
         return inf
     duration_s = settings.duration_s
     if duration_s is None:
-        duration_s = draw_duration(kind, rng, settings.durations, resolution=wanted.resolution)
-    is_slow = "[slow]" in wanted.prompt or (settings.slow_rate > 0 and rng.random() < settings.slow_rate)
+        duration_s = draw_duration(kind, rng, settings.durations, resolution=request.resolution)
+    is_slow = "[slow]" in request.prompt or (settings.slow_rate > 0 and rng.random() < settings.slow_rate)
     return duration_s * _SLOW_FACTOR if is_slow else duration_s
 
 
-def _failure(prompt: str, rng: Random, settings: SimulatorSettings, *, is_refused: bool) -> tuple[int, int, str] | None:
+def _failure(prompt: str, rng: Random, settings: ProviderSettings, *, is_refused: bool) -> tuple[int, int, str] | None:
     if is_refused:
         return 3, 400, _FLAGGED
     if "[flag-2]" in prompt:
-        return 2, *_BREAKDOWNS[0]
+        return 2, *_FAILURES[0]
     if "[audio-failure]" in prompt:
         return 3, 400, _NO_AUDIO
     if "[image-unreachable]" in prompt:
         return 3, 500, UNREACHABLE_IMAGE
     if "[fail]" in prompt or (settings.failure_rate > 0 and rng.random() < settings.failure_rate):
-        return 3, *rng.choice(_BREAKDOWNS)
+        return 3, *rng.choice(_FAILURES)
     return None

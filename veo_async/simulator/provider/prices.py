@@ -1,6 +1,7 @@
-"""What a call costs, in credits (1 credit = $0.005), as collected by users in July and August 2026.
+"""Prices in credits (1 credit = $0.005), as reported by users in July and August 2026.
 
-The list is per clip of eight seconds. Nobody wrote down that shorter ones are cheaper, so here they are not.
+The reported prices are for clips of eight seconds. There are no reports of lower prices for shorter clips, so a shorter
+clip costs the same here.
 """
 
 from veo_async._wire.models import MODELS, UPGRADE_CREDITS
@@ -13,10 +14,10 @@ _EXTEND = {model.extend_name: model.extend_credits or 0.0 for model in MODELS}
 
 
 def video_credits(model: str, resolution: str) -> float:
-    """The price of one generation."""
+    """Return the price of one generation."""
     return _VIDEO[model][resolution]
 
 
 def extend_credits(model: str) -> float:
-    """The price of one extension."""
+    """Return the price of one extension."""
     return _EXTEND[model]

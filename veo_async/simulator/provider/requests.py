@@ -1,6 +1,6 @@
-"""From a request body to what is wanted, or to the 422 that says why not.
+"""Parses the bodies of generate and extend requests, or rejects them with code 422.
 
-The rules are those of the provider's pages; the sentences are its own where one is known, and plain ones elsewhere.
+The rules follow the provider's documentation. Messages are the provider's own where they are known.
 """
 
 from collections.abc import Mapping
@@ -22,14 +22,14 @@ _TEXTS = ("prompt", "model", "generationType", "callBackUrl", "watermark", "wate
 _FLAGS = ("enableFallback", "enableTranslation")
 _TYPES = ("TEXT_2_VIDEO", "FIRST_AND_LAST_FRAMES_2_VIDEO", "REFERENCE_2_VIDEO")
 _REFERENCE = "REFERENCE_2_VIDEO"
-#: Dialects whose pages name veo3 as the default model.
+#: Dialects whose documentation names veo3 as the default model.
 _DIALECTS_2025 = ("quickstart-1", "quickstart-2", "openapi")
 _EIGHT_SECONDS = "Invalid duration. Veo 3.1 reference-to-video currently only supports 8-second generation."
 
 
 @attrs.frozen(kw_only=True)
 class GenerationRequest:
-    """One generation, extension or upgrade, as the server understood it."""
+    """One generation, extension or upgrade as the provider understood it."""
 
     endpoint: str
     prompt: str = attrs.field(default="", repr=False)
@@ -40,17 +40,17 @@ class GenerationRequest:
     generation_type: str | None = None
     seeds: int | None = None
     callback_url: str | None = None
-    #: The body as it was sent.
+    #: The body as it was received.
     body: Mapping[str, Any] = attrs.field(repr=False)
-    #: The request in the server's own camel case, as ``paramJson`` tells it.
+    #: The request with the provider's camel-case names, as the record shows it in ``paramJson``.
     params: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
 
 
 def parse_generate(body: Any, dialect: str, unknown_fields: str) -> GenerationRequest:
-    """What ``POST /api/v1/veo/generate`` asks for.
+    """Parse the body of ``POST /api/v1/veo/generate``.
 
     Raises:
-        Refusal: 422 with the rule that is broken.
+        ErrorResponse: code 422; the message names the rule that was broken.
     """
     body = _object(body, "generate", unknown_fields)
     rules, spellings = _rules(dialect)
@@ -66,7 +66,7 @@ def parse_generate(body: Any, dialect: str, unknown_fields: str) -> GenerationRe
         not is_newer or (type(duration) is int and duration in (4, 6, 8)),
         "Invalid duration. Supported values: 4, 6, 8.",
     )
-    wanted = GenerationRequest(
+    request = GenerationRequest(
         endpoint="generate",
         prompt=body["prompt"],
         model=model,
@@ -78,12 +78,16 @@ def parse_generate(body: Any, dialect: str, unknown_fields: str) -> GenerationRe
         callback_url=body.get("callBackUrl"),
         body=body,
     )
-    _check_images(wanted, rules)
-    return attrs.evolve(wanted, params=_echo(wanted, sparse=dialect == "openapi"))
+    _check_images(request, rules)
+    return attrs.evolve(request, params=_params(request, sparse=dialect == "openapi"))
 
 
 def parse_extend(body: Any, unknown_fields: str) -> GenerationRequest:
-    """What ``POST /api/v1/veo/extend`` asks for, but for its source."""
+    """Parse the body of ``POST /api/v1/veo/extend``. Whether the source task exists is checked elsewhere.
+
+    Raises:
+        ErrorResponse: code 422; the message names the rule that was broken.
+    """
     body = _object(body, "extend", unknown_fields)
     _require(isinstance(body.get("taskId"), str) and body["taskId"], "taskId cannot be empty")
     return GenerationRequest(
@@ -98,7 +102,7 @@ def parse_extend(body: Any, unknown_fields: str) -> GenerationRequest:
 
 
 def _rules(dialect: str) -> tuple[Dialect, tuple[str, ...]]:
-    """Which values count, and under which names the aspect ratio is looked for."""
+    """Return the allowed values, and the field names under which the aspect ratio is accepted."""
     if dialect == "apikley":
         return APIKLEY, ("aspectRatio",)
     return KIE, ("aspect_ratio", "aspectRatio")
@@ -129,47 +133,51 @@ def _one_of(body: Mapping[str, Any], name: str, allowed: tuple[Any, ...], defaul
 
 def _seeds(body: Mapping[str, Any]) -> int | None:
     seeds = body.get("seeds")
-    is_right = type(seeds) is int and 10000 <= seeds <= 99999
-    _require(seeds is None or is_right, "seeds must be an integer between 10000 and 99999")
+    is_valid = type(seeds) is int and 10000 <= seeds <= 99999
+    _require(seeds is None or is_valid, "seeds must be an integer between 10000 and 99999")
     return seeds
 
 
-def _check_images(wanted: GenerationRequest, rules: Dialect) -> None:
-    images = wanted.body.get("imageUrls") or []
+def _check_images(request: GenerationRequest, rules: Dialect) -> None:
+    images = request.body.get("imageUrls") or []
     are_urls = isinstance(images, list) and all(
         isinstance(url, str) and url.startswith(("http://", "https://")) for url in images
     )
     _require(are_urls, "imageUrls must be a list of valid image URLs")
-    if wanted.generation_type == _REFERENCE:
+    if request.generation_type == _REFERENCE:
         _require(1 <= len(images) <= 3, "REFERENCE_2_VIDEO requires 1 to 3 images in imageUrls")
-        _require(wanted.model in rules.reference_models, f"REFERENCE_2_VIDEO does not support {wanted.model}")
+        _require(request.model in rules.reference_models, f"REFERENCE_2_VIDEO does not support {request.model}")
         _require(
-            wanted.aspect_ratio in rules.reference_ratios, f"REFERENCE_2_VIDEO does not support {wanted.aspect_ratio}"
+            request.aspect_ratio in rules.reference_ratios,
+            f"REFERENCE_2_VIDEO does not support {request.aspect_ratio}",
         )
-        _require(wanted.duration_s == 8, _EIGHT_SECONDS)
+        _require(request.duration_s == 8, _EIGHT_SECONDS)
         return
     _require(len(images) <= 2, "imageUrls supports 1 or 2 images")
     _require(
-        images or wanted.generation_type != "FIRST_AND_LAST_FRAMES_2_VIDEO",
+        images or request.generation_type != "FIRST_AND_LAST_FRAMES_2_VIDEO",
         "FIRST_AND_LAST_FRAMES_2_VIDEO requires 1 or 2 images in imageUrls",
     )
 
 
 def _renamed(body: Mapping[str, Any]) -> dict[str, Any]:
-    """What was sent, under the server's own names."""
+    """Return *body* with the provider's own field names."""
     names = {"aspect_ratio": "aspectRatio", "watermark": "waterMark"}
     return {names.get(name, name): value for name, value in body.items()}
 
 
-def _echo(wanted: GenerationRequest, *, sparse: bool) -> dict[str, Any]:
-    """The request as the server tells it back: its own names, its defaults filled in (the old page shows none)."""
-    body = _renamed(wanted.body)
+def _params(request: GenerationRequest, *, sparse: bool) -> dict[str, Any]:
+    """Return ``paramJson``: the fields sent and, unless *sparse*, the provider's defaults.
+
+    The older documentation (dialect ``openapi``) shows no defaults.
+    """
+    body = _renamed(request.body)
     if sparse:
         return body
-    filled = {
-        "aspectRatio": wanted.aspect_ratio,
+    defaults = {
+        "aspectRatio": request.aspect_ratio,
         "enableFallback": body.get("enableFallback", False),
         "enableTranslation": body.get("enableTranslation", True),
-        "model": wanted.model,
+        "model": request.model,
     }
-    return {**body, **filled}
+    return {**body, **defaults}

@@ -1,17 +1,16 @@
-"""How a task is told: the record of each dialect, and the callback in each of its forms.
+"""The record and the callback of a task, in the format of each dialect.
 
-``real`` is what was met in 2026. ``quickstart-1`` and ``quickstart-2`` are what the provider's own sample programs
-read, ``openapi`` the example of its record page; ``apikley`` answers as ``real`` does and posts callbacks as its page
-says.
+``real`` is what the API sent in 2026. ``quickstart-1`` and ``quickstart-2`` are what the provider's sample programs
+expect, and ``openapi`` is the example in the documentation of record-info. ``apikley`` has the records of ``real`` and
+the callbacks of its own documentation.
 """
 
 import json
 from datetime import UTC, datetime
 from typing import Any
 
-from veo_async.simulator.settings import SimulatorSettings
-
 from .outcomes import NO_4K
+from .settings import ProviderSettings
 from .tasks import Task
 
 _CALLBACK_STYLES = {
@@ -33,7 +32,7 @@ def _text(value: Any) -> str:
 
 
 def _stamp_ms(at: float) -> int:
-    """Epoch milliseconds; the provider rounds to whole seconds."""
+    """Return epoch milliseconds; the provider cuts off fractions of a second."""
     return int(at) * 1000
 
 
@@ -42,10 +41,10 @@ def _stamp_text(at: float) -> str:
 
 
 def record(task: Task, now: float, dialect: str) -> dict[str, Any]:
-    """``data`` of record-info."""
+    """Return ``data`` of a record-info response."""
     if dialect.startswith("quickstart"):
         return _flat_record(task, now, "status" if dialect == "quickstart-1" else "successFlag")
-    return _page_record(task, now) if dialect == "openapi" else _real_record(task, now)
+    return _openapi_record(task, now) if dialect == "openapi" else _real_record(task, now)
 
 
 def _real_record(task: Task, now: float) -> dict[str, Any]:
@@ -78,7 +77,7 @@ def _real_response(task: Task, now: float) -> dict[str, Any]:
     return response
 
 
-def _page_record(task: Task, now: float) -> dict[str, Any]:
+def _openapi_record(task: Task, now: float) -> dict[str, Any]:
     flag = task.flag(now)
     response = {"taskId": task.id, "resultUrls": list(task.urls_at(now)), "originUrls": list(task.origin_urls) or None}
     if task.full_urls:
@@ -111,15 +110,15 @@ def _flat_record(task: Task, now: float, flag_name: str) -> dict[str, Any]:
 
 
 def media_id(task: Task) -> str:
-    """An opaque id, as 4K answers carry it."""
+    """Return an opaque id like those in 4K responses."""
     return f"CAUaJ{task.id}"
 
 
 # --- callbacks --------------------------------------------------------------------------------------------------
 
 
-def callback(task: Task, settings: SimulatorSettings) -> dict[str, Any]:
-    """The body that is posted when *task* has ended."""
+def callback(task: Task, settings: ProviderSettings) -> dict[str, Any]:
+    """Return the body of the callback for *task*, which has finished."""
     if task.kind == "4k":
         return _4k_callback(task, settings.four_k_callback)
     if not task.outcome.is_success:

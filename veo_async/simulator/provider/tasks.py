@@ -1,12 +1,13 @@
-"""A task's life. Its end is decided when it is made, so its state is a plain function of the time.
+"""The provider's tasks. A task's outcome is drawn when it is created, so its state is a function of time alone.
 
 ::
 
-    made ──(record_gap_s)──> known ──(duration_s)──> done ──(urls_after_s)──> with URLs
-                                        └───────> failed, refunded
+    created ──(record_delay_s)──> record exists ──(duration_s)──> succeeded ──(urls_after_s)──> has URLs
+                                                        └───────> failed, refunded
 """
 
 from collections.abc import Mapping
+from random import Random
 from typing import Any, Literal
 
 import attrs
@@ -17,12 +18,32 @@ from .requests import GenerationRequest
 Kind = Literal["generate", "extend", "1080p", "4k"]
 
 
+@attrs.define
+class TaskIds:
+    """Generates the id and the number of each new task."""
+
+    rng: Random
+    dialect: str
+    #: Ids to use before random ones.
+    scripted: list[str]
+    count: int = 0
+
+    def next(self) -> tuple[str, int]:
+        """Return the id and the number of the next task."""
+        self.count += 1
+        if self.scripted:
+            return self.scripted.pop(0), self.count
+        if self.dialect in ("real", "apikley"):
+            return self.rng.randbytes(16).hex(), self.count
+        return f"veo_task_{self.rng.randbytes(6).hex()}", self.count
+
+
 @attrs.define(eq=False, kw_only=True)
 class Task:
-    """One piece of work of the provider."""
+    """One generation, extension or upgrade."""
 
     id: str
-    #: Counts up over all accounts; picks the clip.
+    #: Counts over all accounts; it selects the clip.
     number: int
     kind: Kind
     account: str
@@ -32,35 +53,38 @@ class Task:
     created_at: float
     completes_at: float
     seed: int
-    #: The task that this one goes on from.
+    #: The task that this one extends or upgrades.
     source: "Task | None" = attrs.field(default=None, repr=False)
     credits: float = 0.0
-    #: Results, once it is done.
+    #: Result URLs, set when the task succeeds.
     urls: tuple[str, ...] = ()
     full_urls: tuple[str, ...] = ()
     origin_urls: tuple[str, ...] = ()
     image_urls: tuple[str, ...] = ()
-    #: Its 1080p version was asked for; after that it cannot be extended.
+    #: A 1080p version was requested; the clip can no longer be extended.
     upgraded_to_1080p: bool = False
-    #: The record's last phase and how it was written then.
+    #: The state in which the record was last encoded, and the encoded record.
     cached_record: tuple[tuple[int, bool], bytes] | None = attrs.field(default=None, repr=False)
 
     def flag(self, now: float) -> int:
-        """0 making, 1 done, 2 and 3 failed."""
+        """Return the success flag: 0 generating, 1 succeeded, 2 or 3 failed."""
         return 0 if now < self.completes_at else self.outcome.flag
 
     def urls_at(self, now: float) -> tuple[str, ...]:
-        """The results that the record shows at *now*."""
+        """Return the result URLs that the record shows at *now*."""
         return self.urls if now >= self.completes_at + self.outcome.urls_after_s else ()
 
     @property
     def resolution(self) -> str:
+        """The resolution of the result."""
         return {"1080p": "1080p", "4k": "4k"}.get(self.kind, self.request.resolution)
 
     @property
     def callback_url(self) -> str | None:
+        """The address for the callback, if the client gave one."""
         return self.request.callback_url
 
     @property
     def params(self) -> Mapping[str, Any]:
+        """The request as the record shows it in ``paramJson``."""
         return self.request.params

@@ -1,4 +1,4 @@
-"""The upload host: three ways to bring a file, with error forms of their own (real HTTP statuses, no ``data``)."""
+"""The upload host. It accepts files in three ways; its errors use real HTTP statuses and have no ``data``."""
 
 import base64
 import binascii
@@ -12,10 +12,10 @@ from urllib.parse import quote, unquote, urlsplit
 import attrs
 
 from veo_async.simulator.clips import POSTER
-from veo_async.simulator.settings import SimulatorSettings
 
 from .files import FileHost
 from .messages import SimRequest, SimResponse, encode, envelope
+from .settings import ProviderSettings
 
 _TYPES = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp", "mp4": "video/mp4"}
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^,]*)?,", re.IGNORECASE)
@@ -24,32 +24,34 @@ _FILE_NAME = re.compile(rb'\bfilename="([^"]*)"', re.IGNORECASE)
 
 
 class UploadError(Exception):
-    """An upload went wrong; its HTTP status is its code."""
+    """The upload host rejects a request; *code* is also the HTTP status."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
 
-    def answer(self) -> SimResponse:
+    def to_response(self) -> SimResponse:
+        """Return the response to send."""
         return SimResponse(status=self.code, body=encode({"success": False, "code": self.code, "msg": self.message}))
 
 
 @attrs.frozen
 class UploadedFile:
-    """Bytes that somebody brought."""
+    """An uploaded file."""
 
     data: bytes = attrs.field(repr=False)
     content_type: str
 
     @property
     def etag(self) -> str:
+        """The ETag, quotes included."""
         return f'"{hashlib.sha256(self.data).hexdigest()[:32]}"'
 
 
 @attrs.frozen
 class _Upload:
-    """What was read out of one upload request."""
+    """The contents of one upload request."""
 
     data: bytes
     folder: Any
@@ -58,36 +60,38 @@ class _Upload:
 
 
 class UploadHost:
-    """Keeps what is uploaded, in memory, where the file host serves it back."""
+    """Accepts uploads and stores them, in memory, on the download host."""
 
-    def __init__(self, settings: SimulatorSettings, *, rng: Random, files: FileHost) -> None:
+    def __init__(self, settings: ProviderSettings, *, rng: Random, files: FileHost) -> None:
         self._settings = settings
         self._rng = rng
         self._files = files
 
     def handle(self, request: SimRequest, now: float) -> SimResponse:
-        """The answer to *request*, whose key is known."""
+        """Return the response to *request*, whose API key has been checked."""
         readers = {
             "file-url-upload": self._by_url,
             "file-base64-upload": self._by_base64,
             "file-stream-upload": self._by_form,
         }
         try:
-            brought = readers[request.endpoint](request)
-            return self._store(brought, now)
-        except UploadError as refusal:
-            return refusal.answer()
+            return self._store(readers[request.endpoint](request), now)
+        except UploadError as error:
+            return error.to_response()
 
     def _by_url(self, request: SimRequest) -> _Upload:
         body = _object(request)
         url = _required(body, "fileUrl")
         original = unquote(urlsplit(url).path.rpartition("/")[2])
-        return _Upload(self._fetched(url), body.get("uploadPath"), body.get("fileName"), original)
+        return _Upload(self._file_at(url), body.get("uploadPath"), body.get("fileName"), original)
 
-    def _fetched(self, url: str) -> bytes:
-        """What lies at *url* if that is ours; a stand-in picture else: nothing is fetched from anywhere."""
-        known = self._files.find(url)
-        return POSTER.data if known is None else known.content.data
+    def _file_at(self, url: str) -> bytes:
+        """Return the file at *url* if the download host has it, else a placeholder image.
+
+        The simulator never downloads anything.
+        """
+        file = self._files.find(url)
+        return POSTER.data if file is None else file.content.data
 
     def _by_base64(self, request: SimRequest) -> _Upload:
         body = _object(request)
@@ -97,8 +101,8 @@ class UploadHost:
             data = base64.b64decode(text[prefix.end() :] if prefix else text, validate=True)
         except (binascii.Error, ValueError):
             raise UploadError(400, "Base64 decoding failed: Invalid Base64 format") from None
-        ending = (prefix[1].rpartition("/")[2] if prefix else "") or "png"
-        return _Upload(data, body.get("uploadPath"), body.get("fileName"), f"upload.{ending}")
+        extension = (prefix[1].rpartition("/")[2] if prefix else "") or "png"
+        return _Upload(data, body.get("uploadPath"), body.get("fileName"), f"upload.{extension}")
 
     def _by_form(self, request: SimRequest) -> _Upload:
         parts = form_parts(request.headers.get("content-type", ""), request.body)
@@ -108,23 +112,23 @@ class UploadHost:
         folder, name = (parts.get(part, (b"", ""))[0].decode("utf-8", "replace") for part in ("uploadPath", "fileName"))
         return _Upload(data, folder, name, original)
 
-    def _store(self, brought: _Upload, now: float) -> SimResponse:
-        if not isinstance(brought.folder, str) or not brought.folder:
+    def _store(self, upload: _Upload, now: float) -> SimResponse:
+        if not isinstance(upload.folder, str) or not upload.folder:
             raise UploadError(400, "Missing required parameter: uploadPath")
-        folder = brought.folder.strip("/")
-        ending = brought.original_name.rpartition(".")[2].lower() if "." in brought.original_name else "bin"
-        name = str(brought.name or f"{self._rng.randbytes(8).hex()}.{ending}").rpartition("/")[2]
+        folder = upload.folder.strip("/")
+        extension = upload.original_name.rpartition(".")[2].lower() if "." in upload.original_name else "bin"
+        name = str(upload.name or f"{self._rng.randbytes(8).hex()}.{extension}").rpartition("/")[2]
         content_type = _TYPES.get(name.rpartition(".")[2].lower(), "application/octet-stream")
         path = f"{folder}/{name}"
         ttl_s = self._settings.upload_ttl_s
-        content = UploadedFile(brought.data, content_type)
+        content = UploadedFile(upload.data, content_type)
         url = self._files.put(f"u/{path}", content, now=now, ttl_s=ttl_s)
         url = url.removesuffix(path) + quote(path)
-        body: dict[str, Any] = {"fileName": name, "fileSize": len(brought.data), "mimeType": content_type}
+        body: dict[str, Any] = {"fileName": name, "fileSize": len(upload.data), "mimeType": content_type}
         if self._settings.upload_form == "real":
             body |= {"filePath": path, "downloadUrl": url, "uploadedAt": _iso(now)}
             return _uploaded(body, "File uploaded successfully")
-        body |= {"fileId": self._rng.randbytes(8).hex(), "originalName": brought.original_name, "uploadPath": folder}
+        body |= {"fileId": self._rng.randbytes(8).hex(), "originalName": upload.original_name, "uploadPath": folder}
         body |= {"fileUrl": url, "downloadUrl": url, "uploadTime": _iso(now), "expiresAt": _iso(now + ttl_s)}
         return _uploaded(body, "File upload successful")
 
@@ -153,7 +157,7 @@ def _required(body: dict[str, Any], name: str) -> str:
 
 
 def form_parts(content_type: str, body: bytes) -> dict[str, tuple[bytes, str]]:
-    """The parts of a ``multipart/form-data`` body: name to bytes and file name."""
+    """Return the parts of a ``multipart/form-data`` body: name to bytes and file name."""
     boundary = content_type.partition("boundary=")[2].partition(";")[0].strip().strip('"')
     if not boundary:
         return {}
