@@ -18,6 +18,7 @@ from typing import Any
 import aiohttp
 
 from veo_async.session import VeoSession
+from veo_async.settings import Limits
 from veo_async.simulator import Simulator, drop_after_accepting, drop_before_accepting
 
 #: Creating requests per second that the provider allows and the clients know of.
@@ -71,12 +72,9 @@ async def session(options: dict[str, Any]) -> None:
         options["key"],
         base_url=options["url"],
         ledger=options["ledger"],
-        public_url=options["public_url"],
-        rate=(RATE, 1.0),
-        explore=False,
         max_in_flight=options["jobs"],
-        poll_every=0.5,
-        polls_per_second=200.0,
+        callbacks=options["public_url"],
+        limits=Limits(rate=(RATE, 1.0), explore=False, poll_every=0.5, polls_per_second=200.0),
     ) as veo:
         for number in range(options["jobs"]):
             await veo.submit(prompt_of(number), key=f"job-{number}")

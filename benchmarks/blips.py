@@ -12,6 +12,7 @@ import aiohttp
 from _common import Report, in_virtual_time, main
 
 from veo_async.session import VeoSession
+from veo_async.settings import Limits
 from veo_async.simulator import (
     Fault,
     Simulator,
@@ -42,7 +43,7 @@ FAILURES: dict[str, Fault] = {
 
 
 async def ours(sim: Simulator) -> bool:
-    async with VeoSession(sim.api_key, base_url=sim.url, poll_every=10.0) as veo:
+    async with VeoSession(sim.api_key, base_url=sim.url, limits=Limits(poll_every=10.0)) as veo:
         return bool((await veo.generate("A dog surfing")).urls)
 
 

@@ -19,6 +19,7 @@ from _common import Distant, Report, in_virtual_time, main
 from veo_async._rules.polling.budget import POLL_RATE
 from veo_async._wire import VideoRequest
 from veo_async.session import Job, VeoSession
+from veo_async.settings import Limits, Network
 from veo_async.simulator import MemoryTransport
 
 
@@ -44,11 +45,9 @@ async def batch(model: str, jobs: int, seed: int, *, polls_per_second: float, po
 
     veo = VeoSession(
         sim.api_key,
-        transport=Distant(sim, seed),
         max_in_flight=jobs,
-        polls_per_second=polls_per_second,
-        poll_every=poll_every,
-        seed=seed,
+        network=Network(transport=Distant(sim, seed), seed=seed),
+        limits=Limits(polls_per_second=polls_per_second, poll_every=poll_every),
     )
     async with veo, asyncio.TaskGroup() as group:
         for number in range(jobs):

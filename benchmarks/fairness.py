@@ -18,6 +18,7 @@ from _common import Distant, Report, in_virtual_time, main, quantile
 from veo_async._rules.queue.fair_queue import Priority
 from veo_async._runtime.job.events import JobEvent, Sent
 from veo_async.session import VeoSession
+from veo_async.settings import Network
 from veo_async.simulator import MemoryTransport
 
 #: Average seconds between two requests of the user.
@@ -42,7 +43,9 @@ async def run(seed: int, requests: int, every_s: float, *, tenant: str, priority
         if isinstance(event, Sent):
             sent_at.setdefault(event.key, loop.time())
 
-    veo = VeoSession(sim.api_key, transport=Distant(sim, seed), max_in_flight=10**4, seed=seed, on_event=note)
+    veo = VeoSession(
+        sim.api_key, max_in_flight=10**4, on_event=note, network=Network(transport=Distant(sim, seed), seed=seed)
+    )
     waits: list[float] = []
 
     async def wait_for(number: int) -> None:

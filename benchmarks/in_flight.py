@@ -60,17 +60,17 @@ _DIGITS = {"poll_us": 0, "cpu_us": 0, "kb_per_job": 1, "wall": 2, "lag_ms": 1, "
 
 
 async def ours(url: str, ids: list[str], every_s: float) -> None:
-    from veo_async.session import VeoSession  # the other clients must not pay for the import
+    from veo_async import VeoSession
+    from veo_async.settings import Limits  # the other clients must not pay for the import
 
     async with VeoSession(
         _KEY,
         base_url=url,
         max_in_flight=len(ids),
-        poll_every=every_s,
-        polls_per_second=max(100.0, 3 * len(ids) / every_s),
+        limits=Limits(poll_every=every_s, polls_per_second=max(100.0, 3 * len(ids) / every_s)),
     ) as veo:
         for task_id in ids:
-            await veo.adopt(task_id)
+            await veo.ledger.adopt(task_id)
         await veo.drain()
         assert all(job.outcome for job in veo.jobs())
 

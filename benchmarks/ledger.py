@@ -25,6 +25,7 @@ from veo_async.ledger.sqlite import ledger_file as disk
 from veo_async.ledger.sqlite import session as sqlite
 from veo_async.ledger.sqlite.opening import open_file
 from veo_async.ledger.sqlite.sql import SQL
+from veo_async.settings import Limits, Network
 from veo_async.simulator import MemoryTransport
 
 TICK_S = 0.001
@@ -65,7 +66,9 @@ async def through_session(path: Path | None, jobs: int) -> list[float]:
     """Return the lag while a session submits a list; the rate lets it send almost nothing."""
     late: list[float] = []
     provider = MemoryTransport()
-    async with VeoSession(provider.api_key, transport=provider, ledger=path, rate=(1, 3600.0)) as veo:
+    async with VeoSession(
+        provider.api_key, ledger=path, network=Network(transport=provider), limits=Limits(rate=(1, 3600.0))
+    ) as veo:
         sampler = asyncio.create_task(sample(late))
         reading = asyncio.create_task(anext(aiter(veo.map(map(str, range(jobs)), buffersize=jobs))))
         while len(veo.jobs()) < jobs:  # noqa: ASYNC110  # the benchmark watches from outside

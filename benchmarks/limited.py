@@ -22,6 +22,7 @@ from veo_async import TaskState, VeoApi
 from veo_async._runtime.job.outcome import Done
 from veo_async.errors import RateLimited
 from veo_async.session import VeoSession
+from veo_async.settings import Network
 from veo_async.simulator import MemoryTransport
 
 CAP = 100
@@ -50,7 +51,7 @@ def simulator(style: str, seed: int) -> MemoryTransport:
 
 async def ours(jobs: int, style: str, seed: int) -> Run:
     sim = simulator(style, seed)
-    async with VeoSession(sim.api_key, transport=Distant(sim, seed), seed=seed) as veo:
+    async with VeoSession(sim.api_key, network=Network(transport=Distant(sim, seed), seed=seed)) as veo:
         outcomes = await veo.gather(*(f"A dog surfing, take {number}" for number in range(jobs)))
         known_at = asyncio.get_running_loop().time()
     return _run(sim, sum(isinstance(outcome, Done) for outcome in outcomes), known_at)

@@ -19,6 +19,7 @@ from veo_async._runtime.job.outcome import Done
 from veo_async._wire import VideoRequest
 from veo_async.errors import RateLimited
 from veo_async.session import VeoSession
+from veo_async.settings import Network
 from veo_async.simulator import MemoryTransport
 
 
@@ -35,7 +36,9 @@ async def ours(jobs: int, model: str, seed: int) -> Run:
     sim = MemoryTransport(seed=seed, max_running=10**6)
     started_at = sim.now()
     requests = [VideoRequest(f"A dog surfing, take {number}", model=model) for number in range(jobs)]
-    async with VeoSession(sim.api_key, transport=Distant(sim, seed), max_in_flight=jobs, seed=seed) as veo:
+    async with VeoSession(
+        sim.api_key, max_in_flight=jobs, network=Network(transport=Distant(sim, seed), seed=seed)
+    ) as veo:
         outcomes = [outcome async for outcome in veo.map(requests, buffersize=jobs)]
         known_at = asyncio.get_running_loop().time()
     assert sum(isinstance(outcome, Done) for outcome in outcomes) == jobs

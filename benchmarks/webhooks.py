@@ -1,6 +1,6 @@
 """Callbacks: the cost of receiving them, the effect of a flood of forged ones, and how soon a task's end is known.
 
-*Receiving*: the same requests, two forged for each good one, go to ``veo.aiohttp_routes()`` of a session with hundreds
+*Receiving*: the same requests, two forged for each good one, go to ``veo.callbacks.aiohttp_routes()`` of a session with hundreds
 of running tasks and a ledger file, and to a bare aiohttp handler that reads the body and returns 200. Both run in this
 process, one after the other, over real sockets; the client has its own process. A good callback names a task that is
 still running, so no job may change its state. A forged one has an unknown token, a modified token, a wrong signature or
@@ -27,6 +27,7 @@ from aiohttp import web
 
 from veo_async._wire import VideoRequest, sign_callback
 from veo_async.session import Job, VeoSession
+from veo_async.settings import Callbacks, Network
 from veo_async.simulator import MemoryTransport, lost_callback
 
 _SECRET = "a-webhook-secret"
@@ -42,11 +43,10 @@ async def receiving(report: Report) -> None:
         sim = MemoryTransport(seed=1, limiter="none", max_running=10**6, duration_s=1e6)
         veo = VeoSession(
             sim.api_key,
-            transport=sim,
             ledger=Path(folder, "veo.db"),
-            public_url="http://127.0.0.1:1",
-            webhook_secret=_SECRET,
             max_in_flight=1000,
+            callbacks=Callbacks("http://127.0.0.1:1", secret=_SECRET),
+            network=Network(transport=sim),
         )
         async with veo:
             jobs = [await veo.submit(f"A dog, take {number}") for number in range(200)]
@@ -59,7 +59,7 @@ async def receiving(report: Report) -> None:
             for _ in range(rounds):
                 callbacks = _callbacks(jobs, tokens, good, forged)
                 bare = await _serve([web.post("/veo/cb/{token}", _bare)], callbacks)
-                runs.append((bare, await _serve(veo.aiohttp_routes(), callbacks)))
+                runs.append((bare, await _serve(veo.callbacks.aiohttp_routes(), callbacks)))
             elapsed_s, responses = loop.time() - started_at, veo.statistics().callback_responses
             changed = sum((before - Counter(job.state for job in veo.jobs())).values())
             polls = veo.statistics().watcher.polls - polls
@@ -175,10 +175,12 @@ async def latencies(model: str, jobs: int, seed: int, *, has_callbacks: bool) ->
         while True:
             await asyncio.sleep(0.1)
             for callback in sim.due_callbacks():
-                await veo.hint(callback.url.rpartition("/")[2], callback.task_id)
+                await veo.callbacks.hint(callback.url.rpartition("/")[2], callback.task_id)
 
     url = "https://me.example" if has_callbacks else None
-    veo = VeoSession(sim.api_key, transport=Distant(sim, seed), max_in_flight=jobs, seed=seed, public_url=url)
+    veo = VeoSession(
+        sim.api_key, max_in_flight=jobs, callbacks=url, network=Network(transport=Distant(sim, seed), seed=seed)
+    )
     async with veo:
         delivering = asyncio.create_task(deliver())
         async with asyncio.TaskGroup() as group:

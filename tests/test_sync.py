@@ -19,12 +19,14 @@ from typing import Any
 import pytest
 
 import veo_async
+from tests.sessions import session_arguments
 from veo_async import Clip, Done, Refused, VideoRequest
 from veo_async import Job as AsyncJob
 from veo_async._ports import HttpRequest
 from veo_async._wire import HttpResponse
 from veo_async.errors import InvalidRequest, SessionClosed, SessionCrashed, StillRunning, UsageError
 from veo_async.events import JobState, Queued, Ready, Running, Sent
+from veo_async.settings import Network
 from veo_async.simulator import Simulator
 from veo_async.sync import Job, VeoSession
 
@@ -69,7 +71,8 @@ def no_leaks() -> Iterator[None]:
 
 def session(sim: Simulator, **options: Any) -> VeoSession:
     return VeoSession(
-        sim.api_key, base_url=sim.url, poll_every=0.05, rate=(1000, 1.0), polls_per_second=500.0, **options
+        sim.api_key,
+        **session_arguments(base_url=sim.url, poll_every=0.05, rate=(1000, 1.0), polls_per_second=500.0, **options),
     )
 
 
@@ -100,7 +103,7 @@ def test_names_and_arguments_match_the_async_session() -> None:
 def test_http_argument_raises_usage_error() -> None:
     """The caller's HTTP session belongs to the caller's event loop, and this session runs another."""
     with pytest.raises(UsageError, match="leave it out"):
-        VeoSession("sk-" + "a" * 20, http=object())  # type: ignore[arg-type]
+        VeoSession("sk-" + "a" * 20, network=Network(http=object()))  # type: ignore[arg-type]
 
 
 # --- one job --------------------------------------------------------------------------------------------------------
@@ -165,14 +168,14 @@ def test_account_methods_and_adopt_work(veo: VeoSession, sim: Simulator) -> None
     """`adopt`, `balance`, `tenant`, `resize`, `statistics`, `knowledge` and `drain` work as in the async session."""
     with session(sim) as other:
         task_id = other.submit("From another session [slow]").accepted()
-    adopted = veo.adopt(task_id, key="adopted")
+    adopted = veo.ledger.adopt(task_id, key="adopted")
     assert adopted.result().task_id == task_id
-    assert veo.balance() > 0
-    veo.tenant("anna", weight=2.0, max_queued=5)
-    veo.resize(7)
+    assert veo.account.balance() > 0
+    veo.account.configure_tenant("anna", weight=2.0, max_queued=5)
+    veo.account.resize(7)
     assert veo.statistics().max_in_flight == 7
     assert veo.statistics().jobs == {JobState.READY: 1}
-    assert veo.knowledge().limit > 0
+    assert veo.account.knowledge().limit > 0
     veo.submit("One more")
     veo.drain()
     assert len(veo.jobs("ready")) == 2
@@ -323,7 +326,7 @@ def test_closed_session_raises_session_closed_and_keeps_results(sim: Simulator, 
     assert caught.value.task_id == task_id
     assert (done.result(), done.eta, done.state) == (clip, None, JobState.READY)
     assert [job.key for job in veo.jobs()] == [done.key, running.key]
-    assert veo.knowledge().limit > 0
+    assert veo.account.knowledge().limit > 0
 
 
 def test_close_wakes_waiters_in_other_threads(sim: Simulator, no_leaks: None) -> None:
@@ -397,7 +400,7 @@ def test_exit_without_close_lets_requests_finish(sim: Simulator, tmp_path: Path)
     """A script that forgets `close` exits cleanly, and a request that is being sent is not interrupted."""
     program = f"""
         from veo_async.sync import VeoSession
-        veo = VeoSession({sim.api_key!r}, base_url={sim.url!r}, poll_every=0.05)
+        veo = VeoSession({sim.api_key!r}, base_url={sim.url!r}, limits=Limits(poll_every=0.05))
         print(veo.submit("Forgotten", key="forgotten").accepted())
         veo.submit("Being sent")
     """

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.sessions import session_arguments
 from veo_async import VeoSession, errors
 from veo_async._wire import KIE
 from veo_async.batch.manifest import Manifest, read_manifest
@@ -26,7 +27,8 @@ def manifest(*prompts: str) -> Manifest:
 
 def on(sim: Simulator, folder: Path, **options: Any) -> VeoSession:
     return VeoSession(
-        sim.api_key, base_url=sim.url, ledger=folder / "veo.db", account="studio", poll_every=0.1, **options
+        sim.api_key,
+        **session_arguments(base_url=sim.url, ledger=folder / "veo.db", account="studio", poll_every=0.1, **options),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.internals import parts_of
 from tests.runtime.support import memory, session_on
 from veo_async import errors
 from veo_async._rules.gate.values import LearnedLimits
@@ -39,7 +40,7 @@ async def test_thousands_of_rows_are_sent_in_order_with_bounded_open_rows(
     rows = manifest(*(f"Dog {number}" for number in range(3000)))
     sim = memory(limiter="none", max_logged_requests=10_000, duration_s=60.0)
     session = session_on(sim, rate=(2000, 1.0), max_in_flight=500, polls_per_second=2000.0, poll_every=30.0)
-    session._clip_saver.save = save  # type: ignore[method-assign]  # downloads are tested elsewhere
+    parts_of(session).clip_saver.save = save  # type: ignore[method-assign]  # downloads are tested elsewhere
     open_rows: list[int] = []
     results = itertools.count()
     async with session as veo:
@@ -146,7 +147,7 @@ async def test_clip_that_could_not_be_saved_is_ready_and_not_rejected(tmp_path: 
 
     async with Simulator(duration_s=0.2) as sim:
         session = on(sim, tmp_path)
-        session._clip_saver.save = save  # type: ignore[method-assign]  # failed downloads are tested elsewhere
+        parts_of(session).clip_saver.save = save  # type: ignore[method-assign]  # failed downloads are tested elsewhere
         async with session as veo:
             report = await Batch(veo, manifest("A"), tmp_path / "out", now=lambda: 1.75e9).run()
         assert (report.counts, report.credits) == ({"ready": 1}, 60.0)

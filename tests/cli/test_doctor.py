@@ -10,6 +10,7 @@ import pytest
 from tests.programs import run
 from veo_async import VeoApi, VeoSession
 from veo_async.cli.doctor import _clock
+from veo_async.settings import Limits
 from veo_async.simulator import MemoryTransport, Simulator
 
 VEO = (sys.executable, "-m", "veo_async")
@@ -18,7 +19,9 @@ VEO = (sys.executable, "-m", "veo_async")
 async def test_doctor_reports_every_check_and_the_next_command(tmp_path: Path) -> None:
     """Key, base URL, balance, clock and ledger, a line each; exit code 0."""
     async with Simulator(duration_s=0.1, credits=500.0) as sim:
-        async with VeoSession(sim.api_key, base_url=sim.url, ledger=tmp_path / "veo.db", poll_every=0.1) as veo:
+        async with VeoSession(
+            sim.api_key, base_url=sim.url, ledger=tmp_path / "veo.db", limits=Limits(poll_every=0.1)
+        ) as veo:
             await veo.generate("A dog")
         output = await run(*VEO, "doctor", "--ledger", "veo.db", cwd=tmp_path, sim=sim)
         assert output.count("ok ") == 5

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from veo_async.cli.ledger_commands import _lines
 
+from tests.sessions import session_arguments
 from veo_async import Done, InDoubt, VeoSession
 from veo_async._ports import JobRow
 from veo_async.cli.app import run
 from veo_async.cli.ledger_text import table_lines
+from veo_async.settings import Limits
 from veo_async.simulator import Simulator, drop_after_accepting, drop_before_accepting
 
 Veo = Callable[..., tuple[int, str]]
@@ -33,7 +34,9 @@ def veo(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def session_on(sim: Simulator, file: Path, **options: Any) -> VeoSession:
-    return VeoSession(sim.api_key, base_url=sim.url, ledger=file, account="studio", poll_every=0.2, **options)
+    return VeoSession(
+        sim.api_key, **session_arguments(base_url=sim.url, ledger=file, account="studio", poll_every=0.2, **options)
+    )
 
 
 async def fill(file: Path) -> dict[str, str]:
@@ -108,7 +111,7 @@ def test_next_session_continues_repaired_jobs(veo: Veo, file: Path, charged: dic
 
     async def resume() -> int:
         async with Simulator(duration_s=0.1, seed=2) as sim, session_on(sim, file) as session:
-            assert (session.recovered.queued, session.recovered.running) == (1, 1)
+            assert (session.ledger.recovered.queued, session.ledger.recovered.running) == (1, 1)
             await session.job("bird")
             return len(sim.requests_to())
 
@@ -122,7 +125,7 @@ def test_resolve_checks_the_record_of_the_task(
 
     async def resolve_twice() -> None:
         async with Simulator(duration_s=0.1) as sim:
-            async with VeoSession(sim.api_key, base_url=sim.url, poll_every=0.1) as session:
+            async with VeoSession(sim.api_key, base_url=sim.url, limits=Limits(poll_every=0.1)) as session:
                 wrong = await (await session.submit("A whale")).accepted()
                 right = await (await session.submit("A cat")).accepted()
             monkeypatch.setenv("VEO_BASE_URL", sim.url)

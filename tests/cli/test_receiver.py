@@ -6,6 +6,7 @@ import aiohttp
 
 from veo_async import VeoSession
 from veo_async.cli.receiver import free_socket, receiving
+from veo_async.settings import Limits
 from veo_async.simulator import Simulator, drop_after_accepting
 
 
@@ -14,7 +15,11 @@ async def test_callback_resolves_the_job_in_doubt_and_unknown_addresses_are_reje
     bound, public_url = free_socket()
     async with Simulator(duration_s=0.3, faults=[drop_after_accepting(on=1)]) as sim:
         session = VeoSession(
-            sim.api_key, base_url=sim.url, ledger=tmp_path / "veo.db", public_url=public_url, poll_every=0.1
+            sim.api_key,
+            base_url=sim.url,
+            ledger=tmp_path / "veo.db",
+            callbacks=public_url,
+            limits=Limits(poll_every=0.1),
         )
         async with session as veo, receiving(veo, bound), aiohttp.ClientSession() as http:
             async with http.post(f"{public_url}/veo/cb/unknown", data=b"buy milk") as response:

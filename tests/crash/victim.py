@@ -14,6 +14,7 @@ import attrs
 
 from veo_async import VeoSession
 from veo_async.events import JobState
+from veo_async.settings import Limits
 
 #: The states in which something will still happen by the session's own doing.
 ACTIVE = frozenset({JobState.QUEUED, JobState.SENDING, JobState.RUNNING})
@@ -48,11 +49,8 @@ async def run(options: Options) -> dict[str, Any]:
         options.api_key,
         base_url=options.url,
         ledger=options.ledger,
-        public_url=options.public_url,
-        rate=options.rate,
-        explore=False,
-        poll_every=0.1,
-        polls_per_second=1000.0,
+        callbacks=options.public_url,
+        limits=Limits(rate=options.rate, explore=False, poll_every=0.1, polls_per_second=1000.0),
     ) as veo:
         for name in options.jobs:
             await veo.submit(name, key=name)

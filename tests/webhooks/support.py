@@ -60,7 +60,7 @@ async def served_asgi(app: Any, port: int) -> AsyncIterator[None]:
 def listening(sim: Simulator, port: int, **options: Any) -> VeoSession:
     """A session that hears callbacks on *port* and hardly looks by itself."""
     told: dict[str, Any] = {"poll_every": NEVER_S, "public_url": f"http://127.0.0.1:{port}", **options}
-    return VeoSession(sim.api_key, **session_arguments(base_url=sim.url, **told))
+    return VeoSession(sim.api_key, **session_arguments(**session_arguments(base_url=sim.url, **told)))
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from tests.programs import run
 from veo_async import VeoSession
 from veo_async._rules.lifecycle import JobState
 from veo_async._wire import UpgradeRequest
+from veo_async.settings import Callbacks
 from veo_async.simulator import (
     Simulator,
     delay,
@@ -195,10 +196,10 @@ async def test_row_47_a_callback_in_another_process_wakes_the_waiter(tmp_path: P
 WAITER = """
 import asyncio, sys
 from veo_async import VeoSession
-from veo_async.settings import Callbacks
+from veo_async.settings import Limits
 
 async def main():
-    async with VeoSession(ledger="veo.db", public_url=sys.argv[1], poll_every=1e6) as veo:
+    async with VeoSession(ledger="veo.db", callbacks=sys.argv[1], limits=Limits(poll_every=1e6)) as veo:
         print((await veo.generate("A dog", key="dog")).urls[0])
 
 asyncio.run(main())

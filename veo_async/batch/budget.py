@@ -4,12 +4,10 @@ The budget limits what is *reserved*: a row reserves its price before it is subm
 ends without a charge. A row whose price is unknown does not fit any budget.
 """
 
-from veo_async._rules.credits.prices import Prices, price_of, total
-from veo_async._rules.credits.reservations import Reservations
-from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.job.endings import ended_without_charge
-from veo_async._runtime.job.follow_ups import ChainItem
+from veo_async.pricing import Prices, Reservations, price_of, total
+from veo_async.requests import ChainItem
 from veo_async.session import VeoSession
+from veo_async.types import JobState
 
 from .rows import Row
 
@@ -36,8 +34,8 @@ class RowBudget:
         return total([await self._price_of(item) for item in row.chain])
 
     async def _price_of(self, item: ChainItem) -> float | None:
-        job = await self._veo.find(item.key)
-        if job is None or ended_without_charge(job._job) or item.key in self._queued_earlier:
+        job = await self._veo.ledger.find(item.key)
+        if job is None or job.was_not_charged or item.key in self._queued_earlier:
             return price_of(item.request, self._prices)
         return 0.0
 

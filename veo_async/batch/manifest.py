@@ -18,9 +18,9 @@ from typing import Any, Literal
 
 import attrs
 
-from veo_async._wire import Dialect
-from veo_async._wire.images import local_images
 from veo_async.errors import Problem, UsageError
+from veo_async.requests import local_images
+from veo_async.types import Dialect
 
 from .rows import (
     ERROR_COLUMN,

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from veo_async._rules.credits.prices import PRICES, Prices, price_key, price_of
-from veo_async._wire import AnyRequest
+from veo_async.pricing import PRICES, Prices, price_key, price_of
+from veo_async.types import AnyRequest
 
 #: The provider's selling price of one credit.
 DOLLARS_PER_CREDIT = 0.005

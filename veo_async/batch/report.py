@@ -5,10 +5,8 @@ from pathlib import Path
 
 import attrs
 
-from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.job.handle import Job
-from veo_async._runtime.job.outcome import Done, Outcome
 from veo_async.errors import ResultsWriteError, VeoError
+from veo_async.types import Done, Job, JobState, Outcome
 
 from .contact_sheet import MediaExtraMissing, Tile, write_sheets
 from .gallery import Card, write_gallery

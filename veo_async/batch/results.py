@@ -18,9 +18,8 @@ from typing import Any
 import attrs
 
 from veo_async._base.atomic_write import write_atomically
-from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.job.outcome import Done, Failed, InDoubt, Outcome, Refused
 from veo_async.errors import ResultsWriteError, UsageError, VeoError, printable
+from veo_async.types import Done, Failed, InDoubt, JobState, Outcome, Refused
 
 from .manifest import Manifest
 from .rows import ERROR_COLUMN, Row

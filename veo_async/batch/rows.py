@@ -9,13 +9,18 @@ from typing import Any
 
 import attrs
 
-from veo_async._runtime.job.follow_ups import ChainItem, FollowUp, chain_of
-from veo_async._runtime.job.rows import content_key
-from veo_async._runtime.queued.images import inspect_image
-from veo_async._wire import Dialect, ExtendRequest, VideoRequest, problems_of
-from veo_async._wire.converter import from_dict
-from veo_async._wire.images import is_path, with_image
 from veo_async.errors import InvalidRequest, Problem
+from veo_async.requests import (
+    ChainItem,
+    automatic_key,
+    chain_of,
+    inspect_image,
+    is_path,
+    problems_of,
+    request_from_dict,
+    with_image,
+)
+from veo_async.types import Dialect, ExtendRequest, FollowUp, VideoRequest
 
 #: Columns that set an option of the request.
 REQUEST_COLUMNS = frozenset({"image", *(field.name for field in attrs.fields(VideoRequest))})
@@ -124,8 +129,8 @@ def parse_row(
     if problems:
         return RowProblem(raw.line, tuple(problems), raw.cells)
     try:
-        request = images.with_references(from_dict(with_image(options), VideoRequest))
-        key = content_key(request, take) if key is None else str(key)
+        request = images.with_references(request_from_dict(with_image(options), VideoRequest))
+        key = automatic_key(request, take) if key is None else str(key)
         row = Row(line=raw.line, key=key, take=take, request=request, then=then, cells=raw.cells)
         problems = [problem for item in row.chain for problem in problems_of(item.request, dialect)]
     except InvalidRequest as error:

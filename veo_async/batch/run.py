@@ -16,12 +16,10 @@ from pathlib import Path
 import attrs
 
 from veo_async._base.run_blocking import run_blocking
-from veo_async._rules.credits.prices import PRICES, Prices
-from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.job.handle import Job
-from veo_async._runtime.job.outcome import Done
 from veo_async.errors import BudgetExceeded, KeyReused, QueueFull, SessionEnded
+from veo_async.pricing import PRICES, Prices
 from veo_async.session import VeoSession
+from veo_async.types import Done, Job, JobState
 
 from .budget import RowBudget
 from .gallery import Card

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Collection, Coroutine, Mapping
 from typing import Any
 
-from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.job.handle import Job
+from veo_async.types import Job, JobState
 
 
 async def wait_for_jobs(watching: Mapping["asyncio.Task[Any]", Job], stopping: asyncio.Event, timeout_s: float) -> None:

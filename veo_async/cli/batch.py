@@ -11,11 +11,12 @@ from pathlib import Path
 
 from veo_async import VeoSession
 from veo_async._base.run_blocking import run_blocking
-from veo_async._wire import dialect_named
 from veo_async.batch.manifest import Kind, Manifest, kind_of, read_manifest
 from veo_async.batch.results import RowResult, make_folder, result_as_dict
 from veo_async.batch.run import Batch, Report
 from veo_async.errors import UsageError, VeoError
+from veo_async.providers import provider_named
+from veo_async.settings import Limits
 
 from .batch_output import same_command
 from .formatting import format_credits, format_number, option_value
@@ -59,7 +60,7 @@ def read_list(source: Path, options: BatchOptions) -> Manifest:
         raise UsageError(f"{source}: {exc.strerror}; name a file that can be read, or - for standard input") from None
     kind = options.format or (_guess_format(content) if source == _STDIN else kind_of(source))
     folder = None if source == _STDIN else source.parent
-    dialect = dialect_named("kie")
+    dialect = provider_named("kie")
     return read_manifest(
         content, kind, dialect, template=options.prompt, defaults=options.row_defaults(), folder=folder
     )
@@ -81,7 +82,7 @@ async def run_list(manifest: Manifest, folder: Path, ledger: Path, options: Batc
     """
     on_result = RowReporter(reporter, len(manifest.rows))
     clock = time.time  # noqa: TID251  # the command owns the clock
-    async with VeoSession(ledger=ledger, account=options.account, rate=RATE) as veo:
+    async with VeoSession(ledger=ledger, account=options.account, limits=Limits(rate=RATE)) as veo:
         run = Batch(veo, manifest, folder, now=clock, budget=options.budget, on_result=on_result)
         if options.budget is None:
             await _check_balance(veo, run)
@@ -98,7 +99,7 @@ async def _check_balance(veo: VeoSession, run: Batch) -> None:
     """Refuse a list that the balance does not cover, before anything is sent."""
     price = await run.price()
     try:
-        balance = await veo.balance()
+        balance = await veo.account.balance()
     except VeoError:
         return  # if the balance cannot be read, run the list: the provider rejects what it does not cover
     if price > balance:

@@ -14,11 +14,12 @@ import attrs
 
 from veo_async import VeoSession
 from veo_async._base.run_blocking import run_blocking
-from veo_async._wire import KIE
 from veo_async.batch.contact_sheet import INSTALL_MEDIA_EXTRA
 from veo_async.batch.manifest import Manifest, read_manifest
 from veo_async.batch.results import make_folder
 from veo_async.batch.run import Batch, Report
+from veo_async.providers import KIE
+from veo_async.settings import Limits
 from veo_async.simulator import Simulator, drop_after_accepting, rate_limited
 
 from .batch import RowReporter, batch_progress
@@ -89,7 +90,12 @@ async def _run(sim: Simulator, manifest: Manifest, folder: Path, ledger: Path, r
         stack.enter_context(bound)
         async with (
             VeoSession(
-                sim.api_key, base_url=sim.url, ledger=ledger, account="demo", rate=RATE, public_url=public_url
+                sim.api_key,
+                base_url=sim.url,
+                ledger=ledger,
+                account="demo",
+                callbacks=public_url,
+                limits=Limits(rate=RATE),
             ) as veo,
             receiving(veo, bound),
         ):

@@ -10,9 +10,9 @@ from pathlib import Path
 import attrs
 
 from veo_async import VeoApi
-from veo_async._api.key import KEY_FILE_VARIABLE, KEY_VARIABLES
 from veo_async.errors import VeoError
 from veo_async.ledger import SqliteLedger
+from veo_async.providers import KEY_FILE_VARIABLE, KEY_VARIABLES
 
 from .formatting import command, format_credits
 

@@ -1,8 +1,7 @@
 """Checks image files before any of them is uploaded."""
 
-from veo_async._runtime.queued.images import inspect_image
-from veo_async._wire.images import is_path
 from veo_async.errors import InvalidRequest, Problem
+from veo_async.requests import inspect_image, is_path
 
 
 def check_images(files: list[str]) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from veo_async import Done, Failed, InDoubt, Refused
-from veo_async._runtime.job.outcome import Outcome
 from veo_async.events import JobEvent, Paused, Queued, Ready, Running, Sent
+from veo_async.types import Outcome
 
 from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
 from .formatting import command, format_count, format_duration

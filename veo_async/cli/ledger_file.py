@@ -6,10 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from veo_async import VeoApi
-from veo_async._ports import LedgerSession
-from veo_async._runtime.in_doubt.repair import LedgerRepair
 from veo_async.errors import UsageError
-from veo_async.ledger import SqliteLedger
+from veo_async.ledger import LedgerSession, SqliteLedger
+from veo_async.repair import LedgerRepair
 
 
 @asynccontextmanager

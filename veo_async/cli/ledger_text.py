@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from veo_async._ports import JobRow, Transition
-from veo_async._rules.lifecycle import JobState
 from veo_async.errors import printable
+from veo_async.ledger import JobRow, Transition
+from veo_async.types import JobState
 
 _PROMPT_WIDTH = 48
 

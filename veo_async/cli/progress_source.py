@@ -5,10 +5,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from veo_async import VeoSession
-from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.job.handle import Job
 from veo_async.events import Done
 from veo_async.session import Statistics
+from veo_async.types import Job, JobState
 
 from .formatting import format_duration
 from .progress import Progress, Row, estimate_left_s

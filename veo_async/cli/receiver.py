@@ -22,7 +22,7 @@ def free_socket() -> tuple[socket.socket, str]:
 async def receiving(veo: VeoSession, bound: socket.socket) -> AsyncIterator[None]:
     """Receive callbacks for *veo* for as long as the block lasts."""
     app = web.Application()
-    app.add_routes(veo.aiohttp_routes())
+    app.add_routes(veo.callbacks.aiohttp_routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
     await runner.setup()
     try:

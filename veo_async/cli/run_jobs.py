@@ -9,14 +9,12 @@ from typing import Any
 import attrs
 
 from veo_async import ExtendRequest, VeoSession
-from veo_async._runtime.engine import Recovered
-from veo_async._runtime.job.follow_ups import follow_up_of
-from veo_async._runtime.job.handle import Job
-from veo_async._runtime.job.outcome import Outcome
-from veo_async._wire import AnyRequest, UpgradeRequest
 from veo_async.batch.waiting import wait_for_jobs
 from veo_async.errors import SessionEnded, printable
 from veo_async.events import JobEvent
+from veo_async.requests import follow_up_of
+from veo_async.settings import Limits
+from veo_async.types import AnyRequest, Job, Outcome, Recovered, UpgradeRequest
 
 from .console import console, print_line
 from .formatting import command
@@ -32,7 +30,7 @@ from .signals import cancel_on_signal, stop_on_signal
 async def session_on(ledger: Path, message: Callable[[str], None], **options: Any) -> AsyncIterator[VeoSession]:
     """Open a session on *ledger*; if it is interrupted, print the command that continues its jobs."""
     try:
-        async with VeoSession(ledger=ledger, rate=RATE, **options) as veo:
+        async with VeoSession(ledger=ledger, limits=Limits(rate=RATE), **options) as veo:
             yield veo
     except asyncio.CancelledError:
         message(f"Stopped. Nothing is lost. Next: {command('resume', ledger)}")
@@ -60,7 +58,7 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
 
 async def submit_follow_up(veo: VeoSession, task: str, request: ExtendRequest | UpgradeRequest, out: Path) -> Job:
     """Submit *request* for *task*: the key of a job on the ledger, or the id of another task of the account."""
-    if await veo.find(task) is None:
+    if await veo.ledger.find(task) is None:
         follow_up: AnyRequest = attrs.evolve(request, task_id=task)
         key = None
     else:
@@ -87,7 +85,7 @@ async def finish_all(jobs: list[Job], veo: VeoSession, reporter: Reporter, stop_
         return read_progress(veo, jobs, now=asyncio.get_running_loop().time())
 
     with stop_on_signal(stop, reporter.message, stop_timeout_s):
-        reporter.message(f"On the ledger: {_recovered_text(veo.recovered)}")
+        reporter.message(f"On the ledger: {_recovered_text(veo.ledger.recovered)}")
         async with live_progress(reporter, progress):
             return await _outcomes(jobs, reporter, stopping, stop_timeout_s)
 

@@ -17,7 +17,7 @@ from veo_async import Done, VeoSession
 
 PORT: int = int(os.environ.get("PORT", "8000"))
 
-veo: VeoSession = VeoSession(ledger="bot.db", public_url=os.environ.get("PUBLIC_URL", f"http://127.0.0.1:{PORT}"))
+veo: VeoSession = VeoSession(ledger="bot.db", callbacks=os.environ.get("PUBLIC_URL", f"http://127.0.0.1:{PORT}"))
 
 
 @asynccontextmanager
@@ -27,7 +27,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 
 app: FastAPI = FastAPI(lifespan=lifespan)
-app.mount("/veo/cb", veo.asgi())
+app.mount("/veo/cb", veo.callbacks.asgi())
 
 
 @app.post("/clips")
@@ -40,7 +40,7 @@ async def submit_clip(user: str, prompt: str) -> dict[str, str]:
 @app.get("/clips/{key}")
 async def clip_state(key: str) -> dict[str, str | None]:
     """Return the job's state, with the clip's URL, the estimated time left, or the error."""
-    job = await veo.find(key)
+    job = await veo.ledger.find(key)
     if job is None:
         raise HTTPException(404, "no such clip")
     match job.outcome:

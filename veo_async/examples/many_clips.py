@@ -42,7 +42,7 @@ async def generate_all(lines: Iterable[str]) -> bool:
                 case InDoubt(key=key, error=error):
                     print(f"in doubt  {key}: {error}")
             unsuccessful += 1
-        print(f"{await veo.balance():,.0f} credits left")
+        print(f"{await veo.account.balance():,.0f} credits left")
     return not unsuccessful
 
 

@@ -39,7 +39,7 @@ async def run_batch(user: str, veo: VeoSession) -> None:
 
 async def main() -> None:
     async with VeoSession() as veo, asyncio.TaskGroup() as chats:
-        veo.tenant("anna", weight=1.0, max_queued=200)
+        veo.account.configure_tenant("anna", weight=1.0, max_queued=200)
         chats.create_task(run_batch("anna", veo))
         await asyncio.sleep(3)  # her batch is in progress when Boris arrives
         job = await veo.submit("A dog surfing at dusk", tenant="boris", priority="interactive")

@@ -7,7 +7,7 @@ several processes of one machine can share. All ledgers pass the same test suite
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from veo_async._ports import Ledger
+from veo_async._ports import JobRow, Ledger, LedgerSession, Transition
 
 from .memory import MemoryLedger
 from .null import NullLedger
@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     #: Makes the type checker compare each ledger, and the session it opens, with the protocol.
     _ALL: tuple[type[Ledger], ...] = (NullLedger, MemoryLedger, SqliteLedger)
 
-__all__ = ["MemoryLedger", "NullLedger", "SqliteLedger", "as_ledger"]
+__all__ = [
+    "JobRow",
+    "Ledger",
+    "LedgerSession",
+    "MemoryLedger",
+    "NullLedger",
+    "SqliteLedger",
+    "Transition",
+    "as_ledger",
+]
 
 
 def as_ledger(ledger: Ledger | str | PathLike[str] | None) -> Ledger:

@@ -12,6 +12,7 @@ from veo_async._runtime.in_doubt.in_doubt_jobs import InDoubtJobs
 from veo_async._runtime.status import StatusReporter
 from veo_async.errors import StillRunning
 
+from .endings import ended_without_charge
 from .events import JobEvent
 from .live_job import LiveJob, exception_of
 from .outcome import Clip, Done, Outcome
@@ -56,6 +57,11 @@ class JobView:
     def outcome(self) -> Outcome | None:
         """How it ended; None until it has."""
         return self._job.outcome
+
+    @property
+    def was_not_charged(self) -> bool:
+        """Whether the job finished without a clip and without a charge: submitting it again sends a new request."""
+        return ended_without_charge(self._job)
 
     def _repr_html_(self) -> str:
         """A card for notebooks: the video when it is there, else where it stands."""

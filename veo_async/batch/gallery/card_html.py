@@ -3,7 +3,7 @@
 import os
 from urllib.parse import quote
 
-from veo_async._rules.lifecycle import JobState
+from veo_async.types import JobState
 
 from .cards import HAS_VIDEO, IN_PROGRESS, Card
 from .formatting import foldable, number, seconds, state_label, time_element, to_attribute, to_html

@@ -12,7 +12,7 @@ from pathlib import PurePath
 
 import attrs
 
-from veo_async._rules.lifecycle import JobState
+from veo_async.types import JobState
 
 #: The order in which states are shown. Unknown states follow, sorted by name.
 ORDER: tuple[str, ...] = (

@@ -81,8 +81,8 @@ async def upgrade(task: str, to: Literal["1080p", "4k"] = "1080p", *, clip: Clip
     to
         1080p or 4k.
     """
-    from veo_async._wire import UpgradeRequest
     from veo_async.cli.run_jobs import run_one, submit_follow_up
+    from veo_async.types import UpgradeRequest
 
     return await run_one(lambda veo: submit_follow_up(veo, task, UpgradeRequest(to=to), clip.out), clip)
 

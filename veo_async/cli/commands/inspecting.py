@@ -4,9 +4,9 @@ from pathlib import Path
 
 from cyclopts import App
 
-from veo_async._rules.lifecycle import JobState
 from veo_async.cli.console import console, print_line
 from veo_async.cli.exit_codes import ALL_DONE, ERROR
+from veo_async.types import JobState
 
 app: App = App()
 

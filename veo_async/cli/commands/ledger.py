@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from veo_async.cli.console import console, print_line
 
 if TYPE_CHECKING:
-    from veo_async._runtime.job.live_job import LiveJob
+    from veo_async.repair import LiveJob
 
 app: App = App(name="ledger", help="Inspect a ledger and resolve jobs in doubt. Free.")
 

@@ -74,7 +74,7 @@ async def save(ledger: Path, keys: list[str], *, out: Path = Path("veo-out"), ac
     code = ALL_DONE
     async with VeoSession(ledger=ledger, account=account) as veo:
         for key in keys:
-            job = await veo.find(key)
+            job = await veo.ledger.find(key)
             if job is None or not isinstance(job.outcome, Done):
                 print_line(f"{key}: no finished clip under this key; see {command('jobs', ledger)}")
                 code = PARTIAL
