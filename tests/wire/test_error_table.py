@@ -239,14 +239,14 @@ INCONCLUSIVE = [
 def test_inconclusive_response_of_a_creating_request_may_have_been_charged(
     endpoint: str, status: int, body: bytes
 ) -> None:
-    """The text says so and names the three ways to resolve it; a read is simply retried."""
+    """The text says so and names the three methods that resolve it; a read is simply retried."""
     with pytest.raises(errors.VeoError) as caught:
         read_body(endpoint, body, status=status)
     text = str(caught.value)
     assert caught.value.retryable is (endpoint not in COSTS)
     assert ("may have been charged" in text) is (endpoint in COSTS)
-    ways = [f"job.{way}()" in text for way in ("resolve", "resubmit", "abandon")]
-    assert ways == [endpoint in COSTS] * 3
+    named = [f"job.{method}()" in text for method in ("resolve", "resubmit", "abandon")]
+    assert named == [endpoint in COSTS] * 3
     assert ("etry" in text) is (endpoint not in COSTS)
 
 

@@ -100,7 +100,7 @@ def check_outcome(endpoint: str, outcome: Any) -> None:
 
 
 def check_error(endpoint: str, error: errors.VeoError) -> None:
-    """Check that the error is printable, can be copied, and never allows repeating a request that may have been charged."""
+    """Check that the error is printable, can be copied, and is not retryable if the request may be charged."""
     assert isinstance(error, errors.ApiError | errors.MalformedResponse)
     assert str(error).isprintable()
     assert error.endpoint == endpoint or endpoint == "callback"
