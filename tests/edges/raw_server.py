@@ -1,4 +1,4 @@
-"""A server below HTTP: it reads what it is told to read and then does what no honest server does."""
+"""A server below HTTP: it reads a request and then does what no correct server does."""
 
 import asyncio
 import contextlib
@@ -20,10 +20,11 @@ class Visit:
     writer: asyncio.StreamWriter
 
     async def read_head(self) -> bytes:
+        """Return the head of the request."""
         return await self.reader.readuntil(b"\r\n\r\n")
 
     async def read_request(self) -> bytes:
-        """The whole request: head, then as much body as it announces."""
+        """Return the whole request: the head and as much body as it announces."""
         head = await self.read_head()
         length = 0
         for line in head.split(b"\r\n"):
@@ -33,6 +34,7 @@ class Visit:
         return head + await self.reader.readexactly(length)
 
     async def send(self, data: bytes) -> None:
+        """Send *data* as it is."""
         self.writer.write(data)
         await self.writer.drain()
 
@@ -45,7 +47,7 @@ class Visit:
 
 @attrs.define
 class RawServer:
-    """Where it listens, and what it has seen."""
+    """The address of the server, and the requests it has received."""
 
     port: int
     scheme: str
@@ -53,15 +55,16 @@ class RawServer:
 
     @property
     def url(self) -> str:
+        """The base URL."""
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
 
 @contextlib.asynccontextmanager
 async def raw_server(behave: Behaviour, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawServer]:
-    """Serve *behave* on a free loopback port; every connection is closed at the end."""
+    """Serve *behave* on a free loopback port; close all connections at the end."""
     tasks: set[asyncio.Task[None]] = set()
 
-    async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
@@ -72,7 +75,7 @@ async def raw_server(behave: Behaviour, *, tls: ssl.SSLContext | None = None) ->
             tasks.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(visit, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
     try:
         yield RawServer(port, "https" if tls else "http")
@@ -80,10 +83,10 @@ async def raw_server(behave: Behaviour, *, tls: ssl.SSLContext | None = None) ->
         server.close()
         for task in list(tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)  # noqa: TID251  # strays of a broken peer, not children
+        await asyncio.gather(*tasks, return_exceptions=True)  # noqa: TID251  # tasks of asyncio's server, not of a task group
 
 
 def http(body: bytes, *, status: str = "200 OK", headers: tuple[str, ...] = ()) -> bytes:
-    """A plain HTTP answer that closes the connection."""
+    """Return a plain HTTP response that closes the connection."""
     head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body

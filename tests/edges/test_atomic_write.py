@@ -28,7 +28,7 @@ def test_file_is_created_and_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("step", ["write", "fsync", "replace"])
 def test_failed_write_keeps_the_old_contents(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whichever step fails, the old file stays as it was and the temporary file is removed."""
+    """The old file stays as it was, and the temporary file is removed."""
     path = tmp_path / "a.csv"
     write_atomically(path, b"old")
     monkeypatch.setattr(os, step, failing(errno.ENOSPC))

@@ -54,8 +54,8 @@ async def api(sim: Simulator) -> AsyncIterator[VeoApi]:
 # --- every endpoint ---------------------------------------------------------------------------------------------
 
 
-async def test_generate_sends_what_was_asked_and_record_tells_its_end(sim: Simulator, api: VeoApi) -> None:
-    """A request arrives in the provider's spelling, once; its record goes from running to its video."""
+async def test_generate_sends_the_request_once_and_its_record_succeeds(sim: Simulator, api: VeoApi) -> None:
+    """The request has the provider's spelling; the record changes from running to succeeded."""
     request = VideoRequest("A dog", aspect_ratio="9:16", seeds=12345, watermark="Mine", enable_translation=False)
     task = await api.generate(request)
     (post,) = sim.requests_to("generate")
@@ -79,16 +79,16 @@ async def test_generate_sends_what_was_asked_and_record_tells_its_end(sim: Simul
     assert (record.completed_at - record.created_at).total_seconds() == 60
 
 
-async def test_prompt_with_options_makes_the_same_request(sim: Simulator, api: VeoApi) -> None:
-    """The short form is the long form."""
+async def test_prompt_with_options_sends_the_same_request(sim: Simulator, api: VeoApi) -> None:
+    """Both forms of the call are equal."""
     await api.generate("A dog", duration=4, resolution="1080p")
     await api.generate(VideoRequest("A dog", duration=4, resolution="1080p"))
     first, second = sim.requests_to("generate")
     assert first.body == second.body
 
 
-async def test_extend(sim: Simulator, api: VeoApi) -> None:
-    """An extension is a task of its own, with the whole video in its record."""
+async def test_extension_is_a_new_task_with_the_whole_video(sim: Simulator, api: VeoApi) -> None:
+    """Its record has the URL of the complete video."""
     source = await api.generate("A dog")
     sim.advance(60)
     longer = await api.extend(source.task_id, "it swims ashore", model="quality")
@@ -99,8 +99,8 @@ async def test_extend(sim: Simulator, api: VeoApi) -> None:
     assert record.full_urls
 
 
-async def test_1080p(sim: Simulator, api: VeoApi) -> None:
-    """First "not yet", which is a state and safe to ask again, then the address."""
+async def test_1080p_is_not_ready_first_and_then_has_a_url(sim: Simulator, api: VeoApi) -> None:
+    """ "Not ready" is a state, and safe to repeat."""
     task = await api.generate("A dog")
     sim.advance(60)
     with pytest.raises(errors.NotReady) as caught:
@@ -110,8 +110,8 @@ async def test_1080p(sim: Simulator, api: VeoApi) -> None:
     assert (await api.get_1080p_video(task.task_id, index=0)).url.endswith(".mp4")
 
 
-async def test_4k(sim: Simulator, api: VeoApi) -> None:
-    """Accepted, then "processing" as a 422, then done as a 422: three answers, no failure."""
+async def test_4k_is_accepted_then_not_ready_then_done(sim: Simulator, api: VeoApi) -> None:
+    """Three different responses, one of them a 422 with the result, and no failure."""
     task = await api.generate("A dog")
     sim.advance(60)
     assert not (await api.get_4k_video(task.task_id)).is_ready
@@ -123,15 +123,15 @@ async def test_4k(sim: Simulator, api: VeoApi) -> None:
     assert done.image_urls
 
 
-async def test_credit_goes_down_by_the_price(api: VeoApi) -> None:
-    """A fast clip of 720p costs 60."""
+async def test_balance_decreases_by_the_price(api: VeoApi) -> None:
+    """A fast clip in 720p costs 60 credits."""
     before = (await api.credit()).balance
     await api.generate("A dog")
     assert (await api.credit()).balance == before - 60
 
 
-async def test_download_url(sim: Simulator, api: VeoApi) -> None:
-    """A result of the provider gets a link, somebody else's address does not."""
+async def test_download_url_works_for_results_only(sim: Simulator, api: VeoApi) -> None:
+    """A result of the provider gets a link, any other URL is rejected."""
     task = await api.generate("A dog")
     sim.advance(60)
     (url,) = (await api.record_info(task.task_id)).urls
@@ -140,8 +140,8 @@ async def test_download_url(sim: Simulator, api: VeoApi) -> None:
         await api.download_url("https://example.com/a.mp4")
 
 
-async def test_uploads(sim: Simulator, api: VeoApi, tmp_path: Path) -> None:
-    """Bytes, a file and another's URL; each comes back under an address of its own."""
+async def test_uploads_return_their_own_urls(sim: Simulator, api: VeoApi, tmp_path: Path) -> None:
+    """Bytes, a file and a URL can be uploaded; each upload gets its own URL."""
     (tmp_path / 'a "cat".png').write_bytes(b"\x89PNG cat")
     encoded = await api.upload_base64(b"\x89PNG dog", file_name="dog.png")
     streamed = await api.upload_file(tmp_path / 'a "cat".png', folder="pets/cats")
@@ -153,22 +153,22 @@ async def test_uploads(sim: Simulator, api: VeoApi, tmp_path: Path) -> None:
     assert len({encoded.url, streamed.url, named.url, fetched.url}) == 4
 
 
-async def test_upload_of_a_file_that_is_not_there(api: VeoApi, tmp_path: Path) -> None:
-    """Told before anything is sent."""
+async def test_upload_of_a_missing_file_is_an_error(api: VeoApi, tmp_path: Path) -> None:
+    """It is raised before anything is sent."""
     with pytest.raises(errors.InvalidRequest, match="No such file"):
         await api.upload_file(tmp_path / "none.png")
 
 
-# --- before a byte leaves ---------------------------------------------------------------------------------------
+# --- before anything is sent ------------------------------------------------------------------------------------
 
 
-async def test_nothing_is_sent_of_a_bad_request(sim: Simulator, api: VeoApi) -> None:
-    """Each call checks what it is given before it sends."""
+async def test_invalid_request_is_never_sent(sim: Simulator, api: VeoApi) -> None:
+    """Each method checks its arguments first."""
     with pytest.raises(errors.InvalidRequest, match="duration=5"):
         await api.generate("A dog", duration=5)
     with pytest.raises(errors.InvalidRequest, match="seeds"):
         await api.generate("A dog", seeds="x")  # type: ignore[typeddict-item]  # on purpose
-    with pytest.raises(errors.InvalidRequest, match="put them into the request"):
+    with pytest.raises(errors.InvalidRequest, match="Put them into the request"):
         await api.generate(VideoRequest("A dog"), duration=4)
     with pytest.raises(errors.InvalidRequest, match="model"):
         await api.extend("task", "more", model="veo3")
@@ -185,45 +185,45 @@ async def test_nothing_is_sent_of_a_bad_request(sim: Simulator, api: VeoApi) -> 
     assert sim.requests == ()
 
 
-async def test_newer_values_pass_when_told_so(sim: Simulator, api: VeoApi) -> None:
-    """What our rules do not know yet is sent with validate=False; the provider has the last word."""
+async def test_newer_values_are_sent_without_validation(sim: Simulator, api: VeoApi) -> None:
+    """With validate=False the provider decides."""
     with pytest.raises(errors.RequestRejected):
         await api.generate("A dog", model="veo4_turbo", validate=False)
     assert sim.requests_to("generate")[0].body["model"] == "veo4_turbo"
 
 
-async def test_endpoints_that_a_provider_does_not_know(sim: Simulator) -> None:
-    """Apikley documents no 1080p, so its price is not gambled with; its uploads have no host."""
+async def test_undocumented_endpoint_is_never_called(sim: Simulator) -> None:
+    """Apikley documents no 1080p, so calling it could cost money; it has no upload host either."""
     async with VeoApi(sim.api_key, provider="apikley", base_url=sim.url) as api:
         with pytest.raises(errors.UnsupportedByProvider, match="get-1080p-video"):
             await api.get_1080p_video("task")
         with pytest.raises(errors.UnsupportedByProvider, match="duration"):
             await api.generate("A dog", duration=4, validate=False)
-    daring = APIKLEY.variant("daring", endpoints=KIE.endpoints)
-    async with VeoApi(sim.api_key, provider=daring) as api:
+    variant = APIKLEY.variant("all-endpoints", endpoints=KIE.endpoints)
+    async with VeoApi(sim.api_key, provider=variant) as api:
         with pytest.raises(errors.UnsupportedByProvider, match="upload_url"):
             await api.upload_file(b"x")
     assert sim.requests == ()
 
 
-async def test_apikley_spelling_reaches_apikley() -> None:
-    """The mirror honours camel case only; a vertical clip comes out vertical."""
+async def test_apikley_gets_its_own_spelling() -> None:
+    """It accepts camel case only."""
     async with Simulator(dialect="apikley", speed=1000.0) as sim:
         async with VeoApi(sim.api_key, provider="apikley", base_url=sim.url) as api:
             await api.generate("A dog", aspect_ratio="9:16")
         assert sim.requests_to("generate")[0].body["aspectRatio"] == "9:16"
 
 
-async def test_wrong_key(sim: Simulator) -> None:
-    """401 comes as HTTP 200 with a code, and is an `Unauthorized` all the same."""
+async def test_wrong_key_is_unauthorized(sim: Simulator) -> None:
+    """The code 401 comes as HTTP 200."""
     async with VeoApi("another-key", base_url=sim.url) as api:
         with pytest.raises(errors.Unauthorized) as caught:
             await api.credit()
     assert (caught.value.http_status, caught.value.body_code) == (200, 401)
 
 
-async def test_user_agent_and_accept(sim: Simulator, api: VeoApi) -> None:
-    """We say who we are: a gate in front of the API refuses clients that do not."""
+async def test_user_agent_and_accept_are_sent(sim: Simulator, api: VeoApi) -> None:
+    """A firewall in front of the API blocks clients without a User-Agent."""
     await api.credit()
     headers = {name.lower(): value for name, value in sim.requests[0].headers.items()}
     assert headers["user-agent"].startswith("veo-async/")
@@ -273,28 +273,32 @@ FAULTS: list[tuple[Fault, type[errors.VeoError], bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "kind", "again"), FAULTS, ids=[f"{f.kind}-{k.__name__}" for f, k, _ in FAULTS])
-async def test_fault_on_a_creating_call(fault: Fault, kind: type[errors.VeoError], again: bool) -> None:
-    """One POST, the error that tells what happened, and "again" only where nothing can have been bought."""
+@pytest.mark.parametrize(("fault", "kind", "retryable"), FAULTS, ids=[f"{f.kind}-{k.__name__}" for f, k, _ in FAULTS])
+async def test_fault_on_a_creating_request_is_sent_once(
+    fault: Fault, kind: type[errors.VeoError], retryable: bool
+) -> None:
+    """One POST; it is retryable only if nothing can have been charged, and the text says if it may have been."""
     async with Simulator(speed=1000.0, faults=[fault]) as sim:
         async with VeoApi(sim.api_key, base_url=sim.url, timeout=0.5) as api:
             with pytest.raises(errors.VeoError) as caught:
                 await api.generate("A dog")
         assert type(caught.value) is kind, caught.value
-        assert caught.value.retryable is again
+        assert caught.value.retryable is retryable
+        charged = kind in (errors.ResponseLost, errors.MalformedResponse, errors.ServerError)
+        assert ("may have been charged" in str(caught.value)) is charged
         assert caught.value.endpoint == "generate"
         assert len(sim.requests_to("generate")) == 1
-        assert again is False or sim.charges == ()
+        assert retryable is False or sim.charges == ()
 
 
-async def test_byte_order_mark_is_forgiven() -> None:
-    """It changes nothing about the meaning, and a task id that was paid for is not thrown away for it."""
+async def test_byte_order_mark_is_accepted() -> None:
+    """It does not change the meaning, and the task id after it is charged."""
     async with Simulator(faults=[byte_order_mark()]) as sim, VeoApi(sim.api_key, base_url=sim.url) as api:
         assert (await api.generate("A dog")).task_id == sim.charges[0].task_id
 
 
-async def test_the_same_fault_on_a_read_may_be_tried_again() -> None:
-    """A broken or lost answer to a read is retryable, and the next look is a good one."""
+async def test_fault_on_a_read_is_retryable() -> None:
+    """After a broken or lost response to a read the next poll succeeds."""
     kinds = [html_page(502, on=1), html_page(200, on=2), drop_after_accepting(on=3), truncate(on=4), corrupt_body(on=5)]
     faults = [fault_on_reads(fault) for fault in kinds]
     async with Simulator(speed=1000.0, faults=faults) as sim, VeoApi(sim.api_key, base_url=sim.url) as api:
@@ -308,24 +312,25 @@ async def test_the_same_fault_on_a_read_may_be_tried_again() -> None:
 
 
 def fault_on_reads(fault: Fault) -> Fault:
+    """Return *fault*, limited to reads of records."""
     return attrs.evolve(fault, endpoint="record-info")
 
 
-async def test_retry_after_comes_through() -> None:
-    """The server's wish stands in the error, in seconds, whichever way it was written."""
+async def test_retry_after_is_in_the_error() -> None:
+    """In seconds, whether it was sent as seconds or as a date."""
     faults = [rate_limited(on=1, retry_after=7.0), rate_limited(on=2, retry_after=30.0, retry_after_as="date")]
     async with Simulator(faults=faults) as sim, VeoApi(sim.api_key, base_url=sim.url) as api:
-        waits = []
+        delays = []
         for _ in faults:
             with pytest.raises(errors.RateLimited) as caught:
                 await api.generate("A dog")
-            waits.append(caught.value.retry_after)
-    assert waits[0] == 7.0
-    assert waits[1] == pytest.approx(30.0, abs=1.5)
+            delays.append(caught.value.retry_after)
+    assert delays[0] == 7.0
+    assert delays[1] == pytest.approx(30.0, abs=1.5)
 
 
-async def test_many_calls_at_once_share_connections(sim: Simulator, api: VeoApi) -> None:
-    """A hundred calls at once are a hundred answers."""
+async def test_concurrent_requests_share_connections(sim: Simulator, api: VeoApi) -> None:
+    """A hundred concurrent requests get a hundred responses."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(api.credit()) for _ in range(100)]
     assert {task.result().balance for task in tasks} == {1_000_000.0}

@@ -1,4 +1,4 @@
-"""The key: where it comes from, in which order, and that it does not show."""
+"""The API key: its sources in order, and that it stays hidden."""
 
 import asyncio
 import copy
@@ -15,31 +15,31 @@ from veo_async.errors import InvalidKey
 LONG = "kie_canary_0123456789abcdef"
 
 
-def test_key_shows_its_end_when_it_is_long_enough() -> None:
-    """Four characters help to tell keys apart; of a short key they would be too much."""
+def test_repr_shows_the_end_of_a_long_key_only() -> None:
+    """Four characters help to distinguish keys; for a short key they give away too much."""
     assert repr(ApiKey(LONG)) == "ApiKey(…cdef)"
     assert repr(ApiKey("short")) == "ApiKey(***)"
     assert LONG not in f"{ApiKey(LONG)!s}"
 
 
 @pytest.mark.parametrize("bad", ["", "two words", "line\nbreak", "tab\t", "ключ", "\x1b[0m"])
-def test_what_cannot_be_a_key_is_refused_unquoted(bad: str) -> None:
-    """A pasted line break or space is found before it is sent, and the value is not repeated."""
+def test_malformed_key_is_refused_without_quoting_it(bad: str) -> None:
+    """A pasted space or line break is found before anything is sent."""
     with pytest.raises(InvalidKey) as caught:
         ApiKey(bad)
     assert not bad or bad not in str(caught.value)
 
 
-def test_key_stays_in_its_process() -> None:
-    """A key is neither pickled nor copied into something that could be."""
-    with pytest.raises(TypeError, match="not pickled"):
+def test_key_cannot_be_pickled_or_copied() -> None:
+    """A key does not leave its process."""
+    with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(ApiKey(LONG))
-    with pytest.raises(TypeError, match="not pickled"):
+    with pytest.raises(TypeError, match="cannot be pickled"):
         copy.deepcopy(ApiKey(LONG))
 
 
-def test_account_is_a_stable_name_that_tells_nothing() -> None:
-    """The same key names the same account everywhere; another key another one."""
+def test_account_id_is_a_stable_hash_of_the_key() -> None:
+    """The same key has the same account everywhere, another key another one."""
     assert ApiKey(LONG).account_id == ApiKey(LONG).account_id
     assert ApiKey(LONG).account_id != ApiKey(LONG + "0").account_id
     assert len(ApiKey(LONG).account_id) == 16
@@ -48,7 +48,7 @@ def test_account_is_a_stable_name_that_tells_nothing() -> None:
     assert ApiKey(LONG) != LONG
 
 
-def test_sources_come_in_order(tmp_path: Path) -> None:
+def test_key_sources_come_in_order(tmp_path: Path) -> None:
     """Argument, VEO_API_KEY, KIE_API_KEY, KIE_AI_API_KEY, then the file of KIE_API_KEY_FILE."""
     path = tmp_path / "key"
     path.write_text("from-the-file\n")
@@ -66,16 +66,19 @@ def test_sources_come_in_order(tmp_path: Path) -> None:
         places.popitem()
 
 
-def test_missing_key_names_every_place() -> None:
-    """Whoever has no key learns where one was looked for."""
+def test_missing_key_error_names_every_source() -> None:
+    """KIE_API_KEY comes first, and the error says where to get a key."""
     with pytest.raises(InvalidKey) as caught:
         resolve_key(None, {"VEO_API_KEY": ""})
     for name in ("api_key", "VEO_API_KEY", "KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE"):
         assert name in str(caught.value)
+    assert str(caught.value).index("KIE_API_KEY") < str(caught.value).index("VEO_API_KEY")
+    with pytest.raises(InvalidKey, match=r"get a key at https://keys\.example\."):
+        resolve_key(None, {}, key_page="https://keys.example")
 
 
-def test_unreadable_key_file_is_told(tmp_path: Path) -> None:
-    """A file that is not there, or that is no text, is an error of ours."""
+def test_unreadable_key_file_is_an_invalid_key(tmp_path: Path) -> None:
+    """A missing file, or one that is not text, is an `InvalidKey`."""
     with pytest.raises(InvalidKey, match="FileNotFoundError"):
         resolve_key(None, {"KIE_API_KEY_FILE": str(tmp_path / "none")})
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
@@ -83,8 +86,8 @@ def test_unreadable_key_file_is_told(tmp_path: Path) -> None:
         resolve_key(None, {"KIE_API_KEY_FILE": str(tmp_path / "binary")})
 
 
-def test_key_file_open_to_others_is_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A key that everybody on the machine can read is worth a word."""
+def test_key_file_readable_by_others_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The log suggests to fix the permissions."""
     path = tmp_path / "key"
     path.write_text(LONG)
     path.chmod(0o644)
@@ -94,17 +97,17 @@ def test_key_file_open_to_others_is_warned_about(tmp_path: Path, caplog: pytest.
     assert LONG not in caplog.text
 
 
-async def test_key_function_is_asked_once_for_many_calls() -> None:
-    """However many calls begin together, the key is asked for once; asking again is a call of its own."""
-    asked = 0
+async def test_key_provider_is_called_once_for_concurrent_requests() -> None:
+    """Concurrent requests share one call; refreshing the key calls it again."""
+    calls = 0
 
-    async def ask() -> str:
-        nonlocal asked
-        asked += 1
+    async def provide() -> str:
+        nonlocal calls
+        calls += 1
         await asyncio.sleep(0)
-        return f"key-{asked}"
+        return f"key-{calls}"
 
-    async with VeoApi(ask, base_url="http://127.0.0.1:1") as api:
+    async with VeoApi(provide, base_url="http://127.0.0.1:1") as api:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(api._requester.current_key()) for _ in range(10)]
         assert {task.result() for task in tasks} == {ApiKey("key-1")}
@@ -112,7 +115,15 @@ async def test_key_function_is_asked_once_for_many_calls() -> None:
         assert await api._requester.current_key() == ApiKey("key-2")
 
 
-async def test_fixed_key_cannot_be_refreshed() -> None:
-    """A key that was given as a string stays what it is."""
+async def test_fixed_key_is_not_refreshed() -> None:
+    """A key given as a string stays the same."""
     async with VeoApi(LONG) as api:
         assert await api.refresh_key() is False
+
+
+def test_client_without_a_key_says_where_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names KIE_API_KEY and the provider's page for keys."""
+    for name in ("VEO_API_KEY", "KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InvalidKey, match=r"Set KIE_API_KEY or pass api_key=; get a key at https://kie.ai/api-key\."):
+        VeoApi()

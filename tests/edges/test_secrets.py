@@ -1,4 +1,4 @@
-"""The key shows nowhere: not in repr, str, args, pickles, logs, URLs or tracebacks with their locals."""
+"""The key never appears: not in repr, str, args, pickles, logs, URLs or tracebacks with locals."""
 
 import logging
 import pickle
@@ -32,16 +32,27 @@ CALLS: list[Callable[[VeoApi], Awaitable[object]]] = [
 
 
 def shown(error: BaseException) -> str:
-    """Everything that anyone could print of *error*; of the traceback, the frames that are not this file's."""
-    told = traceback.TracebackException.from_exception(error, capture_locals=True)
-    told.stack = traceback.StackSummary.from_list([frame for frame in told.stack if frame.filename != __file__])
-    assert told.stack
-    parts = [repr(error), str(error), repr(error.args), repr(vars(error)), *told.format(), repr(pickle.dumps(error))]
+    """Return everything that can be printed of *error*; of the traceback only the frames outside this file."""
+    formatted = traceback.TracebackException.from_exception(error, capture_locals=True)
+    formatted.stack = traceback.StackSummary.from_list(
+        [frame for frame in formatted.stack if frame.filename != __file__]
+    )
+    assert formatted.stack
+    parts = [
+        repr(error),
+        str(error),
+        repr(error.args),
+        repr(vars(error)),
+        *formatted.format(),
+        repr(pickle.dumps(error)),
+    ]
+    if isinstance(error, VeoError):
+        parts.append(error.describe())
     return "\n".join(parts)
 
 
 def assert_clean(error: BaseException) -> None:
-    """*error* and all that it came from are of our making, and show nothing."""
+    """Check that *error* and its causes are our own classes and do not contain the key."""
     assert type(error).__module__.startswith("veo_async.")
     assert KEY not in shown(error)
     assert error.__cause__ is None
@@ -50,18 +61,19 @@ def assert_clean(error: BaseException) -> None:
 
 
 async def echo(visit: Visit) -> None:
-    """Send the whole request back as the message of a refusal, key and all."""
+    """Send the whole request back as the message of an error, including the key."""
     request = await visit.read_request()
     message = request.decode("latin-1").replace("\\", "").replace('"', "'").replace("\r\n", " | ")
     await visit.send(http(b'{"code":422,"msg":"%s","data":null}' % message.encode("ascii", "replace")))
 
 
 async def echo_raw(visit: Visit) -> None:
-    """Send it back as it is, without an envelope."""
+    """Send the request back as it is, without an envelope."""
     await visit.send(http(await visit.read_request(), status="500 Oops"))
 
 
 async def vanish(visit: Visit) -> None:
+    """Reset the connection after the request."""
     await visit.read_request()
     visit.reset()
 
@@ -73,7 +85,7 @@ async def test_no_error_shows_the_key(
     behave: Callable[[Visit], Awaitable[None]],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Even a server that echoes the request into its answer gets the key into nothing of ours."""
+    """Even if the server echoes the request, none of our errors and logs contains the key."""
     with caplog.at_level(logging.DEBUG):
         async with raw_server(behave) as server, VeoApi(KEY, base_url=server.url) as api:
             with pytest.raises(VeoError) as caught:
@@ -83,8 +95,8 @@ async def test_no_error_shows_the_key(
     assert KEY not in repr(api)
 
 
-async def test_refused_connection_shows_nothing() -> None:
-    """The error of a connection that was never made carries no object of the HTTP library."""
+async def test_error_of_a_refused_connection_does_not_contain_the_key() -> None:
+    """It has no object of the HTTP library."""
     async with VeoApi(KEY, base_url="http://127.0.0.1:1") as api:
         with pytest.raises(VeoError) as caught:
             await api.generate("a dog")
@@ -92,15 +104,15 @@ async def test_refused_connection_shows_nothing() -> None:
 
 
 class Echoing:
-    """A transport that answers with a piece of JSON and remembers the call."""
+    """A transport that returns one response and records the requests."""
 
-    def __init__(self, answer: HttpResponse) -> None:
-        self.answer = answer
+    def __init__(self, response: HttpResponse) -> None:
+        self.response = response
         self.calls: list[HttpRequest] = []
 
     async def send(self, call: HttpRequest) -> HttpResponse:
         self.calls.append(call)
-        return self.answer
+        return self.response
 
     async def close(self) -> None:
         pass
@@ -112,8 +124,8 @@ class Echoing:
     status=st.sampled_from([200, 400, 401, 403, 429, 500, 503]),
     code=st.sampled_from([200, 400, 401, 422, 500]),
 )
-async def test_whatever_a_server_says_around_the_key(before: str, status: int, code: int) -> None:
-    """Property: no answer that quotes the key makes an error or a value that shows it."""
+async def test_response_that_quotes_the_key_never_shows_it(before: str, status: int, code: int) -> None:
+    """Property: no such response makes an error or a value that contains the key."""
     quoted = before.encode("utf-8", "ignore").hex()
     words = f"{quoted} Bearer {KEY}"
     body = f'{{"code":{code},"msg":"{words}","data":{{"echo":"{words}"}}}}'.encode()

@@ -1,4 +1,4 @@
-"""One attempt over real sockets: how much had left us, what came back, and that it was one."""
+"""One HTTP request over real sockets: how much was sent, what was received, and that it was sent once."""
 
 import asyncio
 import gzip
@@ -14,7 +14,7 @@ import trustme
 from veo_async import VeoApi
 from veo_async._api.transport import MAX_RESPONSE_BYTES, AiohttpTransport
 from veo_async._ports import HttpRequest
-from veo_async.errors import ClientClosed, MalformedResponse, NotSent, ResponseLost, TransportError
+from veo_async.errors import ClientClosed, MalformedResponse, NotSent, ResponseLost, ServerError, TransportError
 
 from .raw_server import Visit, http, raw_server
 
@@ -23,11 +23,12 @@ RECORD = b'{"code":200,"msg":"success","data":{"taskId":"t","successFlag":0}}'
 
 
 def api(url: str, **options: object) -> VeoApi:
+    """Return a client for *url*."""
     return VeoApi(KEY, base_url=url, **options)  # type: ignore[arg-type]
 
 
 async def failure_of(url: str, **options: object) -> TransportError:
-    """How a generate call fails against *url*."""
+    """Return the error of a generate request to *url*."""
     async with api(url, **options) as client:
         with pytest.raises(TransportError) as caught:
             await client.generate("a dog surfing")
@@ -35,31 +36,32 @@ async def failure_of(url: str, **options: object) -> TransportError:
 
 
 def free_port() -> int:
+    """Return a port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-# --- nothing had left us ----------------------------------------------------------------------------------------
+# --- nothing was sent -------------------------------------------------------------------------------------------
 
 
 async def test_refused_connection_was_not_sent() -> None:
-    """Nobody listens: zero bytes, safe to send again, even for what costs."""
+    """No server: zero bytes, safe to retry, even for a creating request."""
     error = await failure_of(f"http://127.0.0.1:{free_port()}")
     assert isinstance(error, NotSent)
     assert (error.bytes_sent, error.retryable, error.endpoint) == (0, True, "generate")
 
 
 async def test_unknown_host_was_not_sent() -> None:
-    """A name that does not resolve: zero bytes."""
+    """The error names the host."""
     error = await failure_of("https://no-such-host.invalid")
     assert isinstance(error, NotSent)
     assert error.bytes_sent == 0
-    assert "resolved" in error.message
+    assert "'no-such-host.invalid'" in error.message
 
 
 async def test_untrusted_certificate_was_not_sent() -> None:
-    """A server whose certificate nobody vouches for sees a handshake and no byte of ours."""
+    """A server with an untrusted certificate sees a handshake and nothing of the request."""
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
 
@@ -74,7 +76,7 @@ async def test_untrusted_certificate_was_not_sent() -> None:
 
 
 async def test_plain_http_on_a_tls_port_was_not_sent() -> None:
-    """Something that does not speak TLS where TLS belongs: zero bytes."""
+    """A server without TLS gets zero bytes of the request."""
 
     async def behave(visit: Visit) -> None:
         await visit.send(http(b"hello"))
@@ -86,7 +88,7 @@ async def test_plain_http_on_a_tls_port_was_not_sent() -> None:
 
 
 async def test_trusted_certificate_is_accepted() -> None:
-    """With a context that knows the authority the same kind of server works."""
+    """With a context that knows the authority the request succeeds."""
     authority = trustme.CA()
     tls, trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
     authority.issue_cert("127.0.0.1").configure_cert(tls)
@@ -101,25 +103,25 @@ async def test_trusted_certificate_is_accepted() -> None:
 
 
 async def test_full_backlog_was_not_sent() -> None:
-    """A host that never takes the connection: the attempt times out with zero bytes."""
+    """If the host never accepts the connection, the request times out with zero bytes."""
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(0)
         address = deaf.getsockname()
-        held = [socket.socket() for _ in range(4)]
+        backlog = [socket.socket() for _ in range(4)]
         try:
-            for sock in held:
+            for sock in backlog:
                 sock.setblocking(False)
                 sock.connect_ex(address)
             error = await failure_of(f"http://127.0.0.1:{address[1]}", timeout=0.3)
         finally:
-            for sock in held:
+            for sock in backlog:
                 sock.close()
     assert isinstance(error, NotSent)
     assert error.bytes_sent == 0
 
 
-# --- it had left us, and the answer never came whole ------------------------------------------------------------
+# --- it was sent, but no complete response arrived --------------------------------------------------------------
 
 
 async def close_on_accept(visit: Visit) -> None:
@@ -166,7 +168,7 @@ async def hang(visit: Visit) -> None:
 
 
 async def drip(visit: Visit) -> None:
-    """A byte now and then, for ever: each one resets a read timeout, none ends the answer."""
+    """Send a byte now and then forever: each one resets a read timeout, none completes the response."""
     await visit.read_request()
     await visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
     while True:
@@ -188,27 +190,29 @@ LOST = [
 
 
 @pytest.mark.parametrize("behave", LOST, ids=lambda behave: behave.__name__)
-async def test_lost_answer_is_told_as_sent(behave: Callable[[Visit], object]) -> None:
-    """Whatever breaks after the body was handed over is never told as unsent, and never as safe to repeat."""
+async def test_lost_response_counts_as_sent_and_maybe_charged(behave: Callable[[Visit], object]) -> None:
+    """Once writing the body has started, a failure never counts as not sent, and never as retryable."""
     async with raw_server(behave) as server:  # type: ignore[arg-type]
         error = await failure_of(server.url, timeout=0.3)
     assert isinstance(error, ResponseLost)
     assert error.bytes_sent is not None
     assert error.bytes_sent > len('{"prompt":"a dog surfing"}')
     assert error.retryable is False
+    assert "This request may have been charged." in str(error)
 
 
-async def test_lost_read_may_be_tried_again() -> None:
-    """The same loss on a read that costs nothing is safe to repeat, and names the task."""
+async def test_lost_read_is_retryable() -> None:
+    """A read is free, so it can be repeated; the error has the task id."""
     async with raw_server(close_after_body) as server, api(server.url) as client:
         with pytest.raises(ResponseLost) as caught:
             await client.record_info("task-1")
     assert caught.value.retryable is True
+    assert str(caught.value).endswith("Retry.")
     assert caught.value.task_id == "task-1"
 
 
-async def test_large_body_cut_off_in_the_middle_is_told_as_sent() -> None:
-    """A server that goes away while we are still writing: the tracker may have seen nothing yet, we say sent."""
+async def test_large_body_cut_off_while_writing_counts_as_sent() -> None:
+    """The tracker may have confirmed nothing yet; the request counts as sent anyway."""
 
     async def behave(visit: Visit) -> None:
         await visit.read_head()
@@ -221,11 +225,11 @@ async def test_large_body_cut_off_in_the_middle_is_told_as_sent() -> None:
     assert caught.value.bytes_sent
 
 
-# --- exactly one ------------------------------------------------------------------------------------------------
+# --- exactly one request ----------------------------------------------------------------------------------------
 
 
-async def test_dead_kept_connection_is_not_tried_twice() -> None:
-    """aiohttp alone would repeat a GET when a kept connection is dead; the 1080p GET costs, so we never do."""
+async def test_dead_kept_alive_connection_is_not_retried() -> None:
+    """aiohttp alone would repeat a GET on a closed kept-alive connection; the GET for 1080p can be charged."""
     seen: list[bytes] = []
 
     async def behave(visit: Visit) -> None:
@@ -243,7 +247,7 @@ async def test_dead_kept_connection_is_not_tried_twice() -> None:
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
 async def test_redirect_is_not_followed(status: str) -> None:
-    """A redirect is an answer that is not of the provider's form; neither body nor key goes anywhere else."""
+    """A redirect is a malformed response; neither body nor key is sent anywhere else."""
     elsewhere: list[bytes] = []
 
     async def other(visit: Visit) -> None:
@@ -271,8 +275,8 @@ def zip_bomb() -> bytes:
     return b"".join(packer.compress(bytes(1024 * 1024)) for _ in range(64)) + packer.flush()
 
 
-async def test_zip_bomb_is_cut() -> None:
-    """An answer that unpacks to more than the bound is malformed, and is not unpacked to its end."""
+async def test_zip_bomb_is_cut_at_the_limit() -> None:
+    """A response that decompresses to more than the limit is malformed and not decompressed further."""
     bomb = zip_bomb()
 
     async def behave(visit: Visit) -> None:
@@ -285,8 +289,8 @@ async def test_zip_bomb_is_cut() -> None:
     assert str(MAX_RESPONSE_BYTES) in error.message
 
 
-async def test_endless_answer_is_cut() -> None:
-    """Chunks without end stop at the bound."""
+async def test_endless_response_is_cut_at_the_limit() -> None:
+    """Reading chunks stops at the limit."""
 
     async def behave(visit: Visit) -> None:
         await visit.read_request()
@@ -299,8 +303,8 @@ async def test_endless_answer_is_cut() -> None:
     assert isinstance(error, MalformedResponse)
 
 
-async def test_answer_of_exactly_the_bound_is_read() -> None:
-    """The bound itself still passes."""
+async def test_response_of_exactly_the_limit_is_read() -> None:
+    """The limit itself is accepted."""
     frame = b'{"code":200,"msg":"success","data":{"taskId":"t"},"pad":"%s"}'
     body = frame % (b"x" * (MAX_RESPONSE_BYTES - len(frame) + 2))
     assert len(body) == MAX_RESPONSE_BYTES
@@ -313,8 +317,8 @@ async def test_answer_of_exactly_the_bound_is_read() -> None:
         assert (await client.generate("x")).task_id == "t"
 
 
-async def test_flood_of_headers_is_malformed() -> None:
-    """Ten thousand headers are no HTTP answer to us, and for what costs that is no licence to repeat."""
+async def test_too_many_headers_are_malformed_and_not_retryable() -> None:
+    """Ten thousand headers are rejected; the request may have been charged."""
 
     async def behave(visit: Visit) -> None:
         await visit.read_request()
@@ -332,8 +336,8 @@ async def other_protocol(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("behave", [other_protocol, bad_chunk], ids=lambda behave: behave.__name__)
-async def test_something_that_is_not_http_is_malformed(behave: Callable[[Visit], object]) -> None:
-    """Another protocol, or broken chunks: malformed, sent, and for what costs no licence to repeat."""
+async def test_response_that_is_not_http_is_malformed_and_not_retryable(behave: Callable[[Visit], object]) -> None:
+    """Another protocol or broken chunks: the request was sent and may have been charged."""
     async with raw_server(behave) as server:  # type: ignore[arg-type]
         error = await failure_of(server.url)
     assert isinstance(error, MalformedResponse)
@@ -341,8 +345,8 @@ async def test_something_that_is_not_http_is_malformed(behave: Callable[[Visit],
     assert error.retryable is False
 
 
-async def test_packed_answer_is_unpacked() -> None:
-    """Some answers come gzipped; they are read like any other."""
+async def test_compressed_response_is_decompressed() -> None:
+    """Some responses are compressed with gzip."""
 
     async def behave(visit: Visit) -> None:
         await visit.read_request()
@@ -352,8 +356,8 @@ async def test_packed_answer_is_unpacked() -> None:
         assert (await client.record_info("t")).flag == 0
 
 
-async def test_headers_that_are_read_come_along() -> None:
-    """What `Retry-After` and `Date` said, whatever their case, repetitions joined; no other header is kept."""
+async def test_only_used_headers_are_kept() -> None:
+    """``Retry-After`` and ``Date`` in any case, repetitions joined; no other header is kept."""
 
     async def behave(visit: Visit) -> None:
         await visit.read_request()
@@ -362,17 +366,17 @@ async def test_headers_that_are_read_come_along() -> None:
 
     transport = AiohttpTransport()
     async with raw_server(behave) as server:
-        answer = await transport.send(HttpRequest(method="GET", url=server.url, headers={}, timeout_s=5.0))
+        response = await transport.send(HttpRequest(method="GET", url=server.url, headers={}, timeout_s=5.0))
         await transport.close()
-    assert answer.headers == {"retry-after": "7, 8", "date": "Sat, 21 Nov 2026 00:00:00 GMT"}
-    assert answer.body == RECORD
+    assert response.headers == {"retry-after": "7, 8", "date": "Sat, 21 Nov 2026 00:00:00 GMT"}
+    assert response.body == RECORD
 
 
-# --- whose session, which loop ----------------------------------------------------------------------------------
+# --- sessions and event loops -----------------------------------------------------------------------------------
 
 
-async def test_given_session_is_used_and_left_open() -> None:
-    """The caller's session carries the request, with its own strictness overruled, and outlives the client."""
+async def test_given_aiohttp_session_is_used_and_stays_open() -> None:
+    """Its own ``raise_for_status`` is overruled, and it stays open after the client is closed."""
 
     async def behave(visit: Visit) -> None:
         await visit.read_request()
@@ -380,36 +384,37 @@ async def test_given_session_is_used_and_left_open() -> None:
 
     async with raw_server(behave) as server, aiohttp.ClientSession(raise_for_status=True) as session:
         async with api(server.url, http=session) as client:
-            with pytest.raises(Exception, match="endpoint credit") as caught:
+            with pytest.raises(Exception, match="x") as caught:
                 await client.credit()
-        assert type(caught.value).__name__ == "ServerError"
+        assert type(caught.value) is ServerError
+        assert caught.value.endpoint == "credit"
         assert not session.closed
 
 
-async def test_closed_client_says_so() -> None:
-    """A call after closing is told at once, with the way out."""
+async def test_closed_client_raises_client_closed() -> None:
+    """A request after closing fails immediately, with the remedy."""
     client = api("http://127.0.0.1:9")
     await client.close()
     with pytest.raises(ClientClosed, match="closed"):
         await client.credit()
 
 
-def test_client_of_another_loop_says_so() -> None:
-    """A client carried from one event loop to the next is told at once."""
+def test_client_in_another_event_loop_raises_client_closed() -> None:
+    """A client cannot be used in a second event loop."""
     client = api(f"http://127.0.0.1:{free_port()}")
 
-    async def ask() -> None:
+    async def read_balance() -> None:
         await client.credit()
 
     with pytest.raises(NotSent):
-        asyncio.run(ask())
+        asyncio.run(read_balance())
     with pytest.raises(ClientClosed, match="another event loop"):
-        asyncio.run(ask())
+        asyncio.run(read_balance())
     asyncio.run(client.close())
 
 
-async def test_cancelled_call_is_cancelled() -> None:
-    """A cancellation goes through as itself."""
+async def test_cancellation_is_passed_on() -> None:
+    """A cancelled request raises `CancelledError`."""
     async with raw_server(hang) as server, api(server.url) as client:
         task = asyncio.create_task(client.credit())  # type: ignore[var-annotated]
         await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""The recorded answers: bodies as files, one folder per dialect, the endpoint in front of the first dot."""
+"""The recorded responses: bodies as files, one folder per dialect; file names start with the endpoint."""
 
 import copy
 import json
@@ -15,39 +15,39 @@ NAMES = sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in F
 
 
 def body_of(name: str) -> bytes:
-    """The recorded bytes called *name*, e.g. ``real/record-info.success``."""
+    """Return the recorded bytes called *name*, for example ``real/record-info.success``."""
     return (FOLDER / f"{name}.json").read_bytes()
 
 
 def json_of(name: str) -> dict[str, Any]:
-    """The recorded body as plain JSON, by the standard parser."""
+    """Return the recorded body as plain JSON, parsed by the standard library."""
     value: dict[str, Any] = json.loads(body_of(name))
     return value
 
 
 def endpoint_of(name: str) -> str:
-    """The endpoint's name, or ``callback``."""
+    """Return the endpoint's name, or ``callback``."""
     return name.split("/")[1].split(".")[0]
 
 
 def read_body(endpoint: str, body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> Any:
-    """What *body* means when *endpoint* sends it, or when it is posted to us as a callback."""
+    """Decode *body* as a response of *endpoint*, or as a callback."""
     if endpoint == "callback":
         return parse_callback(body)
     return decode_response(endpoint_named(endpoint), HttpResponse(status=status, headers=headers or {}, body=body))
 
 
 def read_json(endpoint: str, value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Any:
-    """The same for a JSON value."""
+    """Decode a JSON value as a response of *endpoint*, or as a callback."""
     return read_body(endpoint, json.dumps(value).encode(), status=status, headers=headers)
 
 
 def envelope(data: Any = None, *, code: Any = 200, msg: Any = "success") -> dict[str, Any]:
-    """The frame that the provider puts around everything."""
+    """Return the provider's envelope around *data*."""
     return {"code": code, "msg": msg, "data": data}
 
 
 def twins(value: T) -> list[T]:
-    """*value* as it comes back from each way of being copied."""
+    """Return copies of *value* from every pickle protocol, copy and deepcopy."""
     pickled = [pickle.loads(pickle.dumps(value, protocol)) for protocol in range(6)]  # noqa: S301 - our own bytes
     return [*pickled, copy.copy(value), copy.deepcopy(value)]

@@ -1,4 +1,4 @@
-"""What the provider posts to us, beyond the recorded ones: where the task id stands, and what a failure says."""
+"""Callbacks beyond the recorded ones: where the task id is, and what a failure contains."""
 
 from typing import Any
 
@@ -24,8 +24,8 @@ from .recordings import envelope, json_of, read_json
         {"code": "200", "data": {"taskId": "t-1"}},
     ],
 )
-def test_where_the_task_id_stands(body: dict[str, Any]) -> None:
-    """In data before anywhere else, in either spelling, and at the top level of one page's example."""
+def test_task_id_is_found_in_every_documented_place(body: dict[str, Any]) -> None:
+    """Data comes first, in either spelling; one documented example has the id at the top level."""
     callback = read_json("callback", body)
     assert callback.task_id == "t-1"
     assert callback.code == 200
@@ -33,8 +33,8 @@ def test_where_the_task_id_stands(body: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("data", [None, {}, [], {"taskId": None}, {"taskId": ""}, {"taskId": 5}, {"info": "t-1"}])
-def test_a_callback_that_names_no_task(data: Any) -> None:
-    """It points at nothing, so it is refused, with an excerpt for the log."""
+def test_callback_without_a_task_id_is_malformed(data: Any) -> None:
+    """It refers to nothing, so it is rejected, with an excerpt for the log."""
     with pytest.raises(errors.MalformedResponse) as caught:
         read_json("callback", envelope(data))
     assert caught.value.endpoint == "callback"
@@ -52,8 +52,10 @@ def test_a_callback_that_names_no_task(data: Any) -> None:
         (599, "", errors.TaskFailed),
     ],
 )
-def test_a_failure(code: int, message: str, kind: type[errors.TaskFailed]) -> None:
-    """The envelope's code and message are the reason, unlike in a record."""
+def test_failure_has_the_code_and_message_of_the_envelope(
+    code: int, message: str, kind: type[errors.TaskFailed]
+) -> None:
+    """Unlike in a record, the envelope's code and message are the reason."""
     failure = read_json("callback", envelope({"taskId": "t-1"}, code=code, msg=message)).failure
     assert (failure.code, failure.message) == (code, message)
     error = failure.error(task_id="t-1", job_key="row-17")
@@ -61,13 +63,13 @@ def test_a_failure(code: int, message: str, kind: type[errors.TaskFailed]) -> No
     assert (error.reason_code, error.task_id, error.job_key) == (code, "t-1", "row-17")
 
 
-def test_a_success_has_no_failure() -> None:
-    """Code 200 tells of none."""
+def test_success_has_no_failure() -> None:
+    """Code 200 is not a failure."""
     assert read_json("callback", json_of("openapi/callback.success")).failure is None
 
 
-def test_the_echoed_request_is_not_shown() -> None:
-    """It holds the callback URL, and with it the token of the attempt: ``repr`` leaves it out."""
+def test_repr_hides_the_echoed_request() -> None:
+    """It contains the callback URL with the attempt's token, so ``repr`` omits it."""
     callback = read_json("callback", json_of("openapi/callback.success"))
     assert isinstance(callback, Callback)
     assert callback.params["callBackUrl"] == "http://your-callback-url.com/complete"
@@ -75,6 +77,6 @@ def test_the_echoed_request_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize("params", [{"promptJson": {"a": 1}}, {"promptJson": '{"a":1}'}, {"paramJson": '{"a":1}'}])
-def test_the_echoed_request_in_each_form(params: dict[str, Any]) -> None:
-    """JSON string or object, under the name of either page."""
+def test_echoed_request_is_read_in_every_form(params: dict[str, Any]) -> None:
+    """A JSON string or an object, under either documented name."""
     assert read_json("callback", envelope({"taskId": "t-1", **params})).params == {"a": 1}

@@ -1,7 +1,4 @@
-"""One test per row of the contradiction table in the wire reference: whichever form comes, we cope.
-
-Where the forms lie on the sending side, the test says which one we send.
-"""
+"""One test per contradiction in the provider's documentation: every documented form is accepted."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -18,13 +15,13 @@ CLIP = "http://example.com/video1.mp4"
 
 
 def record(**data: Any) -> Record:
-    """A record whose ``data`` holds just this."""
+    """Return a record whose ``data`` contains exactly this."""
     found: Record = read_json("record-info", envelope(data))
     return found
 
 
-def test_aspect_ratio_key() -> None:
-    """Snake case goes to kie, camel case to Apikley, never both; either is understood in the provider's echo."""
+def test_aspect_ratio_is_spelled_by_the_dialect() -> None:
+    """Snake case for kie, camel case for Apikley, never both; the provider's echo is read in either."""
     request = VideoRequest("a dog", aspect_ratio="9:16")
     assert to_wire(request, KIE)["aspect_ratio"] == "9:16"
     assert "aspectRatio" not in to_wire(request, KIE)
@@ -33,20 +30,20 @@ def test_aspect_ratio_key() -> None:
     assert record(paramJson='{"aspectRatio":"9:16"}').params == {"aspectRatio": "9:16"}
 
 
-def test_default_model() -> None:
-    """The pages name two defaults, so the model is always sent."""
+def test_model_is_always_sent() -> None:
+    """The documentation names two defaults, so none is relied on."""
     assert to_wire(VideoRequest("a dog"), KIE)["model"] == "veo3_fast"
     assert to_wire(VideoRequest("a dog"), APIKLEY)["model"] == "veo3_fast"
 
 
-@pytest.mark.parametrize("wanted", [True, False])
-def test_enable_translation_default(*, wanted: bool) -> None:
-    """The pages name two defaults, so the wish is always sent, False as well as True."""
-    assert to_wire(VideoRequest("a dog", enable_translation=wanted), KIE)["enableTranslation"] is wanted
+@pytest.mark.parametrize("enabled", [True, False])
+def test_translation_is_always_sent(*, enabled: bool) -> None:
+    """The documentation names two defaults, so False is sent as well as True."""
+    assert to_wire(VideoRequest("a dog", enable_translation=enabled), KIE)["enableTranslation"] is enabled
 
 
-def test_status_field() -> None:
-    """``successFlag`` and the ``status`` of 2025 say the same; with both, today's name counts."""
+def test_state_is_read_from_either_field() -> None:
+    """``successFlag`` and the ``status`` of 2025 mean the same; ``successFlag`` counts if both have a value."""
     assert record(successFlag=1).state is record(status=1).state is TaskState.SUCCEEDED
     assert record(status=3, successFlag=0).state is TaskState.GENERATING
     assert record(status=1, successFlag=None).state is TaskState.SUCCEEDED
@@ -72,9 +69,9 @@ def test_status_field() -> None:
         ([1], TaskState.UNKNOWN),
     ],
 )
-def test_success_flag_enum(flag: Any, state: TaskState) -> None:
-    """0 to 3 as number or string; anything else is unknown, which ends nothing."""
-    found = record(successFlag=flag, errorMessage="beside it")
+def test_unknown_flags_are_unknown_states(flag: Any, state: TaskState) -> None:
+    """0 to 3 count as number or string; anything else is unknown, which ends no task."""
+    found = record(successFlag=flag, errorMessage="failed")
     assert found.state is state
     assert (found.failure is not None) is (state is TaskState.FAILED)
     assert found.raw["successFlag"] == flag
@@ -93,14 +90,14 @@ def test_success_flag_enum(flag: Any, state: TaskState) -> None:
         {"resultUrls": "[]", "response": {"resultUrls": [CLIP]}},
     ],
 )
-def test_result_list(data: dict[str, Any]) -> None:
-    """The finished video is found in each of the places and shapes."""
+def test_result_urls_are_found_in_every_place_and_shape(data: dict[str, Any]) -> None:
+    """The finished video is found in each documented place and shape."""
     assert record(successFlag=1, **data).urls == (CLIP,)
 
 
 @pytest.mark.parametrize("nothing", [{}, {"resultUrls": None}, {"resultUrls": []}, {"response": {"resultUrls": ""}}])
-def test_result_list_missing_on_success(nothing: dict[str, Any]) -> None:
-    """A success without URLs is no error of the reader: there just are none yet."""
+def test_success_without_urls_is_not_an_error(nothing: dict[str, Any]) -> None:
+    """The record may list its URLs later."""
     found = record(successFlag=1, **nothing)
     assert found.state is TaskState.SUCCEEDED
     assert found.urls == ()
@@ -110,14 +107,14 @@ def test_result_list_missing_on_success(nothing: dict[str, Any]) -> None:
     "listed",
     [[CLIP], f'["{CLIP}"]', f"[{CLIP}]", f"['{CLIP}']", CLIP, f" [ {CLIP} ] ", f'"{CLIP}"', [f" {CLIP}"], [CLIP, CLIP]],
 )
-def test_callback_result_list(listed: Any) -> None:
-    """A callback's list is read as array, JSON string, unquoted bracket list and bare URL."""
+def test_callback_urls_are_read_in_every_shape(listed: Any) -> None:
+    """An array, a JSON string, an unquoted list in brackets and a bare URL give the same result."""
     data = {"taskId": "t", "info": {"resultUrls": listed}}
     assert read_json("callback", envelope(data)).urls == (CLIP,)
 
 
 @pytest.mark.parametrize(
-    "written",
+    "raw",
     [
         1749205800000,
         1749205800,
@@ -130,25 +127,25 @@ def test_callback_result_list(listed: Any) -> None:
         "2025-06-06T13:30:00+03:00",
     ],
 )
-def test_times(written: Any) -> None:
-    """Epoch milliseconds, the two written forms and their relatives name the same instant, in UTC."""
-    found = record(createTime=written, completeTime=written)
+def test_times_in_every_form_are_the_same_instant(raw: Any) -> None:
+    """Epoch milliseconds, the written forms and their variants name the same time in UTC."""
+    found = record(createTime=raw, completeTime=raw)
     assert found.created_at == found.completed_at == datetime(2025, 6, 6, 10, 30, tzinfo=UTC)
     assert found.created_at is not None
     assert found.created_at.tzinfo is UTC
 
 
 @pytest.mark.parametrize("code", [400, 422, 500, 501, "500", None])
-def test_error_code(code: int | str | None) -> None:
-    """Codes beyond the documented three are kept, and none is none."""
+def test_undocumented_error_codes_are_kept(code: int | str | None) -> None:
+    """Codes beyond the documented three are kept; a missing code is None."""
     failure = record(successFlag=3, errorCode=code, errorMessage="failed").failure
     assert failure is not None
     assert failure.code == (None if code is None else int(code))
 
 
 @pytest.mark.parametrize("nothing", ["", None])
-def test_error_message_on_success(nothing: str | None) -> None:
-    """An empty message and none are both no message, and never the word None."""
+def test_empty_and_missing_error_messages_are_equal(nothing: str | None) -> None:
+    """Neither becomes the word None."""
     assert record(successFlag=1, errorMessage=nothing).error_message is None
     failed = record(successFlag=3, errorMessage=nothing).failure
     assert failed is not None
@@ -157,8 +154,8 @@ def test_error_message_on_success(nothing: str | None) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 402])
-def test_error_transport(status: int) -> None:
-    """The same refusal comes out of HTTP 200 with a body code and out of that HTTP status."""
+def test_error_is_the_same_in_body_and_as_http_status(status: int) -> None:
+    """HTTP 200 with a body code and the HTTP status give the same error."""
     with pytest.raises(errors.InsufficientCredits) as caught:
         read_json("generate", json_of("real/generate.no-credits"), status=status)
     assert caught.value.http_status == status
@@ -179,53 +176,53 @@ def test_error_transport(status: int) -> None:
         "record result data is empty.",
     ],
 )
-def test_1080p_not_ready(status: int, code: int, message: str) -> None:
-    """The sentence makes it 'not yet', whichever doubtful code it comes with; asking again is safe."""
+def test_not_ready_message_decides_for_ambiguous_codes(status: int, code: int, message: str) -> None:
+    """Any ambiguous code with such a message means "not ready", which is safe to repeat."""
     with pytest.raises(errors.NotReady) as caught:
         read_json("get-1080p-video", envelope(None, code=code, msg=message), status=status)
     assert caught.value.retryable
     assert caught.value.body_code == code
 
 
-def test_not_yet_is_told_from_nothing_to_make_it_from() -> None:
-    """Both are "not yet" to who asks again; to who asks first only one of them means that it is being made."""
+def test_missing_source_differs_from_an_upgrade_in_progress() -> None:
+    """For a first request only one of the messages means that the upgrade has started."""
     assert codes.is_source_missing("record status is not success.")
     assert codes.is_source_missing("record result data is blank.")
     assert not codes.is_source_missing("1080P is processing. It should be ready in 1-2 minutes.")
 
 
-def test_a_4k_version_that_is_unavailable() -> None:
-    """The callbacks page's sentence ends it; other broken answers do not."""
+def test_unavailable_4k_version_is_final() -> None:
+    """The documented message is final; other errors are not."""
     assert codes.is_upgrade_unavailable("The 4K version of this video is unavailable. Please try a different video.")
     assert not codes.is_upgrade_unavailable("Internal Error, Please try again later.")
 
 
 @pytest.mark.parametrize("data", [None, {}, {"resultUrl": None}, {"resultUrl": ""}, {"resultUrl": "soon"}])
-def test_1080p_not_ready_as_success(data: Any) -> None:
-    """A success without a URL is 'not yet' too."""
+def test_success_without_a_url_is_not_ready(data: Any) -> None:
+    """Code 200 without a URL also means "not ready"."""
     with pytest.raises(errors.NotReady):
         read_json("get-1080p-video", envelope(data))
 
 
 @pytest.mark.parametrize("code", [401, 402, 404, 429, 451, 455, 505])
-def test_1080p_clear_answers_stay_clear(code: int) -> None:
-    """A code with one meaning keeps it, whatever its sentence sounds like."""
+def test_unambiguous_codes_ignore_the_message(code: int) -> None:
+    """A code with one meaning keeps it, regardless of its message."""
     with pytest.raises(errors.ApiError) as caught:
         read_json("get-1080p-video", envelope(None, code=code, msg="still processing, check back shortly"))
     assert not isinstance(caught.value, errors.NotReady)
 
 
 @pytest.mark.parametrize("endpoint", ["get-1080p-video", "get-4k-video", "record-info"])
-def test_an_error_while_processing_is_no_not_yet(endpoint: str) -> None:
-    """The documented sentence of the 500, 'while processing the request', promises no video."""
+def test_error_while_processing_is_a_server_error(endpoint: str) -> None:
+    """The documented message of code 500, "while processing the request", does not mean "not ready"."""
     message = "Server Error - An unexpected error occurred while processing the request"
     with pytest.raises(errors.ServerError):
         read_json(endpoint, envelope(None, code=500, msg=message))
 
 
 @pytest.mark.parametrize("endpoint", ["generate", "extend"])
-def test_1080p_sentence_on_a_creating_page(endpoint: str) -> None:
-    """The generate page lists the 1080p sentence by a slip: there it is a rejected request."""
+def test_not_ready_message_of_a_creating_request_is_a_rejection(endpoint: str) -> None:
+    """The documentation of generate lists the 1080p message by mistake."""
     with pytest.raises(errors.RequestRejected) as caught:
         read_json(endpoint, json_of("real/get-1080p-video.processing-400"))
     assert not isinstance(caught.value, errors.NotReady)
@@ -233,24 +230,24 @@ def test_1080p_sentence_on_a_creating_page(endpoint: str) -> None:
 
 @pytest.mark.parametrize("status", [200, 422])
 @pytest.mark.parametrize("code", [200, 422])
-def test_4k_done(code: int, status: int) -> None:
-    """The URLs make it done, as code 200 and as code 422, over HTTP 200 and HTTP 422."""
+def test_4k_video_with_urls_is_ready_for_every_code(code: int, status: int) -> None:
+    """Code 200 and code 422, over HTTP 200 and HTTP 422: the URLs decide."""
     body = json_of("openapi/get-4k-video.ready-as-422") | {"code": code}
     found = read_json("get-4k-video", body, status=status)
     assert found.is_ready
     assert found.urls == ("https://tempfile.aiquickdraw.com/v/example_task_1234567890.mp4",)
 
 
-def test_4k_first_and_still_processing() -> None:
-    """The first call is accepted without URLs; the repeated one says 'not yet' and names the task."""
+def test_4k_is_accepted_first_and_then_not_ready() -> None:
+    """The first response has no URLs; the repeated request gets "not ready" with the task id."""
     assert not read_json("get-4k-video", json_of("openapi/get-4k-video.first")).is_ready
     with pytest.raises(errors.NotReady) as caught:
         read_json("get-4k-video", json_of("openapi/get-4k-video.processing"))
     assert caught.value.task_id == "veo_task_abcdef123456"
 
 
-def test_4k_callback() -> None:
-    """Camel case within ``info`` and snake case within ``data`` give the same fields."""
+def test_4k_callback_is_read_in_both_spellings() -> None:
+    """Camel case in ``info`` and snake case in ``data`` give the same fields."""
     camel = read_json("callback", json_of("openapi/callback.4k-camel-case"))
     snake = read_json("callback", json_of("openapi/callback.4k-snake-case"))
     for callback in (camel, snake):
@@ -260,14 +257,14 @@ def test_4k_callback() -> None:
 
 
 @pytest.mark.parametrize("ratio", ["16:9", "9:16", "Auto"])
-def test_1080p_ratios(ratio: str) -> None:
-    """The wider reading holds: no ratio is refused for the sake of 1080p; the provider has the last word."""
+def test_every_ratio_is_allowed_in_1080p(ratio: str) -> None:
+    """The permissive rule counts; the provider decides."""
     check(VideoRequest("a dog", aspect_ratio=ratio, resolution="1080p"), KIE)
 
 
 @pytest.mark.parametrize("resolution", ["720p", "1080p"])
-def test_fallback_resolution(resolution: str) -> None:
-    """Whatever a fallback video measures, it is told as it was sent."""
+def test_resolution_of_a_fallback_is_kept(resolution: str) -> None:
+    """The resolution is reported as it was sent."""
     found = record(successFlag=1, fallbackFlag=True, response={"resolution": resolution})
     assert (found.fallback, found.resolution) == (True, resolution)
 
@@ -276,8 +273,8 @@ def test_fallback_resolution(resolution: str) -> None:
     "task_id",
     ["veo_task_abcdef123456", "4c9a31a5bb61db65d10f1210d78cc08a", "bf3e7adb-fb6c-4257-bbcd-470787386fb0"],
 )
-def test_task_id(task_id: str) -> None:
-    """Ids of every form are opaque words."""
+def test_task_ids_of_every_form_are_accepted(task_id: str) -> None:
+    """Ids are opaque."""
     assert read_json("generate", envelope({"taskId": task_id})).task_id == task_id
     assert record(taskId=task_id).task_id == task_id
     assert read_json("callback", envelope({"taskId": task_id})).task_id == task_id
@@ -293,27 +290,27 @@ def test_task_id(task_id: str) -> None:
         ({"downloadUrl": "pending", "fileUrl": " https://b.example/x "}, "https://b.example/x"),
     ],
 )
-def test_upload_answer(data: dict[str, Any], url: str) -> None:
-    """The download URL if it is one, else the file's URL."""
+def test_upload_url_is_the_download_url_or_else_the_file_url(data: dict[str, Any], url: str) -> None:
+    """``downloadUrl`` counts if it is a URL, otherwise ``fileUrl``."""
     assert read_json("file-stream-upload", envelope(data)).url == url
 
 
-def test_upload_retention() -> None:
-    """The pages disagree about it, so nothing is assumed: the time is told only where it was sent."""
+def test_expiry_of_an_upload_is_read_and_never_assumed() -> None:
+    """The documentation contradicts itself, so the time is only known if it was sent."""
     url = "https://a.example/x"
-    told = {"downloadUrl": url, "expiresAt": "2025-01-18T10:30:00Z"}
+    with_expiry = {"downloadUrl": url, "expiresAt": "2025-01-18T10:30:00Z"}
     assert read_json("file-url-upload", envelope({"downloadUrl": url})).expires_at is None
-    assert read_json("file-url-upload", envelope(told)).expires_at == datetime(2025, 1, 18, 10, 30, tzinfo=UTC)
+    assert read_json("file-url-upload", envelope(with_expiry)).expires_at == datetime(2025, 1, 18, 10, 30, tzinfo=UTC)
 
 
-def test_reference_models_and_ratio() -> None:
-    """kie gets the newest reading (fast and lite, both ratios, 8 s), Apikley its own page's (fast, 16:9)."""
+def test_limits_of_reference_images_depend_on_the_dialect() -> None:
+    """kie has the newest rule (fast and lite, both ratios, 8 s), Apikley its own (fast, 16:9)."""
 
     def broken(dialect: Any, **options: Any) -> list[str]:
         request = VideoRequest(
             "a dog", image_urls=[CLIP], generation_type="REFERENCE_2_VIDEO", **{"model": "veo3_fast", **options}
         )
-        return [fault.field for fault in problems_of(request, dialect)]
+        return [problem.field for problem in problems_of(request, dialect)]
 
     assert broken(KIE) == broken(APIKLEY) == []
     assert broken(KIE, model="veo3_lite", aspect_ratio="9:16", duration=8) == []
@@ -323,39 +320,39 @@ def test_reference_models_and_ratio() -> None:
     assert broken(APIKLEY, aspect_ratio="9:16") == ["aspect_ratio"]
 
 
-def test_seeds_on_generate() -> None:
-    """A seed is sent where one is wanted and left out where none is; the answer's list is read."""
+def test_seed_is_sent_if_set_and_read_as_a_list() -> None:
+    """The request has one number, the response a list."""
     assert to_wire(VideoRequest("a dog", seeds=12345), KIE)["seeds"] == 12345
     assert "seeds" not in to_wire(VideoRequest("a dog"), KIE)
     assert record(response={"seeds": [61668]}).seeds == record(response={"seeds": 61668}).seeds == (61668,)
 
 
 @pytest.mark.parametrize(("sent", "balance"), [(100, 100.0), (812.5, 812.5), (0, 0.0), (-3.5, -3.5)])
-def test_credits_type(sent: float, balance: float) -> None:
-    """Whole and broken balances are both numbers; an empty account is no missing answer."""
+def test_balance_may_be_whole_or_fractional(sent: float, balance: float) -> None:
+    """Both are numbers, and an empty account is not a missing value."""
     assert read_json("credit", envelope(sent)).balance == balance
 
 
 @pytest.mark.parametrize("sent", [None, "100", True, [100], {"balance": 100}])
-def test_credits_of_another_type(sent: Any) -> None:
-    """What is no number is never made one."""
+def test_balance_of_another_type_is_malformed(sent: Any) -> None:
+    """Other types are never converted to a number."""
     with pytest.raises(errors.MalformedResponse):
         read_json("credit", envelope(sent))
 
 
-def test_input_images_are_never_results() -> None:
-    """URLs inside the echoed request are nobody's video, whatever else is missing."""
+def test_urls_of_input_images_are_never_results() -> None:
+    """URLs in the echoed request are not results, even if nothing else is present."""
     found = record(successFlag=1, paramJson='{"imageUrls":["https://in.example/a.png"],"resultUrls":["https://in/b"]}')
     assert found.urls == found.image_urls == found.full_urls == found.origin_urls == ()
     as_object = record(successFlag=1, paramJson={"resultUrls": ["https://in.example/b.mp4"]})
     assert as_object.urls == ()
-    told = envelope({"taskId": "t", "promptJson": {"imageUrls": ["https://in.example/a.png"]}})
-    assert read_json("callback", told).urls == read_json("callback", told).image_urls == ()
+    callback = envelope({"taskId": "t", "promptJson": {"imageUrls": ["https://in.example/a.png"]}})
+    assert read_json("callback", callback).urls == read_json("callback", callback).image_urls == ()
 
 
 @pytest.mark.parametrize("status", [200, 500])
-def test_failed_record_in_a_refusing_envelope(status: int) -> None:
-    """A non-200 envelope with ``data.errorMessage`` is a failed task, with all that ``data`` tells beside it."""
+def test_error_response_with_an_error_message_is_a_failed_task(status: int) -> None:
+    """``data.errorMessage`` makes it a failed task with all other fields of ``data``."""
     data = {"taskId": "t", "errorMessage": "Image fetch failed.", "response": {"taskId": "t", "seeds": [61668]}}
     found = read_json("record-info", envelope(data, code=500, msg="Task generation failed"), status=status)
     assert found.state is TaskState.FAILED
@@ -376,8 +373,8 @@ def test_failed_record_in_a_refusing_envelope(status: int) -> None:
         (599, errors.ServerError),
     ],
 )
-def test_a_refused_question_fails_no_task(code: int, kind: type[errors.ApiError]) -> None:
-    """A code about the question stays an error of the question, even with ``data.errorMessage`` beside it."""
+def test_error_about_the_request_does_not_fail_the_task(code: int, kind: type[errors.ApiError]) -> None:
+    """Codes about the request stay errors of the request, even with ``data.errorMessage``."""
     with pytest.raises(kind):
         read_json("record-info", envelope({"errorMessage": "Your call frequency is too high."}, code=code))
 
@@ -392,10 +389,10 @@ def test_a_refused_question_fails_no_task(code: int, kind: type[errors.ApiError]
         ({"taskId": "t", "errorCode": 500}, "no", errors.RequestRejected),
     ],
 )
-def test_only_an_error_message_makes_it_a_failed_task(
+def test_data_without_an_error_message_fails_no_task(
     data: dict[str, Any], message: str, kind: type[errors.ApiError]
 ) -> None:
-    """An object in ``data`` that tells of no error fails no task, whatever else it holds."""
+    """Other fields in ``data`` do not make it a failed task."""
     with pytest.raises(errors.ApiError) as caught:
         read_json("record-info", envelope(data, code=422, msg=message))
     assert type(caught.value) is kind

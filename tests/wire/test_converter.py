@@ -1,4 +1,4 @@
-"""Between requests and JSON: our spelling, the wire's spelling, and nothing coerced in between."""
+"""Conversion between requests and JSON: our names, the wire's names, and no silent coercion."""
 
 import json
 import warnings
@@ -30,14 +30,14 @@ OPTIONS: dict[str, Any] = {
 
 @pytest.fixture
 def full() -> VideoRequest:
-    """A request that says everything."""
+    """A request with every option set."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return from_dict(OPTIONS, VideoRequest)
 
 
-def test_to_wire_in_full(full: VideoRequest) -> None:
-    """Every option under its exact spelling of today's pages."""
+def test_every_option_has_its_documented_spelling(full: VideoRequest) -> None:
+    """All options are sent under the names of today's documentation."""
     wire = to_wire(full, KIE)
     assert wire == {
         "prompt": "A dog playing in a park",
@@ -56,8 +56,8 @@ def test_to_wire_in_full(full: VideoRequest) -> None:
     assert json.loads(json.dumps(wire)) == wire
 
 
-def test_to_wire_of_the_least() -> None:
-    """Only the prompt and the three whose defaults the pages disagree about."""
+def test_minimal_request_sends_options_with_unclear_defaults() -> None:
+    """Besides the prompt, only the three options whose documented defaults contradict each other."""
     assert to_wire(VideoRequest("a dog"), KIE) == {
         "prompt": "a dog",
         "model": "veo3_fast",
@@ -72,8 +72,8 @@ def test_to_wire_of_the_least() -> None:
     }
 
 
-def test_to_wire_of_an_extension() -> None:
-    """An extension's fields; the model goes out always."""
+def test_extension_has_its_documented_spelling() -> None:
+    """The model is always sent."""
     assert to_wire(ExtendRequest("t-1", "and on"), KIE) == {"taskId": "t-1", "prompt": "and on", "model": "fast"}
     full = ExtendRequest("t-1", "on", model="lite", seeds=10000, callback_url="https://me.example", watermark="W")
     assert to_wire(full, KIE) == {
@@ -87,8 +87,8 @@ def test_to_wire_of_an_extension() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:enable_fallback:DeprecationWarning")
-def test_plain_round_trip(full: VideoRequest) -> None:
-    """Through our own spelling and JSON text, a request comes back equal."""
+def test_dict_round_trip_keeps_the_request(full: VideoRequest) -> None:
+    """A request stored as JSON with our own names is read back equal."""
     extension = ExtendRequest("t-1", "and on", seeds=10000)
     for request in (full, VideoRequest("a dog")):
         assert from_dict(json.loads(json.dumps(to_dict(request))), VideoRequest) == request
@@ -96,8 +96,8 @@ def test_plain_round_trip(full: VideoRequest) -> None:
     assert set(to_dict(full)) == set(OPTIONS)
 
 
-def test_defaults_are_written_out() -> None:
-    """A later version with another default must read back the request that was made, not its own."""
+def test_defaults_are_stored() -> None:
+    """A later version with other defaults must read back the original request."""
     assert to_dict(VideoRequest("a dog")) == {
         "prompt": "a dog",
         "model": "veo3_fast",
@@ -107,7 +107,7 @@ def test_defaults_are_written_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("plain", "faults"),
+    ("values", "problems"),
     [
         ({}, {"prompt": "is missing"}),
         ({"prompt": None}, {"prompt": "must be a string"}),
@@ -135,51 +135,52 @@ def test_defaults_are_written_out() -> None:
         ),
     ],
 )
-def test_from_plain_refuses(plain: dict[Any, Any], faults: dict[str, str]) -> None:
-    """Every fault at once, each with its field, what was given, the rule and the remedy; null is not "None"."""
+def test_from_dict_reports_all_problems_together(values: dict[Any, Any], problems: dict[str, str]) -> None:
+    """Each problem has its field, value and rule; null is not the word "None"."""
     with pytest.raises(InvalidRequest) as caught:
-        from_dict(plain, VideoRequest)
+        from_dict(values, VideoRequest)
     error = caught.value
-    assert {fault.field: fault.rule for fault in error.problems} == faults
-    assert all(fault.remedy for fault in error.problems)
-    for fault in error.problems:
-        if fault.field in plain and fault.rule != "is not an option":
-            assert fault.value == plain[fault.field]
+    assert {problem.field: problem.rule for problem in error.problems} == problems
+    assert all(problem.remedy for problem in error.problems if problem.rule == "is not an option")
+    for problem in error.problems:
+        assert str(problem) in str(error)
+        if problem.field in values and problem.rule != "is not an option":
+            assert problem.value == values[problem.field]
     assert all(twin.problems == error.problems for twin in twins(error))
 
 
-def test_null_is_left_out_where_it_means_nothing() -> None:
-    """An option that may be None may be null in a file."""
-    plain = {"prompt": "x", "seeds": None, "watermark": None, "duration": None, "enable_fallback": None}
-    assert from_dict(plain, VideoRequest) == VideoRequest("x")
+def test_null_is_accepted_for_optional_options() -> None:
+    """An option that can be None can be null in a file."""
+    values = {"prompt": "x", "seeds": None, "watermark": None, "duration": None, "enable_fallback": None}
+    assert from_dict(values, VideoRequest) == VideoRequest("x")
 
 
-@pytest.mark.parametrize("plain", [None, "a dog", 5, [], ["prompt"], [("prompt", "a dog")]])
-def test_from_plain_of_no_object(plain: Any) -> None:
-    """What is no object of options is no request."""
+@pytest.mark.parametrize("values", [None, "a dog", 5, [], ["prompt"], [("prompt", "a dog")]])
+def test_from_dict_rejects_values_that_are_not_objects(values: Any) -> None:
+    """Only an object with options is a request."""
     with pytest.raises(InvalidRequest) as caught:
-        from_dict(plain, VideoRequest)
+        from_dict(values, VideoRequest)
     assert caught.value.field == "request"
 
 
-def test_from_plain_of_a_bad_extension() -> None:
+def test_unknown_option_error_lists_the_options_of_the_kind() -> None:
     """The remedy lists the options of this kind of request."""
     with pytest.raises(InvalidRequest) as caught:
         from_dict({"task_id": 5, "duration": 8}, ExtendRequest)
-    assert {fault.field for fault in caught.value.problems} == {"task_id", "duration"}
+    assert {problem.field for problem in caught.value.problems} == {"task_id", "duration"}
     assert "task_id, prompt, model, seeds, callback_url, watermark" in str(caught.value)
 
 
 def test_the_value_of_an_unknown_option_is_not_shown() -> None:
-    """Somebody will write api_key=…: the name is told, the value is not."""
+    """The value could be an API key, so only the name is shown."""
     with pytest.raises(InvalidRequest) as caught:
         from_dict({"prompt": "x", "api_key": "hunter2"}, VideoRequest)
     assert "api_key" in str(caught.value)
     assert "hunter2" not in str(caught.value) + repr(caught.value) + repr(caught.value.problems)
 
 
-def test_a_warning_made_an_error_stays_itself() -> None:
-    """With ``-W error`` the deprecation is not mistaken for a fault of the request."""
+def test_warning_raised_as_an_error_is_not_converted() -> None:
+    """With ``-W error`` the deprecation is not mistaken for a problem of the request."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(DeprecationWarning, match="enable_fallback"):

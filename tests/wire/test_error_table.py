@@ -1,4 +1,4 @@
-"""Each endpoint and each documented code, over HTTP and in the body: the error that comes out."""
+"""Each endpoint with each documented code, over HTTP and in the body: the resulting error."""
 
 from typing import Any
 
@@ -11,26 +11,26 @@ from veo_async._wire.endpoints import ENDPOINTS
 from .error_table import ANYWHERE, CODES, DOCUMENTED, SENTENCES, STATES, WITH_STATES, Row, as_markdown
 from .recordings import envelope, read_body, read_json
 
-#: Written by hand, as the classes are: a call of these can cost credits.
+#: Written by hand: requests to these can cost credits.
 COSTS = {"generate", "extend", "get-1080p-video", "get-4k-video"}
 BY_CODE = {row.code: row for row in CODES}
 CASES = [(endpoint, BY_CODE[code]) for endpoint, codes in DOCUMENTED.items() for code in (*codes, *ANYWHERE)]
 
 
 def error_of(endpoint: str, value: Any, *, status: int, headers: dict[str, str] | None = None) -> errors.ApiError:
-    """What the answer raises, which must be an answer of the provider's."""
+    """Return the `ApiError` that the response raises."""
     with pytest.raises(errors.ApiError) as caught:
         read_json(endpoint, value, status=status, headers=headers)
     return caught.value
 
 
-def check_try_again(error: errors.ApiError, row: Row, endpoint: str) -> None:
-    """The flag agrees with the column of the table."""
+def check_retryable(error: errors.ApiError, row: Row, endpoint: str) -> None:
+    """Check the flag against the column of the table."""
     assert error.retryable is {"yes": True, "no": False, "reads only": endpoint not in COSTS}[row.again]
 
 
-def test_every_endpoint_lists_its_documented_codes() -> None:
-    """Path, cost and code list of every endpoint are the pages', and no endpoint is left out."""
+def test_every_endpoint_matches_its_documentation() -> None:
+    """Path, charge and codes of every endpoint are the documented ones, and no endpoint is missing."""
     assert {endpoint.name: endpoint.codes for endpoint in ENDPOINTS} == DOCUMENTED
     assert {endpoint.name for endpoint in ENDPOINTS if endpoint.is_charged} == COSTS
     assert {endpoint.name: (endpoint.method, endpoint.path, endpoint.host) for endpoint in ENDPOINTS} == {
@@ -47,69 +47,69 @@ def test_every_endpoint_lists_its_documented_codes() -> None:
     }
 
 
-def test_an_endpoint_that_does_not_exist() -> None:
-    """There is no guessing at names."""
+def test_unknown_endpoint_is_a_key_error() -> None:
+    """Names are never guessed."""
     with pytest.raises(KeyError):
         endpoint_named("cancel")
 
 
 @pytest.mark.parametrize(("endpoint", "row"), CASES)
-def test_in_the_body(endpoint: str, row: Row) -> None:
-    """HTTP 200 with the code in the body, which is how most errors arrive."""
+def test_code_in_the_body_gives_its_error(endpoint: str, row: Row) -> None:
+    """Most errors arrive as HTTP 200 with the code in the body."""
     error = error_of(endpoint, envelope(None, code=row.code, msg="no"), status=200)
     assert type(error) is row.error
     assert (error.endpoint, error.http_status, error.body_code, error.message) == (endpoint, 200, row.code, "no")
-    check_try_again(error, row, endpoint)
+    check_retryable(error, row, endpoint)
 
 
 @pytest.mark.parametrize(("endpoint", "row"), CASES)
-def test_over_http(endpoint: str, row: Row) -> None:
-    """The same code as HTTP status, with the envelope."""
+def test_code_as_http_status_gives_its_error(endpoint: str, row: Row) -> None:
+    """The same code can be the HTTP status, with the envelope."""
     error = error_of(endpoint, envelope(None, code=row.code, msg="no"), status=row.code)
     assert type(error) is row.error
     assert (error.endpoint, error.http_status, error.body_code) == (endpoint, row.code, row.code)
-    check_try_again(error, row, endpoint)
+    check_retryable(error, row, endpoint)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html><body>no</body></html>", b'{"error":"no"}', b"[]"])
 @pytest.mark.parametrize(("endpoint", "row"), CASES)
-def test_over_http_without_an_envelope(endpoint: str, row: Row, body: bytes) -> None:
-    """Something in front of the provider answered: the status decides, and there is no body code to rely on."""
+def test_http_status_without_an_envelope_gives_its_error(endpoint: str, row: Row, body: bytes) -> None:
+    """A gateway responded: the status decides, and there is no body code to rely on."""
     with pytest.raises(errors.ApiError) as caught:
         read_body(endpoint, body, status=row.code)
     assert type(caught.value) is row.error
     assert (caught.value.http_status, caught.value.body_code) == (row.code, None)
-    if row.error is errors.Maintenance:  # only the provider itself can promise that it made nothing
+    if row.error is errors.Maintenance:  # only the provider itself can state that it created nothing
         assert caught.value.retryable is (endpoint not in COSTS)
     else:
-        check_try_again(caught.value, row, endpoint)
+        check_retryable(caught.value, row, endpoint)
 
 
 @pytest.mark.parametrize("status", [200, 400, 422])
 @pytest.mark.parametrize("row", SENTENCES, ids=lambda row: f"{row.code}-{row.sentence}")
 @pytest.mark.parametrize("endpoint", sorted(DOCUMENTED))
-def test_sentences(endpoint: str, row: Row, status: int) -> None:
-    """Where 400 and 422 have many meanings, the wording decides; upper and lower case do not matter."""
+def test_message_decides_for_ambiguous_codes(endpoint: str, row: Row, status: int) -> None:
+    """For 400 and 422 the message decides, regardless of upper and lower case."""
     for message in (row.sentence, str(row.sentence).upper()):
         error = error_of(endpoint, envelope(None, code=row.code, msg=message), status=status)
         assert type(error) is row.error
-        check_try_again(error, row, endpoint)
+        check_retryable(error, row, endpoint)
 
 
 @pytest.mark.parametrize("row", STATES, ids=lambda row: f"{row.code}-{row.sentence}")
 @pytest.mark.parametrize("endpoint", sorted(DOCUMENTED))
-def test_states(endpoint: str, row: Row) -> None:
-    """'Not yet' is heard from the endpoints that have states, and from no other."""
+def test_not_ready_is_limited_to_some_endpoints(endpoint: str, row: Row) -> None:
+    """Only endpoints that report progress as errors can be "not ready"."""
     error = error_of(endpoint, envelope(None, code=row.code, msg=row.sentence), status=row.code)
     assert (type(error) is errors.NotReady) is (endpoint in WITH_STATES)
     if endpoint in WITH_STATES:
-        check_try_again(error, row, endpoint)
+        check_retryable(error, row, endpoint)
 
 
 @pytest.mark.parametrize("code", [0, -1, 199, 201, 418, 430, 502, 503, 520, 599, 10**20])
 @pytest.mark.parametrize("endpoint", sorted(DOCUMENTED))
-def test_codes_that_nobody_documented(endpoint: str, code: int) -> None:
-    """An unknown code promises nothing: a read may be repeated, a call that costs may not."""
+def test_undocumented_codes_are_server_errors(endpoint: str, code: int) -> None:
+    """A read may be repeated; a creating request may not, because it may have been charged."""
     error = error_of(endpoint, envelope(None, code=code, msg="?"), status=200)
     assert type(error) is errors.ServerError
     assert error.body_code == code
@@ -133,40 +133,42 @@ def test_codes_that_nobody_documented(endpoint: str, code: int) -> None:
         (302, 402, errors.InsufficientCredits),
     ],
 )
-def test_where_status_and_body_disagree(status: int, code: int, kind: type[errors.ApiError]) -> None:
-    """The one that promises less counts; between two promises the body's is nearer to the cause."""
+def test_status_and_body_disagree_and_the_less_certain_counts(
+    status: int, code: int, kind: type[errors.ApiError]
+) -> None:
+    """The code that rules out less counts; between two rejections the body's."""
     error = error_of("generate", envelope(None, code=code, msg="no"), status=status)
     assert type(error) is kind
     assert (error.http_status, error.body_code) == (status, code)
 
 
 @pytest.mark.parametrize("status", [200, 201, 302, 404, 500, 503])
-def test_a_task_id_in_hand_is_never_thrown_away(status: int) -> None:
-    """Code 200 with a task id is accepted, whatever the HTTP status says."""
+def test_task_id_is_accepted_with_any_http_status(status: int) -> None:
+    """Code 200 with a task id is a success, regardless of the HTTP status."""
     assert read_json("generate", envelope({"taskId": "t-1"}), status=status).task_id == "t-1"
 
 
 @pytest.mark.parametrize("code", [400, 402, 429, 500])
-def test_a_refusal_that_names_a_task(code: int) -> None:
-    """The id in a refusal is kept as evidence: it may be worth money."""
+def test_task_id_in_a_rejection_is_kept(code: int) -> None:
+    """The id is kept as evidence, because that task may be charged."""
     assert error_of("generate", envelope({"taskId": "t-1"}, code=code), status=200).task_id == "t-1"
 
 
-def test_the_task_that_was_asked_about() -> None:
-    """An answer that names no task is about the one that was asked about; an id in the answer is nearer."""
+def test_error_has_the_requested_task_id() -> None:
+    """Without a task id in the response, the error has the requested one."""
 
     def named(body: bytes) -> str | None:
         with pytest.raises(errors.VeoError) as caught:
-            decode_response(endpoint_named("get-4k-video"), HttpResponse(status=200, body=body), task_id="asked")
+            decode_response(endpoint_named("get-4k-video"), HttpResponse(status=200, body=body), task_id="requested")
         return caught.value.task_id
 
-    assert named(b"not json") == "asked"
-    assert named(b'{"code":422,"msg":"no"}') == "asked"
-    assert named(b'{"code":422,"msg":"no","data":{"taskId":"told"}}') == "told"
+    assert named(b"not json") == "requested"
+    assert named(b'{"code":422,"msg":"no"}') == "requested"
+    assert named(b'{"code":422,"msg":"no","data":{"taskId":"other"}}') == "other"
 
 
-def test_the_wish_to_wait() -> None:
-    """``Retry-After`` reaches the errors that say 'later', by body code as well as by status; no other."""
+def test_retry_after_reaches_the_errors_that_say_later() -> None:
+    """By body code as well as by status; no other error has it."""
     headers = {"retry-after": "7"}
     for status, code in ((200, 429), (429, 429), (200, 455)):
         error = error_of("generate", envelope(None, code=code), status=status, headers=headers)
@@ -179,8 +181,8 @@ def test_the_wish_to_wait() -> None:
 
 
 @pytest.mark.parametrize("message", [None, "", 5, ["no"], {"why": "no"}])
-def test_an_error_without_a_usable_message(message: Any) -> None:
-    """It says the code instead, and never the word None."""
+def test_error_without_a_usable_message_shows_the_code(message: Any) -> None:
+    """It never shows the word None."""
     error = error_of("generate", envelope(None, code=402, msg=message), status=200)
     assert error.message == "code 402"
     assert "None" not in str(error)
@@ -190,8 +192,8 @@ def test_an_error_without_a_usable_message(message: Any) -> None:
     ("body", "status"),
     [(b"<html><title>Access denied</title></html>", 403), (b"error code: 1010", 403), (b"error code: 1010", 401)],
 )
-def test_blocked_in_front_of_the_api(body: bytes, status: int) -> None:
-    """A gate that dislikes the client is told from a bad key, and the remedy names the User-Agent."""
+def test_firewall_is_distinguished_from_an_invalid_key(body: bytes, status: int) -> None:
+    """The remedy names the User-Agent."""
     with pytest.raises(errors.Blocked) as caught:
         read_body("generate", body, status=status)
     assert "User-Agent" in str(caught.value)
@@ -200,17 +202,17 @@ def test_blocked_in_front_of_the_api(body: bytes, status: int) -> None:
 
 @pytest.mark.parametrize("status", [300, 301, 302, 307, 308, 399])
 @pytest.mark.parametrize("endpoint", ["generate", "record-info"])
-def test_redirects(endpoint: str, status: int) -> None:
-    """A redirect is malformed: following it would send a paid request twice, or the key elsewhere."""
+def test_redirect_is_malformed(endpoint: str, status: int) -> None:
+    """Following it could send a charged request twice, or the key elsewhere."""
     with pytest.raises(errors.MalformedResponse) as caught:
         read_body(endpoint, b"<html>moved</html>", status=status)
-    assert caught.value.message == "a redirect; it was not followed"
+    assert caught.value.message == "unexpected redirect (not followed)"
     assert caught.value.excerpt == "<html>moved</html>"
     assert caught.value.retryable is (endpoint not in COSTS)
 
 
-def test_markdown() -> None:
-    """The table for the README holds every code once and every class that a sentence can give."""
+def test_markdown_table_has_every_code_and_error() -> None:
+    """Every code appears once, and every error that a message can cause."""
     lines = as_markdown().splitlines()
     assert lines[0] == "| code | error | try again? | what to do |"
     assert all(line.count("|") == 5 for line in lines)
@@ -219,3 +221,43 @@ def test_markdown() -> None:
     assert len(set(codes)) == len(codes)
     for row in (*CODES, *SENTENCES, *STATES):
         assert f"`{row.error.__name__}`" in as_markdown()
+
+
+INCONCLUSIVE = [
+    (500, b"<html>"),
+    (455, b"<html>"),
+    (302, b""),
+    (200, b"not json"),
+    (200, b'{"code":500,"msg":"broken"}'),
+    (200, b'{"code":599,"msg":"?"}'),
+    (200, b'{"code":200,"msg":"success","data":[]}'),
+]
+
+
+@pytest.mark.parametrize(("status", "body"), INCONCLUSIVE)
+@pytest.mark.parametrize("endpoint", sorted(DOCUMENTED))
+def test_inconclusive_response_of_a_creating_request_may_have_been_charged(
+    endpoint: str, status: int, body: bytes
+) -> None:
+    """The text says so and names the three methods that resolve it; a read is simply retried."""
+    with pytest.raises(errors.VeoError) as caught:
+        read_body(endpoint, body, status=status)
+    text = str(caught.value)
+    assert caught.value.retryable is (endpoint not in COSTS)
+    assert ("may have been charged" in text) is (endpoint in COSTS)
+    named = [f"job.{method}()" in text for method in ("resolve", "resubmit", "abandon")]
+    assert named == [endpoint in COSTS] * 3
+    assert ("etry" in text) is (endpoint not in COSTS)
+
+
+def test_conclusive_rejection_keeps_its_own_remedy() -> None:
+    """A 402 created nothing, so nothing may have been charged."""
+    error = error_of("generate", envelope(None, code=402, msg="no"), status=200)
+    assert str(error) == "no. Top up the account, then retry."
+
+
+@pytest.mark.parametrize(("status", "body"), [(404, b"<html>"), (301, b""), (200, b"<html>")])
+def test_response_of_another_server_suggests_to_check_the_base_url(status: int, body: bytes) -> None:
+    """HTML does not come from the API, so the base URL may be wrong."""
+    with pytest.raises(errors.VeoError, match="check the base URL"):
+        read_body("record-info", body, status=status)

@@ -1,4 +1,4 @@
-"""A reader finds any field of the provider's pages in one file."""
+"""The tables of fields contain all documented fields."""
 
 import itertools
 
@@ -7,8 +7,8 @@ import pytest
 from veo_async._wire import fields
 from veo_async._wire.fields import Field, read_fields
 
-#: Every name in the examples and schemas of the pages, by hand.
-OF_THE_PAGES = {
+#: Every name in the documented examples and schemas, collected by hand.
+DOCUMENTED = {
     # generate
     "prompt", "imageUrls", "model", "generationType", "aspectRatio", "aspect_ratio", "seeds", "callBackUrl",
     "enableFallback", "enableTranslation", "watermark", "waterMark", "resolution", "duration",
@@ -16,7 +16,7 @@ OF_THE_PAGES = {
     "taskId", "index",
     # download-url and the uploads
     "url", "fileUrl", "base64Data", "file", "uploadPath", "fileName",
-    # the frame
+    # the envelope
     "code", "msg", "data", "success",
     # the record
     "paramJson", "completeTime", "createTime", "resultUrls", "fullResultUrls", "originUrls", "hasAudioList",
@@ -25,12 +25,12 @@ OF_THE_PAGES = {
     "resultUrl",
     # callbacks
     "promptJson", "task_id", "result_urls", "media_ids", "image_urls", "creditsConsumed",
-    # answers of uploads
+    # responses to uploads
     "filePath", "downloadUrl", "fileSize", "mimeType", "uploadedAt", "fileId", "originalName", "uploadTime",
     "expiresAt",
 }  # fmt: skip
 
-#: Containers and words that the code asks for by name; they hold fields and are none.
+#: Objects that contain fields and are read by name; they are not fields themselves.
 CONTAINERS = {"response", "info"}
 
 TABLES: dict[str, tuple[Field, ...]] = {
@@ -38,15 +38,15 @@ TABLES: dict[str, tuple[Field, ...]] = {
 }
 
 
-def test_every_name_of_the_pages_has_a_line() -> None:
-    """What the pages spell is spelled in `fields`, and `fields` invents nothing but the older ``message``."""
+def test_tables_have_exactly_the_documented_names() -> None:
+    """The only exception is the older ``message``."""
     known = {spelling for field in itertools.chain(*TABLES.values()) for spelling in field.spellings}
-    assert known - {"message"} == OF_THE_PAGES
+    assert known - {"message"} == DOCUMENTED
     assert not known & CONTAINERS
 
 
-def test_the_tables_cover_every_endpoint() -> None:
-    """Requests, answers and callbacks: a table each."""
+def test_tables_cover_every_endpoint() -> None:
+    """There is a table for each request, response and callback."""
     assert set(TABLES) == {
         "GENERATE", "EXTEND", "UPGRADE", "DOWNLOAD_URL", "UPLOAD_REQUEST", "ENVELOPE", "ACCEPTED", "HD_VIDEO",
         "RECORD", "RECORD_PARAMS", "UPLOAD", "CALLBACK",
@@ -54,27 +54,27 @@ def test_the_tables_cover_every_endpoint() -> None:
 
 
 @pytest.mark.parametrize("table", sorted(TABLES))
-def test_a_table_is_unambiguous(table: str) -> None:
-    """Within a table each of our names and each spelling stands once."""
+def test_names_in_a_table_are_unique(table: str) -> None:
+    """Within a table, each of our names and each spelling occurs once."""
     ours = [field.name for field in TABLES[table]]
-    theirs = [spelling for field in TABLES[table] for spelling in field.spellings]
+    spellings = [spelling for field in TABLES[table] for spelling in field.spellings]
     assert len(set(ours)) == len(ours)
-    assert len(set(theirs)) == len(theirs)
+    assert len(set(spellings)) == len(spellings)
     assert all(name.islower() and name.isidentifier() for name in ours)
 
 
 def test_todays_spelling_comes_first() -> None:
     """The first spelling is the one that is sent."""
-    spelled = {field.name: field.spelling for field in fields.GENERATE}
-    assert (spelled["aspect_ratio"], spelled["watermark"], spelled["callback_url"]) == (
+    spellings = {field.name: field.spelling for field in fields.GENERATE}
+    assert (spellings["aspect_ratio"], spellings["watermark"], spellings["callback_url"]) == (
         "aspect_ratio",
         "watermark",
         "callBackUrl",
     )
 
 
-def test_the_first_that_says_something_wins() -> None:
-    """Layers before spellings, spellings before types: null, empty and ill-typed values say nothing."""
+def test_first_usable_value_counts() -> None:
+    """Layers come before spellings, and null, empty and wrongly typed values are skipped."""
     assert read_fields(fields.ACCEPTED, {"taskId": "a"}, {"taskId": "b"}) == {"task_id": "a"}
     assert read_fields(fields.ACCEPTED, {"task_id": "a"}, {"taskId": "b"}) == {"task_id": "a"}
     assert read_fields(fields.ACCEPTED, {"taskId": "a", "task_id": "b"}) == {"task_id": "a"}
@@ -87,8 +87,8 @@ def test_the_first_that_says_something_wins() -> None:
     }
 
 
-def test_falsehood_says_something() -> None:
-    """False and 0 are values, not silence."""
+def test_false_and_zero_are_values() -> None:
+    """Only null and empty values are skipped."""
     assert read_fields(
         fields.RECORD, {"fallbackFlag": False, "successFlag": 0}, {"fallbackFlag": True, "successFlag": 1}
     ) == {
@@ -98,13 +98,13 @@ def test_falsehood_says_something() -> None:
 
 
 @pytest.mark.parametrize("layer", [None, [], "taskId", 5, True, [{"taskId": "a"}]])
-def test_layers_that_are_no_objects_are_passed_over(layer: object) -> None:
-    """What is no object holds no fields."""
+def test_layers_that_are_not_objects_are_skipped(layer: object) -> None:
+    """Only objects have fields."""
     assert read_fields(fields.ACCEPTED, layer, {"taskId": "b"}) == {"task_id": "b"}
 
 
-def test_nothing_deeper_is_looked_at() -> None:
-    """Only the layers that are handed in are read."""
+def test_nested_objects_are_not_searched() -> None:
+    """Only the given layers are read."""
     assert (
         read_fields(fields.ACCEPTED, {"data": {"taskId": "a"}, "paramJson": {"resultUrls": ["http://a.example"]}}) == {}
     )

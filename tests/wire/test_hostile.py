@@ -1,4 +1,4 @@
-"""Bodies that no honest provider sends: each becomes a typed error, none a wrong value and none a crash."""
+"""Bodies that no correct provider sends: each becomes a typed error, never a wrong value and never a crash."""
 
 import json
 from typing import Any
@@ -20,18 +20,18 @@ NO_JSON: dict[str, bytes] = {
     "truncated": ACCEPTED[:-3],
     "truncated in a string": ACCEPTED[:20],
     "two values": ACCEPTED + ACCEPTED,
-    "garbage behind": ACCEPTED + b"x",
+    "garbage at the end": ACCEPTED + b"x",
     "bad utf-8": b'{"code":200,"msg":"\xff\xfe"}',
     "utf-16": ACCEPTED.decode().encode("utf-16"),
     "nul bytes": b"\x00" * 20,
-    "gzip that was not opened": b"\x1f\x8b\x08\x00\x00\x00",
+    "gzip that was not decompressed": b"\x1f\x8b\x08\x00\x00\x00",
     "duplicate key": b'{"code":200,"data":{"taskId":"t-1","taskId":"t-2"}}',
     "duplicate code": b'{"code":429,"code":200,"data":{"taskId":"t-1"}}',
     "NaN": b'{"code":200,"data":NaN}',
     "Infinity": b'{"code":200,"data":Infinity}',
     "-Infinity": b'{"code":200,"data":-Infinity}',
     "infinite by exponent": b'{"code":200,"data":1e999}',
-    "infinite below zero": b'{"code":200,"data":-1e999}',
+    "negative infinity by exponent": b'{"code":200,"data":-1e999}',
     "26 digits": b'{"code":200,"data":%s}' % (b"9" * 26),
     "a code of 10 000 digits": b'{"code":%s}' % (b"9" * 10_000),
     "a number of a million digits": b'{"code":200,"data":%s}' % (b"9" * 1_000_000),
@@ -51,7 +51,7 @@ NO_ENVELOPE: dict[str, bytes] = {
     "no code": b'{"msg":"success","data":{"taskId":"t-1"}}',
     "a code of null": b'{"code":null,"data":{"taskId":"t-1"}}',
     "a code of True": b'{"code":true,"data":{"taskId":"t-1"}}',
-    "a broken code": b'{"code":200.0,"data":{"taskId":"t-1"}}',
+    "a fractional code": b'{"code":200.0,"data":{"taskId":"t-1"}}',
     "a code in a list": b'{"code":[200],"data":{"taskId":"t-1"}}',
     "a word for a code": b'{"code":"ok","data":{"taskId":"t-1"}}',
     "a code in other digits": '{"code":"٢٠٠","data":{"taskId":"t-1"}}'.encode(),
@@ -60,8 +60,8 @@ NO_ENVELOPE: dict[str, bytes] = {
 
 @pytest.mark.parametrize("endpoint", ["generate", "record-info", "get-4k-video", "credit", "file-url-upload"])
 @pytest.mark.parametrize("name", [*NO_JSON, *NO_ENVELOPE])
-def test_unreadable_answer(name: str, endpoint: str) -> None:
-    """Over HTTP 200 it is malformed, with an excerpt that can be shown; money makes it not repeatable."""
+def test_unreadable_response_is_malformed(name: str, endpoint: str) -> None:
+    """It has a printable excerpt; a creating request is not retryable, because it may have been charged."""
     body = (NO_JSON | NO_ENVELOPE)[name]
     with pytest.raises(errors.MalformedResponse) as caught:
         read_body(endpoint, body)
@@ -75,8 +75,8 @@ def test_unreadable_answer(name: str, endpoint: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*NO_JSON, *NO_ENVELOPE])
-def test_unreadable_callback(name: str) -> None:
-    """A callback that cannot be read is refused in the same words."""
+def test_unreadable_callback_is_malformed(name: str) -> None:
+    """It has a printable excerpt, too."""
     with pytest.raises(errors.MalformedResponse) as caught:
         parse_callback((NO_JSON | NO_ENVELOPE)[name])
     assert caught.value.excerpt.isprintable()
@@ -84,22 +84,22 @@ def test_unreadable_callback(name: str) -> None:
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 524, 599])
 @pytest.mark.parametrize("endpoint", ["generate", "record-info"])
-def test_gateway_page(endpoint: str, status: int) -> None:
-    """A gateway's HTML over 5xx is a broken server: a read may be repeated, a creating call may not."""
+def test_html_page_of_a_gateway_is_a_server_error(endpoint: str, status: int) -> None:
+    """A read may be repeated; a creating request may not."""
     with pytest.raises(errors.ServerError) as caught:
         read_body(endpoint, NO_JSON["html"], status=status)
     assert caught.value.retryable is (endpoint == "record-info")
     assert "502 Bad Gateway" in str(caught.value)
 
 
-def test_byte_order_mark_is_forgiven() -> None:
-    """It changes nothing about the meaning, and the task id behind it is paid for."""
+def test_byte_order_mark_is_accepted() -> None:
+    """It does not change the meaning, and the task id after it is charged."""
     assert read_body("generate", b"\xef\xbb\xbf" + ACCEPTED).task_id == "t-1"
     assert parse_callback(b"\xef\xbb\xbf" + ACCEPTED).task_id == "t-1"
 
 
-def test_the_largest_things_that_are_believed() -> None:
-    """25 digits, 32 levels and the double's range are read; one more of each is not (see above)."""
+def test_limits_of_accepted_json_are_exact() -> None:
+    """25 digits, 32 levels and the range of a double are accepted; anything larger is rejected, see above."""
     assert strict_json.parse(b"9" * 25) == int("9" * 25)
     assert strict_json.parse(b"-" + b"9" * 24) == -int("9" * 24)
     assert strict_json.parse(b"1e308") == 1e308
@@ -111,13 +111,13 @@ def test_the_largest_things_that_are_believed() -> None:
 
 
 def test_many_brackets_are_not_depth() -> None:
-    """A long flat list, or brackets inside a prompt, is no nesting."""
+    """A long flat list, or brackets in a prompt, are not nesting."""
     assert strict_json.parse(b"[" + b",".join([b"[]"] * 1000) + b"]") == [[]] * 1000
     assert strict_json.parse(json.dumps("[{" * 1000).encode()) == "[{" * 1000
 
 
-def test_a_megabyte_of_numbers_is_read() -> None:
-    """The largest body that the bounded reader lets through costs no crash."""
+def test_megabyte_of_numbers_is_read() -> None:
+    """The largest body that the bounded reader accepts is parsed."""
     body = json.dumps(envelope({"taskId": "t-1", "extra": list(range(100_000))})).encode()
     assert read_body("generate", body).task_id == "t-1"
 
@@ -127,41 +127,41 @@ def test_a_megabyte_of_numbers_is_read() -> None:
     [None, {}, [], "", "t-1", 5, True, {"taskId": None}, {"taskId": ""}, {"taskId": 5}, {"taskId": ["t-1"]}, ["t-1"]],
 )
 @pytest.mark.parametrize("endpoint", ["generate", "extend"])
-def test_accepted_without_a_task_id(endpoint: str, data: Any) -> None:
-    """Success without an id is malformed and never repeated: the clip may have been bought."""
+def test_success_without_a_task_id_is_malformed_and_not_retryable(endpoint: str, data: Any) -> None:
+    """The request may have been charged."""
     with pytest.raises(errors.MalformedResponse) as caught:
         read_json(endpoint, envelope(data))
     assert (caught.value.retryable, caught.value.body_code) == (False, 200)
-    assert caught.value.message == "accepted, but without a task id"
+    assert caught.value.message == "accepted, but the response has no task id"
 
 
 @pytest.mark.parametrize("data", [[], "", "x", 5, True, 0, [{"successFlag": 1}]])
 @pytest.mark.parametrize("endpoint", ["record-info", "get-4k-video", "get-1080p-video"])
-def test_data_of_another_type(endpoint: str, data: Any) -> None:
-    """Where an object belongs, nothing else is taken for one."""
+def test_data_of_another_type_is_malformed(endpoint: str, data: Any) -> None:
+    """Only an object is accepted as an object."""
     with pytest.raises(errors.MalformedResponse) as caught:
         read_json(endpoint, envelope(data))
-    assert "where an object belongs" in caught.value.message
+    assert "instead of an object" in caught.value.message
 
 
 @pytest.mark.parametrize("data", [None, "", "x", "/relative", "ftp://a/b", "https://", 5, {}, ["https://a.example"]])
 @pytest.mark.parametrize("endpoint", ["download-url", "file-url-upload", "file-base64-upload", "file-stream-upload"])
-def test_links_that_are_none(endpoint: str, data: Any) -> None:
-    """What is no URL is never handed on as one."""
+def test_link_that_is_not_a_url_is_malformed(endpoint: str, data: Any) -> None:
+    """Other values are never passed on as a URL."""
     sent = data if endpoint == "download-url" else {"downloadUrl": data}
     with pytest.raises(errors.MalformedResponse):
         read_json(endpoint, envelope(sent))
 
 
 @pytest.mark.parametrize("data", [None, [], "x", 5])
-def test_upload_without_an_object(data: Any) -> None:
-    """An upload's answer without an object has no URL."""
+def test_upload_response_without_an_object_is_malformed(data: Any) -> None:
+    """Without an object there is no URL."""
     with pytest.raises(errors.MalformedResponse):
         read_json("file-url-upload", envelope(data))
 
 
-def test_a_4k_answer_without_an_object() -> None:
-    """Accepted without data: the upgrade may have been bought, so it is not repeated."""
+def test_4k_response_without_an_object_is_not_retryable() -> None:
+    """The upgrade may have been charged."""
     with pytest.raises(errors.MalformedResponse) as caught:
         read_json("get-4k-video", envelope(None))
     assert not caught.value.retryable
@@ -172,8 +172,8 @@ NONSENSE = [None, True, 0, 1.5, "", "None", "null", [], [None], [[]], {}, {"a": 
 
 @pytest.mark.parametrize("value", NONSENSE, ids=repr)
 @pytest.mark.parametrize("key", sorted({*json_of("real/record-info.success")["data"], "resultUrls", "status", "info"}))
-def test_nonsense_in_a_record(key: str, value: Any) -> None:
-    """One odd value costs its own field and nothing else; null never becomes the word None."""
+def test_wrong_value_in_a_record_affects_only_its_field(key: str, value: Any) -> None:
+    """All other fields are read; null never becomes the word None."""
     body = json_of("real/record-info.success")
     body["data"][key] = value
     record = read_json("record-info", body)
@@ -187,8 +187,8 @@ def test_nonsense_in_a_record(key: str, value: Any) -> None:
     assert record.raw[key] == value
 
 
-def test_excerpts_and_messages_are_fit_for_a_terminal() -> None:
-    """Escape sequences that a server echoes are shown, not obeyed; line breaks cannot forge log lines."""
+def test_excerpts_and_messages_are_printable() -> None:
+    """Escape sequences from a server are escaped, and line breaks cannot forge log lines."""
     evil = "\x1b[2J\x1b]0;owned\x07\r\nERROR fake line \u202e\u2028"
     with pytest.raises(errors.ContentRefused) as caught:
         read_json("generate", envelope(None, code=422, msg=f"flagged: {evil}"))
@@ -202,14 +202,14 @@ def test_excerpts_and_messages_are_fit_for_a_terminal() -> None:
         assert "[2J" in text
 
 
-def test_an_answer_shows_no_body() -> None:
-    """The body may echo a prompt or a key; ``repr`` tells its length only."""
+def test_repr_of_a_response_hides_the_body() -> None:
+    """The body can contain a prompt or a key, so ``repr`` shows only its length."""
     assert "hunter2" not in repr(HttpResponse(status=200, body=b"hunter2"))
     assert "<7 bytes>" in repr(HttpResponse(status=200, body=b"hunter2"))
 
 
-def test_nothing_of_the_parser_stays_behind_the_error() -> None:
-    """The error of another library is translated once, and does not ride along as cause."""
+def test_parser_error_is_not_attached() -> None:
+    """Errors of other libraries are converted once and not kept as the cause."""
     with pytest.raises(errors.MalformedResponse) as caught:
         decode_response(
             endpoint_named("generate"), HttpResponse(status=200, body=body_of("real/generate.accepted")[:-5])

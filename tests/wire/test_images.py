@@ -1,4 +1,4 @@
-"""Images before they are at a URL: what they are, how a request holds them, and which addresses nobody can reach."""
+"""Local images: detecting their type, references in requests, and hosts that the provider cannot reach."""
 
 import pytest
 from hypothesis import given
@@ -19,51 +19,51 @@ from veo_async._wire.images import (
 )
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
-HELD = identify_image(PNG, "/a folder/ca?t#%.png")
+LOCAL = identify_image(PNG, "/a folder/ca?t#%.png")
 
 
 @pytest.mark.parametrize(
-    ("content", "ending"), [(PNG, "png"), (b"\xff\xd8\xff", "jpg"), (b"RIFF\0\0\0\0WEBP", "webp")], ids=str
+    ("content", "extension"), [(PNG, "png"), (b"\xff\xd8\xff", "jpg"), (b"RIFF\0\0\0\0WEBP", "webp")], ids=str
 )
-def test_kinds_are_told_by_their_bytes(content: bytes, ending: str) -> None:
-    """Not by a name."""
-    assert identify_image(content, "x.gif").extension == ending
+def test_image_type_is_detected_by_content(content: bytes, extension: str) -> None:
+    """The file name does not matter."""
+    assert identify_image(content, "x.gif").extension == extension
 
 
 @pytest.mark.parametrize("content", [b"RIFF\0\0\0\0WAVE", b"\x89PNG", b"\xff\xd8", bytes(100)], ids=repr)
-def test_what_only_begins_like_a_picture_is_none(content: bytes) -> None:
-    """Of no known kind."""
-    with pytest.raises(errors.InvalidRequest, match="of no known kind"):
+def test_similar_bytes_are_not_an_image(content: bytes) -> None:
+    """Only complete signatures count."""
+    with pytest.raises(errors.InvalidRequest, match="of an unknown type"):
         identify_image(content, "x.png")
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "type_name"),
     [(b"", "is empty"), (b"GIF89a", "a GIF"), (b"\0\0\0\x18ftypheic", "a HEIC"), (b" <svg>", "an SVG")],
 )
-def test_what_it_is_instead_is_said(content: bytes, told: str) -> None:
-    """So that whoever reads it knows what to convert."""
-    with pytest.raises(errors.InvalidRequest, match=told):
+def test_error_names_the_actual_type(content: bytes, type_name: str) -> None:
+    """The user learns what to convert."""
+    with pytest.raises(errors.InvalidRequest, match=type_name):
         identify_image(content, "x.png")
 
 
-def test_a_held_image_is_no_fault_of_its_request() -> None:
-    """It was checked when it was taken in; a bare path, which was not, is one."""
-    assert problems_of(VideoRequest("A", image_urls=[HELD.as_reference]), KIE) == ()
-    [fault] = problems_of(VideoRequest("A", image_urls=["cat.png"]), KIE)
-    assert fault.field == "image_urls"
+def test_reference_to_a_local_image_is_valid() -> None:
+    """It was checked when it was created; a bare path was not and is a problem."""
+    assert problems_of(VideoRequest("A", image_urls=[LOCAL.as_reference]), KIE) == ()
+    [problem] = problems_of(VideoRequest("A", image_urls=["cat.png"]), KIE)
+    assert problem.field == "image_urls"
 
 
-def test_the_size_has_a_bound() -> None:
-    """Exactly as much is taken, one byte more is not."""
+def test_image_size_is_limited() -> None:
+    """The limit itself is accepted, one byte more is not."""
     assert identify_image(PNG.ljust(MAX_IMAGE_BYTES), "x").extension == "png"
     with pytest.raises(errors.InvalidRequest, match="larger than 10 MiB"):
         identify_image(PNG.ljust(MAX_IMAGE_BYTES + 1), "x")
 
 
 @given(st.text().map(lambda text: "/" + text.replace("\0", "")), st.none() | st.integers(0, 10**12 - 1))
-def test_a_held_image_is_read_back(source: str, until: int | None) -> None:
-    """Whatever its path, it is one word of plain letters."""
+def test_reference_round_trip_keeps_the_image(source: str, until: int | None) -> None:
+    """The reference of any path is one printable ASCII word."""
     source = source.encode("utf-8", "ignore").decode()
     image = LocalImage("0" * 64, "webp", source, until)
     assert image.as_reference.isascii()
@@ -71,40 +71,40 @@ def test_a_held_image_is_read_back(source: str, until: int | None) -> None:
     assert LocalImage.parse(image.as_reference) == image
 
 
-def test_a_path_that_is_no_utf8_is_read_back() -> None:
-    """As some file systems have them."""
+def test_path_that_is_not_utf8_round_trips() -> None:
+    """Some file systems have such names."""
     image = LocalImage("0" * 64, "png", "/\udcff.png")
     assert LocalImage.parse(image.as_reference) == image
 
 
-def test_requests_are_the_same_by_content() -> None:
-    """Wherever their images lie; other requests are as they are."""
+def test_requests_are_compared_by_image_content() -> None:
+    """The folder of an image does not matter; other requests are unchanged."""
     twin = identify_image(PNG, "/elsewhere")
-    one, other = (VideoRequest("A", image_urls=["https://x.example/a.png", i.as_reference]) for i in (HELD, twin))
+    one, other = (VideoRequest("A", image_urls=["https://x.example/a.png", i.as_reference]) for i in (LOCAL, twin))
     assert one != other
     assert by_content(one) == by_content(other)
     plain, longer = VideoRequest("A"), ExtendRequest("id", "A")
     assert (by_content(plain), by_content(longer)) == (plain, longer)
-    assert local_images(one) == (HELD,)
+    assert local_images(one) == (LOCAL,)
     assert local_images(None) == local_images(longer) == ()
 
 
-def test_a_held_image_never_goes_on_the_wire() -> None:
-    """Nobody there could read it."""
+def test_local_image_is_never_sent() -> None:
+    """The provider could not read it."""
     with pytest.raises(errors.InvalidRequest, match="was not uploaded"):
-        to_wire(VideoRequest("A", image_urls=[HELD.as_reference]), KIE)
+        to_wire(VideoRequest("A", image_urls=[LOCAL.as_reference]), KIE)
 
 
-def test_image_is_one_of_image_urls() -> None:
-    """Or stands alone; both are one too many."""
+def test_image_becomes_image_urls() -> None:
+    """``image`` and ``image_urls`` together are an error."""
     assert with_image({"image": "a.png", "image_urls": ()}) == {"image_urls": ("a.png",)}
     assert with_image({"seeds": 1}) == {"seeds": 1}
-    with pytest.raises(errors.InvalidRequest, match="stands beside"):
+    with pytest.raises(errors.InvalidRequest, match="cannot be combined"):
         with_image({"image": "a.png", "image_urls": ["b.png"]})
 
 
-def test_paths_and_urls() -> None:
-    """A URL names its scheme."""
+def test_path_is_distinguished_from_a_url() -> None:
+    """A URL has a scheme."""
     assert is_path("cat.png")
     assert is_path("C:\\cat.png")
     assert not is_path("https://x.example/cat.png")
@@ -113,33 +113,33 @@ def test_paths_and_urls() -> None:
 @pytest.mark.parametrize(
     "host", ["10.1.2.3", "169.254.169.254", "[fd00::1]", "[64:ff9b::a00:1]", "nas.local", "x.internal."]
 )
-def test_hosts_nobody_can_reach(host: str) -> None:
-    """Whoever asks."""
+def test_private_hosts_are_unreachable(host: str) -> None:
+    """Private addresses and local names cannot be reached from outside."""
     assert "private network" in str(unreachable_reason(f"https://{host}/a.png", allow_loopback=True))
 
 
 @pytest.mark.parametrize(
     "host", ["8.8.8.8", "[2606:4700::1111]", "x.example", "local", "internal.example", "localhost.example"]
 )
-def test_hosts_that_may_be_reached(host: str) -> None:
-    """What the text does not settle is not refused."""
+def test_unclear_hosts_are_allowed(host: str) -> None:
+    """A name is only rejected if its text decides the matter."""
     assert unreachable_reason(f"https://{host}/a.png", allow_loopback=False) is None
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "localhost", "a.localhost."])
-def test_this_machine_is_reached_by_itself_alone(host: str) -> None:
-    """A simulator reaches it."""
+def test_loopback_is_reachable_only_if_allowed(host: str) -> None:
+    """Only a local simulator can reach it."""
     assert unreachable_reason(f"http://{host}/a.png", allow_loopback=True) is None
     assert unreachable_reason(f"http://{host}/a.png", allow_loopback=False)
 
 
 @pytest.mark.parametrize("user", ["user@", "user:word@", ":word@"])
-def test_the_provider_signs_in_nowhere(user: str) -> None:
-    """A URL with a user name is of no use to it."""
-    assert "user name" in str(unreachable_reason(f"https://{user}x.example/a.png", allow_loopback=True))
+def test_url_with_credentials_is_unreachable(user: str) -> None:
+    """The provider cannot log in."""
+    assert "credentials" in str(unreachable_reason(f"https://{user}x.example/a.png", allow_loopback=True))
 
 
-def test_names_are_no_addresses() -> None:
-    """No socket is opened to one."""
+def test_host_name_is_not_an_ip_address() -> None:
+    """No socket is opened to a name."""
     assert as_ip("x.example") is None
     assert not may_connect("x.example", allow_loopback=True)

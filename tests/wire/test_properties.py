@@ -1,7 +1,4 @@
-"""Whatever comes in, out comes a value of ours or a `VeoError`, and nothing else.
-
-Beside blind bytes and blind JSON, recorded answers are bent a little: that finds what blind search does not.
-"""
+"""Property tests: any input gives one of our values or a `VeoError`, nothing else."""
 
 import copy
 import json
@@ -40,7 +37,7 @@ from .recordings import NAMES, body_of, endpoint_of, json_of, read_body, twins
 thousand = settings(
     max_examples=1000,
     deadline=None,
-    derandomize=True,  # the same code gives the same run: no failure that a colleague cannot repeat
+    derandomize=True,  # the same code gives the same run, so every failure can be reproduced
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
@@ -81,14 +78,14 @@ any_json = st.recursive(
     max_leaves=10,
 )
 statuses = st.sampled_from([200, 201, 302, 400, 401, 404, 422, 429, 455, 500, 502, 599]) | st.integers(100, 999)
-headers = st.dictionaries(st.sampled_from(["retry-after", "date", "content-type"]), any_text, max_size=3)
+any_headers = st.dictionaries(st.sampled_from(["retry-after", "date", "content-type"]), any_text, max_size=3)
 names = st.sampled_from(sorted(VALUE_OF))
 
 
-def outcome_of(endpoint: str, body: bytes, *, status: int = 200, said: dict[str, str] | None = None) -> Any:
-    """The value that *body* is deciphered into, or the error; any other exception leaves here and fails the test."""
+def outcome_of(endpoint: str, body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> Any:
+    """Return the decoded value or the error; any other exception fails the test."""
     try:
-        return read_body(endpoint, body, status=status, headers=said)
+        return read_body(endpoint, body, status=status, headers=headers)
     except errors.VeoError as error:
         return error
 
@@ -103,7 +100,7 @@ def check_outcome(endpoint: str, outcome: Any) -> None:
 
 
 def check_error(endpoint: str, error: errors.VeoError) -> None:
-    """It can be shown, copied and acted upon, and never allows the repetition of what may have been bought."""
+    """Check that the error is printable, can be copied, and is not retryable if the request may be charged."""
     assert isinstance(error, errors.ApiError | errors.MalformedResponse)
     assert str(error).isprintable()
     assert error.endpoint == endpoint or endpoint == "callback"
@@ -115,7 +112,7 @@ def check_error(endpoint: str, error: errors.VeoError) -> None:
 
 
 def check_types(value: Any) -> None:
-    """What the annotations promise holds, and reading on cannot fail either."""
+    """Check that the values have the annotated types, and that derived properties work."""
     repr(value)
     for name in ("urls", "full_urls", "origin_urls", "image_urls"):
         assert all(url.lower().startswith(("http://", "https://")) for url in getattr(value, name, ()))
@@ -131,41 +128,41 @@ def check_types(value: Any) -> None:
 
 
 @thousand
-@given(names, st.binary(max_size=200), statuses, headers)
-def test_any_bytes(endpoint: str, body: bytes, status: int, said: dict[str, str]) -> None:
+@given(names, st.binary(max_size=200), statuses, any_headers)
+def test_any_bytes_are_decoded_or_rejected(endpoint: str, body: bytes, status: int, sent: dict[str, str]) -> None:
     """Arbitrary bytes, statuses and headers."""
-    check_outcome(endpoint, outcome_of(endpoint, body, status=status, said=said))
+    check_outcome(endpoint, outcome_of(endpoint, body, status=status, headers=sent))
 
 
 @thousand
-@given(names, any_json, statuses, headers)
-def test_any_json(endpoint: str, value: Any, status: int, said: dict[str, str]) -> None:
-    """Arbitrary JSON, with NaN, huge numbers and half characters in it."""
-    check_outcome(endpoint, outcome_of(endpoint, json.dumps(value).encode(), status=status, said=said))
+@given(names, any_json, statuses, any_headers)
+def test_any_json_is_decoded_or_rejected(endpoint: str, value: Any, status: int, sent: dict[str, str]) -> None:
+    """Arbitrary JSON, including NaN, huge numbers and lone surrogates."""
+    check_outcome(endpoint, outcome_of(endpoint, json.dumps(value).encode(), status=status, headers=sent))
 
 
 @thousand
 @given(names, st.fixed_dictionaries({"code": scalars, "msg": scalars, "data": any_json}), statuses)
-def test_any_envelope(endpoint: str, value: dict[str, Any], status: int) -> None:
-    """The frame in order, anything inside."""
+def test_any_envelope_is_decoded_or_rejected(endpoint: str, value: dict[str, Any], status: int) -> None:
+    """A valid envelope with any content."""
     check_outcome(endpoint, outcome_of(endpoint, json.dumps(value).encode(), status=status))
 
 
 @thousand
 @given(st.binary(max_size=100) | any_json.map(lambda value: json.dumps(value).encode()))
-def test_any_callback(body: bytes) -> None:
-    """Whatever is posted to us from the open internet."""
+def test_any_callback_is_parsed_or_rejected(body: bytes) -> None:
+    """Anything that is posted to us from the internet."""
     check_outcome("callback", outcome_of("callback", body))
 
 
-def bent(value: Any, draw: Any) -> Any:
-    """*value* with one thing in it changed: a value, a type, a key, or its place."""
+def altered(value: Any, draw: Any) -> Any:
+    """Return *value* with one change: a value, a type, a key, or its place."""
     if isinstance(value, dict) and value and draw(st.integers(0, 4)):
         key = draw(st.sampled_from(sorted(value)))
-        return {**value, key: bent(value[key], draw)}
+        return {**value, key: altered(value[key], draw)}
     if isinstance(value, list) and value and draw(st.booleans()):
-        return [bent(value[0], draw), *value[1:]]
-    ways = [
+        return [altered(value[0], draw), *value[1:]]
+    changes = [
         lambda: draw(any_json),
         lambda: [value],
         lambda: {"data": value},
@@ -175,43 +172,45 @@ def bent(value: Any, draw: Any) -> Any:
         lambda: {draw(keys): value} | (value if isinstance(value, dict) else {}),
         lambda: {key: inner for key, inner in value.items() if draw(st.booleans())} if isinstance(value, dict) else 0,
     ]
-    return ways[draw(st.integers(0, len(ways) - 1))]()
+    return changes[draw(st.integers(0, len(changes) - 1))]()
 
 
 @thousand
 @given(st.data(), st.sampled_from(NAMES), statuses, names)
-def test_bent_recordings(data: st.DataObject, name: str, status: int, elsewhere: str) -> None:
-    """A recorded answer with one to three things changed, at its own endpoint or at another."""
+def test_altered_recordings_are_decoded_or_rejected(
+    data: st.DataObject, name: str, status: int, elsewhere: str
+) -> None:
+    """A recorded response with one to three changes, at its own endpoint or at another."""
     value: Any = json_of(name)
     for _ in range(data.draw(st.integers(1, 3))):
-        value = bent(value, data.draw)
+        value = altered(value, data.draw)
     endpoint = endpoint_of(name) if data.draw(st.booleans()) else elsewhere
     check_outcome(endpoint, outcome_of(endpoint, json.dumps(value).encode(), status=status))
 
 
 @thousand
 @given(st.data(), st.sampled_from(NAMES))
-def test_damaged_recordings(data: st.DataObject, name: str) -> None:
-    """A recorded answer with bytes cut off, flipped, or put in: no damage makes another task id out of silence."""
+def test_damaged_recordings_are_decoded_or_rejected(data: st.DataObject, name: str) -> None:
+    """Bytes are cut off, flipped or inserted; a truncated body is always malformed."""
     body = bytearray(body_of(name))
     at = data.draw(st.integers(0, len(body) - 1))
-    way = data.draw(st.sampled_from(["cut", "flip", "insert"]))
-    if way == "cut":
+    damage = data.draw(st.sampled_from(["cut", "flip", "insert"]))
+    if damage == "cut":
         del body[at:]
-    elif way == "flip":
+    elif damage == "flip":
         body[at] ^= 1 << data.draw(st.integers(0, 7))
     else:
         body[at:at] = data.draw(st.binary(min_size=1, max_size=8))
     found = outcome_of(endpoint_of(name), bytes(body))
     check_outcome(endpoint_of(name), found)
-    if way == "cut" and not bytes(body).rstrip().endswith(b"}"):
+    if damage == "cut" and not bytes(body).rstrip().endswith(b"}"):
         assert isinstance(found, errors.MalformedResponse)
 
 
 @hundreds
 @given(any_json)
-def test_every_reader_takes_anything(value: Any) -> None:
-    """No reader raises, and none hands on a null as a word."""
+def test_readers_accept_any_value(value: Any) -> None:
+    """No reader raises, and none returns null as a word."""
     for read_one in (readers.string, readers.integer, readers.number, readers.boolean, readers.url, readers.instant):
         assert read_one(value) != "None" or value == "None"
     for read_many in (readers.integers, readers.booleans, readers.strings, readers.urls):
@@ -226,8 +225,8 @@ urls = st.sampled_from(
 
 @hundreds
 @given(st.lists(urls, max_size=4, unique=True))
-def test_one_list_in_every_shape(listed: list[str]) -> None:
-    """Whatever shape a list of URLs is sent in, the same list comes out."""
+def test_url_list_is_the_same_in_every_shape(listed: list[str]) -> None:
+    """The same list of URLs is read from every shape."""
     blank = [f" {url} " for url in listed]
     for shape in (
         listed,
@@ -243,59 +242,59 @@ def test_one_list_in_every_shape(listed: list[str]) -> None:
 
 @hundreds
 @given(st.text(max_size=40) | st.integers().map(str), st.text(max_size=40), st.none() | st.floats(0, 1e10))
-def test_any_retry_after(wish: str, date: str, received_at: float | None) -> None:
-    """A number within bounds or nothing, whatever the header says."""
-    said = {"retry-after": wish, "date": date}
-    waited = retry_after_s(HttpResponse(status=429, headers=said, body=b"", received_at=received_at))
-    assert waited is None or 0 <= waited <= MAX_RETRY_AFTER_S
+def test_retry_after_is_within_bounds_or_none(delay: str, date: str, received_at: float | None) -> None:
+    """A number within bounds or None, regardless of the header."""
+    sent = {"retry-after": delay, "date": date}
+    delay_s = retry_after_s(HttpResponse(status=429, headers=sent, body=b"", received_at=received_at))
+    assert delay_s is None or 0 <= delay_s <= MAX_RETRY_AFTER_S
 
 
-written = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+plain_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 requests = st.builds(
     VideoRequest,
-    written,
-    image_urls=st.lists(written, max_size=3),
-    model=written,
-    generation_type=st.none() | written,
-    aspect_ratio=written,
+    plain_text,
+    image_urls=st.lists(plain_text, max_size=3),
+    model=plain_text,
+    generation_type=st.none() | plain_text,
+    aspect_ratio=plain_text,
     seeds=st.none() | st.integers(),
-    callback_url=st.none() | written,
+    callback_url=st.none() | plain_text,
     enable_translation=st.booleans(),
-    watermark=st.none() | written,
-    resolution=st.none() | written,
+    watermark=st.none() | plain_text,
+    resolution=st.none() | plain_text,
     duration=st.none() | st.integers(),
 )
 
 
 @thousand
 @given(requests)
-def test_a_video_request_round_trips(request_: VideoRequest) -> None:
-    """Through our own spelling, through both wires, and through every way of copying it comes back equal."""
+def test_video_request_round_trips(request_: VideoRequest) -> None:
+    """It is read back equal from our own JSON, from both wire formats and from every kind of copy."""
     assert from_dict(json.loads(json.dumps(to_dict(request_))), VideoRequest) == request_
     assert all(twin == request_ for twin in twins(request_))
     for dialect in (KIE, APIKLEY):
         wire = json.loads(json.dumps(to_wire(request_, dialect), ensure_ascii=False).encode())
         assert {"model", "enableTranslation"} <= set(wire)
-        said = {field.name for field in GENERATE if getattr(request_, field.name) not in (None, ())}
-        assert len(wire) == len(said)
+        sent = {field.name for field in GENERATE if getattr(request_, field.name) not in (None, ())}
+        assert len(wire) == len(sent)
         understood = read_fields(GENERATE, wire)
         assert all(getattr(request_, name) == value for name, value in understood.items() if name != "image_urls")
 
 
-def plain_outcome(plain: Any, kind: Any) -> Any:
-    """The request, or the error that says why there is none."""
+def request_or_error(values: Any, kind: Any) -> Any:
+    """Return the request, or the error."""
     try:
-        return from_dict(plain, kind)
+        return from_dict(values, kind)
     except errors.InvalidRequest as error:
         return error
 
 
 @hundreds
 @given(any_json | st.dictionaries(st.sampled_from(["prompt", "task_id", "seeds", "model", "image_urls", "x"]), scalars))
-def test_any_plain(plain: Any) -> None:
-    """Any JSON read from a file is a request of either kind, or an `InvalidRequest` with faults."""
+def test_any_json_is_a_request_or_invalid(values: Any) -> None:
+    """JSON from a file is a request, or an `InvalidRequest` with problems."""
     for kind in (VideoRequest, ExtendRequest):
-        found = plain_outcome(plain, kind)
+        found = request_or_error(values, kind)
         if isinstance(found, errors.InvalidRequest):
             assert found.problems
             assert str(found).isprintable()
@@ -305,8 +304,8 @@ def test_any_plain(plain: Any) -> None:
 
 @hundreds
 @given(st.builds(VideoRequest, any_text, image_urls=st.lists(any_text, max_size=2), watermark=any_text, model=any_text))
-def test_what_is_not_checked_but_spelled_can_be_sent(request_: VideoRequest) -> None:
-    """What `check_encodable` lets through can be written as bytes; what it does not says why."""
+def test_encodable_requests_can_be_sent(request_: VideoRequest) -> None:
+    """A request that passes `check_encodable` can be encoded; others cannot."""
     try:
         check_encodable(request_, KIE)
     except errors.InvalidRequest:
@@ -318,8 +317,8 @@ def test_what_is_not_checked_but_spelled_can_be_sent(request_: VideoRequest) -> 
 
 @hundreds
 @given(names, any_json)
-def test_a_traceback_can_be_shown(endpoint: str, value: Any) -> None:
-    """A formatted traceback of any error is text that a terminal can be shown."""
+def test_traceback_is_printable(endpoint: str, value: Any) -> None:
+    """A formatted traceback of any error is safe for a terminal."""
     found = outcome_of(endpoint, json.dumps(value).encode(), status=500)
     if isinstance(found, errors.VeoError):
         assert "".join(traceback.format_exception_only(found)).rstrip("\n").isprintable()

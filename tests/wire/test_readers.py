@@ -1,4 +1,4 @@
-"""One value at a time: what each reader takes, and what it leaves alone."""
+"""Readers of single values: what they accept, and what they ignore."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -12,8 +12,8 @@ NOT_STRINGS = [None, True, False, 0, 1, 1.5, [], ["x"], {}, {"a": 1}]
 
 
 @pytest.mark.parametrize("value", [*NOT_STRINGS, ""])
-def test_text_is_a_string_with_something_in_it(value: Any) -> None:
-    """Nothing but a string is text, and an empty one says nothing."""
+def test_string_reads_non_empty_strings_only(value: Any) -> None:
+    """An empty string counts as no value."""
     assert readers.string(value) is None
     assert readers.string("None") == "None"
 
@@ -46,8 +46,8 @@ def test_text_is_a_string_with_something_in_it(value: Any) -> None:
         ({}, None),
     ],
 )
-def test_whole(value: Any, number: int | None) -> None:
-    """Integers and their plain decimal strings; booleans, fractions and decorated digits are none."""
+def test_integer_reads_integers_and_decimal_strings(value: Any, number: int | None) -> None:
+    """Booleans, fractions and decorated digits are ignored."""
     found = readers.integer(value)
     assert found == number
     assert type(found) is type(number)
@@ -56,15 +56,15 @@ def test_whole(value: Any, number: int | None) -> None:
 @pytest.mark.parametrize(
     ("value", "number"), [(1, 1.0), (1.5, 1.5), (0, 0.0), (True, None), ("1", None), (None, None), ([], None)]
 )
-def test_number(value: Any, number: float | None) -> None:
-    """JSON numbers become floats; True is no one and "1" no number."""
+def test_number_reads_json_numbers_as_floats(value: Any, number: float | None) -> None:
+    """True is not 1 and "1" is not a number."""
     found = readers.number(value)
     assert found == number
     assert type(found) is type(number)
 
 
 @pytest.mark.parametrize("value", [None, 0, 1, "true", "false", "", [], [True]])
-def test_truth_is_a_json_boolean(value: Any) -> None:
+def test_boolean_reads_json_booleans_only(value: Any) -> None:
     """ "false" never becomes True, and 0 never False."""
     assert readers.boolean(value) is None
     assert readers.boolean(True) is True
@@ -75,24 +75,24 @@ def test_truth_is_a_json_boolean(value: Any) -> None:
     ("value", "found"),
     [([1, "2", None, True, 3.0], (1, 2)), (5, (5,)), ("5", (5,)), (None, ()), ("x", ()), ([], ()), ({}, ())],
 )
-def test_wholes(value: Any, found: tuple[int, ...]) -> None:
-    """A list of integers, or a lone one; the odd item is passed over."""
+def test_integers_reads_a_list_or_a_single_integer(value: Any, found: tuple[int, ...]) -> None:
+    """Items of other types are skipped."""
     assert readers.integers(value) == found
 
 
 @pytest.mark.parametrize(
     ("value", "found"), [([True, False], (True, False)), ([1, "true", None, True], (True,)), (True, ()), ("yes", ())]
 )
-def test_truths(value: Any, found: tuple[bool, ...]) -> None:
-    """A list of booleans and nothing else."""
+def test_booleans_reads_lists_of_booleans_only(value: Any, found: tuple[bool, ...]) -> None:
+    """Items of other types are skipped."""
     assert readers.booleans(value) == found
 
 
 @pytest.mark.parametrize(
     ("value", "found"), [(["a", "", None, 5, "b"], ("a", "b")), ("abc", ()), (None, ()), ({"a": 1}, ())]
 )
-def test_texts(value: Any, found: tuple[str, ...]) -> None:
-    """A list of strings; a lone string never becomes its letters."""
+def test_strings_reads_lists_of_strings_only(value: Any, found: tuple[str, ...]) -> None:
+    """A single string never becomes its letters."""
     assert readers.strings(value) == found
 
 
@@ -113,8 +113,8 @@ def test_texts(value: Any, found: tuple[str, ...]) -> None:
         f"  [{A},\n{B}]  ",
     ],
 )
-def test_urls_of_every_shape(value: Any) -> None:
-    """The same two URLs, in order and once each, out of every shape met."""
+def test_urls_are_read_from_every_shape(value: Any) -> None:
+    """The same two URLs, in order and without duplicates, from every known shape."""
     assert readers.urls(value) == (A, B)
 
 
@@ -122,12 +122,12 @@ def test_urls_of_every_shape(value: Any) -> None:
     "value",
     [None, True, 5, "", "[]", "null", "5", "{}", '{"url":"http://c.example"}', "abc", [], [None], {"url": A}, "\ud800"],
 )
-def test_no_urls(value: Any) -> None:
-    """What holds no URL gives none, and a string never its letters."""
+def test_values_without_urls_give_none(value: Any) -> None:
+    """A string never becomes its letters."""
     assert readers.urls(value) == ()
 
 
-def test_a_comma_inside_a_url_parts_nothing() -> None:
+def test_comma_inside_a_url_does_not_separate() -> None:
     """Only a comma before another URL separates."""
     odd = "http://a.example/w_100,h_200/1.mp4"
     assert readers.urls(f"[{odd}, {B}]") == (odd, B)
@@ -156,8 +156,8 @@ def test_a_comma_inside_a_url_parts_nothing() -> None:
         ([A], None),
     ],
 )
-def test_url(value: Any, found: str | None) -> None:
-    """http or https, a host, and nothing unprintable or blank within."""
+def test_url_must_be_http_with_a_host(value: Any, found: str | None) -> None:
+    """It has no spaces and no unprintable characters."""
     assert readers.url(value) == found
 
 
@@ -185,8 +185,8 @@ def test_url(value: Any, found: str | None) -> None:
         ({}, None),
     ],
 )
-def test_instant(value: Any, found: datetime | None) -> None:
-    """Seconds, milliseconds and written times in UTC; what is beyond the calendar is no time."""
+def test_instant_reads_seconds_milliseconds_and_dates(value: Any, found: datetime | None) -> None:
+    """All in UTC; times beyond the calendar are ignored."""
     assert readers.instant(value) == found
 
 
@@ -206,6 +206,6 @@ def test_instant(value: Any, found: datetime | None) -> None:
         ([{}], {}),
     ],
 )
-def test_params(value: Any, found: dict[str, Any]) -> None:
-    """An object, or JSON of one; the oddly escaped example of the pages is simply unreadable."""
+def test_params_reads_an_object_or_json_of_one(value: Any, found: dict[str, Any]) -> None:
+    """The wrongly escaped example in the documentation is unreadable."""
     assert readers.params(value) == found

@@ -1,4 +1,4 @@
-"""Every recorded answer means exactly what a reader of the provider's pages would say it means."""
+"""Every recorded response is decoded to the exact value or error that the documentation implies."""
 
 import json
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ FLOW = (
 )
 PROCESSING = "1080P is processing. It should be ready in 1-2 minutes. Please check back shortly."
 
-#: What is left out here stands at its default, which the comparison of whole values checks as well.
+#: Fields not listed have their default, which the comparison of whole values checks as well.
 VALUES: dict[str, Any] = {
     "real/generate.accepted": Accepted(task_id=HEX_ID),
     "real/record-info.success": Record(
@@ -226,7 +226,7 @@ VALUES: dict[str, Any] = {
 #: Class, body code, message.
 ERRORS: dict[str, tuple[type[errors.VeoError], int, str]] = {
     "real/record-info.unknown-id": (errors.RecordNotFound, 422, "recordInfo is null"),
-    "real/record-info.no-data-yet": (errors.RecordNotFound, 200, "an answer without a record"),
+    "real/record-info.no-data-yet": (errors.RecordNotFound, 200, "the response contains no record"),
     "real/generate.unauthorized": (errors.Unauthorized, 401, "Unauthorized – Authentication failed"),
     "real/generate.no-credits": (
         errors.InsufficientCredits,
@@ -279,19 +279,19 @@ ERRORS: dict[str, tuple[type[errors.VeoError], int, str]] = {
 
 
 def test_every_recording_has_an_expectation() -> None:
-    """No file lies there unread, and no expectation lost its file."""
+    """No file is unused, and no expectation lacks its file."""
     assert sorted([*VALUES, *ERRORS]) == NAMES
 
 
 @pytest.mark.parametrize("name", sorted(VALUES))
-def test_value(name: str) -> None:
-    """The answer becomes this value, field by field."""
+def test_response_is_decoded_to_its_value(name: str) -> None:
+    """The response becomes this value, field by field."""
     assert read_json(endpoint_of(name), json_of(name)) == VALUES[name]
 
 
 @pytest.mark.parametrize("name", sorted(name for name in VALUES if hasattr(VALUES[name], "raw")))
-def test_raw_keeps_everything_that_was_sent(name: str) -> None:
-    """``raw`` is what the provider sent, unknown fields included; it stays out of ``repr`` and of comparisons."""
+def test_raw_keeps_the_whole_response(name: str) -> None:
+    """Unknown fields are included; ``repr`` and comparisons ignore ``raw``."""
     body = json_of(name)
     body["data"]["aFieldOfTomorrow"] = {"deep": [1, None]}
     found = read_json(endpoint_of(name), body)
@@ -301,16 +301,16 @@ def test_raw_keeps_everything_that_was_sent(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(name for name, value in VALUES.items() if isinstance(value, Record)))
-def test_a_record_is_read_again_from_what_was_kept_of_it(name: str) -> None:
-    """A ledger keeps ``raw``, and it comes back as JSON, whole."""
+def test_record_is_restored_from_its_raw(name: str) -> None:
+    """A ledger stores ``raw`` as JSON."""
     found = read_json(endpoint_of(name), json_of(name))
     if found.failure is None or found.flag == found.raw.get("successFlag"):
         assert record_from_raw(json.loads(json.dumps(found.raw))) == found
 
 
 @pytest.mark.parametrize("name", sorted(ERRORS))
-def test_error(name: str) -> None:
-    """The answer becomes this error, with the facts of the answer as its evidence."""
+def test_response_is_decoded_to_its_error(name: str) -> None:
+    """The facts of the response are the error's evidence."""
     kind, code, message = ERRORS[name]
     with pytest.raises(errors.VeoError) as caught:
         read_json(endpoint_of(name), json_of(name), status=200)
@@ -336,8 +336,10 @@ def test_error(name: str) -> None:
         ("quickstart-2/record-info.failed", TaskState.FAILED, errors.TaskFailed),
     ],
 )
-def test_state_and_failure(name: str, state: TaskState, kind: type[errors.TaskFailed] | None) -> None:
-    """A record tells its state, and a failed one alone gives a failure, as refusal or as breakage."""
+def test_record_has_a_state_and_a_failure_if_it_failed(
+    name: str, state: TaskState, kind: type[errors.TaskFailed] | None
+) -> None:
+    """A failure is either refused content or a technical failure."""
     record = read_json("record-info", json_of(name))
     assert record.state is state
     if kind is None:
@@ -350,8 +352,8 @@ def test_state_and_failure(name: str, state: TaskState, kind: type[errors.TaskFa
         assert error.task_id == "t-1"
 
 
-def test_what_is_kept_shares_its_names() -> None:
-    """Two finished records hold the same names once, at every depth: ten thousand of them are kept."""
+def test_stored_records_share_their_names() -> None:
+    """Two finished records share their keys at every depth, because thousands are kept."""
     body = b'{"code": 200, "data": {"successFlag": 1, "response": {"anUnknownName": 1}}}'
     one, other = (decode_response(endpoints.RECORD_INFO, HttpResponse(status=200, body=body)).raw for _ in range(2))
     assert one == other == {"successFlag": 1, "response": {"anUnknownName": 1}}
@@ -360,13 +362,13 @@ def test_what_is_kept_shares_its_names() -> None:
 
 
 def test_values_are_immutable() -> None:
-    """An answer cannot be changed by whoever holds it."""
+    """A response value cannot be changed."""
     record = read_json("record-info", json_of("real/record-info.success"))
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         record.flag = 2
 
 
 @pytest.mark.parametrize("name", ["openapi/callback.success", "openapi/callback.4k-camel-case"])
-def test_callbacks_can_be_told_apart_in_a_set(name: str) -> None:
-    """A callback that comes twice, as the pages announce, is one member of a set."""
+def test_equal_callbacks_are_one_member_of_a_set(name: str) -> None:
+    """The provider announces that callbacks can be repeated."""
     assert len({read_json("callback", json_of(name)), read_json("callback", json_of(name))}) == 1

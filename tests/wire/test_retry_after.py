@@ -1,4 +1,4 @@
-"""``Retry-After``: believed within bounds, ignored where it is nonsense (reliability rows 3 to 5)."""
+"""``Retry-After``: accepted within bounds, ignored if invalid (reliability rows 3 to 5)."""
 
 import pytest
 
@@ -10,31 +10,31 @@ TEN_LATER = "Sat, 21 Nov 2026 12:00:10 GMT"
 NOON = 1795262400.0  # DATE as epoch seconds
 
 
-def wished(
+def delay_s(
     retry_after: str | None = None, *, date: str | None = None, received_at: float | None = None
 ) -> float | None:
-    """What an answer with these headers wishes."""
+    """Return the delay that a response with these headers requests."""
     headers = {"retry-after": retry_after, "date": date}
-    said = {name: value for name, value in headers.items() if value is not None}
-    return retry_after_s(HttpResponse(status=429, headers=said, body=b"", received_at=received_at))
+    sent = {name: value for name, value in headers.items() if value is not None}
+    return retry_after_s(HttpResponse(status=429, headers=sent, body=b"", received_at=received_at))
 
 
 @pytest.mark.parametrize(
-    ("written", "seconds"), [("0", 0.0), ("7", 7.0), (" 7 ", 7.0), ("007", 7.0), ("119", 119.0), ("120", 120.0)]
+    ("header", "seconds"), [("0", 0.0), ("7", 7.0), (" 7 ", 7.0), ("007", 7.0), ("119", 119.0), ("120", 120.0)]
 )
-def test_seconds(written: str, seconds: float) -> None:
-    """Whole seconds are obeyed."""
-    assert wished(written) == seconds
+def test_whole_seconds_are_accepted(header: str, seconds: float) -> None:
+    """Leading zeros and surrounding spaces do not matter."""
+    assert delay_s(header) == seconds
 
 
-@pytest.mark.parametrize("written", ["121", "1000000", "1" + "0" * 30, "9" * 5000])
-def test_seconds_beyond_the_bound(written: str) -> None:
+@pytest.mark.parametrize("header", ["121", "1000000", "1" + "0" * 30, "9" * 5000])
+def test_long_delays_are_cut_to_the_limit(header: str) -> None:
     """A mistaken header of eleven days does not stop an account for eleven days."""
-    assert wished(written) == MAX_RETRY_AFTER_S == 120.0
+    assert delay_s(header) == MAX_RETRY_AFTER_S == 120.0
 
 
 @pytest.mark.parametrize(
-    "written",
+    "header",
     [
         "",
         " ",
@@ -56,28 +56,28 @@ def test_seconds_beyond_the_bound(written: str) -> None:
     ],
 )
 @pytest.mark.parametrize("date", [None, DATE])
-def test_nonsense_is_ignored(written: str, date: str | None) -> None:
-    """What is neither whole seconds nor a date says nothing: our own rule decides."""
-    assert wished(written, date=date, received_at=NOON) is None
+def test_invalid_header_is_ignored(header: str, date: str | None) -> None:
+    """Only whole seconds and dates are accepted; without them our own rule decides."""
+    assert delay_s(header, date=date, received_at=NOON) is None
 
 
-def test_no_header() -> None:
-    """No wish, no answer, whatever the server's clock says."""
-    assert wished(None, date=DATE, received_at=NOON) is None
+def test_missing_header_gives_no_delay() -> None:
+    """The server's ``Date`` alone requests nothing."""
+    assert delay_s(None, date=DATE, received_at=NOON) is None
 
 
 @pytest.mark.parametrize("received_at", [None, 0.0, NOON + 86_400])
-def test_date_against_the_servers_own_clock(received_at: float | None) -> None:
-    """With a ``Date`` beside it the server's clock alone counts; ours may be a day off."""
-    assert wished(TEN_LATER, date=DATE, received_at=received_at) == 10.0
+def test_date_is_compared_with_the_servers_clock(received_at: float | None) -> None:
+    """With a ``Date`` header only the server's clock counts; ours may be a day off."""
+    assert delay_s(TEN_LATER, date=DATE, received_at=received_at) == 10.0
 
 
-def test_date_without_the_servers_clock() -> None:
-    """Without ``Date``, or with a broken one, our time of arrival stands in; without either, nothing is known."""
-    assert wished(TEN_LATER, received_at=NOON) == 10.0
-    assert wished(TEN_LATER, date="yesterday", received_at=NOON) == 10.0
-    assert wished(TEN_LATER, received_at=0.0) == MAX_RETRY_AFTER_S
-    assert wished(TEN_LATER) is None
+def test_date_without_server_time_uses_the_arrival() -> None:
+    """Without a valid ``Date`` our time of arrival counts; without that, there is no delay."""
+    assert delay_s(TEN_LATER, received_at=NOON) == 10.0
+    assert delay_s(TEN_LATER, date="yesterday", received_at=NOON) == 10.0
+    assert delay_s(TEN_LATER, received_at=0.0) == MAX_RETRY_AFTER_S
+    assert delay_s(TEN_LATER) is None
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,9 @@ def test_date_without_the_servers_clock() -> None:
         ("Sat, 21 Nov 2026 12:00:10 -0000", 10.0),
     ],
 )
-def test_dates(until: str, seconds: float) -> None:
-    """The three forms of HTTP dates; the past is now, the far future the bound."""
-    assert wished(until, date=DATE) == seconds
+def test_every_http_date_format_is_read(until: str, seconds: float) -> None:
+    """Past dates give 0, far dates the limit."""
+    assert delay_s(until, date=DATE) == seconds
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_dates(until: str, seconds: float) -> None:
         ", , , ,",
     ],
 )
-def test_dates_that_do_not_exist(until: str) -> None:
-    """An impossible date is no wish and no crash."""
-    assert wished(until, date=DATE) is None
-    assert wished(TEN_LATER, date=until) is None
+def test_impossible_dates_are_ignored(until: str) -> None:
+    """They give no delay and do not crash."""
+    assert delay_s(until, date=DATE) is None
+    assert delay_s(TEN_LATER, date=until) is None

@@ -1,4 +1,4 @@
-"""Every rule of the provider's pages, each with an error that names field, value, rule and remedy."""
+"""Every documented rule, each with an error that has field, value, rule and, if needed, a remedy."""
 
 import warnings
 from typing import Any
@@ -24,7 +24,7 @@ TEXT, FRAMES, REFERENCE = "TEXT_2_VIDEO", "FIRST_AND_LAST_FRAMES_2_VIDEO", "REFE
 
 
 def video(**options: Any) -> VideoRequest:
-    """A request with these options; the deprecation has a test of its own."""
+    """Return a request with these options; the deprecation has its own test."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return VideoRequest(**{"prompt": "a dog", **options})
@@ -56,8 +56,8 @@ GOOD: list[dict[str, Any]] = [
 BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"prompt": ""}, "prompt", "must not be empty"),
     ({"prompt": " \n\t"}, "prompt", "must not be empty"),
-    ({"prompt": "half \ud83d"}, "prompt", "holds half a character (a lone surrogate)"),
-    ({"watermark": "\udc15"}, "watermark", "holds half a character (a lone surrogate)"),
+    ({"prompt": "half \ud83d"}, "prompt", "contains a lone surrogate"),
+    ({"watermark": "\udc15"}, "watermark", "contains a lone surrogate"),
     ({"image_urls": THREE}, "image_urls", "a request without generation_type takes 0 to 2 images"),
     ({"generation_type": TEXT, "image_urls": ONE}, "image_urls", "TEXT_2_VIDEO takes no images"),
     ({"generation_type": FRAMES}, "image_urls", "FIRST_AND_LAST_FRAMES_2_VIDEO takes 1 to 2 images"),
@@ -68,8 +68,8 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"generation_type": REFERENCE}, "image_urls", "REFERENCE_2_VIDEO takes 1 to 3 images"),
     ({"generation_type": REFERENCE, "image_urls": FOUR}, "image_urls", "REFERENCE_2_VIDEO takes 1 to 3 images"),
-    ({"image_urls": ["/home/me/dog.png"]}, "image_urls", "must begin with http:// or https://"),
-    ({"image_urls": ["data:image/png;base64,AAAA"]}, "image_urls", "must begin with http:// or https://"),
+    ({"image_urls": ["/home/me/dog.png"]}, "image_urls", "must start with http:// or https://"),
+    ({"image_urls": ["data:image/png;base64,AAAA"]}, "image_urls", "must start with http:// or https://"),
     ({"model": "veo2"}, "model", "must be one of veo3, veo3_fast, veo3_lite"),
     ({"model": ""}, "model", "must be one of veo3, veo3_fast, veo3_lite"),
     (
@@ -79,11 +79,11 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"aspect_ratio": "1:1"}, "aspect_ratio", "must be one of 16:9, 9:16, Auto"),
     ({"aspect_ratio": "auto"}, "aspect_ratio", "must be one of 16:9, 9:16, Auto"),
-    ({"seeds": 9999}, "seeds", "must lie between 10000 and 99999"),
-    ({"seeds": 100000}, "seeds", "must lie between 10000 and 99999"),
-    ({"seeds": -1}, "seeds", "must lie between 10000 and 99999"),
-    ({"callback_url": "me.example/cb"}, "callback_url", "must begin with http:// or https://"),
-    ({"callback_url": ""}, "callback_url", "must begin with http:// or https://"),
+    ({"seeds": 9999}, "seeds", "must be between 10000 and 99999"),
+    ({"seeds": 100000}, "seeds", "must be between 10000 and 99999"),
+    ({"seeds": -1}, "seeds", "must be between 10000 and 99999"),
+    ({"callback_url": "me.example/cb"}, "callback_url", "must start with http:// or https://"),
+    ({"callback_url": ""}, "callback_url", "must start with http:// or https://"),
     ({"enable_fallback": True, "aspect_ratio": "9:16"}, "enable_fallback", "works with 16:9 only"),
     ({"resolution": "8k"}, "resolution", "must be one of 720p, 1080p, 4k"),
     ({"resolution": "4K"}, "resolution", "must be one of 720p, 1080p, 4k"),
@@ -107,30 +107,30 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize("options", GOOD, ids=lambda options: repr(options)[:60])
-def test_good_requests(options: dict[str, Any]) -> None:
-    """What the pages allow passes without a word."""
+def test_valid_requests_have_no_problems(options: dict[str, Any]) -> None:
+    """Everything that the documentation allows is accepted."""
     assert problems_of(video(**options), KIE) == ()
     check(video(**options), KIE)
 
 
 @pytest.mark.parametrize(("options", "field", "rule"), BAD)
-def test_bad_requests(options: dict[str, Any], field: str, rule: str) -> None:
-    """Field, value, rule and remedy stand in the fault and in the text of the error."""
+def test_broken_rule_is_a_problem(options: dict[str, Any], field: str, rule: str) -> None:
+    """The problem and the error's text contain field, value, rule and remedy."""
     with pytest.raises(InvalidRequest) as caught:
         check(video(**options), KIE)
     error = caught.value
     assert type(error) is InvalidRequest
     assert (error.field, error.rule) == (field, rule)
-    assert [fault.field for fault in error.problems] == [field]
+    assert [problem.field for problem in error.problems] == [field]
     given = getattr(video(**options), field)
     assert error.value == given or error.value in given
-    assert error.problems[0].remedy in str(error)
+    assert str(error.problems[0]) in str(error)
     assert rule in str(error)
     assert str(error).isprintable()
 
 
-def test_all_faults_are_told_at_once_in_order() -> None:
-    """One error holds every fault, so that a user mends a request once."""
+def test_all_problems_are_reported_together_in_order() -> None:
+    """The user can fix a request in one pass."""
     request = video(
         prompt="",
         image_urls=["x", "y", "z"],
@@ -145,7 +145,7 @@ def test_all_faults_are_told_at_once_in_order() -> None:
     )
     with pytest.raises(InvalidRequest) as caught:
         check(request, KIE)
-    assert [fault.field for fault in caught.value.problems] == [
+    assert [problem.field for problem in caught.value.problems] == [
         "prompt",
         "image_urls",
         "image_urls",
@@ -161,12 +161,12 @@ def test_all_faults_are_told_at_once_in_order() -> None:
     ]
 
 
-def test_remedy_for_three_images() -> None:
-    """Three images without a mode: the remedy names the mode that takes three."""
-    (fault,) = problems_of(video(image_urls=THREE), KIE)
-    assert "generation_type='REFERENCE_2_VIDEO'" in fault.remedy
-    (fault,) = problems_of(video(image_urls=ONE, generation_type=TEXT), KIE)
-    assert fault.remedy == "change their number or the generation_type"
+def test_remedy_for_three_images_names_the_mode_that_takes_three() -> None:
+    """Other wrong counts get a general remedy."""
+    (problem,) = problems_of(video(image_urls=THREE), KIE)
+    assert "generation_type='REFERENCE_2_VIDEO'" in problem.remedy
+    (problem,) = problems_of(video(image_urls=ONE, generation_type=TEXT), KIE)
+    assert problem.remedy == "change the number of images or the generation_type"
 
 
 @pytest.mark.parametrize(
@@ -180,8 +180,8 @@ def test_remedy_for_three_images() -> None:
         {"generation_type": "NEW_2_VIDEO", "image_urls": FOUR},
     ],
 )
-def test_validate_false_lets_newer_values_through(options: dict[str, Any]) -> None:
-    """A value newer than the library is refused by `check` and passes `check_encodable`."""
+def test_newer_values_pass_without_validation(options: dict[str, Any]) -> None:
+    """`check` refuses them, `check_encodable` accepts them."""
     with pytest.raises(InvalidRequest):
         check(video(**options), KIE)
     check_encodable(video(**options), KIE)
@@ -196,8 +196,8 @@ def test_validate_false_lets_newer_values_through(options: dict[str, Any]) -> No
         ({"image_urls": ["https://a.example", "\ud800"]}, "image_urls"),
     ],
 )
-def test_what_cannot_be_written_never_passes(options: dict[str, Any], field: str) -> None:
-    """Half a character cannot be sent at all, validated or not."""
+def test_lone_surrogates_never_pass(options: dict[str, Any], field: str) -> None:
+    """They cannot be sent at all, validated or not."""
     for dialect in (KIE, APIKLEY):
         with pytest.raises(InvalidRequest) as caught:
             check_encodable(video(**options), dialect)
@@ -206,25 +206,27 @@ def test_what_cannot_be_written_never_passes(options: dict[str, Any], field: str
 
 
 @pytest.mark.parametrize("name", ["resolution", "duration"])
-def test_options_that_a_dialect_does_not_know(name: str) -> None:
-    """A field without a word in this dialect is refused with and without validation: it would be a guess."""
+def test_undocumented_option_is_refused_with_and_without_validation(name: str) -> None:
+    """Sending it would be a guess."""
     request = video(**{name: {"resolution": "1080p", "duration": 8}[name]})
     for checker in (check, check_encodable):
         with pytest.raises(UnsupportedByProvider) as caught:
             checker(request, APIKLEY)
-        assert [(fault.field, fault.rule) for fault in caught.value.problems] == [(name, "is not an option of apikley")]
+        assert [(problem.field, problem.rule) for problem in caught.value.problems] == [
+            (name, "is not an option of apikley")
+        ]
     check_encodable(request, KIE)
 
 
-def test_an_unknown_option_comes_with_the_other_faults() -> None:
-    """The unsupported option decides the class, the other faults are told beside it."""
+def test_undocumented_option_is_reported_with_the_other_problems() -> None:
+    """The undocumented option decides the class of the error."""
     with pytest.raises(UnsupportedByProvider) as caught:
         check(video(duration=8, model="veo3_lite"), APIKLEY)
-    assert [fault.field for fault in caught.value.problems] == ["duration", "model"]
+    assert [problem.field for problem in caught.value.problems] == ["duration", "model"]
 
 
-def test_a_dialect_without_images() -> None:
-    """An option that is merely empty is no use of it."""
+def test_empty_option_is_not_used() -> None:
+    """An empty value of an undocumented option is accepted."""
     plain = KIE.variant("plain", unknown_options=frozenset({"image_urls"}))
     check(video(), plain)
     with pytest.raises(UnsupportedByProvider):
@@ -232,8 +234,8 @@ def test_a_dialect_without_images() -> None:
 
 
 @pytest.mark.parametrize("dialect", [KIE, APIKLEY])
-def test_extension_that_is_good(dialect: Dialect) -> None:
-    """The documented form passes; without known model names nothing is said about the model."""
+def test_valid_extension_has_no_problems(dialect: Dialect) -> None:
+    """A dialect without model names for extensions does not check the model."""
     check(ExtendRequest("t-1", "and on", seeds=10000, callback_url="https://me.example"), dialect)
 
 
@@ -248,11 +250,11 @@ def test_extension_that_is_good(dialect: Dialect) -> None:
         ({"watermark": "\ud800"}, "watermark"),
     ],
 )
-def test_extension_that_is_bad(options: dict[str, Any], field: str) -> None:
-    """An extension has rules of its own: other model names, and a task."""
+def test_extension_has_its_own_rules(options: dict[str, Any], field: str) -> None:
+    """Extensions have other model names, and need a task."""
     with pytest.raises(InvalidRequest) as caught:
         check(ExtendRequest(**{"task_id": "t-1", "prompt": "on", **options}), KIE)
-    assert [fault.field for fault in caught.value.problems] == [field]
+    assert [problem.field for problem in caught.value.problems] == [field]
 
 
 @pytest.mark.parametrize(
@@ -264,81 +266,81 @@ def test_extension_that_is_bad(options: dict[str, Any], field: str) -> None:
         ExtendRequest(prompt="and on", after_key="row 17"),
     ],
 )
-def test_going_on_that_is_good(request_: ExtendRequest | UpgradeRequest) -> None:
-    """From a task, or from a job, whose key may be anything."""
+def test_valid_follow_ups_have_no_problems(request_: ExtendRequest | UpgradeRequest) -> None:
+    """The source is a task, or a job with any key."""
     check(request_, KIE)
 
 
 @pytest.mark.parametrize(
-    ("request_", "field", "why"),
+    ("request_", "field", "message"),
     [
         (UpgradeRequest(), "task_id", "not a task id"),
         (UpgradeRequest("t-1", "8k"), "to", "one of 1080p, 4k"),
         (UpgradeRequest("t-1", index=-1), "index", "0 or more"),
         (UpgradeRequest("t-1", "4k", callback_url="x"), "callback_url", "http"),
-        (UpgradeRequest("t-1", after_key="row"), "after", "beside a task_id"),
-        (UpgradeRequest(after_key=""), "after", "names no job"),
-        (UpgradeRequest("1080p:t-1"), "task_id", "taken to 1080p already"),
+        (UpgradeRequest("t-1", after_key="row"), "after", "combined with task_id"),
+        (UpgradeRequest(after_key=""), "after", "is not a job key"),
+        (UpgradeRequest("1080p:t-1"), "task_id", "already an upgrade to 1080p"),
         (UpgradeRequest("t-1\ud800"), "task_id", "surrogate"),
-        (ExtendRequest("1080p:t-1", "on"), "task_id", "cannot be extended"),
+        (ExtendRequest("1080p:t-1", "on"), "task_id", "can no longer be extended"),
         (ExtendRequest("4k:t-1", "on"), "task_id", "is an upgrade"),
     ],
 )
-def test_going_on_that_is_bad(request_: ExtendRequest | UpgradeRequest, field: str, why: str) -> None:
-    """What it goes on from must be one thing, and one that can be gone on from."""
-    with pytest.raises(InvalidRequest, match=why) as caught:
+def test_follow_up_needs_one_valid_source(request_: ExtendRequest | UpgradeRequest, field: str, message: str) -> None:
+    """The source must be one thing, and one that can be extended or upgraded."""
+    with pytest.raises(InvalidRequest, match=message) as caught:
         check(request_, KIE)
     assert caught.value.problems[0].field == field
 
 
 @pytest.mark.parametrize("upgrade", [UpgradeRequest("t-1"), UpgradeRequest("t-1", "4k"), UpgradeRequest("t", index=2)])
-def test_the_name_of_an_upgrade_tells_what_it_is_of(upgrade: UpgradeRequest) -> None:
-    """There and back; ids of the provider's own are no such names."""
+def test_task_id_of_an_upgrade_round_trips(upgrade: UpgradeRequest) -> None:
+    """The request is read back from the task id."""
     assert upgrade_from_name(upgrade.task_name) == upgrade
 
 
 @pytest.mark.parametrize("name", ["4c9a31a5bb61db65d10f1210d78cc08a", "veo_task_1", "1080p", "1080p:", "8k:t", ""])
-def test_what_is_no_name_of_an_upgrade(name: str) -> None:
-    """A task that the provider has named."""
+def test_other_task_ids_are_not_upgrades(name: str) -> None:
+    """Ids of the provider are not ours."""
     assert upgrade_from_name(name) is None
 
 
 @pytest.mark.parametrize("task_id", ["t", "veo_task_abcdef123456", "bf3e7adb-fb6c", "a/b?c=d", "x" * 200, "ü"])
 def test_task_ids_are_opaque(task_id: str) -> None:
-    """Anything that could be an id is taken as one."""
+    """Anything that could be an id is accepted."""
     assert list(task_id_problems(task_id)) == []
 
 
 @pytest.mark.parametrize("task_id", ["", " ", "a b", "a\n", "a\x00", "\u2028", "\ud800", "x" * 201])
-def test_what_can_never_be_a_task_id(task_id: str) -> None:
-    """Blanks, control characters and novels are no ids."""
-    assert [fault.field for fault in task_id_problems(task_id)] == ["task_id"]
+def test_impossible_task_ids_are_problems(task_id: str) -> None:
+    """Spaces, control characters and very long texts are not ids."""
+    assert [problem.field for problem in task_id_problems(task_id)] == ["task_id"]
 
 
 @pytest.mark.parametrize(
-    ("url", "why"),
+    ("url", "problem"),
     [
         ("https://a.example", None),
         ("HTTP://a.example/x?y#z", None),
         ("http://127.0.0.1:8080/cb", None),
         ("http://[::1]/cb", None),
         ("https://bücher.example/ü", None),
-        ("", "must begin with http:// or https://"),
-        ("a.example", "must begin with http:// or https://"),
-        ("ftp://a.example", "must begin with http:// or https://"),
-        ("https://", "names no host"),
-        ("https:///x", "names no host"),
-        ("https://:80", "names no host"),
-        ("https://a.example/a b", "holds a space or a control character"),
-        (" https://a.example", "holds a space or a control character"),
-        ("https://a.example/\n", "holds a space or a control character"),
-        ("https://a.example/\u202e", "holds a space or a control character"),
-        ("https://a.example/\ud800", "holds a space or a control character"),
+        ("", "must start with http:// or https://"),
+        ("a.example", "must start with http:// or https://"),
+        ("ftp://a.example", "must start with http:// or https://"),
+        ("https://", "has no host"),
+        ("https:///x", "has no host"),
+        ("https://:80", "has no host"),
+        ("https://a.example/a b", "contains a space or a control character"),
+        (" https://a.example", "contains a space or a control character"),
+        ("https://a.example/\n", "contains a space or a control character"),
+        ("https://a.example/\u202e", "contains a space or a control character"),
+        ("https://a.example/\ud800", "contains a space or a control character"),
         ("http://[::1", "is not a URL"),
         ("http://a.example:port/", "is not a URL"),
         ("http://a.example:99999/", "is not a URL"),
     ],
 )
-def test_url_fault(url: str, why: str | None) -> None:
-    """Only what a server could fetch is a URL."""
-    assert url_problem(url) == why
+def test_url_problem_says_why_a_url_is_unusable(url: str, problem: str | None) -> None:
+    """Only http(s) URLs with a host that a server could download are accepted."""
+    assert url_problem(url) == problem

@@ -53,7 +53,7 @@ def _enum_value(value: Any) -> Any:
 
 
 def _as_tuple(value: Any) -> Any:
-    """Return the items of a list-like as a tuple. Other values, such as a single string, are returned and fail later."""
+    """Return the items of a list-like as a tuple. Other values, such as a single string, are left and fail later."""
     if value is None:
         return ()
     if not isinstance(value, Iterable) or isinstance(value, _NO_LISTS):
