@@ -243,7 +243,8 @@ def test_another_client_with_strict_spacing() -> None:
     """If any two requests must be half a second apart and another client sends at random, the batch still finishes.
 
     Each request of the other client blocks the server for half a second, so 40 % of our requests are refused at any
-    pace, and a gate that avoids refusals falls back to its lowest rate: slow (up to 13 times the bound), but not a livelock.
+    pace, and a gate that avoids refusals falls back to its lowest rate: slow (up to 13 times the bound), but not a
+    livelock.
     """
     runs = [run("gcra1", 100, seed, disturbances=other_client_requests(seed)) for seed in range(2)]
     assert ratio(runs) <= 14
