@@ -1,4 +1,4 @@
-"""What became of a creating request: every way in which it can break, from the bytes on."""
+"""The outcome of a creating request: every way in which it can fail, starting from the bytes."""
 
 import json
 from typing import Any
@@ -14,8 +14,8 @@ from veo_async._wire.envelope import HttpResponse
 V = Verdict
 
 
-def answer(body: Any, status: int = 200) -> errors.VeoError:
-    """The error that this answer to a creating call is."""
+def error_of(body: Any, status: int = 200) -> errors.VeoError:
+    """Return the error that this response to a creating request raises."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(errors.VeoError) as caught:
         decode_response(GENERATE, HttpResponse(status=status, headers={}, body=content))
@@ -32,7 +32,7 @@ HTML = b"<html><body>hello</body></html>"
 @pytest.mark.parametrize(
     ("body", "status", "verdict"),
     [
-        # refused, by the provider's own envelope, whatever the HTTP status beside it
+        # refused by the provider's own envelope, with any HTTP status
         *((envelope(code), 200, V.REFUSED) for code in (400, 404, 405, 413, 422, 451, 505)),
         *((envelope(code), code, V.REFUSED) for code in (400, 404, 422, 505)),
         (envelope(400, "content policy violation"), 200, V.REFUSED),
@@ -43,19 +43,19 @@ HTML = b"<html><body>hello</body></html>"
         (envelope(433), 200, V.PAUSED),
         (envelope(455), 200, V.PAUSED),
         (envelope(455), 455, V.PAUSED),
-        # 429 from anyone
+        # 429 from any server
         (envelope(429), 200, V.RATE_LIMITED),
         (envelope(429), 429, V.RATE_LIMITED),
         (HTML, 429, V.RATE_LIMITED),
         (b"", 429, V.RATE_LIMITED),
-        # a gate in front of the API
+        # a firewall in front of the API
         (b"error code: 1010", 403, V.PAUSED),
         (HTML, 403, V.PAUSED),
         (envelope(403), 200, V.PAUSED),
-        # doubt: 5xx of any body
+        # in doubt: 5xx with any body
         *((HTML, status, V.IN_DOUBT) for status in (500, 502, 503, 504, 520, 524, 408)),
         *((envelope(code), 200, V.IN_DOUBT) for code in (500, 501, 599, 0)),
-        # ... HTTP and body disagree: the one that promises less
+        # ... HTTP status and body disagree: the one that guarantees less applies
         (envelope(429), 500, V.IN_DOUBT),
         (envelope(422), 502, V.IN_DOUBT),
         (envelope(500), 400, V.IN_DOUBT),
@@ -68,50 +68,50 @@ HTML = b"<html><body>hello</body></html>"
         (b"\xff\xfe", 200, V.IN_DOUBT),
         (b'{"code":NaN}', 200, V.IN_DOUBT),
         (b"[]", 200, V.IN_DOUBT),
-        # ... a refusal that only a proxy in between can have said
+        # ... a refusal that only a proxy can have sent
         *((HTML, status, V.IN_DOUBT) for status in (400, 401, 402, 404, 405, 422, 455, 505)),
         *((b"", status, V.IN_DOUBT) for status in (301, 302, 307, 308)),
-        # ... a refusal that names a task all the same
+        # ... a refusal that names a task
         (envelope(422, "no", {"taskId": "t"}), 200, V.IN_DOUBT),
         (envelope(402, "no", {"taskId": "t"}), 200, V.IN_DOUBT),
         (envelope(429, "no", {"taskId": "t"}), 200, V.IN_DOUBT),
     ],
 )
-def test_an_answer_means(body: Any, status: int, verdict: Verdict) -> None:
-    """From status and body to what may be done with the job."""
-    assert classify_failure(answer(body, status)) is verdict
+def test_response_is_classified(body: Any, status: int, verdict: Verdict) -> None:
+    """From status and body to the verdict about the job."""
+    assert classify_failure(error_of(body, status)) is verdict
 
 
 @pytest.mark.parametrize(
     ("error", "verdict"),
     [
-        # not one byte had left: refused connection, DNS, TLS, full pool
+        # not one byte was sent: refused connection, DNS, TLS, full pool
         (errors.NotSent("refused"), V.NOT_SENT),
-        # resets, hangs, dead keep-alive, broken bodies, no HTTP at all
+        # resets, hangs, dead keep-alive, broken bodies, not HTTP
         (errors.ResponseLost("reset", bytes_sent=0), V.IN_DOUBT),
         (errors.ResponseLost("reset", bytes_sent=551), V.IN_DOUBT),
         (errors.ResponseLost("cut", bytes_sent=None), V.IN_DOUBT),
         (errors.MalformedResponse("not HTTP"), V.IN_DOUBT),
-        # our own no, before anything was sent
+        # our own refusal, before anything was sent
         (errors.InvalidKey("none"), V.LOCKED_OUT),
         (errors.ClientClosed("closed"), V.REFUSED),
         (errors.InvalidRequest("seeds"), V.REFUSED),
-        # a state that only the other endpoints have, should it ever stand here
+        # a state that only other endpoints have
         (errors.NotReady("processing", body_code=400), V.REFUSED),
-        # the provider's word needs the provider's envelope
+        # the provider's refusal needs the provider's envelope
         (errors.RequestRejected("no"), V.IN_DOUBT),
         (errors.Unauthorized("no"), V.IN_DOUBT),
         (errors.TaskFailed("odd", body_code=500), V.IN_DOUBT),
         (errors.VeoError("anything"), V.IN_DOUBT),
     ],
 )
-def test_an_error_means(error: errors.VeoError, verdict: Verdict) -> None:
-    """What no answer tells."""
+def test_error_without_response_is_classified(error: errors.VeoError, verdict: Verdict) -> None:
+    """Errors that are not raised from a response."""
     assert classify_failure(error) is verdict
 
 
-def test_whatever_is_not_known_is_doubt() -> None:
-    """Every kind of error of ours without an envelope is a doubt, but those that prove that nothing was made."""
+def test_unproven_errors_leave_the_job_in_doubt() -> None:
+    """Without an envelope only errors that prove that nothing was created do not leave the job in doubt."""
     proofs = (errors.NotSent, errors.RateLimited, errors.Blocked, errors.UsageError)
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.VeoError)]
     assert len(kinds) > 25
@@ -137,6 +137,6 @@ def test_row_41_what_a_record_proves(params: dict[str, object], proof: Proof) ->
     assert find_proof(params, tokens=["tok1", "tok2"], prompt="A dog") is proof
 
 
-def test_of_a_job_without_a_request_nothing_but_the_token_proves() -> None:
-    """An adopted task is known by its id alone."""
+def test_adopted_job_without_a_prompt_is_not_proved_by_one() -> None:
+    """Only the id of an adopted task is known."""
     assert find_proof({"prompt": "A dog"}, tokens=[], prompt=None) is Proof.NONE

@@ -81,8 +81,8 @@ def test_sliding_log_at_the_documented_limit(jobs: int, shape: tuple[float, floa
 def test_fixed_windows_and_buckets_at_the_documented_limit(jobs: int, shape: tuple[float, float]) -> None:
     """Makespan within 3 % of a client that knows the phase.
 
-    For 100 short jobs this is the mean of both kinds. Fixed windows alone are at 1.0300, because not knowing the phase may
-    cost most of one window, and there are only five.
+    For 100 short jobs this is the mean of both kinds. Fixed windows alone are at 1.0300, because not knowing the phase
+    may cost most of one window, and there are only five.
     """
     runs = {kind: [run(kind, jobs, seed, shape=shape) for seed in range(8)] for kind in ("fixed", "tb")}
     assert ratio(r for group in runs.values() for r in group) <= 1.03
@@ -116,8 +116,8 @@ def test_documented_limit_is_never_exceeded_without_exploring(kind: str) -> None
 def test_stricter_kinds_at_the_documented_limit() -> None:
     """A weighted counter, a small burst and strict spacing cost more, but within what the study measured.
 
-    The study's figures for 200 jobs are 1.030, 1.006 and 1.171 times the bound. The first two are not quite reached (1.05
-    and 1.014), the third is far exceeded (1.05).
+    The study's figures for 200 jobs are 1.030, 1.006 and 1.171 times the bound. The first two are not quite reached
+    (1.05 and 1.014), the third is far exceeded (1.05).
     """
     reached = {kind: ratio(run(kind, 200, seed) for seed in range(8)) for kind in ("scnt", "gcra5", "gcra1")}
     assert reached["scnt"] <= 1.06
@@ -137,8 +137,8 @@ def test_unknown_limits(jobs: int, seeds: int, max_ratio: float, max_refusals: f
     assert ratio(runs) <= max_ratio
     assert per_100(runs) <= max_refusals
     if jobs == 200:
-        # The target for the worst pair is stated for 200 jobs. At 1,000 strict spacing of 0.1 s is worst (1.6): requests
-        # overtake each other in the network, and no client can space their arrivals.
+        # The target for the worst pair is stated for 200 jobs. At 1,000 strict spacing of 0.1 s is worst (1.6):
+        # requests overtake each other in the network, and no client can space their arrivals.
         assert max(ratio(group) for group in pairs.values()) <= 1.25
 
 
@@ -231,8 +231,8 @@ def other_client_requests(seed: int) -> list[OtherClientRequest]:
 def test_another_client_uses_half_of_the_limit(kind: str) -> None:
     """The batch finishes, at half the documented rate or better, with a bounded share of refusals.
 
-    The client of the bound may starve the other one, so coming close to the bound is not a goal; sharing evenly may cost
-    a factor of 2.
+    The client of the bound may starve the other one, so coming close to the bound is not a goal; sharing evenly may
+    cost a factor of 2.
     """
     runs = [run(kind, 200, seed, disturbances=other_client_requests(seed)) for seed in range(3)]
     assert ratio(runs) <= 2
@@ -242,8 +242,9 @@ def test_another_client_uses_half_of_the_limit(kind: str) -> None:
 def test_another_client_with_strict_spacing() -> None:
     """If any two requests must be half a second apart and another client sends at random, the batch still finishes.
 
-    Each request of the other client blocks the server for half a second, so 40 % of ours are refused at any pace, and a
-    gate that avoids refusals falls back to its lowest rate: slow (up to 13 times the bound), but not a livelock.
+    Each request of the other client blocks the server for half a second, so 40 % of our requests are refused at any
+    pace, and a gate that avoids refusals falls back to its lowest rate: slow (up to 13 times the bound), but not a
+    livelock.
     """
     runs = [run("gcra1", 100, seed, disturbances=other_client_requests(seed)) for seed in range(2)]
     assert ratio(runs) <= 14

@@ -1,23 +1,23 @@
-"""The life of a job: the table, and what it promises."""
+"""The lifecycle of a job: the table and its guarantees."""
 
 import itertools
 
 import pytest
 
-from veo_async._rules.lifecycle import SETTLED, TABLE, Event, IllegalTransition, JobState, next_state
+from veo_async._rules.lifecycle import TABLE, Event, IllegalTransition, JobState, next_state
 
 S, E = JobState, Event
 
 
 def reachable(state: JobState) -> set[JobState]:
-    found: set[JobState] = set()
-    ahead = [state]
-    while ahead:
-        for follower in TABLE[ahead.pop()].values():
-            if follower not in found:
-                found.add(follower)
-                ahead.append(follower)
-    return found
+    reached: set[JobState] = set()
+    pending = [state]
+    while pending:
+        for following in TABLE[pending.pop()].values():
+            if following not in reached:
+                reached.add(following)
+                pending.append(following)
+    return reached
 
 
 @pytest.mark.parametrize(
@@ -39,36 +39,31 @@ def reachable(state: JobState) -> set[JobState]:
         (S.IN_DOUBT, E.RESUBMIT, S.QUEUED),
     ],
 )
-def test_each_step_of_the_way(state: JobState, event: Event, after: JobState) -> None:
-    """The steps that the drawing shows."""
+def test_transition_leads_to_the_documented_state(state: JobState, event: Event, after: JobState) -> None:
+    """The transitions of the documented lifecycle."""
     assert next_state(state, event) is after
 
 
 @pytest.mark.parametrize(
     ("state", "event"), [(s, e) for s, e in itertools.product(JobState, Event) if e not in TABLE[s]]
 )
-def test_everything_else_is_illegal(state: JobState, event: Event) -> None:
-    """And is told with both words."""
-    with pytest.raises(IllegalTransition, match=f"{event} cannot happen to a job that is {state}"):
+def test_other_events_are_illegal(state: JobState, event: Event) -> None:
+    """The error names the event and the state."""
+    with pytest.raises(IllegalTransition, match=f"{event} is not allowed for a job in state {state}"):
         next_state(state, event)
 
 
-def test_every_state_has_a_row_and_is_reached() -> None:
-    """Nothing in the table leads nowhere or comes from nowhere."""
+def test_every_state_has_a_row_and_is_reachable() -> None:
+    """The table is complete, and no state is unused."""
     assert set(TABLE) == set(JobState)
     assert reachable(S.QUEUED) == set(JobState)
 
 
-def test_nothing_leads_from_an_accepted_job_back_to_the_queue() -> None:
-    """What was paid is never sent again."""
+def test_accepted_job_never_returns_to_the_queue() -> None:
+    """A paid request is never sent again."""
     assert not reachable(S.RUNNING) & {S.QUEUED, S.SENDING, S.IN_DOUBT}
 
 
-def test_doubt_is_left_by_hand_only() -> None:
-    """By evidence, by a person's word, or by giving it up: never by a plain event of sending."""
+def test_job_leaves_in_doubt_only_by_decision() -> None:
+    """Only evidence or a decision of the user ends it: never a plain event of sending."""
     assert set(TABLE[S.IN_DOUBT]) == {E.BIND, E.RESUBMIT, E.ABANDON}
-
-
-def test_settled_is_where_nothing_more_happens_by_itself() -> None:
-    """All ends, a finished clip, and doubt."""
-    assert set(JobState) - SETTLED == {S.QUEUED, S.SENDING, S.RUNNING}

@@ -1,4 +1,4 @@
-"""What a request costs by the table, and what nobody knows."""
+"""The price of a request by the table, and unknown prices."""
 
 import math
 from typing import Any
@@ -22,8 +22,8 @@ from veo_async._wire import AnyRequest, UpgradeRequest
         (UpgradeRequest("t-1", "4k"), 120.0),
     ],
 )
-def test_the_built_in_table(request_: AnyRequest, credits: float) -> None:
-    """Generations by model and resolution, extensions by model, upgrades by what they come to."""
+def test_built_in_prices(request_: AnyRequest, credits: float) -> None:
+    """Generations by model and resolution, extensions by model, upgrades by the new resolution."""
     assert price_of(request_) == credits
 
 
@@ -36,44 +36,44 @@ def test_the_built_in_table(request_: AnyRequest, credits: float) -> None:
         ExtendRequest("t-1", "It sits", model="veo4"),
     ],
 )
-def test_what_is_not_on_the_table_has_no_price(request_: AnyRequest) -> None:
-    """Shorter clips too: nobody wrote down that they are cheaper, or that they are not."""
+def test_price_that_is_not_in_the_table_is_unknown(request_: AnyRequest) -> None:
+    """Including shorter clips: no source says whether they are cheaper."""
     assert price_of(request_) is None
 
 
-def test_a_table_of_ones_own_may_know_more() -> None:
-    """Other lengths have columns of their own."""
+def test_user_table_may_contain_more_prices() -> None:
+    """Clips of other lengths have their own columns."""
     prices = {"veo3_fast": {"720p": 50.0, "720p 4s": 25.0}}
     assert price_of(VideoRequest("A dog", duration=4), prices) == 25.0
     assert price_of(VideoRequest("A dog", model="veo3"), prices) is None
 
 
-def test_the_sum_of_something_unknown_is_unknown() -> None:
-    """A sum that leaves something out would be taken for a price."""
+def test_sum_with_an_unknown_price_is_unknown() -> None:
+    """A sum that omits something would be mistaken for a price."""
     assert total([60.0, 5.0]) == 65.0
     assert total([]) == 0.0
     assert total([60.0, None]) is None
 
 
-def test_a_checked_table_is_a_copy() -> None:
-    """Who changes theirs later changes nothing here."""
-    mine = {"veo3_fast": {"720p": 50.0}}
-    checked = validate_prices(mine)
-    mine["veo3_fast"]["720p"] = 1.0
-    assert checked == {"veo3_fast": {"720p": 50.0}}
+def test_validated_table_is_a_copy() -> None:
+    """Changing the original later has no effect."""
+    original = {"veo3_fast": {"720p": 50.0}}
+    validated = validate_prices(original)
+    original["veo3_fast"]["720p"] = 1.0
+    assert validated == {"veo3_fast": {"720p": 50.0}}
     assert validate_prices(PRICES) == PRICES
 
 
 @pytest.mark.parametrize("table", [None, 60.0, {"veo3_fast": 60.0}])
-def test_a_table_is_a_table_of_tables(table: Any) -> None:
-    """Told with an example."""
-    with pytest.raises(errors.UsageError, match="like"):
+def test_table_must_be_a_nested_mapping(table: Any) -> None:
+    """The error gives an example."""
+    with pytest.raises(errors.UsageError, match=r"nested mapping, e\.g\."):
         validate_prices(table)
 
 
 @pytest.mark.parametrize("price", [-1.0, math.nan, math.inf, True, "60", None])
-def test_a_price_is_a_number_of_credits(price: Any) -> None:
-    """A nonsense price would make a nonsense bound."""
+def test_price_must_be_a_number_of_credits(price: Any) -> None:
+    """An invalid price would make an invalid budget."""
     with pytest.raises(errors.UsageError, match=r"prices\['veo3'\]\['720p'\]"):
         validate_prices({"veo3": {"720p": price}})
     with pytest.raises(errors.UsageError, match="budget="):

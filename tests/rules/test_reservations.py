@@ -1,4 +1,4 @@
-"""A budget is never passed by what is reserved, whoever reserves, gives back and gives up in whichever order."""
+"""Reservations never exceed the budget, for any order of reserving, confirming, releasing and returning."""
 
 import pytest
 from hypothesis import settings
@@ -9,10 +9,10 @@ from veo_async._rules.credits.reservations import Reservations
 from veo_async.errors import BudgetExceeded
 
 
-def test_all_steps_fit_or_none_is_reserved() -> None:
-    """A chain that stops half-way for lack of budget would have paid for half."""
+def test_chain_is_reserved_as_a_whole_or_not_at_all() -> None:
+    """A chain that stops half-way for lack of budget would have paid for half of it."""
     budget = Reservations(100.0)
-    with pytest.raises(BudgetExceeded, match="would cost 125 credits, and 0 credits of a budget of 100") as caught:
+    with pytest.raises(BudgetExceeded, match="costs 125 credits, but 0 credits of a budget of 100") as caught:
         budget.reserve({"dog": 5.0, "dog.4k": 120.0})
     assert (caught.value.cost, caught.value.reserved, caught.value.budget) == (125.0, 0.0, 100.0)
     assert budget.reserved == 0.0
@@ -20,16 +20,16 @@ def test_all_steps_fit_or_none_is_reserved() -> None:
     assert budget.reserved == 65.0
 
 
-def test_what_nobody_knows_does_not_fit_a_budget() -> None:
-    """And fits where there is none."""
-    with pytest.raises(BudgetExceeded, match="nobody knows") as caught:
+def test_unknown_price_is_refused_if_there_is_a_budget() -> None:
+    """It is accepted without a budget."""
+    with pytest.raises(BudgetExceeded, match="price of this request is unknown") as caught:
         Reservations(100.0).reserve({"dog": 60.0, "cat": None})
     assert caught.value.cost is None
     Reservations().reserve({"cat": None})
 
 
-def test_a_promise_without_a_job_comes_back() -> None:
-    """One whose job was queued stays."""
+def test_released_reservation_without_a_job_is_dropped() -> None:
+    """The reservation of a job that was queued is kept."""
     budget = Reservations(100.0)
     budget.reserve({"dog": 60.0, "cat": 40.0})
     budget.confirm("cat", 40.0)
@@ -40,8 +40,8 @@ def test_a_promise_without_a_job_comes_back() -> None:
     assert not budget.is_confirmed("dog")
 
 
-def test_the_same_job_reserves_once() -> None:
-    """However many submit it, and as long as one of them may bring it about."""
+def test_same_job_reserves_once() -> None:
+    """However many callers submit it, and as long as one of them may queue it."""
     budget = Reservations(60.0)
     budget.reserve({"dog": 60.0})
     budget.reserve({"dog": 60.0})
@@ -52,8 +52,8 @@ def test_the_same_job_reserves_once() -> None:
     assert budget.reserved == 60.0
 
 
-def test_a_job_of_an_earlier_session_counts_and_is_not_refused() -> None:
-    """It was admitted then; but it may leave no room."""
+def test_job_of_an_earlier_session_counts_and_is_not_refused() -> None:
+    """It was admitted then, but it may leave no budget."""
     budget = Reservations(50.0)
     budget.confirm("old", 60.0)
     assert budget.reserved == 60.0
@@ -62,8 +62,8 @@ def test_a_job_of_an_earlier_session_counts_and_is_not_refused() -> None:
         budget.reserve({"new": 1.0})
 
 
-def test_a_free_end_gives_back() -> None:
-    """And the key may reserve anew."""
+def test_job_without_a_charge_returns_its_reservation() -> None:
+    """Its key may then reserve again."""
     budget = Reservations(60.0)
     budget.reserve({"dog": 60.0})
     budget.confirm("dog", 60.0)
@@ -75,8 +75,8 @@ def test_a_free_end_gives_back() -> None:
     assert budget.reserved == 60.0
 
 
-def test_a_job_that_ends_while_it_is_submitted_again_leaves_its_reservation_to_that() -> None:
-    """Who promised has relied on what was held."""
+def test_job_that_ends_during_another_submit_leaves_it_the_reservation() -> None:
+    """The second caller relies on the reservation."""
     budget = Reservations(60.0)
     budget.confirm("dog", 60.0)
     budget.reserve({"dog": 60.0})
@@ -87,8 +87,8 @@ def test_a_job_that_ends_while_it_is_submitted_again_leaves_its_reservation_to_t
     assert budget.reserved == 0.0
 
 
-def test_another_request_of_a_job_in_doubt_is_reserved_beside_the_first() -> None:
-    """Both may have been paid; the second alone comes back."""
+def test_second_request_of_a_job_in_doubt_is_reserved_in_addition() -> None:
+    """Both may have been charged; only the second is returned."""
     budget = Reservations(120.0)
     budget.confirm("dog", 60.0)
     budget.reserve_again("dog", 60.0)
@@ -100,17 +100,17 @@ def test_another_request_of_a_job_in_doubt_is_reserved_beside_the_first() -> Non
     assert budget.is_confirmed("dog")
 
 
-def test_what_costs_nothing_always_fits_and_what_was_never_held_gives_nothing_back() -> None:
-    """Also where earlier jobs have left less than no room."""
+def test_free_job_always_fits_and_unknown_key_returns_nothing() -> None:
+    """Even if earlier jobs exceed the budget."""
     budget = Reservations(50.0)
     budget.confirm("old", 60.0)
     budget.reserve({"free": 0.0})
-    budget.return_credits("stranger", 0.0)
+    budget.return_credits("unknown", 0.0)
     assert budget.reserved == 60.0
 
 
 def test_sums_of_decimal_prices_fit_exactly() -> None:
-    """Ten tenths are one, whatever the binary says."""
+    """Ten tenths make one, despite binary rounding."""
     budget = Reservations(1.0)
     for n in range(10):
         budget.reserve({f"job-{n}": 0.1})
@@ -119,13 +119,13 @@ def test_sums_of_decimal_prices_fit_exactly() -> None:
 
 
 KEYS = st.sampled_from("abcd")
-#: What a job costs goes by its key here, as it goes by its request.
+#: The price of each job.
 COSTS = {"a": 10.0, "b": 25.0, "c": 40.0, "d": 0.0}
 BUDGET = 70.0
 
 
 class ReservationMachine(RuleBasedStateMachine):
-    """Callers who submit the same few jobs in any order, and jobs that end."""
+    """Several callers submit the same few jobs in any order, and jobs end."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -159,7 +159,7 @@ class ReservationMachine(RuleBasedStateMachine):
         self.budget.return_credits(key, COSTS[key])
 
     @invariant()
-    def what_is_reserved_is_what_is_live_or_on_its_way(self) -> None:
+    def reserved_is_the_sum_of_live_and_submitted_jobs(self) -> None:
         assert self.budget.reserved == sum(COSTS[key] for key in self.live | set(self.submitting))
         assert self.budget.reserved <= BUDGET
 

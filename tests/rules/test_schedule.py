@@ -1,4 +1,4 @@
-"""When to look at which task: both schedules, told by hand and told anything at all."""
+"""When to poll which task: both schedules, with single events and with any sequence of events."""
 
 import json
 import math
@@ -28,14 +28,14 @@ FAST = TaskClass("kie", "veo3_fast")
 
 
 def start(schedule: LearnedSchedule, count: int, cls: TaskClass = VEO3, now: float = 0.0) -> LearnedSchedule:
-    """The schedule with tasks 0, 1, 2, … started at the same moment."""
+    """Start tasks 0, 1, 2, … at the same moment; return the schedule."""
     for key in range(count):
         schedule.started(key, cls, now)
     return schedule
 
 
-def test_both_schedules_are_what_the_watcher_asks_for() -> None:
-    """The watcher needs to know one interface only."""
+def test_both_schedules_implement_the_interface() -> None:
+    """The watcher needs to know only one interface."""
     schedules: list[PollSchedule] = [LearnedSchedule(), FixedSchedule(30, random.Random(0))]
     for schedule in schedules:
         schedule.started("t", VEO3, 0.0)
@@ -48,18 +48,18 @@ def test_both_schedules_are_what_the_watcher_asks_for() -> None:
 
 
 @pytest.mark.parametrize("schedule", [LearnedSchedule(), FixedSchedule(30, random.Random(0))])
-def test_unknown_tasks_are_told_and_forgetting_is_free(schedule: PollSchedule) -> None:
-    """Asking about a stranger is a mistake; forgetting one is not."""
-    for ask in (schedule.next_poll, schedule.still_running, schedule.eta):
+def test_unknown_task_raises_except_in_forget(schedule: PollSchedule) -> None:
+    """Asking about an unknown task is an error; forgetting one is not."""
+    for method in (schedule.next_poll, schedule.still_running, schedule.eta):
         with pytest.raises(KeyError):
-            ask("stranger", 0.0)
+            method("unknown", 0.0)
     with pytest.raises(KeyError):
-        schedule.ended("stranger", 0.0, None)
-    schedule.forget("stranger")
+        schedule.ended("unknown", 0.0, None)
+    schedule.forget("unknown")
 
 
-def test_a_schedule_shows_what_it_holds() -> None:
-    """Its repr and length count the running tasks; ended and forgotten ones are gone."""
+def test_repr_and_length_count_running_tasks() -> None:
+    """Ended and forgotten tasks are not counted."""
     schedule = start(LearnedSchedule(), 3)
     schedule.ended(0, 100.0, None)
     schedule.forget(1)
@@ -67,8 +67,8 @@ def test_a_schedule_shows_what_it_holds() -> None:
     assert repr(schedule) == "<LearnedSchedule running=1 classes=1>"
 
 
-def test_a_task_started_again_is_one_task() -> None:
-    """Telling twice that a task started (a re-attached one) counts it once, from the later word."""
+def test_task_that_starts_twice_counts_once() -> None:
+    """A task that is attached again counts from the later event."""
     schedule = start(LearnedSchedule(), 1)
     schedule.still_running(0, 100.0)
     schedule.started(0, FAST, 50.0)
@@ -76,15 +76,15 @@ def test_a_task_started_again_is_one_task() -> None:
     assert schedule.next_poll(0, 100.0) >= 50.0 + MIN_GAP_S
 
 
-def test_a_reattached_task_is_looked_at_at_once() -> None:
-    """A task that was accepted ten minutes ago, in another life, is overdue."""
+def test_task_of_an_earlier_session_is_due_immediately() -> None:
+    """A task that was accepted ten minutes ago is overdue."""
     schedule = LearnedSchedule()
     schedule.started("old", VEO3, -600.0)
     assert schedule.next_poll("old", 0.0) < 0
 
 
-def test_fixed_looks_keep_their_distance() -> None:
-    """After the first look the gap is what the user asked for, counted from the look itself."""
+def test_fixed_schedule_keeps_the_interval() -> None:
+    """After the first poll the gap is the configured interval, counted from the poll itself."""
     schedule = FixedSchedule(30.0, random.Random(0))
     schedule.started("t", VEO3, 0.0)
     schedule.still_running("t", 41.0)
@@ -93,8 +93,8 @@ def test_fixed_looks_keep_their_distance() -> None:
     assert schedule.next_poll("t", 75.5) == 105.5
 
 
-def test_fixed_first_looks_do_not_come_as_a_herd() -> None:
-    """A hundred tasks started together are first looked at between half and one and a half gaps later."""
+def test_fixed_schedule_spreads_first_polls() -> None:
+    """A hundred tasks that start together are first polled between half an interval and one and a half later."""
     schedule = FixedSchedule(30.0, random.Random(3))
     first = []
     for key in range(100):
@@ -108,22 +108,22 @@ def test_fixed_first_looks_do_not_come_as_a_herd() -> None:
 
 
 @pytest.mark.parametrize("nonsense", [0, -1.0, math.inf, math.nan])
-def test_a_fixed_gap_is_a_positive_number(nonsense: float) -> None:
-    """A gap of nothing would be a busy loop."""
+def test_fixed_interval_must_be_positive(nonsense: float) -> None:
+    """An interval of zero would be a busy loop."""
     with pytest.raises(ValueError, match="every_s must be"):
         FixedSchedule(nonsense, random.Random(0))
 
 
-def test_a_task_alone_is_looked_at_often() -> None:
-    """One task has the whole budget: near its likeliest end a look comes every few seconds."""
+def test_single_task_is_polled_often() -> None:
+    """It has the whole budget: near its likeliest end it is polled every few seconds."""
     schedule = start(LearnedSchedule(), 1)
     schedule.still_running(0, 190.0)
     assert schedule.price == MIN_PRICE_S
     assert 1.5 <= schedule.next_poll(0, 190.0) - 190.0 < 4
 
 
-def test_a_crowd_shares_the_budget() -> None:
-    """The price rises with the number of tasks until their looks fit, and falls when they are gone."""
+def test_many_tasks_share_the_budget() -> None:
+    """The price rises with the number of tasks until their polls fit, and falls when they have ended."""
     schedule = start(LearnedSchedule(PollBudget(5.0)), 300)
     now = 0.0
     for now in range(150, 190, 2):
@@ -140,16 +140,16 @@ def test_a_crowd_shares_the_budget() -> None:
     assert schedule.price == MIN_PRICE_S < crowded
 
 
-def test_a_hopeless_crowd_does_not_drive_the_price_beyond_bounds() -> None:
-    """When the bounds on gaps alone fill the budget, the price stops where it can come back from."""
+def test_price_has_a_maximum() -> None:
+    """If the bounds on gaps alone exceed the budget, the price stops at a value from which it can recover."""
     schedule = start(LearnedSchedule(PollBudget(1.0)), 5000)
     for step in range(30):
         schedule.next_poll(0, 2.0 * step)
     assert schedule.price == MAX_PRICE_S
 
 
-def test_a_slowed_budget_makes_looks_dearer() -> None:
-    """After a refused poll the schedule plans for the rate that is left."""
+def test_reduced_budget_raises_the_price() -> None:
+    """After a refused poll the schedule plans for the remaining rate."""
     budget = PollBudget(5.0)
     schedule = start(LearnedSchedule(budget), 200)
     for key in range(200):
@@ -164,7 +164,7 @@ def test_a_slowed_budget_makes_looks_dearer() -> None:
     assert schedule.price > 1.5 * before
 
 
-def test_a_new_class_is_planned_for_at_once() -> None:
+def test_new_class_is_planned_immediately() -> None:
     """A class that appears between two refreshes does not wait for the next one."""
     schedule = start(LearnedSchedule(price=4.0), 1)
     schedule.next_poll(0, 0.0)
@@ -173,8 +173,8 @@ def test_a_new_class_is_planned_for_at_once() -> None:
     assert all(group.gaps is not None for group in schedule._groups.values())
 
 
-def test_looks_are_few_when_callbacks_work() -> None:
-    """With callbacks the first look comes late, and the next is far off, though there is budget for more."""
+def test_callbacks_make_polls_rare() -> None:
+    """With callbacks the first poll is late and the next far off, although the budget allows more."""
     schedule = start(LearnedSchedule(callbacks=True), 1)
     assert schedule.next_poll(0, 0.0) > 150 > start(LearnedSchedule(), 1).next_poll(0, 0.0)
     schedule.still_running(0, 190.0)
@@ -183,8 +183,8 @@ def test_looks_are_few_when_callbacks_work() -> None:
     assert schedule.loss_rate == pytest.approx(0.05)
 
 
-def test_a_broken_receiver_is_noticed() -> None:
-    """When no callback comes any more, looks come sooner; when they come again, fewer are made."""
+def test_broken_receiver_is_detected() -> None:
+    """When callbacks stop arriving, polls come sooner; when they arrive again, fewer are made."""
     schedule = start(LearnedSchedule(callbacks=True), 161)
     before = schedule.next_poll(160, 0.0)
     for key in range(60):
@@ -196,8 +196,8 @@ def test_a_broken_receiver_is_noticed() -> None:
     assert schedule.loss_rate < 0.15
 
 
-def test_a_look_that_beats_the_callback_is_no_loss() -> None:
-    """A look within 10 s of the end says nothing about callbacks; without callbacks nothing is counted."""
+def test_poll_shortly_after_the_end_is_not_a_lost_callback() -> None:
+    """A poll within 10 s of the end proves nothing about callbacks; without callbacks nothing is counted."""
     schedule = start(LearnedSchedule(callbacks=True), 1)
     schedule.ended(0, 205.0, 200.0)
     assert schedule.loss_rate == pytest.approx(0.05)
@@ -206,7 +206,7 @@ def test_a_look_that_beats_the_callback_is_no_loss() -> None:
     assert plain.loss_rate == 1.0
 
 
-def test_the_eta_falls_as_time_passes_and_learns() -> None:
+def test_eta_decreases_with_age_and_with_quick_tasks() -> None:
     """A task that has run for a while is expected sooner; after quick ones, sooner still."""
     schedule = start(LearnedSchedule(), 60)
     fresh, later = schedule.eta(0, 0.0), schedule.eta(0, 100.0)
@@ -218,16 +218,16 @@ def test_the_eta_falls_as_time_passes_and_learns() -> None:
     assert schedule.eta("next", 130.0).p50 < 60
 
 
-def test_what_was_learned_outlives_the_session() -> None:
-    """State goes through JSON and gives the next session the same belief in tasks and callbacks."""
+def test_learned_state_is_restored_in_the_next_session() -> None:
+    """State survives JSON and gives the next session the same model of tasks and callbacks."""
     schedule = start(LearnedSchedule(callbacks=True), 40)
     for key in range(40):
         schedule.ended(key, 100.0, 60.0)
     restored = LearnedSchedule(callbacks=True)
     assert restored.from_state(json.loads(json.dumps(schedule.to_state()))) == 1
     assert restored.loss_rate == pytest.approx(schedule.loss_rate)
-    for each in (schedule, restored):
-        each.started("t", VEO3, 200.0)
+    for attached in (schedule, restored):
+        attached.started("t", VEO3, 200.0)
     assert restored.eta("t", 200.0) == pytest.approx(schedule.eta("t", 200.0))
     fixed = FixedSchedule(30.0, random.Random(0))
     assert fixed.from_state(schedule.to_state()) == 1
@@ -249,15 +249,15 @@ def test_what_was_learned_outlives_the_session() -> None:
         {"version": 1, "classes": [], "callbacks": ["1", 2]},
     ],
 )
-def test_experience_that_does_not_fit_is_left_out(state: dict[str, object]) -> None:
-    """Damaged or foreign state is no reason to fail: it is experience, not truth."""
+def test_state_that_does_not_fit_is_ignored(state: dict[str, object]) -> None:
+    """Damaged or unknown state must not cause an error."""
     schedule = LearnedSchedule(callbacks=True)
     assert schedule.from_state(state) == 0
     assert schedule.loss_rate == pytest.approx(0.05)
 
 
-def test_a_task_costs_few_bytes() -> None:
-    """Ten thousand running tasks take at most 150 bytes each, the entry in the dict included."""
+def test_task_uses_few_bytes() -> None:
+    """Ten thousand running tasks take at most 150 bytes each, including the item in the dict."""
     keys = [f"{n:032x}" for n in range(10_000)]
     schedule = LearnedSchedule(price=1.0)
     schedule.started("warm up", VEO3, 0.0)
@@ -266,13 +266,13 @@ def test_a_task_costs_few_bytes() -> None:
         schedule.started(key, VEO3, n / 7)
     for key in keys:
         schedule.still_running(key, 1500.0)
-    held, _ = tracemalloc.get_traced_memory()
+    used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert held / len(keys) <= 150
+    assert used / len(keys) <= 150
 
 
 class Watching(RuleBasedStateMachine):
-    """Any story a watcher can tell, to a schedule of either kind."""
+    """Any sequence of events that a watcher can report, for a schedule of either kind."""
 
     @initialize(
         kind=st.sampled_from(["learned", "callbacks", "priced", "fixed"]),
@@ -281,7 +281,7 @@ class Watching(RuleBasedStateMachine):
     def open(self, kind: str, budget: float) -> None:
         self.kind = kind
         self.now = 0.0
-        self.looked: dict[int, float] = {}
+        self.polled_at: dict[int, float] = {}
         self.started_at: dict[int, float] = {}
         self.next = 0
         self.schedule: LearnedSchedule | FixedSchedule
@@ -295,48 +295,48 @@ class Watching(RuleBasedStateMachine):
     def starts(self, count: int, cls: TaskClass, before: float) -> None:
         for _ in range(count):
             self.schedule.started(self.next, cls, self.now - before)
-            self.looked[self.next] = self.started_at[self.next] = self.now - before
+            self.polled_at[self.next] = self.started_at[self.next] = self.now - before
             self.next += 1
 
     @rule(seconds=st.floats(0, 100))
     def waits(self, seconds: float) -> None:
         self.now += seconds
 
-    @precondition(lambda self: self.looked)
+    @precondition(lambda self: self.polled_at)
     @rule(share=st.sampled_from([0.2, 1.0]))
-    def looks(self, share: float) -> None:
-        for key in list(self.looked)[: max(1, int(share * len(self.looked)))]:
+    def polls(self, share: float) -> None:
+        for key in list(self.polled_at)[: max(1, int(share * len(self.polled_at)))]:
             self.schedule.still_running(key, self.now)
-            self.looked[key] = self.now
+            self.polled_at[key] = self.now
 
-    @precondition(lambda self: self.looked)
-    @rule(data=st.data(), duration=st.none() | st.floats(), via=st.sampled_from(["look", "callback"]))
+    @precondition(lambda self: self.polled_at)
+    @rule(data=st.data(), duration=st.none() | st.floats(), via=st.sampled_from(["poll", "callback"]))
     def ends(self, data: st.DataObject, duration: float | None, via: str) -> None:
-        key = data.draw(st.sampled_from(sorted(self.looked)))
+        key = data.draw(st.sampled_from(sorted(self.polled_at)))
         self.schedule.ended(key, self.now, duration, via=via)  # type: ignore[arg-type]
-        del self.looked[key]
+        del self.polled_at[key]
 
-    @precondition(lambda self: self.looked)
+    @precondition(lambda self: self.polled_at)
     @rule(data=st.data())
     def forgets(self, data: st.DataObject) -> None:
-        key = data.draw(st.sampled_from(sorted(self.looked)))
+        key = data.draw(st.sampled_from(sorted(self.polled_at)))
         self.schedule.forget(key)
-        del self.looked[key]
+        del self.polled_at[key]
 
     @invariant()
-    def everybody_is_due_in_time_and_nobody_is_counted_twice(self) -> None:
+    def every_task_is_due_in_time_and_counted_once(self) -> None:
         if not hasattr(self, "schedule"):
             return
-        assert len(self.schedule) == len(self.looked)
-        assert sum(sum(group.running) for group in self.schedule._groups.values()) == len(self.looked)
+        assert len(self.schedule) == len(self.polled_at)
+        assert sum(sum(group.running) for group in self.schedule._groups.values()) == len(self.polled_at)
         assert all(count >= 0 for group in self.schedule._groups.values() for count in group.running)
-        for key, looked in list(self.looked.items())[::7]:
+        for key, polled_at in list(self.polled_at.items())[::7]:
             due = self.schedule.next_poll(key, self.now)
-            age = looked - self.started_at[key]
-            longest = max(MAX_FIRST_S, MAX_GAP_S, 0.3 * age)
+            age = polled_at - self.started_at[key]
+            max_gap = max(MAX_FIRST_S, MAX_GAP_S, 0.3 * age)
             if self.kind == "callbacks":
-                longest = max(MAX_GAP_WITH_CALLBACKS_S, longest)
-            assert MIN_GAP_S - 1e-6 <= due - looked <= longest + 1e-6
+                max_gap = max(MAX_GAP_WITH_CALLBACKS_S, max_gap)
+            assert MIN_GAP_S - 1e-6 <= due - polled_at <= max_gap + 1e-6
             assert self.schedule.next_poll(key, self.now) == due
             eta = self.schedule.eta(key, self.now)
             assert 0 <= eta.p50 <= eta.p90 < math.inf
@@ -347,15 +347,15 @@ TestWatching.settings = settings(max_examples=50, stateful_step_count=25, deadli
 
 
 @given(st.floats(1.5, 1e4), st.integers(0, 2**32))
-def test_a_fixed_schedule_never_drifts_from_its_gap(every_s: float, seed: int) -> None:
-    """Whatever the gap and the dice, the first look lies within half a gap of it."""
+def test_fixed_first_poll_is_within_half_an_interval(every_s: float, seed: int) -> None:
+    """For any interval and any random number."""
     schedule = FixedSchedule(every_s, random.Random(seed))
     schedule.started("t", VEO3, 0.0)
     assert 0.5 * every_s <= schedule.next_poll("t", 0.0) <= 1.5 * every_s
 
 
-def test_what_a_task_would_take_is_known_before_it_begins() -> None:
-    """A job that still waits has an estimate: that of a task of its class that starts now."""
+def test_expected_duration_is_known_before_the_start() -> None:
+    """A queued job has an estimate: that of a task of its class that starts now."""
     schedule = LearnedSchedule()
     expected = schedule.expected_duration(VEO3)
     assert 100 < expected.p50 < expected.p90 < 600
@@ -363,8 +363,8 @@ def test_what_a_task_would_take_is_known_before_it_begins() -> None:
     assert schedule.eta(0, 0.0) == expected
 
 
-def test_callbacks_are_believed_in_once_heard_and_no_longer_when_they_cease() -> None:
-    """One that comes relaxes the looks; four ends in a row that had to be found tighten them again."""
+def test_callbacks_are_assumed_from_the_first_until_four_are_missed() -> None:
+    """The first one makes polls rare; four ends in a row without one make them frequent again."""
     schedule = start(LearnedSchedule(callbacks=None), 40)
     assert schedule.loss_rate == 1.0
     schedule.ended(0, 60.0, 55.0, "callback")
@@ -372,7 +372,7 @@ def test_callbacks_are_believed_in_once_heard_and_no_longer_when_they_cease() ->
     for number in range(1, MAX_MISSED_CALLBACKS):
         schedule.ended(number, 100.0, 60.0)
     assert schedule.loss_rate < 1.0
-    schedule.ended(10, 110.0, 108.0)  # found in time: it says nothing about callbacks
+    schedule.ended(10, 110.0, 108.0)  # polled in time, so it proves nothing about callbacks
     assert schedule.loss_rate < 1.0
     schedule.ended(11, 120.0, 60.0)
     assert schedule.loss_rate == 1.0
@@ -380,16 +380,16 @@ def test_callbacks_are_believed_in_once_heard_and_no_longer_when_they_cease() ->
     assert schedule.loss_rate < 0.1
 
 
-def test_one_lost_callback_among_many_is_no_silence() -> None:
-    """The count begins anew with each that comes."""
+def test_callback_resets_the_count_of_missed_ones() -> None:
+    """The count starts again with every callback."""
     schedule = start(LearnedSchedule(callbacks=None), 200)
     for number in range(100):
-        schedule.ended(number, 100.0, 60.0, "look" if number % 3 else "callback")
+        schedule.ended(number, 100.0, 60.0, "poll" if number % 3 else "callback")
     assert schedule.loss_rate < 1.0
 
 
-def test_known_callbacks_stay_known() -> None:
-    """Where somebody says that they come, silence only makes them dearer."""
+def test_announced_callbacks_are_always_assumed() -> None:
+    """If callbacks are configured, missed ones only change the loss rate."""
     schedule = start(LearnedSchedule(callbacks=True), 40)
     for number in range(20):
         schedule.ended(number, 100.0, 60.0)

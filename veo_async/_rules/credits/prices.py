@@ -14,8 +14,8 @@ from veo_async._wire import MODELS, AnyRequest, ExtendRequest, UpgradeRequest, V
 from veo_async._wire.models import UPGRADE_CREDITS
 from veo_async.errors import UsageError
 
-#: Credits by row and column. A row is a model, and its columns are resolutions (``"720p"``; ``"720p 4s"`` for clips that
-#: are not eight seconds long). Columns of ``"extend"`` are the models of extensions, those of ``"upgrade"`` the
+#: Credits by row and column. A row is a model, and its columns are resolutions (``"720p"``; ``"720p 4s"`` for clips
+#: that are not eight seconds long). Columns of ``"extend"`` are the models of extensions, those of ``"upgrade"`` the
 #: resolutions that a clip can be upgraded to.
 Prices = Mapping[str, Mapping[str, float]]
 

@@ -8,7 +8,7 @@ granted in the order of arrival. Between the flows of a class the rule is start-
 older job, if tags are equal). The virtual time ``V`` of a class is the smallest start tag that is queued; it never
 decreases.
 
-* A flow that was idle starts half a charge behind ``V``, or at its old tag if that is later: it has saved up nothing,
+* A flow that was idle starts half a charge after ``V``, or at its old tag if that is later: it has saved up nothing,
   and it owes what it has used. Once ``V`` has passed its tag nothing is owed, so the flow is forgotten; when a class
   becomes empty, all its flows are. Why half a charge: the textbook starts the flow at ``V`` itself, and then a trickle
   of new tenants with one job each keeps ``V`` where it is and starves the flows that were queued before. With half a

@@ -14,7 +14,7 @@ import attrs
 T = TypeVar("T", bound=Hashable)
 Priority = Literal["interactive", "batch"]
 
-#: How far behind the current virtual time a new flow starts, as a share of its charge per job.
+#: How far after the virtual time a new flow starts, as a share of its charge per job.
 NEWCOMER_DELAY = 0.5
 
 
