@@ -8,8 +8,11 @@ from cyclopts import App, Parameter
 from veo_async.cli.demo import run_demo
 from veo_async.cli.exit_codes import console
 from veo_async.cli.simulator import run_simulator
+from veo_async.simulator import fault_names
 
 app: App = App()
+
+_FAULT_HELP = f'Inject a fault, e.g. "drop-after:generate:1"; may be repeated. Faults: {", ".join(fault_names())}.'
 
 
 @app.command
@@ -43,7 +46,7 @@ async def simulator(
     refusal_rate: float = 0.0,
     failure_rate: float = 0.0,
     webhook_secret: str | None = None,
-    fault: Annotated[list[str] | None, Parameter(negative=())] = None,
+    fault: Annotated[list[str] | None, Parameter(negative=(), help=_FAULT_HELP)] = None,
     seed: int = 0,
     host: str = "127.0.0.1",
 ) -> None:
@@ -81,8 +84,6 @@ async def simulator(
         The share of tasks that fail.
     webhook_secret
         Signs every callback.
-    fault
-        What goes wrong, for instance "drop-after:generate:1"; may be repeated. An unknown name lists all.
     seed
         The same seed and the same calls give the same answers.
     host
