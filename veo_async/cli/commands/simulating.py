@@ -12,7 +12,8 @@ from veo_async.simulator import fault_names
 
 app: App = App()
 
-_FAULT_HELP = f'Inject a fault, e.g. "drop-after:generate:1"; may be repeated. Faults: {", ".join(fault_names())}.'
+_FAULTS = ", ".join(fault_names(in_memory=False))
+_FAULT_HELP = f'Inject a fault, e.g. "drop-after:generate:1"; may be repeated. Faults: {_FAULTS}.'
 
 
 @app.command

@@ -49,9 +49,13 @@ def parse_fault(text: str) -> Fault:
         raise UsageError(f"fault={text!r}: {error}; expected e.g. drop-after:generate:1") from None
 
 
-def fault_names() -> list[str]:
-    """Return the names of all faults that can be written as text, sorted, without the short ones."""
-    return sorted(kind.name for kind in FAULTS.values() if kind.has_text)
+def fault_names(*, in_memory: bool = True) -> list[str]:
+    """Return the names of all faults that can be written as text, sorted.
+
+    Args:
+        in_memory: False leaves out the faults that only `MemoryTransport` supports.
+    """
+    return sorted(kind.name for kind in FAULTS.values() if kind.has_text and (in_memory or not kind.memory_only))
 
 
 def _find(name: str) -> FaultKind | None:
