@@ -1,21 +1,21 @@
-"""pytest fixtures for whoever writes against this library: a provider of your own, and hours in seconds.
+"""pytest fixtures for tests of code that uses this library: a simulated provider and virtual time.
 
-Switch them on in a ``conftest.py``::
+Enable them in a ``conftest.py``::
 
     pytest_plugins = ["veo_async.testing"]
 
-and then::
+and use them in a test::
 
     @pytest.mark.veo_simulator(rate=(5, 10.0), faults=[drop_after_accepting(on=1)])
     @pytest.mark.veo_virtual_time
     async def test_my_bot(veo_simulator):
-        await my_bot.make("a dog")                # finds the simulator by VEO_BASE_URL and VEO_API_KEY
+        await my_bot.generate("a dog")            # finds the simulator by VEO_BASE_URL and VEO_API_KEY
         assert_no_double_charge(veo_simulator)
 
-``veo_simulator`` is a running `Simulator`, configured by the marker of the same name. When the test is over it looks
-into the charge book by itself: a request that was paid for twice fails the test, unless the marker says
-``double_charges=True``. ``veo_virtual_time`` lets the event loop's clock jump over all waiting, with real sockets and
-all. Both need the extra ``test`` (pytest, pytest-asyncio, looptime).
+``veo_simulator`` is a running `Simulator` with the options of the marker. After the test, the fixture checks the charge
+log and fails the test if any request was charged twice, unless the marker has ``double_charges=True``.
+``veo_virtual_time`` makes the event loop skip all waiting, even with real sockets. Both need the extra ``test``
+(pytest, pytest-asyncio, looptime).
 """
 
 import time
@@ -30,13 +30,13 @@ __all__ = ["assert_no_double_charge", "veo_simulator"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the markers known, so that strict runs accept them."""
+    """Register the markers, so that ``--strict-markers`` accepts them."""
     config.addinivalue_line("markers", "veo_simulator(**options): the options of the veo_simulator fixture")
-    config.addinivalue_line("markers", "veo_virtual_time: let the event loop's clock jump over all waiting")
+    config.addinivalue_line("markers", "veo_virtual_time: make the event loop skip all waiting")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Virtual time begins where the real clock stands: a fixture's simulator must not see time run backwards."""
+    """Start virtual time at the real clock's value, so that time never runs backwards for a fixture's simulator."""
     for item in items:
         if item.get_closest_marker("veo_virtual_time"):
             item.add_marker(pytest.mark.looptime(start=time.monotonic))  # noqa: TID251  # the clock that loops use
@@ -44,18 +44,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture
 async def veo_simulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
-    """A running simulator that clients find by the environment; in the end no request may have been paid twice."""
+    """Run a simulator that clients find by the environment, and check for double charges after the test."""
     marker = request.node.get_closest_marker("veo_simulator")
     options = dict(marker.kwargs) if marker else {}
-    may_double = options.pop("double_charges", False)
+    allows_double_charges = options.pop("double_charges", False)
     async with Simulator(**options) as sim:
         monkeypatch.setenv("VEO_BASE_URL", sim.url)
         monkeypatch.setenv("VEO_API_KEY", sim.api_key)
         yield sim
-    if not may_double:
+    if not allows_double_charges:
         assert_no_double_charge(sim)
 
 
 def assert_no_double_charge(sim: Simulator) -> None:
-    """Fail when the simulator's charge book shows one request paid for twice."""
+    """Raise `AssertionError` if the simulator charged any request twice."""
     sim.assert_no_double_charge()

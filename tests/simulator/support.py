@@ -1,4 +1,4 @@
-"""What the simulator's tests share: the provider driven by hand, and raw looks at the wire."""
+"""Shared by the simulator's tests: the provider called directly, and raw HTTP over a socket."""
 
 import asyncio
 import json
@@ -17,39 +17,39 @@ URL = "http://sim.test"
 
 @attrs.define
 class Bench:
-    """The pure provider with a clock that only we move."""
+    """The provider, called directly, with a clock that only the test advances."""
 
     provider: FaultyProvider
     now: float = START
 
-    def raw(self, method: str, path: str, *, key: str | None = KEY, body: bytes = b"", **more: Any) -> SimResponse:
+    def send(self, method: str, path: str, *, key: str | None = KEY, body: bytes = b"", **more: Any) -> SimResponse:
         headers = {**more.pop("headers", {}), **({"authorization": f"Bearer {key}"} if key is not None else {})}
         request = SimRequest(method=method, path=path, headers=headers, body=body, **more)
         return self.provider.respond(self.provider.receive(request, self.now), self.now)
 
-    def ask(self, endpoint: str, body: Any = None, *, key: str | None = KEY, **query: str) -> SimResponse:
-        found = endpoint_named(endpoint)
+    def request(self, endpoint: str, body: Any = None, *, key: str | None = KEY, **query: str) -> SimResponse:
+        spec = endpoint_named(endpoint)
         content = b"" if body is None else json.dumps(body).encode()
-        return self.raw(found.method, found.path, key=key, body=content, query=query)
+        return self.send(spec.method, spec.path, key=key, body=content, query=query)
 
-    def told(self, endpoint: str, body: Any = None, **more: Any) -> Any:
-        return self.ask(endpoint, body, **more).json()
+    def request_json(self, endpoint: str, body: Any = None, **more: Any) -> Any:
+        return self.request(endpoint, body, **more).json()
 
     def generate(self, prompt: str = "a dog", **fields: Any) -> str:
-        """The id of a new task."""
-        told = self.told("generate", {"prompt": prompt, **fields})
-        assert told["code"] == 200, told
-        return str(told["data"]["taskId"])
+        """Return the id of a new task."""
+        response = self.request_json("generate", {"prompt": prompt, **fields})
+        assert response["code"] == 200, response
+        return str(response["data"]["taskId"])
 
     def record(self, task_id: str) -> Any:
-        return self.told("record-info", taskId=task_id)
+        return self.request_json("record-info", taskId=task_id)
 
-    def pass_(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.now += seconds
 
     def download(self, url: str, **headers: str) -> SimResponse:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.raw("GET", url.removeprefix(URL), key=None, headers=named)
+        return self.send("GET", url.removeprefix(URL), key=None, headers=named)
 
     @property
     def credits(self) -> float:
@@ -57,13 +57,13 @@ class Bench:
 
 
 def bench(**options: Any) -> Bench:
-    """A provider in which every task takes a minute, unless told otherwise."""
+    """Return a provider without limits in which every task takes a minute. *options* override that."""
     settings = SimulatorSettings(**{"duration_s": 60.0, "max_running": None, "limiter": "none", **options})
     return Bench(FaultyProvider(settings, faults=settings.faults, api_key=KEY, started_at=START, base_url=URL))
 
 
 async def raw_exchange(url: str, request: bytes, *, limit: int = 2**20) -> tuple[bytes, str]:
-    """What a bare socket reads after sending *request*, and how the connection ended: closed, reset or too long."""
+    """Send *request* over a socket; return the bytes received, and "closed", "reset" or "too long"."""
     host, _, port = url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(request)
@@ -82,7 +82,7 @@ async def raw_exchange(url: str, request: bytes, *, limit: int = 2**20) -> tuple
 
 
 def post_bytes(path: str, key: str, body: dict[str, Any]) -> bytes:
-    """A POST as it stands on the wire."""
+    """Return the bytes of a POST request."""
     content = json.dumps(body).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: sim\r\nAuthorization: Bearer {key}\r\n"
@@ -92,16 +92,16 @@ def post_bytes(path: str, key: str, body: dict[str, Any]) -> bytes:
 
 
 def get_bytes(path: str, key: str = "", **headers: str) -> bytes:
-    """A GET likewise."""
+    """Return the bytes of a GET request."""
     lines = [f"GET {path} HTTP/1.1", "Host: sim", "Connection: close"]
     lines += [f"Authorization: Bearer {key}"] if key else []
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def parts_of(answer: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers in lower case, and body of a raw answer."""
-    head, _, body = answer.partition(b"\r\n\r\n")
+def parts_of(response: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Split a raw response into its status, its headers (names in lower case) and its body."""
+    head, _, body = response.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     pairs = (line.partition(":") for line in lines)
     return int(first.split()[1]), {name.lower(): value.strip() for name, _, value in pairs}, body

@@ -1,4 +1,4 @@
-"""Callbacks: what is posted, signed how, tried how often, and what goes wrong with it."""
+"""Callbacks: their content, their signatures, retries, and faults."""
 
 import asyncio
 import itertools
@@ -30,102 +30,102 @@ SIGNED = {"webhook_secret": "hmac-key", "wall_clock": lambda: 1_769_670_760.9}
 # --- what is posted, without sockets ----------------------------------------------------------------------------
 
 
-def ended(at: Bench, *prompts: str) -> list[CallbackRequest]:
-    """The posts that fall due when tasks with these prompts have ended, one a second."""
+def callbacks_of(sim: Bench, *prompts: str) -> list[CallbackRequest]:
+    """Return the callbacks of tasks with these prompts, created and finished one second apart."""
     posts = []
     for prompt in prompts:
-        at.generate(prompt, callBackUrl="http://127.0.0.1:1/done")
-        at.pass_(1)
-    at.pass_(59)
+        sim.generate(prompt, callBackUrl="http://127.0.0.1:1/done")
+        sim.advance(1)
+    sim.advance(59)
     for _ in prompts:
-        posts += at.provider.due_callbacks(at.now)
+        posts += sim.provider.due_callbacks(sim.now)
     return posts
 
 
-def test_success_is_told_in_the_callbacks_pages_form() -> None:
-    """Arrays in ``data.info``, the request as JSON in ``promptJson``."""
-    at = bench()
-    (post,) = ended(at, "a dog")
-    told = json.loads(post.body)
-    assert (told["code"], told["msg"]) == (200, "Veo3.1 video generated successfully.")
-    assert set(told["data"]) == {"taskId", "promptJson", "info", "fallbackFlag"}
-    assert json.loads(told["data"]["promptJson"])["prompt"] == "a dog"
-    assert told["data"]["info"]["resultUrls"] == list(at.provider.tasks[post.task_id].urls)
+def test_callback_of_success_has_documented_format() -> None:
+    """The URLs are lists in ``data.info``; the request is JSON in ``promptJson``."""
+    sim = bench()
+    (post,) = callbacks_of(sim, "a dog")
+    body = json.loads(post.body)
+    assert (body["code"], body["msg"]) == (200, "Veo3.1 video generated successfully.")
+    assert set(body["data"]) == {"taskId", "promptJson", "info", "fallbackFlag"}
+    assert json.loads(body["data"]["promptJson"])["prompt"] == "a dog"
+    assert body["data"]["info"]["resultUrls"] == list(sim.provider.tasks[post.task_id].urls)
 
 
-def test_failure_is_told_in_the_envelope() -> None:
-    """Unlike in the record, code and sentence stand outside ``data``."""
-    (post,) = ended(bench(), "[refuse-late]")
-    told = json.loads(post.body)
-    assert (told["code"], told["data"]) == (400, {"taskId": post.task_id, "fallbackFlag": False})
+def test_callback_of_failure_has_code_and_message_in_envelope() -> None:
+    """Unlike in the record, the code and the message are outside ``data``."""
+    (post,) = callbacks_of(bench(), "[refuse-late]")
+    body = json.loads(post.body)
+    assert (body["code"], body["data"]) == (400, {"taskId": post.task_id, "fallbackFlag": False})
     assert parse_callback(post.body).failure is not None
 
 
 @pytest.mark.parametrize("form", ["array", "json-string", "bracket"])
-def test_every_form_of_the_url_list_is_understood(form: str) -> None:
-    """What the simulator can write, our own reader reads alike."""
-    at = bench(callback_form=form)
-    (post,) = ended(at, "a dog")
-    assert parse_callback(post.body).urls == at.provider.tasks[post.task_id].urls
+def test_callback_url_list_is_parsed_in_every_format(form: str) -> None:
+    """Our own parser reads every format that the simulator sends."""
+    sim = bench(callback_form=form)
+    (post,) = callbacks_of(sim, "a dog")
+    assert parse_callback(post.body).urls == sim.provider.tasks[post.task_id].urls
 
 
-def test_a_callback_is_signed_by_the_provider_s_rule() -> None:
-    """Task id and wall-clock seconds, signed with the webhook's key."""
-    (post,) = ended(bench(**SIGNED), "a dog")
+def test_callback_with_secret_is_signed() -> None:
+    """The signature covers the task id and the seconds of the wall clock."""
+    (post,) = callbacks_of(bench(**SIGNED), "a dog")
     assert post.headers["X-Webhook-Timestamp"] == "1769670760"
     assert post.headers["X-Webhook-Signature"] == sign_callback(post.task_id, 1_769_670_760, "hmac-key")
 
 
-def test_callbacks_are_unsigned_without_a_key() -> None:
-    """As the provider's are until a key is made."""
-    (post,) = ended(bench(), "a dog")
+def test_callback_without_secret_is_unsigned() -> None:
+    """The provider does the same until a secret is created."""
+    (post,) = callbacks_of(bench(), "a dog")
     assert set(post.headers) == {"Content-Type"}
 
 
-def test_a_callback_can_be_lost_or_doubled() -> None:
-    """The first is never posted, the second twice."""
-    posts = ended(bench(faults=[lost_callback(on=1), duplicate_callback(on=2)]), "a", "b", "c")
+def test_lost_and_duplicate_callback_faults() -> None:
+    """The first callback is never sent, the second is sent twice."""
+    posts = callbacks_of(bench(faults=[lost_callback(on=1), duplicate_callback(on=2)]), "a", "b", "c")
     assert len(posts) == 3
     assert posts[0] == posts[1] != posts[2]
 
 
-def test_a_callback_can_be_late() -> None:
-    """It falls due when it was ordered to, and the deadline says so."""
-    at = bench(faults=[late_callback(500)])
-    assert ended(at, "a") == []
-    assert at.provider.next_deadline(at.now) == at.now + 500
-    at.pass_(500)
-    assert len(at.provider.due_callbacks(at.now)) == 1
+def test_late_callback_is_due_after_its_delay() -> None:
+    """`next_deadline` includes the delay."""
+    sim = bench(faults=[late_callback(500)])
+    assert callbacks_of(sim, "a") == []
+    assert sim.provider.next_deadline(sim.now) == sim.now + 500
+    sim.advance(500)
+    assert len(sim.provider.due_callbacks(sim.now)) == 1
 
 
-def test_callbacks_can_change_places() -> None:
-    """The first goes out after the second."""
-    at = bench(faults=[reordered_callbacks(on=1)])
-    first, second = ended(at, "a", "b")
-    prompts = [at.provider.tasks[post.task_id].request.prompt for post in (first, second)]
+def test_reordered_callback_follows_the_next_one() -> None:
+    """The first callback is sent after the second."""
+    sim = bench(faults=[reordered_callbacks(on=1)])
+    first, second = callbacks_of(sim, "a", "b")
+    prompts = [sim.provider.tasks[post.task_id].request.prompt for post in (first, second)]
     assert prompts == ["b", "a"]
 
 
-@pytest.mark.parametrize(("how", "shift_s"), [("key", 0), ("body", 0), ("stale", -3600), ("future", 3600)])
-def test_a_callback_can_be_forged(how: str, shift_s: int) -> None:
-    """Lying about the end: under another key, under a signature that covers no body, or out of time."""
-    (post,) = ended(bench(**SIGNED, faults=[forged_callback(how)]), "a")
+@pytest.mark.parametrize(("variant", "shift_s"), [("key", 0), ("body", 0), ("stale", -3600), ("future", 3600)])
+def test_forged_callback_reports_failure(variant: str, shift_s: int) -> None:
+    """It is signed with another key, correctly (which does not cover the body), or with a wrong timestamp."""
+    (post,) = callbacks_of(bench(**SIGNED, faults=[forged_callback(variant)]), "a")
     stamp = 1_769_670_760 + shift_s
-    is_well_signed = post.headers["X-Webhook-Signature"] == sign_callback(post.task_id, stamp, "hmac-key")
+    is_signed_with_secret = post.headers["X-Webhook-Signature"] == sign_callback(post.task_id, stamp, "hmac-key")
     assert int(post.headers["X-Webhook-Timestamp"]) == stamp
-    assert is_well_signed == (how != "key")
+    assert is_signed_with_secret == (variant != "key")
     assert parse_callback(post.body).code == 400
 
 
-def test_a_callback_can_lack_its_signature() -> None:
-    """Although there is a key."""
-    (post,) = ended(bench(**SIGNED, faults=[forged_callback("unsigned")]), "a")
+def test_forged_callback_can_be_unsigned() -> None:
+    """It has no signature although there is a secret."""
+    (post,) = callbacks_of(bench(**SIGNED, faults=[forged_callback("unsigned")]), "a")
     assert set(post.headers) == {"Content-Type"}
 
 
-def test_a_callback_can_be_malformed() -> None:
-    """Well signed, and of no known form."""
-    (post,) = ended(bench(**SIGNED, faults=[malformed_callback()]), "a")
+def test_malformed_callback_is_signed_and_unparsable() -> None:
+    """The signature is correct; the body has an unknown format."""
+    (post,) = callbacks_of(bench(**SIGNED, faults=[malformed_callback()]), "a")
     assert post.headers["X-Webhook-Signature"] == sign_callback(post.task_id, 1_769_670_760, "hmac-key")
     with pytest.raises(MalformedResponse):
         parse_callback(post.body)
@@ -136,29 +136,29 @@ def test_a_callback_can_be_malformed() -> None:
 
 @attrs.define
 class Receiver:
-    """A receiver that answers with the statuses it is told, then with 200."""
+    """A receiver that responds with *statuses* in order, then with 200."""
 
     url: str
     statuses: list[int]
-    got: list[tuple[float, dict[str, str], bytes]] = attrs.field(factory=list)
+    received: list[tuple[float, dict[str, str], bytes]] = attrs.field(factory=list)
     arrived: asyncio.Event = attrs.field(factory=asyncio.Event)
     stalls_s: float = 0.0
 
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async def take(request: web.BaseRequest) -> web.Response:
+    async def receive(request: web.BaseRequest) -> web.Response:
         body = await request.read()
-        there.got.append((asyncio.get_running_loop().time(), dict(request.headers), body))
-        there.arrived.set()
-        await asyncio.sleep(there.stalls_s)
-        return web.Response(status=there.statuses.pop(0) if there.statuses else 200)
+        receiver.received.append((asyncio.get_running_loop().time(), dict(request.headers), body))
+        receiver.arrived.set()
+        await asyncio.sleep(receiver.stalls_s)
+        return web.Response(status=receiver.statuses.pop(0) if receiver.statuses else 200)
 
-    runner = web.ServerRunner(web.Server(take), shutdown_timeout=0.01)
+    runner = web.ServerRunner(web.Server(receive), shutdown_timeout=0.01)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    there = Receiver(f"http://127.0.0.1:{runner.addresses[0][1]}/done", [])
-    yield there
+    receiver = Receiver(f"http://127.0.0.1:{runner.addresses[0][1]}/done", [])
+    yield receiver
     await runner.cleanup()
 
 
@@ -167,12 +167,12 @@ async def order(sim: Simulator, callback_url: str) -> None:
     await raw_exchange(sim.url, post_bytes("/api/v1/veo/generate", sim.api_key, body))
 
 
-async def test_a_callback_arrives_signed(receiver: Receiver) -> None:
-    """At the end of the task, as JSON, with a signature that holds."""
+async def test_callback_is_posted_as_signed_json(receiver: Receiver) -> None:
+    """It is sent when the task finishes."""
     async with Simulator(duration_s=0.02, webhook_secret="hmac-key") as sim:
         await order(sim, receiver.url)
         await asyncio.wait_for(receiver.arrived.wait(), 5)
-        _, headers, body = receiver.got[0]
+        _, headers, body = receiver.received[0]
         task_id = parse_callback(body).task_id
         stamp = int(headers["X-Webhook-Timestamp"])
         assert task_id in sim.tasks
@@ -180,8 +180,8 @@ async def test_a_callback_arrives_signed(receiver: Receiver) -> None:
         assert headers["Content-Type"] == "application/json"
 
 
-async def test_advancing_time_brings_the_callback(receiver: Receiver) -> None:
-    """Nobody waits for a minute in a test."""
+async def test_advance_sends_due_callbacks(receiver: Receiver) -> None:
+    """A test does not need to wait until a task finishes."""
     async with Simulator(duration_s=60.0) as sim:
         await order(sim, receiver.url)
         sim.advance(60)
@@ -189,22 +189,22 @@ async def test_advancing_time_brings_the_callback(receiver: Receiver) -> None:
 
 
 @pytest.mark.looptime
-async def test_a_callback_is_tried_again_when_refused(receiver: Receiver) -> None:
-    """Three retries after 1, 5 and 15 minutes, then it is given up; only 200 counts as received."""
+async def test_callback_is_retried_until_retries_are_used_up(receiver: Receiver) -> None:
+    """There are three retries, after 1, 5 and 15 minutes. Only status 200 ends them early."""
     receiver.statuses = [500, 201, 404, 503]
     async with Simulator(duration_s=10.0) as sim:
         await order(sim, receiver.url)
         await asyncio.sleep(3600)
-        times = [at for at, _, _ in receiver.got]
+        times = [at for at, _, _ in receiver.received]
         gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
         assert gaps == pytest.approx([60, 300, 900], abs=0.1)
         assert [attempt.status for attempt in sim.callbacks] == [500, 201, 404, 503]
-        assert len({body for _, _, body in receiver.got}) == 1
+        assert len({body for _, _, body in receiver.received}) == 1
 
 
 @pytest.mark.looptime
-async def test_retries_end_with_a_200(receiver: Receiver) -> None:
-    """The receiver said yes the second time, and hears no more."""
+async def test_callback_is_not_retried_after_200(receiver: Receiver) -> None:
+    """The receiver accepts the second attempt and gets no third one."""
     receiver.statuses = [500]
     async with Simulator(duration_s=10.0, callback_retry_s=(1.0, 1.0, 1.0)) as sim:
         await order(sim, receiver.url)
@@ -213,8 +213,8 @@ async def test_retries_end_with_a_200(receiver: Receiver) -> None:
 
 
 @pytest.mark.looptime
-async def test_a_slow_receiver_is_given_15_seconds(receiver: Receiver) -> None:
-    """Then the attempt counts as failed and comes again."""
+async def test_callback_attempt_times_out_after_15_seconds(receiver: Receiver) -> None:
+    """The attempt counts as failed and is retried."""
     receiver.stalls_s = 20.0
     async with Simulator(duration_s=10.0, callback_retry_s=(100.0,)) as sim:
         await order(sim, receiver.url)
@@ -224,8 +224,8 @@ async def test_a_slow_receiver_is_given_15_seconds(receiver: Receiver) -> None:
 
 
 @pytest.mark.looptime
-async def test_nobody_there(receiver: Receiver) -> None:
-    """A refused connection is an attempt like any other."""
+async def test_callback_is_retried_when_connection_is_refused(receiver: Receiver) -> None:
+    """A refused connection is a failed attempt."""
     async with Simulator(duration_s=10.0, callback_retry_s=(1.0,)) as sim:
         await order(sim, "http://127.0.0.1:1/done")
         await asyncio.sleep(3600)
@@ -234,8 +234,8 @@ async def test_nobody_there(receiver: Receiver) -> None:
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("url", ["http://example.com/done", "https://10.0.0.1/x", "not a url", "http://[::bad/"])
-async def test_callbacks_stay_on_this_machine(url: str) -> None:
-    """An address elsewhere, as in the sample programs, is noted and never called."""
+async def test_callback_to_another_machine_is_withheld(url: str) -> None:
+    """It is listed as withheld and never sent."""
     async with Simulator(duration_s=1.0) as sim:
         await order(sim, url)
         await asyncio.sleep(10)

@@ -1,4 +1,4 @@
-"""Creating calls: who may, what is refused, what is charged and given back."""
+"""Creating requests: authorization, validation, charges and refunds."""
 
 import json
 from typing import Any
@@ -10,25 +10,25 @@ from veo_async.simulator.faults.faulty_provider import FaultyProvider
 from .support import KEY, Bench, bench
 
 
-def refusal(at: Bench, **body: Any) -> tuple[int, str]:
-    told = at.told("generate", body)
-    return told["code"], told["msg"]
+def refusal(sim: Bench, **body: Any) -> tuple[int, str]:
+    response = sim.request_json("generate", body)
+    return response["code"], response["msg"]
 
 
 @pytest.mark.parametrize("key", [None, "", "wrong"])
-def test_an_unknown_key_gets_401_in_the_body(key: str | None) -> None:
+def test_unknown_key_gets_code_401_in_the_body(key: str | None) -> None:
     """As observed: HTTP 200 with code 401 and no data."""
-    answer = bench().ask("generate", {"prompt": "a dog"}, key=key)
-    assert (answer.status, answer.json()["code"], answer.json()["data"]) == (200, 401, None)
+    response = bench().request("generate", {"prompt": "a dog"}, key=key)
+    assert (response.status, response.json()["code"], response.json()["data"]) == (200, 401, None)
 
 
-def test_an_unknown_key_can_get_http_401() -> None:
-    """The other form, by a setting."""
-    assert bench(unknown_key_style="http").ask("credit", key="wrong").status == 401
+def test_unknown_key_gets_http_401_with_setting() -> None:
+    """``unknown_key_style="http"`` uses the HTTP status."""
+    assert bench(unknown_key_style="http").request("credit", key="wrong").status == 401
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
         ({}, "prompt cannot be empty"),
         ({"prompt": "  "}, "prompt cannot be empty"),
@@ -62,25 +62,25 @@ def test_an_unknown_key_can_get_http_401() -> None:
         ),
     ],
 )
-def test_a_bad_request_gets_422(body: dict[str, Any], told: str) -> None:
-    """Each rule has its sentence, and a refused request costs nothing."""
-    at = bench()
-    assert refusal(at, **body) == (422, told)
-    assert at.credits == 1_000_000
-    assert not at.provider.charges
+def test_invalid_request_gets_422_and_is_not_charged(body: dict[str, Any], message: str) -> None:
+    """Each rule has its own message."""
+    sim = bench()
+    assert refusal(sim, **body) == (422, message)
+    assert sim.credits == 1_000_000
+    assert not sim.provider.charges
 
 
-def test_a_body_that_is_no_object_gets_422() -> None:
-    """Neither a list nor no JSON at all is a request."""
-    at = bench()
+def test_body_that_is_not_an_object_gets_422() -> None:
+    """Lists and invalid JSON are rejected."""
+    sim = bench()
     for body in (b"[]", b"not json", b""):
-        answer = at.raw("POST", "/api/v1/veo/generate", body=body)
-        assert answer.json()["code"] == 422
+        response = sim.send("POST", "/api/v1/veo/generate", body=body)
+        assert response.json()["code"] == 422
 
 
-def test_unknown_fields_are_ignored_or_refused() -> None:
-    """Most report that they are ignored, one that they are refused: both can be had."""
-    assert bench().told("generate", {"prompt": "x", "voice": "deep"})["code"] == 200
+def test_unknown_fields_are_ignored_or_rejected() -> None:
+    """Users reported both; a setting selects one."""
+    assert bench().request_json("generate", {"prompt": "x", "voice": "deep"})["code"] == 200
     strict = bench(unknown_fields="reject")
     assert refusal(strict, prompt="x", voice="deep") == (422, "Unknown parameters: voice")
 
@@ -99,78 +99,78 @@ def test_unknown_fields_are_ignored_or_refused() -> None:
         ("veo3", "4k", 370),
     ],
 )
-def test_a_generation_costs_by_the_table(model: str, resolution: str, credits: float) -> None:
-    """Model and resolution make the price, which leaves the balance when the task is accepted."""
-    at = bench()
-    task_id = at.generate(model=model, resolution=resolution)
-    assert at.told("credit")["data"] == 1_000_000 - credits
-    assert at.provider.tasks[task_id].credits == credits
+def test_generation_is_charged_by_model_and_resolution(model: str, resolution: str, credits: float) -> None:
+    """The price is deducted when the task is accepted."""
+    sim = bench()
+    task_id = sim.generate(model=model, resolution=resolution)
+    assert sim.request_json("credit")["data"] == 1_000_000 - credits
+    assert sim.provider.tasks[task_id].credits == credits
 
 
-def test_the_charge_tells_what_was_paid_for() -> None:
-    """Task, endpoint, credits, the body as sent, the attempt's callback and the time stand in the book."""
-    at = bench()
+def test_charge_records_the_request() -> None:
+    """It has the task, the endpoint, the credits, the body as sent, the callback address and the time."""
+    sim = bench()
     body = {"prompt": "a dog", "callBackUrl": "http://127.0.0.1:1/a"}
-    task_id = at.told("generate", body)["data"]["taskId"]
-    (charge,) = at.provider.charges
+    task_id = sim.request_json("generate", body)["data"]["taskId"]
+    (charge,) = sim.provider.charges
     assert (charge.task_id, charge.endpoint, charge.credits, charge.account) == (task_id, "generate", 60, "main")
-    assert (charge.body, charge.callback_url, charge.at) == (body, "http://127.0.0.1:1/a", at.now)
+    assert (charge.body, charge.callback_url, charge.at) == (body, "http://127.0.0.1:1/a", sim.now)
 
 
-def test_the_same_request_twice_is_a_double_charge() -> None:
-    """Two charges for one body are found, although their callback addresses differ."""
-    at = bench()
-    ids = {at.generate(callBackUrl=f"http://127.0.0.1:1/{attempt}") for attempt in "ab"}
-    at.generate("another dog")
-    (group,) = at.provider.double_charges()
+def test_same_request_twice_is_a_double_charge() -> None:
+    """Different callback addresses do not make the requests different."""
+    sim = bench()
+    ids = {sim.generate(callBackUrl=f"http://127.0.0.1:1/{attempt}") for attempt in "ab"}
+    sim.generate("another dog")
+    (group,) = sim.provider.double_charges()
     assert {charge.task_id for charge in group} == ids
 
 
-def test_a_key_of_our_own_tells_equal_requests_apart() -> None:
-    """Where two equal requests are meant, the callback's token can part them."""
-    at = bench()
+def test_double_charges_accepts_another_key_function() -> None:
+    """A test that submits equal requests on purpose can compare callback addresses."""
+    sim = bench()
     for attempt in "ab":
-        at.generate(callBackUrl=f"http://127.0.0.1:1/{attempt}")
-    assert not at.provider.double_charges(key_of=lambda charge: charge.callback_url)
+        sim.generate(callBackUrl=f"http://127.0.0.1:1/{attempt}")
+    assert not sim.provider.double_charges(key_of=lambda charge: charge.callback_url)
 
 
-def test_a_failed_task_is_refunded() -> None:
-    """The credits come back when it fails, and making it again is no double payment."""
-    at = bench()
-    at.generate("a dog [fail]")
-    assert at.credits == 1_000_000 - 60
-    at.pass_(60)
-    assert at.told("credit")["data"] == 1_000_000
-    assert at.provider.charges[0].refunded_at == at.now
-    at.generate("a dog [fail]")
-    assert not at.provider.double_charges()
+def test_failed_task_is_refunded() -> None:
+    """Generating the clip again is not a double charge."""
+    sim = bench()
+    sim.generate("a dog [fail]")
+    assert sim.credits == 1_000_000 - 60
+    sim.advance(60)
+    assert sim.request_json("credit")["data"] == 1_000_000
+    assert sim.provider.charges[0].refunded_at == sim.now
+    sim.generate("a dog [fail]")
+    assert not sim.provider.double_charges()
 
 
-def test_an_empty_account_gets_402() -> None:
-    """The real sentence, and nothing is made."""
-    at = bench(credits=59.0)
-    assert refusal(at, prompt="x") == (402, "The current credits are insufficient. Please top up.")
-    assert not at.provider.tasks
+def test_insufficient_balance_gets_402() -> None:
+    """The message is the provider's, and no task is created."""
+    sim = bench(credits=59.0)
+    assert refusal(sim, prompt="x") == (402, "The current credits are insufficient. Please top up.")
+    assert not sim.provider.tasks
 
 
-def test_a_keys_daily_cap_is_433_until_the_next_day() -> None:
-    """The cap counts what the key has spent today, whatever the balance."""
-    at = bench(key_daily_cap=100.0)
-    at.generate()
-    capped = refusal(at, prompt="x")
+def test_daily_cap_of_a_key_gets_433_until_the_next_day() -> None:
+    """The cap counts what the key has spent today, regardless of the balance."""
+    sim = bench(key_daily_cap=100.0)
+    sim.generate()
+    capped = refusal(sim, prompt="x")
     assert capped == (433, "The current number of points used by apiKey has exceeded the daily limit")
-    at.pass_(86400)
-    at.generate()
+    sim.advance(86400)
+    sim.generate()
 
 
-def test_maintenance_is_455_while_it_lasts() -> None:
-    """In the window every endpoint answers 455, before and after it none."""
-    at = bench(maintenance=[(10.0, 20.0)])
-    task_id = at.generate()
-    at.pass_(10)
-    assert {at.told("generate", {"prompt": "x"})["code"], at.record(task_id)["code"]} == {455}
-    at.pass_(10)
-    assert at.record(task_id)["code"] == 200
+def test_maintenance_gets_455() -> None:
+    """Every endpoint returns 455 during the window, and none before or after."""
+    sim = bench(maintenance=[(10.0, 20.0)])
+    task_id = sim.generate()
+    sim.advance(10)
+    assert {sim.request_json("generate", {"prompt": "x"})["code"], sim.record(task_id)["code"]} == {455}
+    sim.advance(10)
+    assert sim.record(task_id)["code"] == 200
 
 
 @pytest.mark.parametrize(
@@ -182,35 +182,35 @@ def test_maintenance_is_455_while_it_lasts() -> None:
         ("REFERENCE_2_VIDEO", {"generationType": "REFERENCE_2_VIDEO", "imageUrls": ["http://a"]}),
     ],
 )
-def test_a_disabled_feature_is_505(name: str, body: dict[str, Any]) -> None:
-    """Endpoints, models, resolutions and modes can be switched off by name."""
+def test_disabled_feature_gets_505(name: str, body: dict[str, Any]) -> None:
+    """Endpoints, models, resolutions and generation types can be disabled by name."""
     assert refusal(bench(disabled=[name]), prompt="x", **body)[0] == 505
 
 
-def test_errors_can_come_as_http_statuses() -> None:
-    """``error_style="http"`` puts the code where HTTP has it, too."""
-    answer = bench(error_style="http").ask("generate", {})
-    assert (answer.status, answer.json()["code"]) == (422, 422)
+def test_errors_use_http_status_with_setting() -> None:
+    """``error_style="http"`` uses the code as the HTTP status, too."""
+    response = bench(error_style="http").request("generate", {})
+    assert (response.status, response.json()["code"]) == (422, 422)
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/api/v1/veo/generate"), ("GET", "/api/v1/nowhere")])
-def test_a_wrong_address_is_404(method: str, path: str) -> None:
-    """What does not exist says so."""
-    answer = bench().raw(method, path)
-    assert (answer.status, answer.json()["code"]) == (404, 404)
+def test_wrong_method_or_path_gets_404(method: str, path: str) -> None:
+    """Both are reported with an HTTP status."""
+    response = bench().send(method, path)
+    assert (response.status, response.json()["code"]) == (404, 404)
 
 
 # --- words in the prompt ----------------------------------------------------------------------------------------
 
 
-def test_a_prompt_can_be_refused_at_once() -> None:
-    """[refuse]: the 422 of the pages, nothing made, nothing charged."""
-    at = bench()
-    code, message = refusal(at, prompt="a [refuse] dog")
+def test_refuse_in_prompt_gets_422() -> None:
+    """[refuse]: the documented 422; no task is created and nothing is charged."""
+    sim = bench()
+    code, message = refusal(sim, prompt="a [refuse] dog")
     assert code == 422
     assert message.startswith("Your request was rejected by Flow(Your prompt was flagged by Website")
     assert message.endswith("Please refer to the documentation.")
-    assert not at.provider.tasks
+    assert not sim.provider.tasks
 
 
 @pytest.mark.parametrize(
@@ -222,63 +222,65 @@ def test_a_prompt_can_be_refused_at_once() -> None:
         ("[audio-failure]", 3, {400}, "The Google model was unable to generate audio"),
     ],
 )
-def test_a_prompt_can_decide_how_its_task_fails(word: str, flag: int, codes: set[int], beginning: str) -> None:
-    """The envelope says success and the record tells of the failure, as in reality."""
-    at = bench()
-    task_id = at.generate(word)
-    at.pass_(60)
-    told = at.record(task_id)
-    data = told["data"]
-    assert (told["code"], told["msg"]) == (200, "success")
+def test_words_in_prompt_decide_the_failure(word: str, flag: int, codes: set[int], beginning: str) -> None:
+    """As in reality, the envelope reports success and the record reports the failure."""
+    sim = bench()
+    task_id = sim.generate(word)
+    sim.advance(60)
+    response = sim.record(task_id)
+    data = response["data"]
+    assert (response["code"], response["msg"]) == (200, "success")
     assert (data["successFlag"], data["response"]) == (flag, None)
     assert data["errorCode"] in codes
     assert data["errorMessage"].startswith(beginning)
 
 
-def test_an_unreachable_image_makes_the_record_an_error() -> None:
-    """[image-unreachable]: code 500 with ``data.errorMessage``, once it has failed."""
-    at = bench()
-    task_id = at.generate("[image-unreachable]")
-    assert at.record(task_id)["data"]["successFlag"] == 0
-    at.pass_(60)
-    assert at.record(task_id) == {
+def test_image_unreachable_in_prompt_makes_the_record_an_error() -> None:
+    """[image-unreachable]: code 500 with ``data.errorMessage``, once the task has failed."""
+    sim = bench()
+    task_id = sim.generate("[image-unreachable]")
+    assert sim.record(task_id)["data"]["successFlag"] == 0
+    sim.advance(60)
+    assert sim.record(task_id) == {
         "code": 500,
         "msg": "Task generation failed",
         "data": {"errorMessage": "Image fetch failed. Check access settings or use our File Upload API instead."},
     }
 
 
-def test_urls_can_come_later_than_success() -> None:
-    """[empty]: success without URLs, which a later read has."""
-    at = bench(empty_result_s=30.0)
-    task_id = at.generate("[empty]")
-    at.pass_(60)
-    assert at.record(task_id)["data"]["response"]["resultUrls"] == []
-    at.pass_(30)
-    assert len(at.record(task_id)["data"]["response"]["resultUrls"]) == 1
+def test_empty_in_prompt_delays_the_urls() -> None:
+    """[empty]: the task succeeds without URLs; a later record has them."""
+    sim = bench(empty_result_s=30.0)
+    task_id = sim.generate("[empty]")
+    sim.advance(60)
+    assert sim.record(task_id)["data"]["response"]["resultUrls"] == []
+    sim.advance(30)
+    assert len(sim.record(task_id)["data"]["response"]["resultUrls"]) == 1
 
 
-def test_a_task_can_be_slow_stuck_or_silent() -> None:
-    """[slow] takes ten times as long, [stuck] for ever, [no-audio] has no sound."""
-    at = bench()
-    slow, stuck, silent = at.generate("[slow]"), at.generate("[stuck]"), at.generate("[no-audio]")
-    at.pass_(599)
-    assert at.record(slow)["data"]["successFlag"] == 0
-    at.pass_(1)
-    assert at.record(slow)["data"]["successFlag"] == 1
-    assert at.record(silent)["data"]["response"]["hasAudioList"] == [False]
-    at.pass_(13 * 86400)
-    assert at.record(stuck)["data"]["successFlag"] == 0
+def test_slow_stuck_and_no_audio_in_prompt() -> None:
+    """[slow] takes ten times as long, [stuck] never finishes, [no-audio] has no sound."""
+    sim = bench()
+    slow, stuck, silent = sim.generate("[slow]"), sim.generate("[stuck]"), sim.generate("[no-audio]")
+    sim.advance(599)
+    assert sim.record(slow)["data"]["successFlag"] == 0
+    sim.advance(1)
+    assert sim.record(slow)["data"]["successFlag"] == 1
+    assert sim.record(silent)["data"]["response"]["hasAudioList"] == [False]
+    sim.advance(13 * 86400)
+    assert sim.record(stuck)["data"]["successFlag"] == 0
 
 
 def test_rates_are_seeded() -> None:
-    """The same seed gives the same refusals and failures, about as many as were ordered."""
+    """The same seed gives the same refusals and failures, in roughly the configured fractions."""
 
     def run(seed: int) -> list[object]:
-        at = bench(seed=seed, refusal_rate=0.3, failure_rate=0.2)
-        told = [at.told("generate", {"prompt": f"clip {number}"}) for number in range(200)]
-        at.pass_(60)
-        return [at.record(t["data"]["taskId"])["data"]["successFlag"] if t["data"] else t["code"] for t in told]
+        sim = bench(seed=seed, refusal_rate=0.3, failure_rate=0.2)
+        responses = [sim.request_json("generate", {"prompt": f"clip {number}"}) for number in range(200)]
+        sim.advance(60)
+        ids = [response["data"]["taskId"] if response["data"] else None for response in responses]
+        flags = [sim.record(task_id)["data"]["successFlag"] if task_id else None for task_id in ids]
+        return [response["code"] if flag is None else flag for response, flag in zip(responses, flags, strict=True)]
 
     first, second, third = run(1), run(1), run(2)
     assert first == second != third
@@ -287,13 +289,13 @@ def test_rates_are_seeded() -> None:
 
 
 def test_durations_are_log_normal_per_model() -> None:
-    """Medians near the known ones: fast below veo3, the middle 80 % within what the pages say."""
-    at = bench(duration_s=None)
+    """The middle 80 % are within the documented range of each model."""
+    sim = bench(duration_s=None)
     for model in ("veo3", "veo3_fast"):
         for _ in range(400):
-            at.generate(model=model)
+            sim.generate(model=model)
     spans = {"veo3": [], "veo3_fast": []}
-    for task in at.provider.tasks.values():
+    for task in sim.provider.tasks.values():
         spans[task.request.model].append(task.completes_at - task.created_at)
     deciles = {model: (sorted(found)[40], sorted(found)[360]) for model, found in spans.items()}
     assert 100 < deciles["veo3"][0] < 140
@@ -306,25 +308,25 @@ def test_durations_are_log_normal_per_model() -> None:
 
 
 def test_keys_bill_their_accounts() -> None:
-    """Two keys of one account share its balance and its limit; another account has its own of both."""
-    at = bench(api_keys={"second": "main", "other": "friends"}, limiter="sliding", rate=(2, 10.0))
-    codes = [at.told("generate", {"prompt": "x"}, key=key)["code"] for key in (KEY, "second", KEY, "other")]
+    """Two keys of one account share its balance and its limit; another account has its own."""
+    sim = bench(api_keys={"second": "main", "other": "friends"}, limiter="sliding", rate=(2, 10.0))
+    codes = [sim.request_json("generate", {"prompt": "x"}, key=key)["code"] for key in (KEY, "second", KEY, "other")]
     assert codes == [200, 200, 429, 200]
-    assert [at.provider.account(name).credits for name in ("main", "friends")] == [999_880, 999_940]
+    assert [sim.provider.account(name).credits for name in ("main", "friends")] == [999_880, 999_940]
 
 
-def test_an_account_does_not_see_anothers_tasks() -> None:
-    """A record belongs to the account that made the task."""
-    at = bench(api_keys={"other": "friends"})
-    task_id = at.generate()
-    assert at.told("record-info", key="other", taskId=task_id)["msg"] == "record is null."
+def test_account_cannot_read_tasks_of_another() -> None:
+    """A record belongs to the account that created the task."""
+    sim = bench(api_keys={"other": "friends"})
+    task_id = sim.generate()
+    assert sim.request_json("record-info", key="other", taskId=task_id)["msg"] == "record is null."
 
 
-def test_the_log_holds_no_key() -> None:
-    """What the log keeps of a request shows that there was a key, and not which."""
-    at = bench()
-    at.generate()
-    provider: FaultyProvider = at.provider
+def test_request_log_contains_no_key() -> None:
+    """The log shows whether there was a key, but not which."""
+    sim = bench()
+    sim.generate()
+    provider: FaultyProvider = sim.provider
     (seen,) = provider.log
     assert seen.has_key
     assert "authorization" not in seen.headers

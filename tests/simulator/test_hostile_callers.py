@@ -1,4 +1,4 @@
-"""Whatever a caller sends, the provider answers; it never breaks."""
+"""The provider returns a valid response to every request."""
 
 import json
 from typing import Any
@@ -27,45 +27,45 @@ _BODIES = st.dictionaries(_NAMES, _VALUES, max_size=8) | _VALUES
 
 @settings(max_examples=300, deadline=None)
 @given(endpoint=st.sampled_from(ENDPOINTS), body=_BODIES, has_prompt=st.booleans(), query=st.text(max_size=8))
-def test_any_json_gets_an_answer(endpoint: Any, body: Any, has_prompt: bool, query: str) -> None:
-    """JSON with an integer code, whatever was asked; nothing is charged but for tasks that exist."""
-    at = bench(task_ids=["task-1"])
-    at.generate()
-    at.pass_(60)
+def test_any_json_gets_a_response(endpoint: Any, body: Any, has_prompt: bool, query: str) -> None:
+    """The response has an integer code, and only existing tasks are charged."""
+    sim = bench(task_ids=["task-1"])
+    sim.generate()
+    sim.advance(60)
     if has_prompt and isinstance(body, dict):
         body = {**body, "prompt": "x"}
     content = json.dumps(body).encode()
-    answer = at.raw(endpoint.method, endpoint.path, body=content, query={"taskId": query, "index": query})
-    assert isinstance(answer.json()["code"], int)
-    assert all(charge.task_id in at.provider.tasks for charge in at.provider.charges)
+    response = sim.send(endpoint.method, endpoint.path, body=content, query={"taskId": query, "index": query})
+    assert isinstance(response.json()["code"], int)
+    assert all(charge.task_id in sim.provider.tasks for charge in sim.provider.charges)
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"[" * 100_000, b"{", b"", b"NaN", b"9" * 5000])
-def test_any_bytes_get_an_answer(body: bytes) -> None:
-    """No JSON is as good as a wrong one."""
+def test_any_bytes_get_a_response(body: bytes) -> None:
+    """Invalid JSON is handled like an invalid request."""
     for endpoint in ENDPOINTS:
         headers = {"content-type": "multipart/form-data; boundary=x"}
-        answer = bench().raw(endpoint.method, endpoint.path, body=body, headers=headers)
-        assert isinstance(answer.json()["code"], int)
+        response = bench().send(endpoint.method, endpoint.path, body=body, headers=headers)
+        assert isinstance(response.json()["code"], int)
 
 
 @pytest.mark.parametrize(
-    "asked", ["bytes=5-2", "bytes=-0", "bytes=99999999999999999999-", f"bytes={'9' * 5000}-", "\u0664"]
+    "range_header", ["bytes=5-2", "bytes=-0", "bytes=99999999999999999999-", f"bytes={'9' * 5000}-", "\u0664"]
 )
-def test_any_range_gets_an_answer(asked: str) -> None:
-    """The whole, or 416."""
-    at = bench()
-    task_id = at.generate()
-    at.pass_(60)
-    (url,) = at.record(task_id)["data"]["response"]["resultUrls"]
-    assert at.download(url, range=asked).status in (200, 416)
+def test_any_range_gets_a_response(range_header: str) -> None:
+    """The response is the whole file or 416."""
+    sim = bench()
+    task_id = sim.generate()
+    sim.advance(60)
+    (url,) = sim.record(task_id)["data"]["response"]["resultUrls"]
+    assert sim.download(url, range=range_header).status in (200, 416)
 
 
-def test_a_key_in_another_scheme_is_no_key() -> None:
-    """Bearer alone counts, in any case of its letters."""
-    at = bench()
+def test_only_bearer_keys_are_accepted() -> None:
+    """The scheme's case does not matter."""
+    sim = bench()
     codes = [
-        at.raw("GET", "/api/v1/chat/credit", key=None, headers={"authorization": f"{scheme} {KEY}"}).json()["code"]
+        sim.send("GET", "/api/v1/chat/credit", key=None, headers={"authorization": f"{scheme} {KEY}"}).json()["code"]
         for scheme in ("Bearer", "bearer", "Basic", "")
     ]
     assert codes == [200, 200, 401, 401]

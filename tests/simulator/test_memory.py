@@ -1,4 +1,4 @@
-"""The memory skin: the same answers as the server's, troubles told as a transport tells them."""
+"""The in-memory frontend: the same responses as the server's, and faults as the errors of a transport."""
 
 import asyncio
 import json
@@ -53,8 +53,8 @@ SCRIPT: list[tuple[str, str, dict[str, Any] | None, float]] = [
     ("GET", "/api/v1/veo/get-1080p-video?taskId=task-1&index=0", None, 0),
     ("POST", "/api/v1/veo/get-4k-video", {"taskId": "task-1"}, 60),
     ("POST", "/api/v1/veo/get-4k-video", {"taskId": "task-1"}, 0),
-    ("POST", "/api/v1/veo/extend", {"taskId": "nobody", "prompt": "on"}, 0),
-    ("GET", "/api/v1/veo/record-info?taskId=nobody", None, 0),
+    ("POST", "/api/v1/veo/extend", {"taskId": "unknown", "prompt": "on"}, 0),
+    ("GET", "/api/v1/veo/record-info?taskId=unknown", None, 0),
     ("GET", "/api/v1/veo/generate", None, 0),
     ("POST", "/api/file-base64-upload", {"base64Data": "aGk=", "uploadPath": "x", "fileName": "y.png"}, 0),
     ("GET", "/files/u/x/y.png", None, 0),
@@ -62,8 +62,8 @@ SCRIPT: list[tuple[str, str, dict[str, Any] | None, float]] = [
 ]
 
 
-async def test_both_skins_hold_the_same_conversation() -> None:
-    """Step by step the same status and, but for the hosts, the same body."""
+async def test_both_frontends_send_the_same_responses() -> None:
+    """Status and body are equal after each step, except for host names and times."""
     options: dict[str, Any] = {
         "duration_s": 60.0,
         "start_at": START,
@@ -75,23 +75,23 @@ async def test_both_skins_hold_the_same_conversation() -> None:
     async with Simulator(**options) as sim:
         for method, path, body, then_s in SCRIPT:
             content = None if body is None else json.dumps(body).encode()
-            spoken = await transport.send(call(method, path, content))
+            received = await transport.send(call(method, path, content))
             raw = post_bytes(path, KEY, body) if body is not None else get_bytes(path, KEY)
-            status, _, told = parts_of((await raw_exchange(sim.url, raw))[0])
-            assert (spoken.status, _settled(spoken.body)) == (status, _settled(told)), (method, path)
+            status, _, body_bytes = parts_of((await raw_exchange(sim.url, raw))[0])
+            assert (received.status, _normalized(received.body)) == (status, _normalized(body_bytes)), (method, path)
             transport.advance(then_s)
             sim.advance(then_s)
         assert [charge.credits for charge in transport.charges] == [charge.credits for charge in sim.charges]
 
 
-def _settled(body: bytes) -> str:
-    """*body* without what differs by nature: the host, and the second of the day."""
+def _normalized(body: bytes) -> str:
+    """Return *body* without the parts that differ: the host and the times."""
     text = re.sub(r"https?://[a-z0-9.:]+/", "HOST/", body.decode())
     return re.sub(r"17500000\d\d|17500001\d\d|15:0\d:\d\d\.\d{3}", "T", text)
 
 
-def test_it_is_a_transport() -> None:
-    """By its type, for whoever takes one."""
+def test_memory_transport_is_a_transport() -> None:
+    """It implements the protocol."""
     transport: Transport = MemoryTransport()
     assert transport is not None
 
@@ -111,10 +111,8 @@ def test_it_is_a_transport() -> None:
         (many_headers(), MalformedResponse, 1),
     ],
 )
-async def test_troubles_are_told_as_a_transport_tells_them(
-    fault: Fault, error: type[TransportError], charges: int
-) -> None:
-    """Which error, and whether money was spent before it."""
+async def test_fault_raises_the_error_of_a_transport(fault: Fault, error: type[TransportError], charges: int) -> None:
+    """The table states which error is raised and whether the task was charged."""
     transport = MemoryTransport(api_key=KEY, faults=[fault])
     with pytest.raises(error):
         await transport.send(post({"prompt": "x"}))
@@ -122,17 +120,17 @@ async def test_troubles_are_told_as_a_transport_tells_them(
     assert len(transport.triggered_faults) == 1
 
 
-async def test_a_lost_answer_tells_how_much_had_left() -> None:
-    """All of the body had."""
+async def test_lost_response_reports_bytes_sent() -> None:
+    """The whole body was sent."""
     transport = MemoryTransport(api_key=KEY, faults=[drop_after_accepting()])
-    wanted = post({"prompt": "x"})
+    request = post({"prompt": "x"})
     with pytest.raises(ResponseLost) as caught:
-        await transport.send(wanted)
-    assert caught.value.bytes_sent == len(wanted.body or b"")
+        await transport.send(request)
+    assert caught.value.bytes_sent == len(request.body or b"")
 
 
-async def test_offline() -> None:
-    """Nothing is sent while it is set."""
+async def test_offline_transport_sends_nothing() -> None:
+    """Each request raises `NotSent`."""
     transport = MemoryTransport(api_key=KEY)
     transport.is_offline = True
     with pytest.raises(NotSent):
@@ -140,8 +138,8 @@ async def test_offline() -> None:
     assert not transport.requests
 
 
-async def test_a_closed_transport_says_so() -> None:
-    """As the real one does."""
+async def test_closed_transport_raises_client_closed() -> None:
+    """The real transport does the same."""
     transport = MemoryTransport(api_key=KEY)
     await transport.close()
     with pytest.raises(ClientClosed):
@@ -150,28 +148,28 @@ async def test_a_closed_transport_says_so() -> None:
 
 @pytest.mark.looptime
 @pytest.mark.parametrize(("fault", "charges"), [(delay(100), 0), (delay(100, before=False), 1), (slow_body(1.0), 1)])
-async def test_patience_ends_with_the_calls_timeout(fault: Fault, charges: int) -> None:
-    """The call gives up after its own seconds; what was accepted stays accepted."""
+async def test_slow_response_raises_after_the_request_timeout(fault: Fault, charges: int) -> None:
+    """A task that was accepted stays charged."""
     transport = MemoryTransport(api_key=KEY, faults=[fault])
     began = asyncio.get_running_loop().time()
-    with pytest.raises(ResponseLost, match="in time"):
+    with pytest.raises(ResponseLost, match="timed out"):
         await transport.send(post({"prompt": "x"}, timeout_s=30))
     assert asyncio.get_running_loop().time() - began == pytest.approx(30)
     assert len(transport.charges) == charges
 
 
 @pytest.mark.looptime
-async def test_a_day_of_a_thousand_jobs() -> None:
-    """A thousand creations and ten thousand polls, in virtual time, are a matter of a moment."""
+async def test_thousand_jobs_in_virtual_time() -> None:
+    """A thousand generations and ten thousand polls take only a moment."""
     transport = MemoryTransport(api_key=KEY, limiter="none", max_running=None)
 
     async def run(number: int) -> int:
-        answer = await transport.send(post({"prompt": f"clip {number}"}))
-        task_id = json.loads(answer.body)["data"]["taskId"]
+        created = await transport.send(post({"prompt": f"clip {number}"}))
+        task_id = json.loads(created.body)["data"]["taskId"]
         for polls in range(100):
             await asyncio.sleep(10)
-            told = await transport.send(call("GET", f"/api/v1/veo/record-info?taskId={task_id}"))
-            if json.loads(told.body)["data"]["successFlag"]:
+            polled = await transport.send(call("GET", f"/api/v1/veo/record-info?taskId={task_id}"))
+            if json.loads(polled.body)["data"]["successFlag"]:
                 return polls
         raise AssertionError("never done")
 
@@ -182,12 +180,12 @@ async def test_a_day_of_a_thousand_jobs() -> None:
 
 
 @pytest.mark.looptime
-async def test_callbacks_are_there_for_the_taking() -> None:
-    """Each once, when it has fallen due."""
+async def test_due_callbacks_returns_each_callback_once() -> None:
+    """It is returned when it is due."""
     transport = MemoryTransport(api_key=KEY, duration_s=60.0, webhook_secret="k")
     await transport.send(post({"prompt": "x", "callBackUrl": "https://mine.test/done"}))
     assert transport.due_callbacks() == []
     await asyncio.sleep(60)
-    (found,) = transport.due_callbacks()
-    assert found.url == "https://mine.test/done"
+    (callback,) = transport.due_callbacks()
+    assert callback.url == "https://mine.test/done"
     assert transport.due_callbacks() == []

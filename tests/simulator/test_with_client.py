@@ -1,4 +1,4 @@
-"""Our own client against the simulator, in both skins and in every dialect of kie's."""
+"""Our own client against the simulator, with both frontends and in every dialect."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -30,11 +30,11 @@ from veo_async.simulator import (
 )
 from veo_async.simulator.faults.mutations import MUTATIONS
 
-Skin = Simulator | MemoryTransport
+Frontend = Simulator | MemoryTransport
 
 
 @pytest.fixture(params=["server", "memory"])
-async def skin(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Skin, VeoApi]]:
+async def frontend(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Frontend, VeoApi]]:
     if request.param == "memory":
         transport = MemoryTransport(duration_s=60.0)
         async with VeoApi(transport.api_key, transport=transport) as api:
@@ -44,9 +44,9 @@ async def skin(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Skin, VeoA
         yield sim, api
 
 
-async def test_a_clip_and_all_its_versions(skin: tuple[Skin, VeoApi]) -> None:
-    """Generate, look, 1080p, link, and the balance after it all."""
-    sim, api = skin
+async def test_client_generates_extends_and_upgrades(frontend: tuple[Frontend, VeoApi]) -> None:
+    """The balance afterwards is the start minus the prices."""
+    sim, api = frontend
     task = await api.generate("a dog", aspect_ratio="9:16", seeds=12345)
     assert (await api.record_info(task.task_id)).state is TaskState.GENERATING
     sim.advance(60)
@@ -66,9 +66,9 @@ async def test_a_clip_and_all_its_versions(skin: tuple[Skin, VeoApi]) -> None:
     sim.assert_no_double_charge()
 
 
-async def test_uploads_come_back(skin: tuple[Skin, VeoApi], tmp_path: Path) -> None:
-    """The three ways to bring a file, read by our own readers."""
-    _, api = skin
+async def test_client_uploads_files_bytes_and_urls(frontend: tuple[Frontend, VeoApi], tmp_path: Path) -> None:
+    """The client parses the responses."""
+    _, api = frontend
     photo = tmp_path / "photo.png"
     photo.write_bytes(b"\x89PNG" + bytes(2000))
     by_form = await api.upload_file(photo)
@@ -78,8 +78,8 @@ async def test_uploads_come_back(skin: tuple[Skin, VeoApi], tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("dialect", ["real", "quickstart-1", "quickstart-2", "openapi", "apikley"])
-async def test_every_dialect_is_understood(dialect: str) -> None:
-    """One client reads them all: running, done, failed."""
+async def test_client_understands_every_dialect(dialect: str) -> None:
+    """It recognizes running, succeeded and failed tasks."""
     provider = "apikley" if dialect == "apikley" else "kie"
     async with (
         Simulator(dialect=dialect, duration_s=60.0) as sim,
@@ -107,17 +107,17 @@ async def test_every_dialect_is_understood(dialect: str) -> None:
         ({"faults": [refuse(401)]}, "x", Unauthorized),
     ],
 )
-async def test_refusals_are_told_by_type(options: dict[str, object], prompt: str, error: type[VeoError]) -> None:
-    """The error that the client raises for what the simulator does."""
+async def test_client_raises_a_typed_error(options: dict[str, object], prompt: str, error: type[VeoError]) -> None:
+    """The table states the error for each cause."""
     transport = MemoryTransport(**options)
     async with VeoApi(transport.api_key, transport=transport) as api:
         with pytest.raises(error):
             await api.generate(prompt)
 
 
-async def test_a_young_and_a_broken_record_are_told_by_type(skin: tuple[Skin, VeoApi]) -> None:
-    """Not yet there is one thing, failed for its image another."""
-    sim, api = skin
+async def test_client_distinguishes_missing_and_failed_records(frontend: tuple[Frontend, VeoApi]) -> None:
+    """A missing record raises `RecordNotFound`; a failed task has a failure."""
+    sim, api = frontend
     with pytest.raises(RecordNotFound):
         await api.record_info("never-made")
     task = await api.generate("[image-unreachable]")
@@ -128,13 +128,13 @@ async def test_a_young_and_a_broken_record_are_told_by_type(skin: tuple[Skin, Ve
     assert isinstance(record.failure.error(), TaskFailed | ImageUnreachable)
 
 
-@pytest.mark.parametrize("how", sorted(MUTATIONS))
-async def test_wrong_types_never_escape_as_foreign_errors(how: str) -> None:
-    """Whatever is bent, a value or an error of ours comes out."""
-    transport = MemoryTransport(faults=[wrong_types(how, endpoint="*")])
+@pytest.mark.parametrize("variant", sorted(MUTATIONS))
+async def test_wrong_types_raise_only_veo_errors(variant: str) -> None:
+    """The client returns a value or raises one of its own errors."""
+    transport = MemoryTransport(faults=[wrong_types(variant, endpoint="*")])
     async with VeoApi(transport.api_key, transport=transport) as api:
-        for ask in (api.generate("x"), api.record_info("x"), api.credit(), api.get_4k_video("x")):
+        for request in (api.generate("x"), api.record_info("x"), api.credit(), api.get_4k_video("x")):
             try:
-                await ask
+                await request
             except VeoError:
                 continue

@@ -21,6 +21,7 @@ from textwrap import indent
 from typing import TYPE_CHECKING
 
 from .faults.faulty_provider import ReceivedRequest as ReceivedRequest
+from .faults.parsing import fault_names as fault_names
 from .faults.parsing import parse_fault as parse_fault
 from .faults.plan import TriggeredFault as TriggeredFault
 from .faults.table import FAULTS as FAULTS
@@ -62,6 +63,7 @@ _EXPORTS = [
     "Task",
     "TriggeredFault",
     "describe_faults",
+    "fault_names",
     "parse_fault",
     "request_key",
 ]

@@ -1,8 +1,8 @@
-"""Films for the simulator's download host: real MP4 files, small enough to live in the package.
+"""Videos for the simulator's download host: real MP4 files, small enough to be part of the package.
 
-Each is H.264 with a quiet AAC track and its index in front, so whatever plays, probes or stores a video
-can be tried on it. The pictures are far smaller than what they stand for: a "4k" clip is the *answer* of the
-4K endpoint, with a badge in its corner. ``render.py`` beside this file makes them all again.
+Each has an H.264 track, a quiet AAC track and its index at the front, so that players, probes and storage can be tested
+with it. The frames are much smaller than those of real clips: a "4k" clip is what the 4K endpoint returns, with a badge
+in its corner. ``render.py`` in this folder renders all files again.
 
     clip = choose(task_number=7, aspect_ratio="9:16", duration=8)
     clip.name, clip.etag, len(clip.data)
@@ -24,7 +24,7 @@ KINDS: tuple[Kind, ...] = ("generate", "extend", "1080p", "4k")
 
 @cache
 def _read(name: str) -> bytes:
-    """The file's bytes, read once per process: on the first download, never on import."""
+    """Return the file's bytes. They are read once per process, on the first download and never on import."""
     return resources.files(__name__).joinpath(name).read_bytes()
 
 
@@ -37,7 +37,7 @@ def _sha256(name: str) -> str:
 class Asset:
     """A file that the download host can serve."""
 
-    #: The file's name, here and as the last part of its address.
+    #: The file's name in this folder.
     name: str
     content_type: str
 
@@ -48,26 +48,26 @@ class Asset:
 
     @property
     def sha256(self) -> str:
-        """The file's digest, in hex."""
+        """The file's SHA-256 digest in hex."""
         return _sha256(self.name)
 
     @property
     def etag(self) -> str:
-        """A strong validator, quotes included, as the header wants it."""
+        """The value of the ETag header: a strong validator, quotes included."""
         return f'"{self.sha256[:32]}"'
 
 
 @attrs.frozen(kw_only=True)
 class Clip(Asset):
-    """A film, and what it promises about itself."""
+    """A video and its properties."""
 
     content_type: str = "video/mp4"
     kind: Kind
-    #: What it shows; a key of ``scenes.SCENES``.
+    #: A key of ``scenes.SCENES``.
     scene: str
     #: ``16:9`` or ``9:16``.
     aspect_ratio: str
-    #: Seconds, of picture and sound alike.
+    #: The duration of both tracks, in seconds.
     duration_s: int
     width_px: int
     height_px: int
@@ -88,7 +88,7 @@ def _clip(scene: str, aspect_ratio: str, duration_s: int, kind: Kind = "generate
     )
 
 
-#: Everything there is; for every kind something in either ratio.
+#: All clips. Every kind exists in both aspect ratios.
 CLIPS: tuple[Clip, ...] = (
     _clip("dusk", "16:9", 8),
     _clip("night", "16:9", 8),
@@ -105,14 +105,18 @@ CLIPS: tuple[Clip, ...] = (
     _clip("dusk", "9:16", 16, "extend"),
 )
 
-#: The still that the 4K endpoint names beside its video.
+#: The poster image that the 4K endpoint returns with its video.
 POSTER = Asset(name="poster.jpg", content_type="image/jpeg")
 
 _BY_NAME: dict[str, Asset] = {asset.name: asset for asset in (*CLIPS, POSTER)}
 
 
 def named(name: str) -> Asset:
-    """The file called *name*; `KeyError` when there is none."""
+    """Return the file called *name*.
+
+    Raises:
+        KeyError: there is no such file.
+    """
     return _BY_NAME[name]
 
 
@@ -123,21 +127,22 @@ def choose(
     duration: int = 8,
     kind: Kind = "generate",
 ) -> Clip:
-    """The clip that a task results in: the same one for the same arguments, in every process.
+    """Return the clip for a task: the same one for the same arguments, in every process.
 
     Args:
-        task_number: Any whole number; neighbours get different pictures where there is more than one.
-        aspect_ratio: ``9:16`` is portrait, all else landscape; so is ``Auto``, as nobody looks at the image.
-        duration: In seconds; the nearest there is. Upgrades and extensions have one length only.
+        task_number: Selects among several clips; consecutive numbers get different ones.
+        aspect_ratio: ``9:16`` is portrait. Everything else is landscape, including ``Auto``, because the simulator does
+            not inspect the image.
+        duration: In seconds; the clip with the nearest duration is used. Upgrades and extensions have only one.
         kind: One of `KINDS`.
 
     Raises:
-        ValueError: *kind* is none of these.
+        ValueError: *kind* is not one of these.
     """
     if kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(KINDS)}; it is {kind!r}")
+        raise ValueError(f"kind={kind!r}: must be one of {', '.join(KINDS)}")
     shape = "9:16" if aspect_ratio == "9:16" else "16:9"
-    fitting = [clip for clip in CLIPS if clip.kind == kind and clip.aspect_ratio == shape]
-    nearest_s = min((clip.duration_s for clip in fitting), key=lambda seconds: abs(seconds - duration))
-    best = [clip for clip in fitting if clip.duration_s == nearest_s]
+    candidates = [clip for clip in CLIPS if clip.kind == kind and clip.aspect_ratio == shape]
+    nearest_s = min((clip.duration_s for clip in candidates), key=lambda seconds: abs(seconds - duration))
+    best = [clip for clip in candidates if clip.duration_s == nearest_s]
     return best[task_number % len(best)]

@@ -1,7 +1,7 @@
-"""A small painter in plain Python: flat shapes on a gradient, which an encoder stores in few bytes.
+"""Draws flat shapes on a gradient in plain Python; an encoder stores them in few bytes.
 
-Lengths are fractions of the shorter side, so that one scene suits both ratios; ``(0, 0)`` is the upper left
-corner. Nothing is smoothed here: whoever encodes paints at a multiple of the size and scales down.
+Lengths are fractions of the shorter side, so that one scene fits both aspect ratios; ``(0, 0)`` is the upper left
+corner. Edges are not smoothed here: ``render.py`` draws at a multiple of the size and scales down.
 """
 
 import math
@@ -11,10 +11,10 @@ from functools import lru_cache
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
 
-#: Places that a moving thing can take within one unit: the pixels of the smallest clips.
+#: Positions of a moving object within one unit: the pixels of the smallest clips.
 STEPS = 180
 
-#: Five rows of the few signs that a badge needs, a bit per dot.
+#: The characters of a badge: five rows each, one bit per dot.
 _GLYPHS = {
     "0": (7, 5, 5, 5, 7),
     "1": (2, 6, 2, 2, 7),
@@ -27,7 +27,7 @@ _GLYPHS = {
 
 @lru_cache(maxsize=32)
 def _ramp(rows: int, stops: tuple[Colour, ...]) -> tuple[Colour, ...]:
-    """One colour per row, from the first of *stops* to the last."""
+    """Return one colour per row, from the first of *stops* to the last."""
     return tuple(_mixed(stops, row / max(rows - 1, 1)) for row in range(rows))
 
 
@@ -41,12 +41,12 @@ def _mixed(stops: tuple[Colour, ...], at: float) -> Colour:
 
 
 class Canvas:
-    """A picture of three bytes per pixel, row after row."""
+    """An RGB image of three bytes per pixel, row by row."""
 
     def __init__(self, width_px: int, height_px: int) -> None:
         self.width_px = width_px
         self.height_px = height_px
-        #: Pixels of one unit of length.
+        #: The number of pixels in one unit of length.
         self.unit_px: int = min(width_px, height_px)
         self.pixels: bytearray = bytearray(3 * width_px * height_px)
 
@@ -61,7 +61,7 @@ class Canvas:
         return self.height_px / self.unit_px
 
     def snap(self, length: float) -> float:
-        """The nearest of `STEPS`: whole pixels in every size, so a motion is stored as a mere shift."""
+        """Round *length* to `STEPS`: whole pixels in every size, so an encoder stores a motion as a shift."""
         return round(length * STEPS) / STEPS
 
     def gradient(self, top: float, bottom: float, *stops: Colour) -> None:
@@ -71,7 +71,7 @@ class Canvas:
             self._span(row, 0, self.width_px, colour)
 
     def polygon(self, points: Sequence[Point], colour: Colour) -> None:
-        """Fill the inside of *points*; where the outline crosses itself, every other part."""
+        """Fill the polygon *points*, with the even-odd rule where its outline crosses itself."""
         scaled = [(x * self.unit_px, y * self.unit_px) for x, y in points]
         ys = [y for _, y in points]
         first, last = self._rows(min(ys), max(ys))
@@ -92,11 +92,11 @@ class Canvas:
         self.polygon([(x + radius * math.cos(turn), y + radius * math.sin(turn)) for turn in turns], colour)
 
     def badge(self, text: str, dot: float, colour: Colour) -> None:
-        """Write *text* into the upper left corner, in dots of size *dot*."""
-        for place, sign in enumerate(text):
-            for row, bits in enumerate(_GLYPHS[sign]):
+        """Draw *text* in the upper left corner, in dots of size *dot*."""
+        for index, character in enumerate(text):
+            for row, bits in enumerate(_GLYPHS[character]):
                 for column in (column for column in range(3) if bits >> (2 - column) & 1):
-                    self.rectangle(dot * (3 + 4 * place + column), dot * (3 + row), dot, dot, colour)
+                    self.rectangle(dot * (3 + 4 * index + column), dot * (3 + row), dot, dot, colour)
 
     def _rows(self, top: float, bottom: float) -> tuple[int, int]:
         first, last = round(top * self.unit_px), round(bottom * self.unit_px)
@@ -110,7 +110,7 @@ class Canvas:
 
 
 def _crossings(points: Sequence[Point], y: float) -> Iterator[float]:
-    """Where the outline of *points* meets the horizontal line at *y*: always an even number of places."""
+    """Return the x of each point where the outline of *points* crosses the line at *y*; their number is even."""
     for (ax, ay), (bx, by) in zip(points, [*points[1:], points[0]], strict=True):
         if (ay <= y) != (by <= y):
             yield ax + (y - ay) * (bx - ax) / (by - ay)

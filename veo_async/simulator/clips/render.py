@@ -1,11 +1,11 @@
-"""Render every clip and the poster again, into the folder of this file.
+"""Renders all clips and the poster into the folder of this file.
 
     pip install -e '.[clips]'
-    python veo_async/simulator/clips/render.py
+    python -m veo_async.simulator.clips.render
 
-Nothing random and no clock goes in, one thread encodes, and neither the encoder's banner nor a date is
-stored: PyAV 15, 16, 17 and 18 all made the same films, byte for byte (the still differed before 17). Another
-encoder may not; commit the files only when a scene has changed.
+The result is reproducible: it depends on no random number and no clock, one thread encodes, and neither the encoder's
+banner nor a date is stored. PyAV 15, 16, 17 and 18 rendered the same videos byte for byte; the poster differed before
+17. Another encoder may give other bytes, so commit the files only if a scene has changed.
 """
 
 import math
@@ -24,7 +24,7 @@ from .canvas import Canvas
 from .scenes import SCENES, dusk
 
 FPS = 8
-#: Pictures are painted this many times larger and scaled down, which smooths every edge.
+#: Frames are drawn this many times larger and scaled down, which smooths the edges.
 OVERSAMPLING = 2
 AUDIO_HZ = 8_000
 AUDIO_FRAME = 1024
@@ -32,26 +32,26 @@ AUDIO_BITS_PER_S = 1_000
 
 VIDEO_OPTIONS = {
     "preset": "veryslow",
-    # One quality throughout, the first picture's better: a still area is stored once. Rate control (crf)
-    # would spend a quarter more on touching it up again and again.
+    # A constant quality, better for the first frame: a still area is then stored once. Rate control (crf) needs a
+    # quarter more bytes because it keeps improving such areas.
     "qp": "38",
-    # One reference and no B frames: at so low a rate, naming the choice costs more than it saves.
+    # One reference and no B frames: at this bit rate, encoding the choice costs more than it saves.
     "x264-params": "ipratio=2:ref=1:bframes=0:weightp=0:keyint=1000:scenecut=0:aq-mode=0:no-psy=1:"
     "colorprim=bt709:transfer=bt709:colormatrix=bt709",
 }
-#: The index in front, no date and no version of the muxer, and long chunks: each is an entry in the index.
+#: The index at the front, no date or muxer version, and long chunks, because each chunk is an entry in the index.
 FILE_OPTIONS = {"movflags": "+faststart", "fflags": "+bitexact", "chunk_duration": "16000000"}
 HERE = Path(__file__).parent
 
 
 def main() -> None:
-    """Write all the files and say how large they became."""
+    """Write all files and print their sizes."""
     for clip in CLIPS:
         render(clip, HERE / clip.name)
     render_poster(HERE / POSTER.name)
     sizes = {asset.name: (HERE / asset.name).stat().st_size for asset in (*CLIPS, POSTER)}
     lines = [f"{size:7,d}  {name}" for name, size in {**sizes, "all together": sum(sizes.values())}.items()]
-    print("\n".join(lines))  # noqa: T201 (a script for the terminal)
+    print("\n".join(lines))  # noqa: T201  # a script for the terminal
 
 
 def render(clip: Clip, target: Path) -> None:
@@ -67,15 +67,15 @@ def render(clip: Clip, target: Path) -> None:
         # x264 writes its settings into a message of some 700 bytes (SEI, type 6) that no player reads.
         without_banner = BitStreamFilterContext("filter_units=remove_types=6", video, video)
         packets: list[Any] = [
-            kept for packet in encode(video, pictures(clip)) for kept in without_banner.filter(packet)
+            kept for packet in encode(video, video_frames(clip)) for kept in without_banner.filter(packet)
         ]
-        packets += encode(audio, sounds(clip.duration_s))
+        packets += encode(audio, audio_frames(clip.duration_s))
         for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
             file.mux(packet)
 
 
 def render_poster(target: Path) -> None:
-    """An instant of dusk, as a JPEG."""
+    """Encode a frame of the scene "dusk" as JPEG."""
     with av.open(str(target), "w", format="mjpeg", options={"fflags": "+bitexact"}) as file:
         still = file.add_stream("mjpeg", rate=1, options={"qmin": "9", "qmax": "9"})
         still.width, still.height, still.pix_fmt = 256, 144, "yuvj420p"
@@ -87,13 +87,13 @@ def render_poster(target: Path) -> None:
 
 
 def encode(stream: Any, frames: Iterable[Any]) -> Iterator[Any]:
-    """The packets of all *frames*, the encoder's remainder included."""
+    """Return the packets of all *frames*, including those that the encoder has buffered."""
     for frame in (*frames, None):
         yield from stream.encode(frame)
 
 
-def pictures(clip: Clip) -> Iterator[Any]:
-    """The frames of *clip*, in order."""
+def video_frames(clip: Clip) -> Iterator[Any]:
+    """Return the frames of *clip* in order."""
     for number in range(clip.duration_s * FPS):
         canvas = Canvas(clip.width_px * OVERSAMPLING, clip.height_px * OVERSAMPLING)
         SCENES[clip.scene](canvas, number / FPS, float(clip.duration_s))
@@ -105,7 +105,7 @@ def pictures(clip: Clip) -> Iterator[Any]:
 
 
 def as_frame(canvas: Canvas, width_px: int, height_px: int, pixel_format: str) -> Any:
-    """The picture scaled down, in the colours that the encoder wants."""
+    """Return the canvas scaled down, in the colour space that the encoder needs."""
     frame = av.VideoFrame(canvas.width_px, canvas.height_px, "rgb24")
     plane, row = frame.planes[0], 3 * canvas.width_px
     padding = bytes(plane.line_size - row)
@@ -114,8 +114,8 @@ def as_frame(canvas: Canvas, width_px: int, height_px: int, pixel_format: str) -
     return frame.reformat(width_px, height_px, pixel_format, dst_colorspace=colours, interpolation="AREA")
 
 
-def sounds(duration_s: int) -> Iterator[Any]:
-    """A soft chime that dies away at once, and silence to the end."""
+def audio_frames(duration_s: int) -> Iterator[Any]:
+    """Return a short, soft chime followed by silence."""
     total = duration_s * AUDIO_HZ
     for start in range(0, total, AUDIO_FRAME):
         samples = array("f", (chime(at / AUDIO_HZ) for at in range(start, min(start + AUDIO_FRAME, total))))
@@ -126,7 +126,7 @@ def sounds(duration_s: int) -> Iterator[Any]:
 
 
 def chime(at_s: float) -> float:
-    """The sound at an instant, between -1 and 1; never loud."""
+    """Return the sample at *at_s*, between -0.1 and 0.1."""
     if at_s >= 0.4:
         return 0.0
     return 0.1 * min(at_s / 0.02, 1.0) * (1 - at_s / 0.4) ** 2 * math.sin(math.tau * 440 * at_s)

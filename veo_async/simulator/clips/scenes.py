@@ -1,6 +1,6 @@
-"""What the clips show: three small scenes, each a function of the canvas, the time and the whole length.
+"""The scenes of the clips. Each is a function of the canvas, the time and the duration of the clip.
 
-They are painted for the encoder as much as for the eye: wide still areas, few things that move, no noise.
+They are designed for small files: large still areas, few moving objects, no noise.
 """
 
 import math
@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 from .canvas import Canvas, Colour
 
-#: Paints the picture at an instant of a clip: canvas, seconds since its start, seconds it lasts.
+#: Draws one frame on the canvas; the numbers are the seconds since the start and the duration of the clip.
 Scene = Callable[[Canvas, float, float], None]
 
 
 def dusk(canvas: Canvas, at_s: float, length_s: float) -> None:
-    """The sun goes down over the sea while a boat sails home."""
-    at_s = int(4 * at_s) / 4  # so slow a scene needs no more: the pictures between cost next to nothing
+    """Draw the sun setting over the sea while a boat sails past."""
+    at_s = int(4 * at_s) / 4  # four positions per second are enough for a slow scene; identical frames need few bytes
     shore = canvas.snap(0.62 * canvas.height)
     sun_x, sun_y = canvas.snap(0.62 * canvas.width), canvas.snap(shore - 0.20 + 0.13 * at_s / length_s)
     canvas.gradient(0, shore, (44, 36, 92), (126, 64, 122), (226, 108, 104), (252, 176, 108))
@@ -28,7 +28,7 @@ def dusk(canvas: Canvas, at_s: float, length_s: float) -> None:
 
 
 def _glitter(canvas: Canvas, x: float, shore: float, at_s: float) -> None:
-    """Strips of light under the sun, growing and shrinking with the swell."""
+    """Draw strips of light under the sun that grow and shrink with the waves."""
     for strip in range(4):
         reach = canvas.snap(0.16 - 0.025 * strip + 0.02 * math.sin(1.6 * int(at_s) + 2.1 * strip))
         canvas.rectangle(x - reach, shore + 0.02 + 0.042 * strip, 2 * reach, 0.012, (255, 196, 132))
@@ -47,7 +47,7 @@ def _wave(canvas: Canvas, y: float, shift: float, colour: Colour) -> None:
 
 
 def night(canvas: Canvas, at_s: float, length_s: float) -> None:
-    """The moon climbs above the hills, a star falls, and somebody is still awake."""
+    """Draw the moon rising above the hills, a falling star, and a house with a lit window."""
     canvas.gradient(0, canvas.height, (10, 14, 44), (24, 38, 88), (64, 84, 140))
     _stars(canvas, at_s)
     _falling_star(canvas, at_s / length_s)
@@ -62,10 +62,10 @@ def night(canvas: Canvas, at_s: float, length_s: float) -> None:
 
 
 def _stars(canvas: Canvas, at_s: float) -> None:
-    """Always the same stars; every ninth goes out for a second now and then."""
-    dice = random.Random(1609)
+    """Draw fixed stars; every ninth disappears for one second in four."""
+    rng = random.Random(1609)
     for number in range(40):
-        x, y = dice.random() * canvas.width, dice.random() * 0.6 * canvas.height
+        x, y = rng.random() * canvas.width, rng.random() * 0.6 * canvas.height
         if number % 9 or int(at_s + number) % 4:
             canvas.rectangle(x, y, 0.011, 0.011, (206, 214, 240))
 
@@ -90,7 +90,7 @@ def _house(canvas: Canvas, x: float, y: float) -> None:
 
 
 def city(canvas: Canvas, at_s: float, length_s: float) -> None:
-    """Evening in a town: lights go on, and a train crosses the bridge."""
+    """Draw an evening in a town: windows light up, and a train crosses the bridge."""
     canvas.gradient(0, canvas.height, (34, 74, 104), (98, 140, 150), (244, 196, 150))
     canvas.disc(0.78 * canvas.width, 0.30 * canvas.height, 0.10, (255, 232, 190))
     _houses(canvas, 11, 0.20, (84, 108, 128), None, 0)
@@ -111,19 +111,19 @@ def _houses(
     lamp: Colour | None,
     progress: float,
 ) -> None:
-    """A row of houses; with a *lamp*, windows that are lit one by one while *progress* goes from 0 to 1."""
-    dice = random.Random(seed)
+    """Draw a row of houses. With a *lamp*, more windows are lit as *progress* increases from 0 to 1."""
+    rng = random.Random(seed)
     x = -0.03
     while x < canvas.width:
-        width, height = 0.035 * dice.randint(4, 6), 0.06 * dice.randint(5, 9)
+        width, height = 0.035 * rng.randint(4, 6), 0.06 * rng.randint(5, 9)
         top = canvas.height - 0.15 - lift - height
         canvas.rectangle(x, top, width, canvas.height - top, colour)
         for floor in range(5):
             for window in range(int(width / 0.06)):
-                if dice.random() < 0.2 + 0.25 * progress and lamp:
+                if rng.random() < 0.2 + 0.25 * progress and lamp:
                     left, sill = x + 0.022 + 0.055 * window, top + 0.03 + 0.06 * floor
                     canvas.rectangle(left, sill, 0.022, 0.028, lamp)
-        x += width + 0.012 * dice.randint(0, 2)
+        x += width + 0.012 * rng.randint(0, 2)
 
 
 def _train(canvas: Canvas, head: float, deck: float) -> None:

@@ -10,7 +10,7 @@ import attrs
 
 from veo_async.simulator.provider.messages import SimResponse, encode
 
-from .connections import deliver, position
+from .effects import deliver, position
 from .mutations import MUTATIONS
 from .table import Fault, FaultContext, When, fault_kind
 

@@ -1,23 +1,12 @@
 """Faults of the connection: delays, resets and incomplete responses."""
 
 from math import inf
-from typing import Any, Literal, Unpack
-
-import attrs
+from typing import Literal, Unpack
 
 from veo_async.simulator.provider.messages import SimResponse
 
+from .effects import deliver, position
 from .table import Fault, FaultContext, When, fault_kind
-
-
-def deliver(response: SimResponse, **changes: Any) -> SimResponse:
-    """Return *response* with changes to its `Delivery`."""
-    return attrs.evolve(response, delivery=attrs.evolve(response.delivery, **changes))
-
-
-def position(fault: Fault, response: SimResponse) -> int:
-    """Return the position in the body that the fault names, or the middle."""
-    return len(response.body) // 2 if fault.at is None else min(fault.at, len(response.body))
 
 
 def _close(fault: Fault, response: SimResponse, context: FaultContext) -> SimResponse:

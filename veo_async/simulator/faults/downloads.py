@@ -7,7 +7,7 @@ import attrs
 from veo_async.simulator.provider.files import expired_response
 from veo_async.simulator.provider.messages import DOWNLOAD, SimRequest, SimResponse
 
-from .connections import position
+from .effects import position
 from .table import Fault, FaultContext, When, fault_kind
 
 #: How far a wrong range is off, in bytes.

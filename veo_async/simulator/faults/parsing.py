@@ -17,11 +17,6 @@ from veo_async.errors import UsageError
 
 from .table import FAULTS, Fault, FaultKind
 
-#: Every fault that can be written as text, by its name and by its short name.
-_TEXTS: dict[str, FaultKind] = {
-    name: kind for kind in FAULTS.values() if kind.has_text for name in (kind.name, kind.short_name) if name
-}
-
 
 def parse_faults(given: "Iterable[Fault | str] | Fault | str") -> tuple[Fault, ...]:
     """Return faults that are given as `Fault` values, as text, or as a mixture of both."""
@@ -42,9 +37,9 @@ def parse_fault(text: str) -> Fault:
         UsageError: the name, endpoint, selection or an option is not valid.
     """
     name, endpoint, which, options = (*text.split(":", 3), "", "", "")[:4]
-    kind = _TEXTS.get(name)
+    kind = _find(name)
     if kind is None:
-        raise UsageError(f"fault={text!r}: unknown fault {name!r}; use one of {', '.join(text_names())}")
+        raise UsageError(f"fault={text!r}: unknown fault {name!r}; use one of {', '.join(fault_names())}")
     arguments: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
     try:
         arguments |= _selection(which)
@@ -54,9 +49,18 @@ def parse_fault(text: str) -> Fault:
         raise UsageError(f"fault={text!r}: {error}; expected e.g. drop-after:generate:1") from None
 
 
-def text_names() -> list[str]:
-    """Return the names of all faults that can be written as text, sorted, without the short ones."""
-    return sorted({kind.name for kind in _TEXTS.values()})
+def fault_names(*, in_memory: bool = True) -> list[str]:
+    """Return the names of all faults that can be written as text, sorted.
+
+    Args:
+        in_memory: False leaves out the faults that only `MemoryTransport` supports.
+    """
+    return sorted(kind.name for kind in FAULTS.values() if kind.has_text and (in_memory or not kind.memory_only))
+
+
+def _find(name: str) -> FaultKind | None:
+    kinds = (kind for kind in FAULTS.values() if kind.has_text)
+    return next((kind for kind in kinds if name and name in (kind.name, kind.short_name)), None)
 
 
 def _selection(which: str) -> dict[str, Any]:

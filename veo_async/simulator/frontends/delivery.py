@@ -10,7 +10,6 @@ import socket
 import struct
 from collections.abc import Iterator
 from http import HTTPStatus
-from math import inf
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -98,13 +97,13 @@ def _chunks(response: SimResponse) -> Iterator[bytes]:
 
 
 def _repeated(body: bytes, times: float) -> Iterator[bytes]:
-    """Return *body* repeated *times*, in the chunked transfer encoding."""
+    """Return *body* repeated *times*, in the chunked transfer encoding, with many small chunks joined into one."""
     chunk = f"{len(body):x}\r\n".encode() + body + b"\r\n"
-    sent = 0
-    while sent < times or times == inf:
-        yield chunk
-        sent += 1
-    yield b"0\r\n\r\n"
+    joined = max(_CHUNK_BYTES // len(chunk), 1)
+    while times > joined:
+        yield chunk * joined
+        times -= joined
+    yield chunk * int(times) + b"0\r\n\r\n"
 
 
 def _close(transport: asyncio.Transport, *, reset: bool) -> None:

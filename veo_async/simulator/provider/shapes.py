@@ -2,7 +2,7 @@
 
 ``real`` is what the API sent in 2026. ``quickstart-1`` and ``quickstart-2`` are what the provider's sample programs
 expect, and ``openapi`` is the example in the documentation of record-info. ``apikley`` has the records of ``real`` and
-the callbacks of its own documentation.
+the callbacks that its documentation shows.
 """
 
 import json
