@@ -7,7 +7,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from veo_async import VeoError, __version__
-from veo_async.errors import UsageError
+from veo_async.errors import InvalidRequest, UsageError
 
 from .commands import creating, inspecting, ledger, lists, resuming, simulating
 from .console import console
@@ -25,6 +25,11 @@ for family in (simulating, creating, lists, resuming, inspecting):
 app.command(ledger.app)
 
 
+def _text_of(error: VeoError) -> str:
+    """Return the text of *error*; the remedy of an invalid request, ``validate=False``, exists only in Python."""
+    return error.message if isinstance(error, InvalidRequest) else str(error)
+
+
 def run(arguments: list[str] | None = None) -> None:
     """Parse *arguments* (by default those of the process), run the command, and exit with its exit code."""
     try:
@@ -32,7 +37,7 @@ def run(arguments: list[str] | None = None) -> None:
     except CycloptsError:
         sys.exit(USAGE)  # cyclopts has printed what is wrong
     except VeoError as error:
-        Console(stderr=True, highlight=False).print(str(error), markup=False, soft_wrap=True)
+        Console(stderr=True, highlight=False).print(_text_of(error), markup=False, soft_wrap=True)
         sys.exit(USAGE if isinstance(error, UsageError) else ERROR)
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(INTERRUPTED)

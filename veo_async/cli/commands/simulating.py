@@ -10,6 +10,15 @@ from veo_async.cli.console import print_line
 
 app: App = App()
 
+_FAULT_HELP = (
+    'Inject a fault, e.g. "drop-after:generate:1"; repeatable. Faults: blocked-1010, byte-order-mark, changed-file, '
+    "corrupt-body, deep-nesting, delay, drop-after-accepting, drop-before-accepting, duplicate-callback, "
+    "duplicate-keys, empty-body, endless-body, expired-link, forged-callback, gzip-bomb, html-page, huge-body, "
+    "huge-integer, ignored-range, late-callback, lost-callback, malformed-callback, many-headers, not-a-number, "
+    "not-mp4, range-not-satisfiable, rate-limited, record-flag, redirect, refuse, reordered-callbacks, "
+    "reset-connection, slow-body, truncate, unknown-code, unreachable, wrong-length, wrong-range, wrong-types."
+)
+
 
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
@@ -58,8 +67,7 @@ class SimulatorOptions:
     webhook_secret: str | None = None
     """Secret for signing callbacks."""
 
-    fault: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = ()
-    """Inject a fault, e.g. "drop-after:generate:1"; repeatable. An unknown name lists all."""
+    fault: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False, help=_FAULT_HELP)] = ()
 
     seed: int = 0
     """Random seed; same seed and calls give the same responses."""
