@@ -1,5 +1,6 @@
 """Every command: its help, its example, and the module that a newcomer finds it in."""
 
+import inspect
 import os
 import re
 import shlex
@@ -12,7 +13,9 @@ import pytest
 from cyclopts import App
 
 import veo_async.cli
+import veo_async.simulator
 from veo_async.cli.app import app, run
+from veo_async.simulator import Fault
 
 PACKAGE = Path(veo_async.cli.__file__).parent
 
@@ -63,6 +66,17 @@ def test_every_parameter_has_a_help_text(names: tuple[str, ...]) -> None:
     arguments = command.assemble_argument_collection(parse_docstring=True)
     named = [argument for argument in arguments if argument.parameter.name != ("*",) and argument.parse]
     assert [argument.name for argument in named if not argument.parameter.help] == []
+
+
+def test_help_of_the_simulator_lists_every_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    """The list is written out, because the help page must not import the simulator."""
+    with pytest.raises(SystemExit):
+        run(["simulator", "--help"])
+    listed = re.sub(r"[│\s]+", " ", capsys.readouterr().out).partition("Faults: ")[2].partition(".")[0].split(", ")
+    functions = {name: value for name, value in vars(veo_async.simulator).items() if inspect.isfunction(value)}
+    faults = [name for name, value in functions.items() if value.__annotations__.get("return") is Fault]
+    without_text = ("tamper", "parse_fault")
+    assert listed == sorted(name.replace("_", "-") for name in faults if name not in without_text)
 
 
 @pytest.mark.parametrize("name", ["batch", "resume"])

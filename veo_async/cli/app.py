@@ -26,7 +26,7 @@ app.command(ledger.app)
 
 
 def _text_of(error: VeoError) -> str:
-    """Return the text of *error*; the remedy of an invalid request, validate=False, exists only in Python."""
+    """Return the text of *error*; the remedy of an invalid request, ``validate=False``, exists only in Python."""
     return error.message if isinstance(error, InvalidRequest) else str(error)
 
 

@@ -120,14 +120,15 @@ def _clock() -> Callable[[], float]:
 
 
 async def _faults_survived(sim: Simulator, report: Report, ledger: Path) -> list[str]:
-    triggered = [triggered.fault.kind for triggered in sim.triggered_faults]
+    rate_limit, lost_response = FAULTS
+    triggered = [triggered.fault for triggered in sim.triggered_faults]
     lines = []
-    if (refusals := triggered.count("rate-limited")) and report.counts["failed"] == 0:
+    if (refusals := triggered.count(rate_limit)) and report.counts["failed"] == 0:
         lines.append(f"429, {refusals} times: all jobs paused together and resumed; none failed.")
     if report.counts["refused"] == 1:
         lines.append("One prompt was refused: not charged; reword it in rejected.csv.")
     bound = await _keys_of_bound_jobs(ledger)
-    if "drop-after-accepting" in triggered and len(bound) == 1 and not sim.double_charges():
+    if lost_response in triggered and len(bound) == 1 and not sim.double_charges():
         lines.append(
             f"The response to {bound[0]} was lost: it was not resent; its callback identified its task, so it was "
             "charged once."

@@ -95,7 +95,7 @@ async def _ledger(file: Path) -> Check:
     counts = Counter(row.state for row in await ledger.jobs())
     await ledger.close()
     message = ", ".join(f"{number:,} {state}" for state, number in counts.items()) or "no jobs"
-    hint = f"; next: {command('ledger', 'in-doubt', file)}" if counts["in_doubt"] else ""
+    hint = f". Next: {command('ledger', 'in-doubt', file)}" if counts["in_doubt"] else ""
     return Check("ledger", True, f"{file}: {message}{hint}")
 
 
