@@ -14,7 +14,7 @@ def engine_of(veo: VeoSession) -> Engine:
 
 
 def parts_of(veo: VeoSession) -> Parts:
-    """Return the parts that need no event loop: gate, queue, clip saver, …"""
+    """Return the parts that need no event loop: rate limiter, queue, clip saver, …"""
     return veo._parts
 
 

@@ -154,7 +154,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         self._lifetime = Lifetime()
         self._parts = parts = Parts(self.api, options, self._lifetime)
         #: Balance, prices, limits and tenants.
-        self.account: Account = Account(self._lifetime, self.api, parts.gate, parts.spending, parts.retrier)
+        self.account: Account = Account(self._lifetime, self.api, parts.rate_limiter, parts.spending, parts.retrier)
         #: Jobs of all sessions on the ledger.
         self.ledger: SessionLedger = SessionLedger(self._lifetime, self._handle)
         #: Receives the provider's callbacks.
@@ -230,7 +230,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                 await self.api.close()
 
     async def drain(self) -> None:
-        """Wait until all jobs submitted so far have finished."""
+        """Wait until all jobs submitted until now have finished."""
         for job in list(self._lifetime.engine.registry.by_key.values()):
             await job.wait_outcome()
 
@@ -262,7 +262,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         key: str | None = None,
         save_to: str | PathLike[str] | None = None,
     ) -> Clip:
-        """Return a clip's ``"1080p"`` or ``"4k"`` version: a job of its own, charged once however often you ask.
+        """Return a clip's ``"1080p"`` or ``"4k"`` version: charged once however often you ask.
 
         Args:
             clip: the clip, or its task id.
@@ -279,7 +279,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         save_to: str | PathLike[str] | None = None,
         **options: Unpack[ExtendOptions],
     ) -> Clip:
-        """Extend a clip by about seven seconds: a job of its own. To do both, extend first and then upgrade.
+        """Extend a clip by about seven seconds. To do both, extend first and then upgrade.
 
         Args:
             clip: the clip, or its task id.
@@ -367,7 +367,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             send_within: seconds within which the request must be sent; after that it is refused (`DeadlineExceeded`).
             save_to: a file or a folder for the videos. The job has finished when they are saved.
             then: follow-ups of the clip: ``"1080p"``, ``"4k"``, ``ExtendRequest(prompt=…)``, or several. Each is a
-                job of its own; the last one is returned.
+                separate job; the last one is returned.
             validate: False skips the provider's documented rules, for values newer than this library.
 
         Raises:
@@ -524,7 +524,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             slots_in_use=int(slots.borrowed_tokens),
             max_in_flight=int(slots.total_tokens),
             pause_reason=engine.scheduler.pause_reason,
-            rate_limit=self._parts.gate.statistics(),
+            rate_limit=self._parts.rate_limiter.statistics(),
             watcher=engine.watcher.statistics,
             credits=self._parts.spending.spent(),
             callback_responses=self.callbacks.statistics.responses,

@@ -156,7 +156,7 @@ class VeoSession:
         self._thread.call(self._session.stop_sending)
 
     def drain(self) -> None:
-        """Wait until all jobs submitted so far have finished."""
+        """Wait until all jobs submitted until now have finished."""
         self._thread.run(self._session.drain)
 
     @_same_signature(session.VeoSession.statistics)

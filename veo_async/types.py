@@ -5,7 +5,7 @@ Errors are in `veo_async.errors`, events in `veo_async.events`, the arguments of
 
 from ._api import ApiKey
 from ._api.key import KeyProvider
-from ._rules.gate.values import GateStatistics, LearnedLimits
+from ._rules.rate_limit import LearnedLimits, RateLimitStatistics
 from ._rules.lifecycle import JobState
 from ._rules.polling.durations import Eta
 from ._rules.queue.fair_queue import Priority
@@ -50,7 +50,7 @@ __all__ = [
     "ExtendRequest",
     "Failed",
     "FollowUp",
-    "GateStatistics",
+    "RateLimitStatistics",
     "GenerationType",
     "HistoryItem",
     "Hook",

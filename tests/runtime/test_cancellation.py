@@ -122,7 +122,7 @@ async def test_every_await_of_a_session() -> None:
         veo = sessions[-1]
         assert lifetime_of(veo).is_closed or lifetime_of(veo).loop is None
         assert nobody_waits(veo)
-        assert parts_of(veo).gate.statistics().in_flight == 0
+        assert parts_of(veo).rate_limiter.statistics().in_flight == 0
         if lifetime_of(veo).has_engine:
             assert all(task.done() for task in engine_of(veo)._background)
             assert engine_of(veo).watcher._timer is None
@@ -165,7 +165,7 @@ async def test_every_await_of_the_scheduler(fault: Any) -> None:
             assert scheduler is None or scheduler.slots.borrowed_tokens == len(engine_of(veo).registry.by_task)
 
     async def afterwards() -> None:
-        assert parts_of(veo).gate.statistics().in_flight == 0
+        assert parts_of(veo).rate_limiter.statistics().in_flight == 0
         assert len(engine_of(veo).registry.by_task if lifetime_of(veo).has_engine else ()) == len(sim.charges)
         states = [job.state for job in veo.jobs()]
         assert JobState.SENDING not in states

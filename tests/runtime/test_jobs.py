@@ -96,7 +96,7 @@ async def test_adopting_beyond_the_slots_watches_all_and_gives_back_what_it_took
         await veo.drain()
         assert {job.state for job in (*jobs, mine)} == {JobState.READY}
         assert veo.statistics().slots_in_use == 0
-        assert parts_of(veo).gate.statistics().running == 0
+        assert parts_of(veo).rate_limiter.statistics().running == 0
 
 
 async def _nothing() -> None:

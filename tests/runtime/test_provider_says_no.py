@@ -38,7 +38,7 @@ async def test_row_1_a_429_is_one_pause_one_probe_and_the_same_job_again() -> No
         posts = sim.requests_to()
         (refused,) = [number for number, seen in enumerate(posts) if seen.fault]
         counted, probe, after = posts[0], posts[refused + 1], posts[refused + 2]
-        settings = parts_of(veo).gate.settings
+        settings = parts_of(veo).rate_limiter.settings
         span_s = settings.window_s + settings.margin_s + settings.margin_step_s
         assert probe.at - counted.at == pytest.approx(span_s, abs=0.001)
         assert after.at - probe.at > 0.099  # nobody leaves until the probe is answered
@@ -62,7 +62,7 @@ async def test_row_1_a_429_that_no_count_explains_is_probed_sooner_and_then_a_wh
         # Those that had left together, and after them one at a time.
         pauses = [round(later - earlier, 3) for earlier, later in pairwise(refused)]
         assert pauses[:5] == [0.0, 0.0, 0.5, 1.5, 10.06]
-        assert min(pauses[4:]) >= parts_of(veo).gate.settings.window_s
+        assert min(pauses[4:]) >= parts_of(veo).rate_limiter.settings.window_s
 
 
 async def test_row_2_retry_after_is_obeyed_by_everybody() -> None:

@@ -6,8 +6,8 @@ from typing import Unpack
 from veo_async._api import VeoApi
 from veo_async._base.checks import check_count, check_positive, check_text
 from veo_async._rules.credits.prices import total
-from veo_async._rules.gate.gate import Gate
-from veo_async._rules.gate.values import LearnedLimits
+from veo_async._rules.rate_limit import RateLimiter
+from veo_async._rules.rate_limit import LearnedLimits
 from veo_async._runtime.job.endings import as_request
 from veo_async._runtime.job.follow_ups import FollowUp, chain_of
 from veo_async._runtime.queued.spending import Spending
@@ -21,8 +21,8 @@ from .lifetime import Lifetime
 class Account:
     """The account of a session, as ``veo.account``: its balance, prices, limits and tenants."""
 
-    def __init__(self, lifetime: Lifetime, api: VeoApi, gate: Gate, spending: Spending, retrier: Retrier) -> None:
-        self._lifetime, self._api, self._gate = lifetime, api, gate
+    def __init__(self, lifetime: Lifetime, api: VeoApi, rate_limiter: RateLimiter, spending: Spending, retrier: Retrier) -> None:
+        self._lifetime, self._api, self._rate_limiter = lifetime, api, rate_limiter
         self._spending, self._retrier = spending, retrier
 
     async def balance(self) -> float:
@@ -42,7 +42,7 @@ class Account:
 
     def knowledge(self) -> LearnedLimits:
         """Return what was learned of the account's limits, for ``Limits(knowledge=…)`` of a later session."""
-        return self._gate.knowledge()
+        return self._rate_limiter.knowledge()
 
     def configure_tenant(self, name: str, *, weight: float | None = None, max_queued: int | None = None) -> None:
         """Change a tenant's share of the account and the bound of its queue; None leaves a value as it is.

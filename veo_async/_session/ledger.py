@@ -1,4 +1,4 @@
-"""`SessionLedger`: the jobs on a session's ledger, whichever session submitted them."""
+"""`SessionLedger`: the jobs on a session's ledger, including those of other sessions."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -12,8 +12,8 @@ from veo_async._api.base_urls import is_loopback
 from veo_async._api.transport import MAX_CONNECTIONS
 from veo_async._clip_saver import ClipSaver
 from veo_async._ports import Ledger
-from veo_async._rules.gate.gate import Gate
-from veo_async._rules.gate.values import GateSettings
+from veo_async._rules.rate_limit import RateLimiter
+from veo_async._rules.rate_limit import RateLimitSettings
 from veo_async._rules.polling.budget import PollBudget
 from veo_async._rules.polling.schedule import FixedSchedule, LearnedSchedule
 from veo_async._rules.queue.fair_queue import FairQueue
@@ -70,13 +70,13 @@ class Parts:
         self._poll_budget = PollBudget(rate=limits.polls_per_second)
         self._schedule = self._poll_schedule()
         rate, window_s = limits.rate
-        self.gate = Gate(GateSettings(limit=int(rate), window_s=window_s, explore=limits.explore), limits.knowledge)
+        self.rate_limiter = RateLimiter(RateLimitSettings(limit=int(rate), window_s=window_s, explore=limits.explore), limits.knowledge)
         self.queue: FairQueue[LiveJob] = FairQueue(max_queued=limits.max_queued)
         self.status = StatusReporter(
             api.dialect.name,
             queue=self.queue,
             schedule=self._schedule,
-            rate=self.gate.settings,
+            rate=self.rate_limiter.settings,
             pause_reason=lambda: lifetime.engine.scheduler.pause_reason,
             now=lifetime.now,
         )
@@ -121,7 +121,7 @@ class Parts:
                 account=account,
                 is_durable=options.is_durable,
                 clock=clock,
-                gate=self.gate,
+                gate=self.rate_limiter,
                 has_knowledge=options.limits.knowledge is not None,
                 queue=self.queue,
                 schedule=self._schedule,

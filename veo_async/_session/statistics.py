@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from veo_async._rules.gate.values import GateStatistics
+from veo_async._rules.rate_limit import RateLimitStatistics
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.queued.spending import CreditUsage
 from veo_async._runtime.running.watcher import WatcherStatistics
@@ -19,7 +19,7 @@ class Statistics:
         slots_in_use: tasks that occupy a slot.
         max_in_flight: how many slots there are.
         pause_reason: why no request is sent at present; None if only the rate limit decides.
-        rate_limit: the gate: its state, the learned limits, refusals and closures.
+        rate_limit: its state, the learned limits, and how often the provider refused a request.
         watcher: tasks that are polled, polls and failed polls.
         credits: estimated, reserved and measured spending.
         callback_responses: received callbacks, by the HTTP status they were answered with.
@@ -29,7 +29,7 @@ class Statistics:
     slots_in_use: int
     max_in_flight: int
     pause_reason: str | None
-    rate_limit: GateStatistics
+    rate_limit: RateLimitStatistics
     watcher: WatcherStatistics
     credits: CreditUsage
     callback_responses: Mapping[int, int]
