@@ -1,0 +1,194 @@
+"""Every argument of a session is checked when it is given: the error names it, its value and what is allowed."""
+
+import inspect
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+import veo_async
+import veo_async.events
+import veo_async.models
+import veo_async.session
+import veo_async.settings
+import veo_async.types
+from tests.sessions import session_arguments
+from veo_async import VeoSession
+from veo_async.errors import InvalidRequest, UsageError
+from veo_async.settings import Callbacks, Credits, Files, Limits, Network
+from veo_async.simulator import MemoryTransport
+from veo_async.sync import VeoSession as SyncSession
+
+KEY = "sk-0123456789abcdef"
+
+WRONG_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
+    ({"on_doubt": "retry"}, "on_doubt='retry': must be 'hold', 'resubmit'"),
+    ({"max_in_flight": 0}, "max_in_flight=0: must be a whole number, 1 or more"),
+    ({"max_in_flight": 2.5}, "max_in_flight=2.5"),
+    ({"max_in_flight": True}, "max_in_flight=True"),
+    ({"budget": -1.0}, "budget=-1.0"),
+    ({"budget": "100"}, "budget='100'"),
+    ({"account": ""}, "account=''"),
+    ({"save_to": 7}, "save_to=7: must be the path of a file or a folder"),
+    ({"ledger": 7}, "ledger=7: must be a file's path"),
+    ({"ledger": ""}, "ledger=''"),
+    ({"on_event": "print"}, "on_event='print': must be a function, called as on_event"),
+    ({"limits": {"rate": (20, 10.0)}}, "limits={'rate': (20, 10.0)}: must be Limits"),
+    ({"credits": 100}, "credits=100: must be Credits"),
+    ({"files": None}, "files=None: must be Files"),
+    ({"network": "proxy"}, "network='proxy': must be Network"),
+    ({"callbacks": 80}, "callbacks=80: must be a public URL, or Callbacks"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "text"), WRONG_ARGUMENTS, ids=lambda item: str(item)[:40])
+def test_wrong_session_argument_is_rejected_by_name(arguments: dict[str, Any], text: str) -> None:
+    """The constructor raises before anything is opened or sent."""
+    with pytest.raises(UsageError) as raised:
+        VeoSession(KEY, **arguments)
+    assert text in str(raised.value)
+
+
+WRONG_SETTINGS: list[tuple[type, dict[str, Any], str]] = [
+    (Limits, {"rate": 20}, "rate=20: must be (requests, seconds), for example (20, 10.0)"),
+    (Limits, {"rate": (0, 10.0)}, "rate=(0, 10.0)"),
+    (Limits, {"rate": (2.5, 10.0)}, "rate=(2.5, 10.0)"),
+    (Limits, {"explore": "yes"}, "explore='yes': must be True or False"),
+    (Limits, {"knowledge": {}}, "knowledge={}: must be LearnedLimits"),
+    (Limits, {"max_queued": -1}, "max_queued=-1: must be a whole number, 0 or more"),
+    (Limits, {"polls_per_second": 0}, "polls_per_second=0: must be a positive number"),
+    (Limits, {"poll_every": float("nan")}, "poll_every=nan: must be a positive number"),
+    (Credits, {"min_balance": "100"}, "min_balance='100'"),
+    (Credits, {"prices": {"veo3": 250}}, "prices="),
+    (Files, {"max_downloads": 0}, "max_downloads=0: must be a whole number, 1 or more"),
+    (Files, {"check_images": 1}, "check_images=1: must be True or False"),
+    (Network, {"timeout": -1}, "timeout=-1: must be a positive number"),
+    (Network, {"http": "session"}, "http='session': must be an aiohttp.ClientSession"),
+    (Network, {"upload_url": ""}, "upload_url=''"),
+    (Network, {"allow_insecure_http": 1}, "allow_insecure_http=1: must be True or False"),
+]
+
+
+@pytest.mark.parametrize(("kind", "fields", "text"), WRONG_SETTINGS, ids=lambda item: str(item)[:40])
+def test_wrong_setting_is_rejected_by_name(kind: type, fields: dict[str, Any], text: str) -> None:
+    """The settings object itself raises; the session never sees the value."""
+    with pytest.raises(UsageError) as raised:
+        kind(**fields)
+    assert text in str(raised.value)
+
+
+def test_wrong_callback_secret_is_rejected_without_showing_it() -> None:
+    """Neither the error nor the repr contains a secret."""
+    with pytest.raises(UsageError) as raised:
+        Callbacks("https://me.example", secret=[b"hush"])  # type: ignore[list-item]  # the wrong type is the point
+    assert "hush" not in str(raised.value)
+    assert "hush" not in repr(Callbacks("https://me.example", secret="hush"))
+    with pytest.raises(InvalidRequest, match="callbacks"):
+        Callbacks("me.example")
+
+
+WRONG_OPTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"priority": "high"}, "priority='high': must be one of 'interactive', 'batch'"),
+    ({"priority": "bach"}, "did you mean 'batch'?"),
+    ({"take": -1}, "take=-1"),
+    ({"take": "2"}, "take='2'"),
+    ({"key": ""}, "key=''"),
+    ({"tenant": None}, "tenant=None: must be a string"),
+    ({"send_within": 0}, "send_within=0: must be a positive number"),
+    ({"save_to": ""}, "save_to=''"),
+    ({"validate": "no"}, "validate='no': must be True or False"),
+]
+
+
+@pytest.mark.veo_virtual_time
+@pytest.mark.parametrize(("options", "text"), WRONG_OPTIONS, ids=lambda item: str(item)[:40])
+async def test_wrong_job_option_is_rejected_before_anything_is_queued(options: dict[str, Any], text: str) -> None:
+    """`submit` and `generate` raise; `gather` and `map` return it as a value of that request."""
+    sim = MemoryTransport()
+    async with VeoSession(sim.api_key, **session_arguments(transport=sim)) as veo:
+        with pytest.raises(UsageError) as raised:
+            await veo.submit("A dog", **options)
+        assert text in str(raised.value)
+        with pytest.raises(UsageError):
+            await veo.generate("A dog", **options)
+        assert veo.jobs() == []
+    assert not sim.charges
+
+
+@pytest.mark.veo_virtual_time
+async def test_common_mistakes_say_what_to_write() -> None:
+    """One prompt for `map`, a list for `gather`, a job where a clip is needed: each error shows the right call."""
+    sim = MemoryTransport()
+    async with VeoSession(sim.api_key, **session_arguments(transport=sim)) as veo:
+        with pytest.raises(UsageError, match=r"requests='hello': must be several requests.*generate"):
+            veo.map("hello")
+        with pytest.raises(UsageError, match=r"gather\(\*requests\)"):
+            await veo.gather(["a", "b"])  # type: ignore[arg-type]  # the wrong type is the point
+        with pytest.raises(UsageError, match="buffersize=0"):
+            veo.map(["a"], buffersize=0)
+        with pytest.raises(UsageError, match="ordered=1"):
+            veo.map(["a"], ordered=1)  # type: ignore[arg-type]  # the same
+        with pytest.raises(UsageError, match="async for outcome in veo.map"):
+            for _ in veo.map(["a"]):
+                pass
+        job = await veo.submit("A dog")
+        with pytest.raises(UsageError, match="pass `await job`"):
+            await veo.save(job, "dog.mp4")  # type: ignore[arg-type]  # the same
+        with pytest.raises(UsageError, match="pass `await job`"):
+            await veo.upgrade(job)  # type: ignore[arg-type]  # the same
+        with pytest.raises(UsageError, match="no job with key 'nobody'"):
+            await veo.attach("nobody")
+        with pytest.raises(UsageError, match="state='done': must be one of"):
+            veo.jobs("done")
+        with pytest.raises(UsageError, match="max_in_flight=0"):
+            veo.account.resize(0)
+        with pytest.raises(UsageError, match="weight=0"):
+            veo.account.configure_tenant("anna", weight=0)
+        with pytest.raises(UsageError, match="older_than=0"):
+            await veo.ledger.prune(timedelta(0))
+        assert len(veo.jobs()) == 1
+    assert len(sim.charges) <= 1
+
+
+def test_plain_with_says_what_to_write() -> None:
+    """`with VeoSession()` names the two ways that work."""
+    with pytest.raises(UsageError, match=r"async with VeoSession\(\).*veo_async.sync"), VeoSession(KEY):
+        pass
+
+
+def test_synchronous_session_checks_the_same_arguments() -> None:
+    """It passes them on to the asynchronous one."""
+    with pytest.raises(UsageError, match="max_in_flight=0"):
+        SyncSession(KEY, max_in_flight=0)
+    with SyncSession(KEY) as veo, pytest.raises(UsageError, match="must be several requests"):
+        veo.map("hello")
+
+
+def test_session_takes_at_most_fifteen_arguments() -> None:
+    """Eleven of its own and four settings objects."""
+    assert len(inspect.signature(VeoSession.__init__).parameters) - 1 <= 15
+
+
+def test_sub_objects_and_methods_are_few() -> None:
+    """A reader finds them all in one screen of `help`."""
+    methods = {name for name, _ in inspect.getmembers(VeoSession, inspect.isfunction) if not name.startswith("_")}
+    assert methods == {
+        *("generate", "submit", "map", "gather", "extend", "upgrade", "save", "upload"),
+        *("job", "jobs", "attach", "drain", "stop_sending", "statistics", "close"),
+    }
+
+
+def public_classes() -> list[type]:
+    """Return every attrs class that users can import from a public module."""
+    modules = [veo_async.events, veo_async.types, veo_async.settings, veo_async.session, veo_async.models]
+    exported = [getattr(module, name) for module in modules for name in module.__all__]
+    kinds = {value for value in exported if isinstance(value, type) and hasattr(value, "__attrs_attrs__")}
+    return sorted(kinds, key=lambda kind: kind.__name__)
+
+
+@pytest.mark.parametrize("kind", public_classes(), ids=lambda kind: kind.__name__)
+def test_fields_of_public_classes_are_documented_in_help(kind: Any) -> None:
+    """`help()` and the editor show what each field means."""
+    documented = inspect.getdoc(kind) or ""
+    names = [field.name for field in kind.__attrs_attrs__ if not field.name.startswith("_")]
+    assert [name for name in names if f"{name}:" not in documented] == []
