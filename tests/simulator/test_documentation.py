@@ -93,7 +93,7 @@ def test_apikley_callback_is_the_documented_one() -> None:
     assert info["resultUrls"] == f"[{URL}/files/v/veo_task_abcdef123456_{START + 60:.0f}.mp4]"
     assert info["originUrls"] == f"[{URL}/files/v/veo_task_abcdef123456_{START + 60:.0f}_origin.mp4]"
     info["resultUrls"], info["originUrls"] = (shown["data"]["info"][name] for name in ("resultUrls", "originUrls"))
-    info["resolution"] = "1080p"  # the page's example; this task was not asked for it
+    info["resolution"] = "1080p"  # the example's resolution; this task has another one
     assert record == shown
 
 
