@@ -18,8 +18,8 @@ import attrs
 from ._base.checks import check_count, check_flag, check_instance, check_positive, check_text, is_number, reject
 from ._ports import Transport
 from ._rules.credits.prices import PRICES, Prices, validate_credits, validate_prices
-from ._rules.rate_limit import LearnedLimits
 from ._rules.polling.budget import POLL_RATE
+from ._rules.rate_limit import LearnedLimits
 from ._runtime.sending.callback_tokens import validate_public_url
 
 __all__ = ["PRICES", "Callbacks", "Credits", "Files", "LearnedLimits", "Limits", "Network", "Prices"]

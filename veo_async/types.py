@@ -5,10 +5,10 @@ Errors are in `veo_async.errors`, events in `veo_async.events`, the arguments of
 
 from ._api import ApiKey
 from ._api.key import KeyProvider
-from ._rules.rate_limit import LearnedLimits, RateLimitStatistics
 from ._rules.lifecycle import JobState
 from ._rules.polling.durations import Eta
 from ._rules.queue.fair_queue import Priority
+from ._rules.rate_limit import LearnedLimits, RateLimitStatistics
 from ._runtime.engine import Recovered
 from ._runtime.hooks import Hook
 from ._runtime.in_doubt.in_doubt_jobs import OnDoubt
@@ -50,7 +50,6 @@ __all__ = [
     "ExtendRequest",
     "Failed",
     "FollowUp",
-    "RateLimitStatistics",
     "GenerationType",
     "HistoryItem",
     "Hook",
@@ -65,6 +64,7 @@ __all__ = [
     "OnDoubt",
     "Outcome",
     "Priority",
+    "RateLimitStatistics",
     "Record",
     "Recovered",
     "Refused",

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from types import coroutine
 from typing import Any, TypeVar
 
+from tests.internals import engine_of, parts_of
+from tests.sessions import session_arguments
 from veo_async._rules.lifecycle import JobState
 from veo_async.session import VeoSession
 from veo_async.simulator import MemoryTransport
@@ -22,8 +24,9 @@ def session_on(sim: MemoryTransport, **options: Any) -> VeoSession:
     """A session that looks every five seconds and explores nothing."""
     return VeoSession(
         options.pop("api_key", sim.api_key),
-        transport=sim,
-        **{"seed": 1, "explore": False, "poll_every": 5.0, "polls_per_second": 1000.0, **options},
+        **session_arguments(
+            transport=sim, **{"seed": 1, "explore": False, "poll_every": 5.0, "polls_per_second": 1000.0, **options}
+        ),
     )
 
 
@@ -44,21 +47,21 @@ async def world(
 def check_joints(veo: VeoSession) -> None:
     """Slots, gate and watcher tell the same story as the jobs, at any moment."""
     states = [job.state for job in veo.jobs()]
-    scheduler = veo._engine_or_raise.scheduler
+    scheduler = engine_of(veo).scheduler
     adopted = len(scheduler._slotless)
     taken = scheduler.slots.borrowed_tokens
     assert taken == states.count(JobState.SENDING) + states.count(JobState.RUNNING) - adopted
-    held = len(veo._engine_or_raise.queued.prerequisites)
-    assert len(veo._queue) + held == states.count(JobState.QUEUED)
-    assert veo._gate.statistics().in_flight == states.count(JobState.SENDING)
-    assert veo._engine_or_raise.watcher.statistics.tasks == states.count(JobState.RUNNING)
+    held = len(engine_of(veo).queued.prerequisites)
+    assert len(parts_of(veo).queue) + held == states.count(JobState.QUEUED)
+    assert parts_of(veo).rate_limiter.statistics().in_flight == states.count(JobState.SENDING)
+    assert engine_of(veo).watcher.statistics.tasks == states.count(JobState.RUNNING)
 
 
 def assert_at_rest(veo: VeoSession) -> None:
     """A closed session has nobody who waits, nothing under way and no timer."""
-    assert all(not entry._waiters for entry in veo._engine_or_raise.registry.by_key.values())
-    assert veo._gate.statistics().in_flight == 0
-    assert veo._engine_or_raise.watcher._timer is None
+    assert all(not entry._waiters for entry in engine_of(veo).registry.by_key.values())
+    assert parts_of(veo).rate_limiter.statistics().in_flight == 0
+    assert engine_of(veo).watcher._timer is None
     assert not veo._reader_tasks
 
 

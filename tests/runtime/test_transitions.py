@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 import pytest
 
+from tests.internals import crash_of, engine_of, parts_of
 from veo_async import VeoSession, _runtime, errors
 from veo_async._ports import JobRow, Ledger, Transition
 from veo_async._rules.lifecycle import TABLE, Event, JobState
@@ -72,7 +73,7 @@ class Stage:
 
     @property
     def engine(self) -> Any:
-        return self.veo._engine_or_raise
+        return engine_of(self.veo)
 
     def hook(self, event: Any) -> None:
         if event.key == "subject":
@@ -150,13 +151,13 @@ async def stage(
         it.save = asyncio.get_running_loop().create_future()
         return await it.save
 
-    monkeypatch.setattr(veo._clip_saver, "save", save)
+    monkeypatch.setattr(parts_of(veo).clip_saver, "save", save)
     async with veo:
         it.engine.watcher._look = look
         monkeypatch.setattr(it.engine, "read_record", look)
         await (await veo.submit("plug", key="plug")).accepted()
         it.job = await veo.submit("subject", key="subject", send_within=deadline, save_to=save_to)
-        it.entry = veo._engine_or_raise.registry.by_key["subject"]
+        it.entry = engine_of(veo).registry.by_key["subject"]
         await let_run()
         if state is not Q:
             assert it.entry.state is S
@@ -306,12 +307,12 @@ async def test_every_transition_that_the_ledger_does_not_take_goes_by_the_ledger
             assert ledger.jobs["subject"].task_id == TASK
         assert [name for name, _ in it.hooked] in ([], [TOLD[here]], ["InDoubt"])
         assert it.engine.scheduler.slots.borrowed_tokens == 1  # the other job's
-        assert it.veo._gate.statistics().running == 1
+        assert parts_of(it.veo).rate_limiter.statistics().running == 1
         assert it.engine.watcher.statistics.tasks == 1
         assert it.entry not in it.engine.queued._deadlines
-        assert it.entry not in it.veo._queue
+        assert it.entry not in parts_of(it.veo).queue
         await asyncio.sleep(20)  # looks at what runs go on, and nobody looks at this one
-        assert it.veo._crash is None
+        assert crash_of(it.veo) is None
         waiting.cancel()
         with suppress(asyncio.CancelledError):
             await waiting
@@ -373,7 +374,7 @@ async def test_every_transition_that_is_written_though_told_to_have_failed_happe
         assert told.count(TOLD[after]) == 1 or after is Q
         assert it.entry.state is after or after is Q
         assert ledger.jobs["subject"].state == it.entry.state
-        assert it.veo._crash is None
+        assert crash_of(it.veo) is None
         if event is not Event.REQUEUE:
             check_joints(it.veo)
 
@@ -398,7 +399,7 @@ async def test_a_doubt_that_is_ended_by_two_at_once_ends_once(
         assert [name for name, _ in it.hooked] == [TOLD[TABLE[D][event]]]
         assert it.veo.statistics().credits.reserved == PRICE * (3 if event is Event.RESUBMIT else 2)
         check_joints(it.veo)
-        assert it.veo._crash is None
+        assert crash_of(it.veo) is None
 
 
 @pytest.mark.parametrize(
@@ -448,7 +449,7 @@ async def test_a_session_ends_in_time_whatever_the_ledger_does_not_take(
         began = loop.time()
         await it.veo.close()
         assert loop.time() - began <= 2 * CLOSE_TIMEOUT_S + 1
-        assert it.veo._crash is None
+        assert crash_of(it.veo) is None
         await asyncio.wait([waiting, happening])
         for task in (waiting, happening):
             if not task.cancelled() and (error := task.exception()) is not None:
@@ -483,7 +484,7 @@ async def test_an_answer_that_names_the_task_of_another_job_is_a_doubt_and_holds
         it.answers.put_nowait(Accepted(task_id="veo_task_plug_plug"))
         await let_run()
         assert it.entry.state is D
-        assert it.veo._gate.statistics().running == 1
+        assert parts_of(it.veo).rate_limiter.statistics().running == 1
         assert [name for name, _ in it.hooked].count("InDoubt") == 1
         check_joints(it.veo)
 
@@ -501,7 +502,7 @@ async def test_a_doubt_of_another_session_that_is_resubmitted_here_reserves_noth
         await it.job.resubmit()
         assert it.entry.state is Q
         assert it.entry.is_remote
-        assert it.entry not in it.veo._queue
+        assert it.entry not in parts_of(it.veo).queue
         assert it.veo.statistics().credits.reserved == before
         await other.close()
         await asyncio.sleep(2)  # now nobody drives it, and it is taken over

@@ -6,8 +6,7 @@ from typing import Unpack
 from veo_async._api import VeoApi
 from veo_async._base.checks import check_count, check_positive, check_text
 from veo_async._rules.credits.prices import total
-from veo_async._rules.rate_limit import RateLimiter
-from veo_async._rules.rate_limit import LearnedLimits
+from veo_async._rules.rate_limit import LearnedLimits, RateLimiter
 from veo_async._runtime.job.endings import as_request
 from veo_async._runtime.job.follow_ups import FollowUp, chain_of
 from veo_async._runtime.queued.spending import Spending
@@ -21,7 +20,9 @@ from .lifetime import Lifetime
 class Account:
     """The account of a session, as ``veo.account``: its balance, prices, limits and tenants."""
 
-    def __init__(self, lifetime: Lifetime, api: VeoApi, rate_limiter: RateLimiter, spending: Spending, retrier: Retrier) -> None:
+    def __init__(
+        self, lifetime: Lifetime, api: VeoApi, rate_limiter: RateLimiter, spending: Spending, retrier: Retrier
+    ) -> None:
         self._lifetime, self._api, self._rate_limiter = lifetime, api, rate_limiter
         self._spending, self._retrier = spending, retrier
 

@@ -12,11 +12,10 @@ from veo_async._api.base_urls import is_loopback
 from veo_async._api.transport import MAX_CONNECTIONS
 from veo_async._clip_saver import ClipSaver
 from veo_async._ports import Ledger
-from veo_async._rules.rate_limit import RateLimiter
-from veo_async._rules.rate_limit import RateLimitSettings
 from veo_async._rules.polling.budget import PollBudget
 from veo_async._rules.polling.schedule import FixedSchedule, LearnedSchedule
 from veo_async._rules.queue.fair_queue import FairQueue
+from veo_async._rules.rate_limit import RateLimiter, RateLimitSettings
 from veo_async._runtime.clock import WallClock
 from veo_async._runtime.engine import Engine
 from veo_async._runtime.hooks import Hook, Hooks
@@ -70,7 +69,9 @@ class Parts:
         self._poll_budget = PollBudget(rate=limits.polls_per_second)
         self._schedule = self._poll_schedule()
         rate, window_s = limits.rate
-        self.rate_limiter = RateLimiter(RateLimitSettings(limit=int(rate), window_s=window_s, explore=limits.explore), limits.knowledge)
+        self.rate_limiter = RateLimiter(
+            RateLimitSettings(limit=int(rate), window_s=window_s, explore=limits.explore), limits.knowledge
+        )
         self.queue: FairQueue[LiveJob] = FairQueue(max_queued=limits.max_queued)
         self.status = StatusReporter(
             api.dialect.name,

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import attrs
 
-from veo_async._rules.rate_limit import RateLimitStatistics
 from veo_async._rules.lifecycle import JobState
+from veo_async._rules.rate_limit import RateLimitStatistics
 from veo_async._runtime.queued.spending import CreditUsage
 from veo_async._runtime.running.watcher import WatcherStatistics
 

@@ -44,11 +44,16 @@ def exit_code_for(outcomes: Iterable[Outcome]) -> int:
     return PARTIAL if kinds - {Done} else ALL_DONE
 
 
-def next_command(exit_code: int, ledger: Path) -> str:
+def next_command(exit_code: int, ledger: Path, account: str | None) -> str:
     """Return the command to run after one that ended with *exit_code*."""
     if exit_code == SOME_IN_DOUBT:
         return command("ledger", "in-doubt", ledger)
-    return command("resume" if exit_code == STOPPED else "jobs", ledger)
+    return resume_command(ledger, account) if exit_code == STOPPED else command("jobs", ledger)
+
+
+def resume_command(ledger: Path, account: str | None) -> str:
+    """Return the command that continues the jobs of *account*, which is None for the API key's own account."""
+    return command("resume", ledger, *(() if account is None else ("--account", account)))
 
 
 def _outcome_text(outcome: Outcome) -> str:

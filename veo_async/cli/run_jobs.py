@@ -17,8 +17,7 @@ from veo_async.settings import Limits
 from veo_async.types import AnyRequest, Job, Outcome, Recovered, UpgradeRequest
 
 from .console import console, print_line
-from .formatting import command
-from .job_output import event_text, exit_code_for, next_command, report_outcome
+from .job_output import event_text, exit_code_for, next_command, report_outcome, resume_command
 from .options import ClipOptions
 from .output import Reporter, live_progress, reporting
 from .progress import Progress
@@ -27,13 +26,15 @@ from .signals import cancel_on_signal, stop_on_signal
 
 
 @asynccontextmanager
-async def session_on(ledger: Path, message: Callable[[str], None], **options: Any) -> AsyncIterator[VeoSession]:
+async def session_on(
+    ledger: Path, message: Callable[[str], None], *, account: str | None, **options: Any
+) -> AsyncIterator[VeoSession]:
     """Open a session on *ledger*; if it is interrupted, print the command that continues its jobs."""
     try:
-        async with VeoSession(ledger=ledger, limits=Limits(rate=RATE), **options) as veo:
+        async with VeoSession(ledger=ledger, account=account, limits=Limits(rate=RATE), **options) as veo:
             yield veo
     except asyncio.CancelledError:
-        message(f"Stopped. Nothing is lost. Next: {command('resume', ledger)}")
+        message(f"Stopped. Nothing is lost. Next: {resume_command(ledger, account)}")
         raise
 
 
@@ -52,7 +53,7 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
         report_outcome(reporter, outcome)
         code = exit_code_for([outcome])
         if not options.json:
-            reporter.message(f"Next: {next_command(code, options.ledger)}")
+            reporter.message(f"Next: {next_command(code, options.ledger, options.account)}")
     return code
 
 

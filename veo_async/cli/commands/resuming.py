@@ -46,7 +46,7 @@ async def resume(
             jobs = veo.jobs()
             outcomes = await run_jobs.finish_all(jobs, veo, reporter, stop_timeout)
         code = job_output.exit_code_for(outcomes) if len(outcomes) == len(jobs) else STOPPED
-        reporter.message(f"Next: {job_output.next_command(code, ledger)}")
+        reporter.message(f"Next: {job_output.next_command(code, ledger, account)}")
         reporter.summary({"counts": progress.counts_by_state(jobs), "exit_code": code})
     return code
 
