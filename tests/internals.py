@@ -1,4 +1,4 @@
-"""The inner parts of a session, for the few tests that look behind the public API. Only this module knows where they are."""
+"""The inner parts of a session, for the few tests that look behind the public API."""
 
 from typing import Any
 

@@ -128,7 +128,7 @@ async def test_common_mistakes_say_what_to_write() -> None:
             veo.map(["a"], buffersize=0)
         with pytest.raises(UsageError, match="ordered=1"):
             veo.map(["a"], ordered=1)  # type: ignore[arg-type]  # the same
-        with pytest.raises(UsageError, match="async for outcome in veo.map"):
+        with pytest.raises(UsageError, match=r"async for outcome in veo\.map"):
             for _ in veo.map(["a"]):
                 pass
         job = await veo.submit("A dog")

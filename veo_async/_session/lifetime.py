@@ -4,7 +4,7 @@ import asyncio
 import os
 
 from veo_async._runtime.engine import Engine
-from veo_async.errors import SessionClosed, SessionCrashed, UsageError
+from veo_async.errors import RESUME, SessionClosed, SessionCrashed, UsageError
 
 
 class Lifetime:
@@ -44,7 +44,7 @@ class Lifetime:
             SessionClosed: the session was never opened.
         """
         if self._engine is None:
-            raise SessionClosed("open the session first: async with VeoSession() as veo: …")
+            raise SessionClosed("the session is not open", remedy="Write `async with VeoSession() as veo:` around the calls.")
         return self._engine
 
     @engine.setter
@@ -60,19 +60,19 @@ class Lifetime:
         """
         engine = self.engine
         if self.is_closed:
-            raise SessionClosed("this session is closed")
+            raise SessionClosed("this session is closed", remedy=RESUME)
         if os.getpid() != self._process:
-            raise SessionClosed("this session was opened before a fork. Open another one in the child process.")
+            raise SessionClosed("this session was opened before a fork", remedy="Open another one in the child process.")
         if self.crash is not None:
             raise SessionCrashed(f"a background task failed: {self.crash!r}") from self.crash
         if running_loop() is not self.loop:
-            raise SessionClosed("this session belongs to another event loop. Open one session per loop.")
+            raise SessionClosed("this session belongs to another event loop", remedy="Open one session per loop.")
         return engine
 
     def require_own_loop(self) -> None:
         """Raise `SessionClosed` in another loop than the one in which the session was opened."""
         if self.loop not in (None, running_loop()):
-            raise SessionClosed("this session belongs to another event loop. Close it there.")
+            raise SessionClosed("this session belongs to another event loop", remedy="Close it there.")
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

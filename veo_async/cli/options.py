@@ -9,8 +9,13 @@ from typing import Annotated, Any, Literal
 import attrs
 from cyclopts import Parameter
 
+from veo_async.models import DEFAULT_MODEL, MODELS
+
 #: Seconds that `batch` and `resume` wait for running clips after the first Ctrl-C.
 STOP_TIMEOUT_S = 600.0
+
+
+_MODELS_HELP = f"One of {', '.join(model.name for model in MODELS)}."
 
 
 @Parameter(name="*")
@@ -36,8 +41,7 @@ class ClipOptions:
 class VideoOptions:
     """The fields of a `VideoRequest` apart from its prompt."""
 
-    model: str = "veo3_fast"
-    """veo3, veo3_fast or veo3_lite."""
+    model: Annotated[str, Parameter(help=_MODELS_HELP)] = DEFAULT_MODEL
 
     aspect_ratio: str = "16:9"
     """16:9, 9:16 or Auto."""

@@ -7,6 +7,7 @@ from cyclopts import App
 from veo_async.cli.console import console, print_line
 from veo_async.cli.exit_codes import ALL_DONE
 from veo_async.cli.options import ClipOptions, VideoOptions
+from veo_async.models import ExtendModel
 
 app: App = App()
 
@@ -92,7 +93,7 @@ async def extend(
     task: str,
     prompt: str,
     *,
-    model: Literal["fast", "quality", "lite"] = "fast",
+    model: ExtendModel = "fast",
     seeds: int | None = None,
     clip: ClipOptions = _CLIP,
 ) -> int:
