@@ -84,7 +84,7 @@ def test_row_with_more_cells_than_columns_is_a_problem() -> None:
     """A prompt with an unquoted comma must not be cut off."""
     parsed = read("prompt,model\nA dog, running,veo3\n")
     assert parsed.rows == ()
-    assert "quote cells with commas" in str(parsed.problems[0])
+    assert "Quote cells with commas" in str(parsed.problems[0])
 
 
 def test_semicolons_and_tabs_are_delimiters() -> None:

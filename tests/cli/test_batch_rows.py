@@ -111,7 +111,7 @@ async def test_blocked_client_gets_the_reason_and_sends_nothing_more(tmp_path: P
     write_list(tmp_path, "A dog")
     async with Simulator(faults=[blocked_1010(endpoint="*")]) as sim:
         output = await run_program(*VEO, "credits", cwd=tmp_path, sim=sim, exits=1)
-        assert "do not hide the User-Agent" in output
+        assert "no proxy strips the User-Agent header" in " ".join(output.split())
         assert "error code: 1010" in output
         assert "User-Agent" in await run_program(*VEO, "doctor", cwd=tmp_path, sim=sim, exits=1)
     async with Simulator(faults=[blocked_1010()]) as sim:
