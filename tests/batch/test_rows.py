@@ -96,7 +96,7 @@ async def test_row_76_a_disk_that_fills_up_meanwhile_loses_nothing(
     monkeypatch.setattr(Results, "_append", fail_once)
     async with Simulator(duration_s=0.2) as sim:
         async with on(sim, tmp_path) as veo:
-            with pytest.raises(errors.ResultsWriteError, match="give the same command again: nothing is paid"):
+            with pytest.raises(errors.ResultsWriteError, match="run the same command again; you will not be charged"):
                 await Batch(veo, rows, out, now=lambda: 1.75e9).run()
         assert sorted(film.name for film in out.glob("*.mp4")) == ["row-1.mp4", "row-2.mp4"]
         async with on(sim, tmp_path) as veo:

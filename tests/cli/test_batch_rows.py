@@ -108,7 +108,7 @@ async def test_row_12_whoever_is_blocked_is_told_why(tmp_path: Path) -> None:
     write(tmp_path, "A dog")
     async with Simulator(faults=[blocked_1010(endpoint="*")]) as sim:
         told = await programme(*VEO, "credits", cwd=tmp_path, sim=sim, exits=1)
-        assert "do not hide the User-Agent" in told
+        assert "no proxy strips the User-Agent" in told
         assert "error code: 1010" in told
         assert "User-Agent" in await programme(*VEO, "doctor", cwd=tmp_path, sim=sim, exits=1)
     async with Simulator(faults=[blocked_1010()]) as sim:
