@@ -114,7 +114,7 @@ async def test_what_cannot_work_is_refused_before_anything_is_queued(tmp_path: P
             (b"GIF89a....", "is a GIF"),
             (b"\0\0\0\x18ftypisom", "is a video"),
             (b"<!DOCTYPE html>", "is a web page"),
-            (b"hello", "of no known kind"),
+            (b"hello", "of an unknown type"),
             (PNG + bytes(10 * 1024**2), "larger than 10 MiB"),
         ):
             (tmp_path / "file.png").write_bytes(content)

@@ -1,6 +1,5 @@
 """The provider's base URLs, and which URLs may receive the API key: https anywhere, http only on loopback."""
 
-import ipaddress
 import logging
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -8,6 +7,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from veo_async._wire import Dialect
+from veo_async._wire.hosts import as_ip
 from veo_async.errors import InvalidBaseUrl
 
 logger = logging.getLogger(__name__)
@@ -75,10 +75,8 @@ def normalize_base_url(url: str, *, allow_insecure_http: bool) -> str:
 def is_loopback(url: str) -> bool:
     """Return True if *url* points to this machine, by a literal address or as ``localhost``."""
     host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    ip = as_ip(host)
+    return host == "localhost" if ip is None else ip.is_loopback
 
 
 def _first_set(names: tuple[str, ...], environ: Mapping[str, str]) -> str | None:

@@ -141,11 +141,12 @@ def _prompt_problems(prompt: str) -> Iterator[Problem]:
 def _encoding_problems(request: AnyRequest) -> Iterator[Problem]:
     for name, value in attrs.asdict(request).items():
         texts = value if isinstance(value, tuple) else (value,)
-        if not all(_is_encodable(text) for text in texts if isinstance(text, str)):
+        if not all(is_encodable(text) for text in texts if isinstance(text, str)):
             yield Problem(name, value, "contains a lone surrogate", "decode the text as UTF-8")
 
 
-def _is_encodable(text: str) -> bool:
+def is_encodable(text: str) -> bool:
+    """Return True if *text* can be encoded as UTF-8, so it has no lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:

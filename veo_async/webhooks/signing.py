@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from veo_async._wire import sign_callback
 from veo_async._wire.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from veo_async._wire.validation import is_encodable
 from veo_async.errors import InvalidSignature
 
 #: Seconds by which a callback's time may differ from ours, both ways: retries, and clocks that are a little off.
@@ -67,11 +68,7 @@ def find_task_ids(body: bytes) -> Iterator[str]:
     data = parsed.get("data") if isinstance(parsed, dict) else None
     places = [(data, "taskId"), (data, "task_id"), (parsed, "taskId"), (parsed, "task_id")]
     found = [place.get(name) for place, name in places if isinstance(place, dict)]
-    yield from dict.fromkeys(task_id for task_id in found if isinstance(task_id, str) and _is_encodable(task_id))
-
-
-def _is_encodable(text: str) -> bool:
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+    yield from dict.fromkeys(task_id for task_id in found if isinstance(task_id, str) and is_encodable(task_id))
 
 
 def _parse_timestamp(text: str) -> int:
