@@ -1,4 +1,4 @@
-"""The partial file: the bytes received so far.
+"""The partial file: the bytes of an unfinished download.
 
 ``.<name>.<random>.part`` is in the target folder, so that renaming it to its final name is one atomic step. A JSON
 sidecar, ``….part.json``, records which clip and which version of it the bytes belong to. A later run that finds both

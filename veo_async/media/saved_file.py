@@ -127,7 +127,8 @@ def find_saved(destination: Destination) -> SavedFile | None:
     if descriptor is None:
         return None
     with open(descriptor, "rb") as file:
-        if os.fstat(file.fileno()).st_size != stored.get("size"):
+        size = os.fstat(file.fileno()).st_size
+        if size != stored.get("size"):
             return None
         try:
             check_complete(file)
@@ -135,7 +136,6 @@ def find_saved(destination: Destination) -> SavedFile | None:
             return None
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = file.tell()
     if digest != stored.get("sha256"):
         return None
     host = host_of(stored.get("url"))
