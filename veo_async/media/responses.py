@@ -33,6 +33,7 @@ class ResumeInfo:
     url_hash: str = ""
     #: Only a strong ETag: a weak one does not guarantee the same bytes.
     etag: str | None = None
+    #: The ``Last-Modified`` header, as received.
     modified: str | None = None
     #: The length of the whole file.
     total: int | None = None
@@ -75,6 +76,7 @@ class ResponseHead:
 class BodyRange:
     """Where in the file the bytes of a response body belong."""
 
+    #: The offset of the first byte: 0, or the number of bytes that we have.
     start: int
     #: One past the last announced byte, or None if no length was announced.
     end: int | None

@@ -36,7 +36,9 @@ class SavedFile:
     """A complete video on disk."""
 
     path: Path
+    #: The size in bytes.
     size: int
+    #: The SHA-256 digest, in hexadecimal.
     sha256: str
     #: The JSON sidecar.
     sidecar: Path
