@@ -1,4 +1,4 @@
-"""Whatever a download leaves behind fails its test, as in the runtime."""
+"""A download that leaves tasks or threads behind fails its test, as in the tests of the runtime."""
 
 from tests.runtime.conftest import leaves_nothing_behind
 

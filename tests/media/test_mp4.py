@@ -1,4 +1,4 @@
-"""Whether a file is a complete MP4, told by its own boxes."""
+"""A file is recognized as a complete MP4 by its boxes."""
 
 import io
 import struct
@@ -29,33 +29,33 @@ WHOLE = box(b"ftyp", b"isom") + box(b"moov", b"index") + box(b"mdat", b"pictures
     ],
     ids=["plain", "with padding", "64-bit length, index last", "open-ended last box"],
 )
-def test_whole_files_pass(data: bytes) -> None:
-    """The forms that the standard allows."""
+def test_complete_file_is_accepted(data: bytes) -> None:
+    """All forms that the standard allows are accepted."""
     check_complete(io.BytesIO(data))
 
 
 @pytest.mark.parametrize("cut", range(len(WHOLE)))
-def test_a_file_cut_anywhere_is_noticed(cut: int) -> None:
-    """Not one byte may be missing."""
+def test_truncated_file_is_detected_at_any_length(cut: int) -> None:
+    """A file that lacks even one byte is incomplete."""
     with pytest.raises(IncompleteVideo):
         check_complete(io.BytesIO(WHOLE[:cut]))
 
 
 @pytest.mark.parametrize(
-    ("data", "why"),
+    ("data", "reason"),
     [
-        (b"", "begin like an MP4"),
+        (b"", "start with an ftyp box"),
         (b"<!DOCTYPE html><html></html>", "inside a box"),
-        (box(b"moov") + box(b"mdat"), "begin like an MP4"),
+        (box(b"moov") + box(b"mdat"), "start with an ftyp box"),
         (box(b"ftyp") + box(b"mdat"), "moov"),
         (box(b"ftyp") + box(b"moov"), "mdat"),
-        (box(b"ftyp") + struct.pack(">I4s", 4, b"moov"), "impossible length"),
-        (box(b"ftyp") + struct.pack(">I4sQ", 1, b"moov", 8), "impossible length"),
-        (box(b"ftyp") + struct.pack(">I4s", 1, b"moov"), "impossible length"),
+        (box(b"ftyp") + struct.pack(">I4s", 4, b"moov"), "invalid length"),
+        (box(b"ftyp") + struct.pack(">I4sQ", 1, b"moov", 8), "invalid length"),
+        (box(b"ftyp") + struct.pack(">I4s", 1, b"moov"), "invalid length"),
         (box(b"ftyp") + box(b"free") * 20_000, "more boxes"),
     ],
 )
-def test_what_is_no_video_is_told_why(data: bytes, why: str) -> None:
-    """An error page, a missing part, a lying length, a flood of boxes."""
-    with pytest.raises(IncompleteVideo, match=why):
+def test_invalid_file_is_rejected_with_the_reason(data: bytes, reason: str) -> None:
+    """Error pages, missing boxes, wrong lengths and floods of boxes are rejected."""
+    with pytest.raises(IncompleteVideo, match=reason):
         check_complete(io.BytesIO(data))

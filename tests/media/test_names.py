@@ -1,4 +1,4 @@
-"""Row 76, the names: whatever a key looks like, its file is one file, in our folder, on every system."""
+"""Every key gives one file name that is safe in the target folder on every system (row 76)."""
 
 import re
 
@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veo_async.media import file_names, safe_name
-from veo_async.media.names import hashed_name, stable_hash
+from veo_async.media.names import file_names, hashed_name, safe_name, stable_hash
 
 SAFE = re.compile(r"[A-Za-z0-9._-]{1,120}")
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -15,8 +14,8 @@ KEYS = st.text() | st.text(alphabet="aA.-_/\\ :0") | st.sampled_from(["con", "NU
 
 
 @given(KEYS, st.integers(1, 12))
-def test_any_key_makes_safe_names(key: str, count: int) -> None:
-    """Safe characters, no more than 120, no device, nothing hidden, nothing that climbs."""
+def test_any_key_gives_safe_names(key: str, count: int) -> None:
+    """At most 120 safe characters, no device name, no hidden file, no parent folder."""
     names = file_names(safe_name(key), count)
     assert len({name.lower() for name in names}) == count
     for name in (*names, hashed_name(key, "task") + ".mp4"):
@@ -27,14 +26,14 @@ def test_any_key_makes_safe_names(key: str, count: int) -> None:
 
 
 @given(KEYS, KEYS)
-def test_distinct_keys_stay_distinct(one: str, other: str) -> None:
-    """Two keys, two files."""
+def test_different_keys_give_different_names(one: str, other: str) -> None:
+    """Two keys never share a file name."""
     assert (safe_name(one) == safe_name(other)) == (one == other)
 
 
 @given(KEYS)
-def test_a_safe_name_stays_as_it_is(key: str) -> None:
-    """Done twice, nothing changes any more."""
+def test_safe_name_is_not_changed_again(key: str) -> None:
+    """Applying `safe_name` twice gives the same result as applying it once."""
     assert safe_name(safe_name(key)) == safe_name(key)
 
 
@@ -56,11 +55,11 @@ def test_a_safe_name_stays_as_it_is(key: str) -> None:
         ("\ud800", r"_-[0-9a-f]{10}"),
     ],
 )
-def test_names_by_hand(key: str, form: str) -> None:
-    """What can be kept is kept, so that people find their files."""
+def test_readable_part_of_a_key_is_kept(key: str, form: str) -> None:
+    """Safe characters are kept, so that users recognize their files."""
     assert re.fullmatch(form, safe_name(key))
 
 
-def test_where_a_text_ends_counts() -> None:
-    """The mark of two texts is not that of the same letters, cut elsewhere."""
+def test_hash_depends_on_where_texts_end() -> None:
+    """The same characters, split at another place, have another hash."""
     assert stable_hash("ab", "c") != stable_hash("a", "bc")

@@ -1,1 +1,1 @@
-"""The receiving side of callbacks."""
+"""Tests of receiving callbacks."""

@@ -1,4 +1,4 @@
-"""A session whose callbacks come in over real sockets, through whichever framework."""
+"""Sessions that receive callbacks over real sockets, through any web framework."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ from tests.sessions import session_arguments
 from veo_async import VeoSession
 from veo_async.simulator import Simulator
 
-#: Looks are as good as never: what is known in time is known by callbacks.
+#: A poll interval that effectively turns polling off, so that results only arrive through callbacks.
 NEVER_S = 1e6
 
 
@@ -25,14 +25,14 @@ def free_port() -> int:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait until *condition* holds; the test's own time-out is the bound."""
-    while not condition():  # noqa: ASYNC110  # it is about things that know no events
+    """Wait until *condition* holds. The timeout of the test limits the wait."""
+    while not condition():  # noqa: ASYNC110  # there is no event to wait for
         await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
 async def served(routes: list[web.RouteDef], port: int) -> AsyncIterator[None]:
-    """*routes* on *port*, as ``aiohttp.web`` serves them."""
+    """Serve *routes* on *port* with ``aiohttp.web``."""
     app = web.Application()
     app.add_routes(routes)
     runner = web.AppRunner(app, lingering_time=0.2)
@@ -46,7 +46,7 @@ async def served(routes: list[web.RouteDef], port: int) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def served_asgi(app: Any, port: int) -> AsyncIterator[None]:
-    """An ASGI application on *port*, as uvicorn serves it."""
+    """Serve an ASGI application on *port* with uvicorn."""
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="critical", ws="none"))
     serving = asyncio.create_task(server.serve())
     try:
@@ -57,21 +57,21 @@ async def served_asgi(app: Any, port: int) -> AsyncIterator[None]:
         await serving
 
 
-def listening(sim: Simulator, port: int, **options: Any) -> VeoSession:
-    """A session that hears callbacks on *port* and hardly looks by itself."""
-    told: dict[str, Any] = {"poll_every": NEVER_S, "public_url": f"http://127.0.0.1:{port}", **options}
-    return VeoSession(sim.api_key, **session_arguments(**session_arguments(base_url=sim.url, **told)))
+def callback_session(sim: Simulator, port: int, **options: Any) -> VeoSession:
+    """Return a session that receives callbacks on *port* and effectively does not poll."""
+    settings: dict[str, Any] = {"poll_every": NEVER_S, "public_url": f"http://127.0.0.1:{port}", **options}
+    return VeoSession(sim.api_key, **session_arguments(base_url=sim.url, **settings))
 
 
 @asynccontextmanager
-async def heard(
+async def session_with_callbacks(
     *, session: dict[str, Any] | None = None, **options: Any
 ) -> AsyncIterator[tuple[VeoSession, Simulator]]:
-    """A simulator, and a session that hears its callbacks through ``aiohttp.web``."""
+    """Open a simulator, and a session that receives its callbacks through ``aiohttp.web``."""
     port = free_port()
     async with (
         Simulator(**{"duration_s": 0.3, "callback_retry_s": (0.2, 0.2, 0.2), **options}) as sim,
-        listening(sim, port, **(session or {})) as veo,
+        callback_session(sim, port, **(session or {})) as veo,
         served(veo.callbacks.aiohttp_routes(), port),
     ):
         yield veo, sim

@@ -1,4 +1,4 @@
-"""The same receiver in the frameworks that people have: each in the lines that the README shows, on a real port."""
+"""The receiver in popular web frameworks, mounted as in the README and served on a real port."""
 
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,7 +14,7 @@ from starlette.routing import Mount
 from veo_async import VeoSession
 from veo_async.simulator import Simulator
 
-from .support import free_port, listening, served_asgi
+from .support import callback_session, free_port, served_asgi
 
 pytestmark = pytest.mark.realtime
 
@@ -49,44 +49,46 @@ def in_litestar(veo: VeoSession) -> Any:
     return Litestar([receive], logging_config=None)
 
 
-def alone(veo: VeoSession) -> Any:
+def without_framework(veo: VeoSession) -> Any:
     return veo.callbacks.asgi()
 
 
-@pytest.mark.parametrize("made", [in_fastapi, in_fastapi_with_a_lifespan, in_starlette, in_litestar, alone])
-async def test_callbacks_end_the_waiting(made: Any) -> None:
-    """Jobs end without a look by the clock, and what is not ours is turned away."""
+@pytest.mark.parametrize(
+    "make_app", [in_fastapi, in_fastapi_with_a_lifespan, in_starlette, in_litestar, without_framework]
+)
+async def test_callbacks_finish_jobs(make_app: Any) -> None:
+    """Jobs finish without polling, and other requests are rejected."""
     port = free_port()
-    async with Simulator(duration_s=0.2) as sim, listening(sim, port) as veo, served_asgi(made(veo), port):
+    async with Simulator(duration_s=0.2) as sim, callback_session(sim, port) as veo, served_asgi(make_app(veo), port):
         assert (await veo.generate("A dog")).urls
         async with aiohttp.ClientSession() as http:
-            stranger = f"http://127.0.0.1:{port}/veo/cb/{'a' * 26}"
-            assert (await http.post(stranger, data=b"{}")).status == 404
-            assert (await http.get(stranger)).status == 405
+            unknown = f"http://127.0.0.1:{port}/veo/cb/{'a' * 26}"
+            assert (await http.post(unknown, data=b"{}")).status == 404
+            assert (await http.get(unknown)).status == 405
         assert veo.statistics().callback_responses == {200: 1, 404: 1, 405: 1}
 
 
-async def test_a_websocket_is_closed() -> None:
-    """Whatever else a server brings is declined in its own words."""
-    told: list[Any] = []
+async def test_websocket_is_closed() -> None:
+    """A connection that is not HTTP is declined as ASGI prescribes."""
+    sent: list[Any] = []
 
     async def receive() -> Any:
         return {"type": "websocket.connect"}
 
     async def send(message: Any) -> None:
-        told.append(message)
+        sent.append(message)
 
     veo = VeoSession("sk-" + "a" * 20)
     await veo.callbacks.asgi()({"type": "websocket"}, receive, send)
-    assert told == [{"type": "websocket.close", "code": 1000}]
+    assert sent == [{"type": "websocket.close", "code": 1000}]
     await veo.close()
 
 
-async def test_a_body_in_pieces_and_one_that_is_given_up() -> None:
-    """A server hands bodies over in pieces; too large ones are not collected, and a client may leave."""
-    told: list[Any] = []
+async def test_body_in_chunks_is_limited_and_may_be_incomplete() -> None:
+    """Chunks beyond the size limit are rejected, and a client that disconnects gets a 400."""
+    sent: list[Any] = []
     veo = VeoSession("sk-" + "a" * 20)
-    veo._receiver._is_ours = lambda _: True
+    veo.callbacks._receiver._is_valid_token = lambda _: True
 
     async def post(*messages: Any) -> int:
         queue = list(messages)
@@ -95,14 +97,14 @@ async def test_a_body_in_pieces_and_one_that_is_given_up() -> None:
             return queue.pop(0)
 
         async def send(message: Any) -> None:
-            told.append(message)
+            sent.append(message)
 
         scope = {"type": "http", "method": "POST", "path": "/veo/cb/t", "headers": []}
         await veo.callbacks.asgi()(scope, receive, send)
-        status: int = told[-2]["status"]
+        status: int = sent[-2]["status"]
         return status
 
-    piece = {"type": "http.request", "body": b" " * 40_000, "more_body": True}
-    assert await post(piece, piece, piece) == 413
+    chunk = {"type": "http.request", "body": b" " * 40_000, "more_body": True}
+    assert await post(chunk, chunk, chunk) == 413
     assert await post({"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}) == 400
     await veo.close()

@@ -1,4 +1,4 @@
-"""What is answered to a callback, in which order it is decided, and what it may cost."""
+"""How the receiver responds to callbacks, in which order it decides, and what a callback may cost (rows 43 to 45)."""
 
 import asyncio
 import json
@@ -29,48 +29,51 @@ def body_of(task_id: str) -> bytes:
     return json.dumps({"code": 200, "msg": "ok", "data": {"taskId": task_id}}).encode()
 
 
-def is_ours(token: str) -> bool:
+def is_valid_token(token: str) -> bool:
     return len(token) == len(TOKEN) and token.startswith("t")
 
 
-class Desk:
-    """A receiver, and everything that it asked for."""
+class RecordingReceiver:
+    """A receiver, and a record of the hints that it stored and the bodies that it read."""
 
     def __init__(self, *keys: str, hint: Any = None) -> None:
         self.hints: list[tuple[str, str]] = []
         self.reads = 0
-        self.receiver = Receiver(is_valid_token=is_ours, hint=hint or self.keep, signing_keys=keys, now=lambda: AT)
+        self.receiver = Receiver(
+            is_valid_token=is_valid_token, hint=hint or self.store, signing_keys=keys, now=lambda: AT
+        )
 
-    async def keep(self, token: str, task_id: str) -> bool:
+    async def store(self, token: str, task_id: str) -> bool:
         self.hints.append((token, task_id))
         return True
 
     async def post(
         self, body: bytes = body_of("t-1"), *, method: str = "POST", path: str = f"/veo/cb/{TOKEN}", **headers: str
     ) -> int:
-        async def read(most: int) -> bytes | None:
+        async def read(max_bytes: int) -> bytes | None:
             self.reads += 1
-            return body if len(body) <= most else None
+            return body if len(body) <= max_bytes else None
 
-        told = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.receiver.respond(method, path, told, read)
+        dashed = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.receiver.respond(method, path, dashed, read)
 
 
-async def test_a_hint_is_kept_before_the_200() -> None:
-    desk = Desk()
-    assert await desk.post() == 200
-    assert desk.hints == [(TOKEN, "t-1")]
-    assert desk.receiver.statistics.responses == {200: 1}
+async def test_hint_is_stored_before_the_200() -> None:
+    """A valid callback is stored and counted."""
+    recording = RecordingReceiver()
+    assert await recording.post() == 200
+    assert recording.hints == [(TOKEN, "t-1")]
+    assert recording.receiver.statistics.responses == {200: 1}
 
 
 @pytest.mark.parametrize("path", [f"/{TOKEN}", f"/veo/cb/{TOKEN}", f"/hooks/veo/cb/{TOKEN}"])
 async def test_only_the_last_part_of_the_path_counts(path: str) -> None:
-    """Wherever a framework or a proxy has mounted it."""
-    assert await Desk().post(path=path) == 200
+    """The receiver can be mounted at any path, also behind a proxy."""
+    assert await RecordingReceiver().post(path=path) == 200
 
 
 @pytest.mark.parametrize(
-    ("status", "how"),
+    ("status", "request_arguments"),
     [
         (405, {"method": "GET"}),
         (404, {"path": "/veo/cb/" + "x" * 26}),
@@ -81,72 +84,76 @@ async def test_only_the_last_part_of_the_path_counts(path: str) -> None:
         (413, {"content_length": "9" * 400}),
     ],
 )
-async def test_row_45_what_is_refused_unread(status: int, how: dict[str, Any]) -> None:
-    """Before a byte of the body is read, and before anything is looked up."""
-    desk = Desk()
-    assert await desk.post(**how) == status
-    assert desk.reads == 0
-    assert desk.hints == []
+async def test_unwanted_request_is_rejected_before_its_body_is_read(
+    status: int, request_arguments: dict[str, Any]
+) -> None:
+    """Neither the body nor the ledger is read."""
+    recording = RecordingReceiver()
+    assert await recording.post(**request_arguments) == status
+    assert recording.reads == 0
+    assert recording.hints == []
 
 
-async def test_row_45_a_body_that_is_larger_than_it_said() -> None:
-    desk = Desk()
-    assert await desk.post(b" " * (MAX_BODY_BYTES + 1), content_length="10") == 413
-    assert await desk.post(body_of("t-1").ljust(MAX_BODY_BYTES), content_length=str(MAX_BODY_BYTES)) == 200
+async def test_body_larger_than_announced_is_rejected() -> None:
+    """The size limit counts the received bytes, whatever ``Content-Length`` says."""
+    recording = RecordingReceiver()
+    assert await recording.post(b" " * (MAX_BODY_BYTES + 1), content_length="10") == 413
+    assert await recording.post(body_of("t-1").ljust(MAX_BODY_BYTES), content_length=str(MAX_BODY_BYTES)) == 200
 
 
-async def test_row_45_a_body_that_does_not_come() -> None:
-    """After five seconds it is told so; the loop's own, so this test takes none."""
+async def test_body_that_does_not_arrive_times_out() -> None:
+    """The response is a 408 after five seconds of virtual time."""
 
     async def never(_: int) -> bytes:
         await asyncio.sleep(1e6)
         return b""
 
-    began = asyncio.get_running_loop().time()
-    assert await Desk().receiver.respond("POST", TOKEN, {}, never) == 408
-    assert asyncio.get_running_loop().time() - began == pytest.approx(READ_TIMEOUT_S)
+    started_at = asyncio.get_running_loop().time()
+    assert await RecordingReceiver().receiver.respond("POST", TOKEN, {}, never) == 408
+    assert asyncio.get_running_loop().time() - started_at == pytest.approx(READ_TIMEOUT_S)
 
 
 @pytest.mark.parametrize(
     "body",
     [b"", b"{", b"[]", b"null", b'{"code": 200}', b'{"data": {"taskId": ""}}', b"\xff\xfe", b"[" * 60_000, b"5" * 9000],
 )
-async def test_what_is_no_callback(body: bytes) -> None:
-    desk = Desk()
-    assert await desk.post(body) == 400
-    assert desk.hints == []
+async def test_invalid_body_is_rejected(body: bytes) -> None:
+    """A body that is not a callback of the provider gets a 400."""
+    recording = RecordingReceiver()
+    assert await recording.post(body) == 400
+    assert recording.hints == []
 
 
-async def test_with_a_key_what_is_not_signed_is_refused() -> None:
-    """Missing, wrong, and right."""
-    desk = Desk("new", "old")
+async def test_with_a_secret_only_signed_callbacks_are_accepted() -> None:
+    """Missing signatures and those of another secret or task get a 401."""
+    recording = RecordingReceiver("new", "old")
     signed = {"x_webhook_timestamp": str(int(AT))}
-    assert await desk.post() == 401
-    assert await desk.post(**signed, x_webhook_signature=sign_callback("t-1", int(AT), "none")) == 401
-    assert await desk.post(**signed, x_webhook_signature=sign_callback("t-2", int(AT), "old")) == 401
-    assert desk.hints == []
-    assert await desk.post(**signed, x_webhook_signature=sign_callback("t-1", int(AT), "old")) == 200
+    assert await recording.post() == 401
+    assert await recording.post(**signed, x_webhook_signature=sign_callback("t-1", int(AT), "none")) == 401
+    assert await recording.post(**signed, x_webhook_signature=sign_callback("t-2", int(AT), "old")) == 401
+    assert recording.hints == []
+    assert await recording.post(**signed, x_webhook_signature=sign_callback("t-1", int(AT), "old")) == 200
 
 
-async def test_row_43_told_a_hundred_times_at_once_is_one_write() -> None:
-    """And every one of them is answered with 200."""
-    desk = Desk()
+async def test_hundred_concurrent_copies_of_a_callback_are_one_write() -> None:
+    """All of them get a 200."""
+    recording = RecordingReceiver()
     async with asyncio.TaskGroup() as group:
-        posts = [group.create_task(desk.post()) for _ in range(100)]
+        posts = [group.create_task(recording.post()) for _ in range(100)]
     assert {post.result() for post in posts} == {200}
-    assert len(desk.hints) == 1
-    assert not desk.receiver._writing
+    assert len(recording.hints) == 1
+    assert not recording.receiver._writes
 
 
-async def test_row_44_one_token_cannot_name_any_number_of_tasks() -> None:
-    """Whoever knows one token fills no ledger with it."""
-    desk = Desk()
-    assert {await desk.post(body_of(f"t-{n}")) for n in range(1000)} == {200}
-    assert len(desk.hints) == MAX_TASKS_PER_TOKEN
+async def test_number_of_tasks_per_token_is_limited() -> None:
+    """Someone who knows one token cannot fill the ledger with it."""
+    recording = RecordingReceiver()
+    assert {await recording.post(body_of(f"t-{n}")) for n in range(1000)} == {200}
+    assert len(recording.hints) == MAX_TASKS_PER_TOKEN
 
 
-async def test_a_ledger_that_does_not_take_it_is_told_again_later() -> None:
-    """503 has the provider come again; 200 would not."""
+async def test_hint_that_cannot_be_stored_gets_a_503() -> None:
+    """After a 503 the provider repeats the callback; after a 200 it would not."""
 
     async def busy(token: str, task_id: str) -> bool:
         raise LedgerBusy("locked")
@@ -155,47 +162,47 @@ async def test_a_ledger_that_does_not_take_it_is_told_again_later() -> None:
         await asyncio.sleep(1e6)
         return True
 
-    assert await Desk(hint=busy).post() == 503
-    began = asyncio.get_running_loop().time()
-    desk = Desk(hint=hangs)
-    assert await desk.post() == 503
-    assert asyncio.get_running_loop().time() - began == pytest.approx(WRITE_TIMEOUT_S)
+    assert await RecordingReceiver(hint=busy).post() == 503
+    started_at = asyncio.get_running_loop().time()
+    recording = RecordingReceiver(hint=hangs)
+    assert await recording.post() == 503
+    assert asyncio.get_running_loop().time() - started_at == pytest.approx(WRITE_TIMEOUT_S)
     await asyncio.sleep(0)
-    assert not desk.receiver._writing
+    assert not recording.receiver._writes
 
 
-async def test_more_than_can_be_written_at_once() -> None:
-    """Memory is bounded by a number, not by whoever posts."""
-    gate = asyncio.Event()
+async def test_too_many_concurrent_writes_get_a_503() -> None:
+    """The number of waiting callbacks is limited, so memory is too."""
+    released = asyncio.Event()
 
     async def waits(token: str, task_id: str) -> bool:
-        await gate.wait()
+        await released.wait()
         return True
 
-    desk = Desk(hint=waits)
+    recording = RecordingReceiver(hint=waits)
     async with asyncio.TaskGroup() as group:
-        posts = [group.create_task(desk.post(path=f"/t{n:025d}")) for n in range(MAX_CONCURRENT_WRITES + 10)]
+        posts = [group.create_task(recording.post(path=f"/t{n:025d}")) for n in range(MAX_CONCURRENT_WRITES + 10)]
         await asyncio.sleep(0.1)
-        gate.set()
+        released.set()
     assert sorted(post.result() for post in posts) == [200] * MAX_CONCURRENT_WRITES + [503] * 10
 
 
-async def test_a_token_of_ours_that_no_attempt_has() -> None:
-    """The ledger has forgotten it, or it is of another file with the same secret."""
+async def test_valid_token_of_no_attempt_gets_a_404() -> None:
+    """The ledger has pruned the attempt, or the token belongs to another ledger with the same secret."""
 
     async def unknown(token: str, task_id: str) -> bool:
         return False
 
-    assert await Desk(hint=unknown).post() == 404
+    assert await RecordingReceiver(hint=unknown).post() == 404
 
 
-async def test_a_session_that_is_not_open() -> None:
-    """The provider may come again when it is."""
+async def test_session_that_is_not_open_gets_a_503() -> None:
+    """The provider repeats the callback, and the session may be open then."""
 
     def closed(_: str) -> bool:
         raise SessionClosed("not open")
 
-    receiver = Receiver(is_valid_token=closed, hint=Desk().keep, now=lambda: AT)
+    receiver = Receiver(is_valid_token=closed, hint=RecordingReceiver().store, now=lambda: AT)
 
     async def read(_: int) -> bytes:
         return body_of("t-1")
@@ -209,13 +216,13 @@ async def test_a_session_that_is_not_open() -> None:
     headers=st.dictionaries(st.sampled_from(["content-length", "content-encoding", "x-webhook-signature"]), st.text()),
     body=st.binary(max_size=100) | st.just(body_of("t-1")),
 )
-def test_whatever_comes_is_answered(method: str, path: str, headers: dict[str, str], body: bytes) -> None:
-    """With one of the statuses of the table, never with an exception; only a whole callback is kept."""
+def test_every_request_gets_a_documented_status(method: str, path: str, headers: dict[str, str], body: bytes) -> None:
+    """No request raises an exception, and only a complete callback is stored."""
 
     async def read(_: int) -> bytes:
         return body
 
-    desk = Desk()
-    status = asyncio.run(desk.receiver.respond(method, path, headers, read))
+    recording = RecordingReceiver()
+    status = asyncio.run(recording.receiver.respond(method, path, headers, read))
     assert status in (200, 400, 404, 405, 413, 415)
-    assert (desk.hints == [(TOKEN, "t-1")]) == (status == 200)
+    assert (recording.hints == [(TOKEN, "t-1")]) == (status == 200)

@@ -1,4 +1,4 @@
-"""Who has sent a callback, and when: the signature, its window, its keys, and what is no signature at all."""
+"""The signature of a callback: its time window, its secrets, and malformed signatures (rows 32 and 44)."""
 
 import json
 from typing import Any
@@ -22,37 +22,37 @@ def headers(**changes: str) -> dict[str, str]:
     return {"X-Webhook-Timestamp": str(AT), "X-Webhook-Signature": SIGNATURE} | changes
 
 
-def test_the_vector() -> None:
-    """Made by the documented rule, apart from our code."""
+def test_known_signature_is_accepted() -> None:
+    """The signature was computed by the documented rule, without our code."""
     assert verify(BODY, headers(), KEY, now=AT) == TASK
     assert verify(BODY, {name.lower(): value for name, value in headers().items()}, KEY, now=AT) == TASK
 
 
 @pytest.mark.parametrize("off_s", [-TOLERANCE_S, -1, 0, 1, TOLERANCE_S])
-def test_row_32_a_clock_within_the_tolerance(off_s: float) -> None:
-    """Both ways: theirs may be ahead as well as ours."""
+def test_time_within_the_tolerance_is_accepted(off_s: float) -> None:
+    """Either clock may be ahead of the other."""
     assert verify(BODY, headers(), KEY, now=AT + off_s) == TASK
 
 
 @pytest.mark.parametrize("off_s", [-86400, -3600, -TOLERANCE_S - 1, TOLERANCE_S + 1, 3600, 86400])
-def test_rows_32_and_44_a_callback_from_another_time(off_s: float) -> None:
-    """A replay after the window, a stamp from the future, and our own clock a day off: all refused."""
-    with pytest.raises(InvalidSignature, match="ago" if off_s > 0 else "ahead"):
+def test_time_outside_the_tolerance_is_rejected(off_s: float) -> None:
+    """Replayed callbacks and timestamps in the future are rejected."""
+    with pytest.raises(InvalidSignature, match="ago" if off_s > 0 else "in the future"):
         verify(BODY, headers(), KEY, now=AT + off_s)
 
 
-def test_several_keys_while_one_takes_over() -> None:
-    """Old and new are both good, in any order; neither alone knows the other's."""
+def test_several_secrets_are_accepted_during_a_rotation() -> None:
+    """With several secrets, in any order, a signature of one of them is accepted."""
     assert verify(BODY, headers(), ["the-new-one", KEY], now=AT) == TASK
     assert verify(BODY, headers(), [KEY, "the-new-one"], now=AT) == TASK
-    with pytest.raises(InvalidSignature, match="not of this key"):
+    with pytest.raises(InvalidSignature, match="does not match this secret"):
         verify(BODY, headers(), ["the-new-one"], now=AT)
-    with pytest.raises(InvalidSignature, match="not of this key"):
+    with pytest.raises(InvalidSignature, match="does not match this secret"):
         verify(BODY, headers(), [], now=AT)
 
 
 @pytest.mark.parametrize(
-    "told",
+    "body",
     [
         {"data": {"taskId": TASK}},
         {"data": {"task_id": TASK}},
@@ -61,9 +61,9 @@ def test_several_keys_while_one_takes_over() -> None:
         {"taskId": "another", "data": {"task_id": TASK, "taskId": 5}},
     ],
 )
-def test_every_place_where_the_task_id_may_stand(told: Any) -> None:
-    """The one that is signed is the one that counts."""
-    assert verify(json.dumps(told).encode(), headers(), KEY, now=AT) == TASK
+def test_task_id_is_found_in_every_documented_place(body: Any) -> None:
+    """Of several ids, the signed one is returned."""
+    assert verify(json.dumps(body).encode(), headers(), KEY, now=AT) == TASK
 
 
 @pytest.mark.parametrize(
@@ -85,43 +85,45 @@ def test_every_place_where_the_task_id_may_stand(told: Any) -> None:
         {"X-Webhook-Signature": "ü" * 44},
     ],
 )
-def test_row_44_what_is_no_signature(changes: dict[str, str]) -> None:
-    """Missing, short, decorated, or of something else."""
+def test_malformed_header_is_rejected(changes: dict[str, str]) -> None:
+    """Missing, short, padded and wrong timestamps and signatures are rejected."""
     with pytest.raises(InvalidSignature):
         verify(BODY, headers(**changes), KEY, now=AT)
 
 
-def test_row_44_another_task_under_a_good_signature() -> None:
-    """The body is not signed, the task id is."""
+def test_signature_of_another_task_is_rejected() -> None:
+    """The signature covers the task id, but not the rest of the body."""
     with pytest.raises(InvalidSignature):
         verify(BODY.replace(TASK.encode(), b"f" * 32), headers(), KEY, now=AT)
     assert verify(BODY.replace(b'"ok"', b'"anything"'), headers(), KEY, now=AT) == TASK
 
 
-@given(body=st.binary(max_size=200), stamp=st.text(max_size=12), signature=st.text(max_size=50))
-def test_whatever_comes_is_refused_and_nothing_else_happens(body: bytes, stamp: str, signature: str) -> None:
+@given(body=st.binary(max_size=200), timestamp=st.text(max_size=12), signature=st.text(max_size=50))
+def test_arbitrary_request_raises_invalid_signature(body: bytes, timestamp: str, signature: str) -> None:
+    """No input raises another exception."""
     with pytest.raises(InvalidSignature):
-        verify(body, {"X-Webhook-Timestamp": stamp, "X-Webhook-Signature": signature}, KEY, now=AT)
+        verify(body, {"X-Webhook-Timestamp": timestamp, "X-Webhook-Signature": signature}, KEY, now=AT)
 
 
 @given(
-    told=st.recursive(
+    body=st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),
         lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["data", "taskId", "task_id"]), inner),
     )
 )
-def test_no_form_of_body_is_signed_by_accident(told: Any) -> None:
+def test_arbitrary_json_body_does_not_match_the_signature(body: Any) -> None:
+    """A body of any structure is rejected."""
     with pytest.raises(InvalidSignature):
-        verify(json.dumps(told).encode(), headers(), "another key", now=AT)
+        verify(json.dumps(body).encode(), headers(), "another key", now=AT)
 
 
-def test_a_nest_too_deep_to_read() -> None:
-    """It names no task."""
+def test_body_nested_too_deeply_is_rejected() -> None:
+    """A body that cannot be parsed contains no task id."""
     with pytest.raises(InvalidSignature):
         verify(b"[" * 100_000, headers(), KEY, now=AT)
 
 
-def test_parse_is_the_reader_of_all_shapes() -> None:
-    """The same that `veo_async.parse_callback` is."""
+def test_parse_returns_the_task_id() -> None:
+    """`webhooks.parse` is the parser of callbacks that the session uses."""
     assert parse(BODY).task_id == TASK
     assert sign_callback(TASK, AT, KEY) == SIGNATURE

@@ -1,29 +1,23 @@
-"""From a URL to a file that is whole: nothing gets its final name before its bytes are verified.
+"""Downloads: from a URL to a complete file. A file gets its final name only after its content is verified.
 
-- ``saver.py``      `Saver`, the one public class: every URL of a clip, bounded, renewed, paused when the disk is full
-- ``fetch.py``      one attempt at one URL; ``answers.py`` judges what came, ``tries.py`` what to do after a setback
-- ``addresses.py``  which addresses may be asked at all; ``guard.py`` holds to it at the moment of connecting
-- ``names.py``      file names, from our own words only
-- ``part.py``       the partial file; ``beside.py`` the good one with its small JSON; ``files.py`` beneath both
-- ``mp4.py``        is this file a complete MP4?
-- ``peek.py``       the other way round: could the provider fetch an image from this URL?
+- ``saver.py``         `Saver`: saves every video of a clip, renews expired links and pauses while the disk is full
+- ``fetch.py``         one attempt at one URL; ``responses.py`` interprets the response
+- ``failures.py``      why an attempt failed; ``retrying.py`` decides what follows; ``limits.py`` bounds size and time
+- ``link_set.py``      the links of one clip, which are renewed together
+- ``urls.py``          which URLs are allowed; ``connections.py`` enforces it when a socket is created
+- ``names.py``         file names, made from job keys and task ids only
+- ``partial_file.py``  the partial file; ``saved_file.py`` the complete file and its JSON sidecar
+- ``files.py``         the file operations of both; ``disk_space.py`` waits while the disk is full
+- ``mp4.py``           whether a file is a complete MP4
+- ``image_probe.py``   whether the provider can download an image from a URL
 
-Nothing in here knows the API key. Downloads have a connection pool of their own, without headers of ours.
+This package does not know the API key. Downloads use their own connection pool, which sends none of our credentials.
 """
 
 from .disk_space import DiskPause
 from .limits import DownloadLimits
 from .mp4 import IncompleteVideo, check_complete
-from .names import file_names, safe_name
-from .saver import SavedFile, Saver
+from .saved_file import SavedFile
+from .saver import Saver
 
-__all__ = [
-    "DiskPause",
-    "DownloadLimits",
-    "IncompleteVideo",
-    "SavedFile",
-    "Saver",
-    "check_complete",
-    "file_names",
-    "safe_name",
-]
+__all__ = ["DiskPause", "DownloadLimits", "IncompleteVideo", "SavedFile", "Saver", "check_complete"]

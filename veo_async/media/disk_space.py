@@ -1,8 +1,9 @@
-"""A full disk is no failure: everything waits, visibly, until there is room, and then goes on.
+"""Waiting while the disk is full: downloads pause visibly and resume when space is free.
 
-All downloads of a `Saver` write through one `DiskWriter`. The first that finds no room keeps trying, every few seconds; the
-others wait behind it instead of filling what somebody has just freed. Nothing is given up meanwhile: the parts stay as
-they are, and a connection that its host closes over the waiting is taken up again where it broke off.
+All downloads of a `Saver` write through one `DiskWriter`. The first write that finds the disk full is retried every few
+seconds. All other writes wait for it, so that they do not use up space that the user has just freed. No download fails
+because of a pause: partial files stay as they are, and a connection that the server closes in the meantime is resumed
+where it was interrupted.
 """
 
 import asyncio
@@ -18,24 +19,24 @@ from veo_async._base.run_blocking import run_blocking
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @attrs.frozen(kw_only=True)
 class DiskPause:
-    """Downloads have stopped, or go on again."""
+    """Downloads have paused because a disk is full, or have resumed."""
 
-    #: Where there is no room.
+    #: The folder that has no space left.
     folder: Path
-    #: What the system says about it.
+    #: The operating system's error message.
     reason: str
-    #: False once there is room again.
+    #: True when the pause begins, False when it ends.
     is_full: bool
 
 
 @attrs.define(eq=False)
 class DiskWriter:
-    """The way of all downloads to the disk."""
+    """Performs the disk writes of all downloads, and retries them while the disk is full."""
 
     retry_s: float = 5.0
     on_pause: Callable[[DiskPause], None] | None = None
@@ -44,35 +45,35 @@ class DiskWriter:
 
     @property
     def paused(self) -> DiskPause | None:
-        """Why downloads have stopped; None when they have not."""
+        """The current pause, or None."""
         return self._paused
 
-    async def run(self, folder: Path, run: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run *run*, which writes into *folder* and may be run again; wait with it while there is no room."""
+    async def run(self, folder: Path, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run *work*, which writes into *folder*, and return its result. Repeat it while the disk is full."""
         while True:
             while self._paused is not None:
                 await self._changed.wait()
             try:
-                return await run_blocking(run, *args, **kwargs)
+                return await run_blocking(work, *args, **kwargs)
             except OSError as exc:
-                if exc.errno not in _FULL:
+                if exc.errno not in _DISK_FULL:
                     raise
-                reason = exc.strerror or "no room"
+                reason = exc.strerror or "no space left"
             if self._paused is None:
-                return await self._retry_until_space(folder, reason, run, *args, **kwargs)
+                return await self._retry_until_space(folder, reason, work, *args, **kwargs)
 
     async def _retry_until_space(
-        self, folder: Path, reason: str, run: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+        self, folder: Path, reason: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Try until there is room; only one does so at a time."""
-        try:  # from the telling on: if the caller's callback raises, the others must not wait for ever
+        """Retry *work* until there is space. Only one call at a time does this."""
+        try:  # includes the notification: if the callback raises, the other writes must not wait forever
             self._notify(DiskPause(folder=folder, reason=reason, is_full=True))
             while True:
                 await asyncio.sleep(self.retry_s)
                 try:
-                    return await run_blocking(run, *args, **kwargs)
+                    return await run_blocking(work, *args, **kwargs)
                 except OSError as exc:
-                    if exc.errno not in _FULL:
+                    if exc.errno not in _DISK_FULL:
                         raise
         finally:
             self._notify(DiskPause(folder=folder, reason=reason, is_full=False))

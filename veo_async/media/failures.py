@@ -1,25 +1,25 @@
-"""What can come between a URL and a whole file, said in one word of advice: what to do then."""
+"""Why a download attempt failed, and what to do about it."""
 
 from enum import Enum
 
 
 class Advice(Enum):
-    """What helps after a setback."""
+    """What to do after a failed attempt."""
 
-    #: Go on where it broke off.
+    #: Continue where the download was interrupted.
     RESUME = "resume"
-    #: What is there cannot be trusted or continued: begin again at the first byte.
+    #: Start again at the first byte: the received bytes cannot be trusted or continued.
     RESTART = "restart"
-    #: The link has had its time: ask for a fresh one.
+    #: Get a fresh link: this one has expired.
     RENEW = "renew"
-    #: Nothing helps.
+    #: Give up, and keep the received bytes.
     STOP = "stop"
-    #: Nothing helps, and what has arrived is worth nothing.
+    #: Give up, and delete the received bytes.
     DISCARD = "discard"
 
 
 class AttemptFailed(Exception):
-    """One attempt came to nothing. The reason is fit to be shown: it never holds a URL's query."""
+    """One download attempt failed. The reason can be shown to users: it never contains the query of a URL."""
 
     def __init__(
         self,
@@ -33,9 +33,9 @@ class AttemptFailed(Exception):
         super().__init__(reason)
         self.reason = reason
         self.advice = advice
-        #: The HTTP status, where one came.
+        #: The HTTP status, if there was a response.
         self.status = status
-        #: How long the host asked us to stay away.
+        #: How long the server asked us to wait.
         self.retry_after_s = retry_after_s
-        #: What the caller can do, where it is not simply to save it again.
+        #: What the caller can do, if saving again is not enough.
         self.remedy = remedy

@@ -1,7 +1,7 @@
-"""One attempt at one URL: ask, judge, write what comes.
+"""One download attempt: send the request, check the response, write the body.
 
-It ends in peace when the answer has been read to its end, and in a `Setback` otherwise; either way whatever arrived is
-in the part. Whether the file is whole is for its boxes to say, afterwards.
+An attempt ends normally when the body was read to its end, and with `AttemptFailed` otherwise. In both cases the
+received bytes are in the partial file. Whether the file is complete is checked afterwards, by its MP4 boxes.
 """
 
 import asyncio
@@ -25,48 +25,48 @@ from .urls import MAX_REDIRECTS, REDIRECT_STATUSES, check_url, redirect_url, url
 
 @attrs.frozen(kw_only=True)
 class Fetcher:
-    """What every attempt needs."""
+    """Makes single download attempts."""
 
     http: aiohttp.ClientSession
     disk: DiskWriter
     allow_loopback: bool
 
-    async def attempt(self, url: str, part: PartialFile, pace: SpeedMonitor) -> None:
-        """Ask *url* for what *part* lacks, and write it there.
+    async def attempt(self, url: str, partial: PartialFile, speed: SpeedMonitor) -> None:
+        """Request the bytes that *partial* lacks, and write them to it.
 
         Raises:
-            Setback: it did not come, or not all of it.
-            OSError: it could not be written.
+            AttemptFailed: nothing was received, or not everything.
+            OSError: the bytes could not be written.
         """
-        pace.start_attempt()
-        url_hash = stable_hash(without_query(url))
-        headers = resume_headers(part.size, part.resume_info, url_hash)
-        async with _translate_errors(), self._open(url, headers, pace) as response:
+        speed.start_attempt()
+        limits, url_hash = speed.limits, stable_hash(without_query(url))
+        headers = resume_headers(partial.size, partial.resume_info, url_hash)
+        async with _translate_errors(), self._open(url, headers, speed) as response:
             head = ResponseHead(
                 status=response.status, headers={name.lower(): text for name, text in response.headers.items()}
             )
             body = interpret_response(
                 head,
-                received=part.size,
+                received=partial.size,
                 asked_range=bool(headers),
-                pin=part.resume_info,
-                url=url_hash,
-                max_bytes=pace.bounds.max_bytes,
+                resume_info=partial.resume_info,
+                url_hash=url_hash,
+                max_bytes=limits.max_bytes,
             )
-            await self.disk.run(part.folder, part.start_at, body.start, body.pin)
+            await self.disk.run(partial.folder, partial.start_at, body.start, body.resume_info)
             if not body.is_complete:
-                needed = pace.bounds.free_space_factor * ((body.end or body.start) - body.start)
-                await self.disk.run(part.folder, check_free_space, part.folder, needed)
-                await self._receive(response, part, body, pace)
+                needed = limits.free_space_factor * ((body.end or body.start) - body.start)
+                await self.disk.run(partial.folder, check_free_space, partial.folder, needed)
+                await self._receive(response, partial, body, speed)
 
     @contextlib.asynccontextmanager
     async def _open(
-        self, url: str, headers: Mapping[str, str], pace: SpeedMonitor
+        self, url: str, headers: Mapping[str, str], speed: SpeedMonitor
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer at the end of at most three redirects, each of which is looked at like the first address."""
+        """Yield the response after at most three redirects. Each target is checked like the first URL."""
         url = check_url(url, allow_loopback=self.allow_loopback)
         for _ in range(1 + MAX_REDIRECTS):
-            response = await self._head(url, headers, pace)
+            response = await self._send(url, headers, speed)
             try:
                 if response.status not in REDIRECT_STATUSES:
                     yield response
@@ -74,89 +74,89 @@ class Fetcher:
                 url = redirect_url(url, response.headers.get("Location"), allow_loopback=self.allow_loopback)
             finally:
                 response.close()
-        raise AttemptFailed(f"its host redirects more than {MAX_REDIRECTS} times")
+        raise AttemptFailed(f"the server redirected more than {MAX_REDIRECTS} times")
 
-    async def _head(self, url: str, headers: Mapping[str, str], pace: SpeedMonitor) -> aiohttp.ClientResponse:
+    async def _send(self, url: str, headers: Mapping[str, str], speed: SpeedMonitor) -> aiohttp.ClientResponse:
         loop = asyncio.get_running_loop()
-        began = loop.time()
-        async with asyncio.timeout(min(pace.bounds.headers_timeout_s, pace.left_s)):
-            # A signature covers the URL as it is written: it must not be written anew.
+        started_at = loop.time()
+        async with asyncio.timeout(min(speed.limits.headers_timeout_s, speed.remaining_s)):
+            # A signature covers the URL exactly as it is written, so it must not be encoded again.
             target = URL(url, encoded=url.isascii())
             response = await self.http.get(target, headers=headers, allow_redirects=False)
         try:
-            pace.add_wait(loop.time() - began)
+            speed.add_wait(loop.time() - started_at)
         except AttemptFailed:
             response.close()
             raise
         return response
 
     async def _receive(
-        self, response: aiohttp.ClientResponse, part: PartialFile, body: BodyRange, pace: SpeedMonitor
+        self, response: aiohttp.ClientResponse, partial: PartialFile, body: BodyRange, speed: SpeedMonitor
     ) -> None:
-        """Everything that comes, in chunks large enough to be worth a thread's while."""
-        waiting = bytearray()
+        """Write the body to *partial*, in chunks large enough to justify a call to a thread."""
+        buffer = bytearray()
         try:
-            while chunk := await _read_chunk(response.content, pace):
-                waiting += chunk
-                _check_length(part.size + len(waiting), body, pace.bounds.max_bytes)
-                if len(waiting) >= CHUNK_BYTES:
-                    full, waiting = waiting, bytearray()
-                    await self.disk.run(part.folder, part.append, full)
+            while chunk := await _read_chunk(response.content, speed):
+                buffer += chunk
+                _check_length(partial.size + len(buffer), body, speed.limits.max_bytes)
+                if len(buffer) >= CHUNK_BYTES:
+                    full, buffer = buffer, bytearray()
+                    await self.disk.run(partial.folder, partial.append, full)
         except (AttemptFailed, aiohttp.ClientError):
-            # What came before the setback need not be asked for again. A cancellation waits for no disk.
-            waiting += _read_ahead(response.content)
-            _check_length(part.size + len(waiting), body, pace.bounds.max_bytes)
-            await self.disk.run(part.folder, part.append, waiting)
+            # Keep what arrived before the failure, so that it is not requested again. A cancellation waits for no disk.
+            buffer += _take_buffered(response.content)
+            _check_length(partial.size + len(buffer), body, speed.limits.max_bytes)
+            await self.disk.run(partial.folder, partial.append, buffer)
             raise
-        await self.disk.run(part.folder, part.append, waiting)
-        if body.end is not None and part.size != body.end:
-            raise AttemptFailed("the download broke off")
+        await self.disk.run(partial.folder, partial.append, buffer)
+        if body.end is not None and partial.size != body.end:
+            raise AttemptFailed("the download was interrupted")
 
 
-async def _read_chunk(content: aiohttp.StreamReader, pace: SpeedMonitor) -> bytes:
-    """What has come, empty at the end; only the waiting for it is counted, not what is done with it."""
+async def _read_chunk(content: aiohttp.StreamReader, speed: SpeedMonitor) -> bytes:
+    """Return the next bytes, or none at the end of the body. Only the time spent waiting for them counts."""
     loop = asyncio.get_running_loop()
     while True:
-        began, chunk = loop.time(), None
+        started_at, chunk = loop.time(), None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pace.read_timeout_s()):
+            async with asyncio.timeout(speed.read_timeout_s()):
                 chunk = await content.readany()
-        pace.add_bytes(len(chunk or b""), loop.time() - began)
+        speed.add_bytes(len(chunk or b""), loop.time() - started_at)
         if chunk is not None:
             return chunk
 
 
-def _read_ahead(content: aiohttp.StreamReader) -> bytes:
-    """What had come before the connection broke.
+def _take_buffered(content: aiohttp.StreamReader) -> bytes:
+    """Return the bytes that arrived before the connection broke.
 
-    The library shows only the break from then on. But a host that always breaks off after a little would never get us
-    any further without it.
+    After a break, the public methods of aiohttp's reader only raise. Without these bytes, a download from a server that
+    breaks every connection early would never make progress.
     """
-    take = getattr(content, "_read_nowait", None)
-    taken = take(-1) if take is not None else b""
-    return taken if isinstance(taken, bytes) else b""
+    read_nowait = getattr(content, "_read_nowait", None)
+    buffered = read_nowait(-1) if read_nowait is not None else b""
+    return buffered if isinstance(buffered, bytes) else b""
 
 
 def _check_length(size: int, body: BodyRange, max_bytes: int) -> None:
     if size > max_bytes:
         raise too_large(max_bytes)
     if body.end is not None and size > body.end:
-        raise AttemptFailed("its host sent more than it said", advice=Advice.RESTART)
+        raise AttemptFailed("the server sent more data than announced", advice=Advice.RESTART)
 
 
 @contextlib.asynccontextmanager
 async def _translate_errors() -> AsyncIterator[None]:
-    """The HTTP library's troubles as ours; its texts stay behind, for they may hold a signed URL."""
+    """Turn the errors of aiohttp into `AttemptFailed`, without their texts, which may contain a signed URL."""
     try:
         yield
     except aiohttp.ClientConnectorError as exc:
-        told = url_refused(PRIVATE_NETWORK) if isinstance(exc.os_error, AddressBlocked) else _interrupted(exc)
+        error = url_refused(PRIVATE_NETWORK) if isinstance(exc.os_error, AddressBlocked) else _interrupted(exc)
     except (aiohttp.ClientError, TimeoutError, ValueError) as exc:
-        told = _interrupted(exc)
+        error = _interrupted(exc)
     else:
         return
-    raise told
+    raise error
 
 
 def _interrupted(exc: Exception) -> AttemptFailed:
-    return AttemptFailed(f"the download broke off ({type(exc).__name__})")
+    return AttemptFailed(f"the download was interrupted ({type(exc).__name__})")

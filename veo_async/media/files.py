@@ -1,4 +1,7 @@
-"""Writing so that a crash leaves the old or the new, never a mixture. All of it blocks: call it through `blocking`."""
+"""File operations that are safe against crashes, other processes and planted links.
+
+Everything here blocks; call it through `run_blocking`.
+"""
 
 import contextlib
 import errno
@@ -17,21 +20,21 @@ try:
 except ImportError:  # pragma: no cover  # Windows has no flock
     fcntl = None  # type: ignore[assignment]
 
-#: Never through a link that somebody laid; never handed to a child process.
+#: Never follow a symbolic link; never pass the descriptor to a child process.
 _SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-#: A JSON of ours is small; what is larger is not ours.
-_MOST_JSON_BYTES = 4 * 1024 * 1024
+#: Our sidecars are small; a larger file is not one of them, and only this much of it is read.
+_MAX_JSON_BYTES = 4 * 1024 * 1024
 
 
 def create(path: Path) -> int:
-    """A descriptor of a new file that only we may read; never one that is there, never through a link."""
+    """Create a file that only this user can read, and return its descriptor. Fail if *path* exists, even as a link."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFE, 0o600)
 
 
 def open_regular(path: Path, *, to_write: bool = False) -> int | None:
-    """A descriptor of a plain file that is there; None when it is anything else, or not there.
+    """Open an existing regular file and return its descriptor, or None if it is missing or of another kind.
 
-    Only a part is opened to be written to: a finished film may well be one that nobody may change any more.
+    Only partial files are opened for writing: a finished video may be read-only.
     """
     access = os.O_RDWR if to_write else os.O_RDONLY
     try:
@@ -45,48 +48,44 @@ def open_regular(path: Path, *, to_write: bool = False) -> int | None:
 
 
 def check_free_space(folder: Path, needed: float) -> None:
-    """Raise what a full disk would raise unless *needed* bytes are free where *folder* is."""
+    """Raise the error of a full disk unless *needed* bytes are free in *folder*."""
     usage = shutil.disk_usage(folder)
-    if usage.total and usage.free < needed:  # some network file systems tell nothing, which is zero
-        raise OSError(errno.ENOSPC, "too little room for the video")
+    if usage.total and usage.free < needed:  # some network file systems report zero for both
+        raise OSError(errno.ENOSPC, "not enough free disk space for the video")
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write *values* to *path* atomically. The caller flushes the folder."""
-    write_atomically(path, encode(values), mode=0o600, sync_folder=False)
-
-
-def encode(values: Mapping[str, Any]) -> bytes:
-    """*values* as JSON for people and programs; what JSON has no word for is written as its text."""
-    return (json.dumps(values, ensure_ascii=False, indent=2, default=str) + "\n").encode("utf-8", "replace")
+    text = json.dumps(values, ensure_ascii=False, indent=2, default=str) + "\n"
+    write_atomically(path, text.encode("utf-8", "replace"), mode=0o600, sync_folder=False)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in *path*; None when there is none that we could have written."""
+    """Return the JSON object in *path*, or None if the file is missing or does not contain one."""
     descriptor = open_regular(path)
     if descriptor is None:
         return None
     with open(descriptor, "rb") as file:
         try:
-            read = json.loads(file.read(_MOST_JSON_BYTES))
+            values = json.loads(file.read(_MAX_JSON_BYTES))
         except (ValueError, RecursionError, OSError):
             return None
-    return read if isinstance(read, dict) else None
+    return values if isinstance(values, dict) else None
 
 
 def try_lock(descriptor: int) -> bool:
-    """Take the file for ourselves until it is closed; whether that worked."""
+    """Lock the file until it is closed. Return False if that is not possible."""
     if fcntl is None:  # pragma: no cover  # Windows
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # another has it, or the file system knows no locks: then it cannot be known to be free
+    except OSError:  # another process holds the lock, or the file system has no locks and may hide that one does
         return False
     return True
 
 
 def is_same_file(path: Path, descriptor: int) -> bool:
-    """Whether *path* is still the name of this open file."""
+    """Return True if *path* still names this open file."""
     try:
         return os.path.samestat(os.lstat(path), os.fstat(descriptor))
     except OSError:
@@ -95,13 +94,13 @@ def is_same_file(path: Path, descriptor: int) -> bool:
 
 @contextlib.contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Alone among all processes that put finished files into *folder*, where the system can promise that."""
-    if fcntl is None:  # pragma: no cover  # Windows: replacing is atomic there, too; only the pair of files is not
+    """Let only one process at a time move finished files into *folder*, where the system supports locks."""
+    if fcntl is None:  # pragma: no cover  # Windows: each rename is atomic, but video and sidecar may not match
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     try:
-        with contextlib.suppress(OSError):  # network file systems that know no locks
+        with contextlib.suppress(OSError):  # some network file systems have no locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:

@@ -1,12 +1,11 @@
-"""One look at an image's URL, for whoever wants to know before a request is paid whether the provider could fetch it.
+"""Checks whether the provider can download an image from its URL, before a request is charged.
 
-The provider follows no redirects, logs in nowhere, and wants the picture itself. All of that shows in the answer to one
-GET of the first few bytes: status, type, size, and by the bytes themselves whether it is a picture. No HEAD before it:
-signed URLs refuse one, many hosts answer it with another type or none, and it could only be believed where a GET says
-the same.
+The provider does not follow redirects, cannot log in, and needs the image itself. One GET of the first few bytes shows
+all of this: the status, the type, the size, and whether the bytes are an image. No HEAD request is sent first: signed
+URLs reject it, and many servers respond to it with another type or none.
 
-Only what is certain counts. A host that does not answer, or answers with an error of its own, may well answer the
-provider; that is no reason to refuse.
+Only certain problems are reported. If the server does not respond or returns a 5xx status, the provider may still
+succeed later.
 """
 
 import asyncio
@@ -18,72 +17,78 @@ from yarl import URL
 
 from veo_async._wire.images import HEAD_BYTES, MAX_IMAGE_BYTES, content_problem, size_problem
 
-from .connections import PRIVATE_NETWORK, AddressBlocked, open_http_session
+from .connections import AddressBlocked, open_http_session
 
-#: (why it cannot work, what to do)
+#: (what is wrong with the URL, what to do about it)
 Problem = tuple[str, str]
 
 _TIMEOUT_S = 10.0
 _RANGE_HEADERS = {"Range": f"bytes=0-{HEAD_BYTES - 1}"}
-_UPLOAD_REMEDY = "pass the file's path or its bytes, to have it uploaded"
+_PRIVATE_NETWORK = ("points to a private network, which the provider cannot reach", "pass a public URL")
+_UPLOAD_REMEDY = "pass the file's path or its bytes, so that it is uploaded"
 _TOTAL = re.compile(r"bytes [0-9]+-[0-9]+/([0-9]{1,18})")
 
 
 class ImageProbe:
-    """Looks at URLs; nothing is opened before the first."""
+    """Checks the URLs of images. It opens no connection before the first check."""
 
     def __init__(self, *, allow_loopback: bool) -> None:
         self._allow_loopback = allow_loopback
-        self._pool: aiohttp.ClientSession | None = None
+        self._http: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
-        """Nothing more is asked."""
-        if self._pool is not None:
-            await self._pool.close()
+        """Close the connections."""
+        if self._http is not None:
+            await self._http.close()
 
     async def find_problem(self, url: str) -> Problem | None:
-        """Why the provider certainly cannot use *url*; None when it may be able to."""
-        if self._pool is None:
-            self._pool = open_http_session(allow_loopback=self._allow_loopback)
+        """Return why the provider cannot use *url*, or None if it may be able to."""
+        if self._http is None:
+            self._http = open_http_session(allow_loopback=self._allow_loopback)
         try:
-            target = URL(url, encoded=url.isascii())  # a signature covers it as it is written
+            target = URL(url, encoded=url.isascii())  # a signature covers the URL exactly as it is written
             async with (
                 asyncio.timeout(_TIMEOUT_S),
-                self._pool.get(target, headers=_RANGE_HEADERS, allow_redirects=False) as answer,
+                self._http.get(target, headers=_RANGE_HEADERS, allow_redirects=False) as response,
             ):
-                head = await _first_bytes(answer.content)
-                answer.close()
+                head = await _read_head(response.content)
+                response.close()
         except aiohttp.ClientConnectorError as exc:
-            return (PRIVATE_NETWORK, "give a public URL") if isinstance(exc.os_error, AddressBlocked) else None
+            return _PRIVATE_NETWORK if isinstance(exc.os_error, AddressBlocked) else None
         except (aiohttp.ClientError, TimeoutError, ValueError):
             return None
-        return image_problem(answer.status, {name.lower(): text for name, text in answer.headers.items()}, head)
+        return image_problem(response.status, {name.lower(): text for name, text in response.headers.items()}, head)
 
 
-async def _first_bytes(content: aiohttp.StreamReader) -> bytes:
+async def _read_head(content: aiohttp.StreamReader) -> bytes:
     head = b""
-    while len(head) < HEAD_BYTES and (piece := await content.read(HEAD_BYTES - len(head))):
-        head += piece
+    while len(head) < HEAD_BYTES and (chunk := await content.read(HEAD_BYTES - len(head))):
+        head += chunk
     return head
 
 
 def image_problem(status: int, headers: Mapping[str, str], head: bytes) -> Problem | None:
-    """What an answer tells of an image: its status, its headers in lower case, its first bytes."""
+    """Return what a response shows to be wrong with an image, or None.
+
+    Args:
+        headers: the response headers, with lower-case names.
+        head: the first bytes of the body.
+    """
     if 300 <= status < 400:
-        return f"redirects (HTTP {status})", "give the address at the end of the redirect"
+        return f"redirects (HTTP {status})", "use the final URL of the redirect"
     if status in (401, 403):
-        return f"asks for a log-in (HTTP {status})", _UPLOAD_REMEDY
+        return f"requires a login (HTTP {status})", _UPLOAD_REMEDY
     if status in (404, 410):
-        return f"is not there (HTTP {status})", _UPLOAD_REMEDY
+        return f"does not exist (HTTP {status})", _UPLOAD_REMEDY
     if status not in (200, 206):
         return None
     if "html" in headers.get("content-type", ""):
-        return "is a web page, not an image", "give the address of the image itself"
-    return content_problem(head) or size_problem(_size(status, headers))
+        return "is a web page, not an image", "use the URL of the image itself"
+    return content_problem(head) or size_problem(_total_size(status, headers))
 
 
-def _size(status: int, headers: Mapping[str, str]) -> int:
-    """How large the whole is; 0 when that is not told."""
+def _total_size(status: int, headers: Mapping[str, str]) -> int:
+    """Return the size of the whole image, or 0 if the headers do not contain it."""
     if status == 206:
         total = _TOTAL.fullmatch(headers.get("content-range", ""))
         return int(total[1]) if total else 0

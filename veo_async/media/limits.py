@@ -1,4 +1,4 @@
-"""How large, how slow and how long a download may be. No clock in here: time comes in as seconds that were spent."""
+"""Limits on the size, speed and duration of a download. No clock here: callers pass the seconds that they waited."""
 
 import attrs
 
@@ -9,76 +9,76 @@ GIB = 1024**3
 
 @attrs.frozen(kw_only=True)
 class DownloadLimits:
-    """The bounds of one download; the usual ones are far from anything that a real clip needs."""
+    """The limits of one download. The defaults are far from anything that a real clip needs."""
 
-    #: A body without an end must stop somewhere.
+    #: The largest file; it also stops a body that never ends.
     max_bytes: int = 2 * GIB
-    #: At least this many bytes per second …
+    #: The lowest speed, as an average over `speed_window_s`.
     min_bytes_per_s: float = 1024.0
-    #: … over each span of so many seconds.
+    #: The number of seconds over which the speed is measured.
     speed_window_s: float = 30.0
-    #: So long may the head of an answer take.
+    #: How long a server may take to send the response headers.
     headers_timeout_s: float = 60.0
-    #: So long may all attempts for one file wait for the network; a full disk does not count.
+    #: How long all attempts for one file may wait for the network together; pauses for a full disk do not count.
     total_timeout_s: float = 3600.0
-    #: So often in a row may an attempt bring nothing; one that brings something begins the count anew.
+    #: The number of attempts in a row that may make no progress; any progress resets the count.
     max_attempts: int = 5
-    #: So often may a clip's links be renewed.
+    #: How often the links of a clip may be renewed.
     max_link_renewals: int = 3
-    #: The first pause between two attempts; each later one is twice as long.
+    #: The first delay between two attempts; it doubles with each further attempt.
     backoff_first_s: float = 1.0
-    #: The longest pause between two attempts.
+    #: The longest delay between two attempts.
     backoff_max_s: float = 30.0
-    #: Before bytes are written, so many times their number must be free on the disk; 0 asks for nothing.
+    #: Free disk space to require before writing, as a multiple of the bytes still to be written; 0 requires none.
     free_space_factor: float = 2.0
-    #: How often a full disk is tried again.
+    #: How often a write is retried while the disk is full.
     disk_retry_s: float = 5.0
 
 
 @attrs.define(eq=False)
 class SpeedMonitor:
-    """Whether bytes come fast enough, and whether the time for this file is used up."""
+    """Raises an error when a file downloads too slowly or takes too long."""
 
-    bounds: DownloadLimits
-    _total_s: float = 0.0
-    _span_s: float = 0.0
-    _span_bytes: int = 0
+    limits: DownloadLimits
+    _waited_s: float = 0.0
+    _window_s: float = 0.0
+    _window_bytes: int = 0
 
     def start_attempt(self) -> None:
-        """A new attempt, which gets a whole span to show its speed."""
-        self._span_s, self._span_bytes = 0.0, 0
+        """Start a new attempt, with a new window to measure its speed."""
+        self._window_s, self._window_bytes = 0.0, 0
 
     @property
-    def left_s(self) -> float:
-        """How long we may still wait for the network altogether."""
-        return max(self.bounds.total_timeout_s - self._total_s, 0.0)
+    def remaining_s(self) -> float:
+        """How long this download may still wait for the network."""
+        return max(self.limits.total_timeout_s - self._waited_s, 0.0)
 
     def read_timeout_s(self) -> float:
-        """How long the next bytes may take before it is time to look at the speed."""
-        return max(min(self.bounds.speed_window_s - self._span_s, self.left_s), 0.0)
+        """Return how long to wait for the next bytes before the speed has to be checked."""
+        return max(min(self.limits.speed_window_s - self._window_s, self.remaining_s), 0.0)
 
     def add_wait(self, seconds: float) -> None:
-        """Time went by without a download: a head that was waited for, a pause.
+        """Count time without data: waiting for response headers, or a delay between attempts.
 
         Raises:
-            Setback: the time for this file is over.
+            AttemptFailed: the time for this file is used up.
         """
-        self._total_s += seconds
-        if self._total_s >= self.bounds.total_timeout_s:
-            raise AttemptFailed(f"it took longer than {self.bounds.total_timeout_s:g} s", advice=Advice.STOP)
+        self._waited_s += seconds
+        if self._waited_s >= self.limits.total_timeout_s:
+            raise AttemptFailed(f"the download took longer than {self.limits.total_timeout_s:g} s", advice=Advice.STOP)
 
-    def add_bytes(self, count: int, took_s: float) -> None:
-        """*count* bytes came (or none did) after *took_s* of waiting.
+    def add_bytes(self, count: int, waited_s: float) -> None:
+        """Count *count* bytes, possibly none, that arrived after *waited_s* seconds.
 
         Raises:
-            Setback: too slow, or the time for this file is over.
+            AttemptFailed: the download is too slow, or the time for this file is used up.
         """
-        self._span_s += took_s
-        self._span_bytes += count
-        self.add_wait(took_s)
-        if self._span_s < self.bounds.speed_window_s:
+        self._window_s += waited_s
+        self._window_bytes += count
+        self.add_wait(waited_s)
+        if self._window_s < self.limits.speed_window_s:
             return
-        is_slow = self._span_bytes < self.bounds.min_bytes_per_s * self._span_s
+        is_slow = self._window_bytes < self.limits.min_bytes_per_s * self._window_s
         self.start_attempt()
         if is_slow:
-            raise AttemptFailed(f"its host sends less than {self.bounds.min_bytes_per_s:g} bytes a second")
+            raise AttemptFailed(f"the download was slower than {self.limits.min_bytes_per_s:g} bytes per second")

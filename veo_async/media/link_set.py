@@ -1,4 +1,4 @@
-"""The links of one clip: they expire together and are renewed together, a few times at most."""
+"""The links of one clip. They expire together and are renewed together."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,30 +7,30 @@ import attrs
 
 from veo_async.errors import DownloadFailed, VeoError
 
-#: Gives fresh links to the same files, in the same order.
+#: Returns fresh links to the same files, in the same order.
 Renew = Callable[[], Awaitable[Sequence[str]]]
 
 
 @attrs.define(eq=False)
 class LinkSet:
-    """Where the files of a clip are just now."""
+    """The current links to the files of a clip."""
 
     urls: tuple[str, ...]
     renew_links: Renew | None
     renewals_left: int
-    #: How often they have been renewed.
+    #: How often the links have been renewed.
     generation: int = attrs.field(init=False, default=0)
     _lock: asyncio.Lock = attrs.field(init=False, factory=asyncio.Lock)
 
     def can_renew(self, generation: int) -> bool:
-        """Whether there are, or could be, fresher links than those of *generation*."""
+        """Return True if links newer than those of *generation* exist or can be requested."""
         return generation < self.generation or (self.renew_links is not None and self.renewals_left > 0)
 
     async def renew(self, generation: int) -> None:
-        """Make sure that the links are fresher than those of *generation*; several files ask only once.
+        """Make sure that the links are newer than those of *generation*. Concurrent callers share one renewal.
 
         Raises:
-            DownloadFailed: there are no fresh ones.
+            DownloadFailed: the links could not be renewed.
         """
         async with self._lock:
             if generation < self.generation or self.renew_links is None or self.renewals_left <= 0:
@@ -41,9 +41,9 @@ class LinkSet:
 
     async def _renewed(self, renew_links: Renew) -> tuple[str, ...]:
         try:
-            fresh = tuple(await renew_links())
+            urls = tuple(await renew_links())
         except VeoError as exc:
             raise DownloadFailed("the video's link has expired and could not be renewed") from exc
-        if len(fresh) < len(self.urls):
-            raise DownloadFailed(f"the video had {len(self.urls)} links, and {len(fresh)} came when they were renewed")
-        return fresh
+        if len(urls) < len(self.urls):
+            raise DownloadFailed(f"the video had {len(self.urls)} links, but renewing returned {len(urls)}")
+        return urls

@@ -1,8 +1,9 @@
-"""Is this file a complete MP4?
+"""Whether a file is a complete MP4.
 
-A chunked answer that breaks off looks like a clean end to the HTTP library, so length headers do not suffice. An MP4
-tells by itself: it is a row of boxes, each beginning with its own length (ISO/IEC 14496-12, 4.2), so a cut file ends
-inside a box. A playable one has ``ftyp`` first, and both ``moov`` (the index) and ``mdat`` (the pictures).
+aiohttp reports a truncated chunked response as a normal end, so comparing lengths is not enough. The MP4 file itself
+shows whether it is complete: it is a sequence of boxes, each of which begins with its own length (ISO/IEC 14496-12,
+4.2), so a truncated file ends inside a box. A playable file begins with ``ftyp`` and contains ``moov`` (the index) and
+``mdat`` (the frames).
 """
 
 import os
@@ -12,53 +13,53 @@ from typing import BinaryIO
 
 _HEAD = struct.Struct(">I4s")
 _LONG = struct.Struct(">Q")
-_NEEDED = frozenset({b"moov", b"mdat"})
-#: Real files have a handful of boxes at the top; a file of a million tiny ones is an attack on our patience.
-_MOST_BOXES = 10_000
+_REQUIRED = frozenset({b"moov", b"mdat"})
+#: Real files have a handful of top-level boxes. Reading a file of a million tiny ones would take too long.
+_MAX_BOXES = 10_000
 
 
 class IncompleteVideo(ValueError):
-    """These bytes are no complete MP4."""
+    """The bytes are not a complete MP4."""
 
 
 def check_complete(file: BinaryIO) -> None:
-    """Raise `IncompleteVideo`, saying why, unless *file* is a complete MP4."""
+    """Raise `IncompleteVideo`, with the reason, unless *file* is a complete MP4."""
     size = file.seek(0, os.SEEK_END)
     kinds = [kind for kind, _ in boxes(file, size)]
     if not kinds or kinds[0] != b"ftyp":
-        raise IncompleteVideo("it does not begin like an MP4")
-    if missing := _NEEDED - set(kinds):
+        raise IncompleteVideo("it does not start with an ftyp box")
+    if missing := _REQUIRED - set(kinds):
         names = " and ".join(sorted(kind.decode() for kind in missing))
         raise IncompleteVideo(f"it has no {names} box")
 
 
 def boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
-    """Kind and length of each box at the top of *file*, which is *size* bytes long."""
-    at = 0
-    for _ in range(_MOST_BOXES):
-        if at == size:
+    """Yield the kind and length of each top-level box of *file*, which is *size* bytes long."""
+    offset = 0
+    for _ in range(_MAX_BOXES):
+        if offset == size:
             return
-        kind, length = _box_at(file, at, size)
-        if at + length > size:
-            raise IncompleteVideo(f"it ends inside a box: {size} bytes of {at + length}")
+        kind, length = _box_at(file, offset, size)
+        if offset + length > size:
+            raise IncompleteVideo(f"truncated inside a box: {size} bytes of {offset + length}")
         yield kind, length
-        at += length
+        offset += length
     raise IncompleteVideo("it has more boxes than any real file")
 
 
-def _box_at(file: BinaryIO, at: int, size: int) -> tuple[bytes, int]:
-    file.seek(at)
+def _box_at(file: BinaryIO, offset: int, size: int) -> tuple[bytes, int]:
+    file.seek(offset)
     head = file.read(_HEAD.size)
     if len(head) < _HEAD.size:
-        raise IncompleteVideo("it ends inside the head of a box")
+        raise IncompleteVideo("truncated inside a box header")
     length, kind = _HEAD.unpack(head)
     min_length = _HEAD.size
     if length == 1:
         long_form = file.read(_LONG.size)
         min_length += _LONG.size
         length = _LONG.unpack(long_form)[0] if len(long_form) == _LONG.size else 0
-    elif length == 0:  # "to the end of the file": then nothing can tell whether that end was cut
-        length = size - at
+    elif length == 0:  # "to the end of the file": a truncation of such a box cannot be detected
+        length = size - offset
     if length < min_length:
-        raise IncompleteVideo("it holds a box of an impossible length")
+        raise IncompleteVideo("it contains a box with an invalid length")
     return kind, length

@@ -1,46 +1,49 @@
-"""File names from our own words: a job's key or a task's id, never from a URL or a header.
+"""File names, made from job keys and task ids, never from a URL or a response header.
 
-A name that is safe already stays as it is. Where something has to change, a short hash of the original follows, so
-that two keys which look alike afterwards still have two files.
+A name that is already safe is not changed. If it has to be changed, a short hash of the original is appended, so that
+two keys that become the same text still get two files.
 """
 
 import hashlib
 import re
 
-#: Room for ``-2`` and ``.mp4`` within the 120 characters that a name may have.
+#: Leaves space for ``-2`` and ``.mp4`` within the 120 characters that a name may have.
 MAX_STEM = 100
-_MARK_DIGITS = 10
+_HASH_DIGITS = 10
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-#: Devices of Windows; they keep their meaning in any case, in any folder and with any ending.
+#: Names of Windows devices, which are reserved in upper and lower case, in every folder, with every ending.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
 
 
 def safe_name(text: str) -> str:
-    """*text* as a file name without its ending: ``[A-Za-z0-9._-]``, 100 characters at most, safe on every system."""
+    """Return *text* as a file name without an ending: ``[A-Za-z0-9._-]``, at most 100 characters, valid everywhere."""
     return text if text and _sanitize(text) == text else hashed_name(text)
 
 
 def hashed_name(text: str, *more: str) -> str:
-    """The safe form of *text* with a hash of it, and of *more*, behind it."""
-    stem = _sanitize(text)[: MAX_STEM - _MARK_DIGITS - 1].rstrip(".-") or "clip"
-    return f"{stem}-{stable_hash(text, *more)[:_MARK_DIGITS]}"
+    """Return *text* made safe, followed by a hash of *text* and *more*."""
+    stem = _sanitize(text)[: MAX_STEM - _HASH_DIGITS - 1].rstrip(".-") or "clip"
+    return f"{stem}-{stable_hash(text, *more)[:_HASH_DIGITS]}"
 
 
 def file_names(stem: str, count: int, suffix: str = ".mp4") -> tuple[str, ...]:
-    """``name.mp4``, ``name-2.mp4``, ``name-3.mp4`` … for the *count* files of one clip."""
+    """Return ``name.mp4``, ``name-2.mp4``, ``name-3.mp4`` and so on, for the *count* files of one clip."""
     return tuple(f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}" for number in range(1, count + 1))
 
 
 def stable_hash(*texts: str) -> str:
-    """One hash of several texts; where one ends and the next begins counts, too."""
+    """Return one hash of several texts. ``("ab", "c")`` and ``("a", "bc")`` have different hashes."""
     digest = hashlib.sha256()
     for text in texts:
-        written = text.encode("utf-8", "surrogatepass")
-        digest.update(b"%d:%b" % (len(written), written))
+        data = text.encode("utf-8", "surrogatepass")
+        digest.update(b"%d:%b" % (len(data), data))
     return digest.hexdigest()
 
 
 def _sanitize(text: str) -> str:
-    """Safe characters only, no leading dot or dash, no trailing dot, no device; the same again when done twice."""
+    """Return *text* with safe characters only, no leading dot or dash, no trailing dot, and no device name.
+
+    Sanitizing the result again does not change it.
+    """
     stem = _UNSAFE.sub("_", text).lstrip(".-")[:MAX_STEM].rstrip(".")
     return f"_{stem}"[:MAX_STEM].rstrip(".") if _RESERVED.match(stem) else stem

@@ -1,11 +1,13 @@
-"""The partial file: everything that arrived, until it is whole.
+"""The partial file: the bytes of an unfinished download.
 
-``.<name>.<random>.part`` lies in the target folder, so that giving it its final name is one atomic step, and a small
-``….part.json`` beside it says of which clip and which version of it these bytes are. A later run that finds the two
-goes on with them, in this process or another: a part in use is locked, and the lock ends with its owner.
+``.<name>.<random>.part`` is in the target folder, so that renaming it to its final name is one atomic step. A JSON
+sidecar, ``….part.json``, records which clip and which version of it the bytes belong to. A later run that finds both
+continues the download, in this process or in another one. A partial file in use is locked, and the lock ends with the
+process that holds it.
 
-Every method blocks and is meant for `blocking`. A thread cannot be cancelled, so a write may still be running, or not
-have begun, when its part is closed; the lock inside makes sure that it never touches a descriptor that is gone.
+Every method blocks; call it through `run_blocking`. A thread cannot be cancelled, so a write may still be running, or
+may not have started, when its partial file is closed. The lock inside makes sure that such a write never uses a closed
+descriptor.
 """
 
 import contextlib
@@ -26,18 +28,18 @@ from .mp4 import check_complete
 from .responses import ResumeInfo
 
 CHUNK_BYTES = 256 * 1024
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
-_LONGEST_NAME = 160
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_MAX_NAME_BYTES = 160
 
 
 @attrs.define(eq=False)
 class PartialFile:
-    """Bytes on their way to becoming *target*, a name in *folder*."""
+    """The bytes that will become *target*, a file in *folder*."""
 
     folder: Path
     target: str
-    #: Whose bytes these are: a part of another clip is never continued.
-    owner: str
+    #: Whose bytes these are: the partial file of another clip is never continued.
+    clip_id: str
     path: Path = attrs.field(init=False, default=Path())
     resume_info: ResumeInfo = attrs.field(init=False, factory=ResumeInfo)
     size: int = attrs.field(init=False, default=0)
@@ -52,7 +54,7 @@ class PartialFile:
 
     @property
     def is_complete(self) -> bool:
-        """Whether as many bytes are there as the whole file has."""
+        """Whether the size equals the announced length of the whole file."""
         return self.size > 0 and self.size == self.resume_info.total
 
     @property
@@ -60,15 +62,15 @@ class PartialFile:
         return self.path.with_name(f"{self.path.name}.json")
 
     def open(self) -> None:
-        """Go on with what an earlier run left, or begin a new file."""
+        """Continue a partial file of an earlier run, or create a new one."""
         with self._lock:
             if self._is_closed or self._descriptor is not None:
                 return
             self.folder.mkdir(parents=True, exist_ok=True)
             if not any(self._adopt(path) for path in find_partial_files(self.folder, self.target)):
-                self._begin()
+                self._create()
 
-    def _begin(self) -> None:
+    def _create(self) -> None:
         self.path = self.folder / f".{_short_name(self.target)}.{secrets.token_hex(4)}.part"
         self._descriptor = files.create(self.path)
         files.try_lock(self._descriptor)
@@ -78,41 +80,41 @@ class PartialFile:
         if descriptor is None:
             return False
         if files.try_lock(descriptor) and files.is_same_file(path, descriptor):
-            about = files.read_json(path.with_name(f"{path.name}.json")) or {}
-            if about.get("owner") == self.owner:
+            stored = files.read_json(path.with_name(f"{path.name}.json")) or {}
+            if stored.get("clip_id") == self.clip_id:
                 self.path, self._descriptor = path, descriptor
-                self._reload(about)
+                self._reload(stored)
                 return True
         os.close(descriptor)
         return False
 
-    def _reload(self, about: dict[str, Any]) -> None:
-        """Read what is there, for its hash; but only if all of it has surely reached the disk."""
+    def _reload(self, stored: dict[str, Any]) -> None:
+        """Hash the existing bytes, or drop them unless all of them have certainly reached the disk."""
         size = os.fstat(self._file()).st_size
-        resume_info = read_resume_info(about)
-        is_sure = about.get("synced") == size or about.get("boot") == _boot_id()
-        if resume_info is None or not is_sure or (resume_info.total is not None and size > resume_info.total):
-            self._truncate(0)
+        resume_info = ResumeInfo.from_json(stored)
+        is_on_disk = stored.get("synced") == size or stored.get("boot_id") == _boot_id()
+        if resume_info is None or not is_on_disk or (resume_info.total is not None and size > resume_info.total):
+            self._clear()
             return
         self.resume_info, self.size = resume_info, size
         with open(os.dup(self._file()), "rb") as file:
             file.seek(0)
-            while piece := file.read(4 * CHUNK_BYTES):
-                self._digest.update(piece)
+            while chunk := file.read(4 * CHUNK_BYTES):
+                self._digest.update(chunk)
 
     def start_at(self, start: int, resume_info: ResumeInfo) -> None:
-        """The next bytes belong at *start*, which is our end or the beginning; remember what ties them."""
+        """Prepare for bytes that belong at *start*, which is the current size or 0, and store *resume_info*."""
         with self._lock:
             if self._is_closed:
                 return
             if start != self.size:
-                self._truncate(0)
+                self._clear()
             os.ftruncate(self._file(), self.size)
             self.resume_info = resume_info
             self._write_sidecar(synced=None)
 
     def append(self, data: bytes | bytearray) -> None:
-        """Add *data*, all of it or nothing, so that it can be tried again when the disk was full."""
+        """Add all of *data*, or nothing, so that the call can be repeated after the disk was full."""
         with self._lock:
             if self._is_closed:
                 return
@@ -128,23 +130,22 @@ class PartialFile:
             self.size += len(data)
 
     def restart(self) -> None:
-        """Throw the bytes away; the next ones are the first."""
+        """Drop all bytes."""
         with self._lock:
             if not self._is_closed:
-                self._truncate(0)
-                self.resume_info = ResumeInfo()
+                self._clear()
 
     def check(self) -> None:
-        """Raise `IncompleteVideo` unless this is a complete MP4; make it last if it is."""
+        """Raise `IncompleteVideo` unless the file is a complete MP4, and flush it to disk."""
         with self._lock:
             with open(os.dup(self._file()), "rb") as file:
                 check_complete(file)
             self._flush()
 
     def rename_to(self, target: Path) -> None:
-        """Take the final name. From here on the file is no part any more."""
+        """Give the file its final name, and close it."""
         with self._lock:
-            if os.name == "nt":  # pragma: no cover  # Windows renames no open file
+            if os.name == "nt":  # pragma: no cover  # Windows cannot rename an open file
                 self._close_descriptor()
             os.replace(self.path, target)
             with contextlib.suppress(OSError):
@@ -154,13 +155,13 @@ class PartialFile:
             self._remove_others()
 
     def close(self) -> None:
-        """Keep what is worth keeping for a later run, and let go of it."""
+        """Close the file, and keep its bytes for a later run if there are any."""
         with self._lock:
             self._is_closed = True
             if self._descriptor is None:
                 return
             try:
-                with contextlib.suppress(OSError):  # then a later run begins again; there is nothing to tell
+                with contextlib.suppress(OSError):  # a later run then starts again
                     if self.size:
                         self._flush()
                         self._write_sidecar(synced=self.size)
@@ -171,7 +172,7 @@ class PartialFile:
                 self._close_descriptor()
 
     def discard(self) -> None:
-        """Remove it: nobody needs these bytes."""
+        """Close and delete the file."""
         with self._lock:
             self._is_closed = True
             with contextlib.suppress(OSError):
@@ -184,35 +185,35 @@ class PartialFile:
             self.path.unlink()
 
     def _remove_others(self) -> None:
-        """Other parts of this clip, left by runs that were killed, have no purpose any more."""
+        """Delete other partial files of this clip, which killed processes left behind."""
         for path in find_partial_files(self.folder, self.target):
-            other = PartialFile(self.folder, self.target, self.owner)
+            other = PartialFile(self.folder, self.target, self.clip_id)
             with contextlib.suppress(OSError):
                 if other._adopt(path):
                     other.discard()
 
     def _write_sidecar(self, *, synced: int | None) -> None:
         resume_info = attrs.asdict(self.resume_info)
-        files.write_json(self._sidecar, {"owner": self.owner, **resume_info, "synced": synced, "boot": _boot_id()})
+        values = {"clip_id": self.clip_id, **resume_info, "synced": synced, "boot_id": _boot_id()}
+        files.write_json(self._sidecar, values)
 
     def _flush(self) -> None:
-        """Make the bytes last; if that fails, they are worth nothing.
+        """Flush the file to disk. Drop all bytes if that fails.
 
-        The system may forget what it could not write and call it written the next time, so trying again proves
-        nothing. The only bytes that can still be trusted are those of another download.
+        After a failed flush the system may forget the unwritten data and report the next flush as a success. So
+        retrying proves nothing, and only newly downloaded bytes can be trusted.
         """
         try:
             os.fsync(self._file())
         except OSError:
             with contextlib.suppress(OSError):
-                self._sidecar.unlink(missing_ok=True)  # without it no later run goes on with this part
-            self._truncate(0)
-            self.resume_info = ResumeInfo()
+                self._sidecar.unlink(missing_ok=True)  # without it no later run continues this file
+            self._clear()
             raise
 
-    def _truncate(self, size: int) -> None:
-        os.ftruncate(self._file(), size)
-        self.size, self._digest = size, hashlib.sha256()
+    def _clear(self) -> None:
+        os.ftruncate(self._file(), 0)
+        self.size, self._digest, self.resume_info = 0, hashlib.sha256(), ResumeInfo()
 
     def _close_descriptor(self) -> None:
         if self._descriptor is not None:
@@ -226,32 +227,21 @@ class PartialFile:
 
 
 def find_partial_files(folder: Path, target: str) -> list[Path]:
-    """The parts of *target* in *folder*, in use or not."""
-    form = re.compile(rf"\.{re.escape(_short_name(target))}\.[0-9a-f]{{8}}\.part")
+    """Return the partial files of *target* in *folder*, in use or not."""
+    pattern = re.compile(rf"\.{re.escape(_short_name(target))}\.[0-9a-f]{{8}}\.part")
     with os.scandir(folder) as entries:
-        return sorted(Path(entry.path) for entry in entries if form.fullmatch(entry.name))
-
-
-def read_resume_info(about: dict[str, Any]) -> ResumeInfo | None:
-    """The pin in a sidecar; None when it is not of our making."""
-    url, etag, modified, total = (about.get(name) for name in ("url", "etag", "modified", "total"))
-    if not isinstance(url, str) or type(total) not in (int, type(None)):
-        return None
-    if not all(each is None or (isinstance(each, str) and each.isprintable()) for each in (etag, modified)):
-        return None
-    return ResumeInfo(url=url, etag=etag, modified=modified, total=total)
+        return sorted(Path(entry.path) for entry in entries if pattern.fullmatch(entry.name))
 
 
 def _short_name(target: str) -> str:
-    """*target*, shortened so that the longer names of its parts still fit into a folder."""
-    if len(target.encode("utf-8", "surrogateescape")) <= _LONGEST_NAME:
-        return target
-    return hashlib.sha256(target.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    """Return *target*, or a hash of it if the longer names of its partial files could exceed the limit of 255 bytes."""
+    data = target.encode("utf-8", "surrogateescape")
+    return target if len(data) <= _MAX_NAME_BYTES else hashlib.sha256(data).hexdigest()[:32]
 
 
 def _boot_id() -> str | None:
-    """Which run of the machine this is: what was written in it is there, even if it was never flushed."""
+    """Return an id of the current system start. Data written since then is readable even if it was never flushed."""
     try:
-        return _BOOT.read_text("ascii").strip()
+        return _BOOT_ID.read_text("ascii").strip()
     except (OSError, ValueError):
         return None

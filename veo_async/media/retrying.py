@@ -1,4 +1,4 @@
-"""What follows a setback: another try, a fresh link, or the end. Pure; chance is an argument."""
+"""What follows a failed attempt: another attempt, a fresh link, or an error. Pure: randomness is an argument."""
 
 import attrs
 
@@ -13,42 +13,46 @@ from .partial_file import CHUNK_BYTES
 class RetryAction:
     """What to do before the next attempt."""
 
-    #: Throw away what has arrived.
+    #: Drop the received bytes.
     restart: bool = False
-    #: Ask for a fresh link first.
+    #: Renew the links first.
     renew: bool = False
-    #: Wait so long.
+    #: How long to wait.
     wait_s: float = 0.0
 
 
 @attrs.define(eq=False)
 class RetryPolicy:
-    """The tries for one file: bounded while nothing comes of them, begun anew whenever something does."""
+    """Decides whether to retry the download of one file. Only failures in a row without progress are limited."""
 
-    bounds: DownloadLimits
+    limits: DownloadLimits
     _failures_in_a_row: int = 0
 
     def next_action(
-        self, setback: AttemptFailed, *, bytes_gained: int, can_renew: bool, rng: Rng
+        self, failure: AttemptFailed, *, bytes_gained: int, can_renew: bool, rng: Rng
     ) -> RetryAction | None:
-        """The next step; None when it is time to give up. *bytes_gained* is how many bytes the attempt brought."""
-        if setback.advice in (Advice.STOP, Advice.DISCARD):
+        """Return what to do after *failure*, or None to give up.
+
+        Args:
+            bytes_gained: how many bytes the attempt received.
+            can_renew: whether newer links exist or can be requested.
+        """
+        if failure.advice in (Advice.STOP, Advice.DISCARD):
             return None
-        if setback.advice is Advice.RENEW and can_renew:
+        if failure.advice is Advice.RENEW and can_renew:
             self._failures_in_a_row = 0
             return RetryAction(renew=True)
-        if setback.advice is Advice.RENEW and (setback.status or 0) >= 400:
-            return None  # an expired link does not come back to life
-        self._failures_in_a_row = (
-            self._failures_in_a_row + 1 if setback.advice is Advice.RESTART or bytes_gained < CHUNK_BYTES else 1
-        )
-        if self._failures_in_a_row >= self.bounds.max_attempts:
+        if failure.advice is Advice.RENEW and (failure.status or 0) >= 400:
+            return None  # an expired link does not become valid again
+        has_progress = failure.advice is not Advice.RESTART and bytes_gained >= CHUNK_BYTES
+        self._failures_in_a_row = 1 if has_progress else self._failures_in_a_row + 1
+        if self._failures_in_a_row >= self.limits.max_attempts:
             return None
-        wait_s = max(backoff(self._failures_in_a_row, self.bounds, rng), setback.retry_after_s)
-        return RetryAction(restart=setback.advice is Advice.RESTART, wait_s=wait_s)
+        wait_s = max(backoff(self._failures_in_a_row, self.limits, rng), failure.retry_after_s)
+        return RetryAction(restart=failure.advice is Advice.RESTART, wait_s=wait_s)
 
 
-def backoff(failures: int, bounds: DownloadLimits, rng: Rng) -> float:
-    """Between half of and the whole of a pause that doubles with each failure."""
-    longest = min(bounds.backoff_first_s * 2.0 ** min(failures - 1, 30), bounds.backoff_max_s)
-    return longest * (0.5 + rng.random() / 2)
+def backoff(failures: int, limits: DownloadLimits, rng: Rng) -> float:
+    """Return a random delay between half of and all of a maximum that doubles with each failure."""
+    max_s = min(limits.backoff_first_s * 2.0 ** min(failures - 1, 30), limits.backoff_max_s)
+    return max_s * (0.5 + rng.random() / 2)

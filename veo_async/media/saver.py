@@ -1,11 +1,10 @@
-"""`Saver`: every file of a clip from its URLs to the disk, whole, known by its hash, and once."""
+"""`Saver`: saves every video of a clip, complete and verified, and each only once."""
 
 import asyncio
 import os
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import aiohttp
@@ -27,24 +26,22 @@ from .partial_file import PartialFile
 from .retrying import RetryPolicy
 from .saved_file import Destination, SavedFile, destinations, finalize, find_saved
 
-__all__ = ["SavedFile", "Saver"]
-
 T = TypeVar("T")
 
-_DISK_REMEDY = "Mend the folder or choose another, then save again; the clip itself is safe with the provider."
+_DISK_REMEDY = "Fix the folder or choose another, then save again. The provider keeps the clip for some days."
 
 
 class Saver:
-    """Saves clips, a few files at a time; open it with ``async with``, and end all saving before it closes.
+    """Saves clips. Use it with ``async with``, and let all calls of `save` finish before the block ends.
 
     Args:
-        base_url: where the API is, as for `VeoSession`. Only its host matters: results may lie on this very machine
-            if the API does, and otherwise at public addresses alone.
-        max_downloads: how many files are on their way at the same time.
-        bounds: how large, how slow, how long, how often.
-        on_pause: called when downloads stop because a disk is full, and again when they go on.
-        resolver: asks for the addresses of names; they are checked whoever found them.
-        rng: spreads the pauses between attempts.
+        base_url: where the API is, as for `VeoSession`. Only its host matters: if the API is on this machine, videos
+            may be too; otherwise only public addresses are allowed.
+        max_downloads: how many files are downloaded at the same time.
+        limits: the limits on size, speed, duration and retries.
+        on_pause: called when downloads pause because a disk is full, and when they resume.
+        resolver: resolves host names; its results are checked.
+        rng: randomizes the delays between attempts.
     """
 
     def __init__(
@@ -52,38 +49,36 @@ class Saver:
         *,
         base_url: str | None = None,
         max_downloads: int = 4,
-        bounds: DownloadLimits | None = None,
+        limits: DownloadLimits | None = None,
         on_pause: Callable[[DiskPause], None] | None = None,
         resolver: AbstractResolver | None = None,
         rng: Rng | None = None,
     ) -> None:
         if max_downloads < 1:
             raise UsageError(f"max_downloads={max_downloads}: at least one download must be allowed")
-        self._bounds = bounds or DownloadLimits()
-        self._allow_loopback = is_loopback(base_url or _base_from_environment())
-        self._disk = DiskWriter(retry_s=self._bounds.disk_retry_s, on_pause=on_pause)
+        self._limits = limits or DownloadLimits()
+        self._allow_loopback = is_loopback(base_url or _base_url_from_environment())
+        self._disk = DiskWriter(retry_s=self._limits.disk_retry_s, on_pause=on_pause)
         self._slots = asyncio.Semaphore(max_downloads)
-        self._at_once = max_downloads
+        self._max_downloads = max_downloads
         self._resolver = resolver
         self._rng = rng or random.Random()  # noqa: S311  # jitter, not a secret
-        self._pool: aiohttp.ClientSession | None = None
+        self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._pool = open_http_session(
-            allow_loopback=self._allow_loopback, resolver=self._resolver, limit=self._at_once
+        self._http = open_http_session(
+            allow_loopback=self._allow_loopback, resolver=self._resolver, limit=self._max_downloads
         )
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._pool is not None:
-            await self._pool.close()
-            self._pool = None
+    async def __aexit__(self, *exc_info: object) -> None:
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
 
     @property
     def paused(self) -> DiskPause | None:
-        """Why downloads stand still: a disk is full. None when they do not."""
+        """The current pause because of a full disk, or None."""
         return self._disk.paused
 
     async def save(
@@ -95,48 +90,47 @@ class Saver:
         renew: Renew | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> tuple[SavedFile, ...]:
-        """Save what *urls* lead to; one file each, in their order, and a small JSON beside each.
+        """Download each of *urls* to a file with a JSON sidecar, and return the files in the same order.
 
-        What an earlier call has saved is not fetched again, and what it had begun is gone on with. When one file
-        fails the others are still saved, so a second call has only that one to fetch.
+        Files that an earlier call has saved are not downloaded again, and interrupted downloads are resumed. If one
+        file fails, the others are still saved, so that a second call downloads only that one.
 
         Args:
             urls: all links of one clip.
-            destination: a folder, where the files are called ``name.mp4``, ``name-2.mp4`` …; or a path that ends in
-                ``.mp4``, which then is replaced.
-            name: the job's key or the task's id; whatever is unsafe in it is changed.
-            renew: called for fresh links when these have expired, three times at most.
-            about: what the JSON tells: request, task id (``task_id``), seeds, credits, times. URLs lose their queries.
+            destination: a folder, in which the files are named ``name.mp4``, ``name-2.mp4`` and so on; or a path that
+                ends in ``.mp4``, which is replaced if it exists.
+            name: the job's key or the task id; unsafe characters are replaced.
+            renew: returns fresh links when these have expired; called at most three times.
+            metadata: what the sidecar contains: request, task id (``task_id``), seeds, credits, times. The queries of
+                URLs are removed.
 
         Raises:
-            DownloadFailed: a file could not be fetched, is no complete MP4, or could not be written.
-            UsageError: there is nothing to save, or the path is none.
+            DownloadFailed: a file could not be downloaded, is not a complete MP4, or could not be written.
+            UsageError: *urls* is empty, or *destination* is not a path.
         """
-        urls, where = _checked(urls, destination)
+        urls, path = _checked(urls, destination)
         fetcher = self._fetcher()
-        targets = await _translate_errors(run_blocking(destinations, where, name, len(urls), metadata))
-        links = LinkSet(urls, renew, self._bounds.max_link_renewals)
+        targets = await _translate_errors(run_blocking(destinations, path, name, len(urls), metadata))
+        links = LinkSet(urls, renew, self._limits.max_link_renewals)
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(
-                        self._outcome(fetcher, destination, links, number), name=f"veo.save:{destination.names[0]}"
-                    )
-                    for number, destination in enumerate(targets)
+                    group.create_task(self._outcome(fetcher, target, links, number), name=f"veo.save:{target.names[0]}")
+                    for number, target in enumerate(targets)
                 ]
-        except ExceptionGroup as broken:
-            raise broken.exceptions[0] from None  # what `renew` or `on_pause` raised leaves as itself
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None  # errors of `renew` and `on_pause` reach the caller unwrapped
         return _all_saved([task.result() for task in tasks], metadata)
 
     def _fetcher(self) -> Fetcher:
-        if self._pool is None:
+        if self._http is None:
             raise DownloadFailed("the saver is not open", remedy="Use it inside its `async with` block.")
-        return Fetcher(http=self._pool, disk=self._disk, allow_loopback=self._allow_loopback)
+        return Fetcher(http=self._http, disk=self._disk, allow_loopback=self._allow_loopback)
 
     async def _outcome(
         self, fetcher: Fetcher, destination: Destination, links: LinkSet, number: int
     ) -> SavedFile | DownloadFailed:
-        """One file; a failure is a value here, so that it disturbs no other file of the clip."""
+        """Save one file. Return its failure instead of raising it, so that the other files continue."""
         try:
             async with self._slots:
                 return await _translate_errors(self._save(fetcher, destination, links, number))
@@ -144,8 +138,8 @@ class Saver:
             return failure
 
     async def _save(self, fetcher: Fetcher, destination: Destination, links: LinkSet, number: int) -> SavedFile:
-        if (there := await run_blocking(find_saved, destination)) is not None:
-            return there
+        if (saved := await run_blocking(find_saved, destination)) is not None:
+            return saved
         partial = PartialFile(destination.folder, destination.names[0], destination.clip_id)
         try:
             await self._disk.run(destination.folder, partial.open)
@@ -156,7 +150,7 @@ class Saver:
     async def _download(
         self, fetcher: Fetcher, partial: PartialFile, destination: Destination, links: LinkSet, number: int
     ) -> SavedFile:
-        speed, retries = SpeedMonitor(self._bounds), RetryPolicy(self._bounds)
+        speed, retries = SpeedMonitor(self._limits), RetryPolicy(self._limits)
         while True:
             url, generation, before = links.urls[number], links.generation, partial.size
             try:
@@ -164,30 +158,28 @@ class Saver:
                     await fetcher.attempt(url, partial, speed)
                 return await self._disk.run(destination.folder, finalize, partial, destination, url)
             except IncompleteVideo as exc:
-                failure = AttemptFailed(f"what was sent is not a whole video: {exc}", advice=Advice.RESTART)
+                reason = f"the downloaded file is not a complete MP4: {exc}"
+                failure = AttemptFailed(reason, advice=Advice.RESTART)
             except AttemptFailed as exc:
                 failure = exc
             can_renew = links.can_renew(generation)
-            step = retries.next_action(failure, bytes_gained=partial.size - before, can_renew=can_renew, rng=self._rng)
-            if step is None:
-                await _discard_if_useless(failure, partial)
+            gained = partial.size - before
+            action = retries.next_action(failure, bytes_gained=gained, can_renew=can_renew, rng=self._rng)
+            if action is None:
+                if failure.advice is Advice.DISCARD:
+                    await run_blocking(partial.discard)
                 raise failure
-            if step.restart:
+            if action.restart:
                 await run_blocking(partial.restart)
-            if step.renew:
+            if action.renew:
                 await links.renew(generation)
-            wait_s = min(step.wait_s, speed.left_s)  # whatever a host wishes, our own bound comes first
+            wait_s = min(action.wait_s, speed.remaining_s)  # our time limit counts more than a server's Retry-After
             await asyncio.sleep(wait_s)
             speed.add_wait(wait_s)
 
 
-async def _discard_if_useless(failure: AttemptFailed, partial: PartialFile) -> None:
-    if failure.advice is Advice.DISCARD:
-        await run_blocking(partial.discard)
-
-
 async def _translate_errors(work: Awaitable[T]) -> T:
-    """*work*, with its troubles in words for the caller."""
+    """Await *work*, and turn its errors into `DownloadFailed`."""
     try:
         return await work
     except AttemptFailed as failure:
@@ -200,8 +192,8 @@ async def _translate_errors(work: Awaitable[T]) -> T:
 def _all_saved(
     outcomes: Sequence[SavedFile | DownloadFailed], metadata: Mapping[str, Any] | None
 ) -> tuple[SavedFile, ...]:
-    """The files, if all are there; otherwise the first failure, raised."""
-    saved = tuple(each for each in outcomes if isinstance(each, SavedFile))
+    """Return the files, or raise the first failure."""
+    saved = tuple(outcome for outcome in outcomes if isinstance(outcome, SavedFile))
     for failure in outcomes:
         if isinstance(failure, DownloadFailed):
             task_id = (metadata or {}).get("task_id")
@@ -212,15 +204,15 @@ def _all_saved(
     return saved
 
 
-def _checked(urls: Sequence[str], where: str | os.PathLike[str]) -> tuple[tuple[str, ...], Path]:
+def _checked(urls: Sequence[str], destination: str | os.PathLike[str]) -> tuple[tuple[str, ...], Path]:
     links = (urls,) if isinstance(urls, str) else tuple(urls)
     if not links:
-        raise UsageError("urls: there is none, so there is nothing to save")
-    path = Path(where)
+        raise UsageError("urls is empty: nothing to save")
+    path = Path(destination)
     if "\0" in str(path):
-        raise UsageError("destination: no path has a NUL in it")
+        raise UsageError("destination contains a NUL character")
     return links, path
 
 
-def _base_from_environment() -> str:
-    return next((os.environ[each] for each in BASE_URL_VARIABLES if os.environ.get(each)), "")
+def _base_url_from_environment() -> str:
+    return next((os.environ[name] for name in BASE_URL_VARIABLES if os.environ.get(name)), "")

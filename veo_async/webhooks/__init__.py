@@ -1,14 +1,15 @@
-"""Callbacks, from the receiving side: is it ours, is it signed, which task does it name?
+"""Receiving callbacks: is the token ours, is the signature valid, which task is named?
 
-What a callback says is never believed. Its signature covers a task id and a time, not its body, so whoever has seen one
-can send any body with it. It is a *hint*: it says which record to look at, and the record, read under our own key,
-says what there is.
+The content of a callback is never trusted. Its signature covers a task id and a time but not the body, so anyone who
+has seen one callback can send another body with its signature. A callback is only a *hint*: it says which record to
+read, and the record, read with our own API key, shows the result.
 
-- ``signing.py``   `verify`: the signature, its time window, several keys
-- ``receiver.py``  `Receiver`: what to answer, without any web framework
-- ``routes.py``    the receiver in ``aiohttp.web``; ``asgi.py`` in FastAPI, Starlette, Litestar, whatever speaks ASGI
+- ``signing.py``   `verify`: checks the signature and its age, with one or several secrets
+- ``receiver.py``  `Receiver`: decides how to respond, independent of any web framework
+- ``routes.py``    the receiver for ``aiohttp.web``
+- ``asgi.py``      the receiver for ASGI frameworks such as FastAPI, Starlette and Litestar
 
-Most users need neither: ``veo.aiohttp_routes()`` and ``veo.asgi()`` are the whole of it.
+Most users only need ``veo.callbacks.aiohttp_routes()`` or ``veo.callbacks.asgi()``.
 """
 
 from veo_async._wire import Callback

@@ -1,23 +1,25 @@
-"""What to answer a callback, without any web framework: decisions here, bytes in `routes` and `asgi`.
+"""Decides how to respond to a callback, independent of any web framework; `routes` and `asgi` connect it to one.
 
-In this order, the cheapest first, so that what is not ours costs next to nothing:
+The checks run in this order, the cheapest first, so that unwanted requests cost almost nothing:
 
-=====  =====================================================================================================
-405    not a POST
-404    the last part of the path is no token of this ledger's; told without asking the ledger
-415    the body is packed: nothing is unpacked that anybody may send
-413    the body is larger than 64 KiB, by its own word or when it is read; 408 when it does not come
-401    a key is set, and the signature is missing, wrong or out of date
-400    not JSON of the provider's form, or without a task id
-503    the session is not open, the ledger does not take the hint just now, or more are being written than is
-       sensible: come again
-200    the hint is on the ledger, or its task is in hand here and is looked at
-=====  =====================================================================================================
+===  =====================================================================================================
+405  The method is not POST.
+404  The last part of the path is not a token of this ledger. This check does not read the ledger.
+415  The body is compressed. We do not decompress data from unknown senders.
+413  The body is larger than 64 KiB, as announced or as received.
+408  The body does not arrive in time.
+401  A webhook secret is set, and the signature is missing, wrong or too old.
+400  The body is not a callback of the provider, or it has no task id.
+503  The session is not open, the ledger cannot store the hint now, or too many hints are being stored. The
+     provider sends the callback again.
+404  No attempt on the ledger has this token.
+200  The hint is on the ledger, or the session is tracking the task and polls it.
+===  =====================================================================================================
 
-Nothing is asked over the network in between. The hint is durable before the 200, because the provider does not come
-again after it, and of a job whose answer was lost the hint is all there is. The same told again is the same line of the
-ledger, and is followed again: the first may have been somebody else's, who saw the address. Of one token at most
-`MAX_TASKS_PER_TOKEN` tasks are kept: one attempt makes one task, and whoever names more has no business here.
+No request is sent to the provider before responding. The hint is durable before the 200, because the provider does not
+repeat a callback that was acknowledged, and for a job whose response was lost the hint may be the only trace of its
+task. A repeated hint is stored only once but followed again: the first one may have been sent by someone else who saw
+the URL. One attempt creates one task, so for each token at most `MAX_TASKS_PER_TOKEN` task ids are stored.
 """
 
 import asyncio
@@ -33,20 +35,20 @@ from veo_async.errors import InvalidSignature, MalformedResponse, SessionEnded, 
 
 from .signing import verify
 
-#: Real ones have a few hundred bytes; the prompt comes back in some.
+#: Real callbacks have a few hundred bytes, or more if they repeat the prompt.
 MAX_BODY_BYTES: Final = 64 * 1024
-#: Seconds for the body to come whole; the provider waits 15 for the whole answer.
+#: How long the body may take, in seconds. The provider waits 15 s for the whole response.
 READ_TIMEOUT_S: Final = 5.0
-#: Seconds for the ledger to take a hint.
+#: How long the ledger may take to store a hint, in seconds.
 WRITE_TIMEOUT_S: Final = 5.0
-#: Hints that are being written at once; what comes on top is told to come again.
+#: How many hints may be stored at the same time. Further callbacks get a 503.
 MAX_CONCURRENT_WRITES: Final = 256
-#: Tokens of which it is remembered what they were told with.
+#: For how many tokens we remember the task ids that callbacks have named.
 MAX_REMEMBERED_TOKENS: Final = 4096
-#: Tasks that are believed to be worth a look for one token.
+#: How many different task ids are accepted for one token.
 MAX_TASKS_PER_TOKEN: Final = 8
 
-#: All that is read of the headers.
+#: The request headers that the receiver uses.
 KEPT_HEADERS: Final = ("content-length", "content-encoding", TIMESTAMP_HEADER.lower(), SIGNATURE_HEADER.lower())
 
 OK: Final = 200
@@ -54,20 +56,20 @@ OK: Final = 200
 
 @attrs.frozen
 class ReceiverStatistics:
-    """What came in, by how it was answered: HTTP status to number."""
+    """The number of callbacks received, by the HTTP status of our response."""
 
     responses: Mapping[int, int]
 
 
 class Receiver:
-    """Answers callbacks.
+    """Receives callbacks.
 
     Args:
-        is_ours: whether a token is of this ledger.
-        is_known: whether what a callback says need not be kept, because its task is in hand; it is looked at then.
-        hint: keeps what a callback says, durably; False when no attempt has that token.
-        keys: the webhook keys; none: callbacks are not signed.
-        now: the wall clock.
+        is_valid_token: whether a token belongs to this ledger.
+        is_tracked: whether the session is tracking the task and need not store the hint; if so, it polls the task soon.
+        hint: stores a hint durably; returns False if no attempt has the token.
+        signing_keys: the webhook secrets; without any, signatures are not checked.
+        now: the current time as a Unix timestamp.
     """
 
     def __init__(
@@ -79,33 +81,33 @@ class Receiver:
         signing_keys: Sequence[str] = (),
         now: Callable[[], float],
     ) -> None:
-        self._is_ours, self._is_known, self._hint = is_valid_token, is_tracked, hint
-        self._keys, self._now = tuple(signing_keys), now
-        self._answers: Counter[int] = Counter()
-        self._writing: dict[tuple[str, str], asyncio.Task[int]] = {}
+        self._is_valid_token, self._is_tracked, self._hint = is_valid_token, is_tracked, hint
+        self._signing_keys, self._now = tuple(signing_keys), now
+        self._responses: Counter[int] = Counter()
+        self._writes: dict[tuple[str, str], asyncio.Task[int]] = {}
         self._tasks_by_token: OrderedDict[str, set[str]] = OrderedDict()
 
     def __repr__(self) -> str:
-        return f"<Receiver {dict(self._answers)}>"
+        return f"<Receiver {dict(self._responses)}>"
 
     @property
     def statistics(self) -> ReceiverStatistics:
-        return ReceiverStatistics(dict(self._answers))
+        return ReceiverStatistics(dict(self._responses))
 
     async def respond(
         self, method: str, path: str, headers: Mapping[str, str], read: Callable[[int], Awaitable[bytes | None]]
     ) -> int:
-        """The HTTP status to answer with.
+        """Return the HTTP status with which to respond.
 
         Args:
-            headers: with lower-case names.
-            read: reads the body; None when it is larger than so many bytes.
+            headers: the request headers, with lower-case names.
+            read: reads the body; returns None if it is larger than the given number of bytes.
         """
         try:
             status = await self._status_for(method, path.rstrip("/").rpartition("/")[2], headers, read)
         except SessionEnded:
             status = 503
-        self._answers[status] += 1
+        self._responses[status] += 1
         return status
 
     async def _status_for(
@@ -121,7 +123,10 @@ class Receiver:
         if body is None:
             return 413
         try:
-            task_id = verify(body, headers, self._keys, now=self._now()) if self._keys else parse_callback(body).task_id
+            if self._signing_keys:
+                task_id = verify(body, headers, self._signing_keys, now=self._now())
+            else:
+                task_id = parse_callback(body).task_id
         except InvalidSignature:
             return 401
         except MalformedResponse:
@@ -129,9 +134,10 @@ class Receiver:
         return await self._store(token, task_id)
 
     def _reject_early(self, method: str, token: str, headers: Mapping[str, str]) -> int | None:
+        """Return the status of a request that can be rejected before its body is read, or None."""
         if method != "POST":
             return 405
-        if not self._is_ours(token):
+        if not self._is_valid_token(token):
             return 404
         if headers.get("content-encoding", "identity").lower() != "identity":
             return 415
@@ -139,34 +145,34 @@ class Receiver:
         return None if length.isdecimal() and int(length) <= MAX_BODY_BYTES else 413
 
     async def _store(self, token: str, task_id: str) -> int:
-        if self._is_known(token, task_id):
+        if self._is_tracked(token, task_id):
             return OK
-        told = (token, task_id)
-        writing = self._writing.get(told)
-        if writing is None:
-            if len(self._writing) >= MAX_CONCURRENT_WRITES:
+        hint = (token, task_id)
+        write = self._writes.get(hint)
+        if write is None:
+            if len(self._writes) >= MAX_CONCURRENT_WRITES:
                 return 503
             if not self._accepts_task(token, task_id):
                 return OK
-            writing = self._writing[told] = asyncio.create_task(self._write(token, task_id), name="veo.callback")
-            writing.add_done_callback(lambda _: self._writing.pop(told))
-        # Whoever tells the same meanwhile shares the write; a connection that is gone takes nobody's write with it.
-        return await asyncio.shield(writing)
+            write = self._writes[hint] = asyncio.create_task(self._write(token, task_id), name="veo.callback")
+            write.add_done_callback(lambda _: self._writes.pop(hint))
+        # Concurrent callbacks with the same hint share one write, so a closed connection must not cancel it.
+        return await asyncio.shield(write)
 
     async def _write(self, token: str, task_id: str) -> int:
         try:
             async with asyncio.timeout(WRITE_TIMEOUT_S):
-                is_tracked = await self._hint(token, task_id)
+                is_known_token = await self._hint(token, task_id)
         except (VeoError, TimeoutError):
             return 503
-        return OK if is_tracked else 404
+        return OK if is_known_token else 404
 
     def _accepts_task(self, token: str, task_id: str) -> bool:
-        names = self._tasks_by_token.setdefault(token, set())
+        task_ids = self._tasks_by_token.setdefault(token, set())
         self._tasks_by_token.move_to_end(token)
         if len(self._tasks_by_token) > MAX_REMEMBERED_TOKENS:
             self._tasks_by_token.popitem(last=False)
-        if task_id not in names and len(names) >= MAX_TASKS_PER_TOKEN:
+        if task_id not in task_ids and len(task_ids) >= MAX_TASKS_PER_TOKEN:
             return False
-        names.add(task_id)
+        task_ids.add(task_id)
         return True

@@ -1,24 +1,24 @@
-"""The receiver in ``aiohttp.web``."""
+"""The receiver as routes for ``aiohttp.web``."""
 
 from aiohttp import web
 
 from .receiver import KEPT_HEADERS, Receiver
 
-#: Where callbacks come in, under the session's ``public_url``.
+#: The path of callbacks below the session's public URL.
 PATH = "/veo/cb/{token}"
 
 
 def aiohttp_routes(receiver: Receiver) -> list[web.RouteDef]:
-    """Routes for ``app.add_routes``."""
+    """Return routes that receive callbacks, for ``app.add_routes``."""
 
     async def receive(request: web.Request) -> web.Response:
         headers = {name: value for name in KEPT_HEADERS if (value := request.headers.get(name)) is not None}
 
-        async def read(most: int) -> bytes | None:
+        async def read(max_bytes: int) -> bytes | None:
             body = bytearray()
-            async for piece in request.content.iter_any():
-                body += piece
-                if len(body) > most:
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > max_bytes:
                     return None
             return bytes(body)
 

@@ -1,7 +1,8 @@
-"""The signature of a callback: who sent it, and when.
+"""Verifies the signature of a callback, which shows who sent it and when.
 
-It covers the task id and the time, and nothing else; see the package's docstring for what follows. The pages show the
-task id in four places, so whichever of them the signature is of counts, and is given back.
+The signature covers the task id and the time, and nothing else; the docstring of the package says what follows from
+this. The provider's documentation shows the task id in four places. `verify` accepts a signature of any of these ids
+and returns the signed one.
 """
 
 import base64
@@ -18,9 +19,9 @@ from veo_async._wire.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from veo_async._wire.validation import is_encodable
 from veo_async.errors import InvalidSignature
 
-#: Seconds by which a callback's time may differ from ours, both ways: retries, and clocks that are a little off.
+#: How many seconds the time of a callback may differ from ours, in both directions: for retries and inexact clocks.
 TOLERANCE_S: Final = 300.0
-_STAMP: Final = re.compile(r"[0-9]{9,11}", re.ASCII)
+_TIMESTAMP: Final = re.compile(r"[0-9]{9,11}", re.ASCII)
 _DIGEST_BYTES: Final = 32
 
 
@@ -32,57 +33,58 @@ def verify(
     now: float | None = None,
     tolerance_s: float = TOLERANCE_S,
 ) -> str:
-    """The task id that the provider has signed.
+    """Return the task id that the provider signed.
 
     Args:
-        headers: of the request; their case does not matter.
-        keys: the key, or several while one takes over from another.
-        now: the wall clock; without it this machine's.
+        headers: the request headers, with names in any case.
+        keys: the webhook secret, or several while you replace one with another.
+        now: the current time as a Unix timestamp; by default this machine's clock.
+        tolerance_s: how many seconds the time of the callback may differ from *now*.
 
     Raises:
-        InvalidSignature: it is missing, of another key or another task, or from another time.
+        InvalidSignature: the signature is missing, made with another secret, of another task, or of another time.
     """
     lowered = {name.lower(): value for name, value in headers.items()}
-    stamp = _parse_timestamp(lowered.get(TIMESTAMP_HEADER.lower(), ""))
+    timestamp = _parse_timestamp(lowered.get(TIMESTAMP_HEADER.lower(), ""))
     at = time.time() if now is None else now  # noqa: TID251  # signed with the provider's wall clock
-    if abs(at - stamp) > tolerance_s:
-        raise InvalidSignature(f"signed {abs(at - stamp):.0f} s {'ago' if at > stamp else 'ahead of time'}")
+    if abs(at - timestamp) > tolerance_s:
+        raise InvalidSignature(f"signed {abs(at - timestamp):.0f} s {'ago' if at > timestamp else 'in the future'}")
     signature = _parse_signature(lowered.get(SIGNATURE_HEADER.lower(), ""))
-    is_right, signed = False, ""
+    is_valid, signed_id = False, ""
     for task_id in find_task_ids(body):
         for key in [keys] if isinstance(keys, str) else keys:
-            # All of them, every time: how long it takes tells nothing.
-            if hmac.compare_digest(sign_callback(task_id, stamp, key), signature):
-                is_right, signed = True, task_id
-    if not is_right:
-        raise InvalidSignature("the signature is not of this key and task")
-    return signed
+            # Always compare all of them, so that the duration reveals nothing.
+            if hmac.compare_digest(sign_callback(task_id, timestamp, key), signature):
+                is_valid, signed_id = True, task_id
+    if not is_valid:
+        raise InvalidSignature("the signature does not match this secret and task")
+    return signed_id
 
 
 def find_task_ids(body: bytes) -> Iterator[str]:
-    """Every place of *body* where the task id may stand, by the provider's pages; each id once."""
+    """Yield the task ids in all places of *body* that the provider's documentation shows, each id once."""
     try:
         parsed: Any = json.loads(body)
     except (ValueError, RecursionError):
         return
     data = parsed.get("data") if isinstance(parsed, dict) else None
     places = [(data, "taskId"), (data, "task_id"), (parsed, "taskId"), (parsed, "task_id")]
-    found = [place.get(name) for place, name in places if isinstance(place, dict)]
-    yield from dict.fromkeys(task_id for task_id in found if isinstance(task_id, str) and is_encodable(task_id))
+    values = [place.get(name) for place, name in places if isinstance(place, dict)]
+    yield from dict.fromkeys(value for value in values if isinstance(value, str) and is_encodable(value))
 
 
 def _parse_timestamp(text: str) -> int:
-    if not _STAMP.fullmatch(text):
-        raise InvalidSignature(f"{TIMESTAMP_HEADER} is missing or is no time")
+    if not _TIMESTAMP.fullmatch(text):
+        raise InvalidSignature(f"{TIMESTAMP_HEADER} is missing or not a timestamp")
     return int(text)
 
 
 def _parse_signature(text: str) -> str:
-    """*text*, if it is base64 of a digest in its one spelling."""
+    """Return *text* if it is the canonical base64 form of a digest."""
     try:
         digest = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         digest = b""
     if len(digest) != _DIGEST_BYTES or base64.b64encode(digest).decode() != text:
-        raise InvalidSignature(f"{SIGNATURE_HEADER} is missing or is no signature")
+        raise InvalidSignature(f"{SIGNATURE_HEADER} is missing or malformed")
     return text

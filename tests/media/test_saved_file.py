@@ -1,4 +1,4 @@
-"""Rows 79 and 80: the same clip twice, at the same time and one after the other; and two clips of one name."""
+"""Saving a clip again, at the same time or later, and saving two clips under one name (rows 79 and 80)."""
 
 import asyncio
 import errno
@@ -39,40 +39,40 @@ async def start(url: str, folder: Path) -> asyncio.subprocess.Process:
 
 
 @pytest.mark.realtime
-async def test_two_processes_make_one_whole_file(tmp_path: Path) -> None:
-    """Row 79: neither disturbs the other, and nothing but the film and its JSON is left."""
+async def test_two_processes_save_one_complete_file(tmp_path: Path) -> None:
+    """Two processes can save the same clip at the same time, and only the video and its sidecar are left."""
     async with Simulator() as sim:
         url = sim_clip(sim, "x.mp4")
         processes = [await start(url, tmp_path) for _ in range(2)]
-        told = [(await process.communicate())[0].split() for process in processes]
+        outputs = [(await process.communicate())[0].split() for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     digest = hashlib.sha256(BIG).hexdigest()
-    assert [words[0].decode() for words in told] == [digest] * 2
+    assert [words[0].decode() for words in outputs] == [digest] * 2
     assert (tmp_path / "d.mp4").read_bytes() == BIG
     assert json.loads((tmp_path / "d.json").read_text())["sha256"] == digest
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d.json", "d.mp4"]
 
 
 @pytest.mark.realtime
-async def test_a_killed_process_leaves_its_part_to_the_next(tmp_path: Path) -> None:
-    """Row 79: the lock ends with its owner, the bytes do not."""
+async def test_partial_file_of_a_killed_process_is_resumed(tmp_path: Path) -> None:
+    """The lock ends with the process, and the received bytes are kept."""
     half = len(BIG) // 2
-    asked: list[bytes] = []
+    requests: list[bytes] = []
 
     async def behave(visit: Visit) -> None:
-        asked.append(await visit.read_head())
+        requests.append(await visit.read_head())
         head = f'HTTP/1.1 200 OK\r\nETag: "v"\r\nContent-Type: video/mp4\r\nContent-Length: {len(BIG)}\r\n\r\n'
-        if len(asked) == 1:
+        if len(requests) == 1:
             await visit.send(head.encode() + BIG[:half])
             await visit.reader.read()
             return
-        start = int(next(line[13:-1] for line in asked[-1].split(b"\r\n") if line.startswith(b"Range:")))
+        start = int(next(line[13:-1] for line in requests[-1].split(b"\r\n") if line.startswith(b"Range:")))
         span = f"Content-Range: bytes {start}-{len(BIG) - 1}/{len(BIG)}"
         await visit.send(video(BIG[start:], status="206 Partial Content", headers=('ETag: "v"', span)))
 
     async with raw_server(behave) as server:
         process = await start(f"{server.url}/x", tmp_path)
-        while not any(path.stat().st_size for path in tmp_path.glob(".*.part")):  # noqa: ASYNC110  # nobody tells us
+        while not any(path.stat().st_size for path in tmp_path.glob(".*.part")):  # noqa: ASYNC110  # there is no event to wait for
             await asyncio.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         await process.communicate()
@@ -80,12 +80,12 @@ async def test_a_killed_process_leaves_its_part_to_the_next(tmp_path: Path) -> N
             (saved,) = await downloads.save([f"{server.url}/x"], tmp_path, name="d", metadata={"task_id": "t"})
     assert saved.path.read_bytes() == BIG
     assert saved.sha256 == hashlib.sha256(BIG).hexdigest()
-    assert len(asked) == 2
+    assert len(requests) == 2
     assert left_over(tmp_path) == []
 
 
-async def test_two_at_once_in_one_process_make_one_whole_file(tmp_path: Path) -> None:
-    """Row 79: ten, even."""
+async def test_ten_concurrent_calls_save_one_complete_file(tmp_path: Path) -> None:
+    """Concurrent calls in one process do not disturb each other."""
     async with Simulator() as sim, saver(max_downloads=10) as downloads:
         url = sim_clip(sim, "x.mp4")
         async with asyncio.TaskGroup() as group:
@@ -95,26 +95,26 @@ async def test_two_at_once_in_one_process_make_one_whole_file(tmp_path: Path) ->
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d.json", "d.mp4"]
 
 
-async def test_a_good_file_is_not_fetched_again(tmp_path: Path) -> None:
-    """Row 80: not even asked for; by folder and by file."""
+async def test_saved_file_is_not_downloaded_again(tmp_path: Path) -> None:
+    """No request is sent, whether the destination is a folder or a file."""
     async with Simulator() as sim, saver() as downloads:
         url = sim_clip(sim, "x.mp4")
-        for where in (tmp_path, tmp_path / "by-name.mp4"):
-            (first,) = await downloads.save([url], where, name="d", metadata={"task_id": "t"})
-            asked = len(sim.requests_to("download"))
-            (again,) = await downloads.save(["https://gone.invalid/"], where, name="d", metadata={"task_id": "t"})
-            assert len(sim.requests_to("download")) == asked
+        for destination in (tmp_path, tmp_path / "by-name.mp4"):
+            (first,) = await downloads.save([url], destination, name="d", metadata={"task_id": "t"})
+            requests = len(sim.requests_to("download"))
+            (again,) = await downloads.save(["https://gone.invalid/"], destination, name="d", metadata={"task_id": "t"})
+            assert len(sim.requests_to("download")) == requests
             assert (again.path, again.size, again.sha256) == (first.path, first.size, first.sha256)
             assert (first.already_saved, again.already_saved) == (False, True)
 
 
-async def test_files_that_nobody_may_change_are_good_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 80: whoever makes the films read-only, or the whole disk, need not pay with a second download."""
+async def test_read_only_file_is_recognized_as_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read-only videos, or a read-only disk, do not cause a second download."""
     real = os.open
 
     def read_only(path: Path, flags: int, *more: int) -> int:
         if Path(path).name in ("d.mp4", "d.json") and flags & (os.O_RDWR | os.O_WRONLY):
-            raise OSError(errno.EROFS, "read-only")  # the super-user of the tests would be let in otherwise
+            raise OSError(errno.EROFS, "read-only")  # permissions would not stop root
         return real(path, flags, *more)
 
     async with Simulator() as sim, saver() as downloads:
@@ -127,19 +127,21 @@ async def test_files_that_nobody_may_change_are_good_files(tmp_path: Path, monke
     assert again.url_host == "127.0.0.1"
 
 
-async def test_a_crash_before_the_name_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 80: the JSON has its name, the film has not; all its bytes are there, so nobody is asked for any."""
+async def test_crash_before_the_rename_needs_no_second_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If only the sidecar has its final name, the next run renames the complete partial file without a request."""
     real = os.replace
 
     def replace(source: Path, target: Path) -> None:
         if target.suffix == ".mp4":
-            raise OSError(errno.EIO, "the power went")
+            raise OSError(errno.EIO, "rename failed")
         real(source, target)
 
     async with Simulator() as sim, saver() as downloads:
         url = sim_clip(sim, "x.mp4")
         monkeypatch.setattr(os, "replace", replace)
-        with pytest.raises(DownloadFailed, match="the power went"):
+        with pytest.raises(DownloadFailed, match="rename failed"):
             await downloads.save([url], tmp_path, name="d")
         monkeypatch.undo()
         assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".")) == ["d.json"]
@@ -151,34 +153,36 @@ async def test_a_crash_before_the_name_costs_nothing(tmp_path: Path, monkeypatch
     assert left_over(tmp_path) == []
 
 
-@pytest.mark.parametrize("harm", ["shorter", "changed", "gone", "no video", "JSON gone", "JSON says another size"])
-async def test_a_file_that_is_not_as_it_was_is_fetched_again(harm: str, tmp_path: Path) -> None:
-    """Row 80: to the byte; and a film that lost its JSON is nobody's to write over."""
+@pytest.mark.parametrize(
+    "change", ["shorter", "changed", "gone", "not a video", "sidecar gone", "another size in the sidecar"]
+)
+async def test_changed_file_is_downloaded_again(change: str, tmp_path: Path) -> None:
+    """Any change is detected. A video without a sidecar is not overwritten."""
     async with raw_server(serving(video())) as server, saver() as downloads:
         (first,) = await downloads.save([f"{server.url}/x"], tmp_path, name="d")
-        match harm:
+        match change:
             case "shorter":
                 first.path.write_bytes(WHOLE[:-1])
             case "changed":
                 first.path.write_bytes(WHOLE[:-1] + b"x")
             case "gone":
                 first.path.unlink()
-            case "no video":
+            case "not a video":
                 first.path.write_bytes(bytes(len(WHOLE)))
-            case "JSON gone":
+            case "sidecar gone":
                 first.sidecar.unlink()
             case _:
-                told = json.loads(first.sidecar.read_text())
-                first.sidecar.write_text(json.dumps(told | {"size": 1}))
+                stored = json.loads(first.sidecar.read_text())
+                first.sidecar.write_text(json.dumps(stored | {"size": 1}))
         (again,) = await downloads.save([f"{server.url}/x"], tmp_path, name="d")
     assert not again.already_saved
     assert again.path.read_bytes() == WHOLE
-    assert (again.path == first.path) is (harm != "JSON gone")
+    assert (again.path == first.path) is (change != "sidecar gone")
     assert json.loads(again.sidecar.read_text())["size"] == len(WHOLE)
 
 
-async def test_two_clips_of_one_name_keep_two_files(tmp_path: Path) -> None:
-    """Row 80: another task under the same key, or a key that looks like a second file, takes nobody's place."""
+async def test_two_clips_with_one_name_keep_two_files(tmp_path: Path) -> None:
+    """Another task under the same key, or a key like ``name-2``, never replaces an existing file."""
     other = WHOLE + bytes([0, 0, 0, 8]) + b"free"
     async with Simulator() as sim, saver() as downloads:
         one, two = sim_clip(sim, "1.mp4", WHOLE), sim_clip(sim, "2.mp4", other)
@@ -186,16 +190,16 @@ async def test_two_clips_of_one_name_keep_two_files(tmp_path: Path) -> None:
             (first,) = await downloads.save([one], tmp_path, name="d", metadata={"task_id": "one"})
             (second,) = await downloads.save([two], tmp_path, name="d", metadata={"task_id": "two"})
             both = await downloads.save([two, two], tmp_path, name="e")
-            (looks_like,) = await downloads.save([one], tmp_path, name="e-2")
+            (similar,) = await downloads.save([one], tmp_path, name="e-2")
         assert len(sim.requests_to("download")) == 5
-    paths = {first.path, second.path, looks_like.path, *(each.path for each in both)}
+    paths = {first.path, second.path, similar.path, *(file.path for file in both)}
     assert len(paths) == 5
     assert first.path.read_bytes() == WHOLE
     assert second.path.read_bytes() == other
 
 
-async def test_a_file_that_was_named_is_replaced(tmp_path: Path) -> None:
-    """Row 80: whoever names the file decides; but a JSON that is not of ours is never written over."""
+async def test_explicitly_named_file_is_replaced(tmp_path: Path) -> None:
+    """A video that the caller names is replaced. A JSON file that is not a sidecar is never overwritten."""
     target = tmp_path / "d.mp4"
     async with Simulator() as sim, saver() as downloads:
         one, two = sim_clip(sim, "1.mp4", WHOLE), sim_clip(sim, "2.mp4")
@@ -203,7 +207,7 @@ async def test_a_file_that_was_named_is_replaced(tmp_path: Path) -> None:
         await downloads.save([two], target, name="two")
         assert target.read_bytes() == BIG
         (tmp_path / "e.json").write_text('{"mine": 1}')
-        with pytest.raises(DownloadFailed, match="not of this clip"):
+        with pytest.raises(DownloadFailed, match="belongs to another clip"):
             await downloads.save([one], tmp_path / "e.mp4", name="e")
         (saved,) = await downloads.save([one], tmp_path, name="e")
     assert (tmp_path / "e.json").read_text() == '{"mine": 1}'

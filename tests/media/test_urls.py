@@ -1,4 +1,4 @@
-"""Row 77: no answer of anybody's makes us ask a machine that is not public, by any spelling or any detour."""
+"""No response can make us send a request to a private address, in any spelling or by any redirect (row 77)."""
 
 import ipaddress
 import socket
@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.edges.raw_server import Visit, http, raw_server
+from veo_async._wire.hosts import may_connect
 from veo_async.errors import DownloadFailed
 from veo_async.media import Saver
 from veo_async.media.connections import open_http_session
 from veo_async.media.failures import AttemptFailed
-from veo_async.media.urls import check_url, host_of, may_connect, redirect_url, without_query
+from veo_async.media.urls import check_url, host_of, redirect_url, without_query
 
 from .support import WHOLE, saver, serving, video
 
@@ -50,31 +51,31 @@ PUBLIC = ["8.8.8.8", "1.1.1.1", "::ffff:8.8.8.8", "64:ff9b::808:808", "2606:4700
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-def test_private_addresses_are_refused(address: str) -> None:
-    """Row 77: in every family and every disguise, as a number and in a URL."""
+def test_private_address_is_refused(address: str) -> None:
+    """Private addresses are refused in IPv4 and IPv6, in every notation, on their own and in a URL."""
     assert not may_connect(address, allow_loopback=False)
     host = f"[{address}]" if ":" in address else address
-    with pytest.raises(AttemptFailed, match="refused"):
+    with pytest.raises(AttemptFailed, match="refusing"):
         check_url(f"https://{host}/x.mp4", allow_loopback=False)
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_public_addresses_pass(address: str) -> None:
-    """The rest of the world."""
+def test_public_address_is_allowed(address: str) -> None:
+    """Public addresses are allowed, also in IPv6 notation."""
     assert may_connect(address, allow_loopback=False)
 
 
 @given(st.ip_addresses())
-def test_nothing_passes_that_is_not_global(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
-    """Whatever passes is global; loopback is a matter of permission."""
+def test_address_that_is_allowed_is_global(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+    """Without the permission for loopback, only global addresses are allowed."""
     if may_connect(str(ip), allow_loopback=False):
         assert ip.is_global or (isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped)
         assert not ip.is_loopback
 
 
-def test_loopback_needs_permission() -> None:
-    """Where the API is on this machine, and only loopback then."""
-    assert [may_connect(each, allow_loopback=True) for each in ("127.0.0.1", "::1", "::ffff:127.0.0.1")] == [True] * 3
+def test_loopback_is_allowed_only_with_permission() -> None:
+    """The permission covers loopback addresses and no other private addresses."""
+    assert all(may_connect(address, allow_loopback=True) for address in ("127.0.0.1", "::1", "::ffff:127.0.0.1"))
     assert not may_connect("10.0.0.1", allow_loopback=True)
     assert not may_connect("localhost", allow_loopback=True)
     assert check_url("http://localhost:1/x", allow_loopback=True)
@@ -96,28 +97,28 @@ def test_loopback_needs_permission() -> None:
         "",
     ],
 )
-def test_urls_that_are_not_asked(url: str) -> None:
-    """Plain http, other schemes, passwords, and what is no URL."""
-    with pytest.raises(AttemptFailed, match="refused"):
+def test_unsafe_or_invalid_url_is_refused(url: str) -> None:
+    """Plain http, other schemes, credentials and malformed URLs are refused."""
+    with pytest.raises(AttemptFailed, match="refusing"):
         check_url(url, allow_loopback=True)
 
 
-def test_a_redirect_is_looked_at_like_an_address() -> None:
-    """Relative ones are of the same host; downgrades and private hosts are refused."""
+def test_redirect_target_is_checked_like_a_url() -> None:
+    """Relative targets are joined to the URL; downgrades to http and private hosts are refused."""
     assert redirect_url("https://a.test/x/y", "../z?q=1", allow_loopback=False) == "https://a.test/z?q=1"
     for location in ("http://a.test/", "https://127.0.0.1/", "https://[::ffff:a9fe:a9fe]/", "https://[", "file:///x"):
-        with pytest.raises(AttemptFailed, match="refused"):
+        with pytest.raises(AttemptFailed, match="refusing"):
             redirect_url("https://a.test/", location, allow_loopback=False)
-    with pytest.raises(AttemptFailed, match="nowhere"):
+    with pytest.raises(AttemptFailed, match="without a target"):
         redirect_url("https://a.test/", None, allow_loopback=False)
 
 
-def test_what_is_shown_of_a_url() -> None:
-    """No user, no query, no fragment."""
+def test_shown_url_contains_no_secret() -> None:
+    """Credentials, query and fragment are removed."""
     assert without_query("https://u:p@h.test:1/x?y#z") == "https://h.test:1/x"
     assert without_query("https://[") == ""
     assert host_of("https://u:p@H.test:1/x?y#z") == "h.test"
-    assert [host_of(each) for each in ("https://[", "x", None)] == [""] * 3
+    assert [host_of(url) for url in ("https://[", "x", None)] == [""] * 3
 
 
 @pytest.mark.parametrize(
@@ -130,20 +131,20 @@ def test_what_is_shown_of_a_url() -> None:
         "http://[::]/",
     ],
 )
-async def test_redirects_into_private_networks_are_refused(location: str, tmp_path: Path) -> None:
-    """Row 77: nothing is asked there, and the message tells no query."""
-    answer = http(b"", status="302 Found", headers=(f"Location: {location}?sig=SECRET",))
+async def test_redirect_to_private_network_is_refused(location: str, tmp_path: Path) -> None:
+    """No request is sent to the target, and the message does not contain the query."""
+    redirect = http(b"", status="302 Found", headers=(f"Location: {location}?sig=SECRET",))
     seen: list[bytes] = []
-    async with raw_server(serving(answer, seen=seen)) as server, saver() as downloads:
-        with pytest.raises(DownloadFailed, match="refused") as caught:
+    async with raw_server(serving(redirect, seen=seen)) as server, saver() as downloads:
+        with pytest.raises(DownloadFailed, match="refusing") as caught:
             await downloads.save([f"{server.url}/x?sig=SECRET"], tmp_path, name="d")
     assert len(seen) == 1
     assert "SECRET" not in f"{caught.value!r}{caught.value}"
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_redirects_are_followed_three_times(tmp_path: Path) -> None:
-    """Row 77: the fourth is one too many; no request holds the key, a cookie or what a cookie asked for."""
+async def test_at_most_three_redirects_are_followed(tmp_path: Path) -> None:
+    """The fourth redirect fails the download. No request contains the API key or a cookie."""
     seen: list[bytes] = []
 
     async def behave(visit: Visit) -> None:
@@ -161,8 +162,8 @@ async def test_redirects_are_followed_three_times(tmp_path: Path) -> None:
     assert not [head for head in seen if b"authorization" in head.lower() or b"cookie" in head.lower()]
 
 
-async def test_no_password_of_netrc_and_no_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 77: nothing of the environment goes along."""
+async def test_netrc_and_proxy_variables_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Downloads use no credentials and no proxy from the environment."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login me password SECRET\n")
     netrc.chmod(0o600)
@@ -175,49 +176,49 @@ async def test_no_password_of_netrc_and_no_proxy(tmp_path: Path, monkeypatch: py
 
 
 class Rebinding(AbstractResolver):
-    """Answers what it is told to, one after the other."""
+    """Resolves every name to one list of addresses after the other; the last one is repeated."""
 
-    def __init__(self, *answers: list[str]) -> None:
-        self.answers = list(answers)
-        self.asked = 0
+    def __init__(self, *results: list[str]) -> None:
+        self.results = list(results)
+        self.calls = 0
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        self.asked += 1
-        found = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        self.calls += 1
+        addresses = self.results.pop(0) if len(self.results) > 1 else self.results[0]
         return [
-            ResolveResult(hostname=host, host=each, port=port, family=socket.AF_INET, proto=0, flags=0)
-            for each in found
+            ResolveResult(hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=0)
+            for address in addresses
         ]
 
     async def close(self) -> None:
         pass
 
 
-async def test_a_name_that_means_a_private_address_is_refused(tmp_path: Path) -> None:
-    """Row 77: an honest name, a public URL, and an address at home."""
+async def test_name_that_resolves_to_private_addresses_is_refused(tmp_path: Path) -> None:
+    """A public-looking URL is refused if its host resolves to private addresses only."""
     resolver = Rebinding(["127.0.0.1", "169.254.169.254"])
     async with Saver(base_url="https://api.test", resolver=resolver) as downloads:
         with pytest.raises(DownloadFailed, match="private network"):
             await downloads.save(["https://files.test/x.mp4"], tmp_path, name="d")
-    assert resolver.asked == 1
+    assert resolver.calls == 1
 
 
-async def test_a_name_that_changes_its_meaning_gains_nothing() -> None:
-    """Row 77, rebinding: even a resolver that is believed cannot open a socket to a private address."""
+async def test_dns_rebinding_opens_no_socket_to_a_private_address() -> None:
+    """The address is checked when the socket is created, even if the resolver did not check it."""
     seen: list[bytes] = []
     async with raw_server(serving(video(), seen=seen)) as server, open_http_session(allow_loopback=False) as pool:
         assert pool.connector is not None
-        pool.connector._resolver = Rebinding(["127.0.0.1"])  # type: ignore[attr-defined]  # past our own resolver
+        pool.connector._resolver = Rebinding(["127.0.0.1"])  # type: ignore[attr-defined]  # bypasses the resolver that checks
         with pytest.raises(OSError, match="private network"):
             await pool.get(f"http://files.test:{server.port}/x")
     assert seen == []
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "2130706433", "0x7f.1", "localhost"])
-async def test_a_literal_passes_no_resolver_and_is_refused_all_the_same(host: str) -> None:
-    """Row 77: numbers in a URL are checked where the socket is made."""
+async def test_private_address_in_url_is_refused_without_a_resolver(host: str) -> None:
+    """Numeric hosts bypass the resolver and are checked when the socket is created."""
     seen: list[bytes] = []
     async with raw_server(serving(video(), seen=seen)) as server, open_http_session(allow_loopback=False) as pool:
         with pytest.raises((OSError, ValueError)):
@@ -225,19 +226,17 @@ async def test_a_literal_passes_no_resolver_and_is_refused_all_the_same(host: st
     assert seen == []
 
 
-async def test_loopback_results_are_refused_when_the_api_is_elsewhere(tmp_path: Path) -> None:
-    """Row 77: the permission comes from the API's own address."""
+async def test_loopback_is_refused_when_the_api_is_not_on_loopback(tmp_path: Path) -> None:
+    """Videos may be on this machine only if the base URL of the API is."""
     async with raw_server(serving(video())) as server, Saver(base_url="https://api.test") as downloads:
-        with pytest.raises(DownloadFailed, match="refused"):
+        with pytest.raises(DownloadFailed, match="refusing"):
             await downloads.save([f"{server.url}/x"], tmp_path, name="d")
-        with pytest.raises(DownloadFailed, match="refused"):
+        with pytest.raises(DownloadFailed, match="refusing"):
             await downloads.save([f"https://127.0.0.1:{server.port}/x"], tmp_path, name="d")
 
 
-async def test_the_address_of_the_api_may_come_from_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As it does for the session."""
+async def test_base_url_is_read_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without ``base_url=``, the saver uses the same variables as the session."""
     async with raw_server(serving(video())) as server:
         monkeypatch.setenv("VEO_BASE_URL", server.url)
         async with Saver() as downloads:

@@ -1,8 +1,8 @@
-"""Row 79: killed at every single step towards the disk, a download leaves no half film under a film's name.
+"""A download that is killed at any step leaves no incomplete video under a final name (row 79).
 
-A program downloads in children of its own, each into a folder of its own, and kills the first at its first step (a
-write, a flush, a rename …), the second at its second, and so on until one gets through. A write that is killed has
-written one half.
+A program starts child processes, each of which downloads into another folder. The first child is killed at its first
+step (a write, a flush, a rename and so on), the second at its second step, until one child finishes. A write at which a
+child is killed writes half of its data.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ STEPS = ("open", "write", "fsync", "ftruncate", "replace", "unlink")
 url, folder, target = sys.argv[1:]
 
 def arm(number):
-    left = itertools.count(number - 1, -1)
+    remaining = itertools.count(number - 1, -1)
 
     def watch(name):
         real = getattr(os, name)
 
         def step(*args, **kwargs):
-            if next(left) == 0:
+            if next(remaining) == 0:
                 if name == "write":
                     real(args[0], bytes(args[1])[: len(args[1]) // 2])
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -61,55 +61,55 @@ for number in itertools.count(1):
 
 
 async def kill_everywhere(url: str, folder: Path, target: str) -> int:
-    """How many steps there were to be killed at."""
+    """Return the number of steps at which a child was killed."""
     command = (sys.executable, "-c", PROGRAM, url, str(folder), target)
     program = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    told = [line.split() for line in (await program.communicate())[0].decode().splitlines()]
-    assert [code for _, code in told] == ["-9"] * (len(told) - 1) + ["0"]
-    return len(told) - 1
+    codes = [line.split()[1] for line in (await program.communicate())[0].decode().splitlines()]
+    assert codes == ["-9"] * (len(codes) - 1) + ["0"]
+    return len(codes) - 1
 
 
-def is_told(film: Path) -> bool:
-    """Whether the JSON beside *film* is about these very bytes."""
-    told = json.loads(film.with_suffix(".json").read_text())
-    return bool(told["sha256"] == hashlib.sha256(film.read_bytes()).hexdigest())
+def has_matching_sidecar(video: Path) -> bool:
+    """Return True if the sidecar of *video* contains the hash of its bytes."""
+    stored = json.loads(video.with_suffix(".json").read_text())
+    return bool(stored["sha256"] == hashlib.sha256(video.read_bytes()).hexdigest())
 
 
-def litter(folder: Path) -> int:
-    """Bytes of what is hidden in *folder*: nothing of a film, at most an empty part and a temporary JSON."""
+def hidden_bytes(folder: Path) -> int:
+    """Return the size of the hidden files in *folder*: at most an empty partial file and a temporary sidecar."""
     return sum(path.stat().st_size for path in folder.glob(".*"))
 
 
 @pytest.mark.realtime
-async def test_killed_anywhere_it_leaves_a_whole_film_or_none(tmp_path: Path) -> None:
-    """Row 79: and the next run always comes to a whole one, without asking for what was there."""
+async def test_killed_download_leaves_a_complete_video_or_none(tmp_path: Path) -> None:
+    """The next run always completes the video, and does not download the existing bytes again."""
     async with Simulator() as sim:
         url = sim_clip(sim, "x.mp4")
         steps = await kill_everywhere(url, tmp_path, ".")
         assert steps >= 15
-        left = [folder / "d.mp4" for folder in tmp_path.iterdir() if (folder / "d.mp4").exists()]
-        assert 1 <= len(left) < steps
-        assert all(film.read_bytes() == BIG and is_told(film) for film in left)
+        complete = [folder / "d.mp4" for folder in tmp_path.iterdir() if (folder / "d.mp4").exists()]
+        assert 1 <= len(complete) < steps
+        assert all(path.read_bytes() == BIG and has_matching_sidecar(path) for path in complete)
         async with saver() as downloads:
             for number in range(1, steps + 1):
                 (saved,) = await downloads.save([url], tmp_path / str(number), name="d", metadata={"task_id": "t"})
                 assert saved.path == tmp_path / str(number) / "d.mp4"
                 assert saved.path.read_bytes() == BIG
-                assert is_told(saved.path)
-                assert saved.already_saved is (saved.path in left)
-                assert litter(saved.path.parent) < 1000
+                assert has_matching_sidecar(saved.path)
+                assert saved.already_saved is (saved.path in complete)
+                assert hidden_bytes(saved.path.parent) < 1000
         assert [seen for seen in sim.requests_to("download") if seen.headers.get("range")]
 
 
 @pytest.mark.realtime
-async def test_killed_anywhere_the_older_film_is_there_or_the_new_one(tmp_path: Path) -> None:
-    """Row 79: a film that is to be replaced is never gone and never mixed."""
+async def test_killed_download_leaves_the_old_video_or_the_new_one(tmp_path: Path) -> None:
+    """A video that is being replaced is never missing and never a mixture."""
     for number in range(1, 60):
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "dog.mp4").write_bytes(WHOLE)
     async with Simulator() as sim:
         steps = await kill_everywhere(sim_clip(sim, "x.mp4"), tmp_path, "dog.mp4")
     assert steps < 59
-    there = [(tmp_path / str(number) / "dog.mp4").read_bytes() for number in range(1, steps + 1)]
-    assert set(there) == {WHOLE, BIG}
-    assert there == sorted(there, key=[WHOLE, BIG].index)
+    contents = [(tmp_path / str(number) / "dog.mp4").read_bytes() for number in range(1, steps + 1)]
+    assert set(contents) == {WHOLE, BIG}
+    assert contents == sorted(contents, key=[WHOLE, BIG].index)

@@ -1,4 +1,4 @@
-"""Row 76: what the disk can do to a download, and that nothing is written where it does not belong."""
+"""What disk errors do to a download, and that nothing is written where it does not belong (row 76)."""
 
 import asyncio
 import errno
@@ -26,7 +26,7 @@ from .support import BIG, QUICK, WHOLE, left_over, saver, serving, sim_clip, vid
 
 @attrs.define
 class FaultyDisk:
-    """Takes half of what it is given and then fails, as often as it is told to."""
+    """Replaces `os.write`: writes half of the data and then fails, for the next *times* calls after *spare* calls."""
 
     code: int = errno.ENOSPC
     times: int = 0
@@ -55,33 +55,35 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> FaultyDisk:
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 @pytest.mark.parametrize("spare", range(0, 9, 2))
-async def test_full_disk_pauses_and_loses_nothing(code: int, spare: int, disk: FaultyDisk, tmp_path: Path) -> None:
-    """Row 76: wherever it strikes (a chunk, a sidecar, the JSON), it is told, waited out, and the file is right."""
+async def test_full_disk_pauses_downloads_and_loses_nothing(
+    code: int, spare: int, disk: FaultyDisk, tmp_path: Path
+) -> None:
+    """No matter which write fails (a chunk, a sidecar), the pause is reported and the saved file is correct."""
     disk.code, disk.spare, disk.times = code, spare, 3
-    news: list[DiskPause] = []
-    async with Simulator() as sim, saver(on_pause=news.append) as downloads:
+    pauses: list[DiskPause] = []
+    async with Simulator() as sim, saver(on_pause=pauses.append) as downloads:
         urls = [sim_clip(sim, f"{n}.mp4") for n in range(3)]
         saved = await downloads.save(urls, tmp_path, name="d")
         assert downloads.paused is None
         assert len(sim.requests_to("download")) == 3
     assert disk.failures == 3
-    assert [each.path.read_bytes() == BIG for each in saved] == [True] * 3
+    assert [file.path.read_bytes() == BIG for file in saved] == [True] * 3
     assert left_over(tmp_path) == []
-    assert [each.is_full for each in news] == [True, False] * (len(news) // 2)
-    assert news[0].folder == tmp_path
-    assert news[0].reason == os.strerror(code)
+    assert [pause.is_full for pause in pauses] == [True, False] * (len(pauses) // 2)
+    assert pauses[0].folder == tmp_path
+    assert pauses[0].reason == os.strerror(code)
 
 
-async def test_one_full_disk_stops_all_downloads(disk: FaultyDisk, tmp_path: Path) -> None:
-    """Row 76: while one tries again, the others do not even begin to write; a cancelled one hands the trying on."""
+async def test_full_disk_pauses_all_downloads(disk: FaultyDisk, tmp_path: Path) -> None:
+    """While one download retries its write, the others write nothing. If it is cancelled, another one retries."""
     disk.times = 10**6
     paused = asyncio.Event()
 
-    def told(news: DiskPause) -> None:
-        if news.is_full:
+    def on_pause(pause: DiskPause) -> None:
+        if pause.is_full:
             paused.set()
 
-    async with Simulator() as sim, saver(on_pause=told) as downloads:
+    async with Simulator() as sim, saver(on_pause=on_pause) as downloads:
         first = asyncio.create_task(downloads.save([sim_clip(sim, "1.mp4")], tmp_path, name="one"))
         await paused.wait()
         second = asyncio.create_task(downloads.save([sim_clip(sim, "2.mp4")], tmp_path, name="two"))
@@ -97,16 +99,16 @@ async def test_one_full_disk_stops_all_downloads(disk: FaultyDisk, tmp_path: Pat
     assert saved.path.read_bytes() == BIG
 
 
-async def test_a_connection_lost_over_a_full_disk_is_taken_up_again(disk: FaultyDisk, tmp_path: Path) -> None:
-    """Row 76: the pause counts neither as slowness nor as a try; what was written stays."""
+async def test_connection_lost_during_a_pause_is_resumed(disk: FaultyDisk, tmp_path: Path) -> None:
+    """A pause counts neither as slowness nor as a failed attempt, and the written bytes are kept."""
     disk.spare, disk.times = 3, 4
     head = f'HTTP/1.1 200 OK\r\nETag: "v"\r\nContent-Type: video/mp4\r\nContent-Length: {len(BIG)}\r\n\r\n'.encode()
-    asked: list[int] = []
+    starts: list[int] = []
 
     async def behave(visit: Visit) -> None:
         lines = (await visit.read_head()).split(b"\r\n")
         start = next((int(line[13:-1]) for line in lines if line.startswith(b"Range:")), 0)
-        asked.append(start)
+        starts.append(start)
         if not start:
             await visit.send(head + BIG[: 3 * 256 * 1024])
             return
@@ -114,56 +116,56 @@ async def test_a_connection_lost_over_a_full_disk_is_taken_up_again(disk: Faulty
         await visit.send(video(BIG[start:], status="206 Partial Content", headers=('ETag: "v"', span)))
 
     quick = attrs.evolve(QUICK, speed_window_s=0.5, disk_retry_s=0.2, max_attempts=2)
-    async with raw_server(behave) as server, saver(bounds=quick) as downloads:
+    async with raw_server(behave) as server, saver(limits=quick) as downloads:
         (saved,) = await downloads.save([f"{server.url}/x"], tmp_path, name="d")
     assert saved.path.read_bytes() == BIG
     assert disk.failures == 4
-    assert len(asked) == 2
-    assert asked[1] > 0
+    assert len(starts) == 2
+    assert starts[1] > 0
 
 
-async def test_a_callback_that_raises_stops_nobody_else(tmp_path: Path) -> None:
-    """Row 76: whoever is told of the pause may fail; the other downloads do not wait for ever because of it."""
+async def test_pause_callback_that_raises_blocks_no_other_download(tmp_path: Path) -> None:
+    """An error of ``on_pause`` fails one download; the others do not wait forever."""
 
-    def broken(news: DiskPause) -> None:
+    def broken(pause: DiskPause) -> None:
         raise ZeroDivisionError
 
     def full() -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    way = DiskWriter(on_pause=broken)
+    writer = DiskWriter(on_pause=broken)
     with pytest.raises(ZeroDivisionError):
-        await way.run(tmp_path, full)
-    assert way.paused is None
-    way.on_pause = None
+        await writer.run(tmp_path, full)
+    assert writer.paused is None
+    writer.on_pause = None
     async with asyncio.timeout(5):
-        assert await way.run(tmp_path, lambda: 1) == 1
+        assert await writer.run(tmp_path, lambda: 1) == 1
 
 
-async def test_a_disk_that_will_be_full_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 76: unless twice what is to come is free, not a byte of it is written; what is unknown stops nobody."""
+async def test_download_waits_for_enough_free_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written unless twice the remaining size is free. Unknown free space is not checked."""
     free = [len(BIG) * 2 - 1, len(BIG) * 2]
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free.pop(0)))
-    news: list[DiskPause] = []
-    async with Simulator() as sim, saver(on_pause=news.append) as downloads:
+    pauses: list[DiskPause] = []
+    async with Simulator() as sim, saver(on_pause=pauses.append) as downloads:
         url = sim_clip(sim, "x.mp4")
         await downloads.save([url], tmp_path, name="d")
         assert free == []
-        assert [each.is_full for each in news] == [True, False]
+        assert [pause.is_full for pause in pauses] == [True, False]
         monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(total=0, free=0))
         await downloads.save([url], tmp_path, name="e")
-    assert len(news) == 2
+    assert len(pauses) == 2
     assert (tmp_path / "d.mp4").read_bytes() == (tmp_path / "e.mp4").read_bytes() == BIG
 
 
 @pytest.fixture
 def unflushed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Errors that the next flushes of parts end in."""
+    """Return a list of error codes with which the next flushes of partial files fail."""
     real, codes = os.fsync, list[int]()
 
     def fsync(descriptor: int) -> None:
-        # Only parts are that large here; a JSON is small, and so is a folder.
+        # Only partial files are this large here; sidecars and folders are small.
         if codes and os.fstat(descriptor).st_size > 10_000:
             raise OSError(codes.pop(), "not flushed")
         real(descriptor)
@@ -173,8 +175,10 @@ def unflushed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
-async def test_what_could_not_be_flushed_is_fetched_again(code: int, unflushed: list[int], tmp_path: Path) -> None:
-    """Row 76: a second flush that succeeds says nothing about the bytes that the first one lost."""
+async def test_bytes_that_could_not_be_flushed_are_downloaded_again(
+    code: int, unflushed: list[int], tmp_path: Path
+) -> None:
+    """A second flush that succeeds proves nothing about the bytes that the first one lost."""
     unflushed.append(code)
     async with Simulator() as sim, saver() as downloads:
         url = sim_clip(sim, "x.mp4")
@@ -188,41 +192,41 @@ async def test_what_could_not_be_flushed_is_fetched_again(code: int, unflushed: 
     assert left_over(tmp_path) == []
 
 
-async def test_a_part_that_could_not_be_flushed_is_not_kept(unflushed: list[int], tmp_path: Path) -> None:
-    """Row 76: the same when a download gives up: a later run has nothing false to go on with."""
+async def test_partial_file_that_could_not_be_flushed_is_deleted(unflushed: list[int], tmp_path: Path) -> None:
+    """When a download gives up, no later run can resume from bytes that may be wrong."""
     never = attrs.evolve(QUICK, max_attempts=1)
-    async with Simulator(faults=[truncate(at=400_000, endpoint="download")]) as sim, saver(bounds=never) as downloads:
+    async with Simulator(faults=[truncate(at=400_000, endpoint="download")]) as sim, saver(limits=never) as downloads:
         unflushed.append(errno.EIO)
-        with pytest.raises(DownloadFailed, match="broke off"):
+        with pytest.raises(DownloadFailed, match="interrupted"):
             await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d")
     assert unflushed == []
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_broken_disk_is_told(disk: FaultyDisk, tmp_path: Path) -> None:
-    """Row 76: EIO is no pause; an error of ours, with advice of its own."""
+async def test_broken_disk_raises_download_failed(disk: FaultyDisk, tmp_path: Path) -> None:
+    """EIO does not pause downloads; it raises `DownloadFailed` with its own remedy."""
     disk.code, disk.spare, disk.times = errno.EIO, 3, 1
-    news: list[DiskPause] = []
-    async with Simulator() as sim, saver(on_pause=news.append) as downloads:
+    pauses: list[DiskPause] = []
+    async with Simulator() as sim, saver(on_pause=pauses.append) as downloads:
         url = sim_clip(sim, "x.mp4")
         with pytest.raises(DownloadFailed, match="could not be written") as caught:
             await downloads.save([url], tmp_path, name="d")
         assert not list(tmp_path.glob("*.mp4"))
         (saved,) = await downloads.save([url], tmp_path, name="d")
     assert "folder" in caught.value.remedy
-    assert news == []
+    assert pauses == []
     assert saved.path.read_bytes() == BIG
 
 
-async def test_a_folder_that_vanishes_is_told(tmp_path: Path) -> None:
-    """Row 76: the target folder is removed while the file is on its way; nothing is written elsewhere."""
+async def test_folder_removed_during_the_download_raises_download_failed(tmp_path: Path) -> None:
+    """Nothing is written to another place."""
     folder = tmp_path / "out"
 
     async def behave(visit: Visit) -> None:
         await visit.read_head()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nContent-Length: {len(BIG)}\r\n\r\n".encode()
         await visit.send(head + BIG[:1000])
-        while not list(folder.glob(".*.part")):  # noqa: ASYNC110  # nobody tells us
+        while not list(folder.glob(".*.part")):  # noqa: ASYNC110  # there is no event to wait for
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
         shutil.rmtree(folder)
@@ -234,8 +238,8 @@ async def test_a_folder_that_vanishes_is_told(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    """Row 76: a file where the folder should be; a folder where the file should be; a name of 300 letters."""
+async def test_path_that_cannot_be_created_raises_download_failed(tmp_path: Path) -> None:
+    """A file in place of the folder, a folder that ends in ``.mp4``, a name of 300 characters, and a NUL character."""
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "dir.mp4" / "in").mkdir(parents=True)
     async with raw_server(serving(video())) as server, saver() as downloads:
@@ -250,8 +254,8 @@ async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("link", ["d.mp4", "d.json"])
 @pytest.mark.parametrize("is_dangling", [True, False])
-async def test_a_symbolic_link_is_refused(link: str, is_dangling: bool, tmp_path: Path) -> None:
-    """Row 76: what it leads to stays as it was."""
+async def test_symbolic_link_is_refused(link: str, is_dangling: bool, tmp_path: Path) -> None:
+    """The target of a link in place of the video or its sidecar is not changed."""
     elsewhere = tmp_path / "elsewhere"
     if not is_dangling:
         elsewhere.write_bytes(b"precious")
@@ -269,8 +273,8 @@ async def test_a_symbolic_link_is_refused(link: str, is_dangling: bool, tmp_path
 
 
 @pytest.mark.parametrize("key", ["../../x", "/etc/passwd", "a\0b", "x" * 300, "CON", "..", "", "ü/ß", "C:\\x", "a\nb"])
-async def test_no_key_writes_outside(key: str, tmp_path: Path) -> None:
-    """Row 76: one film and its JSON, in the folder itself."""
+async def test_no_key_writes_outside_the_folder(key: str, tmp_path: Path) -> None:
+    """Whatever the key contains, the video and its sidecar are the only new files, in the folder itself."""
     folder = tmp_path / "a" / "b" / "out"
     async with raw_server(serving(video())) as server, saver() as downloads:
         (saved,) = await downloads.save([f"{server.url}/../../evil.mp4"], folder, name=key)
@@ -279,17 +283,17 @@ async def test_no_key_writes_outside(key: str, tmp_path: Path) -> None:
     assert [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != folder] == []
 
 
-async def test_a_name_in_the_answer_means_nothing(tmp_path: Path) -> None:
-    """Row 76: neither ``Content-Disposition`` nor the URL names the file."""
-    answer = video(headers=('Content-Disposition: attachment; filename="../../evil.mp4"',))
-    async with raw_server(serving(answer)) as server, saver() as downloads:
+async def test_file_name_in_the_response_is_ignored(tmp_path: Path) -> None:
+    """Neither ``Content-Disposition`` nor the URL determines the name of the file."""
+    response = video(headers=('Content-Disposition: attachment; filename="../../evil.mp4"',))
+    async with raw_server(serving(response)) as server, saver() as downloads:
         (saved,) = await downloads.save([f"{server.url}/other.mp4"], tmp_path, name="d")
     assert saved.path == tmp_path / "d.mp4"
 
 
 @pytest.mark.parametrize("planted", ["link", "fifo", "folder", "no sidecar", "nonsense"])
-async def test_a_planted_part_is_not_written_to(planted: str, tmp_path: Path) -> None:
-    """Row 76: somebody laid something under the name of a part."""
+async def test_planted_partial_file_is_not_used(planted: str, tmp_path: Path) -> None:
+    """A link, a pipe or a file that we did not write is left alone, even under the name of a partial file."""
     part = tmp_path / ".d.mp4.0123abcd.part"
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
@@ -312,7 +316,7 @@ async def test_a_planted_part_is_not_written_to(planted: str, tmp_path: Path) ->
 
 
 async def test_the_event_loop_never_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not one call to the file system from the loop's own thread: fetched, resumed, failed, found again."""
+    """Saving, resuming, failing and finding a saved file make no file system call in the thread of the event loop."""
     in_loop: list[str] = []
     called: set[str] = set()
 
@@ -341,19 +345,19 @@ async def test_the_event_loop_never_waits_for_the_disk(tmp_path: Path, monkeypat
 
 
 @pytest.fixture
-def part(tmp_path: Path) -> Iterator[PartialFile]:
-    made = PartialFile(tmp_path, "d.mp4", "owner")
-    yield made
-    made.close()
+def partial(tmp_path: Path) -> Iterator[PartialFile]:
+    partial = PartialFile(tmp_path, "d.mp4", "owner")
+    yield partial
+    partial.close()
 
 
-def test_a_part_that_is_over_touches_nothing(part: PartialFile, tmp_path: Path) -> None:
-    """Row 76: work that a thread does late, after its download was cancelled, finds a part that is closed."""
-    part.close()
-    part.open()
-    part.append(b"x")
-    part.start_at(0, part.resume_info)
-    part.restart()
+def test_closed_partial_file_is_not_written(partial: PartialFile, tmp_path: Path) -> None:
+    """A thread that runs after its download was cancelled writes nothing."""
+    partial.close()
+    partial.open()
+    partial.append(b"x")
+    partial.start_at(0, partial.resume_info)
+    partial.restart()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -361,35 +365,35 @@ def test_a_part_that_is_over_touches_nothing(part: PartialFile, tmp_path: Path) 
     ("change", "size"),
     [
         ({}, 5),
-        ({"boot": "another"}, 5),
-        ({"boot": "another", "synced": 4}, 0),
+        ({"boot_id": "another"}, 5),
+        ({"boot_id": "another", "synced": 4}, 0),
         ({"total": 3}, 0),
         ({"total": "5"}, 0),
         ({"etag": "a\nb"}, 0),
-        ({"url": None}, 0),
+        ({"url_hash": None}, 0),
     ],
 )
-def test_bytes_are_believed_only_if_they_reached_the_disk(
-    change: dict[str, object], size: int, part: PartialFile, tmp_path: Path
+def test_bytes_are_trusted_only_if_they_reached_the_disk(
+    change: dict[str, object], size: int, partial: PartialFile, tmp_path: Path
 ) -> None:
-    """Row 76: after a power cut, what was never flushed may be there in length and not in content."""
-    part.open()
-    part.start_at(0, attrs.evolve(part.resume_info, url="u", etag='"v"'))
-    part.append(b"12345")
-    sidecar = part.path.with_name(f"{part.path.name}.json")
-    part.close()
-    told = read_json(sidecar)
-    assert told is not None
-    write_json(sidecar, told | change)
+    """After a power failure, data that was never flushed may have the right length and the wrong content."""
+    partial.open()
+    partial.start_at(0, attrs.evolve(partial.resume_info, url_hash="u", etag='"v"'))
+    partial.append(b"12345")
+    sidecar = partial.path.with_name(f"{partial.path.name}.json")
+    partial.close()
+    stored = read_json(sidecar)
+    assert stored is not None
+    write_json(sidecar, stored | change)
     again = PartialFile(tmp_path, "d.mp4", "owner")
     again.open()
-    assert (again.path, again.size) == (part.path, size)
+    assert (again.path, again.size) == (partial.path, size)
     again.discard()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_files_beneath(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing that is there is created again; a JSON that fails leaves the old one and no litter."""
+def test_failed_json_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No temporary file is left. Existing files are not created again, and unreadable JSON is ignored."""
     path = tmp_path / "a.json"
     os.close(create(path))
     with pytest.raises(FileExistsError):

@@ -1,4 +1,4 @@
-"""A file has its name only when it is whole, and a small JSON beside it that tells what it is."""
+"""A file gets its final name only when it is complete, together with a JSON sidecar that describes it."""
 
 import asyncio
 import hashlib
@@ -16,8 +16,8 @@ from veo_async.simulator import Simulator
 from .support import LOOPBACK, WHOLE, saver, serving, sim_clip, video
 
 
-async def test_whole_video_is_saved(tmp_path: Path) -> None:
-    """The file, its size and its hash; folders are made; nothing else is left; no key is sent."""
+async def test_complete_video_is_saved_with_size_and_hash(tmp_path: Path) -> None:
+    """Missing folders are created, no other file is left, and no API key is sent."""
     seen: list[bytes] = []
     folder = tmp_path / "new" / "clips"
     async with raw_server(serving(video(), seen=seen)) as server, saver() as downloads:
@@ -31,42 +31,44 @@ async def test_whole_video_is_saved(tmp_path: Path) -> None:
     assert b"accept-encoding: identity" in seen[0].lower()
 
 
-async def test_json_tells_what_the_clip_is(tmp_path: Path) -> None:
-    """What was handed in, and the file itself; no query of any URL."""
-    about = {
+async def test_sidecar_describes_clip_and_file(tmp_path: Path) -> None:
+    """The sidecar contains the metadata and the facts about the file, without the query of any URL."""
+    metadata = {
         "task_id": "t1",
         "request": {"prompt": "https://x.test/?a=b is written on a wall", "imageUrls": ["https://i.test/a.png?key=S3"]},
         "size": "not this",
     }
     async with raw_server(serving(video())) as server, saver() as downloads:
-        (saved,) = await downloads.save([f"{server.url}/1.mp4?sig=S3"], tmp_path / "a.mp4", name="dog", metadata=about)
-    told = json.loads(saved.sidecar.read_text())
-    assert told["task_id"] == "t1"
-    assert told["request"]["prompt"] == "https://x.test/?a=b is written on a wall"
-    assert told["request"]["imageUrls"] == ["https://i.test/a.png"]
-    assert (told["size"], told["sha256"], told["file"]) == (saved.size, saved.sha256, "a.mp4")
-    assert told["url"] == f"{server.url}/1.mp4"
+        (saved,) = await downloads.save(
+            [f"{server.url}/1.mp4?sig=S3"], tmp_path / "a.mp4", name="dog", metadata=metadata
+        )
+    stored = json.loads(saved.sidecar.read_text())
+    assert stored["task_id"] == "t1"
+    assert stored["request"]["prompt"] == "https://x.test/?a=b is written on a wall"
+    assert stored["request"]["imageUrls"] == ["https://i.test/a.png"]
+    assert (stored["size"], stored["sha256"], stored["file"]) == (saved.size, saved.sha256, "a.mp4")
+    assert stored["url"] == f"{server.url}/1.mp4"
     assert "S3" not in saved.sidecar.read_text()
 
 
-def test_urls_lose_what_is_private() -> None:
-    """User names, passwords, queries and fragments; whatever is no URL stays."""
-    given = {"a": ("https://u:p@h.test/x?y#z", 1, None), "b": {"c": "no url?"}, "d": "https://[broken?x"}
-    assert strip_queries(given) == {"a": ["https://h.test/x", 1, None], "b": {"c": "no url?"}, "d": "https://[broken"}
+def test_secrets_are_removed_from_urls() -> None:
+    """URLs lose credentials, query and fragment; other texts are not changed."""
+    values = {"a": ("https://u:p@h.test/x?y#z", 1, None), "b": {"c": "no url?"}, "d": "https://[broken?x"}
+    assert strip_queries(values) == {"a": ["https://h.test/x", 1, None], "b": {"c": "no url?"}, "d": "https://[broken"}
 
 
 async def test_every_url_of_a_clip_is_saved(tmp_path: Path) -> None:
-    """``name.mp4``, ``name-2.mp4``, each with its JSON, from a simulator's own host."""
+    """The files are named ``name.mp4``, ``name-2.mp4`` and so on, each with its sidecar."""
     async with Simulator() as sim, saver() as downloads:
         urls = [sim_clip(sim, f"{n}.mp4", WHOLE + bytes([0, 0, 0, 9]) + b"free" + bytes([n])) for n in range(2)]
         saved = await downloads.save(urls, tmp_path, name="dog")
-    assert [each.path.name for each in saved] == ["dog.mp4", "dog-2.mp4"]
-    assert [each.path.read_bytes()[-1] for each in saved] == [0, 1]
+    assert [file.path.name for file in saved] == ["dog.mp4", "dog-2.mp4"]
+    assert [file.path.read_bytes()[-1] for file in saved] == [0, 1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dog-2.json", "dog-2.mp4", "dog.json", "dog.mp4"]
 
 
-async def test_one_failure_disturbs_no_other(tmp_path: Path) -> None:
-    """The others are saved, and the error says so."""
+async def test_failed_file_does_not_stop_the_others(tmp_path: Path) -> None:
+    """The other files are saved, and the error says how many."""
 
     async def behave(visit: Visit) -> None:
         head = await visit.read_head()
@@ -82,30 +84,30 @@ async def test_one_failure_disturbs_no_other(tmp_path: Path) -> None:
     assert (tmp_path / "d-2.mp4").read_bytes() == WHOLE
 
 
-async def test_only_so_many_at_once(tmp_path: Path) -> None:
-    """Never more than asked for, and all get there."""
-    now = most = 0
+async def test_max_downloads_limits_concurrency(tmp_path: Path) -> None:
+    """No more than ``max_downloads`` files are downloaded at the same time."""
+    current = highest = 0
 
     async def behave(visit: Visit) -> None:
-        nonlocal now, most
+        nonlocal current, highest
         await visit.read_head()
-        now += 1
-        most = max(most, now)
+        current += 1
+        highest = max(highest, current)
         await asyncio.sleep(0.01)
-        now -= 1
+        current -= 1
         await visit.send(video())
 
     async with raw_server(behave) as server, Saver(base_url=LOOPBACK, max_downloads=2) as downloads:
         await downloads.save([f"{server.url}/{n}" for n in range(6)], tmp_path, name="d")
-    assert most == 2
+    assert highest == 2
     assert len(list(tmp_path.glob("*.mp4"))) == 6
 
 
-async def test_unopened_saver_says_so(tmp_path: Path) -> None:
-    """Used outside its block, it tells how it is used; and there must be something to save, and one at once."""
+async def test_wrong_use_of_the_saver_is_rejected(tmp_path: Path) -> None:
+    """A saver that is not open, an empty list of URLs and ``max_downloads=0`` raise errors that say what to do."""
     with pytest.raises(DownloadFailed, match="async with"):
         await Saver().save(["https://x.test/"], tmp_path, name="x")
-    with pytest.raises(UsageError, match="none"):
+    with pytest.raises(UsageError, match="nothing to save"):
         await Saver().save([], tmp_path, name="x")
     with pytest.raises(UsageError, match="max_downloads"):
         Saver(max_downloads=0)

@@ -1,4 +1,4 @@
-"""A look at an image's URL: what the host itself says, and nothing that is not certain."""
+"""The image probe reports problems of an image URL, but only certain ones."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,8 +19,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @asynccontextmanager
 async def host(handler: Handler) -> AsyncIterator[str]:
-    """A host on this machine that answers everything so."""
-    server = web.Server(handler)  # type: ignore[arg-type]  # the stubs know no plain coroutine function
+    """Run a server on this machine that handles every request with *handler*."""
+    server = web.Server(handler)  # type: ignore[arg-type]  # the stubs do not accept a plain coroutine function
     runner = web.ServerRunner(server)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -32,16 +32,16 @@ async def host(handler: Handler) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def peek() -> AsyncIterator[ImageProbe]:
-    peek = ImageProbe(allow_loopback=True)
+async def open_probe() -> AsyncIterator[ImageProbe]:
+    probe = ImageProbe(allow_loopback=True)
     try:
-        yield peek
+        yield probe
     finally:
-        await peek.close()
+        await probe.close()
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "head", "told"),
+    ("status", "headers", "head", "problem"),
     [
         (200, {}, PNG[:16], None),
         (206, {"content-range": "bytes 0-15/1008"}, PNG[:16], None),
@@ -49,10 +49,10 @@ async def peek() -> AsyncIterator[ImageProbe]:
         (200, {"content-type": "application/octet-stream", "content-length": "1008"}, PNG[:16], None),
         (301, {"location": "/other"}, b"", "redirects"),
         (307, {}, b"", "redirects"),
-        (401, {}, b"", "log-in"),
-        (403, {}, b"", "log-in"),
-        (404, {}, b"", "not there"),
-        (410, {}, b"", "not there"),
+        (401, {}, b"", "login"),
+        (403, {}, b"", "login"),
+        (404, {}, b"", "does not exist"),
+        (410, {}, b"", "does not exist"),
         (200, {"content-type": "text/html; charset=utf-8"}, PNG[:16], "web page"),
         (200, {"content-type": "image/png"}, b"<!doctype html>", "web page"),
         (200, {"content-type": "image/png"}, b"GIF89a", "GIF"),
@@ -65,79 +65,81 @@ async def peek() -> AsyncIterator[ImageProbe]:
         (416, {}, b"", None),
     ],
 )
-def test_what_an_answer_means(status: int, headers: dict[str, str], head: bytes, told: str | None) -> None:
-    """What may be otherwise when the provider asks is no fault."""
-    why = image_problem(status, headers, head)
-    assert (why is None) == (told is None)
-    assert why is None or (told is not None and told in why[0] and why[1])
+def test_response_shows_certain_problems_only(
+    status: int, headers: dict[str, str], head: bytes, problem: str | None
+) -> None:
+    """A status that may be different when the provider sends its request is not a problem."""
+    found = image_problem(status, headers, head)
+    assert (found is None) == (problem is None)
+    assert found is None or (problem is not None and problem in found[0] and found[1])
 
 
-async def test_one_request_for_a_few_bytes() -> None:
-    """A ranged GET, no redirect followed, nothing of ours sent along."""
+async def test_probe_sends_one_ranged_request() -> None:
+    """The probe sends one GET with a range and no credentials, and follows no redirect."""
     seen: list[web.BaseRequest] = []
 
-    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
         seen.append(request)
         return web.Response(status=302, headers={"Location": "/elsewhere"})
 
-    async with host(answer) as url, peek() as at:
-        assert "redirects" in str(await at.find_problem(url))
+    async with host(handle) as url, open_probe() as probe:
+        assert "redirects" in str(await probe.find_problem(url))
     [request] = seen
     assert (request.method, request.headers["Range"]) == ("GET", "bytes=0-63")
     assert "Authorization" not in request.headers
 
 
-async def test_a_whole_picture_is_not_fetched() -> None:
-    """A host that knows no ranges is left after the first bytes."""
-
-    over = asyncio.Event()
+async def test_probe_stops_after_the_first_bytes() -> None:
+    """The rest of the image is not downloaded if the server ignores the range."""
+    finished = asyncio.Event()
 
     async def endless(request: web.BaseRequest) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "image/png"})
         await response.prepare(request)
         await response.write(PNG[:5])
         await response.write(PNG[5:])
-        await over.wait()
+        await finished.wait()
         return response
 
-    async with host(endless) as url, peek() as at:
-        assert await at.find_problem(url) is None
-        over.set()
+    async with host(endless) as url, open_probe() as probe:
+        assert await probe.find_problem(url) is None
+        finished.set()
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/cat.png", "http://nowhere.invalid/cat.png", "http://[::1"])
-async def test_a_host_that_does_not_answer_proves_nothing(url: str) -> None:
-    async with peek() as at:
-        assert await at.find_problem(url) is None
+async def test_unreachable_host_is_not_reported(url: str) -> None:
+    """The provider may still be able to reach the host."""
+    async with open_probe() as probe:
+        assert await probe.find_problem(url) is None
 
 
-async def test_a_private_address_is_not_asked() -> None:
-    """A name that leads into a private network leads the provider nowhere."""
-    at = ImageProbe(allow_loopback=False)
-    assert "private network" in str(await at.find_problem("http://127.0.0.1:1/cat.png"))
-    await at.close()
+async def test_private_address_is_reported_without_a_request() -> None:
+    """The provider cannot reach a private network."""
+    probe = ImageProbe(allow_loopback=False)
+    assert "private network" in str(await probe.find_problem("http://127.0.0.1:1/cat.png"))
+    await probe.close()
 
 
-async def test_a_session_asks_only_when_it_is_told_to() -> None:
-    """Off, nothing is asked; on, each plain URL is, before anything is queued."""
-    asked: list[str] = []
+async def test_session_probes_images_only_with_check_images() -> None:
+    """By default no URL is probed. With ``check_images`` each URL is probed once, before the job is queued."""
+    requested: list[str] = []
 
-    async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        asked.append(request.path)
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        requested.append(request.path)
         return web.Response(status=401) if "private" in request.path else web.Response(body=PNG)
 
-    async with host(answer) as url, Simulator(duration_s=0.05) as sim:
+    async with host(handle) as url, Simulator(duration_s=0.05) as sim:
         private = url.replace("cat", "private")
         async with VeoSession(sim.api_key, base_url=sim.url, limits=Limits(poll_every=0.05)) as veo:
             await veo.submit("A cat", image=private)
-        assert asked == []
+        assert requested == []
         async with VeoSession(
             sim.api_key, base_url=sim.url, limits=Limits(poll_every=0.05), files=Files(check_images=True)
         ) as veo:
             before = len(sim.requests_to())
-            with pytest.raises(errors.InvalidRequest, match="log-in"):
+            with pytest.raises(errors.InvalidRequest, match="login"):
                 await veo.submit("A cat", image=[url, private])
             assert len(sim.requests_to()) == before
             assert (await veo.generate("A dog", image=[url, PNG])).urls
             [_] = await veo.gather(VideoRequest("A fox", image_urls=[url]))
-            assert asked == ["/cat.png", "/private.png"]
+            assert requested == ["/cat.png", "/private.png"]
