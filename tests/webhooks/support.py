@@ -60,7 +60,7 @@ async def served_asgi(app: Any, port: int) -> AsyncIterator[None]:
 def callback_session(sim: Simulator, port: int, **options: Any) -> VeoSession:
     """Return a session that receives callbacks on *port* and effectively does not poll."""
     settings: dict[str, Any] = {"poll_every": NEVER_S, "public_url": f"http://127.0.0.1:{port}", **options}
-    return VeoSession(sim.api_key, **session_arguments(base_url=sim.url, **settings))
+    return VeoSession(sim.api_key, **session_arguments(**session_arguments(base_url=sim.url, **settings)))
 
 
 @asynccontextmanager

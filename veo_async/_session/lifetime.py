@@ -44,7 +44,9 @@ class Lifetime:
             SessionClosed: the session was never opened.
         """
         if self._engine is None:
-            raise SessionClosed("the session is not open", remedy="Write `async with VeoSession() as veo:` around the calls.")
+            raise SessionClosed(
+                "the session is not open", remedy="Write `async with VeoSession() as veo:` around the calls."
+            )
         return self._engine
 
     @engine.setter
@@ -62,7 +64,9 @@ class Lifetime:
         if self.is_closed:
             raise SessionClosed("this session is closed", remedy=RESUME)
         if os.getpid() != self._process:
-            raise SessionClosed("this session was opened before a fork", remedy="Open another one in the child process.")
+            raise SessionClosed(
+                "this session was opened before a fork", remedy="Open another one in the child process."
+            )
         if self.crash is not None:
             raise SessionCrashed(f"a background task failed: {self.crash!r}") from self.crash
         if running_loop() is not self.loop:
