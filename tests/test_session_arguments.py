@@ -136,8 +136,8 @@ async def test_common_mistakes_say_what_to_write() -> None:
             await veo.save(job, "dog.mp4")  # type: ignore[arg-type]  # the same
         with pytest.raises(UsageError, match="pass `await job`"):
             await veo.upgrade(job)  # type: ignore[arg-type]  # the same
-        with pytest.raises(UsageError, match="no job with key 'nobody'"):
-            await veo.attach("nobody")
+        with pytest.raises(UsageError, match="no job with key 'unknown'"):
+            await veo.attach("unknown")
         with pytest.raises(UsageError, match="state='done': must be one of"):
             veo.jobs("done")
         with pytest.raises(UsageError, match="max_in_flight=0"):
