@@ -32,6 +32,16 @@ def test_unknown_option_is_a_usage_error(tmp_path: Path) -> None:
     assert "no-such-option" in done.stdout + done.stderr
 
 
+def test_verbose_adds_codes_and_ids_to_an_error(tmp_path: Path) -> None:
+    """Without ``-v`` an error is one or two sentences; with it, each fact has its own line."""
+    unreachable = {"VEO_API_KEY": "sk-0123456789abcdef", "VEO_BASE_URL": "http://127.0.0.1:9"}
+    plain, verbose = (veo("credits", *flag, cwd=tmp_path, **unreachable) for flag in ((), ("-v",)))
+    assert plain.returncode == verbose.returncode == 1
+    assert "bytes_sent" not in plain.stderr
+    assert plain.stderr.strip() in verbose.stderr
+    assert "\n  endpoint: credit\n  bytes_sent: 0\n" in verbose.stderr
+
+
 def test_invalid_value_is_a_usage_error(tmp_path: Path) -> None:
     """The library's own error message instead of a traceback."""
     done = veo("simulator", "--speed", "0", cwd=tmp_path)

@@ -17,9 +17,16 @@ from veo_async._wire.models import (
     DEFAULT_EXTEND_MODEL,
     DEFAULT_MODEL,
     DEFAULT_MODEL_2025,
+    AspectRatio,
+    AspectRatioName,
+    DurationSeconds,
     ExtendModel,
     GenerationType,
+    GenerationTypeName,
+    ModelName,
     RenderTime,
+    Resolution,
+    ResolutionName,
     VideoModel,
     find_model,
 )
@@ -118,3 +125,12 @@ def test_no_other_module_names_a_model() -> None:
         if isinstance(node, ast.Constant) and node.value in names
     }
     assert {path for path in found if not path.startswith("examples/")} == {"_wire/models.py"}
+
+
+def test_literals_of_the_options_equal_the_table() -> None:
+    """What an editor offers is what the models support."""
+    assert set(get_args(ModelName)) == {model.name for model in MODELS} == {*Model}
+    assert set(get_args(GenerationTypeName)) == {*GenerationType}
+    assert set(get_args(AspectRatioName)) == {*AspectRatio} == {ratio for model in MODELS for ratio in model.aspect_ratios}
+    assert set(get_args(ResolutionName)) == {*Resolution} == {size for model in MODELS for size in model.resolutions}
+    assert set(get_args(DurationSeconds)) == {seconds for model in MODELS for seconds in model.durations}

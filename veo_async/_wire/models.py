@@ -1,6 +1,6 @@
 """The table of models: one entry per model with everything the library knows about it.
 
-To add a model, add an entry to `MODELS` and its names to `Model` and `ExtendModel`. Validation, prices, expected and
+To add a model, add an entry to `MODELS` and its names to `Model`, `ModelName` and `ExtendModel`. Validation, prices, expected and
 simulated durations and the dialects are derived from the table.
 """
 
@@ -20,8 +20,14 @@ class Model(StrEnum):
     LITE = "veo3_lite"
 
 
+#: What an editor offers for each option. A newer value still works with ``validate=False``.
+ModelName = Literal["veo3", "veo3_fast", "veo3_lite"]
 #: The names that an extension uses for the models.
 ExtendModel = Literal["fast", "quality", "lite"]
+GenerationTypeName = Literal["TEXT_2_VIDEO", "FIRST_AND_LAST_FRAMES_2_VIDEO", "REFERENCE_2_VIDEO"]
+AspectRatioName = Literal["16:9", "9:16", "Auto"]
+ResolutionName = Literal["720p", "1080p", "4k"]
+DurationSeconds = Literal[4, 6, 8]
 
 
 class GenerationType(StrEnum):

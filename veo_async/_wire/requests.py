@@ -14,7 +14,21 @@ import attrs
 
 from veo_async.errors import InvalidRequest, Problem
 
-from .models import DEFAULT_EXTEND_MODEL, DEFAULT_MODEL, UPGRADE_TARGETS, AspectRatio, Resolution
+from .models import (
+    DEFAULT_EXTEND_MODEL,
+    DEFAULT_MODEL,
+    UPGRADE_TARGETS,
+    AspectRatio,
+    AspectRatioName,
+    DurationSeconds,
+    ExtendModel,
+    GenerationType,
+    GenerationTypeName,
+    Model,
+    ModelName,
+    Resolution,
+    ResolutionName,
+)
 
 
 class VideoOptions(TypedDict, total=False):
@@ -22,22 +36,22 @@ class VideoOptions(TypedDict, total=False):
 
     image: str | PathLike[str] | bytes
     image_urls: Sequence[str | PathLike[str] | bytes]
-    model: str
-    generation_type: str | None
-    aspect_ratio: str
+    model: ModelName | Model
+    generation_type: GenerationTypeName | GenerationType | None
+    aspect_ratio: AspectRatioName | AspectRatio
     seeds: int | None
     callback_url: str | None
     enable_fallback: bool | None
     enable_translation: bool
     watermark: str | None
-    resolution: str | None
-    duration: int | None
+    resolution: ResolutionName | Resolution | None
+    duration: DurationSeconds | None
 
 
 class ExtendOptions(TypedDict, total=False):
     """The options of an `ExtendRequest`, as keyword arguments."""
 
-    model: str
+    model: ExtendModel
     seeds: int | None
     callback_url: str | None
     watermark: str | None
