@@ -54,7 +54,7 @@ from ._rules.queue.fair_queue import FairQueue, Priority
 from ._runtime.clock import WallClock
 from ._runtime.engine import Engine, Recovered
 from ._runtime.hooks import Hook, Hooks
-from ._runtime.in_doubt.in_doubt_jobs import OnDoubt
+from ._runtime.in_doubt.handler import OnDoubt
 from ._runtime.job.endings import as_request, rejected_job
 from ._runtime.job.follow_ups import ChainItem, FollowUp, chain_of, follow_up_of
 from ._runtime.job.handle import Job
@@ -710,7 +710,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     # --- small things -------------------------------------------------------------------------------------------
 
     def _job(self, job: LiveJob) -> Job:
-        return Job(job, self._status, self._engine_or_raise.in_doubt)
+        return Job(job, self._status, self._engine_or_raise.actions)
 
     async def _renew_key(self) -> bool:
         keys = self._engine_or_raise.keys

@@ -197,4 +197,4 @@ def test_steps_that_follow_are_columns() -> None:
     assert [link.key for link in plain.chain] == ["plain"]
     [fault] = read_manifest(b"prompt,upgrade\nA dog,8k\n", "csv", KIE).problems
     assert "line 2" in str(fault)
-    assert "is no step" in str(fault)
+    assert "is not a follow-up" in str(fault)

@@ -123,7 +123,7 @@ def test_resolving_reads_the_record_first(
             monkeypatch.setenv("VEO_API_KEY", sim.api_key)
             code, told = await asyncio.to_thread(say, "ledger", "resolve", file, "cat", wrong)
             assert code == 1
-            assert "another request" in told
+            assert "different request" in told
             code, told = await asyncio.to_thread(say, "ledger", "resolve", file, "cat", right)
             assert code == 0
             assert "Job cat is running." in told

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from veo_async._rules.doubt import Verdict
-from veo_async._runtime.in_doubt.in_doubt_jobs import InDoubtJobs
+from veo_async._runtime.in_doubt.hints import HintFollower
 from veo_async._runtime.sending import sender as sending
 from veo_async.errors import ResponseLost
 
@@ -58,6 +58,6 @@ def test_paying_twice_would_be_seen(simulate: Any, monkeypatch: pytest.MonkeyPat
 
 def test_a_doubt_that_nobody_ends_would_be_seen(simulate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With hints that nobody listens to."""
-    monkeypatch.setattr(InDoubtJobs, "on_hint", lambda *_: None)
+    monkeypatch.setattr(HintFollower, "on_hint", lambda *_: None)
     told = [told for seed in range(1, 6) for told in simulate.simulate(seed, 100).stuck]
     assert any("in doubt though the callback of its task has come" in each for each in told)

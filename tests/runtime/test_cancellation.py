@@ -123,7 +123,7 @@ async def test_every_await_of_a_session() -> None:
         assert nobody_waits(veo)
         assert veo._gate.statistics().in_flight == 0
         if veo._engine is not None:
-            assert all(task.done() for task in veo._engine._background)
+            assert all(task.done() for task in veo._engine._main_tasks)
             assert veo._engine.watcher._timer is None
         assert len(asyncio.all_tasks()) == 1
         states = [job.state for job in veo.jobs()]
@@ -194,7 +194,7 @@ async def test_every_await_of_the_watcher() -> None:
         jobs = [await veo.submit(f"Dog {i}") for i in range(3)]
         for job in jobs:
             await job.accepted()
-        watching = veo._engine_or_raise._background[1]
+        watching = veo._engine_or_raise._main_tasks[1]
         watching.cancel()
         await asyncio.wait([watching])
         watcher = veo._engine_or_raise.watcher
@@ -224,9 +224,9 @@ async def test_a_watcher_cut_off_at_any_moment_can_be_run_again(at: float) -> No
         await jobs[-1].accepted()
         await asyncio.sleep(2.0 + at)
         engine = veo._engine_or_raise
-        engine._background[1].cancel()
-        await asyncio.wait([engine._background[1]])
-        engine._background[1] = asyncio.create_task(engine._run(engine.watcher.run()))
+        engine._main_tasks[1].cancel()
+        await asyncio.wait([engine._main_tasks[1]])
+        engine._main_tasks[1] = asyncio.create_task(engine._run(engine.watcher.run()))
         outcomes = [await job.finished() for job in jobs]
         assert all(isinstance(outcome, Done) for outcome in outcomes)
 

@@ -394,7 +394,7 @@ async def test_a_pause_for_want_of_credit_is_logged_with_its_figures(caplog: pyt
         await veo.submit("A dog")
         await asyncio.sleep(5)
         veo.stop_sending()
-    assert "creation pauses (min-balance): about 10 credits are left, and 50 are to be kept" in caplog.text
+    assert "submission paused (min-balance): about 10 credits left; min_balance is 50" in caplog.text
 
 
 # --- what was really spent ----------------------------------------------------------------------------------------

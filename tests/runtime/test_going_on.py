@@ -248,9 +248,9 @@ async def test_a_source_in_doubt() -> None:
 @pytest.mark.parametrize(
     ("then", "told"),
     [
-        ("8k", "is no step"),
-        (["1080p", 5], "is no step"),
-        (UpgradeRequest("t-1"), "names its own source"),
+        ("8k", "is not a follow-up"),
+        (["1080p", 5], "is not a follow-up"),
+        (UpgradeRequest("t-1"), "already has a source"),
         (ExtendRequest(prompt=" "), "must not be empty"),
     ],
 )

@@ -104,7 +104,7 @@ async def test_what_cannot_work_is_refused_before_anything_is_queued(tmp_path: P
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     async with world() as (veo, sim):
-        assert "no regular file" in await refusal(veo, tmp_path / "pipe")
+        assert "not a regular file" in await refusal(veo, tmp_path / "pipe")
         assert "is a folder" in await refusal(veo, tmp_path)
         for name in ("../../x.png", "a\0b.png", "x" * 300 + ".png", str(tmp_path / "loop"), ""):
             assert "image=" in await refusal(veo, name)
@@ -255,8 +255,8 @@ async def test_a_cancelled_call_leaves_nothing_behind() -> None:
         async def nothing_is_left() -> None:
             await let_run()
             assert (await veo.upload(PNG)).url
-            assert veo._images._under_way == {}
-            veo._images._kept.clear()
+            assert veo._images._uploading == {}
+            veo._images._cache.clear()
 
         assert await at_every_await(lambda: veo.upload(PNG), nothing_is_left) >= 2
 

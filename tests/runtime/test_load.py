@@ -37,7 +37,7 @@ async def test_row_84_ten_thousand_jobs_and_a_thousand_waiters() -> None:
         assert sent == sorted(sent)
         check_joints(veo)
         assert len(veo._engine_or_raise.watcher._heap) < 100
-        assert not veo._engine_or_raise.scheduler._slotless
+        assert not veo._engine_or_raise.scheduler._without_slot
 
 
 async def test_row_84_fair_order_among_many_tenants() -> None:

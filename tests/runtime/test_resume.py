@@ -19,7 +19,7 @@ from veo_async._runtime.job.outcome import Done, InDoubt, Refused
 from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.simulator import MemoryTransport, drop_after_accepting, rate_limited, tamper
 
-from .support import memory, session_on
+from .support import VirtualSession, memory, session_on
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -204,9 +204,10 @@ async def test_two_sessions_share_the_accounts_limit(ledger: Ledger) -> None:
 
 
 async def test_a_429_of_one_session_closes_the_gate_of_the_other(ledger: Ledger) -> None:
-    """One shared, forward-only closing: while it lasts nobody knocks."""
+    """One shared closure that only grows: until it ends no session sends a request."""
     sim = memory(faults=[rate_limited(on=1, retry_after=30)])
-    async with on(sim, ledger) as one, on(sim, ledger) as other:
+    # The sessions must agree about the end of the closure, which is on the ledger in wall-clock time.
+    async with on(sim, ledger, kind=VirtualSession) as one, on(sim, ledger, kind=VirtualSession) as other:
         await one.submit("A dog")
         await asyncio.sleep(3.0)
         job = await other.submit("A cat")

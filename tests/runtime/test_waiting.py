@@ -173,7 +173,7 @@ async def test_a_clip_that_comes_in_the_moment_of_the_timeout_is_given() -> None
         async def end() -> None:
             await asyncio.sleep(5.0)
             veo._engine_or_raise.watcher.forget(entry)
-            await veo._engine_or_raise._task_ended(entry, Succeeded(record))
+            await veo._engine_or_raise.watcher._on_end(entry, Succeeded(record))
 
         ending = asyncio.create_task(end())
         await asyncio.sleep(0)

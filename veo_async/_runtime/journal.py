@@ -1,16 +1,15 @@
-"""The scribe: whatever happens to a job is on the disk before anybody acts upon it or is told.
+"""The journal: writes each transition to the ledger before anyone acts on it or is notified.
 
-Two kinds of writing, and two ways to fail:
+There are two kinds of writes, which fail differently:
 
-- *Before money is spent* (`insert`, `send`) a ledger that does not answer is a reason not to begin: the error goes up,
-  and not a byte leaves.
-- *Afterwards* (`record`) there is no way back: the task is made, the answer is here. So the scribe insists: it writes
-  again, at longer and longer distances, until the ledger takes it; meanwhile nobody is told, and `is_blocked` keeps
-  new requests from leaving. Only when the session ends does it give up, `CLOSE_TIMEOUT_S` later, with the task id in the
-  error and in the log.
+- *Before money is spent* (`insert`, `send`): if the ledger fails, the error is raised and not a byte is sent.
+- *Afterwards* (`record`): the request was sent or the task has ended, so there is no way back. The write is retried with
+  growing delays until the ledger accepts it. Meanwhile nobody is notified, and `is_blocked` keeps new requests from being
+  sent. Only while the session closes does the journal give up, after `CLOSE_TIMEOUT_S`; the task id is then in the error
+  and in the log.
 
-A step that the ledger refuses, because the job has been moved by somebody else, is no failure: `record` says so, and
-whoever asked catches up with what is there.
+If the ledger rejects a transition because another session changed the job, that is not an error: `record` returns False,
+and the caller continues from what the ledger contains.
 """
 
 import asyncio
@@ -26,22 +25,23 @@ from .log import logger_for
 
 logger = logger_for(__name__)
 
-#: Waits between two tries to write what has happened: 0.5, 1, 2 … s.
+#: Delays between two attempts to record a transition: 0.5, 1, 2 … s.
 RETRY_FIRST_S = 0.5
 RETRY_MAX_S = 30.0
-#: How long the end of a session waits for a ledger that does not take what has happened.
+#: How long a closing session waits for a ledger that cannot be written.
 CLOSE_TIMEOUT_S = 5.0
-#: A ledger that does not tell of a job is asked again after so long.
-AGAIN_S = 1.0
+#: Delay between two attempts to read a job.
+READ_AGAIN_S = 1.0
 
 
 class Journal:
-    """Writes one session's jobs into its book.
+    """Writes the jobs of one session to its ledger.
 
     Args:
-        now: the wall clock.
-        holder_of: the job of this session whose task that is.
-        on_blocked: the ledger does not take what has happened, or takes it again.
+        now: returns the wall-clock time.
+        jobs_by_task: the jobs of this session by task id.
+        on_blocked: called with True when the ledger cannot be written after a request was sent, and with False when it
+            can be written again.
     """
 
     def __init__(
@@ -50,30 +50,29 @@ class Journal:
         *,
         account: str,
         now: Callable[[], float],
-        job_of_task: Callable[[str], LiveJob | None],
-        on_blocked: Callable[[bool], None],
+        jobs_by_task: Mapping[str, LiveJob],
+        on_blocked: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self.ledger, self.account, self.now = ledger, account, now
-        self._job_of_task = job_of_task
-        self._on_stuck = on_blocked
-        self._stuck = 0
-        self._ending = asyncio.Event()
+        self._jobs_by_task, self._on_blocked = jobs_by_task, on_blocked
+        self._blocked = 0
+        self._closing = asyncio.Event()
 
     @property
     def is_blocked(self) -> bool:
-        """Something has happened that could not be written down yet."""
-        return self._stuck > 0
+        """Whether a transition could not be recorded yet."""
+        return self._blocked > 0
 
     def stop_retrying(self) -> None:
-        """The session ends: do not insist for longer than `CLOSE_TIMEOUT_S`."""
-        self._ending.set()
+        """Retry for no longer than `CLOSE_TIMEOUT_S` from now on, because the session closes."""
+        self._closing.set()
 
-    async def insert(self, job: LiveJob, *, instead: JobRow | None = None) -> JobRow:
-        """Put *entry* down; the row that is there now, which may be another's."""
-        return await self.ledger.insert(row_of(job, account=self.account, at=self.now()), replaces=instead)
+    async def insert(self, job: LiveJob, *, replaces: JobRow | None = None) -> JobRow:
+        """Insert a new job; return the row with its key, which may be another job's."""
+        return await self.ledger.insert(row_of(job, account=self.account, at=self.now()), replaces=replaces)
 
     async def send(self, job: LiveJob, claim: RateClaim) -> SendPermit | None:
-        """Its request is about to leave, with its token; see `Book.send`. For the ledger it is still queued."""
+        """Record the intent to send *job* with its token; see `LedgerSession.begin_send`."""
         job.sent_at = self.now()
         record = Transition(
             key=job.key,
@@ -95,13 +94,21 @@ class Journal:
         *,
         closed_until: float = 0.0,
     ) -> bool:
-        """Write down what has happened to *entry*, however long it takes; False when somebody else has moved it.
+        """Record what happened to *job*, retrying until it succeeds; return False if another session changed the job.
 
         Raises:
-            TaskAlreadyBound: the task is another job's.
-            LedgerError: the session has ended, and the ledger still does not take it.
+            TaskAlreadyBound: the task belongs to another job.
+            LedgerError: the session is closing, and the ledger could not be written.
         """
-        record = self._step(job, event, changes or {}, evidence or {})
+        record = Transition(
+            key=job.key,
+            event=event,
+            before=job.state,
+            after=next_state(job.state, event),
+            at=self.now(),
+            changes=changes or {},
+            evidence=evidence or {},
+        )
         self._check_task_is_free(job, record.changes.get("task_id"))
         try:
             return await self.ledger.apply(record, closed_until=closed_until)
@@ -109,52 +116,39 @@ class Journal:
             return await self._retry_until_written(record, closed_until, error)
 
     async def read(self, job: LiveJob) -> JobRow | None:
-        """What the ledger says of *entry*, however long it takes to say it.
+        """Read the row of *job*, retrying until it succeeds.
 
         Raises:
-            LedgerError: the session has ended, and the ledger still does not say it.
+            LedgerError: the session is closing, and the ledger could not be read.
         """
         while True:
-            is_last = self._ending.is_set()
+            is_last = self._closing.is_set()
             try:
                 return await self.ledger.get(job.key)
             except LedgerError as error:
                 if is_last:
                     raise
-                extra = {"action": "changed-elsewhere", "job_key": job.key, "task_id": job.task_id}
-                logger.warning("the ledger does not tell of job %s: %s", job.key, error, extra=extra)
-            await self._pause(AGAIN_S)
-
-    def _step(
-        self, job: LiveJob, event: Event, changes: Mapping[str, Scalar], evidence: Mapping[str, Scalar]
-    ) -> Transition:
-        return Transition(
-            key=job.key,
-            event=event,
-            before=job.state,
-            after=next_state(job.state, event),
-            at=self.now(),
-            changes=changes,
-            evidence=evidence,
-        )
+                extra = job.log_extra("changed-elsewhere")
+                logger.warning("could not read job %s from the ledger: %s", job.key, error, extra=extra)
+            await self._pause(READ_AGAIN_S)
 
     def _check_task_is_free(self, job: LiveJob, task_id: Scalar) -> None:
-        """No task is two jobs', whatever the ledger: this session knows its own."""
-        holder = self._job_of_task(task_id) if isinstance(task_id, str) else None
-        if holder is not None and holder is not job:
-            raise TaskAlreadyBound(holder.key)
+        """Raise if the task belongs to another job of this session. Not every ledger checks that."""
+        owner = self._jobs_by_task.get(task_id) if isinstance(task_id, str) else None
+        if owner is not None and owner is not job:
+            raise TaskAlreadyBound(owner.key)
 
     async def _retry_until_written(self, record: Transition, closed_until: float, error: LedgerError) -> bool:
+        extra = {"action": "write-failed", "job_key": record.key, "task_id": record.changes.get("task_id")}
         self._count_blocked(+1)
         try:
-            wait_s = RETRY_FIRST_S
+            delay_s = RETRY_FIRST_S
             while True:
-                logger.error(
-                    "cannot write down %s of job %s: %s", record.event, record.key, error, extra=_extra(record)
-                )
-                is_last = self._ending.is_set()
-                await self._pause(min(wait_s, CLOSE_TIMEOUT_S) if is_last else wait_s)
-                wait_s = min(2 * wait_s, RETRY_MAX_S)
+                message = "could not record %r of job %s, retrying: %s"
+                logger.error(message, str(record.event), record.key, error, extra=extra)
+                is_last = self._closing.is_set()
+                await self._pause(min(delay_s, CLOSE_TIMEOUT_S) if is_last else delay_s)
+                delay_s = min(2 * delay_s, RETRY_MAX_S)
                 try:
                     return await self.ledger.apply(record, closed_until=closed_until) or await self._was_written(record)
                 except LedgerError as again:
@@ -165,30 +159,26 @@ class Journal:
             self._count_blocked(-1)
 
     async def _was_written(self, record: Transition) -> bool:
-        """Whether an earlier try came to be after all, though it was told that it failed."""
+        """Whether an earlier attempt was committed although it raised an error."""
         row = await self.ledger.get(record.key)
         return row is not None and row.owner == self.ledger.session_id and row.state == record.after
 
-    async def _pause(self, wait_s: float) -> None:
-        """Sleep, and wake early when the session ends: then the last try comes."""
-        if self._ending.is_set():
-            await asyncio.sleep(wait_s)
+    async def _pause(self, delay_s: float) -> None:
+        """Sleep; wake early for the last attempt when the session begins to close."""
+        if self._closing.is_set():
+            await asyncio.sleep(delay_s)
             return
         try:
-            async with asyncio.timeout(wait_s):
-                await self._ending.wait()
+            async with asyncio.timeout(delay_s):
+                await self._closing.wait()
         except TimeoutError:
             pass
 
-    def _count_blocked(self, more: int) -> None:
-        was_stuck = self.is_blocked
-        self._stuck += more
-        if self.is_blocked != was_stuck:
-            self._on_stuck(self.is_blocked)
-
-
-def _extra(record: Transition) -> dict[str, object]:
-    return {"action": "write-failed", "job_key": record.key, "task_id": record.changes.get("task_id")}
+    def _count_blocked(self, change: int) -> None:
+        was_blocked = self.is_blocked
+        self._blocked += change
+        if self.is_blocked != was_blocked:
+            self._on_blocked(self.is_blocked)
 
 
 __all__ = ["Journal", "TaskAlreadyBound"]
