@@ -661,6 +661,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     def tenant(self, name: str, *, weight: float | None = None, max_queued: int | None = None) -> None:
         """Give a tenant its share of the account and a bound for its queue."""
         self._queue.configure_tenant(name, weight=weight, max_queued=max_queued)
+        if self._engine is not None:
+            self._engine.announcer.queue_changed()  # a larger bound leaves room for a waiting `map`
 
     # --- the account --------------------------------------------------------------------------------------------
 

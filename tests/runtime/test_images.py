@@ -11,11 +11,13 @@ from veo_async import VideoRequest, errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.events import Paused
 from veo_async._runtime.job.outcome import Done, Refused
-from veo_async._runtime.queued.images import inspect_image
+from veo_async._runtime.queued.image_uploads import MIN_RENEWAL_INTERVAL_S
+from veo_async._runtime.queued.images import Images, inspect_image
+from veo_async._wire.images import LocalImage
 from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.simulator import MemoryTransport, delay, rate_limited, refuse
 
-from .support import at_every_await, let_run, memory, session_on, world
+from .support import at_every_await, engine_of, let_run, memory, now, session_on, world
 from .test_resume import AtOnce, on
 
 pytestmark = pytest.mark.veo_virtual_time
@@ -329,6 +331,41 @@ async def test_an_upload_that_lives_for_half_an_hour_is_renewed_in_time(cat: Pat
         jobs = [await veo.submit(f"Dog {n}", image=cat) for n in range(2)]
         assert [type(await job.finished()) for job in jobs] == [Done, Done]
         assert sim.count(UPLOAD) > 1
+
+
+async def test_an_upload_that_has_expired_already_is_not_renewed_without_a_pause(
+    cat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A timer that fires early, or a host whose clock is wrong, makes each upload due again at once."""
+    calls = 0
+
+    async def get_url(self: Images, image: LocalImage) -> tuple[str, float]:
+        nonlocal calls
+        calls += 1
+        if calls > 100:
+            raise errors.UploadFailed("this would never end")
+        return "https://files.example/cat.png", now()
+
+    monkeypatch.setattr(Images, "get_url", get_url)
+    async with world(session={"rate": (1, 100.0)}, rate=(1, 100.0)) as (veo, _):
+        await veo.submit("A fox", image=cat)
+        job = await veo.submit("A dog", image=cat)
+        await asyncio.sleep(60)
+        assert job.state is JobState.QUEUED
+        assert calls <= 2 + 60 / MIN_RENEWAL_INTERVAL_S
+        await job
+
+
+async def test_the_uploads_of_a_sent_job_are_not_renewed(cat: Path) -> None:
+    """Its timer ends with the request."""
+    async with world() as (veo, sim):
+        job = await veo.submit("A dog", image=cat)
+        live = engine_of(veo).registry.by_key[job.key]
+        await asyncio.sleep(0)
+        await job.accepted()
+        assert live not in engine_of(veo).uploads
+        await asyncio.sleep(2 * 86400)
+        assert uploads(sim) == 1
 
 
 async def test_a_key_that_was_rotated_before_the_upload(cat: Path) -> None:

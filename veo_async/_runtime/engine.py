@@ -158,7 +158,7 @@ class Engine:
         self.watcher = Watcher(
             records.poll, finisher.finish, schedule=self._schedule, budget=self._budget, workers=self._workers
         )
-        hints = self._hints = HintFollower(self.actions, self.watcher, tasks, read_record=records.read_within_budget)
+        hints = self.hints = HintFollower(self.actions, self.watcher, tasks, read_record=records.read_within_budget)
         sender = Sender(
             api, self.gate, queue, pauses, self.journal, self._tokens, clock, transitions, self.announcer, hints
         )
@@ -174,15 +174,15 @@ class Engine:
     def _handlers(self) -> Mapping[JobState, StateHandler]:
         """Build the handler of each state; the other states are final."""
         transitions, tasks, announcer = self.transitions, self._side_tasks, self.announcer
-        self._uploads = ImageUploads(self._images, self._queue, transitions, tasks)
+        self.uploads = ImageUploads(self._images, self._queue, transitions, tasks)
         sources = SourceClips(transitions, find=self.admission.find, key_of_task=self.admission.key_of_task)
         self.queued = QueuedState(
-            transitions, self.scheduler, self._spending, self.clock, announcer, sources, self._uploads, tasks
+            transitions, self.scheduler, self._spending, self.clock, announcer, sources, self.uploads, tasks
         )
         self.in_doubt = InDoubtState(transitions, self.actions, self._tokens, self.clock, tasks, self._on_doubt)
         return {
             JobState.QUEUED: self.queued,
-            JobState.SENDING: SendingState(self.scheduler, self._uploads),
+            JobState.SENDING: SendingState(self.scheduler, self.uploads),
             JobState.RUNNING: RunningState(
                 self.scheduler, self.watcher, self.registry, self._spending, self.clock, self._status, announcer
             ),
@@ -225,7 +225,7 @@ class Engine:
         await self.transitions.wait_idle()
         await self._side_tasks.wait()
         await self._images.close()
-        for part in (self._uploads, self.queued, self.in_doubt):
+        for part in (self.uploads, self.queued, self.in_doubt):
             part.close()
         self.release_waiters(SessionClosed("the session was closed before this job finished"))
         await self._knowledge.save()
@@ -265,7 +265,7 @@ class Engine:
             return is_known
         job = self._tokens.job_of(token)
         if job is not None:
-            self._hints.on_hint(job, CallbackHint(key=job.key, token=token, task_id=task_id))
+            self.hints.on_hint(job, CallbackHint(key=job.key, token=token, task_id=task_id))
         return job is not None
 
 

@@ -92,19 +92,24 @@ class Journal:
         changes: Mapping[str, Scalar] | None = None,
         evidence: Mapping[str, Scalar] | None = None,
         *,
+        before: JobState | None = None,
         closed_until: float = 0.0,
     ) -> bool:
         """Record what happened to *job*, retrying until it succeeds; return False if another session changed the job.
+
+        Args:
+            before: the state in which the ledger has the job, if that differs from the state in memory.
 
         Raises:
             TaskAlreadyBound: the task belongs to another job.
             LedgerError: the session is closing, and the ledger could not be written.
         """
+        before = before or job.state
         record = Transition(
             key=job.key,
             event=event,
-            before=job.state,
-            after=next_state(job.state, event),
+            before=before,
+            after=next_state(before, event),
             at=self.now(),
             changes=changes or {},
             evidence=evidence or {},
@@ -180,5 +185,3 @@ class Journal:
         if self.is_blocked != was_blocked:
             self._on_blocked(self.is_blocked)
 
-
-__all__ = ["Journal", "TaskAlreadyBound"]

@@ -15,10 +15,11 @@ how it goes. No other module changes a job's state. It does so for one of two re
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any, Protocol, TypedDict, TypeVar, Unpack
 
 from veo_async._base.kill_points import kill_point
-from veo_async._ports import JobRow, Scalar
+from veo_async._ports import JobRow, Scalar, TaskAlreadyBound
 from veo_async._rules.lifecycle import Event, JobState
 from veo_async.errors import LedgerError, LedgerIOError, VeoError
 
@@ -103,7 +104,7 @@ class Transitions:
         if job.state is not before:
             pass  # `follow` was faster
         elif not is_written or (job.is_remote and event in _CONTINUING):
-            await self.resync(job)
+            await self.resync(job, columns.get("task_id") if event is Event.ACCEPT else None)
         else:
             self.arrive(job, event, outcome, task_id=columns.get("task_id"))  # 2, 3, 4
         return is_written
@@ -164,13 +165,22 @@ class Transitions:
         """Begin the work for a new job, or for one that the session found on the ledger."""
         self._enter(job, None, job.outcome)
 
-    async def resync(self, job: LiveJob) -> None:
+    async def resync(self, job: LiveJob, new_task_id: Scalar = None) -> None:
         """Read from the ledger where *job* is, and continue there.
+
+        Args:
+            new_task_id: the task in the response to this session's request. Another session that considered this one
+                dead has the job in doubt: it is bound to the task before anyone here is notified.
 
         Raises:
             LedgerError: the session is closing, and the ledger could not be read.
         """
         before, row = job.state, await self._journal.read(job)
+        if new_task_id is not None and row is not None and row.state == JobState.IN_DOUBT:
+            changes, evidence = {"task_id": new_task_id, "outcome": None}, {"proof": "response", "task_id": new_task_id}
+            with suppress(TaskAlreadyBound):
+                await self._journal.record(job, Event.BIND, changes, evidence, before=JobState.IN_DOUBT)
+            row = await self._journal.read(job)
         if job.state is not before:
             return  # `follow` was faster
         logger.warning("another session changed job %s", job.key, extra=job.log_extra("changed-elsewhere"))

@@ -32,7 +32,7 @@ from veo_async._ports import AccountActivity, RateClaim, Scalar, TaskAlreadyBoun
 from veo_async._rules.doubt import Verdict, classify_failure
 from veo_async._rules.gate.gate import Gate
 from veo_async._rules.gate.values import Grant, Reason
-from veo_async._rules.lifecycle import Event, JobState
+from veo_async._rules.lifecycle import Event
 from veo_async._rules.pauses import PauseReason
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._rules.retry import MAX_TRIES
@@ -196,20 +196,13 @@ class Sender:
             self._transitions.arrive(job, Event.ACCEPT, task_id=task_id)
         else:
             if not is_written:
-                self._gate.task_finished(loop_time())
-                self._log_not_recorded(job, task_id)
-                await self._bind_remote(job, task_id)
+                self._gate.task_finished(loop_time())  # another session polls it
+                if job.task_id != task_id:
+                    self._log_not_recorded(job, task_id)
 
     def _log_not_recorded(self, job: LiveJob, task_id: str) -> None:
         extra = {**job.log_extra("task-not-recorded"), "task_id": task_id}
         logger.critical("task %s of job %s was NOT recorded on the ledger", task_id, job.key, extra=extra)
-
-    async def _bind_remote(self, job: LiveJob, task_id: str) -> None:
-        """Bind a job to its task that another session has taken over, because it considered this session dead."""
-        if job.state is JobState.IN_DOUBT:
-            evidence: dict[str, Scalar] = {"proof": "answer", "task_id": task_id}
-            with suppress(TaskAlreadyBound):
-                await self._transitions.try_apply(job, Event.BIND, changes={"task_id": task_id}, evidence=evidence)
 
     async def _on_error(self, job: LiveJob, ticket: SendTicket, error: VeoError) -> None:
         now, is_probe, grant = loop_time(), ticket.is_probe, ticket.grant

@@ -34,6 +34,8 @@ from .sql import SQL
 
 #: Opens the file; the argument is whether it may be made.
 Opener = Callable[[bool], sqlite3.Connection]
+#: Calls with which a session takes on work: new jobs, requests, and the jobs of dead sessions.
+_NEEDS_LOCK = ("submit", "send", "changes")
 
 
 def opener(path: Path, busy_timeout_s: float) -> Opener:
@@ -119,6 +121,8 @@ class LedgerFile:
     def _transact(self, connection: sqlite3.Connection, calls: Sequence[LedgerCall]) -> None:
         connection.execute("BEGIN IMMEDIATE")
         self._check_file_present()
+        if any(call.name in _NEEDS_LOCK for call in calls):
+            self._check_lock_held()
         last_step, changes = self.queries.last_step(), connection.total_changes
         for call in calls:
             self._try(connection, call)
@@ -153,6 +157,9 @@ class LedgerFile:
             is_there = False
         if not is_there:
             raise LedgerIOError(f"{self.path} was moved or removed while it was open.")
+
+    def _check_lock_held(self) -> None:
+        """Without its lock a session takes on no work. What happened to the requests that it sent is still recorded."""
         if not self.session_lock.is_held():
             raise LedgerIOError(
                 f"The lock file in {self.session_lock.folder} was removed, so others take this session for dead. "
