@@ -11,12 +11,13 @@ from veo_async import Refused, VideoRequest, errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.poll_result import Succeeded
 from veo_async._runtime.job.events import Queued, Running, Sent
+from veo_async._runtime.journal import Journal
 from veo_async._wire import Record
 from veo_async._wire.responses import Accepted
 from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.simulator import delay
 
-from .support import Clock, engine_of, let_run, memory, session_on
+from .support import Clock, let_run, memory, session_on
 from .test_resume import AtOnce
 from .transition_case import (
     IN_DOUBT,
@@ -74,15 +75,15 @@ async def test_map_continues_when_an_insertion_fails(ledger: MemoryLedger, monke
     """A job that could not be inserted leaves its place to the job that waits for one."""
     async with session_on(memory(), ledger=ledger, max_queued=1) as veo:
         release = asyncio.Event()
-        insert = engine_of(veo).journal.insert
+        insert = Journal.insert
 
-        async def failing(job: Any, **options: Any) -> Any:
+        async def failing(self: Journal, job: Any, **options: Any) -> Any:
             if job.key == "first":
                 await release.wait()
                 raise errors.LedgerBusy("locked")
-            return await insert(job, **options)
+            return await insert(self, job, **options)
 
-        monkeypatch.setattr(engine_of(veo).journal, "insert", failing)
+        monkeypatch.setattr(Journal, "insert", failing)
         first = asyncio.create_task(veo.submit("A dog", key="first"))
         await let_run()
 
@@ -149,14 +150,14 @@ async def test_events_shows_sent_once_to_a_subscriber_during_the_intent(monkeypa
     """While the ledger records the intent nothing was sent: the job is first in the queue, then sent."""
     ledger, recorded = MemoryLedger(), asyncio.Event()
     sim = memory()
+    send = Journal.send
+
+    async def slow(*args: Any) -> Any:
+        await recorded.wait()
+        return await send(*args)
+
+    monkeypatch.setattr(Journal, "send", slow)
     async with session_on(sim, ledger=ledger) as veo:
-        send = engine_of(veo).journal.send
-
-        async def slow(*args: Any) -> Any:
-            await recorded.wait()
-            return await send(*args)
-
-        monkeypatch.setattr(engine_of(veo).journal, "send", slow)
         job = await veo.submit("A dog", key="k")
         await let_run()
         assert job.state is SENDING

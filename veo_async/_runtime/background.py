@@ -1,25 +1,28 @@
-"""Side tasks of a session: saving a clip, checking a hint, asking the user's policy."""
+"""The tasks of a session, which live as long as their work and end with the session at the latest."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class BackgroundTasks:
-    """Owns side tasks: each has a name, and closing cancels and awaits all of them.
+    """Owns tasks: each has a name, and closing cancels and awaits all of them.
 
-    The ledger holds everything that such a task was about to do, so the next session does it again.
+    Cancelling loses nothing: what a task was about to do, the next session finds on the ledger.
 
     Args:
-        on_crash: called with an exception that a task did not handle. It is a defect of ours.
+        on_crash: called with an exception that a task did not handle, a defect of ours; None: the callers that await the
+            tasks handle their exceptions.
     """
 
-    def __init__(self, on_crash: Callable[[BaseException], None]) -> None:
+    def __init__(self, on_crash: Callable[[BaseException], None] | None = None) -> None:
         self._on_crash = on_crash
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._is_closing = False
 
-    def start(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+    def start(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
         """Run *work* as the task ``veo.<name>``. While the session closes it is cancelled immediately."""
         task = asyncio.create_task(work, name=f"veo.{name}")
         self._tasks.add(task)
@@ -39,7 +42,7 @@ class BackgroundTasks:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _finished(self, task: "asyncio.Task[None]") -> None:
+    def _finished(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (crash := task.exception()) is not None:
+        if self._on_crash is not None and not task.cancelled() and (crash := task.exception()) is not None:
             self._on_crash(crash)

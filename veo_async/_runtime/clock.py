@@ -6,6 +6,7 @@ it opens, and adds the loop's time to it.
 """
 
 import asyncio
+from contextlib import suppress
 
 #: Seconds by which a timer of the loop may fire early, with a margin.
 TIMER_SLACK_S = 0.0001
@@ -14,6 +15,13 @@ TIMER_SLACK_S = 0.0001
 def loop_time() -> float:
     """Return the time of the running event loop, in seconds."""
     return asyncio.get_running_loop().time()
+
+
+async def wait_for_event(event: asyncio.Event, deadline: float | None) -> None:
+    """Wait until *event* is set or the loop's time *deadline* is reached; None waits without a limit."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout_at(deadline):
+            await event.wait()
 
 
 class WallClock:

@@ -26,9 +26,9 @@
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
+import anyio
 import attrs
 
 from veo_async._api import VeoApi
@@ -94,98 +94,79 @@ class Recovered:
         return cls(**{name: states.count(name) for name in attrs.fields_dict(cls)})
 
 
-@attrs.define(eq=False, slots=False, repr=False)
+@attrs.define(eq=False, slots=False, repr=False, kw_only=True)
 class Engine:
     """The parts of one open session."""
 
-    _api: VeoApi
-    ledger: LedgerSession
+    _api: VeoApi = attrs.field(kw_only=False)
+    ledger: LedgerSession = attrs.field(kw_only=False)
     #: The account that the jobs bill.
-    _account: str = attrs.field(kw_only=True)
+    _account: str
     #: Whether the ledger outlives the session, so that other sessions may use it, too.
-    _is_durable: bool = attrs.field(kw_only=True)
-    clock: WallClock = attrs.field(kw_only=True)
-    gate: Gate = attrs.field(kw_only=True)
+    _is_durable: bool
+    clock: WallClock
+    gate: Gate
     #: Whether the gate was given knowledge by the user; otherwise the engine loads it from the ledger.
-    _has_knowledge: bool = attrs.field(kw_only=True)
-    _queue: FairQueue[LiveJob] = attrs.field(kw_only=True)
-    _schedule: PollSchedule = attrs.field(kw_only=True)
-    _budget: PollBudget = attrs.field(kw_only=True)
-    _status: StatusReporter = attrs.field(kw_only=True)
-    _hooks: Hooks = attrs.field(kw_only=True)
-    _tokens: CallbackTokens = attrs.field(kw_only=True)
-    _spending: Spending = attrs.field(kw_only=True)
+    _has_knowledge: bool
+    _queue: FairQueue[LiveJob]
+    _schedule: PollSchedule
+    _budget: PollBudget
+    _status: StatusReporter
+    _hooks: Hooks
+    _tokens: CallbackTokens
+    _spending: Spending
     #: The number of slots.
-    _max_in_flight: int = attrs.field(kw_only=True)
+    _max_in_flight: int
     #: The number of the watcher's workers.
-    _workers: int = attrs.field(kw_only=True)
-    _on_doubt: OnDoubt = attrs.field(kw_only=True)
+    _workers: int
+    _on_doubt: OnDoubt
     #: Saves one clip.
-    _save: Save = attrs.field(kw_only=True)
-    _images: Images = attrs.field(kw_only=True)
+    _save: Save
+    _images: Images
     #: The folder for clips of jobs without a target of their own.
-    _save_to: str | None = attrs.field(kw_only=True)
+    _save_to: str | None
     #: Called when a part fails because of a defect of ours.
-    _on_crash: Callable[[BaseException], None] = attrs.field(kw_only=True)
+    _on_crash: Callable[[BaseException], None]
 
     def __attrs_post_init__(self) -> None:
         """Build the parts. Each needs only those above it."""
-        api, queue, clock = self._api, self._queue, self.clock
+        api, gate, queue, clock, spending = self._api, self.gate, self._queue, self.clock, self._spending
         self.recovered = Recovered()
-        self.registry = JobRegistry()
-        self.keys = KeyRenewer(api.refresh_key)
-        self.announcer = Announcer(self._hooks, self.registry, self._status)
-        pauses = Pauses(queue, self.keys, self.announcer, balance=self._spending.balance)
-        self.journal = Journal(
-            self.ledger,
-            account=self._account,
-            now=clock.now,
-            jobs_by_task=self.registry.by_task,
-            on_blocked=pauses.ledger_blocked,
-        )
-        self.transitions = transitions = Transitions(self.journal, self.announcer.finished)
-        self._side_tasks = tasks = BackgroundTasks(self._on_crash)
-        self._main_tasks: list[asyncio.Task[None]] = []
+        registry = self.registry = JobRegistry()
+        keys = self.keys = KeyRenewer(api.refresh_key)
+        announcer = self.announcer = Announcer(self._hooks, registry, self._status)
+        pauses = Pauses(queue, keys, announcer, balance=spending.balance)
+        journal = self.journal = Journal(self.ledger, self._account, clock.now, registry.by_task, pauses.ledger_blocked)
+        transitions = self.transitions = Transitions(journal, announcer.finished)
+        self._main_tasks = BackgroundTasks(self._on_crash)
+        tasks = self._side_tasks = BackgroundTasks(self._on_crash)
 
-        self._records = records = RecordReader(api, self.keys, self._budget)
-        self.actions = JobActions(
-            transitions, self.ledger, read_record=records.read_within_budget, spending=self._spending
-        )
-        self.admission = Admission(
-            self.journal, self.registry, queue, clock, transitions, self.actions, pauses, is_durable=self._is_durable
-        )
+        records = self._records = RecordReader(api, keys, self._budget)
+        actions = self.actions = JobActions(transitions, self.ledger, records.read_within_budget, spending)
+        self.admission = Admission(journal, registry, queue, clock, transitions, actions, pauses, self._is_durable)
         finisher = TaskFinisher(transitions, self.admission)
-        self.watcher = Watcher(
-            records.poll, finisher.finish, schedule=self._schedule, budget=self._budget, workers=self._workers
-        )
-        hints = self.hints = HintFollower(self.actions, self.watcher, tasks, read_record=records.read_within_budget)
-        sender = Sender(
-            api, self.gate, queue, pauses, self.journal, self._tokens, clock, transitions, self.announcer, hints
-        )
-        self.scheduler = Scheduler(
-            api, self.gate, queue, self.keys, pauses, sender, transitions, max_in_flight=self._max_in_flight
-        )
-        self._knowledge = KnowledgeStore(self.gate, self.ledger)
-        self._ledger_watcher = LedgerWatcher(
-            self.journal, self.registry, hints, self.scheduler, transitions, save_to=self._save_to
-        )
+        self.watcher = Watcher(records.poll, finisher.finish, self._schedule, self._budget, self._workers)
+        hints = self.hints = HintFollower(actions, self.watcher, tasks, records.read_within_budget)
+        sender = Sender(api, gate, queue, pauses, journal, self._tokens, clock, transitions, announcer, hints)
+        slots = anyio.CapacityLimiter(self._max_in_flight)
+        scheduler = self.scheduler = Scheduler(api, gate, queue, keys, pauses, sender, transitions, slots)
+        self._knowledge = KnowledgeStore(gate, self.ledger)
+        self._ledger_watcher = LedgerWatcher(journal, registry, hints, scheduler, transitions, self._save_to)
         transitions.handlers = self._handlers()
 
     def _handlers(self) -> Mapping[JobState, StateHandler]:
         """Build the handler of each state; the other states are final."""
         transitions, tasks, announcer = self.transitions, self._side_tasks, self.announcer
-        self.uploads = ImageUploads(self._images, self._queue, transitions, tasks)
-        sources = SourceClips(transitions, find=self.admission.find, key_of_task=self.admission.key_of_task)
-        self.queued = QueuedState(
-            transitions, self.scheduler, self._spending, self.clock, announcer, sources, self.uploads, tasks
-        )
-        self.in_doubt = InDoubtState(transitions, self.actions, self._tokens, self.clock, tasks, self._on_doubt)
+        scheduler, spending, clock = self.scheduler, self._spending, self.clock
+        uploads = self.uploads = ImageUploads(self._images, self._queue, transitions, tasks)
+        sources = SourceClips(transitions, self.admission.find, self.admission.key_of_task)
+        self.queued = QueuedState(transitions, scheduler, spending, clock, announcer, sources, uploads, tasks)
+        self.in_doubt = InDoubtState(transitions, self.actions, self._tokens, clock, tasks, self._on_doubt)
+        running = RunningState(scheduler, self.watcher, self.registry, spending, clock, self._status, announcer)
         return {
             JobState.QUEUED: self.queued,
-            JobState.SENDING: SendingState(self.scheduler, self.uploads),
-            JobState.RUNNING: RunningState(
-                self.scheduler, self.watcher, self.registry, self._spending, self.clock, self._status, announcer
-            ),
+            JobState.SENDING: SendingState(scheduler, uploads),
+            JobState.RUNNING: running,
             JobState.READY: ReadyState(JobSaver(transitions, self._save), tasks),
             JobState.IN_DOUBT: self.in_doubt,
         }
@@ -199,28 +180,20 @@ class Engine:
         changes = await self.ledger.changes(self.clock.now())
         self.recovered = Recovered.of(changes.taken_over)
         self._ledger_watcher.apply_changes(changes)
-        parts = {"scheduler": self.scheduler.run(), "watcher": self.watcher.run()}
+        self._scheduling = self._main_tasks.start(self.scheduler.run(), "scheduler")
+        _ = self._main_tasks.start(self.watcher.run(), "watcher")
         if self._is_durable:
-            parts |= {"ledger-watcher": self._ledger_watcher.run(), "knowledge": self._knowledge.run()}
-        for name, work in parts.items():
-            self._main_tasks.append(asyncio.create_task(self._run(work), name=f"veo.{name}"))
-
-    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception as crash:  # noqa: BLE001  # any defect must end all waiting
-            self._on_crash(crash)
+            _ = self._main_tasks.start(self._ledger_watcher.run(), "ledger-watcher")
+            _ = self._main_tasks.start(self._knowledge.run(), "knowledge")
 
     async def close(self) -> None:
         """Send nothing more, let requests on their way finish, and close the ledger session."""
         self._side_tasks.cancel()
         self.scheduler.stop()
         self.journal.stop_retrying()
-        scheduling, *others = self._main_tasks
-        await asyncio.wait([scheduling])
-        for task in others:
-            task.cancel()
-        await asyncio.wait(others)
+        await asyncio.wait([self._scheduling])
+        self._main_tasks.cancel()
+        await self._main_tasks.wait()
         await self.admission.wait_idle()
         await self.transitions.wait_idle()
         await self._side_tasks.wait()
@@ -267,6 +240,3 @@ class Engine:
         if job is not None:
             self.hints.on_hint(job, CallbackHint(key=job.key, token=token, task_id=task_id))
         return job is not None
-
-
-__all__ = ["Engine", "Recovered"]

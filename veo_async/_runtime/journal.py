@@ -4,8 +4,7 @@ There are two kinds of writes, which fail differently:
 
 - *Before money is spent* (`insert`, `send`): if the ledger fails, the error is raised and not a byte is sent.
 - *Afterwards* (`record`): the request was sent or the task has ended, so there is no way back. The write is retried with
-  growing delays until the ledger accepts it. Meanwhile nobody is notified, and `is_blocked` keeps new requests from being
-  sent. Only while the session closes does the journal give up, after `CLOSE_TIMEOUT_S`; the task id is then in the error
+  growing delays until the ledger accepts it. Until then nobody is notified, and submission is paused. Only while the session closes does the journal give up, after `CLOSE_TIMEOUT_S`; the task id is then in the error
   and in the log.
 
 If the ledger rejects a transition because another session changed the job, that is not an error: `record` returns False,
@@ -15,15 +14,20 @@ and the caller continues from what the ledger contains.
 import asyncio
 from collections.abc import Callable, Mapping
 
+import attrs
+
 from veo_async._ports import JobRow, LedgerSession, RateClaim, Scalar, SendPermit, TaskAlreadyBound, Transition
 from veo_async._rules.lifecycle import Event, JobState, next_state
 from veo_async.errors import LedgerError
 
+from .clock import loop_time, wait_for_event
 from .job.live_job import LiveJob
 from .job.rows import row_of
 from .log import logger_for
 
 logger = logger_for(__name__)
+
+_Values = Mapping[str, Scalar]
 
 #: Delays between two attempts to record a transition: 0.5, 1, 2 … s.
 RETRY_FIRST_S = 0.5
@@ -34,34 +38,21 @@ CLOSE_TIMEOUT_S = 5.0
 READ_AGAIN_S = 1.0
 
 
+@attrs.define(eq=False, repr=False)
 class Journal:
-    """Writes the jobs of one session to its ledger.
+    """Writes the jobs of one session to its ledger."""
 
-    Args:
-        now: returns the wall-clock time.
-        jobs_by_task: the jobs of this session by task id.
-        on_blocked: called with True when the ledger cannot be written after a request was sent, and with False when it
-            can be written again.
-    """
-
-    def __init__(
-        self,
-        ledger: LedgerSession,
-        *,
-        account: str,
-        now: Callable[[], float],
-        jobs_by_task: Mapping[str, LiveJob],
-        on_blocked: Callable[[bool], None] = lambda _: None,
-    ) -> None:
-        self.ledger, self.account, self.now = ledger, account, now
-        self._jobs_by_task, self._on_blocked = jobs_by_task, on_blocked
-        self._blocked = 0
-        self._closing = asyncio.Event()
-
-    @property
-    def is_blocked(self) -> bool:
-        """Whether a transition could not be recorded yet."""
-        return self._blocked > 0
+    ledger: LedgerSession
+    account: str
+    #: Returns the wall-clock time.
+    now: Callable[[], float]
+    #: The jobs of this session by task id.
+    _jobs_by_task: Mapping[str, LiveJob]
+    #: Called when the ledger cannot be written after a request was sent.
+    _on_blocked: Callable[[], None] = lambda: None
+    #: The number of transitions that could not be recorded yet.
+    _blocked: int = attrs.field(default=0, init=False)
+    _closing: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
     def stop_retrying(self) -> None:
         """Retry for no longer than `CLOSE_TIMEOUT_S` from now on, because the session closes."""
@@ -74,23 +65,16 @@ class Journal:
     async def send(self, job: LiveJob, claim: RateClaim) -> SendPermit | None:
         """Record the intent to send *job* with its token; see `LedgerSession.begin_send`."""
         job.sent_at = self.now()
-        record = Transition(
-            key=job.key,
-            event=Event.SEND,
-            before=JobState.QUEUED,
-            after=JobState.SENDING,
-            at=job.sent_at,
-            changes={"token": job.token, "sent_at": job.sent_at},
-            evidence={"attempt": job.attempts + 1},
-        )
+        changes, evidence = {"token": job.token, "sent_at": job.sent_at}, {"attempt": job.attempts + 1}
+        record = self._transition(job, Event.SEND, JobState.QUEUED, changes, evidence)
         return await self.ledger.begin_send(record, claim)
 
     async def record(
         self,
         job: LiveJob,
         event: Event,
-        changes: Mapping[str, Scalar] | None = None,
-        evidence: Mapping[str, Scalar] | None = None,
+        changes: _Values,
+        evidence: _Values,
         *,
         before: JobState | None = None,
         closed_until: float = 0.0,
@@ -104,16 +88,7 @@ class Journal:
             TaskAlreadyBound: the task belongs to another job.
             LedgerError: the session is closing, and the ledger could not be written.
         """
-        before = before or job.state
-        record = Transition(
-            key=job.key,
-            event=event,
-            before=before,
-            after=next_state(before, event),
-            at=self.now(),
-            changes=changes or {},
-            evidence=evidence or {},
-        )
+        record = self._transition(job, event, before or job.state, changes, evidence)
         self._check_task_is_free(job, record.changes.get("task_id"))
         try:
             return await self.ledger.apply(record, closed_until=closed_until)
@@ -137,6 +112,14 @@ class Journal:
                 logger.warning("could not read job %s from the ledger: %s", job.key, error, extra=extra)
             await self._pause(READ_AGAIN_S)
 
+    def _transition(
+        self, job: LiveJob, event: Event, before: JobState, changes: _Values, evidence: _Values
+    ) -> Transition:
+        after, at = next_state(before, event), self.now()
+        return Transition(
+            key=job.key, event=event, before=before, after=after, at=at, changes=changes, evidence=evidence
+        )
+
     def _check_task_is_free(self, job: LiveJob, task_id: Scalar) -> None:
         """Raise if the task belongs to another job of this session. Not every ledger checks that."""
         owner = self._jobs_by_task.get(task_id) if isinstance(task_id, str) else None
@@ -145,7 +128,9 @@ class Journal:
 
     async def _retry_until_written(self, record: Transition, closed_until: float, error: LedgerError) -> bool:
         extra = {"action": "write-failed", "job_key": record.key, "task_id": record.changes.get("task_id")}
-        self._count_blocked(+1)
+        if not self._blocked:
+            self._on_blocked()
+        self._blocked += 1
         try:
             delay_s = RETRY_FIRST_S
             while True:
@@ -161,7 +146,7 @@ class Journal:
                         raise again.with_traceback(None) from None
                     error = again
         finally:
-            self._count_blocked(-1)
+            self._blocked -= 1
 
     async def _was_written(self, record: Transition) -> bool:
         """Whether an earlier attempt was committed although it raised an error."""
@@ -173,15 +158,4 @@ class Journal:
         if self._closing.is_set():
             await asyncio.sleep(delay_s)
             return
-        try:
-            async with asyncio.timeout(delay_s):
-                await self._closing.wait()
-        except TimeoutError:
-            pass
-
-    def _count_blocked(self, change: int) -> None:
-        was_blocked = self.is_blocked
-        self._blocked += change
-        if self.is_blocked != was_blocked:
-            self._on_blocked(self.is_blocked)
-
+        await wait_for_event(self._closing, loop_time() + delay_s)

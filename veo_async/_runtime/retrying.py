@@ -57,15 +57,9 @@ class Retrier:
     async def _wait_before_retry(self, endpoint: Endpoint, error: VeoError, attempt: int, elapsed: float) -> int:
         """Sleep until the next attempt and return its cost to the quota; raise *error* if there is none."""
         verdict = classify(error)
-        retry_after = error.retry_after if isinstance(error, RateLimited) else None
+        after_s = error.retry_after if isinstance(error, RateLimited) else None
         decision = retry_decision(
-            endpoint,
-            verdict,
-            attempt=attempt,
-            elapsed_s=elapsed,
-            retry_after=retry_after,
-            quota=self.quota,
-            rng=self._rng,
+            endpoint, verdict, attempt=attempt, elapsed_s=elapsed, retry_after=after_s, quota=self.quota, rng=self._rng
         )
         if isinstance(decision, GiveUp):
             raise error

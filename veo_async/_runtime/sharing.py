@@ -6,10 +6,13 @@ caller here waits for them. Once a second it reads from the ledger what changed.
 
 import asyncio
 
+import attrs
+
 from veo_async._ports import JobRow, LedgerChanges
 from veo_async._rules.lifecycle import JobState
 from veo_async.errors import LedgerError
 
+from .clock import loop_time, wait_for_event
 from .in_doubt.hints import HintFollower
 from .job.live_job import LiveJob
 from .job.registry import JobRegistry
@@ -25,26 +28,18 @@ logger = logger_for(__name__)
 CHECK_EVERY_S = 1.0
 
 
+@attrs.define(eq=False, repr=False)
 class LedgerWatcher:
-    """Reads changes from the ledger and applies them to the jobs of this session.
+    """Reads changes from the ledger and applies them to the jobs of this session."""
 
-    Args:
-        save_to: the folder for clips of jobs without a target of their own.
-    """
-
-    def __init__(
-        self,
-        journal: Journal,
-        registry: JobRegistry,
-        hints: HintFollower,
-        scheduler: Scheduler,
-        transitions: Transitions,
-        *,
-        save_to: str | None,
-    ) -> None:
-        self._journal, self._registry, self._hints = journal, registry, hints
-        self._scheduler, self._transitions, self._save_to = scheduler, transitions, save_to
-        self._woken = asyncio.Event()
+    _journal: Journal
+    _registry: JobRegistry
+    _hints: HintFollower
+    _scheduler: Scheduler
+    _transitions: Transitions
+    #: The folder for clips of jobs without a target of their own.
+    _save_to: str | None
+    _woken: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
     def check_now(self) -> None:
         """Read the changes now: there is a new hint."""
@@ -53,11 +48,7 @@ class LedgerWatcher:
     async def run(self) -> None:
         """Read and apply changes every `CHECK_EVERY_S` until cancelled."""
         while True:
-            try:
-                async with asyncio.timeout(CHECK_EVERY_S):
-                    await self._woken.wait()
-            except TimeoutError:
-                pass
+            await wait_for_event(self._woken, loop_time() + CHECK_EVERY_S)
             self._woken.clear()
             try:
                 changes = await self._journal.ledger.changes(self._journal.now())

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import attrs
+
 from veo_async._rules.gate.values import GateSettings
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.durations import Eta
@@ -17,27 +19,19 @@ from .job.live_job import LiveJob
 _HAS_TASK = (JobState.RUNNING, JobState.READY)
 
 
+@attrs.define(eq=False, repr=False, kw_only=True)
 class StatusReporter:
-    """Computes the status of jobs.
+    """Computes the status of jobs."""
 
-    Args:
-        provider: the name of the dialect; durations are learned per provider.
-        pause_reason: returns why submission is paused, or None.
-        now: returns the loop's time.
-    """
-
-    def __init__(
-        self,
-        provider: str,
-        *,
-        queue: FairQueue[LiveJob],
-        schedule: FixedSchedule | LearnedSchedule,
-        rate: GateSettings,
-        pause_reason: Callable[[], str | None],
-        now: Callable[[], float],
-    ) -> None:
-        self._provider, self._queue, self._schedule, self._rate = provider, queue, schedule, rate
-        self._pause_reason, self._now = pause_reason, now
+    #: The name of the dialect; durations are learned per provider.
+    _provider: str = attrs.field(kw_only=False)
+    _queue: FairQueue[LiveJob]
+    _schedule: FixedSchedule | LearnedSchedule
+    _rate: GateSettings
+    #: Returns why submission is paused, or None.
+    _pause_reason: Callable[[], str | None]
+    #: Returns the loop's time.
+    _now: Callable[[], float]
 
     def task_class_of(self, job: LiveJob) -> TaskClass:
         """Return the class of tasks that take about as long as this one."""

@@ -23,6 +23,7 @@ from veo_async._ports import JobRow, Scalar, TaskAlreadyBound
 from veo_async._rules.lifecycle import Event, JobState
 from veo_async.errors import LedgerError, LedgerIOError, VeoError
 
+from .background import BackgroundTasks
 from .job.live_job import LiveJob
 from .job.outcome import Done, Outcome, Refused
 from .job.rows import error_evidence, outcome_to_json, update_from_row
@@ -47,15 +48,12 @@ class StateHandler(Protocol):
 
         *event* is None if the session found the job in this state.
         """
-        ...
 
     def withdraw(self, job: LiveJob) -> bool:
         """Stop the work for *job* so that it can be abandoned; return False if that is impossible now."""
-        ...
 
     def leave(self, job: LiveJob, event: Event | None) -> None:
         """Give back everything that *job* holds in this state. *event* is None if another session changed it."""
-        ...
 
 
 class Details(TypedDict, total=False):
@@ -80,7 +78,7 @@ class Transitions:
         self._journal, self._on_outcome = journal, on_outcome
         #: The handler of each state that is not final.
         self.handlers: Mapping[JobState, StateHandler] = {}
-        self._shielded: set[asyncio.Task[Any]] = set()
+        self._shielded = BackgroundTasks()
 
     # --- something happened to the job --------------------------------------------------------------------------
 
@@ -97,7 +95,7 @@ class Transitions:
         is_task_end = before is JobState.RUNNING and event is not Event.ABANDON
         if is_task_end:
             kill_point("finish:before-write")
-        evidence, closed_until = details.get("evidence"), details.get("closed_until", 0.0)
+        evidence, closed_until = details.get("evidence", {}), details.get("closed_until", 0.0)
         is_written = await self._journal.record(job, event, columns, evidence, closed_until=closed_until)  # 1
         if is_task_end:
             kill_point("finish:after-write")
@@ -234,12 +232,8 @@ class Transitions:
 
     async def run_shielded(self, work: Coroutine[Any, Any, T], name: str) -> T:
         """Run *work* in its own task, which finishes even if the caller is cancelled."""
-        task = asyncio.create_task(work, name=name)
-        self._shielded.add(task)
-        task.add_done_callback(self._shielded.discard)
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._shielded.start(work, name))
 
     async def wait_idle(self) -> None:
         """Wait for the tasks of `run_shielded`."""
-        if self._shielded:
-            await asyncio.wait(self._shielded)
+        await self._shielded.wait()

@@ -21,28 +21,21 @@ def proof_of(job: LiveJob, record: Record, token: str | None = None) -> Proof:
     return find_proof(record.params, tokens=tokens, prompt=getattr(job.request, "prompt", None))
 
 
+@attrs.define(eq=False, repr=False)
 class JobActions:
     """Resolves, resubmits and abandons jobs.
 
     Each action runs in its own task: it is completed even if its caller is cancelled or times out.
-
-    Args:
-        read_record: reads a task's record; None: the user's word is enough.
-        spending: reserves the price of a second request; None where no request is sent.
     """
 
-    def __init__(
-        self,
-        transitions: Transitions,
-        ledger: LedgerSession,
-        *,
-        read_record: Callable[[str], Awaitable[Record]] | None,
-        spending: Spending | None,
-    ) -> None:
-        self._transitions, self._ledger = transitions, ledger
-        self._read_record, self._spending = read_record, spending
-        #: Jobs that are being bound to a task at the moment.
-        self._binding: set[LiveJob] = set()
+    _transitions: Transitions
+    _ledger: LedgerSession
+    #: Reads a task's record; None: the user's word is enough.
+    _read_record: Callable[[str], Awaitable[Record]] | None
+    #: Reserves the price of a second request; None where no request is sent.
+    _spending: Spending | None
+    #: Jobs that are being bound to a task at the moment.
+    _binding: set[LiveJob] = attrs.field(factory=set, init=False)
 
     async def resolve(self, job: LiveJob, task_id: str) -> bool:
         """Bind a job in doubt to the task that the user names. Return False if another session changed it before.
@@ -70,7 +63,7 @@ class JobActions:
             return True
         self._binding.add(job)
         try:
-            return await self._transitions.run_shielded(self._bind(job, task_id, proof), f"veo.bind:{job.key}")
+            return await self._transitions.run_shielded(self._bind(job, task_id, proof), f"bind:{job.key}")
         finally:
             self._binding.discard(job)
 
@@ -92,7 +85,7 @@ class JobActions:
         Raises:
             BudgetExceeded: the budget does not allow its price a second time.
         """
-        return await self._transitions.run_shielded(self._resubmit(job), f"veo.resubmit:{job.key}")
+        return await self._transitions.run_shielded(self._resubmit(job), f"resubmit:{job.key}")
 
     async def _resubmit(self, job: LiveJob) -> bool:
         _require_in_doubt(job)
@@ -110,7 +103,7 @@ class JobActions:
 
     async def abandon(self, job: LiveJob) -> bool:
         """Give up on a job; a running task continues at the provider, but is no longer polled."""
-        return await self._transitions.run_shielded(self._abandon(job), f"veo.abandon:{job.key}")
+        return await self._transitions.run_shielded(self._abandon(job), f"abandon:{job.key}")
 
     async def _abandon(self, job: LiveJob) -> bool:
         if job.state not in (JobState.QUEUED, JobState.RUNNING, JobState.IN_DOUBT):

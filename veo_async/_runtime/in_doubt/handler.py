@@ -45,21 +45,17 @@ class _Waiting:
     timer: asyncio.TimerHandle | None = None
 
 
+@attrs.define(eq=False, repr=False)
 class InDoubtState:
     """The handler of `JobState.IN_DOUBT`. A job holds a timer here."""
 
-    def __init__(
-        self,
-        transitions: Transitions,
-        actions: JobActions,
-        tokens: CallbackTokens,
-        clock: WallClock,
-        tasks: BackgroundTasks,
-        policy: OnDoubt,
-    ) -> None:
-        self._transitions, self._actions, self._tokens = transitions, actions, tokens
-        self._clock, self._tasks, self._policy = clock, tasks, policy
-        self._waiting: dict[LiveJob, _Waiting] = {}
+    _transitions: Transitions
+    _actions: JobActions
+    _tokens: CallbackTokens
+    _clock: WallClock
+    _tasks: BackgroundTasks
+    _policy: OnDoubt
+    _waiting: dict[LiveJob, _Waiting] = attrs.field(factory=dict, init=False)
 
     def __contains__(self, job: LiveJob) -> bool:
         """Whether *job* holds anything here."""

@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from itertools import chain, repeat
 
+import attrs
+
 from veo_async._ports import CallbackHint, TaskAlreadyBound
 from veo_async._rules.doubt import Proof
 from veo_async._rules.lifecycle import JobState
@@ -26,27 +28,19 @@ logger = logger_for(__name__)
 _VERIFY_DELAYS_S = (2.0, 5.0, 15.0, 60.0)
 
 
+@attrs.define(eq=False, repr=False)
 class HintFollower:
-    """Polls running tasks early and binds jobs in doubt to their tasks, as callbacks suggest.
+    """Polls running tasks early and binds jobs in doubt to their tasks, as callbacks suggest."""
 
-    Args:
-        read_record: reads a task's record within the poll budget, so that many hints cannot use up the polls of running
-            tasks.
-    """
-
-    def __init__(
-        self,
-        actions: JobActions,
-        watcher: Watcher,
-        tasks: BackgroundTasks,
-        *,
-        read_record: Callable[[str], Awaitable[Record]],
-    ) -> None:
-        self._actions, self._watcher, self._tasks, self._read_record = actions, watcher, tasks, read_record
-        #: Hints that arrived before the response to their request.
-        self._early: dict[LiveJob, list[CallbackHint]] = {}
-        #: Hints whose record is being read.
-        self._verifying: set[CallbackHint] = set()
+    _actions: JobActions
+    _watcher: Watcher
+    _tasks: BackgroundTasks
+    #: Reads a task's record within the poll budget, so that many hints cannot use up the polls of running tasks.
+    _read_record: Callable[[str], Awaitable[Record]]
+    #: Hints that arrived before the response to their request.
+    _early: dict[LiveJob, list[CallbackHint]] = attrs.field(factory=dict, init=False)
+    #: Hints whose record is being read.
+    _verifying: set[CallbackHint] = attrs.field(factory=set, init=False)
 
     def __contains__(self, job: LiveJob) -> bool:
         """Whether a hint for *job* has not been followed to its end."""

@@ -32,7 +32,7 @@ class LedgerRepair:
     ) -> None:
         self._ledger, self._now = ledger, now
         transitions = Transitions(self._journal(account=""), LiveJob.set_outcome)
-        self._actions = JobActions(transitions, ledger, read_record=read_record, spending=None)
+        self._actions = JobActions(transitions, ledger, read_record, spending=None)
 
     async def resolve(self, key: str, task_id: str) -> LiveJob:
         """Bind the job in doubt with this key to a task."""

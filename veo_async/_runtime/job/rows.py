@@ -27,11 +27,7 @@ from .live_job import LiveJob
 from .outcome import Clip, Done, Failed, HistoryItem, InDoubt, Outcome, Refused
 
 #: The request classes by their name on the ledger.
-_KINDS: dict[str, Any] = {
-    "generate": VideoRequest,
-    "extend": ExtendRequest,
-    "upgrade": UpgradeRequest,
-}
+_KINDS: dict[str, Any] = {"generate": VideoRequest, "extend": ExtendRequest, "upgrade": UpgradeRequest}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _ENDS_WITH_CLIP = (JobState.READY, JobState.SAVED)
 
@@ -74,15 +70,8 @@ def row_of(job: LiveJob, *, account: str, at: float) -> JobRow:
 def job_from_row(row: JobRow) -> LiveJob:
     """Return the live job that *row* describes."""
     priority: Priority = "interactive" if row.priority == "interactive" else "batch"
-    job = LiveJob(
-        row.key,
-        _request_of(row),
-        tenant=row.tenant,
-        priority=priority,
-        metadata=json.loads(row.metadata) if row.metadata else None,
-        deadline=row.deadline,
-        save_to=row.save_to,
-    )
+    job = LiveJob(row.key, _request_of(row), row.tenant, priority, deadline=row.deadline, save_to=row.save_to)
+    job.metadata = json.loads(row.metadata) if row.metadata else None
     update_from_row(job, row)
     return job
 
@@ -126,9 +115,8 @@ def error_to_dict(error: VeoError) -> dict[str, Scalar]:
 def error_from_dict(plain: Mapping[str, Any]) -> VeoError:
     """Return the error that `error_to_dict` converted."""
     kind = getattr(errors, str(plain.get("error")), VeoError)
-    error: VeoError = (kind if isinstance(kind, type) and issubclass(kind, VeoError) else VeoError)(
-        str(plain.get("message", ""))
-    )
+    is_ours = isinstance(kind, type) and issubclass(kind, VeoError)
+    error: VeoError = (kind if is_ours else VeoError)(str(plain.get("message", "")))
     for name, value in plain.items():
         if name not in ("error", "message") and hasattr(type(error), name):
             setattr(error, name, value)

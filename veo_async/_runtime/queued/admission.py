@@ -8,6 +8,8 @@ was not charged yet.
 import asyncio
 from collections.abc import Callable
 
+import attrs
+
 from veo_async._ports import JobRow, TaskAlreadyBound
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.queue.fair_queue import FairQueue
@@ -29,30 +31,22 @@ from veo_async.errors import KeyReused
 logger = logger_for(__name__)
 
 
+@attrs.define(eq=False, repr=False)
 class Admission:
-    """Admits and finds jobs.
+    """Admits and finds jobs."""
 
-    Args:
-        pauses: know whether the session is locked out.
-        is_durable: whether the ledger outlives the session, so that writing takes time.
-    """
-
-    def __init__(
-        self,
-        journal: Journal,
-        registry: JobRegistry,
-        queue: FairQueue[LiveJob],
-        clock: WallClock,
-        transitions: Transitions,
-        actions: JobActions,
-        pauses: Pauses,
-        *,
-        is_durable: bool,
-    ) -> None:
-        self._journal, self._registry, self._queue, self._clock = journal, registry, queue, clock
-        self._transitions, self._actions, self._pauses, self._is_durable = transitions, actions, pauses, is_durable
-        #: Jobs that are being inserted, by key.
-        self._inserting: dict[str, asyncio.Task[LiveJob]] = {}
+    _journal: Journal
+    _registry: JobRegistry
+    _queue: FairQueue[LiveJob]
+    _clock: WallClock
+    _transitions: Transitions
+    _actions: JobActions
+    #: Know whether the session is locked out.
+    _pauses: Pauses
+    #: Whether the ledger outlives the session, so that writing takes time.
+    _is_durable: bool
+    #: Jobs that are being inserted, by key.
+    _inserting: dict[str, asyncio.Task[LiveJob]] = attrs.field(factory=dict, init=False)
 
     async def wait_idle(self) -> None:
         """Wait until no job is being inserted."""

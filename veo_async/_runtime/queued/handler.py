@@ -2,7 +2,10 @@
 
 import asyncio
 
+import attrs
+
 from veo_async._rules.lifecycle import Event
+from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._runtime.announcer import Announcer
 from veo_async._runtime.background import BackgroundTasks
 from veo_async._runtime.clock import WallClock
@@ -19,26 +22,26 @@ from .source_clip import SourceClips
 from .spending import Spending
 
 
+@attrs.define(eq=False, repr=False)
 class QueuedState:
     """The handler of `JobState.QUEUED`. A job holds a place in the queue, its price and a timer for its deadline."""
 
-    def __init__(
-        self,
-        transitions: Transitions,
-        scheduler: Scheduler,
-        spending: Spending,
-        clock: WallClock,
-        announcer: Announcer,
-        sources: SourceClips,
-        uploads: ImageUploads,
-        tasks: BackgroundTasks,
-    ) -> None:
-        self._transitions, self._scheduler, self._spending, self._clock = transitions, scheduler, spending, clock
-        self._queue, self._announcer = scheduler.queue, announcer
-        self._sources, self._uploads, self._tasks = sources, uploads, tasks
-        #: Jobs that are not in the queue yet.
-        self.prerequisites = Prerequisites(self._line_up, transitions.refuse, tasks)
-        self._deadlines: dict[LiveJob, asyncio.TimerHandle] = {}
+    _transitions: Transitions
+    _scheduler: Scheduler
+    _spending: Spending
+    _clock: WallClock
+    _announcer: Announcer
+    _sources: SourceClips
+    _uploads: ImageUploads
+    _tasks: BackgroundTasks
+    #: The jobs that are not in the queue yet.
+    prerequisites: Prerequisites = attrs.field(init=False)
+    _queue: FairQueue[LiveJob] = attrs.field(init=False)
+    _deadlines: dict[LiveJob, asyncio.TimerHandle] = attrs.field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._queue = self._scheduler.queue
+        self.prerequisites = Prerequisites(self._line_up, self._transitions.refuse, self._tasks)
 
     def __contains__(self, job: LiveJob) -> bool:
         """Whether *job* holds a place or a timer here."""

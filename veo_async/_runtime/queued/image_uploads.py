@@ -6,6 +6,8 @@ image that cannot be uploaded refuses only its own job, which was never sent.
 
 import asyncio
 
+import attrs
+
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._runtime.background import BackgroundTasks
@@ -24,14 +26,15 @@ _RETRY_DELAYS_S = (10.0, 30.0, 60.0, 180.0, 600.0)
 MIN_RENEWAL_INTERVAL_S = 10.0
 
 
+@attrs.define(eq=False, repr=False)
 class ImageUploads:
     """Uploads the images of jobs, and renews the uploads before they expire."""
 
-    def __init__(
-        self, images: Images, queue: FairQueue[LiveJob], transitions: Transitions, tasks: BackgroundTasks
-    ) -> None:
-        self._images, self._queue, self._transitions, self._tasks = images, queue, transitions, tasks
-        self._renewals: dict[LiveJob, asyncio.TimerHandle] = {}
+    _images: Images
+    _queue: FairQueue[LiveJob]
+    _transitions: Transitions
+    _tasks: BackgroundTasks
+    _renewals: dict[LiveJob, asyncio.TimerHandle] = attrs.field(factory=dict, init=False)
 
     def __contains__(self, job: LiveJob) -> bool:
         """Whether the uploads of *job* will be renewed."""

@@ -72,31 +72,23 @@ class _CachedUpload:
     renew_at: float
 
 
+@attrs.define(eq=False, repr=False)
 class Images:
-    """The images of one session.
+    """The images of one session."""
 
-    Args:
-        now: returns the wall-clock time.
-        renew_key: asks for another key after a rejected one; returns whether there is one.
-        find_problem: requests a URL and returns why the provider cannot use it, and a remedy; None: URLs are not checked.
-    """
-
-    def __init__(
-        self,
-        api: VeoApi,
-        retrier: Retrier,
-        now: Callable[[], float],
-        *,
-        renew_key: Callable[[], Awaitable[bool]],
-        find_problem: Callable[[str], Awaitable[tuple[str, str] | None]] | None = None,
-    ) -> None:
-        self._api, self._retrier, self._now = api, retrier, now
-        self._renew_key, self._find_problem = renew_key, find_problem
-        #: URLs that were checked and are usable.
-        self._checked_urls: dict[str, None] = {}
-        self._slots = asyncio.Semaphore(_MAX_CONCURRENT_UPLOADS)
-        self._cache: dict[str, _CachedUpload] = {}
-        self._uploading: dict[str, asyncio.Task[_CachedUpload]] = {}
+    _api: VeoApi
+    _retrier: Retrier
+    #: Returns the wall-clock time.
+    _now: Callable[[], float]
+    #: Requests another API key after a rejected one; returns whether there is one.
+    _renew_key: Callable[[], Awaitable[bool]]
+    #: Requests a URL and returns why the provider cannot use it, and a remedy; None: URLs are not checked.
+    _find_problem: Callable[[str], Awaitable[tuple[str, str] | None]] | None = None
+    #: URLs that were checked and are usable.
+    _checked_urls: dict[str, None] = attrs.field(factory=dict, init=False)
+    _slots: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(_MAX_CONCURRENT_UPLOADS), init=False)
+    _cache: dict[str, _CachedUpload] = attrs.field(factory=dict, init=False)
+    _uploading: dict[str, asyncio.Task[_CachedUpload]] = attrs.field(factory=dict, init=False)
 
     async def prepare_request(self, request: AnyRequest | str, options: Mapping[str, Any]) -> AnyRequest:
         """Return the complete request; its local images are checked and named by their content.

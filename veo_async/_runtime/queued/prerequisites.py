@@ -8,6 +8,8 @@ remains queued on the ledger.
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import attrs
+
 from veo_async._runtime.background import BackgroundTasks
 from veo_async._runtime.job.live_job import LiveJob, copy_error
 from veo_async._runtime.log import logger_for
@@ -16,22 +18,16 @@ from veo_async.errors import LedgerError, SessionEnded, VeoError
 logger = logger_for(__name__)
 
 
+@attrs.define(eq=False, repr=False)
 class Prerequisites:
-    """The jobs that wait, each with a task that prepares it.
+    """The jobs that wait, each with a task that prepares it."""
 
-    Args:
-        on_ready: called with a job that may enter the queue.
-        refuse: finishes a job that will never be sent.
-    """
-
-    def __init__(
-        self,
-        on_ready: Callable[[LiveJob], None],
-        refuse: Callable[[LiveJob, VeoError], Awaitable[None]],
-        tasks: BackgroundTasks,
-    ) -> None:
-        self._on_ready, self._refuse, self._tasks = on_ready, refuse, tasks
-        self._waiting: dict[LiveJob, asyncio.Task[None]] = {}
+    #: Called with a job that may enter the queue.
+    _on_ready: Callable[[LiveJob], None]
+    #: Finishes a job that will never be sent.
+    _refuse: Callable[[LiveJob, VeoError], Awaitable[None]]
+    _tasks: BackgroundTasks
+    _waiting: dict[LiveJob, asyncio.Task[None]] = attrs.field(factory=dict, init=False)
 
     def __len__(self) -> int:
         return len(self._waiting)

@@ -6,6 +6,8 @@ not; it is refused when its source fails. While its source is in doubt it waits,
 
 from collections.abc import Awaitable, Callable
 
+import attrs
+
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.live_job import LiveJob, copy_error, exception_of
 from veo_async._runtime.job.outcome import InDoubt
@@ -16,22 +18,15 @@ from veo_async.errors import InvalidRequest, KeyReused, Problem, SourceFailed, U
 _HAS_CLIP = (JobState.READY, JobState.SAVED)
 
 
+@attrs.define(eq=False, repr=False)
 class SourceClips:
-    """Finds the source clips of extensions and upgrades.
+    """Finds the source clips of extensions and upgrades."""
 
-    Args:
-        find: returns the job with a key, of any session on the ledger.
-        key_of_task: returns the key of the job that a task belongs to.
-    """
-
-    def __init__(
-        self,
-        transitions: Transitions,
-        *,
-        find: Callable[[str], Awaitable[LiveJob | None]],
-        key_of_task: Callable[[str], Awaitable[str | None]],
-    ) -> None:
-        self._transitions, self._find, self._key_of_task = transitions, find, key_of_task
+    _transitions: Transitions
+    #: Returns the job with a key, of any session on the ledger.
+    _find: Callable[[str], Awaitable[LiveJob | None]]
+    #: Returns the key of the job that a task belongs to.
+    _key_of_task: Callable[[str], Awaitable[str | None]]
 
     async def prepare(self, job: LiveJob) -> None:
         """Wait until the source of *job* is ready, and store its task id.

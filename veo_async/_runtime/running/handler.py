@@ -1,5 +1,7 @@
 """RUNNING: the watcher polls the task until it ends."""
 
+import attrs
+
 from veo_async._rules.lifecycle import Event
 from veo_async._rules.polling.poll_result import Succeeded, Unsuccessful
 from veo_async._runtime.announcer import Announcer
@@ -18,21 +20,17 @@ from veo_async.errors import LedgerError
 from .watcher import Watcher
 
 
+@attrs.define(eq=False, repr=False)
 class RunningState:
     """The handler of `JobState.RUNNING`. A job holds a slot, taken when it was sent or now, and the watcher polls it."""
 
-    def __init__(
-        self,
-        scheduler: Scheduler,
-        watcher: Watcher,
-        registry: JobRegistry,
-        spending: Spending,
-        clock: WallClock,
-        status: StatusReporter,
-        announcer: Announcer,
-    ) -> None:
-        self._scheduler, self._watcher, self._registry, self._spending = scheduler, watcher, registry, spending
-        self._clock, self._status, self._announcer = clock, status, announcer
+    _scheduler: Scheduler
+    _watcher: Watcher
+    _registry: JobRegistry
+    _spending: Spending
+    _clock: WallClock
+    _status: StatusReporter
+    _announcer: Announcer
 
     def enter(self, job: LiveJob, event: Event | None, outcome: Outcome | None) -> bool:
         assert job.task_id is not None  # noqa: S101  # it was accepted

@@ -12,7 +12,7 @@ import asyncio
 import heapq
 import itertools
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import attrs
 
@@ -70,34 +70,27 @@ class WatcherStatistics:
     failed_polls: int
 
 
+@attrs.define(eq=False)
 class Watcher:
-    """Polls running tasks until each has ended.
+    """Polls running tasks until each has ended."""
 
-    Args:
-        read_record: reads the record of a task, in one attempt.
-        on_end: awaited with a job and the end of its task, by the worker that polled it. The job is no longer watched
-            then: hints and `forget` have no effect, and a cancellation does not return it to the heap.
-    """
-
-    def __init__(
-        self,
-        read_record: Callable[[str], Awaitable[Record]],
-        on_end: Callable[[LiveJob, Succeeded | Unsuccessful], Awaitable[None]],
-        *,
-        schedule: PollSchedule,
-        budget: PollBudget,
-        workers: int = WORKERS,
-    ) -> None:
-        self._read_record, self._on_end = read_record, on_end
-        self._schedule, self._budget = schedule, budget
-        self._workers = workers
-        self._watched: dict[LiveJob, _WatchedTask] = {}
-        self._heap: list[tuple[float, int, LiveJob]] = []
-        self._numbers = itertools.count(1)
-        self._idle: dict[asyncio.Future[LiveJob], None] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._woke_at = -math.inf
-        self._polls = self._failed_polls = 0
+    #: Reads the record of a task, in one attempt.
+    _read_record: Callable[[str], Awaitable[Record]]
+    #: Awaited with a job and the end of its task, by the worker that polled it. The job is no longer watched then: hints
+    #: and `forget` have no effect, and a cancellation does not return it to the heap.
+    _on_end: Callable[[LiveJob, Succeeded | Unsuccessful], Awaitable[None]]
+    _schedule: PollSchedule
+    _budget: PollBudget
+    _workers: int = WORKERS
+    _watched: dict[LiveJob, _WatchedTask] = attrs.field(factory=dict, init=False)
+    _heap: list[tuple[float, int, LiveJob]] = attrs.field(factory=list, init=False)
+    _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False)
+    #: The workers that wait for a job, in the order in which they began to wait.
+    _idle: dict[asyncio.Future[LiveJob], None] = attrs.field(factory=dict, init=False)
+    _timer: asyncio.TimerHandle | None = attrs.field(default=None, init=False)
+    _woke_at: float = attrs.field(default=-math.inf, init=False)
+    _polls: int = attrs.field(default=0, init=False)
+    _failed_polls: int = attrs.field(default=0, init=False)
 
     def __repr__(self) -> str:
         return f"<Watcher running={len(self._watched)} idle={len(self._idle)}>"

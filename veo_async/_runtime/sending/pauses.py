@@ -49,10 +49,9 @@ class Pauses:
         if self.state.pause(reason, loop_time(), is_probe=is_probe):
             self._announce_pause(reason, error)
 
-    def ledger_blocked(self, is_blocked: bool) -> None:
-        """Pause submission while transitions cannot be recorded; a probe resumes it."""
-        if is_blocked:
-            self.pause(PauseReason.LEDGER_UNAVAILABLE, LedgerError("the ledger cannot be written"))
+    def ledger_blocked(self) -> None:
+        """Pause submission because transitions cannot be recorded; a probe resumes it."""
+        self.pause(PauseReason.LEDGER_UNAVAILABLE, LedgerError("the ledger cannot be written"))
 
     def on_any_response(self, *, is_probe: bool) -> bool:
         """Note that the provider responded; return whether submission resumes."""

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 
 import anyio
+import attrs
 
 from veo_async._api import VeoApi
 from veo_async._ports import AccountActivity
@@ -19,7 +20,7 @@ from veo_async._rules.gate.gate import Gate
 from veo_async._rules.gate.values import Grant, Wait
 from veo_async._rules.pauses import Probe
 from veo_async._rules.queue.fair_queue import FairQueue
-from veo_async._runtime.clock import TIMER_SLACK_S, loop_time
+from veo_async._runtime.clock import TIMER_SLACK_S, loop_time, wait_for_event
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.log import logger_for
 from veo_async._runtime.transitions import Transitions
@@ -39,34 +40,28 @@ _INTERACTIVE_RESERVE = 1
 _OnBalance = Callable[[BalanceRead, float | None], object]
 
 
+@attrs.define(eq=False)
 class Scheduler:
     """Sends jobs, within the rate limit of the account and with at most one running task per slot."""
 
-    def __init__(
-        self,
-        api: VeoApi,
-        gate: Gate,
-        queue: FairQueue[LiveJob],
-        keys: KeyRenewer,
-        pauses: Pauses,
-        sender: Sender,
-        transitions: Transitions,
-        *,
-        max_in_flight: int,
-    ) -> None:
-        self._api, self.gate, self.queue, self._keys = api, gate, queue, keys
-        self._pauses, self._sender, self._transitions = pauses, sender, transitions
-        #: The semaphore of running tasks.
-        self.slots = anyio.CapacityLimiter(max_in_flight)
-        #: Tasks that were running already when the session found them, and for which no slot was free.
-        self._without_slot: set[LiveJob] = set()
-        #: Tasks that read the balance. They may be cancelled: reading is free.
-        self._balance_reads: set[asyncio.Task[None]] = set()
-        self._wakeup = asyncio.Event()
-        self._is_stopped = False
-        #: Whether several tenants, or interactive jobs, have shared the queue since it was last empty.
-        self._is_shared = False
-        self._has_interactive = False
+    _api: VeoApi
+    gate: Gate
+    queue: FairQueue[LiveJob]
+    _keys: KeyRenewer
+    _pauses: Pauses
+    _sender: Sender
+    _transitions: Transitions
+    #: The semaphore of running tasks.
+    slots: anyio.CapacityLimiter
+    #: Tasks that were running already when the session found them, and for which no slot was free.
+    _without_slot: set[LiveJob] = attrs.field(factory=set, init=False)
+    #: Tasks that read the balance. They may be cancelled: reading is free.
+    _balance_reads: set[asyncio.Task[None]] = attrs.field(factory=set, init=False)
+    _wakeup: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    _is_stopped: bool = attrs.field(default=False, init=False)
+    #: Whether several tenants, or interactive jobs, have shared the queue since it was last empty.
+    _is_shared: bool = attrs.field(default=False, init=False)
+    _has_interactive: bool = attrs.field(default=False, init=False)
 
     def __repr__(self) -> str:
         taken, total = self.slots.borrowed_tokens, self.slots.total_tokens
@@ -140,16 +135,9 @@ class Scheduler:
             while not self._is_stopped:
                 self._wakeup.clear()
                 again_at = self._dispatch(sending, loop_time())
-                await self._sleep_until(again_at)
-
-    async def _sleep_until(self, at: float) -> None:
-        """Wait until *at* or until woken, but at least for the timer slack, because timers may fire early."""
-        at = max(at, loop_time() + TIMER_SLACK_S)
-        try:
-            async with asyncio.timeout_at(at if at < math.inf else None):
-                await self._wakeup.wait()
-        except TimeoutError:
-            pass
+                # Timers may fire early: without the slack this loop could spin.
+                deadline = max(again_at, loop_time() + TIMER_SLACK_S)
+                await wait_for_event(self._wakeup, deadline if deadline < math.inf else None)
 
     def _dispatch(self, sending: asyncio.TaskGroup, now: float) -> float:
         """Send every job that may be sent now; return when to check again."""

@@ -82,28 +82,23 @@ class SendTicket:
     is_probe: bool
 
 
+@attrs.define(eq=False, repr=False)
 class Sender:
     """Sends requests and acts on the responses."""
 
-    def __init__(
-        self,
-        api: VeoApi,
-        gate: Gate,
-        queue: FairQueue[LiveJob],
-        pauses: Pauses,
-        journal: Journal,
-        tokens: CallbackTokens,
-        clock: WallClock,
-        transitions: Transitions,
-        announcer: Announcer,
-        hints: HintFollower,
-    ) -> None:
-        self._api, self._gate, self._queue, self._pauses = api, gate, queue, pauses
-        self._journal, self._tokens, self._clock = journal, tokens, clock
-        self._transitions, self._announcer, self._hints = transitions, announcer, hints
-        self._is_stopped = False
-        #: Until when other sessions have closed the gate (loop's time).
-        self._remote_closed_until = 0.0
+    _api: VeoApi
+    _gate: Gate
+    _queue: FairQueue[LiveJob]
+    _pauses: Pauses
+    _journal: Journal
+    _tokens: CallbackTokens
+    _clock: WallClock
+    _transitions: Transitions
+    _announcer: Announcer
+    _hints: HintFollower
+    _is_stopped: bool = attrs.field(default=False, init=False)
+    #: Until when other sessions have closed the gate (loop's time).
+    _remote_closed_until: float = attrs.field(default=0.0, init=False)
 
     def stop(self) -> None:
         """Send nothing that was not sent yet."""
@@ -205,44 +200,46 @@ class Sender:
         logger.critical("task %s of job %s was NOT recorded on the ledger", task_id, job.key, extra=extra)
 
     async def _on_error(self, job: LiveJob, ticket: SendTicket, error: VeoError) -> None:
-        now, is_probe, grant = loop_time(), ticket.is_probe, ticket.grant
+        is_probe, verdict = ticket.is_probe, classify_failure(error)
         error.add_evidence(job_key=job.key)
-        verdict = classify_failure(error)
         self._pauses.on_request_done(job, is_paid=verdict is Verdict.IN_DOUBT)
         if verdict is not Verdict.NOT_SENT and self._pauses.on_any_response(is_probe=is_probe):
             is_probe = False
+        self._notify_gate(verdict, error, ticket)
+        if is_probe and verdict in (Verdict.RATE_LIMITED, Verdict.LOCKED_OUT):
+            self._pauses.state.probe_inconclusive(loop_time())
         match verdict:
             case Verdict.RATE_LIMITED:
-                self._gate.refused(grant, now, error.retry_after if isinstance(error, TryLater) else None)
-                if is_probe:
-                    self._pauses.state.probe_inconclusive(now)
                 await self._requeue(job, error)
             case Verdict.NOT_SENT:
-                self._gate.not_sent(grant, now)
                 self._pauses.pause(PauseReason.NETWORK, error, is_probe=is_probe)
                 await self._requeue_unsent(job, error)
             case Verdict.PAUSED:
-                self._gate.unanswered(grant, now)
                 self._pauses.pause(_PAUSES[type(error)], error, is_probe=is_probe)
                 await self._requeue(job, error)
             case Verdict.LOCKED_OUT:
-                self._gate.unanswered(grant, now)
-                if is_probe:
-                    self._pauses.state.probe_inconclusive(now)
                 await self._requeue(job, error)
                 if await self._pauses.key_rejected(ticket.key_generation, error):
                     await self._lock_out(error)
             case Verdict.REFUSED:
-                self._gate.unanswered(grant, now)
                 self._pauses.on_refused(is_probe=is_probe)
                 await self._finish(job, Event.REFUSE, Refused(job.key, error.message, error))
             case Verdict.IN_DOUBT:
-                self._gate.unanswered(grant, now)
                 job.attempts += 1
                 self._pauses.on_error(error, is_probe=is_probe)
                 await self._lose(job, error)
             case _:
                 assert_never(verdict)
+
+    def _notify_gate(self, verdict: Verdict, error: VeoError, ticket: SendTicket) -> None:
+        match verdict:
+            case Verdict.RATE_LIMITED:
+                retry_after = error.retry_after if isinstance(error, TryLater) else None
+                self._gate.refused(ticket.grant, loop_time(), retry_after)
+            case Verdict.NOT_SENT:
+                self._gate.not_sent(ticket.grant, loop_time())
+            case _:
+                self._gate.unanswered(ticket.grant, loop_time())
 
     async def _lose(self, job: LiveJob, error: VeoError) -> None:
         """The response was lost: the job is in doubt."""
