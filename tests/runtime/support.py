@@ -17,7 +17,7 @@ T = TypeVar("T")
 class VirtualSession(VeoSession):
     """A session whose wall clock is the virtual clock of the test.
 
-    The machine's clock runs while virtual time stands still, so two sessions that read it at different moments disagree
+    The machine's clock runs while virtual time does not, so two sessions that read it at different moments disagree
     by milliseconds about the times on their ledger.
     """
 

@@ -18,7 +18,7 @@ from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.simulator import MemoryTransport, delay, rate_limited, refuse
 
 from .support import at_every_await, engine_of, let_run, memory, now, session_on, world
-from .test_resume import AtOnce, on
+from .test_resume import InlineExecutor, on
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -279,7 +279,7 @@ async def test_a_later_session_uploads_again_what_a_queued_job_wants(
     cat: Path, tmp_path: Path, kind: str, given: str
 ) -> None:
     """From its path; bytes stand as their URL."""
-    ledger = MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "veo.db", executor=AtOnce())
+    ledger = MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "veo.db", executor=InlineExecutor())
     sim = memory(faults=[rate_limited(times=3)])
     async with on(sim, ledger) as first:
         await first.submit("A dog", key="k", image=cat if given == "path" else PNG)

@@ -179,7 +179,7 @@ async def test_a_process_that_is_considered_dead_records_the_task_of_its_request
     slow = delay(3.0, before=False, on=1, endpoint="generate")
     async with Simulator(faults=[slow], duration_s=0.5) as sim:
         first = asyncio.create_task(run(sys.executable, "slow.py", cwd=tmp_path, sim=sim))
-        while not (tmp_path / "sent").exists():
+        while not (tmp_path / "sent").exists():  # noqa: ASYNC110  # another process creates it
             await asyncio.sleep(0.02)
         taken_over = await run(sys.executable, "take_over.py", cwd=tmp_path, sim=sim)
         output = await first

@@ -24,7 +24,7 @@ from .support import VirtualSession, memory, session_on
 pytestmark = pytest.mark.veo_virtual_time
 
 
-class AtOnce(Executor):
+class InlineExecutor(Executor):
     """Runs everything where it is asked for."""
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
@@ -40,7 +40,7 @@ class AtOnce(Executor):
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
     if request.param == "memory":
         return MemoryLedger()
-    return SqliteLedger(tmp_path / "veo.db", executor=AtOnce())
+    return SqliteLedger(tmp_path / "veo.db", executor=InlineExecutor())
 
 
 def on(sim: MemoryTransport, ledger: Ledger, **options: Any) -> VeoSession:

@@ -1,4 +1,4 @@
-"""Defects that were found in the transitions of jobs, each with a test of its own."""
+"""Defects that were found in the transitions of jobs, with one test each."""
 
 import asyncio
 from pathlib import Path
@@ -18,7 +18,7 @@ from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.simulator import delay
 
 from .support import Clock, let_run, memory, session_on
-from .test_resume import AtOnce
+from .test_resume import InlineExecutor
 from .transition_case import (
     IN_DOUBT,
     OTHER_TASK,
@@ -407,13 +407,13 @@ async def test_a_session_that_is_considered_dead_records_the_task_of_its_request
     The response of the first session binds the job to its task; the other session polls the task. One charge, no crash.
     """
     path, sim = tmp_path / "veo.db", memory(faults=[delay(10.0, before=False, on=1, endpoint="generate")])
-    async with session_on(sim, ledger=SqliteLedger(path, executor=AtOnce())) as first:
+    async with session_on(sim, ledger=SqliteLedger(path, executor=InlineExecutor())) as first:
         job = await first.submit("A dog", key="k")
         await asyncio.sleep(1)
         assert job.state is SENDING
         for lock in Path(f"{path}.d").glob("*.lock"):
             lock.unlink()
-        second = session_on(sim, ledger=SqliteLedger(path, executor=AtOnce()))
+        second = session_on(sim, ledger=SqliteLedger(path, executor=InlineExecutor()))
         async with second:
             taken_over = await second.find("k")
             assert taken_over is not None

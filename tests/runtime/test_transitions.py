@@ -1,7 +1,7 @@
 """Every transition of `lifecycle.TABLE`: recorded first, then acted on, then announced exactly once.
 
-Each case runs on both ledgers, with a hook, a subscriber, a waiter and two `map`s. The job has a deadline and a reserved
-price, and the slots are counted.
+Each case runs on both ledgers, with a hook, a subscriber, a waiter and two `map`s. The job has a deadline and a
+reserved price, and the slots are counted.
 """
 
 import ast
@@ -21,7 +21,7 @@ from veo_async._wire import VideoRequest
 from veo_async.ledger import MemoryLedger, SqliteLedger
 
 from .support import let_run
-from .test_resume import AtOnce
+from .test_resume import InlineExecutor
 from .transition_case import (
     IN_DOUBT,
     PRICE,
@@ -75,7 +75,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Ledger, Stat
         memory_ledger = MemoryLedger()
         return memory_ledger, of_memory(memory_ledger)
     path = tmp_path / "veo.db"
-    return SqliteLedger(path, executor=AtOnce()), of_file(path)
+    return SqliteLedger(path, executor=InlineExecutor()), of_file(path)
 
 
 def options_for(state: JobState, event: Event) -> dict[str, Any]:

@@ -25,7 +25,6 @@ from veo_async._runtime.sending import sender
 from veo_async._wire import Record
 from veo_async._wire.responses import Accepted
 from veo_async.ledger import MemoryLedger
-from veo_async.simulator import MemoryTransport
 
 from .support import check_joints, engine_of, let_run, memory, session_on
 

@@ -13,8 +13,8 @@ class BackgroundTasks:
     Cancelling loses nothing: what a task was about to do, the next session finds on the ledger.
 
     Args:
-        on_crash: called with an exception that a task did not handle, a defect of ours; None: the callers that await the
-            tasks handle their exceptions.
+        on_crash: called with an exception that a task did not handle, which is a defect; None: the callers that wait
+            for the tasks handle their exceptions.
     """
 
     def __init__(self, on_crash: Callable[[BaseException], None] | None = None) -> None:

@@ -1,8 +1,8 @@
 """The two clocks of a session: the event loop's, for waiting, and the wall clock, for the ledger.
 
-Other processes read the ledger's times, on other days, so they are wall-clock times. Within a session time must not jump
-when the machine's clock is set, and it must run as fast as the loop's time. So a session reads the wall clock once, when
-it opens, and adds the loop's time to it.
+Other processes read the ledger's times, on other days, so they are wall-clock times. Within a session time must not
+jump when the machine's clock is set, and it must run as fast as the loop's time. So a session reads the wall clock
+once, when it opens, and adds the loop's time to it.
 """
 
 import asyncio

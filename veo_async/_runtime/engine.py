@@ -123,9 +123,9 @@ class Engine:
     #: Saves one clip.
     _save: Save
     _images: Images
-    #: The folder for clips of jobs without a target of their own.
+    #: The default folder for clips.
     _save_to: str | None
-    #: Called when a part fails because of a defect of ours.
+    #: Called when a part fails because of a defect.
     _on_crash: Callable[[BaseException], None]
 
     def __attrs_post_init__(self) -> None:
@@ -221,7 +221,7 @@ class Engine:
         return self._tokens.is_valid(token)
 
     def is_tracked(self, token: str, task_id: str) -> bool:
-        """Whether this session already polls the task, so that the hint need not be stored; the poll is then due now."""
+        """Whether this session already polls the task. Then the hint need not be stored: the task is polled now."""
         job = self._tokens.job_of(token)
         if job is None or job.task_id != task_id or job.is_remote or job.state is JobState.IN_DOUBT:
             return False

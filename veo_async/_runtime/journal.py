@@ -3,12 +3,12 @@
 There are two kinds of writes, which fail differently:
 
 - *Before money is spent* (`insert`, `send`): if the ledger fails, the error is raised and not a byte is sent.
-- *Afterwards* (`record`): the request was sent or the task has ended, so there is no way back. The write is retried with
-  growing delays until the ledger accepts it. Until then nobody is notified, and submission is paused. Only while the session closes does the journal give up, after `CLOSE_TIMEOUT_S`; the task id is then in the error
-  and in the log.
+- *Afterwards* (`record`): the request was sent or the task has ended, so there is no way back. The write is retried
+  with growing delays until the ledger accepts it. Until then no one is notified, and submission is paused. Only while
+  the session closes does the journal give up, after `CLOSE_TIMEOUT_S`; the task id is then in the error and in the log.
 
-If the ledger rejects a transition because another session changed the job, that is not an error: `record` returns False,
-and the caller continues from what the ledger contains.
+If the ledger rejects a transition because another session changed the job, that is not an error: `record` returns
+False, and the caller continues from what the ledger contains.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """Free calls with retries: the balance, a download link, an upload.
 
-The client makes one attempt; here it becomes several, with the delays that `_rules.retry` decides. All calls of a session
-share one quota, so that retries do not make an outage worse. Polls are not retried here: the schedule polls again anyway.
+The client makes one attempt; here it becomes several, with the delays that `_rules.retry` decides. All calls of a
+session share one quota, so that retries do not make an outage worse. Polls are not retried here: the schedule polls
+again anyway.
 """
 
 import asyncio

@@ -37,7 +37,7 @@ class LedgerWatcher:
     _hints: HintFollower
     _scheduler: Scheduler
     _transitions: Transitions
-    #: The folder for clips of jobs without a target of their own.
+    #: The default folder for clips.
     _save_to: str | None
     _woken: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
@@ -65,7 +65,7 @@ class LedgerWatcher:
             self._take_over(row)
         for row in changes.changed:
             job = self._registry.by_key.get(row.key)
-            # Another session changes a job of ours only while it is in doubt.
+            # Another session may change a job that this session owns only while it is in doubt.
             if job is not None and job.state != row.state and (job.is_remote or job.state is JobState.IN_DOUBT):
                 self._transitions.follow(job, row)
         for hint in changes.hints:

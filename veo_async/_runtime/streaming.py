@@ -1,8 +1,8 @@
 """From a stream of requests to a stream of outcomes: lazy, bounded, as completed or in order.
 
-No task group and no timeout encloses a ``yield`` here (PEP 789). The session owns the one task that reads the input, and
-``finally`` cancels it; the session owns the jobs, too. So a caller that stops reading early leaves nothing behind but
-jobs. When the input raises, the outcomes of its earlier items still follow, and then the error.
+No task group and no timeout encloses a ``yield`` here (PEP 789). The session owns the one task that reads the input,
+and ``finally`` cancels it; the session owns the jobs, too. So a caller that stops reading early leaves nothing behind
+but jobs. When the input raises, the outcomes of its earlier items still follow, and then the error.
 """
 
 import asyncio
@@ -79,7 +79,7 @@ class _Reader:
         except asyncio.CancelledError:
             self.error = SessionClosed("the session was closed before all requests were submitted")
             raise
-        except Exception as error:  # noqa: BLE001  # the error of the user's iterable is raised to the reader of the outcomes
+        except Exception as error:  # noqa: BLE001  # any error of the user's iterable is raised to the reader
             self.error = error
         finally:
             self._is_exhausted = True

@@ -12,9 +12,9 @@ T = TypeVar("T")
 async def run_to_completion(work: Coroutine[Any, Any, T], *, name: str | None = None) -> T:
     """Run *work* to its end, then re-raise a cancellation that arrived in the meantime.
 
-    Neither tool is enough alone: anyio's shields do nothing against ``Task.cancel``, and ``asyncio.shield`` gives way to a
-    second cancellation and to anyio's scopes. *work* needs its own deadline: what cannot be cancelled must not be able to
-    hang.
+    Neither tool is enough alone: anyio's shields do nothing against ``Task.cancel``, and ``asyncio.shield`` gives way
+    to a second cancellation and to anyio's scopes. *work* needs its own deadline: what cannot be cancelled must not be
+    able to hang.
 
     Args:
         name: of the task that runs *work*; by default the name of the coroutine function.

@@ -1,8 +1,8 @@
 """IN_DOUBT: wait for a callback while one may arrive, then ask the user's policy.
 
-The policy is ``"hold"`` (callers get the outcome `InDoubt`), ``"resubmit"`` (send again, up to `MAX_TRIES` attempts), or
-the user's coroutine function, which returns ``"hold"``, ``"resubmit"`` or ``"abandon"``. A function that raises or takes
-too long counts as ``"hold"``.
+The policy is ``"hold"`` (callers get the outcome `InDoubt`), ``"resubmit"`` (send again, up to `MAX_TRIES` attempts),
+or the user's coroutine function, which returns ``"hold"``, ``"resubmit"`` or ``"abandon"``. A function that raises or
+takes too long counts as ``"hold"``.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from .actions import JobActions
 
 logger = logger_for(__name__)
 
-#: Seconds after sending within which a callback arrives: the longest generation seen, and time for the provider to post.
+#: Seconds after sending within which a callback arrives: the longest generation seen, and time to post the callback.
 CALLBACK_WAIT_S = 900.0
 #: Seconds for the user's policy function.
 _POLICY_TIMEOUT_S = 60.0

@@ -1,7 +1,7 @@
 """Hints: what a callback says about a job, followed by reading the task's record.
 
-A hint is a (callback token, task id) pair. Anyone can send one, so nothing in it is believed: it only says which record to
-read. The record, read with our own key, is the proof.
+A hint is a (callback token, task id) pair. Anyone can send one, so nothing in it is believed: it only says which record
+to read. The record, read with our own key, is the proof.
 """
 
 import asyncio
@@ -85,8 +85,8 @@ class HintFollower:
     async def _verify_with_retries(self, job: LiveJob, hint: CallbackHint) -> str | None:
         """Bind *job* if the record proves the hint; return the reason if it does not, or None.
 
-        A missing record may only be late, so it is read a few times. A failed read (no network, a broken provider) refutes
-        nothing: it is repeated as long as the job is in doubt.
+        A missing record may only be late, so it is read a few times. A failed read (no network, a broken provider)
+        refutes nothing: it is repeated as long as the job is in doubt.
         """
         rejected = 0
         for delay_s in chain((0.0, *_VERIFY_DELAYS_S), repeat(_VERIFY_DELAYS_S[-1])):
@@ -104,7 +104,7 @@ class HintFollower:
         return None
 
     async def _verify_once(self, job: LiveJob, hint: CallbackHint) -> str | None:
-        """Read the record once; return why it does not prove the hint, or None if the job is no longer in doubt."""
+        """Read the record once; return why it does not prove the hint, or None."""
         record = await self._read_record(hint.task_id)
         proof = proof_of(job, record, hint.token)
         if job.state is not JobState.IN_DOUBT:

@@ -1,6 +1,6 @@
 """Repairing a ledger by hand, for the command line: inspect it and resolve jobs without owning any.
 
-A job that was repaired here continues in its owner: the session that runs on this ledger, or the next one that opens it.
+A job that was repaired here continues in the session that owns it, or in the next one that opens this ledger.
 """
 
 from collections.abc import Awaitable, Callable
@@ -42,7 +42,7 @@ class LedgerRepair:
         return job
 
     async def resubmit(self, key: str) -> LiveJob:
-        """Queue the job in doubt with this key again. It is charged twice if the first request was accepted after all."""
+        """Queue the job in doubt with this key again. It is charged twice if the first request was accepted."""
         job = await self._job(key)
         _require_written(await self._actions.resubmit(job))
         return job

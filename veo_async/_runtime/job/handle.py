@@ -69,8 +69,8 @@ class JobView:
 class Job(JobView):
     """One job of a session.
 
-    ``await job`` returns its clip or raises the reason why there is none. Waiting has no effect on the job: neither does
-    cancelling the wait or letting it time out.
+    ``await job`` returns its clip or raises the reason why there is none. Waiting has no effect on the job: neither
+    does cancelling the wait or letting it time out.
     """
 
     def __init__(self, job: LiveJob, status: StatusReporter, actions: JobActions) -> None:

@@ -1,7 +1,7 @@
 """One job in memory, shared by all parts of the runtime.
 
-Each waiter has its own future, so that cancelling one waiter does not affect the others. Futures only wake their waiter,
-which then reads the outcome; so no future is left with an exception that was never retrieved.
+Each waiter has its own future, so that cancelling one waiter does not affect the others. Futures only wake their
+waiter, which then reads the outcome; so no future is left with an exception that was never retrieved.
 """
 
 import asyncio

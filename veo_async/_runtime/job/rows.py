@@ -103,7 +103,7 @@ def outcome_to_json(outcome: Outcome) -> str:
 def error_evidence(error: VeoError) -> dict[str, Scalar]:
     """Return what the provider's support would ask about *error*."""
     plain = error_to_dict(error)
-    return {name: value for name, value in plain.items() if name not in ("job_key", "faults") and value is not None}
+    return {name: value for name, value in plain.items() if name != "job_key" and value is not None}
 
 
 def error_to_dict(error: VeoError) -> dict[str, Scalar]:

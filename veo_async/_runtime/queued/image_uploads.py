@@ -1,7 +1,7 @@
 """Uploads for queued jobs: a job with local images waits until they are uploaded.
 
-When an upload expires while the job still waits in the queue, the image is uploaded again and the job keeps its place. An
-image that cannot be uploaded refuses only its own job, which was never sent.
+When an upload expires while the job still waits in the queue, the image is uploaded again and the job keeps its place.
+An image that cannot be uploaded refuses only its own job, which was never sent.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from .images import Images
 
 #: Delays between attempts while the upload host is broken: about a quarter of an hour.
 _RETRY_DELAYS_S = (10.0, 30.0, 60.0, 180.0, 600.0)
-#: A renewed upload is not renewed again for this time. Otherwise a timer that fires early, or an expiry date in the past,
-#: would renew it again and again without a pause.
+#: A renewed upload is not renewed again for this time. Otherwise a timer that fires early, or an expiry date in the
+#: past, would renew it again and again without a pause.
 MIN_RENEWAL_INTERVAL_S = 10.0
 
 

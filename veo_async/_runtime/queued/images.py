@@ -1,9 +1,9 @@
 """Local images: read, uploaded once for any number of jobs, and cached until they expire.
 
 - An unusable image is rejected before anything is queued. Only regular files are read: a pipe could block forever.
-- Each content is uploaded once, regardless of how many callers need it, and a few at a time. The session owns the upload,
-  so cancelling one caller does not affect the others.
-- An upload is free and overwrites an earlier one, so it is retried like a read. It is cached for as long as the response
+- Each content is uploaded once, regardless of how many callers need it, and a few at a time. The session owns the
+  upload, so cancelling one caller does not affect the others.
+- An upload is free and overwrites an earlier one, so it is retried like a read. It is cached as long as the response
   says, otherwise for the shorter of the provider's two documented lifetimes (24 hours, three days), less a margin.
 - A file is read again for its upload; if it has changed since the job was submitted, the job is refused.
 
@@ -169,7 +169,7 @@ class Images:
         self._api.dialect.require(endpoints.FILE_STREAM_UPLOAD)
 
     def _check_reachable(self, url: str) -> None:
-        """Reject a URL that the provider cannot reach; malformed ones are reported with the other problems of the request."""
+        """Reject a URL that the provider cannot reach; a malformed one is reported with the other problems."""
         if url_problem(url):
             return
         if reason := unreachable_reason(url, allow_loopback=is_loopback(self._api.base_urls.api)):

@@ -36,7 +36,7 @@ class CreditUsage:
 
     @property
     def measured(self) -> float | None:
-        """By how much the balance fell between the two; negative after a top-up, and including the spending of others."""
+        """By how much the balance fell, including the spending of others; negative after a top-up."""
         if self.first_balance is None or self.last_balance is None:
             return None
         return self.first_balance - self.last_balance

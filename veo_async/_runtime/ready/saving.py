@@ -1,8 +1,8 @@
 """Saving the clip of a job.
 
-A job with a target has finished only when its files are complete: its waiters wait for the files, too. The saver handles
-a full disk, an expired link or a broken connection. When it gives up, the waiters get the error and the job stays
-``ready``: the next session on the ledger tries again, and nothing is charged again.
+A job with a target has finished only when its files are complete: its waiters wait for the files, too. The saver
+handles a full disk, an expired link or a broken connection. When it gives up, the waiters get the error and the job
+stays ``ready``: the next session on the ledger tries again, and nothing is charged again.
 """
 
 import os

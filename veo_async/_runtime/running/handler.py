@@ -22,7 +22,7 @@ from .watcher import Watcher
 
 @attrs.define(eq=False, repr=False)
 class RunningState:
-    """The handler of `JobState.RUNNING`. A job holds a slot, taken when it was sent or now, and the watcher polls it."""
+    """The handler of `JobState.RUNNING`. A job holds a slot, and the watcher polls its task."""
 
     _scheduler: Scheduler
     _watcher: Watcher

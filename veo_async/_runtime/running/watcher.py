@@ -1,11 +1,11 @@
 """The watcher polls any number of tasks with one heap of due times, one timer and a few workers in a `TaskGroup`.
 
-`_rules.polling.schedule` decides when to poll, `_rules.polling.poll_result` what a poll means; this module polls. A task
-costs a heap item, not a coroutine: ten thousand running tasks are ten thousand tuples and sixteen workers.
+`_rules.polling.schedule` decides when to poll, `_rules.polling.poll_result` what a poll means; this module polls. A
+task costs a heap item, not a coroutine: ten thousand running tasks are ten thousand tuples and sixteen workers.
 
 The heap contains ``(due, number, job)``. A job that is scheduled again gets a new number, so its old item is recognized
-as stale and discarded when it reaches the top. A job that is being polled has no item in the heap; a hint that arrives in
-the meantime is applied after the poll, so a task is never polled twice at the same time.
+as stale and discarded when it reaches the top. A job that is being polled has no item in the heap; a hint that arrives
+in the meantime is applied after the poll, so a task is never polled twice at the same time.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ class WatcherStatistics:
 
     #: Tasks that are being polled.
     tasks: int
-    #: Polls so far, and how many of them failed.
+    #: All polls of the session, and how many of them failed.
     polls: int
     failed_polls: int
 
@@ -76,8 +76,8 @@ class Watcher:
 
     #: Reads the record of a task, in one attempt.
     _read_record: Callable[[str], Awaitable[Record]]
-    #: Awaited with a job and the end of its task, by the worker that polled it. The job is no longer watched then: hints
-    #: and `forget` have no effect, and a cancellation does not return it to the heap.
+    #: Awaited with a job and the end of its task, by the worker that polled it. The job is no longer watched then:
+    #: hints and `forget` have no effect, and a cancellation does not return it to the heap.
     _on_end: Callable[[LiveJob, Succeeded | Unsuccessful], Awaitable[None]]
     _schedule: PollSchedule
     _budget: PollBudget

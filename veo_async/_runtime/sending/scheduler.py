@@ -1,8 +1,8 @@
 """The scheduler: takes jobs from the queue and sends them when a slot is free and the rate limit allows.
 
-`Scheduler._dispatch` decides in one step, without awaiting, whether the next job may be sent: is submission paused, is a
-slot free, does the gate grant a request? Only then is a job taken from the queue. So no job holds a slot while it waits
-for the rate limit, and which job is next is decided as late as possible. Each request is sent by its own task
+`Scheduler._dispatch` decides in one step, without awaiting, whether the next job may be sent: is submission paused, is
+a slot free, does the gate grant a request? Only then is a job taken from the queue. So no job holds a slot while it
+waits for the rate limit, and which job is next is decided as late as possible. Each request is sent by its own task
 (`sender`), which finishes even if its waiters, or the scheduler itself, are cancelled.
 """
 
@@ -33,8 +33,8 @@ from .sender import Sender, SendTicket
 
 logger = logger_for(__name__)
 
-#: Places of each window that batch jobs leave to interactive ones once there are any: a twentieth of the documented rate.
-#: With it no interactive job waits behind a batch job; without it 95 of 100 wait for half a second.
+#: Places of each window that batch jobs leave to interactive ones once there are any: a twentieth of the documented
+#: rate. With it no interactive job waits behind a batch job; without it 95 of 100 wait for half a second.
 _INTERACTIVE_RESERVE = 1
 
 _OnBalance = Callable[[BalanceRead, float | None], object]

@@ -13,9 +13,9 @@ refused       the job is refused; no task was created
 in doubt      the job is in doubt and is never resent automatically
 ============  ====================================================================================
 
-No byte is sent before the ledger has recorded the intent, and nobody is notified before it has recorded the result. Other
-sessions on the ledger count, too: their requests use up the same rate limit, and their 429s close our gate. A request that
-gets no permit was never sent, and its job returns to the head of the queue.
+No byte is sent before the ledger has recorded the intent, and the result is recorded before anyone is notified. Other
+sessions on the ledger count, too: their requests use up the same rate limit, and their 429s close our gate. A request
+that gets no permit was never sent, and its job returns to the head of the queue.
 
 Why a job has no backoff of its own: what prevents one job from being sent prevents all. With a backoff for each job, a
 queue of a thousand would try, and fail, every one of them in the first seconds of an outage.
