@@ -34,7 +34,7 @@ from ._rules.lifecycle import JobState
 from ._rules.queue.fair_queue import Priority
 from ._runtime.engine import Recovered
 from ._runtime.hooks import Hook
-from ._runtime.in_doubt.in_doubt_jobs import OnDoubt
+from ._runtime.in_doubt.handler import OnDoubt
 from ._runtime.job.endings import as_request, rejected_job
 from ._runtime.job.follow_ups import ChainItem, FollowUp, chain_of, follow_up_of
 from ._runtime.job.handle import Job
@@ -531,4 +531,4 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         )
 
     def _handle(self, job: LiveJob) -> Job:
-        return Job(job, self._parts.status, self._lifetime.engine.in_doubt)
+        return Job(job, self._parts.status, self._lifetime.engine.actions)

@@ -11,7 +11,7 @@ from ._rules.queue.fair_queue import Priority
 from ._rules.rate_limit import LearnedLimits, RateLimitStatistics
 from ._runtime.engine import Recovered
 from ._runtime.hooks import Hook
-from ._runtime.in_doubt.in_doubt_jobs import OnDoubt
+from ._runtime.in_doubt.handler import OnDoubt
 from ._runtime.job.follow_ups import FollowUp
 from ._runtime.job.handle import Job, JobView
 from ._runtime.job.live_job import exception_of

@@ -132,7 +132,7 @@ def test_resolve_checks_the_record_of_the_task(
             monkeypatch.setenv("VEO_API_KEY", sim.api_key)
             code, output = await asyncio.to_thread(veo, "ledger", "resolve", file, "cat", wrong)
             assert code == 1
-            assert "another request" in output
+            assert "different request" in output
             code, output = await asyncio.to_thread(veo, "ledger", "resolve", file, "cat", right)
             assert code == 0
             assert "Job cat is running." in output

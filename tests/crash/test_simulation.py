@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from veo_async._rules.doubt import Verdict
-from veo_async._runtime.in_doubt.in_doubt_jobs import InDoubtJobs
+from veo_async._runtime.in_doubt.hints import HintFollower
 from veo_async._runtime.sending import sender as sending
 from veo_async.errors import ResponseLost
 
@@ -59,6 +59,6 @@ def test_resending_after_a_lost_response_is_detected(simulate: Any, monkeypatch:
 
 def test_ignoring_hints_is_detected(simulate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a session that ignores hints, jobs stay in doubt although their callbacks were stored."""
-    monkeypatch.setattr(InDoubtJobs, "on_hint", lambda *_: None)
+    monkeypatch.setattr(HintFollower, "on_hint", lambda *_: None)
     unfinished = [text for seed in range(1, 6) for text in simulate.simulate(seed, 100).unfinished]
     assert any("in doubt although the callback of its task was stored" in text for text in unfinished)

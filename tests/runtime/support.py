@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from types import coroutine
 from typing import Any, TypeVar
 
-from tests.internals import engine_of, parts_of
+from tests.internals import engine_of
 from tests.sessions import session_arguments
 from veo_async._rules.lifecycle import JobState
 from veo_async.session import VeoSession
@@ -15,14 +15,25 @@ from veo_async.simulator import MemoryTransport
 T = TypeVar("T")
 
 
+class VirtualSession(VeoSession):
+    """A session whose wall clock is the virtual clock of the test.
+
+    The machine's clock runs while virtual time does not, so two sessions that read it at different moments disagree
+    by milliseconds about the times on their ledger.
+    """
+
+    def _wall_clock(self) -> float:
+        return now()
+
+
 def memory(**options: Any) -> MemoryTransport:
-    """A provider that takes a minute for everything and limits nothing but the rate."""
+    """Return a provider that takes a minute for everything and limits nothing but the rate."""
     return MemoryTransport(**{"duration_s": 60.0, "max_running": 1_000_000, "seed": 1, "start_at": 1.75e9, **options})
 
 
-def session_on(sim: MemoryTransport, **options: Any) -> VeoSession:
-    """A session that looks every five seconds and explores nothing."""
-    return VeoSession(
+def session_on(sim: MemoryTransport, *, kind: type[VeoSession] = VeoSession, **options: Any) -> VeoSession:
+    """Return a session that polls every five seconds and does not explore higher rates."""
+    return kind(
         options.pop("api_key", sim.api_key),
         **session_arguments(
             transport=sim, **{"seed": 1, "explore": False, "poll_every": 5.0, "polls_per_second": 1000.0, **options}
@@ -34,7 +45,7 @@ def session_on(sim: MemoryTransport, **options: Any) -> VeoSession:
 async def world(
     *, session: dict[str, Any] | None = None, may_double: bool = False, **options: Any
 ) -> AsyncIterator[tuple[VeoSession, MemoryTransport]]:
-    """An open session and its provider; in the end nothing may be out of joint or paid twice."""
+    """Open a session on its own provider; finally check that nothing is left and nothing was charged twice."""
     sim = memory(**options)
     async with session_on(sim, **(session or {})) as veo:
         yield veo, sim
@@ -45,32 +56,33 @@ async def world(
 
 
 def check_joints(veo: VeoSession) -> None:
-    """Slots, gate and watcher tell the same story as the jobs, at any moment."""
-    states = [job.state for job in veo.jobs()]
-    scheduler = engine_of(veo).scheduler
-    adopted = len(scheduler._slotless)
-    taken = scheduler.slots.borrowed_tokens
-    assert taken == states.count(JobState.SENDING) + states.count(JobState.RUNNING) - adopted
-    held = len(engine_of(veo).queued.prerequisites)
-    assert len(parts_of(veo).queue) + held == states.count(JobState.QUEUED)
-    assert parts_of(veo).rate_limiter.statistics().in_flight == states.count(JobState.SENDING)
-    assert engine_of(veo).watcher.statistics.tasks == states.count(JobState.RUNNING)
+    """Check that slots, gate, queue and watcher agree with the states of the jobs. That holds at any moment."""
+    engine, states = engine_of(veo), [job.state for job in veo.jobs()]
+    scheduler = engine.scheduler
+    running = states.count(JobState.RUNNING)
+    slots = states.count(JobState.SENDING) + running - scheduler.running_without_slot
+    assert scheduler.slots.borrowed_tokens == slots
+    assert len(scheduler.queue) + len(engine.queued.prerequisites) == states.count(JobState.QUEUED)
+    assert engine.gate.statistics().in_flight == states.count(JobState.SENDING)
+    assert engine.watcher.statistics.tasks == running
 
 
 def assert_at_rest(veo: VeoSession) -> None:
-    """A closed session has nobody who waits, nothing under way and no timer."""
-    assert all(not entry._waiters for entry in engine_of(veo).registry.by_key.values())
-    assert parts_of(veo).rate_limiter.statistics().in_flight == 0
-    assert engine_of(veo).watcher._timer is None
+    """Check that a closed session has no waiters, no requests in flight and no timers."""
+    engine = engine_of(veo)
+    assert all(not job._waiters for job in engine.registry.by_key.values())
+    assert engine.gate.statistics().in_flight == 0
+    assert engine.watcher._timer is None
     assert not veo._reader_tasks
 
 
 def now() -> float:
+    """Return the time of the loop."""
     return asyncio.get_running_loop().time()
 
 
 class Clock:
-    """Seconds since it was made, to the millisecond."""
+    """Seconds since its creation, rounded to milliseconds."""
 
     def __init__(self) -> None:
         self._began = now()
@@ -80,20 +92,21 @@ class Clock:
 
 
 async def let_run(turns: int = 20) -> None:
-    """Let everything that is ready run, while no time passes."""
+    """Let everything run that is ready, without any time passing."""
     for _ in range(turns):
         await asyncio.sleep(0)
 
 
 @coroutine
 def _cancelled_at(work: Coroutine[Any, Any, T], n: int) -> Generator[Any, Any, T]:
+    """Run *work*, and cancel it at its *n*-th suspension."""
     task = asyncio.current_task()
     assert task is not None
     suspensions = 0
-    step: Callable[[], Any] = lambda: work.send(None)  # noqa: E731
+    resume: Callable[[], Any] = lambda: work.send(None)  # noqa: E731  # replaced in each round
     while True:
         try:
-            awaited = step()
+            awaited = resume()
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
         suspensions += 1
@@ -101,30 +114,30 @@ def _cancelled_at(work: Coroutine[Any, Any, T], n: int) -> Generator[Any, Any, T
             task.cancel()
         try:
             yield awaited
-        except BaseException as error:  # noqa: BLE001
-            step = lambda error=error: work.throw(error)  # type: ignore[misc]  # noqa: E731
+        except BaseException as error:  # noqa: BLE001  # also a cancellation is passed on
+            resume = lambda error=error: work.throw(error)  # type: ignore[misc]  # noqa: E731  # binds the error
         else:
-            step = lambda: work.send(None)  # noqa: E731
+            resume = lambda: work.send(None)  # noqa: E731  # as above
 
 
 async def at_every_await(
     scenario: Callable[[], Coroutine[Any, Any, Any]],
     afterwards: Callable[[], Awaitable[None]],
     *,
-    most: int = 500,
+    max_runs: int = 500,
 ) -> int:
-    """Run *scenario* again and again, cancelled at its first, second, … suspension, until it ends by itself.
+    """Run *scenario* repeatedly, cancelled at its first, second, … suspension, until it ends without a cancellation.
 
-    After each run *afterwards* looks whether all is as before. Returns how many suspensions there are.
+    After each run *afterwards* checks that nothing has changed. Return the number of suspensions.
     """
-    for n in range(1, most):
+    for n in range(1, max_runs):
         running: asyncio.Task[Any] = asyncio.create_task(_as_coroutine(scenario(), n))
         await asyncio.wait([running])
         await afterwards()
         if not running.cancelled():
             running.result()
             return n - 1
-    raise AssertionError(f"the scenario still suspends after {most} times")
+    raise AssertionError(f"the scenario still suspends after {max_runs} runs")
 
 
 async def _as_coroutine(work: Coroutine[Any, Any, T], n: int) -> T:

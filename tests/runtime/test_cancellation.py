@@ -14,8 +14,9 @@ import pytest
 from tests.internals import engine_of, lifetime_of, live_job_of, parts_of
 from veo_async import VeoSession, errors
 from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.engine import Engine
 from veo_async._runtime.job.outcome import Done
+from veo_async._runtime.running.watcher import Watcher
+from veo_async._runtime.sending.scheduler import Scheduler
 from veo_async._runtime.uncancelled import run_to_completion
 from veo_async.simulator import rate_limited, refuse, unreachable
 
@@ -124,7 +125,6 @@ async def test_every_await_of_a_session() -> None:
         assert nobody_waits(veo)
         assert parts_of(veo).rate_limiter.statistics().in_flight == 0
         if lifetime_of(veo).has_engine:
-            assert all(task.done() for task in engine_of(veo)._background)
             assert engine_of(veo).watcher._timer is None
         assert len(asyncio.all_tasks()) == 1
         states = [job.state for job in veo.jobs()]
@@ -147,12 +147,13 @@ async def test_every_await_of_the_scheduler(fault: Any) -> None:
         veo = session_on(sim)
         scheduler = None
 
-        async def stillborn(_: Any, work: Any) -> None:
-            work.close()
+        async def idle(_: Any) -> None:
+            pass
 
         try:
             with pytest.MonkeyPatch.context() as patched:
-                patched.setattr(Engine, "_run", stillborn)
+                patched.setattr(Scheduler, "run", idle)
+                patched.setattr(Watcher, "run", idle)
                 await veo.__aenter__()
                 await asyncio.sleep(0)  # its parts are not begun
             async with closing_with(veo):
@@ -189,15 +190,20 @@ async def closing_with(veo: VeoSession) -> AsyncIterator[None]:
         await veo.__aexit__(None, None, None)
 
 
+async def stop_watcher() -> None:
+    """Cancel the task in which the session's watcher runs."""
+    [watching] = [task for task in asyncio.all_tasks() if task.get_name() == "veo.watcher"]
+    watching.cancel()
+    await asyncio.wait([watching])
+
+
 async def test_every_await_of_the_watcher() -> None:
     """The watcher is cancelled anywhere: no worker, no timer and no look is left."""
     async with world(latency_s=0.5) as (veo, _):
         jobs = [await veo.submit(f"Dog {i}") for i in range(3)]
         for job in jobs:
             await job.accepted()
-        watching = engine_of(veo)._background[1]
-        watching.cancel()
-        await asyncio.wait([watching])
+        await stop_watcher()
         watcher = engine_of(veo).watcher
 
         async def scenario() -> None:
@@ -224,12 +230,12 @@ async def test_a_watcher_cut_off_at_any_moment_can_be_run_again(at: float) -> No
         jobs = [await veo.submit(f"Dog {i}") for i in range(4)]
         await jobs[-1].accepted()
         await asyncio.sleep(2.0 + at)
-        engine = engine_of(veo)
-        engine._background[1].cancel()
-        await asyncio.wait([engine._background[1]])
-        engine._background[1] = asyncio.create_task(engine._run(engine.watcher.run()))
+        await stop_watcher()
+        watching = asyncio.create_task(engine_of(veo).watcher.run())
         outcomes = [await job.finished() for job in jobs]
         assert all(isinstance(outcome, Done) for outcome in outcomes)
+        watching.cancel()
+        await asyncio.wait([watching])
 
 
 async def test_finish_brings_work_to_its_end_and_then_lets_the_cancellation_go_on() -> None:

@@ -25,7 +25,7 @@ from veo_async.simulator import (
 )
 
 from .support import Clock, let_run, memory, session_on, world
-from .test_resume import AtOnce, on
+from .test_resume import InlineExecutor, on
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -225,7 +225,7 @@ async def test_a_submit_that_is_cancelled_leaves_no_reservation_without_a_job() 
 
 @pytest.fixture(params=["memory", "disk"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
-    return MemoryLedger() if request.param == "memory" else SqliteLedger(tmp_path / "veo.db", executor=AtOnce())
+    return MemoryLedger() if request.param == "memory" else SqliteLedger(tmp_path / "veo.db", executor=InlineExecutor())
 
 
 @pytest.mark.parametrize("budget", [100.0, None])
@@ -394,7 +394,7 @@ async def test_a_pause_for_want_of_credit_is_logged_with_its_figures(caplog: pyt
         await veo.submit("A dog")
         await asyncio.sleep(5)
         veo.stop_sending()
-    assert "creation pauses (min-balance): about 10 credits are left, and 50 are to be kept" in caplog.text
+    assert "submission paused (min-balance): about 10 credits left; min_balance is 50" in caplog.text
 
 
 # --- what was really spent ----------------------------------------------------------------------------------------

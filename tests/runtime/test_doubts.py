@@ -9,7 +9,7 @@ import pytest
 from tests.internals import live_job_of
 from veo_async import errors
 from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.in_doubt.in_doubt_jobs import CALLBACK_WAIT_S
+from veo_async._runtime.in_doubt.handler import CALLBACK_WAIT_S
 from veo_async._runtime.job.outcome import Done, Failed, InDoubt
 from veo_async.ledger import MemoryLedger
 from veo_async.simulator import (
@@ -143,7 +143,7 @@ async def test_row_41_a_record_of_another_request_binds_nothing() -> None:
     async with world(faults=[drop_after_accepting(on=1)], may_double=True) as (veo, _):
         job = await settled_doubt(veo)
         other = await veo.submit("A cat")
-        with pytest.raises(errors.TaskMismatch, match="another request") as caught:
+        with pytest.raises(errors.TaskMismatch, match="different request") as caught:
             await job.resolve(await other.accepted())
         assert caught.value.job_key == job.key
         assert job.state is JobState.IN_DOUBT

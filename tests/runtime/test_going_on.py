@@ -16,7 +16,7 @@ from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.simulator import MemoryTransport, drop_after_accepting, drop_before_accepting, refuse
 
 from .support import let_run, memory, world
-from .test_resume import AtOnce, on
+from .test_resume import InlineExecutor, on
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -248,9 +248,9 @@ async def test_a_source_in_doubt() -> None:
 @pytest.mark.parametrize(
     ("then", "told"),
     [
-        ("8k", "is no step"),
-        (["1080p", 5], "is no step"),
-        (UpgradeRequest("t-1"), "names its own source"),
+        ("8k", "is not a follow-up"),
+        (["1080p", 5], "is not a follow-up"),
+        (UpgradeRequest("t-1"), "already has a source"),
         (ExtendRequest(prompt=" "), "must not be empty"),
     ],
 )
@@ -279,7 +279,7 @@ async def test_map_gives_the_last_of_each_chain() -> None:
 
 @pytest.fixture(params=["memory", "sqlite"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    return MemoryLedger() if request.param == "memory" else SqliteLedger(tmp_path / "veo.db", executor=AtOnce())
+    return MemoryLedger() if request.param == "memory" else SqliteLedger(tmp_path / "veo.db", executor=InlineExecutor())
 
 
 @pytest.mark.parametrize("seconds", [0, 5, 70, 100, 130, 190])

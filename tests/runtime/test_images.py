@@ -12,12 +12,14 @@ from veo_async import VideoRequest, errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.events import Paused
 from veo_async._runtime.job.outcome import Done, Refused
-from veo_async._runtime.queued.images import inspect_image
+from veo_async._runtime.queued.image_uploads import MIN_RENEWAL_INTERVAL_S
+from veo_async._runtime.queued.images import Images, inspect_image
+from veo_async._wire.images import LocalImage
 from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.simulator import MemoryTransport, delay, rate_limited, refuse
 
-from .support import at_every_await, let_run, memory, session_on, world
-from .test_resume import AtOnce, on
+from .support import at_every_await, let_run, memory, now, session_on, world
+from .test_resume import InlineExecutor, on
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -105,7 +107,7 @@ async def test_what_cannot_work_is_refused_before_anything_is_queued(tmp_path: P
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     async with world() as (veo, sim):
-        assert "no regular file" in await refusal(veo, tmp_path / "pipe")
+        assert "not a regular file" in await refusal(veo, tmp_path / "pipe")
         assert "is a folder" in await refusal(veo, tmp_path)
         for name in ("../../x.png", "a\0b.png", "x" * 300 + ".png", str(tmp_path / "loop"), ""):
             assert "image=" in await refusal(veo, name)
@@ -256,8 +258,8 @@ async def test_a_cancelled_call_leaves_nothing_behind() -> None:
         async def nothing_is_left() -> None:
             await let_run()
             assert (await veo.upload(PNG)).url
-            assert parts_of(veo).images._under_way == {}
-            parts_of(veo).images._kept.clear()
+            assert parts_of(veo).images._uploading == {}
+            parts_of(veo).images._cache.clear()
 
         assert await at_every_await(lambda: veo.upload(PNG), nothing_is_left) >= 2
 
@@ -278,7 +280,7 @@ async def test_a_later_session_uploads_again_what_a_queued_job_wants(
     cat: Path, tmp_path: Path, kind: str, given: str
 ) -> None:
     """From its path; bytes stand as their URL."""
-    ledger = MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "veo.db", executor=AtOnce())
+    ledger = MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "veo.db", executor=InlineExecutor())
     sim = memory(faults=[rate_limited(times=3)])
     async with on(sim, ledger) as first:
         await first.submit("A dog", key="k", image=cat if given == "path" else PNG)
@@ -330,6 +332,41 @@ async def test_an_upload_that_lives_for_half_an_hour_is_renewed_in_time(cat: Pat
         jobs = [await veo.submit(f"Dog {n}", image=cat) for n in range(2)]
         assert [type(await job.finished()) for job in jobs] == [Done, Done]
         assert sim.count(UPLOAD) > 1
+
+
+async def test_an_upload_that_has_expired_already_is_not_renewed_without_a_pause(
+    cat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A timer that fires early, or a host whose clock is wrong, makes each upload due again at once."""
+    calls = 0
+
+    async def get_url(self: Images, image: LocalImage) -> tuple[str, float]:
+        nonlocal calls
+        calls += 1
+        if calls > 100:
+            raise errors.UploadFailed("this would never end")
+        return "https://files.example/cat.png", now()
+
+    monkeypatch.setattr(Images, "get_url", get_url)
+    async with world(session={"rate": (1, 100.0)}, rate=(1, 100.0)) as (veo, _):
+        await veo.submit("A fox", image=cat)
+        job = await veo.submit("A dog", image=cat)
+        await asyncio.sleep(60)
+        assert job.state is JobState.QUEUED
+        assert calls <= 2 + 60 / MIN_RENEWAL_INTERVAL_S
+        await job
+
+
+async def test_the_uploads_of_a_sent_job_are_not_renewed(cat: Path) -> None:
+    """Its timer ends with the request."""
+    async with world() as (veo, sim):
+        job = await veo.submit("A dog", image=cat)
+        live = engine_of(veo).registry.by_key[job.key]
+        await asyncio.sleep(0)
+        await job.accepted()
+        assert live not in engine_of(veo).uploads
+        await asyncio.sleep(2 * 86400)
+        assert uploads(sim) == 1
 
 
 async def test_a_key_that_was_rotated_before_the_upload(cat: Path) -> None:

@@ -38,7 +38,7 @@ async def test_row_84_ten_thousand_jobs_and_a_thousand_waiters() -> None:
         assert sent == sorted(sent)
         check_joints(veo)
         assert len(engine_of(veo).watcher._heap) < 100
-        assert not engine_of(veo).scheduler._slotless
+        assert not engine_of(veo).scheduler._without_slot
 
 
 async def test_row_84_fair_order_among_many_tenants() -> None:

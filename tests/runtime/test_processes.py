@@ -70,6 +70,41 @@ async def main():
 asyncio.run(main())
 """
 
+SLOW = """
+import asyncio
+from pathlib import Path
+from veo_async import VeoSession
+from veo_async.events import Sent
+
+def on_event(event):
+    if isinstance(event, Sent):
+        for lock in Path("veo.db.d").glob("*.lock"):
+            lock.unlink()
+        Path("sent").touch()
+
+async def main():
+    async with VeoSession(ledger="veo.db", on_event=on_event) as veo:
+        job = await veo.submit("A dog", key="dog")
+        print("accepted", await job.accepted())
+
+asyncio.run(main())
+"""
+
+TAKE_OVER = """
+import asyncio
+from veo_async import VeoSession
+
+async def main():
+    async with VeoSession(ledger="veo.db") as veo:
+        job = await veo.ledger.find("dog")
+        print("found", job.state)
+        while job.task_id is None:
+            await asyncio.sleep(0.05)
+        print("finished", (await job).task_id)
+
+asyncio.run(main())
+"""
+
 
 async def look(file: Path) -> dict[str, tuple[JobRow, list[Transition]]]:
     book = await SqliteLedger(file).open(None)
@@ -137,3 +172,26 @@ async def test_row_61_a_child_of_a_fork_is_told_and_the_parent_goes_on(tmp_path:
     assert "parent dog" in output
     told: dict[str, Any] = await look(tmp_path / "veo.db")
     assert list(told) == ["dog"]
+
+
+async def test_a_process_that_is_considered_dead_records_the_task_of_its_request(tmp_path: Path) -> None:
+    """Its lock file is removed during its request, and another process takes the job over: one charge, no crash."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    (tmp_path / "take_over.py").write_text(TAKE_OVER)
+    slow = delay(3.0, before=False, on=1, endpoint="generate")
+    async with Simulator(faults=[slow], duration_s=0.5) as sim:
+        first = asyncio.create_task(run(sys.executable, "slow.py", cwd=tmp_path, sim=sim))
+        while not (tmp_path / "sent").exists():  # noqa: ASYNC110  # another process creates it
+            await asyncio.sleep(0.02)
+        taken_over = await run(sys.executable, "take_over.py", cwd=tmp_path, sim=sim)
+        output = await first
+    [charge] = sim.charges
+    assert f"accepted {charge.task_id}" in output
+    assert "found in_doubt" in taken_over
+    assert f"finished {charge.task_id}" in taken_over
+    ledger = await SqliteLedger(tmp_path / "veo.db").open(None)
+    [row] = await ledger.jobs()
+    events = [str(transition.event) for transition in await ledger.transitions("dog")]
+    await ledger.close()
+    assert (row.state, row.task_id) == ("ready", charge.task_id)
+    assert events == ["submit", "send", "lose", "bind", "complete"]

@@ -20,12 +20,12 @@ from veo_async._runtime.job.outcome import Done, InDoubt, Refused
 from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.simulator import MemoryTransport, drop_after_accepting, rate_limited, tamper
 
-from .support import memory, session_on
+from .support import VirtualSession, memory, session_on
 
 pytestmark = pytest.mark.veo_virtual_time
 
 
-class AtOnce(Executor):
+class InlineExecutor(Executor):
     """Runs everything where it is asked for."""
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
@@ -41,7 +41,7 @@ class AtOnce(Executor):
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
     if request.param == "memory":
         return MemoryLedger()
-    return SqliteLedger(tmp_path / "veo.db", executor=AtOnce())
+    return SqliteLedger(tmp_path / "veo.db", executor=InlineExecutor())
 
 
 def on(sim: MemoryTransport, ledger: Ledger, **options: Any) -> VeoSession:
@@ -205,9 +205,10 @@ async def test_two_sessions_share_the_accounts_limit(ledger: Ledger) -> None:
 
 
 async def test_a_429_of_one_session_closes_the_gate_of_the_other(ledger: Ledger) -> None:
-    """One shared, forward-only closing: while it lasts nobody knocks."""
+    """One shared closure that only grows: until it ends no session sends a request."""
     sim = memory(faults=[rate_limited(on=1, retry_after=30)])
-    async with on(sim, ledger) as one, on(sim, ledger) as other:
+    # The sessions must agree about the end of the closure, which is on the ledger in wall-clock time.
+    async with on(sim, ledger, kind=VirtualSession) as one, on(sim, ledger, kind=VirtualSession) as other:
         await one.submit("A dog")
         await asyncio.sleep(3.0)
         job = await other.submit("A cat")

@@ -18,7 +18,8 @@ pytestmark = pytest.mark.realtime
 
 def on(sim: Simulator, **options: Any) -> VeoSession:
     return VeoSession(
-        sim.api_key, **session_arguments(**session_arguments(base_url=sim.url, poll_every=0.1, **options))
+        sim.api_key,
+        **session_arguments(**session_arguments(**session_arguments(base_url=sim.url, poll_every=0.1, **options))),
     )
 
 

@@ -174,7 +174,7 @@ async def test_a_clip_that_comes_in_the_moment_of_the_timeout_is_given() -> None
         async def end() -> None:
             await asyncio.sleep(5.0)
             engine_of(veo).watcher.forget(entry)
-            await engine_of(veo)._task_ended(entry, Succeeded(record))
+            await engine_of(veo).watcher._on_end(entry, Succeeded(record))
 
         ending = asyncio.create_task(end())
         await asyncio.sleep(0)

@@ -131,6 +131,8 @@ def test_literals_of_the_options_equal_the_table() -> None:
     """What an editor offers is what the models support."""
     assert set(get_args(ModelName)) == {model.name for model in MODELS} == {*Model}
     assert set(get_args(GenerationTypeName)) == {*GenerationType}
-    assert set(get_args(AspectRatioName)) == {*AspectRatio} == {ratio for model in MODELS for ratio in model.aspect_ratios}
+    assert (
+        set(get_args(AspectRatioName)) == {*AspectRatio} == {ratio for model in MODELS for ratio in model.aspect_ratios}
+    )
     assert set(get_args(ResolutionName)) == {*Resolution} == {size for model in MODELS for size in model.resolutions}
     assert set(get_args(DurationSeconds)) == {seconds for model in MODELS for seconds in model.durations}

@@ -1,8 +1,11 @@
-"""Acts on what `_rules` decide: where jobs are sent, watched, waited for and told about.
+"""The running session: acts on what `_rules` decide.
 
-- ``entry.py``      one live job, as this room shares it; ``job.py`` what its user holds
-- ``scheduler.py``  from the queue through slots and gate to the provider
-- ``watcher.py``    looks at running tasks until they have ended
-- ``mapping.py``    from a stream of requests to a stream of outcomes
-- ``events.py``     what happens to a job; ``outcome.py`` how it ends
+- ``engine.py``       builds the parts of a session, opens and closes them; its drawing shows how they fit together
+- ``transitions.py``  the only module that changes a job's state: write, change, begin, notify
+- one folder per stage: ``queued/``, ``sending/``, ``running/``, ``ready/`` and ``in_doubt/``; each ``handler.py`` says
+  what happens there and what a job holds there
+- ``job/``            one job in memory, its handle for the user, its events and outcome, and its row on the ledger
+- ``journal.py``      writes transitions to the ledger, retrying until it succeeds
+- ``sharing.py``      what other sessions on the same ledger did
+- ``announcer.py``    notifies subscribers, the ``on_event`` hook and callers that wait for room in the queue
 """

@@ -1,4 +1,4 @@
-"""Telling what happens to jobs: those who listen to one, the user's hook, and whoever waits for the queue to move."""
+"""Notifications: a job's subscribers, the user's ``on_event`` hook, and callers that wait for room in the queue."""
 
 from .hooks import Hooks
 from .job.events import JobEvent, Sent, event_of
@@ -9,39 +9,39 @@ from .status import StatusReporter
 
 
 class Announcer:
-    """Tells.
+    """Notifies everyone who follows a job.
 
     Args:
-        desk: knows where a job stands; None where no job waits or runs.
+        status: computes a job's place in the queue and its remaining time.
     """
 
-    def __init__(self, hooks: Hooks, registry: JobRegistry, status: StatusReporter | None = None) -> None:
+    def __init__(self, hooks: Hooks, registry: JobRegistry, status: StatusReporter) -> None:
         self._hooks, self._registry, self._status = hooks, registry, status
 
     def notify(self, job: LiveJob, event: JobEvent) -> None:
-        """Something has happened to *entry*."""
+        """Pass *event* to the job's subscribers and to the hook."""
         if job.outcome is None:
             job.notify(event)
         if isinstance(event, Sent):
-            self.queue_moved()
+            self.queue_changed()
         self._hooks.notify(event)
 
     def queued(self, job: LiveJob, *, position: int | None = None) -> None:
-        """It waits; reckoned only where somebody listens, as a place in a long queue is dear."""
-        if self._status is not None and (self._hooks or job.has_subscribers):
+        """Announce that *job* waits. A place in a long queue is expensive to compute, so only if someone subscribed."""
+        if self._hooks or job.has_subscribers:
             at = self._status.position_of(job) if position is None else position
             self.notify(job, self._status.waiting_status(job, at))
 
     def running(self, job: LiveJob) -> None:
-        """Its task runs."""
-        if self._status is not None and (self._hooks or job.has_subscribers):
+        """Announce that the provider works on *job*'s task."""
+        if self._hooks or job.has_subscribers:
             self.notify(job, self._status.status_of(job))
 
     def finished(self, job: LiveJob, outcome: Outcome) -> None:
-        """This is how it ended, or stands."""
+        """Set and announce the outcome of *job*."""
         job.set_outcome(outcome)
         self._hooks.notify(event_of(outcome))
 
-    def queue_moved(self) -> None:
-        """There may be room in the queue for whoever waits for that."""
+    def queue_changed(self) -> None:
+        """Wake the callers that wait for room in the queue."""
         self._registry.queue_changed.set()

@@ -1,31 +1,48 @@
-"""The wall clock of a session: read once, then counted by the event loop.
+"""The two clocks of a session: the event loop's, for waiting, and the wall clock, for the ledger.
 
-Ledgers keep wall-clock times, because they are read by other processes and on other days. Within a session time must
-not jump when somebody sets the clock, and must run as the loop's does; so the wall clock is read when the session
-opens and never again.
+Other processes read the ledger's times, on other days, so they are wall-clock times. Within a session time must not
+jump when the machine's clock is set, and it must run as fast as the loop's time. So a session reads the wall clock
+once, when it opens, and adds the loop's time to it.
 """
 
 import asyncio
+from contextlib import suppress
+
+#: Seconds by which a timer of the loop may fire early, with a margin.
+TIMER_SLACK_S = 0.0001
+
+
+def loop_time() -> float:
+    """Return the time of the running event loop, in seconds."""
+    return asyncio.get_running_loop().time()
+
+
+async def wait_for_event(event: asyncio.Event, deadline: float | None) -> None:
+    """Wait until *event* is set or the loop's time *deadline* is reached; None waits without a limit."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout_at(deadline):
+            await event.wait()
 
 
 class WallClock:
     """Wall-clock seconds since 1970.
 
     Args:
-        wall: what the wall clock shows now.
+        now: what the wall clock shows at this moment.
     """
 
-    def __init__(self, wall: float) -> None:
+    def __init__(self, now: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._offset = wall - self._loop.time()
+        self._offset = now - self._loop.time()
 
     def now(self) -> float:
+        """Return the present time."""
         return self._loop.time() + self._offset
 
     def to_loop(self, at: float) -> float:
-        """The loop's time at the wall-clock time *at*."""
+        """Convert the wall-clock time *at* to the loop's time."""
         return at - self._offset
 
     def to_wall(self, at: float) -> float:
-        """The wall-clock time at the loop's time *at*."""
+        """Convert the loop's time *at* to wall-clock time."""
         return at + self._offset

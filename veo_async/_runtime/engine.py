@@ -1,337 +1,236 @@
-"""What lives in an open session, and how it is put together.
+"""The engine: builds the parts of an open session, opens them and closes them.
 
-A job's way is a table: for each state one handler (`states`), which begins whenever a job comes to that state
-(`transitions`)::
+::
 
-    intake ──▶ queued ──scheduler──▶ running ──watcher──▶ ready ──▶ saved
-                  ▲          └─────▶ in doubt ──hint, resolve──▶ running
-                  └───────────────────── resubmit
+    VeoSession    submit(), map() …
+        ▼
+    Admission     inserts the job into the ledger
+        ▼
+    FairQueue     decides which job is next: tenants by weight, interactive jobs before batch jobs
+        ▼
+    Scheduler     waits for a slot (a semaphore of running tasks) and for the gate: after a 429 all jobs wait
+        ▼
+    Sender        makes one POST per attempt and records the result
+        ▼
+    Watcher       polls all running tasks: one heap of due times, a few workers in a TaskGroup
+        ▼
+    LiveJob       gets its outcome and wakes one future per waiter
+
+`transitions` moves a job from state to state; `Engine._handlers` names the handler of each state::
+
+    queued ──▶ sending ──▶ running ──▶ ready ──▶ saved
+       ▲          │           ▲
+       │          ▼           │
+       └─────  in doubt  ─────┘
+      resubmit          hint, resolve
 """
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
 
+import anyio
 import attrs
 
-from veo_async._api import RecordPoller, VeoApi, poll_upgrade
-from veo_async._base.kill_points import kill_point
+from veo_async._api import VeoApi
 from veo_async._ports import CallbackHint, JobRow, LedgerSession
 from veo_async._rules.gate.gate import Gate
-from veo_async._rules.gate.values import LearnedLimits
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.budget import PollBudget
-from veo_async._rules.polling.poll_result import Succeeded, Unsuccessful
 from veo_async._rules.polling.schedule import PollSchedule
 from veo_async._rules.queue.fair_queue import FairQueue
-from veo_async._wire import Record, UpgradeRequest, upgrade_from_name
-from veo_async.errors import RESUME, LedgerError, SessionClosed, Unauthorized, VeoError
+from veo_async._wire import Record
+from veo_async.errors import RESUME, SessionClosed, VeoError
 
 from .announcer import Announcer
+from .background import BackgroundTasks
 from .clock import WallClock
 from .hooks import Hooks
-from .in_doubt.in_doubt_jobs import InDoubtJobs, OnDoubt
-from .job.endings import outcome_of
+from .in_doubt.actions import JobActions
+from .in_doubt.handler import InDoubtState, OnDoubt
+from .in_doubt.hints import HintFollower
 from .job.live_job import LiveJob
-from .job.outcome import Done, HistoryItem
 from .job.registry import JobRegistry
 from .journal import Journal
-from .ledger_watcher import LedgerWatcher
-from .log import logger_for
 from .queued.admission import Admission
+from .queued.handler import QueuedState
 from .queued.image_uploads import ImageUploads
 from .queued.images import Images
 from .queued.source_clip import SourceClips
 from .queued.spending import Spending
+from .ready.handler import ReadyState
 from .ready.saving import JobSaver, Save
+from .running.handler import RunningState, TaskFinisher
+from .running.polls import RecordReader
 from .running.watcher import Watcher
 from .sending.callback_tokens import CallbackTokens
+from .sending.handler import SendingState
 from .sending.key_renewal import KeyRenewer
+from .sending.knowledge import KnowledgeStore
 from .sending.pauses import Pauses
 from .sending.scheduler import Scheduler
 from .sending.sender import Sender
-from .sharing import Sharing
-from .states import QueuedState, ReadyState, RunningState, SendingState
+from .sharing import LedgerWatcher
 from .status import StatusReporter
-from .transitions import Transitions
-
-logger = logger_for(__name__)
-
-T = TypeVar("T")
-
-#: How often what was learned of the account is kept: a process that is killed loses no more than this.
-SAVE_KNOWLEDGE_EVERY_S = 60.0
+from .transitions import StateHandler, Transitions
 
 
 @attrs.frozen(kw_only=True)
 class Recovered:
-    """What a session found on its ledger when it opened, and goes on with."""
+    """The jobs that a session found on its ledger when it opened, and continues."""
 
-    #: Jobs that were never sent, or not yet.
+    #: Jobs that were not sent yet.
     queued: int = 0
-    #: Tasks that run, or have run meanwhile.
+    #: Jobs whose tasks were running; some may have ended since.
     running: int = 0
-    #: Jobs of which nobody knows whether their request was accepted.
+    #: Jobs of which it is unknown whether their request was accepted.
     in_doubt: int = 0
-    #: Clips that are there and not yet saved.
+    #: Jobs whose clips are not saved yet.
     ready: int = 0
 
     @classmethod
     def of(cls, rows: tuple[JobRow, ...]) -> "Recovered":
+        """Count *rows* by state."""
         states = [row.state for row in rows]
         return cls(**{name: states.count(name) for name in attrs.fields_dict(cls)})
 
 
+@attrs.define(eq=False, slots=False, repr=False, kw_only=True)
 class Engine:
-    """The moving parts of one open session.
+    """The parts of one open session."""
 
-    Args:
-        is_lasting: the ledger outlives the session, and others may be on it.
-        knows: the gate was given its knowledge; else it recalls what the ledger kept.
-        save_to: where clips of jobs go that name no place of their own.
-        on_crash: a part has failed by a defect of ours.
-    """
+    _api: VeoApi = attrs.field(kw_only=False)
+    ledger: LedgerSession = attrs.field(kw_only=False)
+    #: The account that the jobs bill.
+    _account: str
+    #: Whether the ledger outlives the session, so that other sessions may use it, too.
+    _is_durable: bool
+    clock: WallClock
+    gate: Gate
+    #: Whether the gate was given knowledge by the user; otherwise the engine loads it from the ledger.
+    _has_knowledge: bool
+    _queue: FairQueue[LiveJob]
+    _schedule: PollSchedule
+    _budget: PollBudget
+    _status: StatusReporter
+    _hooks: Hooks
+    _tokens: CallbackTokens
+    _spending: Spending
+    #: The number of slots.
+    _max_in_flight: int
+    #: The number of the watcher's workers.
+    _workers: int
+    _on_doubt: OnDoubt
+    #: Saves one clip.
+    _save: Save
+    _images: Images
+    #: The default folder for clips.
+    _save_to: str | None
+    #: Called when a part fails because of a defect.
+    _on_crash: Callable[[BaseException], None]
 
-    def __init__(
-        self,
-        api: VeoApi,
-        ledger: LedgerSession,
-        *,
-        account: str,
-        is_durable: bool,
-        clock: WallClock,
-        gate: Gate,
-        has_knowledge: bool,
-        queue: FairQueue[LiveJob],
-        schedule: PollSchedule,
-        budget: PollBudget,
-        status: StatusReporter,
-        hooks: Hooks,
-        tokens: CallbackTokens,
-        spending: Spending,
-        max_in_flight: int,
-        workers: int,
-        on_doubt: OnDoubt,
-        save: Save,
-        images: Images,
-        save_to: str | None,
-        on_crash: Callable[[BaseException], None],
-    ) -> None:
-        self._api, self.ledger, self._is_lasting, self.clock = api, ledger, is_durable, clock
-        self._tokens, self._budget, self._on_crash = tokens, budget, on_crash
-        self._poller = RecordPoller(api)
-        self.keys = KeyRenewer(api.refresh_key)
-        self.registry = JobRegistry()
+    def __attrs_post_init__(self) -> None:
+        """Build the parts. Each needs only those above it."""
+        api, gate, queue, clock, spending = self._api, self.gate, self._queue, self.clock, self._spending
         self.recovered = Recovered()
-        self.gate, self._queue, self._knows = gate, queue, has_knowledge
-        announcer = Announcer(hooks, self.registry, status)
-        pauses = Pauses(queue, self.keys, announcer, balance=spending.balance)
-        self.journal = Journal(
-            ledger,
-            account=account,
-            now=clock.now,
-            job_of_task=self.registry.by_task.get,
-            on_blocked=pauses.ledger_is_stuck,
-        )
-        self.transitions = transitions = Transitions(self.journal, announcer)
-        sender = Sender(api, gate, queue, pauses, self.journal, tokens, clock, transitions, announcer)
-        self.scheduler = Scheduler(
-            api, gate, queue, self.keys, pauses, sender, transitions, max_in_flight=max_in_flight
-        )
-        self.watcher = Watcher(self._poll_task, self._task_ended, schedule=schedule, budget=budget, workers=workers)
-        self.in_doubt = InDoubtJobs(
-            self.journal,
-            tokens,
-            transitions,
-            spending,
-            look=self._read_record_within_budget,
-            watcher=self.watcher,
-            policy=on_doubt,
-            spawn=self.spawn,
-        )
-        self._sharing = Sharing(self.registry, self.in_doubt, self.scheduler, transitions, save_to=save_to)
-        self._ledger_watcher = LedgerWatcher(self.journal, self._sharing.apply_changes)
-        self.admission = Admission(
-            self.journal, self.registry, queue, clock, transitions, self.in_doubt, pauses, is_lasting=is_durable
-        )
-        self._images = images
-        self._image_uploads = ImageUploads(images, queue, transitions, spawn=self._start)
-        sources = SourceClips(transitions, find=self.admission.find, key_of_task=self.admission.key_of_task)
-        self.queued = QueuedState(
-            transitions,
-            self.scheduler,
-            spending,
-            clock,
-            announcer,
-            sources=sources,
-            uploading=self._image_uploads,
-            spawn=self._start,
-        )
-        transitions.handlers = {
+        registry = self.registry = JobRegistry()
+        keys = self.keys = KeyRenewer(api.refresh_key)
+        announcer = self.announcer = Announcer(self._hooks, registry, self._status)
+        pauses = Pauses(queue, keys, announcer, balance=spending.balance)
+        journal = self.journal = Journal(self.ledger, self._account, clock.now, registry.by_task, pauses.ledger_blocked)
+        transitions = self.transitions = Transitions(journal, announcer.finished)
+        self._main_tasks = BackgroundTasks(self._on_crash)
+        tasks = self._side_tasks = BackgroundTasks(self._on_crash)
+
+        records = self._records = RecordReader(api, keys, self._budget)
+        actions = self.actions = JobActions(transitions, self.ledger, records.read_within_budget, spending)
+        self.admission = Admission(journal, registry, queue, clock, transitions, actions, pauses, self._is_durable)
+        finisher = TaskFinisher(transitions, self.admission)
+        self.watcher = Watcher(records.poll, finisher.finish, self._schedule, self._budget, self._workers)
+        hints = self.hints = HintFollower(actions, self.watcher, tasks, records.read_within_budget)
+        sender = Sender(api, gate, queue, pauses, journal, self._tokens, clock, transitions, announcer, hints)
+        slots = anyio.CapacityLimiter(self._max_in_flight)
+        scheduler = self.scheduler = Scheduler(api, gate, queue, keys, pauses, sender, transitions, slots)
+        self._knowledge = KnowledgeStore(gate, self.ledger)
+        self._ledger_watcher = LedgerWatcher(journal, registry, hints, scheduler, transitions, self._save_to)
+        transitions.handlers = self._handlers()
+
+    def _handlers(self) -> Mapping[JobState, StateHandler]:
+        """Build the handler of each state; the other states are final."""
+        transitions, tasks, announcer = self.transitions, self._side_tasks, self.announcer
+        scheduler, spending, clock = self.scheduler, self._spending, self.clock
+        uploads = self.uploads = ImageUploads(self._images, self._queue, transitions, tasks)
+        sources = SourceClips(transitions, self.admission.find, self.admission.key_of_task)
+        self.queued = QueuedState(transitions, scheduler, spending, clock, announcer, sources, uploads, tasks)
+        self.in_doubt = InDoubtState(transitions, self.actions, self._tokens, clock, tasks, self._on_doubt)
+        running = RunningState(scheduler, self.watcher, self.registry, spending, clock, self._status, announcer)
+        return {
             JobState.QUEUED: self.queued,
-            JobState.SENDING: SendingState(self.scheduler),
-            JobState.RUNNING: RunningState(
-                self.scheduler, self.watcher, self.in_doubt, self.registry, spending, clock, status, announcer
-            ),
-            JobState.READY: ReadyState(JobSaver(transitions, save), self._start),
+            JobState.SENDING: SendingState(scheduler, uploads),
+            JobState.RUNNING: running,
+            JobState.READY: ReadyState(JobSaver(transitions, self._save), tasks),
             JobState.IN_DOUBT: self.in_doubt,
         }
-        #: Work on the side, which ends with the session.
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._background: list[asyncio.Task[None]] = []
-        #: What the ledger knows of the account's limits.
-        self._saved_knowledge: str | None = None
 
     # --- opening and closing ------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Go on with what the ledger holds, then begin."""
-        self._saved_knowledge = None if self._knows else await self.ledger.knowledge()
-        if self._saved_knowledge is not None:
-            self.gate.restore(LearnedLimits.from_dict(json.loads(self._saved_knowledge)))
+        """Load what the ledger contains, and start."""
+        if not self._has_knowledge:
+            await self._knowledge.load()
         changes = await self.ledger.changes(self.clock.now())
         self.recovered = Recovered.of(changes.taken_over)
-        self._sharing.apply_changes(changes)
-        parts: dict[str, Scheduler | Watcher | LedgerWatcher] = {"scheduler": self.scheduler, "watcher": self.watcher}
-        if self._is_lasting:
-            parts["tender"] = self._ledger_watcher
-            self.spawn(self._save_knowledge_periodically())
-        for name, part in parts.items():
-            self._background.append(asyncio.create_task(self._run(part.run()), name=f"veo.{name}"))
-
-    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception as crash:  # noqa: BLE001  # whatever it is, nobody may go on waiting
-            self._on_crash(crash)
+        self._ledger_watcher.apply_changes(changes)
+        self._scheduling = self._main_tasks.start(self.scheduler.run(), "scheduler")
+        _ = self._main_tasks.start(self.watcher.run(), "watcher")
+        if self._is_durable:
+            _ = self._main_tasks.start(self._ledger_watcher.run(), "ledger-watcher")
+            _ = self._main_tasks.start(self._knowledge.run(), "knowledge")
 
     async def close(self) -> None:
-        """Send nothing new, let what is under way come to its end, and give the ledger back."""
-        for task in self._tasks:
-            task.cancel()
+        """Send nothing more, let requests on their way finish, and close the ledger session."""
+        self._side_tasks.cancel()
         self.scheduler.stop()
         self.journal.stop_retrying()
-        scheduling, *others = self._background
-        await asyncio.wait([scheduling])
+        await asyncio.wait([self._scheduling])
+        self._main_tasks.cancel()
+        await self._main_tasks.wait()
         await self.admission.wait_idle()
         await self.transitions.wait_idle()
-        for task in others:
-            task.cancel()
-        await asyncio.wait([*others, *self._tasks])
+        await self._side_tasks.wait()
         await self._images.close()
-        self._image_uploads.close()
-        self.in_doubt.close()
-        self.queued.close()
-        self.release_waiters(SessionClosed("the session was closed before this job had ended", remedy=RESUME))
-        await self._save_knowledge()
+        for part in (self.uploads, self.queued, self.in_doubt):
+            part.close()
+        self.release_waiters(SessionClosed("the session was closed before this job finished", remedy=RESUME))
+        await self._knowledge.save()
         await self.ledger.close()
 
-    async def _save_knowledge_periodically(self) -> None:
-        while True:
-            await asyncio.sleep(SAVE_KNOWLEDGE_EVERY_S)
-            await self._save_knowledge()
-
-    async def _save_knowledge(self) -> None:
-        """Keep what was learned of the account, if it is news."""
-        knowledge = json.dumps(self.gate.knowledge().to_dict())
-        if knowledge == self._saved_knowledge:
-            return
-        try:
-            await self.ledger.save_knowledge(knowledge)
-            self._saved_knowledge = knowledge
-        except LedgerError as error:
-            logger.warning("what was learned of the account is not kept: %s", error, extra={"action": "save-knowledge"})
-
     def release_waiters(self, error: VeoError) -> None:
-        """Nobody here will learn how the jobs end: whoever waits is told *error*."""
+        """Raise *error* in all waiters: the session will not learn the outcomes of their jobs."""
         for job in self.registry.by_key.values():
             job.release_waiters(error)
         self.registry.queue_changed.set()
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run *work* on the side; it ends with the session at the latest."""
-        _ = self._start(work)
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        task = asyncio.create_task(work, name=f"veo.{getattr(work, '__name__', 'work')}")
-        self._tasks.add(task)
-        task.add_done_callback(self._has_ended)
-        return task
-
-    def _has_ended(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (crash := task.exception()) is not None:
-            self._on_crash(crash)
+    # --- what a session asks ------------------------------------------------------------------------------------
 
     def configure_tenant(self, name: str, *, weight: float | None, max_queued: int | None) -> None:
         """Change a tenant's weight or bound; `map` calls that wait for room try again."""
         self._queue.configure_tenant(name, weight=weight, max_queued=max_queued)
-        self.registry.queue_changed.set()
+        self.announcer.queue_changed()
 
     async def prune(self, older_than_s: float) -> int:
-        """Delete jobs from the ledger that finished more than *older_than_s* ago."""
+        """Delete jobs from the ledger that finished more than *older_than_s* ago; return how many."""
         return await self.ledger.prune(self.clock.now() - older_than_s)
 
-    # --- looking ------------------------------------------------------------------------------------------------
-
     async def read_record(self, task_id: str) -> Record:
-        """The whole record of a task."""
-        if (upgrade := upgrade_from_name(task_id)) is not None:
-            return await self._retry_with_new_key(self._poll_upgrade, upgrade)
-        return await self._retry_with_new_key(self._api.record_info, task_id)
-
-    async def _read_record_within_budget(self, task_id: str) -> Record:
-        """The same within the budget for looks: many hints must not spend what running tasks are to have."""
-        if wait_s := self._budget.reserve(asyncio.get_running_loop().time()):
-            await asyncio.sleep(wait_s)
-        return await self.read_record(task_id)
-
-    async def _poll_task(self, task_id: str) -> Record:
-        """A look at a task that is watched, of which only news is read."""
-        kill_point("poll:before")
-        if upgrade_from_name(task_id) is not None:
-            return await self.read_record(task_id)
-        return await self._retry_with_new_key(self._poller.poll, task_id)
-
-    async def _poll_upgrade(self, upgrade: UpgradeRequest) -> Record:
-        return await poll_upgrade(self._api, upgrade)
-
-    async def _retry_with_new_key(self, read: Callable[[T], Awaitable[Record]], task: T) -> Record:
-        """*read* it; when the key is refused, with the next key if there is one."""
-        number = self.keys.generation
-        try:
-            return await read(task)
-        except Unauthorized:
-            if not await self.keys.renew(number):
-                raise
-            return await read(task)
-
-    async def _task_ended(self, job: LiveJob, end: Succeeded | Unsuccessful) -> None:
-        event, outcome = outcome_of(job, end, await self._source_history(job))
-        await self.transitions.try_apply(job, event, outcome)
-
-    async def _source_history(self, job: LiveJob) -> tuple[HistoryItem, ...]:
-        """What *entry* goes on from came to be so."""
-        if job.follow_up is None:
-            return ()
-        try:
-            source = await self.admission.source_of(job)
-        except LedgerError:
-            source = None
-        if source is not None and isinstance(source.outcome, Done):
-            return source.outcome.clip.history
-        return (HistoryItem("adopted", job.source_task_id or job.follow_up.task_id, ""),)
+        """Read the complete record of a task."""
+        return await self._records.read(task_id)
 
     def is_valid_token(self, token: str) -> bool:
-        """Whether *token* was planted by a session on this ledger."""
+        """Whether a session on this ledger issued *token*."""
         return self._tokens.is_valid(token)
 
     def is_tracked(self, token: str, task_id: str) -> bool:
-        """Whether the hint tells this session nothing that has to be kept: it is of a task that is in hand here.
-
-        Its record is looked at as soon as that makes sense; it would be without the hint, too, only later.
-        """
+        """Whether this session already polls the task. Then the hint need not be stored: the task is polled now."""
         job = self._tokens.job_of(token)
         if job is None or job.task_id != task_id or job.is_remote or job.state is JobState.IN_DOUBT:
             return False
@@ -339,17 +238,14 @@ class Engine:
         return True
 
     async def hint(self, token: str, task_id: str) -> bool:
-        """Somebody who knew *token* says which task came of it; whether an attempt has that token."""
+        """Follow an unverified callback; return whether an attempt has this token."""
         if not self._tokens.is_valid(token):
             return False
-        if self._is_lasting:
-            is_tracked = await self.ledger.add_hint(token, task_id, self.clock.now())
+        if self._is_durable:
+            is_known = await self.ledger.add_hint(token, task_id, self.clock.now())
             self._ledger_watcher.check_now()
-            return is_tracked
+            return is_known
         job = self._tokens.job_of(token)
         if job is not None:
-            self.in_doubt.on_hint(job, CallbackHint(key=job.key, token=token, task_id=task_id))
+            self.hints.on_hint(job, CallbackHint(key=job.key, token=token, task_id=task_id))
         return job is not None
-
-
-__all__ = ["Engine", "Recovered"]

@@ -1,107 +1,94 @@
-"""The scribe: whatever happens to a job is on the disk before anybody acts upon it or is told.
+"""The journal: writes each transition to the ledger before anyone acts on it or is notified.
 
-Two kinds of writing, and two ways to fail:
+There are two kinds of writes, which fail differently:
 
-- *Before money is spent* (`insert`, `send`) a ledger that does not answer is a reason not to begin: the error goes up,
-  and not a byte leaves.
-- *Afterwards* (`record`) there is no way back: the task is made, the answer is here. So the scribe insists: it writes
-  again, at longer and longer distances, until the ledger takes it; meanwhile nobody is told, and `is_blocked` keeps
-  new requests from leaving. Only when the session ends does it give up, `CLOSE_TIMEOUT_S` later, with the task id in the
-  error and in the log.
+- *Before money is spent* (`insert`, `send`): if the ledger fails, the error is raised and not a byte is sent.
+- *Afterwards* (`record`): the request was sent or the task has ended, so there is no way back. The write is retried
+  with growing delays until the ledger accepts it. Until then no one is notified, and submission is paused. Only while
+  the session closes does the journal give up, after `CLOSE_TIMEOUT_S`; the task id is then in the error and in the log.
 
-A step that the ledger refuses, because the job has been moved by somebody else, is no failure: `record` says so, and
-whoever asked catches up with what is there.
+If the ledger rejects a transition because another session changed the job, that is not an error: `record` returns
+False, and the caller continues from what the ledger contains.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
 
+import attrs
+
 from veo_async._ports import JobRow, LedgerSession, RateClaim, Scalar, SendPermit, TaskAlreadyBound, Transition
 from veo_async._rules.lifecycle import Event, JobState, next_state
 from veo_async.errors import LedgerError
 
+from .clock import loop_time, wait_for_event
 from .job.live_job import LiveJob
 from .job.rows import row_of
 from .log import logger_for
 
 logger = logger_for(__name__)
 
-#: Waits between two tries to write what has happened: 0.5, 1, 2 … s.
+_Values = Mapping[str, Scalar]
+
+#: Delays between two attempts to record a transition: 0.5, 1, 2 … s.
 RETRY_FIRST_S = 0.5
 RETRY_MAX_S = 30.0
-#: How long the end of a session waits for a ledger that does not take what has happened.
+#: How long a closing session waits for a ledger that cannot be written.
 CLOSE_TIMEOUT_S = 5.0
-#: A ledger that does not tell of a job is asked again after so long.
-AGAIN_S = 1.0
+#: Delay between two attempts to read a job.
+READ_AGAIN_S = 1.0
 
 
+@attrs.define(eq=False, repr=False)
 class Journal:
-    """Writes one session's jobs into its book.
+    """Writes the jobs of one session to its ledger."""
 
-    Args:
-        now: the wall clock.
-        holder_of: the job of this session whose task that is.
-        on_blocked: the ledger does not take what has happened, or takes it again.
-    """
-
-    def __init__(
-        self,
-        ledger: LedgerSession,
-        *,
-        account: str,
-        now: Callable[[], float],
-        job_of_task: Callable[[str], LiveJob | None],
-        on_blocked: Callable[[bool], None],
-    ) -> None:
-        self.ledger, self.account, self.now = ledger, account, now
-        self._job_of_task = job_of_task
-        self._on_stuck = on_blocked
-        self._stuck = 0
-        self._ending = asyncio.Event()
-
-    @property
-    def is_blocked(self) -> bool:
-        """Something has happened that could not be written down yet."""
-        return self._stuck > 0
+    ledger: LedgerSession
+    account: str
+    #: Returns the wall-clock time.
+    now: Callable[[], float]
+    #: The jobs of this session by task id.
+    _jobs_by_task: Mapping[str, LiveJob]
+    #: Called when the ledger cannot be written after a request was sent.
+    _on_blocked: Callable[[], None] = lambda: None
+    #: The number of transitions that could not be recorded yet.
+    _blocked: int = attrs.field(default=0, init=False)
+    _closing: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
     def stop_retrying(self) -> None:
-        """The session ends: do not insist for longer than `CLOSE_TIMEOUT_S`."""
-        self._ending.set()
+        """Retry for no longer than `CLOSE_TIMEOUT_S` from now on, because the session closes."""
+        self._closing.set()
 
-    async def insert(self, job: LiveJob, *, instead: JobRow | None = None) -> JobRow:
-        """Put *entry* down; the row that is there now, which may be another's."""
-        return await self.ledger.insert(row_of(job, account=self.account, at=self.now()), replaces=instead)
+    async def insert(self, job: LiveJob, *, replaces: JobRow | None = None) -> JobRow:
+        """Insert a new job; return the row with its key, which may be another job's."""
+        return await self.ledger.insert(row_of(job, account=self.account, at=self.now()), replaces=replaces)
 
     async def send(self, job: LiveJob, claim: RateClaim) -> SendPermit | None:
-        """Its request is about to leave, with its token; see `Book.send`. For the ledger it is still queued."""
+        """Record the intent to send *job* with its token; see `LedgerSession.begin_send`."""
         job.sent_at = self.now()
-        record = Transition(
-            key=job.key,
-            event=Event.SEND,
-            before=JobState.QUEUED,
-            after=JobState.SENDING,
-            at=job.sent_at,
-            changes={"token": job.token, "sent_at": job.sent_at},
-            evidence={"attempt": job.attempts + 1},
-        )
+        changes, evidence = {"token": job.token, "sent_at": job.sent_at}, {"attempt": job.attempts + 1}
+        record = self._transition(job, Event.SEND, JobState.QUEUED, changes, evidence)
         return await self.ledger.begin_send(record, claim)
 
     async def record(
         self,
         job: LiveJob,
         event: Event,
-        changes: Mapping[str, Scalar] | None = None,
-        evidence: Mapping[str, Scalar] | None = None,
+        changes: _Values,
+        evidence: _Values,
         *,
+        before: JobState | None = None,
         closed_until: float = 0.0,
     ) -> bool:
-        """Write down what has happened to *entry*, however long it takes; False when somebody else has moved it.
+        """Record what happened to *job*, retrying until it succeeds; return False if another session changed the job.
+
+        Args:
+            before: the state in which the ledger has the job, if that differs from the state in memory.
 
         Raises:
-            TaskAlreadyBound: the task is another job's.
-            LedgerError: the session has ended, and the ledger still does not take it.
+            TaskAlreadyBound: the task belongs to another job.
+            LedgerError: the session is closing, and the ledger could not be written.
         """
-        record = self._step(job, event, changes or {}, evidence or {})
+        record = self._transition(job, event, before or job.state, changes, evidence)
         self._check_task_is_free(job, record.changes.get("task_id"))
         try:
             return await self.ledger.apply(record, closed_until=closed_until)
@@ -109,52 +96,49 @@ class Journal:
             return await self._retry_until_written(record, closed_until, error)
 
     async def read(self, job: LiveJob) -> JobRow | None:
-        """What the ledger says of *entry*, however long it takes to say it.
+        """Read the row of *job*, retrying until it succeeds.
 
         Raises:
-            LedgerError: the session has ended, and the ledger still does not say it.
+            LedgerError: the session is closing, and the ledger could not be read.
         """
         while True:
-            is_last = self._ending.is_set()
+            is_last = self._closing.is_set()
             try:
                 return await self.ledger.get(job.key)
             except LedgerError as error:
                 if is_last:
                     raise
-                extra = {"action": "changed-elsewhere", "job_key": job.key, "task_id": job.task_id}
-                logger.warning("the ledger does not tell of job %s: %s", job.key, error, extra=extra)
-            await self._pause(AGAIN_S)
+                extra = job.log_extra("changed-elsewhere")
+                logger.warning("could not read job %s from the ledger: %s", job.key, error, extra=extra)
+            await self._pause(READ_AGAIN_S)
 
-    def _step(
-        self, job: LiveJob, event: Event, changes: Mapping[str, Scalar], evidence: Mapping[str, Scalar]
+    def _transition(
+        self, job: LiveJob, event: Event, before: JobState, changes: _Values, evidence: _Values
     ) -> Transition:
+        after, at = next_state(before, event), self.now()
         return Transition(
-            key=job.key,
-            event=event,
-            before=job.state,
-            after=next_state(job.state, event),
-            at=self.now(),
-            changes=changes,
-            evidence=evidence,
+            key=job.key, event=event, before=before, after=after, at=at, changes=changes, evidence=evidence
         )
 
     def _check_task_is_free(self, job: LiveJob, task_id: Scalar) -> None:
-        """No task is two jobs', whatever the ledger: this session knows its own."""
-        holder = self._job_of_task(task_id) if isinstance(task_id, str) else None
-        if holder is not None and holder is not job:
-            raise TaskAlreadyBound(holder.key)
+        """Raise if the task belongs to another job of this session. Not every ledger checks that."""
+        owner = self._jobs_by_task.get(task_id) if isinstance(task_id, str) else None
+        if owner is not None and owner is not job:
+            raise TaskAlreadyBound(owner.key)
 
     async def _retry_until_written(self, record: Transition, closed_until: float, error: LedgerError) -> bool:
-        self._count_blocked(+1)
+        extra = {"action": "write-failed", "job_key": record.key, "task_id": record.changes.get("task_id")}
+        if not self._blocked:
+            self._on_blocked()
+        self._blocked += 1
         try:
-            wait_s = RETRY_FIRST_S
+            delay_s = RETRY_FIRST_S
             while True:
-                logger.error(
-                    "cannot write down %s of job %s: %s", record.event, record.key, error, extra=_extra(record)
-                )
-                is_last = self._ending.is_set()
-                await self._pause(min(wait_s, CLOSE_TIMEOUT_S) if is_last else wait_s)
-                wait_s = min(2 * wait_s, RETRY_MAX_S)
+                message = "could not record %r of job %s, retrying: %s"
+                logger.error(message, str(record.event), record.key, error, extra=extra)
+                is_last = self._closing.is_set()
+                await self._pause(min(delay_s, CLOSE_TIMEOUT_S) if is_last else delay_s)
+                delay_s = min(2 * delay_s, RETRY_MAX_S)
                 try:
                     return await self.ledger.apply(record, closed_until=closed_until) or await self._was_written(record)
                 except LedgerError as again:
@@ -162,33 +146,16 @@ class Journal:
                         raise again.with_traceback(None) from None
                     error = again
         finally:
-            self._count_blocked(-1)
+            self._blocked -= 1
 
     async def _was_written(self, record: Transition) -> bool:
-        """Whether an earlier try came to be after all, though it was told that it failed."""
+        """Whether an earlier attempt was committed although it raised an error."""
         row = await self.ledger.get(record.key)
         return row is not None and row.owner == self.ledger.session_id and row.state == record.after
 
-    async def _pause(self, wait_s: float) -> None:
-        """Sleep, and wake early when the session ends: then the last try comes."""
-        if self._ending.is_set():
-            await asyncio.sleep(wait_s)
+    async def _pause(self, delay_s: float) -> None:
+        """Sleep; wake early for the last attempt when the session begins to close."""
+        if self._closing.is_set():
+            await asyncio.sleep(delay_s)
             return
-        try:
-            async with asyncio.timeout(wait_s):
-                await self._ending.wait()
-        except TimeoutError:
-            pass
-
-    def _count_blocked(self, more: int) -> None:
-        was_stuck = self.is_blocked
-        self._stuck += more
-        if self.is_blocked != was_stuck:
-            self._on_stuck(self.is_blocked)
-
-
-def _extra(record: Transition) -> dict[str, object]:
-    return {"action": "write-failed", "job_key": record.key, "task_id": record.changes.get("task_id")}
-
-
-__all__ = ["Journal", "TaskAlreadyBound"]
+        await wait_for_event(self._closing, loop_time() + delay_s)

@@ -1,7 +1,7 @@
-"""Logging that cannot hurt: what a handler of the user raises stops at the logger.
+"""Logging that never raises: an exception in one of the user's handlers ends at the logger.
 
-The standard library catches what most handlers raise, but not what a handler's own ``emit`` or a filter lets out; in a
-background task that would be the end of the session.
+The standard library catches most exceptions of handlers, but not those of a handler's own ``emit`` or of a filter. In a
+background task such an exception would end the session.
 """
 
 import logging
@@ -11,16 +11,16 @@ from typing import Any
 
 
 class SafeLogger(logging.LoggerAdapter[logging.Logger]):
-    """A logger whose calls never raise. Each record carries ``action`` and, where they are known, the job's names."""
+    """A logger whose calls never raise. Records carry ``action`` and, where known, ``job_key`` and ``task_id``."""
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        return msg, kwargs  # the stock one would throw the call's own ``extra`` away
+        return msg, kwargs  # the standard method would discard the ``extra`` of the call
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        with suppress(Exception):  # there is nobody left to tell
+        with suppress(Exception):  # there is no caller that could handle it
             super().log(level, msg, *args, stacklevel=2, **kwargs)
 
 
 def logger_for(name: str) -> SafeLogger:
-    """The safe logger of one module."""
+    """Return the safe logger of one module."""
     return SafeLogger(logging.getLogger(name))

@@ -1,8 +1,8 @@
-"""Calls that cost nothing, made again after a fault as `retry` says: the balance, a download link, an upload.
+"""Free calls with retries: the balance, a download link, an upload.
 
-The client makes one attempt; here it becomes a few of them, with the pauses between. All reads of a session share one
-quota, so that an outage is not fed with retries. The looks at running tasks are no reads in this sense: their schedule
-looks again anyhow.
+The client makes one attempt; here it becomes several, with the delays that `_rules.retry` decides. All calls of a
+session share one quota, so that retries do not make an outage worse. Polls are not retried here: the schedule polls
+again anyway.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from veo_async._rules.retry import CHARGED_ENDPOINTS, Endpoint, RetryQuota, retr
 from veo_async._rules.rng import Rng
 from veo_async.errors import RateLimited, VeoError
 
+from .clock import loop_time
 from .log import logger_for
 
 logger = logger_for(__name__)
@@ -21,10 +22,10 @@ T = TypeVar("T")
 
 
 class Retrier:
-    """Makes reads, and makes them again.
+    """Makes free calls and retries them.
 
     Args:
-        rng: for the pauses, so that many clients do not come back in step.
+        rng: varies the delays, so that many clients do not retry at the same moment.
     """
 
     def __init__(self, rng: Rng) -> None:
@@ -32,46 +33,37 @@ class Retrier:
         self.quota = RetryQuota()
 
     async def call(self, endpoint: Endpoint, call: Callable[[], Awaitable[T]]) -> T:
-        """What *call* answers, at the latest its fourth time; no attempt begins 120 s after the first or later.
+        """Return the result of *call*, in at most four attempts that begin within 120 s.
 
         Args:
-            endpoint: which one *call* asks; never one that costs.
-            call: makes one attempt each time.
+            endpoint: the endpoint of *call*, which must be free.
+            call: makes one attempt.
 
         Raises:
-            VeoError: what the last attempt raised, as it was.
+            VeoError: the error of the last attempt.
         """
         if endpoint in CHARGED_ENDPOINTS:
             raise ValueError(f"{endpoint} may cost credits each time it is called")
-        began, attempt, cost = _now(), 0, 0
+        began, attempt, cost = loop_time(), 0, 0
         while True:
             attempt += 1
             try:
                 value = await call()
             except VeoError as error:
-                cost = await self._wait_before_retry(endpoint, error, attempt, _now() - began)
+                cost = await self._wait_before_retry(endpoint, error, attempt, loop_time() - began)
             else:
                 self.quota.succeeded(cost)
                 return value
 
     async def _wait_before_retry(self, endpoint: Endpoint, error: VeoError, attempt: int, elapsed: float) -> int:
-        """Sleep until the next attempt, or raise *error* if there is none; what the attempt takes from the quota."""
-        retry_after = error.retry_after if isinstance(error, RateLimited) else None
+        """Sleep until the next attempt and return its cost to the quota; raise *error* if there is none."""
+        after_s = error.retry_after if isinstance(error, RateLimited) else None
         decision = retry_decision(
-            error,
-            attempt=attempt,
-            elapsed_s=elapsed,
-            retry_after=retry_after,
-            quota=self.quota,
-            rng=self._rng,
+            error, attempt=attempt, elapsed_s=elapsed, retry_after=after_s, quota=self.quota, rng=self._rng
         )
         if decision is None:
             raise error
         extra = {"action": "retry", "endpoint": endpoint, "reason": decision.reason}
-        logger.info("%s: %s; again in %.1f s", endpoint, error.message, decision.delay_s, extra=extra)
+        logger.info("%s: %s; retrying in %.1f s", endpoint, error.message, decision.delay_s, extra=extra)
         await asyncio.sleep(decision.delay_s)
         return decision.cost
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -1,64 +1,85 @@
-"""One ledger, several sessions: whose job is it, and what do the others do with theirs?
+"""One ledger, several sessions: what did the others do?
 
-A job has one driver. Here a session takes over the jobs whose driver is gone, follows those that another drives and
-somebody here waits for. Once a second it asks for news (`tending`).
+Each job has one owner. A session takes over the jobs of an owner that died, and follows the jobs of living ones if a
+caller here waits for them. Once a second it reads from the ledger what changed.
 """
+
+import asyncio
+
+import attrs
 
 from veo_async._ports import JobRow, LedgerChanges
 from veo_async._rules.lifecycle import JobState
+from veo_async.errors import LedgerError
 
-from .in_doubt.in_doubt_jobs import InDoubtJobs
+from .clock import loop_time, wait_for_event
+from .in_doubt.hints import HintFollower
 from .job.live_job import LiveJob
 from .job.registry import JobRegistry
 from .job.rows import job_from_row
+from .journal import Journal
+from .log import logger_for
 from .sending.scheduler import Scheduler
 from .transitions import Transitions
 
+logger = logger_for(__name__)
 
-class Sharing:
-    """This session's dealings with the others on its ledger.
+#: A callback that another session received, or a task of a dead one, is noticed after this time at the latest.
+CHECK_EVERY_S = 1.0
 
-    Args:
-        save_to: where clips of jobs go that name no place of their own.
-    """
 
-    def __init__(
-        self,
-        registry: JobRegistry,
-        in_doubt: InDoubtJobs,
-        scheduler: Scheduler,
-        transitions: Transitions,
-        *,
-        save_to: str | None = None,
-    ) -> None:
-        self._registry, self._in_doubt, self._scheduler, self._transitions = registry, in_doubt, scheduler, transitions
-        self._save_to = save_to
+@attrs.define(eq=False, repr=False)
+class LedgerWatcher:
+    """Reads changes from the ledger and applies them to the jobs of this session."""
+
+    _journal: Journal
+    _registry: JobRegistry
+    _hints: HintFollower
+    _scheduler: Scheduler
+    _transitions: Transitions
+    #: The default folder for clips.
+    _save_to: str | None
+    _woken: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+
+    def check_now(self) -> None:
+        """Read the changes now: there is a new hint."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Read and apply changes every `CHECK_EVERY_S` until cancelled."""
+        while True:
+            await wait_for_event(self._woken, loop_time() + CHECK_EVERY_S)
+            self._woken.clear()
+            try:
+                changes = await self._journal.ledger.changes(self._journal.now())
+            except LedgerError as error:
+                message, extra = "could not read changes from the ledger: %s", {"action": "ledger-read-failed"}
+                logger.warning(message, error, extra=extra)
+            else:
+                self.apply_changes(changes)
 
     def apply_changes(self, changes: LedgerChanges) -> None:
+        """Apply *changes*: account activity, jobs taken over, jobs changed elsewhere, and hints."""
         self._scheduler.apply_account_activity(changes.gate)
         for row in changes.taken_over:
             self._take_over(row)
         for row in changes.changed:
             job = self._registry.by_key.get(row.key)
-            if job is not None:
-                self._update_remote_job(job, row)
+            # Another session may change a job that this session owns only while it is in doubt.
+            if job is not None and job.state != row.state and (job.is_remote or job.state is JobState.IN_DOUBT):
+                self._transitions.follow(job, row)
         for hint in changes.hints:
             job = self._registry.by_key.get(hint.key)
             if job is not None:
-                self._in_doubt.on_hint(job, hint)
+                self._hints.on_hint(job, hint)
 
     def _take_over(self, row: JobRow) -> None:
-        """Nobody drives it any more: it is ours."""
-        known = self._registry.by_key.get(row.key)
+        """Become the owner of a job whose owner died."""
+        known: LiveJob | None = self._registry.by_key.get(row.key)
         job = known or job_from_row(row)
         job.save_to = job.save_to or self._save_to
         self._registry.add(job)
         if known is None:
             self._transitions.resume(job)
         else:
-            self._transitions.follow(job, row)
-
-    def _update_remote_job(self, job: LiveJob, row: JobRow) -> None:
-        """Somebody else has moved it; what we drive ourselves nobody else moves, but out of a doubt."""
-        if job.state != row.state and (job.is_remote or job.state is JobState.IN_DOUBT):
             self._transitions.follow(job, row)

@@ -1,6 +1,8 @@
-"""What only the whole session knows of one job: its place in the queue, how long it may take, where it stands."""
+"""The status of one job: its place in the queue, its remaining time, and both as an event."""
 
 from collections.abc import Callable
+
+import attrs
 
 from veo_async._rules.gate.values import GateSettings
 from veo_async._rules.lifecycle import JobState
@@ -13,62 +15,62 @@ from veo_async._wire.images import local_images
 from .job.events import JobEvent, Paused, Queued, Running, Sent, event_of
 from .job.live_job import LiveJob
 
+#: States with a task whose clip is not available yet; `READY` while the clip is being saved.
+_HAS_TASK = (JobState.RUNNING, JobState.READY)
 
+
+@attrs.define(eq=False, repr=False, kw_only=True)
 class StatusReporter:
-    """Answers what jobs ask.
+    """Computes the status of jobs."""
 
-    Args:
-        provider: the dialect's name; completion times are learned for each.
-        pause_reason: why nothing is being created just now, or None.
-        now: the session's clock.
-    """
-
-    def __init__(
-        self,
-        provider: str,
-        *,
-        queue: FairQueue[LiveJob],
-        schedule: FixedSchedule | LearnedSchedule,
-        rate: GateSettings,
-        pause_reason: Callable[[], str | None],
-        now: Callable[[], float],
-    ) -> None:
-        self._provider, self._queue, self._schedule, self._rate = provider, queue, schedule, rate
-        self._pause_reason, self._now = pause_reason, now
+    #: The name of the dialect; durations are learned per provider.
+    _provider: str = attrs.field(kw_only=False)
+    _queue: FairQueue[LiveJob]
+    _schedule: FixedSchedule | LearnedSchedule
+    _rate: GateSettings
+    #: Returns why submission is paused, or None.
+    _pause_reason: Callable[[], str | None]
+    #: Returns the loop's time.
+    _now: Callable[[], float]
 
     def task_class_of(self, job: LiveJob) -> TaskClass:
-        """Which tasks take about as long as this one."""
+        """Return the class of tasks that take about as long as this one."""
         match job.request:
             case UpgradeRequest(to=to):
                 return TaskClass(self._provider, "upgrade", to)
             case ExtendRequest(model=model):
                 return TaskClass(self._provider, f"extend-{model}", "720p")
             case request:
-                wanted = request or VideoRequest("-")
-                return TaskClass(self._provider, wanted.model, wanted.resolution or "720p")
+                video = request or VideoRequest("-")  # an adopted task: assume the defaults
+                return TaskClass(self._provider, video.model, video.resolution or "720p")
 
     def position_of(self, job: LiveJob) -> int | None:
+        """Return the number of jobs ahead of *job*; None if it is not in the queue."""
         return self._queue.position(job) if job in self._queue else None
 
     def eta_of(self, job: LiveJob) -> Eta | None:
+        """Return the estimated time until the clip is ready; None once the job has an outcome."""
         if job.outcome is not None:
             return None
-        if job.state is JobState.RUNNING:
+        if job.state in _HAS_TASK:
             return self._eta_of_running(job)
         return self._eta_of_waiting(job, self.position_of(job) or 0)
 
     def status_of(self, job: LiveJob) -> JobEvent:
+        """Return the present status of *job* as an event."""
         if job.outcome is not None:
             return event_of(job.outcome)
-        if job.state is JobState.RUNNING and job.task_id is not None:
+        if job.state in _HAS_TASK and job.task_id is not None:
             return Running(job.key, job.task_id, self._eta_of_running(job))
         position = self.position_of(job)
         if position is None and job.state is JobState.QUEUED and (reason := _blocked_reason(job)):
             return Paused(job.key, reason)
+        if job.state is JobState.SENDING and job.awaits_permit:
+            position = 0  # nothing was sent yet: `Sent` follows once the ledger has recorded the attempt
         return self.waiting_status(job, position)
 
     def waiting_status(self, job: LiveJob, position: int | None) -> Queued | Paused | Sent:
-        """The situation of a job that was not accepted yet; without a position its request is on the way."""
+        """Return the status of a job that is not accepted yet; it was sent if *position* is None."""
         if position is None:
             return Sent(job.key)
         if reason := self._pause_reason():
@@ -78,17 +80,17 @@ class StatusReporter:
     def _eta_of_running(self, job: LiveJob) -> Eta:
         try:
             return self._schedule.eta(job, self._now())
-        except KeyError:  # nobody looks at it here: another session does, or its end is being written down
+        except KeyError:  # not polled here: another session owns it, or the clip is being recorded or saved
             return self._schedule.expected_duration(self.task_class_of(job)) if job.is_remote else Eta(0.0, 0.0)
 
     def _eta_of_waiting(self, job: LiveJob, position: int) -> Eta:
-        rendering = self._schedule.expected_duration(self.task_class_of(job))
-        waiting_status = position * self._rate.window_s / self._rate.limit
-        return Eta(rendering.p50 + waiting_status, rendering.p90 + waiting_status)
+        duration = self._schedule.expected_duration(self.task_class_of(job))
+        wait_s = position * self._rate.window_s / self._rate.limit
+        return Eta(duration.p50 + wait_s, duration.p90 + wait_s)
 
 
 def _blocked_reason(job: LiveJob) -> str | None:
-    """What a job may be waiting for before it gets into the queue."""
+    """Return what a job waits for before it enters the queue, if anything."""
     if job.follow_up is not None:
         return "waiting-for-source"
     return "waiting-for-upload" if local_images(job.request) else None

@@ -1,8 +1,8 @@
 """From a stream of requests to a stream of outcomes: lazy, bounded, as completed or in order.
 
-No task group and no timeout stands around a ``yield`` here (PEP 789): the one task that reads the input is owned by
-the session and cancelled in ``finally``, and the jobs belong to the session, so whoever stops reading early leaves
-nothing behind but jobs. When the input raises, the outcomes of what it gave before still come, and then its error.
+No task group and no timeout encloses a ``yield`` here (PEP 789). The session owns the one task that reads the input,
+and ``finally`` cancels it; the session owns the jobs, too. So a caller that stops reading early leaves nothing behind
+but jobs. When the input raises, the outcomes of its earlier items still follow, and then the error.
 """
 
 import asyncio
@@ -17,19 +17,19 @@ from .job.outcome import Outcome
 
 T = TypeVar("T")
 
-#: Runs a coroutine as a task that ends with the session at the latest.
+#: Runs a coroutine as a task of the session.
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 
 async def to_async_iterator(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
-    """*items*, whichever kind they are."""
+    """Iterate over a plain or an async iterable."""
     if isinstance(items, AsyncIterable):
         async for item in items:
             yield item
     else:
         for item in items:
             yield item
-            await asyncio.sleep(0)  # a long plain list must not stop the loop
+            await asyncio.sleep(0)  # a long list must not block the loop
 
 
 async def stream_outcomes(
@@ -40,7 +40,7 @@ async def stream_outcomes(
     ordered: bool,
     spawn: Spawn,
 ) -> AsyncGenerator[Outcome]:
-    """The outcome of each request that *admit* takes in, at most *buffersize* of them open at once."""
+    """Yield the outcome of each request that *admit* submits, with at most *buffersize* jobs open at a time."""
     admission = _Reader(buffersize, ordered=ordered)
     reading = spawn(admission.read(requests, admit))
     try:
@@ -56,35 +56,36 @@ async def stream_outcomes(
 
 
 class _Reader:
-    """Takes requests in while there is room, and hands out their jobs as they end or as they came."""
+    """Submits requests while the buffer has room, and returns their jobs as they finish or in order."""
 
     def __init__(self, buffersize: int, *, ordered: bool) -> None:
         self._ordered = ordered
         self.slots = asyncio.Semaphore(buffersize)
-        #: Jobs to be handed out; None when there are no more.
+        #: Jobs to return; None after the last one.
         self.ready: asyncio.Queue[LiveJob | None] = asyncio.Queue()
-        #: Why the input ended early.
+        #: Why the input ended early, if it did.
         self.error: Exception | None = None
         self._open = 0
         self._is_exhausted = False
 
     async def read(self, requests: AsyncGenerator[T], admit: Callable[[T], Awaitable[LiveJob]]) -> None:
+        """Submit *requests* until they end or raise."""
         try:
             async with aclosing(requests):
                 await self.slots.acquire()
                 async for request in requests:
-                    self._take(await admit(request))
+                    self._add(await admit(request))
                     await self.slots.acquire()
         except asyncio.CancelledError:
-            self.error = SessionClosed("the session was closed before all requests were taken in", remedy=RESUME)
+            self.error = SessionClosed("the session was closed before all requests were submitted", remedy=RESUME)
             raise
-        except Exception as error:  # noqa: BLE001  # the user's own; it is raised where the outcomes are read
+        except Exception as error:  # noqa: BLE001  # any error of the user's iterable is raised to the reader
             self.error = error
         finally:
             self._is_exhausted = True
-            self._end_if_done()
+            self._close_if_done()
 
-    def _take(self, job: LiveJob) -> None:
+    def _add(self, job: LiveJob) -> None:
         self._open += 1
         if self._ordered:
             self._emit(job)
@@ -94,8 +95,8 @@ class _Reader:
     def _emit(self, job: LiveJob) -> None:
         self._open -= 1
         self.ready.put_nowait(job)
-        self._end_if_done()
+        self._close_if_done()
 
-    def _end_if_done(self) -> None:
+    def _close_if_done(self) -> None:
         if self._is_exhausted and not self._open:
             self.ready.put_nowait(None)

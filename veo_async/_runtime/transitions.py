@@ -1,29 +1,32 @@
 """The one way from state to state.
 
-Only here does a job change its state, and for one of two reasons. Something has happened to it (`Transitions.apply`):
+`_rules.lifecycle` says where a job may go; the table of handlers in `engine` says what happens there; this module says
+how it goes. No other module changes a job's state. It does so for one of two reasons.
 
-1. the ledger takes it, however long that takes; nobody acts or is told before;
-2. the job leaves its state for the next one;
-3. the handler of the next state begins its work (`states`; a state without one is an end);
-4. whoever waits or listens is told.
+**Something happened to the job** (`Transitions.apply`):
 
-Or somebody else has moved it, and the ledger says so (`Transitions.follow`): steps 2 to 4 from where the ledger has it.
+1. the journal writes the transition to the ledger, retrying until it succeeds;
+2. the old state's handler gives back what the job held there (`StateHandler.leave`), and the state changes;
+3. the new state's handler begins (`StateHandler.enter`); a state without a handler is final;
+4. waiters, subscribers and the ``on_event`` hook are notified.
+
+**Another session changed the job**, and the ledger shows where it is now (`Transitions.follow`): steps 2 to 4.
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any, Protocol, TypedDict, TypeVar, Unpack
 
 from veo_async._base.kill_points import kill_point
-from veo_async._ports import JobRow, Scalar
+from veo_async._ports import JobRow, Scalar, TaskAlreadyBound
 from veo_async._rules.lifecycle import Event, JobState
 from veo_async.errors import LedgerError, LedgerIOError, VeoError
 
-from .announcer import Announcer
+from .background import BackgroundTasks
 from .job.live_job import LiveJob
 from .job.outcome import Done, Outcome, Refused
-from .job.rows import error_evidence as evidence_of
-from .job.rows import outcome_to_json, update_from_row
+from .job.rows import error_evidence, outcome_to_json, update_from_row
 from .journal import Journal
 from .log import logger_for
 
@@ -31,114 +34,119 @@ logger = logger_for(__name__)
 
 T = TypeVar("T")
 
-#: Nothing more will come of a job's task.
-_ENDS = (Event.COMPLETE, Event.REFUSE, Event.FAIL, Event.EXPIRE, Event.ABANDON)
-#: What ends a doubt and lets the job go on; whose it is the ledger says.
-_CONTINUES = (Event.BIND, Event.RESUBMIT)
+#: After these events nothing more happens to the job's task.
+_FINISHING = (Event.COMPLETE, Event.REFUSE, Event.FAIL, Event.EXPIRE, Event.ABANDON)
+#: These events continue a job in doubt; the ledger decides which session owns it then.
+_CONTINUING = (Event.BIND, Event.RESUBMIT)
 
 
 class StateHandler(Protocol):
-    """What a session does for the jobs in one state. For each job that is its own it is entered and left once."""
+    """What a session does for the jobs in one state. Each job that it owns is entered once and left once."""
 
     def enter(self, job: LiveJob, event: Event | None, outcome: Outcome | None) -> bool:
-        """Begin; False when there is nothing to do and the job has ended. *event* None: it was found in this state."""
-        ...
+        """Begin the work for *job*; return False if there is none, so that the job has finished.
+
+        *event* is None if the session found the job in this state.
+        """
 
     def withdraw(self, job: LiveJob) -> bool:
-        """Let go of *entry*, which is to be abandoned; False when it is being worked on just now."""
-        ...
+        """Stop the work for *job* so that it can be abandoned; return False if that is impossible now."""
 
     def leave(self, job: LiveJob, event: Event | None) -> None:
-        """Give back what *entry* holds in this state. *event* None: somebody else has moved it."""
-        ...
+        """Give back everything that *job* holds in this state. *event* is None if another session changed it."""
+
+
+class Details(TypedDict, total=False):
+    """What the ledger stores with a transition."""
+
+    #: Columns of the job's row.
+    changes: Mapping[str, Scalar]
+    #: Facts for the job's timeline.
+    evidence: Mapping[str, Scalar]
+    #: Until when the rate limit is closed (wall clock), for the other sessions.
+    closed_until: float
 
 
 class Transitions:
-    """Moves the jobs of one session from state to state."""
+    """Changes the states of the jobs of one session.
 
-    def __init__(self, journal: Journal, announcer: Announcer) -> None:
-        self._journal, self._announcer = journal, announcer
+    Args:
+        on_outcome: sets a job's outcome and notifies everyone who follows the job.
+    """
+
+    def __init__(self, journal: Journal, on_outcome: Callable[[LiveJob, Outcome], None]) -> None:
+        self._journal, self._on_outcome = journal, on_outcome
+        #: The handler of each state that is not final.
         self.handlers: Mapping[JobState, StateHandler] = {}
-        self._shielded: set[asyncio.Task[Any]] = set()
+        self._shielded = BackgroundTasks()
 
-    # --- something has happened ---------------------------------------------------------------------------------
+    # --- something happened to the job --------------------------------------------------------------------------
 
     async def apply(
-        self,
-        job: LiveJob,
-        event: Event,
-        outcome: Outcome | None = None,
-        *,
-        changes: Mapping[str, Scalar] | None = None,
-        evidence: Mapping[str, Scalar] | None = None,
-        closed_until: float = 0.0,
+        self, job: LiveJob, event: Event, outcome: Outcome | None = None, **details: Unpack[Details]
     ) -> bool:
-        """*event* has happened to *entry*; False when somebody else has moved it before.
+        """Write *event* to the ledger, then act on it. Return False if another session changed the job before.
 
         Raises:
-            TaskAlreadyBound: the task that *changes* names is another job's.
-            LedgerError: the session has ended, and the ledger does not take it.
+            TaskAlreadyBound: the task in *details* belongs to another job.
+            LedgerError: the session is closing, and the ledger could not be written.
         """
-        before, columns = job.state, self._columns(job, event, outcome, changes)
-        is_end = before is JobState.RUNNING and event is not Event.ABANDON
-        if is_end:
+        before, columns = job.state, self._columns(event, outcome, details.get("changes", {}))
+        is_task_end = before is JobState.RUNNING and event is not Event.ABANDON
+        if is_task_end:
             kill_point("finish:before-write")
+        evidence, closed_until = details.get("evidence", {}), details.get("closed_until", 0.0)
         is_written = await self._journal.record(job, event, columns, evidence, closed_until=closed_until)  # 1
-        if is_end:
+        if is_task_end:
             kill_point("finish:after-write")
         if job.state is not before:
-            pass  # the ledger's news of it were faster
-        elif not is_written or (job.is_remote and event in _CONTINUES):
-            await self.resync(job)
+            pass  # `follow` was faster
+        elif not is_written or (job.is_remote and event in _CONTINUING):
+            await self.resync(job, columns.get("task_id") if event is Event.ACCEPT else None)
         else:
             self.arrive(job, event, outcome, task_id=columns.get("task_id"))  # 2, 3, 4
         return is_written
 
     async def try_apply(
-        self,
-        job: LiveJob,
-        event: Event,
-        outcome: Outcome | None = None,
-        *,
-        changes: Mapping[str, Scalar] | None = None,
-        evidence: Mapping[str, Scalar] | None = None,
-        closed_until: float = 0.0,
+        self, job: LiveJob, event: Event, outcome: Outcome | None = None, **details: Unpack[Details]
     ) -> None:
-        """The same where nobody is to be told that the session ends without: the next one goes by the ledger."""
+        """Do the same as `apply`, but only log a ledger error: the next session reads the ledger and continues."""
         try:
-            await self.apply(job, event, outcome, changes=changes, evidence=evidence, closed_until=closed_until)
+            await self.apply(job, event, outcome, **details)
         except LedgerError as error:
-            extra = {"action": "task-not-recorded", "job_key": job.key, "task_id": job.task_id}
-            logger.warning("the session ends without %s of job %s: %s", event.value, job.key, error, extra=extra)
+            extra = job.log_extra("task-not-recorded")
+            logger.warning(
+                "the session closes without recording %r of job %s: %s", event.value, job.key, error, extra=extra
+            )
 
     async def refuse(self, job: LiveJob, error: VeoError) -> None:
-        """*entry* waited, and will never be sent."""
+        """Finish a queued job that will never be sent."""
         error.add_evidence(job_key=job.key, attempts=job.attempts)
         refused, changes = Refused(job.key, error.message, error), {"attempts": job.attempts}
-        await self.try_apply(job, Event.REFUSE, refused, changes=changes, evidence=evidence_of(error))
+        await self.try_apply(job, Event.REFUSE, refused, changes=changes, evidence=error_evidence(error))
 
     def begin_sending(self, job: LiveJob) -> None:
-        """It is *entry*'s turn. The ledger takes that with its permit (`Scribe.send`), before a byte leaves."""
+        """Change a queued job to sending. `Journal.send` records that, with the permit, before a byte is sent."""
         self._leave(job, Event.SEND)
         job.apply(Event.SEND)
+        job.awaits_permit = True
 
     def arrive(
         self, job: LiveJob, event: Event, outcome: Outcome | None = None, *, task_id: Scalar | None = None
     ) -> None:
-        """Steps 2 to 4 for *event*, which the ledger knows or cannot be told."""
+        """Do steps 2 to 4 for an *event* that the ledger has, or that cannot be written any more."""
         self._leave(job, event)  # 2
         job.apply(event)
         if isinstance(task_id, str):
             job.task_id = task_id
-        why = "" if outcome is None or isinstance(outcome, Done) else f" ({outcome.error.message})"
-        extra = {"action": event.value, "job_key": job.key, "task_id": job.task_id}
-        logger.info("job %s: %s%s", job.key, event.value, why, extra=extra)
+        reason = "" if outcome is None or isinstance(outcome, Done) else f" ({outcome.error.message})"
+        logger.info("job %s: %s%s", job.key, event.value, reason, extra=job.log_extra(event.value))
         self._enter(job, event, outcome)  # 3, 4
 
-    # --- the ledger says where it is ----------------------------------------------------------------------------
+    # --- the ledger shows where the job is ----------------------------------------------------------------------
 
     def follow(self, job: LiveJob, row: JobRow) -> None:
-        """Steps 2 to 4 for a job that somebody else has moved, or that nobody drives any more."""
+        """Do steps 2 to 4 for a job that another session changed, or that this session takes over."""
         self._leave(job, None)
         update_from_row(job, row)
         job.is_remote = row.owner != self._journal.ledger.session_id
@@ -146,88 +154,87 @@ class Transitions:
         if not job.is_remote:
             self._enter(job, None, job.outcome)
         elif job.outcome is not None and not is_being_saved:
-            self.end(job, job.outcome)
+            self.set_outcome(job, job.outcome)
         else:
             job.reopen()
             job.wake()
 
     def resume(self, job: LiveJob) -> None:
-        """*entry* was found where it is: begin there."""
+        """Begin the work for a new job, or for one that the session found on the ledger."""
         self._enter(job, None, job.outcome)
 
-    async def resync(self, job: LiveJob) -> None:
-        """*entry* is not where we thought.
+    async def resync(self, job: LiveJob, new_task_id: Scalar = None) -> None:
+        """Read from the ledger where *job* is, and continue there.
+
+        Args:
+            new_task_id: the task in the response to this session's request. Another session that considered this one
+                dead has the job in doubt: it is bound to the task before anyone here is notified.
 
         Raises:
-            LedgerError: the session has ended, and the ledger does not say where it is.
+            LedgerError: the session is closing, and the ledger could not be read.
         """
         before, row = job.state, await self._journal.read(job)
+        if new_task_id is not None and row is not None and row.state == JobState.IN_DOUBT:
+            changes, evidence = {"task_id": new_task_id, "outcome": None}, {"proof": "response", "task_id": new_task_id}
+            with suppress(TaskAlreadyBound):
+                await self._journal.record(job, Event.BIND, changes, evidence, before=JobState.IN_DOUBT)
+            row = await self._journal.read(job)
         if job.state is not before:
-            return  # its news were faster
-        extra = {"action": "changed-elsewhere", "job_key": job.key, "task_id": job.task_id}
-        logger.warning("job %s goes by the ledger", job.key, extra=extra)
+            return  # `follow` was faster
+        logger.warning("another session changed job %s", job.key, extra=job.log_extra("changed-elsewhere"))
         if row is None:
             self._leave(job, None)
-            job.is_remote = True  # nothing is done for it here any more
-            job.release_waiters(
-                LedgerIOError(
-                    "the ledger does not know this job any more", remedy="Submit it again if it is still needed."
-                )
-            )
+            job.is_remote = True  # this session does nothing more for it
+            remedy = "Submit it again if it is still needed."
+            job.release_waiters(LedgerIOError("this job is no longer on the ledger", remedy=remedy))
             return
         self.follow(job, row)
         if job.state is JobState.SENDING and not job.is_remote:
-            # Its intent was written after all, though that was told to have failed: not a byte has left.
+            # Its intent was written although the ledger reported an error; nothing was sent.
             await self.try_apply(job, Event.REQUEUE)
 
-    # --- what both do -------------------------------------------------------------------------------------------
+    # --- shared steps -------------------------------------------------------------------------------------------
 
     def _leave(self, job: LiveJob, event: Event | None) -> None:
-        """Step 2: what it held in its state is given back."""
+        """Step 2: give back what the job holds in its state."""
         handler = self.handlers.get(job.state)
         if handler is not None and not job.is_remote:
             handler.leave(job, event)
 
     def _enter(self, job: LiveJob, event: Event | None, outcome: Outcome | None) -> None:
-        """Steps 3 and 4: its handler begins; everyone is told that it goes on (`wake`) or has ended (`end`)."""
+        """Steps 3 and 4: let the handler of the new state begin, then notify."""
         job.reopen()
         handler = self.handlers.get(job.state)
-        if handler is not None and handler.enter(job, event, outcome):  # 3
-            job.wake()  # 4
+        if handler is not None and handler.enter(job, event, outcome):
+            job.wake()
         elif outcome is not None:
-            self.end(job, outcome)  # 4
+            self.set_outcome(job, outcome)
 
-    def end(self, job: LiveJob, outcome: Outcome) -> None:
-        """This is how it ended, or stands; everyone who waits or listens is told."""
-        self._announcer.finished(job, outcome)
+    def set_outcome(self, job: LiveJob, outcome: Outcome) -> None:
+        """Set the outcome of a job that stays in its state, and notify."""
+        self._on_outcome(job, outcome)
 
     def withdraw(self, job: LiveJob) -> bool:
-        """Take *entry* out of whatever is done for it, to be abandoned; False when that cannot be just now."""
+        """Stop all work for *job* so that it can be abandoned; return False if that is impossible now."""
         handler = self.handlers.get(job.state)
         return handler is None or handler.withdraw(job)
 
-    def _columns(
-        self, job: LiveJob, event: Event, outcome: Outcome | None, changes: Mapping[str, Scalar] | None
-    ) -> dict[str, Scalar]:
-        columns = {**(changes or {})}
+    def _columns(self, event: Event, outcome: Outcome | None, changes: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        columns = dict(changes)
         if outcome is not None:
             columns["outcome"] = outcome_to_json(outcome)
-        elif event in _CONTINUES:
+        elif event in _CONTINUING:
             columns["outcome"] = None
-        if event in _ENDS:
+        if event in _FINISHING:
             columns["ended_at"] = self._journal.now()
         return columns
 
-    # --- a user's wish, who may be cancelled --------------------------------------------------------------------
+    # --- actions of a user, who may be cancelled ----------------------------------------------------------------
 
     async def run_shielded(self, work: Coroutine[Any, Any, T], name: str) -> T:
-        """Run *work* in a task of its own: whoever waits may be cancelled, what was begun comes to its end."""
-        task = asyncio.create_task(work, name=name)
-        self._shielded.add(task)
-        task.add_done_callback(self._shielded.discard)
-        return await asyncio.shield(task)
+        """Run *work* in its own task, which finishes even if the caller is cancelled."""
+        return await asyncio.shield(self._shielded.start(work, name))
 
     async def wait_idle(self) -> None:
-        """Wait until what was begun has come to its end."""
-        if self._shielded:
-            await asyncio.wait(self._shielded)
+        """Wait for the tasks of `run_shielded`."""
+        await self._shielded.wait()

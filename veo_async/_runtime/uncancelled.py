@@ -1,4 +1,4 @@
-"""Work that must come to its end even when whoever waits for it is cancelled."""
+"""Work that must finish even when the caller that waits for it is cancelled."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -10,13 +10,16 @@ T = TypeVar("T")
 
 
 async def run_to_completion(work: Coroutine[Any, Any, T], *, name: str | None = None) -> T:
-    """Run *work* to its end, then let a cancellation that came meanwhile go on.
+    """Run *work* to its end, then re-raise a cancellation that arrived in the meantime.
 
-    Neither tool alone holds: anyio's shields do nothing against ``Task.cancel``, and ``asyncio.shield`` gives way to a
-    second cancellation and to anyio's scopes. *work* needs a deadline of its own: what cannot be cancelled must not
-    be able to hang.
+    Neither tool is enough alone: anyio's shields do nothing against ``Task.cancel``, and ``asyncio.shield`` gives way
+    to a second cancellation and to anyio's scopes. *work* needs its own deadline: what cannot be cancelled must not be
+    able to hang.
+
+    Args:
+        name: of the task that runs *work*; by default the name of the coroutine function.
     """
-    task = asyncio.create_task(work, name=name)
+    task = asyncio.create_task(work, name=name or f"veo.{getattr(work, '__name__', 'work')}")
     cancelled: asyncio.CancelledError | None = None
     with anyio.CancelScope(shield=True):
         while not task.done():

@@ -17,7 +17,7 @@ from veo_async._base.checks import (
 from veo_async._rules.credits.prices import validate_credits
 from veo_async._rules.queue.fair_queue import Priority
 from veo_async._runtime.hooks import Hook
-from veo_async._runtime.in_doubt.in_doubt_jobs import OnDoubt
+from veo_async._runtime.in_doubt.handler import OnDoubt
 from veo_async._runtime.job.follow_ups import FollowUp
 from veo_async._runtime.ready.saving import absolute_target
 from veo_async._wire.requests import VideoOptions

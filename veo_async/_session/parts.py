@@ -19,7 +19,7 @@ from veo_async._rules.rate_limit import RateLimiter, RateLimitSettings
 from veo_async._runtime.clock import WallClock
 from veo_async._runtime.engine import Engine
 from veo_async._runtime.hooks import Hook, Hooks
-from veo_async._runtime.in_doubt.in_doubt_jobs import OnDoubt
+from veo_async._runtime.in_doubt.handler import OnDoubt
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.queued.images import Images
 from veo_async._runtime.queued.spending import Spending

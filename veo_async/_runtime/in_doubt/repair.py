@@ -1,110 +1,87 @@
-"""Looking at a ledger and mending it by hand, without driving any job: what the command line does.
+"""Repairing a ledger by hand, for the command line: inspect it and resolve jobs without owning any.
 
-A job that is mended here is left for whoever drives it: the session that runs on this ledger, or the next that opens
-it.
+A job that was repaired here continues in the session that owns it, or in the next one that opens this ledger.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from veo_async._ports import LedgerSession
 from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.announcer import Announcer
-from veo_async._runtime.hooks import Hooks
 from veo_async._runtime.job.live_job import LiveJob
-from veo_async._runtime.job.registry import JobRegistry
 from veo_async._runtime.job.rows import job_from_row
 from veo_async._runtime.journal import Journal
-from veo_async._runtime.queued.spending import Spending
-from veo_async._runtime.sending.callback_tokens import CallbackTokens
 from veo_async._runtime.transitions import Transitions
 from veo_async._wire import Record
 from veo_async._wire.validation import task_id_problems
 from veo_async.errors import InvalidRequest, KeyReused, UsageError
 
-from .in_doubt_jobs import InDoubtJobs
+from .actions import JobActions
 
 
 class LedgerRepair:
-    """Ends doubts on a ledger whose sessions may be running or not.
+    """Resolves, resubmits, abandons and adopts jobs on a ledger, whether sessions run on it or not.
 
     Args:
-        book: opened for no account, so that nothing is taken over.
-        look: reads a task's record; None where the user's word has to do.
-        now: the wall clock.
+        ledger: opened for no account, so that no job is taken over.
+        read_record: reads a task's record; None: the user's word is enough.
+        now: returns the wall-clock time.
     """
 
     def __init__(
         self, ledger: LedgerSession, read_record: Callable[[str], Awaitable[Record]] | None, now: Callable[[], float]
     ) -> None:
         self._ledger, self._now = ledger, now
-        self._journal = Journal(ledger, account="", now=now, job_of_task=lambda _: None, on_blocked=lambda _: None)
-        self._journal.stop_retrying()  # a person waits: nothing is insisted upon
-        self._in_doubt = InDoubtJobs(
-            self._journal,
-            CallbackTokens(ledger.secret, None, lambda _: b""),
-            Transitions(self._journal, Announcer(Hooks(None), JobRegistry())),
-            Spending({}, None, None),
-            look=read_record or _empty_record,
-            watcher=None,
-            policy="hold",
-            spawn=_never,
-        )
+        transitions = Transitions(self._journal(account=""), LiveJob.set_outcome)
+        self._actions = JobActions(transitions, ledger, read_record, spending=None)
 
     async def resolve(self, key: str, task_id: str) -> LiveJob:
-        """*task_id* is the task of the job in doubt called *key*."""
-        if faults := tuple(task_id_problems(task_id)):
-            raise InvalidRequest.of(*faults)
+        """Bind the job in doubt with this key to a task."""
+        _check_task_id(task_id)
         job = await self._job(key)
-        _require_taken(await self._in_doubt.resolve(job, task_id))
+        _require_written(await self._actions.resolve(job, task_id))
         return job
 
     async def resubmit(self, key: str) -> LiveJob:
-        """The job in doubt called *key* is to be sent again, and paid for again if the first was accepted after all."""
+        """Queue the job in doubt with this key again. It is charged twice if the first request was accepted."""
         job = await self._job(key)
-        _require_taken(await self._in_doubt.resubmit(job))
+        _require_written(await self._actions.resubmit(job))
         return job
 
     async def abandon(self, key: str) -> LiveJob:
-        """The job called *key* is not wanted any more."""
+        """Give up on the job with this key."""
         job = await self._job(key)
-        _require_taken(await self._in_doubt.abandon(job))
+        _require_written(await self._actions.abandon(job))
         return job
 
     async def adopt(self, task_id: str, *, key: str, account: str) -> LiveJob:
-        """Put a task down that was made elsewhere; the next session of *account* watches it."""
-        if faults := tuple(task_id_problems(task_id)):
-            raise InvalidRequest.of(*faults)
-        holder = await self._ledger.job_of_task(task_id)
-        if holder is not None and holder.key == key:
-            return job_from_row(holder)
+        """Store a task that was created outside; the next session of *account* polls it."""
+        _check_task_id(task_id)
+        owner = await self._ledger.job_of_task(task_id)
+        if owner is not None and owner.key == key:
+            return job_from_row(owner)
         job = LiveJob(key, None, state=JobState.RUNNING, task_id=task_id, sent_at=self._now())
-        journal = Journal(
-            self._ledger, account=account, now=self._now, job_of_task=lambda _: None, on_blocked=lambda _: None
-        )
-        if holder is not None or (await journal.insert(job)).task_id != task_id:
-            told = f"the key {key!r} or the task {task_id!r} belongs to another job"
-            raise KeyReused(told, job_key=key, task_id=task_id, remedy="Use that job, or another key.")
+        if owner is not None or (await self._journal(account).insert(job)).task_id != task_id:
+            message = f"the key {key!r} or the task {task_id!r} belongs to another job"
+            raise KeyReused(message, job_key=key, task_id=task_id, remedy="Use that job, or another key.")
         return job
+
+    def _journal(self, account: str) -> Journal:
+        journal = Journal(self._ledger, account=account, now=self._now, jobs_by_task={})
+        journal.stop_retrying()  # a person waits for the result
+        return journal
 
     async def _job(self, key: str) -> LiveJob:
         row = await self._ledger.get(key)
         if row is None:
-            raise UsageError(f"there is no job {key!r} on this ledger", job_key=key)
+            raise UsageError(f"no job with key {key!r} on this ledger", job_key=key)
         return job_from_row(row)
 
 
-def _require_taken(is_taken: bool) -> None:
-    if not is_taken:
-        raise UsageError("a session that is running drives this job: do it there, or end that session first")
+def _check_task_id(task_id: str) -> None:
+    if problems := tuple(task_id_problems(task_id)):
+        raise InvalidRequest.of(*problems)
 
 
-async def _empty_record(task_id: str) -> Record:
-    """A record that proves nothing and denies nothing."""
-    return Record(task_id=task_id)
-
-
-def _never(work: Coroutine[Any, Any, None]) -> None:
-    work.close()
-    raise AssertionError(asyncio.current_task())
+def _require_written(is_written: bool) -> None:
+    if not is_written:
+        raise UsageError("a running session owns this job; do it there, or stop that session first")

@@ -1,6 +1,6 @@
-"""What happens to a job on its way, as small values made for ``match``.
+"""The events of a job, as small values for ``match``.
 
-The last event of a job is its end: `Ready`, or the outcome `Refused`, `Failed` or `InDoubt` itself.
+The last event of a job is `Ready`, or the outcome `Refused`, `Failed` or `InDoubt` itself.
 """
 
 import attrs
@@ -12,7 +12,7 @@ from .outcome import Clip, Done, Failed, InDoubt, Outcome, Refused
 
 @attrs.frozen
 class Queued:
-    """It waits for its turn: how many go before it, and how long it may take until its clip is there."""
+    """The job waits: the number of jobs ahead of it, and the estimated time until its clip is ready."""
 
     key: str
     position: int
@@ -21,14 +21,14 @@ class Queued:
 
 @attrs.frozen
 class Sent:
-    """Its request is on the way."""
+    """The request was sent; the response is pending."""
 
     key: str
 
 
 @attrs.frozen
 class Running:
-    """The provider makes it; how much longer that may take."""
+    """The provider generates the clip: the estimated time left."""
 
     key: str
     task_id: str
@@ -37,7 +37,7 @@ class Running:
 
 @attrs.frozen
 class Paused:
-    """Nothing is created just now, for this reason; it waits."""
+    """The job waits because submission is paused, for this reason."""
 
     key: str
     reason: str
@@ -45,7 +45,7 @@ class Paused:
 
 @attrs.frozen
 class Ready:
-    """The clip is there."""
+    """The clip is ready."""
 
     key: str
     clip: Clip
@@ -55,5 +55,5 @@ JobEvent = Queued | Sent | Running | Paused | Ready | Refused | Failed | InDoubt
 
 
 def event_of(outcome: Outcome) -> JobEvent:
-    """A job's last event."""
+    """Return the last event of a job with *outcome*."""
     return Ready(outcome.key, outcome.clip) if isinstance(outcome, Done) else outcome

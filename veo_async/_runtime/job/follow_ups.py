@@ -1,7 +1,7 @@
-"""What is to be made of a clip once it is there: upgrades and extensions, each a job of its own. Plain functions.
+"""Follow-ups of a clip: upgrades and extensions, each a separate job. Plain functions.
 
-A step names its source by key, so that it can be planned before the source has a task; its own key is the source's
-with a word behind it, so that the same chain, asked for again, attaches at every link.
+A follow-up names its source by key, so that it can be submitted before the source has a task. Its own key is the key of
+its source plus a suffix, so that the same chain, requested again, attaches to the same jobs.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from veo_async.errors import InvalidRequest, Problem
 
 from .rows import content_key
 
-#: ``"1080p"``, ``"4k"``, or an `ExtendRequest` or upgrade that names no source.
+#: ``"1080p"``, ``"4k"``, or an `ExtendRequest` or `UpgradeRequest` without a source.
 FollowUp = str | ExtendRequest | UpgradeRequest
 
-#: Enough to tell two extensions of one clip apart.
+#: Characters of the content key: enough to distinguish the extensions of one clip.
 _HASH_LENGTH = 6
 
 
@@ -31,21 +31,21 @@ class ChainItem:
 
 
 def chain_of(key: str, then: FollowUp | Sequence[FollowUp]) -> list[ChainItem]:
-    """The jobs that follow the job called *key*, each going on from the one before.
+    """Return the jobs that follow the job with *key*, each continuing from the previous one.
 
     Raises:
-        InvalidRequest: something in *then* is no step.
+        InvalidRequest: an item of *then* is not a follow-up.
     """
     chain: list[ChainItem] = []
-    for step in [then] if isinstance(then, FollowUp) else then:
-        chain.append(follow_up_of(chain[-1].key if chain else key, _request(step)))
+    for item in [then] if isinstance(then, FollowUp) else then:
+        chain.append(follow_up_of(chain[-1].key if chain else key, _request(item)))
     return chain
 
 
 def follow_up_of(key: str, request: ExtendRequest | UpgradeRequest) -> ChainItem:
-    """The job that goes on from the job called *key* as *request* says."""
-    wanted = attrs.evolve(request, task_id="", after_key=key)
-    return ChainItem(f"{key}.{_key_suffix(wanted)}", wanted)
+    """Return the job that continues from the job with *key* as *request* says."""
+    request = attrs.evolve(request, task_id="", after_key=key)
+    return ChainItem(f"{key}.{_key_suffix(request)}", request)
 
 
 def _key_suffix(request: ExtendRequest | UpgradeRequest) -> str:
@@ -54,11 +54,13 @@ def _key_suffix(request: ExtendRequest | UpgradeRequest) -> str:
     return f"{request.to}-{request.index}" if request.index else request.to
 
 
-def _request(step: Any) -> ExtendRequest | UpgradeRequest:
-    if step in UPGRADE_TARGETS:
-        return UpgradeRequest(to=step)
-    if isinstance(step, ExtendRequest | UpgradeRequest) and not (step.task_id or step.after_key):
-        return step
-    listed = " or ".join(repr(name) for name in UPGRADE_TARGETS)
-    why = "names its own source" if isinstance(step, ExtendRequest | UpgradeRequest) else "is no step"
-    raise InvalidRequest.of(Problem("then", step, why, f"use {listed}, or ExtendRequest(prompt=…)"))
+def _request(item: Any) -> ExtendRequest | UpgradeRequest:
+    if item in UPGRADE_TARGETS:
+        return UpgradeRequest(to=item)
+    rule = "is not a follow-up"
+    if isinstance(item, ExtendRequest | UpgradeRequest):
+        if not (item.task_id or item.after_key):
+            return item
+        rule = "already has a source"
+    targets = " or ".join(repr(name) for name in UPGRADE_TARGETS)
+    raise InvalidRequest.of(Problem("then", item, rule, f"use {targets}, or ExtendRequest(prompt=…)"))

@@ -1,4 +1,4 @@
-"""`Job`: what a user holds of a job. Awaitable, and harmless to cancel."""
+"""`Job`, the user's handle of a job. Awaiting it and cancelling the await never affect the job."""
 
 import asyncio
 import html
@@ -8,7 +8,7 @@ from typing import Any
 
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.durations import Eta
-from veo_async._runtime.in_doubt.in_doubt_jobs import InDoubtJobs
+from veo_async._runtime.in_doubt.actions import JobActions
 from veo_async._runtime.status import StatusReporter
 from veo_async.errors import StillRunning
 
@@ -20,7 +20,7 @@ from .rows import to_datetime
 
 
 class JobView:
-    """What is known of a job without waiting: plain reads, good in any thread and after the session's end."""
+    """What is known of a job now. These properties work in any thread and after the session has closed."""
 
     def __init__(self, job: "LiveJob | JobView") -> None:
         self._job: LiveJob = job._job if isinstance(job, JobView) else job
@@ -31,31 +31,32 @@ class JobView:
 
     @property
     def key(self) -> str:
-        """Its name in the session and in the ledger."""
+        """Its key in the session and on the ledger."""
         return self._job.key
 
     @property
     def state(self) -> JobState:
+        """Its state."""
         return self._job.state
 
     @property
     def task_id(self) -> str | None:
-        """The provider's id; None until the provider has accepted it."""
+        """The provider's task id; None until the provider has accepted the request."""
         return self._job.task_id
 
     @property
     def sent_at(self) -> datetime | None:
-        """When its latest request left; None until one has."""
+        """When its latest request was sent; None if none was."""
         return to_datetime(self._job.sent_at)
 
     @property
     def metadata(self) -> Any:
-        """What was given along with the request."""
+        """The metadata that was submitted with the request."""
         return self._job.metadata
 
     @property
     def outcome(self) -> Outcome | None:
-        """How it ended; None until it has."""
+        """Its outcome; None until it has finished."""
         return self._job.outcome
 
     @property
@@ -64,7 +65,7 @@ class JobView:
         return ended_without_charge(self._job)
 
     def _repr_html_(self) -> str:
-        """A card for notebooks: the video when it is there, else where it stands."""
+        """Return a card for notebooks: the video if there is one, else the state."""
         clip = self._job.outcome.clip if isinstance(self._job.outcome, Done) else None
         video = f'<br><video controls width="320" src="{html.escape(clip.urls[0])}"></video>' if clip else ""
         prompt = html.escape(getattr(self._job.request, "prompt", ""))
@@ -74,81 +75,85 @@ class JobView:
 class Job(JobView):
     """One job of a session.
 
-    ``await job`` gives its clip or raises why there is none. Everything that waits here only waits: cancelling it, or
-    letting it time out, changes nothing about the job.
+    ``await job`` returns its clip or raises the reason why there is none. Waiting has no effect on the job: neither
+    does cancelling the wait or letting it time out.
     """
 
-    def __init__(self, job: LiveJob, status: StatusReporter, in_doubt: InDoubtJobs) -> None:
+    def __init__(self, job: LiveJob, status: StatusReporter, actions: JobActions) -> None:
         super().__init__(job)
-        self._status, self._in_doubt = status, in_doubt
+        self._status, self._actions = status, actions
 
     def __await__(self) -> Generator[Any, None, Clip]:
         return self.result().__await__()
 
     @property
     def eta(self) -> Eta | None:
-        """Seconds until its clip is there: ``p50`` with even chance, ``p90`` with nine in ten."""
+        """Estimated seconds until its clip is ready: ``p50`` is the median, ``p90`` holds in 90 % of cases."""
         return self._status.eta_of(self._job)
 
     @property
     def queue_position(self) -> int | None:
-        """How many jobs will be sent before it; None once it was sent."""
+        """The number of jobs that will be sent before it; None once it was sent."""
         return self._status.position_of(self._job)
 
     async def accepted(self) -> str:
-        """The task id, as soon as the provider has accepted it."""
+        """Wait until the provider has accepted the request and return the task id."""
         return await self._job.accepted()
 
     async def wait(self, timeout: float | None = None) -> Clip:
-        """The clip, or `StillRunning` after *timeout* seconds: then nothing is cancelled, ask again."""
+        """Wait for the clip and return it.
+
+        Raises:
+            StillRunning: the job has not finished after *timeout* seconds. It continues; call this again.
+        """
         try:
             async with asyncio.timeout(timeout):
                 await self._job.wait_outcome()
         except TimeoutError:
-            if self.outcome is None:  # else it came in the same moment
-                raise StillRunning(
-                    f"no clip within {timeout:g} s; the job is {self.state}", job_key=self.key, task_id=self.task_id
-                ) from None
+            if self.outcome is None:  # otherwise it finished at the same moment
+                message = f"not finished after {timeout:g} s (state: {self.state})"
+                raise StillRunning(message, job_key=self.key, task_id=self.task_id) from None
         return await self.result()
 
     async def result(self) -> Clip:
-        """The clip; raises the error of any other end."""
+        """Wait for the clip and return it; raise the error of any other outcome."""
         outcome = await self._job.wait_outcome()
         if isinstance(outcome, Done):
             return outcome.clip
         raise exception_of(outcome)
 
     async def finished(self) -> Outcome:
-        """How it ended, as a value: nothing is raised."""
+        """Wait until the job has finished and return its outcome; a failure is a value, too."""
         return await self._job.wait_outcome()
 
     # --- in doubt -----------------------------------------------------------------------------------------------
 
     async def resolve(self, task_id: str) -> None:
-        """End the doubt: this is its task. The task's record is read first.
+        """Bind a job in doubt to its task, after reading the task's record.
 
         Raises:
-            TaskMismatch: the record tells of another request, or the task is another job's.
+            TaskMismatch: the record belongs to a different request, or the task to another job.
             UsageError: the job is not in doubt.
         """
-        await self._in_doubt.resolve(self._job, task_id)
+        await self._actions.resolve(self._job, task_id)
 
     async def resubmit(self) -> None:
-        """End the doubt: send another request, which is paid for again if the first was accepted after all.
+        """Send the request of a job in doubt again. You are charged twice if the first one was accepted after all.
 
         Raises:
             UsageError: the job is not in doubt.
+            BudgetExceeded: its price exceeds what the budget still allows.
         """
-        await self._in_doubt.resubmit(self._job)
+        await self._actions.resubmit(self._job)
 
     async def abandon(self) -> None:
-        """Give the job up, in doubt or not; a task that runs already is paid all the same, and goes on unwatched.
+        """Give up on a job that is queued, running or in doubt. A running task is charged anyway and no longer polled.
 
         Raises:
-            UsageError: the job has ended, or its request is just under way.
+            UsageError: the job has finished, or its request is just being sent.
         """
-        await self._in_doubt.abandon(self._job)
+        await self._actions.abandon(self._job)
 
     def events(self) -> AsyncIterator[JobEvent]:
-        """Where it stands now, then everything that happens to it, up to its end."""
+        """Iterate over the events of the job: its present status, then every event up to the last one."""
         return self._job.subscribe(self._status.status_of(self._job))

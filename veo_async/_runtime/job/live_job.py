@@ -1,8 +1,7 @@
-"""One live job, as the rooms of the runtime share it.
+"""One job in memory, shared by all parts of the runtime.
 
-Its state moves along the table of `lifecycle` only. Whoever waits has a future of their own, so that one waiter's
-cancellation is nobody else's; futures are resolved with the outcome as a value, so that none is left with an exception
-that nobody fetched.
+Each waiter has its own future, so that cancelling one waiter does not affect the others. Futures only wake their
+waiter, which then reads the outcome; so no future is left with an exception that was never retrieved.
 """
 
 import asyncio
@@ -24,7 +23,7 @@ from .outcome import Done, Outcome
 
 @attrs.define(eq=False)
 class LiveJob:
-    """One job: what was asked, where it stands, and who wants to know."""
+    """One job: its request, its state and its waiters. Only `transitions` changes its state."""
 
     key: str
     request: AnyRequest | None
@@ -32,66 +31,73 @@ class LiveJob:
     priority: Priority = "batch"
     state: JobState = JobState.QUEUED
     task_id: str | None = None
-    #: Paid requests that were sent, 429s not counted.
+    #: Requests that were or may have been charged; those answered with 429 do not count.
     attempts: int = 0
-    #: Tries in a row that never left this machine.
+    #: Consecutive attempts of which no byte was sent.
     unsent_attempts: int = 0
     outcome: Outcome | None = None
-    #: Anything the caller wants to find again: a chat id, a row of a table.
+    #: Anything that the caller attached: a chat id, a row of a table.
     metadata: Any = None
-    #: The latest attempt's token, and when it left by the wall clock.
+    #: The callback token of the latest attempt, and when that was sent (wall clock).
     token: str | None = None
     sent_at: float | None = None
-    #: By the wall clock: when it must have been sent, or never will be.
+    #: Wall clock: the job is refused if it was not sent by then.
     deadline: float | None = None
-    #: Where its clip is to be saved: a file, or a folder.
+    #: The file or folder to save its clip to.
     save_to: str | None = None
-    #: Another session on the same ledger drives it; here it is only followed.
+    #: It left the queue, but the ledger has not yet recorded the attempt: nothing was sent.
+    awaits_permit: bool = False
+    #: Another session on the same ledger owns it; this one only follows it.
     is_remote: bool = False
-    #: Tasks that somebody named for it while it was in doubt.
+    #: Tasks that callbacks named for it while it was in doubt, without proof.
     claimed_task_ids: tuple[str, ...] = ()
-    #: The task it goes on from, where its request names a job instead.
+    #: The task of its source clip, where its request names a job instead.
     source_task_id: str | None = None
-    #: Its images as they are sent, once the local ones among them are uploaded.
+    #: The URLs of its images, once the local ones are uploaded.
     image_urls: tuple[str, ...] = ()
-    #: What its request costs by the session's table; None: not known.
+    #: The price of its request in the session's table; None if unknown.
     price: float | None = None
-    #: Told each time it comes to an end; a doubt is one that may be left again.
+    #: Called each time the job gets an outcome; `InDoubt` may be followed by another.
     on_end: Callable[["LiveJob"], None] | None = attrs.field(default=None, repr=False)
-    # Made by whoever comes first: of ten thousand jobs few are waited for one by one.
+    # Created for the first waiter: of ten thousand jobs only a few are awaited individually.
     _waiters: set[asyncio.Future[None]] | None = attrs.field(default=None, repr=False)
-    #: Weakly: whoever stops listening just goes.
+    #: Weak references: a subscriber that stops reading need not unsubscribe.
     _streams: "WeakSet[EventStream] | None" = attrs.field(default=None, repr=False)
     _callbacks: list[Callable[["LiveJob"], None]] | None = attrs.field(default=None, repr=False)
-    #: Why nobody will learn the outcome any more: the session was closed, or has crashed.
+    #: Set when the session was closed or has crashed: the outcome will not become known here.
     _session_error: VeoError | None = attrs.field(default=None, repr=False)
     _loop: asyncio.AbstractEventLoop = attrs.field(factory=asyncio.get_running_loop, repr=False)
 
     @property
     def has_subscribers(self) -> bool:
+        """Whether anyone reads its events."""
         return bool(self._streams)
 
     @property
     def follow_up(self) -> ExtendRequest | UpgradeRequest | None:
-        """Its request, if that goes on from another task."""
+        """Its request, if that continues from another task."""
         return self.request if isinstance(self.request, ExtendRequest | UpgradeRequest) else None
 
     @property
     def request_to_send(self) -> AnyRequest:
-        """Its request, with the task in it that it goes on from and its images where the provider finds them."""
-        assert self.request is not None  # noqa: S101  # who has something to send has a request
+        """Its request, complete with the task of its source clip and the URLs of its images."""
+        assert self.request is not None  # noqa: S101  # only an adopted job has none, and it is never sent
         if self.follow_up is not None and self.source_task_id is not None:
             return attrs.evolve(self.follow_up, task_id=self.source_task_id, after_key=None)
         if self.image_urls and isinstance(self.request, VideoRequest):
             return attrs.evolve(self.request, image_urls=self.image_urls)
         return self.request
 
+    def log_extra(self, action: str) -> dict[str, object]:
+        """Return the ``extra`` of a log record about this job."""
+        return {"action": action, "job_key": self.key, "task_id": self.task_id}
+
     def apply(self, event: Event) -> None:
-        """Move along the table; `IllegalTransition` leaves the state as it was."""
+        """Change the state as the table says; `IllegalTransition` leaves it unchanged."""
         self.state = next_state(self.state, event)
 
     def set_outcome(self, outcome: Outcome) -> None:
-        """It is where it ends, and this is how: everyone who waits is told."""
+        """Set the outcome and notify all waiters and subscribers."""
         self.outcome = outcome
         if self.on_end is not None:
             self.on_end(self)
@@ -99,11 +105,11 @@ class LiveJob:
         self._notify_end()
 
     def reopen(self) -> None:
-        """A doubt is resolved: the job goes on, and who waits from now on waits for another end."""
+        """Clear the outcome: the job continues, and new waiters wait for the next outcome."""
         self.outcome = None
 
     def release_waiters(self, error: VeoError) -> None:
-        """The session is gone: whoever waits is told *error*; the job itself is as it was."""
+        """Raise *error* in all waiters because the session has ended; the job itself does not change."""
         if self.outcome is None and self._session_error is None:
             error = type(error)(*error.args)
             error.add_evidence(job_key=self.key, task_id=self.task_id)
@@ -112,14 +118,14 @@ class LiveJob:
 
     def _notify_end(self) -> None:
         for stream in self._streams or ():
-            stream.set_outcome()
+            stream.close()
         self.wake()
         callbacks, self._callbacks = self._callbacks, None
         for callback in callbacks or ():
             callback(self)
 
     def on_finished(self, callback: Callable[["LiveJob"], None]) -> None:
-        """Call *callback* when `wait_outcome` will not wait any more, or now; it must not raise."""
+        """Call *callback* as soon as `wait_outcome` would not wait; it must not raise."""
         if self.outcome is not None or self._session_error is not None:
             callback(self)
         else:
@@ -127,24 +133,24 @@ class LiveJob:
             callbacks.append(callback)
 
     def notify(self, event: JobEvent) -> None:
-        """Hand *event* to everyone who listens."""
+        """Pass *event* to all subscribers."""
         for stream in self._streams or ():
             stream.put(event)
 
     def wake(self) -> None:
-        """Have every waiter look again."""
+        """Have every waiter check the job again."""
         for waiter in self._waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
 
     async def wait_outcome(self) -> Outcome:
-        """The outcome, once there is one."""
+        """Wait for the outcome and return it."""
         while self.outcome is None:
             await self.wait_change()
         return self.outcome
 
     async def accepted(self) -> str:
-        """The task id, once there is one; the error when the job ends without."""
+        """Wait for the task id and return it; raise the error of a job that finishes without one."""
         while self.task_id is None:
             if self.outcome is not None:
                 raise exception_of(self.outcome)
@@ -152,7 +158,7 @@ class LiveJob:
         return self.task_id
 
     async def wait_change(self) -> None:
-        """Wait until something has happened to it."""
+        """Wait until the job changes."""
         self.check_loop()
         self.check_open()
         waiter: asyncio.Future[None] = self._loop.create_future()
@@ -164,20 +170,20 @@ class LiveJob:
             waiters.discard(waiter)
 
     def check_loop(self) -> None:
-        """Raise unless this is the loop in which the job lives: elsewhere nobody would ever be woken."""
+        """Raise `SessionClosed` in another event loop than the job's, where a waiter would never wake."""
         if asyncio.get_running_loop() is not self._loop:
             raise SessionClosed("this job belongs to another event loop", job_key=self.key, task_id=self.task_id)
 
     def check_open(self) -> None:
-        """Raise when nobody will learn the outcome any more."""
+        """Raise the reason if the session has ended before the job."""
         if self._session_error is not None:
             raise copy_error(self._session_error)
 
     def subscribe(self, first: JobEvent) -> "EventStream":
-        """*first*, then everything that happens from now on, up to the end."""
+        """Return a stream of *first* and of all events from now on, up to the last one."""
         stream = EventStream(self, first)
         if self.outcome is not None or self._session_error is not None:
-            stream.set_outcome()
+            stream.close()
         elif self._streams is None:
             self._streams = WeakSet((stream,))
         else:
@@ -186,7 +192,7 @@ class LiveJob:
 
 
 class EventStream:
-    """The events of one job for one who listens; it hears from the moment it is made, not from the first `next`."""
+    """The events of one job for one subscriber, from the moment of its creation, not of the first ``anext``."""
 
     def __init__(self, job: LiveJob, first: JobEvent) -> None:
         self._job = job
@@ -194,10 +200,11 @@ class EventStream:
         self.put(first)
 
     def put(self, event: JobEvent) -> None:
+        """Append *event*."""
         self._events.put_nowait(event)
 
-    def set_outcome(self) -> None:
-        """Nothing will come after what was heard."""
+    def close(self) -> None:
+        """End the stream after the events that it contains."""
         self._events.put_nowait(None)
 
     def __aiter__(self) -> Self:
@@ -207,20 +214,20 @@ class EventStream:
         self._job.check_loop()
         event = await self._events.get()
         if event is None:
-            self.set_outcome()  # for whoever asks again
+            self.close()  # so that a further call ends, too
             self._job.check_open()
             raise StopAsyncIteration
         return event
 
 
 def exception_of(outcome: Outcome) -> VeoError:
-    """The outcome's error, to be raised."""
+    """Return the error of *outcome*, ready to be raised."""
     if isinstance(outcome, Done):
-        raise TypeError("a clip that is done has no error")
+        raise TypeError("a finished clip has no error")
     return copy_error(outcome.error)
 
 
 def copy_error(error: VeoError) -> VeoError:
-    """A copy of *error* for each who raises it: a shared one would gather everybody's traceback."""
+    """Return a copy of *error* to raise: a shared one would collect the tracebacks of all who raise it."""
     copied: VeoError = copy.copy(error)
     return copied.with_traceback(None)

@@ -1,4 +1,4 @@
-"""How a job ends, as values made for ``match``."""
+"""The outcomes of a job, as values for ``match``."""
 
 from datetime import datetime
 from pathlib import Path
@@ -11,40 +11,41 @@ from veo_async.errors import VeoError
 
 @attrs.frozen
 class HistoryItem:
-    """One step on the way to a clip."""
+    """One task in the history of a clip."""
 
-    #: ``generate``, ``extend``, ``upgrade``; ``adopted`` for what was made elsewhere.
+    #: ``generate``, ``extend`` or ``upgrade``; ``adopted`` for a task created outside this session.
     kind: str
     task_id: str
-    #: The key of the job that made it.
+    #: The key of its job.
     key: str
 
 
 @attrs.frozen(kw_only=True)
 class Clip:
-    """A finished video, and what it came from."""
+    """A finished clip and its origin."""
 
     #: The key of its job.
     key: str
     task_id: str
-    #: Where the videos are; of an extension the whole in one piece, if there is one. The links expire: save them soon.
+    #: The URLs of its videos; of an extension the whole video, if the provider has one. They expire: save them soon.
     urls: tuple[str, ...]
-    #: What was asked for; None for a task that was made elsewhere.
+    #: The request; None for a task created outside this session.
     request: AnyRequest | None
-    #: The provider's record, with everything it said.
+    #: The provider's record, complete.
     record: Record = attrs.field(repr=False)
-    #: Where its videos are on disk, verified; empty as long as nobody had them saved.
+    #: The verified files on disk; empty until the clip was saved.
     files: tuple[Path, ...] = ()
-
-    #: How it came to be, from the first task to its own: what was extended and what was taken to another size.
+    #: All tasks that led to it, from the first to its own: generated, extended, upgraded.
     history: tuple[HistoryItem, ...] = ()
 
     @property
     def created_at(self) -> datetime | None:
+        """When the provider created the task."""
         return self.record.created_at
 
     @property
     def completed_at(self) -> datetime | None:
+        """When the provider completed the task."""
         return self.record.completed_at
 
 
@@ -56,12 +57,13 @@ class Done:
 
     @property
     def key(self) -> str:
+        """The key of its job."""
         return self.clip.key
 
 
 @attrs.frozen
 class Refused:
-    """The provider would not make it: nothing is charged, and it would refuse again as it is."""
+    """The request was refused: nothing was charged, and the same request would be refused again."""
 
     key: str
     reason: str
@@ -70,7 +72,7 @@ class Refused:
 
 @attrs.frozen
 class Failed:
-    """It broke, before or after it was made."""
+    """The job failed, before or after its task was created."""
 
     key: str
     error: VeoError
@@ -78,24 +80,24 @@ class Failed:
 
 @attrs.frozen(kw_only=True)
 class Evidence:
-    """What is known of a request whose answer was lost."""
+    """What is known about a request whose response was lost."""
 
-    #: Creating requests that may have been paid for, this one included.
+    #: Requests that may have been charged, including this one.
     attempts: int
     sent_at: datetime | None
-    #: It stands in the callback URL, where there is one, and so in the provider's record.
+    #: The token in the callback URL, if there is one, and so in the provider's record.
     token: str | None
-    #: A callback may still come that names the task.
+    #: Whether a callback that names the task may still arrive.
     awaits_callback: bool
-    #: Tasks that somebody named, and whose records did not prove it.
+    #: Tasks that callbacks named, but whose records do not prove it.
     claimed_task_ids: tuple[str, ...] = ()
 
 
 @attrs.frozen
 class InDoubt:
-    """It was sent and no clear answer came: it may be paid for. It is never sent again by itself.
+    """The request was sent and its response lost: it may have been charged. It is never resent automatically.
 
-    ``job.resolve(task_id=…)``, ``job.resubmit()`` or ``job.abandon()`` end the doubt.
+    Continue with ``job.resolve(task_id=…)``, ``job.resubmit()`` or ``job.abandon()``.
     """
 
     key: str

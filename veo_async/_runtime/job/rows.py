@@ -1,8 +1,8 @@
-"""Between a live job and its row in a ledger: plain functions, both ways.
+"""Conversion between a live job and its row on the ledger: plain functions, in both directions.
 
-What is written must be read by later versions: requests in our own spelling with their defaults written out, records
-as the provider sent them, errors by name with their evidence. What a later version wrote and this one does not know is
-passed over, and an error nobody knows any more becomes a plain `VeoError`.
+Later versions must be able to read the rows: requests are stored in our own spelling with all defaults, records as the
+provider sent them, and errors by name with their evidence. Fields that a later version added are ignored, and an error
+whose class no longer exists becomes a plain `VeoError`.
 """
 
 import hashlib
@@ -26,18 +26,14 @@ from veo_async.errors import MAY_HAVE_BEEN_CHARGED, InvalidRequest, Problem, Veo
 from .live_job import LiveJob
 from .outcome import Clip, Done, Failed, HistoryItem, InDoubt, Outcome, Refused
 
-#: What a ledger calls each kind of request.
-_KINDS: dict[str, Any] = {
-    "generate": VideoRequest,
-    "extend": ExtendRequest,
-    "upgrade": UpgradeRequest,
-}
+#: The request classes by their name on the ledger.
+_KINDS: dict[str, Any] = {"generate": VideoRequest, "extend": ExtendRequest, "upgrade": UpgradeRequest}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _ENDS_WITH_CLIP = (JobState.READY, JobState.SAVED)
 
 
 def to_json(request: AnyRequest) -> str:
-    """*request* as JSON, the same for the same request."""
+    """Return *request* as JSON; equal requests give equal text."""
     return _dump(to_dict(request))
 
 
@@ -50,10 +46,10 @@ def content_key(request: AnyRequest, take: int = 1, tenant: str = "") -> str:
 
 
 def row_of(job: LiveJob, *, account: str, at: float) -> JobRow:
-    """*entry* as it is planned.
+    """Return the row of a new job.
 
     Raises:
-        InvalidRequest: its metadata is nothing that could be written down.
+        InvalidRequest: its metadata cannot be stored.
     """
     return JobRow(
         key=job.key,
@@ -72,17 +68,10 @@ def row_of(job: LiveJob, *, account: str, at: float) -> JobRow:
 
 
 def job_from_row(row: JobRow) -> LiveJob:
-    """The live job that *row* tells of."""
+    """Return the live job that *row* describes."""
     priority: Priority = "interactive" if row.priority == "interactive" else "batch"
-    job = LiveJob(
-        row.key,
-        _request_of(row),
-        tenant=row.tenant,
-        priority=priority,
-        metadata=json.loads(row.metadata) if row.metadata else None,
-        deadline=row.deadline,
-        save_to=row.save_to,
-    )
+    job = LiveJob(row.key, _request_of(row), row.tenant, priority, deadline=row.deadline, save_to=row.save_to)
+    job.metadata = json.loads(row.metadata) if row.metadata else None
     update_from_row(job, row)
     return job
 
@@ -92,47 +81,46 @@ def _request_of(row: JobRow) -> AnyRequest | None:
 
 
 #: The error of a job whose session died while sending it.
-_LOST = {"error": "ResponseLost", "message": "nobody knows what became of its request", "remedy": MAY_HAVE_BEEN_CHARGED}
+_LOST = {"error": "ResponseLost", "message": "the outcome of its request is unknown", "remedy": MAY_HAVE_BEEN_CHARGED}
 
 
 def update_from_row(job: LiveJob, row: JobRow) -> None:
-    """Bring *entry* to where *row* is; whoever waits is not told."""
+    """Update *job* from *row*, without notifying anyone."""
     job.state = JobState(row.state)
     job.task_id, job.token, job.sent_at, job.attempts = row.task_id, row.token, row.sent_at, row.attempts
     job.outcome = _outcome(job, row)
 
 
 def outcome_to_json(outcome: Outcome) -> str:
-    """How a job ended, to be written down."""
+    """Return *outcome* as JSON."""
     if isinstance(outcome, Done):
         clip = outcome.clip
         stored: dict[str, Any] = {"record": dict(clip.record.raw)}
         if clip.files:
             stored["files"] = [str(file) for file in clip.files]
         if len(clip.history) > 1:
-            stored["history"] = [attrs.astuple(made) for made in clip.history]
+            stored["history"] = [attrs.astuple(item) for item in clip.history]
         return _dump(stored)
     return _dump({"error": error_to_dict(outcome.error)})
 
 
 def error_evidence(error: VeoError) -> dict[str, Scalar]:
-    """What *error* tells that the provider's support would want to know."""
+    """Return what the provider's support would ask about *error*."""
     plain = error_to_dict(error)
     return {name: value for name, value in plain.items() if name not in ("job_key", "remedy") and value is not None}
 
 
 def error_to_dict(error: VeoError) -> dict[str, Scalar]:
-    """*error* by name, with its message and all of its evidence that is plain."""
+    """Return the name, the message and the plain evidence of *error*."""
     known = {name: value for name, value in vars(error).items() if _is_plain(value) and not name.startswith("_")}
     return {"error": type(error).__name__, "message": error.message, **known}
 
 
 def error_from_dict(plain: Mapping[str, Any]) -> VeoError:
-    """The error that `error_to_dict` wrote."""
+    """Return the error that `error_to_dict` converted."""
     kind = getattr(errors, str(plain.get("error")), VeoError)
-    error: VeoError = (kind if isinstance(kind, type) and issubclass(kind, VeoError) else VeoError)(
-        str(plain.get("message", ""))
-    )
+    is_ours = isinstance(kind, type) and issubclass(kind, VeoError)
+    error: VeoError = (kind if is_ours else VeoError)(str(plain.get("message", "")))
     for name, value in plain.items():
         if name not in ("error", "message") and hasattr(type(error), name):
             setattr(error, name, value)
@@ -140,7 +128,7 @@ def error_from_dict(plain: Mapping[str, Any]) -> VeoError:
 
 
 def to_datetime(at: float | None) -> datetime | None:
-    """Wall-clock seconds as a date."""
+    """Return wall-clock seconds as a date in UTC."""
     return None if at is None else datetime.fromtimestamp(at, UTC)
 
 
@@ -148,7 +136,7 @@ def _outcome(job: LiveJob, row: JobRow) -> Outcome | None:
     stored: dict[str, Any] = json.loads(row.outcome) if row.outcome else {}
     if job.state in _ENDS_WITH_CLIP:
         clip = clip_of(job, record_from_raw(stored.get("record", {})))
-        history = tuple(HistoryItem(*made) for made in stored.get("history", ())) or clip.history
+        history = tuple(HistoryItem(*item) for item in stored.get("history", ())) or clip.history
         return Done(attrs.evolve(clip, files=tuple(map(Path, stored.get("files", ()))), history=history))
     if job.state in (JobState.QUEUED, JobState.SENDING, JobState.RUNNING):
         return None
@@ -163,7 +151,7 @@ def _outcome(job: LiveJob, row: JobRow) -> Outcome | None:
 
 
 def clip_of(job: LiveJob, record: Record, before: tuple[HistoryItem, ...] = ()) -> Clip:
-    """The clip that *record* tells of; *before* is what it was made from."""
+    """Return the clip of *record*; *before* is the history of its source."""
     is_extended = isinstance(job.request, ExtendRequest)
     kind = _NAMES[type(job.request)] if job.request else "adopted"
     task_id = job.task_id or ""
@@ -182,11 +170,9 @@ def _metadata(value: Any) -> str | None:
         return None
     try:
         return _dump(value)
-    except (TypeError, ValueError) as why:
-        fault = Problem(
-            "metadata", value, f"cannot be written into a ledger: {why}", "use strings, numbers, lists, dicts"
-        )
-        raise InvalidRequest.of(fault) from None
+    except (TypeError, ValueError) as error:
+        rule, remedy = f"cannot be stored on a ledger: {error}", "use strings, numbers, lists, dicts"
+        raise InvalidRequest.of(Problem("metadata", value, rule, remedy)) from None
 
 
 def _is_plain(value: Any) -> bool:

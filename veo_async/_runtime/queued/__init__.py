@@ -1,1 +1,1 @@
-"""Jobs that wait: admission, prerequisites (images, source clips) and reserved credits."""
+"""Jobs that wait: admission, prerequisites (images, source clips), reserved credits, and the queue."""

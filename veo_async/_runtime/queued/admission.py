@@ -1,18 +1,20 @@
-"""Taking jobs in: written down first, then queued; and finding those that were there before.
+"""Admission: a submitted job is inserted into the ledger, then queued; existing jobs are found by key.
 
-The key decides. A key that nobody has is a new job; a key whose job is of the same request is that job, from whichever
-session or run; a key whose job ended without a charge may be used anew. So the same list, submitted again, pays only
-for what was not paid.
+The key decides. An unused key is a new job. A key whose job has the same request is that job, of any session or earlier
+run. A key whose job finished without a charge may be used again. So submitting the same list again pays only for what
+was not charged yet.
 """
 
 import asyncio
 from collections.abc import Callable
 
+import attrs
+
 from veo_async._ports import JobRow, TaskAlreadyBound
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._runtime.clock import WallClock
-from veo_async._runtime.in_doubt.in_doubt_jobs import InDoubtJobs
+from veo_async._runtime.in_doubt.actions import JobActions
 from veo_async._runtime.job.endings import ended_without_charge
 from veo_async._runtime.job.live_job import LiveJob, copy_error
 from veo_async._runtime.job.outcome import Done
@@ -29,71 +31,64 @@ from veo_async.errors import KeyReused
 logger = logger_for(__name__)
 
 
+@attrs.define(eq=False, repr=False)
 class Admission:
-    """Takes jobs in.
+    """Admits and finds jobs."""
 
-    Args:
-        is_lasting: there is a ledger that has to be waited for.
-        pauses: know why nothing can be sent any more.
-    """
-
-    def __init__(
-        self,
-        journal: Journal,
-        registry: JobRegistry,
-        queue: FairQueue[LiveJob],
-        clock: WallClock,
-        transitions: Transitions,
-        in_doubt: InDoubtJobs,
-        pauses: Pauses,
-        *,
-        is_lasting: bool,
-    ) -> None:
-        self._journal, self._registry, self._queue, self._clock = journal, registry, queue, clock
-        self._transitions, self._in_doubt, self._pauses, self._is_lasting = transitions, in_doubt, pauses, is_lasting
-        #: Jobs that are being written down, by key.
-        self._inserting: dict[str, asyncio.Task[LiveJob]] = {}
+    _journal: Journal
+    _registry: JobRegistry
+    _queue: FairQueue[LiveJob]
+    _clock: WallClock
+    _transitions: Transitions
+    _actions: JobActions
+    #: Know whether the session is locked out.
+    _pauses: Pauses
+    #: Whether the ledger outlives the session, so that writing takes time.
+    _is_durable: bool
+    #: Jobs that are being inserted, by key.
+    _inserting: dict[str, asyncio.Task[LiveJob]] = attrs.field(factory=dict, init=False)
 
     async def wait_idle(self) -> None:
-        """Wait until what is being written down is."""
+        """Wait until no job is being inserted."""
         if self._inserting:
             await asyncio.wait(self._inserting.values())
 
     def on_admitted(self, key: str, callback: Callable[[], None]) -> None:
-        """Call *callback* when nobody is writing down a job called *key* any more, or now."""
-        planning = self._inserting.get(key)
-        if planning is None:
+        """Call *callback* as soon as no job with *key* is being inserted."""
+        inserting = self._inserting.get(key)
+        if inserting is None:
             callback()
         else:
-            planning.add_done_callback(lambda _: callback())
+            inserting.add_done_callback(lambda _: callback())
 
     async def would_be_new(self, key: str) -> bool:
-        """Whether a job called *key* would be a new one: there is none, or it ended without a charge."""
+        """Whether a job with *key* would be a new one: there is none, or it finished without a charge."""
         known = await self.find(key)
         return known is None or ended_without_charge(known)
 
     async def admit(self, job: LiveJob) -> LiveJob:
-        """*entry*, written down and queued; or the job that has its key already.
+        """Insert and queue *job* and return it, or return the existing job with its key.
 
         Raises:
-            KeyReused: that job is of another request.
-            QueueFull: its tenant has as many jobs waiting as it may.
-            LedgerError: it could not be written down; it is not taken in.
+            KeyReused: the existing job has a different request.
+            QueueFull: the tenant's queue is full.
+            LedgerError: the job could not be inserted; it is not queued.
         """
         known = self._registry.by_key.get(job.key)
         if known is None or ended_without_charge(known):
-            if (why := self._pauses.locked_out) is not None:
-                raise copy_error(why)
+            if (locked_out := self._pauses.locked_out) is not None:
+                raise copy_error(locked_out)
             known = await self._insert_once(job)
         if not _is_same(known.request, job.request):
             remedy = "Use a different key, or resend the original request unchanged."
-            raise KeyReused(f"the key {job.key!r} names a job with another request", job_key=job.key, remedy=remedy)
+            message = f"the key {job.key!r} is already used for a different request"
+            raise KeyReused(message, job_key=job.key, remedy=remedy)
         if known is not job and job.save_to is not None:
             self._add_save_target(known, job.save_to)
         return known
 
     def _add_save_target(self, known: LiveJob, save_to: str) -> None:
-        """A job that was there is wanted in a file, too."""
+        """Save the clip of an existing job, too."""
         if known.outcome is None:
             known.save_to = known.save_to or save_to
         elif isinstance(known.outcome, Done) and not known.outcome.clip.files:
@@ -101,21 +96,21 @@ class Admission:
             self._transitions.resume(known)
 
     async def _insert_once(self, job: LiveJob) -> LiveJob:
-        """Plan in a task of its own: whoever waits may be cancelled, what is being written will be there."""
-        planning = self._inserting.get(job.key)
-        if planning is None:
+        """Insert *job* in its own task, which finishes even if the caller is cancelled."""
+        inserting = self._inserting.get(job.key)
+        if inserting is None:
             self._queue.reserve(job.tenant)
-            if not self._is_lasting:  # nothing to wait for
+            if not self._is_durable:  # nothing to wait for
                 return await self._insert(job)
-            planning = asyncio.create_task(self._insert(job), name="veo.plan")
-            self._inserting[job.key] = planning
-            planning.add_done_callback(lambda task: self._inserted(job.key, task))
-        return await asyncio.shield(planning)
+            inserting = asyncio.create_task(self._insert(job), name=f"veo.insert:{job.key}")
+            self._inserting[job.key] = inserting
+            inserting.add_done_callback(lambda task: self._inserted(job.key, task))
+        return await asyncio.shield(inserting)
 
     def _inserted(self, key: str, task: "asyncio.Task[LiveJob]") -> None:
         del self._inserting[key]
         if not task.cancelled() and task.exception() is not None:
-            logger.info("job %s is not taken in: %s", key, task.exception(), extra={"job_key": key})
+            logger.info("job %s was not queued: %s", key, task.exception(), extra={"job_key": key})
 
     async def _insert(self, job: LiveJob) -> LiveJob:
         try:
@@ -125,9 +120,10 @@ class Admission:
                 and row.account == self._journal.account
                 and ended_without_charge(job_from_row(row))
             ):
-                row = await self._journal.insert(job, instead=row)
+                row = await self._journal.insert(job, replaces=row)
         finally:
             self._queue.release(job.tenant)
+            self._registry.queue_changed.set()  # after a failed insertion there is room again
         if not self._is_new(job, row):
             return self._attach(row)
         self._registry.add(job)
@@ -135,18 +131,19 @@ class Admission:
         return job
 
     def _is_new(self, job: LiveJob, row: JobRow) -> bool:
-        """Whether *row* is *entry*, put down just now: a job of ours that nobody has in hand yet."""
+        """Whether *row* is the row of *job*, inserted just now."""
         if job.request is None or row.request != to_json(job.request):
             return False
         known = self._registry.by_key.get(row.key)
-        is_ours = row.owner == self._journal.ledger.session_id or not self._is_lasting
+        is_ours = row.owner == self._journal.ledger.session_id or not self._is_durable
         return is_ours and row.state == JobState.QUEUED and (known is None or known.outcome is not None)
 
     def _attach(self, row: JobRow) -> LiveJob:
-        """A job that was there: from an earlier run, or another session's."""
+        """Return the job of an existing row: from an earlier run, or of another session."""
         if row.account != self._journal.account:
             remedy = "Use a different key, or the API key of that account."
-            raise KeyReused(f"the key {row.key!r} names a job of another account", job_key=row.key, remedy=remedy)
+            message = f"the key {row.key!r} belongs to a job of another account"
+            raise KeyReused(message, job_key=row.key, remedy=remedy)
         known = self._registry.by_key.get(row.key)
         if known is not None and not ended_without_charge(known):
             return known
@@ -156,10 +153,10 @@ class Admission:
         return job
 
     async def adopt(self, task_id: str, key: str | None, request: AnyRequest | None) -> LiveJob:
-        """Take in a task that was made elsewhere; named for a job in doubt, it resolves the doubt.
+        """Adopt a task that was created outside this session. For the key of a job in doubt, resolve that job.
 
         Raises:
-            KeyReused: the key or the task is another job's.
+            KeyReused: the key or the task belongs to another job.
         """
         known = self._registry.by_task.get(task_id)
         if known is None and (row := await self._journal.ledger.job_of_task(task_id)):
@@ -168,15 +165,15 @@ class Admission:
             return known
         same_key = await self.find(key or task_id)
         if known is None and same_key is not None and same_key.state is JobState.IN_DOUBT:
-            await self._in_doubt.resolve(same_key, task_id)
+            await self._actions.resolve(same_key, task_id)
             return same_key
         job = LiveJob(key or task_id, request, state=JobState.RUNNING, task_id=task_id, sent_at=self._clock.now())
         if known is None and same_key is None and await self._insert_adopted(job):
             self._registry.add(job)
             self._transitions.resume(job)
             return job
-        told = f"the key {job.key!r} and the task {task_id!r} belong to two different jobs"
-        raise KeyReused(told, job_key=job.key, task_id=task_id, remedy="Adopt the task without key=.")
+        message = f"the key {job.key!r} and the task {task_id!r} belong to different jobs"
+        raise KeyReused(message, job_key=job.key, task_id=task_id, remedy="Adopt the task without key=.")
 
     async def _insert_adopted(self, job: LiveJob) -> bool:
         try:
@@ -185,7 +182,7 @@ class Admission:
             return False
 
     async def find(self, key: str) -> LiveJob | None:
-        """The job called *key*, of whichever session."""
+        """Return the job with *key*, of any session on the ledger."""
         if key not in self._registry.by_key:
             row = await self._journal.ledger.get(key)
             if row is not None and row.account == self._journal.account:
@@ -193,7 +190,7 @@ class Admission:
         return self._registry.by_key.get(key)
 
     async def source_of(self, job: LiveJob) -> LiveJob | None:
-        """The job that *entry* goes on from."""
+        """Return the job of the source clip of *job*, if there is one."""
         if job.follow_up is None:
             return None
         if job.follow_up.after_key is not None:
@@ -202,19 +199,19 @@ class Admission:
         return None if key is None else await self.find(key)
 
     async def key_of_task(self, task_id: str) -> str | None:
-        """The key of the job whose task this is."""
+        """Return the key of the job that a task belongs to."""
         known = self._registry.by_task.get(task_id) or await self._journal.ledger.job_of_task(task_id)
         return None if known is None else known.key
 
     async def in_doubt(self) -> list[LiveJob]:
-        """All jobs in doubt."""
+        """Return all jobs in doubt on the ledger."""
         for row in await self._journal.ledger.jobs([JobState.IN_DOUBT]):
             self._attach(row)
         return [job for job in self._registry.by_key.values() if job.state is JobState.IN_DOUBT]
 
 
-def _is_same(known: AnyRequest | None, wanted: AnyRequest | None) -> bool:
-    """Whether two requests ask for the same, wherever their images lie."""
-    if known is None or wanted is None:
-        return known is wanted
-    return by_content(known) == by_content(wanted)
+def _is_same(known: AnyRequest | None, request: AnyRequest | None) -> bool:
+    """Whether two requests are equal, regardless of the paths of their images."""
+    if known is None or request is None:
+        return known is request
+    return by_content(known) == by_content(request)

@@ -1,15 +1,17 @@
-"""What a job is made of: one with local images is held back until they are at a URL.
+"""Uploads for queued jobs: a job with local images waits until they are uploaded.
 
-When they lapse while it still waits, they are brought again beside the queue, so that it
-keeps its place. What cannot be uploaded refuses this job alone, and it was never sent.
+When an upload expires while the job still waits in the queue, the image is uploaded again and the job keeps its place.
+An image that cannot be uploaded refuses only its own job, which was never sent.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+
+import attrs
 
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.queue.fair_queue import FairQueue
+from veo_async._runtime.background import BackgroundTasks
+from veo_async._runtime.clock import loop_time
 from veo_async._runtime.job.live_job import LiveJob, copy_error
 from veo_async._runtime.transitions import Transitions
 from veo_async._wire.images import LocalImage, local_images
@@ -17,72 +19,72 @@ from veo_async.errors import UploadFailed, VeoError
 
 from .images import Images
 
+#: Delays between attempts while the upload host is broken: about a quarter of an hour.
 _RETRY_DELAYS_S = (10.0, 30.0, 60.0, 180.0, 600.0)
-_NOT_SENT_YET = (JobState.QUEUED, JobState.SENDING)
+#: A renewed upload is not renewed again for this time. Otherwise a timer that fires early, or an expiry date in the
+#: past, would renew it again and again without a pause.
+MIN_RENEWAL_INTERVAL_S = 10.0
 
 
+@attrs.define(eq=False, repr=False)
 class ImageUploads:
-    """Brings the images of jobs, and brings them again when they lapse.
+    """Uploads the images of jobs, and renews the uploads before they expire."""
 
-    Args:
-        spawn: runs work as a task that ends with the session.
-    """
+    _images: Images
+    _queue: FairQueue[LiveJob]
+    _transitions: Transitions
+    _tasks: BackgroundTasks
+    _renewals: dict[LiveJob, asyncio.TimerHandle] = attrs.field(factory=dict, init=False)
 
-    def __init__(
-        self,
-        images: Images,
-        queue: FairQueue[LiveJob],
-        transitions: Transitions,
-        *,
-        spawn: Callable[[Any], "asyncio.Task[None]"],
-    ) -> None:
-        self._images, self._queue, self._transitions, self._spawn = images, queue, transitions, spawn
-        self._expiry_timers: dict[LiveJob, asyncio.TimerHandle] = {}
+    def __contains__(self, job: LiveJob) -> bool:
+        """Whether the uploads of *job* will be renewed."""
+        return job in self._renewals
 
     def close(self) -> None:
-        """Nothing will be sent any more."""
-        for timer in self._expiry_timers.values():
+        """Cancel all timers."""
+        for timer in self._renewals.values():
             timer.cancel()
 
     async def prepare(self, job: LiveJob) -> None:
-        """Wait until the images of *entry* are there, and note where.
+        """Upload the images of *job* and store their URLs.
 
         Raises:
-            InvalidRequest: one of them is not there any more as it was.
-            UploadFailed: one could not be uploaded.
+            InvalidRequest: a file is missing or has changed.
+            UploadFailed: an image could not be uploaded.
         """
         uploads = [await self._upload_with_retries(image) for image in local_images(job.request)]
-        there = iter(url for url, _ in uploads)
+        uploaded = iter(url for url, _ in uploads)
         urls = getattr(job.request, "image_urls", ())
-        job.image_urls = tuple(next(there) if LocalImage.parse(url) else url for url in urls)
-        self._forget(job)
-        expires_at = min(at for _, at in uploads)
-        self._expiry_timers[job] = asyncio.get_running_loop().call_at(expires_at, self._expired, job)
+        job.image_urls = tuple(next(uploaded) if LocalImage.parse(url) else url for url in urls)
+        self.forget(job)
+        renew_at = max(loop_time() + MIN_RENEWAL_INTERVAL_S, min(at for _, at in uploads))
+        self._renewals[job] = asyncio.get_running_loop().call_at(renew_at, self._start_renewal, job)
+
+    def forget(self, job: LiveJob) -> None:
+        """Stop renewing the uploads of *job*."""
+        if (timer := self._renewals.pop(job, None)) is not None:
+            timer.cancel()
 
     async def _upload_with_retries(self, image: LocalImage) -> tuple[str, float]:
-        """Where *image* is; an upload host that is broken is asked again for a quarter of an hour."""
-        for pause_s in _RETRY_DELAYS_S:
+        """Return the URL of *image* and when to renew it; retry while the upload host is broken."""
+        for delay_s in _RETRY_DELAYS_S:
             try:
                 return await self._images.get_url(image)
             except UploadFailed as failed:
                 if not failed.retryable:
                     raise
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(delay_s)
         return await self._images.get_url(image)
 
-    def _forget(self, job: LiveJob) -> None:
-        if (timer := self._expiry_timers.pop(job, None)) is not None:
-            timer.cancel()
-
-    def _expired(self, job: LiveJob) -> None:
-        self._forget(job)
-        if job.state in _NOT_SENT_YET:
-            _ = self._spawn(self._renew(job))
+    def _start_renewal(self, job: LiveJob) -> None:
+        self.forget(job)
+        if job.state in (JobState.QUEUED, JobState.SENDING):
+            _ = self._tasks.start(self._renew(job), f"renew-images:{job.key}")
 
     async def _renew(self, job: LiveJob) -> None:
         try:
             await self.prepare(job)
-        except VeoError as why:
+        except VeoError as error:
             if job in self._queue:
                 self._queue.remove(job)
-                await self._transitions.refuse(job, copy_error(why))
+                await self._transitions.refuse(job, copy_error(error))

@@ -1,17 +1,14 @@
-"""Local images on their way to a URL: read, uploaded once for however many jobs want them, and kept until they lapse.
+"""Local images: read, uploaded once for any number of jobs, and cached until they expire.
 
-The contract:
+- An unusable image is rejected before anything is queued. Only regular files are read: a pipe could block forever.
+- Each content is uploaded once, regardless of how many callers need it, and a few at a time. The session owns the
+  upload, so cancelling one caller does not affect the others.
+- An upload is free and overwrites an earlier one, so it is retried like a read. It is cached as long as the response
+  says, otherwise for the shorter of the provider's two documented lifetimes (24 hours, three days), less a margin.
+- A file is read again for its upload; if it has changed since the job was submitted, the job is refused.
 
-- What cannot be used is refused before anything is queued, and nothing but a regular file is ever read: a pipe must
-  not make anybody wait.
-- One upload per content, whoever asks and however many at once; a few at a time. It belongs to the session: whoever
-  waits for it may be cancelled without harm to the others.
-- An upload is free and overwrites its like, so it is tried again as reads are. What comes of it is kept for as long as
-  the answer says, else for the shorter of the provider's two claims (24 hours, three days), less a margin.
-- A file is read again for its upload; if it is not what it was when the job was submitted, the job is refused.
-
-What is kept is kept in the session alone: another session uploads again, once per picture and for nothing, which is
-cheaper than a table that would have to be right about a host that forgets when it likes.
+The cache belongs to one session. Another session uploads the image again, which is free; a shared table would have to
+know when the host really deletes a file.
 """
 
 import asyncio
@@ -28,6 +25,7 @@ import attrs
 from veo_async._api import VeoApi
 from veo_async._api.base_urls import is_loopback
 from veo_async._base.run_blocking import run_blocking
+from veo_async._runtime.clock import TIMER_SLACK_S, loop_time
 from veo_async._runtime.job.endings import as_request
 from veo_async._runtime.retrying import Retrier
 from veo_async._wire import AnyRequest, Upload, VideoRequest, endpoints
@@ -49,119 +47,112 @@ from veo_async.errors import (
 ImageSource = str | PathLike[str] | bytes
 
 FOLDER = "veo-async"
-_AT_ONCE = 4
+_MAX_CONCURRENT_UPLOADS = 4
 _MAX_CHECKED_URLS = 1000
-#: What is believed where the answer does not say: the shorter of what the provider's pages claim.
+#: Used if the response names no expiry: the shorter of the provider's two documented lifetimes.
 _DEFAULT_LIFETIME_S = 24 * 3600.0
-#: The provider fetches an image some time after it has accepted the job, and its clock is not ours.
+#: The provider fetches an image some time after it has accepted the request, and its clock differs from this machine's.
 EXPIRY_MARGIN_S = 3600.0
 
 
 @attrs.frozen
 class UploadedImage:
-    """A picture where the provider can fetch it."""
+    """An image at a URL from which the provider can download it."""
 
     url: str
-    #: What it holds; None where the provider fetched it itself.
+    #: The hash of its content; None if the provider downloaded it from another URL.
     sha256: str | None = None
-    #: Until when it can be relied upon to be there.
+    #: Until when the URL is safe to use.
     expires_at: datetime | None = None
 
 
 @attrs.frozen
 class _CachedUpload:
     url: str
-    #: By the loop's clock.
+    #: The loop's time.
     renew_at: float
 
 
+@attrs.define(eq=False, repr=False)
 class Images:
-    """The images of one session.
+    """The images of one session."""
 
-    Args:
-        now: the wall clock.
-        renew_key: the key was refused; whether there is another one now.
-        find_problem: asks a URL why the provider certainly cannot use it, and what to do; None: no URL is asked.
-    """
-
-    def __init__(
-        self,
-        api: VeoApi,
-        reads: Retrier,
-        now: Callable[[], float],
-        *,
-        renew_key: Callable[[], Awaitable[bool]],
-        find_problem: Callable[[str], Awaitable[tuple[str, str] | None]] | None = None,
-    ) -> None:
-        self._api, self._reads, self._now = api, reads, now
-        self._renew_key, self._fault_of = renew_key, find_problem
-        #: URLs that were asked and answered well.
-        self._checked_urls: dict[str, None] = {}
-        self._room = asyncio.Semaphore(_AT_ONCE)
-        self._kept: dict[str, _CachedUpload] = {}
-        self._under_way: dict[str, asyncio.Task[_CachedUpload]] = {}
+    _api: VeoApi
+    _retrier: Retrier
+    #: Returns the wall-clock time.
+    _now: Callable[[], float]
+    #: Requests another API key after a rejected one; returns whether there is one.
+    _renew_key: Callable[[], Awaitable[bool]]
+    #: Requests a URL and returns why the provider cannot use it, and a remedy; None: URLs are not checked.
+    _find_problem: Callable[[str], Awaitable[tuple[str, str] | None]] | None = None
+    #: URLs that were checked and are usable.
+    _checked_urls: dict[str, None] = attrs.field(factory=dict, init=False)
+    _slots: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(_MAX_CONCURRENT_UPLOADS), init=False)
+    _cache: dict[str, _CachedUpload] = attrs.field(factory=dict, init=False)
+    _uploading: dict[str, asyncio.Task[_CachedUpload]] = attrs.field(factory=dict, init=False)
 
     async def prepare_request(self, request: AnyRequest | str, options: Mapping[str, Any]) -> AnyRequest:
-        """The whole request, its local images checked and held by their content.
+        """Return the complete request; its local images are checked and named by their content.
 
         Raises:
             InvalidRequest: an image cannot be used.
-            UploadFailed: bytes could not be uploaded.
+            UploadFailed: an image given as bytes could not be uploaded.
         """
         options = with_image(options)
         if isinstance(given := options.get("image_urls"), list | tuple):
             options["image_urls"] = [await self._normalize(image) for image in given]
-        wanted = as_request(request, options)
-        if not isinstance(wanted, VideoRequest) or not wanted.image_urls:
-            return wanted
-        held = [await self._as_reference(image) for image in wanted.image_urls]
-        return attrs.evolve(wanted, image_urls=held) if tuple(held) != wanted.image_urls else wanted
+        result = as_request(request, options)
+        if not isinstance(result, VideoRequest) or not result.image_urls:
+            return result
+        references = [await self._as_reference(image) for image in result.image_urls]
+        return attrs.evolve(result, image_urls=references) if tuple(references) != result.image_urls else result
 
     async def upload(self, image: ImageSource) -> UploadedImage:
-        """Bring *image* to the provider, at once."""
+        """Upload *image* now."""
         self._require_uploads()
         if isinstance(image, str) and not is_path(image):
             self._check_reachable(image)
-            ask = partial(self._api.upload_from_url, image, folder=FOLDER)
-            return self._as_uploaded_image(await self._with_retries("file-url-upload", ask, image))
+            call = partial(self._api.upload_from_url, image, folder=FOLDER)
+            upload = await self._call("file-url-upload", call, image)
+            return UploadedImage(upload.url, None, self._wall_time(loop_time() + self._lifetime_s(upload)))
         content, local = await run_blocking(_inspect, image)
-        kept = await self._upload_once(local, content if isinstance(image, bytes) else None)
-        return UploadedImage(kept.url, local.digest, self._wall(kept.renew_at))
+        cached = await self._upload_once(local, content if isinstance(image, bytes) else None)
+        return UploadedImage(cached.url, local.digest, self._wall_time(cached.renew_at))
 
     async def get_url(self, image: LocalImage) -> tuple[str, float]:
-        """Where *image* is, and when, by the loop's clock, it has to be brought again.
+        """Return the URL of *image*, uploading it if necessary, and the loop's time at which to renew the upload.
 
         Raises:
-            InvalidRequest: it is not there any more as it was.
+            InvalidRequest: the file is missing or has changed.
             UploadFailed: it could not be uploaded.
         """
         if image.expires_at is not None and self._cached(image) is None:
-            left = image.expires_at - self._now()
-            if left <= 0:
-                told = "was given as bytes, and its upload has expired meanwhile"
-                raise image_problem(image.source, told, "submit the job again with the image")
-            return image.source, _now() + left
-        kept = await self._upload_once(image, None)
-        return kept.url, kept.renew_at
+            left_s = image.expires_at - self._now()
+            if left_s <= 0:
+                rule = "was passed as bytes and its upload has expired"
+                raise image_problem(image.source, rule, "submit the job again with the image")
+            return image.source, loop_time() + left_s
+        cached = await self._upload_once(image, None)
+        return cached.url, cached.renew_at
 
     async def close(self) -> None:
-        """Nobody waits for an upload any more."""
-        for task in self._under_way.values():
+        """Cancel all uploads."""
+        for task in self._uploading.values():
             task.cancel()
-        if self._under_way:
-            await asyncio.wait(list(self._under_way.values()))
+        if self._uploading:
+            await asyncio.wait(list(self._uploading.values()))
 
     async def _normalize(self, image: Any) -> Any:
-        """Bytes as the request holds them, paths as text; everything else as it is."""
+        """Upload bytes and return their reference; return paths as text and everything else unchanged."""
         if isinstance(image, PathLike):
             return os.fsdecode(image)
         if not isinstance(image, bytes):
             return image
         self._require_uploads()
         local = await run_blocking(identify_image, image, "")
-        kept = await self._upload_once(local, image)
-        until = int(self._now() + kept.renew_at - _now())
-        return attrs.evolve(local, source=kept.url, expires_at=until).as_reference
+        cached = await self._upload_once(local, image)
+        expires_at = int(self._now() + cached.renew_at - loop_time())
+        return attrs.evolve(local, source=cached.url, expires_at=expires_at).as_reference
 
     async def _as_reference(self, image: str) -> str:
         if LocalImage.parse(image) is not None:
@@ -179,100 +170,102 @@ class Images:
         self._api.dialect.require(endpoints.FILE_STREAM_UPLOAD)
 
     def _check_reachable(self, url: str) -> None:
-        """What is no URL at all is told with the other faults of the request."""
+        """Reject a URL that the provider cannot reach; a malformed one is reported with the other problems."""
         if url_problem(url):
             return
-        if why := unreachable_reason(url, allow_loopback=is_loopback(self._api.base_urls.api)):
-            raise InvalidRequest.of(Problem("image_urls", url, why, "pass the file itself, and it is uploaded"))
+        if reason := unreachable_reason(url, allow_loopback=is_loopback(self._api.base_urls.api)):
+            remedy = "pass the file path instead and it will be uploaded"
+            raise InvalidRequest.of(Problem("image_urls", url, reason, remedy))
 
     async def _check_url(self, url: str) -> None:
-        if self._fault_of is None or url in self._checked_urls or url_problem(url):
+        if self._find_problem is None or url in self._checked_urls or url_problem(url):
             return
-        if (why := await self._fault_of(url)) is not None:
-            raise InvalidRequest.of(Problem("image_urls", url, *why))
+        if (problem := await self._find_problem(url)) is not None:
+            raise InvalidRequest.of(Problem("image_urls", url, *problem))
         self._checked_urls[url] = None
         if len(self._checked_urls) > _MAX_CHECKED_URLS:
             del self._checked_urls[next(iter(self._checked_urls))]
 
     def _cached(self, image: LocalImage) -> _CachedUpload | None:
-        kept = self._kept.get(image.digest)
-        return kept if kept is not None and _now() < kept.renew_at else None
+        cached = self._cache.get(image.digest)
+        # The timer of a renewal may fire early.
+        return cached if cached is not None and loop_time() + TIMER_SLACK_S < cached.renew_at else None
 
     async def _upload_once(self, image: LocalImage, content: bytes | None) -> _CachedUpload:
-        if (kept := self._cached(image)) is not None:
-            return kept
-        task = self._under_way.get(image.digest)
+        if (cached := self._cached(image)) is not None:
+            return cached
+        task = self._uploading.get(image.digest)
         if task is None:
-            task = asyncio.create_task(self._upload(image, content), name="veo.upload")
-            self._under_way[image.digest] = task
+            task = asyncio.create_task(self._upload(image, content), name=f"veo.upload:{image.digest[:12]}")
+            self._uploading[image.digest] = task
             task.add_done_callback(lambda done: self._upload_done(image.digest, done))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             if not task.cancelled():
-                raise  # whoever waited was cancelled; the upload goes on for the others
+                raise  # the caller was cancelled; the upload continues for the others
             raise SessionClosed("the session was closed before the image was uploaded", remedy=RESUME) from None
 
     def _upload_done(self, digest: str, task: "asyncio.Task[_CachedUpload]") -> None:
-        del self._under_way[digest]
+        del self._uploading[digest]
         if not task.cancelled():
-            _ = task.exception()  # whoever waited has it; if nobody did, nobody misses it
+            _ = task.exception()  # the callers have raised it, if there were any
 
     async def _upload(self, image: LocalImage, content: bytes | None) -> _CachedUpload:
-        async with self._room:
+        async with self._slots:
             if content is None:
                 content = await run_blocking(_reread, image)
-            began = _now()
-            ask = partial(self._api.upload_file, content, folder=FOLDER, file_name=image.name)
-            upload = await self._with_retries("file-stream-upload", ask, image.source)
-        kept = self._kept[image.digest] = _CachedUpload(upload.url, began + _without_margin(self._lifetime_s(upload)))
-        return kept
+            began = loop_time()
+            call = partial(self._api.upload_file, content, folder=FOLDER, file_name=image.name)
+            upload = await self._call("file-stream-upload", call, image.source)
+        renew_at = began + _without_margin(self._lifetime_s(upload))
+        cached = self._cache[image.digest] = _CachedUpload(upload.url, renew_at)
+        return cached
 
-    async def _with_retries(self, endpoint: Any, ask: Callable[[], Any], source: str) -> Upload:
+    async def _call(self, endpoint: Any, call: Callable[[], Any], source: str) -> Upload:
+        """Make *call* with retries, and raise `UploadFailed` for every error but a problem of the image."""
         try:
-            return await self._with_new_key(endpoint, ask)
+            return await self._call_with_new_key(endpoint, call)
         except InvalidRequest:
             raise
         except VeoError as error:
-            told = f"the image {source or '(bytes)'} was not uploaded: {error.message}"
-            failed = UploadFailed(told, endpoint=endpoint, http_status=error.http_status, body_code=error.body_code)
+            message = f"the image {source or '(bytes)'} was not uploaded: {error.message}"
+            failed = UploadFailed(message, endpoint=endpoint, http_status=error.http_status, body_code=error.body_code)
             failed.retryable = error.retryable or isinstance(error, ServerError | TransportError)
             raise failed from error
 
-    async def _with_new_key(self, endpoint: Any, ask: Callable[[], Any]) -> Upload:
-        """*ask*, patiently; when the key is refused, with the next one if there is one."""
+    async def _call_with_new_key(self, endpoint: Any, call: Callable[[], Any]) -> Upload:
+        """Make *call* with retries; after a rejected key again with the next key, if there is one."""
         try:
-            upload: Upload = await self._reads.call(endpoint, ask)
+            upload: Upload = await self._retrier.call(endpoint, call)
         except Unauthorized:
             if not await self._renew_key():
                 raise
-            upload = await self._reads.call(endpoint, ask)
+            upload = await self._retrier.call(endpoint, call)
         return upload
 
     def _lifetime_s(self, upload: Upload) -> float:
-        """Seconds that it is there; by the host's own clock where it tells both times."""
+        """Return the lifetime in seconds, by the host's clock if the response contains both times."""
         if upload.expires_at is None:
             return _DEFAULT_LIFETIME_S
         began = upload.uploaded_at or datetime.fromtimestamp(self._now(), UTC)
         return max(0.0, (upload.expires_at - began).total_seconds())
 
-    def _as_uploaded_image(self, upload: Upload) -> UploadedImage:
-        return UploadedImage(upload.url, None, self._wall(_now() + self._lifetime_s(upload)))
-
-    def _wall(self, at: float) -> datetime:
-        return datetime.fromtimestamp(self._now(), UTC) + timedelta(seconds=at - _now())
+    def _wall_time(self, at: float) -> datetime:
+        """Convert the loop's time *at* to a date."""
+        return datetime.fromtimestamp(self._now(), UTC) + timedelta(seconds=at - loop_time())
 
 
 def _without_margin(life_s: float) -> float:
-    """What of its life is to be relied upon; of a short one a quarter is kept back, not all of it."""
+    """Return *life_s* less the margin, which is a quarter of a short lifetime."""
     return life_s - min(EXPIRY_MARGIN_S, life_s / 4)
 
 
 def inspect_image(path: str) -> LocalImage:
-    """What lies at *path*; blocks.
+    """Read and identify the image at *path*; blocks.
 
     Raises:
-        InvalidRequest: nothing that could be uploaded.
+        InvalidRequest: it cannot be uploaded.
     """
     return _inspect(path)[1]
 
@@ -288,29 +281,25 @@ def _inspect(image: ImageSource) -> tuple[bytes, LocalImage]:
 def _reread(image: LocalImage) -> bytes:
     content = _content(image.source)
     if identify_image(content, image.source).digest != image.digest:
-        told = "has changed since the job was submitted"
-        raise image_problem(image.source, told, "submit the job again, under another key, for the new picture")
+        rule = "has changed since the job was submitted"
+        raise image_problem(image.source, rule, "submit the new image under another key")
     return content
 
 
 def _content(path: str) -> bytes:
-    """The bytes at *path*, one more than may be at most."""
+    """Read the file at *path*, at most one byte more than the limit."""
     try:
         with open(path, "rb", opener=_open_nonblocking) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise image_problem(path, "is no regular file", "name a JPEG, PNG or WebP file")
+                raise image_problem(path, "is not a regular file", "name a JPEG, PNG or WebP file")
             return file.read(MAX_IMAGE_BYTES + 1)
     except IsADirectoryError:
         raise image_problem(path, "is a folder", "name a file in it") from None
-    except (OSError, ValueError) as why:
-        told = getattr(why, "strerror", None) or str(why)
-        raise image_problem(path, f"cannot be read: {told}", "name a file that is there, or give a URL") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise image_problem(path, f"cannot be read: {reason}", "use an existing file or a URL") from None
 
 
 def _open_nonblocking(path: str, flags: int) -> int:
-    """Open *path* at once: a pipe would be waited for, for as long as nobody writes."""
+    """Open *path* without blocking: opening a pipe would wait for a writer."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

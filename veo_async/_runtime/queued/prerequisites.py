@@ -1,14 +1,16 @@
-"""Between being taken in and the queue: jobs that are held back until something is there.
+"""Jobs that wait for an upload or a source clip before they enter the queue.
 
-Such a job is on the ledger, as queued, and in no queue; it holds no slot and no place at the gate. What it waits for
-is the business of whoever prepares it (`sources`, `uploading`): once that is done the job waits for its turn; when it
-fails the job is refused, alone and never sent; and when the ledger or the session ends meanwhile it stays queued.
+Such a job is queued on the ledger, but not in the queue; it holds no slot. When its prerequisite is met it enters the
+queue; when that fails the job is refused, without affecting others; when the ledger fails or the session closes it
+remains queued on the ledger.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
+import attrs
+
+from veo_async._runtime.background import BackgroundTasks
 from veo_async._runtime.job.live_job import LiveJob, copy_error
 from veo_async._runtime.log import logger_for
 from veo_async.errors import LedgerError, SessionEnded, VeoError
@@ -16,35 +18,30 @@ from veo_async.errors import LedgerError, SessionEnded, VeoError
 logger = logger_for(__name__)
 
 
+@attrs.define(eq=False, repr=False)
 class Prerequisites:
-    """Holds jobs back.
+    """The jobs that wait, each with a task that prepares it."""
 
-    Args:
-        go_on: it waits for its turn from now on.
-        refuse: it will never be sent, and why.
-        spawn: runs work as a task that ends with the session.
-    """
-
-    def __init__(
-        self,
-        *,
-        on_ready: Callable[[LiveJob], None],
-        refuse: Callable[[LiveJob, VeoError], Awaitable[None]],
-        spawn: Callable[[Any], "asyncio.Task[None]"],
-    ) -> None:
-        self._go_on, self._refuse, self._spawn = on_ready, refuse, spawn
-        self._waiting: dict[LiveJob, asyncio.Task[None]] = {}
+    #: Called with a job that may enter the queue.
+    _on_ready: Callable[[LiveJob], None]
+    #: Finishes a job that will never be sent.
+    _refuse: Callable[[LiveJob, VeoError], Awaitable[None]]
+    _tasks: BackgroundTasks
+    _waiting: dict[LiveJob, asyncio.Task[None]] = attrs.field(factory=dict, init=False)
 
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __contains__(self, job: LiveJob) -> bool:
+        return job in self._waiting
+
     def wait_for(self, job: LiveJob, prepare: Callable[[LiveJob], Awaitable[None]]) -> None:
-        """Let *entry* go when *prepare* has made it ready."""
-        task = self._waiting[job] = self._spawn(self._prepare(job, prepare))
+        """Let *job* enter the queue after *prepare* has returned."""
+        task = self._waiting[job] = self._tasks.start(self._prepare(job, prepare), f"prepare:{job.key}")
         task.add_done_callback(lambda _: self._waiting.pop(job, None))
 
     def withdraw(self, job: LiveJob) -> bool:
-        """*entry* is not wanted any more; whether it was held back."""
+        """Stop preparing *job*; return whether it waited."""
         task = self._waiting.pop(job, None)
         if task is not None:
             task.cancel()
@@ -54,11 +51,11 @@ class Prerequisites:
         try:
             await prepare(job)
         except (LedgerError, SessionEnded) as error:
-            logger.warning("job %s stays queued: %s", job.key, error, extra={"job_key": job.key})
+            logger.warning("job %s remains queued: %s", job.key, error, extra={"job_key": job.key})
             job.release_waiters(error)
-        except VeoError as why:
+        except VeoError as error:
             self._waiting.pop(job, None)
-            await self._refuse(job, copy_error(why))
+            await self._refuse(job, copy_error(error))
         else:
             self._waiting.pop(job, None)
-            self._go_on(job)
+            self._on_ready(job)

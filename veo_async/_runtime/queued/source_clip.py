@@ -1,101 +1,84 @@
-"""What a job goes on from: an extension or an upgrade waits until its source is there, and only then for its turn.
+"""Source clips: an extension or an upgrade waits until its source is ready, and only then enters the queue.
 
-Such a job names a task, or the key of the job whose task it will be. As long as that job has not ended, this one is
-held back: it is on the ledger, as queued, and in no queue. It goes on when its source is ready, saved or not; it is
-refused when its source comes to nothing; and while its source is in doubt it waits on, though whoever waits for it is
-told of the doubt.
+Such a job names a task, or the key of the job that will have the task. It continues when its source is ready, saved or
+not; it is refused when its source fails. While its source is in doubt it waits, and its callers get `InDoubt`, too.
 """
 
 from collections.abc import Awaitable, Callable
+
+import attrs
 
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.live_job import LiveJob, copy_error, exception_of
 from veo_async._runtime.job.outcome import InDoubt
 from veo_async._runtime.transitions import Transitions
 from veo_async._wire import ExtendRequest, UpgradeRequest
-from veo_async.errors import (
-    InvalidRequest,
-    KeyReused,
-    Problem,
-    SourceFailed,
-    UsageError,
-)
+from veo_async.errors import InvalidRequest, KeyReused, Problem, SourceFailed, UsageError
+
+_HAS_CLIP = (JobState.READY, JobState.SAVED)
 
 
+@attrs.define(eq=False, repr=False)
 class SourceClips:
-    """Finds what jobs go on from.
+    """Finds the source clips of extensions and upgrades."""
 
-    Args:
-        find: the job of that key, of whichever session.
-        holder_of: the key of the job whose task that is.
-    """
-
-    def __init__(
-        self,
-        transitions: Transitions,
-        *,
-        find: Callable[[str], Awaitable[LiveJob | None]],
-        key_of_task: Callable[[str], Awaitable[str | None]],
-    ) -> None:
-        self._transitions, self._find, self._job_of_task = transitions, find, key_of_task
+    _transitions: Transitions
+    #: Returns the job with a key, of any session on the ledger.
+    _find: Callable[[str], Awaitable[LiveJob | None]]
+    #: Returns the key of the job that a task belongs to.
+    _key_of_task: Callable[[str], Awaitable[str | None]]
 
     async def prepare(self, job: LiveJob) -> None:
-        """Wait until what *entry* goes on from is there, and note its task.
+        """Wait until the source of *job* is ready, and store its task id.
 
         Raises:
-            SourceFailed: it has come to nothing.
-            KeyReused: the same upgrade is another job's.
-            InvalidRequest: it cannot be extended any more.
+            SourceFailed: the source job failed.
+            KeyReused: another job already covers this upgrade.
+            InvalidRequest: the source can no longer be extended.
         """
         job.source_task_id = await self._source_id(job)
         await self._check_not_upgraded(job)
 
     async def _source_id(self, job: LiveJob) -> str:
-        """The task that *entry* goes on from, once it has succeeded."""
+        """Wait until the source task has succeeded and return its id."""
         request = job.follow_up
-        assert request is not None  # noqa: S101  # nothing else is held
+        assert request is not None  # noqa: S101  # other jobs have no source
         if request.after_key is None:
             return request.task_id
         source = await self._find(request.after_key)
         if source is None:
-            raise UsageError(f"there is no job {request.after_key!r} to go on from", job_key=job.key)
-        while source.state not in (JobState.READY, JobState.SAVED):
+            raise UsageError(f"there is no job {request.after_key!r} to continue from", job_key=job.key)
+        while source.state not in _HAS_CLIP:
             outcome = await source.wait_outcome()
             if isinstance(outcome, InDoubt):
                 await self._wait_while_in_doubt(job, source, outcome)
-            elif source.state not in (JobState.READY, JobState.SAVED):
-                told = f"the job {source.key!r} came to nothing: {exception_of(outcome).message}"
-                raise SourceFailed(told, job_key=job.key)
-        assert source.task_id is not None  # noqa: S101  # it has succeeded
+            elif source.state not in _HAS_CLIP:
+                message = f"the job {source.key!r} failed: {exception_of(outcome).message}"
+                raise SourceFailed(message, job_key=job.key)
+        assert source.task_id is not None  # noqa: S101  # it has a clip
         return source.task_id
 
-    async def _wait_while_in_doubt(self, job: LiveJob, source: LiveJob, doubt: InDoubt) -> None:
-        """Tell who waits for *entry* of its source's doubt, and wait until that is over."""
-        self._transitions.end(job, InDoubt(job.key, copy_error(doubt.error), doubt.evidence))
+    async def _wait_while_in_doubt(self, job: LiveJob, source: LiveJob, outcome: InDoubt) -> None:
+        """Report *outcome* to those who wait for *job*, and wait until its source is no longer in doubt."""
+        self._transitions.set_outcome(job, InDoubt(job.key, copy_error(outcome.error), outcome.evidence))
         while source.outcome is not None and source.state is JobState.IN_DOUBT:
             await source.wait_change()
         job.reopen()
 
     async def _check_not_upgraded(self, job: LiveJob) -> None:
-        """No clip is upgraded twice, and none is extended that was taken to 1080p.
+        """Check that no clip is upgraded twice, and that none is extended after an upgrade to 1080p.
 
         Raises:
-            KeyReused: the same upgrade is another job's.
-            InvalidRequest: its source cannot be extended any more.
+            KeyReused: another job already covers this upgrade.
+            InvalidRequest: the source can no longer be extended.
         """
-        wanted = job.request_to_send
-        if isinstance(wanted, UpgradeRequest):
-            holder = await self._job_of_task(wanted.task_name)
-            if holder not in (None, job.key):
-                raise KeyReused(f"this upgrade is the job {holder!r} already", job_key=job.key, remedy="Use that job.")
-        elif isinstance(wanted, ExtendRequest):
-            taken = UpgradeRequest(wanted.task_id, "1080p").task_name
-            if await self._job_of_task(taken) is not None:
-                raise InvalidRequest.of(already_upgraded_problem(wanted.task_id))
-
-
-def already_upgraded_problem(task_id: str) -> Problem:
-    """Why *task_id* cannot be extended."""
-    return Problem(
-        "task_id", task_id, "was taken to 1080p, and such a task cannot be extended", "extend it before that"
-    )
+        request = job.request_to_send
+        if isinstance(request, UpgradeRequest):
+            key = await self._key_of_task(request.task_name)
+            if key not in (None, job.key):
+                raise KeyReused(f"job {key!r} already covers this upgrade", job_key=job.key, remedy="Use that job.")
+        elif isinstance(request, ExtendRequest):
+            upgrade = UpgradeRequest(request.task_id, "1080p")
+            if await self._key_of_task(upgrade.task_name) is not None:
+                rule = "was upgraded to 1080p, and such a task cannot be extended"
+                raise InvalidRequest.of(Problem("task_id", request.task_id, rule, "extend it before upgrading it"))

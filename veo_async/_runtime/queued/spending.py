@@ -1,7 +1,7 @@
-"""The session's money: what its jobs cost by the table, what they have reserved, and what the balance really did.
+"""The credits of a session: the estimated cost of its jobs, its reservations, and the measured balance.
 
-Estimates and readings are told side by side (`CreditUsage`) and never made into one figure: prices change without notice, and
-others may spend from the same account.
+Estimates and measurements are reported next to each other (`CreditUsage`) and never combined: prices change without
+notice, and others may spend from the same account.
 """
 
 from collections.abc import Mapping
@@ -20,45 +20,45 @@ from veo_async.errors import JobAbandoned
 
 @attrs.frozen(kw_only=True)
 class CreditUsage:
-    """What a session has spent: by the table of prices, and by the balance as it was read."""
+    """What a session spent: estimated from the price table, and measured from the balance."""
 
-    #: Credits of the jobs that this session had accepted, by the table, save those that ended without a charge.
+    #: Estimated credits of the accepted jobs, except for those that finished without a charge.
     estimated: float
-    #: How many of these jobs are not in that sum, because nobody knows their price.
+    #: The number of accepted jobs that are not in that sum, because their price is unknown.
     jobs_without_price: int
-    #: Credits reserved: what was accepted or may have been, and what waits.
+    #: Reserved credits: of jobs that were or may have been accepted, and of queued jobs.
     reserved: float
-    #: The balance when this session read it first; None if it never did. It is read by ``credits()`` and for
+    #: The first balance that this session read; None if it read none. It is read by ``balance()`` and for
     #: ``min_balance=``.
     first_balance: float | None
-    #: The balance when it was read last.
+    #: The last balance that this session read.
     last_balance: float | None
 
     @property
     def measured(self) -> float | None:
-        """What the balance fell by between these two; less than nothing after a top-up, and others' doing as well."""
+        """By how much the balance fell, including the spending of others; negative after a top-up."""
         if self.first_balance is None or self.last_balance is None:
             return None
         return self.first_balance - self.last_balance
 
 
 class Spending:
-    """Prices, reservations and readings of one session.
+    """Prices, reservations and the balance of one session.
 
     Args:
-        prices: the table.
-        budget: credits that may be reserved; None: any.
-        min_balance: credits below which nothing is created; None: none.
+        prices: the price table.
+        budget: the credits that may be reserved; None: unlimited.
+        min_balance: the balance below which submission pauses; None: never.
 
     Raises:
-        UsageError: one of them is no number of credits.
+        UsageError: one of them is not a number of credits.
     """
 
     def __init__(self, prices: Prices, budget: float | None, min_balance: float | None) -> None:
         self._prices = validate_prices(prices)
         self._reservations = Reservations(None if budget is None else validate_credits("budget", budget))
         self.balance = BalanceGuard(None if min_balance is None else validate_credits("min_balance", min_balance))
-        #: What the jobs cost, by the table, that this session had accepted.
+        #: The estimated prices of the accepted jobs, by key.
         self._accepted: dict[str, float | None] = {}
 
     @property
@@ -67,46 +67,46 @@ class Spending:
         return self._reservations.budget is not None
 
     def price_of(self, request: AnyRequest | None) -> float | None:
-        """What *request* costs by the table; None when nobody knows."""
+        """Return the estimated price of *request*; None if it is unknown."""
         return None if request is None else price_of(request, self._prices)
 
     def is_reserved(self, key: str) -> bool:
-        """Whether the job called *key* has reserved here; should it end meanwhile, a promise keeps what it held."""
+        """Whether the job with *key* has a reservation."""
         return self._reservations.is_confirmed(key)
 
     def reserve(self, requests: Mapping[str, AnyRequest | None]) -> None:
-        """Reserve for jobs that are about to be taken in, by key; each needs its `release`.
+        """Reserve the prices of jobs that are being submitted, by key; `release` must follow for each.
 
         Raises:
-            BudgetExceeded: they would not all fit.
+            BudgetExceeded: together they exceed the budget.
         """
         self._reservations.reserve({key: self.price_of(request) for key, request in requests.items()})
 
     def release(self, key: str) -> None:
-        """*key* was taken in, or was not."""
+        """End the temporary reservation of `reserve`: the job was admitted, or it was not."""
         self._reservations.release(key)
 
     def confirm(self, job: LiveJob) -> None:
-        """*entry* will be sent: what it costs is reserved until it ends without a charge."""
+        """Reserve the price of *job*, which will be sent, until it finishes without a charge."""
         job.price = self.price_of(job.request)
         self._reservations.confirm(job.key, job.price)
         job.on_end = self._ended
 
     def reserve_again(self, job: LiveJob) -> None:
-        """*entry* is to be sent once more, though its last request may have been paid.
+        """Reserve the price of *job* a second time: it is resubmitted although it may have been charged.
 
         Raises:
-            BudgetExceeded: that would not fit.
+            BudgetExceeded: that exceeds the budget.
         """
         job.price = self.price_of(job.request)
         self._reservations.reserve_again(job.key, job.price)
 
     def cancel_reservation(self, job: LiveJob) -> None:
-        """*entry* is not sent once more after all."""
+        """Undo `reserve_again`: the job is not resubmitted by this session."""
         self._reservations.return_credits(job.key, job.price)
 
     def accepted(self, job: LiveJob) -> None:
-        """*entry*'s task runs; it counts if this session has paid for it."""
+        """Count the price of *job*, whose task runs, if this session pays for it."""
         if self.is_reserved(job.key):
             self._accepted[job.key] = job.price
 
@@ -114,10 +114,10 @@ class Spending:
         if is_certainly_free(job):
             self._accepted.pop(job.key, None)
             self._reservations.return_credits(job.key, job.price)
-            job.on_end = None  # once: by now the key may be another job's
+            job.on_end = None  # only once: a new job may use the key from now on
 
     def spent(self) -> CreditUsage:
-        """Where it stands."""
+        """Return the present figures."""
         known = [price for price in self._accepted.values() if price is not None]
         return CreditUsage(
             estimated=sum(known),
@@ -129,7 +129,7 @@ class Spending:
 
 
 def is_certainly_free(job: LiveJob) -> bool:
-    """Whether it has ended, and its last request cannot have been paid."""
+    """Whether *job* has finished and certainly was not charged."""
     is_abandoned = isinstance(job.outcome, Failed) and isinstance(job.outcome.error, JobAbandoned)
     was_never_sent = not job.attempts and job.task_id is None
     return ended_without_charge(job) or (is_abandoned and was_never_sent)

@@ -1,1 +1,1 @@
-"""Finished clips that are being saved."""
+"""Ready: the clip exists, and is saved if the job has a target."""

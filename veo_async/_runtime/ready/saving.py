@@ -1,9 +1,8 @@
-"""From a clip that is ready to files that are whole: the last stretch of a job's way.
+"""Saving the clip of a job.
 
-A job that is to be saved has ended when its files are there, not before: whoever waits for it waits for them. What
-stands in the way of the files (a full disk, a link that has expired, a broken connection) is the saver's business; when
-it gives up, whoever waits is told, and the job stays ``ready``: the next session on the ledger tries again, and nothing
-is paid anew.
+A job with a target has finished only when its files are complete: its waiters wait for the files, too. The saver
+handles a full disk, an expired link or a broken connection. When it gives up, the waiters get the error and the job
+stays ``ready``: the next session on the ledger tries again, and nothing is charged again.
 """
 
 import os
@@ -25,17 +24,17 @@ from veo_async.errors import LedgerError, VeoError
 
 logger = logger_for(__name__)
 
-#: Saves a clip's videos to a file or into a folder, and says where they are.
+#: Saves the videos of a clip to a file or folder and returns their paths.
 Save = Callable[[Clip, Path], Awaitable[tuple[Path, ...]]]
 
 
 def absolute_target(path: str | PathLike[str] | None) -> str | None:
-    """*path* in full: a later run may begin in another folder."""
+    """Return *path* as an absolute path: a later run may start in another folder."""
     return None if path is None else os.path.abspath(path)
 
 
 def sidecar_metadata(clip: Clip) -> dict[str, Any]:
-    """What stands in the small JSON beside a clip's files."""
+    """Return the content of the sidecar file of a clip."""
     record = clip.record
     facts = {
         "key": clip.key,
@@ -51,31 +50,30 @@ def sidecar_metadata(clip: Clip) -> dict[str, Any]:
 
 
 class JobSaver:
-    """Saves the clips of jobs that want it.
+    """Saves the clips of jobs with a target.
 
     Args:
-        save: does it; raises a `VeoError` when it gives up.
+        save: saves one clip; raises a `VeoError` when it gives up.
     """
 
     def __init__(self, transitions: Transitions, save: Save) -> None:
         self._transitions, self._save = transitions, save
 
     async def save(self, job: LiveJob, clip: Clip) -> None:
-        """Save *entry*'s clip and bring the job to its end."""
-        assert job.save_to is not None  # noqa: S101  # else nobody wants it
-        extra = {"action": "save", "job_key": job.key, "task_id": job.task_id}
+        """Save *clip* to the target of *job*, and finish the job."""
+        assert job.save_to is not None  # noqa: S101  # only jobs with a target get here
         try:
             files = await self._save(clip, Path(job.save_to))
         except VeoError as error:
             error.add_evidence(job_key=job.key, task_id=job.task_id)
-            logger.warning("the clip of job %s is not saved: %s", job.key, error, extra=extra)
-            self._transitions.end(job, Failed(job.key, error))
+            logger.warning("could not save the clip of job %s: %s", job.key, error, extra=job.log_extra("save"))
+            self._transitions.set_outcome(job, Failed(job.key, error))
             return
         done = Done(attrs.evolve(clip, files=files))
         changes: dict[str, Scalar] = {"save_to": job.save_to}
         try:
             await self._transitions.apply(job, Event.SAVE, done, changes=changes, evidence={"files": len(files)})
         except LedgerError:
-            return  # the session ends; the next finds the files there
+            return  # the session closes; the next one finds the files
         if job.outcome is None:
-            self._transitions.end(job, done)  # another session drives it; the files are there all the same
+            self._transitions.set_outcome(job, done)  # another session owns the job, but the files exist

@@ -1,1 +1,1 @@
-"""Tasks that the provider works on: the watcher polls them."""
+"""Running: the provider works on a task, and the watcher polls it."""

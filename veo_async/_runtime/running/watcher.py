@@ -1,18 +1,18 @@
-"""The watcher: one heap of due times, one timer, a bounded set of workers, any number of tasks.
+"""The watcher polls any number of tasks with one heap of due times, one timer and a few workers in a `TaskGroup`.
 
-When to look is the schedule's business, what a look means is `looking`'s; here is only the looking. A task costs a
-heap entry, not a coroutine: ten thousand running tasks are ten thousand tuples and sixteen workers.
+`_rules.polling.schedule` decides when to poll, `_rules.polling.poll_result` what a poll means; this module polls. A
+task costs a heap item, not a coroutine: ten thousand running tasks are ten thousand tuples and sixteen workers.
 
-The heap holds ``(due, number, entry)``. An entry that is planned again gets a new number, so what is left of its old
-place is recognised as stale and thrown away when it comes up. While a worker has an entry it has no place in the heap;
-a hint that comes meanwhile is noted and followed after the look, so nobody is looked at twice at once.
+The heap contains ``(due, number, job)``. A job that is scheduled again gets a new number, so its old item is recognized
+as stale and discarded when it reaches the top. A job that is being polled has no item in the heap; a hint that arrives
+in the meantime is applied after the poll, so a task is never polled twice at the same time.
 """
 
 import asyncio
 import heapq
 import itertools
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import attrs
 
@@ -27,6 +27,7 @@ from veo_async._rules.polling.poll_result import (
     interpret,
 )
 from veo_async._rules.polling.schedule import EndSource, PollSchedule, TaskClass
+from veo_async._runtime.clock import TIMER_SLACK_S, loop_time
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.log import logger_for
 from veo_async._wire import Record, TaskState
@@ -34,28 +35,25 @@ from veo_async.errors import ClientClosed, NotReady, VeoError
 
 logger = logger_for(__name__)
 
-#: Looks under way at once: with 5 looks a second and a second each, five; the rest is for slow answers.
+#: Concurrent polls: at 5 polls per second of one second each, five; the rest is for slow responses.
 WORKERS = 16
-#: Looks that fall due within so many seconds of the last begin together: to wake the loop for each costs a tenth of a
-#: look, and nobody sees a hundredth of a second.
+#: Polls due within this many seconds begin together: waking the loop for each costs a tenth of a poll, and a delay of a
+#: hundredth of a second does not matter.
 BATCH_WINDOW_S = 0.01
-#: After a look that a hint had asked for, the next hint waits so long, and longer each time.
+#: After a poll that a hint caused, further hints are delayed, by twice as long each time.
 HINT_BACKOFF_FIRST_S = 1.0
 HINT_BACKOFF_MAX_S = 300.0
-#: A loop's timers go off up to its clock's resolution early; a look is none the worse for it.
-_TIMER_SLACK_S = 0.0001
 
 
 @attrs.define(eq=False)
 class _WatchedTask:
     polls: PollHistory
     number: int = 0
-    #: A worker has it.
     is_being_polled: bool = False
-    #: Somebody hinted meanwhile that there is news.
+    #: Whether a hint has arrived during the poll.
     has_hint: bool = False
     due: float = math.inf
-    #: A hint said that it has ended; before when no other is followed, and how long the one after will have to wait.
+    #: Set by a hint. Further hints are ignored until `hints_ignored_until`; each one doubles `hint_backoff_s`.
     was_hinted: bool = False
     hints_ignored_until: float = -math.inf
     hint_backoff_s: float = HINT_BACKOFF_FIRST_S
@@ -63,53 +61,47 @@ class _WatchedTask:
 
 @attrs.frozen
 class WatcherStatistics:
-    """The watcher, looked into."""
+    """Counts of the watcher."""
 
-    #: Tasks that are being watched.
+    #: Tasks that are being polled.
     tasks: int
-    #: Looks made so far, and how many of them told nothing.
+    #: All polls of the session, and how many of them failed.
     polls: int
     failed_polls: int
 
 
+@attrs.define(eq=False)
 class Watcher:
-    """Looks at running tasks until each has ended.
+    """Polls running tasks until each has ended."""
 
-    Args:
-        look: reads one task's record; one attempt.
-        on_end: awaited with an entry and what its end was, by the worker that saw it. The entry is not watched any
-            more by then: hints and `forget` find nothing, and a cancellation does not bring it back.
-    """
-
-    def __init__(
-        self,
-        read_record: Callable[[str], Awaitable[Record]],
-        on_end: Callable[[LiveJob, Succeeded | Unsuccessful], Awaitable[None]],
-        *,
-        schedule: PollSchedule,
-        budget: PollBudget,
-        workers: int = WORKERS,
-    ) -> None:
-        self._look, self._on_end = read_record, on_end
-        self._schedule, self._budget = schedule, budget
-        self._workers = workers
-        self._watched: dict[LiveJob, _WatchedTask] = {}
-        self._heap: list[tuple[float, int, LiveJob]] = []
-        self._numbers = itertools.count(1)
-        self._idle: dict[asyncio.Future[LiveJob], None] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._woke_at = -math.inf
-        self._looks = self._bad_looks = 0
+    #: Reads the record of a task, in one attempt.
+    _read_record: Callable[[str], Awaitable[Record]]
+    #: Awaited with a job and the end of its task, by the worker that polled it. The job is no longer watched then:
+    #: hints and `forget` have no effect, and a cancellation does not return it to the heap.
+    _on_end: Callable[[LiveJob, Succeeded | Unsuccessful], Awaitable[None]]
+    _schedule: PollSchedule
+    _budget: PollBudget
+    _workers: int = WORKERS
+    _watched: dict[LiveJob, _WatchedTask] = attrs.field(factory=dict, init=False)
+    _heap: list[tuple[float, int, LiveJob]] = attrs.field(factory=list, init=False)
+    _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False)
+    #: The workers that wait for a job, in the order in which they began to wait.
+    _idle: dict[asyncio.Future[LiveJob], None] = attrs.field(factory=dict, init=False)
+    _timer: asyncio.TimerHandle | None = attrs.field(default=None, init=False)
+    _woke_at: float = attrs.field(default=-math.inf, init=False)
+    _polls: int = attrs.field(default=0, init=False)
+    _failed_polls: int = attrs.field(default=0, init=False)
 
     def __repr__(self) -> str:
         return f"<Watcher running={len(self._watched)} idle={len(self._idle)}>"
 
     @property
     def statistics(self) -> WatcherStatistics:
-        return WatcherStatistics(len(self._watched), self._looks, self._bad_looks)
+        """The present counts."""
+        return WatcherStatistics(len(self._watched), self._polls, self._failed_polls)
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Poll until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
                 for number in range(self._workers):
@@ -118,16 +110,16 @@ class Watcher:
             self._disarm()
 
     def watch(self, job: LiveJob, cls: TaskClass, *, age_s: float = 0.0) -> None:
-        """Begin to watch *entry*'s task, which the provider has made *age_s* seconds ago; once for each entry."""
-        now = _now()
+        """Begin to poll the task of *job*, which the provider created *age_s* seconds ago."""
+        now = loop_time()
         self._schedule.started(job, cls, now - age_s)
         self._watched[job] = _WatchedTask(PollHistory(started_at=now - age_s))
-        self._plan(job, self._schedule.next_poll(job, now))
+        self._push(job, self._schedule.next_poll(job, now))
 
     def poll_now(self, job: LiveJob) -> None:
-        """Somebody hints that there is news of *entry*: look at once.
+        """Poll the task of *job* now, because of a hint.
 
-        Told again and again while it still runs, it is looked at ever more seldom: a flood of hints is a few looks.
+        Repeated hints about a task that still runs have less and less effect: a flood of hints causes only a few polls.
         """
         watched = self._watched.get(job)
         if watched is None:
@@ -138,19 +130,19 @@ class Watcher:
             self._apply_hint(job, watched)
 
     def _apply_hint(self, job: LiveJob, watched: _WatchedTask) -> None:
-        now = _now()
+        now = loop_time()
         watched.was_hinted = True
         if now < watched.hints_ignored_until:
-            self._plan(job, min(watched.due, watched.hints_ignored_until))
+            self._push(job, min(watched.due, watched.hints_ignored_until))
             return
         watched.hints_ignored_until, watched.hint_backoff_s = (
             now + watched.hint_backoff_s,
             min(2 * watched.hint_backoff_s, HINT_BACKOFF_MAX_S),
         )
-        self._plan(job, now)
+        self._push(job, now)
 
     def forget(self, job: LiveJob) -> bool:
-        """Nobody wants to know any more, and what is left in the heap is stale; whether it was watched."""
+        """Stop polling the task of *job*; return whether it was being polled."""
         was_watched = self._watched.pop(job, None) is not None
         if was_watched:
             self._schedule.forget(job)
@@ -158,20 +150,20 @@ class Watcher:
 
     # --- the heap and its timer ---------------------------------------------------------------------------------
 
-    def _plan(self, job: LiveJob, due: float) -> None:
+    def _push(self, job: LiveJob, due: float) -> None:
         watched = self._watched[job]
         watched.number, watched.due = next(self._numbers), due
         heapq.heappush(self._heap, (due, watched.number, job))
         self._arm()
 
     def _take_due(self, now: float) -> LiveJob | None:
-        """The entry whose turn has come, out of the heap; None when none has."""
+        """Take the next job that is due from the heap; return None if none is due."""
         while self._heap:
             due, number, job = self._heap[0]
             watched = self._watched.get(job)
             if watched is None or watched.number != number:
                 heapq.heappop(self._heap)
-            elif due <= now + _TIMER_SLACK_S:
+            elif due <= now + TIMER_SLACK_S:
                 heapq.heappop(self._heap)
                 watched.is_being_polled = True
                 return job
@@ -180,7 +172,7 @@ class Watcher:
         return None
 
     def _arm(self) -> None:
-        """One timer, for the head of the heap, and only while somebody is idle."""
+        """Set the timer for the top of the heap, but only while a worker is idle."""
         due = max(self._heap[0][0], self._woke_at + BATCH_WINDOW_S) if self._heap and self._idle else None
         if self._timer is not None and self._timer.when() == due:
             return
@@ -194,9 +186,9 @@ class Watcher:
             self._timer = None
 
     def _wake(self) -> None:
-        """Hand what is due to those who are idle."""
+        """Pass jobs that are due to idle workers."""
         self._timer = None
-        now = self._woke_at = _now()
+        now = self._woke_at = loop_time()
         for waiter in self._idle:
             if not waiter.done():
                 job = self._take_due(now)
@@ -212,7 +204,7 @@ class Watcher:
             job = await self._next_due()
             watched = self._watched.get(job)
             if watched is None:
-                continue  # forgotten while it was handed over
+                continue  # forgotten before the worker woke
             try:
                 await self._poll(job, watched)
             finally:
@@ -220,18 +212,18 @@ class Watcher:
                     self._return_to_heap(job, watched)
 
     async def _poll(self, job: LiveJob, watched: _WatchedTask) -> None:
-        if wait := self._budget.reserve(_now()):
+        if wait := self._budget.reserve(loop_time()):
             await asyncio.sleep(wait)
         if self._watched.get(job) is not watched:
-            return  # forgotten while it waited for its turn
-        watched.has_hint = False  # what comes from now on is news to this look
+            return  # forgotten while it waited for the poll budget
+        watched.has_hint = False  # hints from now on are newer than this poll
         result = await self._poll_once(job)
         if self._watched.get(job) is watched:
             watched.is_being_polled = False
             await self._handle_result(job, watched, result)
 
     async def _next_due(self) -> LiveJob:
-        job = self._take_due(_now())
+        job = self._take_due(loop_time())
         if job is not None:
             return job
         waiter: asyncio.Future[LiveJob] = asyncio.get_running_loop().create_future()
@@ -247,41 +239,41 @@ class Watcher:
             del self._idle[waiter]
 
     def _return_to_heap(self, job: LiveJob, watched: _WatchedTask) -> None:
-        """A worker was cut off with *entry* in hand."""
+        """Schedule *job* again after its worker was cancelled."""
         if self._watched.get(job) is watched:
             watched.is_being_polled = False
-            self._plan(job, _now())
+            self._push(job, loop_time())
 
     async def _poll_once(self, job: LiveJob) -> Record | VeoError:
-        self._looks += 1
-        assert job.task_id is not None  # noqa: S101  # who is watched has been accepted
+        self._polls += 1
+        assert job.task_id is not None  # noqa: S101  # only accepted jobs are watched
         try:
-            return await self._look(job.task_id)
+            return await self._read_record(job.task_id)
         except ClientClosed:
-            raise  # somebody closed what we look through: that tells nothing of the task, nor will any later look
+            raise  # the client was closed: neither this poll nor a later one says anything about the task
         except VeoError as error:
             return error
 
     async def _handle_result(self, job: LiveJob, watched: _WatchedTask, result: Record | VeoError) -> None:
-        now = _now()
+        now = loop_time()
         match interpret(watched.polls, result, now):
             case NotFinished():
                 watched.was_hinted = False
                 self._schedule.still_running(job, now)
-                self._plan_again(job, watched, self._schedule.next_poll(job, now))
+                self._schedule_again(job, watched, self._schedule.next_poll(job, now))
             case PollAgain(after=after):
                 self._log_failed_poll(job, watched, result)
-                self._plan_again(job, watched, now + after)
+                self._schedule_again(job, watched, now + after)
             case SlowDown(after=after):
                 self._budget.rate_limited(now, after)
-                logger.info("looks are refused and slow down", extra=_extra("slow-down", job))
-                self._plan(job, now)
+                logger.info("polls were rate limited; slowing down", extra=job.log_extra("slow-down"))
+                self._push(job, now)
             case Succeeded() | Unsuccessful() as end:
                 self._finish(job, end, now, "callback" if watched.was_hinted else "poll")
                 await self._on_end(job, end)
 
-    def _plan_again(self, job: LiveJob, watched: _WatchedTask, due: float) -> None:
-        self._plan(job, due)
+    def _schedule_again(self, job: LiveJob, watched: _WatchedTask, due: float) -> None:
+        self._push(job, due)
         if watched.has_hint:
             self._apply_hint(job, watched)
 
@@ -292,27 +284,20 @@ class Watcher:
 
     def _log_failed_poll(self, job: LiveJob, watched: _WatchedTask, result: Record | VeoError) -> None:
         if isinstance(result, NotReady) and not watched.polls.failures:
-            return  # an upgrade that is being made
+            return  # an upgrade that is not finished yet
         if isinstance(result, VeoError):
-            self._bad_looks += 1
-            logger.info("a look told nothing: %s", result, extra=_extra("poll-failed", job))
+            self._failed_polls += 1
+            logger.info("poll failed: %s", result, extra=job.log_extra("poll-failed"))
         elif result.state is TaskState.UNKNOWN:
-            self._bad_looks += 1
-            if watched.polls.failures == 1:  # it will say so again and again
-                logger.warning("a state that nobody knows: flag %r", result.flag, extra=_extra("unknown-flag", job))
-
-
-def _extra(action: str, job: LiveJob) -> dict[str, object]:
-    return {"action": action, "job_key": job.key, "task_id": job.task_id}
+            self._failed_polls += 1
+            if watched.polls.failures == 1:  # the following polls will return the same state
+                extra = job.log_extra("unknown-flag")
+                logger.warning("unknown task state: successFlag %r", result.flag, extra=extra)
 
 
 def _duration(record: Record | None) -> float | None:
-    """Seconds by the server's own clock, which is exact however late we looked."""
+    """Return the duration in seconds by the server's clock, which is exact regardless of the time of the poll."""
     if record is None or record.created_at is None or record.completed_at is None:
         return None
     seconds = (record.completed_at - record.created_at).total_seconds()
     return seconds if seconds > 0 else None
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

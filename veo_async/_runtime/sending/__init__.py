@@ -1,1 +1,1 @@
-"""Requests on their way: the scheduler that respects the rate limit, and the sender that makes one attempt."""
+"""Sending: the scheduler that respects slots and the rate limit, and the sender that makes one attempt."""

@@ -1,4 +1,4 @@
-"""Each creating attempt gets a token of its own, and plants it in the callback URL where there is one."""
+"""Callback tokens: each attempt has its own, and its callback URL contains it."""
 
 from collections.abc import Callable
 from weakref import WeakValueDictionary
@@ -13,28 +13,29 @@ from veo_async.errors import InvalidRequest, Problem
 
 
 def validate_public_url(url: str | None) -> str | None:
-    """*url*, if the provider could post there."""
-    if url is not None and (why := url_problem(url)):
-        raise InvalidRequest.of(Problem("callbacks", url, why, "give the address at which the provider reaches you"))
+    """Return *url* unchanged, or raise `InvalidRequest` if the provider cannot post there."""
+    if url is not None and (rule := url_problem(url)):
+        remedy = "use the public URL at which the provider can reach you"
+        raise InvalidRequest.of(Problem("callbacks", url, rule, remedy))
     return url
 
 
 class CallbackTokens:
-    """Mints tokens and writes them into requests.
+    """Issues tokens and adds them to requests.
 
     Args:
-        secret: the ledger's, so that every session on it knows its tokens.
-        public_url: where this session can be reached by the provider; None when it cannot.
-        chance: gives so many random bytes.
+        secret: of the ledger, so that every session on it recognizes its tokens.
+        public_url: where the provider can reach this session; None if it cannot.
+        random_bytes: returns that many random bytes.
     """
 
     def __init__(self, secret: bytes, public_url: str | None, random_bytes: Callable[[int], bytes]) -> None:
         self._secret, self._public_url, self._random_bytes = secret, public_url, random_bytes
-        #: Whose attempt has which token, of this session's own.
+        #: The jobs of this session by the tokens of their attempts.
         self._jobs: WeakValueDictionary[str, LiveJob] = WeakValueDictionary()
 
     def issue(self, job: LiveJob) -> AnyRequest:
-        """A new token for *entry*'s next attempt, and the request as it is sent."""
+        """Issue a token for the next attempt of *job*, and return the request to send."""
         job.token = make_token(self._random_bytes(RANDOM_BYTES), self._secret)
         self._jobs[job.token] = job
         if self._public_url is None or not self.expects_callback(job):
@@ -42,15 +43,17 @@ class CallbackTokens:
         return attrs.evolve(job.request_to_send, callback_url=callback_url(self._public_url, job.token))
 
     def is_valid(self, token: str) -> bool:
-        """Whether *token* was minted by a session on this ledger."""
+        """Whether a session on this ledger issued *token*."""
         return is_valid_token(token, self._secret)
 
     def job_of(self, token: str) -> LiveJob | None:
-        """The job that this session has stamped with *token*."""
+        """Return the job of this session with *token*, if there is one."""
         return self._jobs.get(token)
 
     def expects_callback(self, job: LiveJob) -> bool:
-        """Whether a callback may come that holds *entry*'s token."""
+        """Whether a callback with the token of *job* may arrive."""
         if self._public_url is None or job.request is None or job.request.callback_url is not None:
             return False
-        return not (isinstance(job.request, UpgradeRequest) and job.request.to == "1080p")  # a GET has no address
+        return not (
+            isinstance(job.request, UpgradeRequest) and job.request.to == "1080p"
+        )  # it is a GET, which has no callback URL

@@ -1,4 +1,4 @@
-"""Keys that change while we run: asked for once, however many calls the old one was refused to."""
+"""API keys that change while the session runs: the next key is requested once, however many calls were rejected."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,41 +9,41 @@ from veo_async.errors import InvalidKey, VeoError
 
 logger = logger_for(__name__)
 
-#: A key provider that takes longer is broken; nothing can be sent until it answers, nor the session closed.
+#: Seconds for a key provider. Until it returns, nothing can be sent and the session cannot be closed.
 _KEY_TIMEOUT_S = 30.0
 
 
 def with_timeout(provider: KeyProvider) -> KeyProvider:
-    """The user's *provider*, made to answer in time or to fail as an `InvalidKey`."""
+    """Wrap the user's *provider* so that it returns in time or raises `InvalidKey`."""
 
-    async def ask() -> str:
+    async def get_key() -> str:
         try:
             async with asyncio.timeout(_KEY_TIMEOUT_S):
                 return await provider()
-        except Exception as exc:  # the user's own; whatever it raises, there is no key
+        except Exception as exc:  # whatever the user's function raises, there is no key
             logger.exception("the key provider failed", extra={"action": "get-key"})
             message = f"the key provider raised {type(exc).__name__} or took too long"
             raise InvalidKey(message, remedy="Check the function passed as api_key=.") from None
 
-    return ask
+    return get_key
 
 
 class KeyRenewer:
-    """Knows which key is the present one, by number, and asks for the next when it is refused.
+    """Numbers the API keys, and requests the next one when the present one is rejected.
 
     Args:
-        refresh: asks for a key; whether it is another one than before.
+        refresh: requests a key; returns whether it differs from the present one.
     """
 
     def __init__(self, refresh: Callable[[], Awaitable[bool]]) -> None:
         self._refresh = refresh
-        #: The present key; who sends notes it, to tell later which one was refused.
+        #: The number of the present key. Senders remember it to say later which key was rejected.
         self.generation = 0
         self._last_tried = -1
         self._lock = asyncio.Lock()
 
     async def renew(self, rejected: int) -> bool:
-        """Key number *rejected* was refused; whether there is another by now. It is asked for once."""
+        """Return whether there is a newer key than number *rejected*, requesting one at most once."""
         async with self._lock:
             if self.generation == rejected and self._last_tried != rejected:
                 self._last_tried = rejected
@@ -52,10 +52,10 @@ class KeyRenewer:
 
     async def _refresh_once(self) -> bool:
         try:
-            has_other = await self._refresh()
+            is_new = await self._refresh()
         except VeoError as error:
-            logger.warning("no new key: %s", error.message, extra={"action": "renew-key"})
+            logger.warning("could not get a new API key: %s", error.message, extra={"action": "renew-key"})
             return False
-        if has_other:
-            logger.info("the key was refused; going on with a new one", extra={"action": "renew-key"})
-        return has_other
+        if is_new:
+            logger.info("API key rejected; switched to a new one", extra={"action": "renew-key"})
+        return is_new

@@ -35,6 +35,8 @@ from .sql import SQL
 
 #: Opens the file; the argument says whether it may be created.
 Opener = Callable[[bool], sqlite3.Connection]
+#: Calls with which a session takes on work: new jobs, requests, and the jobs of dead sessions.
+_NEEDS_LOCK = ("submit", "send", "changes")
 
 
 def opener(path: Path, busy_timeout_s: float) -> Opener:
@@ -123,6 +125,8 @@ class LedgerFile:
     def _transact(self, connection: sqlite3.Connection, calls: Sequence[LedgerCall]) -> None:
         connection.execute("BEGIN IMMEDIATE")
         self._check_file_present()
+        if any(call.name in _NEEDS_LOCK for call in calls):
+            self._check_lock_held()
         last_transition, changes = self.queries.last_transition(), connection.total_changes
         for call in calls:
             self._try(connection, call)
@@ -160,6 +164,9 @@ class LedgerFile:
             is_present = False
         if not is_present:
             raise LedgerIOError(f"{self.path} was moved or removed while it was open.", remedy="Open another session.")
+
+    def _check_lock_held(self) -> None:
+        """Raise if the lock file is gone: a session without it takes on no work. Results of sent requests are recorded."""
         if not self.session_lock.has_lock_file():
             raise LedgerIOError(
                 f"The lock file in {self.session_lock.folder} was removed, so other processes consider this session "

@@ -1,0 +1,48 @@
+"""The tasks of a session, which live as long as their work and end with the session at the latest."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class BackgroundTasks:
+    """Owns tasks: each has a name, and closing cancels and awaits all of them.
+
+    Cancelling loses nothing: what a task was about to do, the next session finds on the ledger.
+
+    Args:
+        on_crash: called with an exception that a task did not handle, which is a defect; None: the callers that wait
+            for the tasks handle their exceptions.
+    """
+
+    def __init__(self, on_crash: Callable[[BaseException], None] | None = None) -> None:
+        self._on_crash = on_crash
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_closing = False
+
+    def start(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
+        """Run *work* as the task ``veo.<name>``. While the session closes it is cancelled immediately."""
+        task = asyncio.create_task(work, name=f"veo.{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        if self._is_closing:
+            task.cancel()
+        return task
+
+    def cancel(self) -> None:
+        """Cancel all tasks, and those that are started from now on."""
+        self._is_closing = True
+        for task in self._tasks:
+            task.cancel()
+
+    async def wait(self) -> None:
+        """Wait until no task is left."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _finished(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if self._on_crash is not None and not task.cancelled() and (crash := task.exception()) is not None:
+            self._on_crash(crash)

@@ -1,0 +1,27 @@
+"""READY: the clip exists. The job has finished, unless it has a file or folder to save the clip to."""
+
+from veo_async._rules.lifecycle import Event
+from veo_async._runtime.background import BackgroundTasks
+from veo_async._runtime.job.live_job import LiveJob
+from veo_async._runtime.job.outcome import Done, Outcome
+
+from .saving import JobSaver
+
+
+class ReadyState:
+    """The handler of `JobState.READY`. A job holds nothing."""
+
+    def __init__(self, saver: JobSaver, tasks: BackgroundTasks) -> None:
+        self._saver, self._tasks = saver, tasks
+
+    def enter(self, job: LiveJob, event: Event | None, outcome: Outcome | None) -> bool:
+        if job.save_to is None or not isinstance(outcome, Done):
+            return False
+        _ = self._tasks.start(self._saver.save(job, outcome.clip), f"save:{job.key}")
+        return True
+
+    def withdraw(self, job: LiveJob) -> bool:
+        return False
+
+    def leave(self, job: LiveJob, event: Event | None) -> None:
+        pass
