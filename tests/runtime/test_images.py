@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.internals import parts_of
+from tests.internals import engine_of, parts_of
 from veo_async import VideoRequest, errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.events import Paused

@@ -76,15 +76,18 @@ from .transitions import StateHandler, Transitions
 
 @attrs.frozen(kw_only=True)
 class Recovered:
-    """The jobs that a session found on its ledger when it opened, and continues."""
+    """The jobs that a session found on its ledger when it opened, and continues.
 
-    #: Jobs that were not sent yet.
+    Attributes:
+        queued: jobs that were not sent yet.
+        running: jobs whose tasks were running; some may have ended since.
+        in_doubt: jobs of which it is unknown whether their request was accepted.
+        ready: jobs whose clips are not saved yet.
+    """
+
     queued: int = 0
-    #: Jobs whose tasks were running; some may have ended since.
     running: int = 0
-    #: Jobs of which it is unknown whether their request was accepted.
     in_doubt: int = 0
-    #: Jobs whose clips are not saved yet.
     ready: int = 0
 
     @classmethod

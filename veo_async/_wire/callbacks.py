@@ -18,10 +18,25 @@ from .responses import Failure
 
 @attrs.frozen(kw_only=True)
 class Callback:
-    """The provider's notification that a generation, an extension or a 4K upgrade has finished."""
+    """The provider's notification that a generation, an extension or a 4K upgrade has finished.
+
+    Attributes:
+        task_id: the provider's task id.
+        code: 200 for success; 400, 422, 500 or 501 for a failure.
+        message: the provider's message.
+        urls: the URLs of the videos.
+        full_urls: the URLs of the whole extended video, if there is one.
+        origin_urls: the URLs of the uncropped videos.
+        image_urls: the input images.
+        media_ids: the provider's ids of the videos.
+        resolution: the resolution of the videos.
+        fallback: whether the provider used its fallback model.
+        params: the request as the provider echoes it, including the callback URL.
+        credits_consumed: the credits that the task cost, if the callback says so.
+        raw: the whole callback, as it was received.
+    """
 
     task_id: str
-    #: 200 for success; 400, 422, 500 or 501 for a failure.
     code: int
     message: str
     urls: tuple[str, ...] = ()
@@ -31,7 +46,6 @@ class Callback:
     media_ids: tuple[str, ...] = ()
     resolution: str | None = None
     fallback: bool | None = None
-    #: The request as the provider echoes it, including the callback URL.
     params: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
     credits_consumed: float | None = None
     raw: Mapping[str, Any] = attrs.field(factory=dict, repr=False, eq=False)

@@ -64,37 +64,49 @@ def _frozen(prices: Mapping[str, float]) -> Mapping[str, float]:
 
 @attrs.frozen
 class RenderTime:
-    """How long the provider takes for one clip: a log-normal distribution."""
+    """How long the provider takes for one clip: a log-normal distribution.
+
+    Attributes:
+        median_s: the median, in seconds.
+        sigma: standard deviation of the logarithm.
+    """
 
     median_s: float
-    #: Standard deviation of the logarithm.
     sigma: float
 
 
 @attrs.frozen(kw_only=True)
 class VideoModel:
-    """One model: its name, what it supports, what it costs and how long it takes."""
+    """One model: its name, what it supports, what it costs and how long it takes.
+
+    Attributes:
+        name: its name.
+        providers: names of the dialects whose documentation lists it.
+        generation_types: what the images can be used for.
+        aspect_ratios: the shapes of the video.
+        resolutions: the sizes of the video.
+        durations: lengths of a clip, in seconds.
+        reference_ratios: aspect ratios and lengths that work with reference images.
+        reference_durations: lengths in seconds that work with reference images.
+        extend_name: the model's name in an extension; None if it cannot extend clips.
+        credits: credits by resolution, for a clip of eight seconds.
+        extend_credits: credits for one extension; None if the price is not known.
+        expected: the estimate before any task of this model has finished; measured durations soon outweigh it.
+        simulated: what the simulator draws from.
+    """
 
     name: str
-    #: Names of the dialects whose documentation lists it.
     providers: frozenset[str]
     generation_types: tuple[str, ...] = attrs.field(converter=_values)
     aspect_ratios: tuple[str, ...] = attrs.field(default=tuple(AspectRatio), converter=_values)
     resolutions: tuple[str, ...] = attrs.field(default=tuple(Resolution), converter=_values)
-    #: Lengths of a clip, in seconds.
     durations: tuple[int, ...] = (4, 6, 8)
-    #: Aspect ratios and lengths that work with reference images.
     reference_ratios: tuple[str, ...] = ()
     reference_durations: tuple[int, ...] = ()
-    #: The model's name in an extension; None if it cannot extend clips.
     extend_name: str | None
-    #: Credits by resolution, for a clip of eight seconds.
     credits: Mapping[str, float] = attrs.field(converter=_frozen, hash=False)
-    #: Credits for one extension; None if the price is not known.
     extend_credits: float | None
-    #: The estimate before any task of this model has finished; measured durations soon outweigh it.
     expected: RenderTime
-    #: What the simulator draws from.
     simulated: RenderTime
 
 

@@ -34,7 +34,7 @@ from .models import (
 class VideoOptions(TypedDict, total=False):
     """The options of a `VideoRequest`, as keyword arguments."""
 
-    image: str | PathLike[str] | bytes
+    image: str | PathLike[str] | bytes | Sequence[str | PathLike[str] | bytes]
     image_urls: Sequence[str | PathLike[str] | bytes]
     model: ModelName | Model
     generation_type: GenerationTypeName | GenerationType | None
@@ -110,33 +110,37 @@ class VideoRequest:
 
     Options that are None are not sent. Model, aspect ratio and translation are always sent, because the provider's
     documentation contradicts itself about their defaults.
+
+    Attributes:
+        prompt: what the clip shows, including sound and speech.
+        image_urls: first frame, first and last frame, or reference images: public URLs, or files that a session
+            uploads.
+        model: see `Model`.
+        generation_type: see `GenerationType`. None lets the provider decide by the images.
+        aspect_ratio: see `AspectRatio`.
+        seeds: 10000 to 99999. The same seed gives similar clips. None lets the provider choose one.
+        callback_url: the URL to which the provider posts when the task has finished.
+        enable_fallback: deprecated by the provider; do not use it.
+        enable_translation: translate the prompt into English first. This can drop instructions about the spoken
+            language.
+        watermark: text drawn into the video.
+        resolution: see `Resolution`. None is the provider's default, 720p.
+        duration: seconds: 4, 6 or 8. None is the provider's default, 8.
     """
 
-    #: What the clip shows, including sound and speech.
     prompt: str = attrs.field(validator=_text)
-    #: First frame, first and last frame, or reference images: public URLs, or files that a session uploads.
     image_urls: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_as_tuple, validator=_strings)
-    #: See `Model`.
     model: str = attrs.field(default=DEFAULT_MODEL, kw_only=True, converter=_enum_value, validator=_text)
-    #: See `GenerationType`. None lets the provider decide by the images.
     generation_type: str | None = attrs.field(default=None, kw_only=True, converter=_enum_value, validator=_text)
-    #: See `AspectRatio`.
     aspect_ratio: str = attrs.field(
         default=AspectRatio.LANDSCAPE.value, kw_only=True, converter=_enum_value, validator=_text
     )
-    #: 10000 to 99999. The same seed gives similar clips. None lets the provider choose one.
     seeds: int | None = attrs.field(default=None, kw_only=True, validator=_number)
-    #: The URL to which the provider posts when the task has finished.
     callback_url: str | None = attrs.field(default=None, kw_only=True, validator=_text)
-    #: Deprecated by the provider; do not use it.
     enable_fallback: bool | None = attrs.field(default=None, kw_only=True, validator=_flag)
-    #: Translate the prompt into English first. This can drop instructions about the spoken language.
     enable_translation: bool = attrs.field(default=True, kw_only=True, validator=_flag)
-    #: Text drawn into the video.
     watermark: str | None = attrs.field(default=None, kw_only=True, validator=_text)
-    #: See `Resolution`. None is the provider's default, 720p.
     resolution: str | None = attrs.field(default=None, kw_only=True, converter=_enum_value, validator=_text)
-    #: Seconds: 4, 6 or 8. None is the provider's default, 8.
     duration: int | None = attrs.field(default=None, kw_only=True, validator=_number)
 
     def __attrs_post_init__(self) -> None:
@@ -150,21 +154,24 @@ class VideoRequest:
 
 @attrs.frozen
 class ExtendRequest:
-    """A request to continue a clip by about seven seconds."""
+    """A request to continue a clip by about seven seconds.
 
-    #: The task of the source clip, which must not have been upgraded to 1080p.
+    Attributes:
+        task_id: the task of the source clip, which must not have been upgraded to 1080p.
+        prompt: what happens in the continuation.
+        model: ``fast``, ``quality`` or ``lite``: extensions use their own model names.
+        seeds: 10000 to 99999, or None.
+        callback_url: the URL to which the provider posts when the task has finished.
+        watermark: text drawn into the video.
+        after_key: instead of a task: the key of the job that makes the source clip.
+    """
+
     task_id: str = attrs.field(default="", validator=_text)
-    #: What happens in the continuation.
     prompt: str = attrs.field(default="", validator=_text)
-    #: ``fast``, ``quality`` or ``lite``: extensions use their own model names.
     model: str = attrs.field(default=DEFAULT_EXTEND_MODEL, kw_only=True, validator=_text)
-    #: 10000 to 99999, or None.
     seeds: int | None = attrs.field(default=None, kw_only=True, validator=_number)
-    #: The URL to which the provider posts when the task has finished.
     callback_url: str | None = attrs.field(default=None, kw_only=True, validator=_text)
-    #: Text drawn into the video.
     watermark: str | None = attrs.field(default=None, kw_only=True, validator=_text)
-    #: Instead of a task: the key of the job that makes the source clip.
     after_key: str | None = attrs.field(default=None, kw_only=True, validator=_text)
 
 
@@ -174,17 +181,19 @@ class UpgradeRequest:
 
     The provider has no task for it: the same request is repeated until the video exists, and a 1080p video gets no id.
     So we form the task id from the source's: ``1080p:4c9a…``.
+
+    Attributes:
+        task_id: the task of the source clip, which must have succeeded.
+        to: ``1080p`` or ``4k``.
+        index: the index of the video within the task, from 0.
+        callback_url: the URL to which the provider posts when a 4K task has finished.
+        after_key: instead of a task: the key of the job that makes the source clip.
     """
 
-    #: The task of the source clip, which must have succeeded.
     task_id: str = attrs.field(default="", validator=_text)
-    #: ``1080p`` or ``4k``.
     to: str = attrs.field(default=Resolution.HD1080.value, converter=_enum_value, validator=_text)
-    #: The index of the video within the task, from 0.
     index: int | None = attrs.field(default=None, kw_only=True, validator=_number)
-    #: The URL to which the provider posts when a 4K task has finished.
     callback_url: str | None = attrs.field(default=None, kw_only=True, validator=_text)
-    #: Instead of a task: the key of the job that makes the source clip.
     after_key: str | None = attrs.field(default=None, kw_only=True, validator=_text)
 
     @property

@@ -86,30 +86,41 @@ class Failure:
 
 @attrs.frozen(kw_only=True)
 class Record:
-    """The provider's record of one task. It decides the task's state."""
+    """The provider's record of one task. It decides the task's state.
+
+    Attributes:
+        task_id: the provider's task id.
+        flag: 0 generating, 1 succeeded, 2 and 3 failed; as it was sent.
+        urls: the finished videos.
+        full_urls: after an extension: the complete video, source clip included.
+        origin_urls: the uncropped videos, if the aspect ratio is not 16:9.
+        image_urls: still images, for 4K tasks.
+        media_ids: the provider's ids of the videos.
+        resolution: the resolution of the videos.
+        has_audio: one per video.
+        seeds: the seeds, requested or chosen by the provider.
+        created_at: when the task was created.
+        completed_at: when the task finished.
+        error_code: the provider's code for the failure.
+        error_message: the provider's text for the failure.
+        fallback: whether a fallback model generated the video; deprecated.
+        raw: the whole record, as it was received.
+    """
 
     task_id: str | None = None
-    #: 0 generating, 1 succeeded, 2 and 3 failed; as it was sent.
     flag: int | None = None
-    #: The finished videos.
     urls: tuple[str, ...] = ()
-    #: After an extension: the complete video, source clip included.
     full_urls: tuple[str, ...] = ()
-    #: The uncropped videos, if the aspect ratio is not 16:9.
     origin_urls: tuple[str, ...] = ()
-    #: Still images, for 4K tasks.
     image_urls: tuple[str, ...] = ()
     media_ids: tuple[str, ...] = ()
     resolution: str | None = None
-    #: One per video.
     has_audio: tuple[bool, ...] = ()
-    #: The seeds, requested or chosen by the provider.
     seeds: tuple[int, ...] = ()
     created_at: datetime | None = None
     completed_at: datetime | None = None
     error_code: int | None = None
     error_message: str | None = None
-    #: Whether a fallback model generated the video; deprecated.
     fallback: bool | None = None
     raw: Mapping[str, Any] = _raw()
 
@@ -134,7 +145,11 @@ class Record:
 
 @attrs.frozen(kw_only=True)
 class Credits:
-    """The balance of the account; it can have a fraction."""
+    """The balance of the account; it can have a fraction.
+
+    Attributes:
+        balance: the credits on the account.
+    """
 
     balance: float
 

@@ -102,18 +102,22 @@ class GateSettings:
 
 @attrs.frozen(kw_only=True)
 class LearnedLimits:
-    """What a gate has learned about its account. It is stored so that the next session can start from it."""
+    """What a gate has learned about its account. It is stored so that the next session can start from it.
+
+    Attributes:
+        mode: how requests are spaced.
+        limit: requests per window.
+        rate_ceiling: mode PACED only: the latest refused rate, in requests per window.
+        by_arrival: mode PACED only: space requests by when they arrive at the server, not by when they are sent.
+        cap: maximum number of running tasks; None if no cap is known.
+        margin_s: seconds.
+    """
 
     mode: Mode = Mode.WINDOW
-    #: Requests per window.
     limit: float = attrs.field(validator=_positive)
-    #: Mode PACED only: the latest refused rate, in requests per window.
     rate_ceiling: float | None = attrs.field(default=None, validator=_positive)
-    #: Mode PACED only: space requests by when they arrive at the server, not by when they are sent.
     by_arrival: bool = False
-    #: Maximum number of running tasks; None if no cap is known.
     cap: int | None = attrs.field(default=None, validator=_positive)
-    #: Seconds.
     margin_s: float = attrs.field(validator=_positive)
 
     def to_dict(self) -> dict[str, Any]:
@@ -151,17 +155,32 @@ class Wait:
 
 @attrs.frozen(kw_only=True)
 class GateStatistics:
-    """A snapshot of the gate."""
+    """A snapshot of the gate.
+
+    Attributes:
+        mode: how requests are spaced.
+        state: open, draining, closed or probing.
+        limit: requests per window.
+        rate_ceiling: the rate that was refused last; None if unknown.
+        margin_s: seconds added to the window for fast requests.
+        in_flight: requests in flight.
+        running: tasks that run.
+        cap: the learned cap on running tasks; None if there is none.
+        closed_until: no request is sent earlier; only ever grows.
+        reason: why the gate is closed; None while it is open.
+        refusals: responses with a 429.
+        closures: how often sending was paused after a 429.
+    """
 
     mode: Mode
     state: GateState
-    limit: float  #: requests per window
+    limit: float
     rate_ceiling: float | None
     margin_s: float
     in_flight: int
     running: int
     cap: int | None
-    closed_until: float  #: no request is sent earlier; only ever grows
-    reason: str | None  #: why the gate is closed; None while it is open
+    closed_until: float
+    reason: str | None
     refusals: int
     closures: int

@@ -12,7 +12,13 @@ from .outcome import Clip, Done, Failed, InDoubt, Outcome, Refused
 
 @attrs.frozen
 class Queued:
-    """The job waits: the number of jobs ahead of it, and the estimated time until its clip is ready."""
+    """The job waits: the number of jobs ahead of it, and the estimated time until its clip is ready.
+
+    Attributes:
+        key: the key of the job.
+        position: how many jobs are sent before it.
+        eta: estimated seconds until the clip is ready.
+    """
 
     key: str
     position: int
@@ -21,14 +27,24 @@ class Queued:
 
 @attrs.frozen
 class Sent:
-    """The request was sent; the response is pending."""
+    """The request was sent; the response is pending.
+
+    Attributes:
+        key: the key of the job.
+    """
 
     key: str
 
 
 @attrs.frozen
 class Running:
-    """The provider generates the clip: the estimated time left."""
+    """The provider generates the clip: the estimated time left.
+
+    Attributes:
+        key: the key of the job.
+        task_id: the provider's task id.
+        eta: estimated seconds until the clip is ready.
+    """
 
     key: str
     task_id: str
@@ -37,7 +53,12 @@ class Running:
 
 @attrs.frozen
 class Paused:
-    """The job waits because submission is paused, for this reason."""
+    """The job waits because submission is paused, for this reason.
+
+    Attributes:
+        key: the key of the job.
+        reason: why.
+    """
 
     key: str
     reason: str
@@ -45,7 +66,12 @@ class Paused:
 
 @attrs.frozen
 class Ready:
-    """The clip is ready."""
+    """The clip is ready.
+
+    Attributes:
+        key: the key of the job.
+        clip: the finished clip.
+    """
 
     key: str
     clip: Clip

@@ -24,7 +24,12 @@ _HASH_LENGTH = 6
 
 @attrs.frozen
 class ChainItem:
-    """One job of a chain."""
+    """One job of a chain.
+
+    Attributes:
+        key: the key of the job.
+        request: its request; a follow-up names its source by key.
+    """
 
     key: str
     request: AnyRequest

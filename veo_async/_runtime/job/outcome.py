@@ -1,5 +1,6 @@
 """The outcomes of a job, as values for ``match``."""
 
+import html
 from datetime import datetime
 from pathlib import Path
 
@@ -11,32 +12,59 @@ from veo_async.errors import VeoError
 
 @attrs.frozen
 class HistoryItem:
-    """One task in the history of a clip."""
+    """One task in the history of a clip.
 
-    #: ``generate``, ``extend`` or ``upgrade``; ``adopted`` for a task created outside this session.
+    Attributes:
+        kind: ``generate``, ``extend`` or ``upgrade``; ``adopted`` for a task created outside this session.
+        task_id: the provider's task id.
+        key: the key of its job.
+    """
+
     kind: str
     task_id: str
-    #: The key of its job.
     key: str
 
 
 @attrs.frozen(kw_only=True)
 class Clip:
-    """A finished clip and its origin."""
+    """A finished clip and its origin.
 
-    #: The key of its job.
+    Attributes:
+        key: the key of its job.
+        task_id: the provider's task id.
+        urls: the URLs of its videos; of an extension the whole video, if the provider has one. They expire: save them
+            soon.
+        request: the request; None for a task created outside this session.
+        record: the provider's record, complete.
+        files: the verified files on disk; empty until the clip was saved.
+        history: all tasks that led to it, from the first to its own: generated, extended, upgraded.
+    """
+
     key: str
     task_id: str
-    #: The URLs of its videos; of an extension the whole video, if the provider has one. They expire: save them soon.
     urls: tuple[str, ...]
-    #: The request; None for a task created outside this session.
     request: AnyRequest | None
-    #: The provider's record, complete.
     record: Record = attrs.field(repr=False)
-    #: The verified files on disk; empty until the clip was saved.
     files: tuple[Path, ...] = ()
-    #: All tasks that led to it, from the first to its own: generated, extended, upgraded.
     history: tuple[HistoryItem, ...] = ()
+
+    @property
+    def url(self) -> str:
+        """The URL of its first video."""
+        return self.urls[0]
+
+    @property
+    def file(self) -> Path | None:
+        """The file of its first video; None until the clip was saved."""
+        return self.files[0] if self.files else None
+
+    def __str__(self) -> str:
+        return f"{self.key}: {', '.join(map(str, self.files or self.urls))}"
+
+    def _repr_html_(self) -> str:
+        """Return a video player, for notebooks."""
+        source = html.escape(self.url)
+        return f'<div><b>{html.escape(self.key)}</b><br><video controls width="320" src="{source}"></video></div>'
 
     @property
     def created_at(self) -> datetime | None:
@@ -51,7 +79,11 @@ class Clip:
 
 @attrs.frozen
 class Done:
-    """The clip is ready."""
+    """The clip is ready.
+
+    Attributes:
+        clip: the finished clip.
+    """
 
     clip: Clip
 
@@ -60,36 +92,60 @@ class Done:
         """The key of its job."""
         return self.clip.key
 
+    def __str__(self) -> str:
+        return f"done: {self.clip}"
+
 
 @attrs.frozen
 class Refused:
-    """The request was refused: nothing was charged, and the same request would be refused again."""
+    """The request was refused: nothing was charged, and the same request would be refused again.
+
+    Attributes:
+        key: the key of the job.
+        reason: why.
+        error: the error, with its evidence as attributes.
+    """
 
     key: str
     reason: str
     error: VeoError
 
+    def __str__(self) -> str:
+        return f"refused: {self.key}: {self.error}"
+
 
 @attrs.frozen
 class Failed:
-    """The job failed, before or after its task was created."""
+    """The job failed, before or after its task was created.
+
+    Attributes:
+        key: the key of the job.
+        error: the error, with its evidence as attributes.
+    """
 
     key: str
     error: VeoError
 
+    def __str__(self) -> str:
+        return f"failed: {self.key}: {self.error}"
+
 
 @attrs.frozen(kw_only=True)
 class Evidence:
-    """What is known about a request whose response was lost."""
+    """What is known about a request whose response was lost.
 
-    #: Requests that may have been charged, including this one.
+    Attributes:
+        attempts: requests that may have been charged, including this one.
+        sent_at: when the request was sent.
+        token: the token in the callback URL, if there is one, and so in the provider's record.
+        awaits_callback: whether a callback that names the task may still arrive.
+        claimed_task_ids: tasks that callbacks named, but whose records do not prove it.
+    """
+
     attempts: int
     sent_at: datetime | None
-    #: The token in the callback URL, if there is one, and so in the provider's record.
     token: str | None
-    #: Whether a callback that names the task may still arrive.
     awaits_callback: bool
-    #: Tasks that callbacks named, but whose records do not prove it.
     claimed_task_ids: tuple[str, ...] = ()
 
 
@@ -98,11 +154,19 @@ class InDoubt:
     """The request was sent and its response lost: it may have been charged. It is never resent automatically.
 
     Continue with ``job.resolve(task_id=…)``, ``job.resubmit()`` or ``job.abandon()``.
+
+    Attributes:
+        key: the key of the job.
+        error: the error, with its evidence as attributes.
+        evidence: what is known about the request.
     """
 
     key: str
     error: VeoError
     evidence: Evidence | None = None
+
+    def __str__(self) -> str:
+        return f"in doubt: {self.key}: {self.error}"
 
 
 Outcome = Done | Refused | Failed | InDoubt

@@ -57,12 +57,16 @@ EXPIRY_MARGIN_S = 3600.0
 
 @attrs.frozen
 class UploadedImage:
-    """An image at a URL from which the provider can download it."""
+    """An image at a URL from which the provider can download it.
+
+    Attributes:
+        url: its URL at the provider.
+        sha256: the hash of its content; None if the provider downloaded it from another URL.
+        expires_at: until when the URL is safe to use.
+    """
 
     url: str
-    #: The hash of its content; None if the provider downloaded it from another URL.
     sha256: str | None = None
-    #: Until when the URL is safe to use.
     expires_at: datetime | None = None
 
 

@@ -20,18 +20,21 @@ from veo_async.errors import JobAbandoned
 
 @attrs.frozen(kw_only=True)
 class CreditUsage:
-    """What a session spent: estimated from the price table, and measured from the balance."""
+    """What a session spent: estimated from the price table, and measured from the balance.
 
-    #: Estimated credits of the accepted jobs, except for those that finished without a charge.
+    Attributes:
+        estimated: estimated credits of the accepted jobs, except for those that finished without a charge.
+        jobs_without_price: the number of accepted jobs that are not in that sum, because their price is unknown.
+        reserved: reserved credits: of jobs that were or may have been accepted, and of queued jobs.
+        first_balance: the first balance that this session read; None if it read none. It is read by ``balance()`` and
+            for ``min_balance=``.
+        last_balance: the last balance that this session read.
+    """
+
     estimated: float
-    #: The number of accepted jobs that are not in that sum, because their price is unknown.
     jobs_without_price: int
-    #: Reserved credits: of jobs that were or may have been accepted, and of queued jobs.
     reserved: float
-    #: The first balance that this session read; None if it read none. It is read by ``balance()`` and for
-    #: ``min_balance=``.
     first_balance: float | None
-    #: The last balance that this session read.
     last_balance: float | None
 
     @property

@@ -61,11 +61,15 @@ class _WatchedTask:
 
 @attrs.frozen
 class WatcherStatistics:
-    """Counts of the watcher."""
+    """Counts of the watcher.
 
-    #: Tasks that are being polled.
+    Attributes:
+        tasks: tasks that are being polled.
+        polls: all polls of the session, and how many of them failed.
+        failed_polls: polls without a usable response.
+    """
+
     tasks: int
-    #: All polls of the session, and how many of them failed.
     polls: int
     failed_polls: int
 

@@ -24,25 +24,28 @@ def _union(choices: Iterable[Iterable[T]]) -> tuple[T, ...]:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Dialect:
-    """One provider's URLs, spellings, defaults and limits. All of it is data."""
+    """One provider's URLs, spellings, defaults and limits. All of it is data.
 
-    #: The name users pass: ``provider="kie"``.
+    Attributes:
+        name: the name users pass: ``provider="kie"``.
+        base_url: the URL of the API, without a trailing slash.
+        upload_url: the URL of the upload host; None if the provider documents none.
+        key_page: the page where users create a key; errors about a missing key name it.
+        endpoints: names of the endpoints in the provider's documentation.
+        spelling: request options that are spelled differently from kie's current documentation (`fields`).
+        unknown_options: request options that the provider does not document.
+        defaults: the documented defaults of options that a request does not set.
+        models: the models of this provider, each with what this provider supports for it.
+    """
+
     name: str
-    #: The URL of the API, without a trailing slash.
     base_url: str
-    #: The URL of the upload host; None if the provider documents none.
     upload_url: str | None
-    #: The page where users create a key; errors about a missing key name it.
     key_page: str
-    #: Names of the endpoints in the provider's documentation.
     endpoints: frozenset[str]
-    #: Request options that are spelled differently from kie's current documentation (`fields`).
     spelling: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen)
-    #: Request options that the provider does not document.
     unknown_options: frozenset[str] = frozenset()
-    #: The documented defaults of options that a request does not set.
     defaults: Mapping[str, Any] = attrs.field(factory=dict, converter=_frozen)
-    #: The models of this provider, each with what this provider supports for it.
     models: tuple[VideoModel, ...]
 
     @property
