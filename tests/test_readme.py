@@ -13,7 +13,9 @@ import pytest
 
 from veo_async import VeoSession, errors, settings
 from veo_async.cli import run as run_cli
-from veo_async.simulator import Simulator
+from veo_async.models import MODELS, UPGRADE_CREDITS
+from veo_async.simulator import FAULTS, Simulator
+from veo_async.simulator.provider import outcomes
 
 from .fast_clock import SPEED
 from .programs import run, run_fast
@@ -178,6 +180,25 @@ def test_proofs_name_exactly_the_existing_benchmarks() -> None:
 def test_error_table_matches_the_code() -> None:
     """It is rendered from the table that the tests of the error codes use."""
     assert as_markdown() in TEXTS["errors"]
+
+
+def test_price_table_matches_the_models() -> None:
+    """The page about costs shows every model with its prices and its expected time."""
+    for model in MODELS:
+        prices = [*(model.credits[resolution] for resolution in ("720p", "1080p", "4k")), model.extend_credits]
+        cells = [f"`{model.name}`", *(f"{price:g}" for price in prices), f"about {model.expected.median_s:g} s"]
+        assert f"| {' | '.join(cells)} |\n" in TEXTS["costs-and-budgets"]
+    for target, price in UPGRADE_CREDITS.items():
+        assert re.search(rf"\b{price:g} (credits )?to {target}\b", TEXTS["costs-and-budgets"], re.IGNORECASE)
+
+
+def test_fault_table_matches_the_simulator() -> None:
+    """The page about the simulator describes every fault, and no others, and every word of a prompt."""
+    rows = "".join(f"| `{kind.name}` | {kind.description.replace('``', '`')} |\n" for kind in FAULTS.values())
+    assert f"| fault | effect |\n|---|---|\n{rows}" in f"{TEXTS['simulator']}\n"
+    words = set(re.findall(r"^(\[[\w-]+\])", outcomes.__doc__ or "", re.MULTILINE))
+    assert len(words) >= 10
+    assert set(re.findall(r"`(\[[\w-]+\])`", TEXTS["simulator"])) == words
 
 
 def test_state_diagram_matches_the_lifecycle_table() -> None:
