@@ -6,12 +6,14 @@ import os
 import re
 import shlex
 import sys
+import tomllib
 from pathlib import Path
 
 import attrs
 import pytest
 
 from veo_async import VeoSession, errors, settings
+from veo_async._rules.pauses import PauseReason
 from veo_async.cli import run as run_cli
 from veo_async.models import MODELS, UPGRADE_CREDITS
 from veo_async.simulator import FAULTS, Simulator
@@ -215,6 +217,22 @@ def test_configuration_names_every_argument_and_setting() -> None:
     kinds = (settings.Limits, settings.Credits, settings.Files, settings.Network, settings.Callbacks)
     fields = {field.name for kind in kinds for field in attrs.fields(kind)}
     assert arguments | fields <= documented
+
+
+def test_layers_match_the_import_contract() -> None:
+    """The table of layers lists the layers that import-linter enforces, from top to bottom."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    layers = [set(re.findall(r"\w+", layer)) for layer in contracts[0]["layers"]]
+    existing = [{name for name in layer if list((ROOT / "veo_async").glob(f"{name}*"))} for layer in layers]
+    section = TEXTS["architecture"].partition("## The layers")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert [set(re.findall(r"`(\w+)`", row)) for row in rows] == existing
+
+
+def test_pause_table_lists_every_reason() -> None:
+    """The page about many clips explains every reason for which a session pauses."""
+    section = TEXTS["many-clips"].partition("## Pauses")[2]
+    assert re.findall(r"^\| `([a-z-]+)`", section, re.MULTILINE) == [*PauseReason]
 
 
 def test_architecture_names_existing_modules() -> None:
