@@ -15,18 +15,17 @@ import pytest
 from veo_async import VeoSession, errors, settings
 from veo_async._rules.pauses import PauseReason
 from veo_async.cli import run as run_cli
-from veo_async.models import MODELS, UPGRADE_CREDITS
-from veo_async.simulator import FAULTS, Simulator
+from veo_async.models import UPGRADE_CREDITS
+from veo_async.simulator import Simulator
 from veo_async.simulator.provider import outcomes
 
 from .fast_clock import SPEED
+from .guide_tables import GENERATED, GUIDE, with_generated_part
 from .programs import run, run_fast
 from .rules.state_diagram import as_mermaid
-from .wire.error_table import as_markdown
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-GUIDE = ROOT / "veo_async" / "guide"
 PAGES = {path.stem: path for path in (README, *sorted(GUIDE.glob("*.md")))}
 TEXTS = {name: path.read_text("utf-8") for name, path in PAGES.items()}
 
@@ -179,32 +178,28 @@ def test_proofs_name_exactly_the_existing_benchmarks() -> None:
     assert set(re.findall(r"`python benchmarks/(\w+\.py)`", TEXTS["proofs"])) == existing
 
 
-def test_error_table_matches_the_code() -> None:
-    """It is rendered from the table that the tests of the error codes use."""
-    assert as_markdown() in TEXTS["errors"]
+@pytest.mark.parametrize("page", GENERATED)
+def test_generated_part_is_up_to_date(page: str) -> None:
+    """Run ``python -m tests.guide_tables`` after a change of the models, the faults, the codes or the lifecycle."""
+    assert GENERATED[page]() in TEXTS[page]
+    assert with_generated_part(page, TEXTS[page]) == TEXTS[page]
 
 
-def test_price_table_matches_the_models() -> None:
-    """The page about costs shows every model with its prices and its expected time."""
-    for model in MODELS:
-        prices = [*(model.credits[resolution] for resolution in ("720p", "1080p", "4k")), model.extend_credits]
-        cells = [f"`{model.name}`", *(f"{price:g}" for price in prices), f"about {model.expected.median_s:g} s"]
-        assert f"| {' | '.join(cells)} |\n" in TEXTS["costs-and-budgets"]
+def test_upgrade_prices_match_the_models() -> None:
+    """The page about costs names the price of each upgrade."""
     for target, price in UPGRADE_CREDITS.items():
         assert re.search(rf"\b{price:g} (credits )?to {target}\b", TEXTS["costs-and-budgets"], re.IGNORECASE)
 
 
-def test_fault_table_matches_the_simulator() -> None:
-    """The page about the simulator describes every fault, and no others, and every word of a prompt."""
-    rows = "".join(f"| `{kind.name}` | {kind.description.replace('``', '`')} |\n" for kind in FAULTS.values())
-    assert f"| fault | effect |\n|---|---|\n{rows}" in f"{TEXTS['simulator']}\n"
+def test_simulator_page_explains_every_word_in_a_prompt() -> None:
+    """The table of words lists those that the simulator understands, and no others."""
     words = set(re.findall(r"^(\[[\w-]+\])", outcomes.__doc__ or "", re.MULTILINE))
     assert len(words) >= 10
     assert set(re.findall(r"`(\[[\w-]+\])`", TEXTS["simulator"])) == words
 
 
-def test_state_diagram_matches_the_lifecycle_table() -> None:
-    """The diagram is generated from the table that the code uses."""
+def test_only_one_state_diagram_exists() -> None:
+    """The diagram is generated from the table that the code uses; no page has another one."""
     diagrams = [diagram for page in PAGES for diagram in blocks(page, "mermaid") if "stateDiagram" in diagram]
     assert diagrams == [as_mermaid()]
 
@@ -223,7 +218,8 @@ def test_layers_match_the_import_contract() -> None:
     """The table of layers lists the layers that import-linter enforces, from top to bottom."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
     layers = [set(re.findall(r"\w+", layer)) for layer in contracts[0]["layers"]]
-    existing = [{name for name in layer if list((ROOT / "veo_async").glob(f"{name}*"))} for layer in layers]
+    modules = {path.stem for path in (ROOT / "veo_async").iterdir()}
+    existing = [layer & modules for layer in layers]
     section = TEXTS["architecture"].partition("## The layers")[2].partition("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     assert [set(re.findall(r"`(\w+)`", row)) for row in rows] == existing
