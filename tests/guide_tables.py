@@ -1,4 +1,4 @@
-"""The parts of the guide that are generated from the code; ``python -m tests.guide_tables`` updates the pages."""
+"""The generated parts of the guide; ``python -m tests.guide_tables`` updates them."""
 
 import re
 from collections.abc import Callable
@@ -41,7 +41,7 @@ GENERATED: dict[str, Callable[[], str]] = {
 
 
 def with_generated_part(page: str, text: str) -> str:
-    """Return the *text* of *page* with its generated part brought up to date."""
+    """Return the *text* of *page* with an up-to-date generated part."""
     part = GENERATED[page]()
     first_line = re.escape(part.partition("\n")[0])
     new_text, found = re.subn(rf"^{first_line}\n(?:[| ].*\n?)+", lambda _: part, text, flags=re.MULTILINE)
