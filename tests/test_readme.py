@@ -1,44 +1,76 @@
-"""Every code block of the README runs, and its tables and diagrams match the code."""
+"""Every code block of the README and the guide runs, and their tables, diagrams and links match the code."""
 
 import asyncio
+import inspect
 import os
 import re
 import shlex
 import sys
+import tomllib
 from pathlib import Path
 
+import attrs
 import pytest
 
+from veo_async import VeoSession, errors, settings
+from veo_async._rules.pauses import PauseReason
+from veo_async.cli import run as run_cli
+from veo_async.models import UPGRADE_CREDITS
 from veo_async.simulator import Simulator
+from veo_async.simulator.provider import outcomes
 
 from .fast_clock import SPEED
+from .guide_tables import GENERATED, GUIDE, with_generated_part
 from .programs import run, run_fast
 from .rules.state_diagram import as_mermaid
-from .wire.error_table import as_markdown
 
-README = Path(__file__).parent.parent / "README.md"
-TEXT = README.read_text("utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-PYTHON = [code for language, code in BLOCKS if language == "python"]
-COMMANDS = [
-    line
-    for language, code in BLOCKS
-    if language == "console"
-    for line in code.splitlines()
-    if line.startswith("veo-async ")
-]
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PAGES = {path.stem: path for path in (README, *sorted(GUIDE.glob("*.md")))}
+TEXTS = {name: path.read_text("utf-8") for name, path in PAGES.items()}
+
+#: Blocks that take several seconds, by page and number.
+SLOW_BLOCKS = {"extend-and-upgrade-1"}
+#: How many charges a block causes whose text or comments make a statement about it.
+CHARGES = {
+    "README-1": 1,
+    "README-2": 30,
+    "README-4": 1,
+    "many-clips-1": 1,
+    "costs-and-budgets-1": 2,
+    "crashes-and-jobs-in-doubt-1": 3,
+    "extend-and-upgrade-1": 3,
+    "errors-1": 0,
+}
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """Return the code blocks of *page* in *language*."""
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXTS[page], re.MULTILINE | re.DOTALL)
+
+
+PYTHON = {f"{page}-{number}": code for page in PAGES for number, code in enumerate(blocks(page, "python"), start=1)}
+COMMANDS = {
+    page: [line for code in blocks(page, "console") for line in code.splitlines() if line.startswith("veo-async ")]
+    for page in PAGES
+}
+ALL_COMMANDS = list(dict.fromkeys(line for commands in COMMANDS.values() for line in commands))
 
 
 def test_every_code_block_is_in_a_tested_language() -> None:
     """A block in another language would not be tested here."""
-    assert {language for language, _ in BLOCKS} <= {"python", "console", "mermaid"}
-    assert len(PYTHON) >= 9
+    languages = {language for text in TEXTS.values() for language in re.findall(r"^```(.+)$", text, re.MULTILINE)}
+    assert languages <= {"python", "console", "mermaid"}
+    assert len(PYTHON) >= 18
+    assert PYTHON.keys() >= SLOW_BLOCKS | CHARGES.keys()
 
 
-@pytest.mark.parametrize("number", range(len(PYTHON)))
-async def test_python_block_runs(number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "block", [pytest.param(block, marks=[pytest.mark.slow] if block in SLOW_BLOCKS else []) for block in PYTHON]
+)
+async def test_python_block_runs(block: str, tmp_path: Path) -> None:
     """Each block is a complete program and runs unchanged, on a fast clock, against a simulator."""
-    code = PYTHON[number]
+    code = PYTHON[block]
     if "def test_" in code:
         (tmp_path / "test_block.py").write_text(code)
         (tmp_path / "conftest.py").write_text('pytest_plugins = ["veo_async.testing"]\n')
@@ -53,11 +85,12 @@ async def test_python_block_runs(number: int, tmp_path: Path) -> None:
     sim.assert_no_double_charge()
     assert output.strip()
     assert "Traceback" not in output
+    assert len(sim.charges) == CHARGES.get(block, len(sim.charges))
 
 
-@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("veo-async simulator")])
+@pytest.mark.parametrize("command", [line for line in ALL_COMMANDS if line.startswith("veo-async simulator")])
 async def test_simulator_command(command: str, tmp_path: Path) -> None:
-    """Each simulator command of the README starts a simulator."""
+    """Each simulator command starts a simulator."""
     arguments = re.sub(r"--port \d+ ?", "", command).split()[1:]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "veo_async", *arguments, "--port", "0"),
@@ -72,6 +105,7 @@ async def test_simulator_command(command: str, tmp_path: Path) -> None:
     assert b"The simulator listens on http://127.0.0.1:" in line
 
 
+@pytest.mark.slow
 async def test_demo_command(tmp_path: Path) -> None:
     """`veo-async demo` saves eight of nine clips as playable files and prints their paths."""
     output = await run(sys.executable, "-m", "veo_async", "demo", cwd=tmp_path)
@@ -84,31 +118,133 @@ async def test_demo_command(tmp_path: Path) -> None:
 
 def test_readme_contains_the_install_and_test_commands() -> None:
     """They are the commands that CI runs."""
-    assert "python -m venv .venv && . .venv/bin/activate && pip install -e '.[cli]' && veo-async demo\n" in TEXT
-    assert "pip install -e '.[test]' && python -m pytest\n" in TEXT
+    readme = TEXTS["README"]
+    assert "python -m venv .venv && . .venv/bin/activate && pip install -e '.[cli]' && veo-async demo\n" in readme
+    assert re.search(r"^pip install -e '\.\[test\]' && python -m pytest$", readme, re.MULTILINE)
 
 
-def test_readme_names_exactly_the_existing_benchmarks() -> None:
+def test_readme_is_short() -> None:
+    """Details belong to the guide."""
+    assert len(TEXTS["README"].splitlines()) <= 300
+
+
+def test_readme_links_every_guide_page() -> None:
+    """Each page of the guide can be found from the README."""
+    linked = set(re.findall(r"\(veo_async/guide/([\w-]+)\.md\)", TEXTS["README"]))
+    assert linked == PAGES.keys() - {"README"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_existing_files_headings_and_tests(page: str) -> None:
+    """Each relative link names an existing file, its anchor a heading of that page, its title a test in that file."""
+    for target, anchor, title in re.findall(r'\]\((?!https?:)([^)#\s]*)(?:#([\w-]+))?(?: "(\w+)")?\)', TEXTS[page]):
+        path = PAGES[page].parent / target if target else PAGES[page]
+        assert path.exists(), target
+        if anchor:
+            assert anchor in headings(path.read_text("utf-8")), (target, anchor)
+        if title:
+            assert defines(path, title), (target, title)
+
+
+def headings(text: str) -> set[str]:
+    """Return the anchors of the headings in *text*, as code hosts derive them."""
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def defines(path: Path, function: str) -> bool:
+    """Return True if the Python file *path* defines *function*."""
+    return bool(re.search(rf"^(async )?def {function}\(", path.read_text("utf-8"), re.MULTILINE))
+
+
+def test_readme_reasons_name_the_tests_that_prove_them() -> None:
+    """Each of the five reasons not to write a loop links to a test."""
+    reasons = TEXTS["README"].partition("## Why not a while-loop?")[2].partition("\n## ")[0]
+    assert len(re.findall(r"^- \*\*", reasons, re.MULTILINE)) == 5
+    assert len(re.findall(r'\(\[test\]\(tests/[\w/]+\.py "test_\w+"\)\)', reasons)) == 5
+
+
+def test_guarantees_name_existing_tests() -> None:
+    """Every test that the list of guarantees names exists."""
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", TEXTS["proofs"])
+    assert len(named) >= 20
+    for file, name in named:
+        assert defines(ROOT / file, name), name
+
+
+def test_proofs_name_exactly_the_existing_benchmarks() -> None:
     """The table of figures names all benchmarks and no others."""
-    existing = {path.name for path in (README.parent / "benchmarks").glob("[a-z]*.py")}
-    assert set(re.findall(r"`python benchmarks/(\w+\.py)`", TEXT)) == existing
+    existing = {path.name for path in (ROOT / "benchmarks").glob("[a-z]*.py")}
+    assert set(re.findall(r"`python benchmarks/(\w+\.py)`", TEXTS["proofs"])) == existing
 
 
-def test_error_table_matches_the_code() -> None:
-    """It is rendered from the table that the tests of the error codes use."""
-    assert as_markdown() in TEXT
+@pytest.mark.parametrize("page", GENERATED)
+def test_generated_part_is_up_to_date(page: str) -> None:
+    """Run ``python -m tests.guide_tables`` after a change of the models, the faults, the codes or the lifecycle."""
+    assert GENERATED[page]() in TEXTS[page]
+    assert with_generated_part(page, TEXTS[page]) == TEXTS[page]
 
 
-def test_state_diagram_matches_the_lifecycle_table() -> None:
-    """The diagram is generated from the table that the code uses."""
-    assert [code for language, code in BLOCKS if language == "mermaid"] == [as_mermaid()]
+def test_upgrade_prices_match_the_models() -> None:
+    """The page about costs names the price of each upgrade."""
+    for target, price in UPGRADE_CREDITS.items():
+        assert re.search(rf"\b{price:g} (credits )?to {target}\b", TEXTS["costs-and-budgets"], re.IGNORECASE)
 
 
-async def test_commands_succeed_in_the_order_of_the_readme(tmp_path: Path) -> None:
+def test_simulator_page_explains_every_word_in_a_prompt() -> None:
+    """The table of words lists those that the simulator understands, and no others."""
+    words = set(re.findall(r"^(\[[\w-]+\])", outcomes.__doc__ or "", re.MULTILINE))
+    assert len(words) >= 10
+    assert set(re.findall(r"`(\[[\w-]+\])`", TEXTS["simulator"])) == words
+
+
+def test_only_one_state_diagram_exists() -> None:
+    """The diagram is generated from the table that the code uses; no page has another one."""
+    diagrams = [diagram for page in PAGES for diagram in blocks(page, "mermaid") if "stateDiagram" in diagram]
+    assert diagrams == [as_mermaid()]
+
+
+def test_configuration_names_every_argument_and_setting() -> None:
+    """The tables of the configuration page list all arguments of the session and all fields of the settings objects."""
+    rows = "\n".join(line.split("|")[1] for line in TEXTS["configuration"].splitlines() if line.startswith("| `"))
+    documented = set(re.findall(r"`(\w+)`", rows))
+    arguments = {name for name in inspect.signature(VeoSession).parameters if name != "self"}
+    kinds = (settings.Limits, settings.Credits, settings.Files, settings.Network, settings.Callbacks)
+    fields = {field.name for kind in kinds for field in attrs.fields(kind)}
+    assert arguments | fields <= documented
+
+
+def test_layers_match_the_import_contract() -> None:
+    """The table of layers lists the layers that import-linter enforces, from top to bottom."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    layers = [set(re.findall(r"\w+", layer)) for layer in contracts[0]["layers"]]
+    modules = {path.stem for path in (ROOT / "veo_async").iterdir()}
+    existing = [layer & modules for layer in layers]
+    section = TEXTS["architecture"].partition("## The layers")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert [set(re.findall(r"`(\w+)`", row)) for row in rows] == existing
+
+
+def test_pause_table_lists_every_reason() -> None:
+    """The page about many clips explains every reason for which a session pauses."""
+    section = TEXTS["many-clips"].partition("## Pauses")[2]
+    assert re.findall(r"^\| `([a-z-]+)`", section, re.MULTILINE) == [*PauseReason]
+
+
+def test_architecture_names_existing_modules() -> None:
+    """Each path on the architecture page exists, relative to the package or to the runtime."""
+    paths = set(re.findall(r"`((?:[\w-]+/)+[\w.]*|\w+\.py)`", TEXTS["architecture"]))
+    assert len(paths) >= 20
+    bases = (ROOT, ROOT / "veo_async", ROOT / "veo_async" / "_runtime")
+    assert [path for path in sorted(paths) if not any((base / path).exists() for base in bases)] == []
+
+
+@pytest.mark.slow
+async def test_commands_succeed_in_the_order_of_the_guide(tmp_path: Path) -> None:
     """A user who runs them one after the other gets exit code 0 each time."""
     lines = [
         line
-        for line in COMMANDS
+        for line in COMMANDS["command-line"]
         if re.match(r"veo-async (doctor|generate|upload|batch|resume|jobs|contact-sheet) ", f"{line} ")
     ]
     assert len(lines) == 8
@@ -121,18 +257,39 @@ async def test_commands_succeed_in_the_order_of_the_readme(tmp_path: Path) -> No
     assert (tmp_path / "dog.mp4").exists()
     assert (tmp_path / "prompts-out" / "index.html").exists()
     assert (tmp_path / "prompts-out" / "sheet.webp").exists()
+    assert (tmp_path / "prompts-out" / "ledger.db").exists()
 
 
-@pytest.mark.parametrize("command", [line for line in COMMANDS if re.match(r"veo-async (ledger|timeline)", line)])
-async def test_ledger_command(command: str, tmp_path: Path) -> None:
+def test_readme_commands_are_those_of_the_guide() -> None:
+    """The guide's commands are run in order; the README repeats some of them and lists the jobs of the batch."""
+    batch_jobs = "veo-async jobs prompts-out/ledger.db"
+    assert set(COMMANDS["README"]) <= {*COMMANDS["command-line"], batch_jobs}
+
+
+@pytest.mark.parametrize("command", [line for line in ALL_COMMANDS if re.match(r"veo-async (ledger|timeline)", line)])
+def test_ledger_command(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Each command is parsed; it fails only because the ledger file does not exist."""
-    output = await run(sys.executable, "-m", "veo_async", *command.split()[1:], cwd=tmp_path, exits=2)
-    assert "veo.db does not exist" in output
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit_:
+        run_cli(command.split()[1:])
+    assert exit_.value.code == 2
+    assert "veo.db does not exist" in capsys.readouterr().err
 
 
-def test_guarantees_name_existing_tests() -> None:
-    """Every test that the table of guarantees names exists."""
-    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", TEXT)
-    assert len(named) >= 12
-    for file, name in named:
-        assert re.search(rf"^(async )?def {name}\(", (README.parent / file).read_text("utf-8"), re.MULTILINE), name
+@pytest.mark.parametrize("page", PAGES)
+def test_session_attributes_in_text_exist(page: str) -> None:
+    """Each ``veo.name`` and ``veo.name.attribute`` in the text is an attribute of a session."""
+    veo = VeoSession("key-for-a-test")
+    text = TEXTS[page].replace("veo.db", "")
+    for name, attribute in set(re.findall(r"\bveo\.([a-z_]+)(?:\.([a-z_]+))?", text)):
+        assert hasattr(veo, name), name
+        assert not attribute or hasattr(type(getattr(veo, name)), attribute), (name, attribute)
+
+
+def test_errors_page_names_existing_errors() -> None:
+    """Each class that the errors page names is an error."""
+    names = set(re.findall(r"`([A-Z]\w+)`", TEXTS["errors"]))
+    assert len(names) >= 10
+    assert all(issubclass(getattr(errors, name), errors.VeoError) for name in names)
