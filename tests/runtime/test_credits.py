@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Iterable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from veo_async._ports import Ledger
 from veo_async._rules.credits.min_balance import READ_EVERY_S
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.events import Paused
-from veo_async.ledger import MemoryLedger, SqliteLedger
+from veo_async.ledger import MemoryLedger
 from veo_async.simulator import (
     MemoryTransport,
     delay,
@@ -24,8 +23,8 @@ from veo_async.simulator import (
     refuse,
 )
 
+from .ledgers import session_with_ledger
 from .support import Clock, let_run, memory, session_on, world
-from .test_resume import AtOnce, on
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -202,7 +201,7 @@ async def test_attaching_reserves_nothing() -> None:
 
 
 async def test_unknown_price_is_rejected_if_there_is_a_budget() -> None:
-    """Otherwise the budget would be no bound; a price table that lists the request helps."""
+    """Otherwise the budget could be exceeded; a price table that lists the request helps."""
     async with world(session={"budget": 1000.0}) as (veo, _):
         with pytest.raises(errors.BudgetExceeded, match=r"the price of this request is unknown.*prices="):
             await veo.submit("A dog", duration=4)
@@ -223,23 +222,16 @@ async def test_cancelled_submit_leaves_no_reservation_without_a_job() -> None:
             assert veo.statistics().credits.reserved == sum(costs[job.key] for job in veo.jobs())
 
 
-@pytest.fixture(params=["memory", "disk"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
-    return MemoryLedger() if request.param == "memory" else SqliteLedger(tmp_path / "veo.db", executor=AtOnce())
-
-
 @pytest.mark.parametrize("budget", [100.0, None])
-async def test_later_session_reserves_queued_jobs_but_not_finished_ones(
-    ledger: Ledger, budget: float | None
-) -> None:
+async def test_later_session_reserves_queued_jobs_but_not_finished_ones(ledger: Ledger, budget: float | None) -> None:
     """Two jobs were charged, one is queued: the next session's budget counts only the queued one."""
     sim = memory()
-    async with on(sim, ledger, budget=180.0, max_in_flight=2) as veo:
+    async with session_with_ledger(sim, ledger, budget=180.0, max_in_flight=2) as veo:
         jobs = [await veo.submit(prompt) for prompt in prompts(3)]
         await jobs[1].accepted()
         with pytest.raises(errors.BudgetExceeded):
             await veo.submit("A cat")
-    async with on(sim, ledger, budget=budget) as veo:
+    async with session_with_ledger(sim, ledger, budget=budget) as veo:
         assert veo.ledger.recovered.queued == 1
         assert veo.statistics().credits.reserved == 60.0
         for prompt in prompts(3):
@@ -355,10 +347,11 @@ async def test_hanging_balance_read_does_not_delay_closing() -> None:
 
 
 async def test_balance_is_read_every_half_minute_while_sending() -> None:
-    """600 jobs are sent in five minutes; the reads are never closer together than `READ_EVERY_S`."""
-    async with world(session={"min_balance": 50.0}) as (veo, sim):
+    """120 jobs are sent in five minutes; the reads are never closer together than `READ_EVERY_S`."""
+    rate = (4, 10.0)
+    async with world(rate=rate, session={"min_balance": 50.0, "rate": rate}) as (veo, sim):
         clock = Clock()
-        await veo.gather(*prompts(600))
+        await veo.gather(*prompts(120))
         reads = [seen.at for seen in sim.requests_to("credit")]
         assert 5 <= len(reads) <= clock() / READ_EVERY_S + 1
         assert min(later - earlier for earlier, later in pairwise(reads)) >= READ_EVERY_S

@@ -42,7 +42,7 @@ async def post_callbacks(veo: VeoSession, sim: MemoryTransport) -> None:
 
 
 async def job_in_doubt(veo: VeoSession, prompt: str = "A dog") -> Any:
-"""Submit a job whose response is lost, and return it."""
+    """Submit a job whose response is lost, and return it."""
     job = await veo.submit(prompt)
     assert isinstance(await job.finished(), InDoubt)
     return job

@@ -309,9 +309,7 @@ async def test_row_38_urls_in_a_string_are_a_list(urls: str) -> None:
 
 
 @pytest.mark.parametrize("value", [7, None, "later"])
-async def test_row_39_unknown_flag_means_running_and_warns_once(
-    value: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_row_39_unknown_flag_means_running_and_warns_once(value: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Its meaning is unknown, so the job keeps waiting, and one warning names the flag."""
     with caplog.at_level(logging.WARNING, "veo_async"):
         async with world(faults=[record_flag(value, on=range(1, 5))]) as (veo, _):
