@@ -1,4 +1,4 @@
-"""Whatever a test of the runtime leaves behind fails it: a task, a thread, a socket, an exception nobody read."""
+"""Fail every test of the runtime that leaks a task, a thread, a socket or an unread exception."""
 
 import asyncio
 import gc
@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 
-# What was imported stays for good: collections need not walk it after each test.
+from veo_async._ports import Ledger
+from veo_async.ledger import MemoryLedger, SqliteLedger
+
+from .ledgers import InlineExecutor
+
+# Imported modules are never freed, so the collections after each test can skip them.
 gc.collect()
 gc.freeze()
 
@@ -21,19 +26,27 @@ def _open_files() -> int:
 
 @pytest.fixture(autouse=True)
 async def leaves_nothing_behind() -> AsyncIterator[None]:
-    """Count tasks, threads and files before and after, and listen for what asyncio itself complains about."""
+    """Compare tasks, threads and files before and after, and collect what asyncio reports to its exception handler."""
     loop = asyncio.get_running_loop()
     complaints: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: complaints.append(context))
     threads, files = set(threading.enumerate()), _open_files()
     yield
-    await asyncio.sleep(0)  # what was closed a moment ago says good-bye
+    await asyncio.sleep(0)  # let closed transports finish
     await asyncio.sleep(0)
-    gc.collect()  # unread exceptions are told when their task is collected
+    gc.collect()  # asyncio reports unread exceptions when their task is collected
     await asyncio.sleep(0)
     others = asyncio.all_tasks() - {asyncio.current_task()}
     assert not others, f"tasks left behind: {others}"
     left = {thread for thread in set(threading.enumerate()) - threads if not thread.name.startswith("asyncio_")}
     assert not left, f"threads left behind: {left}"
     assert _open_files() <= files, "a socket or file was left open"
-    assert not complaints, f"asyncio complains: {complaints}"
+    assert not complaints, f"asyncio reported: {complaints}"
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
+    """A ledger in memory and one in a file; both work in virtual time."""
+    if request.param == "memory":
+        return MemoryLedger()
+    return SqliteLedger(tmp_path / "veo.db", executor=InlineExecutor())

@@ -1,7 +1,7 @@
-"""Cancelled at every `await` of job, session, map, scheduler and watcher: everything is as before.
+"""Cancel job, session, map, scheduler and watcher at every `await`: the state stays consistent.
 
-Each test runs its scenario again and again, cancelled at the first, second, … time it suspends, until it ends by
-itself, and asks after each run whether slots, gate, waiters and the charge book tell the same story as the jobs.
+Each test runs its scenario repeatedly, cancelled at its first, second, … suspension, until it finishes without being
+cancelled, and checks after each run that slots, rate limiter, waiters and charges agree with the jobs.
 """
 
 import asyncio
@@ -11,7 +11,20 @@ from typing import Any
 
 import pytest
 
-from tests.internals import engine_of, lifetime_of, live_job_of, parts_of
+from tests.internals import (
+    background_tasks_of,
+    engine_of,
+    is_watcher_at_rest,
+    lifetime_of,
+    parts_of,
+    reader_starter_of,
+    reader_tasks_of,
+    reopen,
+    replace_reader_starter,
+    restart_watcher,
+    waiter_count,
+    watcher_task_of,
+)
 from veo_async import VeoSession, errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.outcome import Done
@@ -25,12 +38,12 @@ from .support import at_every_await, check_joints, let_run, memory, session_on, 
 pytestmark = pytest.mark.veo_virtual_time
 
 
-def nobody_waits(veo: Any) -> bool:
-    return all(not live_job_of(job)._waiters for job in veo.jobs())
+def has_no_waiters(veo: Any) -> bool:
+    return all(waiter_count(job) == 0 for job in veo.jobs())
 
 
 async def test_every_await_of_a_job() -> None:
-    """Submitting, waiting for the task id, waiting with a timeout, for the clip, for the end, listening."""
+    """Submit, wait for the task id, wait with a timeout, for the clip, for the outcome, and for events."""
     async with world(latency_s=0.5, limiter="none", may_double=True) as (veo, sim):
         number = 0
 
@@ -49,7 +62,7 @@ async def test_every_await_of_a_job() -> None:
         async def afterwards() -> None:
             nonlocal number
             check_joints(veo)
-            assert nobody_waits(veo)
+            assert has_no_waiters(veo)
             await veo.drain()
             assert {job.state for job in veo.jobs()} <= {JobState.READY}
             assert len(sim.requests_to()) == len(veo.jobs())
@@ -60,7 +73,7 @@ async def test_every_await_of_a_job() -> None:
 
 
 async def test_every_await_of_a_map() -> None:
-    """Whoever reads a map is cancelled anywhere: the reader is gone, the jobs end, another map works."""
+    """The caller of a map is cancelled anywhere: the reader task ends, the jobs complete, and another map works."""
     async with world(latency_s=0.5, limiter="none", may_double=True) as (veo, _):
         number = 0
 
@@ -73,26 +86,26 @@ async def test_every_await_of_a_map() -> None:
 
         async def afterwards() -> None:
             await let_run()
-            assert not veo._reader_tasks
+            assert not reader_tasks_of(veo)
             await veo.drain()
             check_joints(veo)
-            assert nobody_waits(veo)
+            assert has_no_waiters(veo)
 
         assert await at_every_await(scenario, afterwards) >= 2
 
 
 async def test_every_await_of_a_map_reader() -> None:
-    """The task that reads the input is cancelled from outside: the outcomes so far come, then the reason."""
+    """The task that reads the input is cancelled from outside: the outcomes before it come, then the reason."""
     async with world(latency_s=0.5, limiter="none", may_double=True) as (veo, _):
-        spawn = veo._spawn_reader
+        start_reader = reader_starter_of(veo)
         for n in range(1, 5):
 
             def cancelled_soon(work: Any, n: int = n) -> asyncio.Task[None]:
-                task = spawn(work)
+                task = start_reader(work)
                 asyncio.get_running_loop().call_later(0.1 * n, task.cancel)
                 return task
 
-            veo._spawn_reader = cancelled_soon  # type: ignore[method-assign]
+            replace_reader_starter(veo, cancelled_soon)
 
             async def endless() -> Any:
                 yield "A dog"
@@ -100,16 +113,16 @@ async def test_every_await_of_a_map_reader() -> None:
 
             with pytest.raises(errors.SessionClosed):
                 _ = [outcome async for outcome in veo.map(endless())]
-            assert nobody_waits(veo)
+            assert has_no_waiters(veo)
 
 
 async def test_every_await_of_a_session() -> None:
-    """Opening, working and closing are cancelled anywhere: no task is left, nothing is paid twice."""
+    """Open, use and close a session: no task is left, and nothing is charged twice."""
     sim = memory(latency_s=0.5, limiter="none")
     sessions: list[Any] = []
 
     async def scenario() -> None:
-        sim._closed = False
+        reopen(sim)
         veo = session_on(sim)
         sessions.append(veo)
         async with veo:
@@ -122,22 +135,25 @@ async def test_every_await_of_a_session() -> None:
     async def afterwards() -> None:
         veo = sessions[-1]
         assert lifetime_of(veo).is_closed or lifetime_of(veo).loop is None
-        assert nobody_waits(veo)
+        assert has_no_waiters(veo)
         assert parts_of(veo).rate_limiter.statistics().in_flight == 0
         if lifetime_of(veo).has_engine:
-            assert engine_of(veo).watcher._timer is None
+            assert all(task.done() for task in background_tasks_of(veo))
+            assert is_watcher_at_rest(engine_of(veo).watcher)
         assert len(asyncio.all_tasks()) == 1
         states = [job.state for job in veo.jobs()]
         assert JobState.SENDING not in states
-        paid = sum(len(engine_of(session).registry.by_task) for session in sessions if lifetime_of(session).has_engine)
-        assert paid == len(sim.charges)
+        accepted = sum(
+            len(engine_of(session).registry.by_task) for session in sessions if lifetime_of(session).has_engine
+        )
+        assert accepted == len(sim.charges)
 
     assert await at_every_await(scenario, afterwards) >= 5
 
 
 @pytest.mark.parametrize("fault", [None, rate_limited(on=1), refuse(455, on=1), refuse(402, on=1), unreachable(on=1)])
 async def test_every_await_of_the_scheduler(fault: Any) -> None:
-    """The scheduler itself is cancelled anywhere: requests under way come home and what they brought is known."""
+    """The scheduler itself is cancelled: requests in flight finish, and their results are recorded."""
     sim: Any = None
     veo: Any = None
 
@@ -155,7 +171,7 @@ async def test_every_await_of_the_scheduler(fault: Any) -> None:
                 patched.setattr(Scheduler, "run", idle)
                 patched.setattr(Watcher, "run", idle)
                 await veo.__aenter__()
-                await asyncio.sleep(0)  # its parts are not begun
+                await asyncio.sleep(0)  # its background tasks are not started
             async with closing_with(veo):
                 scheduler = engine_of(veo).scheduler
                 for i in range(6):
@@ -180,7 +196,7 @@ async def test_every_await_of_the_scheduler(fault: Any) -> None:
 
 @asynccontextmanager
 async def closing_with(veo: VeoSession) -> AsyncIterator[None]:
-    """The second half of ``async with veo``, whose first half is over."""
+    """Run the exit half of ``async with veo``, whose entry half has run already."""
     try:
         yield
     except BaseException as exc:
@@ -198,12 +214,14 @@ async def stop_watcher() -> None:
 
 
 async def test_every_await_of_the_watcher() -> None:
-    """The watcher is cancelled anywhere: no worker, no timer and no look is left."""
+    """The watcher is cancelled: no worker, no timer and no poll is left."""
     async with world(latency_s=0.5) as (veo, _):
         jobs = [await veo.submit(f"Dog {i}") for i in range(3)]
         for job in jobs:
             await job.accepted()
-        await stop_watcher()
+        watching = watcher_task_of(veo)
+        watching.cancel()
+        await asyncio.wait([watching])
         watcher = engine_of(veo).watcher
 
         async def scenario() -> None:
@@ -211,8 +229,7 @@ async def test_every_await_of_the_watcher() -> None:
                 await watcher.run()
 
         async def afterwards() -> None:
-            assert watcher._timer is None
-            assert not watcher._idle
+            assert is_watcher_at_rest(engine_of(veo).watcher)
             names = [task.get_name() for task in asyncio.all_tasks()]
             assert not [name for name in names if name.startswith("veo.watcher")]
 
@@ -224,22 +241,24 @@ async def test_every_await_of_the_watcher() -> None:
 
 
 @pytest.mark.parametrize("at", [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.7])
-async def test_a_watcher_cut_off_at_any_moment_can_be_run_again(at: float) -> None:
-    """Between looks and in the middle of them: what it had in hand is taken up by the next run."""
+async def test_cancelled_watcher_can_be_run_again(at: float) -> None:
+    """Between polls and during them: the next run continues with the tasks of the previous one."""
     async with world(latency_s=0.5, duration_s=8.0, session={"poll_every": 1.0}) as (veo, _):
         jobs = [await veo.submit(f"Dog {i}") for i in range(4)]
         await jobs[-1].accepted()
         await asyncio.sleep(2.0 + at)
-        await stop_watcher()
-        watching = asyncio.create_task(engine_of(veo).watcher.run())
+        watching = watcher_task_of(veo)
+        watching.cancel()
+        await asyncio.wait([watching])
+        restart_watcher(veo)
         outcomes = [await job.finished() for job in jobs]
         assert all(isinstance(outcome, Done) for outcome in outcomes)
         watching.cancel()
         await asyncio.wait([watching])
 
 
-async def test_finish_brings_work_to_its_end_and_then_lets_the_cancellation_go_on() -> None:
-    """Cancelled twice meanwhile, and in a task group that is being torn down."""
+async def test_run_to_completion_finishes_before_the_cancellation_is_raised() -> None:
+    """Cancelled twice, and in a task group that is shutting down."""
     done: list[str] = []
 
     async def work(name: str) -> str:
@@ -267,8 +286,8 @@ async def test_finish_brings_work_to_its_end_and_then_lets_the_cancellation_go_o
     assert done == ["plain", "twice", "group"]
 
 
-async def test_finish_hands_an_error_of_the_work_to_whoever_was_cancelled() -> None:
-    """As the cause of the cancellation, so that it is not unread."""
+async def test_run_to_completion_raises_an_error_as_the_cause_of_the_cancellation() -> None:
+    """So the error is not lost."""
 
     async def fail() -> None:
         await asyncio.sleep(5)

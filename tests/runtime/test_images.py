@@ -1,4 +1,4 @@
-"""Files and bytes as images: checked at once, uploaded once, known by what they show, and renewed in time."""
+"""Images from files and bytes: checked early, uploaded once per content, and renewed before they expire."""
 
 import asyncio
 import os
@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from tests.internals import engine_of, parts_of
+from tests.internals import engine_of, forget_uploads, uploads_in_flight
 from veo_async import VideoRequest, errors
+from veo_async._ports import Ledger
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.events import Paused
 from veo_async._runtime.job.outcome import Done, Refused
 from veo_async._runtime.queued.image_uploads import MIN_RENEWAL_INTERVAL_S
 from veo_async._runtime.queued.images import Images, inspect_image
 from veo_async._wire.images import LocalImage
-from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.simulator import MemoryTransport, delay, rate_limited, refuse
 
+from .ledgers import session_with_ledger
 from .support import at_every_await, let_run, memory, now, session_on, world
-from .test_resume import InlineExecutor, on
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -47,10 +47,10 @@ def cat(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("content", "ending"), [(PNG, "png"), (JPEG, "jpg"), (WEBP, "webp")], ids=["png", "jpeg", "webp"]
 )
-async def test_a_file_is_uploaded_under_its_content_and_its_url_is_sent(
+async def test_file_is_uploaded_under_its_content_hash_and_its_url_is_sent(
     tmp_path: Path, content: bytes, ending: str
 ) -> None:
-    """Whatever it is called; nothing of its path is told to anybody."""
+    """The file's name and path stay private, and its type comes from its content."""
     path = tmp_path / "my secret.txt"
     path.write_bytes(content)
     async with world() as (veo, sim):
@@ -61,8 +61,8 @@ async def test_a_file_is_uploaded_under_its_content_and_its_url_is_sent(
         assert "secret" not in str([call.content for call in sim.requests])
 
 
-async def test_fifty_jobs_with_one_image_are_one_upload(cat: Path, tmp_path: Path) -> None:
-    """From two folders, at once."""
+async def test_fifty_jobs_with_one_image_share_one_upload(cat: Path, tmp_path: Path) -> None:
+    """The image lies in two folders, and all jobs are submitted together."""
     twin = tmp_path / "twin.jpeg"
     twin.write_bytes(PNG)
     async with world() as (veo, sim):
@@ -72,8 +72,8 @@ async def test_fifty_jobs_with_one_image_are_one_upload(cat: Path, tmp_path: Pat
         assert len(sim.charges) == 50
 
 
-async def test_the_same_picture_from_another_folder_is_the_same_job(cat: Path, tmp_path: Path) -> None:
-    """As a path, as bytes and as a copy; another picture is another."""
+async def test_same_image_from_another_source_is_the_same_job(cat: Path, tmp_path: Path) -> None:
+    """As a path, as a copy and as bytes; another image is another job."""
     twin = tmp_path / "other"
     twin.write_bytes(PNG)
     async with world() as (veo, sim):
@@ -85,10 +85,10 @@ async def test_the_same_picture_from_another_folder_is_the_same_job(cat: Path, t
         assert len(sim.charges) == 2
 
 
-async def test_a_changed_file_under_the_same_key_is_key_reused(cat: Path) -> None:
-    """The name is the same, the picture is not."""
+async def test_changed_file_under_the_same_key_is_rejected(cat: Path) -> None:
+    """The file name is the same, but the image is not."""
     async with world() as (veo, _):
-        # Before its upload the changed file would refuse the job, and what ended unpaid may be asked for anew.
+        # Before the upload, the changed file would refuse the job, and the key of a refused job may be used again.
         await (await veo.submit("A dog", key="k", image=cat)).accepted()
         cat.write_bytes(JPEG)
         with pytest.raises(errors.KeyReused):
@@ -102,8 +102,8 @@ async def refusal(veo: Any, image: Any) -> str:
     return str(caught.value)
 
 
-async def test_what_cannot_work_is_refused_before_anything_is_queued(tmp_path: Path) -> None:
-    """Kinds, sizes, hostile names, a folder, and a pipe, which makes nobody wait."""
+async def test_unusable_image_is_rejected_before_anything_is_queued(tmp_path: Path) -> None:
+    """Wrong types and sizes, hostile names, a folder, and a pipe, which must not block."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     async with world() as (veo, sim):
@@ -111,22 +111,22 @@ async def test_what_cannot_work_is_refused_before_anything_is_queued(tmp_path: P
         assert "is a folder" in await refusal(veo, tmp_path)
         for name in ("../../x.png", "a\0b.png", "x" * 300 + ".png", str(tmp_path / "loop"), ""):
             assert "image=" in await refusal(veo, name)
-        for content, told in (
+        for content, problem in (
             (b"", "is empty"),
             (b"GIF89a....", "is a GIF"),
             (b"\0\0\0\x18ftypisom", "is a video"),
             (b"<!DOCTYPE html>", "is a web page"),
-            (b"hello", "of an unknown type"),
+            (b"hello", "is of an unknown type"),
             (PNG + bytes(10 * 1024**2), "larger than 10 MiB"),
         ):
             (tmp_path / "file.png").write_bytes(content)
-            assert told in await refusal(veo, tmp_path / "file.png")
-            assert told in await refusal(veo, content)
+            assert problem in await refusal(veo, tmp_path / "file.png")
+            assert problem in await refusal(veo, content)
         assert sim.requests == ()
 
 
-def test_an_unreadable_file_is_told_as_such(cat: Path) -> None:
-    """Whoever may read everything looks as somebody else."""
+def test_unreadable_file_is_rejected_with_the_reason(cat: Path) -> None:
+    """Root can read every file, so the test runs as another user then."""
     cat.chmod(0)
     me = os.geteuid()
     if me == 0:
@@ -151,22 +151,22 @@ def test_an_unreadable_file_is_told_as_such(cat: Path) -> None:
         "ftp://example.com/a.png",
     ],
 )
-async def test_a_url_that_the_provider_cannot_reach_is_refused(url: str) -> None:
-    """Before anything is queued."""
+async def test_url_that_the_provider_cannot_reach_is_rejected(url: str) -> None:
+    """The error is raised before anything is queued."""
     async with world() as (veo, _):
         with pytest.raises(errors.InvalidRequest):
             await veo.submit("A dog", image=url)
         assert veo.jobs() == []
 
 
-async def test_a_file_that_changes_or_goes_before_its_upload_refuses_its_job_alone(cat: Path, tmp_path: Path) -> None:
-    """It is never sent."""
+async def test_file_that_changes_or_disappears_before_its_upload_refuses_its_job(cat: Path, tmp_path: Path) -> None:
+    """The job is never sent, and no other job is affected."""
     gone = tmp_path / "gone.png"
     gone.write_bytes(WEBP)
     others = [tmp_path / f"other-{n}.png" for n in range(4)]
     for n, other in enumerate(others):
         other.write_bytes(PNG + bytes([n]))
-    # Four are uploaded at once and slowly: the other two have not been read again yet.
+    # Four slow uploads occupy all workers, so the other two files are read again only after the change.
     async with world(faults=[delay(20.0, endpoint=UPLOAD, times=4)]) as (veo, sim):
         jobs = [await veo.submit("A dog", key=path.stem, image=path) for path in (*others, cat, gone)]
         cat.write_bytes(JPEG)
@@ -181,8 +181,8 @@ async def test_a_file_that_changes_or_goes_before_its_upload_refuses_its_job_alo
 
 
 @pytest.mark.parametrize("form", ["real", "quickstart"])
-async def test_an_image_that_has_lapsed_while_its_job_waited_is_renewed(cat: Path, form: str) -> None:
-    """In both forms of the answer; nothing else is sent in the meantime, and what is sent is fresh."""
+async def test_upload_that_expires_while_its_job_waits_is_renewed(cat: Path, form: str) -> None:
+    """In both forms of the upload response; the job is sent with the renewed URL."""
     life_s = 3 * 86400 if form == "quickstart" else 86400
     async with world(upload_form=form, faults=[refuse(402, "no credits", on=1)]) as (veo, sim):
         job = await veo.submit("A dog", image=cat)
@@ -197,8 +197,8 @@ async def test_an_image_that_has_lapsed_while_its_job_waited_is_renewed(cat: Pat
         await job
 
 
-async def test_within_its_time_an_upload_is_used_again(cat: Path) -> None:
-    """And after it no longer."""
+async def test_upload_is_reused_until_it_expires(cat: Path) -> None:
+    """A job after 22 hours reuses it, one after 23 hours uploads again."""
     async with world() as (veo, sim):
         await veo.generate("A dog", image=cat)
         await asyncio.sleep(22 * 3600)
@@ -209,8 +209,8 @@ async def test_within_its_time_an_upload_is_used_again(cat: Path) -> None:
         assert uploads(sim) == 2
 
 
-async def test_an_upload_is_tried_again_as_reads_are(cat: Path) -> None:
-    """A 500 of the upload host, twice."""
+async def test_upload_is_retried_like_a_read(cat: Path) -> None:
+    """The upload host answers 500 twice."""
     async with world(faults=[refuse(500, "Internal server error", form="http", endpoint=UPLOAD, times=2)]) as (
         veo,
         sim,
@@ -219,8 +219,8 @@ async def test_an_upload_is_tried_again_as_reads_are(cat: Path) -> None:
         assert uploads(sim) == 3
 
 
-async def test_a_refused_upload_refuses_its_job_alone_in_the_hosts_words(cat: Path, tmp_path: Path) -> None:
-    """And the same key may be used again."""
+async def test_refused_upload_refuses_its_job_with_the_hosts_message(cat: Path, tmp_path: Path) -> None:
+    """Other jobs continue, and the same key may be used again."""
     faults = [refuse(400, "File type not supported", form="http", endpoint=UPLOAD, on=1)]
     async with world(faults=faults) as (veo, sim):
         refused = await (await veo.submit("A dog", key="k", image=cat)).finished()
@@ -232,16 +232,16 @@ async def test_a_refused_upload_refuses_its_job_alone_in_the_hosts_words(cat: Pa
         assert len(sim.charges) == 1
 
 
-async def test_an_upload_holds_no_slot_and_nobody_up(cat: Path) -> None:
-    """Others are sent while it is slow."""
+async def test_upload_occupies_no_slot(cat: Path) -> None:
+    """Other jobs are sent while the upload is slow."""
     async with world(session={"max_in_flight": 1}, faults=[delay(60.0, endpoint=UPLOAD)]) as (veo, _):
         slow = await veo.submit("A dog", image=cat)
         await (await veo.submit("A cat")).accepted()
         assert slow.state is JobState.QUEUED
 
 
-async def test_a_job_that_waits_for_its_upload_can_be_abandoned(cat: Path) -> None:
-    """It is never sent, and another that wants the same picture gets it."""
+async def test_job_waiting_for_its_upload_can_be_abandoned(cat: Path) -> None:
+    """It is never sent, and another job with the same image uses the upload."""
     async with world(faults=[delay(20.0, endpoint=UPLOAD)]) as (veo, sim):
         one, other = await veo.submit("A dog", image=cat), await veo.submit("A cat", image=cat)
         await asyncio.sleep(1)
@@ -250,22 +250,22 @@ async def test_a_job_that_waits_for_its_upload_can_be_abandoned(cat: Path) -> No
         assert (one.state, uploads(sim), len(sim.charges)) == (JobState.ABANDONED, 1, 1)
 
 
-async def test_a_cancelled_call_leaves_nothing_behind() -> None:
-    """Wherever it is cancelled; another that waits for the same upload is not disturbed."""
+async def test_cancelled_upload_leaks_nothing() -> None:
+    """Cancelled at every await; the next upload of the same image works."""
     sim = memory()
     async with session_on(sim) as veo:
 
-        async def nothing_is_left() -> None:
+        async def check_nothing_is_left() -> None:
             await let_run()
             assert (await veo.upload(PNG)).url
-            assert parts_of(veo).images._uploading == {}
-            parts_of(veo).images._cache.clear()
+            assert not uploads_in_flight(veo)
+            forget_uploads(veo)
 
-        assert await at_every_await(lambda: veo.upload(PNG), nothing_is_left) >= 2
+        assert await at_every_await(lambda: veo.upload(PNG), check_nothing_is_left) >= 2
 
 
-async def test_a_session_that_is_closed_meanwhile_says_so() -> None:
-    """To whoever waits for an upload."""
+async def test_upload_in_a_closed_session_raises_session_closed() -> None:
+    """The caller that waits for the upload gets the error."""
     sim = memory(faults=[delay(60.0, endpoint=UPLOAD)])
     async with session_on(sim) as veo:
         waiting = asyncio.create_task(veo.upload(PNG))
@@ -274,19 +274,15 @@ async def test_a_session_that_is_closed_meanwhile_says_so() -> None:
         await waiting
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @pytest.mark.parametrize("given", ["path", "bytes"])
-async def test_a_later_session_uploads_again_what_a_queued_job_wants(
-    cat: Path, tmp_path: Path, kind: str, given: str
-) -> None:
-    """From its path; bytes stand as their URL."""
-    ledger = MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "veo.db", executor=InlineExecutor())
+async def test_later_session_uploads_the_images_of_queued_jobs_again(cat: Path, ledger: Ledger, given: str) -> None:
+    """From their paths; bytes are on the ledger as the URL of their upload."""
     sim = memory(faults=[rate_limited(times=3)])
-    async with on(sim, ledger) as first:
+    async with session_with_ledger(sim, ledger) as first:
         await first.submit("A dog", key="k", image=cat if given == "path" else PNG)
         await let_run()
     before = uploads(sim)
-    async with on(sim, ledger) as second:
+    async with session_with_ledger(sim, ledger) as second:
         job = await second.submit("A dog", key="k", image=cat)
         await job
     assert uploads(sim) == before + (given == "path")
@@ -294,30 +290,27 @@ async def test_a_later_session_uploads_again_what_a_queued_job_wants(
     assert all(url.startswith("https://") for urls in sent_images(sim) for url in urls)
 
 
-async def test_upload_gives_the_url() -> None:
-    """Of bytes, and of a URL that the provider fetches itself."""
+async def test_upload_returns_the_url() -> None:
+    """For bytes, and for a URL that the provider fetches itself."""
     async with world() as (veo, sim):
-        brought = await veo.upload(PNG)
-        assert brought.sha256 is not None
-        assert brought.url.endswith(f"{brought.sha256}.png")
-        assert brought.expires_at is not None
+        uploaded = await veo.upload(PNG)
+        assert uploaded.sha256 is not None
+        assert uploaded.url.endswith(f"{uploaded.sha256}.png")
+        assert uploaded.expires_at is not None
         fetched = await veo.upload("https://example.com/cat.png")
         assert fetched.sha256 is None
         assert [call.endpoint for call in sim.requests] == [UPLOAD, "file-url-upload"]
 
 
-async def test_a_provider_without_uploads_takes_urls_only(cat: Path) -> None:
-    """Said before anything is queued."""
+async def test_provider_without_uploads_accepts_urls_only(cat: Path) -> None:
+    """The error is raised before anything is queued."""
     async with world(session={"provider": "apikley"}, dialect="apikley") as (veo, _):
         with pytest.raises(errors.UnsupportedByProvider):
             await veo.submit("A dog", image=cat)
 
 
-UPLOAD = "file-stream-upload"
-
-
-async def test_a_deadline_that_passes_during_the_upload(cat: Path) -> None:
-    """Not sent in time means never sent, whatever it waited for."""
+async def test_deadline_that_passes_during_the_upload_refuses_the_job(cat: Path) -> None:
+    """A job that was not sent in time is never sent, whatever it waited for."""
     async with world(faults=[delay(100, endpoint=UPLOAD)]) as (veo, sim):
         outcome = await (await veo.submit("A dog", image=cat, send_within=50)).finished()
         assert isinstance(outcome, Refused)
@@ -325,8 +318,8 @@ async def test_a_deadline_that_passes_during_the_upload(cat: Path) -> None:
         assert not sim.charges
 
 
-async def test_an_upload_that_lives_for_half_an_hour_is_renewed_in_time(cat: Path) -> None:
-    """By what the host says; of so short a life a quarter is kept back."""
+async def test_upload_that_lives_half_an_hour_is_renewed_in_time(cat: Path) -> None:
+    """The host states the lifetime; a quarter of so short a one is kept as a margin."""
     slow = {"rate": (1, 7200.0)}
     async with world(upload_form="quickstart", upload_ttl_s=1800.0, session=slow) as (veo, sim):
         jobs = [await veo.submit(f"Dog {n}", image=cat) for n in range(2)]
@@ -369,27 +362,27 @@ async def test_the_uploads_of_a_sent_job_are_not_renewed(cat: Path) -> None:
         assert uploads(sim) == 1
 
 
-async def test_a_key_that_was_rotated_before_the_upload(cat: Path) -> None:
-    """The provider of keys is asked for another one, as for a creation."""
+async def test_rotated_key_is_renewed_during_an_upload(cat: Path) -> None:
+    """The key provider is called again, as for a generation."""
     keys = iter(["sim-old", "sim-new"])
     sim = memory(api_key="sim-new")
 
-    async def ask() -> str:
+    async def next_key() -> str:
         return next(keys)
 
-    async with session_on(sim, api_key=ask) as veo:
+    async with session_on(sim, api_key=next_key) as veo:
         assert isinstance(await (await veo.submit("A dog", image=cat)).finished(), Done)
 
 
-async def test_an_upload_host_that_is_broken_for_a_while_is_waited_out(cat: Path) -> None:
-    """It costs nothing to ask again, and the job has lost nothing but time."""
+async def test_upload_survives_a_temporary_outage_of_the_host(cat: Path) -> None:
+    """Retrying an upload is free, so the job only waits."""
     async with world(faults=[refuse(500, "down", form="http", endpoint=UPLOAD, times=10)]) as (veo, sim):
         assert isinstance(await (await veo.submit("A dog", image=cat)).finished(), Done)
         assert len(sim.charges) == 1
 
 
-async def test_an_upload_host_that_stays_broken_refuses_the_job(cat: Path) -> None:
-    """After a quarter of an hour and more, with the host's words; nothing was sent."""
+async def test_upload_host_that_stays_broken_refuses_the_job(cat: Path) -> None:
+    """After more than a quarter of an hour, with the host's message; nothing was sent."""
     async with world(faults=[refuse(500, "down", form="http", endpoint=UPLOAD)]) as (veo, sim):
         outcome = await (await veo.submit("A dog", image=cat)).finished()
         assert isinstance(outcome, Refused)
@@ -398,8 +391,8 @@ async def test_an_upload_host_that_stays_broken_refuses_the_job(cat: Path) -> No
         assert not sim.charges
 
 
-async def test_a_job_that_waits_for_its_upload_says_so(cat: Path) -> None:
-    """Not sent, and in no queue: who listens is told what it waits for."""
+async def test_job_waiting_for_its_upload_is_reported_as_paused(cat: Path) -> None:
+    """Its events name the upload as the reason."""
     async with world(faults=[delay(30, endpoint=UPLOAD)]) as (veo, _):
         job = await veo.submit("A dog", image=cat)
         await asyncio.sleep(5)

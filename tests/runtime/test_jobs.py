@@ -1,11 +1,11 @@
-"""Jobs by their keys: submitted twice, adopted, shared among tenants, looked at."""
+"""Jobs: keys, adoption, slots, tenants, status and key providers."""
 
 import asyncio
 from typing import Any
 
 import pytest
 
-from tests.internals import engine_of, live_job_of, parts_of
+from tests.internals import engine_of, live_job_of, parts_of, reopen
 from veo_async import VideoRequest, errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.outcome import Done, Refused
@@ -16,18 +16,18 @@ from .support import Clock, memory, session_on, world
 pytestmark = pytest.mark.veo_virtual_time
 
 
-async def test_the_same_key_with_the_same_request_is_the_same_job() -> None:
-    """While it waits, runs and is done: one POST."""
+async def test_same_key_and_request_is_the_same_job() -> None:
+    """While it is queued, running and done: one request."""
     async with world() as (veo, sim):
         first = await veo.submit("A dog", key="k")
-        assert (await veo.submit("A dog", key="k"))._job is live_job_of(first)
+        assert live_job_of(await veo.submit("A dog", key="k")) is live_job_of(first)
         clip = await first
         assert await veo.generate("A dog", key="k") == clip
         assert len(sim.requests_to()) == 1
 
 
-async def test_the_same_key_with_another_request_is_refused() -> None:
-    """One of them would be lost."""
+async def test_same_key_with_another_request_is_rejected() -> None:
+    """Otherwise one of the two requests would be lost."""
     async with world() as (veo, _):
         await veo.submit("A dog", key="k")
         with pytest.raises(errors.KeyReused) as caught:
@@ -35,8 +35,8 @@ async def test_the_same_key_with_another_request_is_refused() -> None:
         assert caught.value.job_key == "k"
 
 
-async def test_without_a_key_the_content_is_the_key_and_take_asks_for_another() -> None:
-    """The same words are the same job; a second take is a second clip."""
+async def test_default_key_is_derived_from_the_request_and_its_take() -> None:
+    """The same prompt is the same job; a second take is a second clip."""
     async with world(may_double=True) as (veo, sim):
         one, same, other = [await veo.submit("A dog", take=take) for take in (1, 1, 2)]
         assert one.key == same.key != other.key
@@ -44,8 +44,8 @@ async def test_without_a_key_the_content_is_the_key_and_take_asks_for_another() 
         assert len(sim.requests_to()) == 2
 
 
-async def test_a_refused_key_may_be_used_again_also_for_other_words() -> None:
-    """Nothing was charged, so a reworded prompt may take its place; who held the old job keeps it."""
+async def test_key_of_a_refused_job_may_be_used_for_another_request() -> None:
+    """Nothing was charged, so a reworded prompt may use the key; the old handle keeps its job."""
     async with world() as (veo, sim):
         old = await veo.submit("A dog [refuse]", key="k")
         assert isinstance(await old.finished(), Refused)
@@ -56,8 +56,8 @@ async def test_a_refused_key_may_be_used_again_also_for_other_words() -> None:
         assert len(sim.charges) == 1
 
 
-async def test_an_invalid_request_is_refused_before_anything_is_queued() -> None:
-    """The error names the field; with validate=False the provider has the last word."""
+async def test_invalid_request_is_rejected_before_it_is_queued() -> None:
+    """The error names the field; with ``validate=False`` the provider decides."""
     async with world() as (veo, sim):
         with pytest.raises(errors.InvalidRequest) as caught:
             await veo.submit("A dog", seeds=1)
@@ -67,23 +67,23 @@ async def test_an_invalid_request_is_refused_before_anything_is_queued() -> None
         assert len(sim.requests_to()) == 1
 
 
-async def test_adopting_a_task_watches_it_to_its_end() -> None:
-    """Made by somebody else, it ends here; it takes a slot while it runs."""
+async def test_adopted_task_is_polled_to_its_end() -> None:
+    """It was created by another session; it occupies a slot while it runs."""
     sim = memory()
     async with session_on(sim) as first:
         task_id = await (await first.submit("A dog")).accepted()
-    sim._closed = False
+    reopen(sim)
     async with session_on(sim) as veo:
         job = await veo.ledger.adopt(task_id)
         assert veo.statistics().slots_in_use == 1
-        assert (await veo.ledger.adopt(task_id))._job is live_job_of(job)
+        assert live_job_of(await veo.ledger.adopt(task_id)) is live_job_of(job)
         clip = await job
         assert (clip.task_id, clip.request) == (task_id, None)
         assert veo.statistics().slots_in_use == 0
 
 
-async def test_adopting_beyond_the_slots_watches_all_and_gives_back_what_it_took() -> None:
-    """Three tasks run whether there is one slot or not; later jobs wait for the slot that there is."""
+async def test_adopting_more_tasks_than_slots_polls_all_of_them() -> None:
+    """Three tasks already run, whatever the number of slots; new jobs wait until a slot is free."""
     async with world(session={"max_in_flight": 1}) as (veo, sim):
         other = session_on(sim)
         async with other:
@@ -103,13 +103,13 @@ async def _nothing() -> None:
     pass
 
 
-async def test_adopting_what_is_known_under_another_key_is_refused() -> None:
-    """One task is one job, and one key is one task."""
+async def test_adopting_under_another_key_is_rejected() -> None:
+    """A task belongs to one job, and a key to one task."""
     async with world() as (veo, _):
         job = await veo.submit("A dog", key="k")
         task_id = await job.accepted()
-        assert (await veo.ledger.adopt(task_id))._job is live_job_of(job)
-        assert (await veo.ledger.adopt(task_id, key="k"))._job is live_job_of(job)
+        assert live_job_of(await veo.ledger.adopt(task_id)) is live_job_of(job)
+        assert live_job_of(await veo.ledger.adopt(task_id, key="k")) is live_job_of(job)
         with pytest.raises(errors.KeyReused):
             await veo.ledger.adopt(task_id, key="other")
         with pytest.raises(errors.KeyReused):
@@ -118,8 +118,8 @@ async def test_adopting_what_is_known_under_another_key_is_refused() -> None:
             await veo.ledger.adopt("no task id")
 
 
-async def test_slots_bound_running_tasks_and_can_be_resized() -> None:
-    """Two run at once; more room lets more in at once, less takes effect as they end."""
+async def test_slots_limit_running_tasks_and_can_be_resized() -> None:
+    """Two tasks run in two slots; more slots are used immediately, and fewer take effect as tasks end."""
     async with world(session={"max_in_flight": 2}) as (veo, _):
         for i in range(12):
             await veo.submit(f"Dog {i}")
@@ -138,7 +138,7 @@ async def test_slots_bound_running_tasks_and_can_be_resized() -> None:
 
 
 async def test_tenants_share_by_weight_and_have_bounded_queues() -> None:
-    """Three to one while both wait; who has as many waiting as allowed is told."""
+    """Three to one while both have queued jobs; a tenant with a full queue gets `QueueFull`."""
     async with world(session={"rate": (1, 1.0)}, limiter="none") as (veo, sim):
         veo.account.configure_tenant("a", weight=3.0)
         veo.account.configure_tenant("b", weight=1.0, max_queued=30)
@@ -154,8 +154,8 @@ async def test_tenants_share_by_weight_and_have_bounded_queues() -> None:
         await veo.drain()
 
 
-async def test_interactive_work_goes_first() -> None:
-    """A single one passes a batch that waits."""
+async def test_interactive_job_overtakes_a_queued_batch() -> None:
+    """A single interactive job is sent before the jobs that were queued earlier."""
     async with world(session={"rate": (1, 5.0)}, rate=(1, 5.0)) as (veo, sim):
         for i in range(10):
             await veo.submit(f"Dog {i}")
@@ -165,8 +165,8 @@ async def test_interactive_work_goes_first() -> None:
         assert [charge.body["prompt"] for charge in sim.charges].index("Now") <= 3
 
 
-async def test_a_job_tells_where_it_stands() -> None:
-    """State, place, time to go, task id, metadata, and a card for notebooks."""
+async def test_handle_shows_the_status_of_its_job() -> None:
+    """State, position, ETA, task id, metadata, and an HTML card for notebooks."""
     async with world(session={"rate": (1, 10.0)}, rate=(1, 10.0)) as (veo, _):
         jobs = [await veo.submit(f"<b>Dog</b> {i}", key=f"k{i}", metadata={"chat": i}) for i in range(3)]
         last = jobs[2]
@@ -189,11 +189,11 @@ async def test_a_job_tells_where_it_stands() -> None:
         assert [job.key for job in veo.jobs("ready")] == ["k0", "k1", "k2"]
         assert veo.jobs(JobState.QUEUED) == []
         with pytest.raises(errors.UsageError, match="no job"):
-            veo.job("nobody")
+            veo.job("missing")
 
 
-async def test_a_clip_tells_what_it_came_from() -> None:
-    """Request, key, task and the provider's own times."""
+async def test_clip_has_its_request_and_times() -> None:
+    """Request, key, task id and the provider's timestamps."""
     async with world() as (veo, _):
         request = VideoRequest("A dog", model="veo3_fast")
         clip = await veo.generate(request, key="k", aspect_ratio="9:16")
@@ -205,8 +205,8 @@ async def test_a_clip_tells_what_it_came_from() -> None:
         assert Done(clip).key == "k"
 
 
-async def test_statistics_tell_jobs_slots_gate_and_watcher() -> None:
-    """A look inside, before and after."""
+async def test_statistics_show_jobs_slots_rate_limit_and_watcher() -> None:
+    """Before anything was submitted and while a task runs."""
     async with world() as (veo, sim):
         assert veo.statistics().jobs == {}
         await veo.submit("A dog")
@@ -222,8 +222,8 @@ async def test_statistics_tell_jobs_slots_gate_and_watcher() -> None:
         assert repr(engine_of(veo).watcher).startswith("<Watcher running=1")
 
 
-async def test_sending_again_does_not_depend_on_a_short_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job that comes back after its place was forgotten goes to the end of the queue, and is made all the same."""
+async def test_retried_job_needs_no_remembered_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that is requeued after its place was forgotten goes to the end of the queue, and still completes."""
     monkeypatch.setattr("veo_async._rules.queue.fair_queue.MAX_REMEMBERED_GRANTS", 1)
     async with world(faults=[rate_limited(on={1, 2})], latency_s=1.0) as (veo, sim):
         outcomes = await veo.gather(*[f"Dog {i}" for i in range(8)])
@@ -231,8 +231,8 @@ async def test_sending_again_does_not_depend_on_a_short_memory(monkeypatch: pyte
         assert len(sim.charges) == 8
 
 
-async def test_a_job_that_comes_back_is_let_in_however_full_its_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its place is forgotten and another has come meanwhile: it was let in once, and that holds."""
+async def test_requeued_job_ignores_the_queue_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its place was forgotten and the queue is full again: the job was admitted once, so it is requeued anyway."""
     monkeypatch.setattr("veo_async._rules.queue.fair_queue.MAX_REMEMBERED_GRANTS", 0)
     async with world(faults=[rate_limited(on=1)], latency_s=1.0, session={"max_queued": 1}) as (veo, _):
         first = await veo.submit("A dog")
@@ -243,17 +243,17 @@ async def test_a_job_that_comes_back_is_let_in_however_full_its_queue(monkeypatc
         assert (await second).urls
 
 
-# --- keys that rotate -------------------------------------------------------------------------------------------
+# --- key providers ----------------------------------------------------------------------------------------------
 
 
-class Vault:
-    """A key provider that counts how often it is asked."""
+class KeySource:
+    """A key provider that counts its calls."""
 
     def __init__(self, *keys: Any) -> None:
-        self.keys, self.asked = list(keys), 0
+        self.keys, self.calls = list(keys), 0
 
     async def __call__(self) -> str:
-        self.asked += 1
+        self.calls += 1
         await asyncio.sleep(0.5)
         key = self.keys.pop(0) if len(self.keys) > 1 else self.keys[0]
         if isinstance(key, Exception):
@@ -261,59 +261,59 @@ class Vault:
         return str(key)
 
 
-async def test_row_89_a_rotated_key_is_asked_for_once_and_everything_goes_on() -> None:
-    """Several calls under way are refused at once: one question, one new key, no job is hurt."""
+async def test_row_89_rotated_key_is_requested_once() -> None:
+    """Several requests in flight are refused: one call of the provider function, one new key, no job fails."""
     sim = memory(latency_s=0.2)
-    vault = Vault(sim.api_key, "sim-second-key-0123456789")
-    async with session_on(sim, api_key=vault) as veo:
+    source = KeySource(sim.api_key, "sim-second-key-0123456789")
+    async with session_on(sim, api_key=source) as veo:
         await veo.generate("First")
         sim.revoke_key(sim.api_key)
         sim.add_key("sim-second-key-0123456789")
         jobs = [await veo.submit(f"Dog {i}") for i in range(30)]
         await veo.drain()
         assert {job.state for job in jobs} == {JobState.READY}
-        assert vault.asked == 2
+        assert source.calls == 2
         refused = [seen for seen in sim.requests_to() if not seen.account]
         assert len(refused) <= 6
     sim.assert_no_double_charge()
 
 
-async def test_row_89_a_key_that_rotates_while_jobs_only_run_is_asked_for_too() -> None:
-    """Looks are refused, nothing is created: the key is asked for once, and the clips are collected."""
+async def test_row_89_key_rotated_while_jobs_only_run_is_requested_too() -> None:
+    """Only polls are refused: the key is requested once, and the clips are collected."""
     sim = memory()
-    vault = Vault(sim.api_key, "sim-second-key-0123456789")
-    async with session_on(sim, api_key=vault) as veo:
+    source = KeySource(sim.api_key, "sim-second-key-0123456789")
+    async with session_on(sim, api_key=source) as veo:
         jobs = [await veo.submit(f"Dog {i}") for i in range(5)]
         await asyncio.sleep(20)
         sim.revoke_key(sim.api_key)
         sim.add_key("sim-second-key-0123456789")
         await veo.drain()
         assert {job.state for job in jobs} == {JobState.READY}
-        assert vault.asked == 2
+        assert source.calls == 2
 
 
-async def test_row_89_a_provider_without_another_key_is_asked_once_and_everybody_is_told() -> None:
-    """The old key again: creation stops, and no second question is asked, however many are refused."""
+async def test_row_89_key_provider_without_a_new_key_is_called_once() -> None:
+    """It returns the old key: nothing more is sent, and every refused job reports it without another call."""
     sim = memory(latency_s=0.2)
-    vault = Vault(sim.api_key)
-    async with session_on(sim, api_key=vault) as veo:
+    source = KeySource(sim.api_key)
+    async with session_on(sim, api_key=source) as veo:
         running = await veo.submit("First")
         await running.accepted()
         sim.revoke_key(sim.api_key)
         outcomes = await veo.gather(*[f"Dog {i}" for i in range(30)])
         assert {type(outcome) for outcome in outcomes} == {Refused}
         await asyncio.sleep(300)
-        assert vault.asked == 2
+        assert source.calls == 2
         assert running.state is JobState.RUNNING
         sim.add_key(sim.api_key)
         await running
 
 
-@pytest.mark.parametrize("answer", [OSError("vault is down"), "", "a key with spaces"])
-async def test_a_provider_that_fails_is_told_as_an_invalid_key(answer: Any) -> None:
-    """The user's function raised or gave nonsense: no crash, nothing in doubt, everybody is told."""
+@pytest.mark.parametrize("key", [OSError("source is down"), "", "a key with spaces"])
+async def test_failing_key_provider_is_an_invalid_key(key: Any) -> None:
+    """The user's function raises or returns nonsense: no crash, nothing in doubt, every job reports it."""
     sim = memory()
-    async with session_on(sim, api_key=Vault(answer)) as veo:
+    async with session_on(sim, api_key=KeySource(key)) as veo:
         outcome = await (await veo.submit("A dog")).finished()
         assert isinstance(outcome, Refused)
         assert isinstance(outcome.error, errors.InvalidKey)
@@ -322,8 +322,8 @@ async def test_a_provider_that_fails_is_told_as_an_invalid_key(answer: Any) -> N
             await veo.submit("A cat")
 
 
-async def test_a_provider_that_hangs_is_given_up_and_does_not_keep_the_session_open() -> None:
-    """Half a minute, then it is a key that cannot be had."""
+async def test_hanging_key_provider_times_out_and_does_not_block_closing() -> None:
+    """After half a minute the key counts as unavailable."""
 
     async def hang() -> str:
         await asyncio.sleep(1e6)
@@ -337,10 +337,10 @@ async def test_a_provider_that_hangs_is_given_up_and_does_not_keep_the_session_o
     assert clock() == 30.0
 
 
-async def test_a_new_key_that_cannot_be_had_locks_out() -> None:
-    """The second question fails: told as the 401 that it was."""
+async def test_key_provider_that_fails_later_locks_the_session_out() -> None:
+    """The second call fails, so the jobs report the 401 that caused it."""
     sim = memory()
-    async with session_on(sim, api_key=Vault(sim.api_key, OSError("down"))) as veo:
+    async with session_on(sim, api_key=KeySource(sim.api_key, OSError("down"))) as veo:
         await veo.generate("First")
         sim.revoke_key(sim.api_key)
         outcome = await (await veo.submit("A dog")).finished()
@@ -348,21 +348,21 @@ async def test_a_new_key_that_cannot_be_had_locks_out() -> None:
         assert isinstance(outcome.error, errors.Unauthorized)
 
 
-async def test_a_probe_that_meets_a_refused_key_goes_on_with_the_new_one() -> None:
-    """Maintenance ends just when the key has changed: neither stops creation for good."""
+async def test_probe_refused_for_its_key_is_repeated_with_the_new_key() -> None:
+    """Maintenance ends just when the key has changed: neither stops submission for good."""
     sim = memory(faults=[refuse(455, on=1)])
-    vault = Vault(sim.api_key, "sim-second-key-0123456789")
-    async with session_on(sim, api_key=vault) as veo:
+    source = KeySource(sim.api_key, "sim-second-key-0123456789")
+    async with session_on(sim, api_key=source) as veo:
         job = await veo.submit("A dog")
         await asyncio.sleep(10)
         sim.revoke_key(sim.api_key)
         sim.add_key("sim-second-key-0123456789")
         assert (await job).urls
-        assert vault.asked == 2
+        assert source.calls == 2
 
 
-async def test_a_refused_key_while_in_doubt_of_the_rest() -> None:
-    """A lost answer beside a lock-out stays a doubt; only who waited is refused."""
+async def test_lost_response_stays_in_doubt_when_the_key_is_refused() -> None:
+    """The lock-out refuses only the jobs that were not sent yet."""
     faults = [drop_after_accepting(on=1), refuse(401, on=2)]
     async with world(faults=faults, latency_s=0.2) as (veo, _):
         outcomes = await veo.gather("A dog", "A cat", "A cow", "A pig", "A hen", "An emu")

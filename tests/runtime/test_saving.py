@@ -1,4 +1,4 @@
-"""Jobs that end with a file: through the session, against a real server."""
+"""Jobs that save their clip to a file: through the session, against a real server."""
 
 import json
 from pathlib import Path
@@ -29,8 +29,8 @@ def is_whole(path: Path) -> bool:
     return True
 
 
-async def test_saving_a_clip(tmp_path: Path) -> None:
-    """To a file or into a folder; the bytes are whole, and the clip tells where they are."""
+async def test_clip_is_saved_to_a_file_or_into_a_folder(tmp_path: Path) -> None:
+    """The file is complete, the clip has its path, and a sidecar describes it."""
     async with Simulator(duration_s=0.1) as sim, on(sim) as veo:
         clip = await veo.generate("A dog", key="dog")
         assert clip.files == ()
@@ -39,13 +39,13 @@ async def test_saving_a_clip(tmp_path: Path) -> None:
         assert is_whole(saved.files[0])
         [again] = (await veo.save(clip, tmp_path)).files
         assert again == tmp_path / "dog.mp4"
-        told = json.loads((tmp_path / "dog.json").read_text())
-        assert told["task_id"] == clip.task_id
-        assert told["request"]["prompt"] == "A dog"
+        sidecar = json.loads((tmp_path / "dog.json").read_text())
+        assert sidecar["task_id"] == clip.task_id
+        assert sidecar["request"]["prompt"] == "A dog"
 
 
-async def test_a_job_that_is_to_be_saved_ends_when_its_file_is_there(tmp_path: Path) -> None:
-    """`map(save_to=…)`: done means bytes; the files are named for the keys."""
+async def test_job_with_save_to_finishes_when_its_file_is_complete(tmp_path: Path) -> None:
+    """`map(save_to=…)` yields `Done` when the file exists; files are named after their keys."""
     async with Simulator(duration_s=0.1) as sim, on(sim) as veo:
         prompts = [f"Dog {n}" for n in range(6)]
         async for outcome in veo.map(prompts, save_to=tmp_path / "clips", key=lambda request: request.prompt.lower()):
@@ -58,16 +58,16 @@ async def test_a_job_that_is_to_be_saved_ends_when_its_file_is_there(tmp_path: P
     assert all(name.startswith("dog") for name in names)
 
 
-async def test_row_73_a_link_that_has_expired_is_renewed(tmp_path: Path) -> None:
-    """By the record, and then by a direct link; nothing is generated anew."""
+async def test_row_73_expired_link_is_renewed(tmp_path: Path) -> None:
+    """By the record, and then by a direct link; nothing is generated again."""
     async with Simulator(duration_s=0.1, faults=[expired_link(on=1)]) as sim, on(sim) as veo:
         clip = await veo.generate("A dog", save_to=tmp_path / "dog.mp4")
         assert is_whole(clip.files[0])
         assert len(sim.requests_to()) == 1
 
 
-async def test_a_file_that_cannot_be_had_leaves_the_clip_ready(tmp_path: Path) -> None:
-    """Four times in a row the link has expired, renewed or not. The next session tries again, and pays for nothing."""
+async def test_failed_download_leaves_the_clip_ready(tmp_path: Path) -> None:
+    """The link is expired four times in a row. The next session downloads the clip without another charge."""
     ledger = MemoryLedger()
     async with Simulator(duration_s=0.1, faults=[expired_link(times=4)]) as sim:
         async with on(sim, ledger=ledger, account="studio") as veo:
@@ -84,13 +84,13 @@ async def test_a_file_that_cannot_be_had_leaves_the_clip_ready(tmp_path: Path) -
         assert len(sim.requests_to()) == 1
     async with Simulator() as other, on(other, ledger=ledger, account="studio") as last:
         assert last.ledger.recovered.ready == 0
-        found = await last.find("dog")
+        found = await last.ledger.find("dog")
         assert found is not None
         assert (await found).files == clip.files
 
 
-async def test_a_clip_of_an_earlier_run_is_saved_when_somebody_wants_it(tmp_path: Path) -> None:
-    """The same key again, now with a place for the file."""
+async def test_clip_of_an_earlier_run_is_saved_on_request(tmp_path: Path) -> None:
+    """The same key again, now with a path."""
     ledger = MemoryLedger()
     async with Simulator(duration_s=0.1) as sim:
         async with on(sim, ledger=ledger) as first:
@@ -101,10 +101,10 @@ async def test_a_clip_of_an_earlier_run_is_saved_when_somebody_wants_it(tmp_path
         assert len(sim.requests_to()) == 1
 
 
-async def test_truncated_downloads_go_on_where_they_broke_off(tmp_path: Path) -> None:
-    """One broken connection in three costs nothing but time."""
+async def test_truncated_downloads_are_resumed(tmp_path: Path) -> None:
+    """A broken connection only costs time."""
     faults = [truncate(at=5000, endpoint="download", times=3)]
     async with Simulator(duration_s=0.1, faults=faults) as sim, on(sim) as veo:
-        for outcome in [each async for each in veo.map(["A dog", "A cat", "A fox"], save_to=tmp_path)]:
+        for outcome in [outcome async for outcome in veo.map(["A dog", "A cat", "A fox"], save_to=tmp_path)]:
             assert isinstance(outcome, Done)
             assert is_whole(outcome.clip.files[0])

@@ -1,4 +1,4 @@
-"""The watcher under every order of events: it forgets nobody and looks at nobody twice at once."""
+"""The watcher under every order of events: it forgets no task and never polls a task twice at the same time."""
 
 import asyncio
 import random
@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tests.internals import is_watcher_at_rest, places_in
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.budget import PollBudget
 from veo_async._rules.polling.poll_result import Succeeded, Unsuccessful
@@ -21,29 +22,29 @@ from veo_async.errors import RateLimited, ResponseLost, VeoError
 
 CLASS = TaskClass("kie", "veo3_fast", "720p")
 DONE = Record(flag=1, urls=("https://a.invalid/1.mp4",))
-ANSWERS: dict[str, Record | VeoError] = {
+RESULTS: dict[str, Record | VeoError] = {
     "runs": Record(flag=0),
     "done": DONE,
     "failed": Record(flag=3),
     "empty": Record(flag=1),
     "unknown": Record(flag=7),
-    "lost": ResponseLost("no answer"),
+    "lost": ResponseLost("lost"),
     "limited": RateLimited("429"),
 }
 
 
 class WatcherMachine(RuleBasedStateMachine):
-    """Watch, hint, forget, answer and let time pass, in any order."""
+    """Watch, hint, forget, return results and let time pass, in any order."""
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = looptime.new_event_loop(start=0.0)
-        self.under_way: dict[str, asyncio.Future[Record]] = {}
+        self.polls_in_flight: dict[str, asyncio.Future[Record]] = {}
         self.ended: list[str] = []
         self.forgotten: set[str] = set()
-        self.entries: dict[str, LiveJob] = {}
+        self.jobs: dict[str, LiveJob] = {}
         self.watcher = Watcher(
-            self.look,
+            self.poll,
             self.on_end,
             schedule=FixedSchedule(5.0, random.Random(1)),
             budget=PollBudget(rate=2.0),
@@ -59,67 +60,67 @@ class WatcherMachine(RuleBasedStateMachine):
         await asyncio.sleep(0)
         return task
 
-    async def look(self, task_id: str) -> Record:
-        assert task_id not in self.under_way, "looked at twice at once"
-        assert task_id not in self.ended, "looked at after its end"
-        self.under_way[task_id] = self.loop.create_future()
+    async def poll(self, task_id: str) -> Record:
+        assert task_id not in self.polls_in_flight, "polled twice at the same time"
+        assert task_id not in self.ended, "polled after its end"
+        self.polls_in_flight[task_id] = self.loop.create_future()
         try:
-            return await self.under_way[task_id]
+            return await self.polls_in_flight[task_id]
         finally:
-            del self.under_way[task_id]
+            del self.polls_in_flight[task_id]
 
-    async def on_end(self, entry: LiveJob, end: Succeeded | Unsuccessful) -> None:
-        assert entry.key not in self.ended, "ended twice"
-        assert entry.key not in self.forgotten, "ended although nobody wants to know"
-        self.ended.append(entry.key)
-        await asyncio.sleep(1.0)  # hints, `forget` and cancellations may come meanwhile
+    async def on_end(self, job: LiveJob, end: Succeeded | Unsuccessful) -> None:
+        assert job.key not in self.ended, "ended twice"
+        assert job.key not in self.forgotten, "ended after it was forgotten"
+        self.ended.append(job.key)
+        await asyncio.sleep(1.0)  # hints, `forget` and cancellations may come in the meantime
 
     def watched(self) -> list[str]:
-        return [key for key in self.entries if key not in self.ended and key not in self.forgotten]
+        return [key for key in self.jobs if key not in self.ended and key not in self.forgotten]
 
     @rule(age=st.sampled_from([0.0, 3.0, 600.0]))
     def watch(self, age: float) -> None:
         async def watch() -> None:
-            key = f"t{len(self.entries)}"
-            entry = self.entries[key] = LiveJob(key, None, state=JobState.RUNNING, task_id=key)
-            self.watcher.watch(entry, CLASS, age_s=age)
+            key = f"t{len(self.jobs)}"
+            job = self.jobs[key] = LiveJob(key, None, state=JobState.RUNNING, task_id=key)
+            self.watcher.watch(job, CLASS, age_s=age)
             await asyncio.sleep(0)
 
         self.do(watch())
 
-    @precondition(lambda self: self.entries)
+    @precondition(lambda self: self.jobs)
     @rule(data=st.data())
     def hint(self, data: st.DataObject) -> None:
         async def hint() -> None:
-            self.watcher.poll_now(self.entries[data.draw(st.sampled_from(sorted(self.entries)))])
+            self.watcher.poll_now(self.jobs[data.draw(st.sampled_from(sorted(self.jobs)))])
             await asyncio.sleep(0)
 
         self.do(hint())
 
-    @precondition(lambda self: self.entries)
+    @precondition(lambda self: self.jobs)
     @rule(data=st.data())
     def forget(self, data: st.DataObject) -> None:
         async def forget() -> None:
-            key = data.draw(st.sampled_from(sorted(self.entries)))
-            self.watcher.forget(self.entries[key])
-            self.watcher.forget(self.entries[key])
+            key = data.draw(st.sampled_from(sorted(self.jobs)))
+            self.watcher.forget(self.jobs[key])
+            self.watcher.forget(self.jobs[key])
             if key not in self.ended:
                 self.forgotten.add(key)
             await asyncio.sleep(0)
 
         self.do(forget())
 
-    @precondition(lambda self: self.under_way)
-    @rule(data=st.data(), answer=st.sampled_from(sorted(ANSWERS)))
-    def answer(self, data: st.DataObject, answer: str) -> None:
-        self.do(self.give(data.draw(st.sampled_from(sorted(self.under_way))), ANSWERS[answer]))
+    @precondition(lambda self: self.polls_in_flight)
+    @rule(data=st.data(), result=st.sampled_from(sorted(RESULTS)))
+    def finish_poll(self, data: st.DataObject, result: str) -> None:
+        self.do(self.give(data.draw(st.sampled_from(sorted(self.polls_in_flight))), RESULTS[result]))
 
-    async def give(self, key: str, answer: Record | VeoError) -> None:
-        future = self.under_way[key]
-        if isinstance(answer, VeoError):
-            future.set_exception(answer)
+    async def give(self, key: str, result: Record | VeoError) -> None:
+        future = self.polls_in_flight[key]
+        if isinstance(result, VeoError):
+            future.set_exception(result)
         else:
-            future.set_result(answer)
+            future.set_result(result)
         for _ in range(4):
             await asyncio.sleep(0)
 
@@ -128,44 +129,37 @@ class WatcherMachine(RuleBasedStateMachine):
         self.do(asyncio.sleep(seconds))
 
     @rule()
-    def cut_off_and_run_again(self) -> None:
+    def cancel_and_run_again(self) -> None:
         async def again() -> asyncio.Task[None]:
-            # One by one, for a TaskGroup cancels its children in the order of a set: another one in each run.
+            # In the order of their names: a TaskGroup would cancel its children in the order of a set, which varies.
             for task in sorted(asyncio.all_tasks(), key=asyncio.Task.get_name):
                 if task.get_name().startswith("veo.watcher:"):
                     task.cancel()
             self.running.cancel()
             await asyncio.wait([self.running])
-            assert not self.under_way
+            assert not self.polls_in_flight
             return await self.start()
 
         self.running = self.do(again())
 
     @invariant()
-    def everybody_has_a_place(self) -> None:
-        """Each that is watched is in a worker's hands or in the heap; whoever is due has a worker or a timer."""
+    def every_task_has_a_place(self) -> None:
+        """Each watched task has a worker or a place in the heap, and idle workers have a timer."""
         assert self.watcher.statistics.tasks == len(self.watched())
-        placed = {
-            entry.key
-            for _, number, entry in self.watcher._heap
-            if entry in self.watcher._watched and self.watcher._watched[entry].number == number
-        }
-        taken = {entry.key for entry, watched in self.watcher._watched.items() if watched.is_being_polled}
-        assert len(taken) <= 3
-        assert set(self.watched()) <= placed | taken
-        idle = [waiter for waiter in self.watcher._idle if not waiter.done()]
-        if placed and idle:
-            timer = self.watcher._timer
-            assert timer is not None or len(idle) < len(self.watcher._idle), "nobody will wake up"
+        places = places_in(self.watcher)
+        assert len(places.polled) <= 3
+        assert set(self.watched()) <= places.planned | places.polled
+        if places.planned and places.idle_workers:
+            assert places.has_timer or places.woken_workers, "no worker will wake up"
 
     def teardown(self) -> None:
-        """Given answers, everybody who is still watched comes to an end."""
+        """Once all polls succeed, every watched task ends."""
 
-        async def to_the_end() -> None:
+        async def finish_all() -> None:
             for _ in range(2000):
                 if not self.watched():
                     return
-                for key in list(self.under_way):
+                for key in list(self.polls_in_flight):
                     await self.give(key, DONE)
                 await asyncio.sleep(1.0)
             raise AssertionError(f"forgotten: {self.watched()}")
@@ -174,13 +168,13 @@ class WatcherMachine(RuleBasedStateMachine):
             self.running.cancel()
             await asyncio.wait([self.running])
 
-        self.do(to_the_end())
+        self.do(finish_all())
         self.do(stop())
-        assert self.watcher._timer is None
+        assert is_watcher_at_rest(self.watcher)
         self.loop.close()
 
 
-# A step runs a whole event loop, and on a busy machine the check for slow drawing takes that for slow drawing.
+# A step runs a whole event loop; on a busy machine Hypothesis would mistake that for slow data generation.
 WatcherMachine.TestCase.settings = settings(
     max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -1,4 +1,4 @@
-"""Jobs in doubt: never sent again by themselves, and led out by evidence or by word."""
+"""Jobs in doubt: never resubmitted automatically, resolved by evidence or by the user."""
 
 import asyncio
 import json
@@ -33,44 +33,45 @@ PUBLIC = "https://bot.example"
 
 
 async def post_callbacks(veo: VeoSession, sim: MemoryTransport) -> None:
-    """Bring every callback that has fallen due, as a receiver would."""
+    """Deliver every callback that is due, as a web server would."""
     while True:
         await asyncio.sleep(1.0)
-        for post in sim.due_callbacks():
-            assert post.url.startswith(f"{PUBLIC}/veo/cb/")
-            await veo.callbacks.hint(post.url.rpartition("/")[2], post.task_id)
+        for callback in sim.due_callbacks():
+            assert callback.url.startswith(f"{PUBLIC}/veo/cb/")
+            await veo.callbacks.hint(callback.url.rpartition("/")[2], callback.task_id)
 
 
-async def settled_doubt(veo: VeoSession, prompt: str = "A dog") -> Any:
+async def job_in_doubt(veo: VeoSession, prompt: str = "A dog") -> Any:
+    """Submit a job whose response is lost, and return it."""
     job = await veo.submit(prompt)
     assert isinstance(await job.finished(), InDoubt)
     return job
 
 
-# --- what is in doubt -------------------------------------------------------------------------------------------
+# --- what puts a job in doubt -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("code", [500, 501])
-async def test_row_15_a_broken_answer_to_a_creation_is_a_doubt(code: int) -> None:
-    """By HTTP or in the body: it may have been made."""
+async def test_row_15_server_error_on_submission_puts_the_job_in_doubt(code: int) -> None:
+    """By HTTP status or in the body: the task may have been created."""
     for form in ("http", "body"):
         async with world(faults=[refuse(code, on=1, form=form)]) as (veo, sim):
-            job = await settled_doubt(veo)
+            job = await job_in_doubt(veo)
             assert job.state is JobState.IN_DOUBT
             assert len(sim.requests_to()) == 1
 
 
 @pytest.mark.parametrize("status", [502, 503, 504, 520, 524])
 @pytest.mark.parametrize("accepted", [False, True])
-async def test_row_16_a_page_of_html_from_something_in_between_is_a_doubt(status: int, *, accepted: bool) -> None:
-    """Whether the provider saw the request is what nobody knows."""
+async def test_row_16_html_page_from_a_gateway_puts_the_job_in_doubt(status: int, *, accepted: bool) -> None:
+    """The page does not show whether the provider received the request."""
     async with world(faults=[html_page(status, accepted=accepted, on=1, endpoint="generate")]) as (veo, sim):
-        await settled_doubt(veo)
+        await job_in_doubt(veo)
         assert len(sim.requests_to()) == 1
 
 
-async def test_row_25_a_refused_connection_is_no_doubt() -> None:
-    """Not a byte left: the job waits for the network and is sent once."""
+async def test_row_25_refused_connection_is_retried_and_not_in_doubt() -> None:
+    """Nothing was sent, so the job waits for the network and is sent once."""
     async with world(faults=[unreachable(times=3)]) as (veo, sim):
         job = await veo.submit("A dog")
         assert isinstance(await job.finished(), Done)
@@ -79,54 +80,54 @@ async def test_row_25_a_refused_connection_is_no_doubt() -> None:
 
 
 @pytest.mark.parametrize("value", ["", None, 17])
-async def test_row_17_accepted_without_a_task_id_is_a_doubt(value: Any) -> None:
-    """A task was made, and nobody can say which."""
+async def test_row_17_success_without_a_task_id_puts_the_job_in_doubt(value: Any) -> None:
+    """A task was created, but its id is unknown."""
 
-    def without_id(answer: Any) -> Any:
-        answer["data"]["taskId"] = value
-        return answer
+    def without_id(response: Any) -> Any:
+        response["data"]["taskId"] = value
+        return response
 
     async with world(faults=[tamper(without_id, on=1, endpoint="generate")]) as (veo, sim):
-        await settled_doubt(veo)
+        await job_in_doubt(veo)
         assert len(sim.requests_to()) == len(sim.charges) == 1
 
 
-async def test_row_18_an_answer_cut_off_is_a_doubt() -> None:
+async def test_row_18_truncated_response_puts_the_job_in_doubt() -> None:
     """Half a JSON document names no task."""
     async with world(faults=[truncate(on=1, endpoint="generate")]) as (veo, sim):
-        await settled_doubt(veo)
+        await job_in_doubt(veo)
         assert len(sim.requests_to()) == 1
 
 
 @pytest.mark.parametrize("when", ["before", "after", "middle"])
-async def test_row_26_a_reset_connection_is_a_doubt(when: Any) -> None:
-    """Whenever it was reset, bytes had left."""
+async def test_row_26_reset_connection_puts_the_job_in_doubt(when: Any) -> None:
+    """Whenever it was reset, part of the request had been sent."""
     async with world(faults=[reset_connection(when, on=1, endpoint="generate")]) as (veo, sim):
-        job = await settled_doubt(veo)
+        job = await job_in_doubt(veo)
         outcome = job.outcome
         assert isinstance(outcome.error, errors.ResponseLost)
         assert len(sim.requests_to()) == 1
 
 
-async def test_the_outcome_tells_what_evidence_there_is() -> None:
-    """When it left, with which token, how often, and whether a callback may still tell."""
+async def test_outcome_has_the_evidence() -> None:
+    """When the request was sent, with which token, how often, and whether a callback may still arrive."""
     async with world(faults=[drop_after_accepting(on=1)]) as (veo, _):
-        job = await settled_doubt(veo)
+        job = await job_in_doubt(veo)
         evidence = job.outcome.evidence
         assert evidence.attempts == 1
         assert evidence.sent_at is not None
         assert len(evidence.token) == 26
         assert not evidence.awaits_callback
-        assert [each.key for each in await veo.ledger.in_doubt()] == [job.key]
+        assert [doubtful.key for doubtful in await veo.ledger.in_doubt()] == [job.key]
 
 
-# --- resolved by word -------------------------------------------------------------------------------------------
+# --- resolved by the user ---------------------------------------------------------------------------------------
 
 
-async def test_resolving_binds_the_job_to_its_task() -> None:
-    """The record is read, the job runs on to its clip, and nothing more is paid."""
+async def test_resolve_binds_the_job_to_its_task() -> None:
+    """The record is read, the job continues to its clip, and nothing more is charged."""
     async with world(faults=[drop_after_accepting(on=1)]) as (veo, sim):
-        job = await settled_doubt(veo)
+        job = await job_in_doubt(veo)
         with pytest.raises(errors.ResponseLost):
             await job
         task_id = sim.charges[0].task_id
@@ -138,10 +139,10 @@ async def test_resolving_binds_the_job_to_its_task() -> None:
         assert len(sim.requests_to()) == 1
 
 
-async def test_row_41_a_record_of_another_request_binds_nothing() -> None:
-    """The task exists, but it is not this job's; the doubt stays."""
+async def test_row_41_resolve_rejects_the_task_of_another_request() -> None:
+    """The task exists but is not this job's, so the job stays in doubt."""
     async with world(faults=[drop_after_accepting(on=1)], may_double=True) as (veo, _):
-        job = await settled_doubt(veo)
+        job = await job_in_doubt(veo)
         other = await veo.submit("A cat")
         with pytest.raises(errors.TaskMismatch, match="different request") as caught:
             await job.resolve(await other.accepted())
@@ -153,19 +154,19 @@ async def test_row_41_a_record_of_another_request_binds_nothing() -> None:
         assert (await other).urls
 
 
-async def test_a_task_that_is_another_jobs_binds_nothing() -> None:
-    """Two takes of one prompt: the record fits both, and one of them has it already."""
+async def test_resolve_rejects_a_task_that_another_job_has() -> None:
+    """Two takes of one prompt: the record matches both, and one of them already has it."""
     async with world(faults=[drop_before_accepting(on=1)], may_double=True) as (veo, _):
-        job = await settled_doubt(veo)
+        job = await job_in_doubt(veo)
         other = await veo.submit("A dog", take=2)
         with pytest.raises(errors.TaskMismatch, match=other.key):
             await job.resolve(await other.accepted())
 
 
-async def test_resubmitting_sends_another_request() -> None:
-    """It is what the user asked for; attempts are counted on."""
+async def test_resubmit_sends_another_request() -> None:
+    """The user asked for it; the attempts are counted, and the new request has a new token."""
     async with world(faults=[drop_after_accepting(on=1)], may_double=True) as (veo, sim):
-        job = await settled_doubt(veo)
+        job = await job_in_doubt(veo)
         first_token = job.outcome.evidence.token
         await job.resubmit()
         clip = await job
@@ -176,10 +177,10 @@ async def test_resubmitting_sends_another_request() -> None:
             await job.resubmit()
 
 
-async def test_abandoning_ends_it() -> None:
-    """Whoever waits is told; the key stays used, because it may have been paid."""
+async def test_abandon_ends_a_job_in_doubt() -> None:
+    """Waiters get `JobAbandoned`; the key stays in use, because the job may have been charged."""
     async with world(faults=[drop_after_accepting(on=1)]) as (veo, sim):
-        job = await settled_doubt(veo)
+        job = await job_in_doubt(veo)
         await job.abandon()
         assert job.state is JobState.ABANDONED
         assert isinstance(job.outcome, Failed)
@@ -190,8 +191,8 @@ async def test_abandoning_ends_it() -> None:
             await job.abandon()
 
 
-async def test_a_waiting_or_running_job_can_be_abandoned_too() -> None:
-    """Slots, queue and watcher are as if it had never been."""
+async def test_abandon_ends_queued_and_running_jobs() -> None:
+    """Slots, queue and watcher keep no trace of them."""
     async with world(session={"max_in_flight": 1}) as (veo, sim):
         running, queued = await veo.submit("A dog"), await veo.submit("A cat")
         await running.accepted()
@@ -205,8 +206,8 @@ async def test_a_waiting_or_running_job_can_be_abandoned_too() -> None:
 # --- policies ---------------------------------------------------------------------------------------------------
 
 
-async def test_on_doubt_resubmit_sends_again_and_not_for_ever() -> None:
-    """The user has opted in to pay twice; a server that always drops is not fed without end."""
+async def test_on_doubt_resubmit_is_bounded() -> None:
+    """The user accepts a second charge, but a server that always drops gets only a few requests."""
     async with world(faults=[drop_after_accepting(times=100)], may_double=True, session={"on_doubt": "resubmit"}) as (
         veo,
         sim,
@@ -216,8 +217,8 @@ async def test_on_doubt_resubmit_sends_again_and_not_for_ever() -> None:
         assert 2 <= len(sim.requests_to()) <= 5
 
 
-async def test_on_doubt_may_be_a_function() -> None:
-    """It is asked once with the outcome and its evidence, and says a word."""
+async def test_on_doubt_function_is_called_once() -> None:
+    """It gets the outcome with its evidence, and returns the policy."""
     asked: list[InDoubt] = []
 
     async def decide(doubt: InDoubt) -> Any:
@@ -232,8 +233,8 @@ async def test_on_doubt_may_be_a_function() -> None:
 
 
 @pytest.mark.parametrize("hangs", [False, True])
-async def test_row_86_an_on_doubt_that_raises_or_hangs_has_said_hold(hangs: bool) -> None:
-    """It is the user's own function; the job is held and told."""
+async def test_row_86_failing_on_doubt_function_means_hold(hangs: bool) -> None:
+    """If the user's function raises or hangs, the job is held and reported as in doubt."""
 
     async def broken(_: InDoubt) -> Any:
         if hangs:
@@ -248,8 +249,8 @@ async def test_row_86_an_on_doubt_that_raises_or_hangs_has_said_hold(hangs: bool
 # --- callbacks --------------------------------------------------------------------------------------------------
 
 
-async def test_row_50_a_lost_answer_is_bound_by_its_callback() -> None:
-    """Whoever waits waits on, and gets the clip; one request, one charge."""
+async def test_row_50_lost_response_is_bound_by_its_callback() -> None:
+    """Waiters keep waiting and get the clip; one request, one charge."""
     async with world(faults=[drop_after_accepting(on=1)], session={"public_url": PUBLIC}) as (veo, sim):
         posting = asyncio.create_task(post_callbacks(veo, sim))
         job = await veo.submit("A dog")
@@ -259,8 +260,8 @@ async def test_row_50_a_lost_answer_is_bound_by_its_callback() -> None:
         posting.cancel()
 
 
-async def test_without_its_callback_a_doubt_is_told_after_a_quarter_of_an_hour() -> None:
-    """The slowest generation would have ended by then, and its callback been posted."""
+async def test_missing_callback_reports_the_job_in_doubt_after_fifteen_minutes() -> None:
+    """By then the slowest generation would have finished and posted its callback."""
     faults = [drop_after_accepting(on=1), lost_callback(times=100)]
     async with world(faults=faults, session={"public_url": PUBLIC}) as (veo, _):
         clock = Clock()
@@ -272,20 +273,20 @@ async def test_without_its_callback_a_doubt_is_told_after_a_quarter_of_an_hour()
         assert CALLBACK_WAIT_S <= clock() <= CALLBACK_WAIT_S + 5
 
 
-async def test_a_callback_that_comes_late_binds_a_doubt_that_was_told() -> None:
-    """The job is taken up again; whoever asks anew gets the clip."""
+async def test_late_callback_binds_a_job_reported_as_in_doubt() -> None:
+    """The job resumes, and awaiting it again returns the clip."""
     async with world(faults=[drop_after_accepting(on=1)], session={"public_url": PUBLIC}) as (veo, sim):
         job = await veo.submit("A dog")
         assert isinstance(await job.finished(), InDoubt)
-        [post] = sim.due_callbacks()
-        assert await veo.callbacks.hint(post.url.rpartition("/")[2], post.task_id)
+        [callback] = sim.due_callbacks()
+        assert await veo.callbacks.hint(callback.url.rpartition("/")[2], callback.task_id)
         await asyncio.sleep(1)
-        assert (await job).task_id == post.task_id
+        assert (await job).task_id == callback.task_id
 
 
-async def test_row_42_a_callback_that_beats_the_answer_waits_for_it() -> None:
-    """The answer is lost in the end, and the hint that came before binds the job."""
-    slow = delay(80, before=False, on=1, endpoint="generate")  # the task is made, and no answer comes in 70 s
+async def test_row_42_early_callback_waits_for_the_response() -> None:
+    """The callback arrives first; when the response is lost, it binds the job."""
+    slow = delay(80, before=False, on=1, endpoint="generate")  # the task is created, but the response takes too long
     session = {"public_url": PUBLIC, "timeout": 70.0}
     async with world(duration_s=30.0, faults=[slow], session=session) as (veo, sim):
         posting = asyncio.create_task(post_callbacks(veo, sim))
@@ -294,8 +295,8 @@ async def test_row_42_a_callback_that_beats_the_answer_waits_for_it() -> None:
         posting.cancel()
 
 
-async def test_row_41_a_callback_that_names_a_foreign_task_binds_nothing() -> None:
-    """Its record does not hold the token, nor the prompt; it is noted beside the evidence."""
+async def test_row_41_callback_naming_another_task_binds_nothing() -> None:
+    """The task's record has neither the token nor the prompt; its id is added to the evidence."""
     async with world(faults=[drop_after_accepting(on=1)], session={"public_url": PUBLIC}, may_double=True) as (
         veo,
         sim,
@@ -317,8 +318,8 @@ async def test_row_41_a_callback_that_names_a_foreign_task_binds_nothing() -> No
         assert len(sim.requests_to()) == 2
 
 
-async def test_every_attempt_has_an_address_of_its_own() -> None:
-    """The user's own callback URL is left alone; without a public address nothing is planted."""
+async def test_every_attempt_has_its_own_callback_url() -> None:
+    """The user's own callback URL is kept; without a public URL none is sent."""
     async with world(session={"public_url": PUBLIC}) as (veo, sim):
         await veo.gather("A dog", "A cat")
         bodies = [json.loads(seen.content)["callBackUrl"] for seen in sim.requests_to()]
@@ -331,15 +332,15 @@ async def test_every_attempt_has_an_address_of_its_own() -> None:
         assert "callBackUrl" not in json.loads(sim.requests_to()[0].content)
 
 
-def test_a_public_url_that_is_none_is_refused_at_once() -> None:
-    """Before anything is opened."""
+def test_invalid_public_url_is_rejected_by_the_constructor() -> None:
+    """The error names the argument, before anything is opened."""
     with pytest.raises(errors.InvalidRequest) as caught:
         session_on(memory(), public_url="bot.example")
     assert caught.value.field == "callbacks"
 
 
-async def test_row_90_a_job_that_cannot_be_sent_in_time_never_is() -> None:
-    """Its tenant waits behind a closed gate; at the deadline it is given up, unsent and unpaid."""
+async def test_row_90_job_past_its_deadline_is_never_sent() -> None:
+    """The job waits while sending is paused; at its deadline it is refused, unsent and not charged."""
     async with world(faults=[refuse(455, times=100)], may_double=True) as (veo, sim):
         clock = Clock()
         job = await veo.submit("A dog", send_within=30.0)
@@ -352,23 +353,23 @@ async def test_row_90_a_job_that_cannot_be_sent_in_time_never_is() -> None:
         assert sim.charges == ()
 
 
-async def test_a_hint_outlasts_an_outage() -> None:
-    """Looks that tell nothing refute nothing: once the provider can be reached again the job is bound."""
+async def test_callback_survives_an_outage() -> None:
+    """Failed reads of the record prove nothing; once the provider is reachable again, the job is bound."""
     async with world(faults=[drop_after_accepting(on=1)], session={"public_url": PUBLIC}) as (veo, sim):
         job = await veo.submit("A dog")
         await asyncio.sleep(61)
-        [post] = sim.due_callbacks()
+        [callback] = sim.due_callbacks()
         sim.is_offline = True
-        assert await veo.callbacks.hint(post.url.rpartition("/")[2], post.task_id)
+        assert await veo.callbacks.hint(callback.url.rpartition("/")[2], callback.task_id)
         await asyncio.sleep(600)
         assert job.state is JobState.IN_DOUBT
         sim.is_offline = False
-        assert (await job).task_id == post.task_id
+        assert (await job).task_id == callback.task_id
         assert len(sim.requests_to()) == 1
 
 
-async def test_a_hint_of_a_task_that_does_not_exist_is_given_up() -> None:
-    """A record may come late, but not for ever; whoever forges hints does not make us look without end."""
+async def test_callback_naming_a_missing_task_is_given_up() -> None:
+    """A record may appear late, but forged callbacks cannot make the session poll forever."""
     async with world(faults=[drop_after_accepting(on=1)], session={"public_url": PUBLIC}) as (veo, sim):
         job = await veo.submit("A dog")
         await asyncio.sleep(5)
@@ -376,35 +377,35 @@ async def test_a_hint_of_a_task_that_does_not_exist_is_given_up() -> None:
         assert token is not None
         assert await veo.callbacks.hint(token, "0" * 32)
         await asyncio.sleep(500)
-        looks = sim.count("record-info")
-        assert 1 < looks < 10
+        polls = sim.count("record-info")
+        assert 1 < polls < 10
         await asyncio.sleep(300)
-        assert sim.count("record-info") == looks
+        assert sim.count("record-info") == polls
         assert job.state is JobState.IN_DOUBT
 
 
-async def test_a_callback_of_an_earlier_attempt_that_failed_binds_nothing() -> None:
-    """The key was used anew after a failure; what the first attempt's callback tells says nothing of the second."""
+async def test_callback_of_an_earlier_failed_attempt_binds_nothing() -> None:
+    """The key was used again after a failure; a callback for the first attempt proves nothing about the second."""
     sim = memory(faults=[drop_after_accepting(on=2)])
     async with session_on(sim, ledger=MemoryLedger(), public_url=PUBLIC) as veo:
         first = await veo.submit("A dog [fail]", key="dog")
         assert isinstance(await first.finished(), Failed)
-        [told] = sim.due_callbacks()
+        [callback] = sim.due_callbacks()
         second = await veo.submit("A dog [fail]", key="dog")
         await asyncio.sleep(10)
         assert second.state is JobState.IN_DOUBT
-        assert await veo.callbacks.hint(told.url.rpartition("/")[2], told.task_id)
+        assert await veo.callbacks.hint(callback.url.rpartition("/")[2], callback.task_id)
         await asyncio.sleep(30)
         assert second.state is JobState.IN_DOUBT
         await asyncio.sleep(60)
-        [told] = sim.due_callbacks()
-        assert await veo.callbacks.hint(told.url.rpartition("/")[2], told.task_id)
+        [callback] = sim.due_callbacks()
+        assert await veo.callbacks.hint(callback.url.rpartition("/")[2], callback.task_id)
         assert isinstance(await second.finished(), Failed)
-        assert second.task_id == told.task_id
+        assert second.task_id == callback.task_id
 
 
-async def test_several_hints_at_once_bind_once() -> None:
-    """The first that is proven counts, whoever else says so in the same moment."""
+async def test_concurrent_callbacks_bind_once() -> None:
+    """The first that is proven counts, even if the user resolves the job in the same moment."""
     sim = memory(faults=[drop_after_accepting(on=1)])
     async with session_on(sim, ledger=MemoryLedger(), public_url=PUBLIC) as veo:
         job = await veo.submit("A dog")

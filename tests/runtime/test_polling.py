@@ -1,4 +1,4 @@
-"""A bad look never ends a job: rows 19, 22, 33 to 39 and 87 of the fault matrix, and when looks are made."""
+"""Polling: when tasks are polled, and that a failed poll never ends a job (rows 19, 22, 33 to 39, 87)."""
 
 import asyncio
 import logging
@@ -38,38 +38,38 @@ from .support import Clock, world
 
 pytestmark = pytest.mark.veo_virtual_time
 
-LOOK = {"endpoint": "record-info", "times": 3}
+RECORD = {"endpoint": "record-info", "times": 3}
 
 
-def looks(sim: Any) -> list[float]:
+def poll_times(sim: Any) -> list[float]:
     began = sim.requests_to()[0].at
     return [round(seen.at - began, 3) for seen in sim.requests_to("record-info")]
 
 
-# --- when -------------------------------------------------------------------------------------------------------
+# --- when tasks are polled --------------------------------------------------------------------------------------
 
 
-async def test_looks_come_when_the_schedule_says() -> None:
-    """With a fixed schedule: the first within one and a half gaps, then one gap apart, the last after the end."""
+async def test_polls_follow_a_fixed_schedule() -> None:
+    """The first poll is due within one and a half intervals, the others one interval apart, the last after the end."""
     async with world(duration_s=60.0) as (veo, sim):
         await veo.generate("A dog")
-        first, *rest = looks(sim)
+        first, *rest = poll_times(sim)
         assert 2.5 <= first < 7.5
         assert rest == [round(first + 5.0 * n, 3) for n in range(1, len(rest) + 1)]
         assert rest[-2] < 60.0 <= rest[-1]
 
 
-async def test_a_learned_schedule_finds_the_end_soon() -> None:
-    """Without a fixed gap one task alone is found within seconds of its end."""
+async def test_learned_schedule_notices_the_end_within_seconds() -> None:
+    """Without a fixed interval, a single task is noticed within seconds of its end."""
     async with world(duration_s=190.0, session={"poll_every": None}) as (veo, sim):
         clock = Clock()
         await veo.generate("A dog", model="veo3")
         assert 190.0 <= clock() < 195.0
-        assert len(looks(sim)) < 60
+        assert len(poll_times(sim)) < 60
 
 
-async def test_the_budget_bounds_the_looks_of_all_tasks_together() -> None:
-    """A hundred tasks that would be looked at a hundred times a second are looked at five times."""
+async def test_poll_budget_is_shared_by_all_tasks() -> None:
+    """A hundred tasks that are due once a second share five polls per second."""
     async with world(limiter="none", session={"polls_per_second": 5.0, "poll_every": 1.0, "rate": (1000, 1.0)}) as (
         veo,
         sim,
@@ -83,46 +83,46 @@ async def test_the_budget_bounds_the_looks_of_all_tasks_together() -> None:
         await veo.drain()
 
 
-async def test_an_answer_that_hangs_holds_up_no_other_look() -> None:
-    """A record that takes twenty seconds to come is one worker's trouble."""
+async def test_hanging_poll_delays_no_other_task() -> None:
+    """A record that takes twenty seconds to arrive occupies one worker only."""
     async with world(faults=[delay(20.0, endpoint="record-info", on=1)]) as (veo, _):
         clock = Clock()
         await veo.gather("A dog", "A cat")
         assert clock() < 90
 
 
-# --- bad looks --------------------------------------------------------------------------------------------------
+# --- failed polls -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "fault",
     [
-        refuse(500, **LOOK),
-        refuse(501, form="http", **LOOK),
-        html_page(502, **LOOK),
-        html_page(200, **LOOK),
-        empty_body(**LOOK),
-        truncate(**LOOK),
-        corrupt_body(**LOOK),
-        drop_before_accepting(**LOOK),
-        redirect(307, **LOOK),
-        byte_order_mark(**LOOK),
-        duplicate_keys(**LOOK),
-        not_a_number(**LOOK),
-        slow_body(1.0, **LOOK),
-        many_headers(**LOOK),
-        refuse(401, **LOOK),
-        refuse(402, **LOOK),
-        refuse(404, **LOOK),
-        refuse(455, **LOOK),
-        unknown_code(**LOOK),
-        record_flag("soon", **LOOK),
-        record_flag(None, **LOOK),
+        refuse(500, **RECORD),
+        refuse(501, form="http", **RECORD),
+        html_page(502, **RECORD),
+        html_page(200, **RECORD),
+        empty_body(**RECORD),
+        truncate(**RECORD),
+        corrupt_body(**RECORD),
+        drop_before_accepting(**RECORD),
+        redirect(307, **RECORD),
+        byte_order_mark(**RECORD),
+        duplicate_keys(**RECORD),
+        not_a_number(**RECORD),
+        slow_body(1.0, **RECORD),
+        many_headers(**RECORD),
+        refuse(401, **RECORD),
+        refuse(402, **RECORD),
+        refuse(404, **RECORD),
+        refuse(455, **RECORD),
+        unknown_code(**RECORD),
+        record_flag("soon", **RECORD),
+        record_flag(None, **RECORD),
     ],
     ids=lambda fault: f"{fault.kind}-{fault.code}",
 )
-async def test_a_job_survives_bad_looks(fault: Fault) -> None:
-    """Three in a row of any kind: the job is done a little later than it would have been, and alone in that."""
+async def test_job_survives_failed_polls(fault: Fault) -> None:
+    """Three failures of any kind in a row delay the job a little; it still completes and is charged once."""
     async with world(faults=[fault]) as (veo, sim):
         clock = Clock()
         job = await veo.submit("A dog")
@@ -131,27 +131,27 @@ async def test_a_job_survives_bad_looks(fault: Fault) -> None:
         assert len(sim.charges) == 1
 
 
-@pytest.mark.parametrize("how", sorted(MUTATIONS))
-async def test_row_19_wrong_types_in_a_record_end_nothing(how: str) -> None:
-    """Lists for objects, numbers for words, nothing for something: what a look still tells, or nothing."""
-    async with world(faults=[wrong_types(how, endpoint="record-info", times=2)]) as (veo, _):
+@pytest.mark.parametrize("mutation", sorted(MUTATIONS))
+async def test_row_19_wrong_types_in_a_record_end_no_job(mutation: str) -> None:
+    """Lists instead of objects, numbers instead of strings, missing values: the job continues until a usable record."""
+    async with world(faults=[wrong_types(mutation, endpoint="record-info", times=2)]) as (veo, _):
         outcome = await (await veo.submit("A dog")).finished()
         assert isinstance(outcome, Done)
 
 
-@pytest.mark.parametrize("fault", [deep_nesting(**LOOK), huge_integer(**LOOK)], ids=["deep", "huge-integer"])
-async def test_row_22_a_record_made_to_break_readers_is_a_bad_look(fault: Fault) -> None:
-    """A hundred thousand brackets or a number of ten megabytes: no RecursionError, and the job goes on."""
+@pytest.mark.parametrize("fault", [deep_nesting(**RECORD), huge_integer(**RECORD)], ids=["deep", "huge-integer"])
+async def test_row_22_malicious_record_is_a_failed_poll(fault: Fault) -> None:
+    """A hundred thousand brackets or a number of ten megabytes raise no RecursionError, and the job continues."""
     async with world(faults=[fault]) as (veo, _):
         await veo.generate("A dog")
         assert veo.statistics().watcher.failed_polls == 3
 
 
-async def test_bad_looks_back_off_for_their_task_alone() -> None:
-    """2, 4, 8, 16, 32, 60, 60 s between the looks at one; the other keeps its five."""
+async def test_failed_polls_back_off_for_their_task_only() -> None:
+    """The failing task is polled after 2, 4, 8, 16, 32, 60 and 60 s; the other one still every five seconds."""
     async with world(duration_s=400.0) as (veo, sim):
-        sick = await veo.submit("Sick")
-        task_id = await sick.accepted()
+        failing = await veo.submit("Sick")
+        task_id = await failing.accepted()
         sim.inject(
             tamper(
                 lambda record: {"code": 500, "msg": "no"} if _is_of(record, task_id) else record, endpoint="record-info"
@@ -170,20 +170,20 @@ def _is_of(record: Any, task_id: str) -> bool:
     return isinstance(record, dict) and (record.get("data") or {}).get("taskId") == task_id
 
 
-# --- records that appear late, or go ----------------------------------------------------------------------------
+# --- records that appear late or disappear ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", ["422", "null"])
-async def test_row_33_a_record_that_appears_late_is_waited_for(form: str) -> None:
-    """A minute of "record is null" is normal."""
+async def test_row_33_late_record_is_waited_for(form: str) -> None:
+    """The provider may answer "record is null" for a minute."""
     async with world(record_delay_s=60.0, record_delay_form=form) as (veo, _):
         clock = Clock()
         await veo.generate("A dog")
         assert clock() <= 130.0
 
 
-async def test_row_33_a_record_that_never_appears_is_lost_and_not_sent_again() -> None:
-    """After the grace time the job ends, keeps its task id, and its key still names it: it may be paid."""
+async def test_row_33_missing_record_fails_the_job_without_resubmission() -> None:
+    """After the grace time the job fails and keeps its task id; its key stays in use, because it may be charged."""
     async with world(record_delay_s=1e9) as (veo, sim):
         clock = Clock()
         job = await veo.submit("A dog", key="k")
@@ -197,8 +197,8 @@ async def test_row_33_a_record_that_never_appears_is_lost_and_not_sent_again() -
         assert len(sim.requests_to()) == 1
 
 
-async def test_row_34_a_record_older_than_fourteen_days_is_expired() -> None:
-    """That is an end of its own, and no leave to send it again."""
+async def test_row_34_record_older_than_fourteen_days_expires_the_job() -> None:
+    """The job becomes `EXPIRED`, and submitting its key again sends nothing."""
     async with world(duration_s=100.0) as (veo, sim):
         job = await veo.submit("A dog [stuck]", key="k")
         await job.accepted()
@@ -209,8 +209,8 @@ async def test_row_34_a_record_older_than_fourteen_days_is_expired() -> None:
         assert (await veo.submit("A dog [stuck]", key="k")).task_id == job.task_id
 
 
-async def test_row_35_an_internal_timeout_of_the_record_endpoint_is_no_failed_task() -> None:
-    """Code 500 "Internal Error - Timeout" for a look says nothing of the task."""
+async def test_row_35_internal_timeout_of_the_record_endpoint_fails_no_task() -> None:
+    """Code 500 "Internal Error - Timeout" on a poll is about the poll, not about the task."""
     fault = refuse(500, "Internal Error - Timeout", endpoint="record-info", times=4)
     async with world(faults=[fault]) as (veo, _):
         assert (await veo.generate("A dog")).urls
@@ -219,8 +219,8 @@ async def test_row_35_an_internal_timeout_of_the_record_endpoint_is_no_failed_ta
 # --- flags ------------------------------------------------------------------------------------------------------
 
 
-async def test_row_36_a_success_is_sticky() -> None:
-    """Whatever a later record would say: the clip is there, and nobody looks again."""
+async def test_row_36_success_is_final() -> None:
+    """After the clip has been read the task is not polled again, whatever a later record would contain."""
     async with world() as (veo, sim):
         job = await veo.submit("A dog")
         clip = await job
@@ -231,8 +231,8 @@ async def test_row_36_a_success_is_sticky() -> None:
         assert len(sim.requests_to("record-info")) == seen
 
 
-async def test_row_36_a_success_without_urls_that_is_taken_back_is_not_believed() -> None:
-    """1 without URLs, then 3 for a while: the URLs still count when they come."""
+async def test_row_36_failure_after_a_success_without_urls_is_ignored() -> None:
+    """Flag 1 without URLs, then flag 3 for a while: the URLs still count when they appear."""
     flap = record_flag(3, on=range(14, 18))
     async with world(faults=[flap], empty_result_s=40.0) as (veo, sim):
         clip = await veo.generate("A dog [empty]")
@@ -241,40 +241,40 @@ async def test_row_36_a_success_without_urls_that_is_taken_back_is_not_believed(
 
 
 @pytest.mark.parametrize("flag", [2, 3])
-async def test_row_36_a_failure_that_flaps_is_not_believed(flag: int) -> None:
-    """One look that says failed, the next says running: the job goes on to its clip."""
+async def test_row_36_failure_in_a_single_poll_is_ignored(flag: int) -> None:
+    """One poll returns a failure and the next one "running": the job continues and completes."""
     async with world(faults=[record_flag(flag, on=3)]) as (veo, sim):
         assert (await veo.generate("A dog")).urls
-        gaps = [round(b - a, 2) for a, b in pairwise(looks(sim))]
+        gaps = [round(b - a, 2) for a, b in pairwise(poll_times(sim))]
         assert gaps[2] == 10.0
 
 
 @pytest.mark.parametrize(("prompt", "flag"), [("A dog [fail]", 3), ("A dog [flag-2]", 2)])
-async def test_row_36_a_failure_is_confirmed_once_ten_seconds_later(prompt: str, flag: int) -> None:
-    """Then it is believed, told with the provider's code, and the key is free again, since it was not charged."""
+async def test_row_36_failure_is_confirmed_by_a_second_poll(prompt: str, flag: int) -> None:
+    """The second poll follows ten seconds later. The error has the provider's code, and the key may be used again."""
     async with world(may_double=True) as (veo, sim):
         job = await veo.submit(prompt, key="k")
         with pytest.raises(errors.TaskFailed) as caught:
             await job
         assert caught.value.reason_code in (500, 501)
         assert caught.value.task_id == job.task_id
-        seen = looks(sim)
+        seen = poll_times(sim)
         assert round(seen[-1] - seen[-2], 2) == 10.0
         assert job.state is JobState.FAILED
         await veo.generate("Another dog", key="k")
         assert flag in (2, 3)
 
 
-async def test_row_37_success_without_urls_is_read_again_until_they_come() -> None:
-    """Every five seconds; the copy is still being made somewhere."""
+async def test_row_37_success_without_urls_is_polled_until_they_appear() -> None:
+    """The task is polled every five seconds while the provider still copies the video."""
     async with world(empty_result_s=30.0) as (veo, _):
         clock = Clock()
         assert (await veo.generate("A dog [empty]")).urls
         assert 90.0 <= clock() < 97.0
 
 
-async def test_row_37_success_without_urls_ends_after_five_minutes_and_is_not_paid_twice() -> None:
-    """The clip is made and paid: told so, and the key still names it."""
+async def test_row_37_success_without_urls_fails_after_five_minutes() -> None:
+    """The clip exists and was charged, so submitting its key again sends nothing."""
     async with world(empty_result_s=1e6) as (veo, sim):
         clock = Clock()
         job = await veo.submit("A dog [empty]", key="k")
@@ -286,8 +286,8 @@ async def test_row_37_success_without_urls_ends_after_five_minutes_and_is_not_pa
 
 
 @pytest.mark.parametrize("dialect", ["real", "quickstart-1", "quickstart-2", "openapi"])
-async def test_row_38_urls_are_found_in_every_spelling(dialect: str) -> None:
-    """Whatever form the pages know: the same list comes out."""
+async def test_row_38_urls_are_found_in_every_dialect(dialect: str) -> None:
+    """Every documented spelling of the URL list gives the same result."""
     async with world(dialect=dialect) as (veo, _):
         clip = await veo.generate("A dog")
         assert len(clip.urls) == 1
@@ -295,8 +295,8 @@ async def test_row_38_urls_are_found_in_every_spelling(dialect: str) -> None:
 
 
 @pytest.mark.parametrize("urls", ["[https://a.invalid/1.mp4, https://a.invalid/2.mp4]", '["https://a.invalid/1.mp4"]'])
-async def test_row_38_urls_as_a_string_are_a_list(urls: str) -> None:
-    """A list written into a string, with quotes or without."""
+async def test_row_38_urls_in_a_string_are_a_list(urls: str) -> None:
+    """A list inside a string, with quotes or without."""
 
     def spell(record: Any) -> Any:
         if record["data"].get("response"):
@@ -309,10 +309,8 @@ async def test_row_38_urls_as_a_string_are_a_list(urls: str) -> None:
 
 
 @pytest.mark.parametrize("value", [7, None, "later"])
-async def test_row_39_an_unknown_flag_is_still_running_and_is_told_once(
-    value: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Nobody knows what it means, so the job waits, and one warning names it."""
+async def test_row_39_unknown_flag_means_running_and_warns_once(value: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Its meaning is unknown, so the job keeps waiting, and one warning names the flag."""
     with caplog.at_level(logging.WARNING, "veo_async"):
         async with world(faults=[record_flag(value, on=range(1, 5))]) as (veo, _):
             assert (await veo.generate("A dog")).urls
@@ -321,8 +319,8 @@ async def test_row_39_an_unknown_flag_is_still_running_and_is_told_once(
     assert warned[0].task_id  # type: ignore[attr-defined]
 
 
-async def test_row_87_fields_and_codes_that_are_new_disturb_nothing() -> None:
-    """More fields in a record and code 599 for one look: the clip comes."""
+async def test_row_87_unknown_fields_and_codes_are_ignored() -> None:
+    """More fields in every record and code 599 on one poll: the clip is still delivered."""
 
     def enrich(record: Any) -> Any:
         return {**record, "trace": {"x": 1}, "data": {**(record.get("data") or {}), "newField": [1, {"a": None}]}}

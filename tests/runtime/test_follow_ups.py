@@ -1,7 +1,6 @@
-"""Upgrades and extensions: jobs that go on from another clip, in virtual time and over a restart."""
+"""Upgrades and extensions: jobs that follow another clip, in virtual time and across a restart."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,17 +11,16 @@ from veo_async._rules.polling.poll_result import NOT_YET_S
 from veo_async._runtime.job.events import Paused
 from veo_async._runtime.job.outcome import HistoryItem
 from veo_async._wire import UpgradeRequest
-from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.simulator import MemoryTransport, drop_after_accepting, drop_before_accepting, refuse
 
+from .ledgers import session_with_ledger
 from .support import let_run, memory, world
-from .test_resume import InlineExecutor, on
 
 pytestmark = pytest.mark.veo_virtual_time
 
 
 def paid(sim: MemoryTransport) -> list[str]:
-    """What was charged for, in order."""
+    """Return the endpoints of all charges, in order."""
     return [charge.endpoint.removeprefix("get-").removesuffix("-video") for charge in sim.charges]
 
 
@@ -30,35 +28,35 @@ def paid(sim: MemoryTransport) -> list[str]:
 
 
 @pytest.mark.parametrize("not_ready", ["400-body", "400-http", "422-body"])
-async def test_a_clip_is_taken_to_1080p(not_ready: Any) -> None:
-    """ "Not yet" is no error, in whichever form it comes; looks are half a minute apart; one charge."""
+async def test_clip_is_upgraded_to_1080p(not_ready: Any) -> None:
+    """Every form of "not ready" is polled again, half a minute apart; one charge."""
     async with world(not_ready_1080p=not_ready) as (veo, sim):
         clip = await veo.generate("A dog", key="dog")
         before = sim.count("get-1080p-video")
-        taken = await veo.upgrade(clip, "1080p")
-        assert taken.urls != clip.urls
+        upgraded = await veo.upgrade(clip, "1080p")
+        assert upgraded.urls != clip.urls
         assert paid(sim) == ["generate", "1080p"]
         assert sim.count("get-1080p-video") - before <= 2 + 60 / NOT_YET_S
-        assert taken.key == "dog.1080p"
-        assert taken.history == (
+        assert upgraded.key == "dog.1080p"
+        assert upgraded.history == (
             HistoryItem("generate", clip.task_id, "dog"),
-            HistoryItem("upgrade", taken.task_id, "dog.1080p"),
+            HistoryItem("upgrade", upgraded.task_id, "dog.1080p"),
         )
 
 
 @pytest.mark.parametrize("options", [{"done_4k": "422"}, {"done_4k": "200"}, {"four_k_task_id": "new"}])
-async def test_a_clip_is_taken_to_4k(options: dict[str, Any]) -> None:
-    """A repeated request that answers 422 with the URLs is the end of it; so is a plain 200."""
+async def test_clip_is_upgraded_to_4k(options: dict[str, Any]) -> None:
+    """A repeated request may get the URLs in a 422 or in a plain 200."""
     async with world(**options) as (veo, sim):
         clip = await veo.generate("A dog")
-        taken = await veo.upgrade(clip, "4k")
-        assert taken.urls
-        assert taken.record.image_urls
+        upgraded = await veo.upgrade(clip, "4k")
+        assert upgraded.urls
+        assert upgraded.record.image_urls
         assert paid(sim) == ["generate", "4k"]
 
 
-async def test_an_upgrade_asked_for_twice_is_one_job() -> None:
-    """Whoever asks again, at once or later, gets the same clip for the same money."""
+async def test_upgrading_twice_is_one_job() -> None:
+    """Calling `upgrade` again, concurrently or later, returns the same clip at no cost."""
     async with world() as (veo, sim):
         clip = await veo.generate("A dog")
         async with asyncio.TaskGroup() as group:
@@ -69,23 +67,23 @@ async def test_an_upgrade_asked_for_twice_is_one_job() -> None:
         assert paid(sim) == ["generate", "1080p"]
 
 
-async def test_an_upgrade_of_a_task_that_was_made_elsewhere() -> None:
-    """By its id alone."""
+async def test_task_created_outside_the_session_is_upgraded() -> None:
+    """Its id is enough."""
     async with world() as (veo, sim):
-        made = await veo.api.generate("A dog")
+        created = await veo.api.generate("A dog")
         await asyncio.sleep(120)
-        taken = await veo.upgrade(made.task_id)
-        assert taken.task_id == f"1080p:{made.task_id}"
-        assert taken.history[0] == HistoryItem("adopted", made.task_id, "")
+        upgraded = await veo.upgrade(created.task_id)
+        assert upgraded.task_id == f"1080p:{created.task_id}"
+        assert upgraded.history[0] == HistoryItem("adopted", created.task_id, "")
         assert paid(sim) == ["generate", "1080p"]
 
 
-async def test_an_upgrade_of_a_task_that_has_not_succeeded_is_refused() -> None:
-    """ "record status is not success" promises that nothing was made."""
+async def test_upgrade_of_an_unfinished_task_is_refused() -> None:
+    """The provider's message "record status is not success" means that no upgrade was started."""
     async with world() as (veo, sim):
-        made = await veo.api.generate("A dog")
+        created = await veo.api.generate("A dog")
         with pytest.raises(errors.NotReady):
-            await veo.upgrade(made.task_id)
+            await veo.upgrade(created.task_id)
         assert [job.state for job in veo.jobs()] == [JobState.REFUSED]
         with pytest.raises(errors.RecordNotFound):
             await veo.upgrade("0" * 32)
@@ -93,8 +91,8 @@ async def test_an_upgrade_of_a_task_that_has_not_succeeded_is_refused() -> None:
         assert paid(sim) == ["generate"]
 
 
-async def test_a_4k_version_that_cannot_be_made() -> None:
-    """Its failure comes as a server error with a sentence; other server errors are bad looks."""
+async def test_failed_4k_upgrade_fails_the_job() -> None:
+    """The provider reports it as a server error with a known message; other server errors are failed polls."""
     async with world() as (veo, _):
         clip = await veo.generate("A dog [fail-4k]")
         with pytest.raises(errors.TaskFailed, match="4K version"):
@@ -102,8 +100,8 @@ async def test_a_4k_version_that_cannot_be_made() -> None:
 
 
 @pytest.mark.parametrize("to", ["1080p", "4k"])
-async def test_an_upgrade_whose_answer_is_lost_is_in_doubt(to: str) -> None:
-    """The first call costs, GET or not: it is sent once, and what becomes of it is the user's word."""
+async def test_lost_response_to_an_upgrade_puts_the_job_in_doubt(to: str) -> None:
+    """The first call is charged although it is a GET: it is sent once, and the user decides how to continue."""
     endpoint = "get-4k-video" if to == "4k" else "get-1080p-video"
     async with world(faults=[drop_after_accepting(endpoint=endpoint, on=1)]) as (veo, sim):
         clip = await veo.generate("A dog", key="dog")
@@ -115,8 +113,8 @@ async def test_an_upgrade_whose_answer_is_lost_is_in_doubt(to: str) -> None:
         assert paid(sim) == ["generate", to]
 
 
-async def test_an_upgrade_that_was_not_accepted_is_sent_again_on_request() -> None:
-    """Dropped unread, so nothing was paid; only the user may find out by another request."""
+async def test_unaccepted_upgrade_is_resubmitted_by_the_user() -> None:
+    """The server dropped the request, so nothing was charged; only the user may send another one."""
     fault = drop_before_accepting(endpoint="get-1080p-video", on=1)
     async with world(faults=[fault]) as (veo, sim):
         clip = await veo.generate("A dog")
@@ -127,8 +125,8 @@ async def test_an_upgrade_that_was_not_accepted_is_sent_again_on_request() -> No
         assert paid(sim) == ["generate", "1080p"]
 
 
-async def test_bad_looks_at_an_upgrade_do_not_end_it() -> None:
-    """A lost answer to the second call is no doubt: the upgrade is on its way."""
+async def test_failed_polls_of_an_upgrade_do_not_end_it() -> None:
+    """A lost response to the second call is a failed poll: the upgrade was started by the first."""
     fault = drop_after_accepting(endpoint="get-1080p-video", on=2)
     async with world(faults=[fault]) as (veo, sim):
         clip = await veo.generate("A dog")
@@ -139,8 +137,8 @@ async def test_bad_looks_at_an_upgrade_do_not_end_it() -> None:
 # --- extensions -------------------------------------------------------------------------------------------------
 
 
-async def test_a_clip_is_extended_and_extended_again() -> None:
-    """The whole in one piece, and the chain of how it came to be."""
+async def test_clip_is_extended_twice() -> None:
+    """The last clip has the whole video and the history of all three tasks."""
     async with world() as (veo, sim):
         clip = await veo.generate("A dog", key="dog")
         longer = await veo.extend(clip, "It swims ashore")
@@ -154,8 +152,8 @@ async def test_a_clip_is_extended_and_extended_again() -> None:
         assert posted["model"] == "quality"
 
 
-async def test_what_was_taken_to_1080p_cannot_be_extended() -> None:
-    """Said before anything is sent, whichever of the two clips is given."""
+async def test_upgraded_clip_cannot_be_extended() -> None:
+    """The error is raised before anything is sent, for the upgraded clip as well as for its source."""
     async with world() as (veo, sim):
         clip = await veo.generate("A dog")
         taken = await veo.upgrade(clip)
@@ -165,21 +163,21 @@ async def test_what_was_taken_to_1080p_cannot_be_extended() -> None:
         assert sim.count("extend") == 0
 
 
-async def test_an_extension_whose_answer_is_lost_is_bound_by_its_token() -> None:
-    """As a creation is: a callback names the task, and its record holds the token."""
+async def test_extension_in_doubt_is_bound_by_its_callback() -> None:
+    """As for a generation, the callback names the task, and the task's record contains the token."""
     fault = drop_after_accepting(endpoint="extend", on=1)
     async with world(session={"public_url": "https://me.example"}, faults=[fault]) as (veo, sim):
         clip = await veo.generate("A dog", key="dog")
-        asking = asyncio.create_task(veo.extend(clip, "It swims ashore", key="on"))
+        extending = asyncio.create_task(veo.extend(clip, "It swims ashore", key="on"))
         await asyncio.sleep(200)
-        for post in sim.due_callbacks():
-            await veo.callbacks.hint(post.url.rpartition("/")[2], post.task_id)
-        assert (await asking).urls
+        for callback in sim.due_callbacks():
+            await veo.callbacks.hint(callback.url.rpartition("/")[2], callback.task_id)
+        assert (await extending).urls
         assert paid(sim) == ["generate", "extend"]
 
 
-async def test_the_provider_s_refusal_of_an_extension_is_its_own() -> None:
-    """404: the source is not there. The clip it was to go on from is unharmed."""
+async def test_refused_extension_leaves_its_source_unchanged() -> None:
+    """404 means that the source does not exist at the provider; the source's job stays ready."""
     async with world(faults=[refuse(404, "Original video or task does not exist", endpoint="extend")]) as (veo, sim):
         clip = await veo.generate("A dog", key="dog")
         with pytest.raises(errors.NotFound):
@@ -191,12 +189,12 @@ async def test_the_provider_s_refusal_of_an_extension_is_its_own() -> None:
 # --- chains -----------------------------------------------------------------------------------------------------
 
 
-async def test_then() -> None:
-    """One call, three jobs, each paid once; the last is what one gets, and a second call attaches to all of them."""
+async def test_then_runs_a_chain_of_jobs() -> None:
+    """One call, three jobs, each charged once; it returns the last clip, and a second call attaches to all three."""
     then = [ExtendRequest(prompt="It swims ashore"), "1080p"]
     async with world() as (veo, sim):
         clip = await veo.generate("A dog", key="dog", then=then)
-        assert [made.kind for made in clip.history] == ["generate", "extend", "upgrade"]
+        assert [item.kind for item in clip.history] == ["generate", "extend", "upgrade"]
         assert paid(sim) == ["generate", "extend", "1080p"]
         assert await veo.generate("A dog", key="dog", then=then) == clip
         first = await veo.job("dog")
@@ -204,8 +202,8 @@ async def test_then() -> None:
         assert paid(sim) == ["generate", "extend", "1080p"]
 
 
-async def test_what_is_held_back_says_so_and_can_be_abandoned() -> None:
-    """It waits for its source, in no queue; nobody else waits for it."""
+async def test_job_waiting_for_its_source_can_be_abandoned() -> None:
+    """It is paused, not queued for sending; abandoning it leaves its source alone."""
     async with world() as (veo, sim):
         job = await veo.submit("A dog", key="dog", then="1080p")
         await let_run()
@@ -216,8 +214,8 @@ async def test_what_is_held_back_says_so_and_can_be_abandoned() -> None:
         assert paid(sim) == ["generate"]
 
 
-async def test_a_source_that_comes_to_nothing() -> None:
-    """What follows is refused without a request, and says why; the same chain may be asked for again."""
+async def test_failed_source_refuses_its_follow_ups() -> None:
+    """They are refused without a request, and the reason names the source; the same chain may be submitted again."""
     async with world() as (veo, sim):
         job = await veo.submit("A dog [refuse-late]", key="dog", then="1080p")
         outcome = await job.finished()
@@ -227,12 +225,12 @@ async def test_a_source_that_comes_to_nothing() -> None:
         assert sim.count("get-1080p-video") == 0
         with pytest.raises(errors.SourceFailed):
             await veo.generate(UpgradeRequest(after_key="dog"), key="other")
-        with pytest.raises(errors.UsageError, match="no job 'nobody'"):
-            await veo.generate(UpgradeRequest(after_key="nobody"), key="third")
+        with pytest.raises(errors.UsageError, match="no job 'missing'"):
+            await veo.generate(UpgradeRequest(after_key="missing"), key="third")
 
 
-async def test_a_source_in_doubt() -> None:
-    """Who waits for the upgrade is told of the doubt; once it is over, the upgrade goes on by itself."""
+async def test_source_in_doubt_puts_its_follow_up_in_doubt() -> None:
+    """Waiters of the upgrade get `InDoubt`; once the source is resolved, the upgrade starts automatically."""
     async with world(faults=[drop_after_accepting(on=1)]) as (veo, sim):
         job = await veo.submit("A dog", key="dog", then="1080p")
         outcome = await job.finished()
@@ -246,7 +244,7 @@ async def test_a_source_in_doubt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("then", "told"),
+    ("then", "message"),
     [
         ("8k", "is not a follow-up"),
         (["1080p", 5], "is not a follow-up"),
@@ -254,68 +252,63 @@ async def test_a_source_in_doubt() -> None:
         (ExtendRequest(prompt=" "), "must not be empty"),
     ],
 )
-async def test_a_chain_that_cannot_be(then: Any, told: str) -> None:
-    """All of it is checked before any of it is queued."""
+async def test_invalid_chain_is_rejected_as_a_whole(then: Any, message: str) -> None:
+    """Every step is checked before the first is queued."""
     async with world() as (veo, sim):
-        with pytest.raises(errors.InvalidRequest, match=told):
+        with pytest.raises(errors.InvalidRequest, match=message):
             await veo.submit("A dog", then=then)
         assert veo.jobs() == []
         assert not sim.requests
 
 
-async def test_map_gives_the_last_of_each_chain() -> None:
-    """And a clip that fails takes only its own upgrade with it."""
+async def test_map_yields_the_last_outcome_of_each_chain() -> None:
+    """A failed clip affects only its own upgrade."""
     async with world() as (veo, sim):
         prompts = ["A dog", "A cat [refuse-late]", "A bird"]
-        told = veo.map(prompts, then="4k", key=lambda request: request.prompt[2:5], ordered=True)
-        got = [each async for each in told]
-        assert [type(each) for each in got] == [Done, Refused, Done]
-        assert [each.key for each in got] == ["dog.4k", "cat.4k", "bir.4k"]
+        outcomes = veo.map(prompts, then="4k", key=lambda request: request.prompt[2:5], ordered=True)
+        got = [outcome async for outcome in outcomes]
+        assert [type(outcome) for outcome in got] == [Done, Refused, Done]
+        assert [outcome.key for outcome in got] == ["dog.4k", "cat.4k", "bir.4k"]
         assert sorted(paid(sim)) == ["4k", "4k", "generate", "generate", "generate"]
 
 
-# --- over a restart ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    return MemoryLedger() if request.param == "memory" else SqliteLedger(tmp_path / "veo.db", executor=InlineExecutor())
+# --- across a restart -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seconds", [0, 5, 70, 100, 130, 190])
-async def test_a_chain_goes_on_after_a_restart(ledger: Any, seconds: float) -> None:
-    """Wherever the first session ends, the next brings the chain to its end, and nothing is paid twice."""
+async def test_chain_continues_after_a_restart(ledger: Any, seconds: float) -> None:
+    """Wherever the first session ends, the next one completes the chain, and nothing is charged twice."""
     sim = memory()
     then = [ExtendRequest(prompt="It swims ashore"), "1080p"]
-    async with on(sim, ledger) as first:
+    async with session_with_ledger(sim, ledger) as first:
         await first.submit("A dog", key="dog", then=then)
         await asyncio.sleep(seconds)
-    async with on(sim, ledger) as second:
+    async with session_with_ledger(sim, ledger) as second:
         clip = await second.generate("A dog", key="dog", then=then)
-        assert [made.kind for made in clip.history] == ["generate", "extend", "upgrade"]
+        assert [item.kind for item in clip.history] == ["generate", "extend", "upgrade"]
     assert paid(sim) == ["generate", "extend", "1080p"]
-    async with on(sim, ledger) as third:
+    async with session_with_ledger(sim, ledger) as third:
         assert await third.generate("A dog", key="dog", then=then) == clip
     assert len(sim.charges) == 3
 
 
-async def test_a_doubt_about_an_upgrade_is_resolved_in_a_later_session(ledger: Any) -> None:
-    """Its source is found by the key that the request names."""
+async def test_upgrade_in_doubt_is_resolved_in_a_later_session(ledger: Any) -> None:
+    """Its source is found by the key in the request."""
     sim = memory(faults=[drop_after_accepting(endpoint="get-1080p-video", on=1)])
-    async with on(sim, ledger) as first:
+    async with session_with_ledger(sim, ledger) as first:
         await (await first.submit("A dog", key="dog", then="1080p")).finished()
-    async with on(sim, ledger) as second:
+    async with session_with_ledger(sim, ledger) as second:
         [job] = await second.ledger.in_doubt()
         await job.resolve("1080p")
-        taken = await job
-        assert taken.history[0].key == "dog"
+        upgraded = await job
+        assert upgraded.history[0].key == "dog"
     assert paid(sim) == ["generate", "1080p"]
 
 
-async def test_an_old_request_s_key_is_not_taken_for_another_kind(ledger: Any) -> None:
-    """A generation and an upgrade of one key are two requests."""
+async def test_key_of_a_generation_cannot_be_used_for_an_upgrade(ledger: Any) -> None:
+    """A generation and an upgrade under one key are different requests."""
     sim = memory()
-    async with on(sim, ledger) as veo:
+    async with session_with_ledger(sim, ledger) as veo:
         clip = await veo.generate("A dog", key="dog")
         with pytest.raises(errors.KeyReused):
             await veo.submit(UpgradeRequest(clip.task_id), key="dog")
@@ -323,8 +316,8 @@ async def test_an_old_request_s_key_is_not_taken_for_another_kind(ledger: Any) -
             await veo.submit(VideoRequest("A cat"), key="dog")
 
 
-async def test_a_deadline_that_passes_while_the_source_is_made() -> None:
-    """The step was never sent; its source is unharmed."""
+async def test_deadline_that_passes_while_the_source_runs_refuses_the_follow_up() -> None:
+    """The follow-up was never sent, and its source is unaffected."""
     async with world() as (veo, sim):
         job = await veo.submit("A dog", key="dog", then="1080p", send_within=30)
         outcome = await job.finished()

@@ -1,4 +1,4 @@
-"""A ledger that does not answer: nothing leaves without it, and nothing that was made is lost for it."""
+"""A ledger that fails: no request is sent without it, and no task is lost because of it."""
 
 import asyncio
 import logging
@@ -6,71 +6,68 @@ from typing import Any
 
 import pytest
 
-from veo_async import VeoSession, errors
+from veo_async import errors
 from veo_async._ports import LedgerSession
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.outcome import Done, InDoubt
 from veo_async.ledger import MemoryLedger
-from veo_async.simulator import MemoryTransport, drop_after_accepting, rate_limited
+from veo_async.simulator import drop_after_accepting, rate_limited
 
-from .support import Clock, memory, session_on
+from .ledgers import session_with_ledger
+from .support import Clock, memory
 
 pytestmark = pytest.mark.veo_virtual_time
 
 
-class Troubled:
-    """A ledger whose books fail while `error` is set: before writing, or although it was written."""
+class FaultyLedger:
+    """A ledger that fails while `error` is set, before the write or after it."""
 
     def __init__(self) -> None:
         self.ledger = MemoryLedger()
         self.error: errors.LedgerError | None = None
-        #: Only these steps fail; None: all writing.
+        #: The steps that fail; None for all writes.
         self.events: set[str] | None = None
+        #: Whether the failing write is carried out nevertheless.
         self.is_written = False
         self.failed = 0
 
     async def open(self, account: str | None) -> Any:
-        return TroubledBook(self, await self.ledger.open(account))
+        return FaultySession(self, await self.ledger.open(account))
 
 
-class TroubledBook:
-    def __init__(self, troubled: Troubled, book: LedgerSession) -> None:
-        self._troubled, self._book = troubled, book
+class FaultySession:
+    def __init__(self, faulty: FaultyLedger, session: LedgerSession) -> None:
+        self._faulty, self._session = faulty, session
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._book, name)
+        return getattr(self._session, name)
 
     async def insert(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._or_fail("submit", self._book.insert, *args, **kwargs)
+        return await self._or_fail("submit", self._session.insert, *args, **kwargs)
 
     async def apply(self, step: Any, **kwargs: Any) -> Any:
-        return await self._or_fail(str(step.event), self._book.apply, step, **kwargs)
+        return await self._or_fail(str(step.event), self._session.apply, step, **kwargs)
 
     async def begin_send(self, step: Any, claim: Any) -> Any:
-        return await self._or_fail("send", self._book.begin_send, step, claim)
+        return await self._or_fail("send", self._session.begin_send, step, claim)
 
     async def changes(self, at: float) -> Any:
-        return await self._or_fail("news", self._book.changes, at)
+        return await self._or_fail("changes", self._session.changes, at)
 
     async def _or_fail(self, event: str, write: Any, *args: Any, **kwargs: Any) -> Any:
-        trouble = self._troubled
-        if trouble.error is None or (trouble.events is not None and event not in trouble.events):
+        faulty = self._faulty
+        if faulty.error is None or (faulty.events is not None and event not in faulty.events):
             return await write(*args, **kwargs)
-        trouble.failed += 1
-        if trouble.is_written:
+        faulty.failed += 1
+        if faulty.is_written:
             await write(*args, **kwargs)
-        raise type(trouble.error)(*trouble.error.args)
+        raise type(faulty.error)(*faulty.error.args)
 
 
-def on(sim: MemoryTransport, ledger: Any, **options: Any) -> VeoSession:
-    sim._closed = False
-    return session_on(sim, ledger=ledger, **options)
-
-
-async def test_row_64_a_job_that_cannot_be_written_down_is_not_taken_in() -> None:
-    """The error says so at once; nothing is queued, nothing is sent, and the same key works later."""
-    ledger, sim = Troubled(), memory()
-    async with on(sim, ledger) as veo:
+async def test_row_64_job_that_cannot_be_stored_is_not_queued() -> None:
+    """`submit` raises the ledger's error; nothing is queued or sent, and the same key works later."""
+    ledger, sim = FaultyLedger(), memory()
+    async with session_with_ledger(sim, ledger) as veo:
         ledger.error = errors.LedgerBusy("locked for 30 s")
         with pytest.raises(errors.LedgerBusy):
             await veo.submit("A dog", key="k")
@@ -82,11 +79,11 @@ async def test_row_64_a_job_that_cannot_be_written_down_is_not_taken_in() -> Non
 
 
 @pytest.mark.parametrize("error", [errors.LedgerBusy("locked"), errors.LedgerIOError("disk full")])
-async def test_rows_64_and_66_nothing_leaves_that_is_not_written_down_first(error: errors.LedgerError) -> None:
-    """Creation pauses and says why; when the disk is back it goes on, and no job has failed."""
-    ledger, sim = Troubled(), memory()
+async def test_rows_64_and_66_no_request_is_sent_before_its_intent_is_stored(error: errors.LedgerError) -> None:
+    """Sending pauses with a reason; when the ledger works again it resumes, and no job has failed."""
+    ledger, sim = FaultyLedger(), memory()
     ledger.events = {"send"}
-    async with on(sim, ledger) as veo:
+    async with session_with_ledger(sim, ledger) as veo:
         ledger.error = error
         jobs = [await veo.submit(f"Dog {i}") for i in range(10)]
         await asyncio.sleep(300)
@@ -102,11 +99,11 @@ async def test_rows_64_and_66_nothing_leaves_that_is_not_written_down_first(erro
 
 
 @pytest.mark.parametrize("is_written", [False, True])
-async def test_row_66_an_answer_that_cannot_be_written_down_is_not_told_and_not_lost(is_written: bool) -> None:
-    """The task runs; whoever waits is told once it is on the disk. Meanwhile nothing new is begun."""
-    ledger, sim = Troubled(), memory(limiter="none")
+async def test_row_66_response_that_cannot_be_stored_is_not_reported_and_not_lost(is_written: bool) -> None:
+    """The task runs; its id is reported once it is stored. Until then nothing new is sent."""
+    ledger, sim = FaultyLedger(), memory(limiter="none")
     ledger.events, ledger.is_written = {"accept"}, is_written
-    async with on(sim, ledger) as veo:
+    async with session_with_ledger(sim, ledger) as veo:
         ledger.error = errors.LedgerIOError("disk full")
         first = await veo.submit("A dog", key="first")
         await asyncio.sleep(100)
@@ -123,11 +120,11 @@ async def test_row_66_an_answer_that_cannot_be_written_down_is_not_told_and_not_
 
 
 @pytest.mark.parametrize("is_written", [False, True])
-async def test_row_66_an_intent_that_failed_and_is_there_all_the_same_is_sent_once(is_written: bool) -> None:
-    """Not a byte left, so the job goes back to its queue, whatever the disk has made of it."""
-    ledger, sim = Troubled(), memory()
+async def test_row_66_job_whose_intent_failed_is_sent_once(is_written: bool) -> None:
+    """Nothing was sent, so the job returns to its queue, whether the intent was stored or not."""
+    ledger, sim = FaultyLedger(), memory()
     ledger.events, ledger.is_written = {"send"}, is_written
-    async with on(sim, ledger) as veo:
+    async with session_with_ledger(sim, ledger) as veo:
         ledger.error = errors.LedgerIOError("I/O error")
         job = await veo.submit("A dog", key="k")
         await asyncio.sleep(0.5)
@@ -138,12 +135,12 @@ async def test_row_66_an_intent_that_failed_and_is_there_all_the_same_is_sent_on
 
 @pytest.mark.parametrize("event", ["requeue", "refuse", "lose", "complete"])
 @pytest.mark.parametrize("is_written", [False, True])
-async def test_row_66_whatever_happens_is_insisted_upon(event: str, is_written: bool) -> None:
-    """A 429, a refusal, a doubt and an end: each is on the ledger in the end, and told once it is."""
+async def test_row_66_failed_write_is_retried_until_it_succeeds(event: str, is_written: bool) -> None:
+    """A 429, a refusal, a lost response and a success: each is reported once it is stored."""
     faults = {"requeue": [rate_limited(on=1)], "lose": [drop_after_accepting(on=1)]}.get(event, [])
-    ledger, sim = Troubled(), memory(faults=faults)
+    ledger, sim = FaultyLedger(), memory(faults=faults)
     ledger.events, ledger.is_written = {event}, is_written
-    async with on(sim, ledger) as veo:
+    async with session_with_ledger(sim, ledger) as veo:
         ledger.error = errors.LedgerIOError("I/O error")
         job = await veo.submit("A dog [refuse]" if event == "refuse" else "A dog", key="k")
         waiting = asyncio.create_task(job.finished())
@@ -158,15 +155,15 @@ async def test_row_66_whatever_happens_is_insisted_upon(event: str, is_written: 
     assert len(sim.charges) <= 1
 
 
-async def test_a_session_that_ends_before_the_disk_is_back_says_which_task_it_could_not_write(
+async def test_session_closed_with_an_unstored_task_reports_its_id(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The end waits some seconds and no longer; the id stands in the error and in the log, and can be adopted."""
-    ledger, sim = Troubled(), memory()
+    """Closing waits a few seconds only; the id is in the error and in the log, and can be adopted."""
+    ledger, sim = FaultyLedger(), memory()
     ledger.events = {"accept"}
     clock = Clock()
     with caplog.at_level(logging.CRITICAL, "veo_async"):
-        async with on(sim, ledger) as veo:
+        async with session_with_ledger(sim, ledger) as veo:
             ledger.error = errors.LedgerIOError("disk full")
             job = await veo.submit("A dog", key="k")
             await asyncio.sleep(10)
@@ -177,18 +174,18 @@ async def test_a_session_that_ends_before_the_disk_is_back_says_which_task_it_co
     assert caught.value.task_id == task_id
     assert any(task_id in record.getMessage() for record in caplog.records)
     ledger.error = None
-    async with on(sim, ledger) as later:
+    async with session_with_ledger(sim, ledger) as later:
         assert later.ledger.recovered.in_doubt == 1
         assert isinstance(await later.job("k").finished(), InDoubt)
         assert (await (await later.ledger.adopt(task_id, key="k"))).urls
     assert len(sim.requests_to()) == 1
 
 
-async def test_news_that_cannot_be_read_are_asked_for_again() -> None:
-    """A ledger that is locked for a while loses nobody."""
-    ledger, sim = Troubled(), memory()
-    ledger.events = {"news"}
-    async with on(sim, ledger) as one, on(sim, ledger) as other:
+async def test_changes_that_cannot_be_read_are_read_again() -> None:
+    """A ledger that is locked for a while loses no change."""
+    ledger, sim = FaultyLedger(), memory()
+    ledger.events = {"changes"}
+    async with session_with_ledger(sim, ledger) as one, session_with_ledger(sim, ledger) as other:
         job = await one.submit("A dog", key="k")
         followed = await other.submit("A dog", key="k")
         ledger.error = errors.LedgerBusy("locked")
@@ -200,10 +197,10 @@ async def test_news_that_cannot_be_read_are_asked_for_again() -> None:
         assert (await followed).urls
 
 
-async def test_row_54_a_stalled_loop_loses_no_job_and_no_ledger() -> None:
-    """Half a minute of somebody's blocking code: the owner lives as long as its process does, so nobody takes over."""
+async def test_row_54_stalled_loop_keeps_its_jobs() -> None:
+    """Blocking code stops the loop for half a minute; the process is alive, so no other session takes over its jobs."""
     ledger, sim = MemoryLedger(), memory(latency_s=0.5)
-    async with on(sim, ledger) as one, on(sim, ledger) as other:
+    async with session_with_ledger(sim, ledger) as one, session_with_ledger(sim, ledger) as other:
         jobs = [await one.submit(f"Dog {i}") for i in range(5)]
         await jobs[0].accepted()
         loop = asyncio.get_running_loop()
@@ -218,6 +215,6 @@ async def test_row_54_a_stalled_loop_loses_no_job_and_no_ledger() -> None:
 
 
 def stall(loop: asyncio.AbstractEventLoop, seconds: float) -> None:
-    """Time passes and nothing runs, as under ``time.sleep``."""
+    """Let time pass while nothing runs, as ``time.sleep`` does."""
     moved: Any = loop
     moved._LoopTimeEventLoop__now += round(seconds * moved._LoopTimeEventLoop__resolution_reciprocal)

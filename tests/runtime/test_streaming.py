@@ -1,4 +1,4 @@
-"""`map` and `gather`: lazy, bounded, in order or as completed, and whoever stops early leaves nothing behind."""
+"""`map` and `gather`: lazy, bounded, in order or as completed, and stopping early leaks nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.internals import reader_tasks_of
 from veo_async import VideoRequest, errors
 from veo_async._runtime.job.outcome import Done, Failed, InDoubt, Refused
 from veo_async.simulator import drop_after_accepting, refuse
@@ -19,15 +20,15 @@ def prompt_of(outcome: Any) -> str:
     return str(outcome.clip.request.prompt)
 
 
-async def test_outcomes_come_in_the_order_of_the_input() -> None:
-    """In order: although the first takes ten times as long."""
+async def test_ordered_outcomes_follow_the_input() -> None:
+    """Even if the first clip takes ten times as long."""
     async with world() as (veo, _):
         prompts = ["Dog 0 [slow]", *(f"Dog {i}" for i in range(1, 10))]
         assert [prompt_of(outcome) async for outcome in veo.map(prompts, ordered=True)] == prompts
 
 
-async def test_outcomes_come_as_completed() -> None:
-    """The slow one comes last, wherever it stood."""
+async def test_unordered_outcomes_follow_completion() -> None:
+    """The slow clip comes last, wherever it is in the input."""
     async with world() as (veo, _):
         prompts = ["Dog 0 [slow]", *(f"Dog {i}" for i in range(1, 10))]
         got = [prompt_of(outcome) async for outcome in veo.map(prompts)]
@@ -36,8 +37,8 @@ async def test_outcomes_come_as_completed() -> None:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-async def test_look_ahead_of_one_goes_one_by_one(ordered: bool) -> None:
-    """The next is taken in when the one before has come out."""
+async def test_buffersize_of_one_submits_one_by_one(ordered: bool) -> None:
+    """The next request is submitted after the previous outcome was yielded."""
     async with world() as (veo, _):
         taken: list[int] = []
         out = 0
@@ -54,8 +55,8 @@ async def test_look_ahead_of_one_goes_one_by_one(ordered: bool) -> None:
         assert out == 4
 
 
-async def test_a_lazy_input_is_taken_in_no_further_than_look_ahead() -> None:
-    """An endless input is no trouble."""
+async def test_input_is_read_no_further_than_buffersize() -> None:
+    """An endless input works."""
     async with world() as (veo, _):
         taken = 0
 
@@ -76,15 +77,15 @@ async def test_a_lazy_input_is_taken_in_no_further_than_look_ahead() -> None:
 
 
 @pytest.mark.parametrize("buffersize", [0, -1])
-async def test_a_look_ahead_of_nothing_is_refused_at_once(buffersize: int) -> None:
-    """It would wait for ever."""
+async def test_buffersize_below_one_is_rejected(buffersize: int) -> None:
+    """It would wait forever."""
     async with world() as (veo, _):
         with pytest.raises(errors.UsageError, match="buffersize"):
             veo.map(["A dog"], buffersize=buffersize)
 
 
-async def test_an_async_input_is_as_good() -> None:
-    """It may wait between two items; what it gave before goes on meanwhile."""
+async def test_async_input_is_accepted() -> None:
+    """It may pause between two items; jobs of earlier items continue in the meantime."""
     async with world() as (veo, sim):
 
         async def slow() -> AsyncIterator[str]:
@@ -98,8 +99,8 @@ async def test_an_async_input_is_as_good() -> None:
         assert len(sim.requests_to()) == 3
 
 
-async def test_failures_of_every_kind_are_values() -> None:
-    """Invalid, not even a request, refused, failed, in doubt, a reused key: each harms only itself."""
+async def test_failures_of_every_kind_are_yielded() -> None:
+    """Invalid, of a wrong type, refused, failed, in doubt, a reused key: each affects only itself."""
     async with world(faults=[drop_after_accepting(on=2)]) as (veo, _):
         mixed: list[Any] = [
             "One",
@@ -118,8 +119,8 @@ async def test_failures_of_every_kind_are_values() -> None:
         assert isinstance(same[1].error, errors.KeyReused)
 
 
-async def test_the_same_request_twice_is_one_job_and_two_outcomes() -> None:
-    """Both who asked get it; it is paid once."""
+async def test_same_request_twice_is_one_job_and_two_outcomes() -> None:
+    """Both callers get the outcome; it is charged once."""
     async with world() as (veo, sim):
         first, second = await veo.gather("A dog", "A dog")
         assert first == second
@@ -127,8 +128,8 @@ async def test_the_same_request_twice_is_one_job_and_two_outcomes() -> None:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-async def test_when_the_input_raises_what_it_gave_still_comes_and_then_its_error(ordered: bool) -> None:
-    """Nothing that is paid is missing from the stream."""
+async def test_error_of_the_input_follows_the_outcomes_before_it(ordered: bool) -> None:
+    """No clip that was charged is missing from the stream."""
     async with world() as (veo, _):
 
         def broken() -> Iterator[str]:
@@ -143,8 +144,8 @@ async def test_when_the_input_raises_what_it_gave_still_comes_and_then_its_error
         assert [type(outcome) for outcome in got] == [Done, Done]
 
 
-async def test_when_the_input_raises_and_nobody_reads_on_nothing_is_unread() -> None:
-    """The consumer stopped before the error could be told: no complaint when it is collected."""
+async def test_unread_error_of_the_input_is_not_reported_by_asyncio() -> None:
+    """The caller stopped before the error was raised; collecting it logs no "exception was never retrieved"."""
     async with world() as (veo, _):
 
         def broken() -> Iterator[str]:
@@ -156,8 +157,8 @@ async def test_when_the_input_raises_and_nobody_reads_on_nothing_is_unread() -> 
         await let_run()
 
 
-async def test_a_key_function_that_raises_is_the_inputs_error() -> None:
-    """It is the user's own and is told as itself."""
+async def test_error_of_the_key_function_is_raised() -> None:
+    """It is the caller's own error and is raised unchanged."""
     async with world() as (veo, _):
 
         def key(_: VideoRequest) -> str:
@@ -167,42 +168,42 @@ async def test_a_key_function_that_raises_is_the_inputs_error() -> None:
             _ = [outcome async for outcome in veo.map(["A dog"], key=key)]
 
 
-async def test_stopping_early_leaves_the_jobs_to_the_session_and_nothing_else() -> None:
-    """The reader is gone at once; the jobs that were taken in end by themselves."""
+async def test_stopping_early_leaves_only_the_submitted_jobs() -> None:
+    """The reader task ends immediately; jobs that were submitted complete in the session."""
     async with world() as (veo, sim):
         async for _outcome in veo.map((f"Dog {i}" for i in range(1000)), buffersize=5):
             break
         await let_run()
-        assert not veo._reader_tasks
+        assert not reader_tasks_of(veo)
         await veo.drain()
         assert 5 <= len(sim.requests_to()) <= 6
 
 
-async def test_a_reader_that_is_cancelled_leaves_nothing() -> None:
-    """Whoever waits for the next outcome is cancelled: the same."""
+async def test_cancelled_reader_leaks_nothing() -> None:
+    """Cancelling the task that waits for the next outcome ends the reader task as well."""
     async with world() as (veo, _):
         reading = asyncio.create_task(_read_all(veo.map(f"Dog {i}" for i in range(100))))
         await asyncio.sleep(10)
         reading.cancel()
         await asyncio.wait([reading])
         assert reading.cancelled()
-        assert not veo._reader_tasks
+        assert not reader_tasks_of(veo)
 
 
 async def _read_all(outcomes: Any) -> list[Any]:
     return [outcome async for outcome in outcomes]
 
 
-async def test_a_full_queue_makes_the_input_wait() -> None:
-    """Bounded queues are back-pressure for `map`, not refusals."""
+async def test_full_queue_pauses_the_input() -> None:
+    """For `map`, a bounded queue is back-pressure and refuses nothing."""
     async with world(session={"max_queued": 3, "rate": (5, 10.0)}, rate=(5, 10.0)) as (veo, sim):
         outcomes = await veo.gather(*[f"Dog {i}" for i in range(40)])
         assert all(isinstance(outcome, Done) for outcome in outcomes)
         assert len(sim.requests_to()) == 40
 
 
-async def test_a_queue_without_any_room_is_a_refusal() -> None:
-    """There is nothing to wait for."""
+async def test_queue_without_room_refuses_the_request() -> None:
+    """Waiting would never end."""
     async with world() as (veo, _):
         veo.account.configure_tenant("t", max_queued=0)
         outcomes = [outcome async for outcome in veo.map(["A dog"], tenant="t")]
@@ -210,8 +211,8 @@ async def test_a_queue_without_any_room_is_a_refusal() -> None:
         assert isinstance(outcomes[0].error, errors.QueueFull)
 
 
-async def test_a_lock_out_is_a_value_for_each_and_running_jobs_still_come() -> None:
-    """What was made before the key was refused is not missing from the stream."""
+async def test_lock_out_refuses_queued_jobs_and_completes_running_ones() -> None:
+    """Clips that were started before the key was refused are still yielded."""
     async with world(faults=[refuse(401, after=3)], latency_s=0.1, session={"rate": (1, 1.0)}) as (veo, _):
         outcomes = await veo.gather(*[f"Dog {i}" for i in range(300)])
         assert len(outcomes) == 300
@@ -219,7 +220,7 @@ async def test_a_lock_out_is_a_value_for_each_and_running_jobs_still_come() -> N
         assert sum(isinstance(outcome, Refused) for outcome in outcomes) == 297
 
 
-async def test_nothing_to_map_is_nothing() -> None:
-    """An empty input ends at once."""
+async def test_empty_input_yields_nothing() -> None:
+    """The stream ends immediately."""
     async with world() as (veo, _):
         assert await veo.gather() == []
