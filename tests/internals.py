@@ -140,12 +140,12 @@ def planned_polls(veo: VeoSession) -> int:
 
 def uploads_in_flight(veo: VeoSession) -> int:
     """Return how many images are being uploaded."""
-    return len(parts_of(veo).images._under_way)
+    return len(parts_of(veo).images._uploading)
 
 
 def forget_uploads(veo: VeoSession) -> None:
     """Let the session upload every image again."""
-    parts_of(veo).images._kept.clear()
+    parts_of(veo).images._cache.clear()
 
 
 # --- the simulator ----------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fast_clock import SPEED
-from tests.programs import run_fast
+from tests.programs import run, run_fast
 from veo_async._ports import JobRow, Transition
 from veo_async.ledger import SqliteLedger
 from veo_async.simulator import Simulator, delay

@@ -429,7 +429,7 @@ async def test_row_60_use_from_another_loop_or_thread_raises() -> None:
         async def elsewhere() -> None:
             for call in (veo.submit("A cat"), veo.close(), job.result(), job.wait(1), job.accepted(), anext(events)):
                 try:
-                    await pending
+                    await call
                 except errors.SessionClosed as error:
                     caught.append(error)
 

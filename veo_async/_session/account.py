@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from veo_async._api import VeoApi
-from veo_async._base.checks import check_count, check_positive, check_text
+from veo_async._base.checks import check_count, check_positive, reject
 from veo_async._rules.credits.prices import total
 from veo_async._rules.rate_limit import LearnedLimits, RateLimiter
 from veo_async._runtime.job.endings import as_request
@@ -52,7 +52,8 @@ class Account:
             weight: tenants share the account in proportion to their weights; 1.0 by default.
             max_queued: how many of the tenant's jobs may wait.
         """
-        check_text("name", name)
+        if not isinstance(name, str):
+            reject("name", name, "must be a string; the empty string is the default tenant")
         if weight is not None:
             check_positive("weight", weight)
         if max_queued is not None:
