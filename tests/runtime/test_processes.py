@@ -78,6 +78,7 @@ async def read_ledger(file: Path) -> dict[str, tuple[JobRow, list[Transition]]]:
     return jobs
 
 
+@pytest.mark.slow
 async def test_row_62_concurrent_processes_are_charged_once_per_job(tmp_path: Path) -> None:
     """Four processes submit the same keys at the same time: each gets every clip, and each clip is charged once."""
     program = tmp_path / "many.py"
@@ -94,6 +95,7 @@ async def test_row_62_concurrent_processes_are_charged_once_per_job(tmp_path: Pa
         assert [step.event for step in steps].count("accept") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, -signal.SIGTERM)])
 async def test_row_58_interrupted_or_terminated_process_sends_nothing_more(
     tmp_path: Path, number: signal.Signals, code: int
@@ -132,7 +134,7 @@ async def test_row_58_interrupted_or_terminated_process_sends_nothing_more(
 async def test_row_61_forked_child_gets_an_error_and_the_parent_continues(tmp_path: Path) -> None:
     """The error says what to do instead, and the child writes nothing to the ledger."""
     (tmp_path / "fork.py").write_text(FORK)
-    async with Simulator(speed=SPEED) as sim:
+    async with Simulator(duration_s=20.0, speed=SPEED) as sim:
         output = await run_fast(tmp_path / "fork.py", cwd=tmp_path, sim=sim)
     assert "before a fork" in output
     assert "child 7" in output

@@ -85,7 +85,7 @@ async def test_buffersize_below_one_is_rejected(buffersize: int) -> None:
 
 
 async def test_async_input_is_accepted() -> None:
-    """It may pause between two items; jobs that it has already yielded continue in the meantime."""
+    """It may pause between two items; jobs of earlier items continue in the meantime."""
     async with world() as (veo, sim):
 
         async def slow() -> AsyncIterator[str]:

@@ -410,9 +410,9 @@ async def test_row_60_session_that_is_not_open_raises_with_a_remedy() -> None:
     for call in (veo.statistics, lambda: veo.map([]), lambda: veo.account.resize(3)):
         with pytest.raises(errors.SessionClosed, match="closed"):
             call()
-    for call in (veo.submit("A cat"), veo.account.balance(), veo.generate("A cat")):
+    for pending in (veo.submit("A cat"), veo.account.balance(), veo.generate("A cat")):
         with pytest.raises(errors.SessionClosed, match="closed"):
-            await call
+            await pending
     assert (await job).urls
     with pytest.raises(errors.UsageError, match="once"):
         async with veo:
@@ -427,9 +427,9 @@ async def test_row_60_use_from_another_loop_or_thread_raises() -> None:
         caught: list[BaseException] = []
 
         async def elsewhere() -> None:
-            for call in (veo.submit("A cat"), veo.close(), job.result(), job.wait(1), job.accepted(), anext(events)):
+            for pending in (veo.submit("A cat"), veo.close(), job.result(), job.wait(1), job.accepted(), anext(events)):
                 try:
-                    await call
+                    await pending
                 except errors.SessionClosed as error:
                     caught.append(error)
 
