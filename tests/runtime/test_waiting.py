@@ -509,10 +509,10 @@ async def test_row_86_faulty_hook_affects_no_job() -> None:
 
     clock = Clock()
     for hook in (raising, raising_later, hanging):
-        began = clock()
+        started_at = clock()
         async with world(session={"on_event": hook}) as (veo, _):
             assert (await veo.generate("A dog")).urls
-        assert clock() - began < 60 + 5 + 11
+        assert clock() - started_at < 60 + 5 + 11
 
 
 async def test_row_86_hook_that_ignores_its_cancellation_does_not_block_closing() -> None:
