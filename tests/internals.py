@@ -59,7 +59,7 @@ def reader_starter_of(veo: VeoSession) -> Callable[[Coroutine[Any, Any, None]], 
 
 def replace_reader_starter(veo: VeoSession, start: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
     """Start the tasks that read the input of a `map` with *start*."""
-    veo._spawn_reader = start  # type: ignore[method-assign]  # the test cancels the task
+    veo._spawn_reader = start  # type: ignore[method-assign,assignment]  # the test cancels the task
 
 
 def waiter_count(job: Any) -> int:

@@ -41,6 +41,7 @@ async def together(works: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
 
 
 def charged(sim: MemoryTransport) -> float:
+    """Return the sum of all charges."""
     return sum(charge.credits for charge in sim.charges)
 
 
@@ -104,7 +105,7 @@ async def test_row_83_map_yields_jobs_over_budget_as_refused() -> None:
 
 
 async def test_chain_reserves_all_its_steps_together() -> None:
-    """Without its follow-ups the clip would be paid for in vain."""
+    """Without its follow-ups the clip would be useless to the caller."""
     async with world(session={"budget": 180.0}) as (veo, sim):
         with pytest.raises(errors.BudgetExceeded, match="costs 185 credits"):
             await veo.submit("A dog", then=["1080p", "4k"])
@@ -194,8 +195,8 @@ async def test_attaching_reserves_nothing() -> None:
         await veo.generate("A dog", key="dog")
         with pytest.raises(errors.KeyReused):
             await veo.submit("A cat", key="dog")
-        made = await veo.api.generate("A fox")
-        await (await veo.ledger.adopt(made.task_id))
+        created = await veo.api.generate("A fox")
+        await (await veo.ledger.adopt(created.task_id))
         assert veo.statistics().credits.reserved == 60.0
         assert charged(sim) == 120.0
 

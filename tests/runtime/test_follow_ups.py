@@ -145,8 +145,8 @@ async def test_clip_is_extended_twice() -> None:
         longest = await veo.extend(longer, "It shakes itself dry", model="quality")
         assert paid(sim) == ["generate", "extend", "extend"]
         assert longest.urls == longest.record.full_urls
-        assert [made.kind for made in longest.history] == ["generate", "extend", "extend"]
-        assert [made.task_id for made in longest.history] == [clip.task_id, longer.task_id, longest.task_id]
+        assert [item.kind for item in longest.history] == ["generate", "extend", "extend"]
+        assert [item.task_id for item in longest.history] == [clip.task_id, longer.task_id, longest.task_id]
         posted = sim.requests_to("extend")[-1].body
         assert posted["taskId"] == longer.task_id
         assert posted["model"] == "quality"

@@ -30,10 +30,12 @@ UPLOAD = "file-stream-upload"
 
 
 def uploads(sim: MemoryTransport) -> int:
+    """Return how many files were uploaded."""
     return len([call for call in sim.requests if call.endpoint == UPLOAD])
 
 
 def sent_images(sim: MemoryTransport) -> list[list[str]]:
+    """Return the image URLs of every submission."""
     return [call.body.get("imageUrls", []) for call in sim.requests if call.endpoint == "generate"]
 
 
@@ -96,6 +98,7 @@ async def test_changed_file_under_the_same_key_is_rejected(cat: Path) -> None:
 
 
 async def refusal(veo: Any, image: Any) -> str:
+    """Return the message of the error for a request with *image*."""
     with pytest.raises(errors.InvalidRequest) as caught:
         await veo.submit("A dog", image=image)
     assert veo.jobs() == []

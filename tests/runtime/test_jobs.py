@@ -212,10 +212,10 @@ async def test_statistics_show_jobs_slots_rate_limit_and_watcher() -> None:
         await veo.submit("A dog")
         await veo.submit("A cat [refuse]")
         await asyncio.sleep(1)
-        seen = veo.statistics()
-        assert seen.jobs == {JobState.RUNNING: 1, JobState.REFUSED: 1}
-        assert (seen.slots_in_use, seen.max_in_flight, seen.pause_reason) == (1, 100, None)
-        assert (seen.rate_limit.running, seen.watcher.tasks) == (1, 1)
+        statistics = veo.statistics()
+        assert statistics.jobs == {JobState.RUNNING: 1, JobState.REFUSED: 1}
+        assert (statistics.slots_in_use, statistics.max_in_flight, statistics.pause_reason) == (1, 100, None)
+        assert (statistics.rate_limit.running, statistics.watcher.tasks) == (1, 1)
         assert await veo.account.balance() == sim.account().credits
         assert veo.account.knowledge().limit == 20
         assert "jobs=2" in repr(veo)

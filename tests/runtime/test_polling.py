@@ -42,8 +42,9 @@ RECORD = {"endpoint": "record-info", "times": 3}
 
 
 def poll_times(sim: Any) -> list[float]:
-    began = sim.requests_to()[0].at
-    return [round(seen.at - began, 3) for seen in sim.requests_to("record-info")]
+    """Return when the tasks were polled, in seconds after the first submission."""
+    started_at = sim.requests_to()[0].at
+    return [round(seen.at - started_at, 3) for seen in sim.requests_to("record-info")]
 
 
 # --- when tasks are polled --------------------------------------------------------------------------------------
@@ -159,8 +160,8 @@ async def test_failed_polls_back_off_for_their_task_only() -> None:
         )
         await veo.submit("Well")
         await asyncio.sleep(200)
-        seen = [s.at for s in sim.requests_to("record-info") if s.query["taskId"] == task_id]
-        gaps = [round(b - a, 2) for a, b in pairwise(seen)]
+        polled_at = [s.at for s in sim.requests_to("record-info") if s.query["taskId"] == task_id]
+        gaps = [round(b - a, 2) for a, b in pairwise(polled_at)]
         assert gaps == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
         others = [s.at for s in sim.requests_to("record-info") if s.query["taskId"] != task_id]
         assert {round(b - a, 2) for a, b in pairwise(others)} == {5.0}
@@ -224,11 +225,11 @@ async def test_row_36_success_is_final() -> None:
     async with world() as (veo, sim):
         job = await veo.submit("A dog")
         clip = await job
-        seen = len(sim.requests_to("record-info"))
+        polls = len(sim.requests_to("record-info"))
         sim.inject(record_flag(0))
         await asyncio.sleep(600)
         assert (await job) == clip
-        assert len(sim.requests_to("record-info")) == seen
+        assert len(sim.requests_to("record-info")) == polls
 
 
 async def test_row_36_failure_after_a_success_without_urls_is_ignored() -> None:
@@ -258,8 +259,8 @@ async def test_row_36_failure_is_confirmed_by_a_second_poll(prompt: str, flag: i
             await job
         assert caught.value.reason_code in (500, 501)
         assert caught.value.task_id == job.task_id
-        seen = poll_times(sim)
-        assert round(seen[-1] - seen[-2], 2) == 10.0
+        times = poll_times(sim)
+        assert round(times[-1] - times[-2], 2) == 10.0
         assert job.state is JobState.FAILED
         await veo.generate("Another dog", key="k")
         assert flag in (2, 3)

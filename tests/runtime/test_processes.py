@@ -169,7 +169,7 @@ async def test_row_58_interrupted_or_terminated_process_sends_nothing_more(
 async def test_row_61_forked_child_gets_an_error_and_the_parent_continues(tmp_path: Path) -> None:
     """The error says what to do instead, and the child writes nothing to the ledger."""
     (tmp_path / "fork.py").write_text(FORK)
-    async with Simulator(speed=SPEED) as sim:
+    async with Simulator(duration_s=20.0, speed=SPEED) as sim:
         output = await run_fast(tmp_path / "fork.py", cwd=tmp_path, sim=sim)
     assert "before a fork" in output
     assert "child 7" in output

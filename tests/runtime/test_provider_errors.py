@@ -175,11 +175,11 @@ async def test_row_9_maintenance_pauses_and_probes_and_fails_no_job(form: str) -
         await asyncio.sleep(1)
         assert veo.statistics().pause_reason == "maintenance"
         assert {job.state for job in jobs} == {JobState.QUEUED}
-        under_way = len(sim.requests_to())
-        assert under_way <= 4
+        sent = len(sim.requests_to())
+        assert sent <= 4
         await jobs[0].accepted()
         assert clock() == 60.0 + 120.0 + 240.0
-        assert len(sim.requests_to()) == under_way + 3
+        assert len(sim.requests_to()) == sent + 3
         assert veo.statistics().pause_reason is None
         await veo.drain()
         assert {job.state for job in jobs} == {JobState.READY}
@@ -224,11 +224,11 @@ async def test_row_11_missing_credits_pause_submission_until_a_top_up() -> None:
         clock = Clock()
         jobs = [await veo.submit(prompt, model="veo3_fast") for prompt in prompts(20)]
         await asyncio.sleep(100)
-        made = len(sim.charges)
-        assert 0 < made < 20
+        accepted = len(sim.charges)
+        assert 0 < accepted < 20
         assert veo.statistics().pause_reason == "insufficient-credits"
-        assert sum(job.state is JobState.READY for job in jobs) == made
-        assert sum(job.state is JobState.QUEUED for job in jobs) == 20 - made
+        assert sum(job.state is JobState.READY for job in jobs) == accepted
+        assert sum(job.state is JobState.QUEUED for job in jobs) == 20 - accepted
         posted = len(sim.requests_to())
         await asyncio.sleep(20)
         assert len(sim.requests_to()) == posted
@@ -246,8 +246,14 @@ async def test_row_11_balance_is_read_immediately_and_then_with_growing_delays()
     async with world(credits=0.0) as (veo, sim):
         job = await veo.submit("A dog")
         await asyncio.sleep(1000)
-        began = sim.requests_to()[0].at
-        assert [round(seen.at - began, 3) for seen in sim.requests_to("credit")] == [0.0, 60.0, 180.0, 420.0, 900.0]
+        started_at = sim.requests_to()[0].at
+        assert [round(seen.at - started_at, 3) for seen in sim.requests_to("credit")] == [
+            0.0,
+            60.0,
+            180.0,
+            420.0,
+            900.0,
+        ]
         assert len(sim.requests_to()) == 1
         assert job.state is JobState.QUEUED
         await asyncio.sleep(601)
@@ -307,8 +313,15 @@ async def test_row_12_blocked_client_is_a_definite_refusal_and_a_pause(
         assert Paused(job.key, "blocked") in events
         assert "User-Agent" in caplog.text
         await job.accepted()
-        began = sim.requests_to()[0].at
-        assert [round(seen.at - began, 3) for seen in sim.requests_to()] == [0.0, 60.0, 180.0, 420.0, 900.0, 1500.0]
+        started_at = sim.requests_to()[0].at
+        assert [round(seen.at - started_at, 3) for seen in sim.requests_to()] == [
+            0.0,
+            60.0,
+            180.0,
+            420.0,
+            900.0,
+            1500.0,
+        ]
         assert veo.statistics().pause_reason is None
 
 

@@ -106,8 +106,8 @@ async def test_no_attempt_starts_after_two_minutes() -> None:
     clock = Clock()
     with pytest.raises(errors.ResponseLost):
         await reads.call("credit", api.credit)
-    began = sim.requests_to("credit")[0].at
-    assert all(seen.at - began <= MAX_TOTAL_S for seen in sim.requests_to("credit"))
+    started_at = sim.requests_to("credit")[0].at
+    assert all(seen.at - started_at <= MAX_TOTAL_S for seen in sim.requests_to("credit"))
     assert clock() <= MAX_TOTAL_S + 30.0
 
 

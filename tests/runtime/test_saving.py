@@ -24,6 +24,7 @@ def on(sim: Simulator, **options: Any) -> VeoSession:
 
 
 def is_whole(path: Path) -> bool:
+    """Return True, or raise if the video is incomplete."""
     with path.open("rb") as file:
         check_complete(file)
     return True

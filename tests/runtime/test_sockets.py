@@ -75,10 +75,10 @@ async def test_row_30_untrusted_server_gets_no_request_and_few_connections(tls_k
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
 async def test_row_31_redirect_is_not_followed_and_puts_the_job_in_doubt(status: str) -> None:
     """The body is sent once, and the key is sent to no other server."""
-    seen: list[bytes] = []
+    forwarded: list[bytes] = []
 
     async def elsewhere(visit: Visit) -> None:
-        seen.append(await visit.read_request())
+        forwarded.append(await visit.read_request())
 
     async with raw_server(elsewhere) as other:
 
@@ -92,7 +92,7 @@ async def test_row_31_redirect_is_not_followed_and_puts_the_job_in_doubt(status:
     assert isinstance(outcome, InDoubt)
     assert isinstance(outcome.error, errors.MalformedResponse)
     assert len(first) == 1
-    assert seen == []
+    assert forwarded == []
 
 
 async def test_row_28_dead_kept_alive_connection_puts_the_job_in_doubt() -> None:
@@ -147,14 +147,14 @@ async def test_batch_with_every_kind_of_fault_accounts_for_all_clips() -> None:
         truncate(endpoint="record-info", probability=0.02, seed=6),
     ]
     async with Simulator(faults=faults, seed=4, failure_rate=0.02, refusal_rate=0.02) as sim:
-        began = asyncio.get_running_loop().time()
+        started_at = asyncio.get_running_loop().time()
         async with VeoSession(sim.api_key, base_url=sim.url, network=Network(seed=1)) as veo:
             outcomes = [outcome async for outcome in veo.map(f"Dog {i}" for i in range(100))]
         assert len(outcomes) == 100
         kinds = [type(outcome) for outcome in outcomes]
         assert kinds.count(InDoubt) == 3
         assert kinds.count(Done) > 85
-        assert asyncio.get_running_loop().time() - began < 3 * 3600
+        assert asyncio.get_running_loop().time() - started_at < 3 * 3600
         assert sum(charge.credits > 0 for charge in sim.charges) >= kinds.count(Done)
         sim.assert_no_double_charge()
 

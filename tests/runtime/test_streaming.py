@@ -93,8 +93,8 @@ async def test_async_input_is_accepted() -> None:
                 yield f"Dog {i}"
                 await asyncio.sleep(100)
 
-        began = asyncio.get_running_loop().time()
-        at = [round(asyncio.get_running_loop().time() - began) async for _ in veo.map(slow())]
+        started_at = asyncio.get_running_loop().time()
+        at = [round(asyncio.get_running_loop().time() - started_at) async for _ in veo.map(slow())]
         assert all(60 + 100 * i <= t < 68 + 100 * i for i, t in enumerate(at))
         assert len(sim.requests_to()) == 3
 

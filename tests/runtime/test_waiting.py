@@ -427,9 +427,9 @@ async def test_row_60_use_from_another_loop_or_thread_raises() -> None:
         caught: list[BaseException] = []
 
         async def elsewhere() -> None:
-            for call in (veo.submit("A cat"), veo.close(), job.result(), job.wait(1), job.accepted(), anext(events)):
+            for pending in (veo.submit("A cat"), veo.close(), job.result(), job.wait(1), job.accepted(), anext(events)):
                 try:
-                    await call
+                    await pending
                 except errors.SessionClosed as error:
                     caught.append(error)
 
@@ -509,10 +509,10 @@ async def test_row_86_faulty_hook_affects_no_job() -> None:
 
     clock = Clock()
     for hook in (raising, raising_later, hanging):
-        began = clock()
+        started_at = clock()
         async with world(session={"on_event": hook}) as (veo, _):
             assert (await veo.generate("A dog")).urls
-        assert clock() - began < 60 + 5 + 11
+        assert clock() - started_at < 60 + 5 + 11
 
 
 async def test_row_86_hook_that_ignores_its_cancellation_does_not_block_closing() -> None:
