@@ -37,6 +37,7 @@ def test_folder_contains_exactly_the_expected_benchmarks() -> None:
     assert expected.split() == NAMES
 
 
+@pytest.mark.slow
 @pytest.mark.realtime
 @pytest.mark.parametrize("name", NAMES)
 def test_quick_benchmark_runs_and_exits_with_0(name: str) -> None:

@@ -20,6 +20,7 @@ from veo_async.media import check_complete
 DEMO = (sys.executable, "-m", "veo_async", "demo")
 
 
+@pytest.mark.slow
 async def test_demo_saves_every_clip_although_failures_are_injected(tmp_path: Path) -> None:
     """Eight clips, one refusal, three 429s and a lost response that its callback matches; twice in a row."""
     for _ in range(2):
@@ -46,6 +47,7 @@ async def test_demo_saves_every_clip_although_failures_are_injected(tmp_path: Pa
     assert json.loads((out / "results.jsonl").read_text().splitlines()[0])["key"]
 
 
+@pytest.mark.slow
 async def test_demo_does_not_overwrite_existing_files(tmp_path: Path) -> None:
     """A clip whose name is taken gets another one."""
     for name in ("fox-in-snow.mp4", "orange-tree.mp4"):

@@ -24,6 +24,7 @@ def simulate(monkeypatch: pytest.MonkeyPatch) -> Any:
     return simulate
 
 
+@pytest.mark.slow
 @pytest.mark.realtime
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, SEEDS_PER_TEST))
 def test_batches_under_random_faults_are_safe_and_finish(simulate: Any, first: int) -> None:
