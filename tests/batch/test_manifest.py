@@ -72,7 +72,7 @@ def test_a_row_with_more_cells_than_columns_is_a_fault() -> None:
     """A prompt with a comma that nobody quoted must not be cut."""
     found = read("prompt,model\nA dog, running,veo3\n")
     assert found.rows == ()
-    assert "quote cells with commas" in str(found.problems[0])
+    assert "Quote cells with commas" in str(found.problems[0])
 
 
 def test_semicolons_and_tabs() -> None:
