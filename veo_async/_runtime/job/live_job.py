@@ -105,7 +105,7 @@ class LiveJob:
     def release_waiters(self, error: VeoError) -> None:
         """The session is gone: whoever waits is told *error*; the job itself is as it was."""
         if self.outcome is None and self._session_error is None:
-            error = type(error)(*error.args)
+            error = copy_error(error)
             error.add_evidence(job_key=self.key, task_id=self.task_id)
             self._session_error = error
             self._notify_end()
