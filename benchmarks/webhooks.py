@@ -1,10 +1,10 @@
 """Callbacks: the cost of receiving them, the effect of a flood of forged ones, and how soon a task's end is known.
 
-*Receiving*: the same requests, two forged for each good one, go to ``veo.callbacks.aiohttp_routes()`` of a session with hundreds
-of running tasks and a ledger file, and to a bare aiohttp handler that reads the body and returns 200. Both run in this
-process, one after the other, over real sockets; the client has its own process. A good callback names a task that is
-still running, so no job may change its state. A forged one has an unknown token, a modified token, a wrong signature or
-an invalid body.
+*Receiving*: the same requests, two forged for each good one, go to ``veo.callbacks.aiohttp_routes()`` of a session with
+hundreds of running tasks and a ledger file, and to a bare aiohttp handler that reads the body and returns 200. Both run
+in this process, one after the other, over real sockets; the client has its own process. A good callback names a task
+that is still running, so no job may change its state. A forged one has an unknown token, a modified token, a wrong
+signature or an invalid body.
 
 *Detection*: the time from a task's end until the session knows of it, in virtual time. 10 % of the callbacks are lost.
 For comparison: polling alone with the same budget.

@@ -1,4 +1,4 @@
-"""What users see: the names, their order, what an import costs and touches."""
+"""The public surface: its names, their order, and what an import loads."""
 
 import subprocess
 import sys
@@ -10,8 +10,8 @@ import veo_async
 from veo_async._wire.requests import ExtendOptions, ExtendRequest, VideoOptions, VideoRequest
 
 
-def test_all_is_sorted_and_is_what_is_visible() -> None:
-    """Nothing public is missing from ``__all__``, and nothing in it is missing."""
+def test_all_is_sorted_and_complete() -> None:
+    """``__all__`` lists exactly the visible public names."""
     visible = {
         name
         for name, value in vars(veo_async).items()
@@ -22,15 +22,15 @@ def test_all_is_sorted_and_is_what_is_visible() -> None:
     assert len(veo_async.__all__) <= 22
 
 
-def test_options_are_the_fields_of_their_requests() -> None:
-    """The keyword arguments that type checkers know are those that the requests have."""
+def test_typed_options_are_the_fields_of_their_requests() -> None:
+    """The keyword arguments known to type checkers are those of the requests."""
     assert set(VideoOptions.__annotations__) == {f.name for f in attrs.fields(VideoRequest)} - {"prompt"} | {"image"}
     extension = {f.name for f in attrs.fields(ExtendRequest)}
     assert set(ExtendOptions.__annotations__) == extension - {"task_id", "prompt", "after_key"}
 
 
-def test_import_brings_only_the_core() -> None:
-    """The simulator, the command line and every optional package stay where they are until they are asked for."""
+def test_import_loads_only_the_core() -> None:
+    """The simulator, the command line and optional packages are not imported."""
     program = "import sys, veo_async; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
@@ -40,7 +40,7 @@ def test_import_brings_only_the_core() -> None:
 
 
 def test_logging_is_silent_by_default() -> None:
-    """A library does not speak unless it is asked to."""
+    """Without configuration, the library prints no log messages."""
     program = "import logging, veo_async; logging.getLogger('veo_async.x').warning('psst')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")

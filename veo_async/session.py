@@ -1,13 +1,13 @@
 """`VeoSession`: many clips at the same time on one account.
 
-The way of a job: `VeoSession.submit` checks the request and stores the job on the ledger · the scheduler sends it when a
-slot is free and the rate limit allows · the watcher polls its task until it has finished · everyone who awaits the job
-gets the outcome.
+The way of a job: `VeoSession.submit` checks the request and stores the job on the ledger · the scheduler sends it when
+a slot is free and the rate limit allows · the watcher polls its task until it has finished · everyone who awaits the
+job gets the outcome.
 
 **Opening and closing.** ``async with`` opens the session and closes it. Closing is the same whatever the reason: no new
-request is sent; requests in flight finish, because cutting one off would leave its job in doubt; then everyone who still
-waits gets `SessionClosed`, with the task id if there is one. To finish all jobs first, call ``await veo.drain()``. A
-cancellation that arrives while the session closes is raised afterwards.
+request is sent; requests in flight finish, because cutting one off would leave its job in doubt; then everyone who
+still waits gets `SessionClosed`, with the task id if there is one. To finish all jobs first, call ``await
+veo.drain()``. A cancellation that arrives while the session closes is raised afterwards.
 
 The caller's own exception leaves the block unchanged. An internal error that stopped the session leaves it as
 `SessionCrashed`, or as a note on the caller's exception. After such an error nothing more is sent.

@@ -7,12 +7,12 @@
     with VeoSession() as veo:
         clip = veo.generate("A dog surfing at dusk")
 
-It runs a `veo_async.VeoSession` in a thread with its own event loop, so it also works where a loop is already running, as
-in a notebook. It starts with ``with``, or with the first call, and ends with the block, with `VeoSession.close`, and at the
-latest when the interpreter exits. Every method may be called from any thread.
+It runs a `veo_async.VeoSession` in a thread with its own event loop, so it also works where a loop is already running,
+as in a notebook. It starts with ``with``, or with the first call, and ends with the block, with `VeoSession.close`, and
+at the latest when the interpreter exits. Every method may be called from any thread.
 
-Ctrl-C ends the waiting and leaves the job alone: the same request finds the same job again. ``on_event`` is called in the
-session's own thread and must not call the session.
+Ctrl-C ends the waiting and leaves the job alone: the same request finds the same job again. ``on_event`` is called in
+the session's own thread and must not call the session.
 """
 
 import functools

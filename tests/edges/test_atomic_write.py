@@ -11,6 +11,8 @@ from veo_async._base.atomic_write import write_atomically
 
 
 def failing(code: int) -> object:
+    """Return a function that raises an `OSError` with *code*."""
+
     def fail(*_: object, **__: object) -> None:
         raise OSError(code, "the disk failed")
 

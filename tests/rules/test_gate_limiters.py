@@ -85,7 +85,9 @@ def test_no_client_beats_the_bound(kind: str, limit: int, cap: int | None, seed:
     def make_server() -> Server:
         # Without requests of another client: whether the server accepts them depends on the room that our client
         # leaves, so the makespan of the greediest client would be close to a bound, but not a bound.
-        changes: list[Disturbance] = [ChangeLimit(20.0, limit + 1)]
+        # For the same reason a limit that changes is left out with GCRA: a request that is sent just before the change
+        # still occupies the longer interval, so waiting for the change can be faster than sending.
+        changes: list[Disturbance] = [] if kind.startswith("gcra") else [ChangeLimit(20.0, limit + 1)]
         return Server(LIMITERS[kind](limit, Random(seed)), cap=cap, disturbances=changes)
 
     outcome = simulate(Gate(GateSettings()), make_server, jobs=30, seed=seed)

@@ -100,8 +100,8 @@ def test_every_model_is_known_everywhere(model: VideoModel) -> None:
     assert draw_duration(model.name, Random(1), {}) > 0
 
 
-def test_names_that_editors_offer_are_those_of_the_table() -> None:
-    """The enum and the literal types list the table's names in the table's order or as a set."""
+def test_enum_and_literals_equal_the_table() -> None:
+    """The names that editors suggest are exactly those of the table."""
     assert list(Model) == [model.name for model in MODELS]
     assert set(get_args(ExtendModel)) == {model.extend_name for model in MODELS}
     assert DEFAULT_EXTEND_MODEL in get_args(ExtendModel)

@@ -344,3 +344,23 @@ def test_impossible_task_ids_are_problems(task_id: str) -> None:
 def test_url_problem_says_why_a_url_is_unusable(url: str, problem: str | None) -> None:
     """Only http(s) URLs with a host that a server could download are accepted."""
     assert url_problem(url) == problem
+
+
+@pytest.mark.parametrize(
+    ("request_", "is_hinted"),
+    [
+        (video(model="veo9"), True),
+        (video(duration=5), True),
+        (video(generation_type=REFERENCE, image_urls=ONE, model="veo3"), True),
+        (ExtendRequest("t-1", "on", model="turbo"), True),
+        (video(prompt=""), False),
+        (video(seeds=1), False),
+        (video(image_urls=THREE), False),
+        (UpgradeRequest("t-1", "8k"), False),
+    ],
+)
+def test_only_values_outside_a_known_set_hint_at_validate_false(request_: Any, is_hinted: bool) -> None:
+    """A newer value may be valid; an empty prompt, a wrong seed or an unknown upgrade never is."""
+    with pytest.raises(InvalidRequest) as caught:
+        check(request_, KIE)
+    assert ("pass validate=False" in str(caught.value)) is is_hinted

@@ -1,7 +1,7 @@
 """The table of models: one entry per model with everything the library knows about it.
 
-To add a model, add an entry to `MODELS` and its names to `Model`, `ModelName` and `ExtendModel`. Validation, prices, expected and
-simulated durations and the dialects are derived from the table.
+To add a model, add an entry to `MODELS` and its names to `Model`, `ModelName` and `ExtendModel`. Validation, prices,
+expected and simulated durations and the dialects are derived from the table.
 """
 
 from collections.abc import Iterable, Mapping

@@ -93,7 +93,8 @@ def _extend_problems(request: ExtendRequest, dialect: Dialect) -> Iterator[Probl
 
 def _upgrade_problems(request: UpgradeRequest) -> Iterator[Problem]:
     yield from _source_problems(request)
-    yield from _one_of("to", request.to, UPGRADE_TARGETS)
+    # Not a value that validate=False could let through: each target has its own endpoint.
+    yield from _one_of("to", request.to, UPGRADE_TARGETS, may_be_newer=False)
     if request.index is not None and request.index < 0:
         yield Problem("index", request.index, "must be 0 or more", "leave it out for the first video")
     yield from _callback_problems(request.callback_url)
@@ -197,10 +198,10 @@ def _works_with(name: str, value: Any, allowed: tuple[Any, ...], subject: str) -
         yield Problem(name, value, f"{subject} with {listed} only", may_be_newer=True)
 
 
-def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Iterator[Problem]:
+def _one_of(name: str, value: Any, allowed: tuple[Any, ...], *, may_be_newer: bool = True) -> Iterator[Problem]:
     if value is not None and value not in allowed:
         listed = ", ".join(str(item) for item in allowed)
-        yield Problem(name, value, f"must be one of {listed}", may_be_newer=True)
+        yield Problem(name, value, f"must be one of {listed}", may_be_newer=may_be_newer)
 
 
 def _seed_problems(seeds: int | None) -> Iterator[Problem]:

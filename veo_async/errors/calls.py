@@ -120,7 +120,7 @@ class BudgetExceeded(UsageError):
 
     #: The price of the request with all its follow-ups, in credits; None if it is not known.
     cost: float | None = None
-    #: The credits reserved until now, and the budget.
+    #: The reserved credits, and the budget.
     reserved: float = 0.0
     budget: float = 0.0
     remedy = "Raise budget= (or, if the price is unknown, add it with prices=)."

@@ -23,8 +23,8 @@ because a poll only shows "ended between these two ages" or "not ended by this a
   same.
 
 Priors are log-normal with a tail, because some tasks fail immediately and some hang: 9.5 % are spread evenly over the
-logarithm of 4 s to 30 min, 0.5 % up to 4 h, so that the hazard is never zero. The medians and spreads are in the table of
-models and at `prior_for`, each with its source. They are assumptions, meant to be outweighed by data.
+logarithm of 4 s to 30 min, 0.5 % up to 4 h, so that the hazard is never zero. The medians and spreads are in the table
+of models and at `prior_for`, each with its source. They are assumptions, meant to be outweighed by data.
 """
 
 import math

@@ -126,7 +126,7 @@ class LedgerFile:
         connection.execute("BEGIN IMMEDIATE")
         self._check_file_present()
         if any(call.name in _NEEDS_LOCK for call in calls):
-            self._check_lock_held()
+            self._check_lock_file()
         last_transition, changes = self.queries.last_transition(), connection.total_changes
         for call in calls:
             self._try(connection, call)
@@ -165,8 +165,8 @@ class LedgerFile:
         if not is_present:
             raise LedgerIOError(f"{self.path} was moved or removed while it was open.", remedy="Open another session.")
 
-    def _check_lock_held(self) -> None:
-        """Raise if the lock file is gone: a session without it takes on no work. Results of sent requests are recorded."""
+    def _check_lock_file(self) -> None:
+        """Raise if the lock file is gone: without it a session takes on no work. It still records what it has sent."""
         if not self.session_lock.has_lock_file():
             raise LedgerIOError(
                 f"The lock file in {self.session_lock.folder} was removed, so other processes consider this session "
