@@ -103,7 +103,7 @@ WRONG_OPTIONS: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.veo_virtual_time
 @pytest.mark.parametrize(("options", "text"), WRONG_OPTIONS, ids=lambda item: str(item)[:40])
 async def test_wrong_job_option_is_rejected_before_anything_is_queued(options: dict[str, Any], text: str) -> None:
-    """`submit` and `generate` raise; `gather` and `map` return it as a value of that request."""
+    """`submit`, `generate`, `gather` and `map` raise immediately."""
     sim = MemoryTransport()
     async with VeoSession(sim.api_key, **session_arguments(transport=sim)) as veo:
         with pytest.raises(UsageError) as raised:
@@ -111,6 +111,10 @@ async def test_wrong_job_option_is_rejected_before_anything_is_queued(options: d
         assert text in str(raised.value)
         with pytest.raises(UsageError):
             await veo.generate("A dog", **options)
+        with pytest.raises(UsageError):
+            await veo.gather(
+                "A dog", **{name: value for name, value in options.items() if name != "key"} or {"take": -1}
+            )
         assert veo.jobs() == []
     assert not sim.charges
 
@@ -126,6 +130,10 @@ async def test_common_mistakes_say_what_to_write() -> None:
             await veo.gather(["a", "b"])  # type: ignore[arg-type]  # the wrong type is the point
         with pytest.raises(UsageError, match="buffersize=0"):
             veo.map(["a"], buffersize=0)
+        with pytest.raises(UsageError, match="modle"):
+            veo.map(["a"], modle="veo3")  # type: ignore[call-arg]  # a misspelled option
+        with pytest.raises(UsageError, match="then='8k'"):
+            veo.map(["a"], then="8k")
         with pytest.raises(UsageError, match="ordered=1"):
             veo.map(["a"], ordered=1)  # type: ignore[arg-type]  # the same
         with pytest.raises(UsageError, match=r"async for outcome in veo\.map"):

@@ -18,7 +18,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, NoReturn, Self, Unpack
@@ -26,21 +25,19 @@ from typing import Any, NoReturn, Self, Unpack
 import anyio
 import attrs
 
-from ._api import ApiKey, VeoApi, endpoint_of
+from ._api import ApiKey, VeoApi
 from ._api.key import KeyProvider
-from ._base.checks import check_choice, check_count, check_flag, check_text, reject
+from ._base.checks import check_choice, check_count, check_flag, reject
 from ._ports import Ledger
 from ._rules.lifecycle import JobState
 from ._rules.queue.fair_queue import Priority
 from ._runtime.engine import Recovered
 from ._runtime.hooks import Hook
 from ._runtime.in_doubt.handler import OnDoubt
-from ._runtime.job.endings import as_request, rejected_job
-from ._runtime.job.follow_ups import ChainItem, FollowUp, chain_of, follow_up_of
+from ._runtime.job.follow_ups import FollowUp, follow_up_of
 from ._runtime.job.handle import Job
 from ._runtime.job.live_job import LiveJob
 from ._runtime.job.outcome import Clip, Outcome
-from ._runtime.job.rows import content_key
 from ._runtime.log import logger_for
 from ._runtime.queued.images import ImageSource, UploadedImage
 from ._runtime.sending.key_renewal import with_timeout
@@ -50,15 +47,15 @@ from ._session.account import Account
 from ._session.callbacks import CallbackReceiver
 from ._session.ledger import SessionLedger
 from ._session.lifetime import Lifetime
-from ._session.options import JobOptions, check_job_options, checked_options, checked_target
+from ._session.options import JobOptions, checked_options, checked_target
 from ._session.outcome_stream import OutcomeStream
 from ._session.parts import Parts
 from ._session.statistics import Statistics
+from ._session.submitter import Submitter
 from ._wire import AnyRequest, Dialect, ExtendRequest, UpgradeRequest, check
 from ._wire.converter import from_dict
 from ._wire.requests import ExtendOptions, VideoOptions
-from ._wire.validation import check_encodable
-from .errors import QueueFull, SessionCrashed, SessionEnded, UsageError, VeoError
+from .errors import SessionCrashed, UsageError
 from .settings import Callbacks, Credits, Files, Limits, Network
 
 __all__ = [
@@ -150,9 +147,10 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             allow_insecure_http=network.allow_insecure_http,
             transport=network.transport,
         )
-        self._save_to, self._max_in_flight = options.save_to, max_in_flight
+        self._max_in_flight = max_in_flight
         self._lifetime = Lifetime()
         self._parts = parts = Parts(self.api, options, self._lifetime)
+        self._submitter = Submitter(self._lifetime, parts, self.api.dialect, options.save_to)
         #: Balance, prices, limits and tenants.
         self.account: Account = Account(self._lifetime, self.api, parts.rate_limiter, parts.spending, parts.retrier)
         #: Jobs of all sessions on the ledger.
@@ -378,43 +376,20 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             BudgetExceeded: the price exceeds what the session may still reserve.
             LedgerError: the ledger did not accept the job; nothing was queued.
         """
-        engine = self._lifetime.require_open()
-        check_job_options(take=take, tenant=tenant, priority=priority, send_within=send_within, validate=validate)
-        if key is not None:
-            check_text("key", key)
-        target = checked_target("save_to", save_to) or self._save_to
-        prepared = await self._parts.images.prepare_request(request, options)
-        name = key if key is not None else content_key(prepared, take, tenant)
-        chain = [ChainItem(name, prepared), *chain_of(name, then)]
-        for item in chain:
-            (check if validate else check_encodable)(item.request, self.api.dialect)
-            self.api.dialect.require(endpoint_of(item.request))
-        jobs = [LiveJob(item.key, item.request, tenant=tenant, priority=priority, metadata=metadata) for item in chain]
-        jobs[-1].save_to = target
-        for job in jobs:
-            job.deadline = None if send_within is None else engine.clock.now() + send_within
-        async with self._reserve_while_admitting(jobs):
-            *_, last = [await engine.admission.admit(job) for job in jobs]
-        return self._handle(last)
-
-    @asynccontextmanager
-    async def _reserve_while_admitting(self, jobs: Sequence[LiveJob]) -> AsyncGenerator[None]:
-        """Reserve the price of all new jobs while they are admitted; afterwards each job holds its own reservation."""
-        admission, spending = self._lifetime.engine.admission, self._parts.spending
-        if not spending.is_bounded:
-            yield
-            return
-        new = {
-            job.key: job.request
-            for job in jobs
-            if spending.is_reserved(job.key) or await admission.would_be_new(job.key)
-        }
-        spending.reserve(new)
-        try:
-            yield
-        finally:
-            for key in new:
-                admission.on_admitted(key, partial(spending.release, key))
+        job = await self._submitter.submit(
+            request,
+            options,
+            key=key,
+            take=take,
+            tenant=tenant,
+            priority=priority,
+            metadata=metadata,
+            send_within=send_within,
+            save_to=save_to,
+            then=then,
+            validate=validate,
+        )
+        return self._handle(job)
 
     def map(
         self,
@@ -444,32 +419,16 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             buffersize = max(_BUFFERSIZE, 2 * self._max_in_flight)
         check_count("buffersize", buffersize)
 
+        self._submitter.check_options(options)
+
         async def admit(request: AnyRequest | str) -> LiveJob:
-            try:
-                checked = as_request(request, {})
-                return await self._submit_when_room(checked, key=key(checked) if key else None, **options)
-            except SessionEnded:
-                raise
-            except VeoError as error:
-                return rejected_job(request, error)
+            return await self._submitter.submit_or_reject(request, key, options)
 
         return OutcomeStream(
             stream_outcomes(
                 to_async_iterator(requests), admit, buffersize=buffersize, ordered=ordered, spawn=self._spawn_reader
             )
         )
-
-    async def _submit_when_room(self, request: AnyRequest, **options: Any) -> LiveJob:
-        """Submit a job; wait for room if the tenant's queue is full."""
-        engine = self._lifetime.engine
-        while True:
-            try:
-                return engine.registry.by_key[(await self.submit(request, **options)).key]
-            except QueueFull as full:
-                if full.limit < 1:
-                    raise
-            engine.registry.queue_changed.clear()
-            await engine.registry.queue_changed.wait()
 
     def _spawn_reader(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name="veo.map")

@@ -184,7 +184,7 @@ def test_job_of_a_running_session_cannot_be_abandoned_but_a_job_in_doubt_can_be_
             await running.accepted()
             code, output = await asyncio.to_thread(veo, "ledger", "abandon", file, "dog")
             assert code == 2
-            assert "running drives this job" in output
+            assert "a running session owns this job" in output
             doubtful = await session.submit("A cat", key="cat")
             assert isinstance(await doubtful.finished(), InDoubt)
             task_id = sim.charges[1].task_id

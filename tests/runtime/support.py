@@ -63,7 +63,7 @@ def check_joints(veo: VeoSession) -> None:
     slots = states.count(JobState.SENDING) + running - scheduler.running_without_slot
     assert scheduler.slots.borrowed_tokens == slots
     assert len(scheduler.queue) + len(engine.queued.prerequisites) == states.count(JobState.QUEUED)
-    assert engine.gate.statistics().in_flight == states.count(JobState.SENDING)
+    assert engine.rate_limiter.statistics().in_flight == states.count(JobState.SENDING)
     assert engine.watcher.statistics.tasks == running
 
 
@@ -71,7 +71,7 @@ def assert_at_rest(veo: VeoSession) -> None:
     """Check that a closed session has no waiters, no requests in flight and no timers."""
     engine = engine_of(veo)
     assert all(not job._waiters for job in engine.registry.by_key.values())
-    assert engine.gate.statistics().in_flight == 0
+    assert engine.rate_limiter.statistics().in_flight == 0
     assert engine.watcher._timer is None
     assert not veo._reader_tasks
 

@@ -18,11 +18,9 @@ from veo_async._runtime.engine import Recovered
 from veo_async._runtime.job.outcome import Done, InDoubt, Refused
 from veo_async.simulator import drop_after_accepting, rate_limited, tamper
 
-from .ledgers import InlineExecutor, session_with_ledger
+from .ledgers import session_with_ledger
 from .support import VirtualSession, memory, session_on
 
-#: The name under which test_transitions.py imports it.
-AtOnce = InlineExecutor
 
 pytestmark = pytest.mark.veo_virtual_time
 

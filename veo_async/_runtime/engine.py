@@ -108,7 +108,7 @@ class Engine:
     #: Whether the ledger outlives the session, so that other sessions may use it, too.
     _is_durable: bool
     clock: WallClock
-    gate: Gate
+    rate_limiter: Gate
     #: Whether the gate was given knowledge by the user; otherwise the engine loads it from the ledger.
     _has_knowledge: bool
     _queue: FairQueue[LiveJob]
@@ -133,7 +133,7 @@ class Engine:
 
     def __attrs_post_init__(self) -> None:
         """Build the parts. Each needs only those above it."""
-        api, gate, queue, clock, spending = self._api, self.gate, self._queue, self.clock, self._spending
+        api, gate, queue, clock, spending = self._api, self.rate_limiter, self._queue, self.clock, self._spending
         self.recovered = Recovered()
         registry = self.registry = JobRegistry()
         keys = self.keys = KeyRenewer(api.refresh_key)

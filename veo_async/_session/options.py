@@ -43,6 +43,10 @@ class JobOptions(VideoOptions, total=False):
     validate: bool
 
 
+#: The names of those options that are not part of a request.
+JOB_OPTIONS = frozenset(JobOptions.__annotations__) - frozenset(VideoOptions.__annotations__)
+
+
 def checked_options(
     *,
     ledger: Any,

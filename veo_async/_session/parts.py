@@ -122,7 +122,7 @@ class Parts:
                 account=account,
                 is_durable=options.is_durable,
                 clock=clock,
-                gate=self.rate_limiter,
+                rate_limiter=self.rate_limiter,
                 has_knowledge=options.limits.knowledge is not None,
                 queue=self.queue,
                 schedule=self._schedule,

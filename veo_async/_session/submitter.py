@@ -1,0 +1,131 @@
+"""`Submitter`: from a request to a job on the ledger, or to a chain of jobs if the request has follow-ups."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from os import PathLike
+from typing import Any
+
+from veo_async._api import endpoint_of
+from veo_async._base.checks import check_text
+from veo_async._rules.queue.fair_queue import Priority
+from veo_async._runtime.job.endings import as_request, rejected_job
+from veo_async._runtime.job.follow_ups import ChainItem, FollowUp, chain_of
+from veo_async._runtime.job.live_job import LiveJob
+from veo_async._runtime.job.rows import content_key
+from veo_async._wire import AnyRequest, Dialect, check
+from veo_async._wire.validation import check_encodable
+from veo_async.errors import QueueFull, SessionEnded, VeoError
+
+from .lifetime import Lifetime
+from .options import JOB_OPTIONS, check_job_options, checked_target
+from .parts import Parts
+
+
+class Submitter:
+    """Submits the requests of one session.
+
+    Args:
+        save_to: the folder for jobs that name no destination.
+    """
+
+    def __init__(self, lifetime: Lifetime, parts: Parts, dialect: Dialect, save_to: str | None) -> None:
+        self._lifetime, self._parts, self._dialect, self._save_to = lifetime, parts, dialect, save_to
+
+    async def submit(
+        self,
+        request: AnyRequest | str,
+        video_options: Mapping[str, Any],
+        *,
+        key: str | None = None,
+        take: int = 1,
+        tenant: str = "",
+        priority: Priority = "batch",
+        metadata: Any = None,
+        send_within: float | None = None,
+        save_to: str | PathLike[str] | None = None,
+        then: FollowUp | Sequence[FollowUp] = (),
+        validate: bool = True,
+    ) -> LiveJob:
+        """Check *request* and admit its job and those of its follow-ups; return the last one."""
+        engine = self._lifetime.require_open()
+        check_job_options(take=take, tenant=tenant, priority=priority, send_within=send_within, validate=validate)
+        if key is not None:
+            check_text("key", key)
+        target = checked_target("save_to", save_to) or self._save_to
+        prepared = await self._parts.images.prepare_request(request, video_options)
+        name = key if key is not None else content_key(prepared, take, tenant)
+        chain = [ChainItem(name, prepared), *chain_of(name, then)]
+        self._check_chain(chain, validate=validate)
+        jobs = [LiveJob(item.key, item.request, tenant=tenant, priority=priority, metadata=metadata) for item in chain]
+        jobs[-1].save_to = target
+        for job in jobs:
+            job.deadline = None if send_within is None else engine.clock.now() + send_within
+        async with self._reserve_while_admitting(jobs):
+            *_, last = [await engine.admission.admit(job) for job in jobs]
+        return last
+
+    def _check_chain(self, chain: Sequence[ChainItem], *, validate: bool) -> None:
+        for item in chain:
+            (check if validate else check_encodable)(item.request, self._dialect)
+            self._dialect.require(endpoint_of(item.request))
+
+    @asynccontextmanager
+    async def _reserve_while_admitting(self, jobs: Sequence[LiveJob]) -> AsyncGenerator[None]:
+        """Reserve the price of all new jobs while they are admitted; afterwards each job holds its own reservation."""
+        admission, spending = self._lifetime.engine.admission, self._parts.spending
+        if not spending.is_bounded:
+            yield
+            return
+        new = {
+            job.key: job.request
+            for job in jobs
+            if spending.is_reserved(job.key) or await admission.would_be_new(job.key)
+        }
+        spending.reserve(new)
+        try:
+            yield
+        finally:
+            for key in new:
+                admission.on_admitted(key, partial(spending.release, key))
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Check the options of `map` before its first request is read.
+
+        Raises:
+            UsageError: an option is unknown, or its value is wrong for every request.
+        """
+        video_options = {name: value for name, value in options.items() if name not in JOB_OPTIONS}
+        defaults = {"take": 1, "tenant": "", "priority": "batch", "send_within": None, "validate": True}
+        check_job_options(**{name: options.get(name, value) for name, value in defaults.items()})
+        checked_target("save_to", options.get("save_to"))
+        chain_of("", options.get("then", ()))
+        as_request("-", {name: value for name, value in video_options.items() if name not in ("image", "image_urls")})
+
+    async def submit_or_reject(self, request: AnyRequest | str, key: Any, options: Mapping[str, Any]) -> LiveJob:
+        """Submit one request of `map`; if it is wrong, return a rejected job instead of raising.
+
+        Args:
+            key: returns the job's key for a request; None derives the key from the request.
+        """
+        try:
+            checked = as_request(request, {})
+            return await self._submit_when_room(checked, key(checked) if key else None, options)
+        except SessionEnded:
+            raise
+        except VeoError as error:
+            return rejected_job(request, error)
+
+    async def _submit_when_room(self, request: AnyRequest, key: str | None, options: Mapping[str, Any]) -> LiveJob:
+        """Submit a job; wait for room if the tenant's queue is full."""
+        job_options = {name: value for name, value in options.items() if name in JOB_OPTIONS}
+        video_options = {name: value for name, value in options.items() if name not in JOB_OPTIONS}
+        queue_changed = self._lifetime.engine.registry.queue_changed
+        while True:
+            try:
+                return await self.submit(request, video_options, key=key, **job_options)
+            except QueueFull as full:
+                if full.limit < 1:
+                    raise
+            queue_changed.clear()
+            await queue_changed.wait()
