@@ -21,7 +21,6 @@ from veo_async.simulator import drop_after_accepting, rate_limited, tamper
 from .ledgers import session_with_ledger
 from .support import VirtualSession, memory, session_on
 
-
 pytestmark = pytest.mark.veo_virtual_time
 
 

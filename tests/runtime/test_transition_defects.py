@@ -17,8 +17,8 @@ from veo_async._wire.responses import Accepted
 from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.simulator import delay
 
+from .ledgers import InlineExecutor
 from .support import Clock, let_run, memory, session_on
-from .test_resume import InlineExecutor
 from .transition_case import (
     IN_DOUBT,
     OTHER_TASK,

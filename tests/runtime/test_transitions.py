@@ -20,8 +20,8 @@ from veo_async._runtime.journal import CLOSE_TIMEOUT_S
 from veo_async._wire import VideoRequest
 from veo_async.ledger import MemoryLedger, SqliteLedger
 
+from .ledgers import InlineExecutor
 from .support import let_run
-from .test_resume import InlineExecutor
 from .transition_case import (
     IN_DOUBT,
     PRICE,
