@@ -125,6 +125,10 @@ class Network:
     seed: int | None = None
 
 
+def _as_public_url(value: str) -> str:
+    return validate_public_url(value) or value
+
+
 def _as_secrets(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
@@ -144,7 +148,7 @@ class Callbacks:
             callbacks are rejected. None reads KIE_WEBHOOK_HMAC_KEY.
     """
 
-    url: str = attrs.field(converter=validate_public_url)
+    url: str = attrs.field(converter=_as_public_url)
     secret: str | Sequence[str] | None = attrs.field(
         default=None, kw_only=True, repr=False, converter=_as_secrets, validator=_checked(_check_secrets, optional=True)
     )

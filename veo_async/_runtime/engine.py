@@ -101,41 +101,56 @@ class Recovered:
 class Engine:
     """The parts of one open session."""
 
-    _api: VeoApi = attrs.field(kw_only=False)
+    _api: VeoApi = attrs.field(alias="api", kw_only=False)
     ledger: LedgerSession = attrs.field(kw_only=False)
     #: The account that the jobs bill.
-    _account: str
+    _account: str = attrs.field(alias="account")
     #: Whether the ledger outlives the session, so that other sessions may use it, too.
-    _is_durable: bool
+    _is_durable: bool = attrs.field(alias="is_durable")
     clock: WallClock
     rate_limiter: Gate
     #: Whether the gate was given knowledge by the user; otherwise the engine loads it from the ledger.
-    _has_knowledge: bool
-    _queue: FairQueue[LiveJob]
-    _schedule: PollSchedule
-    _budget: PollBudget
-    _status: StatusReporter
-    _hooks: Hooks
-    _tokens: CallbackTokens
-    _spending: Spending
+    _has_knowledge: bool = attrs.field(alias="has_knowledge")
+    _queue: FairQueue[LiveJob] = attrs.field(alias="queue")
+    _schedule: PollSchedule = attrs.field(alias="schedule")
+    _budget: PollBudget = attrs.field(alias="budget")
+    _status: StatusReporter = attrs.field(alias="status")
+    _hooks: Hooks = attrs.field(alias="hooks")
+    _tokens: CallbackTokens = attrs.field(alias="tokens")
+    _spending: Spending = attrs.field(alias="spending")
     #: The number of slots.
-    _max_in_flight: int
+    _max_in_flight: int = attrs.field(alias="max_in_flight")
     #: The number of the watcher's workers.
-    _workers: int
-    _on_doubt: OnDoubt
+    _workers: int = attrs.field(alias="workers")
+    _on_doubt: OnDoubt = attrs.field(alias="on_doubt")
     #: Saves one clip.
-    _save: Save
-    _images: Images
+    _save: Save = attrs.field(alias="save")
+    _images: Images = attrs.field(alias="images")
     #: The default folder for clips.
-    _save_to: str | None
+    _save_to: str | None = attrs.field(alias="save_to")
     #: Called when a part fails because of a defect.
-    _on_crash: Callable[[BaseException], None]
+    _on_crash: Callable[[BaseException], None] = attrs.field(alias="on_crash")
+
+    #: What the session found on its ledger.
+    recovered: Recovered = attrs.field(factory=Recovered, init=False)
+    registry: JobRegistry = attrs.field(factory=JobRegistry, init=False)
+    keys: KeyRenewer = attrs.field(init=False)
+    announcer: Announcer = attrs.field(init=False)
+    journal: Journal = attrs.field(init=False)
+    transitions: Transitions = attrs.field(init=False)
+    actions: JobActions = attrs.field(init=False)
+    admission: Admission = attrs.field(init=False)
+    watcher: Watcher = attrs.field(init=False)
+    hints: HintFollower = attrs.field(init=False)
+    scheduler: Scheduler = attrs.field(init=False)
+    uploads: ImageUploads = attrs.field(init=False)
+    queued: QueuedState = attrs.field(init=False)
+    in_doubt: InDoubtState = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Build the parts. Each needs only those above it."""
         api, gate, queue, clock, spending = self._api, self.rate_limiter, self._queue, self.clock, self._spending
-        self.recovered = Recovered()
-        registry = self.registry = JobRegistry()
+        registry = self.registry
         keys = self.keys = KeyRenewer(api.refresh_key)
         announcer = self.announcer = Announcer(self._hooks, registry, self._status)
         pauses = Pauses(queue, keys, announcer, balance=spending.balance)

@@ -47,9 +47,9 @@ class Journal:
     #: Returns the wall-clock time.
     now: Callable[[], float]
     #: The jobs of this session by task id.
-    _jobs_by_task: Mapping[str, LiveJob]
+    _jobs_by_task: Mapping[str, LiveJob] = attrs.field(alias="jobs_by_task")
     #: Called when the ledger cannot be written after a request was sent.
-    _on_blocked: Callable[[], None] = lambda: None
+    _on_blocked: Callable[[], None] = attrs.field(alias="on_blocked", default=lambda: None)
     #: The number of transitions that could not be recorded yet.
     _blocked: int = attrs.field(default=0, init=False)
     _closing: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)

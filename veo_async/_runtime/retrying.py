@@ -30,7 +30,7 @@ class Retrier:
 
     def __init__(self, rng: Rng) -> None:
         self._rng = rng
-        self.quota = RetryQuota()
+        self.quota: RetryQuota = RetryQuota()
 
     async def call(self, endpoint: Endpoint, call: Callable[[], Awaitable[T]]) -> T:
         """Return the result of *call*, in at most four attempts that begin within 120 s.

@@ -24,14 +24,14 @@ class StatusReporter:
     """Computes the status of jobs."""
 
     #: The name of the dialect; durations are learned per provider.
-    _provider: str = attrs.field(kw_only=False)
-    _queue: FairQueue[LiveJob]
-    _schedule: FixedSchedule | LearnedSchedule
-    _rate: GateSettings
+    _provider: str = attrs.field(alias="provider", kw_only=False)
+    _queue: FairQueue[LiveJob] = attrs.field(alias="queue")
+    _schedule: FixedSchedule | LearnedSchedule = attrs.field(alias="schedule")
+    _rate: GateSettings = attrs.field(alias="rate")
     #: Returns why submission is paused, or None.
-    _pause_reason: Callable[[], str | None]
+    _pause_reason: Callable[[], str | None] = attrs.field(alias="pause_reason")
     #: Returns the loop's time.
-    _now: Callable[[], float]
+    _now: Callable[[], float] = attrs.field(alias="now")
 
     def task_class_of(self, job: LiveJob) -> TaskClass:
         """Return the class of tasks that take about as long as this one."""

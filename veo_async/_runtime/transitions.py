@@ -48,12 +48,15 @@ class StateHandler(Protocol):
 
         *event* is None if the session found the job in this state.
         """
+        ...
 
     def withdraw(self, job: LiveJob) -> bool:
         """Stop the work for *job* so that it can be abandoned; return False if that is impossible now."""
+        ...
 
     def leave(self, job: LiveJob, event: Event | None) -> None:
         """Give back everything that *job* holds in this state. *event* is None if another session changed it."""
+        ...
 
 
 class Details(TypedDict, total=False):

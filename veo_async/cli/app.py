@@ -20,8 +20,8 @@ app: App = App(
     console=console,
     help_format="plaintext",
 )
-for family in (simulating, creating, lists, resuming, inspecting):
-    app.update(family.app)
+for _family in (simulating, creating, lists, resuming, inspecting):
+    app.update(_family.app)
 app.command(ledger.app)
 
 

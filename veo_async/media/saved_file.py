@@ -65,8 +65,8 @@ class Destination:
 
 def destinations(path: Path, name: str, count: int, metadata: Mapping[str, Any] | None) -> tuple[Destination, ...]:
     """Return where each of *count* files belongs: in the folder *path*, or at *path* itself if it names an ``.mp4``."""
-    metadata = strip_queries(dict(metadata or {}))
-    clip = (name, str(metadata.get("task_id") or ""))
+    facts: Mapping[str, Any] = strip_queries(dict(metadata or {}))
+    clip = (name, str(facts.get("task_id") or ""))
     is_explicit = path.suffix.lower() == ".mp4" and not path.is_dir()
     stems: tuple[str, ...] = (path.stem,) if is_explicit else (safe_name(name), hashed_name(*clip))
     folder, suffix = (path.parent, path.suffix) if is_explicit else (path, ".mp4")
@@ -76,7 +76,7 @@ def destinations(path: Path, name: str, count: int, metadata: Mapping[str, Any] 
             folder=folder,
             names=names,
             clip_id=stable_hash(*clip, str(number)),
-            metadata=metadata,
+            metadata=facts,
             is_explicit=is_explicit,
         )
         for number, names in enumerate(names_by_file, 1)

@@ -54,9 +54,9 @@ class RunningTasks:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} running={len(self._tasks)} classes={len(self._groups)}>"
 
-    def started(self, task_key: Hashable, cls: TaskClass, now: float) -> None:
+    def started(self, task_key: Hashable, task_class: TaskClass, now: float) -> None:
         self.forget(task_key)
-        group = self._group(cls)
+        group = self._group(task_class)
         group.running[0] += 1
         self._tasks[task_key] = RunningTask(group, now)
 

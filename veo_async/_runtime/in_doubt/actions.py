@@ -28,12 +28,12 @@ class JobActions:
     Each action runs in its own task: it is completed even if its caller is cancelled or times out.
     """
 
-    _transitions: Transitions
-    _ledger: LedgerSession
+    _transitions: Transitions = attrs.field(alias="transitions")
+    _ledger: LedgerSession = attrs.field(alias="ledger")
     #: Reads a task's record; None: the user's word is enough.
-    _read_record: Callable[[str], Awaitable[Record]] | None
+    _read_record: Callable[[str], Awaitable[Record]] | None = attrs.field(alias="read_record")
     #: Reserves the price of a second request; None where no request is sent.
-    _spending: Spending | None
+    _spending: Spending | None = attrs.field(alias="spending")
     #: Jobs that are being bound to a task at the moment.
     _binding: set[LiveJob] = attrs.field(factory=set, init=False)
 

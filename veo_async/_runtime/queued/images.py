@@ -81,14 +81,16 @@ class _CachedUpload:
 class Images:
     """The images of one session."""
 
-    _api: VeoApi
-    _retrier: Retrier
+    _api: VeoApi = attrs.field(alias="api")
+    _retrier: Retrier = attrs.field(alias="retrier")
     #: Returns the wall-clock time.
-    _now: Callable[[], float]
+    _now: Callable[[], float] = attrs.field(alias="now")
     #: Requests another API key after a rejected one; returns whether there is one.
-    _renew_key: Callable[[], Awaitable[bool]]
+    _renew_key: Callable[[], Awaitable[bool]] = attrs.field(alias="renew_key")
     #: Requests a URL and returns why the provider cannot use it, and a remedy; None: URLs are not checked.
-    _find_problem: Callable[[str], Awaitable[tuple[str, str] | None]] | None = None
+    _find_problem: Callable[[str], Awaitable[tuple[str, str] | None]] | None = attrs.field(
+        alias="find_problem", default=None
+    )
     #: URLs that were checked and are usable.
     _checked_urls: dict[str, None] = attrs.field(factory=dict, init=False)
     _slots: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(_MAX_CONCURRENT_UPLOADS), init=False)

@@ -60,7 +60,8 @@ class Spending:
     def __init__(self, prices: Prices, budget: float | None, min_balance: float | None) -> None:
         self._prices = validate_prices(prices)
         self._reservations = Reservations(None if budget is None else validate_credits("budget", budget))
-        self.balance = BalanceGuard(None if min_balance is None else validate_credits("min_balance", min_balance))
+        minimum = None if min_balance is None else validate_credits("min_balance", min_balance)
+        self.balance: BalanceGuard = BalanceGuard(minimum)
         #: The estimated prices of the accepted jobs, by key.
         self._accepted: dict[str, float | None] = {}
 

@@ -38,7 +38,7 @@ class KeyRenewer:
     def __init__(self, refresh: Callable[[], Awaitable[bool]]) -> None:
         self._refresh = refresh
         #: The number of the present key. Senders remember it to say later which key was rejected.
-        self.generation = 0
+        self.generation: int = 0
         self._last_tried = -1
         self._lock = asyncio.Lock()
 
