@@ -49,7 +49,7 @@ async def _store(world: World, ledger_session: LedgerSession, callback: Callback
     if sessions and world.rng.random() < 0.5:
         session = world.rng.choice(sessions)
         assert session.veo is not None
-        is_known = await session.call(partial(session.veo.hint, token, callback.task_id))
+        is_known = await session.call(partial(session.veo.callbacks.hint, token, callback.task_id))
     else:
         is_known = await ledger_session.add_hint(token, callback.task_id, wall_clock())
     if is_known is None:
@@ -85,4 +85,4 @@ async def _interfere_once(world: World, session: SimulatedSession, tasks: list[s
         case 2:
             await session.call(partial(job.resolve, task_id))
         case _ if token is not None:
-            await session.call(partial(veo.hint, token, task_id))
+            await session.call(partial(veo.callbacks.hint, token, task_id))

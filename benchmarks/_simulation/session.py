@@ -12,6 +12,7 @@ from veo_async import Job, VeoSession
 from veo_async._ports import HttpRequest
 from veo_async._wire import HttpResponse
 from veo_async.errors import ClientClosed, LedgerError, VeoError
+from veo_async.settings import Limits, Network
 
 from .invariants import outcome_differs
 from .world import CURRENT_SESSION, World, wall_clock
@@ -105,16 +106,15 @@ class SimulatedSession:
             try:
                 async with _SessionOnVirtualTime(
                     world.sim.api_key,
-                    transport=_Connection(world, self),
                     ledger=self.ledger,
                     account="studio",
-                    public_url=PUBLIC_URL if conditions.has_callbacks else None,
+                    callbacks=PUBLIC_URL if conditions.has_callbacks else None,
                     on_doubt=conditions.on_doubt,
                     max_in_flight=conditions.max_in_flight,
-                    rate=(conditions.limit, conditions.window_s),
-                    explore=False,
-                    poll_every=conditions.poll_every,
-                    seed=self.number,
+                    limits=Limits(
+                        rate=(conditions.limit, conditions.window_s), explore=False, poll_every=conditions.poll_every
+                    ),
+                    network=Network(transport=_Connection(world, self), seed=self.number),
                 ) as veo:
                     self.veo = veo
                     await self._submit_and_wait(veo)

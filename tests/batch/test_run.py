@@ -129,6 +129,7 @@ async def test_job_queued_by_an_earlier_run_counts_in_the_budget(tmp_path: Path)
         assert len(sim.charges) == 1
 
 
+@pytest.mark.slow
 async def test_failed_row_reserves_its_price_again(tmp_path: Path) -> None:
     """Its first task was not charged; a second one would be."""
     async with Simulator(duration_s=0.2) as sim:
@@ -138,6 +139,7 @@ async def test_failed_row_reserves_its_price_again(tmp_path: Path) -> None:
         assert len(sim.charges) == 1
 
 
+@pytest.mark.slow
 async def test_stop_sending_collects_running_clips_and_keeps_the_rest_queued(tmp_path: Path) -> None:
     """Running clips are saved, queued jobs are not sent, and the next run continues."""
     rows = manifest(*(f"Dog {n}" for n in range(8)))

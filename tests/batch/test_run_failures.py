@@ -23,6 +23,7 @@ from veo_async.simulator import Simulator
 from .test_run import manifest, on, table
 
 
+@pytest.mark.slow
 @pytest.mark.veo_virtual_time
 async def test_thousands_of_rows_are_sent_in_order_with_bounded_open_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -21,6 +21,7 @@ def write_list(folder: Path, rows: int = 5) -> Path:
     return file
 
 
+@pytest.mark.slow
 async def test_invalid_row_is_reported_and_nothing_is_sent(tmp_path: Path) -> None:
     """The line, the field and the remedy, and exit code 2. With --skip-invalid the row ends up in rejected.csv."""
     file = write_list(tmp_path, 6)
@@ -46,6 +47,7 @@ async def test_dry_run_prints_the_price_and_sends_nothing(tmp_path: Path) -> Non
     assert not (tmp_path / "prompts-out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_interrupted_batch_saves_running_clips_and_continues_without_a_second_charge(
     tmp_path: Path, number: signal.Signals
@@ -101,6 +103,7 @@ async def test_list_on_standard_input_fills_the_prompt_template(tmp_path: Path) 
     assert (tmp_path / "clips" / "index.html").exists()
 
 
+@pytest.mark.slow
 async def test_image_files_are_relative_to_the_list_and_uploaded_once(tmp_path: Path) -> None:
     """A dry run counts them, and a run uploads a file once even if two rows use it."""
     (tmp_path / "lists").mkdir()

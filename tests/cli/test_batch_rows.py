@@ -32,6 +32,7 @@ async def run_separately(sim: Simulator, *words: str, cwd: Path) -> tuple[int, l
 # --- JSON -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_json_output_is_an_object_per_row_and_a_summary(tmp_path: Path) -> None:
     """Standard output holds nothing else, and the summary contains the exit code."""
     write_list(tmp_path, "A dog", "A cat [refuse]")
@@ -51,6 +52,7 @@ async def test_json_output_is_an_object_per_row_and_a_summary(tmp_path: Path) ->
         assert "Next:" in errors
 
 
+@pytest.mark.slow
 async def test_json_output_of_a_dry_run_and_of_resume(tmp_path: Path) -> None:
     """The price of the list as a number, and the outcome of each job on the ledger."""
     write_list(tmp_path, "A dog", "A cat")
@@ -66,6 +68,7 @@ async def test_json_output_of_a_dry_run_and_of_resume(tmp_path: Path) -> None:
         assert [job["outcome"] for job in jobs] == ["in_doubt"]
 
 
+@pytest.mark.slow
 async def test_named_account_continues_the_list_with_another_api_key(tmp_path: Path) -> None:
     """API keys change; the jobs belong to the account's name, so nothing is charged twice."""
     write_list(tmp_path, "A dog")
@@ -125,6 +128,7 @@ async def test_blocked_client_gets_the_reason_and_sends_nothing_more(tmp_path: P
         assert (len(sim.requests_to()), len(sim.charges)) == (1, 0)
 
 
+@pytest.mark.slow
 async def test_list_beyond_the_balance_is_not_sent(tmp_path: Path) -> None:
     """Row 83: the price, the balance and three options are printed; clips that are already paid for do not count."""
     write_list(tmp_path, "A dog", "A cat", "A fox")
@@ -143,6 +147,7 @@ async def test_list_beyond_the_balance_is_not_sent(tmp_path: Path) -> None:
         assert len(sim.charges) == 3
 
 
+@pytest.mark.slow
 async def test_unknown_task_state_does_not_stop_the_list(tmp_path: Path) -> None:
     """Row 87: a task with a state that the library does not know counts as running."""
     write_list(tmp_path, "A dog")

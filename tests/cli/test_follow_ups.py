@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.fast_clock import SPEED
 from tests.programs import run_fast
 from veo_async.media import check_complete
@@ -19,6 +21,7 @@ def write_program(folder: Path) -> Path:
     return program
 
 
+@pytest.mark.slow
 async def test_clip_is_extended_and_upgraded_by_key_without_a_second_charge(tmp_path: Path) -> None:
     """Each command names the key of the job before it; an upgraded clip cannot be extended."""
     program = write_program(tmp_path)

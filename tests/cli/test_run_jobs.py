@@ -49,6 +49,7 @@ async def test_exit_codes_of_a_refusal_a_job_in_doubt_and_an_invalid_request(tmp
         assert len(sim.requests_to()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_interrupted_generate_prints_the_command_that_saves_the_clip(
     tmp_path: Path, number: signal.Signals

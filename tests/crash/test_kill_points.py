@@ -138,6 +138,7 @@ async def test_killed_while_binding_binds_exactly_once(tmp_path: Path) -> None:
         assert await world.events("a") == ["submit", "send", "lose", "bind", "complete"]
 
 
+@pytest.mark.slow
 async def test_row_71_killed_with_a_permit_costs_one_place_in_one_window(tmp_path: Path) -> None:
     """A process that was permitted to send and never did uses up one place of one rate-limit window, and no more."""
     limit, window_s = 3, 4.0

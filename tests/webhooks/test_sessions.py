@@ -62,6 +62,7 @@ async def test_callback_finishes_a_job_with_one_poll(form: Any, key: str | None)
         assert veo.statistics().callback_responses == {200: 2}
 
 
+@pytest.mark.slow
 async def test_callback_of_a_failed_task_finishes_the_job() -> None:
     """The reason is read from the record, which is polled twice as for every failure."""
     async with session_with_callbacks() as (veo, sim):
