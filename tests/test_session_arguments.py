@@ -15,9 +15,11 @@ import veo_async.types
 from tests.sessions import session_arguments
 from veo_async import VeoSession
 from veo_async.errors import InvalidRequest, UsageError
+from veo_async.session import Account, SessionLedger
 from veo_async.settings import Callbacks, Credits, Files, Limits, Network
 from veo_async.simulator import MemoryTransport
 from veo_async.sync import VeoSession as SyncSession
+from veo_async.types import Job
 
 KEY = "sk-0123456789abcdef"
 
@@ -175,6 +177,25 @@ def test_synchronous_session_checks_the_same_arguments() -> None:
 def test_session_takes_at_most_fifteen_arguments() -> None:
     """Eleven of its own and four settings objects."""
     assert len(inspect.signature(VeoSession.__init__).parameters) - 1 <= 15
+
+
+@pytest.mark.parametrize(
+    "kind", [VeoSession, Account, SessionLedger, Job, SyncSession], ids=lambda kind: kind.__module__
+)
+def test_signatures_in_help_fit_on_a_screen(kind: type) -> None:
+    """Eight lines of 80 columns at most: short names of types, and defaults without what is usual."""
+    functions = inspect.getmembers(kind, inspect.isfunction)
+    long = {name: len(str(inspect.signature(function))) for name, function in functions if not name.startswith("__")}
+    assert {name for name, length in long.items() if length > 640} == set()
+    assert len(str(inspect.signature(kind))) <= 640
+
+
+def test_repr_of_settings_shows_only_what_differs_from_the_defaults() -> None:
+    """So that it fits into signatures and logs."""
+    assert repr(Limits()) == "Limits()"
+    assert repr(Limits(poll_every=5.0, rate=(60, 10.0))) == "Limits(rate=(60, 10.0), poll_every=5.0)"
+    assert repr(Credits(min_balance=500)) == "Credits(min_balance=500)"
+    assert (repr(Files(max_downloads=4)), repr(Network())) == ("Files()", "Network()")
 
 
 def test_sub_objects_and_methods_are_few() -> None:

@@ -13,6 +13,8 @@ The caller's own exception leaves the block unchanged. An internal error that st
 `SessionCrashed`, or as a note on the caller's exception. After such an error nothing more is sent.
 """
 
+from __future__ import annotations  # short names in help()
+
 import asyncio
 import time
 from collections import Counter
@@ -171,6 +173,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        """Open the session for an ``async with`` block, and close it afterwards."""
         self._lifetime.begin()
         try:
             await self._parts.open_engine(self._wall_clock(), self._crashed)
@@ -185,6 +188,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             raise SessionCrashed(f"a background task failed: {crash!r}") from crash
 
     def __enter__(self) -> NoReturn:
+        """Say what to write instead of ``with``."""
         raise UsageError("write `async with VeoSession() as veo:`, or use veo_async.sync.VeoSession without async")
 
     def __exit__(self, *_: object) -> None:

@@ -16,6 +16,7 @@ import aiohttp
 import attrs
 
 from ._base.checks import check_count, check_flag, check_instance, check_positive, check_text, is_number, reject
+from ._base.short_repr import short_repr
 from ._ports import Transport
 from ._rules.credits.prices import PRICES, Prices, validate_credits, validate_prices
 from ._rules.polling.budget import POLL_RATE
@@ -70,6 +71,8 @@ class Limits:
     polls_per_second: float = attrs.field(default=POLL_RATE, validator=_checked(check_positive))
     poll_every: float | None = attrs.field(default=None, validator=_checked(check_positive, optional=True))
 
+    __repr__ = short_repr
+
 
 @attrs.frozen(kw_only=True)
 class Credits:
@@ -85,6 +88,8 @@ class Credits:
     prices: Prices = attrs.field(default=PRICES, converter=validate_prices)
     min_balance: float | None = attrs.field(default=None, validator=_checked(validate_credits, optional=True))
 
+    __repr__ = short_repr
+
 
 @attrs.frozen(kw_only=True)
 class Files:
@@ -98,6 +103,8 @@ class Files:
 
     max_downloads: int = attrs.field(default=4, validator=_checked(check_count))
     check_images: bool = attrs.field(default=False, validator=_checked(check_flag))
+
+    __repr__ = short_repr
 
 
 @attrs.frozen(kw_only=True)
@@ -123,6 +130,8 @@ class Network:
     allow_insecure_http: bool = attrs.field(default=False, validator=_checked(check_flag))
     transport: Transport | None = None
     seed: int | None = None
+
+    __repr__ = short_repr
 
 
 def _as_public_url(value: str) -> str:

@@ -15,6 +15,8 @@ Ctrl-C ends the waiting and leaves the job alone: the same request finds the sam
 the session's own thread and must not call the session.
 """
 
+from __future__ import annotations  # short names in help()
+
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
@@ -107,7 +109,7 @@ class VeoSession:
         return self._thread.run(self._session.upload, *args, **options)
 
     @_same_signature(session.VeoSession.submit)
-    def submit(self, *args: Any, **options: Any) -> "Job":
+    def submit(self, *args: Any, **options: Any) -> Job:
         return Job(self._thread.run(self._session.submit, *args, **options), self._thread)
 
     def map(
@@ -140,15 +142,15 @@ class VeoSession:
         return self._thread.run(self._session.gather, *requests, **options)
 
     @_same_signature(session.VeoSession.job)
-    def job(self, key: str) -> "Job":
+    def job(self, key: str) -> Job:
         return Job(self._thread.read(self._session.job, key), self._thread)
 
-    def jobs(self, state: JobState | str | None = None) -> "list[Job]":
+    def jobs(self, state: JobState | str | None = None) -> list[Job]:
         """Return all jobs of this session, or those in one state, in the order in which they were submitted."""
         return [Job(job, self._thread) for job in self._thread.read(self._session.jobs, state)]
 
     @_same_signature(session.VeoSession.attach)
-    def attach(self, key: str) -> "Job":
+    def attach(self, key: str) -> Job:
         return Job(self._thread.run(self._session.attach, key), self._thread)
 
     @_same_signature(session.VeoSession.stop_sending)
@@ -198,16 +200,16 @@ class SessionLedger:
         self._ledger, self._thread = ledger, thread
 
     @_same_signature(session.SessionLedger.find)
-    def find(self, key: str) -> "Job | None":
+    def find(self, key: str) -> Job | None:
         job = self._thread.run(self._ledger.find, key)
         return None if job is None else Job(job, self._thread)
 
     @_same_signature(session.SessionLedger.in_doubt)
-    def in_doubt(self) -> "list[Job]":
+    def in_doubt(self) -> list[Job]:
         return [Job(job, self._thread) for job in self._thread.run(self._ledger.in_doubt)]
 
     @_same_signature(session.SessionLedger.adopt)
-    def adopt(self, *args: Any, **options: Any) -> "Job":
+    def adopt(self, *args: Any, **options: Any) -> Job:
         return Job(self._thread.run(self._ledger.adopt, *args, **options), self._thread)
 
     @_same_signature(session.SessionLedger.prune)

@@ -1,0 +1,15 @@
+"""`short_repr`: a `repr` that shows only what differs from the defaults."""
+
+from typing import Any
+
+import attrs
+
+
+def short_repr(self: Any) -> str:
+    """Show the fields of an attrs object that differ from their defaults; assign it to ``__repr__``."""
+    shown = [
+        f"{field.name}={value!r}"
+        for field in attrs.fields(type(self))
+        if field.repr and (value := getattr(self, field.name)) != field.default
+    ]
+    return f"{type(self).__name__}({', '.join(shown)})"
