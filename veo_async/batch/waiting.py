@@ -27,7 +27,10 @@ async def wait_for_jobs(watching: Mapping["asyncio.Task[Any]", Job], stopping: a
 async def wait_unless_stopped(work: Coroutine[Any, Any, object], stopping: asyncio.Event) -> None:
     """Wait for *work*, or cancel it as soon as *stopping* is set."""
     async with asyncio.TaskGroup() as group:
-        both = [group.create_task(work), group.create_task(stopping.wait())]
+        both = [
+            group.create_task(work, name="veo.batch.work"),
+            group.create_task(stopping.wait(), name="veo.batch.stopping"),
+        ]
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         for task in both:
             task.cancel()
