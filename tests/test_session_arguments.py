@@ -154,6 +154,8 @@ async def test_common_mistakes_say_what_to_write() -> None:
             veo.account.resize(0)
         with pytest.raises(UsageError, match="weight=0"):
             veo.account.configure_tenant("anna", weight=0)
+        with pytest.raises(UsageError, match="older_than=30: must be a timedelta"):
+            await veo.ledger.prune(30)  # type: ignore[arg-type]  # the wrong type is the point
         with pytest.raises(UsageError, match="older_than=0"):
             await veo.ledger.prune(timedelta(0))
         assert len(veo.jobs()) == 1

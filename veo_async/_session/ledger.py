@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 
-from veo_async._base.checks import check_positive, check_text
+from veo_async._base.checks import check_instance, check_positive, check_text
 from veo_async._runtime.engine import Recovered
 from veo_async._runtime.job.handle import Job
 from veo_async._runtime.job.live_job import LiveJob
@@ -62,5 +62,6 @@ class SessionLedger:
         Jobs that wait, run, are in doubt or are still to be saved are never deleted. A pruned key is free again: the
         same request is then a new job, and is charged again.
         """
+        check_instance("older_than", older_than, timedelta, "a timedelta, for example timedelta(days=30)")
         check_positive("older_than", older_than.total_seconds())
         return await self._lifetime.require_open().prune(older_than.total_seconds())
