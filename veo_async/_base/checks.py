@@ -1,6 +1,5 @@
 """Checks of arguments. Each raises `UsageError` with the argument's name, its value and what is allowed."""
 
-import difflib
 import math
 from collections.abc import Collection
 from typing import Any, NoReturn
@@ -44,6 +43,8 @@ def check_text(name: str, value: Any) -> None:
 def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
     """Require one of *choices*; the error names the nearest one."""
     if not isinstance(value, str) or value not in choices:
+        import difflib  # only errors need it
+
         listed = ", ".join(repr(choice) for choice in choices)
         near = difflib.get_close_matches(str(value), choices, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""

@@ -122,9 +122,8 @@ def checked_target(name: str, path: Any) -> str | None:
 
 
 def _checked_ledger(ledger: Any) -> Any:
-    if ledger is not None and not isinstance(ledger, str | PathLike) and not hasattr(ledger, "open"):
-        reject("ledger", ledger, "must be a file's path, a ledger from veo_async.ledger, or None")
-    if isinstance(ledger, str) and not ledger:
+    is_path = isinstance(ledger, str | PathLike)
+    if ledger == "" or not (ledger is None or is_path or hasattr(ledger, "open")):
         reject("ledger", ledger, "must be a file's path, a ledger from veo_async.ledger, or None")
     return as_ledger(ledger)
 
