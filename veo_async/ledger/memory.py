@@ -37,7 +37,7 @@ class _Call:
     at: float
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class MemoryLedger:
     """Jobs in a dict, in the order in which they were submitted, shared by any number of sessions."""
 
@@ -115,7 +115,7 @@ class MemoryLedger:
                 return
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class MemoryLedgerSession:
     """An open session of a `MemoryLedger`."""
 

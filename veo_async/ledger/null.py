@@ -23,7 +23,7 @@ class NullLedger:
         return NullLedgerSession()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class NullLedgerSession:
     """A ledger session that accepts every write and stores nothing."""
 

@@ -34,7 +34,7 @@ class DiskPause:
     is_full: bool
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class DiskWriter:
     """Performs the disk writes of all downloads, and retries them while the disk is full."""
 

@@ -11,7 +11,7 @@ from veo_async.errors import DownloadFailed, VeoError
 Renew = Callable[[], Awaitable[Sequence[str]]]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class LinkSet:
     """The current links to the files of a clip."""
 

@@ -32,7 +32,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MAX_NAME_BYTES = 160
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class PartialFile:
     """The bytes that will become *target*, a file in *folder*."""
 

@@ -37,7 +37,7 @@ Decision = Literal["hold", "resubmit", "abandon"]
 OnDoubt = Literal["hold", "resubmit"] | Callable[[InDoubt], Awaitable[Decision]]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Waiting:
     """A job that waits for its callback or for the policy."""
 

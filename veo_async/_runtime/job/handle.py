@@ -1,7 +1,6 @@
 """`Job`, the user's handle of a job. Awaiting it and cancelling the await never affect the job."""
 
 import asyncio
-import html
 from collections.abc import AsyncIterator, Generator
 from datetime import datetime
 from typing import Any
@@ -66,6 +65,8 @@ class JobView:
 
     def _repr_html_(self) -> str:
         """Return a card for notebooks: the video if there is one, else the state."""
+        import html  # only notebooks need its table of entities
+
         clip = self._job.outcome.clip if isinstance(self._job.outcome, Done) else None
         video = f'<br><video controls width="320" src="{html.escape(clip.urls[0])}"></video>' if clip else ""
         prompt = html.escape(getattr(self._job.request, "prompt", ""))

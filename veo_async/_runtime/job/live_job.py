@@ -21,7 +21,7 @@ from .events import JobEvent, event_of
 from .outcome import Done, Outcome
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class LiveJob:
     """One job: its request, its state and its waiters. Only `transitions` changes its state."""
 

@@ -1,6 +1,5 @@
 """The outcomes of a job, as values for ``match``."""
 
-import html
 from datetime import datetime
 from pathlib import Path
 
@@ -63,6 +62,8 @@ class Clip:
 
     def _repr_html_(self) -> str:
         """Return a video player, for notebooks."""
+        import html  # only notebooks need its table of entities
+
         source = html.escape(self.url)
         return f'<div><b>{html.escape(self.key)}</b><br><video controls width="320" src="{source}"></video></div>'
 

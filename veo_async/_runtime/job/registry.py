@@ -7,7 +7,7 @@ import attrs
 from .live_job import LiveJob
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class JobRegistry:
     """Every job that this session owns or follows."""
 

@@ -45,7 +45,7 @@ HINT_BACKOFF_FIRST_S = 1.0
 HINT_BACKOFF_MAX_S = 300.0
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _WatchedTask:
     polls: PollHistory
     number: int = 0
@@ -74,7 +74,7 @@ class WatcherStatistics:
     failed_polls: int
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Watcher:
     """Polls running tasks until each has ended."""
 

@@ -40,7 +40,7 @@ _INTERACTIVE_RESERVE = 1
 _OnBalance = Callable[[BalanceRead, float | None], object]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Scheduler:
     """Sends jobs, within the rate limit of the account and with at most one running task per slot."""
 
@@ -52,7 +52,7 @@ class Scheduler:
     _sender: Sender
     _transitions: Transitions
     #: The semaphore of running tasks.
-    slots: anyio.CapacityLimiter
+    slots: "anyio.CapacityLimiter"
     #: Tasks that were running already when the session found them, and for which no slot was free.
     _without_slot: set[LiveJob] = attrs.field(factory=set, init=False)
     #: Tasks that read the balance. They may be cancelled: reading is free.
