@@ -39,6 +39,7 @@ def test_folder_contains_exactly_the_expected_benchmarks() -> None:
 
 @pytest.mark.slow
 @pytest.mark.realtime
+@pytest.mark.timeout(300)  # much CPU time, which a busy machine stretches
 @pytest.mark.parametrize("name", NAMES)
 def test_quick_benchmark_runs_and_exits_with_0(name: str) -> None:
     """It prints its table, and the goals that count at a small size are reached."""

@@ -26,6 +26,7 @@ def simulate(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.realtime
+@pytest.mark.timeout(300)  # much CPU time, which a busy machine stretches
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, SEEDS_PER_TEST))
 def test_batches_under_random_faults_are_safe_and_finish(simulate: Any, first: int) -> None:
     """No job is charged twice or lost, and every job finishes; a failure prints the command that reproduces it."""
