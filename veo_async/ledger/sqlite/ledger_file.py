@@ -11,27 +11,37 @@ the file. If it is, one more synced commit makes the batch durable, and its call
 batch was not committed, and its calls fail. If the file cannot be opened at all, the calls fail, and we try again at
 the next call. Should it turn out then that the batch was committed, its jobs are reported with the next changes,
 because they are in a later state than their owner knows.
+
+**Permits to send** are handed out only when the ledger's `mark` is durable, too. It is opened and locked before the
+COMMIT, so that a mark that cannot be written rejects a request before the ledger says that it is being sent.
 """
 
 import contextlib
 import copy
 import ctypes
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
 import attrs
 
 from veo_async._base.kill_points import kill_point
+from veo_async._ports import SendPermit
 from veo_async.errors import LedgerError, LedgerIOError, LedgerUnusable
 
 from .group_commit import LedgerCall
-from .opening import open_file, translate_error
+from .home import Home
+from .mark import LockedMark
+from .opening import open_file, translate_error, translate_errors
 from .queries import Queries
 from .session_lock import SessionLock
 from .sql import SQL
+
+_logger = logging.getLogger(__name__)
 
 #: Opens the file; the argument says whether it may be created.
 Opener = Callable[[bool], sqlite3.Connection]
@@ -61,6 +71,7 @@ class LedgerFile:
     _open: Opener
     session_lock: SessionLock
     queries: Queries
+    home: Home
     #: The ledger's secret, known once the file is open.
     secret: bytes = attrs.field(default=b"", init=False, repr=False)
     _connection: sqlite3.Connection | None = attrs.field(default=None, init=False, repr=False)
@@ -71,10 +82,15 @@ class LedgerFile:
     _uncertain: _UncertainCommit | None = attrs.field(default=None, init=False)
 
     def open(self) -> None:
-        """Create or open the file, then take the session lock: no row may name this session before it is locked."""
+        """Create or open the file, then take the session lock: no row may name this session before it is locked.
+
+        Then check that the file is at its home: the mark is in the folder of the locks.
+        """
         try:
-            self._connect(may_create=True)
+            connection = self._connect(may_create=True)
             self.session_lock.acquire()
+            with translate_errors(self.path):
+                self.home.enter(connection)
         except BaseException:
             self.close()
             raise
@@ -125,20 +141,31 @@ class LedgerFile:
     def _transact(self, connection: sqlite3.Connection, calls: Sequence[LedgerCall]) -> None:
         connection.execute("BEGIN IMMEDIATE")
         self._check_file_present()
-        if any(call.name in _NEEDS_LOCK for call in calls):
-            self._check_lock_file()
+        self.home.check(connection)
+        self._keep_lock_file(calls)
+        with ExitStack() as stack:
+            mark = self._open_mark(calls, stack)
+            sent = self._commit(connection, calls)
+            if mark is not None:
+                self._write_mark(mark, sent, calls)
+
+    def _commit(self, connection: sqlite3.Connection, calls: Sequence[LedgerCall]) -> int:
+        """Run *calls* and commit them; return how many requests were permitted by then, by all sessions."""
         last_transition, changes = self.queries.last_transition(), connection.total_changes
         for call in calls:
-            self._try(connection, call)
+            if call.failure is None:
+                self._try(connection, call)
         if connection.total_changes != changes:
             self._batch += 1
             self.queries.save_batch(self._batch)
+        sent = self.queries.last_sent()
         _kill_points(calls, "before-commit")
         try:
             connection.execute("COMMIT")
         except sqlite3.Error as exc:
             self._resolve_commit(exc, _UncertainCommit(self._batch, last_transition))
         _kill_points(calls, "after-commit")
+        return sent
 
     def _try(self, connection: sqlite3.Connection, call: LedgerCall) -> None:
         offsets = self.queries.changes.offsets
@@ -165,13 +192,47 @@ class LedgerFile:
         if not is_present:
             raise LedgerIOError(f"{self.path} was moved or removed while it was open.", remedy="Open another session.")
 
-    def _check_lock_file(self) -> None:
-        """Raise if the lock file is gone: without it a session takes on no work. It still records what it has sent."""
-        if not self.session_lock.has_lock_file():
-            raise LedgerIOError(
-                f"The lock file in {self.session_lock.folder} was removed, so other processes consider this session "
-                "dead. Open another session."
-            )
+    def _keep_lock_file(self, calls: Sequence[LedgerCall]) -> None:
+        """Make lock file and mark again if they were removed, e.g. by a cleaner of temporary files.
+
+        This happens inside a transaction, so no other session takes over jobs at the same time. If one has done so
+        before, those jobs are its own, as each row says. Without a lock file a session takes on no work, but it still
+        records what it has sent.
+        """
+        if self.session_lock.has_lock_file():
+            return
+        try:
+            self.session_lock.acquire_again()
+            self.home.restore_mark(self.queries.last_sent())
+        except LedgerError:
+            if any(call.name in _NEEDS_LOCK for call in calls):
+                raise
+        else:
+            message, folder = "the lock file in %s was removed, and made again", self.session_lock.folder
+            _logger.warning(message, folder, extra={"action": "lock-restored"})
+
+    # --- the mark ---
+
+    def _open_mark(self, calls: Sequence[LedgerCall], stack: ExitStack) -> LockedMark | None:
+        """Open the mark if a call asks for a permit to send. If that fails, these calls fail, and no others."""
+        sends = [call for call in calls if call.name == "send"]
+        if not sends or not self.home.is_worker:
+            return None
+        try:
+            return stack.enter_context(self.home.mark.open_for_update())
+        except LedgerError as exc:
+            for call in sends:
+                call.failure = copy.copy(exc)
+            return None
+
+    def _write_mark(self, mark: LockedMark, sent: int, calls: Sequence[LedgerCall]) -> None:
+        """Make the mark durable. If that fails, no permit is handed out."""
+        try:
+            self.home.advance(mark, sent)
+        except LedgerError as exc:
+            for call in calls:
+                if isinstance(call.result, SendPermit) and call.result.is_granted:
+                    call.failure = copy.copy(exc)
 
     # --- recovery ---
 
