@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -319,11 +320,11 @@ async def test_cancelled_open_leaves_nothing_open(path: Path) -> None:
         await asyncio.wait([open_task])
         if not open_task.cancelled():
             await open_task.result().close()
-    for _ in range(200):
-        if not list(Path(f"{path}.d").glob("*.lock")):
+    for _ in range(1000):
+        if not any(thread.name.startswith("veo-ledger") for thread in threading.enumerate()):
             break
         await asyncio.sleep(0.01)
-    await asyncio.sleep(0.05)
+    assert not list(Path(f"{path}.d").glob("*.lock"))
 
 
 async def test_given_executor_is_not_closed(path: Path) -> None:

@@ -179,6 +179,27 @@ async def test_process_killed_between_commit_and_mark_leaves_a_usable_ledger(pat
     await session.close()
 
 
+@pytest.mark.parametrize("in_place", [True, False])
+async def test_ledger_restored_while_it_is_open_sends_nothing_more(path: Path, in_place: bool) -> None:
+    """Whether the file was replaced or overwritten; what was sent before is refused as well."""
+    await submit(path)
+    back_up(path, path.with_name("backup.db"))
+    session = await at(path).open(ACCOUNT)
+    await session.changes(0.0)
+    assert await session.begin_send(sending(KEYS[0]), ROOMY)
+    if in_place:
+        shutil.copyfile(path.with_name("backup.db"), path)
+    else:
+        os.replace(path.with_name("backup.db"), path)
+        with pytest.raises(LedgerIOError, match="moved or removed"):
+            await session.begin_send(sending(KEYS[1]), ROOMY)
+    await session.changes(1.0)
+    for key in KEYS[:2]:
+        with pytest.raises(LedgerRestored, match="1 request"):
+            await session.begin_send(sending(key), ROOMY)
+    await session.close()
+
+
 # --- copied and moved -------------------------------------------------------------------------------------------
 
 

@@ -8,8 +8,7 @@ once, when it opens, and adds the loop's time to it.
 import asyncio
 from contextlib import suppress
 
-#: How far in the future a time that another session wrote may be, in seconds.
-MAX_AHEAD_S = 120.0
+from veo_async._ports import MAX_AHEAD_S
 
 #: Seconds by which a timer of the loop may fire early, with a margin.
 TIMER_SLACK_S = 0.0001

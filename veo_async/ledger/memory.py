@@ -288,20 +288,13 @@ class MemoryLedgerSession:
                 yield CallbackHint(key=row.key, token=token, task_id=task_id)
 
     def _other_calls(self, account: str, at: float) -> list[_Call]:
-        return [
-            call
-            for call in self._ledger.calls
-            if call.account == account and call.session_id != self.session_id and call.at <= rules.latest_time(at)
-        ]
+        calls = (call for call in self._ledger.calls if call.account == account and call.at <= rules.latest_time(at))
+        return [call for call in calls if call.session_id != self.session_id]
 
     def _closed_until(self, account: str, at: float) -> float:
-        latest = rules.latest_time(at)
-        closures = (
-            until
-            for (name, by), until in self._ledger.closures.items()
-            if name == account and by != self.session_id and until <= latest
-        )
-        return max(closures, default=0.0)
+        closures = self._ledger.closures.items()
+        others = (until for (name, by), until in closures if name == account and by != self.session_id)
+        return max((until for until in others if until <= rules.latest_time(at)), default=0.0)
 
     def _account_activity(self, account: str, at: float) -> AccountActivity:
         new = [call for call in self._other_calls(account, at) if call.number > self._calls_read]

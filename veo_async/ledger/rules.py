@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from veo_async._ports import JobRow, RateClaim, Transition
+from veo_async._ports import MAX_AHEAD_S, JobRow, RateClaim, Transition
 from veo_async._rules.lifecycle import Event, JobState
 
 _IN_PROGRESS = (JobState.QUEUED, JobState.SENDING, JobState.RUNNING, JobState.IN_DOUBT)
@@ -16,10 +16,6 @@ _FINAL = (JobState.SAVED, JobState.REFUSED, JobState.FAILED, JobState.EXPIRED, J
 
 #: Sent calls older than this are deleted. No rate limit has a longer window.
 RETENTION_S = 3600.0
-
-#: How far in the future a time on a ledger may be, in seconds: the longest Retry-After, and clocks that differ a bit.
-#: A later time was written while a clock was wrong, and is ignored.
-MAX_AHEAD_S = 120.0
 
 #: The state of a row whose values no version of this library has written. No transition leads out of it.
 UNREADABLE = "unreadable"
@@ -110,7 +106,7 @@ def sender_lost(row: JobRow, at: float) -> Transition:
 
 
 def latest_time(at: float) -> float:
-    """Return the latest time on a ledger that is believed at *at*."""
+    """Return the latest time on a ledger that counts at *at*; later ones are ignored."""
     return at + MAX_AHEAD_S
 
 

@@ -139,15 +139,16 @@ class Home:
         Raises:
             LedgerRestored: it may only be opened with ``accept_restored``; nothing was changed.
         """
+        mark = self.mark.read()  # before the ledger, so that it is not ahead because another session is sending
         stored = read_stored(connection)
-        displacement = find_displacement(stored, self.mark.read())
+        displacement = find_displacement(stored, mark)
         if displacement is None:
             self._set(stored)
             self._note_path(connection, stored)
         elif self.is_worker:
             self._settle(connection)
         else:
-            self.problem = self._find_problem(connection, stored, displacement, self.mark.read())
+            self.problem = self._find_problem(connection, stored, displacement, mark)
 
     def check(self, connection: sqlite3.Connection) -> None:
         """Raise if another session gave the ledger another home. Runs inside each transaction that writes."""
@@ -156,6 +157,15 @@ class Home:
                 f"{self.path} was opened under another name, or with accept_restored, while this session had it open.",
                 remedy="Use one name for it, and open another session.",
             )
+
+    def check_not_restored(self, connection: sqlite3.Connection, mark: LockedMark) -> None:
+        """Raise if the file was replaced by a backup while the session had it open. Runs inside a transaction."""
+        stored, current = read_stored(connection), mark.read()
+        displacement = find_displacement(stored, current)
+        if displacement is Displacement.RESTORED:
+            problem = self._find_problem(connection, stored, displacement, current)
+            assert problem is not None  # noqa: S101  # requests are missing
+            raise problem
 
     def advance(self, mark: LockedMark, sent: int) -> None:
         """Make the mark say that *sent* requests were permitted, at least."""

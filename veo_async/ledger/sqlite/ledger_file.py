@@ -11,9 +11,6 @@ the file. If it is, one more synced commit makes the batch durable, and its call
 batch was not committed, and its calls fail. If the file cannot be opened at all, the calls fail, and we try again at
 the next call. Should it turn out then that the batch was committed, its jobs are reported with the next changes,
 because they are in a later state than their owner knows.
-
-**Permits to send** are handed out only when the ledger's `mark` is durable, too. It is opened and locked before the
-COMMIT, so that a mark that cannot be written rejects a request before the ledger says that it is being sent.
 """
 
 import contextlib
@@ -23,20 +20,18 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
 import attrs
 
 from veo_async._base.kill_points import kill_point
-from veo_async._ports import SendPermit
 from veo_async.errors import LedgerError, LedgerIOError, LedgerUnusable
 
 from .group_commit import LedgerCall
 from .home import Home
-from .mark import LockedMark
 from .opening import open_file, translate_error, translate_errors
+from .permits import mark_permits
 from .queries import Queries
 from .session_lock import SessionLock
 from .sql import SQL
@@ -143,11 +138,8 @@ class LedgerFile:
         self._check_file_present()
         self.home.check(connection)
         self._keep_lock_file(calls)
-        with ExitStack() as stack:
-            mark = self._open_mark(calls, stack)
-            sent = self._commit(connection, calls)
-            if mark is not None:
-                self._write_mark(mark, sent, calls)
+        with mark_permits(self.home, connection, calls) as write_mark:
+            write_mark(self._commit(connection, calls))
 
     def _commit(self, connection: sqlite3.Connection, calls: Sequence[LedgerCall]) -> int:
         """Run *calls* and commit them; return how many requests were permitted by then, by all sessions."""
@@ -210,29 +202,6 @@ class LedgerFile:
         else:
             message, folder = "the lock file in %s was removed, and made again", self.session_lock.folder
             _logger.warning(message, folder, extra={"action": "lock-restored"})
-
-    # --- the mark ---
-
-    def _open_mark(self, calls: Sequence[LedgerCall], stack: ExitStack) -> LockedMark | None:
-        """Open the mark if a call asks for a permit to send. If that fails, these calls fail, and no others."""
-        sends = [call for call in calls if call.name == "send"]
-        if not sends or not self.home.is_worker:
-            return None
-        try:
-            return stack.enter_context(self.home.mark.open_for_update())
-        except LedgerError as exc:
-            for call in sends:
-                call.failure = copy.copy(exc)
-            return None
-
-    def _write_mark(self, mark: LockedMark, sent: int, calls: Sequence[LedgerCall]) -> None:
-        """Make the mark durable. If that fails, no permit is handed out."""
-        try:
-            self.home.advance(mark, sent)
-        except LedgerError as exc:
-            for call in calls:
-                if isinstance(call.result, SendPermit) and call.result.is_granted:
-                    call.failure = copy.copy(exc)
 
     # --- recovery ---
 

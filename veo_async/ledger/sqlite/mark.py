@@ -36,7 +36,7 @@ from typing import Any
 
 import attrs
 
-from veo_async._base.atomic_write import flush_folder
+from veo_async._base.atomic_write import flush_folder, write_all
 from veo_async._base.kill_points import kill_point
 from veo_async.errors import LedgerBusy, LedgerIOError
 
@@ -47,6 +47,7 @@ try:
 except ImportError:  # pragma: no cover  # Windows, whose inode numbers contain the generation
     fcntl = None  # type: ignore[assignment]
 
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 #: Far enough apart that no disk writes both at once.
 SLOT_BYTES = 4096
 #: ``FS_IOC_GETVERSION`` of Linux on 64-bit machines.
@@ -82,7 +83,7 @@ class MarkFile:
     def read(self) -> Mark | None:
         """Return the mark; None if there is none, or none that can be read."""
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(self.path, os.O_RDONLY | _FLAGS)
         except FileNotFoundError:
             return None
         except OSError as exc:
@@ -114,7 +115,7 @@ class MarkFile:
     def _open_locked(self) -> int:
         while True:
             is_new = not self.path.exists()
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
             try:
                 self._lock(descriptor)
                 with suppress(FileNotFoundError):
@@ -165,7 +166,8 @@ class LockedMark:
             file_id = _file_id(self._descriptor)
             values = {"ledger_id": ledger_id, "home_id": home_id, "sent": sent, "number": number, "file_id": file_id}
             kill_point("mark:before-write")
-            os.pwrite(self._descriptor, _to_slot(values), number % 2 * SLOT_BYTES)
+            os.lseek(self._descriptor, number % 2 * SLOT_BYTES, os.SEEK_SET)
+            write_all(self._descriptor, _to_slot(values))
             os.fsync(self._descriptor)
             kill_point("mark:after-write")
         except OSError as exc:
@@ -173,7 +175,9 @@ class LockedMark:
 
 
 def _read(descriptor: int) -> Mark | None:
-    slots = (_from_slot(os.pread(descriptor, SLOT_BYTES, start)) for start in (0, SLOT_BYTES))
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    content = os.read(descriptor, 2 * SLOT_BYTES)
+    slots = (_from_slot(content[start : start + SLOT_BYTES]) for start in (0, SLOT_BYTES))
     newest = max((values for values in slots if values), key=lambda values: int(values["number"]), default=None)
     if newest is None:
         return None

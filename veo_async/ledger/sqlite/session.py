@@ -40,7 +40,8 @@ class SqliteLedger:
     """Jobs in a SQLite file, which survive crashes of sessions, processes and the machine.
 
     Args:
-        path: the file; created if it does not exist, with a folder ``PATH.d`` next to it for the session locks.
+        path: the file; created if it does not exist, with a folder ``PATH.d`` next to it for the session locks
+            and the mark (see `mark`).
         busy_timeout_s: how long to wait for another program's lock before raising `LedgerBusy`.
         allow_network_fs: open the file even on a network file system, where locks are unreliable; only safe if a single
             process uses it.
