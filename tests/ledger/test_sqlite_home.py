@@ -172,7 +172,7 @@ async def test_permit_is_marked_before_it_is_handed_out(path: Path) -> None:
 
 
 async def test_process_killed_between_commit_and_mark_leaves_a_usable_ledger(path: Path) -> None:
-    """The mark is behind, which is no sign of a restored ledger."""
+    """The mark is behind, which does not mean that the ledger was restored."""
     programs.run("life", path, kill_at="send:after-commit")
     session = await at(path).open(ACCOUNT)
     assert [row.state for row in (await session.changes(200.0)).taken_over] == ["in_doubt"]
@@ -248,7 +248,7 @@ async def test_moved_folder_opens(path: Path) -> None:
 
 
 async def test_ledger_whose_folder_was_deleted_refuses_to_open(path: Path) -> None:
-    """Nobody had it open, so nobody could make it again."""
+    """No session had it open and could make it again."""
     await submit(path)
     shutil.rmtree(f"{path}.d")
     await refusal(path)
@@ -437,7 +437,7 @@ async def test_jobs_taken_over_while_the_folder_was_gone_are_not_sent(path: Path
 
 
 async def test_removed_folder_is_not_made_again_for_a_ledger_of_others(path: Path) -> None:
-    """Somebody opened it meanwhile and accepted that the jobs may be sent again."""
+    """Another session opened it and accepted that the jobs may be sent again."""
     one = await at(path).open(ACCOUNT)
     await one.insert(job())
     clean(path)
@@ -453,7 +453,7 @@ async def test_removed_folder_is_not_made_again_for_a_ledger_of_others(path: Pat
 async def test_folder_that_cannot_be_made_again_prevents_new_work_only(
     path: Path, session: SqliteLedgerSession
 ) -> None:
-    """What was sent is recorded all the same."""
+    """What was sent is recorded anyway."""
     await session.insert(job("a"))
     assert await session.begin_send(sending("a"), ROOMY)
     clean(path)

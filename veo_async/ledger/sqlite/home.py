@@ -17,7 +17,7 @@ A ledger that moved gets a new home silently if it has no unfinished jobs. In an
 `LedgerRestored`, until the user says ``accept_restored=True``: then it gets a new home, and its unsent jobs are sent.
 Moving both parts together within one file system keeps the mark's identity, and therefore the home.
 
-Every write compares the home's id. A session whose ledger got another home meanwhile writes nothing more, because
+Every write compares the home's id. A session whose ledger has got another home writes nothing more, because
 sessions elsewhere cannot see its lock and take over its jobs.
 """
 
@@ -86,8 +86,8 @@ def find_displacement(stored: StoredHome, mark: Mark | None) -> Displacement | N
     """Compare the ledger with its mark."""
     if mark is not None and mark.ledger_id == stored.ledger_id and mark.sent > stored.sent:
         return Displacement.RESTORED
-    is_home = mark is not None and mark.home_id == stored.home_id
-    return None if is_home else Displacement.MOVED
+    is_same = mark is not None and mark.home_id == stored.home_id
+    return None if is_same else Displacement.MOVED
 
 
 def check_name(connection: sqlite3.Connection, path: Path) -> None:
@@ -146,7 +146,7 @@ class Home:
             self._set(stored)
             self._note_path(connection, stored)
         elif self.is_worker:
-            self._settle(connection)
+            self._move(connection)
         else:
             self.problem = self._find_problem(connection, stored, displacement, mark)
 
@@ -179,7 +179,7 @@ class Home:
             with self.mark.open_for_update() as mark:
                 self.advance(mark, sent)
 
-    def _settle(self, connection: sqlite3.Connection) -> None:
+    def _move(self, connection: sqlite3.Connection) -> None:
         """Give the ledger a new home, in one transaction; several processes may try at the same time."""
         connection.execute("BEGIN IMMEDIATE")
         try:

@@ -1,9 +1,9 @@
-"""The mark of a ledger: a small file beside it that shows whether the ledger was restored from a backup or copied.
+"""The mark of a ledger: a small file next to it that shows whether the ledger was restored from a backup or copied.
 
 It is ``LEDGER.d/mark``, in the folder of the session locks, and is not part of a backup. It says
 
 - which ledger and which *home* it belongs to (see `home`);
-- how many creating requests the sessions on this ledger were permitted to send: the *high-water mark*;
+- how many creating requests the sessions on this ledger were permitted to send;
 - which file it is itself, so that a copy of the mark can be recognised.
 
 **When it is written.** After the COMMIT that records a permit, and before the permit is handed out. So every request
