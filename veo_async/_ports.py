@@ -44,6 +44,10 @@ class Transport(Protocol):
 
 # --- the ledger: where jobs are stored --------------------------------------------------------------------------
 
+#: How far in the future a time on a ledger may be, in seconds: the longest Retry-After, and clocks that differ a bit.
+#: A later time was written while a clock was wrong.
+MAX_AHEAD_S = 120.0
+
 #: What a column or an item of evidence can be.
 Scalar = str | int | float | bool | None
 
@@ -58,7 +62,7 @@ class JobRow:
     key: str
     #: The account that pays: a hash of the API key, or a name chosen by the user.
     account: str
-    #: The value of a `JobState`.
+    #: The value of a `JobState`; ``unreadable`` for a row that is damaged, and that no transition changes.
     state: str
     #: The request as JSON with sorted names, the same for equal requests; None for an adopted task.
     request: str | None

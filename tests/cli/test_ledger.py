@@ -2,21 +2,29 @@
 
 import asyncio
 import json
+import sqlite3
+import sys
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import programs
 from tests.sessions import session_arguments
 from veo_async import Done, InDoubt, VeoSession
 from veo_async._ports import JobRow
 from veo_async.cli.app import run
 from veo_async.cli.ledger_text import table_lines
+from veo_async.ledger import SqliteLedger
 from veo_async.settings import Limits
 from veo_async.simulator import Simulator, drop_after_accepting, drop_before_accepting
 
 Veo = Callable[..., tuple[int, str]]
+
+VEO = (sys.executable, "-m", "veo_async")
 
 
 @pytest.fixture
@@ -195,3 +203,47 @@ def test_job_of_a_running_session_cannot_be_abandoned_but_a_job_in_doubt_can_be_
             assert (await running).urls
 
     asyncio.run(repair_while_running())
+
+
+# --- restored from a backup ---------------------------------------------------------------------------------------
+
+
+async def restore(file: Path, sim: Simulator) -> None:
+    """Submit a job, back the ledger up, send the job, and restore the backup."""
+    backup = file.with_name("backup.db")
+    session = await SqliteLedger(file).open("studio")
+    await session.insert(row_of_account("studio"))
+    await session.close()
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(backup)) as copy:
+        source.backup(copy)
+    async with session_on(sim, file) as veo:
+        assert isinstance(await veo.job("dog").finished(), Done)
+    backup.replace(file)
+
+
+def row_of_account(account: str) -> JobRow:
+    request = json.dumps({"prompt": "A dog", "model": "veo3_fast"})
+    return JobRow(key="dog", account=account, state="queued", request=request, submitted_at=time.time())  # noqa: TID251  # as a session writes it
+
+
+async def test_restored_ledger_is_resumed_only_with_the_option(file: Path) -> None:
+    """The refusal names the commands to run next; reading commands show the ledger and say what happened to it."""
+    async with Simulator(duration_s=0.1) as sim:
+        await restore(file, sim)
+        folder, resume = file.parent, ("resume", file.name, "--account", "studio")
+        refused = await programs.run(*VEO, *resume, cwd=folder, sim=sim, exits=1)
+        assert "1 request sent since then is not in it" in refused
+        assert "up to 60 credits" in refused
+        assert f"Next: veo-async jobs {file}" in refused
+        assert "veo-async resume veo.db --account studio --accept-restored" in refused
+        assert len(sim.charges) == 1
+        jobs = await programs.run(*VEO, "jobs", file.name, cwd=folder, sim=sim)
+        assert "1 job: 1 queued" in jobs
+        assert "restored from a backup" in jobs
+        doctor = await programs.run(*VEO, "doctor", "--ledger", file.name, cwd=folder, sim=sim, exits=1)
+        assert "restored from a backup" in doctor
+        assert f"veo-async resume {file} --accept-restored" in doctor
+        await programs.run(*VEO, *resume, "--accept-restored", cwd=folder, sim=sim)
+        assert len(sim.charges) == 2
+        await programs.run(*VEO, *resume, cwd=folder, sim=sim)
+        assert len(sim.charges) == 2

@@ -28,7 +28,7 @@ async def test_row_48_killed_before_the_intent_is_written_sends_nothing(tmp_path
         assert len(world.sim.requests_to()) == 2
 
 
-@pytest.mark.parametrize("point", ["send:after-commit", "post:before"])
+@pytest.mark.parametrize("point", ["send:after-commit", "mark:before-write:2", "mark:after-write:2", "post:before"])
 async def test_row_49_killed_between_commit_and_first_byte_is_in_doubt(tmp_path: Path, point: str) -> None:
     """The next process cannot know that nothing was sent: it leaves the job in doubt and sends the next one."""
     async with open_world(tmp_path) as world:

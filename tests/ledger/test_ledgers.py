@@ -629,9 +629,9 @@ async def test_gate_closed_by_one_session_is_closed_for_the_others(sessions: Ses
     await one.apply(transition("requeue", "a"), closed_until=150.0)
     await one.begin_send(sending("a"), ROOMY)
     await one.apply(transition("requeue", "a"), closed_until=140.0)
-    assert (await one.changes(0.0)).gate.closed_until == 0.0
-    assert (await two.changes(0.0)).gate.closed_until == 150.0
-    assert (await two.changes(1.0)).gate.closed_until == 150.0
+    assert (await one.changes(102.0)).gate.closed_until == 0.0
+    assert (await two.changes(102.0)).gate.closed_until == 150.0
+    assert (await two.changes(103.0)).gate.closed_until == 150.0
     await two.insert(job())
     refused = await two.begin_send(sending(at=149.0), ROOMY)
     assert refused is not None
@@ -652,7 +652,30 @@ async def test_closed_gate_survives_the_session_that_closed_it(sessions: Session
     await dead.apply(transition("requeue"), closed_until=150.0)
     await dead.close()
     one = await sessions.open()
-    assert (await one.changes(0.0)).gate == AccountActivity(calls=(101.0,), closed_until=150.0)
+    assert (await one.changes(102.0)).gate == AccountActivity(calls=(101.0,), closed_until=150.0)
+
+
+async def test_times_from_the_future_are_ignored(sessions: Sessions) -> None:
+    """A session whose clock was wrong has sent requests and closed the gate, more than two minutes from now."""
+    wrong, one = await sessions.open(), await sessions.open()
+    for key in ("a", "b"):
+        await wrong.insert(job(key))
+        await wrong.begin_send(sending(key, at=1000.0), ROOMY)
+    await wrong.apply(transition("requeue", "b", at=1000.0), closed_until=1060.0)
+    await one.insert(job())
+    assert (await one.changes(102.0)).gate == AccountActivity()
+    permit = await one.begin_send(sending(at=102.0), RateClaim(limit=1, window_s=10.0, own_calls=0))
+    assert permit is not None
+    assert permit.is_granted
+
+
+async def test_times_less_than_two_minutes_ahead_count(sessions: Sessions) -> None:
+    """Clocks differ a little, and a Retry-After may be two minutes."""
+    other, one = await sessions.open(), await sessions.open()
+    await other.insert(job("a"))
+    await other.begin_send(sending("a", at=110.0), ROOMY)
+    await other.apply(transition("requeue", "a", at=110.0), closed_until=222.0)
+    assert (await one.changes(102.0)).gate == AccountActivity(calls=(110.0,), closed_until=222.0)
 
 
 async def test_rejected_transition_does_not_close_the_gate(sessions: Sessions) -> None:

@@ -224,16 +224,6 @@ async def test_replaced_file_is_not_written_to(path: Path) -> None:
     assert await keys(path) == []
 
 
-async def test_removed_lock_file_ends_the_session(path: Path) -> None:
-    """Other sessions consider this one dead and take its jobs over, so it must not send them."""
-    session = await at(path).open(ACCOUNT)
-    await session.insert(job())
-    shutil.rmtree(f"{path}.d")
-    with pytest.raises(LedgerIOError, match="Open another session"):
-        await session.begin_send(sending(), ROOMY)
-    await session.close()
-
-
 # --- row 66: COMMIT fails ---------------------------------------------------------------------------------------
 
 

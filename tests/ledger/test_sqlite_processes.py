@@ -113,7 +113,7 @@ async def test_jobs_of_a_killed_process_are_taken_over(path: Path) -> None:
         ("a", "in_doubt", session.session_id),
         ("b", "queued", session.session_id),
     ]
-    assert [file.stem for file in Path(f"{path}.d").iterdir()] == [session.session_id]
+    assert [file.stem for file in Path(f"{path}.d").glob("*.lock")] == [session.session_id]
     await session.close()
 
 

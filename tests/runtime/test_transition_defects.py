@@ -409,7 +409,7 @@ async def test_a_session_that_is_considered_dead_records_the_task_of_its_request
     path, sim = tmp_path / "veo.db", memory(faults=[delay(10.0, before=False, on=1, endpoint="generate")])
     async with session_on(sim, ledger=SqliteLedger(path, executor=InlineExecutor())) as first:
         job = await first.submit("A dog", key="k")
-        await asyncio.sleep(1)
+        await asyncio.sleep(1.5)  # between two reads of the changes, at which the session makes its lock file again
         assert job.state is SENDING
         for lock in Path(f"{path}.d").glob("*.lock"):
             lock.unlink()

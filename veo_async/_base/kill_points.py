@@ -5,6 +5,7 @@ Next to each commit and each write there is a call such as ``kill_point("send:be
 ``name:3`` it does so the third time. Without the variable a kill point costs one comparison.
 
 In the order of a job's life: ``submit`` and ``send``, each with ``:before-commit`` and ``:after-commit``;
+``mark``, with ``:before-write`` and ``:after-write`` (the ledger's mark, when a session opens and for each permit);
 ``post:before`` (the intent is recorded, nothing is sent), ``post:sent`` (the whole body is sent), ``post:error`` and
 ``post:after`` (the outcome is known but not recorded); ``accept``, ``requeue``, ``lose`` and ``bind``, each with both;
 ``poll:before``; ``finish:before-write``, ``finish`` with both, ``finish:after-write`` (waiters are not notified yet).

@@ -8,6 +8,8 @@ once, when it opens, and adds the loop's time to it.
 import asyncio
 from contextlib import suppress
 
+from veo_async._ports import MAX_AHEAD_S
+
 #: Seconds by which a timer of the loop may fire early, with a margin.
 TIMER_SLACK_S = 0.0001
 
@@ -42,6 +44,10 @@ class WallClock:
     def to_loop(self, at: float) -> float:
         """Convert the wall-clock time *at* to the loop's time."""
         return at - self._offset
+
+    def bounded_to_loop(self, at: float) -> float:
+        """Convert a time that another session wrote: a clock that was wrong delays nothing for long."""
+        return min(self.to_loop(at), self._loop.time() + MAX_AHEAD_S)
 
     def to_wall(self, at: float) -> float:
         """Convert the loop's time *at* to wall-clock time."""

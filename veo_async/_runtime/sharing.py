@@ -10,7 +10,7 @@ import attrs
 
 from veo_async._ports import JobRow, LedgerChanges
 from veo_async._rules.lifecycle import JobState
-from veo_async.errors import LedgerError
+from veo_async.errors import JobUnreadable, LedgerError
 
 from .clock import loop_time, wait_for_event
 from .in_doubt.hints import HintFollower
@@ -76,7 +76,13 @@ class LedgerWatcher:
     def _take_over(self, row: JobRow) -> None:
         """Become the owner of a job whose owner died."""
         known: LiveJob | None = self._registry.by_key.get(row.key)
-        job = known or job_from_row(row)
+        try:
+            job = known or job_from_row(row)
+        except JobUnreadable as error:
+            extra = {"action": "job-unreadable", "job_key": row.key, "task_id": row.task_id}
+            logger.error("a job is left alone: %s", error, extra=extra)
+            self._registry.unreadable.add(row.key)
+            return
         job.save_to = job.save_to or self._save_to
         self._registry.add(job)
         if known is None:

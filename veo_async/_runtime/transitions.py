@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypedDict, TypeVar, Unpack
 from veo_async._base.kill_points import kill_point
 from veo_async._ports import JobRow, Scalar, TaskAlreadyBound
 from veo_async._rules.lifecycle import Event, JobState
-from veo_async.errors import LedgerError, LedgerIOError, VeoError
+from veo_async.errors import JobUnreadable, LedgerError, LedgerIOError, VeoError
 
 from .background import BackgroundTasks
 from .job.live_job import LiveJob
@@ -151,7 +151,11 @@ class Transitions:
     def follow(self, job: LiveJob, row: JobRow) -> None:
         """Do steps 2 to 4 for a job that another session changed, or that this session takes over."""
         self._leave(job, None)
-        update_from_row(job, row)
+        try:
+            update_from_row(job, row)
+        except JobUnreadable as error:
+            self._give_up(job, error)
+            return
         job.is_remote = row.owner != self._journal.ledger.session_id
         is_being_saved = job.state is JobState.READY and row.save_to is not None
         if not job.is_remote:
@@ -187,14 +191,19 @@ class Transitions:
         logger.warning("another session changed job %s", job.key, extra=job.log_extra("changed-elsewhere"))
         if row is None:
             self._leave(job, None)
-            job.is_remote = True  # this session does nothing more for it
             remedy = "Submit it again if it is still needed."
-            job.release_waiters(LedgerIOError("this job is no longer on the ledger", remedy=remedy))
+            self._give_up(job, LedgerIOError("this job is no longer on the ledger", remedy=remedy))
             return
         self.follow(job, row)
         if job.state is JobState.SENDING and not job.is_remote:
             # Its intent was written although the ledger reported an error; nothing was sent.
             await self.try_apply(job, Event.REQUEUE)
+
+    def _give_up(self, job: LiveJob, error: LedgerError) -> None:
+        """Do nothing more for a job that the ledger does not have, or whose row cannot be read."""
+        job.is_remote = True
+        logger.error("job %s: %s", job.key, error, extra=job.log_extra("job-unreadable"))
+        job.release_waiters(error)
 
     # --- shared steps -------------------------------------------------------------------------------------------
 

@@ -4,14 +4,14 @@ import asyncio
 import sys
 
 from cyclopts import App, CycloptsError
-from rich.console import Console
 
 from veo_async import VeoError, __version__
-from veo_async.errors import InvalidRequest, UsageError, printable
+from veo_async.errors import InvalidRequest, LedgerRestored, UsageError, printable
 
 from .commands import creating, inspecting, ledger, lists, resuming, simulating
-from .console import console
+from .console import console, print_error
 from .exit_codes import ERROR, INTERRUPTED, USAGE
+from .formatting import command
 
 app: App = App(
     name="veo-async",
@@ -29,9 +29,18 @@ app.command(ledger.app)
 _VERBOSE = ("-v", "--verbose")
 
 
-def _text_of(error: VeoError, *, is_verbose: bool) -> str:
-    """Return the text of *error*; the remedy of an invalid request, ``validate=False``, exists only in Python."""
-    text = error.message if isinstance(error, InvalidRequest) else str(error)
+def _text_of(error: VeoError, given: list[str], *, is_verbose: bool) -> str:
+    """Return the text of *error* after the command *given*; some remedies exist only in Python."""
+    match error:
+        case InvalidRequest():
+            text = error.message
+        case LedgerRestored():
+            text = (
+                f"{error.message} Check its jobs with your provider. Next: {command('jobs', error.path)}, then, to use "
+                f"it anyway: {command(*given)} --accept-restored"
+            )
+        case _:
+            text = str(error)
     facts = "".join(f"\n  {name}: {printable(str(value))}" for name, value in error.evidence.items())
     return f"{text}{facts}" if is_verbose else text
 
@@ -45,9 +54,7 @@ def run(arguments: list[str] | None = None) -> None:
     except CycloptsError:
         sys.exit(USAGE)  # cyclopts has printed what is wrong
     except VeoError as error:
-        Console(stderr=True, highlight=False).print(
-            _text_of(error, is_verbose=is_verbose), markup=False, soft_wrap=True
-        )
+        print_error(_text_of(error, given, is_verbose=is_verbose))
         sys.exit(USAGE if isinstance(error, UsageError) else ERROR)
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(INTERRUPTED)

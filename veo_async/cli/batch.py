@@ -20,6 +20,7 @@ from veo_async.settings import Limits
 
 from .batch_output import same_command
 from .formatting import format_credits, format_number, option_value
+from .ledger_file import ledger_for_work
 from .options import BatchOptions
 from .output import Reporter, live_progress
 from .progress import Progress
@@ -82,7 +83,8 @@ async def run_list(manifest: Manifest, folder: Path, ledger: Path, options: Batc
     """
     on_result = RowReporter(reporter, len(manifest.rows))
     clock = time.time  # noqa: TID251  # the command owns the clock
-    async with VeoSession(ledger=ledger, account=options.account, limits=Limits(rate=RATE)) as veo:
+    opened = ledger_for_work(ledger, accept_restored=options.accept_restored)
+    async with VeoSession(ledger=opened, account=options.account, limits=Limits(rate=RATE)) as veo:
         run = Batch(veo, manifest, folder, now=clock, budget=options.budget, on_result=on_result)
         if options.budget is None:
             await _check_balance(veo, run)

@@ -72,7 +72,7 @@ def report_summary(report: Report, manifest: Manifest, ledger: Path, reporter: R
 
 def same_command() -> str:
     """Return the command as it was typed: without its options, running it again would do something else."""
-    return shlex.join(["veo-async", *sys.argv[1:]])
+    return shlex.join(["veo-async", *(word for word in sys.argv[1:] if word != "--accept-restored")])  # given once
 
 
 def _next_step(report: Report, manifest: Manifest, ledger: Path) -> tuple[int, str]:

@@ -15,6 +15,7 @@ from veo_async.ledger import SqliteLedger
 from veo_async.providers import KEY_FILE_VARIABLE, KEY_VARIABLES
 
 from .formatting import command, format_credits
+from .ledger_file import restored_text
 
 #: A callback's signature is valid for five minutes; a clock that is off by more than this puts it at risk.
 _CLOCK_LIMIT_S = 60.0
@@ -94,6 +95,8 @@ async def _ledger(file: Path) -> Check:
     ledger = await SqliteLedger(file).open(None)
     counts = Counter(row.state for row in await ledger.jobs())
     await ledger.close()
+    if ledger.problem is not None:
+        return Check("ledger", False, restored_text(ledger.problem))
     message = ", ".join(f"{number:,} {state}" for state, number in counts.items()) or "no jobs"
     hint = f". Next: {command('ledger', 'in-doubt', file)}" if counts["in_doubt"] else ""
     return Check("ledger", True, f"{file}: {message}{hint}")

@@ -1,4 +1,8 @@
-"""Opens a ledger file for the commands that read it or repair it. None of them runs a job or takes one over."""
+"""Opens a ledger file: for the commands that read it or repair it, and for those that run its jobs.
+
+The commands of the first kind neither run a job nor take one over. So they also open a ledger that was restored from a
+backup or copied, and say so.
+"""
 
 import time
 from collections.abc import AsyncIterator
@@ -6,20 +10,30 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from veo_async import VeoApi
-from veo_async.errors import UsageError
+from veo_async.errors import LedgerRestored, UsageError
 from veo_async.ledger import LedgerSession, SqliteLedger
 from veo_async.repair import LedgerRepair
+
+from .console import print_error
+from .formatting import command
+
+
+def ledger_for_work(file: Path, *, accept_restored: bool) -> SqliteLedger:
+    """Return the ledger in *file* for a session that sends requests."""
+    return SqliteLedger(file, accept_restored=accept_restored)
 
 
 @asynccontextmanager
 async def open_ledger(file: Path) -> AsyncIterator[LedgerSession]:
-    """Open the ledger in *file*.
+    """Open the ledger in *file*; report on standard error if no session would send its jobs.
 
     Raises:
         UsageError: the file does not exist; it is not created.
     """
     ledger = await _existing(file).open(None)
     try:
+        if ledger.problem is not None:
+            print_error(restored_text(ledger.problem))
         yield ledger
     finally:
         await ledger.close()
@@ -31,6 +45,12 @@ async def open_for_repair(file: Path, *, verify: bool = False) -> AsyncIterator[
     async with open_ledger(file) as ledger, AsyncExitStack() as stack:
         read_record = (await stack.enter_async_context(VeoApi())).record_info if verify else None
         yield LedgerRepair(ledger, read_record, time.time)  # noqa: TID251  # the command owns the clock
+
+
+def restored_text(error: LedgerRestored) -> str:
+    """Return what happened to a ledger that was restored or copied, and what to do."""
+    next_steps = f"{command('jobs', error.path)}, then {command('resume', error.path)} --accept-restored"
+    return f"{error.message} Check its jobs with your provider. Next: {next_steps}"
 
 
 def _existing(file: Path) -> SqliteLedger:

@@ -32,7 +32,7 @@ def job_as_dict(row: JobRow, transitions: Sequence[Transition] | None = None) ->
     }
     times = {name: format_time(getattr(row, name)) for name in ("submitted_at", "sent_at", "ended_at")}
     timeline = {} if transitions is None else {"transitions": [_transition_as_dict(item) for item in transitions]}
-    return {**values, **times, "request": json.loads(row.request) if row.request else None, **timeline}
+    return {**values, **times, "request": _parsed(row.request), **timeline}
 
 
 def timeline_lines(row: JobRow, transitions: Sequence[Transition]) -> list[str]:
@@ -50,10 +50,10 @@ def timeline_lines(row: JobRow, transitions: Sequence[Transition]) -> list[str]:
 
 def in_doubt_lines(row: JobRow, transitions: Sequence[Transition]) -> list[str]:
     """Return what is known of a job in doubt."""
-    last = next(item for item in reversed(transitions) if item.after == JobState.IN_DOUBT)
+    last = [transition_text(item) for item in transitions if item.after == JobState.IN_DOUBT][-1:]
     return [
         f"{row.key}  last sent {format_time(row.sent_at)}, attempt {row.attempts}",
-        f"    {transition_text(last)}",
+        *(f"    {text}" for text in last),
         f"    callback token {row.token}: search for it in the provider's logs",
     ]
 
@@ -65,8 +65,9 @@ def transition_text(transition: Transition) -> str:
         values["task_id"] = transition.changes["task_id"]
     if "token" in transition.changes:
         values["token"] = transition.changes["token"]
-    record = json.loads(str(transition.changes.get("outcome") or "{}")).get("record", {})
-    if "creditsConsumed" in record:
+    outcome = _parsed(transition.changes.get("outcome"))
+    record = outcome.get("record") if isinstance(outcome, dict) else None
+    if isinstance(record, dict) and "creditsConsumed" in record:
         values["credits"] = record["creditsConsumed"]
     facts = ", ".join(f"{name} {printable(str(value), 300)}" for name, value in values.items() if value is not None)
     return f"{transition.before or '·'} → {transition.after}" + (f"  ({facts})" if facts else "")
@@ -74,7 +75,22 @@ def transition_text(transition: Transition) -> str:
 
 def format_time(at: float | None) -> str:
     """Return *at* in UTC, or ``-``."""
-    return "-" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if at is None:
+        return "-"
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):  # no clock shows such a time: the row is damaged
+        return f"{at:g}"
+
+
+def _parsed(text: Any) -> Any:
+    """Return the JSON value in *text*; the text itself if it is not JSON."""
+    if not isinstance(text, str):
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _width(names: Sequence[str], widths: Mapping[str, int]) -> int:
@@ -82,11 +98,12 @@ def _width(names: Sequence[str], widths: Mapping[str, int]) -> int:
 
 
 def _cells(row: JobRow) -> dict[str, str]:
-    prompt = json.loads(row.request).get("prompt", "") if row.request else ""
+    request = _parsed(row.request)
+    prompt = str(request.get("prompt") or "") if isinstance(request, dict) else request or ""
     return {
         "key": printable(row.key, 40),
         "state": row.state,
-        "prompt": printable(prompt, _PROMPT_WIDTH),
+        "prompt": printable(str(prompt), _PROMPT_WIDTH),
         "task": printable(row.task_id or "", 64),
         "attempts": str(row.attempts),
         "submitted": format_time(row.submitted_at),

@@ -11,6 +11,16 @@ from cyclopts import Parameter
 
 from veo_async.models import DEFAULT_MODEL, MODELS
 
+#: An option of every command that opens a ledger for work.
+AcceptRestored = Annotated[
+    bool,
+    Parameter(
+        negative=(),
+        show_default=False,
+        help="Open a ledger that was restored or copied. Its unsent jobs may be paid for twice; give it once.",
+    ),
+]
+
 #: Seconds that `batch` and `resume` wait for running clips after the first Ctrl-C.
 STOP_TIMEOUT_S = 600.0
 
@@ -31,6 +41,8 @@ class ClipOptions:
 
     account: str | None = None
     """Account name, so that the API key may change between runs (default: derived from the API key)."""
+
+    accept_restored: AcceptRestored = False
 
     json: bool = False
     """Print the result as one JSON object."""
@@ -92,6 +104,8 @@ class BatchOptions:
 
     resolution: str | None = None
     """Default for rows without one."""
+
+    accept_restored: AcceptRestored = False
 
     budget: float | None = None
     """Maximum credits to spend in this run."""

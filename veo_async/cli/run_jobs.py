@@ -18,6 +18,7 @@ from veo_async.types import AnyRequest, Job, Outcome, Recovered, UpgradeRequest
 
 from .console import console, print_line
 from .job_output import event_text, exit_code_for, next_command, report_outcome, resume_command
+from .ledger_file import ledger_for_work
 from .options import ClipOptions
 from .output import Reporter, live_progress, reporting
 from .progress import Progress
@@ -27,11 +28,12 @@ from .signals import cancel_on_signal, stop_on_signal
 
 @asynccontextmanager
 async def session_on(
-    ledger: Path, message: Callable[[str], None], *, account: str | None, **options: Any
+    ledger: Path, message: Callable[[str], None], *, account: str | None, accept_restored: bool, **options: Any
 ) -> AsyncIterator[VeoSession]:
     """Open a session on *ledger*; if it is interrupted, print the command that continues its jobs."""
     try:
-        async with VeoSession(ledger=ledger, account=account, limits=Limits(rate=RATE), **options) as veo:
+        opened = ledger_for_work(ledger, accept_restored=accept_restored)
+        async with VeoSession(ledger=opened, account=account, limits=Limits(rate=RATE), **options) as veo:
             yield veo
     except asyncio.CancelledError:
         message(f"Stopped. Nothing is lost. Next: {resume_command(ledger, account)}")
@@ -47,7 +49,13 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
     hook = None if options.json else _print_event
     with reporting(console, as_json=options.json, with_board=False) as reporter:
         with cancel_on_signal():
-            session = session_on(options.ledger, reporter.message, account=options.account, on_event=hook)
+            session = session_on(
+                options.ledger,
+                reporter.message,
+                account=options.account,
+                accept_restored=options.accept_restored,
+                on_event=hook,
+            )
             async with session as veo:
                 outcome = await (await submit(veo)).finished()
         report_outcome(reporter, outcome)

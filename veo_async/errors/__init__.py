@@ -26,7 +26,9 @@
     ├── LedgerError              the ledger is unavailable, so nothing is sent
     │   ├── LedgerBusy               another program holds the lock
     │   ├── LedgerIOError            a write failed: disk full, read-only, I/O error
+    │   ├── JobUnreadable            one job's row is damaged; other jobs are unaffected
     │   └── LedgerUnusable           corrupt, another program's, too new, or on a network file system
+    │       └── LedgerRestored           restored from a backup or copied: jobs could be paid for twice
     ├── ApiError                 the provider returned an error
     │   ├── TryLater                 nothing was created; retry later
     │   │   ├── RateLimited              429: too many requests
@@ -90,7 +92,7 @@ from .jobs import (
     TaskMismatch,
     UploadFailed,
 )
-from .ledger import LedgerBusy, LedgerError, LedgerIOError, LedgerUnusable
+from .ledger import JobUnreadable, LedgerBusy, LedgerError, LedgerIOError, LedgerRestored, LedgerUnusable
 from .provider import (
     AccountError,
     ApiError,
@@ -135,11 +137,13 @@ __all__ = [
     "InvalidRequest",
     "InvalidSignature",
     "JobAbandoned",
+    "JobUnreadable",
     "KeyLimitReached",
     "KeyReused",
     "LedgerBusy",
     "LedgerError",
     "LedgerIOError",
+    "LedgerRestored",
     "LedgerUnusable",
     "Maintenance",
     "MalformedResponse",

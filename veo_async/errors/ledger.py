@@ -1,5 +1,7 @@
 """Errors of the ledger."""
 
+from typing import ClassVar
+
 from .base import VeoError
 
 
@@ -20,8 +22,44 @@ class LedgerIOError(LedgerError):
     retryable = True
 
 
+class JobUnreadable(LedgerError):
+    """A job's row on the ledger is damaged, or a later version wrote it. Other jobs are unaffected."""
+
+    remedy = (
+        "It may have been charged: inspect it with `veo-async timeline` before you submit its request under a new key."
+    )
+
+
 class LedgerUnusable(LedgerError):
     """The ledger cannot be opened and was not modified.
 
     It is corrupt, another program's, from a newer version, or on a file system without reliable locks.
     """
+
+
+class LedgerRestored(LedgerUnusable):
+    """The ledger was restored from a backup or copied, so its unsent jobs may have been sent and paid for already.
+
+    Attributes:
+        path: the ledger's file.
+        missing_requests: how many requests were sent that the ledger does not contain; None for a copy.
+        unsent_jobs: how many jobs it would send.
+        unsent_credits: what they cost, as far as their prices are known.
+    """
+
+    remedy = (
+        "Check them with your provider, and open the ledger once with SqliteLedger(path, accept_restored=True) to use "
+        "it anyway."
+    )
+    path: str | None = None
+    missing_requests: int | None = None
+    unsent_jobs: int | None = None
+    unsent_credits: float | None = None
+
+    _EVIDENCE: ClassVar[tuple[str, ...]] = (
+        *VeoError._EVIDENCE,
+        "path",
+        "missing_requests",
+        "unsent_jobs",
+        "unsent_credits",
+    )

@@ -167,12 +167,13 @@ class MemoryLedgerSession:
         row = self._apply(transition)
         if row is None:
             return None
-        others = sorted(call.at for call in self._other_calls(row.account))
-        wait_until = rules.may_send_at(others, self._closed_until(row.account), claim, transition.at)
+        at = transition.at
+        others = sorted(call.at for call in self._other_calls(row.account, at))
+        wait_until = rules.may_send_at(others, self._closed_until(row.account, at), claim, at)
         if not wait_until:
             self._write(row, transition)
             ledger.grant(row.account, self.session_id, row.key, transition.at)
-        gate = self._account_activity(row.account)
+        gate = self._account_activity(row.account, at)
         return SendPermit(
             is_granted=not wait_until, gate=attrs.evolve(gate, closed_until=max(gate.closed_until, wait_until))
         )
@@ -186,7 +187,7 @@ class MemoryLedgerSession:
             taken_over=tuple(taken),
             changed=tuple(changed),
             hints=tuple(self._new_hints()),
-            gate=AccountActivity() if self.account is None else self._account_activity(self.account),
+            gate=AccountActivity() if self.account is None else self._account_activity(self.account, at),
         )
         self._was_read, self._transitions_read, self._hints_read = True, ledger.last_transition, ledger.last_hint
         self._adopted.clear()
@@ -286,14 +287,18 @@ class MemoryLedgerSession:
             if is_own and (number > self._hints_read or row.key in self._adopted):
                 yield CallbackHint(key=row.key, token=token, task_id=task_id)
 
-    def _other_calls(self, account: str) -> list[_Call]:
-        return [call for call in self._ledger.calls if call.account == account and call.session_id != self.session_id]
+    def _other_calls(self, account: str, at: float) -> list[_Call]:
+        calls = (call for call in self._ledger.calls if call.account == account and call.at <= rules.latest_time(at))
+        return [call for call in calls if call.session_id != self.session_id]
 
-    def _closed_until(self, account: str) -> float:
+    def _closed_until(self, account: str, at: float) -> float:
         closures = self._ledger.closures.items()
-        return max((at for (name, by), at in closures if name == account and by != self.session_id), default=0.0)
+        others = (until for (name, by), until in closures if name == account and by != self.session_id)
+        return max((until for until in others if until <= rules.latest_time(at)), default=0.0)
 
-    def _account_activity(self, account: str) -> AccountActivity:
-        new = [call for call in self._other_calls(account) if call.number > self._calls_read]
+    def _account_activity(self, account: str, at: float) -> AccountActivity:
+        new = [call for call in self._other_calls(account, at) if call.number > self._calls_read]
         self._calls_read = max((call.number for call in new), default=self._calls_read)
-        return AccountActivity(calls=tuple(sorted(call.at for call in new)), closed_until=self._closed_until(account))
+        return AccountActivity(
+            calls=tuple(sorted(call.at for call in new)), closed_until=self._closed_until(account, at)
+        )

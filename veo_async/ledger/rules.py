@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from veo_async._ports import JobRow, RateClaim, Transition
+from veo_async._ports import MAX_AHEAD_S, JobRow, RateClaim, Transition
 from veo_async._rules.lifecycle import Event, JobState
 
 _IN_PROGRESS = (JobState.QUEUED, JobState.SENDING, JobState.RUNNING, JobState.IN_DOUBT)
@@ -16,6 +16,9 @@ _FINAL = (JobState.SAVED, JobState.REFUSED, JobState.FAILED, JobState.EXPIRED, J
 
 #: Sent calls older than this are deleted. No rate limit has a longer window.
 RETENTION_S = 3600.0
+
+#: The state of a row whose values no version of this library has written. No transition leads out of it.
+UNREADABLE = "unreadable"
 
 #: The columns that a transition may change. Its state is set from the transition itself, its owner by `apply`.
 MUTABLE_COLUMNS = frozenset(field.name for field in attrs.fields(JobRow)) - {"key", "account", "state", "owner"}
@@ -102,14 +105,20 @@ def sender_lost(row: JobRow, at: float) -> Transition:
     )
 
 
+def latest_time(at: float) -> float:
+    """Return the latest time on a ledger that counts at *at*; later ones are ignored."""
+    return at + MAX_AHEAD_S
+
+
 def may_send_at(others: Sequence[float], closed_until: float, claim: RateClaim, at: float) -> float:
     """Return when a call that the session's own gate allows at *at* may be sent; 0.0 means now.
 
     Any other result is later than *at*, so the caller knows when to ask again.
 
     Args:
-        others: when the other sessions' calls were sent or their responses arrived, earliest first.
-        closed_until: until when another session has closed the gate.
+        others: when the other sessions' calls were sent or their responses arrived, earliest first; none is later than
+            `latest_time`.
+        closed_until: until when another session has closed the gate; not later than `latest_time` either.
     """
     wait_until = closed_until if closed_until > at else 0.0
     inside = [call for call in others if call + claim.window_s > at]  # a difference could round so that it never passes

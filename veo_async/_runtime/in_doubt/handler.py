@@ -72,7 +72,7 @@ class InDoubtState:
         if not self._tokens.expects_callback(job):
             self._ask_policy(job)
             return True
-        waited_s = 0.0 if job.sent_at is None else self._clock.now() - job.sent_at
+        waited_s = 0.0 if job.sent_at is None else max(0.0, self._clock.now() - job.sent_at)
         delay_s = max(0.0, CALLBACK_WAIT_S - waited_s)
         waiting.timer = asyncio.get_running_loop().call_later(delay_s, self._ask_policy, job)
         return True

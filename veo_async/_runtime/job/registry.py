@@ -13,6 +13,8 @@ class JobRegistry:
 
     by_key: dict[str, LiveJob] = attrs.field(factory=dict)
     by_task: dict[str, LiveJob] = attrs.field(factory=dict)
+    #: Keys of jobs whose rows the session owns but cannot read.
+    unreadable: set[str] = attrs.field(factory=set)
     #: Set when there may be room in the queue again.
     queue_changed: asyncio.Event = attrs.field(factory=asyncio.Event)
 

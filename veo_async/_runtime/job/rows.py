@@ -18,17 +18,17 @@ from veo_async import errors
 from veo_async._ports import JobRow, Scalar
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.queue.fair_queue import Priority
-from veo_async._wire import AnyRequest, ExtendRequest, Record, UpgradeRequest, VideoRequest, record_from_raw
+from veo_async._wire import AnyRequest, ExtendRequest, Record, record_from_raw
 from veo_async._wire.converter import from_dict, to_dict
 from veo_async._wire.images import by_content
-from veo_async.errors import MAY_HAVE_BEEN_CHARGED, InvalidRequest, Problem, VeoError
+from veo_async._wire.requests import REQUEST_KINDS
+from veo_async.errors import MAY_HAVE_BEEN_CHARGED, InvalidRequest, JobUnreadable, Problem, VeoError
 
 from .live_job import LiveJob
 from .outcome import Clip, Done, Failed, HistoryItem, InDoubt, Outcome, Refused
 
-#: The request classes by their name on the ledger.
-_KINDS: dict[str, Any] = {"generate": VideoRequest, "extend": ExtendRequest, "upgrade": UpgradeRequest}
-_NAMES = {kind: name for name, kind in _KINDS.items()}
+#: The names on the ledger of the request classes.
+_NAMES = {kind: name for name, kind in REQUEST_KINDS.items()}
 _ENDS_WITH_CLIP = (JobState.READY, JobState.SAVED)
 
 
@@ -68,16 +68,38 @@ def row_of(job: LiveJob, *, account: str, at: float) -> JobRow:
 
 
 def job_from_row(row: JobRow) -> LiveJob:
-    """Return the live job that *row* describes."""
+    """Return the live job that *row* describes.
+
+    Raises:
+        JobUnreadable: the row is damaged, or a later version of this library wrote it.
+    """
+    try:
+        return _decode(row)
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with a stored value, this row cannot be read
+        reason = f"{type(error).__name__}: {error}"
+        raise JobUnreadable(f"job {row.key!r} cannot be read from the ledger ({reason})", job_key=row.key) from None
+
+
+def _decode(row: JobRow) -> LiveJob:
     priority: Priority = "interactive" if row.priority == "interactive" else "batch"
     job = LiveJob(row.key, _request_of(row), row.tenant, priority, deadline=row.deadline, save_to=row.save_to)
     job.metadata = json.loads(row.metadata) if row.metadata else None
-    update_from_row(job, row)
+    job.state = JobState(row.state)
+    job.task_id, job.token, job.sent_at, job.attempts = row.task_id, row.token, row.sent_at, row.attempts
+    job.outcome = _outcome(job, row)
+    for at in (row.submitted_at, row.sent_at, row.deadline, row.ended_at):
+        to_datetime(at)
     return job
 
 
 def _request_of(row: JobRow) -> AnyRequest | None:
-    return from_dict(json.loads(row.request), _KINDS[row.kind]) if row.request else None
+    kind = REQUEST_KINDS[row.kind]
+    if row.request is None:
+        if row.state in (JobState.QUEUED, JobState.SENDING):
+            raise ValueError("a job without a request cannot be sent")
+        return None
+    request: AnyRequest = from_dict(json.loads(row.request), kind)
+    return request
 
 
 #: The error of a job whose session died while sending it.
@@ -85,10 +107,14 @@ _LOST = {"error": "ResponseLost", "message": "the outcome of its request is unkn
 
 
 def update_from_row(job: LiveJob, row: JobRow) -> None:
-    """Update *job* from *row*, without notifying anyone."""
-    job.state = JobState(row.state)
-    job.task_id, job.token, job.sent_at, job.attempts = row.task_id, row.token, row.sent_at, row.attempts
-    job.outcome = _outcome(job, row)
+    """Update *job* from *row*, without notifying anyone.
+
+    Raises:
+        JobUnreadable: the row cannot be read; *job* is unchanged.
+    """
+    new = job_from_row(row)
+    job.state, job.outcome = new.state, new.outcome
+    job.task_id, job.token, job.sent_at, job.attempts = new.task_id, new.token, new.sent_at, new.attempts
 
 
 def outcome_to_json(outcome: Outcome) -> str:
@@ -122,7 +148,7 @@ def error_from_dict(plain: Mapping[str, Any]) -> VeoError:
     is_ours = isinstance(kind, type) and issubclass(kind, VeoError)
     error: VeoError = (kind if is_ours else VeoError)(str(plain.get("message", "")))
     for name, value in plain.items():
-        if name not in ("error", "message") and hasattr(type(error), name):
+        if name not in ("error", "message") and not callable(getattr(type(error), name, len)):
             setattr(error, name, value)
     return error
 

@@ -26,7 +26,7 @@ from veo_async._runtime.sending.pauses import Pauses
 from veo_async._runtime.transitions import Transitions
 from veo_async._wire import AnyRequest
 from veo_async._wire.images import by_content
-from veo_async.errors import KeyReused
+from veo_async.errors import JobUnreadable, KeyReused
 
 logger = logger_for(__name__)
 
@@ -132,7 +132,7 @@ class Admission:
 
     def _is_new(self, job: LiveJob, row: JobRow) -> bool:
         """Whether *row* is the row of *job*, inserted just now."""
-        if job.request is None or row.request != to_json(job.request):
+        if row.key in self._registry.unreadable or job.request is None or row.request != to_json(job.request):
             return False
         known = self._registry.by_key.get(row.key)
         is_ours = row.owner == self._journal.ledger.session_id or not self._is_durable
@@ -206,7 +206,10 @@ class Admission:
     async def in_doubt(self) -> list[LiveJob]:
         """Return all jobs in doubt on the ledger."""
         for row in await self._journal.ledger.jobs([JobState.IN_DOUBT]):
-            self._attach(row)
+            try:
+                self._attach(row)
+            except JobUnreadable as error:
+                logger.error("a job is left out: %s", error, extra={"action": "job-unreadable", "job_key": row.key})
         return [job for job in self._registry.by_key.values() if job.state is JobState.IN_DOUBT]
 
 

@@ -23,10 +23,17 @@ class KnowledgeStore:
         self._saved: str | None = None
 
     async def load(self) -> None:
-        """Let the gate begin with what the ledger contains."""
+        """Let the gate begin with what the ledger contains; drop what cannot be read, and learn again."""
         self._saved = await self._ledger.knowledge()
-        if self._saved is not None:
-            self._gate.restore(LearnedLimits.from_dict(json.loads(self._saved)))
+        if self._saved is None:
+            return
+        try:
+            knowledge = LearnedLimits.from_dict(json.loads(self._saved))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            message = "the learned rate limits on the ledger cannot be read and are dropped: %r"
+            logger.warning(message, error, extra={"action": "knowledge-dropped"})
+        else:
+            self._gate.restore(knowledge)
 
     async def run(self) -> None:
         """Save every `SAVE_EVERY_S` until cancelled."""

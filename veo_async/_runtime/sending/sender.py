@@ -109,10 +109,12 @@ class Sender:
         """Take into account what other sessions sent on the same account."""
         now = loop_time()
         self._gate.record_remote_calls([self._clock.to_loop(at) for at in activity.calls], now)
-        closed_until = self._clock.to_loop(activity.closed_until)
+        closed_until = self._clock.bounded_to_loop(activity.closed_until)
         if closed_until > max(now, self._remote_closed_until):
             self._remote_closed_until = closed_until
             self._gate.pause(closed_until, Reason.RATE_LIMITED)
+            message, extra = "rate limited by another session: next request in %.0f s", {"action": "rate-limited"}
+            logger.info(message, closed_until - now, extra=extra)
 
     async def send(self, job: LiveJob, ticket: SendTicket) -> None:
         """Send the request of *job* and record the result."""

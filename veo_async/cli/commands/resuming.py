@@ -6,7 +6,7 @@ from cyclopts import App
 
 from veo_async.cli.console import console, print_line
 from veo_async.cli.exit_codes import ALL_DONE, PARTIAL, STOPPED
-from veo_async.cli.options import STOP_TIMEOUT_S
+from veo_async.cli.options import STOP_TIMEOUT_S, AcceptRestored
 
 app: App = App()
 
@@ -17,6 +17,7 @@ async def resume(
     *,
     out: Path = Path("veo-out"),
     account: str | None = None,
+    accept_restored: AcceptRestored = False,
     stop_timeout: float = STOP_TIMEOUT_S,
     json: bool = False,
 ) -> int:
@@ -42,7 +43,10 @@ async def resume(
     from veo_async.cli import job_output, output, progress, run_jobs
 
     with output.reporting(console, as_json=json) as reporter:
-        async with run_jobs.session_on(ledger, reporter.message, account=account, save_to=out) as veo:
+        session = run_jobs.session_on(
+            ledger, reporter.message, account=account, accept_restored=accept_restored, save_to=out
+        )
+        async with session as veo:
             jobs = veo.jobs()
             outcomes = await run_jobs.finish_all(jobs, veo, reporter, stop_timeout)
         code = job_output.exit_code_for(outcomes) if len(outcomes) == len(jobs) else STOPPED
@@ -52,7 +56,14 @@ async def resume(
 
 
 @app.command
-async def save(ledger: Path, keys: list[str], *, out: Path = Path("veo-out"), account: str | None = None) -> int:
+async def save(
+    ledger: Path,
+    keys: list[str],
+    *,
+    out: Path = Path("veo-out"),
+    account: str | None = None,
+    accept_restored: AcceptRestored = False,
+) -> int:
     """Download finished clips by key; files already saved are skipped.
 
     Example: veo-async save veo.db row-17 row-18 --out clips
@@ -70,9 +81,11 @@ async def save(ledger: Path, keys: list[str], *, out: Path = Path("veo-out"), ac
     """
     from veo_async import Done, VeoSession
     from veo_async.cli.formatting import command
+    from veo_async.cli.ledger_file import ledger_for_work
 
     code = ALL_DONE
-    async with VeoSession(ledger=ledger, account=account) as veo:
+    opened = ledger_for_work(ledger, accept_restored=accept_restored)
+    async with VeoSession(ledger=opened, account=account) as veo:
         for key in keys:
             job = await veo.ledger.find(key)
             if job is None or not isinstance(job.outcome, Done):

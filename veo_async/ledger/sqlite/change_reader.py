@@ -6,6 +6,7 @@ fails. Everything here runs in the ledger session's own thread, inside a transac
 """
 
 import json
+import logging
 from collections.abc import Collection
 
 import attrs
@@ -16,6 +17,8 @@ from veo_async.ledger import rules
 
 from .session_lock import SessionLock
 from .statements import Statements
+
+_logger = logging.getLogger(__name__)
 
 _NEVER = 2**62
 
@@ -77,6 +80,8 @@ class ChangeReader:
         offsets = self.offsets
         if not offsets.was_read or offsets.has_local_hint or offsets.adopted or offsets.uncertain_after != _NEVER:
             return None
+        if not self._session_lock.has_lock_file():
+            return None  # the full read makes it again
         is_same = self._statements.data_version() == offsets.version
         if not is_same or not all(map(self._session_lock.is_alive, offsets.owners)):
             return None
@@ -89,7 +94,9 @@ class ChangeReader:
         keys = {row.key for row in taken}
         changed = tuple(row for row in self._changed() if row.key not in keys)
         hints = self._new_hints(keys | self.offsets.adopted)
-        gate = AccountActivity() if self._account is None else self.account_activity(self._account)
+        gate = AccountActivity() if self._account is None else self.account_activity(self._account, at)
+        if not self.offsets.was_read and self._account is not None:
+            self._report_future(self._account, at)
         self.offsets = attrs.evolve(
             self.offsets,
             was_read=True,
@@ -104,21 +111,34 @@ class ChangeReader:
         )
         return LedgerChanges(taken_over=tuple(taken), changed=changed, hints=hints, gate=gate)
 
-    def account_activity(self, account: str, closed_until: float | None = None) -> AccountActivity:
+    def account_activity(self, account: str, at: float, closed_until: float | None = None) -> AccountActivity:
         """Return the calls of other sessions that are new to this one, and until when they have closed the gate.
 
         Each call is reported once, with the time known at that moment. A `SendPermit` always counts the latest time.
         """
-        new = self._statements.run("calls_after", account=account, session_id=self._session_id, after=self.offsets.call)
-        calls = tuple(at for (at,) in new)
+        new = self._statements.run(
+            "calls_after",
+            account=account,
+            session_id=self._session_id,
+            after=self.offsets.call,
+            latest=rules.latest_time(at),
+        )
+        calls = tuple(sent_at for (sent_at,) in new)
         self.offsets = attrs.evolve(self.offsets, call=self._statements.value("last_call"))
         return AccountActivity(
-            calls=calls, closed_until=self.closed_until(account) if closed_until is None else closed_until
+            calls=calls, closed_until=self.closed_until(account, at) if closed_until is None else closed_until
         )
 
-    def closed_until(self, account: str) -> float:
+    def closed_until(self, account: str, at: float) -> float:
         """Return until when other sessions have closed the account's gate."""
-        return float(self._statements.value("closed_until", account=account, session_id=self._session_id))
+        latest = rules.latest_time(at)
+        found = self._statements.value("closed_until", account=account, session_id=self._session_id, latest=latest)
+        return float(found)
+
+    def _report_future(self, account: str, at: float) -> None:
+        if self._statements.value("has_future", account=account, latest=rules.latest_time(at)):
+            message = "the ledger has times from the future, written while a clock was wrong; they are ignored"
+            _logger.warning(message, extra={"action": "future-times"})
 
     # --- taking over ---
 
@@ -127,7 +147,12 @@ class ChangeReader:
         if not self.offsets.was_read:
             self._delete_stale_sessions()
         orphans = self._statements.jobs("orphaned_jobs", account=self._account, dead=json.dumps(dead))
-        return [self._take_over_job(row, at) for row in orphans]
+        if not self.offsets.was_read:
+            for row in orphans:
+                if row.state == rules.UNREADABLE:
+                    extra = {"action": "job-unreadable", "job_key": row.key}
+                    _logger.error("job %s cannot be read from the ledger, and is left alone", row.key, extra=extra)
+        return [self._take_over_job(row, at) for row in orphans if row.state != rules.UNREADABLE]
 
     def _take_over_job(self, row: JobRow, at: float) -> JobRow:
         owned = attrs.evolve(row, owner=self._session_id)
@@ -138,7 +163,8 @@ class ChangeReader:
         return owned
 
     def _delete_stale_sessions(self) -> None:
-        known = [session_id for (session_id,) in self._statements.run("known_sessions", session_id=self._session_id)]
+        rows = self._statements.rows("known_sessions", session_id=self._session_id)
+        known = [session_id for (session_id,) in rows if isinstance(session_id, str)]
         dead = [session_id for session_id in known if not self._session_lock.is_alive(session_id)]
         if dead:
             self._statements.run("delete_sessions", dead=json.dumps(dead))
@@ -146,8 +172,8 @@ class ChangeReader:
     def _other_owners(self) -> list[str]:
         if self._account is None:
             return []
-        rows = self._statements.run("owners", account=self._account, session_id=self._session_id)
-        return [owner for (owner,) in rows]
+        rows = self._statements.rows("owners", account=self._account, session_id=self._session_id)
+        return [owner for (owner,) in rows if isinstance(owner, str)]
 
     # --- reading ---
 
@@ -167,6 +193,10 @@ class ChangeReader:
         """Return all hints for *adopted* jobs, and the hints for the session's other jobs that it has not read."""
         after, session_id = self.offsets.hint, self._session_id
         keys = json.dumps([*adopted])
-        earlier = self._statements.run("hints_of_jobs", keys=keys, after=after, session_id=session_id).fetchall()
-        later = self._statements.run("hints", after=after, session_id=session_id).fetchall()
-        return tuple(CallbackHint(key=key, token=token, task_id=task_id) for key, token, task_id in (*earlier, *later))
+        earlier = self._statements.rows("hints_of_jobs", keys=keys, after=after, session_id=session_id)
+        later = self._statements.rows("hints", after=after, session_id=session_id)
+        return tuple(
+            CallbackHint(key=key, token=token, task_id=task_id)
+            for key, token, task_id in (*earlier, *later)
+            if all(isinstance(value, str) for value in (key, token, task_id))
+        )

@@ -16,6 +16,7 @@ because they are in a later state than their owner knows.
 import contextlib
 import copy
 import ctypes
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -28,10 +29,14 @@ from veo_async._base.kill_points import kill_point
 from veo_async.errors import LedgerError, LedgerIOError, LedgerUnusable
 
 from .group_commit import LedgerCall
-from .opening import open_file, translate_error
+from .home import Home
+from .opening import open_file, translate_error, translate_errors
+from .permits import mark_permits
 from .queries import Queries
 from .session_lock import SessionLock
 from .sql import SQL
+
+_logger = logging.getLogger(__name__)
 
 #: Opens the file; the argument says whether it may be created.
 Opener = Callable[[bool], sqlite3.Connection]
@@ -61,6 +66,7 @@ class LedgerFile:
     _open: Opener
     session_lock: SessionLock
     queries: Queries
+    home: Home
     #: The ledger's secret, known once the file is open.
     secret: bytes = attrs.field(default=b"", init=False, repr=False)
     _connection: sqlite3.Connection | None = attrs.field(default=None, init=False, repr=False)
@@ -71,10 +77,15 @@ class LedgerFile:
     _uncertain: _UncertainCommit | None = attrs.field(default=None, init=False)
 
     def open(self) -> None:
-        """Create or open the file, then take the session lock: no row may name this session before it is locked."""
+        """Create or open the file, then take the session lock: no row may name this session before it is locked.
+
+        Then check that the file is at its home: the mark is in the folder of the locks.
+        """
         try:
-            self._connect(may_create=True)
+            connection = self._connect(may_create=True)
             self.session_lock.acquire()
+            with translate_errors(self.path):
+                self.home.enter(connection)
         except BaseException:
             self.close()
             raise
@@ -125,20 +136,28 @@ class LedgerFile:
     def _transact(self, connection: sqlite3.Connection, calls: Sequence[LedgerCall]) -> None:
         connection.execute("BEGIN IMMEDIATE")
         self._check_file_present()
-        if any(call.name in _NEEDS_LOCK for call in calls):
-            self._check_lock_file()
+        self.home.check(connection)
+        self._keep_lock_file(calls)
+        with mark_permits(self.home, connection, calls) as write_mark:
+            write_mark(self._commit(connection, calls))
+
+    def _commit(self, connection: sqlite3.Connection, calls: Sequence[LedgerCall]) -> int:
+        """Run *calls* and commit them; return how many requests were permitted by then, by all sessions."""
         last_transition, changes = self.queries.last_transition(), connection.total_changes
         for call in calls:
-            self._try(connection, call)
+            if call.failure is None:
+                self._try(connection, call)
         if connection.total_changes != changes:
             self._batch += 1
             self.queries.save_batch(self._batch)
+        sent = self.queries.last_sent()
         _kill_points(calls, "before-commit")
         try:
             connection.execute("COMMIT")
         except sqlite3.Error as exc:
             self._resolve_commit(exc, _UncertainCommit(self._batch, last_transition))
         _kill_points(calls, "after-commit")
+        return sent
 
     def _try(self, connection: sqlite3.Connection, call: LedgerCall) -> None:
         offsets = self.queries.changes.offsets
@@ -165,13 +184,24 @@ class LedgerFile:
         if not is_present:
             raise LedgerIOError(f"{self.path} was moved or removed while it was open.", remedy="Open another session.")
 
-    def _check_lock_file(self) -> None:
-        """Raise if the lock file is gone: without it a session takes on no work. It still records what it has sent."""
-        if not self.session_lock.has_lock_file():
-            raise LedgerIOError(
-                f"The lock file in {self.session_lock.folder} was removed, so other processes consider this session "
-                "dead. Open another session."
-            )
+    def _keep_lock_file(self, calls: Sequence[LedgerCall]) -> None:
+        """Make lock file and mark again if they were removed, e.g. by a cleaner of temporary files.
+
+        This happens inside a transaction, so no other session takes over jobs at the same time. If one has done so
+        before, those jobs are its own, as each row says. Without a lock file a session takes on no work, but it still
+        records what it has sent.
+        """
+        if self.session_lock.has_lock_file():
+            return
+        try:
+            self.session_lock.acquire_again()
+            self.home.restore_mark(self.queries.last_sent())
+        except LedgerError:
+            if any(call.name in _NEEDS_LOCK for call in calls):
+                raise
+        else:
+            message, folder = "the lock file in %s was removed, and made again", self.session_lock.folder
+            _logger.warning(message, folder, extra={"action": "lock-restored"})
 
     # --- recovery ---
 

@@ -26,6 +26,7 @@ from veo_async._base.kill_points import kill_point
 from veo_async.errors import LedgerBusy, LedgerError, LedgerIOError, LedgerUnusable
 from veo_async.ledger.rules import new_secret
 
+from .home import check_name, new_values
 from .sql import MIGRATIONS, SQL, statements_of
 
 #: "veoL", in the header of every ledger.
@@ -35,6 +36,7 @@ MIN_SAFE_WAL = (3, 51, 3)
 #: Files of up to this size are checked completely when they are opened.
 CHECKED_BYTES = 16 * 2**20
 _OTHER_FILE = "Use another file; this one was not modified."
+_RESTORE = 'Restore a backup as the guide\'s page "backups" says.'
 _FIX_DISK = "Free disk space or make the file writable; data already written is intact."
 
 
@@ -80,7 +82,7 @@ def translate_error(exc: sqlite3.Error, path: Path) -> LedgerError:
         case sqlite3.SQLITE_NOTADB:
             return LedgerUnusable(f"{path} is not a SQLite database.", remedy=_OTHER_FILE)
         case sqlite3.SQLITE_CORRUPT:
-            return LedgerUnusable(f"{path} is damaged or truncated ({exc}). Restore a backup.")
+            return LedgerUnusable(f"{path} is damaged or truncated ({exc}).", remedy=_RESTORE)
         case _:
             return LedgerIOError(f"{path}: {exc}.", remedy=_FIX_DISK)
 
@@ -121,6 +123,8 @@ def _check_header(connection: sqlite3.Connection, path: Path) -> None:
         )
     if not is_ours and (version or _has_tables(connection)):
         raise LedgerUnusable(f"{path} is a SQLite database that belongs to another program.", remedy=_OTHER_FILE)
+    if is_ours and version:
+        check_name(connection, path)
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
@@ -159,7 +163,7 @@ def _check_integrity(connection: sqlite3.Connection, path: Path) -> None:
         return
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise LedgerUnusable(f"{path} is damaged ({verdict}). Restore a backup.")
+        raise LedgerUnusable(f"{path} is damaged ({verdict}).", remedy=_RESTORE)
 
 
 def _choose_journal(connection: sqlite3.Connection, path: Path, *, may_choose: bool) -> None:
@@ -198,7 +202,8 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
         if version == 0:
-            connection.execute(SQL["save_secret"], {"secret": new_secret()})
+            for name, value in {"secret": new_secret(), **new_values(path)}.items():
+                connection.execute(SQL["save_meta"], {"name": name, "value": value})
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         kill_point("migrate:before-commit")
         connection.execute("COMMIT")

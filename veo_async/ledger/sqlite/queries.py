@@ -71,7 +71,7 @@ class Queries:
         row = self._apply(transition)
         if row is None:
             return None
-        closed_until = self.changes.closed_until(row.account)
+        closed_until = self.changes.closed_until(row.account, transition.at)
         wait_until = rules.may_send_at(self._other_calls(row, transition, claim), closed_until, claim, transition.at)
         if not wait_until:
             self._write(row, transition)
@@ -80,7 +80,7 @@ class Queries:
             self._statements.run(
                 "insert_call", account=row.account, session_id=self.session_id, key=row.key, at=transition.at
             )
-        gate = self.changes.account_activity(row.account, max(closed_until, wait_until))
+        gate = self.changes.account_activity(row.account, transition.at, max(closed_until, wait_until))
         return SendPermit(is_granted=not wait_until, gate=gate)
 
     def add_hint(self, token: str, task_id: str, at: float) -> bool:
@@ -117,8 +117,8 @@ class Queries:
     # --- what else the ledger stores ---
 
     def knowledge(self) -> str | None:
-        found = self._statements.run("knowledge", account=self.account or "").fetchone()
-        return None if found is None else found[0]
+        found = self._statements.rows("knowledge", account=self.account or "")
+        return str(found[0][0]) if found else None
 
     def save_knowledge(self, knowledge: str) -> None:
         self._statements.run("save_knowledge", account=self.account or "", knowledge=knowledge)
@@ -135,6 +135,10 @@ class Queries:
     def last_transition(self) -> int:
         """Return the number of the last transition in the file."""
         return int(self._statements.value("last_transition"))
+
+    def last_sent(self) -> int:
+        """Return how many requests were permitted to be sent, by all sessions and since the ledger exists."""
+        return int(self._statements.value("last_sent"))
 
     # --- internals ---
 
@@ -166,5 +170,11 @@ class Queries:
     def _other_calls(self, row: JobRow, transition: Transition, claim: RateClaim) -> list[float]:
         """Return when other sessions have sent calls that may count: one second too many, because times are rounded."""
         since = transition.at - claim.window_s - 1.0
-        calls = self._statements.run("calls_since", account=row.account, session_id=self.session_id, since=since)
+        calls = self._statements.run(
+            "calls_since",
+            account=row.account,
+            session_id=self.session_id,
+            since=since,
+            latest=rules.latest_time(transition.at),
+        )
         return [at for (at,) in calls]

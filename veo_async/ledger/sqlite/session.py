@@ -13,15 +13,22 @@ from typing import Any
 
 import attrs
 
+from veo_async._base.checks import check_flag
 from veo_async._ports import AccountActivity, JobRow, LedgerChanges, RateClaim, SendPermit, Transition
-from veo_async.errors import LedgerError
+from veo_async.errors import LedgerError, LedgerRestored
 
 from . import forks
 from .group_commit import GroupCommit, LedgerCall
+from .home import Home
 from .ledger_file import LedgerFile, opener
 from .location import resolve_location
+from .mark import MarkFile
 from .queries import Queries
 from .session_lock import SessionLock
+
+
+def _is_flag(_: Any, field: "attrs.Attribute[bool]", value: bool) -> None:
+    check_flag(field.name, value)
 
 
 def _as_path(path: str | PathLike[str]) -> Path:
@@ -33,23 +40,29 @@ class SqliteLedger:
     """Jobs in a SQLite file, which survive crashes of sessions, processes and the machine.
 
     Args:
-        path: the file; created if it does not exist, with a folder ``PATH.d`` next to it for the session locks.
+        path: the file; created if it does not exist, with a folder ``PATH.d`` next to it for the session locks
+            and the mark (see `mark`).
         busy_timeout_s: how long to wait for another program's lock before raising `LedgerBusy`.
         allow_network_fs: open the file even on a network file system, where locks are unreliable; only safe if a single
             process uses it.
         executor: runs the disk work, instead of one thread for each session. The ledger never closes it. An executor
             that runs work immediately makes sessions deterministic.
+        accept_restored: open a ledger that was restored from a backup or copied, and send its unsent jobs although they
+            may have been paid for already. Give it once and not always: it also accepts the next accident.
     """
 
     path: Path = attrs.field(converter=_as_path)
     busy_timeout_s: float = attrs.field(default=30.0, kw_only=True)
     allow_network_fs: bool = attrs.field(default=False, kw_only=True)
     executor: Executor | None = attrs.field(default=None, kw_only=True)
+    accept_restored: bool = attrs.field(default=False, kw_only=True, validator=_is_flag)
 
     async def open(self, account: str | None) -> "SqliteLedgerSession":
         """Open a session on the file.
 
         Raises:
+            LedgerRestored: it was restored from a backup or copied; it is left unchanged. A session without an account
+                opens such a ledger, and has the error as `SqliteLedgerSession.problem`.
             LedgerUnusable: the file is not a ledger, is damaged or of a newer version, or is on a network file system;
                 it is left unchanged.
             LedgerBusy, LedgerIOError: the file cannot be opened now.
@@ -69,7 +82,8 @@ class SqliteLedger:
     def _open_file(self, account: str | None) -> LedgerFile:
         path = resolve_location(self.path, allow_network_fs=self.allow_network_fs)
         lock = SessionLock(Path(f"{path}.d"))
-        file = LedgerFile(path, opener(path, self.busy_timeout_s), lock, Queries(lock, account))
+        home = Home(path, MarkFile(lock.folder), account is not None, self.accept_restored)
+        file = LedgerFile(path, opener(path, self.busy_timeout_s), lock, Queries(lock, account), home)
         file.open()
         return file
 
@@ -107,6 +121,11 @@ class SqliteLedgerSession:
     @property
     def secret(self) -> bytes:
         return self._file.secret
+
+    @property
+    def problem(self) -> LedgerRestored | None:
+        """Why a session that sends requests would not open this ledger; None if it would."""
+        return self._file.home.problem
 
     @property
     def _queries(self) -> Queries:

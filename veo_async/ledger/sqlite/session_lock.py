@@ -11,6 +11,7 @@ exists; so a new file is never mistaken for a stale one.
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 import attrs
@@ -24,7 +25,8 @@ except ImportError:  # pragma: no cover  # Windows, whose file locks do not show
     fcntl = None  # type: ignore[assignment]
 
 
-def _lock(descriptor: int, *, wait: bool = False) -> bool:
+def lock_file(descriptor: int, *, wait: bool = False) -> bool:
+    """Lock an open file for its descriptor; return False if another descriptor has it locked."""
     if fcntl is None:  # pragma: no cover  # Windows
         raise LedgerUnusable("SQLite ledgers need flock(), which this platform lacks. Use MemoryLedger.")
     try:
@@ -32,6 +34,16 @@ def _lock(descriptor: int, *, wait: bool = False) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def unlock_file(descriptor: int) -> None:
+    """Release the lock, also for copies of the descriptor in forked children."""
+    if fcntl is not None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+#: Every id that `rules.new_session_id` returns, and no path to elsewhere.
+_SESSION_ID = re.compile(r"\w+", re.ASCII)
 
 
 @attrs.define(eq=False)
@@ -48,6 +60,15 @@ class SessionLock:
 
     def acquire(self) -> None:
         """Take the lock; from now on other sessions see this one as alive."""
+        self._make()
+        self._remove_stale()
+
+    def acquire_again(self) -> None:
+        """Take the lock again after its file or folder was removed."""
+        self._close()
+        self._make()
+
+    def _make(self) -> None:
         try:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             while not self._create():
@@ -56,12 +77,11 @@ class SessionLock:
             raise LedgerIOError(
                 f"Cannot create a lock file in {self.folder}: {exc.strerror}.", remedy="Make the folder writable."
             ) from exc
-        self._remove_stale()
 
     def _create(self) -> bool:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._descriptor = descriptor
-        _lock(descriptor, wait=True)
+        lock_file(descriptor, wait=True)
         if self.has_lock_file():
             return True
         self._close()
@@ -81,6 +101,8 @@ class SessionLock:
         """Whether session *session_id* holds its lock. Removes the lock file of a dead session."""
         if session_id == self.session_id:
             return True
+        if _SESSION_ID.fullmatch(session_id) is None:
+            return False  # no session has such an id
         path = self.folder / f"{session_id}.lock"
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -92,7 +114,7 @@ class SessionLock:
                 remedy=f"Make {self.folder} readable.",
             ) from exc
         try:
-            if not _lock(descriptor):
+            if not lock_file(descriptor):
                 return True
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -7,15 +7,18 @@ that for a whole batch of calls.
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import attrs
 
 from veo_async._ports import JobRow, Scalar, Transition
+from veo_async.ledger import rules
 
 from .sql import SQL
 
 _COLUMNS = tuple(field.name for field in attrs.fields(JobRow))
+_TYPES: tuple[Any, ...] = tuple(field.type for field in attrs.fields(JobRow))
 
 
 @attrs.define(eq=False)
@@ -44,12 +47,16 @@ class Statements:
         """Return the first column of the first row."""
         return self.run(name, **values).fetchone()[0]
 
+    def rows(self, name: str, **values: Scalar) -> list[tuple[Any, ...]]:
+        """Return all rows of a statement."""
+        return fetch_all(self.connection, SQL[name], values)
+
     def jobs(self, name: str, **values: Scalar) -> list[JobRow]:
         """Return the jobs that a ``SELECT * FROM job`` finds."""
-        return [_job_from_row(row) for row in self.run(name, **values).fetchall()]  # an open cursor locks the file
+        return [_job_from_row(row) for row in self.rows(name, **values)]
 
     def transitions(self, key: str) -> list[Transition]:
-        return [_transition_from_row(row) for row in self.run("transitions", key=key)]
+        return [_transition_from_row(row) for row in self.rows("transitions", key=key)]
 
     def insert_job(self, row: JobRow, *, seq: int) -> None:
         self.run("insert_job", **_job_to_row(row), seq=seq)
@@ -75,26 +82,68 @@ class Statements:
         return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
 
 
+def fetch_all(
+    connection: sqlite3.Connection, statement: str, values: Mapping[str, Scalar] | None = None
+) -> list[tuple[Any, ...]]:
+    """Return all rows of *statement*, because an open cursor locks the file. Text that is not UTF-8 becomes bytes."""
+    try:
+        return connection.execute(statement, values or {}).fetchall()
+    except sqlite3.OperationalError as exc:
+        if "decode to UTF-8" not in str(exc):
+            raise
+    connection.text_factory = _text_or_bytes
+    try:
+        return connection.execute(statement, values or {}).fetchall()
+    finally:
+        connection.text_factory = str
+
+
 def _job_to_row(row: JobRow) -> dict[str, Scalar]:
     values: dict[str, Scalar] = {name: getattr(row, name) for name in _COLUMNS}
     return {**values, "state": str(row.state)}
 
 
 def _job_from_row(row: tuple[Any, ...]) -> JobRow:
-    return JobRow(**dict(zip(_COLUMNS, row[: len(_COLUMNS)], strict=True)))
+    """Return the job in *row*; one whose values have other types than those we write has the state ``unreadable``."""
+    values = row[: len(_COLUMNS)]
+    if not _has_our_types(tuple(map(type, values))):
+        key, account = (str(value) for value in values[:2])
+        return JobRow(key=key, account=account, state=rules.UNREADABLE, request=None, submitted_at=0.0)
+    return JobRow(**dict(zip(_COLUMNS, values, strict=True)))
+
+
+@cache
+def _has_our_types(types: tuple[type, ...]) -> bool:
+    return all(issubclass(found, ours) for found, ours in zip(types, _TYPES, strict=True))
+
+
+def _text_or_bytes(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
 
 
 def _transition_from_row(row: tuple[Any, ...]) -> Transition:
     _, key, event, before, after, at, changes, evidence, _ = row
     return Transition(
-        key=key,
-        event=event,
-        before=before,
-        after=after,
-        at=at,
-        changes=json.loads(changes),
-        evidence=json.loads(evidence),
+        key=str(key),
+        event=str(event),
+        before=str(before),
+        after=str(after),
+        at=at if isinstance(at, float) else 0.0,
+        changes=_from_json(changes),
+        evidence=_from_json(evidence),
     )
+
+
+def _from_json(text: Any) -> Mapping[str, Scalar]:
+    """Return the object in *text*; the text itself if it is not one, because a timeline is shown and not acted on."""
+    try:
+        values = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        values = None
+    return values if isinstance(values, dict) else {"unreadable": str(text)}
 
 
 def _as_json(values: Mapping[str, Scalar]) -> str:

@@ -1,5 +1,6 @@
 -- Schema version 1. Times are seconds since 1970; structures are JSON.
 
+-- The secret, the ledger's id, and its home: see veo_async/ledger/sqlite/home.py.
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
     value BLOB NOT NULL

@@ -3,8 +3,18 @@
 -- name: secret
 SELECT value FROM meta WHERE name = 'secret';
 
--- name: save_secret
-INSERT INTO meta (name, value) VALUES ('secret', :secret);
+-- name: meta
+SELECT name, value FROM meta;
+
+-- name: home_id
+SELECT value FROM meta WHERE name = 'home_id';
+
+-- name: save_meta
+INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- name: unfinished_requests
+SELECT state, kind, request FROM job
+WHERE (state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL));
 
 -- name: job
 SELECT * FROM job WHERE key = :key;
@@ -126,13 +136,25 @@ DELETE FROM sent_call WHERE key = :key AND at < :since;
 DELETE FROM job WHERE key = :key;
 
 -- name: calls_since
-SELECT at FROM sent_call WHERE account = :account AND session_id <> :session_id AND at > :since ORDER BY at;
+SELECT at FROM sent_call
+WHERE account = :account AND session_id <> :session_id AND at > :since AND at <= :latest -- no text: it is greater than any number
+ORDER BY at;
 
 -- name: calls_after
-SELECT at FROM sent_call WHERE account = :account AND session_id <> :session_id AND seq > :after ORDER BY at;
+SELECT at FROM sent_call
+WHERE account = :account AND session_id <> :session_id AND seq > :after AND at <= :latest
+ORDER BY at;
+
+-- name: has_future
+SELECT EXISTS (SELECT 1 FROM sent_call WHERE account = :account AND at > :latest)
+    OR EXISTS (SELECT 1 FROM closure WHERE account = :account AND closed_until > :latest);
 
 -- name: last_call
 SELECT coalesce(max(seq), 0) FROM sent_call;
+
+-- name: last_sent
+SELECT coalesce(max(seq), 0) FROM sqlite_sequence -- also counts the calls that were deleted
+WHERE name = 'sent_call';
 
 -- name: insert_call
 INSERT INTO sent_call (account, session_id, key, at) VALUES (:account, :session_id, :key, :at);
@@ -144,7 +166,8 @@ UPDATE sent_call SET at = max(at, :at) WHERE seq = (SELECT max(seq) FROM sent_ca
 DELETE FROM sent_call WHERE account = :account AND at < :since;
 
 -- name: closed_until
-SELECT coalesce(max(closed_until), 0.0) FROM closure WHERE account = :account AND session_id <> :session_id;
+SELECT coalesce(max(closed_until), 0.0) FROM closure
+WHERE account = :account AND session_id <> :session_id AND closed_until <= :latest;
 
 -- name: save_closure
 INSERT INTO closure (account, session_id, closed_until) VALUES (:account, :session_id, :closed_until)
