@@ -138,9 +138,10 @@ class Saver:
             return failure
 
     async def _save(self, fetcher: Fetcher, destination: Destination, links: LinkSet, number: int) -> SavedFile:
-        if (saved := await run_blocking(find_saved, destination)) is not None:
-            return saved
         partial = PartialFile(destination.folder, destination.names[0], destination.clip_id)
+        if (saved := await run_blocking(find_saved, destination)) is not None:
+            await run_blocking(partial.remove_leftovers)
+            return saved
         try:
             await self._disk.run(destination.folder, partial.open)
             return await self._download(fetcher, partial, destination, links, number)

@@ -64,6 +64,9 @@ def row_of(job: LiveJob, *, account: str, at: float) -> JobRow:
         submitted_at=at,
         deadline=job.deadline,
         save_to=job.save_to,
+        budget=job.budget,
+        price=job.price,
+        credits=job.credits,
     )
 
 
@@ -88,6 +91,7 @@ def update_from_row(job: LiveJob, row: JobRow) -> None:
     """Update *job* from *row*, without notifying anyone."""
     job.state = JobState(row.state)
     job.task_id, job.token, job.sent_at, job.attempts = row.task_id, row.token, row.sent_at, row.attempts
+    job.budget, job.price, job.credits = row.budget, row.price, row.credits
     job.outcome = _outcome(job, row)
 
 
