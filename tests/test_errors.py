@@ -40,7 +40,7 @@ OWN: dict[type[VeoError], dict[str, Any]] = {
     errors.TaskFailed: {"reason_code": 422},
     errors.MalformedResponse: {"excerpt": "<html>"},
     errors.QueueFull: {"tenant": "alice", "limit": 3},
-    errors.BudgetExceeded: {"cost": 60.0, "reserved": 30.0, "budget": 80.0},
+    errors.BudgetExceeded: {"cost": 60.0, "spent": 10.0, "reserved": 30.0, "budget": 80.0},
 }
 ATTRIBUTES: dict[type[VeoError], dict[str, Any]] = {
     **OWN,

@@ -96,11 +96,14 @@ class JobRow:
 
 @attrs.frozen(kw_only=True)
 class BudgetUse:
-    """How much of a named budget is used, by the jobs of all sessions; jobs that were pruned count, too."""
+    """How much of a named budget is used, by the jobs of all sessions; jobs that were pruned count, too.
 
-    #: Credits of the jobs that have ended.
+    Attributes:
+        spent: credits of the jobs that have ended.
+        reserved: credits of the jobs that may still cost something: queued, sending, running or in doubt.
+    """
+
     spent: float = 0.0
-    #: Credits of the jobs that may still cost something: queued, sending, running or in doubt.
     reserved: float = 0.0
 
 

@@ -144,7 +144,7 @@ def test_symbolic_link_is_replaced_and_its_target_kept(tmp_path: Path) -> None:
 
 
 def test_abandoned_temporary_files_are_removed_and_live_ones_stay(tmp_path: Path) -> None:
-    """A lock tells them apart: it ends with the process that writes. Files of other programs are not touched."""
+    """The lock of the writing process is what counts. Files of other programs are not touched."""
     abandoned, live = tmp_path / ".0123456789abcdef.tmp", tmp_path / ".fedcba9876543210.tmp"
     others = [tmp_path / "a.tmp", tmp_path / ".notes.tmp", tmp_path / ".0123456789abcdef.tmp.bak"]
     for path in (abandoned, live, *others):

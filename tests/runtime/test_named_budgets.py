@@ -9,6 +9,7 @@ from veo_async import Done, InDoubt, Refused, VideoRequest, errors
 from veo_async._ports import Ledger
 from veo_async._rules.lifecycle import JobState
 from veo_async.ledger import MemoryLedger
+from veo_async.repair import LedgerRepair
 from veo_async.settings import Budget
 from veo_async.simulator import MemoryTransport, drop_after_accepting, refuse
 from veo_async.types import BudgetUse
@@ -142,6 +143,17 @@ async def test_resubmission_counts_a_second_time_and_is_rejected_if_it_does_not_
         assert job.credits == 120.0
         assert await veo.account.budget_use() == BudgetUse(spent=120.0)
     assert charged(sim) == 120.0
+
+
+async def test_resubmission_by_hand_counts_and_is_not_limited(ledger: Ledger) -> None:
+    """`veo-async ledger resubmit` is an explicit decision; what it costs is missing in the budget afterwards."""
+    sim = memory(faults=[drop_after_accepting(on=1)])
+    async with session_with_ledger(sim, ledger, budget=Budget(60.0, name="shoot")) as veo:
+        await (await veo.submit("A dog", key="dog")).finished()
+    by_hand = await ledger.open(None)
+    assert (await LedgerRepair(by_hand, None, lambda: 1.75e9).resubmit("dog")).state is JobState.QUEUED
+    assert await by_hand.budget_use("shoot") == BudgetUse(reserved=120.0)
+    await by_hand.close()
 
 
 async def test_abandoned_job_in_doubt_stays_spent(ledger: Ledger) -> None:

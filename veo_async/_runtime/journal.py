@@ -72,8 +72,7 @@ class Journal:
 
     async def insert(self, job: LiveJob, *, replaces: JobRow | None = None) -> JobRow:
         """Insert a new job; return the row with its key, which may be another job's."""
-        [row] = await self.insert_all([(job, replaces)])
-        return row
+        return await self.ledger.insert(self._row_of(job), replaces=replaces, budget_limit=self._limit)
 
     async def insert_all(self, jobs: Sequence[tuple[LiveJob, JobRow | None]]) -> list[JobRow]:
         """Insert all new ones of several jobs, each with the row that it replaces, or none; return the rows.
@@ -82,8 +81,11 @@ class Journal:
             BudgetExceeded: together they exceed the shared budget.
         """
         new = [NewJob(row=self._row_of(job), replaces=replaces) for job, replaces in jobs]
-        limit = None if self.budget is None else self.budget.limit
-        return await self.ledger.insert_all(new, budget_limit=limit)
+        return await self.ledger.insert_all(new, budget_limit=self._limit)
+
+    @property
+    def _limit(self) -> float | None:
+        return None if self.budget is None else self.budget.limit
 
     def _row_of(self, job: LiveJob) -> JobRow:
         job.budget = None if self.budget is None else self.budget.name
@@ -159,7 +161,7 @@ class Journal:
     def _limit_for(self, job: LiveJob, event: Event) -> float | None:
         """Return the limit that another request of *job* must respect. A job keeps the budget of its submission."""
         is_ours = self.budget is not None and job.budget == self.budget.name
-        return self.budget.limit if self.budget and is_ours and event is Event.RESUBMIT else None
+        return self._limit if is_ours and event is Event.RESUBMIT else None
 
     def _check_task_is_free(self, job: LiveJob, task_id: Scalar) -> None:
         """Raise if the task belongs to another job of this session. Not every ledger checks that."""

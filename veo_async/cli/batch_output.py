@@ -35,6 +35,10 @@ def report_invalid(manifest: Manifest, reporter: Reporter) -> int:
 def report_plan(plan: Plan, manifest: Manifest, reporter: Reporter) -> int:
     """Report how many rows are done and left, and what the latter would cost; return the exit code."""
     cost = plan.cost
+    if not manifest.rows:
+        reporter.message("The list has no rows to send.")
+        reporter.summary({"rejected": len(manifest.problems), "exit_code": USAGE})
+        return USAGE
     for (model, resolution), clips in sorted(cost.clips.items()):
         reporter.message(f"  {clips:6,d} x {model} {resolution}")
     dollars = cost.credits * DOLLARS_PER_CREDIT
@@ -49,7 +53,7 @@ def report_plan(plan: Plan, manifest: Manifest, reporter: Reporter) -> int:
         reporter.message(f"{cost.without_price:,} of them have no known price and are not included.")
     rows = {state.replace(" ", "_"): count for state, count in plan.rows.items()}
     reporter.summary({**rows, "credits": cost.credits, "without_price": cost.without_price, "dry_run": True})
-    return ALL_DONE if manifest.rows else USAGE
+    return ALL_DONE
 
 
 def _rows_text(plan: Plan) -> str:
