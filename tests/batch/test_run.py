@@ -235,7 +235,7 @@ def test_rows_of_rejected_csv_keep_the_other_rows_and_stay_until_they_have_a_res
     part.add(RowResult(row=rejected.rows[0], status="saved"))
     part.close()
     lines = [(line["key"], line["status"]) for line in table(tmp_path / "results.csv")]
-    assert lines == [("row-1", "saved"), ("row-2", "saved"), ("row-3", "queued")]
+    assert lines == [("row-1", "saved"), ("row-2", "saved"), ("row-3", "not_submitted")]
     assert [line["key"] for line in table(tmp_path / "rejected.csv")] == ["row-3"]
 
 

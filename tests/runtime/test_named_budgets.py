@@ -145,6 +145,23 @@ async def test_resubmission_counts_a_second_time_and_is_rejected_if_it_does_not_
     assert charged(sim) == 120.0
 
 
+async def test_resubmission_of_a_job_without_a_budget_must_fit_that_of_the_session(ledger: Ledger) -> None:
+    """It joins the budget with both of its requests."""
+    sim = memory(faults=[drop_after_accepting(on=1)])
+    async with session_with_ledger(sim, ledger) as veo:
+        await (await veo.submit("A dog", key="dog")).finished()
+    async with session_with_ledger(sim, ledger, budget=Budget(100.0, name="shoot")) as veo:
+        job = await veo.attach("dog")
+        with pytest.raises(errors.BudgetExceeded):
+            await job.resubmit()
+        assert await veo.account.budget_use() == BudgetUse()
+    async with session_with_ledger(sim, ledger, budget=Budget(120.0, name="shoot")) as veo:
+        job = await veo.attach("dog")
+        await job.resubmit()
+        await job
+        assert await veo.account.budget_use() == BudgetUse(spent=120.0)
+
+
 async def test_resubmission_by_hand_counts_and_is_not_limited(ledger: Ledger) -> None:
     """`veo-async ledger resubmit` is an explicit decision; what it costs is missing in the budget afterwards."""
     sim = memory(faults=[drop_after_accepting(on=1)])

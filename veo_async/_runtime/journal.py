@@ -95,7 +95,7 @@ class Journal:
         """Record the intent to send *job* with its token; see `LedgerSession.begin_send`."""
         job.sent_at = self.now()
         changes, evidence = {"token": job.token, "sent_at": job.sent_at}, {"attempt": job.attempts + 1}
-        joined = self.budget if job.budget is None else None
+        joined = self._joined_by(job)
         if joined is not None:
             changes["budget"] = joined.name
         record = self._transition(job, Event.SEND, JobState.QUEUED, changes, evidence)
@@ -125,13 +125,19 @@ class Journal:
             TaskAlreadyBound: the task belongs to another job.
             LedgerError: the session is closing, and the ledger could not be written.
         """
+        joined = self._joined_by(job) if event is Event.RESUBMIT else None
+        if joined is not None:
+            changes = {**changes, "budget": joined.name}
         record = self._transition(job, event, before or job.state, changes, evidence)
         self._check_task_is_free(job, record.changes.get("task_id"))
-        limit = self._limit_for(job, event)
+        limit = self._limit_for(job) if event is Event.RESUBMIT else None
         try:
-            return await self.ledger.apply(record, closed_until=closed_until, budget_limit=limit)
+            is_written = await self.ledger.apply(record, closed_until=closed_until, budget_limit=limit)
         except LedgerError as error:
-            return await self._retry_until_written(record, closed_until, limit, error)
+            is_written = await self._retry_until_written(record, closed_until, limit, error)
+        if joined is not None and is_written:
+            job.budget = joined.name
+        return is_written
 
     async def read(self, job: LiveJob) -> JobRow | None:
         """Read the row of *job*, retrying until it succeeds.
@@ -158,10 +164,14 @@ class Journal:
             key=job.key, event=event, before=before, after=after, at=at, changes=changes, evidence=evidence
         )
 
-    def _limit_for(self, job: LiveJob, event: Event) -> float | None:
-        """Return the limit that another request of *job* must respect. A job keeps the budget of its submission."""
-        is_ours = self.budget is not None and job.budget == self.budget.name
-        return self._limit if is_ours and event is Event.RESUBMIT else None
+    def _joined_by(self, job: LiveJob) -> SharedBudget | None:
+        """Return the shared budget if sending *job* makes it a part: a job keeps the budget of its submission."""
+        return self.budget if job.budget is None else None
+
+    def _limit_for(self, job: LiveJob) -> float | None:
+        """Return the limit that another request of *job* must respect."""
+        is_ours = self.budget is not None and job.budget in (None, self.budget.name)
+        return self._limit if is_ours else None
 
     def _check_task_is_free(self, job: LiveJob, task_id: Scalar) -> None:
         """Raise if the task belongs to another job of this session. Not every ledger checks that."""

@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -31,6 +32,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _RESULT_COLUMNS = ("status", "path", "credits", ERROR_COLUMN, "task_id")
 #: Longest text of a cell that we add, in characters.
 _MAX_CELL_CHARACTERS = 2000
+_NO_STATES: Mapping[str, str] = MappingProxyType({})
 _CHOOSE_WRITABLE = "; choose a writable folder"
 
 
@@ -126,7 +128,9 @@ class Results:
             remove_abandoned(folder)
             self._log.open()
             self._earlier = _read_csv(folder / "results.csv") if is_part else []
-            _replace(folder / "results.csv", self._table())  # finds an unwritable folder before anything is sent
+            _replace(
+                folder / "results.csv", self._table(_NO_STATES)
+            )  # finds an unwritable folder before anything is sent
 
     @property
     def other_rows(self) -> list[dict[str, str]]:
@@ -144,18 +148,21 @@ class Results:
         with translate_os_errors(self._folder, ResultsWriteError):
             self._log.append(result_as_dict(result))
 
-    def close(self) -> list[Path]:
+    def close(self, states: Mapping[str, str] = _NO_STATES) -> list[Path]:
         """Write both CSV files and return the paths of those that exist.
+
+        Args:
+            states: the states of jobs that have not finished, by key; a row without a job was not submitted.
 
         Raises:
             ResultsWriteError: one of them could not be written.
         """
         with translate_os_errors(self._folder, ResultsWriteError):
-            return self._close()
+            return self._close(states)
 
-    def _close(self) -> list[Path]:
+    def _close(self, states: Mapping[str, str]) -> list[Path]:
         files = [self._folder / "results.csv"]
-        _replace(files[0], self._table())
+        _replace(files[0], self._table(states))
         rejected = self._rejected()
         target = self._folder / REJECTED
         if rejected:
@@ -165,11 +172,11 @@ class Results:
             target.unlink(missing_ok=True)
         return files
 
-    def _table(self) -> str:
+    def _table(self, states: Mapping[str, str]) -> str:
         rows = {cells.get("key", ""): cells for cells in self._earlier}
         for row in self._manifest.rows:
             result = self._results.get(row.key)
-            added = _result_cells(result) if result else {"status": "queued"}
+            added = _result_cells(result) if result else {"status": states.get(row.key, "not_submitted")}
             rows[row.key] = {**row.cells, "key": row.key, **added}
         earlier = (name for cells in self._earlier for name in cells)
         return _csv(tuple(dict.fromkeys((*earlier, *self._manifest.columns, "key", *_RESULT_COLUMNS))), rows.values())

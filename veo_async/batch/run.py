@@ -217,8 +217,8 @@ class Batch:
                 _logger.exception("on_result raised", extra={"action": "hook"})
 
     async def _report(self, results: Results) -> Report:
-        files = await run_blocking(results.close)
         unfinished = {key: job for key, job in self._jobs.items() if key not in self._results}
+        files = await run_blocking(results.close, {key: str(job.state) for key, job in unfinished.items()})
         for key, job in unfinished.items():
             self._cards[key] = attrs.evolve(self._cards[key], state=job.state, task_id=job.task_id)
         cards = [*await self._earlier_cards(results), *self._cards.values()]

@@ -14,11 +14,12 @@ from veo_async.batch.manifest import Kind, Manifest, kind_of, read_manifest
 from veo_async.batch.origin import write_origin
 from veo_async.batch.plan import KnownJob, Plan, plan_list
 from veo_async.batch.results import RowResult, make_folder, result_as_dict
-from veo_async.batch.run import Batch
-from veo_async.errors import UsageError, VeoError
+from veo_async.batch.run import Batch, Report
+from veo_async.errors import LedgerError, UsageError, VeoError
 from veo_async.providers import provider_named
 from veo_async.repair import was_not_charged
 from veo_async.settings import Budget, Limits
+from veo_async.types import BudgetUse
 
 from .batch_output import BatchRun, same_command
 from .formatting import format_credits, format_number, plain_number
@@ -104,10 +105,18 @@ async def run_list(manifest: Manifest, files: ListFiles, options: BatchOptions, 
             with stop_on_signal(run.stop_sending, reporter.message, options.stop_timeout):
                 async with live_progress(reporter, lambda: batch_progress(veo, run, options.budget)):
                     report = await run.run(stop_timeout_s=options.stop_timeout)
-            return BatchRun(report=report, budget_use=await veo.account.budget_use())
+            return BatchRun(report=report, budget_use=await _budget_use(veo, report))
         except asyncio.CancelledError:
             reporter.message(f"Stopped. Nothing is lost. Next: {same_command()}")
             raise
+
+
+async def _budget_use(veo: VeoSession, report: Report) -> BudgetUse:
+    """Return what is used of the list's budget; if the ledger cannot be read, what its rows in this run have used."""
+    try:
+        return await veo.account.budget_use()
+    except LedgerError:
+        return BudgetUse(spent=report.credits, reserved=report.reserved)
 
 
 async def _check_balance(veo: VeoSession, run: Batch) -> None:

@@ -193,15 +193,17 @@ class PartialFile:
 
     def remove_leftovers(self) -> None:
         """Delete what killed processes left behind: other partial files of this clip, empty ones, and sidecars."""
-        for path in find_partial_files(self.folder, self.target):
-            other = PartialFile(self.folder, self.target, self.clip_id)
+        for path in find_partial_files(self.folder, self.target, suffix=r"(\.json)?"):
             with contextlib.suppress(OSError):
-                if other._adopt(path, may_lack_sidecar=True):
-                    other.discard()
-        for sidecar in find_partial_files(self.folder, self.target, suffix=".json"):
-            with contextlib.suppress(OSError):
-                if not sidecar.with_suffix("").exists():  # killed between renaming the video and removing this
-                    sidecar.unlink()
+                if path.suffix == ".part":
+                    self._remove_if_left(path)
+                elif not path.with_suffix("").exists():  # killed between renaming the video and removing this
+                    path.unlink()
+
+    def _remove_if_left(self, path: Path) -> None:
+        other = PartialFile(self.folder, self.target, self.clip_id)
+        if other._adopt(path, may_lack_sidecar=True):
+            other.discard()
 
     def _write_sidecar(self, *, synced: int | None) -> None:
         resume_info = attrs.asdict(self.resume_info)
@@ -238,8 +240,8 @@ class PartialFile:
 
 
 def find_partial_files(folder: Path, target: str, *, suffix: str = "") -> list[Path]:
-    """Return the partial files of *target* in *folder*, in use or not; with ``suffix=".json"`` their sidecars."""
-    pattern = re.compile(rf"\.{re.escape(_short_name(target))}\.[0-9a-f]{{8}}\.part{re.escape(suffix)}")
+    """Return the partial files of *target* in *folder*, in use or not; *suffix* is a pattern for what may follow."""
+    pattern = re.compile(rf"\.{re.escape(_short_name(target))}\.[0-9a-f]{{8}}\.part{suffix}")
     with os.scandir(folder) as entries:
         return sorted(Path(entry.path) for entry in entries if pattern.fullmatch(entry.name))
 
