@@ -115,6 +115,21 @@ async def test_chain_that_does_not_fit_leaves_no_row_on_the_ledger(ledger: Ledge
         assert await veo.account.budget_use() == BudgetUse(spent=180.0)
 
 
+async def test_chain_with_a_used_key_or_without_a_place_leaves_no_row_on_the_ledger(ledger: Ledger) -> None:
+    """Its follow-up is not stored before the clip is admitted."""
+    sim = memory()
+    options = {"budget": Budget(1000.0, name="shoot"), "max_in_flight": 1, "max_queued": 1}
+    async with session_with_ledger(sim, ledger, **options) as veo:
+        await (await veo.submit("A dog", key="dog")).accepted()
+        with pytest.raises(errors.KeyReused):
+            await veo.submit("A cat", key="dog", then="4k")
+        await veo.submit("A fox")
+        with pytest.raises(errors.QueueFull):
+            await veo.submit("A hen", key="hen", then="4k")
+        assert [await veo.ledger.find(key) for key in ("dog.4k", "hen", "hen.4k")] == [None] * 3
+        assert await veo.account.budget_use() == BudgetUse(reserved=120.0)
+
+
 async def test_upgrade_of_a_finished_clip_counts(ledger: Ledger) -> None:
     """It is another job under the same name."""
     sim = memory()

@@ -83,21 +83,26 @@ class Admission:
     async def _admit_together(self, jobs: Sequence[LiveJob]) -> LiveJob:
         if (locked_out := self._pauses.locked_out) is not None:
             raise copy_error(locked_out)
-        rows = [await self._journal.ledger.get(job.key) for job in jobs]
-        is_free = [row is None or self._is_reusable(row) for row in rows]
-        has_conflict = any(row is not None and not _has_request(row, job) for job, row in zip(jobs, rows, strict=True))
-        if any(is_free) and not has_conflict:
-            self._queue.reserve(jobs[0].tenant)  # follow-ups take no place until their source clip is ready
-            try:
-                replaced = [row if free else None for row, free in zip(rows, is_free, strict=True)]
-                stored = await self._journal.insert_all([*zip(jobs, replaced, strict=True)])
-            finally:
-                self._queue.release(jobs[0].tenant)
-            for job, row in zip(jobs, stored, strict=True):
-                if self._is_new(job, row):
-                    self._begin(job)
+        await self._insert_together(jobs)
         *_, last = [await self.admit(job) for job in jobs]
         return last
+
+    async def _insert_together(self, jobs: Sequence[LiveJob]) -> None:
+        """Insert all new ones of *jobs* in one transaction, unless one of the keys has another request."""
+        rows = [await self._journal.ledger.get(job.key) for job in jobs]
+        pairs = [*zip(jobs, rows, strict=True)]
+        new = [(job, row) for job, row in pairs if row is None or self._is_reusable(row)]
+        if not new or not all(row is None or _has_request(row, job) for job, row in pairs):
+            return
+        self._queue.reserve(jobs[0].tenant)  # follow-ups take no place until their source clip is ready
+        try:
+            stored = await self._journal.insert_all(new)
+        finally:
+            self._queue.release(jobs[0].tenant)
+            self._registry.queue_changed.set()
+        for (job, _), row in zip(new, stored, strict=True):
+            if self._is_new(job, row):
+                self._begin(job)
 
     def _begin(self, job: LiveJob) -> None:
         """Start the work for a job that was inserted just now."""
