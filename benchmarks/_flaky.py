@@ -6,13 +6,13 @@ write.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from enum import Enum
 from typing import Any, Protocol, TypeVar
 
 import attrs
 
-from veo_async._ports import JobRow, LedgerChanges, RateClaim, SendPermit, Transition
+from veo_async._ports import BudgetUse, JobRow, LedgerChanges, NewJob, RateClaim, SendPermit, Transition
 from veo_async.errors import LedgerBusy, LedgerIOError
 from veo_async.ledger.memory import MemoryLedger, MemoryLedgerSession
 
@@ -82,11 +82,24 @@ class FlakyLedgerSession:
     def secret(self) -> bytes:
         return self.inner.secret
 
-    async def insert(self, row: JobRow, *, replaces: JobRow | None = None) -> JobRow:
-        return await self._call(lambda: self.inner.insert(row, replaces=replaces), key=row.key)
+    async def insert(self, row: JobRow, *, replaces: JobRow | None = None, budget_limit: float | None = None) -> JobRow:
+        return await self._call(
+            lambda: self.inner.insert(row, replaces=replaces, budget_limit=budget_limit), key=row.key
+        )
 
-    async def apply(self, transition: Transition, *, closed_until: float = 0.0) -> bool:
-        return await self._call(lambda: self.inner.apply(transition, closed_until=closed_until), key=transition.key)
+    async def insert_all(self, jobs: Sequence[NewJob], *, budget_limit: float | None = None) -> list[JobRow]:
+        return await self._call(lambda: self.inner.insert_all(jobs, budget_limit=budget_limit), key=jobs[0].row.key)
+
+    async def budget_use(self, name: str) -> BudgetUse:
+        return await self._call(lambda: self.inner.budget_use(name))
+
+    async def apply(
+        self, transition: Transition, *, closed_until: float = 0.0, budget_limit: float | None = None
+    ) -> bool:
+        return await self._call(
+            lambda: self.inner.apply(transition, closed_until=closed_until, budget_limit=budget_limit),
+            key=transition.key,
+        )
 
     async def begin_send(self, transition: Transition, claim: RateClaim) -> SendPermit | None:
         return await self._call(lambda: self.inner.begin_send(transition, claim), key=transition.key)

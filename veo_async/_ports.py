@@ -3,7 +3,7 @@
 The session passes the concrete objects in; all other code knows only these protocols.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import attrs
@@ -89,6 +89,36 @@ class JobRow:
     outcome: str | None = None
     #: Where to save the clip; until that is done, a ready job is not finished.
     save_to: str | None = None
+    #: The budget under which it was submitted, by name.
+    budget: str | None = None
+    #: The price of its latest request in credits; None if unknown.
+    price: float | None = None
+    #: What it has cost, or may cost: the price of each request that was or may have been charged, or is still to be
+    #: sent. 0.0 after it ended without a charge; None if a price is unknown.
+    credits: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class BudgetUse:
+    """How much of a named budget is used, by the jobs of all sessions; jobs that were pruned count, too.
+
+    Attributes:
+        spent: credits of the jobs that have ended.
+        reserved: credits of the jobs that may still cost something: queued, sending, running or in doubt.
+    """
+
+    spent: float = 0.0
+    reserved: float = 0.0
+
+
+@attrs.frozen(kw_only=True)
+class NewJob:
+    """A row to insert, unless its key exists."""
+
+    row: JobRow
+    #: The finished row of the same key that *row* replaces. If the stored row has another state by now, nothing is
+    #: inserted.
+    replaces: JobRow | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -191,27 +221,51 @@ class LedgerSession(Protocol):
         """The ledger's secret, which signs callback tokens."""
         ...
 
-    async def insert(self, row: JobRow, *, replaces: JobRow | None = None) -> JobRow:
+    async def insert(self, row: JobRow, *, replaces: JobRow | None = None, budget_limit: float | None = None) -> JobRow:
         """Insert *row*, owned by this session, unless its key exists. Return the stored row of that key.
 
         Args:
-            replaces: the finished row of the same key that *row* replaces. If the stored row has another state by now,
-                nothing is inserted.
+            replaces: see `NewJob`.
+            budget_limit: see `insert_all`.
 
         Raises:
+            BudgetExceeded: it exceeds the limit of its budget; nothing was inserted.
             TaskAlreadyBound: the task of *row* belongs to another job; nothing was inserted.
         """
         ...
 
-    async def apply(self, transition: Transition, /, *, closed_until: float = 0.0) -> bool:
+    async def insert_all(self, jobs: Sequence[NewJob], *, budget_limit: float | None = None) -> list[JobRow]:
+        """Insert several jobs in one transaction: all that are new, or none. Return the stored row of each key.
+
+        What the new rows cost is added to the use of their budget in the same transaction, so that any number of
+        sessions together stay within its limit. All of them must have the same budget.
+
+        Args:
+            budget_limit: the limit of their budget; None for none.
+
+        Raises:
+            BudgetExceeded: together with what is spent and reserved they exceed the limit, or a price is unknown.
+            TaskAlreadyBound: the task of a row belongs to another job; nothing was inserted.
+        """
+        ...
+
+    async def budget_use(self, name: str) -> BudgetUse:
+        """Return what the jobs of the budget *name* have spent and reserved."""
+        ...
+
+    async def apply(
+        self, transition: Transition, /, *, closed_until: float = 0.0, budget_limit: float | None = None
+    ) -> bool:
         """Write *transition*. Return False, and write nothing, if the job is missing, in another state or not ours.
 
         A job whose owner is dead becomes this session's.
 
         Args:
             closed_until: close the account's gate until then, for all sessions.
+            budget_limit: the limit of the job's budget, if the transition costs credits.
 
         Raises:
+            BudgetExceeded: the transition exceeds that limit; nothing was written.
             TaskAlreadyBound: the task belongs to another job; nothing was written.
         """
         ...

@@ -58,7 +58,7 @@ from ._wire import AnyRequest, Dialect, ExtendRequest, UpgradeRequest, check
 from ._wire.converter import from_dict
 from ._wire.requests import ExtendOptions, VideoOptions
 from .errors import SessionCrashed, UsageError
-from .settings import Callbacks, Credits, Files, Limits, Network
+from .settings import Budget, Callbacks, Credits, Files, Limits, Network
 
 __all__ = [
     "Account",
@@ -90,7 +90,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         max_in_flight: how many tasks may run at the same time.
         save_to: folder for the videos of all jobs that name no destination; None saves only those that do.
         budget: credits that this session may reserve. A job that costs more is rejected before it is queued. Jobs
-            that an earlier session left queued are sent anyway, and count.
+            that an earlier session left queued are sent anyway, and count. With `Budget(1500, name="…")` all sessions
+            on the ledger that use the name share one budget, across restarts and processes.
         callbacks: the public URL at which the provider can reach this session, or `Callbacks` with a secret; mount
             ``veo.callbacks`` there.
         on_doubt: what happens to a job whose request may or may not have been accepted: ``"hold"`` reports it as
@@ -116,7 +117,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         account: str | None = None,
         max_in_flight: int = 100,
         save_to: str | PathLike[str] | None = None,
-        budget: float | None = None,
+        budget: float | Budget | None = None,
         callbacks: str | Callbacks | None = None,
         on_doubt: OnDoubt = "hold",
         on_event: Hook | None = None,
@@ -377,7 +378,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             UploadFailed: an image that was passed as bytes could not be uploaded; nothing was queued.
             KeyReused: *key* belongs to a different request.
             QueueFull: too many of the tenant's jobs are waiting.
-            BudgetExceeded: the price exceeds what the session may still reserve.
+            BudgetExceeded: the price exceeds what the budget still allows.
             LedgerError: the ledger did not accept the job; nothing was queued.
         """
         job = await self._submitter.submit(

@@ -18,12 +18,13 @@ import attrs
 from ._base.checks import check_count, check_flag, check_instance, check_positive, check_text, is_number, reject
 from ._base.short_repr import short_repr
 from ._ports import Transport
+from ._rules.credits.budget import Budget
 from ._rules.credits.prices import PRICES, Prices, validate_credits, validate_prices
 from ._rules.polling.budget import POLL_RATE
 from ._rules.rate_limit import LearnedLimits
 from ._runtime.sending.callback_tokens import validate_public_url
 
-__all__ = ["PRICES", "Callbacks", "Credits", "Files", "LearnedLimits", "Limits", "Network", "Prices"]
+__all__ = ["PRICES", "Budget", "Callbacks", "Credits", "Files", "LearnedLimits", "Limits", "Network", "Prices"]
 
 _Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 

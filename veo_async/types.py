@@ -5,6 +5,7 @@ Errors are in `veo_async.errors`, events in `veo_async.events`, the arguments of
 
 from ._api import ApiKey
 from ._api.key import KeyProvider
+from ._ports import BudgetUse
 from ._rules.lifecycle import JobState
 from ._rules.polling.durations import Eta
 from ._rules.queue.fair_queue import Priority
@@ -39,6 +40,7 @@ __all__ = [
     "AnyRequest",
     "ApiKey",
     "AspectRatio",
+    "BudgetUse",
     "Callback",
     "Clip",
     "CreditUsage",

@@ -59,7 +59,12 @@ def test_other_encoding_raises_with_line_and_remedy() -> None:
     [
         ("prompt,prompt\na,b\n", "two columns are called 'prompt'"),
         ("prompt,colour\na,b\n", "unknown column: colour; known columns: aspect_ratio, "),
-        ("promt,seed\na,b\n", r"unknown columns: promt, seed \(did you mean prompt and seeds\?\); known columns: "),
+        ("id,prompt\na,b\n", r"unknown column: id \(did you mean key\?\); known columns: "),
+        ("prompt,Aspect Ratio\na,b\n", r"unknown column: Aspect Ratio \(did you mean aspect_ratio\?\); "),
+        (
+            "promt,seed,colour\na,b,c\n",
+            r"unknown columns: promt \(did you mean prompt\?\), seed \(did you mean seeds\?\), colour; known columns: ",
+        ),
         ('prompt\n"never closed\n', "fix the quoting"),
     ],
 )
@@ -78,6 +83,19 @@ def test_error_column_is_ignored() -> None:
     assert read('{"prompt": "A dog", "error": 7}\n', "jsonl").columns == ("prompt",)
     with pytest.raises(errors.UsageError, match="no column 'error'"):
         read("animal,error\ndog,x\n", template="A {animal} {error}")
+
+
+def test_missing_prompt_is_reported_in_a_plain_sentence() -> None:
+    """No value is shown, because there is none."""
+    assert str(read("key,model\na,veo3\n").problems[0]) == "line 2: prompt is missing."
+
+
+def test_images_may_be_a_json_list_in_a_cell() -> None:
+    """``rejected.csv`` has one if the list was JSON; it keeps names with spaces. A broken one is a problem."""
+    urls = '"[""https://example.com/a.png"", ""https://example.com/b.png""]"'
+    parsed = read(f"prompt,image_urls\nA dog,{urls}\n")
+    assert parsed.rows[0].request.image_urls == ("https://example.com/a.png", "https://example.com/b.png")
+    assert "or a JSON list of them" in str(read("prompt,image_urls\nA dog,[x\n").problems[0])
 
 
 def test_row_with_more_cells_than_columns_is_a_problem() -> None:

@@ -15,7 +15,8 @@ from veo_async.batch.manifest import Manifest, read_manifest
 from veo_async.batch.results import RowResult
 from veo_async.batch.run import Batch, Report
 from veo_async.media import check_complete
-from veo_async.simulator import Simulator, drop_after_accepting
+from veo_async.settings import Budget
+from veo_async.simulator import Simulator, drop_after_accepting, refuse
 
 pytestmark = pytest.mark.realtime
 
@@ -33,7 +34,8 @@ def on(sim: Simulator, folder: Path, **options: Any) -> VeoSession:
 
 
 async def run(sim: Simulator, rows: Manifest, folder: Path, **options: Any) -> Report:
-    async with on(sim, folder) as veo:
+    budget = Budget(options.pop("budget", None), name="list")
+    async with on(sim, folder, budget=budget) as veo:
         return await Batch(veo, rows, folder / "out", now=lambda: 1.75e9, **options).run()
 
 
@@ -93,14 +95,16 @@ async def test_same_list_again_charges_nothing(tmp_path: Path) -> None:
 
 
 async def test_budget_is_never_exceeded(tmp_path: Path) -> None:
-    """A second run with the same budget pays for the rows that did not fit the first time."""
+    """Not by a second run either: what the first one has spent counts. A larger budget pays for the other rows."""
     async with Simulator(duration_s=0.2) as sim:
         report = await run(sim, manifest("A", "B", "C", "D"), tmp_path, budget=130.0)
         assert report.counts["saved"] == 2
         assert report.over_budget == 2
         assert sum(charge.credits for charge in sim.charges) <= 130.0
         again = await run(sim, manifest("A", "B", "C", "D"), tmp_path, budget=130.0)
-        assert again.counts["saved"] == 4
+        assert (again.over_budget, again.credits) == (2, 120.0)
+        more = await run(sim, manifest("A", "B", "C", "D"), tmp_path, budget=240.0)
+        assert more.counts["saved"] == 4
         assert sum(charge.credits for charge in sim.charges) == 240.0
 
 
@@ -112,7 +116,7 @@ async def test_row_with_unknown_price_does_not_fit_a_budget(tmp_path: Path) -> N
         assert report.counts == {"saved": 1}
         assert report.over_budget == 1
         report = await run(sim, rows, tmp_path)
-        assert report.counts == {"saved": 2}
+        assert (report.counts, report.credits) == ({"saved": 2}, 60.0)
 
 
 async def test_job_queued_by_an_earlier_run_counts_in_the_budget(tmp_path: Path) -> None:
@@ -158,12 +162,12 @@ async def test_stop_sending_collects_running_clips_and_keeps_the_rest_queued(tmp
         assert len(sim.charges) == 5
 
 
-async def test_job_in_doubt_counts_as_charged_and_is_not_rejected(tmp_path: Path) -> None:
+async def test_job_in_doubt_counts_as_reserved_and_is_not_rejected(tmp_path: Path) -> None:
     """It may have been charged, so its credits count and it must not be edited and run again."""
     async with Simulator(duration_s=0.2, faults=[drop_after_accepting(on=1)]) as sim:
         report = await run(sim, manifest("A dog"), tmp_path)
         assert report.counts == {"in_doubt": 1}
-        assert report.credits == 60.0
+        assert (report.credits, report.reserved) == (0.0, 60.0)
         assert not (tmp_path / "out" / "rejected.csv").exists()
 
 
@@ -192,15 +196,80 @@ def test_torn_line_is_dropped_and_cells_cannot_be_formulas(tmp_path: Path) -> No
     assert line["error"] == "'=HYPERLINK(1)\\x1b[2J"
 
 
+def test_cells_of_the_provider_cannot_be_formulas(tmp_path: Path) -> None:
+    """A task id is text from outside, too; credits have no exponent."""
+    from veo_async.batch.results import Results
+
+    rows = manifest("A dog")
+    results = Results(tmp_path, rows)
+    results.add(RowResult(row=rows.rows[0], status="ready", task_id="@SUM(1+1)", credits=1_000_000.0))
+    results.close()
+    [line] = table(tmp_path / "results.csv")
+    assert (line["task_id"], line["credits"]) == ("'@SUM(1+1)", "1000000")
+
+
+def test_job_that_may_have_been_charged_is_not_rejected_although_its_price_is_unknown(tmp_path: Path) -> None:
+    """An edited row would pay for a second task."""
+    from veo_async.batch.results import Results
+
+    rows = manifest("A dog", "A cat")
+    results = Results(tmp_path, rows)
+    results.add(RowResult(row=rows.rows[0], status="failed", error="the record has expired"))
+    results.add(RowResult(row=rows.rows[1], status="failed", error="not generated", is_free=True))
+    results.close()
+    assert [line["key"] for line in table(tmp_path / "rejected.csv")] == ["row-2"]
+
+
+def test_rows_of_rejected_csv_keep_the_other_rows_and_stay_until_they_have_a_result(tmp_path: Path) -> None:
+    """``results.csv`` still has all rows of the list, in their order."""
+    from veo_async.batch.results import Results
+
+    rows = manifest("A dog", "A cat", "A fox")
+    results = Results(tmp_path, rows)
+    for row, status in zip(rows.rows, ("refused", "saved", "refused"), strict=True):
+        results.add(RowResult(row=row, status=status, is_free=status == "refused"))
+    results.close()
+    rejected = read_manifest((tmp_path / "rejected.csv").read_bytes(), "csv", KIE)
+    part = Results(tmp_path, rejected, is_part=True)
+    assert [cells["key"] for cells in part.other_rows] == ["row-2"]
+    part.add(RowResult(row=rejected.rows[0], status="saved"))
+    part.close()
+    lines = [(line["key"], line["status"]) for line in table(tmp_path / "results.csv")]
+    assert lines == [("row-1", "saved"), ("row-2", "saved"), ("row-3", "not_submitted")]
+    assert [line["key"] for line in table(tmp_path / "rejected.csv")] == ["row-3"]
+
+
+async def test_second_run_reports_the_costs_of_the_first(tmp_path: Path) -> None:
+    """In the report, in each result and on each card; a row refused for free has none."""
+    rows = manifest("A dog", "A cat [refuse]")
+    results: list[RowResult] = []
+    async with Simulator(duration_s=0.2) as sim:
+        await run(sim, rows, tmp_path)
+        report = await run(sim, rows, tmp_path, on_result=results.append)
+    assert (report.credits, report.reserved) == (60.0, 0.0)
+    assert {result.row.key: result.credits for result in results} == {"row-1": 60.0, "row-2": None}
+    assert "<dt>Credits</dt><dd>60</dd>" in report.page.read_text("utf-8")
+
+
+async def test_row_whose_upgrade_failed_has_cost_its_clip(tmp_path: Path) -> None:
+    """So it is not in ``rejected.csv``, and the list itself repeats only the upgrade."""
+    rows = read_manifest(b"key,prompt,upgrade\nrow,A dog,1080p\n", "csv", KIE)
+    async with Simulator(duration_s=0.04, faults=[refuse(422, endpoint="get-1080p-video", on=1)]) as sim:
+        report = await run(sim, rows, tmp_path)
+        assert (report.counts, report.credits) == ({"refused": 1}, 60.0)
+        assert not (tmp_path / "out" / "rejected.csv").exists()
+
+
 async def test_follow_up_is_charged_once_and_saved(tmp_path: Path) -> None:
     """The row's file is that of its last follow-up; a follow-up added to a list after a run is all that is charged."""
     plain = read_manifest(b"key,prompt\nrow,A dog\n", "csv", KIE)
     upgraded = read_manifest(b"key,prompt,upgrade\nrow,A dog,1080p\n", "csv", KIE)
     async with Simulator(duration_s=0.04) as sim:
         assert (await run(sim, plain, tmp_path, budget=60)).credits == 60.0
-        assert (await run(sim, upgraded, tmp_path, budget=4)).over_budget == 1
-        report = await run(sim, upgraded, tmp_path, budget=5)
+        report = await run(sim, upgraded, tmp_path, budget=64)
+        assert (report.over_budget, report.credits) == (1, 60.0)
+        report = await run(sim, upgraded, tmp_path, budget=65)
         assert report.counts == {"saved": 1}
-        assert report.credits == 5.0
+        assert report.credits == 65.0
         assert (tmp_path / "out" / "row.1080p.mp4").exists()
         assert [charge.endpoint for charge in sim.charges] == ["generate", "get-1080p-video"]

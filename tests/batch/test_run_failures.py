@@ -5,6 +5,7 @@ import errno
 import itertools
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from veo_async import errors
 from veo_async._rules.gate.values import LearnedLimits
 from veo_async._runtime.job.outcome import Clip
 from veo_async.batch import report as report_module
+from veo_async.batch.result_log import ResultLog
 from veo_async.batch.results import Results, RowResult
 from veo_async.batch.run import MAX_OPEN_ROWS, Batch
+from veo_async.settings import Budget
 from veo_async.simulator import Simulator
 
 from .test_run import manifest, on, table
@@ -84,15 +87,15 @@ async def test_disk_that_fills_up_during_a_run_loses_no_clip(tmp_path: Path, mon
     rows, out = manifest("A", "B"), tmp_path / "out"
     calls = 0
 
-    def fail_once(self: Results, text: str) -> None:
+    def fail_once(self: ResultLog, values: Mapping[str, Any]) -> None:
         nonlocal calls
         calls += 1
         if calls == 1:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        append(self, text)
+        append(self, values)
 
-    append = Results._append
-    monkeypatch.setattr(Results, "_append", fail_once)
+    append = ResultLog.append
+    monkeypatch.setattr(ResultLog, "append", fail_once)
     async with Simulator(duration_s=0.2) as sim:
         async with on(sim, tmp_path) as veo:
             with pytest.raises(errors.ResultsWriteError, match="run the same command again; you will not be charged"):
@@ -164,13 +167,16 @@ async def test_clip_that_could_not_be_saved_is_ready_and_not_rejected(tmp_path: 
 async def test_jobs_queued_by_an_earlier_run_count_in_price_budget_and_spent(tmp_path: Path) -> None:
     """They are not paid for and will be sent, so new rows get the rest of the budget."""
     async with Simulator(duration_s=0.2) as sim:
-        async with on(sim, tmp_path, rate=(1, 3600.0), explore=False) as veo:
+        budget = Budget(180.0, name="list")
+        async with on(sim, tmp_path, rate=(1, 3600.0), explore=False, budget=budget) as veo:
             batch = Batch(veo, manifest("A", "B"), tmp_path / "out", now=lambda: 1.75e9)
             asyncio.get_running_loop().call_later(0.5, batch.stop_sending)
             assert (await batch.run()).counts == {"saved": 1, "queued": 1}
-        async with on(sim, tmp_path, rate=(20, 10.0), knowledge=LearnedLimits(limit=20.0, margin_s=0.06)) as veo:
-            batch = Batch(veo, manifest("A", "B", "C", "D"), tmp_path / "out", now=lambda: 1.75e9, budget=130.0)
+        async with on(sim, tmp_path, rate=(1, 3600.0), explore=False, budget=budget) as veo:
+            batch = Batch(veo, manifest("A", "B", "C", "D"), tmp_path / "out", now=lambda: 1.75e9)
             assert await batch.price() == 180.0
-            report = await batch.run()
-        assert (report.counts, report.over_budget, report.credits) == ({"saved": 3}, 1, 120.0)
+        knowledge = LearnedLimits(limit=20.0, margin_s=0.06)
+        async with on(sim, tmp_path, rate=(20, 10.0), knowledge=knowledge, budget=budget) as veo:
+            report = await Batch(veo, manifest("A", "B", "C", "D"), tmp_path / "out", now=lambda: 1.75e9).run()
+        assert (report.counts, report.over_budget, report.credits) == ({"saved": 3}, 1, 180.0)
         assert len(sim.charges) == 3

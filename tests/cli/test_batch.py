@@ -33,7 +33,7 @@ async def test_invalid_row_is_reported_and_nothing_is_sent(tmp_path: Path) -> No
         assert sim.requests_to() == ()
         output = await run(*VEO, "batch", "prompts.csv", "--skip-invalid", cwd=tmp_path, sim=sim, exits=3)
         assert "5 saved" in output
-        assert f"Next: veo-async batch {Path('prompts-out') / 'rejected.csv'} " in output
+        assert f"Next: veo-async batch {Path('prompts-out') / 'rejected.csv'} --skip-invalid " in output
         assert "row-6" in (tmp_path / "prompts-out" / "rejected.csv").read_text("utf-8-sig")
 
 
@@ -42,7 +42,7 @@ async def test_dry_run_prints_the_price_and_sends_nothing(tmp_path: Path) -> Non
     write_list(tmp_path)
     async with Simulator() as sim:
         output = await run(*VEO, "batch", "prompts.csv", "--dry-run", cwd=tmp_path, sim=sim)
-        assert "5 clips, about 300 credits ($1.50). Nothing was sent." in output
+        assert "0 done, 5 left, costing about 300 credits ($1.50). Nothing was sent." in output
         assert sim.requests == ()
     assert not (tmp_path / "prompts-out").exists()
 

@@ -179,7 +179,7 @@ async def test_control_characters_in_provider_messages_are_escaped_everywhere(tm
         (b"prompt,colour\nA dog,red\n", "known columns: "),
         (b'prompt\n"A dog\n', "fix the quoting"),
         (b"key,prompt\na,A dog\na,A cat\n", "line 3: key='a'"),
-        (b"", "0 clips"),
+        (b"", "no rows to send"),
     ],
 )
 def test_unreadable_list_is_a_usage_error_with_a_remedy(

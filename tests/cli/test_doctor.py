@@ -48,6 +48,7 @@ async def test_failed_check_names_a_remedy_and_does_not_stop_the_others(
     (tmp_path / "notes.txt").write_text("buy milk " * 100)
     output = await run(*VEO, "doctor", "--ledger", "notes.txt", cwd=tmp_path, exits=1)
     assert "export KIE_API_KEY" in output
+    assert output.count("no  key ") == 1
     assert "no  ledger" in output
     async with Simulator(credits=0.0) as sim:
         output = await run(*VEO, "doctor", cwd=tmp_path, sim=sim, exits=1)

@@ -8,7 +8,7 @@ from veo_async.cli.formatting import (
     format_credits,
     format_duration,
     format_number,
-    option_value,
+    plain_number,
 )
 
 
@@ -32,9 +32,9 @@ def test_noun_agrees_with_its_number() -> None:
 
 
 @pytest.mark.parametrize(("number", "text"), [(1e6, "1000000"), (1_234_567.25, "1234567.25"), (0.0, "0")])
-def test_option_value_is_the_same_number_for_a_program(number: float, text: str) -> None:
+def test_plain_number_is_the_same_number_for_a_program(number: float, text: str) -> None:
     """Neither separators nor an exponent, and no digit is lost."""
-    assert option_value(number) == text
+    assert plain_number(number) == text
     assert float(text) == number
 
 

@@ -19,17 +19,18 @@ def rendered(**values: Any) -> str:
 
 
 def test_board_shows_counts_slots_credits_and_the_remaining_time() -> None:
-    """States in their order, and the credits spent next to the budget."""
+    """States in their order, and the credits spent next to those reserved and the budget."""
     text = rendered(
         counts={"queued": 50, "running": 40, "saved": 9, "refused": 1},
         slots=100,
-        credits=540.0,
+        spent=540.0,
+        reserved=2400.0,
         budget=3000.0,
         left_s=190.0,
     )
     assert "10 of 100 finished" in text
     assert text.index("9 saved") < text.index("40 running") < text.index("50 queued") < text.index("1 refused")
-    assert "40 of 100 slots · about 540 of 3,000 credits spent · about 3 min left" in text
+    assert "40 of 100 slots · about 540 of 3,000 credits spent, 2,400 reserved · about 3 min left" in text
 
 
 def test_board_omits_unknown_values() -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from veo_async._base.atomic_write import write_atomically
+from veo_async._base import atomic_write
+from veo_async._base.atomic_write import remove_abandoned, write_atomically
+from veo_async._base.file_lock import try_lock
 
 
 def failing(code: int) -> object:
@@ -139,3 +141,37 @@ def test_symbolic_link_is_replaced_and_its_target_kept(tmp_path: Path) -> None:
     write_atomically(tmp_path / "link", b"new")
     assert not (tmp_path / "link").is_symlink()
     assert ((tmp_path / "link").read_bytes(), target.read_bytes()) == (b"new", b"kept")
+
+
+def test_abandoned_temporary_files_are_removed_and_live_ones_stay(tmp_path: Path) -> None:
+    """The lock of the writing process is what counts. Files of other programs are not touched."""
+    abandoned, live = tmp_path / ".0123456789abcdef.tmp", tmp_path / ".fedcba9876543210.tmp"
+    others = [tmp_path / "a.tmp", tmp_path / ".notes.tmp", tmp_path / ".0123456789abcdef.tmp.bak"]
+    for path in (abandoned, live, *others):
+        path.write_bytes(b"half")
+    with live.open("rb") as file:
+        assert try_lock(file.fileno())
+        remove_abandoned(tmp_path)
+        assert sorted(tmp_path.iterdir()) == sorted([live, *others])
+    remove_abandoned(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(others)
+    remove_abandoned(tmp_path / "missing")
+
+
+def test_temporary_file_that_was_removed_before_it_was_locked_is_created_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process took it for abandoned in that moment; the write succeeds."""
+    calls = []
+
+    def steal_first(descriptor: int) -> bool:
+        if not calls:
+            [temporary] = tmp_path.iterdir()
+            temporary.unlink()
+        calls.append(descriptor)
+        return try_lock(descriptor)
+
+    monkeypatch.setattr(atomic_write, "try_lock", steal_first)
+    write_atomically(tmp_path / "a.csv", b"new")
+    assert len(calls) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]

@@ -134,7 +134,7 @@ async def test_one_byte_per_second_is_too_slow(tmp_path: Path) -> None:
         saver(limits=DownloadLimits()) as downloads,
     ):
         began = sim.now()
-        with pytest.raises(DownloadFailed, match="slower than 1024 bytes"):
+        with pytest.raises(DownloadFailed, match="slower than 1,024 bytes"):
             await downloads.save([sim_clip(sim, "x.mp4")], tmp_path, name="d")
         assert 150 <= sim.now() - began <= 200
         assert len(sim.requests_to("download")) == 5

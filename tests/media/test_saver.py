@@ -111,3 +111,17 @@ async def test_wrong_use_of_the_saver_is_rejected(tmp_path: Path) -> None:
         await Saver().save([], tmp_path, name="x")
     with pytest.raises(UsageError, match="max_downloads"):
         Saver(max_downloads=0)
+
+
+async def test_leftovers_of_killed_processes_are_removed_also_if_the_video_is_saved_already(tmp_path: Path) -> None:
+    """An empty partial file and a sidecar without its partial file; those of another video stay."""
+    async with raw_server(serving(video(), video())) as server:
+        for is_saved in (False, True):
+            (tmp_path / ".dog.mp4.01234567.part").touch()
+            (tmp_path / ".dog.mp4.89abcdef.part.json").write_text("{}")
+            (tmp_path / ".cat.mp4.01234567.part").touch()
+            (tmp_path / ".0123456789abcdef.tmp").touch()
+            async with saver() as downloads:
+                (saved,) = await downloads.save([f"{server.url}/1.mp4"], tmp_path, name="dog")
+            assert saved.already_saved is is_saved
+            assert sorted(path.name for path in tmp_path.iterdir()) == [".cat.mp4.01234567.part", "dog.json", "dog.mp4"]

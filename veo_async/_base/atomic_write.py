@@ -6,8 +6,11 @@ Everything here blocks; call it through `run_blocking`.
 import contextlib
 import errno
 import os
+import re
 import secrets
 from pathlib import Path
+
+from .file_lock import try_lock
 
 #: Never follow a symbolic link at the temporary name; never pass the descriptor to a child process.
 _FLAGS = (
@@ -18,6 +21,9 @@ _FLAGS = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
+
+#: The names of our temporary files.
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o666, sync_folder: bool = True) -> None:
@@ -34,9 +40,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666, sync_folder:
         OSError: the folder is missing, full or not writable. If only flushing the folder failed, *path* has its new
             contents, but may lose them in a power failure.
     """
-    # The temporary name does not contain the target's: together they could exceed the limit of 255 bytes.
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    descriptor = os.open(temporary, _FLAGS, mode)
+    temporary, descriptor = _create_temporary(path.parent, mode)
     try:
         try:
             write_all(descriptor, data)
@@ -50,6 +54,43 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666, sync_folder:
         raise
     if sync_folder:
         flush_folder(path.parent)
+
+
+def _create_temporary(folder: Path, mode: int) -> tuple[Path, int]:
+    """Create a temporary file and lock it; `remove_abandoned` of another process leaves it alone from then on."""
+    while True:
+        # The temporary name does not contain the target's: together they could exceed the limit of 255 bytes.
+        temporary = folder / f".{secrets.token_hex(8)}.tmp"
+        descriptor = os.open(temporary, _FLAGS, mode)
+        if not try_lock(descriptor) or is_same_file(temporary, descriptor):
+            return temporary, descriptor
+        os.close(descriptor)  # it was taken for abandoned just before it was locked
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove temporary files that killed processes have left in *folder*; those that are being written stay."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _TEMPORARY.fullmatch(entry.name):
+                _remove_if_abandoned(Path(entry.path))
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0))
+        try:
+            if try_lock(descriptor) and is_same_file(path, descriptor):
+                path.unlink()
+        finally:
+            os.close(descriptor)
+
+
+def is_same_file(path: Path, descriptor: int) -> bool:
+    """Return whether *path* still names this open file."""
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
+    except OSError:
+        return False
 
 
 def flush_folder(folder: Path) -> None:

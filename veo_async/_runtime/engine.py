@@ -155,6 +155,7 @@ class Engine:
         announcer = self.announcer = Announcer(self._hooks, registry, self._status)
         pauses = Pauses(queue, keys, announcer, balance=spending.balance)
         journal = self.journal = Journal(self.ledger, self._account, clock.now, registry.by_task, pauses.ledger_blocked)
+        journal.budget = spending.shared
         transitions = self.transitions = Transitions(journal, announcer.finished)
         self._main_tasks = BackgroundTasks(self._on_crash)
         tasks = self._side_tasks = BackgroundTasks(self._on_crash)

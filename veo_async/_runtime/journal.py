@@ -12,11 +12,20 @@ False, and the caller continues from what the ledger contains.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
-from veo_async._ports import JobRow, LedgerSession, RateClaim, Scalar, SendPermit, TaskAlreadyBound, Transition
+from veo_async._ports import (
+    JobRow,
+    LedgerSession,
+    NewJob,
+    RateClaim,
+    Scalar,
+    SendPermit,
+    TaskAlreadyBound,
+    Transition,
+)
 from veo_async._rules.lifecycle import Event, JobState, next_state
 from veo_async.errors import LedgerError
 
@@ -24,6 +33,7 @@ from .clock import loop_time, wait_for_event
 from .job.live_job import LiveJob
 from .job.rows import row_of
 from .log import logger_for
+from .queued.spending import SharedBudget
 
 logger = logger_for(__name__)
 
@@ -46,6 +56,8 @@ class Journal:
     account: str
     #: Returns the wall-clock time.
     now: Callable[[], float]
+    #: The budget that the session shares with others on the ledger.
+    budget: SharedBudget | None = attrs.field(default=None, kw_only=True)
     #: The jobs of this session by task id.
     _jobs_by_task: Mapping[str, LiveJob] = attrs.field(alias="jobs_by_task")
     #: Called when the ledger cannot be written after a request was sent.
@@ -60,14 +72,38 @@ class Journal:
 
     async def insert(self, job: LiveJob, *, replaces: JobRow | None = None) -> JobRow:
         """Insert a new job; return the row with its key, which may be another job's."""
-        return await self.ledger.insert(row_of(job, account=self.account, at=self.now()), replaces=replaces)
+        return await self.ledger.insert(self._row_of(job), replaces=replaces, budget_limit=self._limit)
+
+    async def insert_all(self, jobs: Sequence[tuple[LiveJob, JobRow | None]]) -> list[JobRow]:
+        """Insert all new ones of several jobs, each with the row that it replaces, or none; return the rows.
+
+        Raises:
+            BudgetExceeded: together they exceed the shared budget.
+        """
+        new = [NewJob(row=self._row_of(job), replaces=replaces) for job, replaces in jobs]
+        return await self.ledger.insert_all(new, budget_limit=self._limit)
+
+    @property
+    def _limit(self) -> float | None:
+        return None if self.budget is None else self.budget.limit
+
+    def _row_of(self, job: LiveJob) -> JobRow:
+        job.budget = None if self.budget is None else self.budget.name
+        return row_of(job, account=self.account, at=self.now())
 
     async def send(self, job: LiveJob, claim: RateClaim) -> SendPermit | None:
         """Record the intent to send *job* with its token; see `LedgerSession.begin_send`."""
         job.sent_at = self.now()
         changes, evidence = {"token": job.token, "sent_at": job.sent_at}, {"attempt": job.attempts + 1}
+        joined = self._joined_by(job)
+        if joined is not None:
+            changes["budget"] = joined.name
         record = self._transition(job, Event.SEND, JobState.QUEUED, changes, evidence)
-        return await self.ledger.begin_send(record, claim)
+        permit = await self.ledger.begin_send(record, claim)
+        if joined is not None and permit is not None and permit.is_granted:
+            job.budget = joined.name
+            joined.release(job)
+        return permit
 
     async def record(
         self,
@@ -85,15 +121,23 @@ class Journal:
             before: the state in which the ledger has the job, if that differs from the state in memory.
 
         Raises:
+            BudgetExceeded: another request of the job exceeds the shared budget; nothing was written.
             TaskAlreadyBound: the task belongs to another job.
             LedgerError: the session is closing, and the ledger could not be written.
         """
+        joined = self._joined_by(job) if event is Event.RESUBMIT else None
+        if joined is not None:
+            changes = {**changes, "budget": joined.name}
         record = self._transition(job, event, before or job.state, changes, evidence)
         self._check_task_is_free(job, record.changes.get("task_id"))
+        limit = self._limit_for(job) if event is Event.RESUBMIT else None
         try:
-            return await self.ledger.apply(record, closed_until=closed_until)
+            is_written = await self.ledger.apply(record, closed_until=closed_until, budget_limit=limit)
         except LedgerError as error:
-            return await self._retry_until_written(record, closed_until, error)
+            is_written = await self._retry_until_written(record, closed_until, limit, error)
+        if joined is not None and is_written:
+            job.budget = joined.name
+        return is_written
 
     async def read(self, job: LiveJob) -> JobRow | None:
         """Read the row of *job*, retrying until it succeeds.
@@ -120,13 +164,24 @@ class Journal:
             key=job.key, event=event, before=before, after=after, at=at, changes=changes, evidence=evidence
         )
 
+    def _joined_by(self, job: LiveJob) -> SharedBudget | None:
+        """Return the shared budget if sending *job* makes it a part: a job keeps the budget of its submission."""
+        return self.budget if job.budget is None else None
+
+    def _limit_for(self, job: LiveJob) -> float | None:
+        """Return the limit that another request of *job* must respect."""
+        is_ours = self.budget is not None and job.budget in (None, self.budget.name)
+        return self._limit if is_ours else None
+
     def _check_task_is_free(self, job: LiveJob, task_id: Scalar) -> None:
         """Raise if the task belongs to another job of this session. Not every ledger checks that."""
         owner = self._jobs_by_task.get(task_id) if isinstance(task_id, str) else None
         if owner is not None and owner is not job:
             raise TaskAlreadyBound(owner.key)
 
-    async def _retry_until_written(self, record: Transition, closed_until: float, error: LedgerError) -> bool:
+    async def _retry_until_written(
+        self, record: Transition, closed_until: float, budget_limit: float | None, error: LedgerError
+    ) -> bool:
         extra = {"action": "write-failed", "job_key": record.key, "task_id": record.changes.get("task_id")}
         if not self._blocked:
             self._on_blocked()
@@ -140,7 +195,8 @@ class Journal:
                 await self._pause(min(delay_s, CLOSE_TIMEOUT_S) if is_last else delay_s)
                 delay_s = min(2 * delay_s, RETRY_MAX_S)
                 try:
-                    return await self.ledger.apply(record, closed_until=closed_until) or await self._was_written(record)
+                    is_written = await self.ledger.apply(record, closed_until=closed_until, budget_limit=budget_limit)
+                    return is_written or await self._was_written(record)
                 except LedgerError as again:
                     if is_last:
                         raise again.with_traceback(None) from None

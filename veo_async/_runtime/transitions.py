@@ -24,6 +24,7 @@ from veo_async._rules.lifecycle import Event, JobState
 from veo_async.errors import JobUnreadable, LedgerError, LedgerIOError, VeoError
 
 from .background import BackgroundTasks
+from .job.endings import credits_after
 from .job.live_job import LiveJob
 from .job.outcome import Done, Outcome, Refused
 from .job.rows import error_evidence, outcome_to_json, update_from_row
@@ -91,10 +92,14 @@ class Transitions:
         """Write *event* to the ledger, then act on it. Return False if another session changed the job before.
 
         Raises:
+            BudgetExceeded: another request of the job exceeds the shared budget; nothing was written.
             TaskAlreadyBound: the task in *details* belongs to another job.
             LedgerError: the session is closing, and the ledger could not be written.
         """
-        before, columns = job.state, self._columns(event, outcome, details.get("changes", {}))
+        before, credits = job.state, credits_after(job, event, outcome)
+        columns = self._columns(event, outcome, details.get("changes", {}))
+        if credits != job.credits:
+            columns |= {"price": job.price, "credits": credits}
         is_task_end = before is JobState.RUNNING and event is not Event.ABANDON
         if is_task_end:
             kill_point("finish:before-write")
@@ -107,6 +112,7 @@ class Transitions:
         elif not is_written or (job.is_remote and event in _CONTINUING):
             await self.resync(job, columns.get("task_id") if event is Event.ACCEPT else None)
         else:
+            job.credits = credits
             self.arrive(job, event, outcome, task_id=columns.get("task_id"))  # 2, 3, 4
         return is_written
 

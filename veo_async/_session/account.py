@@ -5,6 +5,7 @@ from typing import Unpack
 
 from veo_async._api import VeoApi
 from veo_async._base.checks import check_count, check_positive, reject
+from veo_async._ports import BudgetUse
 from veo_async._rules.credits.prices import total
 from veo_async._rules.rate_limit import LearnedLimits, RateLimiter
 from veo_async._runtime.job.endings import as_request
@@ -33,6 +34,16 @@ class Account:
         balance = (await self._retrier.call("credit", self._api.credit)).balance
         scheduler.balance_read(read, balance)
         return balance
+
+    async def budget_use(self) -> BudgetUse:
+        """Return what is spent and reserved of a named budget, by all sessions on the ledger.
+
+        For any other session, what it has reserved itself.
+        """
+        shared = self._spending.shared
+        if shared is None:
+            return BudgetUse(reserved=self._spending.spent().reserved)
+        return await self._lifetime.require_open().ledger.budget_use(shared.name)
 
     def estimate(
         self, request: AnyRequest | str, *, then: FollowUp | Sequence[FollowUp] = (), **options: Unpack[VideoOptions]

@@ -22,7 +22,7 @@ from veo_async._runtime.job.follow_ups import FollowUp
 from veo_async._runtime.ready.saving import absolute_target
 from veo_async._wire.requests import VideoOptions
 from veo_async.ledger import as_ledger
-from veo_async.settings import Callbacks, Credits, Files, Limits, Network
+from veo_async.settings import Budget, Callbacks, Credits, Files, Limits, Network
 
 from .parts import Options
 
@@ -53,7 +53,7 @@ def checked_options(
     account: str | None,
     max_in_flight: int,
     save_to: str | PathLike[str] | None,
-    budget: float | None,
+    budget: float | Budget | None,
     callbacks: str | Callbacks | None,
     on_doubt: OnDoubt,
     on_event: Hook | None,
@@ -70,7 +70,7 @@ def checked_options(
     if account is not None:
         check_text("account", account)
     check_count("max_in_flight", max_in_flight)
-    if budget is not None:
+    if budget is not None and not isinstance(budget, Budget):
         validate_credits("budget", budget)
     if not callable(on_doubt) and on_doubt not in _DOUBT_POLICIES:
         reject("on_doubt", on_doubt, "must be 'hold', 'resubmit' or an async function that returns one of them")

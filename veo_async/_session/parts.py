@@ -12,6 +12,7 @@ from veo_async._api.base_urls import is_loopback
 from veo_async._api.transport import MAX_CONNECTIONS
 from veo_async._clip_saver import ClipSaver
 from veo_async._ports import Ledger
+from veo_async._rules.credits.budget import Budget
 from veo_async._rules.polling.budget import PollBudget
 from veo_async._rules.polling.schedule import FixedSchedule, LearnedSchedule
 from veo_async._rules.queue.fair_queue import FairQueue
@@ -43,7 +44,7 @@ class Options:
     account: str | None
     max_in_flight: int
     save_to: str | None
-    budget: float | None
+    budget: float | Budget | None
     callbacks: Callbacks | None
     on_doubt: OnDoubt
     on_event: Hook | None
@@ -81,7 +82,9 @@ class Parts:
             pause_reason=lambda: lifetime.engine.scheduler.pause_reason,
             now=lifetime.now,
         )
-        self.spending = Spending(options.credits.prices, options.budget, options.credits.min_balance)
+        self.spending = Spending(
+            options.credits.prices, options.budget, options.credits.min_balance, is_shared=options.is_durable
+        )
         self.hooks = Hooks(options.on_event)
         self.clip_saver = ClipSaver(
             api, self._read_record, self.retrier, max_downloads=options.files.max_downloads, rng=self._rng

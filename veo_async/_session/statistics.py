@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from veo_async._base.numbers import format_number
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.rate_limit import RateLimitStatistics
 from veo_async._runtime.queued.spending import CreditUsage
@@ -37,6 +38,9 @@ class Statistics:
     def __str__(self) -> str:
         jobs = ", ".join(f"{count} {state}" for state, count in self.jobs.items()) or "no jobs"
         slots = f"{self.slots_in_use}/{self.max_in_flight} slots"
-        spent = f"about {self.credits.estimated:,g} credits spent, {self.credits.reserved:,g} reserved"
+        spent = (
+            f"about {format_number(self.credits.estimated)} credits spent, "
+            f"{format_number(self.credits.reserved)} reserved"
+        )
         paused = f"; paused ({self.pause_reason})" if self.pause_reason else ""
         return f"{jobs}; {slots}; {spent}{paused}"

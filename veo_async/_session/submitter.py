@@ -61,9 +61,9 @@ class Submitter:
         jobs[-1].save_to = target
         for job in jobs:
             job.deadline = None if send_within is None else engine.clock.now() + send_within
+            job.price = job.credits = self._parts.spending.price_of(job.request)
         async with self._reserve_while_admitting(jobs):
-            *_, last = [await engine.admission.admit(job) for job in jobs]
-        return last
+            return await engine.admission.admit_chain(jobs)
 
     def _check_chain(self, chain: Sequence[ChainItem], *, validate: bool) -> None:
         for item in chain:
@@ -78,9 +78,7 @@ class Submitter:
             yield
             return
         new = {
-            job.key: job.request
-            for job in jobs
-            if spending.is_reserved(job.key) or await admission.would_be_new(job.key)
+            job.key: job.price for job in jobs if spending.is_reserved(job.key) or await admission.would_be_new(job.key)
         }
         spending.reserve(new)
         try:

@@ -34,6 +34,16 @@ from .rows import (
     parse_row,
 )
 
+#: Common names of columns that are called differently here.
+_OTHER_NAMES = {
+    "id": "key",
+    "name": "key",
+    "text": "prompt",
+    "ratio": "aspect_ratio",
+    "seed": "seeds",
+    "images": "image",
+}
+
 Kind = Literal["csv", "tsv", "jsonl", "json"]
 
 
@@ -198,10 +208,16 @@ def _check_columns(columns: Collection[str], placeholders: Collection[str]) -> N
     known = sorted(REQUEST_COLUMNS | JOB_COLUMNS)
     unknown = [name for name in columns if name not in known and name not in placeholders]
     if unknown:
-        similar = dict.fromkeys(match for name in unknown for match in get_close_matches(name, known, n=1))
-        hint = f" (did you mean {' and '.join(similar)}?)" if similar else ""
         noun = "column" if len(unknown) == 1 else "columns"
-        raise UsageError(f"unknown {noun}: {', '.join(unknown)}{hint}; known columns: {', '.join(known)}")
+        shown = ", ".join(_with_suggestion(name, known) for name in unknown)
+        raise UsageError(f"unknown {noun}: {shown}; known columns: {', '.join(known)}")
+
+
+def _with_suggestion(name: str, known: Collection[str]) -> str:
+    """Return the name of an unknown column, with the known one that was probably meant."""
+    plain = name.strip().lower().replace(" ", "_").replace("-", "_")
+    similar = [_OTHER_NAMES[plain]] if plain in _OTHER_NAMES else get_close_matches(plain, known, n=1)
+    return f"{name} (did you mean {similar[0]}?)" if similar else name
 
 
 def _without_duplicates(rows: list[Row]) -> tuple[tuple[Row, ...], list[RowProblem]]:

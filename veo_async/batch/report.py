@@ -1,12 +1,12 @@
 """What a run leaves for people to look through: a card for each row, the gallery and the contact sheets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
 
 from veo_async.errors import ResultsWriteError, VeoError
-from veo_async.types import Done, Job, JobState, Outcome
+from veo_async.types import Done, Job, Outcome
 
 from .contact_sheet import MediaExtraMissing, Tile, write_sheets
 from .gallery import Card, write_gallery
@@ -43,10 +43,25 @@ def new_card(row: Row, job: Job, price: float | None, *, submitted_at: float) ->
     )
 
 
-def finished_card(card: Card, job: Job, outcome: Outcome, out: Path, now: float) -> Card:
-    """Return *card* updated with the outcome of its finished job."""
+def earlier_card(cells: Mapping[str, str], job: Job, out: Path, now: float) -> Card:
+    """Return the card of a row of an earlier run, from its line in ``results.csv`` and its job."""
+    request = job.outcome.clip.request if isinstance(job.outcome, Done) else None
+    card = Card(
+        key=job.key,
+        prompt=cells.get("prompt") or str(getattr(request, "prompt", "")),
+        model=cells.get("model") or str(getattr(request, "model", "")),
+        aspect_ratio=aspect if ":" in (aspect := getattr(request, "aspect_ratio", "")) else "16:9",
+        state=job.state,
+        credits=job.credits,
+    )
+    return card if job.outcome is None else finished_card(card, job, job.outcome, out, now, job.credits)
+
+
+def finished_card(card: Card, job: Job, outcome: Outcome, out: Path, now: float, credits: float | None) -> Card:
+    """Return *card* updated with the outcome of its finished job, and what the row has cost."""
     card = attrs.evolve(
         card,
+        credits=credits,
         state=job.state,
         task_id=job.task_id,
         sent_at=job.sent_at.timestamp() if job.sent_at else None,
@@ -54,8 +69,7 @@ def finished_card(card: Card, job: Job, outcome: Outcome, out: Path, now: float)
     )
     if not isinstance(outcome, Done):
         error: VeoError = outcome.error
-        is_free = job.state in (JobState.REFUSED, JobState.FAILED)
-        return attrs.evolve(card, reason=str(error), credits=None if is_free else card.credits)
+        return attrs.evolve(card, reason=str(error))
     clip = outcome.clip
     inside = [file for file in clip.files if file.is_relative_to(out.absolute())]
     return attrs.evolve(

@@ -1,34 +1,38 @@
 """The result files of a list, written to the folder of its clips while the run is in progress.
 
-``results.jsonl`` gets one line per finished job, in the order in which they finish; a line is on the disk before the
-caller is notified. ``results.csv`` is the list itself plus the result of each row. ``rejected.csv`` holds the rows that
-produced no clip and cost nothing, with the error, ready to be edited and run as a new list. Both CSV files are replaced
-atomically.
+``results.jsonl`` gets a line for each finished job (see `result_log`). ``results.csv`` is the list itself plus the
+result of each row. ``rejected.csv`` holds the rows that produced no clip and cost nothing, with the error, ready to be
+edited and run again. It is a part of the list: run from the output folder, its results join those of the other rows,
+and its rows stay in it until they have a result. Both CSV files are replaced atomically.
 """
 
 import csv
 import io
-import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import attrs
 
-from veo_async._base.atomic_write import write_atomically
+from veo_async._base.atomic_write import remove_abandoned, write_atomically
+from veo_async._base.numbers import plain_number
 from veo_async.errors import ResultsWriteError, UsageError, VeoError, printable
 from veo_async.types import Done, Failed, InDoubt, JobState, Outcome, Refused
 
 from .manifest import Manifest
+from .result_log import ResultLog
 from .rows import ERROR_COLUMN, Row
 
+#: The list of rows that can be edited and run again.
+REJECTED = "rejected.csv"
 #: Spreadsheets treat cells that begin with one of these as formulas.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _RESULT_COLUMNS = ("status", "path", "credits", ERROR_COLUMN, "task_id")
 #: Longest text of a cell that we add, in characters.
 _MAX_CELL_CHARACTERS = 2000
+_NO_STATES: Mapping[str, str] = MappingProxyType({})
 _CHOOSE_WRITABLE = "; choose a writable folder"
 
 
@@ -44,19 +48,24 @@ class RowResult:
     #: Credits charged, by the price table; None if nothing was charged or the price is unknown.
     credits: float | None = None
     error: str = ""
+    #: Whether the row certainly cost nothing.
+    is_free: bool = False
 
     @property
     def can_be_edited_and_rerun(self) -> bool:
         """Whether the row produced no clip and cost nothing, so that running an edited row pays only once."""
-        return self.status in ("refused", "failed") and self.credits is None
+        return self.status in ("refused", "failed") and self.is_free
 
 
-def result_of(row: Row, outcome: Outcome, *, state: str, task_id: str | None, credits: float | None) -> RowResult:
+def result_of(
+    row: Row, outcome: Outcome, *, state: str, task_id: str | None, credits: float | None, is_free: bool
+) -> RowResult:
     """Return *outcome* as the result of *row*.
 
     Args:
         state: the job's state. A generated clip that could not be saved counts as ``ready``, not as failed.
-        credits: what the job cost; None if nothing was charged.
+        credits: what the job cost; None if nothing was charged, or if the price is unknown.
+        is_free: whether certainly nothing was charged.
     """
     match outcome:
         case Done(clip=clip):
@@ -64,17 +73,20 @@ def result_of(row: Row, outcome: Outcome, *, state: str, task_id: str | None, cr
             paths = tuple(map(str, clip.files))
             return RowResult(row=row, status=status, task_id=clip.task_id, paths=paths, credits=credits)
         case Refused(error=error):
-            return RowResult(row=row, status="refused", task_id=task_id, error=str(error))
+            status = "refused"
         case Failed(error=error):
             status = "ready" if state == JobState.READY else "failed"
-            return RowResult(row=row, status=status, task_id=task_id, credits=credits, error=str(error))
         case InDoubt(error=error):
-            return RowResult(row=row, status="in_doubt", task_id=task_id, credits=credits, error=str(error))
+            status = "in_doubt"
+    return RowResult(row=row, status=status, task_id=task_id, credits=credits, error=str(error), is_free=is_free)
 
 
 def result_as_dict(result: RowResult) -> dict[str, Any]:
     """Return *result* as JSON values, without the fields that are empty or unknown."""
-    fields = attrs.asdict(result, filter=lambda field, value: field.name != "row" and value not in (None, "", ()))
+    left_out = ("row", "is_free")
+    fields = attrs.asdict(
+        result, filter=lambda field, value: field.name not in left_out and value not in (None, "", ())
+    )
     return {"key": result.row.key, "line": result.row.line, **fields}
 
 
@@ -100,17 +112,31 @@ def translate_os_errors(folder: Path, error: type[VeoError], remedy: str = "") -
 class Results:
     """The three result files of one list. Everything here blocks.
 
+    Args:
+        is_part: the list has some rows of the list whose results are in *folder*; those of the other rows are kept.
+
     Raises:
         UsageError: the folder cannot be created or written.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
-        self._folder, self._manifest = folder, manifest
+    def __init__(self, folder: Path, manifest: Manifest, *, is_part: bool = False) -> None:
+        self._folder, self._manifest, self._is_part = folder, manifest, is_part
         self._results: dict[str, RowResult] = {}
+        self._log = ResultLog(folder / "results.jsonl")
         make_folder(folder)
         with translate_os_errors(folder, UsageError, _CHOOSE_WRITABLE):
-            _drop_torn_line(folder / "results.jsonl")
-            _replace(folder / "results.csv", self._table())  # finds an unwritable folder before anything is sent
+            remove_abandoned(folder)
+            self._log.open()
+            self._earlier = _read_csv(folder / "results.csv") if is_part else []
+            _replace(
+                folder / "results.csv", self._table(_NO_STATES)
+            )  # finds an unwritable folder before anything is sent
+
+    @property
+    def other_rows(self) -> list[dict[str, str]]:
+        """The lines of ``results.csv`` that belong to rows of the other list."""
+        own = {row.key for row in self._manifest.rows}
+        return [cells for cells in self._earlier if cells.get("key") not in own]
 
     def add(self, result: RowResult) -> None:
         """Append *result* to ``results.jsonl``; it is on the disk when this returns.
@@ -120,30 +146,25 @@ class Results:
         """
         self._results[result.row.key] = result
         with translate_os_errors(self._folder, ResultsWriteError):
-            self._append(json.dumps(result_as_dict(result), ensure_ascii=False) + "\n")
+            self._log.append(result_as_dict(result))
 
-    def _append(self, text: str) -> None:
-        descriptor = os.open(self._folder / "results.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            os.write(descriptor, text.encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def close(self) -> list[Path]:
+    def close(self, states: Mapping[str, str] = _NO_STATES) -> list[Path]:
         """Write both CSV files and return the paths of those that exist.
+
+        Args:
+            states: the states of jobs that have not finished, by key; a row without a job was not submitted.
 
         Raises:
             ResultsWriteError: one of them could not be written.
         """
         with translate_os_errors(self._folder, ResultsWriteError):
-            return self._close()
+            return self._close(states)
 
-    def _close(self) -> list[Path]:
+    def _close(self, states: Mapping[str, str]) -> list[Path]:
         files = [self._folder / "results.csv"]
-        _replace(files[0], self._table())
+        _replace(files[0], self._table(states))
         rejected = self._rejected()
-        target = self._folder / "rejected.csv"
+        target = self._folder / REJECTED
         if rejected:
             _replace(target, _csv((*self._manifest.columns, ERROR_COLUMN), rejected))
             files.append(target)
@@ -151,16 +172,16 @@ class Results:
             target.unlink(missing_ok=True)
         return files
 
-    def _table(self) -> str:
-        rows = []
+    def _table(self, states: Mapping[str, str]) -> str:
+        rows = {cells.get("key", ""): cells for cells in self._earlier}
         for row in self._manifest.rows:
             result = self._results.get(row.key)
-            added = _result_cells(result) if result else {"status": "queued"}
-            rows.append({**row.cells, "key": row.key, **added})
-        columns = dict.fromkeys((*self._manifest.columns, "key", *_RESULT_COLUMNS))
-        return _csv(tuple(columns), rows)
+            added = _result_cells(result) if result else {"status": states.get(row.key, "not_submitted")}
+            rows[row.key] = {**row.cells, "key": row.key, **added}
+        earlier = (name for cells in self._earlier for name in cells)
+        return _csv(tuple(dict.fromkeys((*earlier, *self._manifest.columns, "key", *_RESULT_COLUMNS))), rows.values())
 
-    def _rejected(self) -> list[dict[str, str]]:
+    def _rejected(self) -> list[Mapping[str, str]]:
         invalid = [
             {**problem.cells, ERROR_COLUMN: _spreadsheet_safe(str(problem))} for problem in self._manifest.problems
         ]
@@ -169,16 +190,17 @@ class Results:
             for result in self._results.values()
             if result.can_be_edited_and_rerun
         ]
-        return invalid + failed
+        waiting = [row.cells for row in self._manifest.rows if self._is_part and row.key not in self._results]
+        return [*invalid, *failed, *waiting]
 
 
 def _result_cells(result: RowResult) -> dict[str, str]:
     return {
         "status": result.status,
         "path": _spreadsheet_safe(" ".join(result.paths)),
-        "credits": "" if result.credits is None else f"{result.credits:g}",
+        "credits": "" if result.credits is None else plain_number(result.credits),
         ERROR_COLUMN: _spreadsheet_safe(result.error),
-        "task_id": result.task_id or "",
+        "task_id": _spreadsheet_safe(result.task_id or ""),
     }
 
 
@@ -196,12 +218,12 @@ def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _drop_torn_line(path: Path) -> None:
-    """Remove a last line that a crash left incomplete."""
-    content = path.read_bytes() if path.exists() else b""
-    if content and not content.endswith(b"\n"):
-        with path.open("r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    """Return the lines of a CSV file that an earlier run has written; empty if there is none."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        return [{name: value or "" for name, value in cells.items() if name} for cells in csv.DictReader(file)]
 
 
 def _replace(path: Path, text: str) -> None:

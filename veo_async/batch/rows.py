@@ -158,7 +158,15 @@ def _parse_value(name: str, value: Any) -> Any:
         return int(value)
     if name in _BOOLEAN_COLUMNS:
         return _parse_boolean(value)
-    return value.split() if name == "image_urls" else value
+    return _parse_images(value) if name == "image_urls" else value
+
+
+def _parse_images(value: str) -> list[Any]:
+    """Return the images in a cell: separated by spaces, or a JSON list as ``rejected.csv`` has it."""
+    if not value.lstrip().startswith("["):
+        return value.split()
+    images: list[Any] = json.loads(value)  # an invalid one raises ValueError
+    return images
 
 
 def _parse_boolean(value: str) -> bool:
@@ -171,6 +179,8 @@ def _type_problem(name: str) -> tuple[str, str]:
     """Return the rule and the remedy for a text that *name* cannot hold."""
     if name in _BOOLEAN_COLUMNS:
         return "must be true or false", "yes, no, 1 and 0 work as well"
+    if name == "image_urls":
+        return "must be files or URLs separated by spaces, or a JSON list of them", 'for example ["a b.png", "c.png"]'
     return "must be a whole number", "use digits only"
 
 

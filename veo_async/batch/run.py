@@ -1,13 +1,13 @@
 """Run a list over one session: submit the rows, watch their jobs, store each result and write the report.
 
-A row's key is its job's key, so clips that an earlier run paid for are not paid for again. Each row reserves its price
-against the budget before it is submitted (see `budget`). `Batch.stop_sending` ends a run early and loses nothing: no
-further request is sent, running clips are collected until a timeout, and queued jobs stay on the ledger.
+A row's key is its job's key, so clips that an earlier run paid for are not paid for again. The session's budget decides
+which rows are sent; what a row costs is read from its jobs, so a later run reports the same. `Batch.stop_sending` ends
+a run early and loses nothing: no further request is sent, running clips are collected until a timeout, and queued jobs
+stay on the ledger.
 """
 
 import asyncio
 import logging
-import math
 from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -19,12 +19,13 @@ from veo_async._base.run_blocking import run_blocking
 from veo_async.errors import BudgetExceeded, KeyReused, QueueFull, SessionEnded
 from veo_async.pricing import PRICES, Prices
 from veo_async.session import VeoSession
-from veo_async.types import Done, Job, JobState
+from veo_async.types import Job
 
-from .budget import RowBudget
+from .costs import cost_of, is_free, reserved_by, spent_by
 from .gallery import Card
 from .manifest import Manifest
-from .report import finished_card, new_card, write_report
+from .plan import KnownJob, plan_list
+from .report import earlier_card, finished_card, new_card, write_report
 from .results import Results, RowResult, result_of
 from .rows import Row
 from .waiting import wait_for_jobs, wait_unless_stopped
@@ -45,8 +46,10 @@ class Report:
     counts: Counter[str]
     #: Number of rows that were not submitted because they did not fit the budget.
     over_budget: int
-    #: Credits spent, by the price table.
+    #: Credits that the rows have cost, in this run and in earlier ones, by the price table.
     credits: float
+    #: Credits that they may still cost: queued, running and in doubt.
+    reserved: float = 0.0
     #: All files written, except clips.
     files: list[Path]
     #: The gallery.
@@ -59,9 +62,12 @@ class Batch:
     """One run of one list.
 
     Args:
+        veo: the session; its budget limits what the rows may cost. Rows without a known price do not fit a budget.
         out: the folder for clips, results and the gallery.
-        budget: maximum credits to spend; rows without a known price are then skipped. None for no limit.
         now: the wall clock.
+        prices: the session's prices, for `price`.
+        is_part: the list has some rows of another list that was run in the same folder (``rejected.csv``). The results
+            of the other rows are kept.
         on_result: called with the result of each finished row. An exception that it raises is logged.
     """
 
@@ -72,14 +78,15 @@ class Batch:
         out: Path,
         *,
         now: Callable[[], float],
-        budget: float | None = None,
         prices: Prices = PRICES,
+        is_part: bool = False,
         on_result: Callable[[RowResult], None] = lambda _: None,
     ) -> None:
         self._veo, self._manifest, self._out, self._now = veo, manifest, out, now
-        self._budget, self._on_result = RowBudget(veo, budget, prices), on_result
-        self._spent = 0.0
+        self._prices, self._is_part, self._on_result = prices, is_part, on_result
         self._jobs: dict[str, Job] = {}
+        #: All jobs of each row: its own and its follow-ups.
+        self._chains: dict[str, list[Job]] = {}
         self._cards: dict[str, Card] = {}
         self._results: dict[str, RowResult] = {}
         self._over_budget = self._key_conflicts = 0
@@ -102,12 +109,21 @@ class Batch:
 
     @property
     def spent(self) -> float:
-        """Credits spent by now, by the price table."""
-        return self._spent
+        """Credits that the rows have cost by now, by the price table."""
+        return spent_by(job for chain in self._chains.values() for job in chain)
+
+    @property
+    def reserved(self) -> float:
+        """Credits that jobs which have not finished may cost."""
+        return reserved_by(job for chain in self._chains.values() for job in chain)
 
     async def price(self) -> float:
         """Return the credits that this run may cost, without rows that an earlier run paid for."""
-        return math.fsum([await self._budget.price(row) or 0.0 for row in self._manifest.rows])
+        known: dict[str, KnownJob] = {}
+        for item in (item for row in self._manifest.rows for item in row.chain):
+            if (job := await self._veo.ledger.find(item.key)) is not None:
+                known[item.key] = KnownJob(job.state, job.was_not_charged)
+        return plan_list(self._manifest.rows, known.get, self._prices).cost.credits
 
     async def run(self, *, stop_timeout_s: float = 600.0) -> Report:
         """Submit every row, wait for all jobs and write the report.
@@ -119,7 +135,7 @@ class Batch:
             UsageError: the folder is not writable; nothing was sent.
             ResultsWriteError: results or the report could not be written. The ledger still holds every job.
         """
-        results = await run_blocking(Results, self._out, self._manifest)
+        results = await run_blocking(Results, self._out, self._manifest, is_part=self._is_part)
         open_rows = asyncio.Semaphore(MAX_OPEN_ROWS)
         watching: dict[asyncio.Task[None], Job] = {}
         try:
@@ -150,23 +166,26 @@ class Batch:
 
     async def _submit_row(self, row: Row, results: Results) -> Job | None:
         """Submit *row* and return its job; None if it does not fit the budget or its key has another request."""
-        price = await self._budget.price(row)
-        try:
-            self._budget.reserve(row, price)
-        except BudgetExceeded:
-            self._over_budget += 1
-            return None
         submitted_at = self._now()
         try:
             job = await self._submit(row)
+        except BudgetExceeded:
+            self._over_budget += 1
+            self._chains[row.key] = await self._jobs_of(row)
+            return None
         except KeyReused as error:  # the prompt was edited and the key was not; that concerns this row only
-            self._budget.return_credits(row, price)
-            await self._record_result(RowResult(row=row, status="refused", error=str(error)), results)
+            await self._record_result(RowResult(row=row, status="refused", error=str(error), is_free=True), results)
             self._key_conflicts += 1
             return None
+        chain = self._chains[row.key] = await self._jobs_of(row)
         self._jobs[row.key] = job
-        self._cards[row.key] = new_card(row, job, price, submitted_at=submitted_at)
+        self._cards[row.key] = new_card(row, job, cost_of(chain), submitted_at=submitted_at)
         return job
+
+    async def _jobs_of(self, row: Row) -> list[Job]:
+        """Return the jobs of *row* that exist."""
+        found = [await self._veo.ledger.find(item.key) for item in row.chain]
+        return [job for job in found if job is not None]
 
     async def _submit(self, row: Row) -> Job:
         while True:
@@ -181,17 +200,11 @@ class Batch:
             outcome = await job.finished()
         except SessionEnded:
             return  # the ledger still holds the job
-        card = self._cards[row.key]
-        is_free = not isinstance(outcome, Done) and job.state in (JobState.REFUSED, JobState.FAILED)
-        if is_free:
-            self._budget.return_credits(row, card.credits)
-        else:
-            self._spent += card.credits or 0.0
-        self._cards[row.key] = finished_card(card, job, outcome, self._out, self._now())
-        credits = None if is_free else card.credits
-        await self._record_result(
-            result_of(row, outcome, state=job.state, task_id=job.task_id, credits=credits), results
-        )
+        chain = self._chains[row.key]
+        credits = None if is_free(chain) else cost_of(chain)
+        self._cards[row.key] = finished_card(self._cards[row.key], job, outcome, self._out, self._now(), credits)
+        result = result_of(row, outcome, state=job.state, task_id=job.task_id, credits=credits, is_free=is_free(chain))
+        await self._record_result(result, results)
 
     async def _record_result(self, result: RowResult, results: Results) -> None:
         """Store *result* on the disk, then notify the caller."""
@@ -204,11 +217,12 @@ class Batch:
                 _logger.exception("on_result raised", extra={"action": "hook"})
 
     async def _report(self, results: Results) -> Report:
-        files = await run_blocking(results.close)
         unfinished = {key: job for key, job in self._jobs.items() if key not in self._results}
+        files = await run_blocking(results.close, {key: str(job.state) for key, job in unfinished.items()})
         for key, job in unfinished.items():
             self._cards[key] = attrs.evolve(self._cards[key], state=job.state, task_id=job.task_id)
-        page, sheets, sheet_extra_missing = await run_blocking(write_report, self._out, list(self._cards.values()))
+        cards = [*await self._earlier_cards(results), *self._cards.values()]
+        page, sheets, sheet_extra_missing = await run_blocking(write_report, self._out, cards)
         counts: Counter[str] = Counter(result.status for result in self._results.values())
         counts.update(str(job.state) for job in unfinished.values())
         if self.not_submitted:
@@ -216,8 +230,14 @@ class Batch:
         return Report(
             counts=counts,
             over_budget=self._over_budget,
-            credits=self._spent,
+            credits=self.spent,
+            reserved=self.reserved,
             files=[*files, page, *sheets],
             page=page,
             sheet_extra_missing=sheet_extra_missing,
         )
+
+    async def _earlier_cards(self, results: Results) -> list[Card]:
+        """Return the cards of rows that are not in this list, from their jobs on the ledger."""
+        jobs = [(cells, await self._veo.ledger.find(cells["key"])) for cells in results.other_rows if cells.get("key")]
+        return [earlier_card(cells, job, self._out, self._now()) for cells, job in jobs if job is not None]

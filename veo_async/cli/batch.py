@@ -7,27 +7,29 @@ either way: run the list again, or resume the ledger.
 import asyncio
 import sys
 import time
-from pathlib import Path
 
 from veo_async import VeoSession
 from veo_async._base.run_blocking import run_blocking
 from veo_async.batch.manifest import Kind, Manifest, kind_of, read_manifest
+from veo_async.batch.origin import write_origin
+from veo_async.batch.plan import KnownJob, Plan, plan_list
 from veo_async.batch.results import RowResult, make_folder, result_as_dict
 from veo_async.batch.run import Batch, Report
-from veo_async.errors import UsageError, VeoError
+from veo_async.errors import LedgerError, UsageError, VeoError
 from veo_async.providers import provider_named
-from veo_async.settings import Limits
+from veo_async.repair import was_not_charged
+from veo_async.settings import Budget, Limits
+from veo_async.types import BudgetUse
 
-from .batch_output import same_command
-from .formatting import format_credits, format_number, option_value
-from .ledger_file import ledger_for_work
+from .batch_output import BatchRun, same_command
+from .formatting import format_credits, format_number, plain_number
+from .ledger_file import ledger_for_work, open_ledger
+from .list_files import ListFiles
 from .options import BatchOptions
 from .output import Reporter, live_progress
 from .progress import Progress
 from .progress_source import RATE, read_progress
 from .signals import stop_on_signal
-
-_STDIN = Path("-")
 
 
 class RowReporter:
@@ -39,43 +41,50 @@ class RowReporter:
     def __call__(self, result: RowResult) -> None:
         self._done += 1
         detail = " ".join(result.paths) or result.error or (result.task_id or "")
-        text = f"[{self._done}/{self._total}] {result.row.key}: {result.status} {detail}"
+        text = f"[{self._done:,}/{self._total:,}] {result.row.key}: {result.status} {detail}"
         self._reporter.job_finished(text, result_as_dict(result), is_good=bool(result.paths))
 
 
 def batch_progress(veo: VeoSession, run: Batch, budget: float | None) -> Progress:
     """Return the progress of *run*."""
-    now = asyncio.get_running_loop().time()
-    return read_progress(veo, run.jobs, now=now, not_submitted=run.not_submitted, credits=run.spent, budget=budget)
+    return read_progress(
+        veo,
+        run.jobs,
+        now=asyncio.get_running_loop().time(),
+        not_submitted=run.not_submitted,
+        spent=run.spent,
+        reserved=run.reserved,
+        budget=budget,
+    )
 
 
-def read_list(source: Path, options: BatchOptions) -> Manifest:
-    """Read the list in the file *source*, or in standard input if it is ``-``. This blocks.
+def read_list(files: ListFiles, options: BatchOptions) -> Manifest:
+    """Read the list. This blocks.
 
     Raises:
         UsageError: the file or the list cannot be read.
     """
+    source = files.source
     try:
-        content = sys.stdin.buffer.read() if source == _STDIN else source.read_bytes()
+        content = sys.stdin.buffer.read() if source is None else source.read_bytes()
     except OSError as exc:
         raise UsageError(f"{source}: {exc.strerror}; name a file that can be read, or - for standard input") from None
-    kind = options.format or (_guess_format(content) if source == _STDIN else kind_of(source))
-    folder = None if source == _STDIN else source.parent
-    dialect = provider_named("kie")
-    return read_manifest(
-        content, kind, dialect, template=options.prompt, defaults=options.row_defaults(), folder=folder
-    )
+    kind: Kind = "csv" if files.is_part else options.format or (kind_of(source) if source else _guess_format(content))
+    dialect, defaults = provider_named("kie"), options.row_defaults()
+    return read_manifest(content, kind, dialect, template=options.prompt, defaults=defaults, folder=files.origin.folder)
 
 
-async def output_folder(source: Path, options: BatchOptions) -> Path:
-    """Return the folder for clips and results, and create it if it does not exist."""
-    default = Path("veo-out") if source == _STDIN else source.with_name(f"{source.stem}-out")
-    folder = options.out or default
-    await run_blocking(make_folder, folder)
-    return folder
+async def read_plan(manifest: Manifest, files: ListFiles, account: str | None) -> Plan:
+    """Compare the list with its ledger, which is only read, and not created."""
+    if not files.ledger.exists():
+        return plan_list(manifest.rows, lambda _: None)
+    async with open_ledger(files.ledger) as ledger:
+        rows = [row for row in await ledger.jobs() if account in (None, row.account)]
+    known = {row.key: KnownJob(row.state, was_not_charged(row)) for row in rows}
+    return plan_list(manifest.rows, known.get)
 
 
-async def run_list(manifest: Manifest, folder: Path, ledger: Path, options: BatchOptions, reporter: Reporter) -> Report:
+async def run_list(manifest: Manifest, files: ListFiles, options: BatchOptions, reporter: Reporter) -> BatchRun:
     """Run the list to its end, or until Ctrl-C.
 
     Raises:
@@ -83,18 +92,32 @@ async def run_list(manifest: Manifest, folder: Path, ledger: Path, options: Batc
     """
     on_result = RowReporter(reporter, len(manifest.rows))
     clock = time.time  # noqa: TID251  # the command owns the clock
-    opened = ledger_for_work(ledger, accept_restored=options.accept_restored)
-    async with VeoSession(ledger=opened, account=options.account, limits=Limits(rate=RATE)) as veo:
-        run = Batch(veo, manifest, folder, now=clock, budget=options.budget, on_result=on_result)
+    await run_blocking(make_folder, files.out)
+    if not files.is_part:
+        await run_blocking(write_origin, files.out, files.origin)
+    # The name is used without --budget as well, so that what this run spends counts in later ones.
+    budget = Budget(options.budget, name=files.origin.budget)
+    opened = ledger_for_work(files.ledger, accept_restored=options.accept_restored)
+    async with VeoSession(ledger=opened, account=options.account, limits=Limits(rate=RATE), budget=budget) as veo:
+        run = Batch(veo, manifest, files.out, now=clock, is_part=files.is_part, on_result=on_result)
         if options.budget is None:
             await _check_balance(veo, run)
         try:
             with stop_on_signal(run.stop_sending, reporter.message, options.stop_timeout):
                 async with live_progress(reporter, lambda: batch_progress(veo, run, options.budget)):
-                    return await run.run(stop_timeout_s=options.stop_timeout)
+                    report = await run.run(stop_timeout_s=options.stop_timeout)
+            return BatchRun(report=report, budget_use=await _budget_use(veo, report))
         except asyncio.CancelledError:
             reporter.message(f"Stopped. Nothing is lost. Next: {same_command()}")
             raise
+
+
+async def _budget_use(veo: VeoSession, report: Report) -> BudgetUse:
+    """Return what is used of the list's budget; if the ledger cannot be read, what its rows in this run have used."""
+    try:
+        return await veo.account.budget_use()
+    except LedgerError:
+        return BudgetUse(spent=report.credits, reserved=report.reserved)
 
 
 async def _check_balance(veo: VeoSession, run: Batch) -> None:
@@ -107,8 +130,8 @@ async def _check_balance(veo: VeoSession, run: Batch) -> None:
     if price > balance:
         raise UsageError(
             f"this list costs about {format_credits(price)} and the balance is {format_number(balance)}: nothing was "
-            f"sent. Top up, generate as many as it covers with --budget {option_value(balance)}, or proceed anyway "
-            f"with --budget {option_value(price)}"
+            f"sent. Top up, generate as many as it covers with --budget {plain_number(balance)}, or proceed anyway "
+            f"with --budget {plain_number(price)}"
         )
 
 

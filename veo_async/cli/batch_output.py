@@ -5,13 +5,19 @@ import shlex
 import sys
 from pathlib import Path
 
+import attrs
+
 from veo_async.batch.contact_sheet import INSTALL_MEDIA_EXTRA
 from veo_async.batch.manifest import Manifest
-from veo_async.batch.prices import DOLLARS_PER_CREDIT, estimate
+from veo_async.batch.plan import Plan, RowState
+from veo_async.batch.prices import DOLLARS_PER_CREDIT
+from veo_async.batch.results import REJECTED
 from veo_async.batch.run import Report
+from veo_async.types import BudgetUse
 
 from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED, USAGE
-from .formatting import command, format_count, format_credits
+from .formatting import command, format_count, format_credits, format_number
+from .list_files import ListFiles
 from .output import Reporter
 from .progress import counts_of, counts_text
 
@@ -26,41 +32,65 @@ def report_invalid(manifest: Manifest, reporter: Reporter) -> int:
     return USAGE
 
 
-def report_estimate(manifest: Manifest, reporter: Reporter) -> int:
-    """Report what the list would cost; return the exit code."""
-    total = estimate(item.request for row in manifest.rows for item in row.chain)
-    for (model, resolution), clips in sorted(total.clips.items()):
+def report_plan(plan: Plan, manifest: Manifest, reporter: Reporter) -> int:
+    """Report how many rows are done and left, and what the latter would cost; return the exit code."""
+    cost = plan.cost
+    if not manifest.rows:
+        reporter.message("The list has no rows to send.")
+        reporter.summary({"rejected": len(manifest.problems), "exit_code": USAGE})
+        return USAGE
+    for (model, resolution), clips in sorted(cost.clips.items()):
         reporter.message(f"  {clips:6,d} x {model} {resolution}")
-    dollars = total.credits * DOLLARS_PER_CREDIT
-    count = len(manifest.rows)
-    price = f"about {format_credits(total.credits)} (${dollars:,.2f})"
-    reporter.message(f"{format_count(count, 'clip')}, {price}. Nothing was sent.")
+    dollars = cost.credits * DOLLARS_PER_CREDIT
+    reporter.message(
+        f"{_rows_text(plan)}, costing about {format_credits(cost.credits)} (${dollars:,.2f}). Nothing was sent."
+    )
     if manifest.uploads:
         reporter.message(f"{format_count(manifest.uploads, 'image')} would be uploaded first (free).")
-    if total.without_price == 1:
+    if cost.without_price == 1:
         reporter.message("1 of them has no known price and is not included.")
-    elif total.without_price:
-        reporter.message(f"{total.without_price:,} of them have no known price and are not included.")
-    reporter.summary({"clips": count, "credits": total.credits, "without_price": total.without_price, "dry_run": True})
-    return ALL_DONE if manifest.rows else USAGE
+    elif cost.without_price:
+        reporter.message(f"{cost.without_price:,} of them have no known price and are not included.")
+    rows = {state.replace(" ", "_"): count for state, count in plan.rows.items()}
+    reporter.summary({**rows, "credits": cost.credits, "without_price": cost.without_price, "dry_run": True})
+    return ALL_DONE
 
 
-def report_summary(report: Report, manifest: Manifest, ledger: Path, reporter: Reporter) -> int:
+def _rows_text(plan: Plan) -> str:
+    """Return the number of rows by what a run would do with them; those left come last, before their price."""
+    others = (RowState.RUNNING, RowState.IN_DOUBT, RowState.WITHOUT_CLIP)
+    shown = [RowState.DONE, *(state for state in others if plan.rows[state]), RowState.LEFT]
+    return ", ".join(f"{plan.rows[state]:,} {state}" for state in shown)
+
+
+@attrs.frozen(kw_only=True)
+class BatchRun:
+    """A finished run: its report, and how much of the list's budget is used."""
+
+    report: Report
+    budget_use: BudgetUse
+
+
+def report_summary(
+    run: BatchRun, manifest: Manifest, files: ListFiles, budget: float | None, reporter: Reporter
+) -> int:
     """Report how the run ended and what to do next; return the exit code."""
-    code, step = _next_step(report, manifest, ledger)
-    reporter.message(f"\n{counts_text(report.counts) or 'No clips'}; about {format_credits(report.credits)}.")
+    report = run.report
+    code, step = _next_step(report, manifest, files)
+    credits = f"about {format_credits(report.credits)} spent, {format_number(report.reserved)} reserved"
+    reporter.message(f"\n{counts_text(report.counts) or 'No clips'}; {credits}.")
     for file in report.files:
         reporter.message(f"  {file}")
     if report.sheet_extra_missing:
         reporter.message(INSTALL_MEDIA_EXTRA)
     if report.over_budget:
-        verb = "was" if report.over_budget == 1 else "were"
-        reporter.message(f"{format_count(report.over_budget, 'row')} {verb} not sent because of --budget.")
+        reporter.message(_over_budget_text(run, budget or 0.0))
     reporter.message(f"Next: {step}")
     reporter.summary(
         {
             "counts": dict(counts_of(report.counts)),
             "credits": report.credits,
+            "reserved": report.reserved,
             "over_budget": report.over_budget,
             "rejected": len(manifest.problems),
             "files": [str(file) for file in report.files],
@@ -70,24 +100,42 @@ def report_summary(report: Report, manifest: Manifest, ledger: Path, reporter: R
     return code
 
 
+def _over_budget_text(run: BatchRun, budget: float) -> str:
+    """Return how many rows did not fit, and what of the budget this list has used in all its runs."""
+    count, use = run.report.over_budget, run.budget_use
+    rows = f"{format_count(count, 'row')} {'was' if count == 1 else 'were'} not sent because of --budget"
+    spent = f"{format_number(use.spent)} of {format_credits(budget)} spent"
+    return f"{rows}: {spent}, {format_number(use.reserved)} reserved."
+
+
 def same_command() -> str:
     """Return the command as it was typed: without its options, running it again would do something else."""
     return shlex.join(["veo-async", *(word for word in sys.argv[1:] if word != "--accept-restored")])  # given once
 
 
-def _next_step(report: Report, manifest: Manifest, ledger: Path) -> tuple[int, str]:
+def command_for(source: Path | None, other: Path) -> str:
+    """Return the command as it was typed, for the list *other* in place of *source*."""
+    words = sys.argv[1:]
+    typed = next((word for word in words[1:] if source is not None and Path(word) == source), "-")
+    if typed not in words[1:]:
+        return command("batch", other)
+    place = words.index(typed, 1)
+    return shlex.join(["veo-async", *words[:place], str(other), *words[place + 1 :]])
+
+
+def _next_step(report: Report, manifest: Manifest, files: ListFiles) -> tuple[int, str]:
     """Return the exit code, and the command to run next."""
     finished = sum(report.counts[status] for status in ("saved", "ready", "refused", "failed", "in_doubt"))
     if finished + report.over_budget < len(manifest.rows):
         return STOPPED, f"{same_command()}   (continues; nothing is charged twice)"
     if report.counts["in_doubt"]:
-        return SOME_IN_DOUBT, command("ledger", "in-doubt", ledger)
+        return SOME_IN_DOUBT, command("ledger", "in-doubt", files.ledger)
     if report.over_budget:
         return PARTIAL, f"{_BUDGET.sub(' --budget MORE', same_command())}   (nothing is charged twice)"
     if report.counts["ready"]:
         return PARTIAL, f"{same_command()}   (downloads the clips that could not be saved)"
-    if any(file.name == "rejected.csv" for file in report.files):
-        return PARTIAL, f"{command('batch', report.page.with_name('rejected.csv'))}   (after fixing its rows)"
+    if any(file.name == REJECTED for file in report.files):
+        return PARTIAL, f"{command_for(files.source, report.page.with_name(REJECTED))}   (after fixing its rows)"
     if report.counts["failed"]:
-        return PARTIAL, f"{command('jobs', ledger)} --state expired"
+        return PARTIAL, f"{command('jobs', files.ledger)} --state expired"
     return ALL_DONE, f"open {report.page}"

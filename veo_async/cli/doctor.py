@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 
 from veo_async import VeoApi
-from veo_async.errors import VeoError
+from veo_async.errors import InvalidBaseUrl, VeoError
 from veo_async.ledger import SqliteLedger
 from veo_async.providers import KEY_FILE_VARIABLE, KEY_VARIABLES
 
@@ -19,6 +19,7 @@ from .ledger_file import restored_text
 
 #: A callback's signature is valid for five minutes; a clock that is off by more than this puts it at risk.
 _CLOCK_LIMIT_S = 60.0
+_NO_KEY = "no API key is set: export KIE_API_KEY=…"
 
 
 @attrs.frozen
@@ -38,12 +39,14 @@ async def run_checks(ledger: Path | None, report: Callable[[Check], None]) -> bo
         checks.append(check)
         report(check)
 
-    add(_key_source())
     try:
         api = VeoApi()
+    except InvalidBaseUrl as error:
+        add(Check("base URL", False, str(error)))
     except VeoError as error:
-        add(Check("key", False, str(error)))
+        add(Check("key", False, str(error) if _key_source() else _NO_KEY))
     else:
+        add(Check("key", True, f"from {_key_source()}"))
         async with api:
             add(Check("base URL", True, f"{api.base_urls.api} ({api.dialect.name})"))
             add(await _checked("balance", lambda: _balance(api)))
@@ -61,11 +64,9 @@ async def _checked(name: str, check: Callable[[], Awaitable[Check]]) -> Check:
         return Check(name, False, str(error))
 
 
-def _key_source() -> Check:
-    source = next((name for name in _sources() if os.environ.get(name)), None)
-    if source is None:
-        return Check("key", False, f"none of {', '.join(_sources())} is set: export KIE_API_KEY=…")
-    return Check("key", True, f"from {source}")
+def _key_source() -> str | None:
+    """Return the environment variable that holds the key or names its file."""
+    return next((name for name in _sources() if os.environ.get(name)), None)
 
 
 def _sources() -> Iterator[str]:

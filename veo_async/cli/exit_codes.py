@@ -3,7 +3,7 @@
 ===== ==============================================
 0     everything finished
 1     any other error
-2     usage error: nothing was sent
+2     usage error
 3     some clips were refused or failed
 4     some jobs are in doubt
 5     stopped before everything finished

@@ -2,11 +2,16 @@
 
 import shlex
 
+from veo_async._base.numbers import format_number, plain_number
 
-def format_number(number: float) -> str:
-    """Return *number* with thousands separators and at most two decimals: ``1,000,000``, ``12.5``."""
-    text = f"{number:,.2f}"
-    return text.rstrip("0").rstrip(".")
+__all__ = [
+    "command",
+    "format_count",
+    "format_credits",
+    "format_duration",
+    "format_number",
+    "plain_number",
+]
 
 
 def format_count(number: int, noun: str) -> str:
@@ -26,11 +31,6 @@ def format_duration(seconds: float) -> str:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def option_value(number: float) -> str:
-    """Return *number* as an option takes it: without separators or an exponent."""
-    return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
 def command(*words: object) -> str:

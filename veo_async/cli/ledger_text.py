@@ -28,7 +28,8 @@ def table_lines(rows: Sequence[JobRow], width: int) -> list[str]:
 def job_as_dict(row: JobRow, transitions: Sequence[Transition] | None = None) -> dict[str, Any]:
     """Return *row*, and its *transitions* if they are given, as values for JSON."""
     values = {
-        name: getattr(row, name) for name in ("key", "state", "task_id", "token", "attempts", "tenant", "account")
+        name: getattr(row, name)
+        for name in ("key", "state", "task_id", "token", "attempts", "tenant", "account", "budget", "credits")
     }
     times = {name: format_time(getattr(row, name)) for name in ("submitted_at", "sent_at", "ended_at")}
     timeline = {} if transitions is None else {"transitions": [_transition_as_dict(item) for item in transitions]}

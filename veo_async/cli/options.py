@@ -108,13 +108,13 @@ class BatchOptions:
     accept_restored: AcceptRestored = False
 
     budget: float | None = None
-    """Maximum credits to spend in this run."""
+    """Maximum credits for this list, all its runs together. An edited list keeps its budget; a moved one is new."""
 
     stop_timeout: float = STOP_TIMEOUT_S
     """Seconds to wait for running clips after Ctrl-C."""
 
     dry_run: bool = False
-    """Validate the list and print its price; send nothing."""
+    """Validate the list, print how many rows are done and left, and their price; send nothing."""
 
     skip_invalid: bool = False
     """Run the valid rows; write the others to rejected.csv."""

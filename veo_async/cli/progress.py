@@ -81,7 +81,9 @@ class Progress:
     retry_in_s: float | None = None
     #: Seconds until everything has finished; None if that cannot be estimated.
     left_s: float | None = None
-    credits: float | None = None
+    #: Credits that finished jobs have cost, and credits that the others may cost; None if they are not known.
+    spent: float | None = None
+    reserved: float = 0.0
     budget: float | None = None
     #: The jobs to list, the most interesting first.
     rows: Sequence[Row] = ()
@@ -185,12 +187,12 @@ def _counts(progress: Progress) -> Text:
 def _facts(progress: Progress) -> list[str]:
     facts = []
     if progress.slots:
-        facts.append(f"{progress.counts.get('running', 0)} of {progress.slots} slots")
-    if progress.credits is not None:
-        spent = format_credits(progress.credits)
+        facts.append(f"{progress.counts.get('running', 0):,} of {progress.slots:,} slots")
+    if progress.spent is not None:
+        spent = format_credits(progress.spent)
         if progress.budget is not None:
-            spent = f"{format_number(progress.credits)} of {format_credits(progress.budget)}"
-        facts.append(f"about {spent} spent")
+            spent = f"{format_number(progress.spent)} of {format_credits(progress.budget)}"
+        facts.append(f"about {spent} spent, {format_number(progress.reserved)} reserved")
     if progress.left_s is not None and progress.finished < progress.total:
         facts.append(f"about {format_duration(progress.left_s)} left")
     return facts

@@ -24,7 +24,8 @@ def read_progress(
     *,
     now: float,
     not_submitted: int = 0,
-    credits: float | None = None,
+    spent: float | None = None,
+    reserved: float = 0.0,
     budget: float | None = None,
 ) -> Progress:
     """Return the progress of *jobs*.
@@ -32,7 +33,8 @@ def read_progress(
     Args:
         now: the event loop's time.
         not_submitted: rows that are not submitted yet.
-        credits: credits spent by the run.
+        spent: credits that the jobs have cost.
+        reserved: credits that those which have not finished may cost.
     """
     stats = veo.statistics()
     counts: Counter[str] = Counter(str(job.state) for job in jobs)
@@ -52,7 +54,8 @@ def read_progress(
             per_second=_per_second(stats),
             slots=stats.max_in_flight,
         ),
-        credits=credits,
+        spent=spent,
+        reserved=reserved,
         budget=budget,
         rows=[_row(job, etas) for job in _shown_jobs(jobs)],
     )

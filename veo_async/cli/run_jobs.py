@@ -123,8 +123,8 @@ async def _outcomes(
 
 
 def _recovered_text(recovered: Recovered) -> str:
-    counts = (f"{recovered.queued} queued", f"{recovered.running} running", f"{recovered.ready} to save")
-    return f"{', '.join(counts)}, {recovered.in_doubt} in doubt"
+    counts = (f"{recovered.queued:,} queued", f"{recovered.running:,} running", f"{recovered.ready:,} to save")
+    return f"{', '.join(counts)}, {recovered.in_doubt:,} in doubt"
 
 
 def _print_event(event: JobEvent) -> None:

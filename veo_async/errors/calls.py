@@ -44,7 +44,9 @@ class Problem:
     may_be_newer: bool = attrs.field(default=False, kw_only=True)
 
     def __str__(self) -> str:
-        text = f"{self.field}={printable(repr(self.value), 120)}: {self.rule}"
+        is_missing = self.value is None and self.rule == "is missing"
+        shown = self.field if is_missing else f"{self.field}={printable(repr(self.value), 120)}:"
+        text = f"{shown} {self.rule}"
         return as_sentence(f"{as_sentence(text)} {self.remedy[0].upper()}{self.remedy[1:]}" if self.remedy else text)
 
 
@@ -113,16 +115,17 @@ class QueueFull(UsageError):
 
 
 class BudgetExceeded(UsageError):
-    """The request would cost more than the session's budget allows; nothing was queued.
+    """The request would cost more than the budget allows; nothing was queued.
 
     Not retryable: reserved credits are returned only if other jobs are not charged.
     """
 
     #: The price of the request with all its follow-ups, in credits; None if it is not known.
     cost: float | None = None
-    #: The reserved credits, and the budget.
+    #: The credits that are spent under a named budget, those that are reserved, and the budget.
+    spent: float = 0.0
     reserved: float = 0.0
     budget: float = 0.0
     remedy = "Raise budget= (or, if the price is unknown, add it with prices=)."
 
-    _EVIDENCE: ClassVar[tuple[str, ...]] = (*VeoError._EVIDENCE, "cost", "reserved", "budget")
+    _EVIDENCE: ClassVar[tuple[str, ...]] = (*VeoError._EVIDENCE, "cost", "spent", "reserved", "budget")

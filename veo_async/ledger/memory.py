@@ -6,15 +6,17 @@ take them over. No method ever suspends, so a write has happened when the call r
 """
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import attrs
 
 from veo_async._ports import (
     AccountActivity,
+    BudgetUse,
     CallbackHint,
     JobRow,
     LedgerChanges,
+    NewJob,
     RateClaim,
     SendPermit,
     TaskAlreadyBound,
@@ -54,6 +56,8 @@ class MemoryLedger:
     closures: dict[tuple[str, str], float] = attrs.field(factory=dict, init=False, repr=False)
     #: The saved knowledge of each account.
     known: dict[str, str] = attrs.field(factory=dict, init=False, repr=False)
+    #: What is used of each budget, by name.
+    budgets: dict[str, BudgetUse] = attrs.field(factory=dict, init=False, repr=False)
     #: The ids of the sessions that are open.
     alive: set[str] = attrs.field(factory=set, init=False)
     #: The number of each entry of the timeline, ascending; pruning leaves gaps.
@@ -69,14 +73,24 @@ class MemoryLedger:
         self.alive.add(session.session_id)
         return session
 
-    def write(self, session_id: str, row: JobRow, transition: Transition) -> None:
-        """Store the row together with its transition."""
+    def write(self, session_id: str, row: JobRow, transition: Transition, *, is_new: bool = False) -> None:
+        """Store the row together with its transition. What a new row replaces stays spent."""
+        if row.budget is not None:
+            use = self.budget_use(row.budget)
+            change = rules.change_of_use(None if is_new else self.jobs[row.key], row)
+            self.budgets[row.budget] = BudgetUse(
+                spent=use.spent + change.spent, reserved=use.reserved + change.reserved
+            )
         self.jobs[row.key] = row
         self.last_transition += 1
         self.timeline.append((session_id, transition))
         self._numbers.append(self.last_transition)
         if row.token is not None:
             self.tokens.setdefault(row.token, row.key)
+
+    def budget_use(self, name: str) -> BudgetUse:
+        """Return what is used of a budget."""
+        return self.budgets.get(name, BudgetUse())
 
     def entries_after(self, number: int) -> list[tuple[str, Transition]]:
         """Return the entries of the timeline that are newer than the one with this number."""
@@ -138,22 +152,38 @@ class MemoryLedgerSession:
         """Simulate a killed process: what was written stays, and every later call raises `LedgerError`."""
         self._ledger.alive.discard(self.session_id)
 
-    async def insert(self, row: JobRow, *, replaces: JobRow | None = None) -> JobRow:
-        ledger = self._require_open()
-        current = ledger.jobs.get(row.key)
-        if current is not None and not rules.is_replaceable(current, replaces):
-            return current
-        self._check_task_is_free(row)
-        row = attrs.evolve(row, owner=None if self.account is None else self.session_id)
-        ledger.jobs.pop(row.key, None)  # a resubmitted job comes last in the order
-        ledger.write(self.session_id, row, rules.first_transition(row, current))
-        return row
+    async def insert(self, row: JobRow, *, replaces: JobRow | None = None, budget_limit: float | None = None) -> JobRow:
+        [stored] = await self.insert_all([NewJob(row=row, replaces=replaces)], budget_limit=budget_limit)
+        return stored
 
-    async def apply(self, transition: Transition, *, closed_until: float = 0.0) -> bool:
+    async def insert_all(self, jobs: Sequence[NewJob], *, budget_limit: float | None = None) -> list[JobRow]:
+        ledger = self._require_open()
+        new = [job.row for job in jobs if rules.is_replaceable(ledger.jobs.get(job.row.key), job.replaces)]
+        for row in new:
+            self._check_task_is_free(row)
+        if new and new[0].budget is not None:
+            rules.check_new_jobs(new, ledger.budget_use(new[0].budget), budget_limit)
+        for row in new:
+            self._insert(row)
+        return [ledger.jobs[job.row.key] for job in jobs]
+
+    def _insert(self, row: JobRow) -> None:
+        row = attrs.evolve(row, owner=None if self.account is None else self.session_id)
+        current = self._ledger.jobs.pop(row.key, None)  # a resubmitted job comes last in the order
+        self._ledger.write(self.session_id, row, rules.first_transition(row, current), is_new=True)
+
+    async def budget_use(self, name: str) -> BudgetUse:
+        return self._require_open().budget_use(name)
+
+    async def apply(
+        self, transition: Transition, *, closed_until: float = 0.0, budget_limit: float | None = None
+    ) -> bool:
         ledger = self._require_open()
         row = self._apply(transition)
         if row is None:
             return False
+        if row.budget is not None:
+            rules.check_change(ledger.jobs[row.key], row, ledger.budget_use(row.budget), budget_limit)
         self._write(row, transition)
         if transition.before == JobState.SENDING:
             ledger.response_received(row.key, transition.at)
@@ -264,7 +294,7 @@ class MemoryLedgerSession:
                 continue
             owned = attrs.evolve(row, owner=self.session_id)
             if row.state == JobState.SENDING:
-                owned = attrs.evolve(owned, state=JobState.IN_DOUBT.value)
+                owned = attrs.evolve(owned, state=JobState.IN_DOUBT.value, attempts=row.attempts + 1)
                 ledger.write(self.session_id, owned, rules.sender_lost(row, at))
             ledger.jobs[row.key] = owned
             taken.append(owned)

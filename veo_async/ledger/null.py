@@ -3,11 +3,20 @@
 The session keeps its jobs itself, so this ledger uses no memory per job and never suspends.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import attrs
 
-from veo_async._ports import AccountActivity, JobRow, LedgerChanges, RateClaim, SendPermit, Transition
+from veo_async._ports import (
+    AccountActivity,
+    BudgetUse,
+    JobRow,
+    LedgerChanges,
+    NewJob,
+    RateClaim,
+    SendPermit,
+    Transition,
+)
 
 from .rules import new_secret, new_session_id
 
@@ -30,10 +39,18 @@ class NullLedgerSession:
     session_id: str = attrs.field(factory=new_session_id)
     secret: bytes = attrs.field(factory=new_secret, repr=False)
 
-    async def insert(self, row: JobRow, *, replaces: JobRow | None = None) -> JobRow:
+    async def insert(self, row: JobRow, *, replaces: JobRow | None = None, budget_limit: float | None = None) -> JobRow:
         return attrs.evolve(row, owner=self.session_id)
 
-    async def apply(self, transition: Transition, *, closed_until: float = 0.0) -> bool:
+    async def insert_all(self, jobs: Sequence[NewJob], *, budget_limit: float | None = None) -> list[JobRow]:
+        return [attrs.evolve(job.row, owner=self.session_id) for job in jobs]
+
+    async def budget_use(self, name: str) -> BudgetUse:
+        return BudgetUse()
+
+    async def apply(
+        self, transition: Transition, *, closed_until: float = 0.0, budget_limit: float | None = None
+    ) -> bool:
         return True
 
     async def begin_send(self, transition: Transition, claim: RateClaim) -> SendPermit | None:

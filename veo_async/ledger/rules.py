@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from veo_async._ports import MAX_AHEAD_S, JobRow, RateClaim, Transition
+from veo_async._ports import MAX_AHEAD_S, BudgetUse, JobRow, RateClaim, Transition
+from veo_async._rules.credits.reservations import check_limit
 from veo_async._rules.lifecycle import Event, JobState
 
 _IN_PROGRESS = (JobState.QUEUED, JobState.SENDING, JobState.RUNNING, JobState.IN_DOUBT)
@@ -60,6 +61,37 @@ def is_replaceable(current: JobRow | None, replaces: JobRow | None) -> bool:
 
 def _incarnation(row: JobRow) -> tuple[str, float, float | None]:
     return row.state, row.submitted_at, row.ended_at
+
+
+def budget_use(row: JobRow | None) -> BudgetUse:
+    """Return what *row* counts in its budget: reserved until it has ended, spent from then on."""
+    if row is None or row.budget is None or not row.credits:
+        return BudgetUse()
+    return BudgetUse(reserved=row.credits) if row.state in _IN_PROGRESS else BudgetUse(spent=row.credits)
+
+
+def change_of_use(before: JobRow | None, after: JobRow) -> BudgetUse:
+    """Return by how much the use of the budget of *after* changes when it takes the place of *before*.
+
+    A row that joins a budget brings all of its credits.
+    """
+    new = budget_use(after)
+    old = budget_use(before) if before is not None and before.budget == after.budget else BudgetUse()
+    return BudgetUse(spent=new.spent - old.spent, reserved=new.reserved - old.reserved)
+
+
+def check_new_jobs(rows: Sequence[JobRow], use: BudgetUse, limit: float | None) -> None:
+    """Raise `BudgetExceeded` unless the new *rows* fit their budget, of which *use* is used."""
+    if limit is not None:
+        check_limit([row.credits for row in rows], use, limit)
+
+
+def check_change(before: JobRow, after: JobRow, use: BudgetUse, limit: float | None) -> None:
+    """Raise `BudgetExceeded` unless a job that becomes *after* fits its budget; a cheaper one always does."""
+    change = change_of_use(before, after)
+    cost = change.spent + change.reserved
+    if limit is not None and (cost > 0 or after.credits is None):
+        check_limit([None if after.credits is None else cost], use, limit)
 
 
 def first_transition(row: JobRow, current: JobRow | None) -> Transition:

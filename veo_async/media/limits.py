@@ -2,6 +2,8 @@
 
 import attrs
 
+from veo_async._base.numbers import format_number
+
 from .failures import Advice, AttemptFailed
 
 GIB = 1024**3
@@ -65,7 +67,9 @@ class SpeedMonitor:
         """
         self._waited_s += seconds
         if self._waited_s >= self.limits.total_timeout_s:
-            raise AttemptFailed(f"the download took longer than {self.limits.total_timeout_s:g} s", advice=Advice.STOP)
+            raise AttemptFailed(
+                f"the download took longer than {format_number(self.limits.total_timeout_s)} s", advice=Advice.STOP
+            )
 
     def add_bytes(self, count: int, waited_s: float) -> None:
         """Count *count* bytes, possibly none, that arrived after *waited_s* seconds.
@@ -81,4 +85,6 @@ class SpeedMonitor:
         is_slow = self._window_bytes < self.limits.min_bytes_per_s * self._window_s
         self.start_attempt()
         if is_slow:
-            raise AttemptFailed(f"the download was slower than {self.limits.min_bytes_per_s:g} bytes per second")
+            raise AttemptFailed(
+                f"the download was slower than {format_number(self.limits.min_bytes_per_s)} bytes per second"
+            )

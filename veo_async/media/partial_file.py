@@ -71,17 +71,24 @@ class PartialFile:
                 self._create()
 
     def _create(self) -> None:
-        self.path = self.folder / f".{_short_name(self.target)}.{secrets.token_hex(4)}.part"
-        self._descriptor = files.create(self.path)
-        files.try_lock(self._descriptor)
+        while self._descriptor is None:
+            self.path = self.folder / f".{_short_name(self.target)}.{secrets.token_hex(4)}.part"
+            descriptor = files.create(self.path)
+            if files.try_lock(descriptor) and not files.is_same_file(self.path, descriptor):
+                os.close(descriptor)  # another process took it for abandoned just before it was locked
+            else:
+                self._descriptor = descriptor
 
-    def _adopt(self, path: Path) -> bool:
+    def _adopt(self, path: Path, *, may_lack_sidecar: bool = False) -> bool:
         descriptor = files.open_regular(path, to_write=True)
         if descriptor is None:
             return False
         if files.try_lock(descriptor) and files.is_same_file(path, descriptor):
-            stored = files.read_json(path.with_name(f"{path.name}.json")) or {}
-            if stored.get("clip_id") == self.clip_id:
+            sidecar = path.with_name(f"{path.name}.json")
+            stored = files.read_json(sidecar) or {}
+            # Killed before its first byte: a sidecar is written before any.
+            is_unused = may_lack_sidecar and not sidecar.exists() and not os.fstat(descriptor).st_size
+            if stored.get("clip_id") == self.clip_id or is_unused:
                 self.path, self._descriptor = path, descriptor
                 self._reload(stored)
                 return True
@@ -152,7 +159,7 @@ class PartialFile:
                 self._sidecar.unlink()
             self._is_closed = True
             self._close_descriptor()
-            self._remove_others()
+            self.remove_leftovers()
 
     def close(self) -> None:
         """Close the file, and keep its bytes for a later run if there are any."""
@@ -184,13 +191,19 @@ class PartialFile:
             self._sidecar.unlink(missing_ok=True)
             self.path.unlink()
 
-    def _remove_others(self) -> None:
-        """Delete other partial files of this clip, which killed processes left behind."""
-        for path in find_partial_files(self.folder, self.target):
-            other = PartialFile(self.folder, self.target, self.clip_id)
+    def remove_leftovers(self) -> None:
+        """Delete what killed processes left behind: other partial files of this clip, empty ones, and sidecars."""
+        for path in find_partial_files(self.folder, self.target, suffix=r"(\.json)?"):
             with contextlib.suppress(OSError):
-                if other._adopt(path):
-                    other.discard()
+                if path.suffix == ".part":
+                    self._remove_if_left(path)
+                elif not path.with_suffix("").exists():  # killed between renaming the video and removing this
+                    path.unlink()
+
+    def _remove_if_left(self, path: Path) -> None:
+        other = PartialFile(self.folder, self.target, self.clip_id)
+        if other._adopt(path, may_lack_sidecar=True):
+            other.discard()
 
     def _write_sidecar(self, *, synced: int | None) -> None:
         resume_info = attrs.asdict(self.resume_info)
@@ -226,9 +239,9 @@ class PartialFile:
         return self._descriptor
 
 
-def find_partial_files(folder: Path, target: str) -> list[Path]:
-    """Return the partial files of *target* in *folder*, in use or not."""
-    pattern = re.compile(rf"\.{re.escape(_short_name(target))}\.[0-9a-f]{{8}}\.part")
+def find_partial_files(folder: Path, target: str, *, suffix: str = "") -> list[Path]:
+    """Return the partial files of *target* in *folder*, in use or not; *suffix* is a pattern for what may follow."""
+    pattern = re.compile(rf"\.{re.escape(_short_name(target))}\.[0-9a-f]{{8}}\.part{suffix}")
     with os.scandir(folder) as entries:
         return sorted(Path(entry.path) for entry in entries if pattern.fullmatch(entry.name))
 

@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 
 from veo_async._api.base_urls import BASE_URL_VARIABLES, is_loopback
+from veo_async._base.atomic_write import remove_abandoned
 from veo_async._base.run_blocking import run_blocking
 from veo_async._rules.rng import Rng
 from veo_async.errors import DownloadFailed, UsageError
@@ -64,6 +65,8 @@ class Saver:
         self._resolver = resolver
         self._rng = rng or random.Random()  # noqa: S311  # jitter, not a secret
         self._http: aiohttp.ClientSession | None = None
+        #: Folders whose abandoned temporary files were removed.
+        self._cleaned: set[Path] = set()
 
     async def __aenter__(self) -> Self:
         self._http = open_http_session(
@@ -111,6 +114,9 @@ class Saver:
         urls, path = _checked(urls, destination)
         fetcher = self._fetcher()
         targets = await _translate_errors(run_blocking(destinations, path, name, len(urls), metadata))
+        for folder in {target.folder for target in targets} - self._cleaned:
+            self._cleaned.add(folder)
+            await run_blocking(remove_abandoned, folder)
         links = LinkSet(urls, renew, self._limits.max_link_renewals)
         try:
             async with asyncio.TaskGroup() as group:
@@ -138,9 +144,10 @@ class Saver:
             return failure
 
     async def _save(self, fetcher: Fetcher, destination: Destination, links: LinkSet, number: int) -> SavedFile:
-        if (saved := await run_blocking(find_saved, destination)) is not None:
-            return saved
         partial = PartialFile(destination.folder, destination.names[0], destination.clip_id)
+        if (saved := await run_blocking(find_saved, destination)) is not None:
+            await run_blocking(partial.remove_leftovers)
+            return saved
         try:
             await self._disk.run(destination.folder, partial.open)
             return await self._download(fetcher, partial, destination, links, number)

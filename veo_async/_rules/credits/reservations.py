@@ -14,14 +14,44 @@ A job whose price is unknown is refused if there is a budget, because the budget
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 
+from veo_async._base.numbers import format_number
+from veo_async._ports import BudgetUse
 from veo_async.errors import BudgetExceeded
 
 #: Tolerance for rounding errors in sums of decimal prices, in credits.
 _ROUNDING = 1e-6
+
+
+def check_limit(costs: Sequence[float | None], use: BudgetUse, limit: float) -> None:
+    """Check that new *costs* fit a budget of *limit* credits, of which *use* is used.
+
+    Raises:
+        BudgetExceeded: they do not fit, or one of them is unknown.
+    """
+    known = [cost for cost in costs if cost is not None]
+    is_known = len(known) == len(costs)
+    if is_known and (not any(known) or use.spent + use.reserved + sum(known) <= limit + _ROUNDING):
+        return
+    begin = (
+        f"this costs {format_number(sum(known))} credits, but" if is_known else "the price of this request is unknown;"
+    )
+    error = BudgetExceeded(f"{begin} {_usage_text(use, limit)}")
+    error.cost = sum(known) if is_known else None
+    error.spent, error.reserved, error.budget = use.spent, use.reserved, limit
+    raise error
+
+
+def _usage_text(use: BudgetUse, limit: float) -> str:
+    """Return what of a budget is used: a session reserves, and a named budget also knows what is spent."""
+    reserved, budget = format_number(use.reserved), format_number(limit)
+    if not use.spent:
+        return f"{reserved} credits of a budget of {budget} are reserved"
+    left = format_number(max(0.0, limit - use.spent - use.reserved))
+    return f"of a budget of {budget} credits {format_number(use.spent)} are spent, {reserved} reserved and {left} left"
 
 
 @attrs.define(eq=False)
@@ -87,19 +117,8 @@ class Reservations:
             self._drop(key)
 
     def _check_budget(self, costs: Mapping[str, float | None]) -> None:
-        if self.budget is None or all(cost == 0 for cost in costs.values()):
-            return
-        usage = f"{self.reserved:g} credits of a budget of {self.budget:g} are reserved"
-        known = [cost for cost in costs.values() if cost is not None]
-        if len(known) < len(costs):
-            error = BudgetExceeded(f"the price of this request is unknown; {usage}")
-        elif self.reserved + sum(known) > self.budget + _ROUNDING:
-            error = BudgetExceeded(f"this costs {sum(known):g} credits, but {usage}")
-            error.cost = sum(known)
-        else:
-            return
-        error.reserved, error.budget = self.reserved, self.budget
-        raise error
+        if self.budget is not None:
+            check_limit([*costs.values()], BudgetUse(reserved=self.reserved), self.budget)
 
     def _add(self, key: str, cost: float | None) -> None:
         self._amounts[key] = self._amounts.get(key, 0.0) + (cost or 0.0)

@@ -12,7 +12,7 @@ from veo_async._wire.converter import from_dict
 from veo_async.errors import ContentRefused, DownloadFailed, JobAbandoned, RecordExpired, RecordNotFound, VeoError
 
 from .live_job import LiveJob
-from .outcome import Done, Failed, HistoryItem, Refused
+from .outcome import Done, Failed, HistoryItem, Outcome, Refused
 from .rows import clip_of
 
 #: Errors after which a task may exist, and be charged, nevertheless.
@@ -31,6 +31,26 @@ def ended_without_charge(job: LiveJob) -> bool:
     if not isinstance(job.outcome, Refused | Failed):
         return False
     return not isinstance(job.outcome.error, _POSSIBLY_CHARGED)
+
+
+def is_certainly_free(job: LiveJob, outcome: Outcome | None) -> bool:
+    """Whether the latest request of *job*, which ended with *outcome*, certainly was not charged."""
+    if not isinstance(outcome, Refused | Failed):
+        return False
+    was_never_sent = not job.attempts and job.task_id is None
+    is_unsent_and_abandoned = isinstance(outcome.error, JobAbandoned) and was_never_sent
+    return is_unsent_and_abandoned or not isinstance(outcome.error, _POSSIBLY_CHARGED)
+
+
+def credits_after(job: LiveJob, event: Event, outcome: Outcome | None) -> float | None:
+    """Return what *job* has cost or may cost after *event*: another request adds its price, a free one returns it."""
+    if event is Event.RESUBMIT:
+        return None if job.credits is None or job.price is None else job.credits + job.price
+    if not is_certainly_free(job, outcome):
+        return job.credits
+    if job.credits is not None and job.price is not None:
+        return job.credits - job.price
+    return 0.0 if job.attempts <= 1 else None
 
 
 def rejected_job(request: AnyRequest | str, error: VeoError) -> LiveJob:

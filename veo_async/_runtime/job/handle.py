@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Generator
 from datetime import datetime
 from typing import Any
 
+from veo_async._base.numbers import format_number
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.durations import Eta
 from veo_async._runtime.in_doubt.actions import JobActions
@@ -63,6 +64,11 @@ class JobView:
         """Whether the job finished without a clip and without a charge: submitting it again sends a new request."""
         return ended_without_charge(self._job)
 
+    @property
+    def credits(self) -> float | None:
+        """What it has cost, or may cost while it has not finished, by the price table; None if the price is unknown."""
+        return self._job.credits
+
     def _repr_html_(self) -> str:
         """Return a card for notebooks: the video if there is one, else the state."""
         import html  # only notebooks need its table of entities
@@ -112,7 +118,7 @@ class Job(JobView):
                 await self._job.wait_outcome()
         except TimeoutError:
             if self.outcome is None:  # otherwise it finished at the same moment
-                message = f"not finished after {timeout:g} s (state: {self.state})"
+                message = f"not finished after {format_number(timeout or 0.0)} s (state: {self.state})"
                 raise StillRunning(message, job_key=self.key, task_id=self.task_id) from None
         return await self.result()
 

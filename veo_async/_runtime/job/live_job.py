@@ -55,8 +55,12 @@ class LiveJob:
     source_task_id: str | None = None
     #: The URLs of its images, once the local ones are uploaded.
     image_urls: tuple[str, ...] = ()
-    #: The price of its request in the session's table; None if unknown.
+    #: The price of its latest request; None if unknown.
     price: float | None = None
+    #: What it has cost or may cost; None if unknown. See `JobRow.credits`.
+    credits: float | None = None
+    #: The budget under which it was submitted, by name.
+    budget: str | None = None
     #: Called each time the job gets an outcome; `InDoubt` may be followed by another.
     on_end: Callable[["LiveJob"], None] | None = attrs.field(default=None, repr=False)
     # Created for the first waiter: of ten thousand jobs only a few are awaited individually.

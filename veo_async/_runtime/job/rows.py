@@ -64,6 +64,9 @@ def row_of(job: LiveJob, *, account: str, at: float) -> JobRow:
         submitted_at=at,
         deadline=job.deadline,
         save_to=job.save_to,
+        budget=job.budget,
+        price=job.price,
+        credits=job.credits,
     )
 
 
@@ -86,6 +89,7 @@ def _decode(row: JobRow) -> LiveJob:
     job.metadata = json.loads(row.metadata) if row.metadata else None
     job.state = JobState(row.state)
     job.task_id, job.token, job.sent_at, job.attempts = row.task_id, row.token, row.sent_at, row.attempts
+    job.budget, job.price, job.credits = row.budget, row.price, row.credits
     job.outcome = _outcome(job, row)
     for at in (row.submitted_at, row.sent_at, row.deadline, row.ended_at):
         to_datetime(at)
@@ -115,6 +119,7 @@ def update_from_row(job: LiveJob, row: JobRow) -> None:
     new = job_from_row(row)
     job.state, job.outcome = new.state, new.outcome
     job.task_id, job.token, job.sent_at, job.attempts = new.task_id, new.token, new.sent_at, new.attempts
+    job.budget, job.price, job.credits = new.budget, new.price, new.credits
 
 
 def outcome_to_json(outcome: Outcome) -> str:

@@ -6,7 +6,7 @@ was not charged yet.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -66,12 +66,60 @@ class Admission:
         known = await self.find(key)
         return known is None or ended_without_charge(known)
 
+    async def admit_chain(self, jobs: Sequence[LiveJob]) -> LiveJob:
+        """Admit a job and its follow-ups, and return the last one.
+
+        If the session shares its budget, all new ones are stored in one transaction first, so that another process
+        cannot use the credits of the last one in between.
+
+        Raises:
+            BudgetExceeded: together they exceed the shared budget; none was stored.
+        """
+        if len(jobs) == 1 or self._journal.budget is None:
+            *_, last = [await self.admit(job) for job in jobs]
+            return last
+        return await self._transitions.run_shielded(self._admit_together(jobs), f"admit:{jobs[0].key}")
+
+    async def _admit_together(self, jobs: Sequence[LiveJob]) -> LiveJob:
+        if (locked_out := self._pauses.locked_out) is not None:
+            raise copy_error(locked_out)
+        await self._insert_together(jobs)
+        *_, last = [await self.admit(job) for job in jobs]
+        return last
+
+    async def _insert_together(self, jobs: Sequence[LiveJob]) -> None:
+        """Insert all new ones of *jobs* in one transaction, unless one of the keys has another request."""
+        rows = [await self._journal.ledger.get(job.key) for job in jobs]
+        pairs = [*zip(jobs, rows, strict=True)]
+        new = [(job, row) for job, row in pairs if row is None or self._is_reusable(row)]
+        if not new or not all(row is None or _has_request(row, job) for job, row in pairs):
+            return
+        self._queue.reserve(jobs[0].tenant)  # follow-ups take no place until their source clip is ready
+        try:
+            stored = await self._journal.insert_all(new)
+        finally:
+            self._queue.release(jobs[0].tenant)
+            self._registry.queue_changed.set()
+        for (job, _), row in zip(new, stored, strict=True):
+            if self._is_new(job, row):
+                self._begin(job)
+
+    def _begin(self, job: LiveJob) -> None:
+        """Start the work for a job that was inserted just now."""
+        self._registry.add(job)
+        self._transitions.resume(job)
+
+    def _is_reusable(self, row: JobRow) -> bool:
+        """Whether the key of *row* may be used again."""
+        return row.account == self._journal.account and ended_without_charge(job_from_row(row))
+
     async def admit(self, job: LiveJob) -> LiveJob:
         """Insert and queue *job* and return it, or return the existing job with its key.
 
         Raises:
             KeyReused: the existing job has a different request.
             QueueFull: the tenant's queue is full.
+            BudgetExceeded: it exceeds the budget that the session shares; it is not queued.
             LedgerError: the job could not be inserted; it is not queued.
         """
         known = self._registry.by_key.get(job.key)
@@ -115,19 +163,14 @@ class Admission:
     async def _insert(self, job: LiveJob) -> LiveJob:
         try:
             row = await self._journal.insert(job)
-            if (
-                not self._is_new(job, row)
-                and row.account == self._journal.account
-                and ended_without_charge(job_from_row(row))
-            ):
+            if not self._is_new(job, row) and self._is_reusable(row):
                 row = await self._journal.insert(job, replaces=row)
         finally:
             self._queue.release(job.tenant)
             self._registry.queue_changed.set()  # after a failed insertion there is room again
         if not self._is_new(job, row):
             return self._attach(row)
-        self._registry.add(job)
-        self._transitions.resume(job)
+        self._begin(job)
         return job
 
     def _is_new(self, job: LiveJob, row: JobRow) -> bool:
@@ -211,6 +254,12 @@ class Admission:
             except JobUnreadable as error:
                 logger.error("a job is left out: %s", error, extra={"action": "job-unreadable", "job_key": row.key})
         return [job for job in self._registry.by_key.values() if job.state is JobState.IN_DOUBT]
+
+
+def _has_request(row: JobRow, job: LiveJob) -> bool:
+    """Whether the job of *row* has the same request as *job*, or ended without a charge, so that another may follow."""
+    known = job_from_row(row)
+    return ended_without_charge(known) or _is_same(known.request, job.request)
 
 
 def _is_same(known: AnyRequest | None, request: AnyRequest | None) -> bool:

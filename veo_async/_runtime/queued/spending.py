@@ -8,14 +8,13 @@ from collections.abc import Mapping
 
 import attrs
 
+from veo_async._rules.credits.budget import Budget
 from veo_async._rules.credits.min_balance import BalanceGuard
 from veo_async._rules.credits.prices import Prices, price_of, validate_credits, validate_prices
 from veo_async._rules.credits.reservations import Reservations
-from veo_async._runtime.job.endings import ended_without_charge
+from veo_async._runtime.job.endings import is_certainly_free
 from veo_async._runtime.job.live_job import LiveJob
-from veo_async._runtime.job.outcome import Failed
 from veo_async._wire import AnyRequest
-from veo_async.errors import JobAbandoned
 
 
 @attrs.frozen(kw_only=True)
@@ -45,6 +44,33 @@ class CreditUsage:
         return self.first_balance - self.last_balance
 
 
+@attrs.define(eq=False)
+class SharedBudget:
+    """A named budget as one session uses it. The ledger counts its jobs and enforces the limit.
+
+    A queued job that was submitted under no budget, and that this session took over, joins the budget when it is sent.
+    Until then it is reserved here.
+    """
+
+    name: str
+    credits: float | None
+    _joining: dict[str, float] = attrs.field(factory=dict, init=False)
+
+    @property
+    def limit(self) -> float | None:
+        """What the jobs on the ledger may cost together; None for any amount."""
+        return None if self.credits is None else max(0.0, self.credits - sum(self._joining.values()))
+
+    def reserve(self, job: LiveJob) -> None:
+        """Reserve the price of *job* if it will join the budget."""
+        if job.budget is None:
+            self._joining[job.key] = job.price or 0.0
+
+    def release(self, job: LiveJob) -> None:
+        """End that reservation: the ledger counts the job, or it is never sent."""
+        self._joining.pop(job.key, None)
+
+
 class Spending:
     """Prices, reservations and the balance of one session.
 
@@ -52,14 +78,21 @@ class Spending:
         prices: the price table.
         budget: the credits that may be reserved; None: unlimited.
         min_balance: the balance below which submission pauses; None: never.
+        is_shared: whether a named budget is shared with other sessions on the ledger. Then the ledger enforces it.
 
     Raises:
         UsageError: one of them is not a number of credits.
     """
 
-    def __init__(self, prices: Prices, budget: float | None, min_balance: float | None) -> None:
+    def __init__(
+        self, prices: Prices, budget: float | Budget | None, min_balance: float | None, *, is_shared: bool = False
+    ) -> None:
         self._prices = validate_prices(prices)
-        self._reservations = Reservations(None if budget is None else validate_credits("budget", budget))
+        #: The budget that the ledger enforces, for all sessions together.
+        self.shared: SharedBudget | None = None
+        if isinstance(budget, Budget) and is_shared:
+            self.shared = SharedBudget(budget.name, budget.credits)
+        self._reservations = Reservations(None if self.shared else _own_limit(budget))
         minimum = None if min_balance is None else validate_credits("min_balance", min_balance)
         self.balance: BalanceGuard = BalanceGuard(minimum)
         #: The estimated prices of the accepted jobs, by key.
@@ -78,13 +111,13 @@ class Spending:
         """Whether the job with *key* has a reservation."""
         return self._reservations.is_confirmed(key)
 
-    def reserve(self, requests: Mapping[str, AnyRequest | None]) -> None:
+    def reserve(self, prices: Mapping[str, float | None]) -> None:
         """Reserve the prices of jobs that are being submitted, by key; `release` must follow for each.
 
         Raises:
             BudgetExceeded: together they exceed the budget.
         """
-        self._reservations.reserve({key: self.price_of(request) for key, request in requests.items()})
+        self._reservations.reserve(prices)
 
     def release(self, key: str) -> None:
         """End the temporary reservation of `reserve`: the job was admitted, or it was not."""
@@ -92,8 +125,11 @@ class Spending:
 
     def confirm(self, job: LiveJob) -> None:
         """Reserve the price of *job*, which will be sent, until it finishes without a charge."""
-        job.price = self.price_of(job.request)
+        if job.price is None:  # it was unknown to the session that submitted the job
+            job.price = self.price_of(job.request)
         self._reservations.confirm(job.key, job.price)
+        if self.shared is not None:
+            self.shared.reserve(job)
         job.on_end = self._ended
 
     def reserve_again(self, job: LiveJob) -> None:
@@ -115,7 +151,9 @@ class Spending:
             self._accepted[job.key] = job.price
 
     def _ended(self, job: LiveJob) -> None:
-        if is_certainly_free(job):
+        if self.shared is not None:
+            self.shared.release(job)
+        if is_certainly_free(job, job.outcome):
             self._accepted.pop(job.key, None)
             self._reservations.return_credits(job.key, job.price)
             job.on_end = None  # only once: a new job may use the key from now on
@@ -132,8 +170,8 @@ class Spending:
         )
 
 
-def is_certainly_free(job: LiveJob) -> bool:
-    """Whether *job* has finished and certainly was not charged."""
-    is_abandoned = isinstance(job.outcome, Failed) and isinstance(job.outcome.error, JobAbandoned)
-    was_never_sent = not job.attempts and job.task_id is None
-    return ended_without_charge(job) or (is_abandoned and was_never_sent)
+def _own_limit(budget: float | Budget | None) -> float | None:
+    """Return the credits that a session may reserve without others."""
+    if budget is None or isinstance(budget, Budget):
+        return None if budget is None else budget.credits
+    return validate_credits("budget", budget)

@@ -4,6 +4,7 @@
 whether enough credits are left. This module acts on these decisions, logs them and notifies the waiting jobs.
 """
 
+from veo_async._base.numbers import format_number
 from veo_async._rules.credits.min_balance import BalanceGuard, BalanceRead
 from veo_async._rules.pauses import PauseReason, PauseState
 from veo_async._rules.queue.fair_queue import FairQueue
@@ -88,7 +89,10 @@ class Pauses:
     def check_balance(self) -> None:
         """Pause submission if the balance is below the minimum."""
         if self.balance.is_below and self.state.balance_low(loop_time(), self.balance.due_at):
-            message = f"about {self.balance.estimated:g} credits left; min_balance is {self.balance.minimum:g}"
+            message = (
+                f"about {format_number(self.balance.estimated or 0.0)} credits left; "
+                f"min_balance is {format_number(self.balance.minimum or 0.0)}"
+            )
             self._announce_pause(PauseReason.MIN_BALANCE, InsufficientCredits(message))
 
     def _resume_if_enough(self) -> bool:

@@ -3,10 +3,11 @@
 import os
 from urllib.parse import quote
 
+from veo_async._base.numbers import format_number
 from veo_async.types import JobState
 
 from .cards import HAS_VIDEO, IN_PROGRESS, Card
-from .formatting import foldable, number, seconds, state_label, time_element, to_attribute, to_html
+from .formatting import foldable, seconds, state_label, time_element, to_attribute, to_html
 
 #: What to do about a job without a clip if the card has neither a reason nor a remedy.
 _DEFAULT_REMEDIES: dict[str, str] = {
@@ -76,7 +77,7 @@ def _facts(card: Card) -> list[tuple[str, str]]:
         ("Model", f"<span data-search>{to_html(card.model[:_MAX_MODEL])}</span>" if card.model else ""),
         ("Length", seconds(card.duration_s) if card.duration_s is not None else ""),
         ("Aspect ratio", to_html(card.aspect_ratio[:_MAX_RATIO])),
-        ("Credits", number(card.credits) if card.credits is not None else ""),
+        ("Credits", format_number(card.credits) if card.credits is not None else ""),
         ("Generated in", seconds(generation_s) if generation_s is not None else ""),
     )
     return [(name, value) for name, value in facts if value]

@@ -54,11 +54,6 @@ def foldable(text: str, css_class: str) -> str:
     )
 
 
-def number(value: float) -> str:
-    """Return *value* with thousands separators and at most two decimals."""
-    return f"{value:,.2f}".rstrip("0").rstrip(".")
-
-
 def counted_noun(count: int, noun: str) -> str:
     """Return ``1 job`` or ``1,200 jobs``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

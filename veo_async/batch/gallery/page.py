@@ -14,11 +14,12 @@ from pathlib import Path
 from string import Template
 
 from veo_async._base.atomic_write import write_atomically
+from veo_async._base.numbers import format_number
 
 from .card_html import card_html, tone
 from .cards import Card, Totals, quantile, totals
 from .charts import histogram, stages_in, timeline, times_summary
-from .formatting import counted_noun, number, seconds, state_label, time_element, to_attribute, to_html
+from .formatting import counted_noun, seconds, state_label, time_element, to_attribute, to_html
 
 NAME = "index.html"
 #: Shown in place of a total that is not known.
@@ -59,7 +60,7 @@ def _numbers(total: Totals) -> str:
     rows = (
         ("Clips", f"{total.clips:,} <small>of {total.jobs:,}</small>"),
         ("Footage", seconds(total.video_s) if total.video_s else _UNKNOWN),
-        ("Credits", number(total.credits) if total.credits is not None else _UNKNOWN),
+        ("Credits", format_number(total.credits) if total.credits is not None else _UNKNOWN),
         ("Median generation time", seconds(quantile(times, 0.5)) if times else _UNKNOWN),
     )
     return "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in rows)

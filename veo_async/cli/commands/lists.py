@@ -27,25 +27,26 @@ async def batch(
     Parameters
     ----------
     source
-        A CSV, TSV, JSONL or JSON file whose columns are named like the options; "-" reads standard input.
+        A CSV, TSV, JSONL or JSON file whose columns are named like the options; "-" reads standard input. The
+        rejected.csv of an earlier run continues that run.
     """
     from veo_async._base.run_blocking import run_blocking
-    from veo_async.cli.batch import output_folder, read_list, run_list
-    from veo_async.cli.batch_output import report_estimate, report_invalid, report_summary
+    from veo_async.cli.batch import read_list, read_plan, run_list
+    from veo_async.cli.batch_output import report_invalid, report_plan, report_summary
+    from veo_async.cli.list_files import find_files
     from veo_async.cli.output import reporting
 
-    manifest = await run_blocking(read_list, source, options)
+    files = await run_blocking(find_files, source, options)
+    manifest = await run_blocking(read_list, files, options)
     with reporting(console, as_json=options.json) as reporter:
         for problem in manifest.problems:
             reporter.message(f"{source}, {problem}")
         if manifest.problems and not options.skip_invalid:
             return report_invalid(manifest, reporter)
         if options.dry_run or not manifest.rows:
-            return report_estimate(manifest, reporter)
-        folder = await output_folder(source, options)
-        ledger = options.ledger or folder / "ledger.db"
-        report = await run_list(manifest, folder, ledger, options, reporter)
-        return report_summary(report, manifest, ledger, reporter)
+            return report_plan(await read_plan(manifest, files, options.account), manifest, reporter)
+        run = await run_list(manifest, files, options, reporter)
+        return report_summary(run, manifest, files, options.budget, reporter)
 
 
 @app.command

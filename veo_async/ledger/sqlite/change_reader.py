@@ -157,7 +157,7 @@ class ChangeReader:
     def _take_over_job(self, row: JobRow, at: float) -> JobRow:
         owned = attrs.evolve(row, owner=self._session_id)
         if row.state == JobState.SENDING:
-            owned = attrs.evolve(owned, state=JobState.IN_DOUBT.value)
+            owned = attrs.evolve(owned, state=JobState.IN_DOUBT.value, attempts=row.attempts + 1)
             self._statements.insert_transition(rules.sender_lost(row, at), self._session_id)
         self._statements.update_job(owned)
         return owned

@@ -6,11 +6,11 @@ that for a whole batch of calls.
 
 import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import attrs
 
-from veo_async._ports import JobRow, RateClaim, SendPermit, TaskAlreadyBound, Transition
+from veo_async._ports import BudgetUse, JobRow, NewJob, RateClaim, SendPermit, TaskAlreadyBound, Transition
 from veo_async._rules.lifecycle import JobState
 from veo_async.ledger import rules
 
@@ -42,22 +42,39 @@ class Queries:
 
     # --- jobs ---
 
-    def insert(self, row: JobRow, replaces: JobRow | None) -> JobRow:
-        current = self.get(row.key)
-        if current is not None and not rules.is_replaceable(current, replaces):
-            return current
-        self._check_task_is_free(row)
+    def insert_all(self, jobs: Sequence[NewJob], budget_limit: float | None) -> list[JobRow]:
+        stored = {job.row.key: self.get(job.row.key) for job in jobs}
+        new = [job.row for job in jobs if rules.is_replaceable(stored[job.row.key], job.replaces)]
+        for row in new:
+            self._check_task_is_free(row)
+        if new and new[0].budget is not None:
+            rules.check_new_jobs(new, self.budget_use(new[0].budget), budget_limit)
+        inserted = {row.key: self._insert(row, stored[row.key]) for row in new}
+        return [inserted.get(job.row.key) or stored[job.row.key] or job.row for job in jobs]
+
+    def _insert(self, row: JobRow, current: JobRow | None) -> JobRow:
         row = attrs.evolve(row, owner=None if self.account is None else self.session_id)
         # A job is numbered like its submit transition, which refers to the job and so can only be inserted after it.
         self._statements.insert_job(row, seq=self.last_transition() + 1)
         self._statements.insert_transition(rules.first_transition(row, current), self.session_id)
+        self._count_in_budget(row, rules.change_of_use(None, row))  # what the row replaces stays spent
         self._keep_token(row)
         return row
 
-    def apply(self, transition: Transition, closed_until: float) -> bool:
+    def budget_use(self, name: str) -> BudgetUse:
+        found = self._statements.run("budget_use", budget=name).fetchone()
+        return BudgetUse() if found is None else BudgetUse(spent=found[0], reserved=found[1])
+
+    def _count_in_budget(self, row: JobRow, change: BudgetUse) -> None:
+        if row.budget is not None and (change.spent or change.reserved):
+            self._statements.run("use_budget", budget=row.budget, spent=change.spent, reserved=change.reserved)
+
+    def apply(self, transition: Transition, closed_until: float, budget_limit: float | None) -> bool:
         row = self._apply(transition)
         if row is None:
             return False
+        if budget_limit is not None and row.budget is not None:
+            rules.check_change(self._stored(row.key), row, self.budget_use(row.budget), budget_limit)
         self._write(row, transition)
         if transition.before == JobState.SENDING:
             self._statements.run("record_response", key=row.key, at=transition.at)
@@ -149,15 +166,21 @@ class Queries:
             self._check_task_is_free(row)
         return row
 
+    def _stored(self, key: str) -> JobRow:
+        """Return a row that exists: `_apply` has found it in this transaction."""
+        [row] = self._statements.jobs("job", key=key)
+        return row
+
     def _check_task_is_free(self, row: JobRow) -> None:
         holder = None if row.task_id is None else self.job_of_task(row.task_id)
         if holder is not None and holder.key != row.key:
             raise TaskAlreadyBound(holder.key)
 
     def _write(self, row: JobRow, transition: Transition) -> None:
-        current = self.get(row.key)
-        if current is not None and row.owner == self.session_id != current.owner:
+        current = self._stored(row.key)
+        if row.owner == self.session_id != current.owner:
             self.changes.on_adopted(row.key)
+        self._count_in_budget(row, rules.change_of_use(current, row))
         self._statements.update_job(row)
         self._statements.insert_transition(transition, self.session_id)
         self._keep_token(row)

@@ -5,7 +5,7 @@ A session passes its calls to `group_commit`, which runs them in batches on the 
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
@@ -14,7 +14,16 @@ from typing import Any
 import attrs
 
 from veo_async._base.checks import check_flag
-from veo_async._ports import AccountActivity, JobRow, LedgerChanges, RateClaim, SendPermit, Transition
+from veo_async._ports import (
+    AccountActivity,
+    BudgetUse,
+    JobRow,
+    LedgerChanges,
+    NewJob,
+    RateClaim,
+    SendPermit,
+    Transition,
+)
 from veo_async.errors import LedgerError, LedgerRestored
 
 from . import forks
@@ -131,12 +140,22 @@ class SqliteLedgerSession:
     def _queries(self) -> Queries:
         return self._file.queries
 
-    async def insert(self, row: JobRow, *, replaces: JobRow | None = None) -> JobRow:
-        current: JobRow = await self._write("submit", lambda: self._queries.insert(row, replaces))
-        return current
+    async def insert(self, row: JobRow, *, replaces: JobRow | None = None, budget_limit: float | None = None) -> JobRow:
+        [stored] = await self.insert_all([NewJob(row=row, replaces=replaces)], budget_limit=budget_limit)
+        return stored
 
-    async def apply(self, transition: Transition, *, closed_until: float = 0.0) -> bool:
-        work = self._write(transition.event, lambda: self._queries.apply(transition, closed_until))
+    async def insert_all(self, jobs: Sequence[NewJob], *, budget_limit: float | None = None) -> list[JobRow]:
+        stored: list[JobRow] = await self._write("submit", lambda: self._queries.insert_all(jobs, budget_limit))
+        return stored
+
+    async def budget_use(self, name: str) -> BudgetUse:
+        use: BudgetUse = await self._read(lambda: self._queries.budget_use(name))
+        return use
+
+    async def apply(
+        self, transition: Transition, *, closed_until: float = 0.0, budget_limit: float | None = None
+    ) -> bool:
+        work = self._write(transition.event, lambda: self._queries.apply(transition, closed_until, budget_limit))
         is_applied: bool = await work
         return is_applied
 

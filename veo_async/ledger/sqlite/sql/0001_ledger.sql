@@ -26,11 +26,21 @@ CREATE TABLE job (
     ended_at REAL,
     outcome TEXT,
     save_to TEXT,
+    budget TEXT,
+    price REAL,
+    credits REAL,
     submitted_seq INTEGER NOT NULL -- the transition that submitted it: the order of jobs
 );
 CREATE UNIQUE INDEX job_by_task ON job (task_id) WHERE task_id IS NOT NULL;
 CREATE INDEX job_active ON job (account, owner)
 WHERE state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL);
+
+-- What the jobs of each budget have spent and reserved. A sum over jobs would forget the jobs that were pruned.
+CREATE TABLE budget (
+    name TEXT PRIMARY KEY NOT NULL,
+    spent REAL NOT NULL,
+    reserved REAL NOT NULL
+);
 
 -- The callback token of every attempt identifies its job permanently.
 CREATE TABLE attempt (

@@ -33,25 +33,34 @@ ORDER BY submitted_seq;
 -- name: insert_job
 INSERT INTO job (
     key, account, state, request, kind, tenant, priority, metadata, task_id, token, attempts, owner, submitted_at,
-    sent_at, deadline, ended_at, outcome, save_to, submitted_seq
+    sent_at, deadline, ended_at, outcome, save_to, budget, price, credits, submitted_seq
 ) VALUES (
     :key, :account, :state, :request, :kind, :tenant, :priority, :metadata, :task_id, :token, :attempts, :owner,
-    :submitted_at, :sent_at, :deadline, :ended_at, :outcome, :save_to, :seq
+    :submitted_at, :sent_at, :deadline, :ended_at, :outcome, :save_to, :budget, :price, :credits, :seq
 )
 ON CONFLICT (key) DO UPDATE SET
     account = excluded.account, state = excluded.state, request = excluded.request, kind = excluded.kind,
     tenant = excluded.tenant, priority = excluded.priority, metadata = excluded.metadata, task_id = excluded.task_id,
     token = excluded.token, attempts = excluded.attempts, owner = excluded.owner, submitted_at = excluded.submitted_at,
     sent_at = excluded.sent_at, deadline = excluded.deadline, ended_at = excluded.ended_at,
-    outcome = excluded.outcome, save_to = excluded.save_to,
+    outcome = excluded.outcome, save_to = excluded.save_to, budget = excluded.budget, price = excluded.price,
+    credits = excluded.credits,
     submitted_seq = excluded.submitted_seq;
 
 -- name: update_job
 UPDATE job SET
     state = :state, request = :request, kind = :kind, tenant = :tenant, priority = :priority, metadata = :metadata,
     task_id = :task_id, token = :token, attempts = :attempts, owner = :owner, submitted_at = :submitted_at,
-    sent_at = :sent_at, deadline = :deadline, ended_at = :ended_at, outcome = :outcome, save_to = :save_to
+    sent_at = :sent_at, deadline = :deadline, ended_at = :ended_at, outcome = :outcome, save_to = :save_to,
+    budget = :budget, price = :price, credits = :credits
 WHERE key = :key;
+
+-- name: budget_use
+SELECT spent, reserved FROM budget WHERE name = :budget;
+
+-- name: use_budget
+INSERT INTO budget (name, spent, reserved) VALUES (:budget, :spent, :reserved)
+ON CONFLICT (name) DO UPDATE SET spent = spent + excluded.spent, reserved = reserved + excluded.reserved;
 
 -- name: insert_transition
 INSERT INTO transition (key, event, before, after, at, changes, evidence, session_id)

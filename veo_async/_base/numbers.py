@@ -1,0 +1,12 @@
+"""Numbers as people read them."""
+
+
+def format_number(number: float) -> str:
+    """Return *number* with thousands separators and at most two decimals: ``1,000,000``, ``12.5``."""
+    text = f"{number:,.2f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def plain_number(number: float) -> str:
+    """Return *number* as a program or a spreadsheet reads it: without separators or an exponent."""
+    return f"{number:.6f}".rstrip("0").rstrip(".")

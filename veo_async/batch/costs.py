@@ -1,0 +1,29 @@
+"""What the jobs of a list have cost and may still cost. That is on the ledger, so every run reports the same."""
+
+from collections.abc import Iterable
+
+from veo_async.pricing import total
+from veo_async.types import Job, JobState
+
+#: A job in one of these states may still cost something; what it costs is not certain yet.
+_RESERVED = frozenset({JobState.QUEUED, JobState.SENDING, JobState.RUNNING, JobState.IN_DOUBT})
+
+
+def spent_by(jobs: Iterable[Job]) -> float:
+    """Return the credits that finished jobs have cost."""
+    return sum(job.credits or 0.0 for job in jobs if job.state not in _RESERVED)
+
+
+def reserved_by(jobs: Iterable[Job]) -> float:
+    """Return the credits that other jobs may cost."""
+    return sum(job.credits or 0.0 for job in jobs if job.state in _RESERVED)
+
+
+def cost_of(chain: Iterable[Job]) -> float | None:
+    """Return what the jobs of a row have cost or may cost; None if a price is unknown."""
+    return total(job.credits for job in chain)
+
+
+def is_free(chain: Iterable[Job]) -> bool:
+    """Whether no job of a row was charged or may have been."""
+    return all(job.was_not_charged and not job.credits for job in chain)
