@@ -8,9 +8,11 @@ import pytest
 
 from tests.internals import live_job_of
 from veo_async import errors
+from veo_async._ports import HttpRequest
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.in_doubt.handler import CALLBACK_WAIT_S
 from veo_async._runtime.job.outcome import Done, Failed, InDoubt
+from veo_async._wire import HttpResponse
 from veo_async.ledger import MemoryLedger
 from veo_async.simulator import (
     delay,
@@ -92,6 +94,49 @@ async def test_row_17_success_without_a_task_id_puts_the_job_in_doubt(value: Any
         assert len(sim.requests_to()) == len(sim.charges) == 1
 
 
+@pytest.mark.parametrize("status", [400, 403, 429, 455])
+async def test_rejection_that_names_a_task_puts_the_job_in_doubt(status: int) -> None:
+    """Even a 429 without a code: the task it names may be charged, and the error has its id."""
+
+    class Contradicting(MemoryTransport):
+        async def send(self, request: HttpRequest) -> HttpResponse:
+            response = await super().send(request)
+            if request.method != "POST":
+                return response
+            return HttpResponse(
+                status=status, body=response.body.replace(b'"code": 200, ', b"").replace(b'"code":200,', b"")
+            )
+
+    sim = memory(kind=Contradicting)
+    async with session_on(sim) as veo:
+        outcome = await (await veo.submit("A dog")).finished()
+        assert isinstance(outcome, InDoubt)
+        assert outcome.error.task_id == sim.charges[0].task_id
+        assert outcome.error.body_code is None
+        assert len(sim.requests_to()) == 1
+
+
+@pytest.mark.parametrize("task_id", ["\x00", "x" * 100_000, "\ud83d", "1080p:t-1"])
+async def test_acceptance_with_an_impossible_task_id_puts_the_job_in_doubt(task_id: str) -> None:
+    """It could never be polled. The outcome shows what came, shortened, and survives the session."""
+
+    def with_id(response: Any) -> Any:
+        response["data"]["taskId"] = task_id
+        return response
+
+    sim, ledger = memory(faults=[tamper(with_id, on=1, endpoint="generate")]), MemoryLedger()
+    async with session_on(sim, ledger=ledger) as veo:
+        outcome = (await job_in_doubt(veo)).outcome
+        assert "not a task id" in outcome.error.message
+        assert len(outcome.error.describe()) < 700
+        assert len(sim.requests_to()) == len(sim.charges) == 1
+    async with session_on(sim, ledger=ledger) as veo:
+        [job] = await veo.ledger.in_doubt()
+        again = await job.finished()
+        assert isinstance(again, InDoubt)
+        assert "not a task id" in again.error.message
+
+
 async def test_row_18_truncated_response_puts_the_job_in_doubt() -> None:
     """Half a JSON document names no task."""
     async with world(faults=[truncate(on=1, endpoint="generate")]) as (veo, sim):
@@ -152,6 +197,19 @@ async def test_row_41_resolve_rejects_the_task_of_another_request() -> None:
             await job.resolve("0" * 32)
         assert job.state is JobState.IN_DOUBT
         assert (await other).urls
+
+
+@pytest.mark.parametrize("task_id", ["", "a b", "x" * 201, "4k:t-1", "1080p:t-1"])
+async def test_resolve_and_hint_reject_what_is_no_task_id(task_id: str) -> None:
+    """Nothing is sent for it. Asking for ``4k:…`` would start, and charge, an upgrade."""
+    async with world(faults=[drop_after_accepting(on=1)]) as (veo, sim):
+        job = await job_in_doubt(veo)
+        with pytest.raises(errors.UsageError, match="task_id="):
+            await job.resolve(task_id)
+        with pytest.raises(errors.UsageError, match="task_id="):
+            await veo.callbacks.hint(live_job_of(job).token or "", task_id)
+        assert len(sim.requests_to()) == 1
+        assert sim.count("record-info") == 0
 
 
 async def test_resolve_rejects_a_task_that_another_job_has() -> None:

@@ -38,7 +38,8 @@ from veo_async._wire.converter import from_dict, to_wire
 from veo_async._wire.images import with_image
 from veo_async._wire.requests import ExtendOptions, VideoOptions
 from veo_async._wire.retry_after import server_time
-from veo_async._wire.validation import check_encodable, is_plausible_task_id, task_id_problems, url_problem
+from veo_async._wire.task_ids import is_plausible_task_id
+from veo_async._wire.validation import check_encodable, task_id_problems, url_problem
 from veo_async.errors import (
     InvalidRequest,
     Problem,

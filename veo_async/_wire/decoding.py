@@ -6,10 +6,12 @@
 3. Any other code may still come with the result (`Endpoint.read_error_body`): a failed task as a server error, a
    finished 4K video as a 422.
 4. Otherwise `codes` chooses the error. If the HTTP status and the body disagree, the one that rules out less counts.
+5. Whatever the codes say, an error that names a task says so: that task may exist and be charged.
 
 The outcome is always a value of the endpoint or a `VeoError`, regardless of the input.
 """
 
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from veo_async.errors import (
@@ -17,6 +19,7 @@ from veo_async.errors import (
     ApiError,
     Maintenance,
     MalformedResponse,
+    NotReady,
     ServerError,
     TryLater,
     VeoError,
@@ -25,8 +28,8 @@ from veo_async.errors import (
 from . import codes
 from .endpoints import Endpoint
 from .envelope import Envelope, HttpResponse, excerpt, parse_envelope
-from .fields import ACCEPTED, read_fields
 from .retry_after import retry_after_s
+from .task_ids import mentioned_task_ids
 
 T = TypeVar("T")
 
@@ -48,12 +51,20 @@ def decode_response(endpoint: Endpoint[T], response: HttpResponse, *, task_id: s
     try:
         return _read(endpoint, response)
     except VeoError as error:
-        error.add_evidence(endpoint=endpoint.name, http_status=response.status)
-        error.add_evidence(task_id=error.task_id or task_id)
-        if _is_inconclusive(error):
+        named = next(_new_task_ids(response, task_id), None) if endpoint.is_charged else None
+        error.add_evidence(endpoint=endpoint.name, http_status=response.status, task_id=named or task_id)
+        if _is_inconclusive(error) or (named is not None and not isinstance(error, NotReady)):
             error.retryable = not endpoint.is_charged
             error.remedy = MAY_HAVE_BEEN_CHARGED if endpoint.is_charged else error.remedy or "Retry."
         raise
+
+
+def _new_task_ids(response: HttpResponse, task_id: str | None) -> Iterator[str]:
+    """Yield the tasks that a failed creating request may have created: all that its response names, but its own.
+
+    A rejection that names a task is a contradiction. The id is kept, because that task may be charged.
+    """
+    return (found for found in mentioned_task_ids(response.body) if found != task_id)
 
 
 def _is_inconclusive(error: VeoError) -> bool:
@@ -83,8 +94,6 @@ def _error_in_envelope(endpoint: Endpoint[Any], response: HttpResponse, envelope
     code = codes.effective_code(response.status, envelope.code)
     kind = codes.error_for(code, envelope.message, may_be_not_ready=endpoint.may_be_not_ready)
     error = kind(envelope.message or f"code {envelope.code}", body_code=envelope.code)
-    # A rejection that contains a task id is a contradiction. The id is kept, because that task may be charged.
-    error.add_evidence(task_id=read_fields(ACCEPTED, envelope.data).get("task_id"))
     return _with_retry_after(error, response)
 
 
