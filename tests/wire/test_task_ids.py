@@ -117,3 +117,28 @@ def test_id_of_the_request_itself_is_no_second_task() -> None:
     with pytest.raises(errors.RateLimited) as caught:
         decode_response(endpoints.GET_4K, HttpResponse(status=429, body=body), task_id="source")
     assert caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        envelope({"taskId": "other", "successFlag": 1, "response": {"resultUrls": ["http://a.invalid/1.mp4"]}}),
+        envelope({"taskId": "other", "successFlag": 0}),
+        envelope({"task_id": "\ud83d" * 1000, "successFlag": 1}),
+        envelope({"taskId": "other", "errorMessage": "broken"}, code=501),
+    ],
+)
+def test_record_of_another_task_is_malformed(body: dict[str, Any]) -> None:
+    """It says nothing about the task that was asked for, whatever it says."""
+    response = HttpResponse(status=200, body=as_json(body))
+    with pytest.raises(errors.MalformedResponse, match="another task") as caught:
+        decode_response(endpoints.RECORD_INFO, response, task_id="mine")
+    assert caught.value.task_id == "mine"
+    assert caught.value.retryable
+    assert len(caught.value.message) < 200
+
+
+def test_record_without_an_id_is_read() -> None:
+    """Some documented records have none."""
+    response = HttpResponse(status=200, body=as_json(envelope({"successFlag": 0})))
+    assert decode_response(endpoints.RECORD_INFO, response, task_id="mine").flag == 0

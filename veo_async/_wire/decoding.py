@@ -23,11 +23,13 @@ from veo_async.errors import (
     ServerError,
     TryLater,
     VeoError,
+    printable,
 )
 
 from . import codes
 from .endpoints import Endpoint
 from .envelope import Envelope, HttpResponse, excerpt, parse_envelope
+from .responses import Record
 from .retry_after import retry_after_s
 from .task_ids import mentioned_task_ids
 
@@ -42,14 +44,17 @@ def decode_response(endpoint: Endpoint[T], response: HttpResponse, *, task_id: s
     """Return the value in *response*.
 
     Args:
-        task_id: the task that the request was about, for the error.
+        task_id: the task that the request was about. A record of another task is malformed.
 
     Raises:
         ApiError: the provider returned an error.
         MalformedResponse: the response does not have the provider's format.
     """
     try:
-        return _read(endpoint, response)
+        value = _read(endpoint, response)
+        if isinstance(value, Record) and task_id is not None and value.task_id not in (None, task_id):
+            raise MalformedResponse(f"the record belongs to another task, {printable(value.task_id or '', 100)}")
+        return value
     except VeoError as error:
         named = next(_new_task_ids(response, task_id), None) if endpoint.is_charged else None
         error.add_evidence(endpoint=endpoint.name, http_status=response.status, task_id=named or task_id)
