@@ -27,6 +27,7 @@ from veo_async.simulator import (
     unreachable,
 )
 
+from .ledgers import session_with_ledger
 from .support import Clock, MemoryTransport, VeoSession, memory, session_on, world
 
 pytestmark = pytest.mark.veo_virtual_time
@@ -48,6 +49,11 @@ async def job_in_doubt(veo: VeoSession, prompt: str = "A dog") -> Any:
     job = await veo.submit(prompt)
     assert isinstance(await job.finished(), InDoubt)
     return job
+
+
+def false_id(number: int) -> str:
+    """Return the id of a task that does not exist."""
+    return f"{number:032x}"
 
 
 # --- what puts a job in doubt -----------------------------------------------------------------------------------
@@ -440,6 +446,47 @@ async def test_callback_naming_a_missing_task_is_given_up() -> None:
         await asyncio.sleep(300)
         assert sim.count("record-info") == polls
         assert job.state is JobState.IN_DOUBT
+
+
+@pytest.mark.parametrize("has_ledger", [False, True])
+async def test_true_callback_among_many_false_ones_binds_the_job(*, has_ledger: bool) -> None:
+    """1,000 false ids before it and 1,000 after it: each has its turn, and other jobs are polled as ever."""
+    sim = memory(faults=[drop_after_accepting(on=1)])
+    session = {"public_url": PUBLIC, "ledger": MemoryLedger() if has_ledger else None}
+    async with session_on(sim, polls_per_second=8.0, **session) as veo:
+        job = await veo.submit("A dog")
+        other = await veo.submit("A cat")
+        theirs = await other.accepted()
+        await asyncio.sleep(61)
+        [true] = [callback.task_id for callback in sim.due_callbacks() if callback.task_id != theirs]
+        running = await veo.submit("A bird")
+        token = live_job_of(job).token
+        assert token is not None
+        for task_id in (*map(false_id, range(999)), theirs, true, *map(false_id, range(1000, 2000))):
+            assert await veo.callbacks.hint(token, task_id)
+        clock = Clock()
+        assert (await running).urls
+        assert clock() < 70  # it takes 60 s
+        assert (await job).task_id == true
+        assert clock() < 2001 / 8.0
+        assert len(sim.requests_to()) == 3
+
+
+async def test_restart_reads_the_claims_again() -> None:
+    """The claims are on the ledger, so the next session finds the true one among the false ones."""
+    sim, ledger = memory(faults=[drop_after_accepting(on=1)]), MemoryLedger()
+    async with session_on(sim, ledger=ledger, public_url=PUBLIC) as veo:
+        job = await veo.submit("A dog", key="dog")
+        await asyncio.sleep(61)
+        [callback] = sim.due_callbacks()
+        sim.is_offline = True
+        for task_id in (*map(false_id, range(20)), callback.task_id, *map(false_id, range(20, 40))):
+            assert await veo.callbacks.hint(live_job_of(job).token or "", task_id)
+        await asyncio.sleep(30)
+        assert job.state is JobState.IN_DOUBT
+    sim.is_offline = False
+    async with session_with_ledger(sim, ledger, public_url=PUBLIC) as veo:
+        assert (await (await veo.submit("A dog", key="dog"))).task_id == callback.task_id
 
 
 async def test_callback_of_an_earlier_failed_attempt_binds_nothing() -> None:
