@@ -396,11 +396,25 @@ async def test_every_attempt_has_its_own_callback_url() -> None:
         assert "callBackUrl" not in json.loads(sim.requests_to()[0].content)
 
 
-def test_invalid_public_url_is_rejected_by_the_constructor() -> None:
-    """The error names the argument, before anything is opened."""
+@pytest.mark.parametrize(
+    "url",
+    [
+        "bot.example",
+        "https://me:hunter2@bot.example",
+        "https://hunter2@bot.example/veo",
+        "ftp://me:hunter2@bot.example",
+        "https://me:hunter2@",
+        "https://bot.example/?secret=hunter2",
+        "https://bot.example/#part",
+    ],
+)
+def test_invalid_public_url_is_rejected_by_the_constructor(url: str) -> None:
+    """The error names the argument, before anything is opened, and does not repeat a password."""
     with pytest.raises(errors.InvalidRequest) as caught:
-        session_on(memory(), public_url="bot.example")
+        session_on(memory(), public_url=url)
     assert caught.value.field == "callbacks"
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in repr(caught.value.problems)
 
 
 async def test_row_90_job_past_its_deadline_is_never_sent() -> None:

@@ -195,7 +195,7 @@ def test_excerpts_and_messages_are_printable() -> None:
     with pytest.raises(errors.MalformedResponse) as unreadable:
         read_body("generate", f"<html>{evil}</html>".encode())
     with pytest.raises(errors.ServerError) as gateway:
-        read_body("generate", f"<html>{evil}</html>".encode(), status=502)
+        read_body("generate", f"<html><title>{evil}</title></html>".encode(), status=502)
     failed = read_json("record-info", envelope({"successFlag": 3, "errorMessage": f"flagged {evil}"})).failure.error()
     for text in (str(caught.value), unreadable.value.excerpt, str(gateway.value), str(failed), repr(failed)):
         assert text.isprintable()

@@ -80,7 +80,7 @@ class AiohttpTransport:
                 return await self._send(session, request)
             except _UnreadData:
                 continue  # nothing was written; aiohttp has closed that connection
-        raise NotSent("the server sends data before it is asked")
+        raise NotSent(f"{_host(request.url)} sends data before it is asked")
 
     async def _send(self, session: aiohttp.ClientSession, request: HttpRequest) -> HttpResponse:
         body = None if request.body is None else _TrackedBody(io.BytesIO(request.body))
@@ -102,7 +102,7 @@ class AiohttpTransport:
             ) as response:
                 return await _read_response(response)
         except (aiohttp.ClientError, _AttemptFailed, OSError, TimeoutError, ValueError) as exc:
-            failure = _translate(_cause(exc), body, tracker)
+            failure = _translate(_cause(exc), request.url, body, tracker)
         # Raised outside the handler, so that aiohttp's exception does not become the context of this one.
         raise failure
 
@@ -221,9 +221,11 @@ class _TooLarge(ValueError):
     """The response is larger than the limit."""
 
 
-def _translate(exc: BaseException, body: _TrackedBody | None, tracker: aiohttp.UploadTracker | None) -> TransportError:
+def _translate(
+    exc: BaseException, url: str, body: _TrackedBody | None, tracker: aiohttp.UploadTracker | None
+) -> TransportError:
     """Return our error for aiohttp's. The message is ours, because aiohttp's can contain the whole URL."""
-    message = _describe(exc)
+    message = _describe(exc, _host(url))
     if _never_sent(exc, body):
         return NotSent(message)
     if isinstance(exc, _TooLarge | aiohttp.ClientResponseError):
@@ -245,30 +247,35 @@ def _bytes_sent(body: _TrackedBody | None, tracker: aiohttp.UploadTracker | None
     return tracker.bytes_written or body.size
 
 
-def _describe(exc: BaseException) -> str:
+def _host(url: str) -> str:
+    """Return host and port of *url*, for messages; the rest can contain secrets."""
+    return url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
+
+
+def _describe(exc: BaseException, host: str) -> str:
     match exc:
         case _TooLarge():
             return f"the response is larger than {MAX_RESPONSE_BYTES} bytes"
         case aiohttp.ClientConnectorDNSError():
-            return f"could not resolve host {exc.host!r}"
+            return f"could not resolve the host name {exc.host!r}"
         case aiohttp.ClientConnectorCertificateError():
-            return "the server's TLS certificate is not trusted"
+            return f"the TLS certificate of {host} is not trusted"
         case aiohttp.ClientConnectorSSLError():
-            return "TLS handshake failed"
-        case aiohttp.ClientConnectorError() | aiohttp.ClientProxyConnectionError():
-            return f"connection failed: {_os_error_text(exc)}"
+            return f"the TLS handshake with {host} failed"
+        case aiohttp.ClientConnectorError():  # of the proxy, if there is one
+            return f"could not connect to {exc.host}:{exc.port}: {_os_error_text(exc)}"
         case aiohttp.ConnectionTimeoutError():
-            return "connecting timed out"
+            return f"connecting to {host} timed out"
         case TimeoutError():
-            return "timed out waiting for the response"
+            return f"timed out waiting for the response of {host}"
         case aiohttp.ServerDisconnectedError():
-            return "the server closed the connection without responding"
+            return f"{host} closed the connection without responding"
         case aiohttp.ClientPayloadError():
             return "the response was cut off or could not be decompressed"
         case aiohttp.ClientResponseError():
             return "the response is not valid HTTP"
         case _:
-            return f"the connection broke: {_os_error_text(exc)}"
+            return f"the connection to {host} broke: {_os_error_text(exc)}"
 
 
 def _os_error_text(exc: Any) -> str:

@@ -11,6 +11,7 @@
 The outcome is always a value of the endpoint or a `VeoError`, regardless of the input.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -20,15 +21,17 @@ from veo_async.errors import (
     Maintenance,
     MalformedResponse,
     NotReady,
+    RequestRejected,
     ServerError,
     TryLater,
+    Unauthorized,
     VeoError,
     printable,
 )
 
 from . import codes
 from .endpoints import Endpoint
-from .envelope import Envelope, HttpResponse, excerpt, parse_envelope
+from .envelope import Envelope, HttpResponse, parse_envelope
 from .responses import Record
 from .retry_after import retry_after_s
 from .task_ids import mentioned_task_ids
@@ -37,21 +40,26 @@ T = TypeVar("T")
 
 #: What a firewall in front of the API writes into a response that resembles one for an invalid key.
 _FIREWALL_MARK = b"error code: 1010"
-_CHECK_BASE_URL = "Retry; if it happens again, check the base URL."
+_TITLE = re.compile(rb"<title>([^<]{1,200})", re.IGNORECASE)
+_IF_REPEATED = "Retry; if it happens again, check KIE_BASE_URL."
+_IF_RIGHT = "Correct it, or retry if it is."
 
 
-def decode_response(endpoint: Endpoint[T], response: HttpResponse, *, task_id: str | None = None) -> T:
+def decode_response(
+    endpoint: Endpoint[T], response: HttpResponse, *, task_id: str | None = None, base_url: str | None = None
+) -> T:
     """Return the value in *response*.
 
     Args:
         task_id: the task that the request was about. A record of another task is malformed.
+        base_url: where the request went, for the errors that make one ask.
 
     Raises:
         ApiError: the provider returned an error.
         MalformedResponse: the response does not have the provider's format.
     """
     try:
-        value = _read(endpoint, response)
+        value = _read(endpoint, response, base_url)
         if isinstance(value, Record) and task_id is not None and value.task_id not in (None, task_id):
             raise MalformedResponse(f"the record belongs to another task, {printable(value.task_id or '', 100)}")
         return value
@@ -61,6 +69,8 @@ def decode_response(endpoint: Endpoint[T], response: HttpResponse, *, task_id: s
         if _is_inconclusive(error) or (named is not None and not isinstance(error, NotReady)):
             error.retryable = not endpoint.is_charged
             error.remedy = MAY_HAVE_BEEN_CHARGED if endpoint.is_charged else error.remedy or "Retry."
+        elif isinstance(error, Unauthorized) and base_url is not None:
+            error.remedy = f"Check the API key in KIE_API_KEY (or api_key=); it was sent to {base_url}."
         raise
 
 
@@ -78,11 +88,13 @@ def _is_inconclusive(error: VeoError) -> bool:
     return isinstance(error, MalformedResponse | ServerError | Maintenance) and not is_provider_maintenance
 
 
-def _read(endpoint: Endpoint[T], response: HttpResponse) -> T:
+def _read(endpoint: Endpoint[T], response: HttpResponse, base_url: str | None) -> T:
     try:
         envelope = parse_envelope(response.body)
     except MalformedResponse as malformed:
-        raise _error_without_envelope(response, malformed) from None
+        variable = "KIE_UPLOAD_BASE_URL" if endpoint.host == "upload" else "KIE_BASE_URL"
+        question = f"is {variable}{f' ({base_url})' if base_url else ''} right?"
+        raise _error_without_envelope(response, malformed, question) from None
     try:
         if envelope.code == codes.SUCCESS:
             return endpoint.read(envelope)
@@ -102,18 +114,38 @@ def _error_in_envelope(endpoint: Endpoint[Any], response: HttpResponse, envelope
     return _with_retry_after(error, response)
 
 
-def _error_without_envelope(response: HttpResponse, malformed: MalformedResponse) -> VeoError:
-    malformed.add_evidence(remedy=_CHECK_BASE_URL)
-    if 300 <= response.status < 400:
-        redirect = "unexpected redirect (not followed)"
-        return MalformedResponse(redirect, excerpt=malformed.excerpt, remedy=_CHECK_BASE_URL)
-    if response.status < 400:
-        return malformed
-    kind = codes.ERRORS[403] if _FIREWALL_MARK in response.body else codes.ERRORS.get(response.status, ServerError)
-    error = kind(f"HTTP {response.status} with an unexpected body: {excerpt(response.body)!r}")
-    if response.status == 404:
-        error.remedy = _CHECK_BASE_URL
-    return _with_retry_after(error, response)
+def _error_without_envelope(response: HttpResponse, malformed: MalformedResponse, question: str) -> VeoError:
+    """Return the error for a response that is hardly the API's.
+
+    Args:
+        question: what to check if the response comes from another server.
+    """
+    status, content = response.status, _describe_body(response.body, malformed.excerpt)
+    if 300 <= status < 400:
+        redirect = f"HTTP {status}, an unexpected redirect (not followed): {question}"
+        return MalformedResponse(redirect, excerpt=malformed.excerpt, remedy=_IF_RIGHT)
+    if status < 400:
+        malformed.remedy = _IF_REPEATED
+        if not _is_page(response.body):
+            return malformed
+        return MalformedResponse(f"{content}: {question}", excerpt=malformed.excerpt, remedy=_IF_RIGHT)
+    kind = codes.ERRORS[403] if _FIREWALL_MARK in response.body else codes.ERRORS.get(status, ServerError)
+    if issubclass(kind, RequestRejected):
+        return kind(f"HTTP {status} with {content}: {question}", remedy=_IF_RIGHT)
+    return _with_retry_after(kind(f"HTTP {status} with {content}"), response)
+
+
+def _is_page(body: bytes) -> bool:
+    return body.lstrip().startswith(b"<")
+
+
+def _describe_body(body: bytes, shown: str) -> str:
+    """Return what *body* is instead of JSON, in a few words; of a web page only its title."""
+    if not _is_page(body):
+        return f"an unexpected body: {shown!r}" if body else "an empty body"
+    title = _TITLE.search(body)
+    named = f" ({printable(title[1].decode('utf-8', 'replace').strip(), 80)})" if title else ""
+    return f"a web page{named} instead of JSON"
 
 
 def _with_retry_after(error: ApiError, response: HttpResponse) -> ApiError:

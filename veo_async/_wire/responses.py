@@ -82,7 +82,8 @@ class Failure:
     def error(self, **evidence: Any) -> TaskFailed:
         """Return the failure as an exception."""
         kind = TaskRefused if self.is_refusal else TaskFailed
-        return kind(self.message or "the task failed", reason_code=self.code, **evidence)
+        reason = printable(self.message)
+        return kind(self.message or "the task failed", reason_code=self.code, reason=reason, **evidence)
 
 
 @attrs.frozen(kw_only=True)

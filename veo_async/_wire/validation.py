@@ -154,7 +154,7 @@ def _image_problems(request: VideoRequest) -> Iterator[Problem]:
             continue
         # A local simulator can reach this machine. Code that knows the base URL checks that case.
         if problem := url_problem(url) or unreachable_reason(url, allow_loopback=True):
-            yield Problem("image_urls", url, problem, "pass a public https URL, or upload the file first")
+            yield Problem("image_urls", url, problem, "to use a file, pass its path and a session uploads it")
     allowed = _IMAGES_ALLOWED.get(request.generation_type)
     if allowed is not None and len(request.image_urls) not in allowed:
         mode = request.generation_type or "a request without generation_type"
@@ -206,7 +206,7 @@ def _seed_problems(seeds: int | None) -> Iterator[Problem]:
 
 def _callback_problems(url: str | None) -> Iterator[Problem]:
     if url is not None and (problem := url_problem(url)):
-        yield Problem("callback_url", url, problem, "pass an http(s) URL that the provider can reach")
+        yield Problem("callback_url", url, problem, "the provider must be able to reach it")
 
 
 def task_id_problems(task_id: str) -> Iterator[Problem]:
