@@ -244,7 +244,7 @@ def created(name: str) -> bytes:
 
 @pytest.mark.parametrize("is_given", [False, True])
 @pytest.mark.parametrize("upgrade", [False, True])
-async def test_stray_response_on_a_kept_connection_is_not_the_answer_to_a_paid_request(
+async def test_stray_response_on_a_kept_connection_is_not_taken_for_that_of_a_paid_request(
     *, is_given: bool, upgrade: bool
 ) -> None:
     """The connection with unread data is closed, and the request is sent, once, on a new one."""
@@ -282,7 +282,7 @@ async def test_many_connections_with_unread_data_mean_that_nothing_was_sent() ->
             requests.append(await visit.read_request())
             if len(requests) == 15:
                 arrived.set()
-            await arrived.wait()  # so that each request needs a connection of its own
+            await arrived.wait()  # so that each request needs its own connection
             await visit.send(kept_alive(b'{"code":200,"msg":"success","data":7}'))
             await asyncio.sleep(0.01)
             await visit.send(created("stray"))

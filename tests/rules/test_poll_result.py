@@ -76,7 +76,7 @@ def test_expired_record_ends_the_task_only_if_it_can_be_that_old() -> None:
 
 
 def test_expired_record_of_an_adopted_task_ends_it() -> None:
-    """Nobody knows how old the task is."""
+    """Its age is not known."""
     error = errors.RecordExpired("within 14 days")
     assert interpret(PollHistory(started_at=0.0, is_age_known=False), error, 5.0) == Unsuccessful(error)
 

@@ -21,7 +21,7 @@ from .support import memory, world
 pytestmark = pytest.mark.veo_virtual_time
 
 HALF = "\ud83d"
-#: What stays as it is, so that the job comes to the end that is tested.
+#: What stays as it is, so that the job has the outcome that is tested.
 KEPT = ("http",)
 
 
@@ -39,7 +39,7 @@ def spoilt(value: Any) -> Any:
 
 
 class Spoiling(MemoryTransport):
-    """Spoils every text in the responses of one endpoint; the ids of tasks only if told so."""
+    """Spoils every text in the responses of one endpoint; task ids only with `spoils_ids`."""
 
     endpoint = "record-info"
     spoils_ids = False
@@ -84,7 +84,7 @@ async def test_text_of_the_provider_is_cleaned_and_stored(
 
 
 async def test_task_id_with_half_an_emoji_is_a_doubt_that_survives(tmp_path: Path) -> None:
-    """The id cannot be right, so nothing is polled; the doubt is on the ledger."""
+    """The id cannot be right, so nothing is polled; the ledger has the job in doubt."""
     sim = memory(kind=Spoiling)
     sim.endpoint, sim.spoils_ids = "generate", True  # type: ignore[attr-defined]
     async with session_with_ledger(sim, sqlite(tmp_path)) as veo:

@@ -470,13 +470,13 @@ async def test_true_callback_among_many_false_ones_binds_the_job(*, has_ledger: 
     async with session_on(sim, polls_per_second=8.0, **session) as veo:
         job = await veo.submit("A dog")
         other = await veo.submit("A cat")
-        theirs = await other.accepted()
+        other_id = await other.accepted()
         await asyncio.sleep(61)
-        [true] = [callback.task_id for callback in sim.due_callbacks() if callback.task_id != theirs]
+        [true] = [callback.task_id for callback in sim.due_callbacks() if callback.task_id != other_id]
         running = await veo.submit("A bird")
         token = live_job_of(job).token
         assert token is not None
-        for task_id in (*map(false_id, range(999)), theirs, true, *map(false_id, range(1000, 2000))):
+        for task_id in (*map(false_id, range(999)), other_id, true, *map(false_id, range(1000, 2000))):
             assert await veo.callbacks.hint(token, task_id)
         clock = Clock()
         assert (await running).urls

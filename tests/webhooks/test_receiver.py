@@ -145,7 +145,7 @@ async def test_hundred_concurrent_copies_of_a_callback_are_one_write() -> None:
 
 
 async def test_every_task_of_a_token_is_stored() -> None:
-    """Before its record is read nobody knows which is the true one; the ledger bounds their number."""
+    """Before the records are read none is known to be true; the ledger bounds their number."""
     recording = RecordingReceiver()
     assert {await recording.post(body_of(f"t-{n}")) for n in range(1000)} == {200}
     assert len(recording.hints) == 1000

@@ -272,7 +272,7 @@ def test_response_of_another_server_asks_for_the_base_url(endpoint: str, status:
 
 @pytest.mark.parametrize("status", [403, 429, 500, 502])
 def test_page_of_a_gateway_is_not_quoted(status: int) -> None:
-    """The address is right; the provider's gateway is in trouble."""
+    """The address is right; the provider's gateway has failed."""
     with pytest.raises(errors.VeoError, match=f"HTTP {status} with a web page instead of JSON") as caught:
         read_body("record-info", b"<html>Bad gateway</html>", status=status)
     assert "<" not in str(caught.value)

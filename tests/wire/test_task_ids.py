@@ -66,7 +66,7 @@ def test_mentioned_ids_are_found_in_any_body(body: bytes) -> None:
     ],
 )
 def test_body_without_an_id_mentions_none(body: bytes) -> None:
-    """A message about the field is no id."""
+    """A message about the field is not an id."""
     assert list(mentioned_task_ids(body)) == []
 
 

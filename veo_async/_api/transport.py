@@ -177,7 +177,7 @@ async def _disable_retry(request: aiohttp.ClientRequest, handler: aiohttp.Client
 
 
 class _UnreadData(Exception):
-    """The connection holds data that is no response to this request."""
+    """The connection holds data that belongs to an earlier request."""
 
 
 async def _require_clean_connection(
@@ -191,7 +191,7 @@ async def _require_clean_connection(
             raise _UnreadData
         return await write(connection)
 
-    request.send = send  # type: ignore[method-assign]  # of this request only
+    request.send = send  # type: ignore[method-assign,assignment]  # of this request only
     return await handler(request)
 
 

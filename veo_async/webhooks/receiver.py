@@ -19,8 +19,8 @@ The checks run in this order, the cheapest first, so that unwanted requests cost
 No request is sent to the provider before responding. The hint is durable before the 200, because the provider does not
 repeat a callback that was acknowledged, and for a job whose response was lost the hint may be the only trace of its
 task. A repeated hint is stored only once but followed again: the first one may have been sent by someone else who saw
-the URL. Nobody can tell a false callback from the true one before reading a record, so none is rejected because of
-others; the ledger bounds how many are kept for each token.
+the URL. A false callback looks like the true one until its record is read, so none is
+rejected because of others; the ledger bounds how many are kept for each token.
 """
 
 import asyncio

@@ -119,7 +119,7 @@ class JobActions:
 
 
 def _check_task_id(job: LiveJob, task_id: str) -> None:
-    """Reject text that is no task id, and for a clip the name of an upgrade: reading that would start the upgrade."""
+    """Reject what is not a task id, and for a clip the name of an upgrade: reading that would start it."""
     problems = tuple(task_id_problems(task_id))
     if not problems and is_upgrade_name(task_id) and not isinstance(job.request, UpgradeRequest):
         problems = (Problem("task_id", task_id, "names an upgrade, not a clip", "pass the id of the clip's task"),)
