@@ -125,7 +125,7 @@ class Results:
     def _append(self, text: str) -> None:
         descriptor = os.open(self._folder / "results.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            os.write(descriptor, text.encode())
+            os.write(descriptor, text.encode(errors="backslashreplace"))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -205,5 +205,8 @@ def _drop_torn_line(path: Path) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write *text* to *path* completely or not at all, with the byte order mark by which spreadsheets detect UTF-8."""
-    write_atomically(path, text.encode("utf-8-sig"))
+    """Write *text* to *path* completely or not at all, with the byte order mark by which spreadsheets detect UTF-8.
+
+    A rejected row may contain what cannot be encoded: it is escaped.
+    """
+    write_atomically(path, text.encode("utf-8-sig", "backslashreplace"))
