@@ -39,6 +39,9 @@ WRONG_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"credits": 100}, "credits=100: must be Credits"),
     ({"files": None}, "files=None: must be Files"),
     ({"network": "proxy"}, "network='proxy': must be Network"),
+    ({"account": "a\ud83d"}, "contains a lone surrogate"),
+    ({"save_to": "\ud83d/"}, "contains a lone surrogate"),
+    ({"ledger": "\ud83d.db"}, "contains a lone surrogate"),
     ({"callbacks": 80}, "callbacks=80: must be a public URL, or Callbacks"),
 ]
 

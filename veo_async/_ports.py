@@ -168,6 +168,11 @@ class SendPermit:
     gate: AccountActivity
 
 
+#: How many task ids that callbacks claim are kept for one token; of more, the oldest are dropped. Only one is true and
+#: it may come last, but someone who knows the token can claim any number.
+MAX_HINTS_PER_TOKEN = 4096
+
+
 @attrs.frozen(kw_only=True)
 class CallbackHint:
     """An unverified callback: its sender knew an attempt's token and claims that this task resulted from it."""
@@ -289,7 +294,8 @@ class LedgerSession(Protocol):
     async def add_hint(self, token: str, task_id: str, at: float) -> bool:
         """Store an unverified callback for the job's owner and announce it. Return False if no attempt has this token.
 
-        A repeated hint is announced again, because the first one may have arrived too early.
+        A repeated hint is announced again, because the first one may have arrived too early. For each token the last
+        `MAX_HINTS_PER_TOKEN` different ones are kept.
         """
         ...
 

@@ -15,7 +15,16 @@ from typing import Any
 import aiohttp
 import attrs
 
-from ._base.checks import check_count, check_flag, check_instance, check_positive, check_text, is_number, reject
+from ._base.checks import (
+    check_count,
+    check_flag,
+    check_instance,
+    check_positive,
+    check_text,
+    is_encodable,
+    is_number,
+    reject,
+)
 from ._base.short_repr import short_repr
 from ._ports import Transport
 from ._rules.credits.budget import Budget
@@ -146,6 +155,8 @@ def _as_secrets(value: Any) -> Any:
 def _check_secrets(name: str, value: Any) -> None:
     if not isinstance(value, Sequence) or not all(isinstance(secret, str) and secret for secret in value):
         reject(name, "…", "must be a non-empty string, or several during a rotation")  # a secret is never shown
+    if not all(map(is_encodable, value)):
+        reject(name, "…", "contains a lone surrogate")
 
 
 @attrs.frozen

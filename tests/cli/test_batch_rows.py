@@ -29,6 +29,19 @@ async def run_separately(sim: Simulator, *words: str, cwd: Path) -> tuple[int, l
     return int(process.returncode or 0), out.decode().splitlines(), err.decode()
 
 
+@pytest.mark.slow
+async def test_row_with_half_an_emoji_is_rejected_alone(tmp_path: Path) -> None:
+    """JSON can escape one half of it. The row ends up, escaped, in rejected.csv, and the other rows run."""
+    (tmp_path / "list.jsonl").write_text('{"prompt": "A dog \\ud83d"}\n{"prompt": "A cat"}\n')
+    async with Simulator(duration_s=0.2) as sim:
+        output = await run_program(*VEO, "batch", "list.jsonl", "--skip-invalid", cwd=tmp_path, sim=sim, exits=3)
+    assert "Traceback" not in output
+    rejected = (tmp_path / "list-out" / "rejected.csv").read_text("utf-8-sig")
+    assert "A dog \\ud83d" in rejected
+    assert "lone surrogate" in rejected
+    assert len(list((tmp_path / "list-out").glob("*.mp4"))) == 1
+
+
 # --- JSON -------------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ import copy
 import logging
 import pickle
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -127,3 +128,39 @@ def test_client_without_a_key_says_where_to_get_one(monkeypatch: pytest.MonkeyPa
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(InvalidKey, match=r"Set KIE_API_KEY or pass api_key=; get a key at https://kie.ai/api-key\."):
         VeoApi()
+
+
+ODD_KEY = "kie/secret+Key-%9"
+
+
+def every_escape(key: str) -> list[str]:
+    """Return *key* in the escapes that servers use for text that they echo."""
+    return [
+        key,
+        key.replace("/", "\\/"),
+        "".join(f"\\u{ord(c):04x}" for c in key),
+        "".join(f"\\u{ord(c):04X}" for c in key),
+        "".join(f"\\\\u{ord(c):04x}" for c in key),
+        key.replace("e", "\\u0065"),
+        "".join(f"%{ord(c):02x}" for c in key),
+        "".join(f"%{ord(c):02X}" for c in key),
+        quote(key, ""),
+        quote(quote(key, ""), ""),
+        "".join(f"&#{ord(c)};" for c in key),
+        "".join(f"&#x{ord(c):X};" for c in key),
+    ]
+
+
+@pytest.mark.parametrize("key", [LONG, ODD_KEY])
+def test_echoed_key_is_removed_in_every_escape(key: str) -> None:
+    """What comes before and after it stays."""
+    for text in every_escape(key):
+        assert ApiKey(key).redact(f'{{"msg":"{text}!"}}'.encode()) == b'{"msg":"[key]!"}'
+    mixed = "".join(c if n % 2 else f"\\u{ord(c):04x}" for n, c in enumerate(key))
+    assert ApiKey(key).redact(f"{mixed} {key}".encode()) == b"[key] [key]"
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'"\\u0041%20&#65;"', LONG[:-1].encode(), b"\\/" * 1000])
+def test_body_without_the_key_is_not_changed(body: bytes) -> None:
+    """It is the same object, so nothing is copied."""
+    assert ApiKey(LONG).redact(body) is body

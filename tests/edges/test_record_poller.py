@@ -72,8 +72,8 @@ async def test_only_responses_of_running_tasks_are_remembered(flag: int | None) 
 
 
 async def test_tasks_are_remembered_separately() -> None:
-    """Two tasks with the same response are two tasks."""
-    poller = poller_with(record(0), record(0))
+    """Two tasks with the same response, which names none, are two tasks."""
+    poller = poller_with(*[record(0, taskId=None)] * 2)
     await poller.poll("t")
     assert await poller.poll("u") is not UNCHANGED
 
@@ -104,7 +104,7 @@ async def test_same_body_with_another_status_is_parsed() -> None:
 async def test_number_of_remembered_responses_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest are forgotten first."""
     monkeypatch.setattr(record_poller, "MAX_FINGERPRINTS", 2)
-    poller = poller_with(*[record(0)] * 5)
+    poller = poller_with(*[record(0, taskId=None)] * 5)
     for task_id in ("t", "u", "v"):
         await poller.poll(task_id)
     assert await poller.poll("v") is UNCHANGED

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import json
 import socket
 import ssl
 import zlib
@@ -50,6 +51,7 @@ async def test_refused_connection_was_not_sent() -> None:
     error = await failure_of(f"http://127.0.0.1:{free_port()}")
     assert isinstance(error, NotSent)
     assert (error.bytes_sent, error.retryable, error.endpoint) == (0, True, "generate")
+    assert "could not connect to 127.0.0.1:" in error.message
 
 
 async def test_unknown_host_was_not_sent() -> None:
@@ -72,7 +74,7 @@ async def test_untrusted_certificate_was_not_sent() -> None:
         error = await failure_of(server.url)
     assert isinstance(error, NotSent)
     assert error.bytes_sent == 0
-    assert "certificate" in error.message
+    assert f"certificate of 127.0.0.1:{server.port}" in error.message
 
 
 async def test_plain_http_on_a_tls_port_was_not_sent() -> None:
@@ -226,6 +228,75 @@ async def test_large_body_cut_off_while_writing_counts_as_sent() -> None:
 
 
 # --- exactly one request ----------------------------------------------------------------------------------------
+
+
+def kept_alive(body: bytes) -> bytes:
+    """Return a response after which the connection stays open."""
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def created(name: str) -> bytes:
+    """Return a response that names a task and a video."""
+    return kept_alive(
+        json.dumps({"code": 200, "data": {"taskId": name, "resultUrl": f"http://{name}.invalid"}}).encode()
+    )
+
+
+@pytest.mark.parametrize("is_given", [False, True])
+@pytest.mark.parametrize("upgrade", [False, True])
+async def test_stray_response_on_a_kept_connection_is_not_taken_for_that_of_a_paid_request(
+    *, is_given: bool, upgrade: bool
+) -> None:
+    """The connection with unread data is closed, and the request is sent, once, on a new one."""
+    sent = []
+
+    async def behave(visit: Visit) -> None:
+        while True:
+            request = await visit.read_request()
+            sent.append(request.split(b" ", 2)[1].partition(b"?")[0].rpartition(b"/")[2])
+            if sent[-1] == b"credit":
+                await visit.send(kept_alive(b'{"code":200,"msg":"success","data":7}'))
+                await asyncio.sleep(0.01)
+                await visit.send(created("stray"))
+            else:
+                await visit.send(created("mine"))
+
+    async with raw_server(behave) as server, aiohttp.ClientSession() as http_session:
+        client = api(server.url, http=http_session if is_given else None)
+        await client.credit()
+        await asyncio.sleep(0.1)  # the stray response arrives
+        if upgrade:
+            assert (await client.get_1080p_video("t")).url == "http://mine.invalid"
+        else:
+            assert (await client.generate("a dog")).task_id == "mine"
+        await client.close()
+    assert sent == [b"credit", b"get-1080p-video" if upgrade else b"generate"]
+
+
+async def test_many_connections_with_unread_data_mean_that_nothing_was_sent() -> None:
+    """The request gives up after some of them, safe to send again; the next one gets through."""
+    arrived, requests = asyncio.Event(), []
+
+    async def behave(visit: Visit) -> None:
+        while True:
+            requests.append(await visit.read_request())
+            if len(requests) == 15:
+                arrived.set()
+            await arrived.wait()  # so that each request needs its own connection
+            await visit.send(kept_alive(b'{"code":200,"msg":"success","data":7}'))
+            await asyncio.sleep(0.01)
+            await visit.send(created("stray"))
+
+    async with raw_server(behave) as server, api(server.url) as client:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(15):
+                group.create_task(client.credit())
+        await asyncio.sleep(0.1)  # the stray responses arrive
+        with pytest.raises(NotSent, match="before it is asked") as caught:
+            await client.generate("a dog")
+        assert caught.value.bytes_sent == 0
+        assert len(requests) == 15
+        assert (await client.credit()).balance == 7
 
 
 async def test_dead_kept_alive_connection_is_not_retried() -> None:

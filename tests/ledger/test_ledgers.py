@@ -382,6 +382,21 @@ async def test_hint_is_reported_to_the_owner_each_time_it_is_added(sessions: Ses
     assert (await one.changes(3.0)).hints == (CallbackHint(key="dog", token="token-dog", task_id="t2"),)
 
 
+async def test_number_of_hints_per_token_is_limited(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Someone who knows a token cannot fill the ledger. The oldest are dropped; a repeated one counts as new."""
+    for module in ("memory", "sqlite.queries"):
+        monkeypatch.setattr(f"veo_async.ledger.{module}.MAX_HINTS_PER_TOKEN", 3)
+    session = await sessions.open()
+    await session.insert(job())
+    await session.begin_send(sending(), ROOMY)
+    await session.add_hint("token-dog", "t0", 0.0)
+    await session.changes(0.0)
+    for name in ("t1", "t2", "t1", "t3", "t4"):
+        assert await session.add_hint("token-dog", name, 1.0)
+    found = [hint.task_id for hint in (await session.changes(1.0)).hints]
+    assert found == ["t1", "t3", "t4"]
+
+
 async def test_hint_with_an_unknown_token_is_rejected(sessions: Sessions) -> None:
     """It is not stored."""
     session = await sessions.open()

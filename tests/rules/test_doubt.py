@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from veo_async import errors
 from veo_async._rules.doubt import Proof, Verdict, classify_failure, find_proof
@@ -140,3 +142,43 @@ def test_row_41_what_a_record_proves(params: dict[str, object], proof: Proof) ->
 def test_adopted_job_without_a_prompt_is_not_proved_by_one() -> None:
     """Only the id of an adopted task is known."""
     assert find_proof({"prompt": "A dog"}, tokens=[], prompt=None) is Proof.NONE
+
+
+# --- evidence of a task wins over every code --------------------------------------------------------------------
+
+inner = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda items: st.lists(items, max_size=3) | st.dictionaries(st.text(max_size=5), items, max_size=3),
+    max_leaves=5,
+)
+named = st.sampled_from([{"taskId": "t-1"}, {"task_id": "t-1"}, {"taskId": 17}, {"taskId": "a b"}])
+around = st.recursive(
+    named,
+    lambda item: (
+        st.tuples(item, inner).map(list)
+        | st.builds(lambda value, other: {"info": value, "other": other}, item, inner)
+        | item.map(json.dumps)
+    ),
+    max_leaves=3,
+)
+envelopes = st.fixed_dictionaries(
+    {"data": around},
+    optional={"code": st.sampled_from([200, 401, 402, 422, 429, 455, 500, "200", "429", None, True]), "msg": inner},
+)
+statuses = st.sampled_from([200, 302, 400, 401, 402, 403, 404, 422, 429, 433, 455, 500, 503])
+
+
+@settings(max_examples=1000, deadline=None, derandomize=True)
+@given(envelopes, statuses, st.integers(0, 3), st.booleans())
+def test_response_that_names_a_task_never_leads_to_a_second_request(
+    body: dict[str, Any], status: int, cut: int, escaped: bool
+) -> None:
+    """Wherever the id is, and even if the end of the body is missing: accepted, or in doubt."""
+    content = json.dumps(body, ensure_ascii=escaped).encode("utf-8", "surrogatepass")
+    response = HttpResponse(status=status, body=content[: len(content) - cut] if cut < 3 else content)
+    outcome: Any
+    try:
+        outcome = decode_response(GENERATE, response).task_id
+    except errors.VeoError as error:
+        outcome = classify_failure(error)
+    assert outcome in ("t-1", V.IN_DOUBT)

@@ -10,6 +10,7 @@ from veo_async._rules.polling.poll_result import (
     CONFIRM_S,
     EMPTY_AGAIN_S,
     EMPTY_WAIT_S,
+    MIN_EXPIRED_AGE_S,
     NOT_YET_S,
     RECORD_WAIT_S,
     NotFinished,
@@ -66,10 +67,18 @@ def test_first_poll_means(result: Any, meaning: PollResult) -> None:
     assert polls((5.0, result)) == [meaning]
 
 
-def test_expired_record_ends_the_task() -> None:
-    """The provider has deleted it, and reports that explicitly."""
+def test_expired_record_ends_the_task_only_if_it_can_be_that_old() -> None:
+    """The provider deletes records after 14 days. Of a younger task it says so by mistake: the poll has failed."""
     error = errors.RecordExpired("within 14 days")
-    assert polls((5.0, error)) == [Unsuccessful(error)]
+    assert polls((5.0, error), (MIN_EXPIRED_AGE_S - 1, error)) == [PollAgain(2.0), PollAgain(4.0)]
+    assert polls((5.0, error), (6.0, DONE))[-1] == Succeeded(DONE)
+    assert polls((MIN_EXPIRED_AGE_S, error)) == [Unsuccessful(error)]
+
+
+def test_expired_record_of_an_adopted_task_ends_it() -> None:
+    """Its age is not known."""
+    error = errors.RecordExpired("within 14 days")
+    assert interpret(PollHistory(started_at=0.0, is_age_known=False), error, 5.0) == Unsuccessful(error)
 
 
 def test_failed_polls_back_off_until_a_poll_succeeds() -> None:

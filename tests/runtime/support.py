@@ -26,9 +26,9 @@ class VirtualSession(VeoSession):
         return now()
 
 
-def memory(**options: Any) -> MemoryTransport:
+def memory(*, kind: type[MemoryTransport] = MemoryTransport, **options: Any) -> MemoryTransport:
     """Return a provider that takes a minute for everything and limits nothing but the rate."""
-    return MemoryTransport(**{"duration_s": 60.0, "max_running": 1_000_000, "seed": 1, "start_at": 1.75e9, **options})
+    return kind(**{"duration_s": 60.0, "max_running": 1_000_000, "seed": 1, "start_at": 1.75e9, **options})
 
 
 def session_on(sim: MemoryTransport, *, kind: type[VeoSession] = VeoSession, **options: Any) -> VeoSession:

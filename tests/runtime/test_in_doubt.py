@@ -8,9 +8,11 @@ import pytest
 
 from tests.internals import live_job_of
 from veo_async import errors
+from veo_async._ports import HttpRequest
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.in_doubt.handler import CALLBACK_WAIT_S
 from veo_async._runtime.job.outcome import Done, Failed, InDoubt
+from veo_async._wire import HttpResponse
 from veo_async.ledger import MemoryLedger
 from veo_async.simulator import (
     delay,
@@ -25,6 +27,7 @@ from veo_async.simulator import (
     unreachable,
 )
 
+from .ledgers import session_with_ledger
 from .support import Clock, MemoryTransport, VeoSession, memory, session_on, world
 
 pytestmark = pytest.mark.veo_virtual_time
@@ -46,6 +49,11 @@ async def job_in_doubt(veo: VeoSession, prompt: str = "A dog") -> Any:
     job = await veo.submit(prompt)
     assert isinstance(await job.finished(), InDoubt)
     return job
+
+
+def false_id(number: int) -> str:
+    """Return the id of a task that does not exist."""
+    return f"{number:032x}"
 
 
 # --- what puts a job in doubt -----------------------------------------------------------------------------------
@@ -90,6 +98,49 @@ async def test_row_17_success_without_a_task_id_puts_the_job_in_doubt(value: Any
     async with world(faults=[tamper(without_id, on=1, endpoint="generate")]) as (veo, sim):
         await job_in_doubt(veo)
         assert len(sim.requests_to()) == len(sim.charges) == 1
+
+
+@pytest.mark.parametrize("status", [400, 403, 429, 455])
+async def test_rejection_that_names_a_task_puts_the_job_in_doubt(status: int) -> None:
+    """Even a 429 without a code: the task it names may be charged, and the error has its id."""
+
+    class Contradicting(MemoryTransport):
+        async def send(self, request: HttpRequest) -> HttpResponse:
+            response = await super().send(request)
+            if request.method != "POST":
+                return response
+            return HttpResponse(
+                status=status, body=response.body.replace(b'"code": 200, ', b"").replace(b'"code":200,', b"")
+            )
+
+    sim = memory(kind=Contradicting)
+    async with session_on(sim) as veo:
+        outcome = await (await veo.submit("A dog")).finished()
+        assert isinstance(outcome, InDoubt)
+        assert outcome.error.task_id == sim.charges[0].task_id
+        assert outcome.error.body_code is None
+        assert len(sim.requests_to()) == 1
+
+
+@pytest.mark.parametrize("task_id", ["\x00", "x" * 100_000, "\ud83d", "1080p:t-1"])
+async def test_acceptance_with_an_impossible_task_id_puts_the_job_in_doubt(task_id: str) -> None:
+    """It could never be polled. The outcome shows what came, shortened, and survives the session."""
+
+    def with_id(response: Any) -> Any:
+        response["data"]["taskId"] = task_id
+        return response
+
+    sim, ledger = memory(faults=[tamper(with_id, on=1, endpoint="generate")]), MemoryLedger()
+    async with session_on(sim, ledger=ledger) as veo:
+        outcome = (await job_in_doubt(veo)).outcome
+        assert "not a task id" in outcome.error.message
+        assert len(outcome.error.describe()) < 700
+        assert len(sim.requests_to()) == len(sim.charges) == 1
+    async with session_on(sim, ledger=ledger) as veo:
+        [job] = await veo.ledger.in_doubt()
+        again = await job.finished()
+        assert isinstance(again, InDoubt)
+        assert "not a task id" in again.error.message
 
 
 async def test_row_18_truncated_response_puts_the_job_in_doubt() -> None:
@@ -152,6 +203,19 @@ async def test_row_41_resolve_rejects_the_task_of_another_request() -> None:
             await job.resolve("0" * 32)
         assert job.state is JobState.IN_DOUBT
         assert (await other).urls
+
+
+@pytest.mark.parametrize("task_id", ["", "a b", "x" * 201, "4k:t-1", "1080p:t-1"])
+async def test_resolve_and_hint_reject_what_is_no_task_id(task_id: str) -> None:
+    """Nothing is sent for it. Asking for ``4k:…`` would start, and charge, an upgrade."""
+    async with world(faults=[drop_after_accepting(on=1)]) as (veo, sim):
+        job = await job_in_doubt(veo)
+        with pytest.raises(errors.UsageError, match="task_id="):
+            await job.resolve(task_id)
+        with pytest.raises(errors.UsageError, match="task_id="):
+            await veo.callbacks.hint(live_job_of(job).token or "", task_id)
+        assert len(sim.requests_to()) == 1
+        assert sim.count("record-info") == 0
 
 
 async def test_resolve_rejects_a_task_that_another_job_has() -> None:
@@ -332,11 +396,25 @@ async def test_every_attempt_has_its_own_callback_url() -> None:
         assert "callBackUrl" not in json.loads(sim.requests_to()[0].content)
 
 
-def test_invalid_public_url_is_rejected_by_the_constructor() -> None:
-    """The error names the argument, before anything is opened."""
+@pytest.mark.parametrize(
+    "url",
+    [
+        "bot.example",
+        "https://me:hunter2@bot.example",
+        "https://hunter2@bot.example/veo",
+        "ftp://me:hunter2@bot.example",
+        "https://me:hunter2@",
+        "https://bot.example/?secret=hunter2",
+        "https://bot.example/#part",
+    ],
+)
+def test_invalid_public_url_is_rejected_by_the_constructor(url: str) -> None:
+    """The error names the argument, before anything is opened, and does not repeat a password."""
     with pytest.raises(errors.InvalidRequest) as caught:
-        session_on(memory(), public_url="bot.example")
+        session_on(memory(), public_url=url)
     assert caught.value.field == "callbacks"
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in repr(caught.value.problems)
 
 
 async def test_row_90_job_past_its_deadline_is_never_sent() -> None:
@@ -382,6 +460,47 @@ async def test_callback_naming_a_missing_task_is_given_up() -> None:
         await asyncio.sleep(300)
         assert sim.count("record-info") == polls
         assert job.state is JobState.IN_DOUBT
+
+
+@pytest.mark.parametrize("has_ledger", [False, True])
+async def test_true_callback_among_many_false_ones_binds_the_job(*, has_ledger: bool) -> None:
+    """1,000 false ids before it and 1,000 after it: each has its turn, and other jobs are polled as ever."""
+    sim = memory(faults=[drop_after_accepting(on=1)])
+    session = {"public_url": PUBLIC, "ledger": MemoryLedger() if has_ledger else None}
+    async with session_on(sim, polls_per_second=8.0, **session) as veo:
+        job = await veo.submit("A dog")
+        other = await veo.submit("A cat")
+        other_id = await other.accepted()
+        await asyncio.sleep(61)
+        [true] = [callback.task_id for callback in sim.due_callbacks() if callback.task_id != other_id]
+        running = await veo.submit("A bird")
+        token = live_job_of(job).token
+        assert token is not None
+        for task_id in (*map(false_id, range(999)), other_id, true, *map(false_id, range(1000, 2000))):
+            assert await veo.callbacks.hint(token, task_id)
+        clock = Clock()
+        assert (await running).urls
+        assert clock() < 70  # it takes 60 s
+        assert (await job).task_id == true
+        assert clock() < 2001 / 8.0
+        assert len(sim.requests_to()) == 3
+
+
+async def test_restart_reads_the_claims_again() -> None:
+    """The claims are on the ledger, so the next session finds the true one among the false ones."""
+    sim, ledger = memory(faults=[drop_after_accepting(on=1)]), MemoryLedger()
+    async with session_on(sim, ledger=ledger, public_url=PUBLIC) as veo:
+        job = await veo.submit("A dog", key="dog")
+        await asyncio.sleep(61)
+        [callback] = sim.due_callbacks()
+        sim.is_offline = True
+        for task_id in (*map(false_id, range(20)), callback.task_id, *map(false_id, range(20, 40))):
+            assert await veo.callbacks.hint(live_job_of(job).token or "", task_id)
+        await asyncio.sleep(30)
+        assert job.state is JobState.IN_DOUBT
+    sim.is_offline = False
+    async with session_with_ledger(sim, ledger, public_url=PUBLIC) as veo:
+        assert (await (await veo.submit("A dog", key="dog"))).task_id == callback.task_id
 
 
 async def test_callback_of_an_earlier_failed_attempt_binds_nothing() -> None:

@@ -10,6 +10,7 @@ import pytest
 from veo_async import errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.outcome import Done, Failed
+from veo_async.ledger import MemoryLedger
 from veo_async.simulator import (
     Fault,
     byte_order_mark,
@@ -34,7 +35,8 @@ from veo_async.simulator import (
 )
 from veo_async.simulator.faults.mutations import MUTATIONS
 
-from .support import Clock, world
+from .ledgers import session_with_ledger
+from .support import Clock, VirtualSession, memory, now, world
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -200,14 +202,53 @@ async def test_row_33_missing_record_fails_the_job_without_resubmission() -> Non
 
 async def test_row_34_record_older_than_fourteen_days_expires_the_job() -> None:
     """The job becomes `EXPIRED`, and submitting its key again sends nothing."""
-    async with world(duration_s=100.0) as (veo, sim):
+
+    class Later(VirtualSession):
+        def _wall_clock(self) -> float:
+            return now() + 15 * 86400.0
+
+    sim, ledger = memory(duration_s=100.0), MemoryLedger()
+    async with session_with_ledger(sim, ledger, kind=VirtualSession) as veo:
+        await (await veo.submit("A dog [stuck]", key="k")).accepted()
+    sim.advance(15 * 86400.0)
+    async with session_with_ledger(sim, ledger, kind=Later) as veo:
         job = await veo.submit("A dog [stuck]", key="k")
-        await job.accepted()
-        sim.advance(15 * 86400.0)
         with pytest.raises(errors.RecordExpired):
             await job
         assert job.state is JobState.EXPIRED
         assert (await veo.submit("A dog [stuck]", key="k")).task_id == job.task_id
+        assert len(sim.requests_to()) == 1
+
+
+async def test_young_task_does_not_expire() -> None:
+    """The response "only within 14 days" about a task that is seconds old is a failed poll."""
+    fault = refuse(422, "Temporarily supports records within 14 days.", endpoint="record-info", times=5)
+    async with world(faults=[fault]) as (veo, sim):
+        assert (await veo.generate("A dog")).urls
+        assert len(sim.requests_to()) == 1
+
+
+async def test_adopted_task_can_be_expired() -> None:
+    """It was created at an unknown time, so the provider is believed."""
+    fault = refuse(422, "Temporarily supports records within 14 days.", endpoint="record-info", times=5)
+    async with world(faults=[fault]) as (veo, _):
+        with pytest.raises(errors.RecordExpired):
+            await (await veo.ledger.adopt("4c9a" * 8))
+
+
+async def test_record_of_another_task_is_a_failed_poll() -> None:
+    """The job ends with its own clip, although polls in between returned the finished record of another."""
+    async with world(duration_s=30.0) as (veo, sim):
+        other = await veo.generate("A cat")
+
+        def mixed_up(response: Any) -> Any:
+            return {**response, "data": dict(other.record.raw)}
+
+        sim.inject(tamper(mixed_up, times=4, endpoint="record-info"))
+        clip = await veo.generate("A dog")
+        assert clip.task_id != other.task_id
+        assert not set(clip.urls) & set(other.urls)
+        assert clip.record.task_id == clip.task_id
 
 
 async def test_row_35_internal_timeout_of_the_record_endpoint_fails_no_task() -> None:

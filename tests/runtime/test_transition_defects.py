@@ -316,6 +316,21 @@ async def test_an_early_hint_of_a_request_that_was_rejected_is_not_kept(
     assert "names a second task" in caplog.text
 
 
+async def test_rate_limited_request_that_a_callback_knows_is_in_doubt(
+    monkeypatch: pytest.MonkeyPatch, ledger: MemoryLedger
+) -> None:
+    """A callback to the attempt's own URL names a task before a 429 arrives: sending again could be charged again."""
+    options = {"public_url": "https://bot.example/veo"}
+    async with case(monkeypatch, ledger, of_memory(ledger), SENDING, **options) as current:
+        assert current.live.token is not None
+        assert await current.veo.callbacks.hint(current.live.token, TASK)
+        await asyncio.sleep(2)
+        current.responses.put_nowait(errors.RateLimited("slow down", body_code=429))
+        await let_run()
+        assert current.live.state is IN_DOUBT
+        assert current.live.attempts == 1
+
+
 # --- closing ----------------------------------------------------------------------------------------------------
 
 

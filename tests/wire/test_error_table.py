@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from veo_async import errors
-from veo_async._wire import HttpResponse, decode_response, endpoint_named
+from veo_async._wire import Failure, HttpResponse, decode_response, endpoint_named
 from veo_async._wire.endpoints import ENDPOINTS
 
 from .error_table import ANYWHERE, CODES, DOCUMENTED, SENTENCES, STATES, WITH_STATES, Row, as_markdown
@@ -206,7 +206,7 @@ def test_redirect_is_malformed(endpoint: str, status: int) -> None:
     """Following it could send a charged request twice, or the key elsewhere."""
     with pytest.raises(errors.MalformedResponse) as caught:
         read_body(endpoint, b"<html>moved</html>", status=status)
-    assert caught.value.message == "unexpected redirect (not followed)"
+    assert "an unexpected redirect (not followed)" in caught.value.message
     assert caught.value.excerpt == "<html>moved</html>"
     assert caught.value.retryable is (endpoint not in COSTS)
 
@@ -256,8 +256,40 @@ def test_conclusive_rejection_keeps_its_own_remedy() -> None:
     assert str(error) == "no. Top up the account, then retry."
 
 
-@pytest.mark.parametrize(("status", "body"), [(404, b"<html>"), (301, b""), (200, b"<html>")])
-def test_response_of_another_server_suggests_to_check_the_base_url(status: int, body: bytes) -> None:
-    """HTML does not come from the API, so the base URL may be wrong."""
-    with pytest.raises(errors.VeoError, match="check the base URL"):
-        read_body("record-info", body, status=status)
+@pytest.mark.parametrize(
+    ("status", "body"), [(404, b"<html>"), (404, b""), (400, b" <!doctype"), (301, b""), (200, b"<html>")]
+)
+@pytest.mark.parametrize("endpoint", ["record-info", "generate", "file-stream-upload"])
+def test_response_of_another_server_asks_for_the_base_url(endpoint: str, status: int, body: bytes) -> None:
+    """It does not come from the API. The question names the variable and the address, and never quotes the page."""
+    response = HttpResponse(status=status, body=body)
+    with pytest.raises(errors.VeoError) as caught:
+        decode_response(endpoint_named(endpoint), response, base_url="https://other.example")
+    variable = "KIE_UPLOAD_BASE_URL" if endpoint == "file-stream-upload" else "KIE_BASE_URL"
+    assert f"is {variable} (https://other.example) right?" in caught.value.message
+    assert "<" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [403, 429, 500, 502])
+def test_page_of_a_gateway_is_not_quoted(status: int) -> None:
+    """The address is right; the provider's gateway has failed."""
+    with pytest.raises(errors.VeoError, match=f"HTTP {status} with a web page instead of JSON") as caught:
+        read_body("record-info", b"<html>Bad gateway</html>", status=status)
+    assert "<" not in str(caught.value)
+    assert "BASE_URL" not in str(caught.value)
+
+
+def test_unauthorized_names_the_variable_and_the_address() -> None:
+    """A key of one provider was perhaps sent to another."""
+    response = HttpResponse(status=401, body=b"<html>")
+    with pytest.raises(errors.Unauthorized) as caught:
+        decode_response(endpoint_named("credit"), response, base_url="https://api.example")
+    assert "KIE_API_KEY" in str(caught.value)
+    assert "https://api.example" in str(caught.value)
+
+
+def test_failed_task_has_its_reason_as_evidence() -> None:
+    """The provider's words are needed for a bug report; a failure without words has none."""
+    error = Failure(code=501, message="Audio\x00 generation failed").error(task_id="t")
+    assert error.evidence == {"task_id": "t", "reason_code": 501, "reason": "Audio\\x00 generation failed"}
+    assert Failure(code=None, message="").error().evidence == {}

@@ -184,7 +184,7 @@ def test_wrong_value_in_a_record_affects_only_its_field(key: str, value: Any) ->
         assert record.urls == intact.urls
     if key not in ("successFlag", "status"):
         assert record.state == intact.state
-    assert record.raw[key] == value
+    assert record.raw[key] == ("\ufffd" if value == "\ud800" else value)
 
 
 def test_excerpts_and_messages_are_printable() -> None:
@@ -195,7 +195,7 @@ def test_excerpts_and_messages_are_printable() -> None:
     with pytest.raises(errors.MalformedResponse) as unreadable:
         read_body("generate", f"<html>{evil}</html>".encode())
     with pytest.raises(errors.ServerError) as gateway:
-        read_body("generate", f"<html>{evil}</html>".encode(), status=502)
+        read_body("generate", f"<html><title>{evil}</title></html>".encode(), status=502)
     failed = read_json("record-info", envelope({"successFlag": 3, "errorMessage": f"flagged {evil}"})).failure.error()
     for text in (str(caught.value), unreadable.value.excerpt, str(gateway.value), str(failed), repr(failed)):
         assert text.isprintable()
@@ -215,3 +215,26 @@ def test_parser_error_is_not_attached() -> None:
             endpoint_named("generate"), HttpResponse(status=200, body=body_of("real/generate.accepted")[:-5])
         )
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (rb'"\ud83d"', "\ufffd"),
+        (rb'"a\uDC00b\ud83d"', "a\ufffdb\ufffd"),
+        (rb'"\ud83d\ude00 and \ud83d"', "\U0001f600 and \ufffd"),
+        (rb'[{"\ud83d": ["\udfff", 1, null]}]', [{"\ufffd": ["\ufffd", 1, None]}]),
+        (rb'"\ud83d\ude00"', "\U0001f600"),
+        (rb'"\\ud83d"', r"\ud83d"),
+    ],
+)
+def test_lone_surrogate_is_replaced(text: bytes, value: Any) -> None:
+    """Half an emoji can be neither stored nor sent on; a whole one, and an escaped backslash, stay as they are."""
+    assert strict_json.parse(text) == value
+
+
+def test_lone_surrogate_in_nested_json_is_replaced() -> None:
+    """``paramJson`` and ``resultUrls`` are JSON in a string, with escapes of their own."""
+    params = json.dumps({"prompt": "\ud83d"})
+    found: Record = read_json("record-info", envelope({"taskId": "t", "paramJson": params}))
+    assert found.params == {"prompt": "\ufffd"}

@@ -305,13 +305,13 @@ def test_other_task_ids_are_not_upgrades(name: str) -> None:
     assert upgrade_from_name(name) is None
 
 
-@pytest.mark.parametrize("task_id", ["t", "veo_task_abcdef123456", "bf3e7adb-fb6c", "a/b?c=d", "x" * 200, "ü"])
+@pytest.mark.parametrize("task_id", ["t", "veo_task_abcdef123456", "bf3e7adb-fb6c", "a/b?c=d", "x" * 200])
 def test_task_ids_are_opaque(task_id: str) -> None:
     """Anything that could be an id is accepted."""
     assert list(task_id_problems(task_id)) == []
 
 
-@pytest.mark.parametrize("task_id", ["", " ", "a b", "a\n", "a\x00", "\u2028", "\ud800", "x" * 201])
+@pytest.mark.parametrize("task_id", ["", " ", "a b", "a\n", "a\x00", "\u2028", "\ud800", "ü", "x" * 201])
 def test_impossible_task_ids_are_problems(task_id: str) -> None:
     """Spaces, control characters and very long texts are not ids."""
     assert [problem.field for problem in task_id_problems(task_id)] == ["task_id"]

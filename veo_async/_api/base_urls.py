@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 BASE_URL_VARIABLES = ("VEO_BASE_URL", "KIE_BASE_URL")
 UPLOAD_URL_VARIABLES = ("VEO_UPLOAD_BASE_URL", "KIE_UPLOAD_BASE_URL")
-_EXAMPLE = "Pass scheme and host only, for example https://api.kie.ai."
+_EXAMPLE = "Example: https://api.kie.ai."
 _USE_HTTPS = "Use an https:// URL (http:// is allowed for localhost), or pass allow_insecure_http=True."
 
 

@@ -30,7 +30,6 @@ from veo_async._wire import (
     UpscaledVideo,
     VideoRequest,
     check,
-    decode_response,
     dialect_named,
     endpoints,
 )
@@ -38,7 +37,8 @@ from veo_async._wire.converter import from_dict, to_wire
 from veo_async._wire.images import with_image
 from veo_async._wire.requests import ExtendOptions, VideoOptions
 from veo_async._wire.retry_after import server_time
-from veo_async._wire.validation import check_encodable, is_plausible_task_id, task_id_problems, url_problem
+from veo_async._wire.task_ids import is_plausible_task_id
+from veo_async._wire.validation import check_encodable, task_id_problems, url_problem
 from veo_async.errors import (
     InvalidRequest,
     Problem,
@@ -161,7 +161,7 @@ class VeoApi:
             NotReady: the upgrade is being processed, which takes five to ten minutes.
         """
         if callback_url is not None and (rule := url_problem(callback_url)):
-            remedy = "pass a URL that the provider can reach"
+            remedy = "the provider must be able to reach it"
             raise InvalidRequest.of(Problem("callback_url", callback_url, rule, remedy))
         body = {"taskId": _checked_task_id(task_id), "index": index, "callBackUrl": callback_url}
         return await self._requester.post(endpoints.GET_4K, body, task_id=task_id)
@@ -170,13 +170,17 @@ class VeoApi:
 
     async def record_info(self, task_id: str) -> Record:
         """Return the record of a task of any kind. The record decides the task's state."""
-        return decode_response(endpoints.RECORD_INFO, await self.record_response(task_id), task_id=task_id)
+        return self.decode_record(await self.record_response(task_id), task_id)
 
     async def record_response(self, task_id: str) -> HttpResponse:
         """Return the response that `record_info` parses, for callers that compare it with the last one first."""
         return await self._requester.exchange(
             endpoints.RECORD_INFO, query={"taskId": _checked_task_id(task_id)}, task_id=task_id
         )
+
+    def decode_record(self, response: HttpResponse, task_id: str) -> Record:
+        """Return the record in a response of `record_response`."""
+        return self._requester.decode(endpoints.RECORD_INFO, response, task_id=task_id)
 
     async def credit(self) -> Credits:
         """Return the balance of the account; also the cheapest way to test a key."""

@@ -7,6 +7,7 @@ which shows at most the last four characters and gives the key away only as a he
 import hashlib
 import hmac
 import logging
+import re
 import stat
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ KeyProvider = Callable[[], Awaitable[str]]
 
 KEY_VARIABLES = ("VEO_API_KEY", "KIE_API_KEY", "KIE_AI_API_KEY")
 KEY_FILE_VARIABLE = "KIE_API_KEY_FILE"
+#: An escaped ASCII character: in JSON, in a URL (even twice) and in HTML.
+_ESCAPE = re.compile(rb"\\u00[2-7]|%[2-7]|&#|\\/")
 _COPY_AGAIN = "Copy the key again, without spaces and line breaks."
 #: For shorter keys, four characters would give away too much.
 _MIN_LENGTH_TO_SHOW_SUFFIX = 16
@@ -38,7 +41,7 @@ class _Masked(str):
 class ApiKey:
     """An API key that hides itself in ``repr`` and cannot be pickled."""
 
-    __slots__ = ("_header", "_secret", "_secret_bytes")
+    __slots__ = ("_escaped", "_header", "_secret", "_secret_bytes")
 
     def __init__(self, secret: str) -> None:
         if not isinstance(secret, str) or not secret:
@@ -47,6 +50,7 @@ class ApiKey:
             bad_character = "the API key contains a space, a line break or a character that keys never have"
             raise InvalidKey(bad_character, remedy=_COPY_AGAIN)
         self._secret = secret
+        self._escaped: re.Pattern[bytes] | None = None
         # Every request needs both.
         self._header, self._secret_bytes = _Masked(f"Bearer {secret}"), secret.encode()
 
@@ -72,9 +76,30 @@ class ApiKey:
         return self._header
 
     def redact(self, body: bytes) -> bytes:
-        """Return *body* without the key, in case the server echoes it: parts of responses are shown and logged."""
+        """Return *body* without the key, in case the server echoes it: parts of responses are shown and logged.
+
+        The key is also found with characters in the escapes of JSON, URLs and HTML. Few bodies contain escaped ASCII
+        characters, so looking for them costs next to nothing.
+        """
         secret = self._secret_bytes
-        return body.replace(secret, b"[key]") if secret in body else body
+        if secret in body:
+            body = body.replace(secret, b"[key]")
+        if (b"\\u" in body or b"%" in body or b"&#" in body or b"\\/" in body) and _ESCAPE.search(body):
+            self._escaped = self._escaped or _escaped_pattern(self._secret)
+            if self._escaped.search(body):
+                body = self._escaped.sub(b"[key]", body)
+        return body
+
+
+def _escaped_pattern(secret: str) -> re.Pattern[bytes]:
+    """Return a pattern for *secret* in which each character may be escaped, even twice (JSON in JSON)."""
+    return re.compile("".join(_escaped_character(character) for character in secret).encode())
+
+
+def _escaped_character(character: str) -> str:
+    code, literal = ord(character), re.escape(character)
+    html = f"&#(?:0*{code}|[xX]0*(?i:{code:x}));?"
+    return rf"(?:\\*{literal}|\\+u(?i:{code:04x})|%(?:25)*(?i:{code:02x})|{html})"
 
 
 def resolve_key(given: "str | ApiKey | None", environ: Mapping[str, str], *, key_page: str = "") -> ApiKey:

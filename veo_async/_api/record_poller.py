@@ -10,7 +10,7 @@ Only responses parsed as *generating* are remembered. All others, successes abov
 
 from typing import Final
 
-from veo_async._wire import Record, TaskState, decode_response, endpoints
+from veo_async._wire import Record, TaskState
 
 from .client import VeoApi
 
@@ -35,7 +35,7 @@ class RecordPoller:
         if self._fingerprints.get(task_id) == fingerprint:
             return UNCHANGED
         self._fingerprints.pop(task_id, None)
-        record = decode_response(endpoints.RECORD_INFO, response, task_id=task_id)
+        record = self._api.decode_record(response, task_id)
         if record.state is TaskState.GENERATING:
             self._remember(task_id, fingerprint)
         return record

@@ -95,7 +95,12 @@ class Requester:
     ) -> T:
         """Send one request and return the parsed response."""
         response = await self.exchange(endpoint, query=query, body=body, content_type=content_type, task_id=task_id)
-        return decode_response(endpoint, response, task_id=task_id)
+        return self.decode(endpoint, response, task_id=task_id)
+
+    def decode(self, endpoint: Endpoint[T], response: HttpResponse, *, task_id: str | None = None) -> T:
+        """Return the value in *response*; errors name where the request went."""
+        base_url = self._base_urls.api if endpoint.host == "api" else self._base_urls.upload
+        return decode_response(endpoint, response, task_id=task_id, base_url=base_url)
 
     async def exchange(
         self,

@@ -4,6 +4,11 @@
 of the provider's GETs costs credits. A middleware replaces that failure by an exception that aiohttp does not know,
 which prevents this. Redirects are never followed: a 307 would send the body again.
 
+**Its own response.** HTTP/1.1 does not number responses. Data that arrives on an idle connection, such as a second
+response to an earlier request, would become the response to the next one. So a connection with unread data is closed
+and the request is written to another one. A new connection for each paid request would cost two round trips and a TLS
+handshake, and protect only against data that arrives later still.
+
 **What was sent.** After `NotSent` a charged request may be sent again, so it is raised only if the request certainly
 was not sent: writing the body had not started. The class of the exception does not show that
 (``ClientConnectorError`` is a ``ClientOSError``), nor does ``UploadTracker.bytes_written`` alone: it is the last
@@ -27,6 +32,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.connector import Connection
 from yarl import URL
 
 from veo_async._base.kill_points import kill_point
@@ -39,6 +45,8 @@ from veo_async.errors import ClientClosed, MalformedResponse, NotSent, ResponseL
 MAX_RESPONSE_BYTES = 1024 * 1024
 #: A host that does not accept a connection within this time will not do so within a minute either.
 _CONNECT_TIMEOUT_S = 10.0
+#: How many connections with unread data are closed for one request.
+_MAX_UNREAD = 10
 #: One client never needs more connections, and more could get it blocked.
 MAX_CONNECTIONS = 128
 #: The only headers that are used. Copying all of them would take longer than reading the body.
@@ -67,6 +75,14 @@ class AiohttpTransport:
     async def send(self, request: HttpRequest) -> HttpResponse:
         """See `Transport.send`."""
         session = self._session()
+        for _ in range(_MAX_UNREAD):
+            try:
+                return await self._send(session, request)
+            except _UnreadData:
+                continue  # nothing was written; aiohttp has closed that connection
+        raise NotSent(f"{_host(request.url)} sends data before it is asked")
+
+    async def _send(self, session: aiohttp.ClientSession, request: HttpRequest) -> HttpResponse:
         body = None if request.body is None else _TrackedBody(io.BytesIO(request.body))
         tracker = None if body is None else aiohttp.UploadTracker()
         try:
@@ -81,12 +97,12 @@ class AiohttpTransport:
                 auto_decompress=True,
                 proxy=self._proxy,
                 ssl=self._ssl,
-                middlewares=(_disable_retry,),
+                middlewares=(_disable_retry, _require_clean_connection),
                 upload_tracker=tracker,
             ) as response:
                 return await _read_response(response)
         except (aiohttp.ClientError, _AttemptFailed, OSError, TimeoutError, ValueError) as exc:
-            failure = _translate(_cause(exc), body, tracker)
+            failure = _translate(_cause(exc), request.url, body, tracker)
         # Raised outside the handler, so that aiohttp's exception does not become the context of this one.
         raise failure
 
@@ -160,6 +176,25 @@ async def _disable_retry(request: aiohttp.ClientRequest, handler: aiohttp.Client
         raise _AttemptFailed from exc
 
 
+class _UnreadData(Exception):
+    """The connection holds data that belongs to an earlier request."""
+
+
+async def _require_clean_connection(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Check the connection between getting it and writing to it, for which aiohttp has no hook."""
+    write = request.send
+
+    async def send(connection: Connection) -> aiohttp.ClientResponse:
+        if connection.protocol is None or connection.protocol.should_close:
+            raise _UnreadData
+        return await write(connection)
+
+    request.send = send  # type: ignore[method-assign,assignment]  # of this request only
+    return await handler(request)
+
+
 class _TrackedBody(aiohttp.BytesIOPayload):
     """A body that records whether writing it has started."""
 
@@ -186,9 +221,11 @@ class _TooLarge(ValueError):
     """The response is larger than the limit."""
 
 
-def _translate(exc: BaseException, body: _TrackedBody | None, tracker: aiohttp.UploadTracker | None) -> TransportError:
+def _translate(
+    exc: BaseException, url: str, body: _TrackedBody | None, tracker: aiohttp.UploadTracker | None
+) -> TransportError:
     """Return our error for aiohttp's. The message is ours, because aiohttp's can contain the whole URL."""
-    message = _describe(exc)
+    message = _describe(exc, _host(url))
     if _never_sent(exc, body):
         return NotSent(message)
     if isinstance(exc, _TooLarge | aiohttp.ClientResponseError):
@@ -210,30 +247,35 @@ def _bytes_sent(body: _TrackedBody | None, tracker: aiohttp.UploadTracker | None
     return tracker.bytes_written or body.size
 
 
-def _describe(exc: BaseException) -> str:
+def _host(url: str) -> str:
+    """Return host and port of *url*, for messages; the rest can contain secrets."""
+    return url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
+
+
+def _describe(exc: BaseException, host: str) -> str:
     match exc:
         case _TooLarge():
             return f"the response is larger than {MAX_RESPONSE_BYTES} bytes"
         case aiohttp.ClientConnectorDNSError():
-            return f"could not resolve host {exc.host!r}"
+            return f"could not resolve the host name {exc.host!r}"
         case aiohttp.ClientConnectorCertificateError():
-            return "the server's TLS certificate is not trusted"
+            return f"the TLS certificate of {host} is not trusted"
         case aiohttp.ClientConnectorSSLError():
-            return "TLS handshake failed"
-        case aiohttp.ClientConnectorError() | aiohttp.ClientProxyConnectionError():
-            return f"connection failed: {_os_error_text(exc)}"
+            return f"the TLS handshake with {host} failed"
+        case aiohttp.ClientConnectorError():  # of the proxy, if there is one
+            return f"could not connect to {exc.host}:{exc.port}: {_os_error_text(exc)}"
         case aiohttp.ConnectionTimeoutError():
-            return "connecting timed out"
+            return f"connecting to {host} timed out"
         case TimeoutError():
-            return "timed out waiting for the response"
+            return f"timed out waiting for the response of {host}"
         case aiohttp.ServerDisconnectedError():
-            return "the server closed the connection without responding"
+            return f"{host} closed the connection without responding"
         case aiohttp.ClientPayloadError():
             return "the response was cut off or could not be decompressed"
         case aiohttp.ClientResponseError():
             return "the response is not valid HTTP"
         case _:
-            return f"the connection broke: {_os_error_text(exc)}"
+            return f"the connection to {host} broke: {_os_error_text(exc)}"
 
 
 def _os_error_text(exc: Any) -> str:

@@ -35,9 +35,25 @@ def check_flag(name: str, value: Any) -> None:
 
 
 def check_text(name: str, value: Any) -> None:
-    """Require a string that is not empty."""
+    """Require a string that is not empty and can be encoded."""
     if not isinstance(value, str) or not value:
         reject(name, value, "must be a non-empty string")
+    check_encodable_text(name, value)
+
+
+def check_encodable_text(name: str, value: str) -> None:
+    """Require text without lone surrogates: neither a request nor a ledger can contain half a character."""
+    if not is_encodable(value):
+        reject(name, value, "contains a lone surrogate; decode the text as UTF-8")
+
+
+def is_encodable(text: str) -> bool:
+    """Return True if *text* can be encoded as UTF-8, so it has no lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_choice(name: str, value: Any, choices: Collection[str]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from veo_async._api import VeoApi
-from veo_async._base.checks import check_count, check_positive, reject
+from veo_async._base.checks import check_count, check_encodable_text, check_positive, reject
 from veo_async._ports import BudgetUse
 from veo_async._rules.credits.prices import total
 from veo_async._rules.rate_limit import LearnedLimits, RateLimiter
@@ -65,6 +65,7 @@ class Account:
         """
         if not isinstance(name, str):
             reject("name", name, "must be a string; the empty string is the default tenant")
+        check_encodable_text("name", name)
         if weight is not None:
             check_positive("weight", weight)
         if max_queued is not None:

@@ -4,6 +4,9 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from veo_async._base.checks import check_text
+from veo_async._wire.task_ids import is_from_provider
+from veo_async.errors import InvalidRequest, Problem
 from veo_async.webhooks.asgi import AsgiApp, asgi_app
 from veo_async.webhooks.receiver import Receiver, ReceiverStatistics
 
@@ -49,7 +52,15 @@ class CallbackReceiver:
 
         Returns:
             Whether the token belongs to an attempt on this ledger.
+
+        Raises:
+            InvalidRequest: *task_id* cannot be an id that the provider has given to a task.
         """
+        check_text("token", token)
+        check_text("task_id", task_id)
+        if not is_from_provider(task_id):
+            rule, remedy = "is not a task id", "pass the id exactly as the callback contains it"
+            raise InvalidRequest.of(Problem("task_id", task_id, rule, remedy))
         return await self._lifetime.require_open().hint(token, task_id)
 
     @property

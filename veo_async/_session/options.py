@@ -8,6 +8,7 @@ from veo_async._base.checks import (
     check_callable,
     check_choice,
     check_count,
+    check_encodable_text,
     check_flag,
     check_instance,
     check_positive,
@@ -108,6 +109,7 @@ def check_job_options(*, take: Any, tenant: Any, priority: Any, send_within: Any
     check_count("take", take, minimum=0)
     if not isinstance(tenant, str):
         reject("tenant", tenant, "must be a string")
+    check_encodable_text("tenant", tenant)
     check_choice("priority", priority, get_args(Priority))
     if send_within is not None:
         check_positive("send_within", send_within)
@@ -118,13 +120,18 @@ def checked_target(name: str, path: Any) -> str | None:
     """Return *path* as an absolute path; None stays None."""
     if path is not None and not (isinstance(path, str | PathLike) and fspath(path)):
         reject(name, path, "must be the path of a file or a folder")
-    return absolute_target(path)
+    target = absolute_target(path)
+    if target is not None:
+        check_encodable_text(name, target)
+    return target
 
 
 def _checked_ledger(ledger: Any) -> Any:
     is_path = isinstance(ledger, str | PathLike)
     if ledger == "" or not (ledger is None or is_path or hasattr(ledger, "open")):
         reject("ledger", ledger, "must be a file's path, a ledger from veo_async.ledger, or None")
+    if isinstance(ledger, str):
+        check_encodable_text("ledger", ledger)
     return as_ledger(ledger)
 
 

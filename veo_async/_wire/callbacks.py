@@ -14,6 +14,7 @@ from .codes import SUCCESS
 from .envelope import excerpt, parse_envelope
 from .fields import CALLBACK, read_fields
 from .responses import Failure
+from .task_ids import is_from_provider
 
 
 @attrs.frozen(kw_only=True)
@@ -65,6 +66,6 @@ def parse_callback(body: bytes) -> Callback:
     envelope = parse_envelope(body)
     data = envelope.data if isinstance(envelope.data, Mapping) else {}
     found = read_fields(CALLBACK, data, data.get("info"), envelope.raw)
-    if "task_id" not in found:
+    if not is_from_provider(found.get("task_id", "")):
         raise MalformedResponse("the callback contains no task id", endpoint="callback", excerpt=excerpt(body))
     return Callback(**found, code=envelope.code, message=envelope.message, raw=envelope.raw)

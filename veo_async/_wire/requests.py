@@ -18,7 +18,6 @@ from veo_async.errors import InvalidRequest, Problem
 from .models import (
     DEFAULT_EXTEND_MODEL,
     DEFAULT_MODEL,
-    UPGRADE_TARGETS,
     AspectRatio,
     AspectRatioName,
     DurationSeconds,
@@ -30,6 +29,7 @@ from .models import (
     Resolution,
     ResolutionName,
 )
+from .task_ids import is_upgrade_name
 
 
 class VideoOptions(TypedDict, total=False):
@@ -214,8 +214,8 @@ REQUEST_KINDS: Mapping[str, Any] = MappingProxyType(
 
 def upgrade_from_name(task_name: str) -> UpgradeRequest | None:
     """Return the upgrade with the task id *task_name*, or None for a task id of the provider."""
-    to, _, rest = task_name.partition(":")
-    if to not in UPGRADE_TARGETS or not rest:
+    if not is_upgrade_name(task_name):
         return None
+    to, _, rest = task_name.partition(":")
     task_id, _, index = rest.partition(":")
     return UpgradeRequest(task_id, to, index=int(index) if index.isdecimal() else None)

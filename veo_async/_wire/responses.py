@@ -8,12 +8,13 @@ from typing import Any, NoReturn
 
 import attrs
 
-from veo_async.errors import MalformedResponse, NotReady, RecordNotFound, TaskFailed, TaskRefused
+from veo_async.errors import MalformedResponse, NotReady, RecordNotFound, TaskFailed, TaskRefused, printable
 
 from . import codes
 from .envelope import Envelope
 from .fields import ACCEPTED, HD_VIDEO, RECORD, RECORD_PARAMS, UPLOAD, read_fields
 from .readers import number, url
+from .task_ids import is_from_provider
 
 
 class TaskState(StrEnum):
@@ -81,7 +82,8 @@ class Failure:
     def error(self, **evidence: Any) -> TaskFailed:
         """Return the failure as an exception."""
         kind = TaskRefused if self.is_refusal else TaskFailed
-        return kind(self.message or "the task failed", reason_code=self.code, **evidence)
+        reason = printable(self.message)
+        return kind(self.message or "the task failed", reason_code=self.code, reason=reason, **evidence)
 
 
 @attrs.frozen(kw_only=True)
@@ -183,10 +185,12 @@ class Upload:
 
 def read_accepted(envelope: Envelope) -> Accepted:
     """Return the accepted task; its id is required."""
-    found = read_fields(ACCEPTED, envelope.data)
-    if "task_id" not in found:
+    task_id = read_fields(ACCEPTED, envelope.data).get("task_id")
+    if task_id is None:
         _raise_malformed("accepted, but the response has no task id")
-    return Accepted(task_id=found["task_id"], raw=envelope.data)
+    if not is_from_provider(task_id):
+        _raise_malformed(f"accepted, but {printable(repr(task_id), 100)} is not a task id")
+    return Accepted(task_id=task_id, raw=envelope.data)
 
 
 def read_record(envelope: Envelope) -> Record:

@@ -3,11 +3,13 @@
 The standard parser accepts input that no correct provider sends and that could mislead us about money: two ``taskId``
 in one object (the last one wins silently), ``NaN``, numbers of a thousand digits, and nesting that overflows the stack
 of later code. Here each of these raises `NotJson`. A byte order mark is accepted: it does not change the meaning, and
-rejecting it would throw away a task id that was paid for.
+rejecting it would throw away a task id that was paid for. For the same reason half a character (``"\\ud83d"``, a lone
+surrogate, as left by a text that was cut in the middle of an emoji) is replaced by U+FFFD: it cannot be stored.
 """
 
 import codecs
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +17,10 @@ from typing import Any
 MAX_DEPTH = 32
 #: Epoch milliseconds have 13 digits, 64-bit numbers 19.
 MAX_DIGITS = 25
+
+
+#: The escape of a surrogate. Bytes in UTF-8 contain none.
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class NotJson(ValueError):
@@ -35,10 +41,23 @@ def parse(body: bytes) -> Any:
         problem = str(exc)
     else:
         if body.count(b"[") + body.count(b"{") <= MAX_DEPTH or not _is_deep(value):
-            return value
+            return _without_surrogates(value) if _SURROGATE.search(body) else value
         problem = "nested too deeply"
     # Raised outside the handler: the parser's error contains the whole text and would become its context.
     raise NotJson(problem)
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Return *value* with each lone surrogate replaced by U+FFFD, in names as well."""
+    match value:
+        case str():
+            return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        case list():
+            return [_without_surrogates(item) for item in value]
+        case dict():
+            return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
+        case _:
+            return value
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

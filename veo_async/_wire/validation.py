@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from veo_async._base.checks import is_encodable
 from veo_async.errors import InvalidRequest, Problem, UnsupportedByProvider
 
 from .dialects.dialect import Dialect
@@ -24,6 +25,7 @@ from .requests import (
     VideoRequest,
     upgrade_from_name,
 )
+from .task_ids import is_plausible_task_id
 
 _SEEDS = range(10000, 100000)
 _IMAGES_ALLOWED: dict[str | None, range] = {
@@ -146,22 +148,13 @@ def _encoding_problems(request: AnyRequest) -> Iterator[Problem]:
             yield Problem(name, value, "contains a lone surrogate", "decode the text as UTF-8")
 
 
-def is_encodable(text: str) -> bool:
-    """Return True if *text* can be encoded as UTF-8, so it has no lone surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _image_problems(request: VideoRequest) -> Iterator[Problem]:
     for url in request.image_urls:
         if LocalImage.parse(url) is not None:
             continue
         # A local simulator can reach this machine. Code that knows the base URL checks that case.
         if problem := url_problem(url) or unreachable_reason(url, allow_loopback=True):
-            yield Problem("image_urls", url, problem, "pass a public https URL, or upload the file first")
+            yield Problem("image_urls", url, problem, "to use a file, pass its path and a session uploads it")
     allowed = _IMAGES_ALLOWED.get(request.generation_type)
     if allowed is not None and len(request.image_urls) not in allowed:
         mode = request.generation_type or "a request without generation_type"
@@ -213,12 +206,7 @@ def _seed_problems(seeds: int | None) -> Iterator[Problem]:
 
 def _callback_problems(url: str | None) -> Iterator[Problem]:
     if url is not None and (problem := url_problem(url)):
-        yield Problem("callback_url", url, problem, "pass an http(s) URL that the provider can reach")
-
-
-def is_plausible_task_id(task_id: str) -> bool:
-    """Return True if *task_id* is one word of plausible length. Every poll calls this, so it builds no problem."""
-    return 0 < len(task_id) <= 200 and task_id.isprintable() and " " not in task_id
+        yield Problem("callback_url", url, problem, "the provider must be able to reach it")
 
 
 def task_id_problems(task_id: str) -> Iterator[Problem]:

@@ -227,5 +227,8 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write *text* to *path* completely or not at all, with the byte order mark by which spreadsheets detect UTF-8."""
-    write_atomically(path, text.encode("utf-8-sig"))
+    """Write *text* to *path* completely or not at all, with the byte order mark by which spreadsheets detect UTF-8.
+
+    A rejected row may contain what cannot be encoded: it is escaped.
+    """
+    write_atomically(path, text.encode("utf-8-sig", "backslashreplace"))

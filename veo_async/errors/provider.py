@@ -83,7 +83,7 @@ class RecordNotFound(NotFound):
 class RecordExpired(RequestRejected):
     """The record is older than the 14 days for which the provider keeps records."""
 
-    remedy = "The provider keeps records for 14 days; generate the clip again if you need it."
+    remedy = "The record is gone for good; generate the clip again if you still need it."
 
 
 class AccountError(ApiError):
@@ -93,7 +93,7 @@ class AccountError(ApiError):
 class Unauthorized(AccountError):
     """401: the API key is missing, wrong or revoked."""
 
-    remedy = "Check the API key in KIE_API_KEY (or api_key=) and the base URL."
+    remedy = "Check the API key in KIE_API_KEY (or api_key=) and the address in KIE_BASE_URL (or base_url=)."
 
 
 class InsufficientCredits(AccountError):
@@ -126,9 +126,11 @@ class TaskFailed(ApiError):
 
     #: The provider's code for the failure: 400, 422, 500, 501, or None.
     reason_code: int | None = None
+    #: The provider's words for the failure; empty if there are none.
+    reason: str = ""
     remedy = "Failed tasks are not charged; submit it again."
 
-    _EVIDENCE: ClassVar[tuple[str, ...]] = (*VeoError._EVIDENCE, "reason_code")
+    _EVIDENCE: ClassVar[tuple[str, ...]] = (*VeoError._EVIDENCE, "reason_code", "reason")
 
 
 class TaskRefused(TaskFailed, ContentRefused):

@@ -6,7 +6,8 @@ from .base import VeoError
 
 #: The remedy for a creating request whose outcome is unknown.
 MAY_HAVE_BEEN_CHARGED = (
-    "This request may have been charged. The job is in doubt: use job.resolve(), job.resubmit() or job.abandon()."
+    "This request may have been charged. Do not repeat it: the job is in doubt until job.resolve(), job.resubmit() "
+    "or job.abandon()."
 )
 
 

@@ -7,10 +7,13 @@ take them over. No method ever suspends, so a write has happened when the call r
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
+from operator import itemgetter
 
 import attrs
 
 from veo_async._ports import (
+    MAX_HINTS_PER_TOKEN,
     AccountActivity,
     BudgetUse,
     CallbackHint,
@@ -49,8 +52,8 @@ class MemoryLedger:
     timeline: list[tuple[str, Transition]] = attrs.field(factory=list, init=False, repr=False)
     #: The key of each attempt's job, by the attempt's token.
     tokens: dict[str, str] = attrs.field(factory=dict, init=False, repr=False)
-    #: By token and task id: the number of the hint, which is new each time the hint is added again.
-    hints: dict[tuple[str, str], int] = attrs.field(factory=dict, init=False, repr=False)
+    #: By token, then by task id: the number of the hint, which is new each time the hint is added again.
+    hints: dict[str, dict[str, int]] = attrs.field(factory=dict, init=False, repr=False)
     calls: list[_Call] = attrs.field(factory=list, init=False, repr=False)
     #: By account and session id: until when that session has closed the account's gate.
     closures: dict[tuple[str, str], float] = attrs.field(factory=dict, init=False, repr=False)
@@ -103,7 +106,7 @@ class MemoryLedger:
         self._numbers = [self._numbers[n] for n in kept]
         self.jobs = {key: row for key, row in self.jobs.items() if key not in keys}
         self.tokens = {token: key for token, key in self.tokens.items() if key not in keys}
-        self.hints = {hint: number for hint, number in self.hints.items() if hint[0] in self.tokens}
+        self.hints = {token: hints for token, hints in self.hints.items() if token in self.tokens}
         self.calls = [call for call in self.calls if call.key not in keys or call.at >= calls_before]
 
     def job_of_task(self, task_id: str | None) -> JobRow | None:
@@ -228,8 +231,11 @@ class MemoryLedgerSession:
         if token not in ledger.tokens:
             return False
         ledger.last_hint += 1
-        ledger.hints.pop((token, task_id), None)  # a repeated hint comes last in the order
-        ledger.hints[token, task_id] = ledger.last_hint
+        hints = ledger.hints.setdefault(token, {})
+        hints.pop(task_id, None)  # a repeated hint comes last in the order
+        hints[task_id] = ledger.last_hint
+        if len(hints) > MAX_HINTS_PER_TOKEN:
+            del hints[next(iter(hints))]
         return True
 
     async def get(self, key: str) -> JobRow | None:
@@ -310,12 +316,17 @@ class MemoryLedgerSession:
             and (row.key in keys if self._was_read else rules.is_active(row) and row.owner != self.session_id)
         ]
 
-    def _new_hints(self) -> Iterable[CallbackHint]:
-        for (token, task_id), number in self._ledger.hints.items():
+    def _new_hints(self) -> list[CallbackHint]:
+        """Return the new hints, in the order in which they were added."""
+        found: list[tuple[int, CallbackHint]] = []
+        for token, hints in self._ledger.hints.items():
             row = self._ledger.jobs[self._ledger.tokens[token]]
-            is_own = row.owner == self.session_id and rules.is_active(row)
-            if is_own and (number > self._hints_read or row.key in self._adopted):
-                yield CallbackHint(key=row.key, token=token, task_id=task_id)
+            if row.owner != self.session_id or not rules.is_active(row):
+                continue
+            after = 0 if row.key in self._adopted else self._hints_read
+            hint = partial(CallbackHint, key=row.key, token=token)
+            found += [(number, hint(task_id=task_id)) for task_id, number in hints.items() if number > after]
+        return [hint for _, hint in sorted(found, key=itemgetter(0))]
 
     def _other_calls(self, account: str, at: float) -> list[_Call]:
         calls = (call for call in self._ledger.calls if call.account == account and call.at <= rules.latest_time(at))

@@ -19,11 +19,12 @@ The checks run in this order, the cheapest first, so that unwanted requests cost
 No request is sent to the provider before responding. The hint is durable before the 200, because the provider does not
 repeat a callback that was acknowledged, and for a job whose response was lost the hint may be the only trace of its
 task. A repeated hint is stored only once but followed again: the first one may have been sent by someone else who saw
-the URL. One attempt creates one task, so for each token at most `MAX_TASKS_PER_TOKEN` task ids are stored.
+the URL. A false callback looks like the true one until its record is read, so none is
+rejected because of others; the ledger bounds how many are kept for each token.
 """
 
 import asyncio
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
@@ -43,10 +44,6 @@ READ_TIMEOUT_S: Final = 5.0
 WRITE_TIMEOUT_S: Final = 5.0
 #: How many hints may be stored at the same time. Further callbacks get a 503.
 MAX_CONCURRENT_WRITES: Final = 256
-#: For how many tokens we remember the task ids that callbacks have named.
-MAX_REMEMBERED_TOKENS: Final = 4096
-#: How many different task ids are accepted for one token.
-MAX_TASKS_PER_TOKEN: Final = 8
 
 #: The request headers that the receiver uses.
 KEPT_HEADERS: Final = ("content-length", "content-encoding", TIMESTAMP_HEADER.lower(), SIGNATURE_HEADER.lower())
@@ -85,7 +82,6 @@ class Receiver:
         self._signing_keys, self._now = tuple(signing_keys), now
         self._responses: Counter[int] = Counter()
         self._writes: dict[tuple[str, str], asyncio.Task[int]] = {}
-        self._tasks_by_token: OrderedDict[str, set[str]] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"<Receiver {dict(self._responses)}>"
@@ -152,8 +148,6 @@ class Receiver:
         if write is None:
             if len(self._writes) >= MAX_CONCURRENT_WRITES:
                 return 503
-            if not self._accepts_task(token, task_id):
-                return OK
             write = self._writes[hint] = asyncio.create_task(self._write(token, task_id), name="veo.callback")
             write.add_done_callback(lambda _: self._writes.pop(hint))
         # Concurrent callbacks with the same hint share one write, so a closed connection must not cancel it.
@@ -166,13 +160,3 @@ class Receiver:
         except (VeoError, TimeoutError):
             return 503
         return OK if is_known_token else 404
-
-    def _accepts_task(self, token: str, task_id: str) -> bool:
-        task_ids = self._tasks_by_token.setdefault(token, set())
-        self._tasks_by_token.move_to_end(token)
-        if len(self._tasks_by_token) > MAX_REMEMBERED_TOKENS:
-            self._tasks_by_token.popitem(last=False)
-        if task_id not in task_ids and len(task_ids) >= MAX_TASKS_PER_TOKEN:
-            return False
-        task_ids.add(task_id)
-        return True

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from veo_async._wire import sign_callback
 from veo_async._wire.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from veo_async._wire.validation import is_encodable
+from veo_async._wire.task_ids import is_from_provider
 from veo_async.errors import InvalidSignature
 
 #: How many seconds the time of a callback may differ from ours, in both directions: for retries and inexact clocks.
@@ -70,7 +70,7 @@ def find_task_ids(body: bytes) -> Iterator[str]:
     data = parsed.get("data") if isinstance(parsed, dict) else None
     places = [(data, "taskId"), (data, "task_id"), (parsed, "taskId"), (parsed, "task_id")]
     values = [place.get(name) for place, name in places if isinstance(place, dict)]
-    yield from dict.fromkeys(value for value in values if isinstance(value, str) and is_encodable(value))
+    yield from dict.fromkeys(value for value in values if isinstance(value, str) and is_from_provider(value))
 
 
 def _parse_timestamp(text: str) -> int:

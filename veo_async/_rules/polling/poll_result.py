@@ -10,6 +10,7 @@ A failed poll never ends a job. The provider's records are trusted with these re
 - *An unreadable response* (HTML, broken JSON, 5xx, a lost response, an unknown flag) delays the polls of this task
   only.
 - *Not ready* is the response for an upgrade in progress; the documentation asks for half a minute between two polls.
+- *"Only within 14 days"* ends a task only if the task can be that old; of a younger one the response is wrong.
 - *429* slows down all polls, not only those of this task: it is about the account.
 """
 
@@ -31,6 +32,8 @@ from veo_async.errors import (
 
 #: Users report that records appear within a minute, rarely later (60 to 90 s).
 RECORD_WAIT_S: Final = 90.0
+#: The provider keeps records for 14 days. A day less allows for clocks and time zones.
+MIN_EXPIRED_AGE_S: Final = 13 * 86400.0
 #: An unstable flag is stable by then.
 CONFIRM_S: Final = 10.0
 #: Success without a URL means that the provider is still copying the video.
@@ -48,6 +51,8 @@ class PollHistory:
     """What the polls of one task have shown."""
 
     started_at: float
+    #: False for an adopted task, which may be much older.
+    is_age_known: bool = True
     failures: int = 0
     failed_at: float | None = None
     empty_since: float | None = None
@@ -102,7 +107,7 @@ def interpret(history: PollHistory, result: Record | VeoError, now: float) -> Po
             return PollAgain(NOT_YET_S)
         case RecordNotFound():
             return _read_missing(history, result, now)
-        case RecordExpired():
+        case RecordExpired() if not history.is_age_known or now - history.started_at >= MIN_EXPIRED_AGE_S:
             return Unsuccessful(result)
         case _:
             return _failed_poll(history)

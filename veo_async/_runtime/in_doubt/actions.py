@@ -12,7 +12,9 @@ from veo_async._runtime.job.outcome import Failed
 from veo_async._runtime.queued.spending import Spending
 from veo_async._runtime.transitions import Transitions
 from veo_async._wire import Record, UpgradeRequest
-from veo_async.errors import JobAbandoned, TaskMismatch, UsageError
+from veo_async._wire.task_ids import is_upgrade_name
+from veo_async._wire.validation import task_id_problems
+from veo_async.errors import InvalidRequest, JobAbandoned, Problem, TaskMismatch, UsageError
 
 
 def proof_of(job: LiveJob, record: Record, token: str | None = None) -> Proof:
@@ -42,8 +44,10 @@ class JobActions:
 
         Raises:
             TaskMismatch: the record belongs to a different request, or the task to another job.
+            InvalidRequest: this cannot be the id of a task of this job.
         """
         _require_in_doubt(job)
+        _check_task_id(job, task_id)
         proof = Proof.NONE
         # There is no record of an upgrade.
         if self._read_record is not None and not isinstance(job.request, UpgradeRequest):
@@ -112,6 +116,15 @@ class JobActions:
             raise UsageError("this job is just being sent; try again in a moment", job_key=job.key)
         error = JobAbandoned("abandoned by request", job_key=job.key, task_id=job.task_id)
         return await self._transitions.apply(job, Event.ABANDON, Failed(job.key, error))
+
+
+def _check_task_id(job: LiveJob, task_id: str) -> None:
+    """Reject what is not a task id, and for a clip the name of an upgrade: reading that would start it."""
+    problems = tuple(task_id_problems(task_id))
+    if not problems and is_upgrade_name(task_id) and not isinstance(job.request, UpgradeRequest):
+        problems = (Problem("task_id", task_id, "names an upgrade, not a clip", "pass the id of the clip's task"),)
+    if problems:
+        raise InvalidRequest.of(*problems)
 
 
 def _require_in_doubt(job: LiveJob) -> None:

@@ -49,7 +49,7 @@ class LiveJob:
     awaits_permit: bool = False
     #: Another session on the same ledger owns it; this one only follows it.
     is_remote: bool = False
-    #: Tasks that callbacks named for it while it was in doubt, without proof.
+    #: The first tasks that callbacks named for it without proof.
     claimed_task_ids: tuple[str, ...] = ()
     #: The task of its source clip, where its request names a job instead.
     source_task_id: str | None = None

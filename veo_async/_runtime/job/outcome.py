@@ -140,7 +140,7 @@ class Evidence:
         sent_at: when the request was sent.
         token: the token in the callback URL, if there is one, and so in the provider's record.
         awaits_callback: whether a callback that names the task may still arrive.
-        claimed_task_ids: tasks that callbacks named, but whose records do not prove it.
+        claimed_task_ids: the first tasks that callbacks named, but whose records do not prove it.
     """
 
     attempts: int

@@ -42,7 +42,9 @@ def content_key(request: AnyRequest, take: int = 1, tenant: str = "") -> str:
 
     A local image counts by its content, not by its path.
     """
-    return hashlib.sha256(_dump([to_dict(by_content(request)), take, tenant]).encode()).hexdigest()[:20]
+    return hashlib.sha256(
+        _dump([to_dict(by_content(request)), take, tenant]).encode("utf-8", "surrogatepass")
+    ).hexdigest()[:20]
 
 
 def row_of(job: LiveJob, *, account: str, at: float) -> JobRow:
@@ -200,10 +202,13 @@ def _metadata(value: Any) -> str | None:
     if value is None:
         return None
     try:
-        return _dump(value)
+        text = _dump(value)
+        text.encode()
     except (TypeError, ValueError) as error:
-        rule, remedy = f"cannot be stored on a ledger: {error}", "use strings, numbers, lists, dicts"
+        reason = "it contains a lone surrogate" if isinstance(error, UnicodeEncodeError) else error
+        rule, remedy = f"cannot be stored on a ledger: {reason}", "use strings, numbers, lists, dicts"
         raise InvalidRequest.of(Problem("metadata", value, rule, remedy)) from None
+    return text
 
 
 def _is_plain(value: Any) -> bool:

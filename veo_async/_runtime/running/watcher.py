@@ -117,7 +117,7 @@ class Watcher:
         """Begin to poll the task of *job*, which the provider created *age_s* seconds ago."""
         now = loop_time()
         self._schedule.started(job, cls, now - age_s)
-        self._watched[job] = _WatchedTask(PollHistory(started_at=now - age_s))
+        self._watched[job] = _WatchedTask(PollHistory(started_at=now - age_s, is_age_known=job.attempts > 0))
         self._push(job, self._schedule.next_poll(job, now))
 
     def poll_now(self, job: LiveJob) -> None:

@@ -1,6 +1,7 @@
 """Callback tokens: each attempt has its own, and its callback URL contains it."""
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 import attrs
@@ -13,11 +14,23 @@ from veo_async.errors import InvalidRequest, Problem
 
 
 def validate_public_url(url: str | None) -> str | None:
-    """Return *url* unchanged, or raise `InvalidRequest` if the provider cannot post there."""
-    if url is not None and (rule := url_problem(url)):
-        remedy = "use the public URL at which the provider can reach you"
-        raise InvalidRequest.of(Problem("callbacks", url, rule, remedy))
+    """Return *url* unchanged, or raise `InvalidRequest` if the provider cannot post below it.
+
+    It is sent to the provider and stored on the ledger, so it must not contain a password.
+    """
+    if url is None:
+        return None
+    if rule := url_problem(url) or _extra_parts(url):
+        shown = url if "@" not in url and "?" not in url else "…"  # they may contain a secret
+        raise InvalidRequest.of(Problem("callbacks", shown, rule, "pass only scheme, host and path"))
     return url
+
+
+def _extra_parts(url: str) -> str | None:
+    parts = urlsplit(url)
+    if parts.username is None and parts.password is None and not parts.query and not parts.fragment:
+        return None
+    return "must not contain a user name, a password, a query or a fragment"
 
 
 class CallbackTokens:

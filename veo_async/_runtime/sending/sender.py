@@ -203,7 +203,7 @@ class Sender:
         logger.critical("task %s of job %s was NOT recorded on the ledger", task_id, job.key, extra=extra)
 
     async def _on_error(self, job: LiveJob, ticket: SendTicket, error: VeoError) -> None:
-        is_probe, verdict = ticket.is_probe, classify_failure(error)
+        is_probe, verdict = ticket.is_probe, self._classify(job, error)
         error.add_evidence(job_key=job.key)
         self._pauses.on_request_done(job, is_paid=verdict is Verdict.IN_DOUBT)
         if verdict is not Verdict.NOT_SENT and self._pauses.on_any_response(is_probe=is_probe):
@@ -233,6 +233,12 @@ class Sender:
                 await self._lose(job, error)
             case _:
                 assert_never(verdict)
+
+    def _classify(self, job: LiveJob, error: VeoError) -> Verdict:
+        """Return what *error* means. After a callback for this very attempt, a rejection proves nothing any more."""
+        verdict = classify_failure(error)
+        is_response = verdict is not Verdict.NOT_SENT and verdict is not Verdict.REFUSED
+        return Verdict.IN_DOUBT if is_response and self._hints.has_early_hint(job) else verdict
 
     def _notify_gate(self, verdict: Verdict, error: VeoError, ticket: SendTicket) -> None:
         match verdict:

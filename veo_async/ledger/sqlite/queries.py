@@ -10,7 +10,16 @@ from collections.abc import Collection, Sequence
 
 import attrs
 
-from veo_async._ports import BudgetUse, JobRow, NewJob, RateClaim, SendPermit, TaskAlreadyBound, Transition
+from veo_async._ports import (
+    MAX_HINTS_PER_TOKEN,
+    BudgetUse,
+    JobRow,
+    NewJob,
+    RateClaim,
+    SendPermit,
+    TaskAlreadyBound,
+    Transition,
+)
 from veo_async._rules.lifecycle import JobState
 from veo_async.ledger import rules
 
@@ -104,6 +113,7 @@ class Queries:
         if not self._statements.run("has_attempt", token=token).fetchone():
             return False
         self._statements.run("insert_hint", token=token, task_id=task_id, at=at)
+        self._statements.run("drop_hints", token=token, max_hints=MAX_HINTS_PER_TOKEN)
         self.changes.on_local_hint()
         return True
 

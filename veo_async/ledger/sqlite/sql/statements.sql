@@ -102,6 +102,9 @@ ORDER BY submitted_seq;
 INSERT OR REPLACE INTO hint (token, task_id, at)
 SELECT :token, :task_id, :at WHERE EXISTS (SELECT 1 FROM attempt WHERE token = :token);
 
+-- name: drop_hints
+DELETE FROM hint WHERE seq IN (SELECT seq FROM hint WHERE token = :token ORDER BY seq DESC LIMIT -1 OFFSET :max_hints);
+
 -- name: has_attempt
 SELECT 1 FROM attempt WHERE token = :token;
 
