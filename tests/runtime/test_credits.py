@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Coroutine, Iterable
 from itertools import pairwise
+from random import Random
 from typing import Any
 
 import pytest
@@ -251,10 +253,10 @@ async def test_later_session_reserves_queued_jobs_but_not_finished_ones(ledger: 
 
 
 async def test_row_83_sending_pauses_at_the_minimum_balance_and_resumes_after_a_top_up() -> None:
-    """1000 credits with a minimum of 500: nine jobs are sent and collected, and the others wait for a top-up.
+    """1000 credits with a minimum of 500: eight jobs are sent and collected, and the others wait for a top-up.
 
-    Nine, because 520 credits remain after the eighth, and the price of the ninth is not checked in advance. The
-    balance is read only once: the cost of each job sent since then is subtracted.
+    Eight, because 520 credits remain then. The balance is read only once: the cost of each job sent since then is
+    subtracted.
     """
     async with world(credits=1000.0, session={"min_balance": 500.0}) as (veo, sim):
         jobs = [await veo.submit(prompt) for prompt in prompts(15)]
@@ -262,11 +264,11 @@ async def test_row_83_sending_pauses_at_the_minimum_balance_and_resumes_after_a_
         listening = asyncio.create_task(_collect_pauses(veo, jobs[-1].key, pauses))
         await asyncio.sleep(20)
         assert veo.statistics().pause_reason == "min-balance"
-        assert len(sim.charges) == 9
+        assert len(sim.charges) == 8
         assert sim.count("credit") == 1
         await asyncio.sleep(200)
         states = [job.state for job in jobs]
-        assert (states.count(JobState.READY), states.count(JobState.QUEUED)) == (9, 6)
+        assert (states.count(JobState.READY), states.count(JobState.QUEUED)) == (8, 7)
         assert veo.statistics().pause_reason == "min-balance"
         sim.account().credits += 10_000
         clock = Clock()
@@ -377,8 +379,15 @@ async def test_rate_limited_requests_are_added_back_to_the_balance() -> None:
     """Requests in flight are subtracted because they may be charged; a 429 undoes that and ends the pause."""
     session = {"min_balance": 900.0}
     async with world(credits=1000.0, latency_s=0.5, faults=[rate_limited(on=1)], session=session) as (veo, sim):
-        await veo.gather(*prompts(2))
-        assert len(sim.charges) == 2
+        first, second = [await veo.submit(prompt) for prompt in prompts(2)]
+        await asyncio.sleep(0.7)
+        assert veo.statistics().pause_reason == "min-balance"
+        await asyncio.sleep(0.7)
+        assert veo.statistics().pause_reason is None
+        await first
+        assert second.state is JobState.QUEUED
+        assert len(sim.charges) == 1
+        veo.stop_sending()
 
 
 async def test_pause_for_low_balance_is_logged_with_its_figures(caplog: pytest.LogCaptureFixture) -> None:
@@ -388,7 +397,65 @@ async def test_pause_for_low_balance_is_logged_with_its_figures(caplog: pytest.L
         await veo.submit("A dog")
         await asyncio.sleep(5)
         veo.stop_sending()
-    assert "submission paused (min-balance): about 10 credits left; min_balance is 50" in caplog.text
+    expected = "submission paused (min-balance): about 10 credits left, the next job costs 60; min_balance is 50"
+    assert expected in caplog.text
+
+
+async def test_job_that_would_leave_less_than_the_minimum_is_not_sent() -> None:
+    """400 credits with a minimum of 350: a job of 250 waits, and a job of 30 behind it waits, too."""
+    async with world(credits=400.0, session={"min_balance": 350.0}) as (veo, sim):
+        expensive = await veo.submit("A dog", model="veo3")
+        cheap = await veo.submit("A cat", model="veo3_lite")
+        await asyncio.sleep(100)
+        assert veo.statistics().pause_reason == "min-balance"
+        assert (expensive.state, cheap.state) == (JobState.QUEUED, JobState.QUEUED)
+        assert not sim.requests_to()
+        sim.account().credits += 230.0
+        await veo.drain()
+        assert sim.account().credits == 350.0
+
+
+async def test_job_ahead_that_is_abandoned_frees_the_cheaper_one_behind_it() -> None:
+    """The pause is about the next job, so another next job ends it without a new balance."""
+    async with world(credits=400.0, session={"min_balance": 350.0}) as (veo, sim):
+        expensive = await veo.submit("A dog", model="veo3")
+        cheap = await veo.submit("A cat", model="veo3_lite")
+        await asyncio.sleep(5)
+        assert veo.statistics().pause_reason == "min-balance"
+        await expensive.abandon()
+        clock = Clock()
+        await cheap.accepted()
+        assert clock() == 0.0
+        assert sim.account().credits == 370.0
+
+
+async def test_cheaper_interactive_job_goes_ahead_of_a_batch_job_that_waits_for_credits() -> None:
+    """It is the next job, and it leaves the minimum."""
+    async with world(credits=400.0, session={"min_balance": 350.0}) as (veo, sim):
+        await veo.submit("A dog", model="veo3")
+        await asyncio.sleep(5)
+        await veo.generate("A cat", model="veo3_lite", priority="interactive")
+        assert sim.account().credits == 370.0
+        veo.stop_sending()
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_balance_stays_above_the_minimum_for_jobs_of_any_price(seed: int) -> None:
+    """Prices from 30 to 370, some jobs that fail and are refunded, 429s and top-ups: the minimum is never broken."""
+    random = Random(seed)
+    models, faults = ["veo3", "veo3_fast", "veo3_lite"], [rate_limited(on=3), refuse(422, on=5), rate_limited(on=9)]
+    minimum, lowest = 500.0, math.inf
+    async with world(credits=1500.0, faults=faults, session={"min_balance": minimum}) as (veo, sim):
+        for number in range(40):
+            suffix = random.choice(["", "", " [fail]"])
+            await veo.submit(f"A dog, number {number}{suffix}", model=random.choice(models))
+        for _ in range(600):
+            await asyncio.sleep(random.uniform(0, 5))
+            lowest = min(lowest, sim.account().credits)
+            sim.account().credits += random.choice([0.0, 0.0, 0.0, 100.0])
+        assert len(sim.charges) > 5
+        assert lowest >= minimum
+        veo.stop_sending()
 
 
 # --- credits spent ------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ class Spending:
     Args:
         prices: the price table.
         budget: the credits that may be reserved; None: unlimited.
-        min_balance: the balance below which submission pauses; None: never.
+        min_balance: the balance to keep; None: none.
 
     Raises:
         UsageError: one of them is not a number of credits.
