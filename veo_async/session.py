@@ -363,7 +363,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             key: the job's key. The same key with the same request is the same job. By default the key is derived from
                 the request and the tenant, so that a repeated call returns the same job and is charged once.
             take: another number generates another clip of the same request.
-            tenant: on whose behalf; tenants share the account by weight.
+            tenant: on whose behalf; tenants share the account by weight. A follow-up of a job belongs to its tenant.
             priority: ``"interactive"`` goes before ``"batch"``.
             metadata: anything you want to find again at the job; plain values, if there is a ledger.
             send_within: seconds within which the request must be sent; after that it is refused (`DeadlineExceeded`).
@@ -375,7 +375,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         Raises:
             InvalidRequest: the request breaks a rule, or an image cannot be used; nothing was queued.
             UploadFailed: an image that was passed as bytes could not be uploaded; nothing was queued.
-            KeyReused: *key* belongs to a different request.
+            KeyReused: *key* belongs to a different request, or to another tenant.
             QueueFull: too many of the tenant's jobs are waiting.
             BudgetExceeded: the price exceeds what the session may still reserve.
             LedgerError: the ledger did not accept the job; nothing was queued.

@@ -54,6 +54,7 @@ class Submitter:
             check_text("key", key)
         target = checked_target("save_to", save_to) or self._save_to
         prepared = await self._parts.images.prepare_request(request, video_options)
+        tenant = tenant or await self._tenant_of_source(prepared)
         name = key if key is not None else content_key(prepared, take, tenant)
         chain = [ChainItem(name, prepared), *chain_of(name, then)]
         self._check_chain(chain, validate=validate)
@@ -64,6 +65,12 @@ class Submitter:
         async with self._reserve_while_admitting(jobs):
             *_, last = [await engine.admission.admit(job) for job in jobs]
         return last
+
+    async def _tenant_of_source(self, request: AnyRequest) -> str:
+        """Return the tenant of the job that *request* continues; the default tenant if there is none."""
+        after_key = getattr(request, "after_key", None)
+        source = await self._lifetime.engine.admission.find(after_key) if after_key else None
+        return source.tenant if source is not None else ""
 
     def _check_chain(self, chain: Sequence[ChainItem], *, validate: bool) -> None:
         for item in chain:

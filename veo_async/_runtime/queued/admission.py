@@ -1,8 +1,8 @@
 """Admission: a submitted job is inserted into the ledger, then queued; existing jobs are found by key.
 
-The key decides. An unused key is a new job. A key whose job has the same request is that job, of any session or earlier
-run. A key whose job finished without a charge may be used again. So submitting the same list again pays only for what
-was not charged yet.
+The key decides. An unused key is a new job. A key whose job has the same request and the same tenant is that job, of
+any session or earlier run. A key whose job finished without a charge may be used again. So submitting the same list
+again pays only for what was not charged yet.
 """
 
 import asyncio
@@ -70,7 +70,7 @@ class Admission:
         """Insert and queue *job* and return it, or return the existing job with its key.
 
         Raises:
-            KeyReused: the existing job has a different request.
+            KeyReused: the existing job has a different request or tenant.
             QueueFull: the tenant's queue is full.
             LedgerError: the job could not be inserted; it is not queued.
         """
@@ -79,10 +79,7 @@ class Admission:
             if (locked_out := self._pauses.locked_out) is not None:
                 raise copy_error(locked_out)
             known = await self._insert_once(job)
-        if not _is_same(known.request, job.request):
-            remedy = "Use a different key, or resend the original request unchanged."
-            message = f"the key {job.key!r} is already used for a different request"
-            raise KeyReused(message, job_key=job.key, remedy=remedy)
+        _check_same(known, job)
         if known is not job and job.save_to is not None:
             self._add_save_target(known, job.save_to)
         return known
@@ -208,6 +205,17 @@ class Admission:
         for row in await self._journal.ledger.jobs([JobState.IN_DOUBT]):
             self._attach(row)
         return [job for job in self._registry.by_key.values() if job.state is JobState.IN_DOUBT]
+
+
+def _check_same(known: LiveJob, job: LiveJob) -> None:
+    """Raise `KeyReused` unless both are the same request of the same tenant."""
+    if known.tenant != job.tenant:
+        message = f"the key {job.key!r} is already used by another tenant than {job.tenant!r}"
+        raise KeyReused(message, job_key=job.key, remedy="Use a different key, or leave it out.")
+    if not _is_same(known.request, job.request):
+        remedy = "Use a different key, or resend the original request unchanged."
+        message = f"the key {job.key!r} is already used for a different request"
+        raise KeyReused(message, job_key=job.key, remedy=remedy)
 
 
 def _is_same(known: AnyRequest | None, request: AnyRequest | None) -> bool:
