@@ -9,7 +9,8 @@
 
 It runs a `veo_async.VeoSession` in a thread with its own event loop, so it also works where a loop is already running,
 as in a notebook. It starts with ``with``, or with the first call, and ends with the block, with `VeoSession.close`, and
-at the latest when the interpreter exits. Every method may be called from any thread.
+at the latest when the interpreter exits. The exit waits for a request in flight, for at most ten seconds. Every method
+may be called from any thread, but not in a forked child: open another session there.
 
 Ctrl-C ends the waiting and leaves the job alone: the same request finds the same job again. ``on_event`` is called in
 the session's own thread and must not call the session.
@@ -80,7 +81,7 @@ class VeoSession:
     ) -> None:
         try:
             self.close()
-        except SessionEnded:
+        except Exception:
             if exc is None:  # the caller's own exception leaves the block unchanged
                 raise
 

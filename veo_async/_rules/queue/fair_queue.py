@@ -163,7 +163,7 @@ class FairQueue(Generic[T]):
             self._interactive_in_a_row = max(0, self._interactive_in_a_row - 1)
         self._enqueue(item)
 
-    def peek(self) -> T | None:
+    def head(self) -> T | None:
         """Return the job that `pop` would grant; None if no job is queued."""
         if not self._waiting:
             return None

@@ -1,7 +1,8 @@
 """Pauses of submission for the whole session.
 
 `PauseState` decides when submission pauses and resumes, `KeyRenewer` whether there is another key, and `BalanceGuard`
-whether enough credits are left for the next job. This module acts on these decisions, logs them and notifies the waiting jobs.
+whether enough credits are left for the next job. This module acts on these decisions, logs them and notifies the
+waiting jobs.
 """
 
 from veo_async._rules.credits.min_balance import BalanceGuard, BalanceRead
@@ -91,12 +92,13 @@ class Pauses:
         if self.balance.allows(price):
             self._resume_if(self.state.balance_sufficient())
         elif self.state.balance_low(loop_time(), self.balance.due_at):
-            left, minimum = f"about {self.balance.estimated:,g} credits left", f"min_balance is {self.balance.minimum:,g}"
-            message = f"{left}, the next job costs {price:,g}; {minimum}" if price else f"{left}; {minimum}"
+            needed = f", the next job costs {price:,g}" if price else ""
+            left = f"about {self.balance.estimated:,g} credits left{needed}"
+            message = f"{left}; min_balance is {self.balance.minimum:,g}"
             self._announce_pause(PauseReason.MIN_BALANCE, InsufficientCredits(message))
 
     def _next_price(self) -> float | None:
-        job = self._queue.peek()
+        job = self._queue.head()
         return None if job is None else job.price
 
     def _resume_if_enough(self) -> bool:
