@@ -1,7 +1,9 @@
 """Every argument of a session is checked when it is given: the error names it, its value and what is allowed."""
 
 import inspect
+from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ import veo_async.session
 import veo_async.settings
 import veo_async.types
 from tests.sessions import session_arguments
-from veo_async import VeoSession
+from veo_async import VeoSession, VideoRequest
 from veo_async.errors import InvalidRequest, UsageError
 from veo_async.session import Account, SessionLedger
 from veo_async.settings import Callbacks, Credits, Files, Limits, Network
@@ -160,6 +162,55 @@ async def test_common_mistakes_say_what_to_write() -> None:
             await veo.ledger.prune(timedelta(0))
         assert len(veo.jobs()) == 1
     assert len(sim.charges) <= 1
+
+
+NOT_SEVERAL = [
+    "A dog",
+    b"A dog",
+    bytearray(b"A dog"),
+    VideoRequest("A dog"),
+    {"prompt": "A dog"},
+    Path("list.txt"),
+    None,
+    5,
+]
+
+
+@pytest.mark.veo_virtual_time
+@pytest.mark.parametrize("requests", NOT_SEVERAL, ids=repr)
+async def test_what_is_not_several_requests_is_rejected_by_map_and_gather(requests: Any) -> None:
+    """Nothing is sent: a dict, for example, would be read as a list of its keys."""
+    sim = MemoryTransport()
+    async with VeoSession(sim.api_key, **session_arguments(transport=sim)) as veo:
+        with pytest.raises(UsageError, match=r"^requests=.*: must be several requests.*generate\(\)"):
+            veo.map(requests)
+        if not isinstance(requests, str | VideoRequest):
+            with pytest.raises(UsageError, match=r"^request=.*: must be a prompt or a request"):
+                await veo.submit(requests)
+            with pytest.raises(UsageError, match=r"^request=.*: must be a prompt or a request"):
+                veo.account.estimate(requests)
+            [outcome] = [outcome async for outcome in veo.map([requests])]
+            assert "must be a prompt or a request" in str(outcome)
+            if isinstance(requests, Iterable):
+                with pytest.raises(UsageError, match=r"^requests=.*: must be a prompt or a request"):
+                    await veo.gather(requests)
+        assert veo.jobs() == []
+    assert not sim.requests
+    with SyncSession(KEY) as blocking, pytest.raises(UsageError, match="must be several requests"):
+        blocking.map(requests)
+
+
+@pytest.mark.veo_virtual_time
+@pytest.mark.parametrize("requests", [["a", "b"], ("a",), {"a"}, iter("ab")], ids=repr)
+async def test_list_passed_to_gather_says_how_to_pass_it(requests: Any) -> None:
+    """The list would otherwise be one request."""
+    sim = MemoryTransport()
+    async with VeoSession(sim.api_key, **session_arguments(transport=sim)) as veo:
+        with pytest.raises(UsageError, match=r"pass a list as gather\(\*requests\)"):
+            await veo.gather(requests)
+        with pytest.raises(UsageError, match=r"For several, use map\(\)"):
+            await veo.submit(requests)
+    assert not sim.requests
 
 
 def test_plain_with_says_what_to_write() -> None:

@@ -22,14 +22,14 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, 
 from contextlib import asynccontextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any, NoReturn, Self, Unpack
+from typing import Any, NoReturn, Self, Unpack, get_args
 
 import anyio
 import attrs
 
 from ._api import ApiKey, VeoApi
 from ._api.key import KeyProvider
-from ._base.checks import check_choice, check_count, check_flag, reject
+from ._base.checks import check_choice, check_count, check_flag, check_several, reject
 from ._ports import Ledger
 from ._rules.lifecycle import JobState
 from ._rules.queue.fair_queue import Priority
@@ -416,8 +416,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                 ``max_in_flight``.
         """
         self._lifetime.require_open()
-        if isinstance(requests, str | bytes | AnyRequest):
-            reject("requests", requests, "must be several requests, for example a list; for one, use generate()")
+        rule = "must be several requests, for example a list; for one, use generate()"
+        check_several("requests", requests, rule, kinds=(Iterable, AsyncIterable), but_not=get_args(AnyRequest))
         check_flag("ordered", ordered)
         if buffersize is None:
             buffersize = max(_BUFFERSIZE, 2 * self._max_in_flight)
@@ -443,7 +443,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     async def gather(self, *requests: AnyRequest | str, **options: Unpack[JobOptions]) -> list[Outcome]:
         """Return the outcomes of a few requests, in their order. Takes the arguments of `submit` for all of them."""
         for request in requests:
-            if isinstance(request, Iterable) and not isinstance(request, str | bytes):
+            if isinstance(request, Iterable) and not isinstance(request, str):
                 reject("requests", request, "must be a prompt or a request; pass a list as gather(*requests)")
         # All of them at the same time: a smaller buffer would leave slots empty behind one slow job.
         outcomes = self.map(requests, ordered=True, buffersize=max(1, len(requests)), **options)

@@ -21,10 +21,10 @@ from __future__ import annotations  # short names in help()
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack, get_args
 
 from . import session
-from ._base.checks import check_count, check_flag, reject
+from ._base.checks import check_count, check_flag, check_several
 from ._base.loop_thread import LoopThread
 from .errors import SessionEnded, UsageError
 from .events import JobEvent
@@ -127,8 +127,8 @@ class VeoSession:
         *requests* is read lazily, in the caller's own thread, and only while no outcome is ready. Takes the arguments
         of `submit` for all requests.
         """
-        if isinstance(requests, str | bytes | AnyRequest):
-            reject("requests", requests, "must be several requests, for example a list; for one, use generate()")
+        rule = "must be several requests, for example a list; for one, use generate()"
+        check_several("requests", requests, rule, kinds=(Iterable,), but_not=get_args(AnyRequest))
         check_flag("ordered", ordered)
         check_count("buffersize", buffersize)
 

@@ -1,7 +1,7 @@
 """Checks of arguments. Each raises `UsageError` with the argument's name, its value and what is allowed."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
 from veo_async.errors import UsageError
@@ -49,6 +49,12 @@ def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
         near = difflib.get_close_matches(str(value), choices, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         reject(name, value, f"must be one of {listed}{hint}")
+
+
+def check_several(name: str, value: Any, rule: str, *, kinds: tuple[type, ...], but_not: tuple[type, ...]) -> None:
+    """Require one of *kinds* of iterables. A text or a dict would be read as a list of its letters or keys."""
+    if not isinstance(value, kinds) or isinstance(value, (str, bytes, bytearray, Mapping, *but_not)):
+        reject(name, value, rule)
 
 
 def check_callable(name: str, value: Any, signature: str) -> None:

@@ -9,7 +9,16 @@ from veo_async._rules.lifecycle import Event, JobState
 from veo_async._rules.polling.poll_result import Succeeded, Unsuccessful
 from veo_async._wire import AnyRequest, VideoRequest
 from veo_async._wire.converter import from_dict
-from veo_async.errors import ContentRefused, DownloadFailed, JobAbandoned, RecordExpired, RecordNotFound, VeoError
+from veo_async.errors import (
+    ContentRefused,
+    DownloadFailed,
+    InvalidRequest,
+    JobAbandoned,
+    Problem,
+    RecordExpired,
+    RecordNotFound,
+    VeoError,
+)
 
 from .live_job import LiveJob
 from .outcome import Done, Failed, HistoryItem, Refused
@@ -20,7 +29,14 @@ _POSSIBLY_CHARGED = (RecordNotFound, RecordExpired, DownloadFailed, JobAbandoned
 
 
 def as_request(request: AnyRequest | str, options: Mapping[str, Any]) -> AnyRequest:
-    """Return *request* with *options* changed, or a request built from a prompt and *options*."""
+    """Return *request* with *options* changed, or a request built from a prompt and *options*.
+
+    Raises:
+        InvalidRequest: *request* is neither, or an option is wrong.
+    """
+    if not isinstance(request, str | AnyRequest):
+        rule = "must be a prompt or a request"
+        raise InvalidRequest.of(Problem("request", request, rule, "for several, use map()"))
     if isinstance(request, AnyRequest):
         return attrs.evolve(request, **options) if options else request
     return from_dict({"prompt": request, **options}, VideoRequest)
