@@ -267,7 +267,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         """Return a clip's ``"1080p"`` or ``"4k"`` version: charged once however often you ask.
 
         Args:
-            clip: the clip, or its task id.
+            clip: the clip, its task id, or the key of its job.
             index: which of its videos, from 0.
         """
         return await self._follow_up(clip, UpgradeRequest(to=to, index=index), key, save_to)
@@ -284,7 +284,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         """Extend a clip by about seven seconds. To do both, extend first and then upgrade.
 
         Args:
-            clip: the clip, or its task id.
+            clip: the clip, its task id, or the key of its job.
             prompt: what happens next.
         """
         return await self._follow_up(clip, from_dict({"prompt": prompt, **options}, ExtendRequest), key, save_to)
@@ -297,13 +297,13 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         save_to: str | PathLike[str] | None,
     ) -> Clip:
         if not isinstance(clip, Clip | str):
-            reject("clip", clip, "must be a Clip or a task id; for a job, pass `await job`")
-        source = await self.ledger.find(clip.key) if isinstance(clip, Clip) else None
-        if isinstance(clip, Clip) and source is not None and source.task_id == clip.task_id:
-            check(attrs.evolve(request, task_id=clip.task_id), self.api.dialect)
-            item = follow_up_of(clip.key, request)
-            return await (await self.submit(item.request, key=key or item.key, save_to=save_to))
+            reject("clip", clip, "must be a Clip, a job's key or a task id; for a job, pass `await job`")
         task_id = clip.task_id if isinstance(clip, Clip) else clip
+        source = await self._lifetime.require_open().admission.find_source(task_id)
+        if source is not None:
+            check(attrs.evolve(request, task_id=source.task_id or source.key), self.api.dialect)
+            item = follow_up_of(source.key, request)
+            return await (await self.submit(item.request, key=key or item.key, save_to=save_to))
         return await (await self.submit(attrs.evolve(request, task_id=task_id), key=key, save_to=save_to))
 
     async def save(self, clip: Clip, path: str | PathLike[str], *, uncropped: bool = False) -> Clip:

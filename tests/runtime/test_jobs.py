@@ -128,6 +128,22 @@ async def test_adopted_task_is_polled_to_its_end() -> None:
         assert veo.statistics().slots_in_use == 0
 
 
+async def test_adopted_task_without_a_record_fails_after_a_while_and_says_what_to_check() -> None:
+    """A new record may be late, so the job waits first; after that, waiting longer would not help."""
+    async with world() as (veo, sim):
+        job = await veo.ledger.adopt("0" * 32)
+        with pytest.raises(errors.StillRunning):
+            await job.wait(timeout=60.0)
+        with pytest.raises(errors.RecordNotFound) as caught:
+            await job.wait(timeout=120.0)
+        assert "the provider has no record of this task" in caught.value.message
+        for check in ("task id", "API key", "14 days"):
+            assert check in caught.value.remedy
+        assert caught.value.task_id == "0" * 32
+        assert job.state is JobState.FAILED
+        assert not sim.charges
+
+
 async def test_adopting_more_tasks_than_slots_polls_all_of_them() -> None:
     """Three tasks already run, whatever the number of slots; new jobs wait until a slot is free."""
     async with world(session={"max_in_flight": 1}) as (veo, sim):

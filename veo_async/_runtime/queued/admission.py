@@ -155,9 +155,7 @@ class Admission:
         Raises:
             KeyReused: the key or the task belongs to another job.
         """
-        known = self._registry.by_task.get(task_id)
-        if known is None and (row := await self._journal.ledger.job_of_task(task_id)):
-            known = self._attach(row)
+        known = await self.find_task(task_id)
         if known is not None and key in (None, known.key):
             return known
         same_key = await self.find(key or task_id)
@@ -185,6 +183,27 @@ class Admission:
             if row is not None and row.account == self._journal.account:
                 self._attach(row)
         return self._registry.by_key.get(key)
+
+    async def find_task(self, task_id: str) -> LiveJob | None:
+        """Return the job of a task, of any session on the ledger.
+
+        Raises:
+            KeyReused: it is a job of another account.
+        """
+        known = self._registry.by_task.get(task_id)
+        if known is None and (row := await self._journal.ledger.job_of_task(task_id)):
+            known = self._attach(row)
+        return known
+
+    async def find_source(self, name: str) -> LiveJob | None:
+        """Return the job to continue from, by its key or its task id.
+
+        Raises:
+            KeyReused: it is a job of another account.
+        """
+        if name not in self._registry.by_key and (row := await self._journal.ledger.get(name)):
+            return self._attach(row)
+        return self._registry.by_key.get(name) or await self.find_task(name)
 
     async def source_of(self, job: LiveJob) -> LiveJob | None:
         """Return the job of the source clip of *job*, if there is one."""
