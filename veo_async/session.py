@@ -378,6 +378,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             KeyReused: *key* belongs to a different request, or to another tenant.
             QueueFull: too many of the tenant's jobs are waiting.
             BudgetExceeded: the price exceeds what the session may still reserve.
+            ClipExpired: it is an old request whose clip the provider has deleted since, and which was not saved.
             LedgerError: the ledger did not accept the job; nothing was queued.
         """
         job = await self._submitter.submit(

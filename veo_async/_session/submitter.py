@@ -9,7 +9,7 @@ from typing import Any
 from veo_async._api import endpoint_of
 from veo_async._base.checks import check_text
 from veo_async._rules.queue.fair_queue import Priority
-from veo_async._runtime.job.endings import as_request, rejected_job
+from veo_async._runtime.job.endings import as_request, check_not_deleted, rejected_job
 from veo_async._runtime.job.follow_ups import ChainItem, FollowUp, chain_of
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.job.rows import content_key
@@ -64,6 +64,8 @@ class Submitter:
             job.deadline = None if send_within is None else engine.clock.now() + send_within
         async with self._reserve_while_admitting(jobs):
             *_, last = [await engine.admission.admit(job) for job in jobs]
+        if target is None:  # else it is saved now, and that shows whether it still exists
+            check_not_deleted(last, engine.clock.now())
         return last
 
     async def _tenant_of_source(self, request: AnyRequest) -> str:

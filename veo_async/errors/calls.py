@@ -100,6 +100,12 @@ class KeyReused(UsageError):
     """The job's key or task already belongs to another job."""
 
 
+class ClipExpired(UsageError):
+    """The request was charged long ago, and the provider has deleted its clip since. Nothing was sent."""
+
+    remedy = "To generate another clip of the same request, pass take=2 (or another key)."
+
+
 class QueueFull(UsageError):
     """The tenant's queue is full, so the job was not queued."""
 

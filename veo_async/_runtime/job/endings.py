@@ -10,6 +10,7 @@ from veo_async._rules.polling.poll_result import Succeeded, Unsuccessful
 from veo_async._wire import AnyRequest, VideoRequest
 from veo_async._wire.converter import from_dict
 from veo_async.errors import (
+    ClipExpired,
     ContentRefused,
     DownloadFailed,
     InvalidRequest,
@@ -21,8 +22,8 @@ from veo_async.errors import (
 )
 
 from .live_job import LiveJob
-from .outcome import Done, Failed, HistoryItem, Refused
-from .rows import clip_of
+from .outcome import KEPT_FOR, Done, Failed, HistoryItem, Refused
+from .rows import clip_of, to_datetime
 
 #: Errors after which a task may exist, and be charged, nevertheless.
 _POSSIBLY_CHARGED = (RecordNotFound, RecordExpired, DownloadFailed, JobAbandoned)
@@ -47,6 +48,20 @@ def ended_without_charge(job: LiveJob) -> bool:
     if not isinstance(job.outcome, Refused | Failed):
         return False
     return not isinstance(job.outcome.error, _POSSIBLY_CHARGED)
+
+
+def check_not_deleted(job: LiveJob, now: float) -> None:
+    """Check that the provider still has the clip of *job*, unless it was saved.
+
+    Raises:
+        ClipExpired: it does not.
+    """
+    if not isinstance(job.outcome, Done) or job.outcome.clip.files or job.sent_at is None:
+        return
+    if now - job.sent_at > KEPT_FOR.total_seconds():
+        generated_at = job.outcome.clip.completed_at or to_datetime(job.sent_at)
+        message = f"the clip was generated on {generated_at:%Y-%m-%d}, and the provider has deleted it since"
+        raise ClipExpired(message, job_key=job.key, task_id=job.task_id)
 
 
 def rejected_job(request: AnyRequest | str, error: VeoError) -> LiveJob:
