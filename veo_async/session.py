@@ -166,6 +166,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         self._closing = asyncio.Lock()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_lifetime"):
+            return "<VeoSession, not constructed>"  # a traceback with values shows it
         jobs = len(self.jobs()) if self._lifetime.has_engine else 0
         return f"<VeoSession {self.api!r} jobs={jobs}>"
 

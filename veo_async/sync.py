@@ -70,7 +70,7 @@ class VeoSession:
         self.ledger: SessionLedger = SessionLedger(self._session.ledger, thread)
 
     def __repr__(self) -> str:
-        return f"<veo_async.sync {self._session!r}>"
+        return f"<veo_async.sync {getattr(self, '_session', None)!r}>"
 
     def __enter__(self) -> Self:
         self._thread.open()

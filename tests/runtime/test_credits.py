@@ -195,6 +195,18 @@ async def test_attaching_reserves_nothing() -> None:
         assert charged(sim) == 120.0
 
 
+async def test_remedy_of_an_exceeded_budget_fits_the_case() -> None:
+    """A price that is missing is not found by raising the budget."""
+    async with world(session={"budget": 50.0}) as (veo, _):
+        with pytest.raises(errors.BudgetExceeded) as known:
+            await veo.submit("A dog")
+        with pytest.raises(errors.BudgetExceeded) as unknown:
+            await veo.submit("A dog", duration=4)
+    assert known.value.remedy == "Raise budget=."
+    assert "prices=" in unknown.value.remedy
+    assert "Raise" not in unknown.value.remedy
+
+
 async def test_unknown_price_is_rejected_if_there_is_a_budget() -> None:
     """Otherwise the budget could be exceeded; a price table that lists the request helps."""
     async with world(session={"budget": 1000.0}) as (veo, _):

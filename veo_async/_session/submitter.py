@@ -18,7 +18,7 @@ from veo_async._wire.validation import check_encodable
 from veo_async.errors import QueueFull, SessionEnded, VeoError
 
 from .lifetime import Lifetime
-from .options import JOB_OPTIONS, check_job_options, checked_target
+from .options import JOB_OPTIONS, check_job_options, check_option_names, checked_target
 from .parts import Parts
 
 
@@ -49,6 +49,7 @@ class Submitter:
     ) -> LiveJob:
         """Check *request* and admit its job and those of its follow-ups; return the last one."""
         engine = self._lifetime.require_open()
+        check_option_names(video_options)
         check_job_options(take=take, tenant=tenant, priority=priority, send_within=send_within, validate=validate)
         if key is not None:
             check_text("key", key)
@@ -104,6 +105,7 @@ class Submitter:
         Raises:
             UsageError: an option is unknown, or its value is wrong for every request.
         """
+        check_option_names(options)
         video_options = {name: value for name, value in options.items() if name not in JOB_OPTIONS}
         defaults = {"take": 1, "tenant": "", "priority": "batch", "send_within": None, "validate": True}
         check_job_options(**{name: options.get(name, value) for name, value in defaults.items()})

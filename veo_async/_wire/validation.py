@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from veo_async._base.checks import nearest
 from veo_async.errors import InvalidRequest, Problem, UnsupportedByProvider
 
 from .dialects.dialect import Dialect
@@ -161,7 +162,7 @@ def _image_problems(request: VideoRequest) -> Iterator[Problem]:
             continue
         # A local simulator can reach this machine. Code that knows the base URL checks that case.
         if problem := url_problem(url) or unreachable_reason(url, allow_loopback=True):
-            yield Problem("image_urls", url, problem, "pass a public https URL, or upload the file first")
+            yield Problem("image_urls", url, problem, "use the URL of a public image, or upload the file first")
     allowed = _IMAGES_ALLOWED.get(request.generation_type)
     if allowed is not None and len(request.image_urls) not in allowed:
         mode = request.generation_type or "a request without generation_type"
@@ -199,9 +200,13 @@ def _works_with(name: str, value: Any, allowed: tuple[Any, ...], subject: str) -
 
 
 def _one_of(name: str, value: Any, allowed: tuple[Any, ...], *, may_be_newer: bool = True) -> Iterator[Problem]:
-    if value is not None and value not in allowed:
-        listed = ", ".join(str(item) for item in allowed)
-        yield Problem(name, value, f"must be one of {listed}", may_be_newer=may_be_newer)
+    if value is None or value in allowed:
+        return
+    near = nearest(value, allowed)
+    is_respelled = near is not None and near.casefold() == value.casefold()
+    may_be_newer = may_be_newer and not is_respelled and bool(str(value).strip())
+    remedy = f"did you mean {near!r}?" if near else ""
+    yield Problem(name, value, f"must be one of {', '.join(map(str, allowed))}", remedy, may_be_newer=may_be_newer)
 
 
 def _seed_problems(seeds: int | None) -> Iterator[Problem]:
@@ -213,7 +218,7 @@ def _seed_problems(seeds: int | None) -> Iterator[Problem]:
 
 def _callback_problems(url: str | None) -> Iterator[Problem]:
     if url is not None and (problem := url_problem(url)):
-        yield Problem("callback_url", url, problem, "pass an http(s) URL that the provider can reach")
+        yield Problem("callback_url", url, problem, "the provider must be able to reach it")
 
 
 def is_plausible_task_id(task_id: str) -> bool:

@@ -129,6 +129,6 @@ class BudgetExceeded(UsageError):
     #: The reserved credits, and the budget.
     reserved: float = 0.0
     budget: float = 0.0
-    remedy = "Raise budget= (or, if the price is unknown, add it with prices=)."
+    remedy = "Raise budget=."
 
     _EVIDENCE: ClassVar[tuple[str, ...]] = (*VeoError._EVIDENCE, "cost", "reserved", "budget")

@@ -92,7 +92,8 @@ class Reservations:
         usage = f"{self.reserved:g} credits of a budget of {self.budget:g} are reserved"
         known = [cost for cost in costs.values() if cost is not None]
         if len(known) < len(costs):
-            error = BudgetExceeded(f"the price of this request is unknown; {usage}")
+            remedy = "Add the price with Credits(prices=…): a budget cannot limit what has none."
+            error = BudgetExceeded(f"the price of this request is unknown; {usage}", remedy=remedy)
         elif self.reserved + sum(known) > self.budget + _ROUNDING:
             error = BudgetExceeded(f"this costs {sum(known):g} credits, but {usage}")
             error.cost = sum(known)

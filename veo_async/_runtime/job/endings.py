@@ -8,7 +8,7 @@ import attrs
 from veo_async._rules.lifecycle import Event, JobState
 from veo_async._rules.polling.poll_result import Succeeded, Unsuccessful
 from veo_async._wire import AnyRequest, VideoRequest
-from veo_async._wire.converter import from_dict
+from veo_async._wire.converter import from_dict, unknown_options
 from veo_async.errors import (
     ClipExpired,
     ContentRefused,
@@ -39,6 +39,8 @@ def as_request(request: AnyRequest | str, options: Mapping[str, Any]) -> AnyRequ
         rule = "must be a prompt or a request"
         raise InvalidRequest.of(Problem("request", request, rule, "for several, use map()"))
     if isinstance(request, AnyRequest):
+        if unknown := unknown_options(options, attrs.fields_dict(type(request))):
+            raise InvalidRequest.of(*unknown)
         return attrs.evolve(request, **options) if options else request
     return from_dict({"prompt": request, **options}, VideoRequest)
 
