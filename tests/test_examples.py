@@ -90,23 +90,23 @@ async def test_fastapi_bot_serves_two_users_with_and_without_callbacks(tmp_path:
     sim.assert_no_double_charge()
 
 
-async def test_fastapi_bot_answers_with_a_sentence_what_a_user_can_do(tmp_path: Path) -> None:
-    """An empty prompt is 422, an empty budget 402, and a full queue 429; the bot goes on, and nothing is sent."""
+async def test_fastapi_bot_responds_with_a_sentence_what_a_user_can_do(tmp_path: Path) -> None:
+    """An empty prompt is 422, an empty budget 402, and a full queue 429; the bot continues."""
     prompts = {"A dog": 200, " ": 422, "A cat": 402, "A dog ": 402}
     async with Simulator(speed=SPEED, seed=7) as sim, aiohttp.ClientSession() as http:
         async with bot(tmp_path, sim, BUDGET="60") as url:
-            answers = {prompt: await post(http, url, prompt) for prompt in prompts}
-            assert {prompt: status for prompt, (status, _) in answers.items()} == prompts
-            assert "must not be empty" in answers[" "][1]["detail"]
-            assert "costs 60 credits" in answers["A cat"][1]["detail"]
-            assert await post(http, url, "A dog") == answers["A dog"]
-            assert (await finished(http, f"{url}/{answers['A dog'][1]['key']}"))["state"] == "ready"
+            responses = {prompt: await post(http, url, prompt) for prompt in prompts}
+            assert {prompt: status for prompt, (status, _) in responses.items()} == prompts
+            assert "must not be empty" in responses[" "][1]["detail"]
+            assert "costs 60 credits" in responses["A cat"][1]["detail"]
+            assert await post(http, url, "A dog") == responses["A dog"]
+            assert (await finished(http, f"{url}/{responses['A dog'][1]['key']}"))["state"] == "ready"
         assert len(sim.charges) == 1
     async with Simulator(speed=SPEED, seed=7, faults=[rate_limited()]) as sim, aiohttp.ClientSession() as http:
         async with bot(tmp_path / "full", sim) as url:
-            answers = {number: await post(http, url, f"A dog, number {number}") for number in range(30)}
-            assert {status for status, _ in answers.values()} == {200, 429}
-            assert answers[29] == (429, {"detail": "tenant 'anna' already has 20 queued jobs"})
+            responses = {number: await post(http, url, f"A dog, number {number}") for number in range(30)}
+            assert {status for status, _ in responses.values()} == {200, 429}
+            assert responses[29] == (429, {"detail": "tenant 'anna' already has 20 queued jobs"})
             assert (await post(http, url, "A dog", user="boris"))[0] == 200
         assert not sim.charges
 

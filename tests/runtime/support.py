@@ -81,7 +81,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def settled(works: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
+async def run_together(works: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
     """Start all coroutines together; return each one's result or exception."""
     tasks = [asyncio.create_task(work) for work in works]
     await asyncio.wait(tasks)

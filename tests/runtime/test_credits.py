@@ -25,7 +25,7 @@ from veo_async.simulator import (
 )
 
 from .ledgers import session_with_ledger
-from .support import Clock, let_run, memory, session_on, settled, world
+from .support import Clock, let_run, memory, run_together, session_on, world
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -74,7 +74,7 @@ async def test_invalid_credit_settings_are_rejected_by_the_constructor(options: 
 async def test_row_83_budget_holds_for_fifty_concurrent_submissions(ledger: Any) -> None:
     """Five fit. The others are rejected before they are queued or sent, and their errors have the figures."""
     async with world(session={"budget": 300.0, "ledger": ledger and ledger()}) as (veo, sim):
-        results = await settled(veo.submit(prompt) for prompt in prompts(50))
+        results = await run_together(veo.submit(prompt) for prompt in prompts(50))
         refusals = [result for result in results if isinstance(result, errors.BudgetExceeded)]
         assert len(refusals) == 45
         assert {(error.cost, error.reserved, error.budget) for error in refusals} == {(60.0, 300.0, 300.0)}
@@ -184,7 +184,7 @@ async def test_resolved_job_is_reserved_and_estimated_once() -> None:
 async def test_attaching_reserves_nothing() -> None:
     """The same request again, concurrently or later, and a task that was created outside this session."""
     async with world(session={"budget": 60.0}) as (veo, sim):
-        jobs = await settled(veo.submit("A dog", key="dog") for _ in range(10))
+        jobs = await run_together(veo.submit("A dog", key="dog") for _ in range(10))
         assert len({job.key for job in jobs}) == 1
         await veo.generate("A dog", key="dog")
         with pytest.raises(errors.KeyReused):

@@ -12,7 +12,7 @@ from veo_async._runtime.job.outcome import Done, Refused
 from veo_async.ledger import MemoryLedger
 from veo_async.simulator import drop_after_accepting, rate_limited, refuse
 
-from .support import Clock, memory, session_on, settled, world
+from .support import Clock, memory, run_together, session_on, world
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -63,7 +63,7 @@ async def test_key_of_another_tenant_is_rejected(ledger: Any) -> None:
             await veo.submit("A dog", key="k", tenant="boris")
         assert "boris" in str(caught.value)
         assert "anna" not in str(caught.value)  # one tenant learns nothing of another
-        results = await settled(veo.submit("A cat", key="c", tenant=tenant) for tenant in ("anna", "boris"))
+        results = await run_together(veo.submit("A cat", key="c", tenant=tenant) for tenant in ("anna", "boris"))
         assert [isinstance(result, errors.KeyReused) for result in results] == [False, True]
         await veo.drain()
         assert len(sim.charges) == 2

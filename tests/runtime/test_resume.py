@@ -234,7 +234,7 @@ async def test_account_name_keeps_jobs_when_the_key_changes(ledger: Ledger) -> N
 
 @pytest.mark.parametrize("days", [13, 15])
 async def test_old_request_whose_clip_the_provider_has_deleted_offers_a_new_take(ledger: Ledger, days: int) -> None:
-    """A dead link is no clip: `submit`, `generate` and `map` say so, and `take=2` generates another one."""
+    """A dead link is useless: `submit`, `generate` and `map` say so, and `take=2` generates another one."""
     sim = memory()
     async with session_with_ledger(sim, ledger, kind=VirtualSession) as first:
         clip = await first.generate("A dog")

@@ -3,8 +3,8 @@
 Such a job names a task, or the key of the job that will have the task. It continues when its source is ready, saved or
 not; it is refused when its source fails. While its source is in doubt it waits, and its callers get `InDoubt`, too.
 
-A task that no job has was created elsewhere. Its record is read first, because reading is free: without a record, no
-request is sent for it.
+A task that no job has was created outside all sessions. Its record is read first, because reading is free: without a
+record, no request is sent for it.
 """
 
 import asyncio
