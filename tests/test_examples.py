@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from veo_async.simulator import Fault, Simulator, lost_callback
+from veo_async.simulator import Fault, Simulator, lost_callback, rate_limited
 
 from . import fast_clock
 from .fast_clock import SPEED
@@ -88,6 +88,42 @@ async def test_fastapi_bot_serves_two_users_with_and_without_callbacks(tmp_path:
         assert all(state["url"] for state in list(states.values())[:3])
         assert [attempt.was_acknowledged for attempt in sim.callbacks] == ([] if faults else [True] * 4)
     sim.assert_no_double_charge()
+
+
+async def test_fastapi_bot_responds_with_a_sentence_what_a_user_can_do(tmp_path: Path) -> None:
+    """An empty prompt is 422, an empty budget 402, and a full queue 429; the bot continues."""
+    prompts = {"A dog": 200, " ": 422, "A cat": 402, "A dog ": 402}
+    async with Simulator(speed=SPEED, seed=7) as sim, aiohttp.ClientSession() as http:
+        async with bot(tmp_path, sim, BUDGET="60") as url:
+            responses = {prompt: await post(http, url, prompt) for prompt in prompts}
+            assert {prompt: status for prompt, (status, _) in responses.items()} == prompts
+            assert "must not be empty" in responses[" "][1]["detail"]
+            assert "costs 60 credits" in responses["A cat"][1]["detail"]
+            assert await post(http, url, "A dog") == responses["A dog"]
+            assert (await finished(http, f"{url}/{responses['A dog'][1]['key']}"))["state"] == "ready"
+        assert len(sim.charges) == 1
+    async with Simulator(speed=SPEED, seed=7, faults=[rate_limited()]) as sim, aiohttp.ClientSession() as http:
+        async with bot(tmp_path / "full", sim) as url:
+            responses = {number: await post(http, url, f"A dog, number {number}") for number in range(30)}
+            assert {status for status, _ in responses.values()} == {200, 429}
+            assert responses[29] == (429, {"detail": "tenant 'anna' already has 20 queued jobs"})
+            assert (await post(http, url, "A dog", user="boris"))[0] == 200
+        assert not sim.charges
+
+
+@asynccontextmanager
+async def bot(folder: Path, sim: Simulator, **environment: str) -> AsyncIterator[str]:
+    """Run the bot with its ledger in *folder*; yield the address of its clips."""
+    folder.mkdir(exist_ok=True)
+    port = free_port()
+    async with running("fastapi_bot", folder, sim, PORT=str(port), **environment):
+        yield f"http://127.0.0.1:{port}/clips"
+
+
+async def post(http: aiohttp.ClientSession, url: str, prompt: str, user: str = "anna") -> tuple[int, dict[str, str]]:
+    """Request a clip from the bot; return the status and the body of its response."""
+    async with http.post(url, params={"user": user, "prompt": prompt}) as response:
+        return response.status, await response.json()
 
 
 @asynccontextmanager

@@ -1,7 +1,11 @@
 """Every argument of a session is checked when it is given: the error names it, its value and what is allowed."""
 
 import inspect
+import re
+import traceback
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +17,8 @@ import veo_async.session
 import veo_async.settings
 import veo_async.types
 from tests.sessions import session_arguments
-from veo_async import VeoSession
-from veo_async.errors import InvalidRequest, UsageError
+from veo_async import ExtendRequest, VeoApi, VeoSession, VideoRequest
+from veo_async.errors import InvalidRequest, SessionClosed, UsageError
 from veo_async.session import Account, SessionLedger
 from veo_async.settings import Callbacks, Credits, Files, Limits, Network
 from veo_async.simulator import MemoryTransport
@@ -165,6 +169,55 @@ async def test_common_mistakes_say_what_to_write() -> None:
     assert len(sim.charges) <= 1
 
 
+NOT_SEVERAL = [
+    "A dog",
+    b"A dog",
+    bytearray(b"A dog"),
+    VideoRequest("A dog"),
+    {"prompt": "A dog"},
+    Path("list.txt"),
+    None,
+    5,
+]
+
+
+@pytest.mark.veo_virtual_time
+@pytest.mark.parametrize("requests", NOT_SEVERAL, ids=repr)
+async def test_what_is_not_several_requests_is_rejected_by_map_and_gather(requests: Any) -> None:
+    """Nothing is sent: a dict, for example, would be read as a list of its keys."""
+    sim = MemoryTransport()
+    async with VeoSession(sim.api_key, **session_arguments(transport=sim)) as veo:
+        with pytest.raises(UsageError, match=r"^requests=.*: must be several requests.*generate\(\)"):
+            veo.map(requests)
+        if not isinstance(requests, str | VideoRequest):
+            with pytest.raises(UsageError, match=r"^request=.*: must be a prompt or a request"):
+                await veo.submit(requests)
+            with pytest.raises(UsageError, match=r"^request=.*: must be a prompt or a request"):
+                veo.account.estimate(requests)
+            [outcome] = [outcome async for outcome in veo.map([requests])]
+            assert "must be a prompt or a request" in str(outcome)
+            if isinstance(requests, Iterable):
+                with pytest.raises(UsageError, match=r"^requests=.*: must be a prompt or a request"):
+                    await veo.gather(requests)
+        assert veo.jobs() == []
+    assert not sim.requests
+    with SyncSession(KEY) as blocking, pytest.raises(UsageError, match="must be several requests"):
+        blocking.map(requests)
+
+
+@pytest.mark.veo_virtual_time
+@pytest.mark.parametrize("requests", [["a", "b"], ("a",), {"a"}, iter("ab")], ids=repr)
+async def test_list_passed_to_gather_says_how_to_pass_it(requests: Any) -> None:
+    """The list would otherwise be one request."""
+    sim = MemoryTransport()
+    async with VeoSession(sim.api_key, **session_arguments(transport=sim)) as veo:
+        with pytest.raises(UsageError, match=r"pass a list as gather\(\*requests\)"):
+            await veo.gather(requests)
+        with pytest.raises(UsageError, match=r"For several, use map\(\)"):
+            await veo.submit(requests)
+    assert not sim.requests
+
+
 def test_plain_with_says_what_to_write() -> None:
     """`with VeoSession()` names the two ways that work."""
     with pytest.raises(UsageError, match=r"async with VeoSession\(\).*veo_async.sync"), VeoSession(KEY):
@@ -177,6 +230,102 @@ def test_synchronous_session_checks_the_same_arguments() -> None:
         SyncSession(KEY, max_in_flight=0)
     with SyncSession(KEY) as veo, pytest.raises(UsageError, match="must be several requests"):
         veo.map("hello")
+
+
+MISSPELLED = [
+    ({"modle": "veo3"}, "modle='…': is not an option. Did you mean model?"),
+    ({"prioriti": "batch"}, "Did you mean priority?"),
+    ({"tennant": "anna"}, "Did you mean tenant?"),
+    ({"fps": 24}, "fps='…': is not an option. Use one of image, image_urls"),
+]
+
+
+@pytest.mark.veo_virtual_time
+@pytest.mark.parametrize(("options", "text"), MISSPELLED, ids=str)
+@pytest.mark.parametrize("request_", ["A dog", VideoRequest("A dog"), ExtendRequest("t-1", "A dog")])
+async def test_misspelled_option_names_the_nearest_one(request_: Any, options: dict[str, Any], text: str) -> None:
+    """Whether it belongs to the request or to the job, and with a prompt as well as with a whole request."""
+    sim = MemoryTransport()
+    async with VeoSession(sim.api_key, **session_arguments(transport=sim)) as veo:
+        for call in (veo.submit, veo.generate, veo.gather):
+            with pytest.raises(InvalidRequest, match=re.escape(text)):
+                await call(request_, **options)  # type: ignore[operator]  # the arguments are the point
+        with pytest.raises(InvalidRequest, match=re.escape(text)):
+            veo.map([request_], **options)
+        with pytest.raises(InvalidRequest, match="is not an option"):
+            veo.account.estimate(request_, **options)
+    assert not sim.requests
+
+
+NOT_NEWER: list[tuple[str, dict[str, Any]]] = [
+    (" ", {}),
+    ("A dog", {"seeds": 1}),
+    ("A dog", {"image": "missing.png"}),
+    ("A dog", {"modle": "veo3"}),
+    ("A dog", {"model": ""}),
+    ("A dog", {"validate": False, "image": "missing.png"}),
+    ("A dog", {"validate": False, "modle": "veo3"}),
+    ("A dog", {"validate": False, "seeds": "5"}),
+]
+
+
+@pytest.mark.veo_virtual_time
+@pytest.mark.parametrize(("prompt", "options"), NOT_NEWER, ids=repr)
+async def test_hint_at_newer_values_appears_only_where_it_helps(prompt: str, options: dict[str, Any]) -> None:
+    """An empty prompt does not become valid with a newer version, and `validate=False` cannot be given twice."""
+    sim = MemoryTransport()
+    async with VeoSession(sim.api_key, **session_arguments(transport=sim)) as veo:
+        with pytest.raises(InvalidRequest) as caught:
+            await veo.submit(prompt, **options)
+        assert "validate=False" not in str(caught.value)
+        with pytest.raises(InvalidRequest, match=r"pass validate=False\.$"):
+            await veo.submit("A dog", model="veo9")
+
+
+async def test_call_without_async_with_says_what_to_write() -> None:
+    """The session was never opened, so another one would not help."""
+    veo = VeoSession(KEY)
+    calls: list[Callable[[], Any]] = [
+        lambda: veo.submit("A dog"),
+        lambda: veo.generate("A dog"),
+        lambda: veo.gather("A dog"),
+        lambda: veo.map(["A dog"]),
+        lambda: veo.upgrade("task"),
+        lambda: veo.extend("task", "on"),
+        lambda: veo.attach("key"),
+        lambda: veo.upload("https://a.example/cat.png"),
+        lambda: veo.drain(),
+        lambda: veo.job("key"),
+        lambda: veo.account.balance(),
+        lambda: veo.account.resize(5),
+        lambda: veo.ledger.find("key"),
+        lambda: veo.ledger.recovered,
+        lambda: veo.callbacks.hint("token", "task"),
+        veo.stop_sending,
+        veo.statistics,
+    ]
+    for call in calls:
+        with pytest.raises(SessionClosed) as caught:  # noqa: PT012  # some calls raise at once, the others when awaited
+            result = call()
+            if inspect.isawaitable(result):
+                await result
+        assert str(caught.value) == "the session is not open. Write `async with VeoSession() as veo:` around the calls."
+    assert veo.jobs() == []
+    await veo.close()
+
+
+@pytest.mark.parametrize("kind", [VeoSession, SyncSession, VeoApi, Limits, Credits, Files, Network])
+def test_repr_of_an_object_whose_constructor_failed_does_not_raise(kind: type) -> None:
+    """Tracebacks with the values of variables show it."""
+    assert kind.__name__ in repr(kind.__new__(kind)) or "veo_async.sync" in repr(kind.__new__(kind))
+
+
+def test_traceback_of_a_failed_constructor_can_show_its_values() -> None:
+    """As in an error tracker."""
+    with pytest.raises(UsageError) as caught:
+        VeoSession(KEY, max_in_flight=0)
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()
+    assert "not constructed" in "".join(shown)
 
 
 def test_session_takes_at_most_fifteen_arguments() -> None:

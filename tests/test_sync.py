@@ -26,7 +26,15 @@ from veo_async import Clip, Done, Refused, VideoRequest
 from veo_async import Job as AsyncJob
 from veo_async._ports import HttpRequest
 from veo_async._wire import HttpResponse
-from veo_async.errors import InvalidRequest, SessionClosed, SessionCrashed, StillRunning, UsageError
+from veo_async.errors import (
+    InvalidKey,
+    InvalidRequest,
+    LedgerError,
+    SessionClosed,
+    SessionCrashed,
+    StillRunning,
+    UsageError,
+)
 from veo_async.events import JobState, Queued, Ready, Running, Sent
 from veo_async.settings import Network
 from veo_async.simulator import Simulator
@@ -399,23 +407,163 @@ def test_crash_raises_session_crashed_unless_the_block_raised(sim: Simulator, no
         crash(LookupError())
 
 
-def test_exit_without_close_lets_requests_finish(sim: Simulator, tmp_path: Path) -> None:
+# --- whole programs ---------------------------------------------------------------------------------------------------
+
+#: What the programs below begin with.
+_PRELUDE = """
+    import os, sys
+    from veo_async.errors import SessionClosed
+    from veo_async.settings import Limits
+    from veo_async.sync import VeoSession
+    key, url = sys.argv[1:]
+    limits = Limits(poll_every=0.05)
+"""
+
+
+def run_program(sim: Simulator, folder: Path, program: str, *, warnings: str = "error") -> tuple[str, str]:
+    """Run a program until it exits, with exit code 0; return what it printed, and its errors.
+
+    After its last line, which says that it ends, it may take three seconds, which is much more than it needs.
+    """
+    code = f"{textwrap.dedent(_PRELUDE)}\n{textwrap.dedent(program)}\nprint('ends', flush=True)"
+    arguments = [sys.executable, "-c", code, sim.api_key, sim.url]
+    environment = {**os.environ, "PYTHONWARNINGS": warnings}
+    with subprocess.Popen(
+        arguments, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        printed = ""
+        while (line := process.stdout.readline()) not in ("", "ends\n"):
+            printed += line
+        try:
+            _, errors = process.communicate(timeout=3.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    assert process.returncode == 0, errors
+    return printed, errors
+
+
+@pytest.mark.parametrize("ledger", [None, "jobs.db"])
+def test_exit_without_close_lets_requests_finish(sim: Simulator, tmp_path: Path, ledger: str | None) -> None:
     """A script that forgets `close` exits cleanly, and a request that is being sent is not interrupted."""
     program = f"""
-        from veo_async.settings import Limits
-        from veo_async.sync import VeoSession
-        veo = VeoSession({sim.api_key!r}, base_url={sim.url!r}, limits=Limits(poll_every=0.05))
-        print(veo.submit("Forgotten", key="forgotten").accepted())
+        veo = VeoSession(key, base_url=url, ledger={ledger!r}, limits=limits)
+        print(veo.submit("Forgotten [stuck]", key="forgotten").accepted())
         veo.submit("Being sent")
     """
-    process = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONWARNINGS": "error"},
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-    assert (process.returncode, process.stderr) == (0, "")
-    assert len(process.stdout.split()) == 1
+    printed, errors = run_program(sim, tmp_path, program)
+    task_id = printed.strip()
+    assert errors == ""
+    assert task_id in sim.tasks
+    if ledger is not None:
+        with session(sim, ledger=tmp_path / ledger, account=None) as later:
+            assert later.ledger.recovered.in_doubt == 0
+            assert later.attach("forgotten").task_id == task_id
+
+
+def test_exit_while_the_session_opens_is_not_delayed(sim: Simulator, tmp_path: Path) -> None:
+    """A key provider that never answers holds up neither Ctrl-C nor the exit."""
+    program = """
+        import asyncio, signal, threading
+        async def never():
+            await asyncio.sleep(1000)
+        veo = VeoSession(never, base_url=url, ledger="jobs.db")
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            veo.submit("Waits for the key")
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    assert run_program(sim, tmp_path, program) == ("interrupted\n", "")
+
+
+def test_forked_child_gets_an_error_and_may_open_its_own_session(sim: Simulator, tmp_path: Path) -> None:
+    """Every call fails at once, also those that wait already; the parent's session is not affected."""
+    program = """
+        def failure(call):
+            try:
+                call()
+            except SessionClosed as error:
+                return str(error)
+            return "no error"
+        veo = VeoSession(key, base_url=url, ledger="jobs.db", limits=limits)
+        unused = VeoSession(key, base_url=url, ledger="other.db", limits=limits)
+        job = veo.submit("A dog [stuck]")
+        outcomes = veo.map(["A cat", "A bird [stuck]"])
+        next(outcomes)
+        calls = [lambda: veo.submit("A cow"), job.wait, veo.jobs, veo.statistics, veo.drain, lambda: next(outcomes)]
+        if (child := os.fork()) == 0:
+            for call in calls:
+                print(failure(call))
+            veo.close()
+            print(len(unused.generate("A fish").urls))
+            unused.close()
+            sys.exit(0)
+        _, status = os.waitpid(child, 0)
+        print(status, len(veo.generate("A fox").urls))
+        veo.close()
+    """
+    printed, errors = run_program(sim, tmp_path, program, warnings="default")
+    *in_child, urls, in_parent = printed.splitlines()
+    error = "this session was opened before a fork. Open another one in the child process."
+    assert in_child == [error] * 6, errors
+    assert (urls, in_parent) == ("1", "0 1")
+
+
+# --- sessions that cannot open --------------------------------------------------------------------------------------
+
+
+async def _no_key() -> str:
+    raise LookupError("the vault is sealed")
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "text"),
+    [
+        ({"ledger": "missing/jobs.db"}, LedgerError, "missing"),
+        ({"ledger": "."}, LedgerError, "."),
+        ({"ledger": "jobs.db", "api_key": _no_key}, InvalidKey, "the key provider raised LookupError"),
+    ],
+    ids=["no folder", "a folder", "no key"],
+)
+def test_session_that_cannot_open_raises_the_error_from_every_call(
+    sim: Simulator,
+    no_leaks: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    kind: type[Exception],
+    text: str,
+) -> None:
+    """From `with`, from the first call and from later ones; closing it does no harm."""
+    monkeypatch.chdir(tmp_path)
+    options = {"api_key": sim.api_key, "base_url": sim.url, **options}
+    with pytest.raises(kind, match=text), VeoSession(**options):
+        pass
+    veo = VeoSession(**options)
+    calls: list[Callable[[], object]] = [lambda: veo.submit("A dog"), veo.account.balance, lambda: next(veo.map(["x"]))]
+    for call in calls:
+        with pytest.raises(kind, match=text):
+            call()
+    veo.close()
+    with pytest.raises(SessionClosed):
+        veo.submit("A dog")
+
+
+def test_closing_a_session_while_it_opens_ends_the_opening(sim: Simulator, no_leaks: None, tmp_path: Path) -> None:
+    """The thread that waits for it gets `SessionClosed`."""
+    asked = threading.Event()
+
+    async def never() -> str:
+        asked.set()
+        await asyncio.sleep(1000)
+        return ""
+
+    veo = VeoSession(never, base_url=sim.url, ledger=tmp_path / "jobs.db")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(veo.submit, "A dog")
+        assert asked.wait(5)
+        veo.close()
+        with pytest.raises(SessionClosed, match="while it was opened"):
+            waiting.result()

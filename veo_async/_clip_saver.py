@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from ._api import VeoApi
 from ._rules.rng import Rng
@@ -12,9 +13,12 @@ from ._runtime.log import logger_for
 from ._runtime.ready.saving import sidecar_metadata
 from ._runtime.retrying import Retrier
 from ._wire import Record
+from .errors import DownloadFailed, RecordExpired, RecordNotFound
 from .media import DiskPause, Saver
 
 _logger = logger_for(__name__)
+
+_NEW_TAKE: Final = "For a new clip, submit the request with take=2."
 
 
 class ClipSaver:
@@ -51,7 +55,17 @@ class ClipSaver:
             return await self._renewed_urls(clip, is_first=next(renewals) == 0)
 
         saver = await self._get_saver()
-        files = await saver.save(clip.urls, path, name=clip.key, renew=renew, metadata=sidecar_metadata(clip))
+        try:
+            files = await saver.save(clip.urls, path, name=clip.key, renew=renew, metadata=sidecar_metadata(clip))
+        except (RecordNotFound, RecordExpired) as error:
+            message = f"the links have expired, and the provider has no record of the clip: {error.message}"
+            raise DownloadFailed(message, task_id=clip.task_id, remedy=_NEW_TAKE) from error
+        except DownloadFailed as error:
+            is_link_refused = 400 <= (error.http_status or 0) < 500  # also the renewed one
+            if clip.expires_at is not None and (is_link_refused or error.remedy == DownloadFailed.remedy):
+                kept = f"the provider keeps the clip until {clip.expires_at:%Y-%m-%d}"
+                error.add_evidence(remedy=f"Call save() again: {kept}. {_NEW_TAKE}")
+            raise
         return tuple(file.path for file in files)
 
     async def close(self) -> None:

@@ -22,14 +22,14 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, 
 from contextlib import asynccontextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any, NoReturn, Self, Unpack
+from typing import Any, NoReturn, Self, Unpack, get_args
 
 import anyio
 import attrs
 
 from ._api import ApiKey, VeoApi
 from ._api.key import KeyProvider
-from ._base.checks import check_choice, check_count, check_flag, reject
+from ._base.checks import check_choice, check_count, check_flag, check_several, reject
 from ._ports import Ledger
 from ._rules.lifecycle import JobState
 from ._rules.queue.fair_queue import Priority
@@ -167,6 +167,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         self._closing = asyncio.Lock()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_lifetime"):
+            return "<VeoSession, not constructed>"  # a traceback with values shows it
         jobs = len(self.jobs()) if self._lifetime.has_engine else 0
         return f"<VeoSession {self.api!r} jobs={jobs}>"
 
@@ -268,7 +270,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         """Return a clip's ``"1080p"`` or ``"4k"`` version: charged once however often you ask.
 
         Args:
-            clip: the clip, or its task id.
+            clip: the clip, its task id, or the key of its job.
             index: which of its videos, from 0.
         """
         return await self._follow_up(clip, UpgradeRequest(to=to, index=index), key, save_to)
@@ -285,7 +287,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         """Extend a clip by about seven seconds. To do both, extend first and then upgrade.
 
         Args:
-            clip: the clip, or its task id.
+            clip: the clip, its task id, or the key of its job.
             prompt: what happens next.
         """
         return await self._follow_up(clip, from_dict({"prompt": prompt, **options}, ExtendRequest), key, save_to)
@@ -298,13 +300,13 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         save_to: str | PathLike[str] | None,
     ) -> Clip:
         if not isinstance(clip, Clip | str):
-            reject("clip", clip, "must be a Clip or a task id; for a job, pass `await job`")
-        source = await self.ledger.find(clip.key) if isinstance(clip, Clip) else None
-        if isinstance(clip, Clip) and source is not None and source.task_id == clip.task_id:
-            check(attrs.evolve(request, task_id=clip.task_id), self.api.dialect)
-            item = follow_up_of(clip.key, request)
-            return await (await self.submit(item.request, key=key or item.key, save_to=save_to))
+            reject("clip", clip, "must be a Clip, a job's key or a task id; for a job, pass `await job`")
         task_id = clip.task_id if isinstance(clip, Clip) else clip
+        source = await self._lifetime.require_open().admission.find_source(task_id)
+        if source is not None:
+            check(attrs.evolve(request, task_id=source.task_id or source.key), self.api.dialect)
+            item = follow_up_of(source.key, request)
+            return await (await self.submit(item.request, key=key or item.key, save_to=save_to))
         return await (await self.submit(attrs.evolve(request, task_id=task_id), key=key, save_to=save_to))
 
     async def save(self, clip: Clip, path: str | PathLike[str], *, uncropped: bool = False) -> Clip:
@@ -364,7 +366,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             key: the job's key. The same key with the same request is the same job. By default the key is derived from
                 the request and the tenant, so that a repeated call returns the same job and is charged once.
             take: another number generates another clip of the same request.
-            tenant: on whose behalf; tenants share the account by weight.
+            tenant: on whose behalf; tenants share the account by weight. A follow-up of a job belongs to its tenant.
             priority: ``"interactive"`` goes before ``"batch"``.
             metadata: anything you want to find again at the job; plain values, if there is a ledger.
             send_within: seconds within which the request must be sent; after that it is refused (`DeadlineExceeded`).
@@ -376,9 +378,10 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         Raises:
             InvalidRequest: the request breaks a rule, or an image cannot be used; nothing was queued.
             UploadFailed: an image that was passed as bytes could not be uploaded; nothing was queued.
-            KeyReused: *key* belongs to a different request.
+            KeyReused: *key* belongs to a different request, or to another tenant.
             QueueFull: too many of the tenant's jobs are waiting.
             BudgetExceeded: the price exceeds what the budget still allows.
+            ClipExpired: it is an old request whose clip the provider has deleted since, and which was not saved.
             LedgerError: the ledger did not accept the job; nothing was queued.
         """
         job = await self._submitter.submit(
@@ -417,8 +420,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                 ``max_in_flight``.
         """
         self._lifetime.require_open()
-        if isinstance(requests, str | bytes | AnyRequest):
-            reject("requests", requests, "must be several requests, for example a list; for one, use generate()")
+        rule = "must be several requests, for example a list; for one, use generate()"
+        check_several("requests", requests, rule, kinds=(Iterable, AsyncIterable), but_not=get_args(AnyRequest))
         check_flag("ordered", ordered)
         if buffersize is None:
             buffersize = max(_BUFFERSIZE, 2 * self._max_in_flight)
@@ -444,7 +447,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     async def gather(self, *requests: AnyRequest | str, **options: Unpack[JobOptions]) -> list[Outcome]:
         """Return the outcomes of a few requests, in their order. Takes the arguments of `submit` for all of them."""
         for request in requests:
-            if isinstance(request, Iterable) and not isinstance(request, str | bytes):
+            if isinstance(request, Iterable) and not isinstance(request, str):
                 reject("requests", request, "must be a prompt or a request; pass a list as gather(*requests)")
         # All of them at the same time: a smaller buffer would leave slots empty behind one slow job.
         outcomes = self.map(requests, ordered=True, buffersize=max(1, len(requests)), **options)

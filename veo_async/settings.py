@@ -91,8 +91,8 @@ class Credits:
     Attributes:
         prices: credits per model and resolution, for example ``{"veo3_fast": {"720p": 60.0}}``. The row ``"extend"``
             has the models of extensions, ``"upgrade"`` the resolutions of upgrades. It replaces the built-in table.
-        min_balance: credits to keep on the account. While the balance is below it, new jobs wait; running jobs
-            finish, and sending resumes after a top-up.
+        min_balance: credits to keep on the account. A job that would take the balance below it is not sent: it waits,
+            and so do the jobs behind it; running jobs finish, and sending resumes after a top-up.
     """
 
     prices: Prices = attrs.field(default=PRICES, converter=validate_prices)

@@ -9,7 +9,8 @@
 
 It runs a `veo_async.VeoSession` in a thread with its own event loop, so it also works where a loop is already running,
 as in a notebook. It starts with ``with``, or with the first call, and ends with the block, with `VeoSession.close`, and
-at the latest when the interpreter exits. Every method may be called from any thread.
+at the latest when the interpreter exits. The exit waits for a request in flight, for at most ten seconds. Every method
+may be called from any thread, but not in a forked child: open another session there.
 
 Ctrl-C ends the waiting and leaves the job alone: the same request finds the same job again. ``on_event`` is called in
 the session's own thread and must not call the session.
@@ -20,10 +21,10 @@ from __future__ import annotations  # short names in help()
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack, get_args
 
 from . import session
-from ._base.checks import check_count, check_flag, reject
+from ._base.checks import check_count, check_flag, check_several
 from ._base.loop_thread import LoopThread
 from .errors import SessionEnded, UsageError
 from .events import JobEvent
@@ -69,7 +70,7 @@ class VeoSession:
         self.ledger: SessionLedger = SessionLedger(self._session.ledger, thread)
 
     def __repr__(self) -> str:
-        return f"<veo_async.sync {self._session!r}>"
+        return f"<veo_async.sync {getattr(self, '_session', None)!r}>"
 
     def __enter__(self) -> Self:
         self._thread.open()
@@ -80,7 +81,7 @@ class VeoSession:
     ) -> None:
         try:
             self.close()
-        except SessionEnded:
+        except Exception:
             if exc is None:  # the caller's own exception leaves the block unchanged
                 raise
 
@@ -126,8 +127,8 @@ class VeoSession:
         *requests* is read lazily, in the caller's own thread, and only while no outcome is ready. Takes the arguments
         of `submit` for all requests.
         """
-        if isinstance(requests, str | bytes | AnyRequest):
-            reject("requests", requests, "must be several requests, for example a list; for one, use generate()")
+        rule = "must be several requests, for example a list; for one, use generate()"
+        check_several("requests", requests, rule, kinds=(Iterable,), but_not=get_args(AnyRequest))
         check_flag("ordered", ordered)
         check_count("buffersize", buffersize)
 

@@ -348,7 +348,9 @@ class Queueing(RuleBasedStateMachine):
     @rule(count=st.integers(1, 15))
     def pop(self, count: int) -> None:
         for _ in range(count):
+            head = self.queue.head()
             item = self.queue.pop()
+            assert item is head
             if item is None:
                 assert not self.waiting
                 return

@@ -15,7 +15,7 @@ def test_without_a_minimum_the_balance_is_not_read_and_never_low() -> None:
     assert not guard.should_read(0.0)
     assert guard.blocked_until(0.0) == 0.0
     guard.read_done(guard.begin_external_read(0.0), 5.0, 0.0)
-    assert not guard.is_below
+    assert guard.allows(1000.0)
     assert (guard.first_balance, guard.balance, guard.estimated) == (5.0, 5.0, 5.0)
 
 
@@ -28,7 +28,7 @@ def test_first_job_waits_for_the_first_balance_read_up_to_a_timeout() -> None:
     assert guard.blocked_until(1.0) == READ_TIMEOUT_S
     guard.read_done(read, None, 2.0)
     assert guard.blocked_until(2.0) == 2.0
-    assert not guard.is_below
+    assert guard.allows(1000.0)
     assert not guard.should_read(READ_EVERY_S - 0.1)
     assert guard.should_read(READ_EVERY_S)
 
@@ -49,9 +49,9 @@ def test_prices_of_sent_requests_are_subtracted() -> None:
     guard.request_sent(60.0)
     assert guard.estimated == 140.0
     guard.request_sent(60.0)
-    assert guard.is_below
+    assert not guard.allows(0.0)
     guard.response_received(60.0, is_paid=False)
-    assert not guard.is_below
+    assert guard.allows(40.0)
     guard.response_received(60.0, is_paid=True)
     assert guard.estimated == 140.0
 
@@ -94,16 +94,18 @@ def test_external_read_is_used_like_our_own() -> None:
 
 
 def test_balance_equal_to_the_minimum_is_sufficient() -> None:
-    """Only less is too low."""
+    """Only a price that leaves less is too high."""
     guard = BalanceGuard(100.0)
-    guard.read_done(guard.begin_read(0.0), 100.0, 0.0)
-    assert not guard.is_below
+    guard.read_done(guard.begin_read(0.0), 160.1, 0.0)
+    assert guard.allows(60.1)
+    assert not guard.allows(60.2)
 
 
 def test_unknown_price_is_not_subtracted() -> None:
-    """The next read shows it."""
+    """The next read shows it. It is allowed while the balance is at least the minimum."""
     guard = BalanceGuard(100.0)
     guard.read_done(guard.begin_read(0.0), 150.0, 0.0)
+    assert guard.allows(None)
     guard.request_sent(None)
     guard.response_received(None, is_paid=True)
     assert guard.estimated == 150.0
@@ -111,7 +113,7 @@ def test_unknown_price_is_not_subtracted() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["send", "paid", "free", "begin", "end"]), st.floats(1, 60)), max_size=60))
 def test_estimate_never_exceeds_the_actual_balance(events: list[tuple[str, float]]) -> None:
-    """With correct prices and no other client, so the balance drops below the minimum by at most one job."""
+    """With correct prices and no other client."""
     guard, actual, now = BalanceGuard(0.0), 10_000.0, 0.0
     guard.read_done(guard.begin_read(now), actual, now)
     in_flight: list[float] = []
@@ -133,6 +135,39 @@ def test_estimate_never_exceeds_the_actual_balance(events: list[tuple[str, float
             read = None
         assert guard.estimated is not None
         assert guard.estimated <= actual + 1e-6
+
+
+_EVENTS = st.sampled_from(["send", "send", "send", "paid", "free", "begin", "end", "failed", "top-up", "refund"])
+
+
+@given(st.floats(0, 1000), st.floats(0, 500), st.lists(st.tuples(_EVENTS, st.floats(0, 400)), max_size=80))
+def test_requests_never_take_the_balance_below_the_minimum(
+    balance: float, minimum: float, events: list[tuple[str, float]]
+) -> None:
+    """Whatever the prices, and in whatever order responses, balance reads, refunds and top-ups arrive."""
+    guard, actual, now = BalanceGuard(minimum), balance, 0.0
+    guard.read_done(guard.begin_read(now), actual, now)
+    in_flight: list[float] = []
+    read, seen = None, 0.0
+    for what, amount in events:
+        now += 1.0
+        if what == "send" and guard.allows(amount):
+            guard.request_sent(amount)
+            in_flight.append(amount)
+            actual -= amount
+            assert actual >= minimum - 1e-5
+        elif what in ("paid", "free") and in_flight:
+            price = in_flight.pop(int(amount) % len(in_flight))
+            guard.response_received(price, is_paid=what == "paid")
+            actual += 0.0 if what == "paid" else price
+        elif what == "begin":
+            read, seen = guard.begin_read(now), actual
+        elif what in ("end", "failed") and read is not None:
+            # The provider reads the balance at some moment between the beginning and the end.
+            guard.read_done(read, (actual if amount < 200 else seen) if what == "end" else None, now)
+            read = None
+        elif what in ("top-up", "refund"):
+            actual += amount
 
 
 @pytest.mark.parametrize("at", [0.0, 29.9])

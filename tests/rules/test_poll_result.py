@@ -93,7 +93,11 @@ def test_failed_polls_back_off_until_a_poll_succeeds() -> None:
 def test_missing_record_is_normal_at_first_then_the_task_is_lost() -> None:
     """As long as there never was a record."""
     assert polls((RECORD_WAIT_S - 0.1, MISSING)) == [PollAgain(2.0)]
-    assert polls((RECORD_WAIT_S, MISSING)) == [Unsuccessful(MISSING)]
+    [end] = polls((RECORD_WAIT_S, MISSING))
+    assert isinstance(end, Unsuccessful)
+    assert isinstance(end.error, errors.RecordNotFound)
+    assert end.error.body_code == 422
+    assert "no record of this task after 90 s. Check the task id" in str(end.error)
 
 
 def test_record_that_disappears_is_a_failed_poll() -> None:

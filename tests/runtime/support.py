@@ -1,7 +1,7 @@
 """A provider in memory and a session on it, for tests in virtual time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
 from contextlib import asynccontextmanager
 from types import coroutine
 from typing import Any, TypeVar
@@ -79,6 +79,13 @@ def assert_at_rest(veo: VeoSession) -> None:
 def now() -> float:
     """Return the time of the loop."""
     return asyncio.get_running_loop().time()
+
+
+async def run_together(works: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Start all coroutines together; return each one's result or exception."""
+    tasks = [asyncio.create_task(work) for work in works]
+    await asyncio.wait(tasks)
+    return [task.exception() or task.result() for task in tasks]
 
 
 class Clock:

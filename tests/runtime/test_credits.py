@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+import math
 from itertools import pairwise
+from random import Random
 from typing import Any
 
 import pytest
@@ -24,20 +25,13 @@ from veo_async.simulator import (
 )
 
 from .ledgers import session_with_ledger
-from .support import Clock, let_run, memory, session_on, world
+from .support import Clock, let_run, memory, run_together, session_on, world
 
 pytestmark = pytest.mark.veo_virtual_time
 
 
 def prompts(n: int) -> list[str]:
     return [f"A dog, number {i}" for i in range(n)]
-
-
-async def together(works: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Start all coroutines together; return each one's result or exception."""
-    tasks = [asyncio.create_task(work) for work in works]
-    await asyncio.wait(tasks)
-    return [task.exception() or task.result() for task in tasks]
 
 
 def charged(sim: MemoryTransport) -> float:
@@ -80,7 +74,7 @@ async def test_invalid_credit_settings_are_rejected_by_the_constructor(options: 
 async def test_row_83_budget_holds_for_fifty_concurrent_submissions(ledger: Any) -> None:
     """Five fit. The others are rejected before they are queued or sent, and their errors have the figures."""
     async with world(session={"budget": 300.0, "ledger": ledger and ledger()}) as (veo, sim):
-        results = await together(veo.submit(prompt) for prompt in prompts(50))
+        results = await run_together(veo.submit(prompt) for prompt in prompts(50))
         refusals = [result for result in results if isinstance(result, errors.BudgetExceeded)]
         assert len(refusals) == 45
         assert {(error.cost, error.reserved, error.budget) for error in refusals} == {(60.0, 300.0, 300.0)}
@@ -190,7 +184,7 @@ async def test_resolved_job_is_reserved_and_estimated_once() -> None:
 async def test_attaching_reserves_nothing() -> None:
     """The same request again, concurrently or later, and a task that was created outside this session."""
     async with world(session={"budget": 60.0}) as (veo, sim):
-        jobs = await together(veo.submit("A dog", key="dog") for _ in range(10))
+        jobs = await run_together(veo.submit("A dog", key="dog") for _ in range(10))
         assert len({job.key for job in jobs}) == 1
         await veo.generate("A dog", key="dog")
         with pytest.raises(errors.KeyReused):
@@ -199,6 +193,18 @@ async def test_attaching_reserves_nothing() -> None:
         await (await veo.ledger.adopt(created.task_id))
         assert veo.statistics().credits.reserved == 60.0
         assert charged(sim) == 120.0
+
+
+async def test_remedy_of_an_exceeded_budget_fits_the_case() -> None:
+    """A price that is missing is not found by raising the budget."""
+    async with world(session={"budget": 50.0}) as (veo, _):
+        with pytest.raises(errors.BudgetExceeded) as known:
+            await veo.submit("A dog")
+        with pytest.raises(errors.BudgetExceeded) as unknown:
+            await veo.submit("A dog", duration=4)
+    assert known.value.remedy == "Raise budget=."
+    assert "prices=" in unknown.value.remedy
+    assert "Raise" not in unknown.value.remedy
 
 
 async def test_unknown_price_is_rejected_if_there_is_a_budget() -> None:
@@ -251,10 +257,10 @@ async def test_later_session_reserves_queued_jobs_but_not_finished_ones(ledger: 
 
 
 async def test_row_83_sending_pauses_at_the_minimum_balance_and_resumes_after_a_top_up() -> None:
-    """1000 credits with a minimum of 500: nine jobs are sent and collected, and the others wait for a top-up.
+    """1000 credits with a minimum of 500: eight jobs are sent and collected, and the others wait for a top-up.
 
-    Nine, because 520 credits remain after the eighth, and the price of the ninth is not checked in advance. The
-    balance is read only once: the cost of each job sent since then is subtracted.
+    Eight, because 520 credits remain then. The balance is read only once: the cost of each job sent since then is
+    subtracted.
     """
     async with world(credits=1000.0, session={"min_balance": 500.0}) as (veo, sim):
         jobs = [await veo.submit(prompt) for prompt in prompts(15)]
@@ -262,11 +268,11 @@ async def test_row_83_sending_pauses_at_the_minimum_balance_and_resumes_after_a_
         listening = asyncio.create_task(_collect_pauses(veo, jobs[-1].key, pauses))
         await asyncio.sleep(20)
         assert veo.statistics().pause_reason == "min-balance"
-        assert len(sim.charges) == 9
+        assert len(sim.charges) == 8
         assert sim.count("credit") == 1
         await asyncio.sleep(200)
         states = [job.state for job in jobs]
-        assert (states.count(JobState.READY), states.count(JobState.QUEUED)) == (9, 6)
+        assert (states.count(JobState.READY), states.count(JobState.QUEUED)) == (8, 7)
         assert veo.statistics().pause_reason == "min-balance"
         sim.account().credits += 10_000
         clock = Clock()
@@ -377,8 +383,15 @@ async def test_rate_limited_requests_are_added_back_to_the_balance() -> None:
     """Requests in flight are subtracted because they may be charged; a 429 undoes that and ends the pause."""
     session = {"min_balance": 900.0}
     async with world(credits=1000.0, latency_s=0.5, faults=[rate_limited(on=1)], session=session) as (veo, sim):
-        await veo.gather(*prompts(2))
-        assert len(sim.charges) == 2
+        first, second = [await veo.submit(prompt) for prompt in prompts(2)]
+        await asyncio.sleep(0.7)
+        assert veo.statistics().pause_reason == "min-balance"
+        await asyncio.sleep(0.7)
+        assert veo.statistics().pause_reason is None
+        await first
+        assert second.state is JobState.QUEUED
+        assert len(sim.charges) == 1
+        veo.stop_sending()
 
 
 async def test_pause_for_low_balance_is_logged_with_its_figures(caplog: pytest.LogCaptureFixture) -> None:
@@ -388,7 +401,65 @@ async def test_pause_for_low_balance_is_logged_with_its_figures(caplog: pytest.L
         await veo.submit("A dog")
         await asyncio.sleep(5)
         veo.stop_sending()
-    assert "submission paused (min-balance): about 10 credits left; min_balance is 50" in caplog.text
+    expected = "submission paused (min-balance): about 10 credits left, the next job costs 60; min_balance is 50"
+    assert expected in caplog.text
+
+
+async def test_job_that_would_leave_less_than_the_minimum_is_not_sent() -> None:
+    """400 credits with a minimum of 350: a job of 250 waits, and a job of 30 behind it waits, too."""
+    async with world(credits=400.0, session={"min_balance": 350.0}) as (veo, sim):
+        expensive = await veo.submit("A dog", model="veo3")
+        cheap = await veo.submit("A cat", model="veo3_lite")
+        await asyncio.sleep(100)
+        assert veo.statistics().pause_reason == "min-balance"
+        assert (expensive.state, cheap.state) == (JobState.QUEUED, JobState.QUEUED)
+        assert not sim.requests_to()
+        sim.account().credits += 230.0
+        await veo.drain()
+        assert sim.account().credits == 350.0
+
+
+async def test_job_ahead_that_is_abandoned_frees_the_cheaper_one_behind_it() -> None:
+    """The pause is about the next job, so another next job ends it without a new balance."""
+    async with world(credits=400.0, session={"min_balance": 350.0}) as (veo, sim):
+        expensive = await veo.submit("A dog", model="veo3")
+        cheap = await veo.submit("A cat", model="veo3_lite")
+        await asyncio.sleep(5)
+        assert veo.statistics().pause_reason == "min-balance"
+        await expensive.abandon()
+        clock = Clock()
+        await cheap.accepted()
+        assert clock() == 0.0
+        assert sim.account().credits == 370.0
+
+
+async def test_cheaper_interactive_job_goes_ahead_of_a_batch_job_that_waits_for_credits() -> None:
+    """It is the next job, and it leaves the minimum."""
+    async with world(credits=400.0, session={"min_balance": 350.0}) as (veo, sim):
+        await veo.submit("A dog", model="veo3")
+        await asyncio.sleep(5)
+        await veo.generate("A cat", model="veo3_lite", priority="interactive")
+        assert sim.account().credits == 370.0
+        veo.stop_sending()
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_balance_stays_above_the_minimum_for_jobs_of_any_price(seed: int) -> None:
+    """Prices from 30 to 370, some jobs that fail and are refunded, 429s and top-ups: the minimum is never broken."""
+    random = Random(seed)
+    models, faults = ["veo3", "veo3_fast", "veo3_lite"], [rate_limited(on=3), refuse(422, on=5), rate_limited(on=9)]
+    minimum, lowest = 500.0, math.inf
+    async with world(credits=1500.0, faults=faults, session={"min_balance": minimum}) as (veo, sim):
+        for number in range(40):
+            suffix = random.choice(["", "", " [fail]"])
+            await veo.submit(f"A dog, number {number}{suffix}", model=random.choice(models))
+        for _ in range(600):
+            await asyncio.sleep(random.uniform(0, 5))
+            lowest = min(lowest, sim.account().credits)
+            sim.account().credits += random.choice([0.0, 0.0, 0.0, 100.0])
+        assert len(sim.charges) > 5
+        assert lowest >= minimum
+        veo.stop_sending()
 
 
 # --- credits spent ------------------------------------------------------------------------------------------------

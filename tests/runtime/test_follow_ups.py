@@ -1,6 +1,7 @@
 """Upgrades and extensions: jobs that follow another clip, in virtual time and across a restart."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -85,10 +86,63 @@ async def test_upgrade_of_an_unfinished_task_is_refused() -> None:
         with pytest.raises(errors.NotReady):
             await veo.upgrade(created.task_id)
         assert [job.state for job in veo.jobs()] == [JobState.REFUSED]
-        with pytest.raises(errors.RecordNotFound):
-            await veo.upgrade("0" * 32)
-        assert veo.jobs()[-1].state is JobState.REFUSED
         assert paid(sim) == ["generate"]
+
+
+@pytest.mark.parametrize("source", ["row-17", "0" * 32])
+async def test_follow_up_of_an_unknown_key_or_task_is_refused_before_it_is_sent(source: str) -> None:
+    """It is on no ledger, and reading its record, which is free, finds nothing either."""
+    async with world() as (veo, sim):
+        follow_ups: list[Coroutine[Any, Any, Any]] = [
+            veo.upgrade(source),
+            veo.upgrade(source, "4k"),
+            veo.extend(source, "It swims ashore"),
+            veo.generate(UpgradeRequest(source), key="mine"),
+        ]
+        for follow_up in follow_ups:
+            with pytest.raises(errors.NotFound, match=r"no job .*, and the provider has no record.*another account"):
+                await follow_up
+        assert {job.state for job in veo.jobs()} == {JobState.REFUSED}
+        assert all(job.was_not_charged for job in veo.jobs())
+        assert {request.endpoint for request in sim.requests} == {"record-info"}
+
+
+async def test_follow_up_of_a_job_of_another_account_is_rejected_without_a_request(ledger: Any) -> None:
+    """Named by its key or by its task, and on the same ledger."""
+    sim = memory()
+    async with session_with_ledger(sim, ledger, account="studio") as studio:
+        clip = await studio.generate("A dog", key="dog")
+    requests = len(sim.requests)
+    async with session_with_ledger(sim, ledger, account="agency") as agency:
+        for source in ("dog", clip.task_id, clip):
+            with pytest.raises(errors.KeyReused, match="another account"):
+                await agency.upgrade(source)
+            with pytest.raises(errors.KeyReused, match="another account"):
+                await agency.extend(source, "It swims ashore")
+        with pytest.raises(errors.KeyReused, match="another account"):
+            await agency.generate(UpgradeRequest(clip.task_id))
+    assert len(sim.requests) == requests
+
+
+async def test_key_and_task_id_and_clip_name_the_same_source() -> None:
+    """So each of them finds the same follow-up; the key may also be that of a job that still runs."""
+    async with world() as (veo, sim):
+        job = await veo.submit("A dog", key="dog")
+        upgraded = await veo.upgrade("dog")
+        assert upgraded.key == "dog.1080p"
+        clip = await job
+        assert await veo.upgrade(clip) == await veo.upgrade(clip.task_id) == upgraded
+        assert paid(sim) == ["generate", "1080p"]
+
+
+async def test_unreadable_record_delays_the_follow_up_of_an_outside_task() -> None:
+    """A failed read says nothing about the task."""
+    faults = [refuse(500, endpoint="record-info", on=1), drop_before_accepting(endpoint="record-info", on=2)]
+    async with world(faults=faults) as (veo, sim):
+        created = await veo.api.generate("A dog")
+        await asyncio.sleep(120)
+        assert (await veo.upgrade(created.task_id)).urls
+        assert paid(sim) == ["generate", "1080p"]
 
 
 async def test_failed_4k_upgrade_fails_the_job() -> None:

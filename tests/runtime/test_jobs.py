@@ -9,9 +9,10 @@ from tests.internals import engine_of, live_job_of, parts_of, reopen
 from veo_async import VideoRequest, errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.outcome import Done, Refused
+from veo_async.ledger import MemoryLedger
 from veo_async.simulator import drop_after_accepting, rate_limited, refuse
 
-from .support import Clock, memory, session_on, world
+from .support import Clock, memory, run_together, session_on, world
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -42,6 +43,51 @@ async def test_default_key_is_derived_from_the_request_and_its_take() -> None:
         assert one.key == same.key != other.key
         await veo.drain()
         assert len(sim.requests_to()) == 2
+
+
+async def test_same_prompt_of_two_tenants_is_two_jobs() -> None:
+    """The automatic key contains the tenant, so each gets its own clip; the same tenant gets the same job."""
+    async with world(may_double=True) as (veo, sim):
+        anna, boris, again = [await veo.submit("A dog", tenant=tenant) for tenant in ("anna", "boris", "anna")]
+        assert anna.key == again.key != boris.key
+        assert (await anna).urls != (await boris).urls
+        assert len(sim.charges) == 2
+
+
+@pytest.mark.parametrize("ledger", [None, MemoryLedger])
+async def test_key_of_another_tenant_is_rejected(ledger: Any) -> None:
+    """The same explicit key would give one tenant the clip of the other, even if the requests are equal."""
+    async with world(session={"ledger": ledger and ledger()}) as (veo, sim):
+        await veo.submit("A dog", key="k", tenant="anna")
+        with pytest.raises(errors.KeyReused, match="another tenant") as caught:
+            await veo.submit("A dog", key="k", tenant="boris")
+        assert "boris" in str(caught.value)
+        assert "anna" not in str(caught.value)  # one tenant learns nothing of another
+        results = await run_together(veo.submit("A cat", key="c", tenant=tenant) for tenant in ("anna", "boris"))
+        assert [isinstance(result, errors.KeyReused) for result in results] == [False, True]
+        await veo.drain()
+        assert len(sim.charges) == 2
+
+
+async def test_tenants_are_kept_apart_across_sessions() -> None:
+    """A later session finds the tenant on the ledger."""
+    sim, ledger = memory(), MemoryLedger()
+    async with session_on(sim, ledger=ledger) as first:
+        clip = await first.generate("A dog", key="k", tenant="anna")
+    async with session_on(sim, ledger=ledger) as second:
+        with pytest.raises(errors.KeyReused, match="another tenant"):
+            await second.submit("A dog", key="k")
+        assert await second.generate("A dog", key="k", tenant="anna") == clip
+
+
+async def test_follow_up_of_a_tenants_clip_is_the_tenants_job() -> None:
+    """So `upgrade` finds the job of an earlier ``then=``, and the tenant's share pays for a new one."""
+    async with world() as (veo, sim):
+        clip = await veo.generate("A dog", tenant="anna", priority="interactive")
+        upgraded = await veo.upgrade(clip)
+        assert live_job_of(veo.job(upgraded.key)).tenant == "anna"
+        assert await veo.generate("A dog", tenant="anna", then="1080p") == upgraded
+        assert len(sim.charges) == 2
 
 
 async def test_key_of_a_refused_job_may_be_used_for_another_request() -> None:
@@ -80,6 +126,22 @@ async def test_adopted_task_is_polled_to_its_end() -> None:
         clip = await job
         assert (clip.task_id, clip.request) == (task_id, None)
         assert veo.statistics().slots_in_use == 0
+
+
+async def test_adopted_task_without_a_record_fails_after_a_while_and_says_what_to_check() -> None:
+    """A new record may be late, so the job waits first; after that, waiting longer would not help."""
+    async with world() as (veo, sim):
+        job = await veo.ledger.adopt("0" * 32)
+        with pytest.raises(errors.StillRunning):
+            await job.wait(timeout=60.0)
+        with pytest.raises(errors.RecordNotFound) as caught:
+            await job.wait(timeout=120.0)
+        assert "the provider has no record of this task" in caught.value.message
+        for check in ("task id", "API key", "14 days"):
+            assert check in caught.value.remedy
+        assert caught.value.task_id == "0" * 32
+        assert job.state is JobState.FAILED
+        assert not sim.charges
 
 
 async def test_adopting_more_tasks_than_slots_polls_all_of_them() -> None:

@@ -5,6 +5,7 @@ Each test runs on a ledger in memory and on a real SQLite file, whose work runs 
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,46 @@ async def test_account_name_keeps_jobs_when_the_key_changes(ledger: Ledger) -> N
         job = await second.ledger.find("k")
         assert job is not None
         assert (await job).urls
+
+
+@pytest.mark.parametrize("days", [13, 15])
+async def test_old_request_whose_clip_the_provider_has_deleted_offers_a_new_take(ledger: Ledger, days: int) -> None:
+    """A dead link is useless: `submit`, `generate` and `map` say so, and `take=2` generates another one."""
+    sim = memory()
+    async with session_with_ledger(sim, ledger, kind=VirtualSession) as first:
+        clip = await first.generate("A dog")
+        assert clip.completed_at is not None
+        assert clip.expires_at == clip.completed_at + timedelta(days=14)
+        assert await first.generate("A dog") == clip
+    await asyncio.sleep(days * 86_400)
+    async with session_with_ledger(sim, ledger, kind=VirtualSession) as later:
+        if days < 14:
+            assert await later.generate("A dog") == clip
+            return
+        for call in (later.submit("A dog"), later.generate("A dog"), later.generate("A dog", validate=False)):
+            with pytest.raises(errors.ClipExpired, match=r"generated on 20\d\d-.*take=2") as caught:
+                await call
+        assert caught.value.job_key == clip.key
+        [outcome] = [outcome async for outcome in later.map(["A dog"])]
+        assert isinstance(outcome, Refused)
+        assert isinstance(outcome.error, errors.ClipExpired)
+        assert await (await later.attach(clip.key)) == clip  # what is known of it stays available
+        assert (await later.generate("A dog", take=2)).task_id != clip.task_id
+    assert len(sim.charges) == 2
+
+
+async def test_expired_source_of_an_upgrade_that_exists_does_not_matter(ledger: Ledger) -> None:
+    """Only the clip that the caller gets must still exist."""
+    sim = memory()
+    async with session_with_ledger(sim, ledger, kind=VirtualSession) as first:
+        await first.generate("A dog", key="dog")
+    await asyncio.sleep(10 * 86_400)
+    async with session_with_ledger(sim, ledger, kind=VirtualSession) as second:
+        upgraded = await second.generate("A dog", key="dog", then="1080p")
+    await asyncio.sleep(10 * 86_400)
+    async with session_with_ledger(sim, ledger, kind=VirtualSession) as third:
+        assert await third.generate("A dog", key="dog", then="1080p") == upgraded
+    assert len(sim.charges) == 2
 
 
 async def test_metadata_and_tenants_are_recovered(ledger: Ledger) -> None:

@@ -16,11 +16,8 @@ from veo_async.simulator import Simulator, expired_link, truncate
 pytestmark = pytest.mark.realtime
 
 
-def on(sim: Simulator, **options: Any) -> VeoSession:
-    return VeoSession(
-        sim.api_key,
-        **session_arguments(**session_arguments(**session_arguments(base_url=sim.url, poll_every=0.1, **options))),
-    )
+def on(sim: Simulator, *, kind: type[VeoSession] = VeoSession, **options: Any) -> VeoSession:
+    return kind(sim.api_key, **session_arguments(base_url=sim.url, poll_every=0.1, **options))
 
 
 def is_whole(path: Path) -> bool:
@@ -65,6 +62,34 @@ async def test_row_73_expired_link_is_renewed(tmp_path: Path) -> None:
         clip = await veo.generate("A dog", save_to=tmp_path / "dog.mp4")
         assert is_whole(clip.files[0])
         assert len(sim.requests_to()) == 1
+
+
+class _TwoWeeksLater(VeoSession):
+    """A session whose clock is 15 days ahead."""
+
+    def _wall_clock(self) -> float:
+        return super()._wall_clock() + 15 * 86_400.0
+
+
+async def test_saved_clip_does_not_expire_and_an_old_link_that_fails_offers_a_new_take(tmp_path: Path) -> None:
+    """After two weeks a saved file is still the clip. Saving a clip that has no file is tried nevertheless."""
+    ledger = MemoryLedger()
+    async with Simulator(duration_s=0.1, faults=[expired_link(times=4)]) as sim:
+        async with on(sim, ledger=ledger, account="studio") as veo:
+            await veo.generate("A dog", key="dog")
+            clip = await veo.generate("A cat", key="cat")
+            with pytest.raises(errors.DownloadFailed) as caught:
+                await veo.save(clip, tmp_path / "cat.mp4")
+            assert clip.expires_at is not None
+            assert f"until {clip.expires_at:%Y-%m-%d}" in caught.value.remedy
+            assert "take=2" in caught.value.remedy
+            saved = await veo.generate("A cat", key="cat", save_to=tmp_path)
+        async with on(sim, ledger=ledger, account="studio", kind=_TwoWeeksLater) as later:
+            assert await later.generate("A cat", key="cat") == saved
+            with pytest.raises(errors.ClipExpired):
+                await later.generate("A dog", key="dog")
+            assert is_whole((await later.generate("A dog", key="dog", save_to=tmp_path)).files[0])
+        assert len(sim.charges) == 2
 
 
 async def test_failed_download_leaves_the_clip_ready(tmp_path: Path) -> None:

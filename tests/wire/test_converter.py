@@ -149,6 +149,22 @@ def test_from_dict_reports_all_problems_together(values: dict[Any, Any], problem
     assert all(twin.problems == error.problems for twin in twins(error))
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("modle", "modle='…': is not an option. Did you mean model?"),
+        ("aspectRatio", "aspectRatio='…': is not an option. Did you mean aspect_ratio?"),
+        ("watermarks", "watermarks='…': is not an option. Did you mean watermark?"),
+        ("fps", "fps='…': is not an option. Use one of prompt, image_urls, model"),
+    ],
+)
+def test_misspelled_option_names_the_nearest_one(name: str, text: str) -> None:
+    """Without one that is alike, all options are listed."""
+    with pytest.raises(InvalidRequest) as caught:
+        from_dict({"prompt": "x", name: 1}, VideoRequest)
+    assert text in str(caught.value)
+
+
 def test_null_is_accepted_for_optional_options() -> None:
     """An option that can be None can be null in a file."""
     values = {"prompt": "x", "seeds": None, "watermark": None, "duration": None, "enable_fallback": None}

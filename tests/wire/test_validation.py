@@ -357,10 +357,58 @@ def test_url_problem_says_why_a_url_is_unusable(url: str, problem: str | None) -
         (video(seeds=1), False),
         (video(image_urls=THREE), False),
         (UpgradeRequest("t-1", "8k"), False),
+        (video(model=""), False),
+        (video(aspect_ratio=" "), False),
+        (video(aspect_ratio="auto"), False),
+        (video(resolution="4K"), False),
+        (ExtendRequest("t-1", "on", model=""), False),
     ],
 )
 def test_only_values_outside_a_known_set_hint_at_validate_false(request_: Any, is_hinted: bool) -> None:
-    """A newer value may be valid; an empty prompt, a wrong seed or an unknown upgrade never is."""
+    """A newer value may be valid; an empty prompt, a wrong seed or a known value in capitals never is."""
     with pytest.raises(InvalidRequest) as caught:
         check(request_, KIE)
     assert ("pass validate=False" in str(caught.value)) is is_hinted
+
+
+@pytest.mark.parametrize(
+    ("request_", "text"),
+    [
+        (
+            video(model="veo3_fsat"),
+            "model='veo3_fsat': must be one of veo3, veo3_fast, veo3_lite. Did you mean 'veo3_fast'? If ",
+        ),
+        (video(model="VEO3"), "model='VEO3': must be one of veo3, veo3_fast, veo3_lite. Did you mean 'veo3'?"),
+        (video(generation_type="TEXT_TO_VIDEO"), "Did you mean 'TEXT_2_VIDEO'?"),
+        (video(resolution="1080"), "resolution='1080': must be one of 720p, 1080p, 4k. Did you mean '1080p'?"),
+        (UpgradeRequest("t-1", "1080"), "to='1080': must be one of 1080p, 4k. Did you mean '1080p'?"),
+        (
+            ExtendRequest("t-1", "on", model="lit"),
+            "must be one of quality, fast, lite. Did you mean 'lite'?",
+        ),
+    ],
+)
+def test_misspelled_value_names_the_nearest_one(request_: Any, text: str) -> None:
+    """The list of values comes first, then what was probably meant."""
+    with pytest.raises(InvalidRequest) as caught:
+        check(request_, KIE)
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("request_", [video(model="sora"), video(duration=60), video(resolution="")])
+def test_value_that_is_like_no_other_has_no_suggestion(request_: Any) -> None:
+    """A wrong suggestion is worse than none."""
+    with pytest.raises(InvalidRequest) as caught:
+        check(request_, KIE)
+    assert "Did you mean" not in str(caught.value)
+
+
+def test_rule_and_remedy_do_not_repeat_each_other() -> None:
+    """No remedy consists mostly of words that the rule has already."""
+    requests = [video(**options) for options, *_ in BAD]
+    requests += [video(callback_url=url, image_urls=[url]) for url in ("ftp://a.example", "x", "http://", "http://a b")]
+    for request in requests:
+        for problem in problems_of(request, KIE):
+            rule, remedy = ({word.strip(",.;:") for word in text.split()} for text in (problem.rule, problem.remedy))
+            assert len(rule & remedy) <= len(remedy) / 3, problem
+            assert not ("http" in problem.rule and "http" in problem.remedy), problem

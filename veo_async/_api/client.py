@@ -106,6 +106,8 @@ class VeoApi:
         )
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_requester"):
+            return "<VeoApi, not constructed>"  # a traceback with values shows it
         return f"VeoApi({self.dialect.name!r}, {self.base_urls.api!r}, {self._requester.key!r})"
 
     async def __aenter__(self) -> Self:

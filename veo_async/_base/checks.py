@@ -1,7 +1,7 @@
 """Checks of arguments. Each raises `UsageError` with the argument's name, its value and what is allowed."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NoReturn
 
 from veo_async.errors import UsageError
@@ -56,15 +56,30 @@ def is_encodable(text: str) -> bool:
     return True
 
 
+def nearest(value: object, choices: Iterable[object]) -> str | None:
+    """Return the one of *choices* of which the text *value* may be a misspelling; None if there is none."""
+    import difflib  # only errors need it
+
+    if not isinstance(value, str):
+        return None
+    by_spelling = {str(choice).casefold(): str(choice) for choice in choices}
+    near = difflib.get_close_matches(value.casefold(), by_spelling, n=1)
+    return by_spelling[near[0]] if near else None
+
+
 def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
     """Require one of *choices*; the error names the nearest one."""
     if not isinstance(value, str) or value not in choices:
-        import difflib  # only errors need it
-
         listed = ", ".join(repr(choice) for choice in choices)
-        near = difflib.get_close_matches(str(value), choices, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        near = nearest(value, choices)
+        hint = f" (did you mean {near!r}?)" if near else ""
         reject(name, value, f"must be one of {listed}{hint}")
+
+
+def check_several(name: str, value: Any, rule: str, *, kinds: tuple[type, ...], but_not: tuple[type, ...]) -> None:
+    """Require one of *kinds* of iterables. A text or a dict would be read as a list of its letters or keys."""
+    if not isinstance(value, kinds) or isinstance(value, (str, bytes, bytearray, Mapping, *but_not)):
+        reject(name, value, rule)
 
 
 def check_callable(name: str, value: Any, signature: str) -> None:

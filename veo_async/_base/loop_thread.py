@@ -1,26 +1,37 @@
 """An event loop in its own thread, which keeps one async context manager open.
 
-The thread starts on first use. It is a daemon thread, so an exiting interpreter does not wait for it forever, and
-``atexit`` closes it, so running work can finish.
+The thread starts on first use. It ends with `LoopThread.close`, and at the latest when the interpreter exits. It is a
+daemon thread, and an exiting interpreter waits for it for at most `EXIT_TIMEOUT_S`.
+
+A forked child has the objects of its parent but not its threads, so there every call raises `SessionClosed`.
 """
 
 import asyncio
-import atexit
+import logging
+import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, wait
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from queue import Empty, SimpleQueue
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
+from weakref import WeakSet
 
-from veo_async.errors import RESUME, SessionClosed, SessionEnded, UsageError
+from veo_async.errors import RESUME, SessionClosed, UsageError
+
+from .at_exit import run_at_exit
 
 P = ParamSpec("P")
 A = TypeVar("A")
 T = TypeVar("T")
 
+logger = logging.getLogger(__name__)
+
 #: Waits are split into slices of this many seconds, because Windows handles Ctrl-C only between two waits.
 _WAIT_SLICE_S = 0.5
+
+#: How long an exiting interpreter waits. Only requests in flight take time: cut off, they would leave jobs in doubt.
+EXIT_TIMEOUT_S: Final = 10.0
 
 
 class LoopThread:
@@ -30,9 +41,15 @@ class LoopThread:
         self._lifetime = lifetime
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._started: Future[asyncio.AbstractEventLoop] = Future()
-        self._stop = asyncio.Event()
-        self._error: SessionEnded | None = None
+        #: The process in which the thread runs.
+        self._process: int | None = None
+        #: A function that makes the thread end. It may be called in any thread.
+        self._end: Future[Callable[[], object]] = Future()
+        #: The loop once *lifetime* is open, or why it could not be opened.
+        self._opened: Future[asyncio.AbstractEventLoop] = Future()
+        #: What leaving *lifetime* raised.
+        self._error: BaseException | None = None
+        self._ended: Future[None] = Future()
         self._closed = False
 
     @property
@@ -41,37 +58,52 @@ class LoopThread:
         return self._closed and not (self._thread and self._thread.is_alive())
 
     def open(self) -> asyncio.AbstractEventLoop:
-        """Start the thread unless it runs already, and return its loop."""
+        """Start the thread unless it runs already, and return its loop.
+
+        Raises:
+            SessionClosed: it was closed, or belongs to the parent process.
+            BaseException: whatever opening *lifetime* raised.
+        """
+        self._check_process()
         with self._lock:
-            return self._loop()
+            self._start_thread()
+        _wait_for(self._opened)
+        return self._opened.result()
 
     def close(self) -> None:
         """Exit the context manager, end the thread, and raise what the exit raised. Later calls do nothing more."""
         self._check_not_own_thread()
-        with self._lock:
-            self._closed = True
-            if self._thread is None:
-                return
-            if self._thread.is_alive():
-                self._started.result().call_soon_threadsafe(self._stop.set)
-        while self._thread.is_alive():
-            self._thread.join(_WAIT_SLICE_S)
-        atexit.unregister(self.close)
+        thread = self._begin_to_close()
+        while thread is not None and thread.is_alive():
+            thread.join(_WAIT_SLICE_S)
         if self._error is not None:
             raise self._error
+
+    def _begin_to_close(self) -> threading.Thread | None:
+        """Make the thread end, and return it; None if it runs in the parent process or not at all."""
+        if self._is_forked:
+            return None
+        with self._lock:
+            self._closed = True
+            if self._thread is not None and self._thread.is_alive():
+                with suppress(RuntimeError):  # its loop has just ended
+                    self._end.result()()
+            return self._thread
 
     def start(self, work: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **options: P.kwargs) -> Future[T]:
         """Start ``work(…)`` in the loop; cancelling the future cancels it."""
         self._check_not_own_thread()
+        loop = self.open()
         with self._lock:  # as in close(): no work is passed to a loop that has ended
-            loop = self._loop()
+            if self._closed or loop.is_closed():
+                raise SessionClosed("this session is closed", remedy=RESUME)
             return asyncio.run_coroutine_threadsafe(work(*args, **options), loop)
 
     def result(self, future: Future[T]) -> T:
         """Wait for *future* and return its result. If the waiting is interrupted, the future is cancelled."""
+        self._check_process()
         try:
-            while not future.done():
-                wait([future], timeout=_WAIT_SLICE_S)
+            _wait_for(future)
             return future.result()
         except CancelledError:
             raise SessionClosed("the session was closed while waiting", remedy=RESUME) from None
@@ -121,38 +153,88 @@ class LoopThread:
                     break
             if not waiting:
                 return
-            future = next(iter(waiting)) if ordered else _get(finished)
+            future = next(iter(waiting)) if ordered else self._next(finished)
             del waiting[future]
             yield self.result(future)
 
-    def _loop(self) -> asyncio.AbstractEventLoop:
+    def _next(self, queue: SimpleQueue[Future[T]]) -> Future[T]:
+        while True:
+            self._check_process()
+            with suppress(Empty):
+                return queue.get(timeout=_WAIT_SLICE_S)
+
+    def _start_thread(self) -> None:
         if self._closed:
             raise SessionClosed("this session is closed", remedy=RESUME)
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run_loop, name="veo.loop", daemon=True)
-            self._thread.start()
-            atexit.register(self.close)
-        return self._started.result()
+            thread = threading.Thread(target=self._run_loop, name="veo.loop", daemon=True)
+            thread.start()
+            self._thread, self._process = thread, os.getpid()
+            _started.add(self)
 
     def _run_loop(self) -> None:
         try:
             asyncio.run(self._serve())
-        except SessionEnded as error:
-            self._error = error
+        except BaseException as error:  # noqa: BLE001  # it is raised in the threads that wait
+            self._set_error(error)
+        finally:
+            self._ended.set_result(None)
 
     async def _serve(self) -> None:
+        loop, stop, task = asyncio.get_running_loop(), asyncio.Event(), asyncio.current_task()
+        assert task is not None  # noqa: S101  # a coroutine runs in a task
+
+        def end() -> None:
+            stop.set()
+            if not self._opened.done():
+                task.cancel()
+
+        self._end.set_result(lambda: loop.call_soon_threadsafe(end))
         async with self._lifetime:
-            self._started.set_result(asyncio.get_running_loop())
-            await self._stop.wait()
+            self._opened.set_result(loop)
+            await stop.wait()
+
+    def _set_error(self, error: BaseException) -> None:
+        if not self._end.done():  # there is not even a loop
+            self._end.set_result(lambda: None)
+        if self._opened.done():
+            self._error = error
+        elif isinstance(error, asyncio.CancelledError):
+            self._opened.set_exception(SessionClosed("the session was closed while it was opened", remedy=RESUME))
+        else:
+            self._opened.set_exception(error)
+
+    @property
+    def _is_forked(self) -> bool:
+        return self._process not in (None, os.getpid())
+
+    def _check_process(self) -> None:
+        """Raise `SessionClosed` in a forked child, where nothing would ever answer."""
+        if self._is_forked:
+            remedy = "Open another one in the child process."
+            raise SessionClosed("this session was opened before a fork", remedy=remedy)
 
     def _check_not_own_thread(self) -> None:
         if threading.current_thread() is self._thread:
             raise UsageError("do not call the session from its own callback thread; hand the event to another thread")
 
 
-def _get(queue: SimpleQueue[T]) -> T:
-    while True:
-        try:
-            return queue.get(timeout=_WAIT_SLICE_S)
-        except Empty:
-            continue
+#: All that have started, until they are garbage.
+_started: WeakSet[LoopThread] = WeakSet()
+
+
+def _close_all() -> None:
+    """Close what the program forgot to close, all at the same time."""
+    closing = [thread for thread in list(_started) if thread._begin_to_close() is not None]
+    wait([thread._ended for thread in closing], timeout=EXIT_TIMEOUT_S)
+    for thread in closing:
+        if thread._error is not None:
+            logger.error("the session did not close cleanly: %r", thread._error)
+
+
+run_at_exit(_close_all)
+
+
+def _wait_for(future: Future[Any]) -> None:
+    while not future.done():
+        wait([future], timeout=_WAIT_SLICE_S)

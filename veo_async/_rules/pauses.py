@@ -7,7 +7,7 @@ reason                caused by                                            ended
 ====================  ===================================================  ==========================================
 insufficient-credits  402                                                  a balance above the lowest one since then,
                                                                            or an accepted job
-min-balance           the balance is below ``min_balance``                 a sufficient balance
+min-balance           the next job would leave less than ``min_balance``   a sufficient balance
 key-limit             433                                                  the next accepted job
 maintenance           455                                                  a job that is accepted or refused
 blocked               403 from a firewall in front of the API              the same

@@ -178,7 +178,8 @@ class Engine:
         transitions, tasks, announcer = self.transitions, self._side_tasks, self.announcer
         scheduler, spending, clock = self.scheduler, self._spending, self.clock
         uploads = self.uploads = ImageUploads(self._images, self._queue, transitions, tasks)
-        sources = SourceClips(transitions, self.admission.find, self.admission.key_of_task)
+        admission, read_record = self.admission, self._records.read_within_budget
+        sources = SourceClips(transitions, admission.find, admission.key_of_task, admission.find_task, read_record)
         self.queued = QueuedState(transitions, scheduler, spending, clock, announcer, sources, uploads, tasks)
         self.in_doubt = InDoubtState(transitions, self.actions, self._tokens, clock, tasks, self._on_doubt)
         running = RunningState(scheduler, self.watcher, self.registry, spending, clock, self._status, announcer)

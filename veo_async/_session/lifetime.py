@@ -15,7 +15,7 @@ class Lifetime:
         self.crash: BaseException | None = None
         self.is_closed = False
         self._engine: Engine | None = None
-        self._process = os.getpid()
+        self._process: int | None = None
 
     def begin(self) -> None:
         """Bind the session to the running loop.
@@ -25,7 +25,7 @@ class Lifetime:
         """
         if self.loop is not None:
             raise UsageError("a session can be opened only once. Create another VeoSession.")
-        self.loop = asyncio.get_running_loop()
+        self.loop, self._process = asyncio.get_running_loop(), os.getpid()
 
     def now(self) -> float:
         """Return the time of the session's loop; 0.0 before it was opened."""

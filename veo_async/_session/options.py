@@ -1,6 +1,6 @@
 """The arguments of `VeoSession` and of its calls: their types, and their checks before anything is opened or sent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
 from typing import Any, get_args
 
@@ -21,7 +21,9 @@ from veo_async._runtime.hooks import Hook
 from veo_async._runtime.in_doubt.handler import OnDoubt
 from veo_async._runtime.job.follow_ups import FollowUp
 from veo_async._runtime.ready.saving import absolute_target
+from veo_async._wire.converter import unknown_options
 from veo_async._wire.requests import VideoOptions
+from veo_async.errors import InvalidRequest
 from veo_async.ledger import as_ledger
 from veo_async.settings import Budget, Callbacks, Credits, Files, Limits, Network
 
@@ -98,6 +100,17 @@ def checked_options(
         files=files,
         network=network,
     )
+
+
+def check_option_names(options: Mapping[str, Any]) -> None:
+    """Check the names of keyword arguments, of the request and of the job together.
+
+    Raises:
+        InvalidRequest: a name is unknown; the error names the nearest one.
+    """
+    known = (*VideoOptions.__annotations__, *sorted(JOB_OPTIONS))
+    if unknown := unknown_options(options, known):
+        raise InvalidRequest.of(*unknown)
 
 
 def check_job_options(*, take: Any, tenant: Any, priority: Any, send_within: Any, validate: Any) -> None:

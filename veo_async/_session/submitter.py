@@ -9,7 +9,7 @@ from typing import Any
 from veo_async._api import endpoint_of
 from veo_async._base.checks import check_text
 from veo_async._rules.queue.fair_queue import Priority
-from veo_async._runtime.job.endings import as_request, rejected_job
+from veo_async._runtime.job.endings import as_request, check_not_deleted, rejected_job
 from veo_async._runtime.job.follow_ups import ChainItem, FollowUp, chain_of
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.job.rows import content_key
@@ -18,7 +18,7 @@ from veo_async._wire.validation import check_encodable
 from veo_async.errors import QueueFull, SessionEnded, VeoError
 
 from .lifetime import Lifetime
-from .options import JOB_OPTIONS, check_job_options, checked_target
+from .options import JOB_OPTIONS, check_job_options, check_option_names, checked_target
 from .parts import Parts
 
 
@@ -49,11 +49,13 @@ class Submitter:
     ) -> LiveJob:
         """Check *request* and admit its job and those of its follow-ups; return the last one."""
         engine = self._lifetime.require_open()
+        check_option_names(video_options)
         check_job_options(take=take, tenant=tenant, priority=priority, send_within=send_within, validate=validate)
         if key is not None:
             check_text("key", key)
         target = checked_target("save_to", save_to) or self._save_to
         prepared = await self._parts.images.prepare_request(request, video_options)
+        tenant = tenant or await self._tenant_of_source(prepared)
         name = key if key is not None else content_key(prepared, take, tenant)
         chain = [ChainItem(name, prepared), *chain_of(name, then)]
         self._check_chain(chain, validate=validate)
@@ -63,7 +65,16 @@ class Submitter:
             job.deadline = None if send_within is None else engine.clock.now() + send_within
             job.price = job.credits = self._parts.spending.price_of(job.request)
         async with self._reserve_while_admitting(jobs):
-            return await engine.admission.admit_chain(jobs)
+            last = await engine.admission.admit_chain(jobs)
+        if target is None:  # else it is saved now, and that shows whether it still exists
+            check_not_deleted(last, engine.clock.now())
+        return last
+
+    async def _tenant_of_source(self, request: AnyRequest) -> str:
+        """Return the tenant of the job that *request* continues; the default tenant if there is none."""
+        after_key = getattr(request, "after_key", None)
+        source = await self._lifetime.engine.admission.find(after_key) if after_key else None
+        return source.tenant if source is not None else ""
 
     def _check_chain(self, chain: Sequence[ChainItem], *, validate: bool) -> None:
         for item in chain:
@@ -93,6 +104,7 @@ class Submitter:
         Raises:
             UsageError: an option is unknown, or its value is wrong for every request.
         """
+        check_option_names(options)
         video_options = {name: value for name, value in options.items() if name not in JOB_OPTIONS}
         defaults = {"take": 1, "tenant": "", "priority": "batch", "send_within": None, "validate": True}
         check_job_options(**{name: options.get(name, value) for name, value in defaults.items()})

@@ -4,13 +4,14 @@ Reading is strict. The stock converter turns ``null`` into ``"None"``, ``"false"
 letters. Here a value of the wrong type is a problem of its field, and all problems are reported together.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 import attrs
 from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError
 from cattrs.preconf.json import make_converter
 
+from veo_async._base.checks import nearest
 from veo_async.errors import InvalidRequest, Problem
 
 from .dialects.dialect import Dialect
@@ -80,14 +81,23 @@ def _field_problem(name: str, values: Mapping[str, Any], reason: str) -> Problem
 
 def _unknown_names(problem: ClassValidationError, kind: type) -> list[Problem]:
     _, others = problem.group_exceptions()
-    names = ", ".join(field.name for field in attrs.fields(kind))
     unknown: list[str] = []
     for other in others:
         if not isinstance(other, ForbiddenExtraKeysError):
             raise other  # not about the options: a warning that the user's filter turned into an error
         unknown += map(str, other.extra_fields)
-    # The value is not shown: it could be an API key that was passed here by mistake.
-    return [Problem(name, "…", "is not an option", f"use one of {names}") for name in sorted(unknown)]
+    return unknown_options(unknown, [field.name for field in attrs.fields(kind)])
+
+
+def unknown_options(names: Iterable[str], known: Collection[str]) -> list[Problem]:
+    """Return a problem for each of *names* that is not *known*."""
+    problems = []
+    for name in sorted(set(names) - set(known)):
+        near = nearest(name, known)
+        remedy = f"did you mean {near}?" if near else f"use one of {', '.join(known)}"
+        # The value is not shown: it could be an API key that was passed here by mistake.
+        problems.append(Problem(name, "…", "is not an option", remedy))
+    return problems
 
 
 def _strict_hook(kind: type, type_name: str) -> Callable[[Any, Any], Any]:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from veo_async._base.checks import is_encodable
+from veo_async._base.checks import is_encodable, nearest
 from veo_async.errors import InvalidRequest, Problem, UnsupportedByProvider
 
 from .dialects.dialect import Dialect
@@ -192,9 +192,13 @@ def _works_with(name: str, value: Any, allowed: tuple[Any, ...], subject: str) -
 
 
 def _one_of(name: str, value: Any, allowed: tuple[Any, ...], *, may_be_newer: bool = True) -> Iterator[Problem]:
-    if value is not None and value not in allowed:
-        listed = ", ".join(str(item) for item in allowed)
-        yield Problem(name, value, f"must be one of {listed}", may_be_newer=may_be_newer)
+    if value is None or value in allowed:
+        return
+    near = nearest(value, allowed)
+    is_respelled = near is not None and near.casefold() == value.casefold()
+    may_be_newer = may_be_newer and not is_respelled and bool(str(value).strip())
+    remedy = f"did you mean {near!r}?" if near else ""
+    yield Problem(name, value, f"must be one of {', '.join(map(str, allowed))}", remedy, may_be_newer=may_be_newer)
 
 
 def _seed_problems(seeds: int | None) -> Iterator[Problem]:

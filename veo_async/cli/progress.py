@@ -39,7 +39,7 @@ _STYLES = {
 _RESUMES = "submission resumes automatically"
 _PAUSE_TEXTS = {
     "insufficient-credits": f"out of credits. Top up the account; {_RESUMES}.",
-    "min-balance": f"the balance is below the minimum to keep. Top up the account; {_RESUMES}.",
+    "min-balance": f"the next job would leave less than the minimum balance. Top up the account; {_RESUMES}.",
     "key-limit": f"this API key's spending limit is reached. Raise it; {_RESUMES}.",
     "blocked": "a firewall in front of the API blocks this client. Check the key's IP allowlist and the User-Agent.",
     "maintenance": f"the provider is under maintenance; {_RESUMES}.",

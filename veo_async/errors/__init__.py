@@ -10,6 +10,7 @@
     │   ├── InvalidBaseUrl           the base URL is invalid or not safe to send the key to
     │   ├── ClientClosed             the client was closed, or belongs to another event loop
     │   ├── KeyReused                the key or the task belongs to another job
+    │   ├── ClipExpired              the clip of this request was deleted by the provider since
     │   ├── QueueFull                the tenant's queue is full
     │   └── BudgetExceeded           it would cost more than the session may still spend
     ├── SessionEnded             the session has ended; tasks keep running and can be adopted by id
@@ -69,6 +70,7 @@ from .base import VeoError, printable
 from .calls import (
     BudgetExceeded,
     ClientClosed,
+    ClipExpired,
     InvalidBaseUrl,
     InvalidKey,
     InvalidRequest,
@@ -126,6 +128,7 @@ __all__ = [
     "Blocked",
     "BudgetExceeded",
     "ClientClosed",
+    "ClipExpired",
     "ContentRefused",
     "DeadlineExceeded",
     "DownloadFailed",

@@ -102,6 +102,12 @@ class KeyReused(UsageError):
     """The job's key or task already belongs to another job."""
 
 
+class ClipExpired(UsageError):
+    """The request was charged long ago, and the provider has deleted its clip since. Nothing was sent."""
+
+    remedy = "To generate another clip of the same request, pass take=2 (or another key)."
+
+
 class QueueFull(UsageError):
     """The tenant's queue is full, so the job was not queued."""
 
@@ -126,6 +132,6 @@ class BudgetExceeded(UsageError):
     spent: float = 0.0
     reserved: float = 0.0
     budget: float = 0.0
-    remedy = "Raise budget= (or, if the price is unknown, add it with prices=)."
+    remedy = "Raise budget=."
 
     _EVIDENCE: ClassVar[tuple[str, ...]] = (*VeoError._EVIDENCE, "cost", "spent", "reserved", "budget")

@@ -24,7 +24,7 @@ class StillRunning(VeoError, TimeoutError):
     """The wait timed out. The job keeps running and nothing was cancelled."""
 
     retryable = True
-    remedy = "The job is still running; call wait() again."
+    remedy = "The job continues; call wait() again."
 
 
 class DeadlineExceeded(VeoError):

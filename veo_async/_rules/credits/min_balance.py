@@ -1,4 +1,4 @@
-"""The estimated balance, and whether it is below the minimum that the user wants to keep.
+"""The estimated balance, and whether a request would take it below the minimum that the user wants to keep.
 
 The *estimated* balance is the latest balance read, minus the prices of requests that were accepted since that read
 began, minus the prices of requests in flight. A request whose response arrives during a read may or may not be
@@ -9,7 +9,9 @@ The balance is read when there is something to send, at most every `READ_EVERY_S
 no balance of the last `STALE_S` is known (for the first job of a session, or after a long time), and for at most
 `READ_TIMEOUT_S`. A failed read changes nothing: it neither begins nor ends a pause.
 
-The balance can drop below the minimum by at most one job, because the price of the next one is not checked in advance.
+A request is sent only if the estimated balance minus its price is at least the minimum. So our requests never take the
+balance below it, as far as the balance can be read and the provider charges the known prices. A request without a known
+price counts as 0: it is sent while the estimated balance is at least the minimum.
 """
 
 import math
@@ -20,6 +22,8 @@ import attrs
 READ_EVERY_S: Final = 30.0
 STALE_S: Final = 120.0
 READ_TIMEOUT_S: Final = 10.0
+#: Tolerance for rounding errors in sums of decimal prices, in credits.
+_ROUNDING: Final = 1e-6
 
 
 @attrs.frozen(eq=False)
@@ -56,11 +60,11 @@ class BalanceGuard:
             return None
         return self.balance - (self._paid - self._paid_before_read) - self._in_flight
 
-    @property
-    def is_below(self) -> bool:
-        """Whether the estimated balance is below the minimum."""
-        estimated = self.estimated
-        return self.minimum is not None and estimated is not None and estimated < self.minimum
+    def allows(self, price: float | None) -> bool:
+        """Return whether a request with this price would leave the minimum; None if the price is unknown."""
+        if self.minimum is None or (estimated := self.estimated) is None:
+            return True
+        return estimated - (price or 0.0) >= self.minimum - _ROUNDING
 
     def should_read(self, now: float) -> bool:
         """Return whether to read the balance, given that there is something to send."""

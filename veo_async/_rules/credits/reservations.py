@@ -39,7 +39,8 @@ def check_limit(costs: Sequence[float | None], use: BudgetUse, limit: float) -> 
     begin = (
         f"this costs {format_number(sum(known))} credits, but" if is_known else "the price of this request is unknown;"
     )
-    error = BudgetExceeded(f"{begin} {_usage_text(use, limit)}")
+    remedy = None if is_known else "Add the price with Credits(prices=…): a budget cannot limit what has none."
+    error = BudgetExceeded(f"{begin} {_usage_text(use, limit)}", remedy=remedy)
     error.cost = sum(known) if is_known else None
     error.spent, error.reserved, error.budget = use.spent, use.reserved, limit
     raise error

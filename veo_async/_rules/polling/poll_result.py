@@ -44,6 +44,11 @@ NOT_YET_S: Final = 30.0
 #: Backoff of one task after failed polls: 2, 4, 8 … s. Every task is polled at least once per minute.
 BACKOFF_FIRST_S: Final = 2.0
 BACKOFF_MAX_S: Final = 60.0
+#: The remedy for a task without a record.
+NO_RECORD: Final = (
+    "Check the task id, and that the API key belongs to the account that created it; "
+    "the provider keeps records for 14 days."
+)
 
 
 @attrs.define(eq=False)
@@ -161,7 +166,8 @@ def _read_empty(history: PollHistory, record: Record, now: float) -> PollResult:
 def _read_missing(history: PollHistory, error: RecordNotFound, now: float) -> PollResult:
     if history.has_record or now - history.started_at < RECORD_WAIT_S:
         return _failed_poll(history)
-    return Unsuccessful(error)
+    message = f"the provider has no record of this task after {RECORD_WAIT_S:g} s"
+    return Unsuccessful(RecordNotFound(message, **error.evidence, remedy=NO_RECORD))
 
 
 def _failed_poll(history: PollHistory) -> PollAgain:

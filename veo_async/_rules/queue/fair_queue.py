@@ -163,6 +163,12 @@ class FairQueue(Generic[T]):
             self._interactive_in_a_row = max(0, self._interactive_in_a_row - 1)
         self._enqueue(item)
 
+    def head(self) -> T | None:
+        """Return the job that `pop` would grant; None if no job is queued."""
+        if not self._waiting:
+            return None
+        return (self._interactive if self.is_interactive_next else self._batch).head().job
+
     def pop(self) -> T | None:
         """Grant and return the next job; None if no job is queued."""
         if not self._waiting:

@@ -93,6 +93,10 @@ class FlowClass(Generic[T]):
             self._offer(flow)
         item.charge = 0.0
 
+    def head(self) -> QueueItem[T]:
+        """Return the job that `grant` would return; there must be one."""
+        return self._first().head()
+
     def grant(self, weight: Callable[[str], float]) -> QueueItem[T]:
         """Remove and return the next job, and charge its flow; there must be one."""
         flow = self._first()

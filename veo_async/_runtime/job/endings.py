@@ -8,20 +8,39 @@ import attrs
 from veo_async._rules.lifecycle import Event, JobState
 from veo_async._rules.polling.poll_result import Succeeded, Unsuccessful
 from veo_async._wire import AnyRequest, VideoRequest
-from veo_async._wire.converter import from_dict
-from veo_async.errors import ContentRefused, DownloadFailed, JobAbandoned, RecordExpired, RecordNotFound, VeoError
+from veo_async._wire.converter import from_dict, unknown_options
+from veo_async.errors import (
+    ClipExpired,
+    ContentRefused,
+    DownloadFailed,
+    InvalidRequest,
+    JobAbandoned,
+    Problem,
+    RecordExpired,
+    RecordNotFound,
+    VeoError,
+)
 
 from .live_job import LiveJob
-from .outcome import Done, Failed, HistoryItem, Outcome, Refused
-from .rows import clip_of
+from .outcome import KEPT_FOR, Done, Failed, HistoryItem, Outcome, Refused
+from .rows import clip_of, to_datetime
 
 #: Errors after which a task may exist, and be charged, nevertheless.
 _POSSIBLY_CHARGED = (RecordNotFound, RecordExpired, DownloadFailed, JobAbandoned)
 
 
 def as_request(request: AnyRequest | str, options: Mapping[str, Any]) -> AnyRequest:
-    """Return *request* with *options* changed, or a request built from a prompt and *options*."""
+    """Return *request* with *options* changed, or a request built from a prompt and *options*.
+
+    Raises:
+        InvalidRequest: *request* is neither, or an option is wrong.
+    """
+    if not isinstance(request, str | AnyRequest):
+        rule = "must be a prompt or a request"
+        raise InvalidRequest.of(Problem("request", request, rule, "for several, use map()"))
     if isinstance(request, AnyRequest):
+        if unknown := unknown_options(options, attrs.fields_dict(type(request))):
+            raise InvalidRequest.of(*unknown)
         return attrs.evolve(request, **options) if options else request
     return from_dict({"prompt": request, **options}, VideoRequest)
 
@@ -51,6 +70,20 @@ def credits_after(job: LiveJob, event: Event, outcome: Outcome | None) -> float 
     if job.credits is not None and job.price is not None:
         return job.credits - job.price
     return 0.0 if job.attempts <= 1 else None
+
+
+def check_not_deleted(job: LiveJob, now: float) -> None:
+    """Check that the provider still has the clip of *job*, unless it was saved.
+
+    Raises:
+        ClipExpired: it does not.
+    """
+    if not isinstance(job.outcome, Done) or job.outcome.clip.files or job.sent_at is None:
+        return
+    if now - job.sent_at > KEPT_FOR.total_seconds():
+        generated_at = job.outcome.clip.completed_at or to_datetime(job.sent_at)
+        message = f"the clip was generated on {generated_at:%Y-%m-%d}, and the provider has deleted it since"
+        raise ClipExpired(message, job_key=job.key, task_id=job.task_id)
 
 
 def rejected_job(request: AnyRequest | str, error: VeoError) -> LiveJob:

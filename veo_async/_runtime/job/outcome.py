@@ -1,12 +1,16 @@
 """The outcomes of a job, as values for ``match``."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import attrs
 
 from veo_async._wire import AnyRequest, Record
 from veo_async.errors import VeoError
+
+#: How long the provider keeps videos and records.
+KEPT_FOR: Final = timedelta(days=14)
 
 
 @attrs.frozen
@@ -74,8 +78,14 @@ class Clip:
 
     @property
     def completed_at(self) -> datetime | None:
-        """When the provider completed the task."""
+        """When the provider completed the task: the age of the clip. The same request again returns this clip."""
         return self.record.completed_at
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the provider deletes its videos; None if unknown. Single links may end earlier: saving renews them."""
+        completed_at = self.completed_at or self.created_at
+        return None if completed_at is None else completed_at + KEPT_FOR
 
 
 @attrs.frozen

@@ -1,8 +1,8 @@
 """Admission: a submitted job is inserted into the ledger, then queued; existing jobs are found by key.
 
-The key decides. An unused key is a new job. A key whose job has the same request is that job, of any session or earlier
-run. A key whose job finished without a charge may be used again. So submitting the same list again pays only for what
-was not charged yet.
+The key decides. An unused key is a new job. A key whose job has the same request and the same tenant is that job, of
+any session or earlier run. A key whose job finished without a charge may be used again. So submitting the same list
+again pays only for what was not charged yet.
 """
 
 import asyncio
@@ -117,7 +117,7 @@ class Admission:
         """Insert and queue *job* and return it, or return the existing job with its key.
 
         Raises:
-            KeyReused: the existing job has a different request.
+            KeyReused: the existing job has a different request or tenant.
             QueueFull: the tenant's queue is full.
             BudgetExceeded: it exceeds the budget that the session shares; it is not queued.
             LedgerError: the job could not be inserted; it is not queued.
@@ -127,10 +127,7 @@ class Admission:
             if (locked_out := self._pauses.locked_out) is not None:
                 raise copy_error(locked_out)
             known = await self._insert_once(job)
-        if not _is_same(known.request, job.request):
-            remedy = "Use a different key, or resend the original request unchanged."
-            message = f"the key {job.key!r} is already used for a different request"
-            raise KeyReused(message, job_key=job.key, remedy=remedy)
+        _check_same(known, job)
         if known is not job and job.save_to is not None:
             self._add_save_target(known, job.save_to)
         return known
@@ -201,9 +198,7 @@ class Admission:
         Raises:
             KeyReused: the key or the task belongs to another job.
         """
-        known = self._registry.by_task.get(task_id)
-        if known is None and (row := await self._journal.ledger.job_of_task(task_id)):
-            known = self._attach(row)
+        known = await self.find_task(task_id)
         if known is not None and key in (None, known.key):
             return known
         same_key = await self.find(key or task_id)
@@ -232,6 +227,27 @@ class Admission:
                 self._attach(row)
         return self._registry.by_key.get(key)
 
+    async def find_task(self, task_id: str) -> LiveJob | None:
+        """Return the job of a task, of any session on the ledger.
+
+        Raises:
+            KeyReused: it is a job of another account.
+        """
+        known = self._registry.by_task.get(task_id)
+        if known is None and (row := await self._journal.ledger.job_of_task(task_id)):
+            known = self._attach(row)
+        return known
+
+    async def find_source(self, name: str) -> LiveJob | None:
+        """Return the job to continue from, by its key or its task id.
+
+        Raises:
+            KeyReused: it is a job of another account.
+        """
+        if name not in self._registry.by_key and (row := await self._journal.ledger.get(name)):
+            return self._attach(row)
+        return self._registry.by_key.get(name) or await self.find_task(name)
+
     async def source_of(self, job: LiveJob) -> LiveJob | None:
         """Return the job of the source clip of *job*, if there is one."""
         if job.follow_up is None:
@@ -257,9 +273,21 @@ class Admission:
 
 
 def _has_request(row: JobRow, job: LiveJob) -> bool:
-    """Whether the job of *row* has the same request as *job*, or ended without a charge, so that another may follow."""
+    """Whether the job of *row* is the same request of the same tenant, or ended without a charge."""
     known = job_from_row(row)
-    return ended_without_charge(known) or _is_same(known.request, job.request)
+    is_same = known.tenant == job.tenant and _is_same(known.request, job.request)
+    return is_same or ended_without_charge(known)
+
+
+def _check_same(known: LiveJob, job: LiveJob) -> None:
+    """Raise `KeyReused` unless both are the same request of the same tenant."""
+    if known.tenant != job.tenant:
+        message = f"the key {job.key!r} is already used by another tenant than {job.tenant!r}"
+        raise KeyReused(message, job_key=job.key, remedy="Use a different key, or leave it out.")
+    if not _is_same(known.request, job.request):
+        remedy = "Use a different key, or resend the original request unchanged."
+        message = f"the key {job.key!r} is already used for a different request"
+        raise KeyReused(message, job_key=job.key, remedy=remedy)
 
 
 def _is_same(known: AnyRequest | None, request: AnyRequest | None) -> bool:

@@ -71,6 +71,7 @@ class QueuedState:
     def leave(self, job: LiveJob, event: Event | None) -> None:
         if event is not Event.SEND:  # then `Sent` announces it, once the ledger has recorded the attempt
             self._announcer.queue_changed()
+            self._scheduler.wake()  # the next job may be one that leaves the minimum balance
         if (timer := self._deadlines.pop(job, None)) is not None:
             timer.cancel()
 

@@ -2,9 +2,14 @@
 
 Such a job names a task, or the key of the job that will have the task. It continues when its source is ready, saved or
 not; it is refused when its source fails. While its source is in doubt it waits, and its callers get `InDoubt`, too.
+
+A task that no job has was created outside all sessions. Its record is read first, because reading is free: without a
+record, no request is sent for it.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import attrs
 
@@ -12,10 +17,25 @@ from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.live_job import LiveJob, copy_error, exception_of
 from veo_async._runtime.job.outcome import InDoubt
 from veo_async._runtime.transitions import Transitions
-from veo_async._wire import ExtendRequest, UpgradeRequest
-from veo_async.errors import InvalidRequest, KeyReused, Problem, SourceFailed, UsageError
+from veo_async._wire import ExtendRequest, Record, UpgradeRequest, upgrade_from_name
+from veo_async.errors import (
+    InvalidRequest,
+    KeyReused,
+    NotFound,
+    Problem,
+    RecordExpired,
+    RecordNotFound,
+    ServerError,
+    SourceFailed,
+    TransportError,
+    TryLater,
+    UsageError,
+)
 
 _HAS_CLIP = (JobState.READY, JobState.SAVED)
+#: Seconds until a record that could not be read is read again.
+_READ_AGAIN_S: Final = 10.0
+_WHY_NO_RECORD: Final = "Check it: tasks of another account, of more than 14 days ago or just created have no record."
 
 
 @attrs.define(eq=False, repr=False)
@@ -27,13 +47,17 @@ class SourceClips:
     _find: Callable[[str], Awaitable[LiveJob | None]]
     #: Returns the key of the job that a task belongs to.
     _key_of_task: Callable[[str], Awaitable[str | None]]
+    #: Returns the job of a task; raises `KeyReused` if it is another account's.
+    _find_task: Callable[[str], Awaitable[LiveJob | None]]
+    _read_record: Callable[[str], Awaitable[Record]]
 
     async def prepare(self, job: LiveJob) -> None:
         """Wait until the source of *job* is ready, and store its task id.
 
         Raises:
             SourceFailed: the source job failed.
-            KeyReused: another job already covers this upgrade.
+            NotFound: neither the ledger nor the provider knows the source.
+            KeyReused: another job already covers this upgrade, or the source belongs to another account.
             InvalidRequest: the source can no longer be extended.
         """
         job.source_task_id = await self._source_id(job)
@@ -44,6 +68,7 @@ class SourceClips:
         request = job.follow_up
         assert request is not None  # noqa: S101  # other jobs have no source
         if request.after_key is None:
+            await self._check_exists(request.task_id)
             return request.task_id
         source = await self._find(request.after_key)
         if source is None:
@@ -57,6 +82,21 @@ class SourceClips:
                 raise SourceFailed(message, job_key=job.key)
         assert source.task_id is not None  # noqa: S101  # it has a clip
         return source.task_id
+
+    async def _check_exists(self, task_id: str) -> None:
+        """Check that a job or the provider knows the task. An upgrade has no record; its endpoint could charge."""
+        if upgrade_from_name(task_id) is not None or await self._find_task(task_id) is not None:
+            return
+        while True:
+            try:
+                await self._read_record(task_id)
+            except (RecordNotFound, RecordExpired):
+                message = f"no job has the key or the task id {task_id!r}, and the provider has no record of it"
+                raise NotFound(message, remedy=_WHY_NO_RECORD) from None
+            except (TransportError, ServerError, TryLater):  # that says nothing about the task
+                await asyncio.sleep(_READ_AGAIN_S)
+            else:
+                return
 
     async def _wait_while_in_doubt(self, job: LiveJob, source: LiveJob, outcome: InDoubt) -> None:
         """Report *outcome* to those who wait for *job*, and wait until its source is no longer in doubt."""

@@ -77,7 +77,7 @@ class Spending:
     Args:
         prices: the price table.
         budget: the credits that may be reserved; None: unlimited.
-        min_balance: the balance below which submission pauses; None: never.
+        min_balance: the balance to keep; None: none.
         is_shared: whether a named budget is shared with other sessions on the ledger. Then the ledger enforces it.
 
     Raises:

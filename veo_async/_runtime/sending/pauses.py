@@ -1,7 +1,8 @@
 """Pauses of submission for the whole session.
 
 `PauseState` decides when submission pauses and resumes, `KeyRenewer` whether there is another key, and `BalanceGuard`
-whether enough credits are left. This module acts on these decisions, logs them and notifies the waiting jobs.
+whether enough credits are left for the next job. This module acts on these decisions, logs them and notifies the
+waiting jobs.
 """
 
 from veo_async._base.numbers import format_number
@@ -87,16 +88,22 @@ class Pauses:
         self._resume_if_enough()
 
     def check_balance(self) -> None:
-        """Pause submission if the balance is below the minimum."""
-        if self.balance.is_below and self.state.balance_low(loop_time(), self.balance.due_at):
-            message = (
-                f"about {format_number(self.balance.estimated or 0.0)} credits left; "
-                f"min_balance is {format_number(self.balance.minimum or 0.0)}"
-            )
+        """Pause submission if the next job would take the balance below the minimum; resume it if not."""
+        price = self._next_price()
+        if self.balance.allows(price):
+            self._resume_if(self.state.balance_sufficient())
+        elif self.state.balance_low(loop_time(), self.balance.due_at):
+            needed = f", the next job costs {format_number(price)}" if price else ""
+            left = f"about {format_number(self.balance.estimated or 0.0)} credits left{needed}"
+            message = f"{left}; min_balance is {format_number(self.balance.minimum or 0.0)}"
             self._announce_pause(PauseReason.MIN_BALANCE, InsufficientCredits(message))
 
+    def _next_price(self) -> float | None:
+        job = self._queue.head()
+        return None if job is None else job.price
+
     def _resume_if_enough(self) -> bool:
-        return not self.balance.is_below and self._resume_if(self.state.balance_sufficient())
+        return self.balance.allows(self._next_price()) and self._resume_if(self.state.balance_sufficient())
 
     async def key_rejected(self, number: int, error: VeoError) -> bool:
         """Request another key once; without one, submission stops for good. Return whether it stopped just now."""
