@@ -51,6 +51,7 @@ from .in_doubt.hints import HintFollower
 from .job.live_job import LiveJob
 from .job.registry import JobRegistry
 from .journal import Journal
+from .log import logger_for
 from .queued.admission import Admission
 from .queued.handler import QueuedState
 from .queued.image_uploads import ImageUploads
@@ -72,6 +73,8 @@ from .sending.sender import Sender
 from .sharing import LedgerWatcher
 from .status import StatusReporter
 from .transitions import StateHandler, Transitions
+
+logger = logger_for(__name__)
 
 
 @attrs.frozen(kw_only=True)
@@ -128,7 +131,7 @@ class Engine:
     _images: Images = attrs.field(alias="images")
     #: The default folder for clips.
     _save_to: str | None = attrs.field(alias="save_to")
-    #: Called when a part fails because of a defect.
+    #: Called when a part without which the session cannot continue fails because of a defect.
     _on_crash: Callable[[BaseException], None] = attrs.field(alias="on_crash")
 
     #: What the session found on its ledger.
@@ -155,15 +158,22 @@ class Engine:
         announcer = self.announcer = Announcer(self._hooks, registry, self._status)
         pauses = Pauses(queue, keys, announcer, balance=spending.balance)
         journal = self.journal = Journal(self.ledger, self._account, clock.now, registry.by_task, pauses.ledger_blocked)
-        transitions = self.transitions = Transitions(journal, announcer.finished)
         self._main_tasks = BackgroundTasks(self._on_crash)
-        tasks = self._side_tasks = BackgroundTasks(self._on_crash)
+        tasks = self._side_tasks = BackgroundTasks(_log_unexpected)
+        transitions = self.transitions = Transitions(journal, announcer.finished, tasks)
 
         records = self._records = RecordReader(api, keys, self._budget)
         actions = self.actions = JobActions(transitions, self.ledger, records.read_within_budget, spending)
         self.admission = Admission(journal, registry, queue, clock, transitions, actions, pauses, self._is_durable)
         finisher = TaskFinisher(transitions, self.admission)
-        self.watcher = Watcher(records.poll, finisher.finish, self._schedule, self._budget, self._workers)
+        self.watcher = Watcher(
+            records.poll,
+            finisher.finish,
+            self._schedule,
+            self._budget,
+            self._workers,
+            on_unexpected=transitions.recovery.failed,
+        )
         hints = self.hints = HintFollower(actions, self.watcher, tasks, records.read_within_budget)
         sender = Sender(api, gate, queue, pauses, journal, self._tokens, clock, transitions, announcer, hints)
         slots = anyio.CapacityLimiter(self._max_in_flight)
@@ -174,18 +184,18 @@ class Engine:
 
     def _handlers(self) -> Mapping[JobState, StateHandler]:
         """Build the handler of each state; the other states are final."""
-        transitions, tasks, announcer = self.transitions, self._side_tasks, self.announcer
+        transitions, announcer = self.transitions, self.announcer
         scheduler, spending, clock = self.scheduler, self._spending, self.clock
-        uploads = self.uploads = ImageUploads(self._images, self._queue, transitions, tasks)
+        uploads = self.uploads = ImageUploads(self._images, self._queue, transitions)
         sources = SourceClips(transitions, self.admission.find, self.admission.key_of_task)
-        self.queued = QueuedState(transitions, scheduler, spending, clock, announcer, sources, uploads, tasks)
-        self.in_doubt = InDoubtState(transitions, self.actions, self._tokens, clock, tasks, self._on_doubt)
+        self.queued = QueuedState(transitions, scheduler, spending, clock, announcer, sources, uploads)
+        self.in_doubt = InDoubtState(transitions, self.actions, self._tokens, clock, self._on_doubt)
         running = RunningState(scheduler, self.watcher, self.registry, spending, clock, self._status, announcer)
         return {
             JobState.QUEUED: self.queued,
             JobState.SENDING: SendingState(scheduler, uploads),
             JobState.RUNNING: running,
-            JobState.READY: ReadyState(JobSaver(transitions, self._save), tasks),
+            JobState.READY: ReadyState(JobSaver(transitions, self._save), transitions.recovery),
             JobState.IN_DOUBT: self.in_doubt,
         }
 
@@ -267,3 +277,9 @@ class Engine:
         if job is not None:
             self.hints.on_hint(job, CallbackHint(key=job.key, token=token, task_id=task_id))
         return job is not None
+
+
+def _log_unexpected(error: BaseException) -> None:
+    """Log an exception that ended a background task which the session can do without."""
+    extra = {"action": "unexpected"}
+    logger.error("unexpected %s in a background task", type(error).__name__, exc_info=error, extra=extra)

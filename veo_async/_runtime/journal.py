@@ -12,13 +12,14 @@ False, and the caller continues from what the ledger contains.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import attrs
 
 from veo_async._ports import JobRow, LedgerSession, RateClaim, Scalar, SendPermit, TaskAlreadyBound, Transition
 from veo_async._rules.lifecycle import Event, JobState, next_state
-from veo_async.errors import LedgerError
+from veo_async.errors import LedgerError, LedgerIOError
 
 from .clock import loop_time, wait_for_event
 from .job.live_job import LiveJob
@@ -91,7 +92,7 @@ class Journal:
         record = self._transition(job, event, before or job.state, changes, evidence)
         self._check_task_is_free(job, record.changes.get("task_id"))
         try:
-            return await self.ledger.apply(record, closed_until=closed_until)
+            return await self._apply(record, closed_until)
         except LedgerError as error:
             return await self._retry_until_written(record, closed_until, error)
 
@@ -104,7 +105,7 @@ class Journal:
         while True:
             is_last = self._closing.is_set()
             try:
-                return await self.ledger.get(job.key)
+                return await self._get(job.key)
             except LedgerError as error:
                 if is_last:
                     raise
@@ -140,7 +141,7 @@ class Journal:
                 await self._pause(min(delay_s, CLOSE_TIMEOUT_S) if is_last else delay_s)
                 delay_s = min(2 * delay_s, RETRY_MAX_S)
                 try:
-                    return await self.ledger.apply(record, closed_until=closed_until) or await self._was_written(record)
+                    return await self._apply(record, closed_until) or await self._was_written(record)
                 except LedgerError as again:
                     if is_last:
                         raise again.with_traceback(None) from None
@@ -148,9 +149,17 @@ class Journal:
         finally:
             self._blocked -= 1
 
+    async def _apply(self, record: Transition, closed_until: float) -> bool:
+        with _as_ledger_errors():
+            return await self.ledger.apply(record, closed_until=closed_until)
+
+    async def _get(self, key: str) -> JobRow | None:
+        with _as_ledger_errors():
+            return await self.ledger.get(key)
+
     async def _was_written(self, record: Transition) -> bool:
         """Whether an earlier attempt was committed although it raised an error."""
-        row = await self.ledger.get(record.key)
+        row = await self._get(record.key)
         return row is not None and row.owner == self.ledger.session_id and row.state == record.after
 
     async def _pause(self, delay_s: float) -> None:
@@ -159,3 +168,15 @@ class Journal:
             await asyncio.sleep(delay_s)
             return
         await wait_for_event(self._closing, loop_time() + delay_s)
+
+
+@contextmanager
+def _as_ledger_errors() -> Iterator[None]:
+    """Raise `LedgerIOError` for an unexpected exception of the ledger, so that what happened is written again."""
+    try:
+        yield
+    except (LedgerError, TaskAlreadyBound):
+        raise
+    except Exception as error:
+        logger.exception("unexpected error of the ledger", extra={"action": "unexpected"})
+        raise LedgerIOError(f"unexpected {type(error).__name__} of the ledger") from error

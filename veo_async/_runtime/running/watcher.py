@@ -30,6 +30,7 @@ from veo_async._rules.polling.schedule import EndSource, PollSchedule, TaskClass
 from veo_async._runtime.clock import TIMER_SLACK_S, loop_time
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.log import logger_for
+from veo_async._runtime.uncancelled import is_cancellation
 from veo_async._wire import Record, TaskState
 from veo_async.errors import ClientClosed, NotReady, VeoError
 
@@ -85,6 +86,8 @@ class Watcher:
     _on_end: Callable[[LiveJob, Succeeded | Unsuccessful], Awaitable[None]]
     _schedule: PollSchedule
     _budget: PollBudget
+    #: Called with a job and an unexpected exception; the job is not watched any more.
+    _on_unexpected: Callable[[LiveJob, BaseException], None] = attrs.field(kw_only=True)
     _workers: int = WORKERS
     _watched: dict[LiveJob, _WatchedTask] = attrs.field(factory=dict, init=False)
     _heap: list[tuple[float, int, LiveJob]] = attrs.field(factory=list, init=False)
@@ -211,6 +214,11 @@ class Watcher:
                 continue  # forgotten before the worker woke
             try:
                 await self._poll(job, watched)
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancellation(error):
+                    raise
+                self.forget(job)
+                self._on_unexpected(job, error)
             finally:
                 if watched.is_being_polled:
                     self._return_to_heap(job, watched)
