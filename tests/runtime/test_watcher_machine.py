@@ -50,6 +50,7 @@ class WatcherMachine(RuleBasedStateMachine):
             schedule=FixedSchedule(5.0, random.Random(1)),
             budget=PollBudget(rate=2.0),
             on_unexpected=lambda job, error: pytest.fail(f"{job.key}: {error!r}"),
+            on_client_closed=lambda error: pytest.fail(repr(error)),
             workers=3,
         )
         self.running = self.do(self.start())

@@ -125,6 +125,8 @@ class Engine:
     _max_in_flight: int = attrs.field(alias="max_in_flight")
     #: The number of the watcher's workers.
     _workers: int = attrs.field(alias="workers")
+    #: The longest delay after a failed poll.
+    _max_backoff_s: float = attrs.field(alias="max_backoff_s")
     _on_doubt: OnDoubt = attrs.field(alias="on_doubt")
     #: Saves one clip.
     _save: Save = attrs.field(alias="save")
@@ -134,6 +136,8 @@ class Engine:
     #: Called when a part without which the session cannot continue fails because of a defect.
     _on_crash: Callable[[BaseException], None] = attrs.field(alias="on_crash")
 
+    #: Why no request can be sent any more, if the caller closed his HTTP session.
+    client_closed: VeoError | None = attrs.field(default=None, init=False)
     #: What the session found on its ledger.
     recovered: Recovered = attrs.field(factory=Recovered, init=False)
     registry: JobRegistry = attrs.field(factory=JobRegistry, init=False)
@@ -173,9 +177,13 @@ class Engine:
             self._budget,
             self._workers,
             on_unexpected=transitions.recovery.failed,
+            on_client_closed=self._client_closed,
+            max_backoff_s=self._max_backoff_s,
         )
         hints = self.hints = HintFollower(actions, self.watcher, tasks, records.read_within_budget)
-        sender = Sender(api, gate, queue, pauses, journal, self._tokens, clock, transitions, announcer, hints)
+        sender = Sender(
+            api, gate, queue, pauses, journal, self._tokens, clock, transitions, announcer, hints, self._client_closed
+        )
         slots = anyio.CapacityLimiter(self._max_in_flight)
         scheduler = self.scheduler = Scheduler(api, gate, queue, keys, pauses, sender, transitions, slots)
         self._knowledge = KnowledgeStore(gate, self.ledger)
@@ -237,6 +245,14 @@ class Engine:
         for job in self.registry.by_key.values():
             job.release_waiters(error)
         self.registry.queue_changed.set()
+
+    def _client_closed(self, error: VeoError) -> None:
+        """Send and poll nothing more: the caller has closed the HTTP session that he passed."""
+        if self.client_closed is None:
+            self.client_closed = error
+            logger.error("nothing more can be sent: %s", error, extra={"action": "client-closed"})
+            self.scheduler.stop()
+            self.release_waiters(error)
 
     # --- what a session asks ------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from veo_async._runtime.clock import loop_time
 from veo_async._runtime.job.live_job import LiveJob, copy_error
 from veo_async._runtime.transitions import Transitions
 from veo_async._wire.images import LocalImage, local_images
-from veo_async.errors import UploadFailed, VeoError
+from veo_async.errors import ClientClosed, UploadFailed, VeoError
 
 from .images import Images
 
@@ -83,6 +83,8 @@ class ImageUploads:
     async def _renew(self, job: LiveJob) -> None:
         try:
             await self.prepare(job)
+        except ClientClosed:
+            return  # nothing more is sent
         except VeoError as error:
             if job in self._queue:
                 self._queue.remove(job)

@@ -13,7 +13,7 @@ import attrs
 from veo_async._runtime.job.live_job import LiveJob, copy_error
 from veo_async._runtime.log import logger_for
 from veo_async._runtime.recovery import Recovery
-from veo_async.errors import LedgerError, SessionEnded, VeoError
+from veo_async.errors import ClientClosed, LedgerError, SessionEnded, VeoError
 
 logger = logger_for(__name__)
 
@@ -50,7 +50,7 @@ class Prerequisites:
     async def _prepare(self, job: LiveJob, prepare: Callable[[LiveJob], Awaitable[None]]) -> None:
         try:
             await prepare(job)
-        except (LedgerError, SessionEnded) as error:
+        except (LedgerError, SessionEnded, ClientClosed) as error:
             logger.warning("job %s remains queued: %s", job.key, error, extra={"job_key": job.key})
             job.release_waiters(error)
         except VeoError as error:

@@ -9,6 +9,7 @@ not sent      back to the head of the queue; submission pauses until a request g
               that failed as the probe `MAX_TRIES` times fails
 paused        back to the head of the queue; submission pauses (402, 403, 433, 455)
 locked out    one new API key is requested; without one all queued jobs are refused
+client closed back to the head of the queue; nothing more is sent, and waiters get the error
 refused       the job is refused; no task was created
 in doubt      the job is in doubt and is never resent automatically
 ============  ====================================================================================
@@ -22,6 +23,7 @@ queue of a thousand would try, and fail, every one of them in the first seconds 
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import assert_never
@@ -75,6 +77,9 @@ _PAUSES: dict[type[VeoError], PauseReason] = {
     Blocked: PauseReason.BLOCKED,
 }
 
+#: Not a byte was sent.
+_UNSENT = (Verdict.NOT_SENT, Verdict.CLIENT_CLOSED)
+
 #: Seconds for recording the intent. After that the grant is void: it was for another moment.
 GRANT_TTL_S = 1.0
 
@@ -110,6 +115,8 @@ class Sender:
     _transitions: Transitions
     _announcer: Announcer
     _hints: HintFollower
+    #: Called when our own HTTP client is closed, so that nothing more can be sent.
+    _on_client_closed: Callable[[VeoError], None]
     _is_stopped: bool = attrs.field(default=False, init=False)
     #: Until when other sessions have closed the gate (loop's time).
     _remote_closed_until: float = attrs.field(default=0.0, init=False)
@@ -240,10 +247,10 @@ class Sender:
         is_probe, verdict = ticket.is_probe, classify_failure(error)
         error.add_evidence(job_key=job.key)
         self._count(job, ticket, is_paid=verdict is Verdict.IN_DOUBT)
-        if verdict is not Verdict.NOT_SENT and self._pauses.on_any_response(is_probe=is_probe):
+        if verdict not in _UNSENT and self._pauses.on_any_response(is_probe=is_probe):
             is_probe = False
         self._notify_gate(verdict, error, ticket)
-        if is_probe and verdict in (Verdict.RATE_LIMITED, Verdict.LOCKED_OUT):
+        if is_probe and verdict in (Verdict.RATE_LIMITED, Verdict.LOCKED_OUT, Verdict.CLIENT_CLOSED):
             self._pauses.state.probe_inconclusive(loop_time())
         match verdict:
             case Verdict.RATE_LIMITED:
@@ -254,6 +261,9 @@ class Sender:
             case Verdict.PAUSED:
                 self._pauses.pause(_PAUSES[type(error)], error, is_probe=is_probe)
                 await self._requeue(job, error)
+            case Verdict.CLIENT_CLOSED:
+                await self._requeue(job, error)
+                self._on_client_closed(error)
             case Verdict.LOCKED_OUT:
                 await self._requeue(job, error)
                 if await self._pauses.key_rejected(ticket.key_generation, error):
@@ -278,7 +288,7 @@ class Sender:
             case Verdict.RATE_LIMITED:
                 retry_after = error.retry_after if isinstance(error, TryLater) else None
                 self._gate.refused(ticket.grant, loop_time(), retry_after)
-            case Verdict.NOT_SENT:
+            case Verdict.NOT_SENT | Verdict.CLIENT_CLOSED:
                 self._gate.not_sent(ticket.grant, loop_time())
             case _:
                 self._gate.unanswered(ticket.grant, loop_time())
