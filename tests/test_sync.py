@@ -382,8 +382,9 @@ def test_crash_raises_session_crashed_unless_the_block_raised(
 
     def crash(error: Exception | None = None) -> None:
         with monkeypatch.context() as patch, session(sim) as veo:
-            patch.setattr(Gate, "pace", broken)
             job = veo.submit("Hits an internal error")
+            patch.setattr(Gate, "pace", broken)
+            veo.account.resize(50)  # wakes the scheduler, without which the session cannot continue
             with pytest.raises(SessionCrashed):
                 job.wait(timeout=5)
             with pytest.raises(SessionCrashed):
