@@ -42,7 +42,9 @@ async def leaves_nothing_behind() -> AsyncIterator[None]:
     await asyncio.sleep(0)
     others = asyncio.all_tasks() - {asyncio.current_task()}
     assert not others, f"tasks left behind: {others}"
-    left = {thread for thread in set(threading.enumerate()) - threads if not thread.name.startswith("asyncio_")}
+    left = {
+        thread for thread in set(threading.enumerate()) - threads if not thread.name.startswith(("asyncio_", "uvloop_"))
+    }
     assert not left, f"threads left behind: {left}"
     assert _open_files() <= files, "a socket or file was left open"
     assert not complaints, f"asyncio reported: {complaints}"

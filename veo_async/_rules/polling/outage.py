@@ -2,7 +2,7 @@
 
 After `DOWN_AFTER` such polls in a row, of any tasks, the provider counts as *down*. Then one task is polled every
 `PROBE_EVERY_S`, and the others wait. Any response ends that, and everything that is due is polled within the budget: so
-the end of a task is known at most ten seconds after the provider is back, however long it was away.
+the end of a task is known within ten seconds after the provider is back, however long it was away.
 """
 
 import math
