@@ -1,6 +1,10 @@
 """What all tests share."""
 
 import asyncio
+import inspect
+from collections.abc import Callable, Mapping
+
+import pytest
 
 pytest_plugins = ["pytester", "veo_async.testing"]
 
@@ -8,3 +12,32 @@ pytest_plugins = ["pytester", "veo_async.testing"]
 # Before every test, sync tests included, the virtual-time plugin asks for the current event loop. Where none was ever
 # set, the default policy creates one that is never closed. Setting None explicitly prevents that.
 asyncio.set_event_loop(None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--uvloop``."""
+    parser.addoption("--uvloop", action="store_true", help="run the async tests that need no virtual time in uvloop")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Use uvloop if asked to."""
+    if config.getoption("--uvloop"):
+        config.pluginmanager.register(_Uvloop())
+
+
+class _Uvloop:
+    """Runs every async test in uvloop, and leaves out the others: virtual time needs asyncio's own loop."""
+
+    def pytest_asyncio_loop_factories(self) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+        import uvloop  # it does not exist on Windows
+
+        return {"uvloop": uvloop.new_event_loop}
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        def runs_in_uvloop(item: pytest.Item) -> bool:
+            function = getattr(item, "function", None)
+            return inspect.iscoroutinefunction(function) and item.get_closest_marker("veo_virtual_time") is None
+
+        left_out = [item for item in items if not runs_in_uvloop(item)]
+        items[:] = [item for item in items if runs_in_uvloop(item)]
+        config.hook.pytest_deselected(items=left_out)

@@ -24,8 +24,7 @@ import veo_async
 from tests.sessions import session_arguments
 from veo_async import Clip, Done, Refused, VideoRequest
 from veo_async import Job as AsyncJob
-from veo_async._ports import HttpRequest
-from veo_async._wire import HttpResponse
+from veo_async._rules.gate.gate import Gate
 from veo_async.errors import (
     InvalidKey,
     InvalidRequest,
@@ -381,19 +380,19 @@ def test_calling_the_session_from_its_own_hook_raises_usage_error(sim: Simulator
     assert "another thread" in str(errors[0])
 
 
-def test_crash_raises_session_crashed_unless_the_block_raised(sim: Simulator, no_leaks: None) -> None:
+def test_crash_raises_session_crashed_unless_the_block_raised(
+    sim: Simulator, no_leaks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An internal error leaves the block as `SessionCrashed`, unless the caller's block raised another exception."""
 
-    class Broken:
-        async def send(self, call: HttpRequest) -> HttpResponse:
-            raise ZeroDivisionError
-
-        async def close(self) -> None:
-            pass
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
 
     def crash(error: Exception | None = None) -> None:
-        with session(sim, transport=Broken()) as veo:
+        with monkeypatch.context() as patch, session(sim) as veo:
             job = veo.submit("Hits an internal error")
+            patch.setattr(Gate, "pace", broken)
+            veo.account.resize(50)  # wakes the scheduler, without which the session cannot continue
             with pytest.raises(SessionCrashed):
                 job.wait(timeout=5)
             with pytest.raises(SessionCrashed):

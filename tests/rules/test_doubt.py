@@ -96,7 +96,7 @@ def test_response_is_classified(body: Any, status: int, verdict: Verdict) -> Non
         (errors.MalformedResponse("not HTTP"), V.IN_DOUBT),
         # our own refusal, before anything was sent
         (errors.InvalidKey("none"), V.LOCKED_OUT),
-        (errors.ClientClosed("closed"), V.REFUSED),
+        (errors.ClientClosed("closed"), V.CLIENT_CLOSED),
         (errors.InvalidRequest("seeds"), V.REFUSED),
         # a state that only other endpoints have
         (errors.NotReady("processing", body_code=400), V.REFUSED),

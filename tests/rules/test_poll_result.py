@@ -15,6 +15,7 @@ from veo_async._rules.polling.poll_result import (
     RECORD_WAIT_S,
     NotFinished,
     PollAgain,
+    PollFailed,
     PollHistory,
     PollResult,
     SlowDown,
@@ -47,16 +48,16 @@ def polls(*results: tuple[float, Any]) -> list[PollResult]:
         (DONE, Succeeded(DONE)),
         (EMPTY, PollAgain(EMPTY_AGAIN_S)),
         (FAILED, PollAgain(CONFIRM_S)),
-        (ODD, PollAgain(2.0)),
-        (Record(), PollAgain(2.0)),
-        (MISSING, PollAgain(2.0)),
-        (BROKEN, PollAgain(2.0)),
-        (errors.ResponseLost("cut"), PollAgain(2.0)),
-        (errors.MalformedResponse("html"), PollAgain(2.0)),
-        (errors.Unauthorized("401"), PollAgain(2.0)),
-        (errors.NotFound("404"), PollAgain(2.0)),
-        (errors.Maintenance("455"), PollAgain(2.0)),
-        (errors.NotReady("not yet", endpoint="record-info"), PollAgain(2.0)),
+        (ODD, PollFailed(2.0)),
+        (Record(), PollFailed(2.0)),
+        (MISSING, PollFailed(2.0)),
+        (BROKEN, PollFailed(2.0, is_shared=True)),
+        (errors.ResponseLost("cut"), PollFailed(2.0, is_shared=True)),
+        (errors.MalformedResponse("html"), PollFailed(2.0, is_shared=True)),
+        (errors.Unauthorized("401"), PollFailed(2.0, is_shared=True)),
+        (errors.NotFound("404"), PollFailed(2.0, is_shared=True)),
+        (errors.Maintenance("455"), PollFailed(2.0, is_shared=True)),
+        (errors.NotReady("not yet", endpoint="record-info"), PollFailed(2.0, is_shared=True)),
         (errors.NotReady("not yet", endpoint="get-1080p-video"), PollAgain(NOT_YET_S)),
         (errors.RateLimited("429"), SlowDown(None)),
         (errors.RateLimited("429", retry_after=7.0), SlowDown(7.0)),
@@ -83,16 +84,16 @@ def test_expired_record_of_an_adopted_task_ends_it() -> None:
 
 def test_failed_polls_back_off_until_a_poll_succeeds() -> None:
     """2, 4, 8, … up to a minute; then from the start."""
-    waits = [m.after for m in polls(*((float(n), BROKEN) for n in range(9))) if isinstance(m, PollAgain)]
+    waits = [m.after for m in polls(*((float(n), BROKEN) for n in range(9))) if isinstance(m, PollFailed)]
     assert waits == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0, 60.0]
-    assert polls((0, BROKEN), (1, BROKEN), (2, RUNNING), (3, BROKEN))[-1] == PollAgain(2.0)
-    assert polls((0, BROKEN), (1, ODD), (2, BROKEN))[-1] == PollAgain(8.0)
-    assert polls(*((float(n), BROKEN) for n in range(5000)))[-1] == PollAgain(BACKOFF_MAX_S)
+    assert polls((0, BROKEN), (1, BROKEN), (2, RUNNING), (3, BROKEN))[-1] == PollFailed(2.0, is_shared=True)
+    assert polls((0, BROKEN), (1, ODD), (2, BROKEN))[-1] == PollFailed(8.0, is_shared=True)
+    assert polls(*((float(n), BROKEN) for n in range(5000)))[-1] == PollFailed(BACKOFF_MAX_S, is_shared=True)
 
 
 def test_missing_record_is_normal_at_first_then_the_task_is_lost() -> None:
     """As long as there never was a record."""
-    assert polls((RECORD_WAIT_S - 0.1, MISSING)) == [PollAgain(2.0)]
+    assert polls((RECORD_WAIT_S - 0.1, MISSING)) == [PollFailed(2.0)]
     [end] = polls((RECORD_WAIT_S, MISSING))
     assert isinstance(end, Unsuccessful)
     assert isinstance(end.error, errors.RecordNotFound)
@@ -102,7 +103,7 @@ def test_missing_record_is_normal_at_first_then_the_task_is_lost() -> None:
 
 def test_record_that_disappears_is_a_failed_poll() -> None:
     """However long it is missing."""
-    assert isinstance(polls((10, RUNNING), (1000, MISSING))[-1], PollAgain)
+    assert isinstance(polls((10, RUNNING), (1000, MISSING))[-1], PollFailed)
 
 
 def test_failure_is_confirmed_by_a_second_poll() -> None:

@@ -151,8 +151,8 @@ async def test_row_22_malicious_record_is_a_failed_poll(fault: Fault) -> None:
 
 
 async def test_failed_polls_back_off_for_their_task_only() -> None:
-    """The failing task is polled after 2, 4, 8, 16, 32, 60 and 60 s; the other one still every five seconds."""
-    async with world(duration_s=400.0) as (veo, sim):
+    """The failing task is polled after 2, 4, 8, 16, 32, 60 and 60 s; the other one much more often."""
+    async with world(duration_s=400.0, session={"poll_every": None}) as (veo, sim):
         failing = await veo.submit("Sick")
         task_id = await failing.accepted()
         sim.inject(
@@ -166,7 +166,42 @@ async def test_failed_polls_back_off_for_their_task_only() -> None:
         gaps = [round(b - a, 2) for a, b in pairwise(polled_at)]
         assert gaps == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
         others = [s.at for s in sim.requests_to("record-info") if s.query["taskId"] != task_id]
-        assert {round(b - a, 2) for a, b in pairwise(others)} == {5.0}
+        assert len(others) > 2 * len(polled_at)
+
+
+async def test_poll_every_bounds_the_delay_after_failed_polls() -> None:
+    """A task that is to be polled every five seconds is polled so while its polls fail, too."""
+    async with world(duration_s=400.0, session={"poll_every": 5.0}) as (veo, sim):
+        job = await veo.submit("A dog")
+        await job.accepted()
+        sim.inject(refuse(500, endpoint="record-info", times=20))
+        await asyncio.sleep(60)
+        polled_at = [s.at for s in sim.requests_to("record-info")]
+        assert [round(b - a, 2) for a, b in pairwise(polled_at)][:4] == [2.0, 4.0, 5.0, 5.0]
+        await job
+
+
+@pytest.mark.parametrize("poll_every", [None, 5.0])
+@pytest.mark.parametrize("cause", ["network", "provider"])
+async def test_outage_slows_all_polls_together_and_its_end_is_noticed_within_ten_seconds(
+    cause: str, poll_every: float | None
+) -> None:
+    """However long the provider was away: a poll every five seconds until then, and within ten seconds all of them."""
+    async with world(duration_s=300.0, session={"poll_every": poll_every, "polls_per_second": 8.0}) as (veo, sim):
+        jobs = [await veo.submit(f"Dog {number}") for number in range(40)]
+        for job in jobs:
+            await job.accepted()
+        await asyncio.sleep(100)
+        is_down = True
+        sim.is_offline = cause == "network"
+        sim.inject(tamper(lambda body: {"code": 500, "msg": "no"} if is_down else body, endpoint="record-info"))
+        polls = veo.statistics().watcher.polls
+        await asyncio.sleep(1000)
+        assert veo.statistics().watcher.polls - polls <= 1000 / 5 + 40
+        assert {job.state for job in jobs} == {JobState.RUNNING}
+        sim.is_offline = is_down = False
+        await asyncio.sleep(10)
+        assert {job.state for job in jobs} == {JobState.READY}
 
 
 def _is_of(record: Any, task_id: str) -> bool:

@@ -4,12 +4,14 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.internals import end_task, live_job_of, reopen
-from veo_async import errors
+from veo_async import VeoSession, errors
+from veo_async._rules.gate.gate import Gate
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.poll_result import Succeeded
 from veo_async._runtime.job.events import Queued, Ready, Running, Sent
@@ -310,49 +312,50 @@ async def _collect(outcomes: Any) -> list[Any]:
 # --- internal errors --------------------------------------------------------------------------------------------
 
 
-async def test_internal_error_is_raised_as_session_crashed_everywhere() -> None:
+@pytest.fixture
+def break_scheduler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[VeoSession], None]]:
+    """Return a function that breaks the scheduler of a session, without which it cannot continue."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    def break_it(veo: VeoSession) -> None:
+        monkeypatch.setattr(Gate, "pace", broken)
+        veo.account.resize(100)  # wakes the scheduler
+
+    yield break_it
+    monkeypatch.undo()
+
+
+BreakScheduler = Callable[[VeoSession], None]
+
+
+async def test_internal_error_is_raised_as_session_crashed_everywhere(break_scheduler: BreakScheduler) -> None:
     """To waiters, to new submissions and out of the block; the request in flight keeps its task id."""
     sim = memory(latency_s=3.0)
-    waiting: list[asyncio.Task[Any]] = []
     with pytest.raises(errors.SessionCrashed) as caught:  # noqa: PT012  # the test is about what leaves the block
         async with session_on(sim) as veo:
-            jobs = [await veo.submit("A dog"), await veo.submit("A cat", key="broken")]
-            waiting += [asyncio.create_task(job.result()) for job in jobs]
-            _break(veo, "broken")
-            await asyncio.wait(waiting)
+            job = await veo.submit("A dog")
+            waiting = asyncio.create_task(job.result())
+            await asyncio.sleep(1)
+            break_scheduler(veo)
+            await asyncio.wait([waiting])
             with pytest.raises(errors.SessionCrashed):
                 await veo.submit("Another")
     assert isinstance(caught.value.__cause__, ExceptionGroup)
-    first = waiting[0].exception()
+    first = waiting.exception()
     assert isinstance(first, errors.SessionCrashed)
     assert first.task_id is not None
-    assert isinstance(waiting[1].exception(), errors.SessionCrashed)
 
 
-def _break(veo: Any, key: str) -> None:
-    """Let the submission of one job raise an unexpected error."""
-    generate = veo.api.generate
-
-    async def broken(request: Any, **options: Any) -> Any:
-        if request is live_job_of(veo.job(key)).request:
-            await asyncio.sleep(1)
-            raise ZeroDivisionError("a defect")
-        return await generate(request, **options)
-
-    veo.api.generate = broken
-
-
-async def test_internal_error_of_the_watcher_stops_submission() -> None:
-    """Tasks that would not be polled are not paid for."""
+async def test_internal_error_of_the_scheduler_stops_submission(break_scheduler: BreakScheduler) -> None:
+    """Jobs that a crashed session would not handle are not paid for."""
     sim = memory()
-
-    async def broken(_: str) -> Any:
-        raise ZeroDivisionError("a defect")
-
     with pytest.raises(errors.SessionCrashed):  # noqa: PT012  # the test is about what leaves the block
         async with session_on(sim, rate=(1, 10.0)) as veo:
-            veo.api.record_response = broken  # type: ignore[method-assign, assignment]
             jobs = [await veo.submit(f"Dog {i}") for i in range(10)]
+            await asyncio.sleep(1)
+            break_scheduler(veo)
             with pytest.raises(errors.SessionCrashed):
                 await jobs[-1]
             sent = len(sim.requests_to())
@@ -360,11 +363,8 @@ async def test_internal_error_of_the_watcher_stops_submission() -> None:
             assert len(sim.requests_to()) == sent < 3
 
 
-async def test_map_in_a_crashed_session_raises_session_crashed() -> None:
+async def test_map_in_a_crashed_session_raises_session_crashed(break_scheduler: BreakScheduler) -> None:
     """The input yields one more request after the crash, and no outcome is invented for it."""
-
-    async def broken(_: str) -> Any:
-        raise ZeroDivisionError("a defect")
 
     async def slow() -> Any:
         await asyncio.sleep(100)
@@ -372,23 +372,18 @@ async def test_map_in_a_crashed_session_raises_session_crashed() -> None:
 
     with pytest.raises(errors.SessionCrashed):  # noqa: PT012  # the test is about what leaves the block
         async with session_on(memory()) as veo:
-            veo.api.record_response = broken  # type: ignore[method-assign, assignment]
-            await veo.submit("A dog")
             reading = asyncio.create_task(_collect(veo.map(slow())))
+            await asyncio.sleep(1)
+            break_scheduler(veo)
             await asyncio.wait([reading])
     assert isinstance(reading.exception(), errors.SessionCrashed)
 
 
-async def test_internal_error_is_a_note_on_the_users_exception() -> None:
+async def test_internal_error_is_a_note_on_the_users_exception(break_scheduler: BreakScheduler) -> None:
     """The user's exception is raised unchanged, and the internal error is not lost."""
-
-    async def broken(_: str) -> Any:
-        raise ZeroDivisionError("a defect")
-
     with pytest.raises(LookupError) as caught:  # noqa: PT012  # the test is about what leaves the block
         async with session_on(memory()) as veo:
-            veo.api.record_response = broken  # type: ignore[method-assign, assignment]
-            await veo.submit("A dog")
+            break_scheduler(veo)
             await asyncio.sleep(100)
             raise LookupError("theirs")
     assert "ZeroDivisionError" in caught.value.__notes__[0]

@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import looptime
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -48,6 +49,8 @@ class WatcherMachine(RuleBasedStateMachine):
             self.on_end,
             schedule=FixedSchedule(5.0, random.Random(1)),
             budget=PollBudget(rate=2.0),
+            on_unexpected=lambda job, error: pytest.fail(f"{job.key}: {error!r}"),
+            on_client_closed=lambda error: pytest.fail(repr(error)),
             workers=3,
         )
         self.running = self.do(self.start())

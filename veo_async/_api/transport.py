@@ -52,6 +52,9 @@ MAX_CONNECTIONS = 128
 #: The only headers that are used. Copying all of them would take longer than reading the body.
 _KEPT_HEADERS = ("retry-after", "date")
 
+_CLOSED_BY_CALLER = "the HTTP session passed as http= was closed while it was in use"
+_CLOSE_LATER = "Close it after everything that uses it; jobs on a ledger continue in the next session."
+
 USER_AGENT = f"veo-async/{__version__} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
 
 
@@ -101,8 +104,13 @@ class AiohttpTransport:
                 upload_tracker=tracker,
             ) as response:
                 return await _read_response(response)
+        except asyncio.CancelledError as exc:  # aiohttp cancels those that wait for a connection when it is closed
+            task = asyncio.current_task()
+            if (task is not None and task.cancelling()) or (closed := self._closed_error(exc, body)) is None:
+                raise
+            failure: TransportError | ClientClosed = closed
         except (aiohttp.ClientError, _AttemptFailed, OSError, TimeoutError, ValueError) as exc:
-            failure = _translate(_cause(exc), request.url, body, tracker)
+            failure = self._closed_error(_cause(exc), body) or _translate(_cause(exc), request.url, body, tracker)
         # Raised outside the handler, so that aiohttp's exception does not become the context of this one.
         raise failure
 
@@ -111,6 +119,14 @@ class AiohttpTransport:
         self._closed = True
         if self._owned is not None:
             await self._owned.close()
+
+    def _closed_error(self, exc: BaseException, body: "_TrackedBody | None") -> ClientClosed | None:
+        """Return the error of a request that was not sent because the caller closed his session."""
+        if self._external is None or not self._external.closed:
+            return None
+        has_no_connection = type(exc) in (asyncio.CancelledError, aiohttp.ClientConnectionError)
+        is_unsent = _never_sent(exc, body) or (body is None and has_no_connection)
+        return ClientClosed(_CLOSED_BY_CALLER, remedy=_CLOSE_LATER) if is_unsent else None
 
     def _session(self) -> aiohttp.ClientSession:
         """Return the aiohttp session. It is created on first use, for the event loop that is running then."""
@@ -123,6 +139,8 @@ class AiohttpTransport:
         if self._loop is not loop:
             raise ClientClosed("this client belongs to another event loop")
         if self._external is not None:
+            if self._external.closed:
+                raise ClientClosed(_CLOSED_BY_CALLER, remedy=_CLOSE_LATER)
             return self._external
         if self._owned is None:
             connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS)

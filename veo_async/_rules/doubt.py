@@ -17,6 +17,7 @@ from typing import Any
 from veo_async.errors import (
     AccountError,
     Blocked,
+    ClientClosed,
     InsufficientCredits,
     InvalidKey,
     KeyLimitReached,
@@ -39,6 +40,8 @@ class Verdict(StrEnum):
     RATE_LIMITED = "rate-limited"
     #: The whole account has to wait, and so does the job.
     PAUSED = "paused"
+    #: Our own HTTP client is closed: nothing was sent, and nothing more can be.
+    CLIENT_CLOSED = "client-closed"
     #: Nothing can be sent with this API key.
     LOCKED_OUT = "locked-out"
     #: The provider will not create this clip.
@@ -52,6 +55,8 @@ def classify_failure(error: VeoError) -> Verdict:
     match error:
         case NotSent():
             return Verdict.NOT_SENT
+        case ClientClosed():
+            return Verdict.CLIENT_CLOSED
         case InvalidKey():
             return Verdict.LOCKED_OUT
         case UsageError():

@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+OnCrash = Callable[[BaseException], object]
 
 
 class BackgroundTasks:
@@ -17,16 +20,20 @@ class BackgroundTasks:
             for the tasks handle their exceptions.
     """
 
-    def __init__(self, on_crash: Callable[[BaseException], None] | None = None) -> None:
+    def __init__(self, on_crash: OnCrash | None = None) -> None:
         self._on_crash = on_crash
         self._tasks: set[asyncio.Task[Any]] = set()
         self._is_closing = False
 
-    def start(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
-        """Run *work* as the task ``veo.<name>``. While the session closes it is cancelled immediately."""
+    def start(self, work: Coroutine[Any, Any, T], name: str, on_crash: OnCrash | None = None) -> "asyncio.Task[T]":
+        """Run *work* as the task ``veo.<name>``. While the session closes it is cancelled immediately.
+
+        Args:
+            on_crash: called instead of the common one.
+        """
         task = asyncio.create_task(work, name=f"veo.{name}")
         self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        task.add_done_callback(partial(self._finished, on_crash or self._on_crash))
         if self._is_closing:
             task.cancel()
         return task
@@ -42,7 +49,14 @@ class BackgroundTasks:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _finished(self, task: "asyncio.Task[Any]") -> None:
+    def _finished(self, on_crash: OnCrash | None, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
-        if self._on_crash is not None and not task.cancelled() and (crash := task.exception()) is not None:
-            self._on_crash(crash)
+        if on_crash is not None and (crash := _crash_of(task)) is not None:
+            on_crash(crash)
+
+
+def _crash_of(task: "asyncio.Task[Any]") -> BaseException | None:
+    """Return the exception that ended *task*; None if it succeeded or was cancelled."""
+    if not task.cancelled():
+        return task.exception()
+    return None if task.cancelling() else asyncio.CancelledError("raised by the code that the task called")

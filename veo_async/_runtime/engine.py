@@ -51,6 +51,7 @@ from .in_doubt.hints import HintFollower
 from .job.live_job import LiveJob
 from .job.registry import JobRegistry
 from .journal import Journal
+from .log import logger_for
 from .queued.admission import Admission
 from .queued.handler import QueuedState
 from .queued.image_uploads import ImageUploads
@@ -72,6 +73,8 @@ from .sending.sender import Sender
 from .sharing import LedgerWatcher
 from .status import StatusReporter
 from .transitions import StateHandler, Transitions
+
+logger = logger_for(__name__)
 
 
 @attrs.frozen(kw_only=True)
@@ -122,15 +125,19 @@ class Engine:
     _max_in_flight: int = attrs.field(alias="max_in_flight")
     #: The number of the watcher's workers.
     _workers: int = attrs.field(alias="workers")
+    #: The longest delay after a failed poll.
+    _max_backoff_s: float = attrs.field(alias="max_backoff_s")
     _on_doubt: OnDoubt = attrs.field(alias="on_doubt")
     #: Saves one clip.
     _save: Save = attrs.field(alias="save")
     _images: Images = attrs.field(alias="images")
     #: The default folder for clips.
     _save_to: str | None = attrs.field(alias="save_to")
-    #: Called when a part fails because of a defect.
+    #: Called when a part without which the session cannot continue fails because of a defect.
     _on_crash: Callable[[BaseException], None] = attrs.field(alias="on_crash")
 
+    #: Why no request can be sent any more, if the caller closed his HTTP session.
+    client_closed: VeoError | None = attrs.field(default=None, init=False)
     #: What the session found on its ledger.
     recovered: Recovered = attrs.field(factory=Recovered, init=False)
     registry: JobRegistry = attrs.field(factory=JobRegistry, init=False)
@@ -156,17 +163,28 @@ class Engine:
         pauses = Pauses(queue, keys, announcer, balance=spending.balance)
         journal = self.journal = Journal(self.ledger, self._account, clock.now, registry.by_task, pauses.ledger_blocked)
         journal.budget = spending.shared
-        transitions = self.transitions = Transitions(journal, announcer.finished)
         self._main_tasks = BackgroundTasks(self._on_crash)
-        tasks = self._side_tasks = BackgroundTasks(self._on_crash)
+        tasks = self._side_tasks = BackgroundTasks(_log_unexpected)
+        transitions = self.transitions = Transitions(journal, announcer.finished, tasks)
 
         records = self._records = RecordReader(api, keys, self._budget)
         actions = self.actions = JobActions(transitions, self.ledger, records.read_within_budget, spending)
         self.admission = Admission(journal, registry, queue, clock, transitions, actions, pauses, self._is_durable)
         finisher = TaskFinisher(transitions, self.admission)
-        self.watcher = Watcher(records.poll, finisher.finish, self._schedule, self._budget, self._workers)
+        self.watcher = Watcher(
+            records.poll,
+            finisher.finish,
+            self._schedule,
+            self._budget,
+            self._workers,
+            on_unexpected=transitions.recovery.failed,
+            on_client_closed=self._client_closed,
+            max_backoff_s=self._max_backoff_s,
+        )
         hints = self.hints = HintFollower(actions, self.watcher, tasks, records.read_within_budget)
-        sender = Sender(api, gate, queue, pauses, journal, self._tokens, clock, transitions, announcer, hints)
+        sender = Sender(
+            api, gate, queue, pauses, journal, self._tokens, clock, transitions, announcer, hints, self._client_closed
+        )
         slots = anyio.CapacityLimiter(self._max_in_flight)
         scheduler = self.scheduler = Scheduler(api, gate, queue, keys, pauses, sender, transitions, slots)
         self._knowledge = KnowledgeStore(gate, self.ledger)
@@ -175,19 +193,19 @@ class Engine:
 
     def _handlers(self) -> Mapping[JobState, StateHandler]:
         """Build the handler of each state; the other states are final."""
-        transitions, tasks, announcer = self.transitions, self._side_tasks, self.announcer
+        transitions, announcer = self.transitions, self.announcer
         scheduler, spending, clock = self.scheduler, self._spending, self.clock
-        uploads = self.uploads = ImageUploads(self._images, self._queue, transitions, tasks)
+        uploads = self.uploads = ImageUploads(self._images, self._queue, transitions)
         admission, read_record = self.admission, self._records.read_within_budget
         sources = SourceClips(transitions, admission.find, admission.key_of_task, admission.find_task, read_record)
-        self.queued = QueuedState(transitions, scheduler, spending, clock, announcer, sources, uploads, tasks)
-        self.in_doubt = InDoubtState(transitions, self.actions, self._tokens, clock, tasks, self._on_doubt)
+        self.queued = QueuedState(transitions, scheduler, spending, clock, announcer, sources, uploads)
+        self.in_doubt = InDoubtState(transitions, self.actions, self._tokens, clock, self._on_doubt)
         running = RunningState(scheduler, self.watcher, self.registry, spending, clock, self._status, announcer)
         return {
             JobState.QUEUED: self.queued,
             JobState.SENDING: SendingState(scheduler, uploads),
             JobState.RUNNING: running,
-            JobState.READY: ReadyState(JobSaver(transitions, self._save), tasks),
+            JobState.READY: ReadyState(JobSaver(transitions, self._save), transitions.recovery),
             JobState.IN_DOUBT: self.in_doubt,
         }
 
@@ -230,6 +248,14 @@ class Engine:
             job.release_waiters(error)
         self.registry.queue_changed.set()
 
+    def _client_closed(self, error: VeoError) -> None:
+        """Send and poll nothing more: the caller has closed the HTTP session that he passed."""
+        if self.client_closed is None:
+            self.client_closed = error
+            logger.error("nothing more can be sent: %s", error, extra={"action": "client-closed"})
+            self.scheduler.stop()
+            self.release_waiters(error)
+
     # --- what a session asks ------------------------------------------------------------------------------------
 
     def configure_tenant(self, name: str, *, weight: float | None, max_queued: int | None) -> None:
@@ -269,3 +295,9 @@ class Engine:
         if job is not None:
             self.hints.on_hint(job, CallbackHint(key=job.key, token=token, task_id=task_id))
         return job is not None
+
+
+def _log_unexpected(error: BaseException) -> None:
+    """Log an exception that ended a background task which the session can do without."""
+    extra = {"action": "unexpected"}
+    logger.error("unexpected %s in a background task", type(error).__name__, exc_info=error, extra=extra)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from .job.events import JobEvent
 from .log import logger_for
+from .uncancelled import is_cancellation
 
 logger = logger_for(__name__)
 
@@ -34,7 +35,7 @@ class Hooks:
             return
         try:
             result = self._hook(event)
-        except Exception:  # the user's function must not affect a job
+        except (Exception, asyncio.CancelledError):  # the user's function must not affect a job
             logger.exception("on_event raised", extra={"action": "hook"})
             return
         if inspect.isawaitable(result):
@@ -62,5 +63,7 @@ async def _with_timeout(result: Awaitable[None]) -> None:
     try:
         async with asyncio.timeout(_HOOK_TIMEOUT_S):
             await result
-    except Exception:  # the user's function must not affect a job
+    except (Exception, asyncio.CancelledError) as error:  # the user's function must not affect a job
+        if is_cancellation(error):
+            raise
         logger.exception("on_event raised or took too long", extra={"action": "hook"})

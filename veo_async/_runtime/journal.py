@@ -12,7 +12,8 @@ False, and the caller continues from what the ledger contains.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import attrs
 
@@ -27,7 +28,7 @@ from veo_async._ports import (
     Transition,
 )
 from veo_async._rules.lifecycle import Event, JobState, next_state
-from veo_async.errors import LedgerError
+from veo_async.errors import BudgetExceeded, LedgerError, LedgerIOError
 
 from .clock import loop_time, wait_for_event
 from .job.live_job import LiveJob
@@ -132,7 +133,7 @@ class Journal:
         self._check_task_is_free(job, record.changes.get("task_id"))
         limit = self._limit_for(job) if event is Event.RESUBMIT else None
         try:
-            is_written = await self.ledger.apply(record, closed_until=closed_until, budget_limit=limit)
+            is_written = await self._apply(record, closed_until, limit)
         except LedgerError as error:
             is_written = await self._retry_until_written(record, closed_until, limit, error)
         if joined is not None and is_written:
@@ -148,7 +149,7 @@ class Journal:
         while True:
             is_last = self._closing.is_set()
             try:
-                return await self.ledger.get(job.key)
+                return await self._get(job.key)
             except LedgerError as error:
                 if is_last:
                     raise
@@ -195,8 +196,7 @@ class Journal:
                 await self._pause(min(delay_s, CLOSE_TIMEOUT_S) if is_last else delay_s)
                 delay_s = min(2 * delay_s, RETRY_MAX_S)
                 try:
-                    is_written = await self.ledger.apply(record, closed_until=closed_until, budget_limit=budget_limit)
-                    return is_written or await self._was_written(record)
+                    return await self._apply(record, closed_until, budget_limit) or await self._was_written(record)
                 except LedgerError as again:
                     if is_last:
                         raise again.with_traceback(None) from None
@@ -204,9 +204,17 @@ class Journal:
         finally:
             self._blocked -= 1
 
+    async def _apply(self, record: Transition, closed_until: float, budget_limit: float | None) -> bool:
+        with _as_ledger_errors():
+            return await self.ledger.apply(record, closed_until=closed_until, budget_limit=budget_limit)
+
+    async def _get(self, key: str) -> JobRow | None:
+        with _as_ledger_errors():
+            return await self.ledger.get(key)
+
     async def _was_written(self, record: Transition) -> bool:
         """Whether an earlier attempt was committed although it raised an error."""
-        row = await self.ledger.get(record.key)
+        row = await self._get(record.key)
         return row is not None and row.owner == self.ledger.session_id and row.state == record.after
 
     async def _pause(self, delay_s: float) -> None:
@@ -215,3 +223,15 @@ class Journal:
             await asyncio.sleep(delay_s)
             return
         await wait_for_event(self._closing, loop_time() + delay_s)
+
+
+@contextmanager
+def _as_ledger_errors() -> Iterator[None]:
+    """Raise `LedgerIOError` for an unexpected exception of the ledger, so that what happened is written again."""
+    try:
+        yield
+    except (BudgetExceeded, LedgerError, TaskAlreadyBound):
+        raise
+    except Exception as error:
+        logger.exception("unexpected error of the ledger", extra={"action": "unexpected"})
+        raise LedgerIOError(f"unexpected {type(error).__name__} of the ledger") from error

@@ -5,6 +5,8 @@ caller here waits for them. Once a second it reads from the ledger what changed.
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import attrs
 
@@ -55,6 +57,8 @@ class LedgerWatcher:
             except LedgerError as error:
                 message, extra = "could not read changes from the ledger: %s", {"action": "ledger-read-failed"}
                 logger.warning(message, error, extra=extra)
+            except Exception:  # the next second may be better
+                logger.exception("could not read changes from the ledger", extra={"action": "ledger-read-failed"})
             else:
                 self.apply_changes(changes)
 
@@ -62,16 +66,18 @@ class LedgerWatcher:
         """Apply *changes*: account activity, jobs taken over, jobs changed elsewhere, and hints."""
         self._scheduler.apply_account_activity(changes.gate)
         for row in changes.taken_over:
-            self._take_over(row)
+            with _isolated(row.key):
+                self._take_over(row)
         for row in changes.changed:
             job = self._registry.by_key.get(row.key)
             # Another session may change a job that this session owns only while it is in doubt.
             if job is not None and job.state != row.state and (job.is_remote or job.state is JobState.IN_DOUBT):
-                self._transitions.follow(job, row)
+                self._transitions.follow(job, row)  # which never raises
         for hint in changes.hints:
             job = self._registry.by_key.get(hint.key)
             if job is not None:
-                self._hints.on_hint(job, hint)
+                with _isolated(hint.key):
+                    self._hints.on_hint(job, hint)
 
     def _take_over(self, row: JobRow) -> None:
         """Become the owner of a job whose owner died."""
@@ -89,3 +95,12 @@ class LedgerWatcher:
             self._transitions.resume(job)
         else:
             self._transitions.follow(job, row)
+
+
+@contextmanager
+def _isolated(key: str) -> Iterator[None]:
+    """Log an unexpected exception that concerns one job only."""
+    try:
+        yield
+    except Exception:  # the others must not suffer
+        logger.exception("could not apply a change of job %s", key, extra={"action": "unexpected", "job_key": key})

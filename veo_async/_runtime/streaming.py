@@ -14,6 +14,7 @@ from veo_async.errors import RESUME, SessionClosed
 
 from .job.live_job import LiveJob
 from .job.outcome import Outcome
+from .uncancelled import is_cancellation
 
 T = TypeVar("T")
 
@@ -64,7 +65,7 @@ class _Reader:
         #: Jobs to return; None after the last one.
         self.ready: asyncio.Queue[LiveJob | None] = asyncio.Queue()
         #: Why the input ended early, if it did.
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._open = 0
         self._is_exhausted = False
 
@@ -76,10 +77,10 @@ class _Reader:
                 async for request in requests:
                     self._add(await admit(request))
                     await self.slots.acquire()
-        except asyncio.CancelledError:
-            self.error = SessionClosed("the session was closed before all requests were submitted", remedy=RESUME)
-            raise
-        except Exception as error:  # noqa: BLE001  # any error of the user's iterable is raised to the reader
+        except (Exception, asyncio.CancelledError) as error:  # raised to the reader
+            if is_cancellation(error):
+                self.error = SessionClosed("the session was closed before all requests were submitted", remedy=RESUME)
+                raise
             self.error = error
         finally:
             self._is_exhausted = True

@@ -11,11 +11,14 @@ how it goes. No other module changes a job's state. It does so for one of two re
 4. waiters, subscribers and the ``on_event`` hook are notified.
 
 **Another session changed the job**, and the ledger shows where it is now (`Transitions.follow`): steps 2 to 4.
+
+Steps 2 to 4 never raise: where a handler raises an unexpected exception, they are done again later (`recovery`).
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol, TypedDict, TypeVar, Unpack
 
 from veo_async._base.kill_points import kill_point
@@ -30,6 +33,7 @@ from .job.outcome import Done, Outcome, Refused
 from .job.rows import error_evidence, outcome_to_json, update_from_row
 from .journal import Journal
 from .log import logger_for
+from .recovery import Recovery
 
 logger = logger_for(__name__)
 
@@ -52,11 +56,14 @@ class StateHandler(Protocol):
         ...
 
     def withdraw(self, job: LiveJob) -> bool:
-        """Stop the work for *job* so that it can be abandoned; return False if that is impossible now."""
+        """Stop the work for *job*, if there is any, so that it can be abandoned; return False if that is impossible."""
         ...
 
     def leave(self, job: LiveJob, event: Event | None) -> None:
-        """Give back everything that *job* holds in this state. *event* is None if another session changed it."""
+        """Give back everything that *job* holds in this state; that may be nothing.
+
+        *event* is None if another session changed it, or if its work begins anew.
+        """
         ...
 
 
@@ -76,10 +83,18 @@ class Transitions:
 
     Args:
         on_outcome: sets a job's outcome and notifies everyone who follows the job.
+        tasks: owns the background tasks of the jobs.
     """
 
-    def __init__(self, journal: Journal, on_outcome: Callable[[LiveJob, Outcome], None]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        on_outcome: Callable[[LiveJob, Outcome], None],
+        tasks: BackgroundTasks | None = None,
+    ) -> None:
         self._journal, self._on_outcome = journal, on_outcome
+        #: What happens after an unexpected exception.
+        self.recovery = Recovery(tasks or BackgroundTasks(), stop=self.withdraw, restart=self._restart)
         #: The handler of each state that is not final.
         self.handlers: Mapping[JobState, StateHandler] = {}
         self._shielded = BackgroundTasks()
@@ -134,35 +149,44 @@ class Transitions:
         refused, changes = Refused(job.key, error.message, error), {"attempts": job.attempts}
         await self.try_apply(job, Event.REFUSE, refused, changes=changes, evidence=error_evidence(error))
 
-    def begin_sending(self, job: LiveJob) -> None:
-        """Change a queued job to sending. `Journal.send` records that, with the permit, before a byte is sent."""
-        self._leave(job, Event.SEND)
-        job.apply(Event.SEND)
-        job.awaits_permit = True
+    def begin_sending(self, job: LiveJob) -> bool:
+        """Change a queued job to sending. `Journal.send` records that, with the permit, before a byte is sent.
+
+        Return False after an unexpected exception: the job is still queued, and enters the queue again later.
+        """
+        with self.recovery.guard(job):
+            self._leave(job, Event.SEND)
+            job.apply(Event.SEND)
+            job.awaits_permit = True
+        return job.state is JobState.SENDING
 
     def arrive(
         self, job: LiveJob, event: Event, outcome: Outcome | None = None, *, task_id: Scalar | None = None
     ) -> None:
         """Do steps 2 to 4 for an *event* that the ledger has, or that cannot be written any more."""
-        self._leave(job, event)  # 2
+        before = None if job.is_remote else self.handlers.get(job.state)
         job.apply(event)
         if isinstance(task_id, str):
             job.task_id = task_id
         reason = "" if outcome is None or isinstance(outcome, Done) else f" ({outcome.error.message})"
         logger.info("job %s: %s%s", job.key, event.value, reason, extra=job.log_extra(event.value))
-        self._enter(job, event, outcome)  # 3, 4
+        self._change(job, before, event, outcome)  # 2, 3, 4
 
     # --- the ledger shows where the job is ----------------------------------------------------------------------
 
     def follow(self, job: LiveJob, row: JobRow) -> None:
         """Do steps 2 to 4 for a job that another session changed, or that this session takes over."""
-        self._leave(job, None)
-        try:
-            update_from_row(job, row)
-        except JobUnreadable as error:
-            self._give_up(job, error)
-            return
-        job.is_remote = row.owner != self._journal.ledger.session_id
+        with self.recovery.guard(job, partial(self.follow, job, row)):
+            self._leave(job, None)
+            try:
+                update_from_row(job, row)
+            except JobUnreadable as error:
+                self._give_up(job, error)
+                return
+            job.is_remote = row.owner != self._journal.ledger.session_id
+            self._continue(job, row)
+
+    def _continue(self, job: LiveJob, row: JobRow) -> None:
         is_being_saved = job.state is JobState.READY and row.save_to is not None
         if not job.is_remote:
             self._enter(job, None, job.outcome)
@@ -201,7 +225,7 @@ class Transitions:
             self._give_up(job, LedgerIOError("this job is no longer on the ledger", remedy=remedy))
             return
         self.follow(job, row)
-        if job.state is JobState.SENDING and not job.is_remote:
+        if job.state is JobState.SENDING and job.awaits_permit and not job.is_remote:
             # Its intent was written although the ledger reported an error; nothing was sent.
             await self.try_apply(job, Event.REQUEUE)
 
@@ -219,18 +243,35 @@ class Transitions:
         if handler is not None and not job.is_remote:
             handler.leave(job, event)
 
+    def _change(self, job: LiveJob, before: StateHandler | None, event: Event, outcome: Outcome | None) -> None:
+        """Do steps 2 to 4; if giving back raises an unexpected exception, do all of them again later."""
+        with self.recovery.guard(job, partial(self._change, job, before, event, outcome)):
+            if before is not None:
+                before.leave(job, event)
+            self._enter(job, event, outcome)
+
     def _enter(self, job: LiveJob, event: Event | None, outcome: Outcome | None) -> None:
         """Steps 3 and 4: let the handler of the new state begin, then notify."""
         job.reopen()
-        handler = self.handlers.get(job.state)
-        if handler is not None and handler.enter(job, event, outcome):
-            job.wake()
-        elif outcome is not None:
-            self.set_outcome(job, outcome)
+        job.entered_with = outcome
+        with self.recovery.guard(job):
+            handler = self.handlers.get(job.state)
+            if handler is not None and handler.enter(job, event, outcome):
+                job.wake()
+            elif outcome is not None:
+                self._on_outcome(job, outcome)
+
+    def _restart(self, job: LiveJob) -> None:
+        """Begin the work for *job* in its state anew, after an unexpected exception."""
+        if not job.is_remote:
+            self.withdraw(job)
+            self._leave(job, None)
+            self._enter(job, None, job.entered_with)
 
     def set_outcome(self, job: LiveJob, outcome: Outcome) -> None:
         """Set the outcome of a job that stays in its state, and notify."""
-        self._on_outcome(job, outcome)
+        with self.recovery.guard(job, partial(self.set_outcome, job, outcome)):
+            self._on_outcome(job, outcome)
 
     def withdraw(self, job: LiveJob) -> bool:
         """Stop all work for *job* so that it can be abandoned; return False if that is impossible now."""

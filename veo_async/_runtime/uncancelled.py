@@ -30,3 +30,9 @@ async def run_to_completion(work: Coroutine[Any, Any, T], *, name: str | None = 
     if cancelled is not None:
         raise cancelled from (None if task.cancelled() else task.exception())
     return task.result()
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Whether *error* is the cancellation of the current task, and not a `CancelledError` that called code raised."""
+    task = asyncio.current_task() if isinstance(error, asyncio.CancelledError) else None
+    return task is not None and task.cancelling() > 0

@@ -4,6 +4,7 @@ import asyncio
 import os
 
 from veo_async._runtime.engine import Engine
+from veo_async._runtime.job.live_job import copy_error
 from veo_async.errors import RESUME, SessionClosed, SessionCrashed, UsageError
 
 
@@ -59,6 +60,7 @@ class Lifetime:
         Raises:
             SessionClosed: it is not open, or belongs to another process or event loop.
             SessionCrashed: an internal error stopped it.
+            ClientClosed: the caller closed the HTTP session that he passed.
         """
         engine = self.engine
         if self.is_closed:
@@ -69,6 +71,8 @@ class Lifetime:
             )
         if self.crash is not None:
             raise SessionCrashed(f"a background task failed: {self.crash!r}") from self.crash
+        if engine.client_closed is not None:
+            raise copy_error(engine.client_closed)
         if running_loop() is not self.loop:
             raise SessionClosed("this session belongs to another event loop", remedy="Open one session per loop.")
         return engine

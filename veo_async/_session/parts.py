@@ -14,6 +14,7 @@ from veo_async._clip_saver import ClipSaver
 from veo_async._ports import Ledger
 from veo_async._rules.credits.budget import Budget
 from veo_async._rules.polling.budget import PollBudget
+from veo_async._rules.polling.poll_result import BACKOFF_MAX_S
 from veo_async._rules.polling.schedule import FixedSchedule, LearnedSchedule
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._rules.rate_limit import RateLimiter, RateLimitSettings
@@ -137,6 +138,7 @@ class Parts:
                 max_in_flight=options.max_in_flight,
                 # Enough for polls of a second each, and no more than there are connections.
                 workers=round(min(max(WORKERS, self._poll_budget.rate), MAX_CONNECTIONS)),
+                max_backoff_s=min(BACKOFF_MAX_S, options.limits.poll_every or BACKOFF_MAX_S),
                 on_doubt=options.on_doubt,
                 save=self.clip_saver.save,
                 images=self.images,

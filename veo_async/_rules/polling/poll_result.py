@@ -7,8 +7,8 @@ A failed poll never ends a job. The provider's records are trusted with these re
 - *Success* is sticky: a record that reverts it is not trusted for `EMPTY_WAIT_S`.
 - *Success without URLs* is polled again for the same time; the URLs usually follow within seconds.
 - *Failure* (flag 2 or 3) must be confirmed by a second poll at least `CONFIRM_S` later, because flags are unstable.
-- *An unreadable response* (HTML, broken JSON, 5xx, a lost response, an unknown flag) delays the polls of this task
-  only.
+- *A failed poll* (HTML, broken JSON, 5xx, a lost response, an unknown flag) delays the next poll of this task. If the
+  provider or the network is the cause, it also counts for the condition that all tasks share (`outage`).
 - *Not ready* is the response for an upgrade in progress; the documentation asks for half a minute between two polls.
 - *"Only within 14 days"* ends a task only if the task can be that old; of a younger one the response is wrong.
 - *429* slows down all polls, not only those of this task: it is about the account.
@@ -77,6 +77,15 @@ class PollAgain:
 
 
 @attrs.frozen
+class PollFailed:
+    """The poll failed; poll again after *after* seconds."""
+
+    after: float
+    #: Whether the provider or the network is the cause, so that polls of other tasks would fail, too.
+    is_shared: bool = False
+
+
+@attrs.frozen
 class SlowDown:
     """Poll all tasks less often; *after* is the Retry-After in seconds, if the provider sent one."""
 
@@ -97,7 +106,7 @@ class Unsuccessful:
     error: VeoError
 
 
-PollResult = NotFinished | PollAgain | SlowDown | Succeeded | Unsuccessful
+PollResult = NotFinished | PollAgain | PollFailed | SlowDown | Succeeded | Unsuccessful
 
 
 def interpret(history: PollHistory, result: Record | VeoError, now: float) -> PollResult:
@@ -115,7 +124,7 @@ def interpret(history: PollHistory, result: Record | VeoError, now: float) -> Po
         case RecordExpired() if not history.is_age_known or now - history.started_at >= MIN_EXPIRED_AGE_S:
             return Unsuccessful(result)
         case _:
-            return _failed_poll(history)
+            return _failed_poll(history, is_shared=True)
 
 
 def _read_record(history: PollHistory, record: Record, now: float) -> PollResult:
@@ -170,6 +179,6 @@ def _read_missing(history: PollHistory, error: RecordNotFound, now: float) -> Po
     return Unsuccessful(RecordNotFound(message, **error.evidence, remedy=NO_RECORD))
 
 
-def _failed_poll(history: PollHistory) -> PollAgain:
+def _failed_poll(history: PollHistory, *, is_shared: bool = False) -> PollFailed:
     history.failures += 1
-    return PollAgain(min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(history.failures - 1, 10)))
+    return PollFailed(min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(history.failures - 1, 10)), is_shared)

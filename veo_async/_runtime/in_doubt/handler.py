@@ -13,7 +13,6 @@ import attrs
 
 from veo_async._rules.lifecycle import Event, JobState
 from veo_async._rules.retry import MAX_TRIES
-from veo_async._runtime.background import BackgroundTasks
 from veo_async._runtime.clock import WallClock
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.job.outcome import Evidence, InDoubt, Outcome
@@ -21,6 +20,7 @@ from veo_async._runtime.job.rows import to_datetime
 from veo_async._runtime.log import logger_for
 from veo_async._runtime.sending.callback_tokens import CallbackTokens
 from veo_async._runtime.transitions import Transitions
+from veo_async._runtime.uncancelled import is_cancellation
 from veo_async.errors import BudgetExceeded, LedgerError, VeoError
 
 from .actions import JobActions
@@ -53,7 +53,6 @@ class InDoubtState:
     _actions: JobActions
     _tokens: CallbackTokens
     _clock: WallClock
-    _tasks: BackgroundTasks
     _policy: OnDoubt
     _waiting: dict[LiveJob, _Waiting] = attrs.field(factory=dict, init=False)
 
@@ -86,7 +85,7 @@ class InDoubtState:
             waiting.timer.cancel()
 
     def _ask_policy(self, job: LiveJob) -> None:
-        _ = self._tasks.start(self._apply_policy(job), f"on-doubt:{job.key}")
+        _ = self._transitions.recovery.start(job, self._apply_policy(job), f"on-doubt:{job.key}")
 
     async def _apply_policy(self, job: LiveJob) -> None:
         waiting = self._waiting.get(job)
@@ -114,7 +113,9 @@ class InDoubtState:
         try:
             async with asyncio.timeout(_POLICY_TIMEOUT_S):
                 return await self._policy(outcome)
-        except Exception:  # an error of the user's function decides nothing
+        except (Exception, asyncio.CancelledError) as error:  # an error of the user's function decides nothing
+            if is_cancellation(error):
+                raise
             logger.exception("on_doubt failed for job %s", outcome.key, extra={"job_key": outcome.key})
             return "hold"
 

@@ -36,6 +36,10 @@ class LiveJob:
     #: Consecutive attempts of which no byte was sent.
     unsent_attempts: int = 0
     outcome: Outcome | None = None
+    #: The outcome with which its present state began; it becomes `outcome` when the work in this state ends.
+    entered_with: Outcome | None = attrs.field(default=None, repr=False)
+    #: Unexpected exceptions while it was handled.
+    unexpected_errors: int = 0
     #: Anything that the caller attached: a chat id, a row of a table.
     metadata: Any = None
     #: The callback token of the latest attempt, and when that was sent (wall clock).
@@ -99,6 +103,8 @@ class LiveJob:
     def apply(self, event: Event) -> None:
         """Change the state as the table says; `IllegalTransition` leaves it unchanged."""
         self.state = next_state(self.state, event)
+        if event is Event.RESUBMIT:
+            self.task_id, self.unsent_attempts = None, 0
 
     def set_outcome(self, outcome: Outcome) -> None:
         """Set the outcome and notify all waiters and subscribers."""
@@ -124,9 +130,8 @@ class LiveJob:
         for stream in self._streams or ():
             stream.close()
         self.wake()
-        callbacks, self._callbacks = self._callbacks, None
-        for callback in callbacks or ():
-            callback(self)
+        while self._callbacks:
+            self._callbacks.pop(0)(self)
 
     def on_finished(self, callback: Callable[["LiveJob"], None]) -> None:
         """Call *callback* as soon as `wait_outcome` would not wait; it must not raise."""

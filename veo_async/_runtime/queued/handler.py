@@ -7,7 +7,6 @@ import attrs
 from veo_async._rules.lifecycle import Event
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._runtime.announcer import Announcer
-from veo_async._runtime.background import BackgroundTasks
 from veo_async._runtime.clock import WallClock
 from veo_async._runtime.job.live_job import LiveJob, copy_error
 from veo_async._runtime.job.outcome import Outcome
@@ -33,7 +32,6 @@ class QueuedState:
     _announcer: Announcer
     _sources: SourceClips
     _uploads: ImageUploads
-    _tasks: BackgroundTasks
     #: The jobs that are not in the queue yet.
     prerequisites: Prerequisites = attrs.field(init=False)
     _queue: FairQueue[LiveJob] = attrs.field(init=False)
@@ -41,7 +39,7 @@ class QueuedState:
 
     def __attrs_post_init__(self) -> None:
         self._queue = self._scheduler.queue
-        self.prerequisites = Prerequisites(self._line_up, self._transitions.refuse, self._tasks)
+        self.prerequisites = Prerequisites(self._line_up, self._transitions.refuse, self._transitions.recovery)
 
     def __contains__(self, job: LiveJob) -> bool:
         """Whether *job* holds a place or a timer here."""
@@ -51,8 +49,6 @@ class QueuedState:
         if event is Event.REQUEUE:
             self._line_up(job, is_requeued=True)
             return True
-        if event is Event.RESUBMIT:
-            job.task_id, job.unsent_attempts = None, 0
         self._spending.confirm(job)
         if job.follow_up is not None:
             self.prerequisites.wait_for(job, self._sources.prepare)
@@ -108,9 +104,10 @@ class QueuedState:
 
     def _deadline_passed(self, job: LiveJob) -> None:
         self._deadlines.pop(job, None)
-        if job in self._queue:
-            self._queue.remove(job)
-            self._refuse(job, DeadlineExceeded("not sent before its deadline"))
+        with self._transitions.recovery.guard(job):
+            if job in self._queue:
+                self._queue.remove(job)
+                self._refuse(job, DeadlineExceeded("not sent before its deadline"))
 
     def _refuse(self, job: LiveJob, error: VeoError) -> None:
-        _ = self._tasks.start(self._transitions.refuse(job, error), f"refuse:{job.key}")
+        _ = self._transitions.recovery.start(job, self._transitions.refuse(job, error), f"refuse:{job.key}")

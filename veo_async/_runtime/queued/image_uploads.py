@@ -10,12 +10,11 @@ import attrs
 
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.queue.fair_queue import FairQueue
-from veo_async._runtime.background import BackgroundTasks
 from veo_async._runtime.clock import loop_time
 from veo_async._runtime.job.live_job import LiveJob, copy_error
 from veo_async._runtime.transitions import Transitions
 from veo_async._wire.images import LocalImage, local_images
-from veo_async.errors import UploadFailed, VeoError
+from veo_async.errors import ClientClosed, UploadFailed, VeoError
 
 from .images import Images
 
@@ -33,7 +32,6 @@ class ImageUploads:
     _images: Images
     _queue: FairQueue[LiveJob]
     _transitions: Transitions
-    _tasks: BackgroundTasks
     _renewals: dict[LiveJob, asyncio.TimerHandle] = attrs.field(factory=dict, init=False)
 
     def __contains__(self, job: LiveJob) -> bool:
@@ -77,13 +75,16 @@ class ImageUploads:
         return await self._images.get_url(image)
 
     def _start_renewal(self, job: LiveJob) -> None:
-        self.forget(job)
-        if job.state in (JobState.QUEUED, JobState.SENDING):
-            _ = self._tasks.start(self._renew(job), f"renew-images:{job.key}")
+        with self._transitions.recovery.guard(job):
+            self.forget(job)
+            if job.state in (JobState.QUEUED, JobState.SENDING):
+                _ = self._transitions.recovery.start(job, self._renew(job), f"renew-images:{job.key}")
 
     async def _renew(self, job: LiveJob) -> None:
         try:
             await self.prepare(job)
+        except ClientClosed:
+            return  # nothing more is sent
         except VeoError as error:
             if job in self._queue:
                 self._queue.remove(job)

@@ -34,6 +34,7 @@ from veo_async._wire.images import MAX_IMAGE_BYTES, LocalImage, identify_image, 
 from veo_async._wire.validation import url_problem
 from veo_async.errors import (
     RESUME,
+    ClientClosed,
     InvalidRequest,
     Problem,
     ServerError,
@@ -232,7 +233,7 @@ class Images:
         """Make *call* with retries, and raise `UploadFailed` for every error but a problem of the image."""
         try:
             return await self._call_with_new_key(endpoint, call)
-        except InvalidRequest:
+        except (InvalidRequest, ClientClosed):
             raise
         except VeoError as error:
             message = f"the image {source or '(bytes)'} was not uploaded: {error.message}"

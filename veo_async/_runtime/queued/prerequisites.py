@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 
 import attrs
 
-from veo_async._runtime.background import BackgroundTasks
 from veo_async._runtime.job.live_job import LiveJob, copy_error
 from veo_async._runtime.log import logger_for
-from veo_async.errors import LedgerError, SessionEnded, VeoError
+from veo_async._runtime.recovery import Recovery
+from veo_async.errors import ClientClosed, LedgerError, SessionEnded, VeoError
 
 logger = logger_for(__name__)
 
@@ -26,7 +26,7 @@ class Prerequisites:
     _on_ready: Callable[[LiveJob], None]
     #: Finishes a job that will never be sent.
     _refuse: Callable[[LiveJob, VeoError], Awaitable[None]]
-    _tasks: BackgroundTasks
+    _recovery: Recovery
     _waiting: dict[LiveJob, asyncio.Task[None]] = attrs.field(factory=dict, init=False)
 
     def __len__(self) -> int:
@@ -37,7 +37,7 @@ class Prerequisites:
 
     def wait_for(self, job: LiveJob, prepare: Callable[[LiveJob], Awaitable[None]]) -> None:
         """Let *job* enter the queue after *prepare* has returned."""
-        task = self._waiting[job] = self._tasks.start(self._prepare(job, prepare), f"prepare:{job.key}")
+        task = self._waiting[job] = self._recovery.start(job, self._prepare(job, prepare), f"prepare:{job.key}")
         task.add_done_callback(lambda _: self._waiting.pop(job, None))
 
     def withdraw(self, job: LiveJob) -> bool:
@@ -50,7 +50,7 @@ class Prerequisites:
     async def _prepare(self, job: LiveJob, prepare: Callable[[LiveJob], Awaitable[None]]) -> None:
         try:
             await prepare(job)
-        except (LedgerError, SessionEnded) as error:
+        except (LedgerError, SessionEnded, ClientClosed) as error:
             logger.warning("job %s remains queued: %s", job.key, error, extra={"job_key": job.key})
             job.release_waiters(error)
         except VeoError as error:

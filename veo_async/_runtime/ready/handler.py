@@ -1,9 +1,9 @@
 """READY: the clip exists. The job has finished, unless it has a file or folder to save the clip to."""
 
 from veo_async._rules.lifecycle import Event
-from veo_async._runtime.background import BackgroundTasks
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.job.outcome import Done, Outcome
+from veo_async._runtime.recovery import Recovery
 
 from .saving import JobSaver
 
@@ -11,13 +11,13 @@ from .saving import JobSaver
 class ReadyState:
     """The handler of `JobState.READY`. A job holds nothing."""
 
-    def __init__(self, saver: JobSaver, tasks: BackgroundTasks) -> None:
-        self._saver, self._tasks = saver, tasks
+    def __init__(self, saver: JobSaver, recovery: Recovery) -> None:
+        self._saver, self._recovery = saver, recovery
 
     def enter(self, job: LiveJob, event: Event | None, outcome: Outcome | None) -> bool:
         if job.save_to is None or not isinstance(outcome, Done):
             return False
-        _ = self._tasks.start(self._saver.save(job, outcome.clip), f"save:{job.key}")
+        _ = self._recovery.start(job, self._saver.save(job, outcome.clip), f"save:{job.key}")
         return True
 
     def withdraw(self, job: LiveJob) -> bool:

@@ -17,10 +17,14 @@ from collections.abc import Awaitable, Callable, Iterator
 import attrs
 
 from veo_async._rules.polling.budget import PollBudget
+from veo_async._rules.polling.outage import Outage
 from veo_async._rules.polling.poll_result import (
+    BACKOFF_MAX_S,
     NotFinished,
     PollAgain,
+    PollFailed,
     PollHistory,
+    PollResult,
     SlowDown,
     Succeeded,
     Unsuccessful,
@@ -30,6 +34,7 @@ from veo_async._rules.polling.schedule import EndSource, PollSchedule, TaskClass
 from veo_async._runtime.clock import TIMER_SLACK_S, loop_time
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.log import logger_for
+from veo_async._runtime.uncancelled import is_cancellation
 from veo_async._wire import Record, TaskState
 from veo_async.errors import ClientClosed, NotReady, VeoError
 
@@ -85,13 +90,22 @@ class Watcher:
     _on_end: Callable[[LiveJob, Succeeded | Unsuccessful], Awaitable[None]]
     _schedule: PollSchedule
     _budget: PollBudget
+    #: Called with a job and an unexpected exception; the job is not watched any more.
+    _on_unexpected: Callable[[LiveJob, BaseException], None] = attrs.field(kw_only=True)
+    #: Called when our own HTTP client is closed.
+    _on_client_closed: Callable[[VeoError], None] = attrs.field(kw_only=True)
     _workers: int = WORKERS
+    #: The longest delay after a failed poll.
+    _max_backoff_s: float = attrs.field(default=BACKOFF_MAX_S, kw_only=True)
+    _outage: Outage = attrs.field(factory=Outage, kw_only=True)
     _watched: dict[LiveJob, _WatchedTask] = attrs.field(factory=dict, init=False)
     _heap: list[tuple[float, int, LiveJob]] = attrs.field(factory=list, init=False)
     _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False)
     #: The workers that wait for a job, in the order in which they began to wait.
     _idle: dict[asyncio.Future[LiveJob], None] = attrs.field(factory=dict, init=False)
     _timer: asyncio.TimerHandle | None = attrs.field(default=None, init=False)
+    #: When the timer fires. Not every loop's handle can say that.
+    _wakes_at: float = attrs.field(default=math.inf, init=False)
     _woke_at: float = attrs.field(default=-math.inf, init=False)
     _polls: int = attrs.field(default=0, init=False)
     _failed_polls: int = attrs.field(default=0, init=False)
@@ -162,7 +176,7 @@ class Watcher:
 
     def _take_due(self, now: float) -> LiveJob | None:
         """Take the next job that is due from the heap; return None if none is due."""
-        while self._heap:
+        while self._heap and now + TIMER_SLACK_S >= self._outage.next_poll_at:
             due, number, job = self._heap[0]
             watched = self._watched.get(job)
             if watched is None or watched.number != number:
@@ -170,6 +184,7 @@ class Watcher:
             elif due <= now + TIMER_SLACK_S:
                 heapq.heappop(self._heap)
                 watched.is_being_polled = True
+                self._outage.poll_begins(now)
                 return job
             else:
                 return None
@@ -177,12 +192,14 @@ class Watcher:
 
     def _arm(self) -> None:
         """Set the timer for the top of the heap, but only while a worker is idle."""
-        due = max(self._heap[0][0], self._woke_at + BATCH_WINDOW_S) if self._heap and self._idle else None
-        if self._timer is not None and self._timer.when() == due:
+        due = None
+        if self._heap and self._idle:
+            due = max(self._heap[0][0], self._woke_at + BATCH_WINDOW_S, self._outage.next_poll_at)
+        if self._timer is not None and self._wakes_at == due:
             return
         self._disarm()
         if due is not None:
-            self._timer = asyncio.get_running_loop().call_at(due, self._wake)
+            self._timer, self._wakes_at = asyncio.get_running_loop().call_at(due, self._wake), due
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -211,6 +228,14 @@ class Watcher:
                 continue  # forgotten before the worker woke
             try:
                 await self._poll(job, watched)
+            except ClientClosed as error:  # neither this poll nor a later one says anything about the task
+                self._on_client_closed(error)
+                return
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancellation(error):
+                    raise
+                self.forget(job)
+                self._on_unexpected(job, error)
             finally:
                 if watched.is_being_polled:
                     self._return_to_heap(job, watched)
@@ -254,13 +279,29 @@ class Watcher:
         try:
             return await self._read_record(job.task_id)
         except ClientClosed:
-            raise  # the client was closed: neither this poll nor a later one says anything about the task
+            raise
         except VeoError as error:
             return error
 
+    def _retry_within_s(self) -> float:
+        """Return the longest delay after a failed poll: while the provider is down, the probes set the pace."""
+        return min(self._max_backoff_s, self._outage.probe_every_s) if self._outage.is_down else self._max_backoff_s
+
+    def _note_outage(self, found: PollResult, now: float) -> None:
+        was_down = self._outage.is_down
+        if isinstance(found, PollFailed) and found.is_shared:
+            self._outage.poll_failed(now)
+        else:
+            self._outage.responded()
+        if was_down and not self._outage.is_down:
+            logger.info("polls work again", extra={"action": "polls-resumed"})
+            self._arm()
+
     async def _handle_result(self, job: LiveJob, watched: _WatchedTask, result: Record | VeoError) -> None:
         now = loop_time()
-        match interpret(watched.polls, result, now):
+        found = interpret(watched.polls, result, now)
+        self._note_outage(found, now)
+        match found:
             case NotFinished():
                 watched.was_hinted = False
                 self._schedule.still_running(job, now)
@@ -268,6 +309,9 @@ class Watcher:
             case PollAgain(after=after):
                 self._log_failed_poll(job, watched, result)
                 self._schedule_again(job, watched, now + after)
+            case PollFailed(after=after):
+                self._log_failed_poll(job, watched, result)
+                self._schedule_again(job, watched, now + min(after, self._retry_within_s()))
             case SlowDown(after=after):
                 self._budget.rate_limited(now, after)
                 logger.info("polls were rate limited; slowing down", extra=job.log_extra("slow-down"))

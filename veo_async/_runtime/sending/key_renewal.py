@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from veo_async._api.key import KeyProvider
 from veo_async._runtime.log import logger_for
+from veo_async._runtime.uncancelled import is_cancellation
 from veo_async.errors import InvalidKey, VeoError
 
 logger = logger_for(__name__)
@@ -20,7 +21,9 @@ def with_timeout(provider: KeyProvider) -> KeyProvider:
         try:
             async with asyncio.timeout(_KEY_TIMEOUT_S):
                 return await provider()
-        except Exception as exc:  # whatever the user's function raises, there is no key
+        except (Exception, asyncio.CancelledError) as exc:  # whatever the user's function raises, there is no key
+            if is_cancellation(exc):
+                raise
             logger.exception("the key provider failed", extra={"action": "get-key"})
             message = f"the key provider raised {type(exc).__name__} or took too long"
             raise InvalidKey(message, remedy="Check the function passed as api_key=.") from None

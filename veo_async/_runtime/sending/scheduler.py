@@ -105,9 +105,9 @@ class Scheduler:
         self.take_slot(job)
 
     def release(self, job: LiveJob) -> None:
-        """Count the end of a running task and free its slot."""
-        self.gate.task_finished(loop_time())
-        self.free_slot(job)
+        """Count the end of a running task and free its slot, unless that has been done."""
+        if self.free_slot(job):
+            self.gate.task_finished(loop_time())
 
     def take_slot(self, job: LiveJob) -> None:
         """Take a slot for *job*, which runs even if none is free."""
@@ -116,13 +116,17 @@ class Scheduler:
         else:
             self.slots.acquire_on_behalf_of_nowait(job)
 
-    def free_slot(self, job: LiveJob) -> None:
-        """Free the slot of *job*."""
+    def free_slot(self, job: LiveJob) -> bool:
+        """Free the slot of *job*; return whether it had one, or ran without one."""
         if job in self._without_slot:
             self._without_slot.discard(job)
         else:
-            self.slots.release_on_behalf_of(job)
+            try:
+                self.slots.release_on_behalf_of(job)
+            except RuntimeError:
+                return False
         self.wake()
+        return True
 
     def apply_account_activity(self, activity: AccountActivity) -> None:
         """Take into account what other sessions sent on the same account."""
@@ -185,8 +189,10 @@ class Scheduler:
     def _start(self, sending: asyncio.TaskGroup, grant: Grant, *, is_probe: bool) -> None:
         job = self.queue.pop()
         assert job is not None  # noqa: S101  # the caller checked it
+        if not self._transitions.begin_sending(job):
+            self.gate.not_sent(grant, loop_time())
+            return
         self.slots.acquire_on_behalf_of_nowait(job)
-        self._transitions.begin_sending(job)
         self._pauses.balance.request_sent(job.price)
         if is_probe:
             self._pauses.state.begin_probe()
@@ -211,6 +217,8 @@ class Scheduler:
             balance = (await self._api.credit()).balance
         except VeoError as error:
             logger.info("could not read the balance: %s", error, extra={"action": "balance-read"})
+        except Exception:  # as if it could not be read
+            logger.exception("could not read the balance", extra={"action": "balance-read"})
         on_balance(read, balance)
         self.wake()
 

@@ -9,6 +9,7 @@ not sent      back to the head of the queue; submission pauses until a request g
               that failed as the probe `MAX_TRIES` times fails
 paused        back to the head of the queue; submission pauses (402, 403, 433, 455)
 locked out    one new API key is requested; without one all queued jobs are refused
+client closed back to the head of the queue; nothing more is sent, and waiters get the error
 refused       the job is refused; no task was created
 in doubt      the job is in doubt and is never resent automatically
 ============  ====================================================================================
@@ -21,7 +22,10 @@ Why a job has no backoff of its own: what prevents one job from being sent preve
 queue of a thousand would try, and fail, every one of them in the first seconds of an outage.
 """
 
+import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import assert_never
 
 import attrs
@@ -32,7 +36,7 @@ from veo_async._ports import AccountActivity, RateClaim, Scalar, TaskAlreadyBoun
 from veo_async._rules.doubt import Verdict, classify_failure
 from veo_async._rules.gate.gate import Gate
 from veo_async._rules.gate.values import Grant, Reason
-from veo_async._rules.lifecycle import Event
+from veo_async._rules.lifecycle import Event, JobState
 from veo_async._rules.pauses import PauseReason
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._rules.retry import MAX_TRIES
@@ -46,6 +50,8 @@ from veo_async._runtime.job.rows import error_evidence
 from veo_async._runtime.journal import Journal
 from veo_async._runtime.log import logger_for
 from veo_async._runtime.transitions import Transitions
+from veo_async._runtime.uncancelled import is_cancellation
+from veo_async._wire import Accepted, AnyRequest
 from veo_async.errors import (
     MAY_HAVE_BEEN_CHARGED,
     Blocked,
@@ -54,6 +60,7 @@ from veo_async.errors import (
     LedgerError,
     Maintenance,
     MalformedResponse,
+    ResponseLost,
     TryLater,
     VeoError,
 )
@@ -70,17 +77,28 @@ _PAUSES: dict[type[VeoError], PauseReason] = {
     Blocked: PauseReason.BLOCKED,
 }
 
+#: Not a byte was sent.
+_UNSENT = (Verdict.NOT_SENT, Verdict.CLIENT_CLOSED)
+
 #: Seconds for recording the intent. After that the grant is void: it was for another moment.
 GRANT_TTL_S = 1.0
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class SendTicket:
     """What belongs to one attempt: the gate's grant, the number of the API key, and whether it probes a pause."""
 
     grant: Grant
     key_generation: int
     is_probe: bool
+    #: Its callback token, by which a later attempt of the same job is told apart.
+    token: str | None = None
+    #: From then on the request may have been sent.
+    is_sent: bool = False
+    #: The task in the response.
+    task_id: str | None = None
+    #: Whether the balance knows how the request ended.
+    is_counted: bool = False
 
 
 @attrs.define(eq=False, repr=False)
@@ -97,6 +115,8 @@ class Sender:
     _transitions: Transitions
     _announcer: Announcer
     _hints: HintFollower
+    #: Called when our own HTTP client is closed, so that nothing more can be sent.
+    _on_client_closed: Callable[[VeoError], None]
     _is_stopped: bool = attrs.field(default=False, init=False)
     #: Until when other sessions have closed the gate (loop's time).
     _remote_closed_until: float = attrs.field(default=0.0, init=False)
@@ -118,25 +138,45 @@ class Sender:
 
     async def send(self, job: LiveJob, ticket: SendTicket) -> None:
         """Send the request of *job* and record the result."""
-        await self._send(job, ticket)
-        self._hints.sending_ended(job)
+        with self._transitions.recovery.guard(job):
+            try:
+                await self._send(job, ticket)
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancellation(error):
+                    raise
+                self._on_unexpected(job, ticket, error)
+            self._hints.sending_ended(job)
 
     async def _send(self, job: LiveJob, ticket: SendTicket) -> None:
         request = self._tokens.issue(job)
+        ticket.token = job.token
         has_permit = await self._record_intent(job, ticket)
-        job.awaits_permit = False
         if not has_permit:
             return
+        job.awaits_permit = False
         self._announcer.notify(job, Sent(job.key))
         kill_point("post:before")
+        ticket.is_sent = True
         try:
-            accepted = await create(self._api, request)
+            accepted = await self._create(request)
         except VeoError as error:
             kill_point("post:error")
             await self._on_error(job, ticket, error)
         else:
             kill_point("post:after")
+            ticket.task_id = accepted.task_id
             await self._on_accepted(job, ticket, accepted.task_id)
+
+    async def _create(self, request: AnyRequest) -> Accepted:
+        try:
+            return await create(self._api, request)
+        except VeoError:
+            raise
+        except (Exception, asyncio.CancelledError) as error:
+            if is_cancellation(error):
+                raise
+            logger.exception("unexpected error while sending", extra={"action": "unexpected"})
+            raise ResponseLost(f"unexpected {type(error).__name__} while sending the request") from None
 
     # --- before the request ---------------------------------------------------------------------------------------
 
@@ -169,7 +209,7 @@ class Sender:
 
     def _cancel_attempt(self, job: LiveJob, ticket: SendTicket) -> None:
         self._gate.not_sent(ticket.grant, loop_time())
-        self._pauses.on_request_done(job, is_paid=False)
+        self._count(job, ticket, is_paid=False)
         if ticket.is_probe:
             self._pauses.state.probe_not_sent(loop_time())
 
@@ -177,10 +217,13 @@ class Sender:
 
     async def _on_accepted(self, job: LiveJob, ticket: SendTicket, task_id: str) -> None:
         self._gate.accepted(ticket.grant, loop_time())
-        self._pauses.on_request_done(job, is_paid=True)
-        job.attempts += 1
+        self._count(job, ticket, is_paid=True)
         job.unsent_attempts = 0
         self._pauses.on_accepted(is_probe=ticket.is_probe)
+        await self._accept(job, task_id)
+
+    async def _accept(self, job: LiveJob, task_id: str) -> None:
+        """Record the task of *job*."""
         changes: dict[str, Scalar] = {"task_id": task_id, "attempts": job.attempts}
         evidence = {"task_id": task_id}
         try:
@@ -205,11 +248,11 @@ class Sender:
     async def _on_error(self, job: LiveJob, ticket: SendTicket, error: VeoError) -> None:
         is_probe, verdict = ticket.is_probe, self._classify(job, error)
         error.add_evidence(job_key=job.key)
-        self._pauses.on_request_done(job, is_paid=verdict is Verdict.IN_DOUBT)
-        if verdict is not Verdict.NOT_SENT and self._pauses.on_any_response(is_probe=is_probe):
+        self._count(job, ticket, is_paid=verdict is Verdict.IN_DOUBT)
+        if verdict not in _UNSENT and self._pauses.on_any_response(is_probe=is_probe):
             is_probe = False
         self._notify_gate(verdict, error, ticket)
-        if is_probe and verdict in (Verdict.RATE_LIMITED, Verdict.LOCKED_OUT):
+        if is_probe and verdict in (Verdict.RATE_LIMITED, Verdict.LOCKED_OUT, Verdict.CLIENT_CLOSED):
             self._pauses.state.probe_inconclusive(loop_time())
         match verdict:
             case Verdict.RATE_LIMITED:
@@ -220,6 +263,9 @@ class Sender:
             case Verdict.PAUSED:
                 self._pauses.pause(_PAUSES[type(error)], error, is_probe=is_probe)
                 await self._requeue(job, error)
+            case Verdict.CLIENT_CLOSED:
+                await self._requeue(job, error)
+                self._on_client_closed(error)
             case Verdict.LOCKED_OUT:
                 await self._requeue(job, error)
                 if await self._pauses.key_rejected(ticket.key_generation, error):
@@ -228,7 +274,6 @@ class Sender:
                 self._pauses.on_refused(is_probe=is_probe)
                 await self._finish(job, Event.REFUSE, Refused(job.key, error.message, error))
             case Verdict.IN_DOUBT:
-                job.attempts += 1
                 self._pauses.on_error(error, is_probe=is_probe)
                 await self._lose(job, error)
             case _:
@@ -237,18 +282,51 @@ class Sender:
     def _classify(self, job: LiveJob, error: VeoError) -> Verdict:
         """Return what *error* means. After a callback for this very attempt, a rejection proves nothing any more."""
         verdict = classify_failure(error)
-        is_response = verdict is not Verdict.NOT_SENT and verdict is not Verdict.REFUSED
+        is_response = verdict not in _UNSENT and verdict is not Verdict.REFUSED
         return Verdict.IN_DOUBT if is_response and self._hints.has_early_hint(job) else verdict
+
+    def _count(self, job: LiveJob, ticket: SendTicket, *, is_paid: bool) -> None:
+        """Count an attempt that has ended, and whether it was or may have been charged."""
+        ticket.is_counted = True
+        job.attempts += is_paid
+        self._pauses.on_request_done(job, is_paid=is_paid)
 
     def _notify_gate(self, verdict: Verdict, error: VeoError, ticket: SendTicket) -> None:
         match verdict:
             case Verdict.RATE_LIMITED:
                 retry_after = error.retry_after if isinstance(error, TryLater) else None
                 self._gate.refused(ticket.grant, loop_time(), retry_after)
-            case Verdict.NOT_SENT:
+            case Verdict.NOT_SENT | Verdict.CLIENT_CLOSED:
                 self._gate.not_sent(ticket.grant, loop_time())
             case _:
                 self._gate.unanswered(ticket.grant, loop_time())
+
+    # --- after an unexpected exception ------------------------------------------------------------------------------
+
+    def _on_unexpected(self, job: LiveJob, ticket: SendTicket, error: BaseException) -> None:
+        """Return what the attempt holds. If nothing has been recorded, record it later: what may have been sent is
+        never sent again.
+        """
+        end = self._gate.unanswered if ticket.is_sent else self._gate.not_sent
+        with suppress(Exception):  # the gate has the grant already
+            end(ticket.grant, loop_time())
+        if not ticket.is_counted:
+            self._count(job, ticket, is_paid=ticket.is_sent)
+        if ticket.is_probe:
+            self._pauses.state.probe_inconclusive(loop_time())
+        is_open = job.state is JobState.SENDING and job.token == ticket.token
+        self._transitions.recovery.failed(job, error, partial(self._end, job, ticket) if is_open else None)
+
+    async def _end(self, job: LiveJob, ticket: SendTicket) -> None:
+        """Record the end of an attempt that an unexpected exception ended."""
+        if ticket.task_id is not None:
+            await self._accept(job, ticket.task_id)
+        elif ticket.is_sent:
+            await self._lose(job, ResponseLost("an unexpected exception while the response was handled"))
+        else:
+            await self._requeue(job)
+
+    # --- steps shared by all ends -----------------------------------------------------------------------------------
 
     async def _lose(self, job: LiveJob, error: VeoError) -> None:
         """The response was lost: the job is in doubt."""
