@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 from ._api import VeoApi
-from ._rules.rng import Rng
 from ._runtime.job.outcome import Clip
 from ._runtime.log import logger_for
 from ._runtime.ready.saving import sidecar_metadata
@@ -23,7 +22,7 @@ class ClipSaver:
     Args:
         read_record: returns a task's record.
         retrier: retries failed reads.
-        max_downloads: how many files are downloaded at the same time.
+        new_saver: returns the saver, which reports its pauses to ``on_pause=``.
     """
 
     def __init__(
@@ -31,15 +30,12 @@ class ClipSaver:
         api: VeoApi,
         read_record: Callable[[str], Awaitable[Record]],
         retrier: Retrier,
-        *,
-        max_downloads: int,
-        rng: Rng,
+        new_saver: Callable[..., Saver],
     ) -> None:
-        self._api, self._read_record, self._retrier = api, read_record, retrier
-        self._max_downloads, self._rng = max_downloads, rng
+        self._api, self._read_record, self._retrier, self._new_saver = api, read_record, retrier, new_saver
         self._saver: Saver | None = None
 
-    async def save(self, clip: Clip, path: Path) -> tuple[Path, ...]:
+    async def save(self, clip: Clip, target: str) -> tuple[Path, ...]:
         """Save the videos of *clip* to a file or into a folder, and return their paths.
 
         Raises:
@@ -51,7 +47,7 @@ class ClipSaver:
             return await self._renewed_urls(clip, is_first=next(renewals) == 0)
 
         saver = await self._get_saver()
-        files = await saver.save(clip.urls, path, name=clip.key, renew=renew, metadata=sidecar_metadata(clip))
+        files = await saver.save(clip.urls, target, name=clip.key, renew=renew, metadata=sidecar_metadata(clip))
         return tuple(file.path for file in files)
 
     async def close(self) -> None:
@@ -69,9 +65,7 @@ class ClipSaver:
 
     async def _get_saver(self) -> Saver:
         if self._saver is None:
-            base_url = self._api.base_urls.api
-            limit = self._max_downloads
-            self._saver = Saver(base_url=base_url, max_downloads=limit, on_pause=_log_pause, rng=self._rng)
+            self._saver = self._new_saver(on_pause=_log_pause)
             await self._saver.__aenter__()
         return self._saver
 

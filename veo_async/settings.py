@@ -44,6 +44,11 @@ def _check_rate(name: str, value: Any) -> None:
         reject(name, value, "must be (requests, seconds), for example (20, 10.0)")
 
 
+def _check_mode(name: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0o400 <= value <= 0o777 or not value & 0o400:
+        reject(name, value, "must be permissions that let the owner read, for example 0o640")
+
+
 def _as_rate(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
@@ -97,11 +102,15 @@ class Files:
 
     Attributes:
         max_downloads: files that are downloaded at the same time.
+        overwrite: replace the file that ``save_to=`` names although it belongs to another clip, or is not ours.
+        mode: the permissions of saved videos and their sidecars, for example ``0o640``. None leaves them to the umask.
         check_images: request the first bytes of each image URL before its job is queued, and reject what
             redirects, requires a login, is not an image or is too large.
     """
 
     max_downloads: int = attrs.field(default=4, validator=_checked(check_count))
+    overwrite: bool = attrs.field(default=False, validator=_checked(check_flag))
+    mode: int | None = attrs.field(default=None, validator=_checked(_check_mode, optional=True))
     check_images: bool = attrs.field(default=False, validator=_checked(check_flag))
 
     __repr__ = short_repr

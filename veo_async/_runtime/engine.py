@@ -181,11 +181,13 @@ class Engine:
         self.queued = QueuedState(transitions, scheduler, spending, clock, announcer, sources, uploads, tasks)
         self.in_doubt = InDoubtState(transitions, self.actions, self._tokens, clock, tasks, self._on_doubt)
         running = RunningState(scheduler, self.watcher, self.registry, spending, clock, self._status, announcer)
+        ready = ReadyState(JobSaver(transitions, self._save), tasks)
         return {
             JobState.QUEUED: self.queued,
             JobState.SENDING: SendingState(scheduler, uploads),
             JobState.RUNNING: running,
-            JobState.READY: ReadyState(JobSaver(transitions, self._save), tasks),
+            JobState.READY: ready,
+            JobState.SAVED: ready,
             JobState.IN_DOUBT: self.in_doubt,
         }
 

@@ -1,6 +1,6 @@
 """The arguments of `VeoSession` and of its calls: their types, and their checks before anything is opened or sent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike, fspath
 from typing import Any, get_args
 
@@ -19,9 +19,9 @@ from veo_async._rules.queue.fair_queue import Priority
 from veo_async._runtime.hooks import Hook
 from veo_async._runtime.in_doubt.handler import OnDoubt
 from veo_async._runtime.job.follow_ups import FollowUp
-from veo_async._runtime.ready.saving import absolute_target
 from veo_async._wire.requests import VideoOptions
 from veo_async.ledger import as_ledger
+from veo_async.media.targets import parse_folder, parse_target
 from veo_async.settings import Callbacks, Credits, Files, Limits, Network
 
 from .parts import Options
@@ -87,7 +87,7 @@ def checked_options(
         ledger=_checked_ledger(ledger),
         account=account,
         max_in_flight=max_in_flight,
-        save_to=checked_target("save_to", save_to),
+        save_to=checked_target("save_to", save_to, parse=parse_folder),
         budget=budget,
         callbacks=Callbacks(callbacks) if isinstance(callbacks, str) else _checked_callbacks(callbacks),
         on_doubt=on_doubt,
@@ -114,11 +114,19 @@ def check_job_options(*, take: Any, tenant: Any, priority: Any, send_within: Any
     check_flag("validate", validate)
 
 
-def checked_target(name: str, path: Any) -> str | None:
-    """Return *path* as an absolute path; None stays None."""
-    if path is not None and not (isinstance(path, str | PathLike) and fspath(path)):
+def checked_target(name: str, path: Any, *, parse: Callable[[str, Any], str] = parse_target) -> str | None:
+    """Return *path* as an absolute path, of a folder with a slash at its end; None stays None.
+
+    Raises:
+        UsageError: it is neither a file nor a folder, or cannot be created.
+    """
+    if path is None:
+        return None
+    if not isinstance(path, str | PathLike) or not isinstance(fspath(path), str) or not fspath(path):
         reject(name, path, "must be the path of a file or a folder")
-    return absolute_target(path)
+    if "\0" in fspath(path):
+        reject(name, path, "must not contain a NUL character")
+    return parse(name, path)
 
 
 def _checked_ledger(ledger: Any) -> Any:

@@ -4,6 +4,7 @@ import random
 import secrets
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import attrs
 
@@ -29,6 +30,7 @@ from veo_async._runtime.sending.callback_tokens import CallbackTokens
 from veo_async._runtime.status import StatusReporter
 from veo_async._wire import Record
 from veo_async.ledger import NullLedger
+from veo_async.media import Saver
 from veo_async.media.image_probe import ImageProbe
 from veo_async.settings import Callbacks, Credits, Files, Limits, Network
 
@@ -83,11 +85,19 @@ class Parts:
         )
         self.spending = Spending(options.credits.prices, options.budget, options.credits.min_balance)
         self.hooks = Hooks(options.on_event)
-        self.clip_saver = ClipSaver(
-            api, self._read_record, self.retrier, max_downloads=options.files.max_downloads, rng=self._rng
-        )
+        self.clip_saver = ClipSaver(api, self._read_record, self.retrier, partial(Saver, **self._saver_options()))
         probe = partial(ImageProbe, allow_loopback=is_loopback(api.base_urls.api))
         self._image_probe = probe() if options.files.check_images else None
+
+    def _saver_options(self) -> dict[str, Any]:
+        files, base_url = self._options.files, self._api.base_urls.api
+        return {
+            "base_url": base_url,
+            "max_downloads": files.max_downloads,
+            "overwrite": files.overwrite,
+            "mode": files.mode,
+            "rng": self._rng,
+        }
 
     def _poll_schedule(self) -> FixedSchedule | LearnedSchedule:
         every_s = self._options.limits.poll_every

@@ -21,7 +21,7 @@ from typing import Any
 
 import attrs
 
-from veo_async._base.atomic_write import write_all
+from veo_async._base.atomic_write import rename_exclusively, write_all
 
 from . import files
 from .mp4 import check_complete
@@ -66,7 +66,7 @@ class PartialFile:
         with self._lock:
             if self._is_closed or self._descriptor is not None:
                 return
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(exist_ok=True)  # not its parents: a missing one is more likely a mistake
             if not any(self._adopt(path) for path in find_partial_files(self.folder, self.target)):
                 self._create()
 
@@ -142,17 +142,25 @@ class PartialFile:
                 check_complete(file)
             self._flush()
 
-    def rename_to(self, target: Path) -> None:
-        """Give the file its final name, and close it."""
+    def rename_to(self, target: Path, *, mode: int, replace: bool) -> None:
+        """Give the file its final name and permissions, and close it.
+
+        Raises:
+            FileExistsError: without *replace*, and *target* exists.
+        """
         with self._lock:
+            os.chmod(self.path, mode)
             if os.name == "nt":  # pragma: no cover  # Windows cannot rename an open file
                 self._close_descriptor()
-            os.replace(self.path, target)
+            if replace:
+                os.replace(self.path, target)
+            else:
+                rename_exclusively(self.path, target)
             with contextlib.suppress(OSError):
                 self._sidecar.unlink()
             self._is_closed = True
             self._close_descriptor()
-            self._remove_others()
+            remove_partial_files(self.folder, self.target, self.clip_id)
 
     def close(self) -> None:
         """Close the file, and keep its bytes for a later run if there are any."""
@@ -183,14 +191,6 @@ class PartialFile:
         if self._descriptor is not None and files.is_same_file(self.path, self._descriptor):
             self._sidecar.unlink(missing_ok=True)
             self.path.unlink()
-
-    def _remove_others(self) -> None:
-        """Delete other partial files of this clip, which killed processes left behind."""
-        for path in find_partial_files(self.folder, self.target):
-            other = PartialFile(self.folder, self.target, self.clip_id)
-            with contextlib.suppress(OSError):
-                if other._adopt(path):
-                    other.discard()
 
     def _write_sidecar(self, *, synced: int | None) -> None:
         resume_info = attrs.asdict(self.resume_info)
@@ -231,6 +231,15 @@ def find_partial_files(folder: Path, target: str) -> list[Path]:
     pattern = re.compile(rf"\.{re.escape(_short_name(target))}\.[0-9a-f]{{8}}\.part")
     with os.scandir(folder) as entries:
         return sorted(Path(entry.path) for entry in entries if pattern.fullmatch(entry.name))
+
+
+def remove_partial_files(folder: Path, target: str, clip_id: str) -> None:
+    """Delete the partial files of a clip that killed processes left behind."""
+    for path in find_partial_files(folder, target):
+        other = PartialFile(folder, target, clip_id)
+        with contextlib.suppress(OSError):
+            if other._adopt(path):
+                other.discard()
 
 
 def _short_name(target: str) -> str:

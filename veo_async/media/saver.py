@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import aiohttp
@@ -16,6 +15,7 @@ from veo_async._rules.rng import Rng
 from veo_async.errors import DownloadFailed, UsageError
 
 from .connections import open_http_session
+from .destinations import Destination, choose_path, destinations
 from .disk_space import DiskPause, DiskWriter
 from .failures import Advice, AttemptFailed
 from .fetch import Fetcher
@@ -24,7 +24,7 @@ from .link_set import LinkSet, Renew
 from .mp4 import IncompleteVideo
 from .partial_file import PartialFile
 from .retrying import RetryPolicy
-from .saved_file import Destination, SavedFile, destinations, finalize, find_saved
+from .saved_file import SavedFile, finalize, find_saved, strip_queries
 
 T = TypeVar("T")
 
@@ -42,6 +42,8 @@ class Saver:
         on_pause: called when downloads pause because a disk is full, and when they resume.
         resolver: resolves host names; its results are checked.
         rng: randomizes the delays between attempts.
+        overwrite: replace a file that the caller names although it belongs to another clip, or to nobody.
+        mode: the permissions of the files; None leaves them to the umask.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class Saver:
         on_pause: Callable[[DiskPause], None] | None = None,
         resolver: AbstractResolver | None = None,
         rng: Rng | None = None,
+        overwrite: bool = False,
+        mode: int | None = None,
     ) -> None:
         if max_downloads < 1:
             raise UsageError(f"max_downloads={max_downloads}: at least one download must be allowed")
@@ -61,6 +65,7 @@ class Saver:
         self._disk = DiskWriter(retry_s=self._limits.disk_retry_s, on_pause=on_pause)
         self._slots = asyncio.Semaphore(max_downloads)
         self._max_downloads = max_downloads
+        self._overwrite, self._mode = overwrite, mode
         self._resolver = resolver
         self._rng = rng or random.Random()  # noqa: S311  # jitter, not a secret
         self._http: aiohttp.ClientSession | None = None
@@ -98,7 +103,7 @@ class Saver:
         Args:
             urls: all links of one clip.
             destination: a folder, in which the files are named ``name.mp4``, ``name-2.mp4`` and so on; or a path that
-                ends in ``.mp4``, which is replaced if it exists.
+                ends in ``.mp4``. Files of other clips, and files that are not ours, are not replaced.
             name: the job's key or the task id; unsafe characters are replaced.
             renew: returns fresh links when these have expired; called at most three times.
             metadata: what the sidecar contains: request, task id (``task_id``), seeds, credits, times. The queries of
@@ -108,9 +113,10 @@ class Saver:
             DownloadFailed: a file could not be downloaded, is not a complete MP4, or could not be written.
             UsageError: *urls* is empty, or *destination* is not a path.
         """
-        urls, path = _checked(urls, destination)
-        fetcher = self._fetcher()
-        targets = await _translate_errors(run_blocking(destinations, path, name, len(urls), metadata))
+        urls, target = _checked(urls, destination)
+        fetcher, facts = self._fetcher(), strip_queries(dict(metadata or {}))
+        place = run_blocking(destinations, target, name, len(urls), facts, overwrite=self._overwrite, mode=self._mode)
+        targets = await _translate_errors(place)
         links = LinkSet(urls, renew, self._limits.max_link_renewals)
         try:
             async with asyncio.TaskGroup() as group:
@@ -140,6 +146,7 @@ class Saver:
     async def _save(self, fetcher: Fetcher, destination: Destination, links: LinkSet, number: int) -> SavedFile:
         if (saved := await run_blocking(find_saved, destination)) is not None:
             return saved
+        await run_blocking(choose_path, destination)  # before the download, which would be in vain
         partial = PartialFile(destination.folder, destination.names[0], destination.clip_id)
         try:
             await self._disk.run(destination.folder, partial.open)
@@ -204,14 +211,14 @@ def _all_saved(
     return saved
 
 
-def _checked(urls: Sequence[str], destination: str | os.PathLike[str]) -> tuple[tuple[str, ...], Path]:
+def _checked(urls: Sequence[str], destination: str | os.PathLike[str]) -> tuple[tuple[str, ...], str]:
     links = (urls,) if isinstance(urls, str) else tuple(urls)
     if not links:
         raise UsageError("urls is empty: nothing to save")
-    path = Path(destination)
-    if "\0" in str(path):
+    target = os.fspath(destination)
+    if "\0" in target:
         raise UsageError("destination contains a NUL character")
-    return links, path
+    return links, target
 
 
 def _base_url_from_environment() -> str:

@@ -122,10 +122,12 @@ class Failed:
     Attributes:
         key: the key of the job.
         error: the error, with its evidence as attributes.
+        clip: the clip, if there is one and only saving it failed.
     """
 
     key: str
     error: VeoError
+    clip: Clip | None = attrs.field(default=None, repr=False)
 
     def __str__(self) -> str:
         return f"failed: {self.key}: {self.error}"

@@ -5,16 +5,14 @@ handles a full disk, an expired link or a broken connection. When it gives up, t
 stays ``ready``: the next session on the ledger tries again, and nothing is charged again.
 """
 
-import os
 from collections.abc import Awaitable, Callable
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from veo_async._ports import Scalar
-from veo_async._rules.lifecycle import Event
+from veo_async._rules.lifecycle import Event, JobState
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.job.outcome import Clip, Done, Failed
 from veo_async._runtime.log import logger_for
@@ -25,12 +23,7 @@ from veo_async.errors import LedgerError, VeoError
 logger = logger_for(__name__)
 
 #: Saves the videos of a clip to a file or folder and returns their paths.
-Save = Callable[[Clip, Path], Awaitable[tuple[Path, ...]]]
-
-
-def absolute_target(path: str | PathLike[str] | None) -> str | None:
-    """Return *path* as an absolute path: a later run may start in another folder."""
-    return None if path is None else os.path.abspath(path)
+Save = Callable[[Clip, str], Awaitable[tuple[Path, ...]]]
 
 
 def sidecar_metadata(clip: Clip) -> dict[str, Any]:
@@ -60,16 +53,22 @@ class JobSaver:
         self._transitions, self._save = transitions, save
 
     async def save(self, job: LiveJob, clip: Clip) -> None:
-        """Save *clip* to the target of *job*, and finish the job."""
+        """Save *clip* to the target of *job*, and finish the job.
+
+        Files that are there are only checked, so that this also checks the files of a job that was saved before.
+        """
         assert job.save_to is not None  # noqa: S101  # only jobs with a target get here
         try:
-            files = await self._save(clip, Path(job.save_to))
+            files = await self._save(clip, job.save_to)
         except VeoError as error:
             error.add_evidence(job_key=job.key, task_id=job.task_id)
             logger.warning("could not save the clip of job %s: %s", job.key, error, extra=job.log_extra("save"))
-            self._transitions.set_outcome(job, Failed(job.key, error))
+            self._transitions.set_outcome(job, Failed(job.key, error, clip))
             return
         done = Done(attrs.evolve(clip, files=files))
+        if job.state is JobState.SAVED:
+            self._transitions.set_outcome(job, done)
+            return
         changes: dict[str, Scalar] = {"save_to": job.save_to}
         try:
             await self._transitions.apply(job, Event.SAVE, done, changes=changes, evidence={"files": len(files)})
