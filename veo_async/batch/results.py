@@ -19,6 +19,7 @@ import attrs
 
 from veo_async._base.atomic_write import write_atomically
 from veo_async.errors import ResultsWriteError, UsageError, VeoError, printable
+from veo_async.media.targets import is_file_name
 from veo_async.types import Done, Failed, InDoubt, JobState, Outcome, Refused
 
 from .manifest import Manifest
@@ -82,8 +83,10 @@ def make_folder(folder: Path) -> None:
     """Create *folder* and its parents if they do not exist.
 
     Raises:
-        UsageError: it cannot be created.
+        UsageError: it cannot be created, or its name is that of a clip.
     """
+    if is_file_name(str(folder)):
+        raise UsageError(f"{folder}: a list is saved into a folder, and this is the name of a file; name a folder")
     with translate_os_errors(folder, UsageError, _CHOOSE_WRITABLE):
         folder.mkdir(parents=True, exist_ok=True)
 

@@ -13,7 +13,7 @@ from veo_async.batch.waiting import wait_for_jobs
 from veo_async.errors import SessionEnded, printable
 from veo_async.events import JobEvent
 from veo_async.requests import follow_up_of
-from veo_async.settings import Limits
+from veo_async.settings import Files, Limits
 from veo_async.types import AnyRequest, Job, Outcome, Recovered, UpgradeRequest
 
 from .console import console, print_line
@@ -47,7 +47,8 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
     hook = None if options.json else _print_event
     with reporting(console, as_json=options.json, with_board=False) as reporter:
         with cancel_on_signal():
-            session = session_on(options.ledger, reporter.message, account=options.account, on_event=hook)
+            files = Files(overwrite=options.overwrite)
+            session = session_on(options.ledger, reporter.message, account=options.account, on_event=hook, files=files)
             async with session as veo:
                 outcome = await (await submit(veo)).finished()
         report_outcome(reporter, outcome)
@@ -57,7 +58,7 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
     return code
 
 
-async def submit_follow_up(veo: VeoSession, task: str, request: ExtendRequest | UpgradeRequest, out: Path) -> Job:
+async def submit_follow_up(veo: VeoSession, task: str, request: ExtendRequest | UpgradeRequest, out: str) -> Job:
     """Submit *request* for *task*: the key of a job on the ledger, or the id of another task of the account."""
     if await veo.ledger.find(task) is None:
         follow_up: AnyRequest = attrs.evolve(request, task_id=task)

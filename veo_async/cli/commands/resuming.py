@@ -1,12 +1,16 @@
 """Commands for the jobs on a ledger: run them to their end, or download their clips."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyclopts import App
 
 from veo_async.cli.console import console, print_line
 from veo_async.cli.exit_codes import ALL_DONE, PARTIAL, STOPPED
 from veo_async.cli.options import STOP_TIMEOUT_S
+
+if TYPE_CHECKING:
+    from veo_async import Clip, Job
 
 app: App = App()
 
@@ -15,7 +19,7 @@ app: App = App()
 async def resume(
     ledger: Path,
     *,
-    out: Path = Path("veo-out"),
+    out: str = "veo-out",
     account: str | None = None,
     stop_timeout: float = STOP_TIMEOUT_S,
     json: bool = False,
@@ -52,7 +56,9 @@ async def resume(
 
 
 @app.command
-async def save(ledger: Path, keys: list[str], *, out: Path = Path("veo-out"), account: str | None = None) -> int:
+async def save(
+    ledger: Path, keys: list[str], *, out: str = "veo-out", overwrite: bool = False, account: str | None = None
+) -> int:
     """Download finished clips by key; files already saved are skipped.
 
     Example: veo-async save veo.db row-17 row-18 --out clips
@@ -64,21 +70,33 @@ async def save(ledger: Path, keys: list[str], *, out: Path = Path("veo-out"), ac
     keys
         Job keys.
     out
-        A folder, or a file that ends in .mp4.
+        A file that ends in .mp4, or a folder; a slash at the end makes any name a folder.
+    overwrite
+        Replace the file named by --out although it belongs to another clip, or to none.
     account
         Account name (default: derived from the API key).
     """
-    from veo_async import Done, VeoSession
+    from veo_async import VeoSession
     from veo_async.cli.formatting import command
+    from veo_async.settings import Files
 
     code = ALL_DONE
-    async with VeoSession(ledger=ledger, account=account) as veo:
+    async with VeoSession(ledger=ledger, account=account, files=Files(overwrite=overwrite)) as veo:
         for key in keys:
             job = await veo.ledger.find(key)
-            if job is None or not isinstance(job.outcome, Done):
+            if job is None or (clip := await _clip_of(job)) is None:
                 print_line(f"{key}: no finished clip under this key; see {command('jobs', ledger)}")
                 code = PARTIAL
                 continue
-            for file in (await veo.save(job.outcome.clip, out)).files:
+            for file in (await veo.save(clip, out)).files:
                 print_line(f"{key}: {file}")
     return code
+
+
+async def _clip_of(job: "Job") -> "Clip | None":
+    """Return the clip of *job*, if it has one: also one that an earlier run could not save."""
+    from veo_async import Done, Failed
+    from veo_async.types import JobState
+
+    outcome = await job.finished() if job.state is JobState.READY else job.outcome
+    return outcome.clip if isinstance(outcome, Done | Failed) else None
