@@ -146,6 +146,9 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             upload_url=network.upload_url,
             http=network.http,
             timeout=network.timeout,
+            proxy=network.proxy,
+            ssl_context=network.ssl,
+            trust_env=network.trust_env,
             allow_insecure_http=network.allow_insecure_http,
             transport=network.transport,
         )

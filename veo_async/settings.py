@@ -10,11 +10,13 @@
 """
 
 from collections.abc import Callable, Sequence
+from ssl import SSLContext
 from typing import Any
 
 import aiohttp
 import attrs
 
+from ._api.routes import parse_proxy
 from ._base.checks import check_count, check_flag, check_instance, check_positive, check_text, is_number, reject
 from ._base.short_repr import short_repr
 from ._ports import Transport
@@ -116,12 +118,27 @@ class Files:
     __repr__ = short_repr
 
 
+def _check_proxy(name: str, value: Any) -> None:
+    if parse_proxy(value) is None:  # it may contain a password, so it is not shown
+        reject(name, "…", "must be the URL of an HTTP proxy, for example 'http://proxy.example:3128'")
+
+
+def _show_proxy(value: str | None) -> str:
+    url = parse_proxy(value)
+    return repr(None if url is None else f"{url.scheme}://{url.host}:{url.port}")
+
+
 @attrs.frozen(kw_only=True)
 class Network:
     """How the provider is reached.
 
     Attributes:
-        http: your own `aiohttp.ClientSession`. It is used for API calls and never closed.
+        proxy: the URL of an HTTP proxy for API calls, uploads and downloads, for example ``http://proxy:3128``. It may
+            contain a user name and a password.
+        ssl: an `ssl.SSLContext` that trusts a custom certificate authority, for all three.
+        trust_env: without *proxy*, follow HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY. ``~/.netrc`` is never read.
+        http: your own `aiohttp.ClientSession`. It is used for API calls and never closed. Its proxy and its
+            ``trust_env`` also hold for downloads, which use connections of their own.
         timeout: seconds for one API request. None means 120 for paid requests, 30 for reads, 300 for uploads.
         upload_url: another base URL for uploads.
         allow_insecure_http: allow the API key to be sent over plain HTTP to another machine.
@@ -130,6 +147,11 @@ class Network:
             predictable.
     """
 
+    proxy: str | None = attrs.field(default=None, repr=_show_proxy, validator=_checked(_check_proxy, optional=True))
+    ssl: SSLContext | None = attrs.field(
+        default=None, validator=_checked(check_instance, SSLContext, "an ssl.SSLContext", optional=True)
+    )
+    trust_env: bool = attrs.field(default=True, validator=_checked(check_flag))
     http: aiohttp.ClientSession | None = attrs.field(
         default=None,
         validator=_checked(check_instance, aiohttp.ClientSession, "an aiohttp.ClientSession", optional=True),

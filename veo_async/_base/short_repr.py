@@ -8,7 +8,7 @@ import attrs
 def short_repr(self: Any) -> str:
     """Show the fields of an attrs object that differ from their defaults; assign it to ``__repr__``."""
     shown = [
-        f"{field.name}={value!r}"
+        f"{field.name}={field.repr(value) if callable(field.repr) else repr(value)}"
         for field in attrs.fields(type(self))
         if field.repr and (value := getattr(self, field.name)) != field.default
     ]

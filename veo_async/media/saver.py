@@ -6,15 +6,15 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
-import aiohttp
 from aiohttp.abc import AbstractResolver
 
 from veo_async._api.base_urls import BASE_URL_VARIABLES, is_loopback
+from veo_async._api.routes import Routes
 from veo_async._base.run_blocking import run_blocking
 from veo_async._rules.rng import Rng
 from veo_async.errors import DownloadFailed, UsageError
 
-from .connections import open_http_session
+from .connections import FileConnections
 from .destinations import Destination, choose_path, destinations
 from .disk_space import DiskPause, DiskWriter
 from .failures import Advice, AttemptFailed
@@ -44,6 +44,7 @@ class Saver:
         rng: randomizes the delays between attempts.
         overwrite: replace a file that the caller names although it belongs to another clip, or to nobody.
         mode: the permissions of the files; None leaves them to the umask.
+        routes: how hosts are reached; by default directly.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Saver:
         rng: Rng | None = None,
         overwrite: bool = False,
         mode: int | None = None,
+        routes: Routes | None = None,
     ) -> None:
         if max_downloads < 1:
             raise UsageError(f"max_downloads={max_downloads}: at least one download must be allowed")
@@ -66,13 +68,16 @@ class Saver:
         self._slots = asyncio.Semaphore(max_downloads)
         self._max_downloads = max_downloads
         self._overwrite, self._mode = overwrite, mode
-        self._resolver = resolver
+        self._resolver, self._routes = resolver, routes
         self._rng = rng or random.Random()  # noqa: S311  # jitter, not a secret
-        self._http: aiohttp.ClientSession | None = None
+        self._http: FileConnections | None = None
 
     async def __aenter__(self) -> Self:
-        self._http = open_http_session(
-            allow_loopback=self._allow_loopback, resolver=self._resolver, limit=self._max_downloads
+        self._http = FileConnections(
+            allow_loopback=self._allow_loopback,
+            resolver=self._resolver,
+            limit=self._max_downloads,
+            routes=self._routes,
         )
         return self
 
