@@ -3,11 +3,13 @@
 import itertools
 from collections.abc import Awaitable, Callable
 from functools import partial
-from pathlib import Path
+
+import attrs
 
 from ._api import VeoApi
 from ._runtime.job.outcome import Clip
 from ._runtime.log import logger_for
+from ._runtime.ready.resolution import requested_resolution, wrong_sizes
 from ._runtime.ready.saving import sidecar_metadata
 from ._runtime.retrying import Retrier
 from ._wire import Record
@@ -35,8 +37,8 @@ class ClipSaver:
         self._api, self._read_record, self._retrier, self._new_saver = api, read_record, retrier, new_saver
         self._saver: Saver | None = None
 
-    async def save(self, clip: Clip, target: str) -> tuple[Path, ...]:
-        """Save the videos of *clip* to a file or into a folder, and return their paths.
+    async def save(self, clip: Clip, target: str) -> Clip:
+        """Save the videos of *clip* to a file or into a folder, and return the clip with its files.
 
         Raises:
             DownloadFailed: at least one video could not be saved.
@@ -48,7 +50,11 @@ class ClipSaver:
 
         saver = await self._get_saver()
         files = await saver.save(clip.urls, target, name=clip.key, renew=renew, metadata=sidecar_metadata(clip))
-        return tuple(file.path for file in files)
+        paths, sizes = tuple(file.path for file in files), tuple(file.video_size for file in files)
+        saved = attrs.evolve(clip, files=paths, sizes=sizes)
+        if not all(file.already_saved for file in files):
+            _warn_about_resolution(saved)
+        return saved
 
     async def close(self) -> None:
         """Close the saver."""
@@ -68,6 +74,18 @@ class ClipSaver:
             self._saver = self._new_saver(on_pause=_log_pause)
             await self._saver.__aenter__()
         return self._saver
+
+
+def _warn_about_resolution(clip: Clip) -> None:
+    for width, height in wrong_sizes(clip):
+        _logger.warning(
+            "the video of job %s is %d × %d, although %s was requested",
+            clip.key,
+            width,
+            height,
+            requested_resolution(clip),
+            extra={"action": "resolution-differs", "job_key": clip.key, "task_id": clip.task_id},
+        )
 
 
 def _log_pause(pause: DiskPause) -> None:

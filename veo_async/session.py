@@ -334,7 +334,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         self._lifetime.require_open()
         if uncropped:
             clip = attrs.evolve(clip, urls=clip.record.origin_urls or clip.urls)
-        return attrs.evolve(clip, files=await self._parts.clip_saver.save(clip, destination))
+        return await self._parts.clip_saver.save(clip, destination)
 
     async def upload(self, image: ImageSource) -> UploadedImage:
         """Upload an image to the provider, free of charge: a file, its bytes, or a URL.

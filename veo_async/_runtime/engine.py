@@ -181,7 +181,7 @@ class Engine:
         self.queued = QueuedState(transitions, scheduler, spending, clock, announcer, sources, uploads, tasks)
         self.in_doubt = InDoubtState(transitions, self.actions, self._tokens, clock, tasks, self._on_doubt)
         running = RunningState(scheduler, self.watcher, self.registry, spending, clock, self._status, announcer)
-        ready = ReadyState(JobSaver(transitions, self._save), tasks)
+        ready = ReadyState(JobSaver(transitions, self._save, announcer.notify), tasks)
         return {
             JobState.QUEUED: self.queued,
             JobState.SENDING: SendingState(scheduler, uploads),

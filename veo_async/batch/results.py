@@ -27,7 +27,7 @@ from .rows import ERROR_COLUMN, Row
 
 #: Spreadsheets treat cells that begin with one of these as formulas.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_RESULT_COLUMNS = ("status", "path", "credits", ERROR_COLUMN, "task_id")
+_RESULT_COLUMNS = ("status", "path", "height", "credits", ERROR_COLUMN, "task_id")
 #: Longest text of a cell that we add, in characters.
 _MAX_CELL_CHARACTERS = 2000
 _CHOOSE_WRITABLE = "; choose a writable folder"
@@ -42,6 +42,8 @@ class RowResult:
     status: str
     task_id: str | None = None
     paths: tuple[str, ...] = ()
+    #: The height of the first video in pixels, if it is known.
+    height: int | None = None
     #: Credits charged, by the price table; None if nothing was charged or the price is unknown.
     credits: float | None = None
     error: str = ""
@@ -63,7 +65,9 @@ def result_of(row: Row, outcome: Outcome, *, state: str, task_id: str | None, cr
         case Done(clip=clip):
             status = "saved" if clip.files else "ready"
             paths = tuple(map(str, clip.files))
-            return RowResult(row=row, status=status, task_id=clip.task_id, paths=paths, credits=credits)
+            return RowResult(
+                row=row, status=status, task_id=clip.task_id, paths=paths, height=clip.height, credits=credits
+            )
         case Refused(error=error):
             return RowResult(row=row, status="refused", task_id=task_id, error=str(error))
         case Failed(error=error):
@@ -179,6 +183,7 @@ def _result_cells(result: RowResult) -> dict[str, str]:
     return {
         "status": result.status,
         "path": _spreadsheet_safe(" ".join(result.paths)),
+        "height": "" if result.height is None else str(result.height),
         "credits": "" if result.credits is None else f"{result.credits:g}",
         ERROR_COLUMN: _spreadsheet_safe(result.error),
         "task_id": result.task_id or "",

@@ -24,7 +24,7 @@ import attrs
 from veo_async._base.atomic_write import rename_exclusively, write_all
 
 from . import files
-from .mp4 import check_complete
+from .mp4 import check_complete, video_size
 from .responses import ResumeInfo
 
 CHUNK_BYTES = 256 * 1024
@@ -141,6 +141,11 @@ class PartialFile:
             with open(os.dup(self._file()), "rb") as file:
                 check_complete(file)
             self._flush()
+
+    def video_size(self) -> tuple[int, int] | None:
+        """Return the width and height of the video; None if they are not known."""
+        with self._lock, open(os.dup(self._file()), "rb") as file:
+            return video_size(file)
 
     def rename_to(self, target: Path, *, mode: int, replace: bool) -> None:
         """Give the file its final name and permissions, and close it.

@@ -48,6 +48,8 @@ class SavedFile:
     sidecar: Path
     #: The host that the video was downloaded from.
     url_host: str = ""
+    #: The width and height of the video in pixels, if they are known.
+    video_size: tuple[int, int] | None = None
     #: An earlier run had saved the file; nothing was downloaded.
     already_saved: bool = False
 
@@ -86,8 +88,17 @@ def _as_saved(path: Path) -> SavedFile | None:
         sha256=str(digest),
         sidecar=sidecar_path(path),
         url_host=host_of(stored.get("url")),
+        video_size=_stored_size(stored),
         already_saved=True,
     )
+
+
+def _stored_size(stored: Mapping[str, Any]) -> tuple[int, int] | None:
+    match stored:
+        case {"width": int(width), "height": int(height)}:
+            return width, height
+        case _:
+            return None
 
 
 def _matches(file: BufferedReader, digest: object) -> bool:
@@ -114,19 +125,27 @@ def finalize(partial: PartialFile, destination: Destination, url: str) -> SavedF
         if (existing := find_saved(destination)) is not None and existing.sha256 == partial.sha256:
             partial.discard()  # another process saved the same bytes first
             return existing
-        path = _place(partial, destination, url)
+        shown = partial.video_size()
+        path = _place(partial, destination, url, shown)
         flush_folder(destination.folder)
     return SavedFile(
-        path=path, size=partial.size, sha256=partial.sha256, sidecar=sidecar_path(path), url_host=host_of(url)
+        path=path,
+        size=partial.size,
+        sha256=partial.sha256,
+        sidecar=sidecar_path(path),
+        url_host=host_of(url),
+        video_size=shown,
     )
 
 
-def _place(partial: PartialFile, destination: Destination, url: str) -> Path:
+def _place(partial: PartialFile, destination: Destination, url: str, shown: tuple[int, int] | None) -> Path:
     """Write the sidecar and move the video beside it. If another program takes the name meanwhile, choose again."""
     for _ in range(_MAX_RACES):
         path = choose_path(destination)
         sidecar = sidecar_path(path)
-        file = {"file": path.name, "size": partial.size, "sha256": partial.sha256}
+        file: dict[str, Any] = {"file": path.name, "size": partial.size, "sha256": partial.sha256}
+        if shown is not None:
+            file |= {"width": shown[0], "height": shown[1]}
         values = {**destination.metadata, **file, "url": without_query(url), "clip_id": destination.clip_id}
         replaces_video, replaces_sidecar = path.exists(), sidecar.exists()
         try:

@@ -37,6 +37,7 @@ class Clip:
         record: the provider's record, complete.
         files: the verified files on disk; empty until the clip was saved.
         history: all tasks that led to it, from the first to its own: generated, extended, upgraded.
+        sizes: the width and height of each of its files in pixels; None where they are not known.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Clip:
     record: Record = attrs.field(repr=False)
     files: tuple[Path, ...] = ()
     history: tuple[HistoryItem, ...] = ()
+    sizes: tuple[tuple[int, int] | None, ...] = ()
 
     @property
     def url(self) -> str:
@@ -56,6 +58,11 @@ class Clip:
     def file(self) -> Path | None:
         """The file of its first video; None until the clip was saved."""
         return self.files[0] if self.files else None
+
+    @property
+    def height(self) -> int | None:
+        """The height of its first file in pixels; None until the clip was saved, or if it is not known."""
+        return self.sizes[0][1] if self.sizes and self.sizes[0] else None
 
     def __str__(self) -> str:
         return f"{self.key}: {', '.join(map(str, self.files or self.urls))}"
