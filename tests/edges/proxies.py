@@ -1,4 +1,4 @@
-"""A proxy in a process of its own, which counts what goes through it, and a TLS server in front of a simulator."""
+"""A proxy in its own process, which counts what goes through it, and a TLS server in front of a simulator."""
 
 import asyncio
 import contextlib

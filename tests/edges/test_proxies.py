@@ -108,7 +108,7 @@ async def test_custom_ca_holds_without_a_proxy(tmp_path: Path) -> None:
                 await veo.account.balance()
 
 
-async def test_password_of_a_proxy_is_sent_to_the_proxy_and_shown_nowhere(tmp_path: Path) -> None:
+async def test_password_of_a_proxy_is_sent_to_the_proxy_and_never_shown(tmp_path: Path) -> None:
     """It is part of the URL; neither a ``repr`` nor an error contains it."""
     async with Simulator(duration_s=0.1) as sim:
         async with proxy_process() as proxy:
@@ -186,7 +186,7 @@ async def test_refusal_of_a_proxy_means_that_nothing_was_sent(tmp_path: Path) ->
 
 
 async def test_netrc_is_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its passwords go neither to the API nor to files, whoever made the HTTP session."""
+    """Its passwords go neither to the API nor to files, also with the caller's HTTP session."""
     netrc = tmp_path / "netrc"
     netrc.write_text("default login me password S3CRET\n")
     netrc.chmod(0o600)

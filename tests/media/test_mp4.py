@@ -103,7 +103,7 @@ def movie(*tracks: bytes) -> bytes:
     ],
 )
 def test_size_is_that_of_the_first_video_track(data: bytes, size: tuple[int, int] | None) -> None:
-    """Sound has no size; a file that does not say is no error."""
+    """Sound has no size; a file that does not say has none."""
     assert video_size(io.BytesIO(data)) == size
 
 

@@ -42,7 +42,7 @@ async def save(downloads: Saver, url: str, target: Path, name: str) -> SavedFile
 
 
 async def test_named_file_of_another_clip_is_never_replaced(tmp_path: Path) -> None:
-    """The second clip gets an error that says how to go on, and its bytes are kept for another path."""
+    """The second clip gets an error with a remedy, and its bytes are kept for another path."""
     target = tmp_path / "d.mp4"
     async with Simulator() as sim, saver() as downloads:
         await save(downloads, sim_clip(sim, "1.mp4", WHOLE), target, "one")
@@ -68,7 +68,7 @@ async def test_file_that_is_not_ours_is_never_replaced(name: str, tmp_path: Path
 
 
 async def test_overwrite_replaces_the_named_file(tmp_path: Path) -> None:
-    """With ``overwrite=True`` a video is replaced, whose ever it is; a JSON file that is no sidecar is not."""
+    """With ``overwrite=True`` a video is replaced, whose ever it is; another JSON file than a sidecar is not."""
     target = tmp_path / "d.mp4"
     target.write_bytes(b"mine")
     async with Simulator() as sim, saver(overwrite=True) as downloads:

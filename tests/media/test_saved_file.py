@@ -207,7 +207,7 @@ async def test_explicitly_named_file_is_replaced_with_overwrite(tmp_path: Path) 
         await downloads.save([two], target, name="two")
         assert target.read_bytes() == BIG
         (tmp_path / "e.json").write_text('{"mine": 1}')
-        with pytest.raises(DownloadFailed, match="not a sidecar of ours"):
+        with pytest.raises(DownloadFailed, match="not one of our sidecars"):
             await downloads.save([one], tmp_path / "e.mp4", name="e")
         (saved,) = await downloads.save([one], tmp_path, name="e")
     assert (tmp_path / "e.json").read_text() == '{"mine": 1}'

@@ -1,4 +1,4 @@
-"""The size of a saved video is compared with the requested resolution; a difference is reported and is no failure."""
+"""The size of a saved video is compared with the requested resolution; a difference is only reported."""
 
 import csv
 import json

@@ -28,17 +28,17 @@ def task_of(video: Path) -> str:
 # --- whose file it is ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("owner", ["another clip", "nobody"])
+@pytest.mark.parametrize("owner", ["another clip", "the user"])
 async def test_taken_file_name_is_refused_before_anything_is_sent(owner: str, tmp_path: Path) -> None:
     """Nothing is queued or paid for, and the file stays as it is."""
     target = tmp_path / "x.mp4"
     async with Simulator(duration_s=0.1) as sim, on(sim) as veo:
-        if owner == "nobody":
+        if owner == "the user":
             target.write_bytes(b"mine")
         else:
             await veo.generate("A dog", save_to=target)
         before, sent = target.read_bytes(), len(sim.requests_to())
-        with pytest.raises(errors.UsageError, match=rf"save_to=.*x\.mp4.*{owner if owner != 'nobody' else 'exists'}"):
+        with pytest.raises(errors.UsageError, match=rf"save_to=.*x\.mp4.*{owner if owner != 'the user' else 'exists'}"):
             await veo.generate("A cat", save_to=target)
         [outcome] = await veo.gather("A cat", save_to=target)
         assert isinstance(outcome, Refused)
@@ -172,7 +172,7 @@ async def test_name_with_a_slash_or_without_an_ending_is_a_folder(name: str, tmp
 
 
 async def test_existing_folder_needs_no_slash(tmp_path: Path) -> None:
-    """What is there decides."""
+    """It is one already."""
     folder = tmp_path / "clips.v2"
     folder.mkdir()
     async with Simulator(duration_s=0.1) as sim, on(sim) as veo:

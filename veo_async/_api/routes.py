@@ -57,7 +57,7 @@ class Routes:
         """Return the routes of the caller's session, for requests that it does not send itself.
 
         Raises:
-            UsageError: its connector may use a proxy of its own.
+            UsageError: its connector may use another proxy.
         """
         connector = http.connector
         if type(connector) is not aiohttp.TCPConnector:
@@ -65,12 +65,12 @@ class Routes:
                 f"the connector of the session in http= is a {type(connector).__name__}, and it is not known whether "
                 "it uses a proxy: pass Network(proxy=…) for downloads"
             )
-        theirs = getattr(connector, "_ssl", None)  # aiohttp has no public names for these three
+        trusted = getattr(connector, "_ssl", None)  # aiohttp has no public names for these three
         proxy, login = getattr(http, "_default_proxy", None), getattr(http, "_default_proxy_auth", None)
         url = URL(proxy) if proxy is not None else None
         if url is not None and login is not None:
             url = url.with_user(login.login).with_password(login.password)
-        return cls(url, http.trust_env, context or (theirs if isinstance(theirs, ssl.SSLContext) else None))
+        return cls(url, http.trust_env, context or (trusted if isinstance(trusted, ssl.SSLContext) else None))
 
     def proxy_for(self, url: URL) -> URL | None:
         """Return the proxy through which *url* is requested; None if it is requested directly."""

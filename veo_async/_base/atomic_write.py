@@ -72,7 +72,7 @@ def write_atomically(
 
 
 def rename_exclusively(source: Path, target: Path) -> None:
-    """Rename *source* to *target*, which must not exist; nothing that appears there meanwhile is replaced.
+    """Rename *source* to *target*, which must not exist; what appears there in the meantime is not replaced.
 
     Raises:
         FileExistsError: *target* exists; *source* keeps its name.

@@ -1,6 +1,6 @@
-"""Where each file of a clip is saved, and whose the files are that are already there.
+"""Where each file of a clip is saved, and whose files exist there already.
 
-A file is only ever replaced by the same clip: the same job, task and number. The JSON sidecar beside a video says whose
+A file is only ever replaced by the same clip: the same job, task and number. The JSON sidecar of a video says whose
 it is. A file of another clip was paid for, and a file without our sidecar is the user's. In a folder the clip then gets
 the next name, ``name-2.mp4``; a file that the caller named is refused, unless ``overwrite=True``. A JSON file that is
 not a sidecar is never replaced.
@@ -43,10 +43,10 @@ class Destination:
 class Owner(Enum):
     """Whose a file name is."""
 
-    NOBODY = "nobody"
+    NONE = "none"
     THIS_CLIP = "this clip"
     ANOTHER_CLIP = "another clip"
-    #: A file without a sidecar of ours.
+    #: A file without one of our sidecars.
     USER = "user"
     #: A JSON file at the sidecar's place that is not a sidecar.
     USER_JSON = "user's JSON"
@@ -93,16 +93,16 @@ def owner_of(path: Path, clip_id: str) -> Owner:
         return Owner.THIS_CLIP if stored["clip_id"] == clip_id else Owner.ANOTHER_CLIP
     if os.path.lexists(sidecar):
         return Owner.USER_JSON
-    return Owner.USER if os.path.lexists(path) else Owner.NOBODY
+    return Owner.USER if os.path.lexists(path) else Owner.NONE
 
 
 def choose_path(destination: Destination) -> Path:
-    """Return the first path at which nothing of anybody else would be replaced.
+    """Return the first path at which no other clip and no other file would be replaced.
 
     Raises:
         DownloadFailed: there is none, or one of the paths is a symbolic link or not a file.
     """
-    allowed = {Owner.NOBODY, Owner.THIS_CLIP}
+    allowed = {Owner.NONE, Owner.THIS_CLIP}
     if destination.overwrite:
         allowed |= {Owner.ANOTHER_CLIP, Owner.USER}
     for name in destination.names:
@@ -128,9 +128,9 @@ def _taken(path: Path, owner: Owner) -> str:
         case Owner.ANOTHER_CLIP:
             return f"{path} belongs to another clip, so it was not replaced"
         case Owner.USER_JSON:
-            return f"{sidecar_path(path)} exists and is not a sidecar of ours, so it was not replaced"
+            return f"{sidecar_path(path)} exists and is not one of our sidecars, so it was not replaced"
         case _:
-            return f"{path} exists and is not a clip of ours, so it was not replaced"
+            return f"{path} exists and is not one of our clips, so it was not replaced"
 
 
 def remedy_for(owner: Owner) -> str:

@@ -67,7 +67,7 @@ def find_saved(destination: Destination) -> SavedFile | None:
                 if saved is not None and path.stat().st_nlink > 1:  # killed before its other name was removed
                     remove_partial_files(destination.folder, destination.names[0], destination.clip_id)
                 return saved
-            case Owner.NOBODY:
+            case Owner.NONE:
                 return None
     return None
 
@@ -139,7 +139,7 @@ def finalize(partial: PartialFile, destination: Destination, url: str) -> SavedF
 
 
 def _place(partial: PartialFile, destination: Destination, url: str, shown: tuple[int, int] | None) -> Path:
-    """Write the sidecar and move the video beside it. If another program takes the name meanwhile, choose again."""
+    """Write the sidecar and give the video its name. If another program has taken it, choose again."""
     for _ in range(_MAX_RACES):
         path = choose_path(destination)
         sidecar = sidecar_path(path)

@@ -42,7 +42,7 @@ class Saver:
         on_pause: called when downloads pause because a disk is full, and when they resume.
         resolver: resolves host names; its results are checked.
         rng: randomizes the delays between attempts.
-        overwrite: replace a file that the caller names although it belongs to another clip, or to nobody.
+        overwrite: replace a file that the caller names although it is not this clip's.
         mode: the permissions of the files; None leaves them to the umask.
         routes: how hosts are reached; by default directly.
     """

@@ -1,6 +1,6 @@
 """What a path means: a file, if it ends in ``.mp4``; a folder, if it exists, ends in a slash or has no ending.
 
-Everything here blocks, because it also looks at what is there.
+Everything here blocks, because what exists already also counts.
 """
 
 import os
@@ -22,7 +22,7 @@ def parse_target(name: str, path: str | PathLike[str]) -> str:
     """Return *path* absolute; a folder ends with a separator, so that it is still one in a later run.
 
     Raises:
-        UsageError: it is neither a file nor a folder by its name, it could not be created, or what is there is of the
+        UsageError: it is neither a file nor a folder by its name, it could not be created, or what exists is of the
             other kind. The error calls the argument *name*.
     """
     given = os.fspath(path)

@@ -79,7 +79,7 @@ class Ready:
 
 @attrs.frozen
 class ResolutionDiffers:
-    """A saved video does not have the resolution that was requested. The job goes on; it is `Done` as always.
+    """A saved video does not have the resolution that was requested. The job is `Done` as always.
 
     Attributes:
         key: the key of the job.

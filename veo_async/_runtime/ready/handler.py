@@ -1,6 +1,6 @@
 """READY: the clip exists. The job has finished, unless it has a file or folder to save the clip to.
 
-SAVED: the same, if somebody asks for the clip again: its files may have been changed or moved since.
+SAVED: the same, if the clip is requested again: its files may have been changed or moved since.
 """
 
 from veo_async._rules.lifecycle import Event

@@ -56,7 +56,7 @@ class JobSaver:
     async def save(self, job: LiveJob, clip: Clip) -> None:
         """Save *clip* to the target of *job*, and finish the job.
 
-        Files that are there are only checked, so that this also checks the files of a job that was saved before.
+        Existing files are only checked, so this also checks the files of a job that was saved before.
         """
         assert job.save_to is not None  # noqa: S101  # only jobs with a target get here
         try:
