@@ -58,6 +58,31 @@ async def test_two_jobs_of_a_session_cannot_share_a_file_name(tmp_path: Path) ->
     assert task_of(target) == clip.task_id
 
 
+async def test_file_name_of_a_job_from_an_earlier_session_is_taken(tmp_path: Path) -> None:
+    """The job waits on the ledger, and its file does not exist yet."""
+    target, ledger = tmp_path / "x.mp4", MemoryLedger()
+    async with Simulator(duration_s=5.0) as sim:
+        async with on(sim, ledger=ledger) as veo:
+            await (await veo.submit("A dog", key="dog", save_to=target)).accepted()
+        async with on(sim, ledger=ledger) as veo:
+            with pytest.raises(errors.UsageError, match=r"save_to=.*'dog'"):
+                await veo.submit("A cat", save_to=target)
+
+
+async def test_file_name_is_free_again_when_its_file_is_gone(tmp_path: Path) -> None:
+    """The clip was saved and moved away, so the next one may have its name."""
+    target = tmp_path / "x.mp4"
+    async with Simulator(duration_s=0.1) as sim, on(sim) as veo:
+        await veo.generate("A dog", save_to=target)
+        target.rename(tmp_path / "y.mp4")
+        target.with_suffix(".json").rename(tmp_path / "y.json")
+        clip = await veo.generate("A cat", save_to=target)
+        assert clip.files == (target,)
+        refused = await veo.submit("A fox [refuse]", save_to=tmp_path / "z.mp4")
+        assert isinstance(await refused.finished(), Refused)
+        assert (await veo.generate("An owl", save_to=tmp_path / "z.mp4")).files
+
+
 async def test_overwrite_replaces_the_file_of_another_clip(tmp_path: Path) -> None:
     """`Files(overwrite=True)` is the user's word for it."""
     target = tmp_path / "x.mp4"

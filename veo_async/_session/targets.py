@@ -7,7 +7,7 @@ from typing import Any
 
 from veo_async._base.checks import reject
 from veo_async._base.run_blocking import run_blocking
-from veo_async._runtime.job.endings import ended_without_charge
+from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async.errors import DownloadFailed
 from veo_async.media.destinations import choose_path, destinations
@@ -29,6 +29,7 @@ class SaveTargets:
         self._lifetime, self._default, self._overwrite = lifetime, default, overwrite
         #: The job that was given each file name.
         self._keys: dict[str, str] = {}
+        self._has_recovered_jobs = False
         #: Arguments that were found to be folders: most jobs of a session go to the same one.
         self._folders: dict[str | PathLike[str], str] = {}
 
@@ -63,16 +64,33 @@ class SaveTargets:
 
     async def _require_free(self, target: str, key: str) -> None:
         find = self._lifetime.require_open().admission.find
+        self._add_recovered_jobs()
         holder = self._keys.setdefault(target, key)  # from here on, no other job gets it
         await run_blocking(_check_owner, target, await find(key), key)
         if holder == key:
             return
         other = await find(holder)  # None: it is just being inserted
-        if other is None or not ended_without_charge(other) or self._keys[target] != holder:
+        if other is None or other.state in _WILL_BE_SAVED or self._keys[target] != holder:
             reject("save_to", target, f"the clip of job {holder!r} is saved to this file; {_OTHERWISE}")
         self._keys[target] = key
 
+    def _add_recovered_jobs(self) -> None:
+        """Reserve the files of the jobs that the session found on its ledger, once."""
+        if not self._has_recovered_jobs:
+            self._has_recovered_jobs = True
+            for job in self._lifetime.engine.registry.by_key.values():
+                if job.save_to is not None and job.state in _WILL_BE_SAVED:
+                    self._keys.setdefault(job.save_to, job.key)
 
+
+#: In these states, the clip of a job may still be saved to its file.
+_WILL_BE_SAVED = frozenset(JobState) - {
+    JobState.SAVED,
+    JobState.REFUSED,
+    JobState.FAILED,
+    JobState.EXPIRED,
+    JobState.ABANDONED,
+}
 _OTHERWISE = "name another file or a folder, or pass Files(overwrite=True)"
 
 
