@@ -105,6 +105,7 @@ def choose_path(destination: Destination) -> Path:
     allowed = {Owner.NONE, Owner.THIS_CLIP}
     if destination.overwrite:
         allowed |= {Owner.ANOTHER_CLIP, Owner.USER}
+    path, owner = destination.folder, Owner.NONE
     for name in destination.names:
         path = destination.folder / name
         _refuse_links(path)
