@@ -3,13 +3,14 @@
 import itertools
 from collections.abc import Awaitable, Callable
 from functools import partial
-from pathlib import Path
 from typing import Final
 
+import attrs
+
 from ._api import VeoApi
-from ._rules.rng import Rng
 from ._runtime.job.outcome import Clip
 from ._runtime.log import logger_for
+from ._runtime.ready.resolution import requested_resolution, wrong_sizes
 from ._runtime.ready.saving import sidecar_metadata
 from ._runtime.retrying import Retrier
 from ._wire import Record
@@ -27,7 +28,7 @@ class ClipSaver:
     Args:
         read_record: returns a task's record.
         retrier: retries failed reads.
-        max_downloads: how many files are downloaded at the same time.
+        new_saver: returns the saver, which reports its pauses to ``on_pause=``.
     """
 
     def __init__(
@@ -35,16 +36,13 @@ class ClipSaver:
         api: VeoApi,
         read_record: Callable[[str], Awaitable[Record]],
         retrier: Retrier,
-        *,
-        max_downloads: int,
-        rng: Rng,
+        new_saver: Callable[..., Saver],
     ) -> None:
-        self._api, self._read_record, self._retrier = api, read_record, retrier
-        self._max_downloads, self._rng = max_downloads, rng
+        self._api, self._read_record, self._retrier, self._new_saver = api, read_record, retrier, new_saver
         self._saver: Saver | None = None
 
-    async def save(self, clip: Clip, path: Path) -> tuple[Path, ...]:
-        """Save the videos of *clip* to a file or into a folder, and return their paths.
+    async def save(self, clip: Clip, target: str) -> Clip:
+        """Save the videos of *clip* to a file or into a folder, and return the clip with its files.
 
         Raises:
             DownloadFailed: at least one video could not be saved.
@@ -56,7 +54,7 @@ class ClipSaver:
 
         saver = await self._get_saver()
         try:
-            files = await saver.save(clip.urls, path, name=clip.key, renew=renew, metadata=sidecar_metadata(clip))
+            files = await saver.save(clip.urls, target, name=clip.key, renew=renew, metadata=sidecar_metadata(clip))
         except (RecordNotFound, RecordExpired) as error:
             message = f"the links have expired, and the provider has no record of the clip: {error.message}"
             raise DownloadFailed(message, task_id=clip.task_id, remedy=_NEW_TAKE) from error
@@ -66,7 +64,11 @@ class ClipSaver:
                 kept = f"the provider keeps the clip until {clip.expires_at:%Y-%m-%d}"
                 error.add_evidence(remedy=f"Call save() again: {kept}. {_NEW_TAKE}")
             raise
-        return tuple(file.path for file in files)
+        paths, sizes = tuple(file.path for file in files), tuple(file.video_size for file in files)
+        saved = attrs.evolve(clip, files=paths, sizes=sizes)
+        if not all(file.already_saved for file in files):
+            _warn_about_resolution(saved)
+        return saved
 
     async def close(self) -> None:
         """Close the saver."""
@@ -83,11 +85,21 @@ class ClipSaver:
 
     async def _get_saver(self) -> Saver:
         if self._saver is None:
-            base_url = self._api.base_urls.api
-            limit = self._max_downloads
-            self._saver = Saver(base_url=base_url, max_downloads=limit, on_pause=_log_pause, rng=self._rng)
+            self._saver = self._new_saver(on_pause=_log_pause)
             await self._saver.__aenter__()
         return self._saver
+
+
+def _warn_about_resolution(clip: Clip) -> None:
+    for width, height in wrong_sizes(clip):
+        _logger.warning(
+            "the video of job %s is %d × %d, although %s was requested",
+            clip.key,
+            width,
+            height,
+            requested_resolution(clip),
+            extra={"action": "resolution-differs", "job_key": clip.key, "task_id": clip.task_id},
+        )
 
 
 def _log_pause(pause: DiskPause) -> None:

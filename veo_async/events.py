@@ -8,12 +8,14 @@
 `Ready`   the clip is finished
 ========= ===================================================================================
 
+`ResolutionDiffers` comes before the last event if a saved video does not have the requested resolution.
+
 The last event is `Ready`, or the outcome itself: `Refused`, `Failed` or `InDoubt`.
 """
 
 from ._rules.lifecycle import JobState
 from ._rules.polling.durations import Eta
-from ._runtime.job.events import JobEvent, Paused, Queued, Ready, Running, Sent
+from ._runtime.job.events import JobEvent, Paused, Queued, Ready, ResolutionDiffers, Running, Sent
 from ._runtime.job.outcome import Done, Failed, InDoubt, Outcome, Refused
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Queued",
     "Ready",
     "Refused",
+    "ResolutionDiffers",
     "Running",
     "Sent",
 ]

@@ -21,7 +21,6 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from os import PathLike
-from pathlib import Path
 from typing import Any, NoReturn, Self, Unpack, get_args
 
 import anyio
@@ -54,6 +53,7 @@ from ._session.outcome_stream import OutcomeStream
 from ._session.parts import Parts
 from ._session.statistics import Statistics
 from ._session.submitter import Submitter
+from ._session.targets import SaveTargets
 from ._wire import AnyRequest, Dialect, ExtendRequest, UpgradeRequest, check
 from ._wire.converter import from_dict
 from ._wire.requests import ExtendOptions, VideoOptions
@@ -147,13 +147,21 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             upload_url=network.upload_url,
             http=network.http,
             timeout=network.timeout,
+            proxy=network.proxy,
+            ssl_context=network.ssl,
+            trust_env=network.trust_env,
             allow_insecure_http=network.allow_insecure_http,
             transport=network.transport,
         )
         self._max_in_flight = max_in_flight
         self._lifetime = Lifetime()
         self._parts = parts = Parts(self.api, options, self._lifetime)
-        self._submitter = Submitter(self._lifetime, parts, self.api.dialect, options.save_to)
+        self._submitter = Submitter(
+            self._lifetime,
+            parts,
+            self.api.dialect,
+            SaveTargets(self._lifetime, options.save_to, overwrite=files.overwrite),
+        )
         #: Balance, prices, limits and tenants.
         self.account: Account = Account(self._lifetime, self.api, parts.rate_limiter, parts.spending, parts.retrier)
         #: Jobs of all sessions on the ledger.
@@ -315,11 +323,12 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         An interrupted download is resumed; an expired link is renewed.
 
         Args:
-            path: a file; or a folder, which exists or is written with a slash at its end.
+            path: a file that ends in ``.mp4``; or a folder, which exists, has no ending or ends with a slash.
             uncropped: save the original videos instead, where the provider has them.
 
         Raises:
-            DownloadFailed: not all videos could be saved. Calling it again resumes.
+            DownloadFailed: not all videos could be saved. Calling it again resumes. A file that belongs to another clip
+                or is not ours is not replaced, unless ``Files(overwrite=True)``.
         """
         if not isinstance(clip, Clip):
             reject("clip", clip, "must be a Clip; for a job, pass `await job`")
@@ -328,7 +337,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         self._lifetime.require_open()
         if uncropped:
             clip = attrs.evolve(clip, urls=clip.record.origin_urls or clip.urls)
-        return attrs.evolve(clip, files=await self._parts.clip_saver.save(clip, Path(destination)))
+        return await self._parts.clip_saver.save(clip, destination)
 
     async def upload(self, image: ImageSource) -> UploadedImage:
         """Upload an image to the provider, free of charge: a file, its bytes, or a URL.
@@ -370,7 +379,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             priority: ``"interactive"`` goes before ``"batch"``.
             metadata: anything you want to find again at the job; plain values, if there is a ledger.
             send_within: seconds within which the request must be sent; after that it is refused (`DeadlineExceeded`).
-            save_to: a file or a folder for the videos. The job has finished when they are saved.
+            save_to: a file that ends in ``.mp4``, or a folder. The job has finished when its videos are saved there. A
+                file that belongs to another clip, or is not ours, is refused before anything is sent.
             then: follow-ups of the clip: ``"1080p"``, ``"4k"``, ``ExtendRequest(prompt=…)``, or several. Each is a
                 separate job; the last one is returned.
             validate: False skips the provider's documented rules, for values newer than this library.

@@ -10,11 +10,13 @@
 """
 
 from collections.abc import Callable, Sequence
+from ssl import SSLContext
 from typing import Any
 
 import aiohttp
 import attrs
 
+from ._api.routes import parse_proxy
 from ._base.checks import (
     check_count,
     check_flag,
@@ -52,6 +54,11 @@ def _check_rate(name: str, value: Any) -> None:
     is_pair = isinstance(value, tuple | list) and len(value) == 2
     if not is_pair or not all(is_number(part) and part > 0 for part in value) or value[0] != int(value[0]):
         reject(name, value, "must be (requests, seconds), for example (20, 10.0)")
+
+
+def _check_mode(name: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0o400 <= value <= 0o777 or not value & 0o400:
+        reject(name, value, "must be permissions that let the owner read, for example 0o640")
 
 
 def _as_rate(value: Any) -> Any:
@@ -107,14 +114,28 @@ class Files:
 
     Attributes:
         max_downloads: files that are downloaded at the same time.
+        overwrite: replace the file that ``save_to=`` names although it belongs to another clip, or is not ours.
+        mode: the permissions of saved videos and their sidecars, for example ``0o640``. None leaves them to the umask.
         check_images: request the first bytes of each image URL before its job is queued, and reject what
             redirects, requires a login, is not an image or is too large.
     """
 
     max_downloads: int = attrs.field(default=4, validator=_checked(check_count))
+    overwrite: bool = attrs.field(default=False, validator=_checked(check_flag))
+    mode: int | None = attrs.field(default=None, validator=_checked(_check_mode, optional=True))
     check_images: bool = attrs.field(default=False, validator=_checked(check_flag))
 
     __repr__ = short_repr
+
+
+def _check_proxy(name: str, value: Any) -> None:
+    if parse_proxy(value) is None:  # it may contain a password, so it is not shown
+        reject(name, "…", "must be the URL of an HTTP proxy, for example 'http://proxy.example:3128'")
+
+
+def _show_proxy(value: str | None) -> str:
+    url = parse_proxy(value)
+    return repr(None if url is None else f"{url.scheme}://{url.host}:{url.port}")
 
 
 @attrs.frozen(kw_only=True)
@@ -122,7 +143,12 @@ class Network:
     """How the provider is reached.
 
     Attributes:
-        http: your own `aiohttp.ClientSession`. It is used for API calls and never closed.
+        proxy: the URL of an HTTP proxy for API calls, uploads and downloads, for example ``http://proxy:3128``. It may
+            contain a user name and a password.
+        ssl: an `ssl.SSLContext` that trusts a custom certificate authority, for all three.
+        trust_env: without *proxy*, follow HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY. ``~/.netrc`` is never read.
+        http: your own `aiohttp.ClientSession`. It is used for API calls and never closed. Its proxy and its
+            ``trust_env`` also hold for downloads, which use connections of their own.
         timeout: seconds for one API request. None means 120 for paid requests, 30 for reads, 300 for uploads.
         upload_url: another base URL for uploads.
         allow_insecure_http: allow the API key to be sent over plain HTTP to another machine.
@@ -131,6 +157,11 @@ class Network:
             predictable.
     """
 
+    proxy: str | None = attrs.field(default=None, repr=_show_proxy, validator=_checked(_check_proxy, optional=True))
+    ssl: SSLContext | None = attrs.field(
+        default=None, validator=_checked(check_instance, SSLContext, "an ssl.SSLContext", optional=True)
+    )
+    trust_env: bool = attrs.field(default=True, validator=_checked(check_flag))
     http: aiohttp.ClientSession | None = attrs.field(
         default=None,
         validator=_checked(check_instance, aiohttp.ClientSession, "an aiohttp.ClientSession", optional=True),

@@ -22,7 +22,7 @@ import asyncio, itertools, os, signal, sys
 from pathlib import Path
 from veo_async.media import Saver
 
-STEPS = ("open", "write", "fsync", "ftruncate", "replace", "unlink")
+STEPS = ("open", "write", "fsync", "ftruncate", "link", "replace", "unlink")
 url, folder, target = sys.argv[1:]
 
 def arm(number):
@@ -44,7 +44,7 @@ def arm(number):
         watch(name)
 
 async def save(where):
-    async with Saver(base_url=url) as saver:
+    async with Saver(base_url=url, overwrite=True) as saver:
         await saver.save([url], where, name="d", metadata={"task_id": "t"})
 
 for number in itertools.count(1):

@@ -276,6 +276,7 @@ async def test_symbolic_link_is_refused(link: str, is_dangling: bool, tmp_path: 
 async def test_no_key_writes_outside_the_folder(key: str, tmp_path: Path) -> None:
     """Whatever the key contains, the video and its sidecar are the only new files, in the folder itself."""
     folder = tmp_path / "a" / "b" / "out"
+    folder.parent.mkdir(parents=True)
     async with raw_server(serving(video())) as server, saver() as downloads:
         (saved,) = await downloads.save([f"{server.url}/../../evil.mp4"], folder, name=key)
     assert saved.path.parent == folder

@@ -49,7 +49,7 @@ async def test_response_that_is_not_a_video_is_rejected(
     """An existing file is not changed, and the received bytes are kept in a partial file."""
     target = tmp_path / "dog.mp4"
     target.write_bytes(b"older")
-    async with raw_server(serving(response)) as server, saver() as downloads:
+    async with raw_server(serving(response)) as server, saver(overwrite=True) as downloads:
         with pytest.raises(DownloadFailed, match=reason) as caught:
             await downloads.save([f"{server.url}/v/1.mp4?sig=SECRET"], target, name="dog")
     assert caught.value.retryable

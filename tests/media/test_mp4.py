@@ -6,6 +6,8 @@ import struct
 import pytest
 
 from veo_async.media import IncompleteVideo, check_complete
+from veo_async.media.mp4 import video_size
+from veo_async.simulator.clips import CLIPS
 
 
 def box(kind: bytes, content: bytes = b"") -> bytes:
@@ -59,3 +61,53 @@ def test_invalid_file_is_rejected_with_the_reason(data: bytes, reason: str) -> N
     """Error pages, missing boxes, wrong lengths and floods of boxes are rejected."""
     with pytest.raises(IncompleteVideo, match=reason):
         check_complete(io.BytesIO(data))
+
+
+def track(width: int, height: int, *, version: int = 0, turned: bool = False) -> bytes:
+    """Return a track whose header has this size, which a matrix may turn by a quarter."""
+    one = 1 << 16
+    matrix = (0, one, 0, -one, 0, 0, 0, 0, 1 << 30) if turned else (one, 0, 0, 0, one, 0, 0, 0, 1 << 30)
+    start = struct.pack(">I", version << 24) + bytes(36 if version == 0 else 48)
+    return box(b"trak", box(b"tkhd", start + struct.pack(">9i2I", *matrix, width << 16, height << 16)))
+
+
+def movie(*tracks: bytes) -> bytes:
+    return box(b"ftyp", b"isom") + box(b"moov", box(b"mvhd", bytes(100)) + b"".join(tracks)) + box(b"mdat", b"pictures")
+
+
+@pytest.mark.parametrize(
+    ("data", "size"),
+    [
+        (movie(track(1920, 1080)), (1920, 1080)),
+        (movie(track(0, 0), track(720, 1280)), (720, 1280)),
+        (movie(track(1920, 1080, version=1)), (1920, 1080)),
+        (movie(track(1920, 1080, turned=True)), (1080, 1920)),
+        (movie(track(0, 0)), None),
+        (movie(), None),
+        (movie(box(b"trak", box(b"tkhd", b"short"))), None),
+        (movie(box(b"trak", b"\0\0\0\3tkhd")), None),
+        (WHOLE, None),
+        (b"", None),
+    ],
+    ids=[
+        "video",
+        "sound first",
+        "version 1",
+        "turned",
+        "sound only",
+        "no track",
+        "short",
+        "broken",
+        "nonsense",
+        "empty",
+    ],
+)
+def test_size_is_that_of_the_first_video_track(data: bytes, size: tuple[int, int] | None) -> None:
+    """Sound has no size; a file that does not say has none."""
+    assert video_size(io.BytesIO(data)) == size
+
+
+def test_size_of_real_files_is_found() -> None:
+    """All clips of the simulator, which an encoder has written."""
+    for clip in CLIPS:
+        assert video_size(io.BytesIO(clip.data)) == (clip.width_px, clip.height_px)

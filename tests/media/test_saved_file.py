@@ -131,16 +131,16 @@ async def test_crash_before_the_rename_needs_no_second_download(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If only the sidecar has its final name, the next run renames the complete partial file without a request."""
-    real = os.replace
+    real = os.link
 
-    def replace(source: Path, target: Path) -> None:
+    def link(source: Path, target: Path) -> None:
         if target.suffix == ".mp4":
             raise OSError(errno.EIO, "rename failed")
         real(source, target)
 
     async with Simulator() as sim, saver() as downloads:
         url = sim_clip(sim, "x.mp4")
-        monkeypatch.setattr(os, "replace", replace)
+        monkeypatch.setattr(os, "link", link)
         with pytest.raises(DownloadFailed, match="rename failed"):
             await downloads.save([url], tmp_path, name="d")
         monkeypatch.undo()
@@ -198,16 +198,16 @@ async def test_two_clips_with_one_name_keep_two_files(tmp_path: Path) -> None:
     assert second.path.read_bytes() == other
 
 
-async def test_explicitly_named_file_is_replaced(tmp_path: Path) -> None:
+async def test_explicitly_named_file_is_replaced_with_overwrite(tmp_path: Path) -> None:
     """A video that the caller names is replaced. A JSON file that is not a sidecar is never overwritten."""
     target = tmp_path / "d.mp4"
-    async with Simulator() as sim, saver() as downloads:
+    async with Simulator() as sim, saver(overwrite=True) as downloads:
         one, two = sim_clip(sim, "1.mp4", WHOLE), sim_clip(sim, "2.mp4")
         await downloads.save([one], target, name="one")
         await downloads.save([two], target, name="two")
         assert target.read_bytes() == BIG
         (tmp_path / "e.json").write_text('{"mine": 1}')
-        with pytest.raises(DownloadFailed, match="belongs to another clip"):
+        with pytest.raises(DownloadFailed, match="not one of our sidecars"):
             await downloads.save([one], tmp_path / "e.mp4", name="e")
         (saved,) = await downloads.save([one], tmp_path, name="e")
     assert (tmp_path / "e.json").read_text() == '{"mine": 1}'

@@ -17,9 +17,9 @@ from .support import LOOPBACK, WHOLE, saver, serving, sim_clip, video
 
 
 async def test_complete_video_is_saved_with_size_and_hash(tmp_path: Path) -> None:
-    """Missing folders are created, no other file is left, and no API key is sent."""
+    """A missing folder is created, no other file is left, and no API key is sent."""
     seen: list[bytes] = []
-    folder = tmp_path / "new" / "clips"
+    folder = tmp_path / "clips"
     async with raw_server(serving(video(), seen=seen)) as server, saver() as downloads:
         (saved,) = await downloads.save([f"{server.url}/v/1.mp4?sig=SECRET"], folder, name="dog")
     assert saved.path == folder / "dog.mp4"

@@ -19,7 +19,7 @@ from veo_async._rules.polling.poll_result import NotFinished, Succeeded, Unsucce
 from veo_async._runtime.engine import Engine
 from veo_async._runtime.job.handle import Job
 from veo_async._runtime.job.live_job import LiveJob
-from veo_async._runtime.job.outcome import Failed
+from veo_async._runtime.job.outcome import Clip, Failed
 from veo_async._runtime.running import watcher
 from veo_async._runtime.running.polls import RecordReader
 from veo_async._runtime.sending import sender
@@ -129,9 +129,9 @@ async def case(
     async def read(_: Any, task_id: str) -> Record:
         return Record(task_id=task_id, flag=0)
 
-    async def save(*_: Any) -> Any:
+    async def save(_: ClipSaver, clip: Clip, __: str) -> Clip:
         current.save = asyncio.get_running_loop().create_future()
-        return await current.save
+        return attrs.evolve(clip, files=await current.save)
 
     monkeypatch.setattr(sender, "create", create)
     monkeypatch.setattr(RecordReader, "poll", read)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from veo_async import ExtendRequest, VideoRequest, errors
 from veo_async._wire import KIE, problems_of
 from veo_async._wire.converter import to_wire
-from veo_async._wire.hosts import as_ip, may_connect, unreachable_reason
+from veo_async._wire.hosts import as_ip, is_private, may_connect, unreachable_reason
 from veo_async._wire.images import (
     MAX_IMAGE_BYTES,
     LocalImage,
@@ -143,3 +143,25 @@ def test_host_name_is_not_an_ip_address() -> None:
     """No socket is opened to a name."""
     assert as_ip("x.example") is None
     assert not may_connect("x.example", allow_loopback=True)
+
+
+@pytest.mark.parametrize(
+    "host", ["10.0.0.1", "::1", "169.254.169.254", "LOCALHOST.", "metadata", "nas.local", "2130706433", "127.1"]
+)
+def test_host_that_can_only_be_private_is_private(host: str) -> None:
+    """Addresses in every notation, and names that never leave a network."""
+    assert is_private(host, allow_loopback=False)
+
+
+@pytest.mark.parametrize("host", ["8.8.8.8", "files.example.com", "a.co", "0x7f.example"])
+def test_public_host_is_not_private(host: str) -> None:
+    """A name that could be public is one."""
+    assert not is_private(host, allow_loopback=False)
+
+
+@pytest.mark.parametrize("host", ["localhost", "x.localhost", "127.0.0.1"])
+def test_this_machine_is_private_unless_it_is_allowed(host: str) -> None:
+    """The permission covers loopback only."""
+    assert is_private(host, allow_loopback=False)
+    assert not is_private(host, allow_loopback=True)
+    assert is_private("10.0.0.1", allow_loopback=True)

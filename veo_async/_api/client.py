@@ -15,6 +15,7 @@ from typing import Any, Self, Unpack
 
 import aiohttp
 
+from veo_async._base.checks import reject
 from veo_async._base.run_blocking import run_blocking
 from veo_async._ports import Transport
 from veo_async._wire import (
@@ -48,6 +49,7 @@ from .base_urls import BaseUrls, resolve_base_urls
 from .key import ApiKey, KeyProvider, resolve_key
 from .multipart import encode_form
 from .requester import Requester
+from .routes import Routes, parse_proxy
 from .transport import USER_AGENT, AiohttpTransport
 
 _DEFAULT_FOLDER = "veo-async"
@@ -62,8 +64,11 @@ class VeoApi:
         provider: ``"kie"``, ``"apikley"`` or a `Dialect`.
         base_url: another URL of the API. Default: VEO_BASE_URL, KIE_BASE_URL, or the provider's own.
         upload_url: another URL for uploads. Default: *base_url* if given, or the provider's own.
-        http: your own `aiohttp.ClientSession`; it is never closed.
+        http: your own `aiohttp.ClientSession`, with its own proxy; it is never closed.
         timeout: seconds for one request. Default: 120 for requests that can be charged, 30 for reads, 300 for uploads.
+        proxy: the URL of an HTTP proxy for all requests.
+        ssl_context: trusts a custom certificate authority.
+        trust_env: without *proxy* and *http*, follow HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
         allow_insecure_http: allow sending the key over plain http to another machine.
 
     Example::
@@ -85,6 +90,7 @@ class VeoApi:
         user_agent: str = USER_AGENT,
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        trust_env: bool = True,
         allow_insecure_http: bool = False,
         transport: Transport | None = None,
     ) -> None:
@@ -96,8 +102,10 @@ class VeoApi:
             environ=os.environ,
             allow_insecure_http=allow_insecure_http,
         )
+        if proxy is not None and parse_proxy(proxy) is None:
+            reject("proxy", "…", "must be the URL of an HTTP proxy, like http://proxy.example:3128")
         self._requester = Requester(
-            transport or AiohttpTransport(http, proxy=proxy, ssl_context=ssl_context),
+            transport or AiohttpTransport(http, Routes(parse_proxy(proxy), trust_env and http is None, ssl_context)),
             self.dialect,
             self.base_urls,
             api_key if callable(api_key) else resolve_key(api_key, os.environ, key_page=self.dialect.key_page),

@@ -26,7 +26,6 @@ and nothing that refers to them, escape.
 import asyncio
 import io
 import platform
-import ssl
 from functools import lru_cache
 from typing import Any
 
@@ -40,6 +39,8 @@ from veo_async._ports import HttpRequest
 from veo_async._version import __version__
 from veo_async._wire import HttpResponse
 from veo_async.errors import ClientClosed, MalformedResponse, NotSent, ResponseLost, TransportError
+
+from .routes import Routes
 
 #: Real responses are a few kilobytes.
 MAX_RESPONSE_BYTES = 1024 * 1024
@@ -64,14 +65,11 @@ class AiohttpTransport:
     def __init__(
         self,
         session: aiohttp.ClientSession | None = None,
-        *,
-        proxy: str | None = None,
-        ssl_context: ssl.SSLContext | None = None,
+        routes: Routes | None = None,
     ) -> None:
         self._external = session
         self._owned: aiohttp.ClientSession | None = None
-        self._proxy = proxy
-        self._ssl: ssl.SSLContext | bool = ssl_context or True
+        self._routes = routes or Routes(trust_env=False)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -86,21 +84,25 @@ class AiohttpTransport:
         raise NotSent(f"{_host(request.url)} sends data before it is asked")
 
     async def _send(self, session: aiohttp.ClientSession, request: HttpRequest) -> HttpResponse:
+        url, headers = _parse_url(request.url), dict(request.headers)
+        middlewares: list[aiohttp.ClientMiddlewareType] = [_disable_retry, _require_clean_connection]
+        if self._external is not None and (key := headers.pop("Authorization", None)) is not None:
+            middlewares.append(_set_key(key))
         body = None if request.body is None else _TrackedBody(io.BytesIO(request.body))
         tracker = None if body is None else aiohttp.UploadTracker()
         try:
             async with session.request(
                 request.method,
-                _parse_url(request.url),
-                headers=request.headers,
+                url,
+                headers=headers,
                 data=body,
                 timeout=_timeout(request.timeout_s),
                 allow_redirects=False,
                 raise_for_status=False,
                 auto_decompress=True,
-                proxy=self._proxy,
-                ssl=self._ssl,
-                middlewares=(_disable_retry, _require_clean_connection),
+                proxy=self._routes.proxy_for(url),
+                ssl=self._routes.context or True,
+                middlewares=middlewares,
                 upload_tracker=tracker,
             ) as response:
                 return await _read_response(response)
@@ -213,6 +215,16 @@ async def _require_clean_connection(
     return await handler(request)
 
 
+def _set_key(authorization: str) -> aiohttp.ClientMiddlewareType:
+    """Set the API key last: a session with ``trust_env=True`` takes a password for the host from ``~/.netrc``."""
+
+    async def send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        request.headers["Authorization"] = authorization
+        return await handler(request)
+
+    return send
+
+
 class _TrackedBody(aiohttp.BytesIOPayload):
     """A body that records whether writing it has started."""
 
@@ -251,11 +263,18 @@ def _translate(
     return ResponseLost(message, bytes_sent=_bytes_sent(body, tracker))
 
 
+_ONLY_FROM_CONNECTING = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.InvalidURL,
+)
+
+
 def _never_sent(exc: BaseException, body: _TrackedBody | None) -> bool:
     if body is not None:
         return not body.started
-    only_from_connecting = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
-    return isinstance(exc, only_from_connecting)
+    return isinstance(exc, _ONLY_FROM_CONNECTING)
 
 
 def _bytes_sent(body: _TrackedBody | None, tracker: aiohttp.UploadTracker | None) -> int | None:
@@ -280,7 +299,11 @@ def _describe(exc: BaseException, host: str) -> str:
             return f"the TLS certificate of {host} is not trusted"
         case aiohttp.ClientConnectorSSLError():
             return f"the TLS handshake with {host} failed"
-        case aiohttp.ClientConnectorError():  # of the proxy, if there is one
+        case aiohttp.ClientProxyConnectionError():
+            return f"could not connect to the proxy: {_os_error_text(exc)}"
+        case aiohttp.ClientHttpProxyError():
+            return f"the proxy refused the connection (HTTP {exc.status})"
+        case aiohttp.ClientConnectorError():
             return f"could not connect to {exc.host}:{exc.port}: {_os_error_text(exc)}"
         case aiohttp.ConnectionTimeoutError():
             return f"connecting to {host} timed out"

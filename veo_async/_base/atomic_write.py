@@ -24,9 +24,19 @@ _FLAGS = (
 
 #: The names of our temporary files.
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
+#: What file systems without hard links answer to `os.link`: FAT, exFAT, some network file systems.
+_NO_LINKS = frozenset({errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
 
 
-def write_atomically(path: Path, data: bytes, *, mode: int = 0o666, sync_folder: bool = True) -> None:
+def write_atomically(
+    path: Path,
+    data: bytes,
+    *,
+    mode: int = 0o666,
+    exact_mode: int | None = None,
+    replace: bool = True,
+    sync_folder: bool = True,
+) -> None:
     """Write *data* to *path*: all of it or none of it, and on disk when this returns.
 
     The data goes to a temporary file in the same folder, which then replaces *path*. If *path* is a symbolic link, the
@@ -34,6 +44,8 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666, sync_folder:
 
     Args:
         mode: the permissions of the new file, before the umask.
+        exact_mode: its permissions, whatever the umask.
+        replace: False raises `FileExistsError` if *path* exists.
         sync_folder: pass False if the caller flushes the folder itself later.
 
     Raises:
@@ -47,7 +59,12 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666, sync_folder:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.replace(temporary, path)
+        if exact_mode is not None:
+            os.chmod(temporary, exact_mode)
+        if replace:
+            os.replace(temporary, path)
+        else:
+            rename_exclusively(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -91,6 +108,27 @@ def is_same_file(path: Path, descriptor: int) -> bool:
         return os.path.samestat(os.lstat(path), os.fstat(descriptor))
     except OSError:
         return False
+
+
+def rename_exclusively(source: Path, target: Path) -> None:
+    """Rename *source* to *target*, which must not exist; what appears there in the meantime is not replaced.
+
+    Raises:
+        FileExistsError: *target* exists; *source* keeps its name.
+    """
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError as exc:
+        if exc.errno not in _NO_LINKS:
+            raise
+        # The empty file reserves the name. Only a crash between these two lines leaves it behind.
+        os.close(os.open(target, _FLAGS, 0o600))
+        os.replace(source, target)
+    else:
+        with contextlib.suppress(OSError):  # the file has its name, and a second one does no harm
+            os.unlink(source)
 
 
 def flush_folder(folder: Path) -> None:

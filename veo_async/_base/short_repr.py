@@ -11,7 +11,7 @@ def short_repr(self: Any) -> str:
     An object whose constructor failed has only some of its fields; a traceback with values shows it.
     """
     shown = [
-        f"{field.name}={value!r}"
+        f"{field.name}={field.repr(value) if callable(field.repr) else repr(value)}"
         for field in attrs.fields(type(self))
         if field.repr and (value := getattr(self, field.name, field.default)) != field.default
     ]

@@ -201,11 +201,13 @@ class Engine:
         self.queued = QueuedState(transitions, scheduler, spending, clock, announcer, sources, uploads)
         self.in_doubt = InDoubtState(transitions, self.actions, self._tokens, clock, self._on_doubt)
         running = RunningState(scheduler, self.watcher, self.registry, spending, clock, self._status, announcer)
+        ready = ReadyState(JobSaver(transitions, self._save, announcer.notify), transitions.recovery)
         return {
             JobState.QUEUED: self.queued,
             JobState.SENDING: SendingState(scheduler, uploads),
             JobState.RUNNING: running,
-            JobState.READY: ReadyState(JobSaver(transitions, self._save), transitions.recovery),
+            JobState.READY: ready,
+            JobState.SAVED: ready,
             JobState.IN_DOUBT: self.in_doubt,
         }
 

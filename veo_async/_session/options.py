@@ -1,6 +1,6 @@
 """The arguments of `VeoSession` and of its calls: their types, and their checks before anything is opened or sent."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath
 from typing import Any, get_args
 
@@ -20,11 +20,11 @@ from veo_async._rules.queue.fair_queue import Priority
 from veo_async._runtime.hooks import Hook
 from veo_async._runtime.in_doubt.handler import OnDoubt
 from veo_async._runtime.job.follow_ups import FollowUp
-from veo_async._runtime.ready.saving import absolute_target
 from veo_async._wire.converter import unknown_options
 from veo_async._wire.requests import VideoOptions
 from veo_async.errors import InvalidRequest
 from veo_async.ledger import as_ledger
+from veo_async.media.targets import parse_folder, parse_target
 from veo_async.settings import Budget, Callbacks, Credits, Files, Limits, Network
 
 from .parts import Options
@@ -90,7 +90,7 @@ def checked_options(
         ledger=_checked_ledger(ledger),
         account=account,
         max_in_flight=max_in_flight,
-        save_to=checked_target("save_to", save_to),
+        save_to=checked_target("save_to", save_to, parse=parse_folder),
         budget=budget,
         callbacks=Callbacks(callbacks) if isinstance(callbacks, str) else _checked_callbacks(callbacks),
         on_doubt=on_doubt,
@@ -129,14 +129,20 @@ def check_job_options(*, take: Any, tenant: Any, priority: Any, send_within: Any
     check_flag("validate", validate)
 
 
-def checked_target(name: str, path: Any) -> str | None:
-    """Return *path* as an absolute path; None stays None."""
-    if path is not None and not (isinstance(path, str | PathLike) and fspath(path)):
+def checked_target(name: str, path: Any, *, parse: Callable[[str, Any], str] = parse_target) -> str | None:
+    """Return *path* as an absolute path, of a folder with a slash at its end; None stays None.
+
+    Raises:
+        UsageError: it is neither a file nor a folder, or cannot be created.
+    """
+    if path is None:
+        return None
+    if not isinstance(path, str | PathLike) or not isinstance(fspath(path), str) or not fspath(path):
         reject(name, path, "must be the path of a file or a folder")
-    target = absolute_target(path)
-    if target is not None:
-        check_encodable_text(name, target)
-    return target
+    if "\0" in fspath(path):
+        reject(name, path, "must not contain a NUL character")
+    check_encodable_text(name, fspath(path))
+    return parse(name, path)
 
 
 def _checked_ledger(ledger: Any) -> Any:

@@ -3,12 +3,13 @@
 import random
 import secrets
 from collections.abc import Callable
-from functools import partial
+from typing import Any
 
 import attrs
 
 from veo_async._api import VeoApi
 from veo_async._api.base_urls import is_loopback
+from veo_async._api.routes import Routes, parse_proxy
 from veo_async._api.transport import MAX_CONNECTIONS
 from veo_async._clip_saver import ClipSaver
 from veo_async._ports import Ledger
@@ -31,6 +32,7 @@ from veo_async._runtime.sending.callback_tokens import CallbackTokens
 from veo_async._runtime.status import StatusReporter
 from veo_async._wire import Record
 from veo_async.ledger import NullLedger
+from veo_async.media import Saver
 from veo_async.media.image_probe import ImageProbe
 from veo_async.settings import Callbacks, Credits, Files, Limits, Network
 
@@ -87,11 +89,30 @@ class Parts:
             options.credits.prices, options.budget, options.credits.min_balance, is_shared=options.is_durable
         )
         self.hooks = Hooks(options.on_event)
-        self.clip_saver = ClipSaver(
-            api, self._read_record, self.retrier, max_downloads=options.files.max_downloads, rng=self._rng
+        self.clip_saver = ClipSaver(api, self._read_record, self.retrier, self._new_saver)
+        self._image_probe = self._new_image_probe() if options.files.check_images else None
+
+    def _new_image_probe(self) -> ImageProbe:
+        return ImageProbe(allow_loopback=is_loopback(self._api.base_urls.api), routes=self._file_routes())
+
+    def _new_saver(self, **options: Any) -> Saver:
+        files = self._options.files
+        return Saver(
+            base_url=self._api.base_urls.api,
+            max_downloads=files.max_downloads,
+            overwrite=files.overwrite,
+            mode=files.mode,
+            rng=self._rng,
+            routes=self._file_routes(),
+            **options,
         )
-        probe = partial(ImageProbe, allow_loopback=is_loopback(api.base_urls.api))
-        self._image_probe = probe() if options.files.check_images else None
+
+    def _file_routes(self) -> Routes:
+        """Return how files are reached: as the caller's HTTP session reaches the API, if there is one."""
+        network = self._options.network
+        if network.http is not None and network.proxy is None:
+            return Routes.of(network.http, network.ssl)
+        return Routes(parse_proxy(network.proxy), network.trust_env, network.ssl)
 
     def _poll_schedule(self) -> FixedSchedule | LearnedSchedule:
         every_s = self._options.limits.poll_every

@@ -20,17 +20,14 @@ from veo_async.errors import QueueFull, SessionEnded, VeoError
 from .lifetime import Lifetime
 from .options import JOB_OPTIONS, check_job_options, check_option_names, checked_target
 from .parts import Parts
+from .targets import SaveTargets
 
 
 class Submitter:
-    """Submits the requests of one session.
+    """Submits the requests of one session."""
 
-    Args:
-        save_to: the folder for jobs that name no destination.
-    """
-
-    def __init__(self, lifetime: Lifetime, parts: Parts, dialect: Dialect, save_to: str | None) -> None:
-        self._lifetime, self._parts, self._dialect, self._save_to = lifetime, parts, dialect, save_to
+    def __init__(self, lifetime: Lifetime, parts: Parts, dialect: Dialect, targets: SaveTargets) -> None:
+        self._lifetime, self._parts, self._dialect, self._targets = lifetime, parts, dialect, targets
 
     async def submit(
         self,
@@ -53,18 +50,17 @@ class Submitter:
         check_job_options(take=take, tenant=tenant, priority=priority, send_within=send_within, validate=validate)
         if key is not None:
             check_text("key", key)
-        target = checked_target("save_to", save_to) or self._save_to
         prepared = await self._parts.images.prepare_request(request, video_options)
         tenant = tenant or await self._tenant_of_source(prepared)
         name = key if key is not None else content_key(prepared, take, tenant)
         chain = [ChainItem(name, prepared), *chain_of(name, then)]
         self._check_chain(chain, validate=validate)
         jobs = [LiveJob(item.key, item.request, tenant=tenant, priority=priority, metadata=metadata) for item in chain]
-        jobs[-1].save_to = target
         for job in jobs:
             job.deadline = None if send_within is None else engine.clock.now() + send_within
             job.price = job.credits = self._parts.spending.price_of(job.request)
-        async with self._reserve_while_admitting(jobs):
+        async with self._targets.reserve(save_to, jobs[-1].key) as target, self._reserve_while_admitting(jobs):
+            jobs[-1].save_to = target
             last = await engine.admission.admit_chain(jobs)
         if target is None:  # else it is saved now, and that shows whether it still exists
             check_not_deleted(last, engine.clock.now())

@@ -34,6 +34,18 @@ def may_connect(address: str, *, allow_loopback: bool) -> bool:
     return ip.is_global and not is_special and not getattr(ip, "is_site_local", False)
 
 
+def is_private(host: str, *, allow_loopback: bool) -> bool:
+    """Return True if *host* can only be this machine or a part of its network, judged without resolving it."""
+    host = host.rstrip(".").lower()
+    last = host.rpartition(".")[2]
+    if last in _LOCAL_NAMES:
+        return not allow_loopback
+    if as_ip(host) is not None:
+        return not may_connect(host, allow_loopback=allow_loopback)
+    is_number = last.isdigit() or last.startswith("0x")  # an old notation of IPv4 addresses
+    return "." not in host or is_number or last in _NETWORK_SUFFIXES
+
+
 def unreachable_reason(url: str, *, allow_loopback: bool) -> str | None:
     """Return why the provider cannot download the valid URL *url*, or None if nothing in its text rules it out."""
     parts = urlsplit(url)

@@ -19,6 +19,7 @@ import attrs
 from veo_async._base.atomic_write import remove_abandoned, write_atomically
 from veo_async._base.numbers import plain_number
 from veo_async.errors import ResultsWriteError, UsageError, VeoError, printable
+from veo_async.media.targets import is_file_name
 from veo_async.types import Done, Failed, InDoubt, JobState, Outcome, Refused
 
 from .manifest import Manifest
@@ -29,7 +30,7 @@ from .rows import ERROR_COLUMN, Row
 REJECTED = "rejected.csv"
 #: Spreadsheets treat cells that begin with one of these as formulas.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_RESULT_COLUMNS = ("status", "path", "credits", ERROR_COLUMN, "task_id")
+_RESULT_COLUMNS = ("status", "path", "height", "credits", ERROR_COLUMN, "task_id")
 #: Longest text of a cell that we add, in characters.
 _MAX_CELL_CHARACTERS = 2000
 _NO_STATES: Mapping[str, str] = MappingProxyType({})
@@ -45,6 +46,8 @@ class RowResult:
     status: str
     task_id: str | None = None
     paths: tuple[str, ...] = ()
+    #: The height of the first video in pixels, if it is known.
+    height: int | None = None
     #: Credits charged, by the price table; None if nothing was charged or the price is unknown.
     credits: float | None = None
     error: str = ""
@@ -71,7 +74,9 @@ def result_of(
         case Done(clip=clip):
             status = "saved" if clip.files else "ready"
             paths = tuple(map(str, clip.files))
-            return RowResult(row=row, status=status, task_id=clip.task_id, paths=paths, credits=credits)
+            return RowResult(
+                row=row, status=status, task_id=clip.task_id, paths=paths, height=clip.height, credits=credits
+            )
         case Refused(error=error):
             status = "refused"
         case Failed(error=error):
@@ -94,8 +99,10 @@ def make_folder(folder: Path) -> None:
     """Create *folder* and its parents if they do not exist.
 
     Raises:
-        UsageError: it cannot be created.
+        UsageError: it cannot be created, or its name is that of a clip.
     """
+    if is_file_name(str(folder)):
+        raise UsageError(f"{folder}: a list is saved into a folder, and this is the name of a file; name a folder")
     with translate_os_errors(folder, UsageError, _CHOOSE_WRITABLE):
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -198,6 +205,7 @@ def _result_cells(result: RowResult) -> dict[str, str]:
     return {
         "status": result.status,
         "path": _spreadsheet_safe(" ".join(result.paths)),
+        "height": "" if result.height is None else str(result.height),
         "credits": "" if result.credits is None else plain_number(result.credits),
         ERROR_COLUMN: _spreadsheet_safe(result.error),
         "task_id": _spreadsheet_safe(result.task_id or ""),

@@ -19,7 +19,7 @@ from veo_async.batch.manifest import Manifest, read_manifest
 from veo_async.batch.results import make_folder
 from veo_async.batch.run import Batch, Report
 from veo_async.providers import KIE
-from veo_async.settings import Limits
+from veo_async.settings import Limits, Network
 from veo_async.simulator import Simulator, drop_after_accepting, rate_limited
 
 from .batch import RowReporter, batch_progress
@@ -96,6 +96,7 @@ async def _run(sim: Simulator, manifest: Manifest, folder: Path, ledger: Path, r
                 account="demo",
                 callbacks=public_url,
                 limits=Limits(rate=RATE),
+                network=Network(trust_env=False),  # the simulator is on this machine
             ) as veo,
             receiving(veo, bound),
         ):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from veo_async import Done, Failed, InDoubt, Refused
-from veo_async.events import JobEvent, Paused, Queued, Ready, Running, Sent
+from veo_async.events import JobEvent, Paused, Queued, Ready, ResolutionDiffers, Running, Sent
 from veo_async.types import Outcome
 
 from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
@@ -25,6 +25,8 @@ def event_text(event: JobEvent) -> str | None:
             return f"{key}: generating (task {task_id}), about {format_duration(eta.p50)} left"
         case Paused(key=key, reason=reason):
             return f"{key}: paused ({reason})"
+        case ResolutionDiffers(key=key, requested=requested, width=width, height=height):
+            return f"{key}: the video is {width} × {height}, although {requested} was requested"
         case Ready(key=key):
             return f"{key}: ready"
         case _:

@@ -33,8 +33,11 @@ _MODELS_HELP = f"One of {', '.join(model.name for model in MODELS)}."
 class ClipOptions:
     """Where one clip is saved, which ledger holds its job, and how the result is printed."""
 
-    out: Path = Path("veo-out")
-    """A folder, or a file that ends in .mp4."""
+    out: str = "veo-out"  # not a Path, which would drop the slash at the end
+    """A file that ends in .mp4, or a folder; a slash at the end makes any name a folder."""
+
+    overwrite: bool = False
+    """Replace the file named by --out although it belongs to another clip, or to none."""
 
     ledger: Path = Path("veo.db")
     """Ledger file."""

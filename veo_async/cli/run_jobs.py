@@ -13,7 +13,7 @@ from veo_async.batch.waiting import wait_for_jobs
 from veo_async.errors import SessionEnded, printable
 from veo_async.events import JobEvent
 from veo_async.requests import follow_up_of
-from veo_async.settings import Limits
+from veo_async.settings import Files, Limits
 from veo_async.types import AnyRequest, Job, Outcome, Recovered, UpgradeRequest
 
 from .console import console, print_line
@@ -55,6 +55,7 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
                 account=options.account,
                 accept_restored=options.accept_restored,
                 on_event=hook,
+                files=Files(overwrite=options.overwrite),
             )
             async with session as veo:
                 outcome = await (await submit(veo)).finished()
@@ -65,7 +66,7 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
     return code
 
 
-async def submit_follow_up(veo: VeoSession, task: str, request: ExtendRequest | UpgradeRequest, out: Path) -> Job:
+async def submit_follow_up(veo: VeoSession, task: str, request: ExtendRequest | UpgradeRequest, out: str) -> Job:
     """Submit *request* for *task*: the key of a job on the ledger, or the id of another task of the account."""
     if await veo.ledger.find(task) is None:
         follow_up: AnyRequest = attrs.evolve(request, task_id=task)

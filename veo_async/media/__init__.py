@@ -6,6 +6,7 @@
 - ``link_set.py``      the links of one clip, which are renewed together
 - ``urls.py``          which URLs are allowed; ``connections.py`` enforces it when a socket is created
 - ``names.py``         file names, made from job keys and task ids only
+- ``targets.py``       what a path means: a file or a folder; ``destinations.py`` whose the files there are
 - ``partial_file.py``  the partial file; ``saved_file.py`` the complete file and its JSON sidecar
 - ``files.py``         the file operations of both; ``disk_space.py`` waits while the disk is full
 - ``mp4.py``           whether a file is a complete MP4

@@ -10,9 +10,8 @@ from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
 import attrs
-from yarl import URL
 
-from .connections import PRIVATE_NETWORK, AddressBlocked
+from .connections import PRIVATE_NETWORK, AddressBlocked, FileConnections
 from .disk_space import DiskWriter
 from .failures import Advice, AttemptFailed
 from .files import check_free_space
@@ -27,7 +26,7 @@ from .urls import MAX_REDIRECTS, REDIRECT_STATUSES, check_url, redirect_url, url
 class Fetcher:
     """Makes single download attempts."""
 
-    http: aiohttp.ClientSession
+    http: FileConnections
     disk: DiskWriter
     allow_loopback: bool
 
@@ -80,9 +79,7 @@ class Fetcher:
         loop = asyncio.get_running_loop()
         started_at = loop.time()
         async with asyncio.timeout(min(speed.limits.headers_timeout_s, speed.remaining_s)):
-            # A signature covers the URL exactly as it is written, so it must not be encoded again.
-            target = URL(url, encoded=url.isascii())
-            response = await self.http.get(target, headers=headers, allow_redirects=False)
+            response = await self.http.get(url, headers)
         try:
             speed.add_wait(loop.time() - started_at)
         except AttemptFailed:
@@ -149,6 +146,10 @@ async def _translate_errors() -> AsyncIterator[None]:
     """Turn the errors of aiohttp into `AttemptFailed`, without their texts, which may contain a signed URL."""
     try:
         yield
+    except AddressBlocked:
+        error = url_refused(PRIVATE_NETWORK)
+    except aiohttp.ClientHttpProxyError as exc:
+        error = AttemptFailed(f"the proxy refused the connection (HTTP {exc.status})")
     except aiohttp.ClientConnectorError as exc:
         error = url_refused(PRIVATE_NETWORK) if isinstance(exc.os_error, AddressBlocked) else _interrupted(exc)
     except (aiohttp.ClientError, TimeoutError, ValueError) as exc:

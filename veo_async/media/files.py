@@ -54,10 +54,13 @@ def check_free_space(folder: Path, needed: float) -> None:
         raise OSError(errno.ENOSPC, "not enough free disk space for the video")
 
 
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write *values* to *path* atomically. The caller flushes the folder."""
+def write_json(
+    path: Path, values: Mapping[str, Any], *, mode: int = 0o600, exact_mode: int | None = None, replace: bool = True
+) -> None:
+    """Write *values* to *path* atomically, as `write_atomically` does. The caller flushes the folder."""
     text = json.dumps(values, ensure_ascii=False, indent=2, default=str) + "\n"
-    write_atomically(path, text.encode("utf-8", "replace"), mode=0o600, sync_folder=False)
+    data = text.encode("utf-8", "replace")
+    write_atomically(path, data, mode=mode, exact_mode=exact_mode, replace=replace, sync_folder=False)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

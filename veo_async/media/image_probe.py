@@ -13,11 +13,11 @@ import re
 from collections.abc import Mapping
 
 import aiohttp
-from yarl import URL
 
+from veo_async._api.routes import Routes
 from veo_async._wire.images import HEAD_BYTES, MAX_IMAGE_BYTES, content_problem, size_problem
 
-from .connections import AddressBlocked, open_http_session
+from .connections import AddressBlocked, FileConnections
 
 #: (what is wrong with the URL, what to do about it)
 Problem = tuple[str, str]
@@ -32,27 +32,21 @@ _TOTAL = re.compile(r"bytes [0-9]+-[0-9]+/([0-9]{1,18})")
 class ImageProbe:
     """Checks the URLs of images. It opens no connection before the first check."""
 
-    def __init__(self, *, allow_loopback: bool) -> None:
-        self._allow_loopback = allow_loopback
-        self._http: aiohttp.ClientSession | None = None
+    def __init__(self, *, allow_loopback: bool, routes: Routes | None = None) -> None:
+        self._http = FileConnections(allow_loopback=allow_loopback, routes=routes)
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._http is not None:
-            await self._http.close()
+        await self._http.close()
 
     async def find_problem(self, url: str) -> Problem | None:
         """Return why the provider cannot use *url*, or None if it may be able to."""
-        if self._http is None:
-            self._http = open_http_session(allow_loopback=self._allow_loopback)
         try:
-            target = URL(url, encoded=url.isascii())  # a signature covers the URL exactly as it is written
-            async with (
-                asyncio.timeout(_TIMEOUT_S),
-                self._http.get(target, headers=_RANGE_HEADERS, allow_redirects=False) as response,
-            ):
+            async with asyncio.timeout(_TIMEOUT_S), self._http.get(url, _RANGE_HEADERS) as response:
                 head = await _read_head(response.content)
                 response.close()
+        except AddressBlocked:
+            return _PRIVATE_NETWORK
         except aiohttp.ClientConnectorError as exc:
             return _PRIVATE_NETWORK if isinstance(exc.os_error, AddressBlocked) else None
         except (aiohttp.ClientError, TimeoutError, ValueError):

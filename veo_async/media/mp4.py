@@ -1,4 +1,4 @@
-"""Whether a file is a complete MP4.
+"""Whether a file is a complete MP4, and the size of its video.
 
 aiohttp reports a truncated chunked response as a normal end, so comparing lengths is not enough. The MP4 file itself
 shows whether it is complete: it is a sequence of boxes, each of which begins with its own length (ISO/IEC 14496-12,
@@ -6,6 +6,7 @@ shows whether it is complete: it is a sequence of boxes, each of which begins wi
 ``mdat`` (the frames).
 """
 
+import contextlib
 import os
 import struct
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import BinaryIO
 
 _HEAD = struct.Struct(">I4s")
 _LONG = struct.Struct(">Q")
+_TRACK_END = struct.Struct(">9i2I")
 _REQUIRED = frozenset({b"moov", b"mdat"})
 #: Real files have a handful of top-level boxes. Reading a file of a million tiny ones would take too long.
 _MAX_BOXES = 10_000
@@ -39,7 +41,7 @@ def boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
     for _ in range(_MAX_BOXES):
         if offset == size:
             return
-        kind, length = _box_at(file, offset, size)
+        kind, _, length = _box_at(file, offset, size)
         if offset + length > size:
             raise IncompleteVideo(f"truncated inside a box: {size} bytes of {offset + length}")
         yield kind, length
@@ -47,7 +49,40 @@ def boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
     raise IncompleteVideo("it has more boxes than any real file")
 
 
-def _box_at(file: BinaryIO, offset: int, size: int) -> tuple[bytes, int]:
+def video_size(file: BinaryIO) -> tuple[int, int] | None:
+    """Return the width and height at which *file* is shown, in pixels; None if it does not say."""
+    size = file.seek(0, os.SEEK_END)
+    with contextlib.suppress(IncompleteVideo, struct.error):
+        for movie in _inside(file, (0, size), b"moov"):
+            for track in _inside(file, movie, b"trak"):
+                for start, end in _inside(file, track, b"tkhd"):
+                    if all(shown := _shown_size(file, start, end)):
+                        return shown
+    return None
+
+
+def _inside(file: BinaryIO, place: tuple[int, int], kind: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where the contents of each box *kind* begin and end that is directly inside *place*."""
+    offset, end = place
+    for _ in range(_MAX_BOXES):
+        if offset >= end:
+            return
+        found, head, length = _box_at(file, offset, end)
+        if found == kind:
+            yield offset + head, offset + length
+        offset += length
+
+
+def _shown_size(file: BinaryIO, start: int, end: int) -> tuple[int, int]:
+    """Return the width and height in a track header (8.3.2), which ends with a matrix of nine numbers and both."""
+    file.seek(max(start, end - _TRACK_END.size))
+    across, *_, width, height = _TRACK_END.unpack(file.read(_TRACK_END.size))
+    shown = (width >> 16, height >> 16)
+    return shown if across else (shown[1], shown[0])  # without a horizontal part, the matrix turns the frame
+
+
+def _box_at(file: BinaryIO, offset: int, size: int) -> tuple[bytes, int, int]:
+    """Return the kind of a box, the length of its head, and its length."""
     file.seek(offset)
     head = file.read(_HEAD.size)
     if len(head) < _HEAD.size:
@@ -62,4 +97,4 @@ def _box_at(file: BinaryIO, offset: int, size: int) -> tuple[bytes, int]:
         length = size - offset
     if length < min_length:
         raise IncompleteVideo("it contains a box with an invalid length")
-    return kind, length
+    return kind, min_length, length

@@ -7,9 +7,11 @@ two keys that become the same text still get two files.
 import hashlib
 import re
 
-#: Leaves space for ``-2`` and ``.mp4`` within the 120 characters that a name may have.
+#: Leaves space for two numbers and ``.mp4`` within the 120 characters that a name may have.
 MAX_STEM = 100
 _HASH_DIGITS = 10
+#: Clips of one name in one folder that are numbered; any further one gets a hash.
+_MAX_NUMBERED = 99
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 #: Names of Windows devices, which are reserved in upper and lower case, in every folder, with every ending.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
@@ -29,6 +31,11 @@ def hashed_name(text: str, *more: str) -> str:
 def file_names(stem: str, count: int, suffix: str = ".mp4") -> tuple[str, ...]:
     """Return ``name.mp4``, ``name-2.mp4``, ``name-3.mp4`` and so on, for the *count* files of one clip."""
     return tuple(f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}" for number in range(1, count + 1))
+
+
+def numbered_names(stem: str) -> tuple[str, ...]:
+    """Return ``name``, ``name-2``, ``name-3`` and so on, for the clips that want to be called *stem*."""
+    return (stem, *(f"{stem}-{number}" for number in range(2, _MAX_NUMBERED + 1)))
 
 
 def stable_hash(*texts: str) -> str:

@@ -21,10 +21,10 @@ from typing import Any
 
 import attrs
 
-from veo_async._base.atomic_write import write_all
+from veo_async._base.atomic_write import rename_exclusively, write_all
 
 from . import files
-from .mp4 import check_complete
+from .mp4 import check_complete, video_size
 from .responses import ResumeInfo
 
 CHUNK_BYTES = 256 * 1024
@@ -66,7 +66,7 @@ class PartialFile:
         with self._lock:
             if self._is_closed or self._descriptor is not None:
                 return
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(exist_ok=True)  # not its parents: a missing one is more likely a mistake
             if not any(self._adopt(path) for path in find_partial_files(self.folder, self.target)):
                 self._create()
 
@@ -149,17 +149,30 @@ class PartialFile:
                 check_complete(file)
             self._flush()
 
-    def rename_to(self, target: Path) -> None:
-        """Give the file its final name, and close it."""
+    def video_size(self) -> tuple[int, int] | None:
+        """Return the width and height of the video; None if they are not known."""
+        with self._lock, open(os.dup(self._file()), "rb") as file:
+            return video_size(file)
+
+    def rename_to(self, target: Path, *, mode: int, replace: bool) -> None:
+        """Give the file its final name and permissions, and close it.
+
+        Raises:
+            FileExistsError: without *replace*, and *target* exists.
+        """
         with self._lock:
+            os.chmod(self.path, mode)
             if os.name == "nt":  # pragma: no cover  # Windows cannot rename an open file
                 self._close_descriptor()
-            os.replace(self.path, target)
+            if replace:
+                os.replace(self.path, target)
+            else:
+                rename_exclusively(self.path, target)
             with contextlib.suppress(OSError):
                 self._sidecar.unlink()
             self._is_closed = True
             self._close_descriptor()
-            self.remove_leftovers()
+            remove_partial_files(self.folder, self.target, self.clip_id)
 
     def close(self) -> None:
         """Close the file, and keep its bytes for a later run if there are any."""
@@ -190,20 +203,6 @@ class PartialFile:
         if self._descriptor is not None and files.is_same_file(self.path, self._descriptor):
             self._sidecar.unlink(missing_ok=True)
             self.path.unlink()
-
-    def remove_leftovers(self) -> None:
-        """Delete what killed processes left behind: other partial files of this clip, empty ones, and sidecars."""
-        for path in find_partial_files(self.folder, self.target, suffix=r"(\.json)?"):
-            with contextlib.suppress(OSError):
-                if path.suffix == ".part":
-                    self._remove_if_left(path)
-                elif not path.with_suffix("").exists():  # killed between renaming the video and removing this
-                    path.unlink()
-
-    def _remove_if_left(self, path: Path) -> None:
-        other = PartialFile(self.folder, self.target, self.clip_id)
-        if other._adopt(path, may_lack_sidecar=True):
-            other.discard()
 
     def _write_sidecar(self, *, synced: int | None) -> None:
         resume_info = attrs.asdict(self.resume_info)
@@ -244,6 +243,21 @@ def find_partial_files(folder: Path, target: str, *, suffix: str = "") -> list[P
     pattern = re.compile(rf"\.{re.escape(_short_name(target))}\.[0-9a-f]{{8}}\.part{suffix}")
     with os.scandir(folder) as entries:
         return sorted(Path(entry.path) for entry in entries if pattern.fullmatch(entry.name))
+
+
+def remove_partial_files(folder: Path, target: str, clip_id: str) -> None:
+    """Delete what killed processes left behind: partial files of this clip, empty ones, and sidecars of none."""
+    for path in find_partial_files(folder, target, suffix=r"(\.json)?"):
+        with contextlib.suppress(OSError):
+            if path.suffix == ".part":
+                _remove_if_left(path, PartialFile(folder, target, clip_id))
+            elif not path.with_suffix("").exists():  # killed between renaming the video and removing this
+                path.unlink()
+
+
+def _remove_if_left(path: Path, partial: PartialFile) -> None:
+    if partial._adopt(path, may_lack_sidecar=True):
+        partial.discard()
 
 
 def _short_name(target: str) -> str:

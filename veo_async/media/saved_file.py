@@ -1,12 +1,12 @@
 """The complete file and its JSON sidecar, which always belong together.
 
 The sidecar describes the clip (request, task, credits, times) and records the size and sha256 of the file. By it, a
-later run recognizes a file: if the sidecar names the same clip and the bytes still match, the video is not downloaded
-again. A file whose sidecar names *another* clip is never overwritten, because it was paid for; the new clip gets a
-longer name.
+later run recognizes a file: if the sidecar names the same clip and the file is unchanged, the video is not downloaded
+again. ``destinations.py`` decides which file may be replaced.
 
 The sidecar is renamed first, so a video never exists without one. A crash between the two renames leaves a sidecar that
-does not match the old or missing video; the next run then downloads the video again.
+does not match the old or missing video; the next run then downloads the video again. A name that was free is taken by
+a hard link, which cannot replace what another program has put there since.
 
 Everything here blocks; call it through `run_blocking`.
 """
@@ -15,6 +15,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,10 +26,13 @@ from veo_async._base.atomic_write import flush_folder
 from veo_async.errors import DownloadFailed
 
 from . import files
+from .destinations import Destination, Owner, choose_path, owner_of, sidecar_path
 from .mp4 import IncompleteVideo, check_complete
-from .names import file_names, hashed_name, safe_name, stable_hash
-from .partial_file import PartialFile
+from .partial_file import PartialFile, remove_partial_files
 from .urls import host_of, without_query
+
+#: How often another program may take the chosen name before we give up.
+_MAX_RACES = 10
 
 
 @attrs.frozen(kw_only=True)
@@ -44,104 +48,66 @@ class SavedFile:
     sidecar: Path
     #: The host that the video was downloaded from.
     url_host: str = ""
+    #: The width and height of the video in pixels, if they are known.
+    video_size: tuple[int, int] | None = None
     #: An earlier run had saved the file; nothing was downloaded.
     already_saved: bool = False
 
 
-@attrs.frozen(kw_only=True)
-class Destination:
-    """Where one file of a clip is saved."""
+def find_saved(destination: Destination) -> SavedFile | None:
+    """Return the file if it exists, belongs to this clip and matches its sidecar.
 
-    folder: Path
-    #: The names that the file may get, the preferred one first.
-    names: tuple[str, ...]
-    #: A hash of the job's key, the task id and the number of the file.
-    clip_id: str
-    #: What the sidecar contains besides the facts about the file itself.
-    metadata: Mapping[str, Any]
-    #: The caller named this exact file, so an existing one may be replaced.
-    is_explicit: bool = False
-
-
-def destinations(path: Path, name: str, count: int, metadata: Mapping[str, Any] | None) -> tuple[Destination, ...]:
-    """Return where each of *count* files belongs: in the folder *path*, or at *path* itself if it names an ``.mp4``."""
-    facts: Mapping[str, Any] = strip_queries(dict(metadata or {}))
-    clip = (name, str(facts.get("task_id") or ""))
-    is_explicit = path.suffix.lower() == ".mp4" and not path.is_dir()
-    stems: tuple[str, ...] = (path.stem,) if is_explicit else (safe_name(name), hashed_name(*clip))
-    folder, suffix = (path.parent, path.suffix) if is_explicit else (path, ".mp4")
-    names_by_file = zip(*(file_names(stem, count, suffix) for stem in stems), strict=True)
-    return tuple(
-        Destination(
-            folder=folder,
-            names=names,
-            clip_id=stable_hash(*clip, str(number)),
-            metadata=facts,
-            is_explicit=is_explicit,
-        )
-        for number, names in enumerate(names_by_file, 1)
-    )
-
-
-def choose_path(destination: Destination) -> Path:
-    """Return the first path at which no file of another clip would be overwritten.
-
-    Raises:
-        DownloadFailed: there is none, or one of the paths is a symbolic link.
+    A file that is older than its sidecar and has the same size was not changed; any other is read to the last byte.
     """
     for name in destination.names:
         path = destination.folder / name
-        if path.is_symlink() or sidecar_path(path).is_symlink():
-            raise DownloadFailed(
-                f"{path} or its JSON sidecar is a symbolic link; refusing to write through it",
-                remedy="Remove the link or save to its target directly.",
-            )
-        if _is_free(path, destination):
-            return path
-    raise DownloadFailed(
-        f"{destination.folder / destination.names[-1]} or its JSON sidecar already exists and belongs to another clip",
-        remedy="Move it, or save to another path.",
+        match owner_of(path, destination.clip_id):
+            case Owner.THIS_CLIP:
+                saved = _as_saved(path)
+                if saved is not None:  # a process that was killed may have left more, even a second name of the file
+                    remove_partial_files(destination.folder, destination.names[0], destination.clip_id)
+                return saved
+            case Owner.NONE:
+                return None
+    return None
+
+
+def _as_saved(path: Path) -> SavedFile | None:
+    stored = files.read_json(sidecar_path(path)) or {}
+    size, digest = stored.get("size"), stored.get("sha256")
+    if path.is_symlink() or (descriptor := files.open_regular(path)) is None:
+        return None
+    with open(descriptor, "rb") as file:
+        found = os.fstat(file.fileno())
+        is_old = found.st_mtime_ns < sidecar_path(path).stat().st_mtime_ns
+        if found.st_size != size or not (is_old or _matches(file, digest)):
+            return None
+    return SavedFile(
+        path=path,
+        size=found.st_size,
+        sha256=str(digest),
+        sidecar=sidecar_path(path),
+        url_host=host_of(stored.get("url")),
+        video_size=_stored_size(stored),
+        already_saved=True,
     )
 
 
-def _is_free(path: Path, destination: Destination) -> bool:
-    """Whether nothing is lost by writing to *path*. A video that the caller named explicitly may be replaced."""
-    stored = files.read_json(sidecar_path(path))
-    if stored is not None and "clip_id" in stored:
-        return stored["clip_id"] == destination.clip_id or destination.is_explicit
-    if sidecar_path(path).exists():
+def _stored_size(stored: Mapping[str, Any]) -> tuple[int, int] | None:
+    match stored:
+        case {"width": int(width), "height": int(height)}:
+            return width, height
+        case _:
+            return None
+
+
+def _matches(file: BufferedReader, digest: object) -> bool:
+    try:
+        check_complete(file)
+    except IncompleteVideo:
         return False
-    return destination.is_explicit or not path.exists()
-
-
-def sidecar_path(path: Path) -> Path:
-    """Return the path of the JSON sidecar of the video at *path*."""
-    return path.with_suffix(".json")
-
-
-def find_saved(destination: Destination) -> SavedFile | None:
-    """Return the file if it exists, belongs to this clip and matches its sidecar to the byte."""
-    path = choose_path(destination)
-    stored = files.read_json(sidecar_path(path))
-    if stored is None or stored.get("clip_id") != destination.clip_id:
-        return None
-    descriptor = files.open_regular(path)
-    if descriptor is None:
-        return None
-    with open(descriptor, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size != stored.get("size"):
-            return None
-        try:
-            check_complete(file)
-        except IncompleteVideo:
-            return None
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != stored.get("sha256"):
-        return None
-    host = host_of(stored.get("url"))
-    return SavedFile(path=path, size=size, sha256=digest, sidecar=sidecar_path(path), url_host=host, already_saved=True)
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest() == digest
 
 
 def finalize(partial: PartialFile, destination: Destination, url: str) -> SavedFile:
@@ -159,17 +125,42 @@ def finalize(partial: PartialFile, destination: Destination, url: str) -> SavedF
         if (existing := find_saved(destination)) is not None and existing.sha256 == partial.sha256:
             partial.discard()  # another process saved the same bytes first
             return existing
-        path = choose_path(destination)
-        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            raise DownloadFailed(f"{path} exists and is not a file", remedy="Move it, or save to another path.")
-        file = {"file": path.name, "size": partial.size, "sha256": partial.sha256}
-        stored = {**destination.metadata, **file, "url": without_query(url), "clip_id": destination.clip_id}
-        files.write_json(sidecar_path(path), stored)
-        partial.rename_to(path)
+        shown = partial.video_size()
+        path = _place(partial, destination, url, shown)
         flush_folder(destination.folder)
     return SavedFile(
-        path=path, size=partial.size, sha256=partial.sha256, sidecar=sidecar_path(path), url_host=host_of(url)
+        path=path,
+        size=partial.size,
+        sha256=partial.sha256,
+        sidecar=sidecar_path(path),
+        url_host=host_of(url),
+        video_size=shown,
     )
+
+
+def _place(partial: PartialFile, destination: Destination, url: str, shown: tuple[int, int] | None) -> Path:
+    """Write the sidecar and give the video its name. If another program has taken it, choose again."""
+    for _ in range(_MAX_RACES):
+        path = choose_path(destination)
+        sidecar = sidecar_path(path)
+        file: dict[str, Any] = {"file": path.name, "size": partial.size, "sha256": partial.sha256}
+        if shown is not None:
+            file |= {"width": shown[0], "height": shown[1]}
+        values = {**destination.metadata, **file, "url": without_query(url), "clip_id": destination.clip_id}
+        replaces_video, replaces_sidecar = path.exists(), sidecar.exists()
+        try:
+            files.write_json(sidecar, values, mode=0o666, exact_mode=destination.mode, replace=replaces_sidecar)
+        except FileExistsError:
+            continue
+        try:
+            # The system has applied the umask, or the folder's access list, to the sidecar.
+            partial.rename_to(path, mode=stat.S_IMODE(sidecar.stat().st_mode), replace=replaces_video)
+        except FileExistsError:
+            if not replaces_sidecar:
+                sidecar.unlink(missing_ok=True)  # it would claim the other program's file for this clip
+            continue
+        return path
+    raise DownloadFailed(f"another program keeps writing to {destination.folder}", remedy="Save to another folder.")
 
 
 def strip_queries(value: Any) -> Any:

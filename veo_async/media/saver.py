@@ -7,16 +7,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-import aiohttp
 from aiohttp.abc import AbstractResolver
 
 from veo_async._api.base_urls import BASE_URL_VARIABLES, is_loopback
+from veo_async._api.routes import Routes
 from veo_async._base.atomic_write import remove_abandoned
 from veo_async._base.run_blocking import run_blocking
 from veo_async._rules.rng import Rng
 from veo_async.errors import DownloadFailed, UsageError
 
-from .connections import open_http_session
+from .connections import FileConnections
+from .destinations import Destination, choose_path, destinations
 from .disk_space import DiskPause, DiskWriter
 from .failures import Advice, AttemptFailed
 from .fetch import Fetcher
@@ -25,7 +26,7 @@ from .link_set import LinkSet, Renew
 from .mp4 import IncompleteVideo
 from .partial_file import PartialFile
 from .retrying import RetryPolicy
-from .saved_file import Destination, SavedFile, destinations, finalize, find_saved
+from .saved_file import SavedFile, finalize, find_saved, strip_queries
 
 T = TypeVar("T")
 
@@ -43,6 +44,9 @@ class Saver:
         on_pause: called when downloads pause because a disk is full, and when they resume.
         resolver: resolves host names; its results are checked.
         rng: randomizes the delays between attempts.
+        overwrite: replace a file that the caller names although it is not this clip's.
+        mode: the permissions of the files; None leaves them to the umask.
+        routes: how hosts are reached; by default directly.
     """
 
     def __init__(
@@ -54,6 +58,9 @@ class Saver:
         on_pause: Callable[[DiskPause], None] | None = None,
         resolver: AbstractResolver | None = None,
         rng: Rng | None = None,
+        overwrite: bool = False,
+        mode: int | None = None,
+        routes: Routes | None = None,
     ) -> None:
         if max_downloads < 1:
             raise UsageError(f"max_downloads={max_downloads}: at least one download must be allowed")
@@ -62,15 +69,19 @@ class Saver:
         self._disk = DiskWriter(retry_s=self._limits.disk_retry_s, on_pause=on_pause)
         self._slots = asyncio.Semaphore(max_downloads)
         self._max_downloads = max_downloads
-        self._resolver = resolver
+        self._overwrite, self._mode = overwrite, mode
+        self._resolver, self._routes = resolver, routes
         self._rng = rng or random.Random()  # noqa: S311  # jitter, not a secret
-        self._http: aiohttp.ClientSession | None = None
+        self._http: FileConnections | None = None
         #: Folders whose abandoned temporary files were removed.
         self._cleaned: set[Path] = set()
 
     async def __aenter__(self) -> Self:
-        self._http = open_http_session(
-            allow_loopback=self._allow_loopback, resolver=self._resolver, limit=self._max_downloads
+        self._http = FileConnections(
+            allow_loopback=self._allow_loopback,
+            resolver=self._resolver,
+            limit=self._max_downloads,
+            routes=self._routes,
         )
         return self
 
@@ -101,7 +112,7 @@ class Saver:
         Args:
             urls: all links of one clip.
             destination: a folder, in which the files are named ``name.mp4``, ``name-2.mp4`` and so on; or a path that
-                ends in ``.mp4``, which is replaced if it exists.
+                ends in ``.mp4``. Files of other clips, and files that are not ours, are not replaced.
             name: the job's key or the task id; unsafe characters are replaced.
             renew: returns fresh links when these have expired; called at most three times.
             metadata: what the sidecar contains: request, task id (``task_id``), seeds, credits, times. The queries of
@@ -111,9 +122,10 @@ class Saver:
             DownloadFailed: a file could not be downloaded, is not a complete MP4, or could not be written.
             UsageError: *urls* is empty, or *destination* is not a path.
         """
-        urls, path = _checked(urls, destination)
-        fetcher = self._fetcher()
-        targets = await _translate_errors(run_blocking(destinations, path, name, len(urls), metadata))
+        urls, target = _checked(urls, destination)
+        fetcher, facts = self._fetcher(), strip_queries(dict(metadata or {}))
+        place = run_blocking(destinations, target, name, len(urls), facts, overwrite=self._overwrite, mode=self._mode)
+        targets = await _translate_errors(place)
         for folder in {target.folder for target in targets} - self._cleaned:
             self._cleaned.add(folder)
             await run_blocking(remove_abandoned, folder)
@@ -144,10 +156,10 @@ class Saver:
             return failure
 
     async def _save(self, fetcher: Fetcher, destination: Destination, links: LinkSet, number: int) -> SavedFile:
-        partial = PartialFile(destination.folder, destination.names[0], destination.clip_id)
         if (saved := await run_blocking(find_saved, destination)) is not None:
-            await run_blocking(partial.remove_leftovers)
             return saved
+        await run_blocking(choose_path, destination)  # before the download, which would be in vain
+        partial = PartialFile(destination.folder, destination.names[0], destination.clip_id)
         try:
             await self._disk.run(destination.folder, partial.open)
             return await self._download(fetcher, partial, destination, links, number)
@@ -211,14 +223,14 @@ def _all_saved(
     return saved
 
 
-def _checked(urls: Sequence[str], destination: str | os.PathLike[str]) -> tuple[tuple[str, ...], Path]:
+def _checked(urls: Sequence[str], destination: str | os.PathLike[str]) -> tuple[tuple[str, ...], str]:
     links = (urls,) if isinstance(urls, str) else tuple(urls)
     if not links:
         raise UsageError("urls is empty: nothing to save")
-    path = Path(destination)
-    if "\0" in str(path):
+    target = os.fspath(destination)
+    if "\0" in target:
         raise UsageError("destination contains a NUL character")
-    return links, path
+    return links, target
 
 
 def _base_url_from_environment() -> str:

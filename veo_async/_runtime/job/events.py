@@ -77,7 +77,24 @@ class Ready:
     clip: Clip
 
 
-JobEvent = Queued | Sent | Running | Paused | Ready | Refused | Failed | InDoubt
+@attrs.frozen
+class ResolutionDiffers:
+    """A saved video does not have the resolution that was requested. The job is `Done` as always.
+
+    Attributes:
+        key: the key of the job.
+        requested: the resolution of the request, for example ``"1080p"``.
+        width: the width of the video in pixels.
+        height: its height.
+    """
+
+    key: str
+    requested: str
+    width: int
+    height: int
+
+
+JobEvent = Queued | Sent | Running | Paused | ResolutionDiffers | Ready | Refused | Failed | InDoubt
 
 
 def event_of(outcome: Outcome) -> JobEvent:

@@ -41,6 +41,7 @@ class Clip:
         record: the provider's record, complete.
         files: the verified files on disk; empty until the clip was saved.
         history: all tasks that led to it, from the first to its own: generated, extended, upgraded.
+        sizes: the width and height of each of its files in pixels; None where they are not known.
     """
 
     key: str
@@ -50,6 +51,7 @@ class Clip:
     record: Record = attrs.field(repr=False)
     files: tuple[Path, ...] = ()
     history: tuple[HistoryItem, ...] = ()
+    sizes: tuple[tuple[int, int] | None, ...] = ()
 
     @property
     def url(self) -> str:
@@ -60,6 +62,11 @@ class Clip:
     def file(self) -> Path | None:
         """The file of its first video; None until the clip was saved."""
         return self.files[0] if self.files else None
+
+    @property
+    def height(self) -> int | None:
+        """The height of its first file in pixels; None until the clip was saved, or if it is not known."""
+        return self.sizes[0][1] if self.sizes and self.sizes[0] else None
 
     def __str__(self) -> str:
         return f"{self.key}: {', '.join(map(str, self.files or self.urls))}"
@@ -132,10 +139,12 @@ class Failed:
     Attributes:
         key: the key of the job.
         error: the error, with its evidence as attributes.
+        clip: the clip, if there is one and only saving it failed.
     """
 
     key: str
     error: VeoError
+    clip: Clip | None = attrs.field(default=None, repr=False)
 
     def __str__(self) -> str:
         return f"failed: {self.key}: {self.error}"

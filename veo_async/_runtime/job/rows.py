@@ -131,6 +131,7 @@ def outcome_to_json(outcome: Outcome) -> str:
         stored: dict[str, Any] = {"record": dict(clip.record.raw)}
         if clip.files:
             stored["files"] = [str(file) for file in clip.files]
+            stored["sizes"] = clip.sizes
         if len(clip.history) > 1:
             stored["history"] = [attrs.astuple(item) for item in clip.history]
         return _dump(stored)
@@ -170,7 +171,9 @@ def _outcome(job: LiveJob, row: JobRow) -> Outcome | None:
     if job.state in _ENDS_WITH_CLIP:
         clip = clip_of(job, record_from_raw(stored.get("record", {})))
         history = tuple(HistoryItem(*item) for item in stored.get("history", ())) or clip.history
-        return Done(attrs.evolve(clip, files=tuple(map(Path, stored.get("files", ()))), history=history))
+        files = tuple(map(Path, stored.get("files", ())))
+        sizes = tuple(size and (size[0], size[1]) for size in stored.get("sizes", ()))
+        return Done(attrs.evolve(clip, files=files, sizes=sizes, history=history))
     if job.state in (JobState.QUEUED, JobState.SENDING, JobState.RUNNING):
         return None
     error = error_from_dict(stored.get("error", _LOST))

@@ -17,7 +17,7 @@ from veo_async._runtime.clock import WallClock
 from veo_async._runtime.in_doubt.actions import JobActions
 from veo_async._runtime.job.endings import ended_without_charge
 from veo_async._runtime.job.live_job import LiveJob, copy_error
-from veo_async._runtime.job.outcome import Done
+from veo_async._runtime.job.outcome import Done, Failed
 from veo_async._runtime.job.registry import JobRegistry
 from veo_async._runtime.job.rows import job_from_row, to_json
 from veo_async._runtime.journal import Journal
@@ -133,10 +133,13 @@ class Admission:
         return known
 
     def _add_save_target(self, known: LiveJob, save_to: str) -> None:
-        """Save the clip of an existing job, too."""
-        if known.outcome is None:
+        """Save the clip of an existing job, too; if it was saved before, check that its files are still there."""
+        outcome = known.outcome
+        if isinstance(outcome, Failed) and outcome.clip is not None:  # saving it failed: try again, maybe elsewhere
+            outcome = known.outcome = Done(outcome.clip)
+        if outcome is None:
             known.save_to = known.save_to or save_to
-        elif isinstance(known.outcome, Done) and not known.outcome.clip.files:
+        elif isinstance(outcome, Done):
             known.save_to = save_to
             self._transitions.resume(known)
 

@@ -1,4 +1,7 @@
-"""READY: the clip exists. The job has finished, unless it has a file or folder to save the clip to."""
+"""READY: the clip exists. The job has finished, unless it has a file or folder to save the clip to.
+
+SAVED: the same, if the clip is requested again: its files may have been changed or moved since.
+"""
 
 from veo_async._rules.lifecycle import Event
 from veo_async._runtime.job.live_job import LiveJob
@@ -9,13 +12,13 @@ from .saving import JobSaver
 
 
 class ReadyState:
-    """The handler of `JobState.READY`. A job holds nothing."""
+    """The handler of `JobState.READY` and `JobState.SAVED`. A job holds nothing."""
 
     def __init__(self, saver: JobSaver, recovery: Recovery) -> None:
         self._saver, self._recovery = saver, recovery
 
     def enter(self, job: LiveJob, event: Event | None, outcome: Outcome | None) -> bool:
-        if job.save_to is None or not isinstance(outcome, Done):
+        if job.save_to is None or not isinstance(outcome, Done) or event is Event.SAVE:
             return False
         _ = self._recovery.start(job, self._saver.save(job, outcome.clip), f"save:{job.key}")
         return True

@@ -5,16 +5,12 @@ handles a full disk, an expired link or a broken connection. When it gives up, t
 stays ``ready``: the next session on the ledger tries again, and nothing is charged again.
 """
 
-import os
 from collections.abc import Awaitable, Callable
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
-import attrs
-
 from veo_async._ports import Scalar
-from veo_async._rules.lifecycle import Event
+from veo_async._rules.lifecycle import Event, JobState
+from veo_async._runtime.job.events import JobEvent, ResolutionDiffers
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.job.outcome import Clip, Done, Failed
 from veo_async._runtime.log import logger_for
@@ -22,15 +18,12 @@ from veo_async._runtime.transitions import Transitions
 from veo_async._wire.converter import to_dict
 from veo_async.errors import LedgerError, VeoError
 
+from .resolution import requested_resolution, wrong_sizes
+
 logger = logger_for(__name__)
 
-#: Saves the videos of a clip to a file or folder and returns their paths.
-Save = Callable[[Clip, Path], Awaitable[tuple[Path, ...]]]
-
-
-def absolute_target(path: str | PathLike[str] | None) -> str | None:
-    """Return *path* as an absolute path: a later run may start in another folder."""
-    return None if path is None else os.path.abspath(path)
+#: Saves the videos of a clip to a file or folder and returns the clip with its files.
+Save = Callable[[Clip, str], Awaitable[Clip]]
 
 
 def sidecar_metadata(clip: Clip) -> dict[str, Any]:
@@ -54,25 +47,34 @@ class JobSaver:
 
     Args:
         save: saves one clip; raises a `VeoError` when it gives up.
+        notify: announces an event of a job.
     """
 
-    def __init__(self, transitions: Transitions, save: Save) -> None:
-        self._transitions, self._save = transitions, save
+    def __init__(self, transitions: Transitions, save: Save, notify: Callable[[LiveJob, JobEvent], None]) -> None:
+        self._transitions, self._save, self._notify = transitions, save, notify
 
     async def save(self, job: LiveJob, clip: Clip) -> None:
-        """Save *clip* to the target of *job*, and finish the job."""
+        """Save *clip* to the target of *job*, and finish the job.
+
+        Existing files are only checked, so this also checks the files of a job that was saved before.
+        """
         assert job.save_to is not None  # noqa: S101  # only jobs with a target get here
         try:
-            files = await self._save(clip, Path(job.save_to))
+            saved = await self._save(clip, job.save_to)
         except VeoError as error:
             error.add_evidence(job_key=job.key, task_id=job.task_id)
             logger.warning("could not save the clip of job %s: %s", job.key, error, extra=job.log_extra("save"))
-            self._transitions.set_outcome(job, Failed(job.key, error))
+            self._transitions.set_outcome(job, Failed(job.key, error, clip))
             return
-        done = Done(attrs.evolve(clip, files=files))
+        done = Done(saved)
+        if job.state is JobState.SAVED:
+            self._transitions.set_outcome(job, done)
+            return
+        for width, height in wrong_sizes(saved):
+            self._notify(job, ResolutionDiffers(job.key, requested_resolution(saved) or "", width, height))
         changes: dict[str, Scalar] = {"save_to": job.save_to}
         try:
-            await self._transitions.apply(job, Event.SAVE, done, changes=changes, evidence={"files": len(files)})
+            await self._transitions.apply(job, Event.SAVE, done, changes=changes, evidence={"files": len(saved.files)})
         except LedgerError:
             return  # the session closes; the next one finds the files
         if job.outcome is None:

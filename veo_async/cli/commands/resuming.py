@@ -1,12 +1,16 @@
 """Commands for the jobs on a ledger: run them to their end, or download their clips."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyclopts import App
 
 from veo_async.cli.console import console, print_line
 from veo_async.cli.exit_codes import ALL_DONE, PARTIAL, STOPPED
 from veo_async.cli.options import STOP_TIMEOUT_S, AcceptRestored
+
+if TYPE_CHECKING:
+    from veo_async import Clip, Job
 
 app: App = App()
 
@@ -15,7 +19,7 @@ app: App = App()
 async def resume(
     ledger: Path,
     *,
-    out: Path = Path("veo-out"),
+    out: str = "veo-out",
     account: str | None = None,
     accept_restored: AcceptRestored = False,
     stop_timeout: float = STOP_TIMEOUT_S,
@@ -60,7 +64,8 @@ async def save(
     ledger: Path,
     keys: list[str],
     *,
-    out: Path = Path("veo-out"),
+    out: str = "veo-out",
+    overwrite: bool = False,
     account: str | None = None,
     accept_restored: AcceptRestored = False,
 ) -> int:
@@ -75,23 +80,35 @@ async def save(
     keys
         Job keys.
     out
-        A folder, or a file that ends in .mp4.
+        A file that ends in .mp4, or a folder; a slash at the end makes any name a folder.
+    overwrite
+        Replace the file named by --out although it belongs to another clip, or to none.
     account
         Account name (default: derived from the API key).
     """
-    from veo_async import Done, VeoSession
+    from veo_async import VeoSession
     from veo_async.cli.formatting import command
     from veo_async.cli.ledger_file import ledger_for_work
+    from veo_async.settings import Files
 
     code = ALL_DONE
     opened = ledger_for_work(ledger, accept_restored=accept_restored)
-    async with VeoSession(ledger=opened, account=account) as veo:
+    async with VeoSession(ledger=opened, account=account, files=Files(overwrite=overwrite)) as veo:
         for key in keys:
             job = await veo.ledger.find(key)
-            if job is None or not isinstance(job.outcome, Done):
+            if job is None or (clip := await _clip_of(job)) is None:
                 print_line(f"{key}: no finished clip under this key; see {command('jobs', ledger)}")
                 code = PARTIAL
                 continue
-            for file in (await veo.save(job.outcome.clip, out)).files:
+            for file in (await veo.save(clip, out)).files:
                 print_line(f"{key}: {file}")
     return code
+
+
+async def _clip_of(job: "Job") -> "Clip | None":
+    """Return the clip of *job*, if it has one: also one that an earlier run could not save."""
+    from veo_async import Done, Failed
+    from veo_async.types import JobState
+
+    outcome = await job.finished() if job.state is JobState.READY else job.outcome
+    return outcome.clip if isinstance(outcome, Done | Failed) else None

@@ -72,7 +72,7 @@ class Account:
 
     def _finish(self, task: Task) -> None:
         if task.outcome.is_success:
-            publish(task, self.files, self.settings.file_ttl_s)
+            publish(task, self.files, self.settings.file_ttl_s, self.settings.delivered_resolution)
         else:
             self.credits += self.charge_log.refund(task.request.endpoint, task.id, task.completes_at)
         if task.callback_url:

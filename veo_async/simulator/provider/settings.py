@@ -111,6 +111,8 @@ class ProviderSettings:
     # --- files ---
     #: How long the URL of a result works.
     file_ttl_s: float = seconds(14 * DAY_S)
+    #: The resolution of every video; None delivers what was requested. Another one is a fault that one user reported.
+    delivered_resolution: Literal["720p", "1080p", "4k"] | None = choice(Literal["720p", "1080p", "4k"], None)
     #: How long a link from download-url works.
     link_ttl_s: float = seconds(20 * 60.0)
     #: How long an uploaded file is kept.

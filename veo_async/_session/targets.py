@@ -1,0 +1,109 @@
+"""Where the jobs of a session save their clips, checked before anything is sent."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from os import PathLike
+from typing import Any
+
+from veo_async._base.checks import reject
+from veo_async._base.run_blocking import run_blocking
+from veo_async._rules.lifecycle import JobState
+from veo_async._runtime.job.live_job import LiveJob
+from veo_async.errors import DownloadFailed
+from veo_async.media.destinations import choose_path, destinations
+from veo_async.media.targets import is_file_name
+
+from .lifetime import Lifetime
+from .options import checked_target
+
+
+class SaveTargets:
+    """Checks and remembers the targets of a session's jobs.
+
+    Args:
+        default: the folder for jobs that name no destination.
+        overwrite: whether a named file may be replaced.
+    """
+
+    def __init__(self, lifetime: Lifetime, default: str | None, *, overwrite: bool) -> None:
+        self._lifetime, self._default, self._overwrite = lifetime, default, overwrite
+        #: The job that was given each file name.
+        self._keys: dict[str, str] = {}
+        self._has_recovered_jobs = False
+        #: Arguments that were found to be folders: most jobs of a session go to the same one.
+        self._folders: dict[str | PathLike[str], str] = {}
+
+    @asynccontextmanager
+    async def reserve(self, path: str | PathLike[str] | None, key: str) -> AsyncGenerator[str | None]:
+        """Yield the target of the job *key*, known or new; a file that is named stays reserved unless the block raises.
+
+        Raises:
+            UsageError: *path* is neither a file nor a folder, or is a file that this job may not replace.
+        """
+        target, is_file = (self._default, False) if path is None else await self._parse(path)
+        if target is None or not is_file or self._overwrite:
+            yield target
+            return
+        is_new = target not in self._keys
+        try:
+            await self._require_free(target, key)
+            yield target
+        except BaseException:
+            if is_new and self._keys.get(target) == key:
+                del self._keys[target]
+            raise
+
+    async def _parse(self, path: str | PathLike[str]) -> tuple[str, bool]:
+        """Return the absolute path, and whether it names a file."""
+        if isinstance(path, str | PathLike) and path in self._folders:
+            return self._folders[path], False
+        target, is_file = await run_blocking(_parse, path)
+        if not is_file:
+            self._folders[path] = target
+        return target, is_file
+
+    async def _require_free(self, target: str, key: str) -> None:
+        find = self._lifetime.require_open().admission.find
+        self._add_recovered_jobs()
+        holder = self._keys.setdefault(target, key)  # from here on, no other job gets it
+        await run_blocking(_check_owner, target, await find(key), key)
+        if holder == key:
+            return
+        other = await find(holder)  # None: it is just being inserted
+        if other is None or other.state in _WILL_BE_SAVED or self._keys[target] != holder:
+            reject("save_to", target, f"the clip of job {holder!r} is saved to this file; {_OTHERWISE}")
+        self._keys[target] = key
+
+    def _add_recovered_jobs(self) -> None:
+        """Reserve the files of the jobs that the session found on its ledger, once."""
+        if not self._has_recovered_jobs:
+            self._has_recovered_jobs = True
+            for job in self._lifetime.engine.registry.by_key.values():
+                if job.save_to is not None and job.state in _WILL_BE_SAVED:
+                    self._keys.setdefault(job.save_to, job.key)
+
+
+#: In these states, the clip of a job may still be saved to its file.
+_WILL_BE_SAVED = frozenset(JobState) - {
+    JobState.SAVED,
+    JobState.REFUSED,
+    JobState.FAILED,
+    JobState.EXPIRED,
+    JobState.ABANDONED,
+}
+_OTHERWISE = "name another file or a folder, or pass Files(overwrite=True)"
+
+
+def _parse(path: Any) -> tuple[str, bool]:
+    target = checked_target("save_to", path) or ""
+    return target, is_file_name(target)
+
+
+def _check_owner(target: str, known: LiveJob | None, key: str) -> None:
+    """Require that nothing is lost if the clip of job *key* is saved to the file *target*."""
+    task_id = (known.task_id if known else None) or ""
+    [first] = destinations(target, key, 1, {"task_id": task_id})
+    try:
+        choose_path(first)
+    except DownloadFailed as taken:
+        reject("save_to", target, f"{taken.message}; {_OTHERWISE}")
