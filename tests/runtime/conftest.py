@@ -42,6 +42,9 @@ async def leaves_nothing_behind() -> AsyncIterator[None]:
     await asyncio.sleep(0)
     others = asyncio.all_tasks() - {asyncio.current_task()}
     assert not others, f"tasks left behind: {others}"
+    for thread in threading.enumerate():
+        if thread.name.startswith("asyncio-waitpid"):  # it ends with its process, a moment after that was reported
+            thread.join(timeout=5.0)
     left = {
         thread for thread in set(threading.enumerate()) - threads if not thread.name.startswith(("asyncio_", "uvloop_"))
     }
