@@ -9,6 +9,8 @@ import os
 import secrets
 from pathlib import Path
 
+from .file_lock import replace
+
 #: Never follow a symbolic link at the temporary name; never pass the descriptor to a child process.
 _FLAGS = (
     os.O_WRONLY
@@ -43,7 +45,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666, sync_folder:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.replace(temporary, path)
+        replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -54,7 +56,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666, sync_folder:
 
 def flush_folder(folder: Path) -> None:
     """Flush the names in *folder* to disk, where the system supports it."""
-    if os.name == "nt":  # pragma: no cover  # Windows has no such call and needs none
+    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open folders; its file systems log changes of names
         return
     descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     try:

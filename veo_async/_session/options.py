@@ -14,6 +14,7 @@ from veo_async._base.checks import (
     check_text,
     reject,
 )
+from veo_async._base.windows_names import path_problem
 from veo_async._rules.credits.prices import validate_credits
 from veo_async._rules.queue.fair_queue import Priority
 from veo_async._runtime.hooks import Hook
@@ -118,13 +119,20 @@ def checked_target(name: str, path: Any) -> str | None:
     """Return *path* as an absolute path; None stays None."""
     if path is not None and not (isinstance(path, str | PathLike) and fspath(path)):
         reject(name, path, "must be the path of a file or a folder")
+    _check_file_names(name, path)
     return absolute_target(path)
+
+
+def _check_file_names(name: str, path: Any) -> None:
+    if path is not None and (problem := path_problem(fspath(path))) is not None:
+        reject(name, path, problem)
 
 
 def _checked_ledger(ledger: Any) -> Any:
     is_path = isinstance(ledger, str | PathLike)
     if ledger == "" or not (ledger is None or is_path or hasattr(ledger, "open")):
         reject("ledger", ledger, "must be a file's path, a ledger from veo_async.ledger, or None")
+    _check_file_names("ledger", ledger if is_path else None)
     return as_ledger(ledger)
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import attrs
 
+from veo_async._base import file_lock
 from veo_async._base.atomic_write import write_all
 
 from . import files
@@ -79,7 +80,7 @@ class PartialFile:
         descriptor = files.open_regular(path, to_write=True)
         if descriptor is None:
             return False
-        if files.try_lock(descriptor) and files.is_same_file(path, descriptor):
+        if files.try_lock(descriptor) and file_lock.is_named(path, descriptor):
             stored = files.read_json(path.with_name(f"{path.name}.json")) or {}
             if stored.get("clip_id") == self.clip_id:
                 self.path, self._descriptor = path, descriptor
@@ -92,7 +93,7 @@ class PartialFile:
         """Hash the existing bytes, or drop them unless all of them have certainly reached the disk."""
         size = os.fstat(self._file()).st_size
         resume_info = ResumeInfo.from_json(stored)
-        is_on_disk = stored.get("synced") == size or stored.get("boot_id") == _boot_id()
+        is_on_disk = stored.get("synced") == size or _is_same_boot(stored.get("boot_id"))
         if resume_info is None or not is_on_disk or (resume_info.total is not None and size > resume_info.total):
             self._clear()
             return
@@ -145,13 +146,15 @@ class PartialFile:
     def rename_to(self, target: Path) -> None:
         """Give the file its final name, and close it."""
         with self._lock:
-            if os.name == "nt":  # pragma: no cover  # Windows cannot rename an open file
-                self._close_descriptor()
-            os.replace(self.path, target)
+            descriptor = self._release()
+            try:
+                file_lock.rename_and_close(self.path, target, descriptor)
+            except OSError:
+                self._reopen()
+                raise
             with contextlib.suppress(OSError):
                 self._sidecar.unlink()
             self._is_closed = True
-            self._close_descriptor()
             self._remove_others()
 
     def close(self) -> None:
@@ -180,9 +183,9 @@ class PartialFile:
             self._close_descriptor()
 
     def _remove(self) -> None:
-        if self._descriptor is not None and files.is_same_file(self.path, self._descriptor):
+        if self._descriptor is not None and file_lock.is_named(self.path, self._descriptor):
             self._sidecar.unlink(missing_ok=True)
-            self.path.unlink()
+            file_lock.remove_and_close(self.path, self._release())
 
     def _remove_others(self) -> None:
         """Delete other partial files of this clip, which killed processes left behind."""
@@ -217,8 +220,20 @@ class PartialFile:
 
     def _close_descriptor(self) -> None:
         if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+            os.close(self._release())
+
+    def _release(self) -> int:
+        """Return the descriptor; the caller closes it."""
+        descriptor, self._descriptor = self._file(), None
+        return descriptor
+
+    def _reopen(self) -> None:
+        """Open the file again after a failed rename, so that the rename can be repeated."""
+        descriptor = files.open_regular(self.path, to_write=True)
+        if descriptor is not None and files.try_lock(descriptor):
+            self._descriptor = descriptor
+        elif descriptor is not None:
+            os.close(descriptor)  # another process has adopted it
 
     def _file(self) -> int:
         if self._descriptor is None:
@@ -239,8 +254,13 @@ def _short_name(target: str) -> str:
     return target if len(data) <= _MAX_NAME_BYTES else hashlib.sha256(data).hexdigest()[:32]
 
 
+def _is_same_boot(boot_id: object) -> bool:
+    """Whether the system has run since *boot_id* was read. Data written since then is readable even if not flushed."""
+    return boot_id is not None and boot_id == _boot_id()
+
+
 def _boot_id() -> str | None:
-    """Return an id of the current system start. Data written since then is readable even if it was never flushed."""
+    """Return an id of the current system start, or None on systems that have none."""
     try:
         return _BOOT_ID.read_text("ascii").strip()
     except (OSError, ValueError):

@@ -26,6 +26,7 @@ from veo_async._base.kill_points import kill_point
 from veo_async.errors import LedgerBusy, LedgerError, LedgerIOError, LedgerUnusable
 from veo_async.ledger.rules import new_secret
 
+from .location import database_uri
 from .sql import MIGRATIONS, SQL, statements_of
 
 #: "veoL", in the header of every ledger.
@@ -91,7 +92,7 @@ def translate_error(exc: sqlite3.Error, path: Path) -> LedgerError:
 def _create_if_missing(path: Path) -> None:
     """Create an empty file that only its user may read; SQLite gives its journals the same mode."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
     except FileExistsError:
         return
     except OSError as exc:
@@ -138,7 +139,7 @@ def _has_journal(path: Path) -> bool:
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:
     return sqlite3.connect(
-        f"{path.as_uri()}?{options}", uri=True, isolation_level=None, check_same_thread=False, timeout=0
+        f"{database_uri(path)}?{options}", uri=True, isolation_level=None, check_same_thread=False, timeout=0
     )
 
 
