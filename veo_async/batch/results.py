@@ -93,6 +93,11 @@ def translate_os_errors(folder: Path, error: type[VeoError], remedy: str = "") -
     """Raise *error* with the folder's name and *remedy* in place of an `OSError`."""
     try:
         yield
+    except PermissionError as exc:
+        if exc.filename2 is None:
+            raise error(f"{folder}: {exc.strerror}{remedy}") from None
+        in_use = f"{exc.filename2} cannot be replaced ({exc.strerror}); close it in other programs, such as Excel"
+        raise error(in_use) from None
     except OSError as exc:
         raise error(f"{folder}: {exc.strerror or exc}{remedy}") from None
 
@@ -123,7 +128,8 @@ class Results:
             self._append(json.dumps(result_as_dict(result), ensure_ascii=False) + "\n")
 
     def _append(self, text: str) -> None:
-        descriptor = os.open(self._folder / "results.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(self._folder / "results.jsonl", flags, 0o644)
         try:
             os.write(descriptor, text.encode())
             os.fsync(descriptor)

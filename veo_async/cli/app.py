@@ -10,7 +10,7 @@ from veo_async import VeoError, __version__
 from veo_async.errors import InvalidRequest, UsageError, printable
 
 from .commands import creating, inspecting, ledger, lists, resuming, simulating
-from .console import console
+from .console import console, escape_unprintable
 from .exit_codes import ERROR, INTERRUPTED, USAGE
 
 app: App = App(
@@ -38,6 +38,7 @@ def _text_of(error: VeoError, *, is_verbose: bool) -> str:
 
 def run(arguments: list[str] | None = None) -> None:
     """Parse *arguments* (by default those of the process), run the command, and exit with its exit code."""
+    escape_unprintable()
     given = sys.argv[1:] if arguments is None else arguments
     is_verbose = any(word in _VERBOSE for word in given)
     try:

@@ -1,7 +1,6 @@
 """What `batch` prints before and after a run: problems, the price, the summary and the next command."""
 
 import re
-import shlex
 import sys
 from pathlib import Path
 
@@ -72,7 +71,7 @@ def report_summary(report: Report, manifest: Manifest, ledger: Path, reporter: R
 
 def same_command() -> str:
     """Return the command as it was typed: without its options, running it again would do something else."""
-    return shlex.join(["veo-async", *sys.argv[1:]])
+    return command(*sys.argv[1:])
 
 
 def _next_step(report: Report, manifest: Manifest, ledger: Path) -> tuple[int, str]:
