@@ -1,4 +1,4 @@
-"""What is said about other systems: the hosted checks run what CONTRIBUTING names."""
+"""Other systems: the hosted checks run what CONTRIBUTING names, and the classifiers promise no more."""
 
 import re
 from pathlib import Path
