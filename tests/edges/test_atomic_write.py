@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from veo_async._base import atomic_write
+from veo_async._base import file_lock
 from veo_async._base.atomic_write import remove_abandoned, write_atomically
 from veo_async._base.file_lock import try_lock
 
@@ -171,7 +171,7 @@ def test_temporary_file_that_was_removed_before_it_was_locked_is_created_again(
         calls.append(descriptor)
         return try_lock(descriptor)
 
-    monkeypatch.setattr(atomic_write, "try_lock", steal_first)
+    monkeypatch.setattr(file_lock, "lock_if_possible", steal_first)
     write_atomically(tmp_path / "a.csv", b"new")
     assert len(calls) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]

@@ -7,6 +7,7 @@ which shows at most the last four characters and gives the key away only as a he
 import hashlib
 import hmac
 import logging
+import os
 import re
 import stat
 from collections.abc import Awaitable, Callable, Mapping
@@ -127,7 +128,8 @@ def resolve_key(given: "str | ApiKey | None", environ: Mapping[str, str], *, key
 
 def _read_key_file(path: Path) -> ApiKey:
     try:
-        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        mode = path.stat().st_mode if hasattr(os, "getuid") else 0  # Windows reports others' permissions elsewhere
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
             logger.warning("other users can read the key file %s; run chmod 600 on it", path)
         return ApiKey(path.read_text("utf-8").strip())
     except (OSError, UnicodeDecodeError) as exc:

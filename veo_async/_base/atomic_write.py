@@ -10,7 +10,7 @@ import re
 import secrets
 from pathlib import Path
 
-from .file_lock import try_lock
+from . import file_lock
 
 #: Never follow a symbolic link at the temporary name; never pass the descriptor to a child process.
 _FLAGS = (
@@ -62,7 +62,7 @@ def write_atomically(
         if exact_mode is not None:
             os.chmod(temporary, exact_mode)
         if replace:
-            os.replace(temporary, path)
+            file_lock.replace(temporary, path)
         else:
             rename_exclusively(temporary, path)
     except BaseException:
@@ -79,7 +79,7 @@ def _create_temporary(folder: Path, mode: int) -> tuple[Path, int]:
         # The temporary name does not contain the target's: together they could exceed the limit of 255 bytes.
         temporary = folder / f".{secrets.token_hex(8)}.tmp"
         descriptor = os.open(temporary, _FLAGS, mode)
-        if not try_lock(descriptor) or is_same_file(temporary, descriptor):
+        if not file_lock.lock_if_possible(descriptor) or file_lock.is_named(temporary, descriptor):
             return temporary, descriptor
         os.close(descriptor)  # it was taken for abandoned just before it was locked
 
@@ -95,19 +95,10 @@ def remove_abandoned(folder: Path) -> None:
 def _remove_if_abandoned(path: Path) -> None:
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0))
-        try:
-            if try_lock(descriptor) and is_same_file(path, descriptor):
-                path.unlink()
-        finally:
+        if file_lock.lock_if_possible(descriptor) and file_lock.is_named(path, descriptor):
+            file_lock.remove_and_close(path, descriptor)
+        else:
             os.close(descriptor)
-
-
-def is_same_file(path: Path, descriptor: int) -> bool:
-    """Return whether *path* still names this open file."""
-    try:
-        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
-    except OSError:
-        return False
 
 
 def rename_exclusively(source: Path, target: Path) -> None:
@@ -125,7 +116,7 @@ def rename_exclusively(source: Path, target: Path) -> None:
             raise
         # The empty file reserves the name. Only a crash between these two lines leaves it behind.
         os.close(os.open(target, _FLAGS, 0o600))
-        os.replace(source, target)
+        file_lock.replace(source, target)
     else:
         with contextlib.suppress(OSError):  # the file has its name, and a second one does no harm
             os.unlink(source)
@@ -133,7 +124,7 @@ def rename_exclusively(source: Path, target: Path) -> None:
 
 def flush_folder(folder: Path) -> None:
     """Flush the names in *folder* to disk, where the system supports it."""
-    if os.name == "nt":  # pragma: no cover  # Windows has no such call and needs none
+    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open folders; its file systems log changes of names
         return
     descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     try:

@@ -1,8 +1,9 @@
 """Kill points: places where a crash test can kill the process.
 
 Next to each commit and each write there is a call such as ``kill_point("send:before-commit")``. If the variable
-``VEO_ASYNC_KILL_AT`` is set to that name, the process kills itself there with SIGKILL, which cannot be caught; with
-``name:3`` it does so the third time. Without the variable a kill point costs one comparison.
+``VEO_ASYNC_KILL_AT`` is set to that name, the process kills itself there with SIGKILL, which cannot be caught, or on
+Windows with ``TerminateProcess``; with ``name:3`` it does so the third time. Without the variable a kill point costs
+one comparison.
 
 In the order of a job's life: ``submit`` and ``send``, each with ``:before-commit`` and ``:after-commit``;
 ``mark``, with ``:before-write`` and ``:after-write`` (the ledger's mark, when a session opens and for each permit);
@@ -35,4 +36,4 @@ def _count(name: str) -> None:
         return
     _remaining -= 1
     if _remaining == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))

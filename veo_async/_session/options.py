@@ -15,6 +15,7 @@ from veo_async._base.checks import (
     check_text,
     reject,
 )
+from veo_async._base.windows_names import path_problem
 from veo_async._rules.credits.prices import validate_credits
 from veo_async._rules.queue.fair_queue import Priority
 from veo_async._runtime.hooks import Hook
@@ -142,7 +143,13 @@ def checked_target(name: str, path: Any, *, parse: Callable[[str, Any], str] = p
     if "\0" in fspath(path):
         reject(name, path, "must not contain a NUL character")
     check_encodable_text(name, fspath(path))
+    _check_file_names(name, path)
     return parse(name, path)
+
+
+def _check_file_names(name: str, path: Any) -> None:
+    if path is not None and (problem := path_problem(fspath(path))) is not None:
+        reject(name, path, problem)
 
 
 def _checked_ledger(ledger: Any) -> Any:
@@ -151,6 +158,7 @@ def _checked_ledger(ledger: Any) -> Any:
         reject("ledger", ledger, "must be a file's path, a ledger from veo_async.ledger, or None")
     if isinstance(ledger, str):
         check_encodable_text("ledger", ledger)
+    _check_file_names("ledger", ledger if is_path else None)
     return as_ledger(ledger)
 
 

@@ -115,7 +115,7 @@ def _decoded(content: bytes) -> str:
     except UnicodeDecodeError as exc:
         line = content[: exc.start].count(b"\n") + 1
         name = "UTF-16" if is_utf16 else "UTF-8"
-        raise UsageError(f"line {line}: not valid {name}; save the file as UTF-8") from None
+        raise UsageError(f"line {line}: not valid {name}; save the file as UTF-8 (in Excel: CSV UTF-8)") from None
 
 
 def _table(text: str, kind: Kind) -> tuple[tuple[str, ...], list[RawRow]]:

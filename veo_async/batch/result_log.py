@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,8 @@ class ResultLog:
     def _locked(self) -> Iterator[int]:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
         try:
-            lock(descriptor)
+            with suppress(OSError):  # some network file systems have no locks
+                lock(descriptor)
             yield descriptor
         finally:
             os.close(descriptor)

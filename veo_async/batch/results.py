@@ -112,6 +112,11 @@ def translate_os_errors(folder: Path, error: type[VeoError], remedy: str = "") -
     """Raise *error* with the folder's name and *remedy* in place of an `OSError`."""
     try:
         yield
+    except PermissionError as exc:
+        if exc.filename2 is None:
+            raise error(f"{folder}: {exc.strerror}{remedy}") from None
+        in_use = f"{exc.filename2} cannot be replaced ({exc.strerror}); close it in other programs, such as Excel"
+        raise error(in_use) from None
     except OSError as exc:
         raise error(f"{folder}: {exc.strerror or exc}{remedy}") from None
 

@@ -9,7 +9,7 @@ from veo_async import VeoError, __version__
 from veo_async.errors import InvalidRequest, LedgerRestored, UsageError, printable
 
 from .commands import creating, inspecting, ledger, lists, resuming, simulating
-from .console import console, print_error
+from .console import console, escape_unprintable, print_error
 from .exit_codes import ERROR, INTERRUPTED, USAGE
 from .formatting import command
 
@@ -47,6 +47,7 @@ def _text_of(error: VeoError, given: list[str], *, is_verbose: bool) -> str:
 
 def run(arguments: list[str] | None = None) -> None:
     """Parse *arguments* (by default those of the process), run the command, and exit with its exit code."""
+    escape_unprintable()
     given = sys.argv[1:] if arguments is None else arguments
     is_verbose = any(word in _VERBOSE for word in given)
     try:

@@ -1,7 +1,6 @@
 """What `batch` prints before and after a run: problems, the price, the summary and the next command."""
 
 import re
-import shlex
 import sys
 from pathlib import Path
 
@@ -110,7 +109,7 @@ def _over_budget_text(run: BatchRun, budget: float) -> str:
 
 def same_command() -> str:
     """Return the command as it was typed: without its options, running it again would do something else."""
-    return shlex.join(["veo-async", *(word for word in sys.argv[1:] if word != "--accept-restored")])  # given once
+    return command(*(word for word in sys.argv[1:] if word != "--accept-restored"))  # given once
 
 
 def command_for(source: Path | None, other: Path) -> str:
@@ -120,7 +119,7 @@ def command_for(source: Path | None, other: Path) -> str:
     if typed not in words[1:]:
         return command("batch", other)
     place = words.index(typed, 1)
-    return shlex.join(["veo-async", *words[:place], str(other), *words[place + 1 :]])
+    return command(*words[:place], str(other), *words[place + 1 :])
 
 
 def _next_step(report: Report, manifest: Manifest, files: ListFiles) -> tuple[int, str]:

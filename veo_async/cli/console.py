@@ -1,5 +1,9 @@
 """Standard output and standard error of the commands."""
 
+import io
+import sys
+from typing import TextIO
+
 from rich.console import Console
 
 console: Console = Console(highlight=False)
@@ -13,3 +17,18 @@ def print_line(text: str = "") -> None:
 def print_error(text: str) -> None:
     """Print *text* to standard error."""
     Console(stderr=True, highlight=False).print(text, markup=False, soft_wrap=True)
+
+
+def escape_unprintable() -> None:
+    """Print characters that the console's encoding lacks as escapes; by default they end the program.
+
+    On Windows, output to a file or pipe has the encoding of the locale, for example cp1252.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def is_utf8(stream: TextIO) -> bool:
+    """Whether *stream* can take any character."""
+    return (stream.encoding or "utf-8").lower().replace("-", "").startswith("utf8")

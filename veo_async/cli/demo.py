@@ -16,8 +16,9 @@ from veo_async import VeoSession
 from veo_async._base.run_blocking import run_blocking
 from veo_async.batch.contact_sheet import INSTALL_MEDIA_EXTRA
 from veo_async.batch.manifest import Manifest, read_manifest
-from veo_async.batch.results import make_folder
+from veo_async.batch.results import make_folder, translate_os_errors
 from veo_async.batch.run import Batch, Report
+from veo_async.errors import UsageError
 from veo_async.providers import KIE
 from veo_async.settings import Limits, Network
 from veo_async.simulator import Simulator, drop_after_accepting, rate_limited
@@ -109,8 +110,9 @@ async def _run(sim: Simulator, manifest: Manifest, folder: Path, ledger: Path, r
 def _prepare_folder(folder: Path, ledger: Path) -> None:
     """Create *folder* and delete the last demo's ledger, whose simulator no longer exists. Clips are kept."""
     make_folder(folder)
-    for ending in ("", "-wal", "-shm", "-journal"):
-        ledger.with_name(ledger.name + ending).unlink(missing_ok=True)
+    with translate_os_errors(ledger, UsageError, "; close the programs that have it open"):
+        for ending in ("", "-wal", "-shm", "-journal"):
+            ledger.with_name(ledger.name + ending).unlink(missing_ok=True)
 
 
 def _clock() -> Callable[[], float]:

@@ -12,6 +12,7 @@ from rich.live import Live
 
 from veo_async.errors import VeoError, printable
 
+from .console import is_utf8
 from .progress import Progress, changes, render
 
 #: Seconds between two updates; a board that changes faster cannot be read.
@@ -151,5 +152,5 @@ def _refresh(reporter: Reporter, read: Callable[[], Progress]) -> bool:
 
 
 def _write(values: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(values, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(values, ensure_ascii=not is_utf8(sys.stdout)) + "\n")
     sys.stdout.flush()  # a program at the other end of a pipe waits for the line

@@ -1,13 +1,16 @@
-"""Ctrl-C and SIGTERM. Neither loses anything: what was sent is on the ledger, and the same command continues it."""
+"""Ctrl-C and SIGTERM. Neither loses anything: what was sent is on the ledger, and the same command continues it.
+
+Windows never sends SIGTERM; there Ctrl-Break is the other key that ends a program.
+"""
 
 import asyncio
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from .formatting import format_number
 
-_NUMBERS = (signal.SIGINT, signal.SIGTERM)
+_NAMES = ("SIGINT", "SIGTERM", "SIGBREAK")
 
 
 @contextmanager
@@ -50,11 +53,20 @@ def _cancel(task: "asyncio.Task[object]") -> None:
 
 @contextmanager
 def _signal_handlers(interrupt: Callable[[], None]) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    for number in _NUMBERS:
-        loop.add_signal_handler(number, interrupt)
-    try:
+    """Have the event loop call *interrupt* on every signal that this system has."""
+    with ExitStack() as stack:
+        for name in _NAMES:
+            if (number := getattr(signal, name, None)) is not None:
+                stack.callback(_handle(number, interrupt))
         yield
-    finally:
-        for number in _NUMBERS:
-            loop.remove_signal_handler(number)
+
+
+def _handle(number: signal.Signals, interrupt: Callable[[], None]) -> Callable[[], object]:
+    """Handle one signal, and return a function that ends this."""
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_signal_handler(number, interrupt)
+    except NotImplementedError:  # Windows, where a signal wakes the default loop
+        before = signal.signal(number, lambda *_: loop.call_soon_threadsafe(interrupt))
+        return lambda: signal.signal(number, before or signal.SIG_DFL)
+    return lambda: loop.remove_signal_handler(number)

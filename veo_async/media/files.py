@@ -3,22 +3,16 @@
 Everything here blocks; call it through `run_blocking`.
 """
 
-import contextlib
 import errno
 import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from veo_async._base.atomic_write import write_atomically
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover  # Windows has no flock
-    fcntl = None  # type: ignore[assignment]
 
 #: Never follow a symbolic link; never pass the descriptor to a child process.
 _SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -74,37 +68,3 @@ def read_json(path: Path) -> dict[str, Any] | None:
         except (ValueError, RecursionError, OSError):
             return None
     return values if isinstance(values, dict) else None
-
-
-def try_lock(descriptor: int) -> bool:
-    """Lock the file until it is closed. Return False if that is not possible."""
-    if fcntl is None:  # pragma: no cover  # Windows
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # another process holds the lock, or the file system has no locks and may hide that one does
-        return False
-    return True
-
-
-def is_same_file(path: Path, descriptor: int) -> bool:
-    """Return True if *path* still names this open file."""
-    try:
-        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
-    except OSError:
-        return False
-
-
-@contextlib.contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
-    """Let only one process at a time move finished files into *folder*, where the system supports locks."""
-    if fcntl is None:  # pragma: no cover  # Windows: each rename is atomic, but video and sidecar may not match
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-    try:
-        with contextlib.suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -7,14 +7,14 @@ two keys that become the same text still get two files.
 import hashlib
 import re
 
+from veo_async._base.windows_names import RESERVED
+
 #: Leaves space for two numbers and ``.mp4`` within the 120 characters that a name may have.
 MAX_STEM = 100
 _HASH_DIGITS = 10
 #: Clips of one name in one folder that are numbered; any further one gets a hash.
 _MAX_NUMBERED = 99
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-#: Names of Windows devices, which are reserved in upper and lower case, in every folder, with every ending.
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
 
 
 def safe_name(text: str) -> str:
@@ -53,4 +53,4 @@ def _sanitize(text: str) -> str:
     Sanitizing the result again does not change it.
     """
     stem = _UNSAFE.sub("_", text).lstrip(".-")[:MAX_STEM].rstrip(".")
-    return f"_{stem}"[:MAX_STEM].rstrip(".") if _RESERVED.match(stem) else stem
+    return f"_{stem}"[:MAX_STEM].rstrip(".") if RESERVED.match(stem) else stem

@@ -21,6 +21,7 @@ from typing import Any
 
 import attrs
 
+from veo_async._base import file_lock
 from veo_async._base.atomic_write import rename_exclusively, write_all
 
 from . import files
@@ -74,7 +75,7 @@ class PartialFile:
         while self._descriptor is None:
             self.path = self.folder / f".{_short_name(self.target)}.{secrets.token_hex(4)}.part"
             descriptor = files.create(self.path)
-            if files.try_lock(descriptor) and not files.is_same_file(self.path, descriptor):
+            if file_lock.lock_if_possible(descriptor) and not file_lock.is_named(self.path, descriptor):
                 os.close(descriptor)  # another process took it for abandoned just before it was locked
             else:
                 self._descriptor = descriptor
@@ -83,7 +84,7 @@ class PartialFile:
         descriptor = files.open_regular(path, to_write=True)
         if descriptor is None:
             return False
-        if files.try_lock(descriptor) and files.is_same_file(path, descriptor):
+        if file_lock.lock_if_possible(descriptor) and file_lock.is_named(path, descriptor):
             sidecar = path.with_name(f"{path.name}.json")
             stored = files.read_json(sidecar) or {}
             # Killed before its first byte: a sidecar is written before any.
@@ -99,7 +100,7 @@ class PartialFile:
         """Hash the existing bytes, or drop them unless all of them have certainly reached the disk."""
         size = os.fstat(self._file()).st_size
         resume_info = ResumeInfo.from_json(stored)
-        is_on_disk = stored.get("synced") == size or stored.get("boot_id") == _boot_id()
+        is_on_disk = stored.get("synced") == size or _is_same_boot(stored.get("boot_id"))
         if resume_info is None or not is_on_disk or (resume_info.total is not None and size > resume_info.total):
             self._clear()
             return
@@ -162,16 +163,16 @@ class PartialFile:
         """
         with self._lock:
             os.chmod(self.path, mode)
-            if os.name == "nt":  # pragma: no cover  # Windows cannot rename an open file
-                self._close_descriptor()
-            if replace:
-                os.replace(self.path, target)
-            else:
-                rename_exclusively(self.path, target)
+            descriptor = self._release()
+            rename = file_lock.replace if replace else rename_exclusively
+            try:
+                file_lock.rename_and_close(self.path, target, descriptor, rename=rename)
+            except OSError:
+                self._reopen()
+                raise
             with contextlib.suppress(OSError):
                 self._sidecar.unlink()
             self._is_closed = True
-            self._close_descriptor()
             remove_partial_files(self.folder, self.target, self.clip_id)
 
     def close(self) -> None:
@@ -200,9 +201,9 @@ class PartialFile:
             self._close_descriptor()
 
     def _remove(self) -> None:
-        if self._descriptor is not None and files.is_same_file(self.path, self._descriptor):
+        if self._descriptor is not None and file_lock.is_named(self.path, self._descriptor):
             self._sidecar.unlink(missing_ok=True)
-            self.path.unlink()
+            file_lock.remove_and_close(self.path, self._release())
 
     def _write_sidecar(self, *, synced: int | None) -> None:
         resume_info = attrs.asdict(self.resume_info)
@@ -229,8 +230,20 @@ class PartialFile:
 
     def _close_descriptor(self) -> None:
         if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+            os.close(self._release())
+
+    def _release(self) -> int:
+        """Return the descriptor; the caller closes it."""
+        descriptor, self._descriptor = self._file(), None
+        return descriptor
+
+    def _reopen(self) -> None:
+        """Open the file again after a failed rename, so that the rename can be repeated."""
+        descriptor = files.open_regular(self.path, to_write=True)
+        if descriptor is not None and file_lock.lock_if_possible(descriptor):
+            self._descriptor = descriptor
+        elif descriptor is not None:
+            os.close(descriptor)  # another process has adopted it
 
     def _file(self) -> int:
         if self._descriptor is None:
@@ -266,8 +279,13 @@ def _short_name(target: str) -> str:
     return target if len(data) <= _MAX_NAME_BYTES else hashlib.sha256(data).hexdigest()[:32]
 
 
+def _is_same_boot(boot_id: object) -> bool:
+    """Whether the system has run since *boot_id* was read. Data written since then is readable even if not flushed."""
+    return boot_id is not None and boot_id == _boot_id()
+
+
 def _boot_id() -> str | None:
-    """Return an id of the current system start. Data written since then is readable even if it was never flushed."""
+    """Return an id of the current system start, or None on systems that have none."""
     try:
         return _BOOT_ID.read_text("ascii").strip()
     except (OSError, ValueError):

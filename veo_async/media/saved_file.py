@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from veo_async._base.atomic_write import flush_folder
+from veo_async._base.file_lock import folder_lock
 from veo_async.errors import DownloadFailed
 
 from . import files
@@ -121,7 +122,7 @@ def finalize(partial: PartialFile, destination: Destination, url: str) -> SavedF
         OSError: the file or its sidecar could not be written.
     """
     partial.check()
-    with files.folder_lock(destination.folder):
+    with folder_lock(destination.folder):
         if (existing := find_saved(destination)) is not None and existing.sha256 == partial.sha256:
             partial.discard()  # another process saved the same bytes first
             return existing

@@ -300,9 +300,9 @@ def _content(path: str) -> bytes:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise image_problem(path, "is not a regular file", "name a JPEG, PNG or WebP file")
             return file.read(MAX_IMAGE_BYTES + 1)
-    except IsADirectoryError:
-        raise image_problem(path, "is a folder", "name a file in it") from None
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and os.path.isdir(path):  # the error for that is another one on Windows
+            raise image_problem(path, "is a folder", "name a file in it") from None
         reason = getattr(error, "strerror", None) or str(error)
         raise image_problem(path, f"cannot be read: {reason}", "use an existing file or a URL") from None
 

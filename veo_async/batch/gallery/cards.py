@@ -50,7 +50,7 @@ def _as_finite(value: float | None) -> float | None:
 
 def _is_inside(card: "Card", field: "attrs.Attribute[str | None]", value: str | None) -> None:
     """Refuse a path outside the gallery's folder, because people pass the folder on as a whole."""
-    if value is not None and (value.startswith("/") or ".." in PurePath(value).parts):
+    if value is not None and (PurePath(value).anchor or ".." in PurePath(value).parts):
         raise ValueError(f"{field.name} of card {card.key!r} must be relative to the gallery's folder; it is {value!r}")
 
 

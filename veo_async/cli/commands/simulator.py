@@ -6,6 +6,7 @@ import attrs
 from cyclopts import Parameter
 
 from veo_async.cli.console import print_line
+from veo_async.cli.formatting import environment_lines
 from veo_async.simulator import Simulator, fault_names
 
 _FAULT_HELP = (
@@ -88,6 +89,7 @@ async def simulator(*, options: SimulatorOptions = _SIMULATOR) -> None:
     async with Simulator(**options.as_settings()) as sim:
         print_line(f"The simulator listens on {sim.url}")
         print_line("To use it:")
-        print_line(f"  export VEO_BASE_URL={sim.url} VEO_API_KEY={sim.api_key}")
+        for line in environment_lines({"VEO_BASE_URL": sim.url, "VEO_API_KEY": sim.api_key}):
+            print_line(f"  {line}")
         print_line("Press Ctrl-C to stop.")
         await asyncio.Event().wait()

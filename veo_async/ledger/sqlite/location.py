@@ -6,11 +6,12 @@ them, and not reliably: sooner or later two sessions would both believe that the
 
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from veo_async.errors import LedgerIOError, LedgerUnusable
 
 _MOUNTS = Path("/proc/self/mountinfo")
+_WINDOWS_SHARE = re.compile(r"\\\\([^?.]|\?\\UNC\\)", re.IGNORECASE)
 
 #: File systems on which another machine, or a user program, keeps the files and therefore the locks.
 NETWORK_FILE_SYSTEMS = frozenset(
@@ -60,7 +61,7 @@ def resolve_location(path: Path, *, allow_network_fs: bool) -> Path:
         raise LedgerUnusable(f"{path} is not a regular file.")
     if not resolved.parent.is_dir():
         raise LedgerIOError(f"Folder {resolved.parent} does not exist. Create or mount it first.")
-    kind = file_system_of(resolved.parent, mounts())
+    kind = "cifs" if is_windows_share(resolved) else file_system_of(resolved.parent, mounts())
     if not allow_network_fs and is_network(kind):
         raise LedgerUnusable(
             f"{path} is on a network file system ({kind}), where file locks are unreliable and you could be charged "
@@ -69,13 +70,24 @@ def resolve_location(path: Path, *, allow_network_fs: bool) -> Path:
     return resolved
 
 
+def is_windows_share(path: PurePath) -> bool:
+    """Whether *path* names another machine, as ``\\\\server\\share`` does. ``realpath`` resolves mapped letters."""
+    return _WINDOWS_SHARE.match(path.drive) is not None
+
+
+def database_uri(path: PurePath) -> str:
+    """Return *path* as SQLite accepts it, which knows no host names in URIs."""
+    uri = path.as_uri()
+    return uri if uri.startswith("file:///") else uri.replace("file://", "file:////", 1)
+
+
 def is_network(kind: str) -> bool:
     """Whether *kind* is a file system on which file locks are unreliable."""
     return kind in NETWORK_FILE_SYSTEMS or kind.startswith("fuse.")
 
 
 def mounts() -> str:
-    """Return the kernel's list of mounts; empty on systems without one, whose file systems are all accepted."""
+    """Return the kernel's list of mounts; empty on systems without one, where only Windows shares are recognized."""
     try:
         return _MOUNTS.read_text("utf-8", "surrogateescape")
     except OSError:

@@ -36,11 +36,10 @@ from typing import Any
 
 import attrs
 
+from veo_async._base import file_lock
 from veo_async._base.atomic_write import flush_folder, write_all
 from veo_async._base.kill_points import kill_point
 from veo_async.errors import LedgerBusy, LedgerIOError
-
-from .session_lock import lock_file, unlock_file
 
 try:
     import fcntl
@@ -109,7 +108,7 @@ class MarkFile:
         try:
             yield LockedMark(descriptor, self)
         finally:
-            unlock_file(descriptor)  # explicitly, because a forked child may have a copy of the descriptor
+            file_lock.unlock(descriptor)  # explicitly, because a forked child may have a copy of the descriptor
             os.close(descriptor)
 
     def _open_locked(self) -> int:
@@ -131,7 +130,7 @@ class MarkFile:
 
     def _lock(self, descriptor: int) -> None:
         for _ in range(round(_LOCK_TIMEOUT_S / _LOCK_AGAIN_S)):
-            if lock_file(descriptor):
+            if file_lock.try_lock(descriptor):
                 return
             time.sleep(_LOCK_AGAIN_S)
         raise LedgerBusy(f"{self.path} is locked by another program.")

@@ -27,6 +27,7 @@ from veo_async.errors import LedgerBusy, LedgerError, LedgerIOError, LedgerUnusa
 from veo_async.ledger.rules import new_secret
 
 from .home import check_name, new_values
+from .location import database_uri
 from .sql import MIGRATIONS, SQL, statements_of
 
 #: "veoL", in the header of every ledger.
@@ -93,7 +94,7 @@ def translate_error(exc: sqlite3.Error, path: Path) -> LedgerError:
 def _create_if_missing(path: Path) -> None:
     """Create an empty file that only its user may read; SQLite gives its journals the same mode."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
     except FileExistsError:
         return
     except OSError as exc:
@@ -142,7 +143,7 @@ def _has_journal(path: Path) -> bool:
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:
     return sqlite3.connect(
-        f"{path.as_uri()}?{options}", uri=True, isolation_level=None, check_same_thread=False, timeout=0
+        f"{database_uri(path)}?{options}", uri=True, isolation_level=None, check_same_thread=False, timeout=0
     )
 
 

@@ -1,8 +1,8 @@
 """Shows that a ledger session is alive, and finds out which other sessions are.
 
-Each session holds a lock (``flock``) on ``LEDGER.d/SESSION_ID.lock``. The kernel releases it when the process ends, for
-any reason. A session that can lock another session's file, or finds no such file, knows that the other one is dead.
-This needs no clock, and no process id that another program may have been given since.
+Each session holds a lock on ``LEDGER.d/SESSION_ID.lock`` (see `file_lock`). The system releases it when the
+process ends, for any reason. A session that can lock another session's file, or finds no such file, knows that the
+other one is dead. This needs no clock, and no process id that another program may have been given since.
 
 Two rules prevent races. A session locks its file before its id is written to the ledger. A session removes the file of
 a dead one only while it holds its lock, and a session that has just locked its own file checks that the file still
@@ -16,32 +16,11 @@ from pathlib import Path
 
 import attrs
 
-from veo_async.errors import LedgerIOError, LedgerUnusable
+from veo_async._base import file_lock
+from veo_async.errors import LedgerIOError
 from veo_async.ledger import rules
 
-try:
-    import fcntl
-except ImportError:  # pragma: no cover  # Windows, whose file locks do not show which processes are alive
-    fcntl = None  # type: ignore[assignment]
-
-
-def lock_file(descriptor: int, *, wait: bool = False) -> bool:
-    """Lock an open file for its descriptor; return False if another descriptor has it locked."""
-    if fcntl is None:  # pragma: no cover  # Windows
-        raise LedgerUnusable("SQLite ledgers need flock(), which this platform lacks. Use MemoryLedger.")
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    return True
-
-
-def unlock_file(descriptor: int) -> None:
-    """Release the lock, also for copies of the descriptor in forked children."""
-    if fcntl is not None:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
+_FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
 #: Every id that `rules.new_session_id` returns, and no path to elsewhere.
 _SESSION_ID = re.compile(r"\w+", re.ASCII)
 
@@ -79,9 +58,9 @@ class SessionLock:
             ) from exc
 
     def _create(self) -> bool:
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self._path, _FLAGS | os.O_CREAT, 0o600)
         self._descriptor = descriptor
-        lock_file(descriptor, wait=True)
+        file_lock.lock(descriptor)
         if self.has_lock_file():
             return True
         self._close()
@@ -89,13 +68,7 @@ class SessionLock:
 
     def has_lock_file(self) -> bool:
         """Whether our lock file still exists; without it other sessions consider this one dead."""
-        if self._descriptor is None:
-            return False
-        try:
-            current = os.stat(self._path)
-        except OSError:
-            return False
-        return os.path.samestat(current, os.fstat(self._descriptor))
+        return self._descriptor is not None and file_lock.is_named(self._path, self._descriptor)
 
     def is_alive(self, session_id: str) -> bool:
         """Whether session *session_id* holds its lock. Removes the lock file of a dead session."""
@@ -105,7 +78,7 @@ class SessionLock:
             return False  # no session has such an id
         path = self.folder / f"{session_id}.lock"
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            descriptor = os.open(path, _FLAGS)
         except FileNotFoundError:
             return False
         except OSError as exc:
@@ -113,14 +86,16 @@ class SessionLock:
                 f"Cannot determine whether session {session_id} is alive: {exc.strerror}.",
                 remedy=f"Make {self.folder} readable.",
             ) from exc
+        is_alive = True
         try:
-            if not lock_file(descriptor):
-                return True
-            with contextlib.suppress(OSError):
-                path.unlink()
-            return False
+            is_alive = not file_lock.try_lock(descriptor)
         finally:
-            os.close(descriptor)
+            if is_alive:
+                os.close(descriptor)
+        if not is_alive:
+            with contextlib.suppress(OSError):
+                file_lock.remove_and_close(path, descriptor)
+        return is_alive
 
     def _remove_stale(self) -> None:
         """Remove the lock files of dead sessions without unfinished jobs, which no other check would remove."""
@@ -130,11 +105,10 @@ class SessionLock:
 
     def release(self) -> None:
         """Release the lock and remove its file."""
-        if self._descriptor is None:
-            return
-        if self.has_lock_file():
+        if self._descriptor is not None and self.has_lock_file():
+            descriptor, self._descriptor = self._descriptor, None
             with contextlib.suppress(OSError):
-                self._path.unlink()
+                file_lock.remove_and_close(self._path, descriptor)
         self._close()
 
     def detach_after_fork(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import time
 from math import inf
 from urllib.parse import urlsplit
 
@@ -16,7 +17,8 @@ from veo_async.simulator.settings import SimulatorSettings
 #: The longest sleep, in seconds of the event loop. `CallbackSender.wake` ends it early.
 _MAX_SLEEP_S = 3600.0
 #: The shortest sleep: epoch seconds are floats with a resolution of about 0.25 µs, and a sleep below that never ends.
-_MIN_SLEEP_S = 0.001
+#: Timers fire early by up to the resolution of the loop's clock.
+_MIN_SLEEP_S = max(0.001, time.get_clock_info("monotonic").resolution)
 
 
 @attrs.frozen(kw_only=True)
