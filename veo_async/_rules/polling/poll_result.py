@@ -9,7 +9,8 @@ A failed poll never ends a job. The provider's records are trusted with these re
 - *Failure* (flag 2 or 3) must be confirmed by a second poll at least `CONFIRM_S` later, because flags are unstable.
 - *An unreadable response* (HTML, broken JSON, 5xx, a lost response, an unknown flag) delays the polls of this task
   only.
-- *Not ready* is the response for an upgrade in progress; the documentation asks for half a minute between two polls.
+- *Not ready* is the response for an upgrade in progress; the documentation asks for half a minute between two polls. If
+  it says for minutes that there is no result, as for an upgrade whose source does not exist, the upgrade has failed.
 - *429* slows down all polls, not only those of this task: it is about the account.
 """
 
@@ -18,6 +19,7 @@ from typing import Final, assert_never
 import attrs
 
 from veo_async._wire import Record, TaskState
+from veo_async._wire.codes import is_source_missing
 from veo_async._wire.endpoints import RECORD_INFO
 from veo_async.errors import (
     DownloadFailed,
@@ -98,8 +100,7 @@ def interpret(history: PollHistory, result: Record | VeoError, now: float) -> Po
         case RateLimited():
             return SlowDown(result.retry_after)
         case NotReady() if result.endpoint != RECORD_INFO.name:
-            history.failures = 0
-            return PollAgain(NOT_YET_S)
+            return _read_upgrade(history, result, now)
         case RecordNotFound():
             return _read_missing(history, result, now)
         case RecordExpired():
@@ -151,6 +152,18 @@ def _read_empty(history: PollHistory, record: Record, now: float) -> PollResult:
     if now - history.empty_since < EMPTY_WAIT_S:
         return PollAgain(EMPTY_AGAIN_S)
     return Unsuccessful(DownloadFailed("the task succeeded, but its record contains no video", task_id=record.task_id))
+
+
+def _read_upgrade(history: PollHistory, not_ready: NotReady, now: float) -> PollResult:
+    history.failures = 0
+    history.failed_at = None
+    if not is_source_missing(not_ready.message):
+        history.empty_since = None
+    elif history.empty_since is None:
+        history.empty_since = now
+    elif now - history.empty_since >= EMPTY_WAIT_S:
+        return Unsuccessful(TaskFailed(not_ready.message, task_id=not_ready.task_id, reason_code=not_ready.body_code))
+    return PollAgain(NOT_YET_S)
 
 
 def _read_missing(history: PollHistory, error: RecordNotFound, now: float) -> PollResult:

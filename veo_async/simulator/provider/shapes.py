@@ -9,7 +9,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from .outcomes import NO_4K
+from .outcomes import NO_UPGRADE
 from .settings import ProviderSettings
 from .tasks import Task
 
@@ -148,7 +148,7 @@ def _url_list(urls: tuple[str, ...], form: str) -> Any:
 
 def _4k_callback(task: Task, form: str) -> dict[str, Any]:
     is_done = task.outcome.is_success
-    code, message = (200, _DONE["4k"]) if is_done else (500, NO_4K)
+    code, message = (200, _DONE["4k"]) if is_done else (500, NO_UPGRADE["4k"])
     if not is_done:
         return _envelope(code, message, {"task_id" if form == "snake" else "taskId": task.id})
     if form == "info":
