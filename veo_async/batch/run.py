@@ -61,7 +61,8 @@ class Batch:
     Args:
         out: the folder for clips, results and the gallery.
         budget: maximum credits to spend; rows without a known price are then skipped. None for no limit.
-        now: the wall clock.
+        now: the wall clock, as fast as the event loop.
+        to_real_time: converts its times for the gallery; needed only if the event loop's clock is accelerated.
         on_result: called with the result of each finished row. An exception that it raises is logged.
     """
 
@@ -72,11 +73,13 @@ class Batch:
         out: Path,
         *,
         now: Callable[[], float],
+        to_real_time: Callable[[float], float] = lambda at: at,
         budget: float | None = None,
         prices: Prices = PRICES,
         on_result: Callable[[RowResult], None] = lambda _: None,
     ) -> None:
         self._veo, self._manifest, self._out, self._now = veo, manifest, out, now
+        self._to_real_time = to_real_time
         self._budget, self._on_result = RowBudget(veo, budget, prices), on_result
         self._spent = 0.0
         self._jobs: dict[str, Job] = {}
@@ -208,7 +211,8 @@ class Batch:
         unfinished = {key: job for key, job in self._jobs.items() if key not in self._results}
         for key, job in unfinished.items():
             self._cards[key] = attrs.evolve(self._cards[key], state=job.state, task_id=job.task_id)
-        page, sheets, sheet_extra_missing = await run_blocking(write_report, self._out, list(self._cards.values()))
+        cards = [card.convert_instants(self._to_real_time) for card in self._cards.values()]
+        page, sheets, sheet_extra_missing = await run_blocking(write_report, self._out, cards)
         counts: Counter[str] = Counter(result.status for result in self._results.values())
         counts.update(str(job.state) for job in unfinished.values())
         if self.not_submitted:
