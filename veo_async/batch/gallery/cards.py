@@ -105,8 +105,9 @@ class Card:
 
     def convert_instants(self, convert: Callable[[float], float]) -> "Card":
         """Return the card with every instant converted."""
-        instants: dict[str, Any] = {name: getattr(self, name) for name in _INSTANTS}
-        return attrs.evolve(self, **{name: convert(at) for name, at in instants.items() if at is not None})
+        instants = {name: getattr(self, name) for name in _INSTANTS}
+        converted: dict[str, Any] = {name: convert(at) for name, at in instants.items() if at is not None}
+        return attrs.evolve(self, **converted)
 
 
 class Stage(StrEnum):
