@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ._runtime.log import logger_for
 from ._runtime.ready.saving import sidecar_metadata
 from ._runtime.retrying import Retrier
 from ._wire import Record
+from .errors import VeoError
 from .media import DiskPause, Saver
 
 _logger = logger_for(__name__)
@@ -61,7 +63,9 @@ class ClipSaver:
 
     async def _renewed_urls(self, clip: Clip, *, is_first: bool) -> tuple[str, ...]:
         """Return fresh links: first those in the record, if they changed, later direct links, valid for minutes."""
-        urls = (await self._read_record(clip.task_id)).urls or clip.urls
+        urls = clip.urls
+        with suppress(VeoError):  # a direct link needs no record
+            urls = (await self._read_record(clip.task_id)).urls or clip.urls
         if is_first and urls != clip.urls:
             return urls
         call = self._retrier.call

@@ -6,11 +6,9 @@ forward when nothing happens on any socket or in any thread, so a run of ten min
 
 import asyncio
 import logging
-import selectors
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import Executor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -27,51 +25,16 @@ from veo_async.settings import Limits
 
 from .hostile_behaviours import BEHAVIOURS, DECISIVE, UNREPAIRED
 from .hostile_provider import HostileProvider, true_clip
+from .skipping_loop import SkippingLoop
 
 _JOBS = 4
 #: How many exchanges the provider may alter in one run.
-_LIES = 12
+_LIES = 10
 _LOGGERS = ("veo_async", "asyncio", "aiohttp")
-#: A download is given up after that many attempts without progress.
-_DOWNLOAD_ATTEMPTS = 5
+#: A download is given up after five attempts without progress; a lie about a length costs two.
+_FAILED_DOWNLOADS = 3
 #: A job that has not finished by then, in seconds of the loop, never will.
 _LIMIT_S = 3600.0
-#: How long all sockets and threads must be idle before time is skipped.
-_IDLE_S = 0.001
-
-
-class _SkippingSelector(selectors.DefaultSelector):
-    """Waits a moment for sockets; if nothing happens, the clock moves instead."""
-
-    skipped_s = 0.0
-    threads = 0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None or timeout <= _IDLE_S or self.threads:
-            return super().select(timeout)
-        if not (ready := super().select(_IDLE_S)):
-            self.skipped_s += timeout - _IDLE_S
-        return ready
-
-
-class SkippingLoop(asyncio.SelectorEventLoop):
-    """An event loop that skips all waiting for timers."""
-
-    def __init__(self) -> None:
-        self._own_selector = _SkippingSelector()
-        super().__init__(self._own_selector)
-
-    def time(self) -> float:
-        return super().time() + self._own_selector.skipped_s
-
-    def run_in_executor(self, executor: Executor | None, func: Any, *args: Any) -> asyncio.Future[Any]:
-        self._own_selector.threads += 1
-        future = super().run_in_executor(executor, func, *args)
-        future.add_done_callback(self._thread_done)
-        return future
-
-    def _thread_done(self, _: object) -> None:
-        self._own_selector.threads -= 1
 
 
 @attrs.define
@@ -110,8 +73,8 @@ def run_attack(seed: int, folder: Path, behaviours: list[str] | None = None) -> 
     return attack
 
 
-async def _patiently(action: Callable[[str], Awaitable[object]], task_id: str) -> None:
-    """Do what reads the task's record first, again and again until the provider has no lies left."""
+async def _with_retries(action: Callable[[str], Awaitable[object]], task_id: str) -> None:
+    """Do what reads the record of the task first, and retry it until the provider has no lies left."""
     for lies_left in reversed(range(_LIES + 1)):
         try:
             await action(task_id)
@@ -217,7 +180,7 @@ class _Run:
                 match self.rng.choice(("hold", "resolve", "resubmit", "abandon")):
                     case "resolve" if paid:
                         with suppress(TaskMismatch):  # the provider gave its id to another job
-                            await _patiently(job.resolve, paid[0])
+                            await _with_retries(job.resolve, paid[0])
                     case "resubmit":
                         self.resubmitted.add(prompt)
                         await job.resubmit()
@@ -250,7 +213,7 @@ class _Run:
         """Whether the provider has shown enough failures to end the job of a task that it accepted."""
         names = [lie.split(":")[0] for lie in self.attack.lies]
         failed_downloads = sum(":download:" in lie for lie in self.attack.lies)
-        return failed_downloads >= _DOWNLOAD_ATTEMPTS or not DECISIVE.isdisjoint(names)
+        return failed_downloads >= _FAILED_DOWNLOADS or not DECISIVE.isdisjoint(names)
 
     async def _task_ids(self) -> dict[str, str | None]:
         """Return the task of each job: as the ledger's file has it, if there is one."""

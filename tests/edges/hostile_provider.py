@@ -232,10 +232,10 @@ async def read_request(reader: asyncio.StreamReader) -> Request:
 def _file_response(request: Request) -> tuple[int, dict[str, str], bytes]:
     task_id = request.path.rpartition("/")[2].removesuffix(".mp4")
     clip, headers = true_clip(task_id), {"Content-Type": "video/mp4", "ETag": f'"{task_id}"'}
-    wanted = request.headers.get("range", "")
-    if not wanted.startswith("bytes=") or request.headers.get("if-range", f'"{task_id}"') != f'"{task_id}"':
+    range_header = request.headers.get("range", "")
+    if not range_header.startswith("bytes=") or request.headers.get("if-range", f'"{task_id}"') != f'"{task_id}"':
         return 200, headers, clip
-    first = int(wanted.removeprefix("bytes=").partition("-")[0])
+    first = int(range_header.removeprefix("bytes=").partition("-")[0])
     if first >= len(clip):
         return 416, {**headers, "Content-Range": f"bytes */{len(clip)}"}, b""
     return 206, {**headers, "Content-Range": f"bytes {first}-{len(clip) - 1}/{len(clip)}"}, clip[first:]

@@ -26,8 +26,8 @@ _THREADS = 4
 @pytest.mark.parametrize(
     "first", [pytest.param(first, marks=pytest.mark.slow if first else ()) for first in range(0, RUNS, _PER_TEST)]
 )
-def test_promises_hold_against_a_hostile_provider(first: int, tmp_path: Path) -> None:
-    """Whatever the seed; a failure prints the command that repeats it."""
+def test_guarantees_hold_against_a_hostile_provider(first: int, tmp_path: Path) -> None:
+    """Whatever the seed; a failure prints the command that repeats it. A run takes a tenth of a second."""
     attack = partial(_attack, tmp_path)
     with ThreadPoolExecutor(_THREADS) as threads:
         failures = [failure for failure in threads.map(attack, range(first, first + _PER_TEST)) if failure]

@@ -89,6 +89,12 @@ def test_missing_record_is_normal_at_first_then_the_task_is_lost() -> None:
     assert polls((RECORD_WAIT_S, MISSING)) == [Unsuccessful(MISSING)]
 
 
+@pytest.mark.parametrize("nothing", [ODD, Record()])
+def test_task_without_a_readable_record_is_lost_like_one_without_any(nothing: Record) -> None:
+    """A response without a known state does not prove that the task exists."""
+    assert polls((10, nothing), (RECORD_WAIT_S, MISSING))[-1] == Unsuccessful(MISSING)
+
+
 def test_record_that_disappears_is_a_failed_poll() -> None:
     """However long it is missing."""
     assert isinstance(polls((10, RUNNING), (1000, MISSING))[-1], PollAgain)

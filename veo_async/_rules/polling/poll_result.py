@@ -110,9 +110,8 @@ def interpret(history: PollHistory, result: Record | VeoError, now: float) -> Po
 
 
 def _read_record(history: PollHistory, record: Record, now: float) -> PollResult:
-    history.has_record = True
     if record.state is not TaskState.UNKNOWN:
-        history.failures = 0
+        history.failures, history.has_record = 0, True
     match record.state:
         case TaskState.SUCCEEDED:
             return Succeeded(record) if record.urls else _read_empty(history, record, now)
