@@ -25,7 +25,7 @@ async def cut_after_headers(x: Exchange) -> None:
 
 @behaviour(*ALL)
 async def cut_in_body(x: Exchange) -> None:
-    await x.send(x.head(), x.body[: x.rng.randrange(1, len(x.body))])
+    await x.send(x.head(), x.body[: x.rng.randrange(max(1, len(x.body)))])
     x.close()
 
 
