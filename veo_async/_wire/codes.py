@@ -94,7 +94,7 @@ def is_upgrade_failure(code: int | None, message: str) -> bool:
     """Return True if this error says that an upgrade, which had started, has failed.
 
     An upgrade has no record with a reason, so the codes with which tasks fail are its record. A 500 counts only if the
-    message says so: without one the server is in trouble, and the upgrade may still be running.
+    message says so: without one the server has a problem, and the upgrade may still be running.
     """
     if code == 500:
         return _NO_UPGRADE.search(message) is not None or is_refusal(message)
