@@ -7,7 +7,7 @@ import pytest
 
 from veo_async.simulator.clock import SimulatedClock
 
-from .support import START, bench
+from .support import REQUEST, START, bench
 
 
 def test_whole_seconds_add_up_exactly() -> None:
@@ -55,3 +55,14 @@ def test_documented_records_show_the_times_of_a_client_at_normal_speed() -> None
     record = sim.record(task_id)["data"]
     created_at, completed_at = (datetime.fromisoformat(record[name]) for name in ("createTime", "completeTime"))
     assert (completed_at - created_at).total_seconds() == 1
+
+
+def test_clients_with_an_accelerated_clock_are_shown_their_own_times() -> None:
+    """In a fast loop of the same speed, a task of a minute takes a minute, and a 429 lasts as long as it says."""
+    options = {"speed": 60.0, "client_speed": 60.0, "retry_after": "seconds"}
+    sim = bench(**options, limiter="sliding", rate=(1, 10.0))
+    task_id = sim.generate()
+    assert dict(sim.request("generate", REQUEST).headers)["Retry-After"] == "10"
+    sim.advance(60)
+    record = sim.record(task_id)["data"]
+    assert record["completeTime"] - record["createTime"] == 60_000

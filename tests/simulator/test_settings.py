@@ -14,6 +14,7 @@ from veo_async.simulator import MemoryTransport, Simulator, SimulatorSettings
     [
         ("dialect", "klingon", "is not a valid value; use one of 'real', "),
         ("speed", 0, "must be more than 0"),
+        ("client_speed", 0, "must be more than 0"),
         ("credits", -1, "must be at least 0"),
         ("credits", "all", "must be a number"),
         ("rate", (0, 10.0), "must be a count and a window in seconds, e.g. (20, 10.0)"),

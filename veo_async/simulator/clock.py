@@ -37,13 +37,14 @@ class SimulatedClock:
 
 @attrs.frozen
 class ClientTime:
-    """Converts simulated instants to those of a client, whose clock runs at normal speed.
+    """Converts simulated instants to those of a client, whose clock usually runs at normal speed.
 
     Responses contain no simulated instant: a client would compare it with its own clock and, at speed 60, show a task
     of a minute as one of an hour.
     """
 
     started_at: float
+    #: Simulated seconds per second of the client's clock.
     speed: float
 
     def at(self, simulated: float) -> float:

@@ -118,7 +118,7 @@ class Account:
 
     def _too_frequent(self, wait_s: float) -> ErrorResponse:
         is_announced = self.settings.retry_after and wait_s < inf
-        retry_after = ceil(wait_s / self.settings.speed) if is_announced else None
+        retry_after = ceil(wait_s / self._client_time.speed) if is_announced else None
         headers = retry_after_headers(retry_after, self.settings.retry_after or "seconds", self.settings.wall_clock())
         return ErrorResponse(429, _TOO_FREQUENT, form=self.settings.rate_limit_style, headers=tuple(headers))
 

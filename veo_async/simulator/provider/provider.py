@@ -29,7 +29,7 @@ class Provider:
         self.keys: dict[str, str] = settings.keys(api_key)
         self.rng: Random = Random(settings.seed)
         self._ids = TaskIds(Random(f"ids {settings.seed}"), settings.dialect, list(settings.task_ids))
-        self._client_time = ClientTime(started_at, settings.speed)
+        self._client_time = ClientTime(started_at, settings.speed / settings.client_speed)
         self._uploads = UploadHost(settings, rng=self.rng, files=self.files, client_time=self._client_time)
         self.accounts: dict[str, Account] = {}
         self._endpoints: dict[str, Endpoints] = {}
