@@ -121,8 +121,8 @@ class ProviderSettings:
     # --- time and randomness ---
     #: Simulated seconds per second of the event loop.
     speed: float = attrs.field(default=1.0, validator=at_least(0, exclusive=True))
-    #: How fast the clients' clocks run. Records and ``Retry-After`` show their times. Set it to the speed of the clients'
-    #: `fast_loop` if only they run in one.
+    #: How fast the clients' clocks run, whose times records and ``Retry-After`` show. Set it to the speed of the
+    #: clients' `fast_loop` if only they run in one.
     client_speed: float = attrs.field(default=1.0, validator=at_least(0, exclusive=True))
     #: How long every API response takes. Downloads are not delayed.
     latency_s: float = seconds(0.0)
