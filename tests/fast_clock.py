@@ -1,6 +1,7 @@
 """Run a program unchanged in event loops that run `SPEED` times as fast: ``python tests/fast_clock.py FILE``.
 
-Use it with a simulator of the same speed: what takes minutes with the real provider then takes seconds.
+Use it with a simulator of the same ``speed`` and ``client_speed``: what takes minutes with the real provider then takes
+seconds.
 """
 
 import asyncio

@@ -24,7 +24,7 @@ EXAMPLES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__i
 
 async def run(name: str, cwd: Path, *arguments: str, exits: int = 0) -> tuple[list[str], Simulator]:
     """Return the lines that an example prints, and the simulator that it used."""
-    async with Simulator(speed=SPEED, seed=7) as sim:
+    async with Simulator(speed=SPEED, client_speed=SPEED, seed=7) as sim:
         output = await run_fast(FOLDER / f"{name}.py", *arguments, cwd=cwd, sim=sim, exits=exits)
     sim.assert_no_double_charge()
     return output.splitlines(), sim
@@ -74,7 +74,10 @@ async def test_fastapi_bot_serves_two_users_with_and_without_callbacks(tmp_path:
     port = free_port()
     prompts_of = {"anna": ["A dog", "A cat"], "boris": ["A bird", "A cow [refuse-late]"]}
     bot = f"http://127.0.0.1:{port}"
-    async with Simulator(speed=SPEED, seed=7, faults=faults) as sim, aiohttp.ClientSession() as http:
+    async with (
+        Simulator(speed=SPEED, client_speed=SPEED, seed=7, faults=faults) as sim,
+        aiohttp.ClientSession() as http,
+    ):
         async with running("fastapi_bot", tmp_path, sim, PORT=str(port)):
             keys = {}
             for user, prompts in prompts_of.items():

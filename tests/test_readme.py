@@ -80,7 +80,7 @@ async def test_python_block_runs(block: str, tmp_path: Path) -> None:
         assert "1 passed" in await run(sys.executable, "-m", "pytest", "-q", "test_block.py", cwd=tmp_path)
         return
     (tmp_path / "block.py").write_text(code)
-    async with Simulator(speed=SPEED) as sim:
+    async with Simulator(speed=SPEED, client_speed=SPEED) as sim:
         output = await run_fast(tmp_path / "block.py", cwd=tmp_path, sim=sim)
     sim.assert_no_double_charge()
     assert output.strip()

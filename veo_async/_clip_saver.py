@@ -14,7 +14,7 @@ from ._runtime.ready.resolution import requested_resolution, wrong_sizes
 from ._runtime.ready.saving import sidecar_metadata
 from ._runtime.retrying import Retrier
 from ._wire import Record
-from .errors import DownloadFailed, RecordExpired, RecordNotFound
+from .errors import DownloadFailed, RecordExpired, RecordNotFound, VeoError
 from .media import DiskPause, Saver
 
 _logger = logger_for(__name__)
@@ -77,7 +77,13 @@ class ClipSaver:
 
     async def _renewed_urls(self, clip: Clip, *, is_first: bool) -> tuple[str, ...]:
         """Return fresh links: first those in the record, if they changed, later direct links, valid for minutes."""
-        urls = (await self._read_record(clip.task_id)).urls or clip.urls
+        urls = clip.urls
+        try:
+            urls = (await self._read_record(clip.task_id)).urls or clip.urls
+        except (RecordNotFound, RecordExpired):
+            raise
+        except VeoError:
+            pass  # a direct link needs no record
         if is_first and urls != clip.urls:
             return urls
         call = self._retrier.call

@@ -3,6 +3,8 @@
 import asyncio
 import csv
 import json
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,21 @@ async def run(sim: Simulator, rows: Manifest, folder: Path, **options: Any) -> R
 
 def table(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text("utf-8-sig").splitlines()))
+
+
+async def test_gallery_shows_the_time_that_passed_although_the_simulator_is_accelerated(tmp_path: Path) -> None:
+    """At 60 times real time, jobs of one and a half minutes took the user two seconds: the page says so."""
+    loop, began = asyncio.get_running_loop(), datetime.now(UTC)
+    loop_start = loop.time()
+    async with Simulator(duration_s=90.0, speed=60.0) as sim, on(sim, tmp_path) as veo:
+        now = lambda: datetime.now(UTC).timestamp()  # noqa: E731  # the wall clock
+        report = await Batch(veo, manifest("A dog", "A fox"), tmp_path / "out", now=now).run()
+    elapsed_s = loop.time() - loop_start
+    shown = re.search(r"2 jobs in ([\d.]+) s,", report.page.read_text())
+    assert shown is not None
+    assert 0.5 <= float(shown[1]) / elapsed_s <= 1.25
+    completed_at = datetime.fromisoformat(json.loads((tmp_path / "out" / "row-1.json").read_text())["completed_at"])
+    assert -1 <= (completed_at - began).total_seconds() <= elapsed_s
 
 
 async def test_run_writes_clips_results_and_gallery(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """The demo: a real batch, with injected failures that do no harm."""
 
+import asyncio
 import csv
 import io
 import json
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -23,8 +25,14 @@ DEMO = (sys.executable, "-m", "veo_async", "demo")
 @pytest.mark.slow
 async def test_demo_saves_every_clip_although_failures_are_injected(tmp_path: Path) -> None:
     """Eight clips, one refusal, three 429s and a lost response that its callback matches; twice in a row."""
+    loop = asyncio.get_running_loop()
     for _ in range(2):
+        began = loop.time()
         output = await run(*DEMO, cwd=tmp_path)
+        elapsed_s = loop.time() - began
+        shown = re.search(r"9 jobs in ([\d.]+) s,", (tmp_path / "veo-out" / "index.html").read_text())
+        assert shown is not None  # seconds and not minutes
+        assert 0.3 <= float(shown[1]) / elapsed_s <= 1.1
         assert "8 of 9 clips saved under veo-out/ (8 saved, 1 refused)" in output
         assert "429, 3 times" in output
         assert "One prompt was refused" in output

@@ -25,7 +25,7 @@ def write_program(folder: Path) -> Path:
 async def test_clip_is_extended_and_upgraded_by_key_without_a_second_charge(tmp_path: Path) -> None:
     """Each command names the key of the job before it; an upgraded clip cannot be extended."""
     program = write_program(tmp_path)
-    async with Simulator(speed=SPEED, seed=3) as sim:
+    async with Simulator(speed=SPEED, client_speed=SPEED, seed=3) as sim:
 
         async def veo(*arguments: str, exits: int = 0) -> str:
             return await run_fast(program, *arguments, sim=sim, cwd=tmp_path, exits=exits)
@@ -48,7 +48,7 @@ async def test_clip_is_extended_and_upgraded_by_key_without_a_second_charge(tmp_
 async def test_task_from_another_ledger_is_upgraded_and_an_unknown_task_is_refused(tmp_path: Path) -> None:
     """A name that is not a key on the ledger is used as a task id."""
     program = write_program(tmp_path)
-    async with Simulator(speed=SPEED) as sim:
+    async with Simulator(speed=SPEED, client_speed=SPEED) as sim:
         await run_fast(program, "generate", "A dog", sim=sim, cwd=tmp_path)
         [task_id] = sim.tasks
         (tmp_path / "other").mkdir()

@@ -146,7 +146,7 @@ async def test_error_of_the_renew_callback_reaches_the_caller_unwrapped(tmp_path
         ([range_not_satisfiable(on=1)], [None, None]),
         ([truncate(at=HALF, endpoint="download", on=1), truncate(at=1000, endpoint="download", on=2)], None),
         ([refuse(503, form="http", endpoint="download", on=1)], [None, None]),
-        ([rate_limited(retry_after=0, endpoint="download", on=1)], [None, None]),
+        ([rate_limited(retry_after=0, form="http", endpoint="download", on=1)], [None, None]),
     ],
     ids=[
         "truncated",

@@ -32,6 +32,8 @@ FAILED = Record(task_id="t", flag=3, error_code=501, error_message="broken")
 REFUSED = Record(task_id="t", flag=2, error_code=400, error_message="flagged for violating content policies")
 ODD = Record(flag=7)
 MISSING = errors.RecordNotFound("record is null", body_code=422)
+PROCESSING = errors.NotReady("still processing", endpoint="get-1080p-video")
+NO_RESULT = errors.NotReady("record result data is blank.", endpoint="get-1080p-video", task_id="t", body_code=422)
 BROKEN = errors.ServerError("502")
 
 
@@ -101,6 +103,12 @@ def test_missing_record_is_normal_at_first_then_the_task_is_lost() -> None:
     assert "no record of this task after 90 s. Check the task id" in str(end.error)
 
 
+@pytest.mark.parametrize("nothing", [ODD, Record()])
+def test_task_without_a_readable_record_is_lost_like_one_without_any(nothing: Record) -> None:
+    """A response without a known state does not prove that the task exists."""
+    assert polls((10, nothing), (RECORD_WAIT_S, MISSING))[-1] == Unsuccessful(MISSING)
+
+
 def test_record_that_disappears_is_a_failed_poll() -> None:
     """However long it is missing."""
     assert isinstance(polls((10, RUNNING), (1000, MISSING))[-1], PollFailed)
@@ -118,6 +126,21 @@ def test_failure_is_confirmed_by_a_second_poll() -> None:
 def test_reverted_failure_starts_again() -> None:
     """The task runs again: the earlier failure is forgotten."""
     assert polls((100, FAILED), (105, RUNNING), (120, FAILED))[-1] == PollAgain(CONFIRM_S)
+
+
+def test_not_ready_between_two_failures_of_an_upgrade_starts_again() -> None:
+    """It is still being processed: the earlier failure is forgotten."""
+    assert polls((100, FAILED), (110, PROCESSING), (140, FAILED))[-1] == PollAgain(CONFIRM_S)
+
+
+def test_upgrade_without_a_result_for_minutes_has_failed() -> None:
+    """The reason is the provider's sentence; a response that it is being processed starts the wait again."""
+    late = 100 + EMPTY_WAIT_S
+    end = polls((100, NO_RESULT), (late, NO_RESULT))[-1]
+    assert isinstance(end, Unsuccessful)
+    assert (end.error.message, end.error.task_id) == (NO_RESULT.message, "t")
+    assert polls((100, NO_RESULT), (late - 1, NO_RESULT)) == [PollAgain(NOT_YET_S)] * 2
+    assert polls((100, NO_RESULT), (110, PROCESSING), (late, NO_RESULT)) == [PollAgain(NOT_YET_S)] * 3
 
 
 def test_failed_poll_between_two_failures_changes_nothing() -> None:

@@ -145,12 +145,58 @@ async def test_unreadable_record_delays_the_follow_up_of_an_outside_task() -> No
         assert paid(sim) == ["generate", "1080p"]
 
 
-async def test_failed_4k_upgrade_fails_the_job() -> None:
+@pytest.mark.parametrize("to", ["1080p", "4k"])
+async def test_failed_upgrade_fails_the_job(to: str) -> None:
     """The provider reports it as a server error with a known message; other server errors are failed polls."""
-    async with world() as (veo, _):
-        clip = await veo.generate("A dog [fail-4k]")
-        with pytest.raises(errors.TaskFailed, match="4K version"):
-            await veo.upgrade(clip, "4k")
+    async with world() as (veo, sim):
+        clip = await veo.generate(f"A dog [fail-{to}]")
+        with pytest.raises(errors.TaskFailed, match="version of this video is unavailable"):
+            async with asyncio.timeout(600):
+                await veo.upgrade(clip, to)
+        assert veo.jobs()[-1].state is JobState.FAILED
+        assert sim.charges[-1].refunded_at is not None
+
+
+@pytest.mark.parametrize("to", ["1080p", "4k"])
+@pytest.mark.parametrize(
+    ("code", "message", "error"),
+    [
+        (501, "Failed - Video generation task failed", errors.TaskFailed),
+        (422, "Your request was rejected by Flow(unsafe).", errors.TaskRefused),
+        (400, "Fallback videos cannot be upgraded.", errors.TaskFailed),
+        (451, "Failed to fetch the image.", errors.TaskFailed),
+        (422, "record result data is blank.", errors.TaskFailed),
+    ],
+)
+async def test_definite_error_of_a_started_upgrade_fails_the_job(
+    to: str, code: int, message: str, error: type[errors.VeoError]
+) -> None:
+    """An upgrade has no record, so a rejection that a second request confirms is the reason why it failed."""
+    endpoint = "get-4k-video" if to == "4k" else "get-1080p-video"
+    async with world(faults=[refuse(code, message, endpoint=endpoint, after=2)]) as (veo, sim):
+        clip = await veo.generate("A dog")
+        with pytest.raises(error, match=message.split("(")[0]):
+            async with asyncio.timeout(600):
+                await veo.upgrade(clip, to)
+        assert paid(sim) == ["generate", to]
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (501, "Failed - Video generation task failed"),
+        (422, "Your request was rejected by Flow(unsafe)."),
+        (422, "record result data is blank."),
+        (500, "Internal Error, Please try again later."),
+        (500, "The 1080P version of this video is unavailable. Please try a different video."),
+    ],
+)
+async def test_single_error_of_a_started_upgrade_does_not_end_it(code: int, message: str) -> None:
+    """Like the flags of a record, the first error must be confirmed."""
+    async with world(faults=[refuse(code, message, endpoint="get-1080p-video", on=[2, 4])]) as (veo, sim):
+        clip = await veo.generate("A dog")
+        assert (await veo.upgrade(clip)).urls
+        assert paid(sim) == ["generate", "1080p"]
 
 
 @pytest.mark.parametrize("to", ["1080p", "4k"])

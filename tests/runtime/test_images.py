@@ -187,7 +187,8 @@ async def test_file_that_changes_or_disappears_before_its_upload_refuses_its_job
 async def test_upload_that_expires_while_its_job_waits_is_renewed(cat: Path, form: str) -> None:
     """In both forms of the upload response; the job is sent with the renewed URL."""
     life_s = 3 * 86400 if form == "quickstart" else 86400
-    async with world(upload_form=form, faults=[refuse(402, "no credits", on=1)]) as (veo, sim):
+    faults = [refuse(402, "no credits", on=1)]
+    async with world(upload_form=form, upload_ttl_s=float(life_s), faults=faults) as (veo, sim):
         job = await veo.submit("A dog", image=cat)
         await asyncio.sleep(60)
         assert job.state is JobState.QUEUED

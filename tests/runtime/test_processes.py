@@ -118,7 +118,7 @@ async def test_row_62_concurrent_processes_are_charged_once_per_job(tmp_path: Pa
     """Four processes submit the same keys at the same time: each gets every clip, and each clip is charged once."""
     program = tmp_path / "many.py"
     program.write_text(MANY)
-    async with Simulator(speed=SPEED, max_running=1000) as sim, asyncio.TaskGroup() as group:
+    async with Simulator(speed=SPEED, client_speed=SPEED, max_running=1000) as sim, asyncio.TaskGroup() as group:
         runs = [group.create_task(run_fast(program, cwd=tmp_path, sim=sim)) for _ in range(4)]
     assert [done.result().strip() for done in runs] == ["30 done"] * 4
     assert len(sim.charges) == 30
@@ -169,7 +169,7 @@ async def test_row_58_interrupted_or_terminated_process_sends_nothing_more(
 async def test_row_61_forked_child_gets_an_error_and_the_parent_continues(tmp_path: Path) -> None:
     """The error says what to do instead, and the child writes nothing to the ledger."""
     (tmp_path / "fork.py").write_text(FORK)
-    async with Simulator(duration_s=20.0, speed=SPEED) as sim:
+    async with Simulator(duration_s=20.0, speed=SPEED, client_speed=SPEED) as sim:
         output = await run_fast(tmp_path / "fork.py", cwd=tmp_path, sim=sim)
     assert "before a fork" in output
     assert "child 7" in output

@@ -67,7 +67,7 @@ async def test_row_1_unexplained_429_is_probed_early_twice_and_then_once_per_win
 
 async def test_row_2_retry_after_delays_all_jobs() -> None:
     """No job is sent within the server's seven seconds, and a single one is sent first."""
-    async with world(faults=[rate_limited(on=1, retry_after=7)]) as (veo, sim):
+    async with world(faults=[rate_limited(on=1, form="http", retry_after=7)]) as (veo, sim):
         clock = Clock()
         jobs = [await veo.submit(prompt) for prompt in prompts(50)]
         await asyncio.sleep(6.9)

@@ -11,7 +11,7 @@ from veo_async import Done, Failed, VeoSession, errors
 from veo_async._rules.lifecycle import JobState
 from veo_async.ledger import MemoryLedger
 from veo_async.media import check_complete
-from veo_async.simulator import Simulator, expired_link, truncate
+from veo_async.simulator import Simulator, expired_link, refuse, truncate
 
 pytestmark = pytest.mark.realtime
 
@@ -90,6 +90,17 @@ async def test_saved_clip_does_not_expire_and_an_old_link_that_fails_offers_a_ne
                 await later.generate("A dog", key="dog")
             assert is_whole((await later.generate("A dog", key="dog", save_to=tmp_path)).files[0])
         assert len(sim.charges) == 2
+
+
+@pytest.mark.parametrize("code", [455, 500])
+async def test_link_is_renewed_although_the_record_cannot_be_read(tmp_path: Path, code: int) -> None:
+    """A failed poll ends no job: a direct link needs no record."""
+    async with Simulator(duration_s=0.1, faults=[expired_link(on=1)]) as sim, on(sim) as veo:
+        clip = await veo.generate("A dog")
+        sim.inject(refuse(code, "Internal Error, Please try again later.", endpoint="record-info", on=1))
+        saved = await veo.save(clip, tmp_path / "dog.mp4")
+        assert is_whole(saved.files[0])
+        assert sim.triggered_faults[-1].endpoint == "record-info"
 
 
 async def test_failed_download_leaves_the_clip_ready(tmp_path: Path) -> None:

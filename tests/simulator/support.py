@@ -13,6 +13,8 @@ from veo_async.simulator.faults.faulty_provider import FaultyProvider
 START = 1_750_000_000.0
 KEY = "dummy-key"
 URL = "http://sim.test"
+#: The smallest body of a generation.
+REQUEST = {"prompt": "x", "model": "veo3_fast"}
 
 
 @attrs.define
@@ -37,7 +39,7 @@ class Bench:
 
     def generate(self, prompt: str = "a dog", **fields: Any) -> str:
         """Return the id of a new task."""
-        response = self.request_json("generate", {"prompt": prompt, **fields})
+        response = self.request_json("generate", {"prompt": prompt, "model": "veo3_fast", **fields})
         assert response["code"] == 200, response
         return str(response["data"]["taskId"])
 

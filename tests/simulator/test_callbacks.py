@@ -53,6 +53,17 @@ def test_callback_of_success_has_documented_format() -> None:
     assert body["data"]["info"]["resultUrls"] == list(sim.provider.tasks[post.task_id].urls)
 
 
+@pytest.mark.parametrize("form", ["array", "json-string", "bracket"])
+def test_callback_has_origin_urls_only_of_cropped_videos(form: str) -> None:
+    """A 16:9 clip is not cropped, so there is no original."""
+    sim = bench(callback_form=form)
+    for ratio in ("16:9", "9:16"):
+        sim.generate(aspect_ratio=ratio, callBackUrl="http://127.0.0.1:1/done")
+    sim.advance(60)
+    posts = sim.provider.due_callbacks(sim.now)
+    assert ["originUrls" in json.loads(post.body)["data"]["info"] for post in posts] == [False, True]
+
+
 def test_callback_of_failure_has_code_and_message_in_envelope() -> None:
     """Unlike in the record, the code and the message are outside ``data``."""
     (post,) = callbacks_of(bench(), "[refuse-late]")
@@ -163,7 +174,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 async def order(sim: Simulator, callback_url: str) -> None:
-    body = {"prompt": "x", "callBackUrl": callback_url}
+    body = {"prompt": "x", "model": "veo3_fast", "callBackUrl": callback_url}
     await raw_exchange(sim.url, post_bytes("/api/v1/veo/generate", sim.api_key, body))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from veo_async.simulator.faults.faulty_provider import FaultyProvider
 
-from .support import KEY, Bench, bench
+from .support import KEY, REQUEST, Bench, bench
 
 
 def refusal(sim: Bench, **body: Any) -> tuple[int, str]:
@@ -18,7 +18,7 @@ def refusal(sim: Bench, **body: Any) -> tuple[int, str]:
 @pytest.mark.parametrize("key", [None, "", "wrong"])
 def test_unknown_key_gets_code_401_in_the_body(key: str | None) -> None:
     """As observed: HTTP 200 with code 401 and no data."""
-    response = bench().request("generate", {"prompt": "a dog"}, key=key)
+    response = bench().request("generate", {"prompt": "a dog", "model": "veo3_fast"}, key=key)
     assert (response.status, response.json()["code"], response.json()["data"]) == (200, 401, None)
 
 
@@ -30,19 +30,28 @@ def test_unknown_key_gets_http_401_with_setting() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({}, "prompt cannot be empty"),
-        ({"prompt": "  "}, "prompt cannot be empty"),
-        ({"prompt": 5}, "prompt must be a string"),
-        ({"prompt": "x", "model": "veo9"}, "Invalid model: veo9"),
+        ({}, "Please enter prompt"),
+        ({"prompt": "  ", "model": "veo3_fast"}, "Please enter prompt"),
+        ({"prompt": 5, "model": "veo3_fast"}, "prompt must be a string"),
+        ({"prompt": "x", "model": "veo9"}, "Invalid model"),
         ({"prompt": "x", "aspect_ratio": "1:1"}, "Invalid aspectRatio: 1:1"),
         ({"prompt": "x", "resolution": "8k"}, "Invalid resolution: 8k"),
         ({"prompt": "x", "duration": 5}, "Invalid duration. Supported values: 4, 6, 8."),
         ({"prompt": "x", "seeds": 1}, "seeds must be an integer between 10000 and 99999"),
         ({"prompt": "x", "seeds": True}, "seeds must be an integer between 10000 and 99999"),
         ({"prompt": "x", "enableTranslation": "yes"}, "enableTranslation must be a boolean"),
-        ({"prompt": "x", "imageUrls": "http://a/b.png"}, "imageUrls must be a list of valid image URLs"),
-        ({"prompt": "x", "imageUrls": ["ftp://a/b.png"]}, "imageUrls must be a list of valid image URLs"),
-        ({"prompt": "x", "imageUrls": ["http://a/b.png"] * 3}, "imageUrls supports 1 or 2 images"),
+        (
+            {"prompt": "x", "imageUrls": "http://a/b.png"},
+            "imageUrls must be a list of valid image URLs",
+        ),
+        (
+            {"prompt": "x", "imageUrls": ["ftp://a/b.png"]},
+            "imageUrls must be a list of valid image URLs",
+        ),
+        (
+            {"prompt": "x", "imageUrls": ["http://a/b.png"] * 3},
+            "imageUrls supports 1 or 2 images",
+        ),
         ({"prompt": "x", "generationType": "MAGIC"}, "Invalid generationType: MAGIC"),
         (
             {"prompt": "x", "generationType": "FIRST_AND_LAST_FRAMES_2_VIDEO"},
@@ -57,7 +66,13 @@ def test_unknown_key_gets_http_401_with_setting() -> None:
             "REFERENCE_2_VIDEO does not support veo3",
         ),
         (
-            {"prompt": "x", "generationType": "REFERENCE_2_VIDEO", "imageUrls": ["http://a"], "duration": 4},
+            {
+                "prompt": "x",
+                "model": "veo3_fast",
+                "generationType": "REFERENCE_2_VIDEO",
+                "imageUrls": ["http://a"],
+                "duration": 4,
+            },
             "Invalid duration. Veo 3.1 reference-to-video currently only supports 8-second generation.",
         ),
     ],
@@ -65,9 +80,26 @@ def test_unknown_key_gets_http_401_with_setting() -> None:
 def test_invalid_request_gets_422_and_is_not_charged(body: dict[str, Any], message: str) -> None:
     """Each rule has its own message."""
     sim = bench()
-    assert refusal(sim, **body) == (422, message)
+    assert refusal(sim, **{"model": "veo3_fast", **body}) == (422, message)
     assert sim.credits == 1_000_000
     assert not sim.provider.charges
+
+
+@pytest.mark.parametrize("body", [{"prompt": "x"}, {"prompt": "x", "model": None}, {"prompt": "x", "model": "veo9"}])
+def test_missing_or_unknown_model_is_rejected_like_the_real_api(body: dict[str, Any]) -> None:
+    """The API has no default model: both get the same short message."""
+    assert refusal(bench(), **body) == (422, "Invalid model")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "model"),
+    [("quickstart-1", "veo3"), ("quickstart-2", "veo3"), ("openapi", "veo3"), ("apikley", "veo3_fast")],
+)
+def test_documented_dialects_have_the_default_model_of_their_pages(dialect: str, model: str) -> None:
+    """Their sample requests omit the model."""
+    sim = bench(dialect=dialect)
+    task_id = sim.request_json("generate", {"prompt": "x"})["data"]["taskId"]
+    assert sim.provider.tasks[task_id].request.model == model
 
 
 def test_body_that_is_not_an_object_gets_422() -> None:
@@ -80,7 +112,7 @@ def test_body_that_is_not_an_object_gets_422() -> None:
 
 def test_unknown_fields_are_ignored_or_rejected() -> None:
     """Users reported both; a setting selects one."""
-    assert bench().request_json("generate", {"prompt": "x", "voice": "deep"})["code"] == 200
+    assert bench().request_json("generate", {"prompt": "x", "model": "veo3_fast", "voice": "deep"})["code"] == 200
     strict = bench(unknown_fields="reject")
     assert refusal(strict, prompt="x", voice="deep") == (422, "Unknown parameters: voice")
 
@@ -110,7 +142,7 @@ def test_generation_is_charged_by_model_and_resolution(model: str, resolution: s
 def test_charge_records_the_request() -> None:
     """It has the task, the endpoint, the credits, the body as sent, the callback address and the time."""
     sim = bench()
-    body = {"prompt": "a dog", "callBackUrl": "http://127.0.0.1:1/a"}
+    body = {"prompt": "a dog", "model": "veo3_fast", "callBackUrl": "http://127.0.0.1:1/a"}
     task_id = sim.request_json("generate", body)["data"]["taskId"]
     (charge,) = sim.provider.charges
     assert (charge.task_id, charge.endpoint, charge.credits, charge.account) == (task_id, "generate", 60, "main")
@@ -149,7 +181,7 @@ def test_failed_task_is_refunded() -> None:
 def test_insufficient_balance_gets_402() -> None:
     """The message is the provider's, and no task is created."""
     sim = bench(credits=59.0)
-    assert refusal(sim, prompt="x") == (402, "The current credits are insufficient. Please top up.")
+    assert refusal(sim, prompt="x", model="veo3_fast") == (402, "The current credits are insufficient. Please top up.")
     assert not sim.provider.tasks
 
 
@@ -157,7 +189,7 @@ def test_daily_cap_of_a_key_gets_433_until_the_next_day() -> None:
     """The cap counts what the key has spent today, regardless of the balance."""
     sim = bench(key_daily_cap=100.0)
     sim.generate()
-    capped = refusal(sim, prompt="x")
+    capped = refusal(sim, prompt="x", model="veo3_fast")
     assert capped == (433, "The current number of points used by apiKey has exceeded the daily limit")
     sim.advance(86400)
     sim.generate()
@@ -168,7 +200,10 @@ def test_maintenance_gets_455() -> None:
     sim = bench(maintenance=[(10.0, 20.0)])
     task_id = sim.generate()
     sim.advance(10)
-    assert {sim.request_json("generate", {"prompt": "x"})["code"], sim.record(task_id)["code"]} == {455}
+    assert {
+        sim.request_json("generate", REQUEST)["code"],
+        sim.record(task_id)["code"],
+    } == {455}
     sim.advance(10)
     assert sim.record(task_id)["code"] == 200
 
@@ -176,10 +211,10 @@ def test_maintenance_gets_455() -> None:
 @pytest.mark.parametrize(
     ("name", "body"),
     [
-        ("generate", {}),
+        ("generate", {"model": "veo3"}),
         ("veo3_lite", {"model": "veo3_lite"}),
-        ("4k", {"resolution": "4k"}),
-        ("REFERENCE_2_VIDEO", {"generationType": "REFERENCE_2_VIDEO", "imageUrls": ["http://a"]}),
+        ("4k", {"model": "veo3_fast", "resolution": "4k"}),
+        ("REFERENCE_2_VIDEO", {"model": "veo3_fast", "generationType": "REFERENCE_2_VIDEO", "imageUrls": ["http://a"]}),
     ],
 )
 def test_disabled_feature_gets_505(name: str, body: dict[str, Any]) -> None:
@@ -206,7 +241,7 @@ def test_wrong_method_or_path_gets_404(method: str, path: str) -> None:
 def test_refuse_in_prompt_gets_422() -> None:
     """[refuse]: the documented 422; no task is created and nothing is charged."""
     sim = bench()
-    code, message = refusal(sim, prompt="a [refuse] dog")
+    code, message = refusal(sim, prompt="a [refuse] dog", model="veo3_fast")
     assert code == 422
     assert message.startswith("Your request was rejected by Flow(Your prompt was flagged by Website")
     assert message.endswith("Please refer to the documentation.")
@@ -276,7 +311,9 @@ def test_rates_are_seeded() -> None:
 
     def run(seed: int) -> list[object]:
         sim = bench(seed=seed, refusal_rate=0.3, failure_rate=0.2)
-        responses = [sim.request_json("generate", {"prompt": f"clip {number}"}) for number in range(200)]
+        responses = [
+            sim.request_json("generate", {"prompt": f"clip {number}", "model": "veo3_fast"}) for number in range(200)
+        ]
         sim.advance(60)
         ids = [response["data"]["taskId"] if response["data"] else None for response in responses]
         flags = [sim.record(task_id)["data"]["successFlag"] if task_id else None for task_id in ids]
@@ -310,7 +347,7 @@ def test_durations_are_log_normal_per_model() -> None:
 def test_keys_bill_their_accounts() -> None:
     """Two keys of one account share its balance and its limit; another account has its own."""
     sim = bench(api_keys={"second": "main", "other": "friends"}, limiter="sliding", rate=(2, 10.0))
-    codes = [sim.request_json("generate", {"prompt": "x"}, key=key)["code"] for key in (KEY, "second", KEY, "other")]
+    codes = [sim.request_json("generate", REQUEST, key=key)["code"] for key in (KEY, "second", KEY, "other")]
     assert codes == [200, 200, 429, 200]
     assert [sim.provider.account(name).credits for name in ("main", "friends")] == [999_880, 999_940]
 

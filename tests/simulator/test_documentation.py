@@ -54,7 +54,7 @@ def test_quickstart_requests_are_accepted(name: str) -> None:
 def test_generate_response_is_the_documented_one(dialect: str) -> None:
     """It is equal to the documented example, byte for byte, given the same task id."""
     sim = bench(dialect=dialect, task_ids=["veo_task_abcdef123456"])
-    response = sim.request("generate", {"prompt": "a dog"})
+    response = sim.request("generate", {"prompt": "a dog", "model": "veo3_fast"})
     assert response.json() == example("generate-response.json")
     assert response.body == b'{"code":200,"msg":"success","data":{"taskId":"veo_task_abcdef123456"}}'
 
@@ -65,7 +65,7 @@ def test_openapi_record_is_the_documented_one() -> None:
     sim = bench(dialect="openapi", task_ids=["veo_task_abcdef123456"], duration_s=300.0)
     sim.now = 1_749_205_500.0  # 2025-06-06 10:25:00 UTC
     request = {"prompt": "A futuristic city with flying cars at sunset.", "watermark": "KieAI"}
-    task_id = sim.generate(request["prompt"], watermark="KieAI")
+    task_id = sim.request_json("generate", request)["data"]["taskId"]
     sim.advance(300)
     record = sim.record(task_id)
     record["data"]["response"]["resultUrls"] = shown["data"]["response"]["resultUrls"]

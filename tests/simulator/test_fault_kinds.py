@@ -46,7 +46,7 @@ from veo_async.simulator import (
 )
 from veo_async.simulator.faults.mutations import MUTATIONS
 
-from .support import get_bytes, parts_of, post_bytes, raw_exchange
+from .support import REQUEST, get_bytes, parts_of, post_bytes, raw_exchange
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ async def sim() -> AsyncIterator[Simulator]:
 
 async def send_raw(sim: Simulator, *faults: Fault, limit: int = 2**20) -> tuple[bytes, str]:
     sim.inject(*faults)
-    return await raw_exchange(sim.url, post_bytes("/api/v1/veo/generate", sim.api_key, {"prompt": "x"}), limit=limit)
+    return await raw_exchange(sim.url, post_bytes("/api/v1/veo/generate", sim.api_key, REQUEST), limit=limit)
 
 
 async def send(sim: Simulator, *faults: Fault) -> tuple[int, dict[str, str], bytes]:
@@ -131,16 +131,16 @@ async def test_slow_body_arrives_byte_by_byte(sim: Simulator) -> None:
 
 
 async def test_rate_limited_with_retry_after(sim: Simulator) -> None:
-    """The 429 has the configured header."""
+    """Like the simulator's own 429, it is in the body, with the configured header."""
     status, headers, body = await send(sim, rate_limited(retry_after=4))
-    assert (status, headers["retry-after"], json.loads(body)["code"]) == (429, "4", 429)
+    assert (status, headers["retry-after"], json.loads(body)["code"]) == (200, "4", 429)
     assert not sim.charges
 
 
-async def test_rate_limited_in_the_body(sim: Simulator) -> None:
-    """It is an HTTP 200 with code 429."""
-    status, headers, body = await send(sim, rate_limited(retry_after="soon", form="body"))
-    assert (status, headers["retry-after"], json.loads(body)["code"]) == (200, "soon", 429)
+async def test_rate_limited_as_http_status(sim: Simulator) -> None:
+    """``form="http"`` sends the status, too."""
+    status, headers, body = await send(sim, rate_limited(retry_after="soon", form="http"))
+    assert (status, headers["retry-after"], json.loads(body)["code"]) == (429, "soon", 429)
 
 
 async def test_rate_limited_with_a_date(sim: Simulator) -> None:

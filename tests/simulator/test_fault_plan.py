@@ -64,7 +64,7 @@ def test_injected_fault_counts_from_its_injection() -> None:
     sim = bench()
     sim.generate()
     sim.provider.faults.add(refuse(500, on=1))
-    assert sim.request_json("generate", {"prompt": "x"})["code"] == 500
+    assert sim.request_json("generate", {"prompt": "x", "model": "veo3_fast"})["code"] == 500
     assert [triggered.kind for triggered in sim.provider.faults.triggered] == ["refuse"]
 
 
@@ -125,5 +125,5 @@ def test_server_rejects_unreachable() -> None:
 def test_accepted_refusal_creates_the_task() -> None:
     """``accepted=True``: the response has code 500, but the task was created and charged."""
     sim = bench(faults=[refuse(500, form="http", accepted=True)])
-    assert sim.request("generate", {"prompt": "x"}).status == 500
+    assert sim.request("generate", {"prompt": "x", "model": "veo3_fast"}).status == 500
     assert len(sim.provider.charges) == 1

@@ -33,7 +33,7 @@ def test_any_json_gets_a_response(endpoint: Any, body: Any, has_prompt: bool, qu
     sim.generate()
     sim.advance(60)
     if has_prompt and isinstance(body, dict):
-        body = {**body, "prompt": "x"}
+        body = {**body, "prompt": "x", "model": "veo3_fast"}
     content = json.dumps(body).encode()
     response = sim.send(endpoint.method, endpoint.path, body=content, query={"taskId": query, "index": query})
     assert isinstance(response.json()["code"], int)

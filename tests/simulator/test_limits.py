@@ -6,7 +6,7 @@ import pytest
 
 from veo_async.simulator.provider.limits import FixedWindow, SlidingWindow, TokenBucket
 
-from .support import bench
+from .support import REQUEST, bench
 
 
 def test_sliding_window_is_exact() -> None:
@@ -52,44 +52,62 @@ def test_token_bucket_refills_evenly() -> None:
 def test_21st_generation_in_ten_seconds_gets_429() -> None:
     """The documented limit, with the provider's message. The next request is accepted after ten seconds."""
     sim = bench(limiter="sliding")
-    responses = [sim.request("generate", {"prompt": "x"}) for _ in range(21)]
-    assert [response.status for response in responses] == [200] * 20 + [429]
+    responses = [sim.request("generate", REQUEST) for _ in range(21)]
+    assert [response.json()["code"] for response in responses] == [200] * 20 + [429]
+    assert {response.status for response in responses} == {200}
     assert responses[-1].json() == {
         "code": 429,
         "msg": "Your call frequency is too high. Please try again later.",
         "data": None,
     }
     sim.advance(10)
-    assert sim.request("generate", {"prompt": "x"}).status == 200
+    assert sim.request_json("generate", REQUEST)["code"] == 200
 
 
-def test_429_in_the_body_with_setting() -> None:
-    """This form was observed on other endpoints."""
-    sim = bench(limiter="sliding", rate=(1, 10.0), rate_limit_style="body")
+def test_429_as_http_status_with_setting() -> None:
+    """The provider's older documentation names this form."""
+    sim = bench(limiter="sliding", rate=(1, 10.0), rate_limit_style="http")
     sim.generate()
-    response = sim.request("generate", {"prompt": "x"})
-    assert (response.status, response.json()["code"]) == (200, 429)
+    response = sim.request("generate", REQUEST)
+    assert (response.status, response.json()["code"]) == (429, 429)
 
 
 def test_retry_after_is_in_the_clients_seconds() -> None:
     """At speed 10, ten simulated seconds are one second of the client."""
     sim = bench(limiter="sliding", rate=(1, 10.0), retry_after="seconds", speed=10.0)
     sim.generate()
-    assert dict(sim.request("generate", {"prompt": "x"}).headers)["Retry-After"] == "1"
+    assert dict(sim.request("generate", REQUEST).headers)["Retry-After"] == "1"
 
 
 def test_retry_after_can_be_a_date() -> None:
     """The date relates to the ``Date`` header of the same response."""
     sim = bench(limiter="sliding", rate=(1, 10.0), retry_after="date", wall_clock=lambda: 784111777.0)
     sim.generate()
-    headers = dict(sim.request("generate", {"prompt": "x"}).headers)
+    headers = dict(sim.request("generate", REQUEST).headers)
     assert headers["Date"] == "Sun, 06 Nov 1994 08:49:37 GMT"
     assert headers["Retry-After"] == "Sun, 06 Nov 1994 08:49:47 GMT"
 
 
 def test_polls_do_not_count_as_generations() -> None:
-    """Reading a record is not limited by default."""
+    """Reading records has limits of its own."""
     sim = bench(limiter="sliding", rate=(1, 10.0))
+    task_id = sim.generate()
+    assert {sim.record(task_id)["code"] for _ in range(10)} == {200}
+
+
+def test_polls_are_limited_for_each_task() -> None:
+    """Ten in one second; other tasks are not affected, and the next second has ten more."""
+    sim = bench()
+    first, other = sim.generate(), sim.generate("a cat")
+    assert [sim.record(first)["code"] for _ in range(12)] == [200] * 10 + [429] * 2
+    assert sim.record(other)["code"] == 200
+    sim.advance(1)
+    assert {sim.record(first)["code"] for _ in range(10)} == {200}
+
+
+def test_limit_of_each_task_can_be_switched_off() -> None:
+    """``task_poll_rate=None`` sets none."""
+    sim = bench(task_poll_rate=None)
     task_id = sim.generate()
     assert {sim.record(task_id)["code"] for _ in range(50)} == {200}
 
@@ -119,7 +137,7 @@ def test_max_running_gets_429_until_a_task_finishes() -> None:
     sim = bench(max_running=2, limiter="sliding", rate=(3, 1000.0))
     sim.generate()
     sim.generate()
-    assert sim.request_json("generate", {"prompt": "x"})["code"] == 429
+    assert sim.request_json("generate", REQUEST)["code"] == 429
     sim.advance(60)
     sim.generate()
 
@@ -130,7 +148,7 @@ def test_limited_endpoints_is_a_setting() -> None:
     task_id = sim.generate()
     sim.advance(60)
     assert sim.request_json("get-4k-video", {"taskId": task_id})["code"] == 200
-    assert sim.request_json("generate", {"prompt": "x"})["code"] == 429
+    assert sim.request_json("generate", REQUEST)["code"] == 429
 
 
 def test_token_bucket_can_count_rejected_requests() -> None:
@@ -143,4 +161,4 @@ def test_token_bucket_can_count_rejected_requests() -> None:
 def test_limiter_none_accepts_everything() -> None:
     """Tests about something else can disable the limit."""
     sim = bench(limiter="none")
-    assert {sim.request_json("generate", {"prompt": "x"})["code"] for _ in range(100)} == {200}
+    assert {sim.request_json("generate", REQUEST)["code"] for _ in range(100)} == {200}

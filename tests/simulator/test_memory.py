@@ -44,9 +44,9 @@ def call(method: str, path: str, body: bytes | None = None, *, timeout_s: float 
 
 SCRIPT: list[tuple[str, str, dict[str, Any] | None, float]] = [
     ("GET", "/api/v1/chat/credit", None, 0),
-    ("POST", "/api/v1/veo/generate", {"prompt": "a dog", "aspect_ratio": "9:16"}, 0),
-    ("POST", "/api/v1/veo/generate", {"prompt": ""}, 0),
-    ("POST", "/api/v1/veo/generate", {"prompt": "[refuse]"}, 0),
+    ("POST", "/api/v1/veo/generate", {"prompt": "a dog", "model": "veo3_fast", "aspect_ratio": "9:16"}, 0),
+    ("POST", "/api/v1/veo/generate", {"prompt": "", "model": "veo3_fast"}, 0),
+    ("POST", "/api/v1/veo/generate", {"prompt": "[refuse]", "model": "veo3_fast"}, 0),
     ("GET", "/api/v1/veo/record-info?taskId=task-1", None, 30),
     ("GET", "/api/v1/veo/record-info?taskId=task-1", None, 40),
     ("GET", "/api/v1/veo/get-1080p-video?taskId=task-1&index=0", None, 60),
@@ -115,7 +115,7 @@ async def test_fault_raises_the_error_of_a_transport(fault: Fault, error: type[T
     """The table states which error is raised and whether the task was charged."""
     transport = MemoryTransport(api_key=KEY, faults=[fault])
     with pytest.raises(error):
-        await transport.send(post({"prompt": "x"}))
+        await transport.send(post({"prompt": "x", "model": "veo3_fast"}))
     assert len(transport.charges) == charges
     assert len(transport.triggered_faults) == 1
 
@@ -123,7 +123,7 @@ async def test_fault_raises_the_error_of_a_transport(fault: Fault, error: type[T
 async def test_lost_response_reports_bytes_sent() -> None:
     """The whole body was sent."""
     transport = MemoryTransport(api_key=KEY, faults=[drop_after_accepting()])
-    request = post({"prompt": "x"})
+    request = post({"prompt": "x", "model": "veo3_fast"})
     with pytest.raises(ResponseLost) as caught:
         await transport.send(request)
     assert caught.value.bytes_sent == len(request.body or b"")
@@ -134,7 +134,7 @@ async def test_offline_transport_sends_nothing() -> None:
     transport = MemoryTransport(api_key=KEY)
     transport.is_offline = True
     with pytest.raises(NotSent):
-        await transport.send(post({"prompt": "x"}))
+        await transport.send(post({"prompt": "x", "model": "veo3_fast"}))
     assert not transport.requests
 
 
@@ -143,7 +143,7 @@ async def test_closed_transport_raises_client_closed() -> None:
     transport = MemoryTransport(api_key=KEY)
     await transport.close()
     with pytest.raises(ClientClosed):
-        await transport.send(post({"prompt": "x"}))
+        await transport.send(post({"prompt": "x", "model": "veo3_fast"}))
 
 
 @pytest.mark.looptime
@@ -153,7 +153,7 @@ async def test_slow_response_raises_after_the_request_timeout(fault: Fault, char
     transport = MemoryTransport(api_key=KEY, faults=[fault])
     began = asyncio.get_running_loop().time()
     with pytest.raises(ResponseLost, match="timed out"):
-        await transport.send(post({"prompt": "x"}, timeout_s=30))
+        await transport.send(post({"prompt": "x", "model": "veo3_fast"}, timeout_s=30))
     assert asyncio.get_running_loop().time() - began == pytest.approx(30)
     assert len(transport.charges) == charges
 
@@ -164,7 +164,7 @@ async def test_thousand_jobs_in_virtual_time() -> None:
     transport = MemoryTransport(api_key=KEY, limiter="none", max_running=None)
 
     async def run(number: int) -> int:
-        created = await transport.send(post({"prompt": f"clip {number}"}))
+        created = await transport.send(post({"prompt": f"clip {number}", "model": "veo3_fast"}))
         task_id = json.loads(created.body)["data"]["taskId"]
         for polls in range(100):
             await asyncio.sleep(10)
@@ -183,7 +183,7 @@ async def test_thousand_jobs_in_virtual_time() -> None:
 async def test_due_callbacks_returns_each_callback_once() -> None:
     """It is returned when it is due."""
     transport = MemoryTransport(api_key=KEY, duration_s=60.0, webhook_secret="k")
-    await transport.send(post({"prompt": "x", "callBackUrl": "https://mine.test/done"}))
+    await transport.send(post({"prompt": "x", "model": "veo3_fast", "callBackUrl": "https://mine.test/done"}))
     assert transport.due_callbacks() == []
     await asyncio.sleep(60)
     (callback,) = transport.due_callbacks()

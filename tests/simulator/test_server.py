@@ -10,11 +10,13 @@ import pytest
 from veo_async.errors import UsageError
 from veo_async.simulator import Simulator, delay, drop_after_accepting, endless_body
 
-from .support import get_bytes, parts_of, post_bytes, raw_exchange
+from .support import REQUEST, get_bytes, parts_of, post_bytes, raw_exchange
 
 
 async def generate(sim: Simulator, prompt: str = "x") -> str:
-    response, _ = await raw_exchange(sim.url, post_bytes("/api/v1/veo/generate", sim.api_key, {"prompt": prompt}))
+    response, _ = await raw_exchange(
+        sim.url, post_bytes("/api/v1/veo/generate", sim.api_key, {**REQUEST, "prompt": prompt})
+    )
     return str(json.loads(parts_of(response)[2])["data"]["taskId"])
 
 
@@ -49,7 +51,10 @@ async def test_closing_leaves_no_task() -> None:
     before = asyncio.all_tasks()
     async with aiohttp.ClientSession() as session:
         async with Simulator(faults=[delay(100, on=1), endless_body(on=2)]) as sim:
-            post = {"json": {"prompt": "x"}, "headers": {"Authorization": f"Bearer {sim.api_key}"}}
+            post = {
+                "json": REQUEST,
+                "headers": {"Authorization": f"Bearer {sim.api_key}"},
+            }
             url = f"{sim.url}/api/v1/veo/generate"
             waiting = asyncio.create_task(session.post(url, **post))
             await asyncio.sleep(0.02)
@@ -113,7 +118,7 @@ async def test_log_keeps_requests_without_keys() -> None:
         await flag(sim, task_id)
         assert [request.endpoint for request in sim.requests] == ["generate", "record-info"]
         (post,) = sim.requests_to("generate")
-        assert post.body == {"prompt": "a dog"}
+        assert post.body == {"prompt": "a dog", "model": "veo3_fast"}
         assert post.headers["content-type"] == "application/json"
         assert sim.api_key not in repr(sim.requests) + str([dict(request.headers) for request in sim.requests])
         assert 1000 <= post.at < 1005
@@ -135,7 +140,7 @@ async def test_faults_can_be_injected_as_text() -> None:
     async with Simulator() as sim:
         sim.inject("drop-after:generate:1", drop_after_accepting(on=2))
         for _ in range(3):
-            await raw_exchange(sim.url, post_bytes("/api/v1/veo/generate", sim.api_key, {"prompt": "x"}))
+            await raw_exchange(sim.url, post_bytes("/api/v1/veo/generate", sim.api_key, REQUEST))
         assert [triggered.kind for triggered in sim.triggered_faults] == [
             "drop-after-accepting",
             "drop-after-accepting",
@@ -147,7 +152,7 @@ async def test_keys_can_be_added_and_revoked() -> None:
     """A second key bills another account; a revoked key is unknown."""
     async with Simulator(credits=100.0) as sim:
         sim.add_key("second", "friends")
-        request = post_bytes("/api/v1/veo/generate", "second", {"prompt": "x"})
+        request = post_bytes("/api/v1/veo/generate", "second", REQUEST)
         await raw_exchange(sim.url, request)
         assert (sim.account().credits, sim.account("friends").credits) == (100, 40)
         sim.revoke_key("second")

@@ -14,10 +14,12 @@ from veo_async.simulator import MemoryTransport, Simulator, SimulatorSettings
     [
         ("dialect", "klingon", "is not a valid value; use one of 'real', "),
         ("speed", 0, "must be more than 0"),
+        ("client_speed", 0, "must be more than 0"),
         ("credits", -1, "must be at least 0"),
         ("credits", "all", "must be a number"),
         ("rate", (0, 10.0), "must be a count and a window in seconds, e.g. (20, 10.0)"),
         ("rate", 20, "must be a count and a window in seconds, e.g. (20, 10.0)"),
+        ("task_poll_rate", (0, 1.0), "must be a count and a window in seconds, e.g. (20, 10.0)"),
         ("limiter", "leaky", "is not a valid value; use one of 'sliding', "),
         ("failure_rate", 1.5, "must be between 0 and 1, e.g. 0.05"),
         ("port", 70000, "is not a port; use 1 to 65535"),

@@ -124,6 +124,24 @@ def test_failed_4k_is_refunded() -> None:
     assert sim.credits == before
 
 
+@pytest.mark.parametrize(("prompt", "options"), [("a dog [fail-1080p]", {}), ("a dog", {"failure_rate": 1.0})])
+def test_failed_1080p_upgrade_ends_with_an_error_and_is_refunded(prompt: str, options: dict[str, float]) -> None:
+    """It is "not ready" while it runs; then every request gets the error, and none is charged."""
+    sim = bench()
+    task_id = done(sim, prompt)
+    before = sim.credits
+    object.__setattr__(sim.provider.settings, "failure_rate", options.get("failure_rate", 0.0))
+    assert sim.request_json("get-1080p-video", taskId=task_id)["code"] == 400
+    sim.advance(60)
+    for _ in range(2):
+        assert sim.request_json("get-1080p-video", taskId=task_id) == {
+            "code": 500,
+            "msg": "The 1080P version of this video is unavailable. Please try a different video.",
+            "data": None,
+        }
+    assert sim.credits == before
+
+
 @pytest.mark.parametrize("form", ["info", "snake"])
 def test_4k_callback_in_both_documented_formats(form: str) -> None:
     """Camel case in ``data.info``, or snake case directly in ``data``."""

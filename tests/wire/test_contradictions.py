@@ -191,10 +191,22 @@ def test_missing_source_differs_from_an_upgrade_in_progress() -> None:
     assert not codes.is_source_missing("1080P is processing. It should be ready in 1-2 minutes.")
 
 
-def test_unavailable_4k_version_is_final() -> None:
-    """The documented message is final; other errors are not."""
-    assert codes.is_upgrade_unavailable("The 4K version of this video is unavailable. Please try a different video.")
-    assert not codes.is_upgrade_unavailable("Internal Error, Please try again later.")
+@pytest.mark.parametrize(
+    ("code", "message", "has_failed"),
+    [
+        (500, "The 4K version of this video is unavailable. Please try a different video.", True),
+        (500, "Your prompt was flagged by Website as violating content policies.", True),
+        (500, "Internal Error, Please try again later.", False),
+        (501, "Failed - Video generation task failed", True),
+        (422, "Fallback videos cannot be upgraded.", True),
+        (401, "Unauthorized", False),
+        (429, "Your call frequency is too high.", False),
+        (None, "", False),
+    ],
+)
+def test_upgrade_has_failed_with_the_codes_of_failed_tasks(code: int | None, message: str, has_failed: bool) -> None:
+    """A 500 needs a message that says so; errors about the account or the server are not about the upgrade."""
+    assert codes.is_upgrade_failure(code, message) is has_failed
 
 
 @pytest.mark.parametrize("data", [None, {}, {"resultUrl": None}, {"resultUrl": ""}, {"resultUrl": "soon"}])

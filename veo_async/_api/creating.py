@@ -21,8 +21,8 @@ from veo_async._wire import (
     endpoints,
     record_from_raw,
 )
-from veo_async._wire.codes import is_source_missing, is_upgrade_unavailable
-from veo_async.errors import NotReady, ServerError, VeoError
+from veo_async._wire.codes import is_source_missing, is_upgrade_failure
+from veo_async.errors import ApiError, NotReady, RecordExpired, RecordNotFound, VeoError
 
 from .client import VeoApi
 
@@ -61,8 +61,10 @@ async def poll_upgrade(api: VeoApi, upgrade: UpgradeRequest) -> Record:
     """
     try:
         response = await _request_upgrade(api, upgrade)
-    except ServerError as error:
-        if not is_upgrade_unavailable(error.message):
+    except (NotReady, RecordNotFound, RecordExpired):
+        raise
+    except ApiError as error:
+        if not is_upgrade_failure(error.body_code, error.message):
             raise
         return _record(upgrade, successFlag=3, errorCode=error.body_code, errorMessage=error.message)
     urls = [response.url] if isinstance(response, HdVideo) else list(response.urls)

@@ -90,9 +90,15 @@ def is_source_missing(message: str) -> bool:
     return _NO_SOURCE.search(message) is not None
 
 
-def is_upgrade_unavailable(message: str) -> bool:
-    """Return True if *message* says that the upgrade will never be possible."""
-    return _NO_UPGRADE.search(message) is not None
+def is_upgrade_failure(code: int | None, message: str) -> bool:
+    """Return True if this error says that an upgrade, which had started, has failed.
+
+    An upgrade has no record with a reason, so the codes with which tasks fail are its record. A 500 counts only if the
+    message says so: without one the server has a problem, and the upgrade may still be running.
+    """
+    if code == 500:
+        return _NO_UPGRADE.search(message) is not None or is_refusal(message)
+    return code in TASK_FAILURE_CODES
 
 
 def error_for(code: int, message: str, *, may_be_not_ready: bool) -> type[ApiError]:

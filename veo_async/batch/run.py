@@ -64,7 +64,8 @@ class Batch:
     Args:
         veo: the session; its budget limits what the rows may cost. Rows without a known price do not fit a budget.
         out: the folder for clips, results and the gallery.
-        now: the wall clock.
+        now: the wall clock, as fast as the event loop.
+        to_real_time: converts its times for the gallery; needed only if the event loop's clock is accelerated.
         prices: the session's prices, for `price`.
         is_part: the list has some rows of another list that was run in the same folder (``rejected.csv``). The results
             of the other rows are kept.
@@ -78,12 +79,14 @@ class Batch:
         out: Path,
         *,
         now: Callable[[], float],
+        to_real_time: Callable[[float], float] = lambda at: at,
         prices: Prices = PRICES,
         is_part: bool = False,
         on_result: Callable[[RowResult], None] = lambda _: None,
     ) -> None:
         self._veo, self._manifest, self._out, self._now = veo, manifest, out, now
         self._prices, self._is_part, self._on_result = prices, is_part, on_result
+        self._to_real_time = to_real_time
         self._jobs: dict[str, Job] = {}
         #: All jobs of each row: its own and its follow-ups.
         self._chains: dict[str, list[Job]] = {}
@@ -221,7 +224,8 @@ class Batch:
         files = await run_blocking(results.close, {key: str(job.state) for key, job in unfinished.items()})
         for key, job in unfinished.items():
             self._cards[key] = attrs.evolve(self._cards[key], state=job.state, task_id=job.task_id)
-        cards = [*await self._earlier_cards(results), *self._cards.values()]
+        cards = [card.convert_instants(self._to_real_time) for card in self._cards.values()]
+        cards = [*await self._earlier_cards(results), *cards]
         page, sheets, sheet_extra_missing = await run_blocking(write_report, self._out, cards)
         counts: Counter[str] = Counter(result.status for result in self._results.values())
         counts.update(str(job.state) for job in unfinished.values())

@@ -102,7 +102,8 @@ async def _run(sim: Simulator, manifest: Manifest, folder: Path, ledger: Path, r
             receiving(veo, bound),
         ):
             on_result = RowReporter(reporter, len(manifest.rows))
-            run = Batch(veo, manifest, folder, now=_clock(), on_result=on_result)
+            now, to_real_time = _clocks()
+            run = Batch(veo, manifest, folder, now=now, to_real_time=to_real_time, on_result=on_result)
             async with live_progress(reporter, lambda: batch_progress(veo, run, None), every_s=REFRESH_S * SPEED):
                 return await run.run()
 
@@ -115,11 +116,15 @@ def _prepare_folder(folder: Path, ledger: Path) -> None:
             ledger.with_name(ledger.name + ending).unlink(missing_ok=True)
 
 
-def _clock() -> Callable[[], float]:
-    """Return a clock that starts at the current time and runs as fast as the loop, like the simulator's times."""
+def _clocks() -> tuple[Callable[[], float], Callable[[float], float]]:
+    """Return a clock that starts now and runs as fast as the loop, and what converts its times to the user's."""
     loop = asyncio.get_running_loop()
-    ahead_s = time.time() - loop.time()  # noqa: TID251  # the command owns the clock
-    return lambda: loop.time() + ahead_s
+    started_at, loop_start = time.time(), loop.time()  # noqa: TID251  # the command owns the clock
+
+    def now() -> float:
+        return started_at + loop.time() - loop_start
+
+    return now, lambda at: started_at + (at - started_at) / SPEED
 
 
 async def _faults_survived(sim: Simulator, report: Report, ledger: Path) -> list[str]:

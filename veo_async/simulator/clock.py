@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import attrs
+
 #: Simulated time is rounded to steps of about a microsecond, which a float of this size represents exactly. A client
 #: that sleeps for exactly an hour then sees exactly an hour pass, despite rounding in the loop's own clock.
 _STEPS_PER_S = 2.0**20
@@ -31,3 +33,20 @@ class SimulatedClock:
     def in_loop_seconds(self, simulated_s: float) -> float:
         """Return how many seconds of the event loop *simulated_s* takes."""
         return simulated_s / self._speed
+
+
+@attrs.frozen
+class ClientTime:
+    """Converts simulated instants to those of a client, whose clock usually runs at normal speed.
+
+    Responses contain no simulated instant: a client would compare it with its own clock and, at speed 60, show a task
+    of a minute as one of an hour.
+    """
+
+    started_at: float
+    #: Simulated seconds per second of the client's clock.
+    speed: float
+
+    def at(self, simulated: float) -> float:
+        """Return the client's epoch seconds for the *simulated* ones."""
+        return self.started_at + (simulated - self.started_at) / self.speed

@@ -9,7 +9,8 @@ A failed poll never ends a job. The provider's records are trusted with these re
 - *Failure* (flag 2 or 3) must be confirmed by a second poll at least `CONFIRM_S` later, because flags are unstable.
 - *A failed poll* (HTML, broken JSON, 5xx, a lost response, an unknown flag) delays the next poll of this task. If the
   provider or the network is the cause, it also counts for the condition that all tasks share (`outage`).
-- *Not ready* is the response for an upgrade in progress; the documentation asks for half a minute between two polls.
+- *Not ready* is the response for an upgrade in progress; the documentation asks for half a minute between two polls. If
+  it says for minutes that there is no result, as for an upgrade whose source does not exist, the upgrade has failed.
 - *"Only within 14 days"* ends a task only if the task can be that old; of a younger one the response is wrong.
 - *429* slows down all polls, not only those of this task: it is about the account.
 """
@@ -19,6 +20,7 @@ from typing import Final, assert_never
 import attrs
 
 from veo_async._wire import Record, TaskState
+from veo_async._wire.codes import is_source_missing
 from veo_async._wire.endpoints import RECORD_INFO
 from veo_async.errors import (
     DownloadFailed,
@@ -117,8 +119,7 @@ def interpret(history: PollHistory, result: Record | VeoError, now: float) -> Po
         case RateLimited():
             return SlowDown(result.retry_after)
         case NotReady() if result.endpoint != RECORD_INFO.name:
-            history.failures = 0
-            return PollAgain(NOT_YET_S)
+            return _read_upgrade(history, result, now)
         case RecordNotFound():
             return _read_missing(history, result, now)
         case RecordExpired() if not history.is_age_known or now - history.started_at >= MIN_EXPIRED_AGE_S:
@@ -128,9 +129,8 @@ def interpret(history: PollHistory, result: Record | VeoError, now: float) -> Po
 
 
 def _read_record(history: PollHistory, record: Record, now: float) -> PollResult:
-    history.has_record = True
     if record.state is not TaskState.UNKNOWN:
-        history.failures = 0
+        history.failures, history.has_record = 0, True
     match record.state:
         case TaskState.SUCCEEDED:
             return Succeeded(record) if record.urls else _read_empty(history, record, now)
@@ -170,6 +170,18 @@ def _read_empty(history: PollHistory, record: Record, now: float) -> PollResult:
     if now - history.empty_since < EMPTY_WAIT_S:
         return PollAgain(EMPTY_AGAIN_S)
     return Unsuccessful(DownloadFailed("the task succeeded, but its record contains no video", task_id=record.task_id))
+
+
+def _read_upgrade(history: PollHistory, not_ready: NotReady, now: float) -> PollResult:
+    history.failures = 0
+    history.failed_at = None
+    if not is_source_missing(not_ready.message):
+        history.empty_since = None
+    elif history.empty_since is None:
+        history.empty_since = now
+    elif now - history.empty_since >= EMPTY_WAIT_S:
+        return Unsuccessful(TaskFailed(not_ready.message, task_id=not_ready.task_id, reason_code=not_ready.body_code))
+    return PollAgain(NOT_YET_S)
 
 
 def _read_missing(history: PollHistory, error: RecordNotFound, now: float) -> PollResult:

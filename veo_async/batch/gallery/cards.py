@@ -6,9 +6,10 @@ Nothing in this module knows HTML.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from pathlib import PurePath
+from typing import Any
 
 import attrs
 
@@ -58,6 +59,9 @@ def _number() -> float | None:
     return attrs.field(default=None, converter=_as_finite)
 
 
+_INSTANTS = ("submitted_at", "sent_at", "accepted_at", "finished_at", "saved_at")
+
+
 @attrs.frozen(kw_only=True)
 class Card:
     """One job as the gallery shows it. Instants are wall-clock seconds; None means unknown or not happened."""
@@ -98,6 +102,12 @@ class Card:
         if not self.has_clip or began_at is None or self.finished_at is None or self.finished_at < began_at:
             return None
         return self.finished_at - began_at
+
+    def convert_instants(self, convert: Callable[[float], float]) -> "Card":
+        """Return the card with every instant converted."""
+        instants = {name: getattr(self, name) for name in _INSTANTS}
+        converted: dict[str, Any] = {name: convert(at) for name, at in instants.items() if at is not None}
+        return attrs.evolve(self, **converted)
 
 
 class Stage(StrEnum):

@@ -37,8 +37,8 @@ class SimulatorOptions:
     rate: Annotated[tuple[int, float], Parameter(negative=())] = (20, 10.0)
     """Rate limit: requests per simulated seconds."""
 
-    rate_limit_style: Literal["http", "body"] = "http"
-    """Send 429 as HTTP status, or as a code in the body of an HTTP 200."""
+    rate_limit_style: Literal["body", "http"] = "body"
+    """Send 429 as a code in the body of an HTTP 200, or as HTTP status."""
 
     retry_after: Literal["seconds", "date"] | None = None
     """Format of Retry-After in a 429 (default: none)."""

@@ -60,7 +60,7 @@ def rate_limited(
     *,
     retry_after: float | str | tuple[str, ...] | None = None,
     retry_after_as: Literal["seconds", "date"] = "seconds",
-    form: Literal["body", "http"] = "http",
+    form: Literal["body", "http"] = "body",
     **when: Unpack[When],
 ) -> Fault:
     """Respond with code 429.

@@ -9,6 +9,8 @@ from math import ceil, inf
 from random import Random
 from typing import Any
 
+from veo_async.simulator.clock import ClientTime
+
 from .charges import Charge, ChargeLog
 from .files import FileHost
 from .http_headers import retry_after_headers
@@ -29,7 +31,16 @@ _DISABLED = "The requested feature is currently disabled"
 class Account:
     """The balance, limits, charges and tasks of one account."""
 
-    def __init__(self, name: str, settings: ProviderSettings, *, rng: Random, ids: TaskIds, files: FileHost) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: ProviderSettings,
+        *,
+        rng: Random,
+        ids: TaskIds,
+        files: FileHost,
+        client_time: ClientTime,
+    ) -> None:
         self.name = name
         #: The balance. A test may set it, for example to 0 to provoke code 402.
         self.credits: float = settings.credits
@@ -39,6 +50,7 @@ class Account:
         self.rng = rng
         self.files = files
         self._ids = ids
+        self._client_time = client_time
         counts_rejected = settings.count_rejected
         self._creations = make_limiter(settings.limiter, settings.rate, counts_rejected=counts_rejected)
         polls = settings.poll_rate
@@ -94,9 +106,19 @@ class Account:
         if wait_s := self._polls.take(now):
             raise self._too_frequent(wait_s)
 
+    def check_task_polls(self, task: Task, now: float) -> None:
+        """Raise code 429 unless this poll of *task* is accepted now."""
+        rate = self.settings.task_poll_rate
+        if rate is None:
+            return
+        if task.polls is None:
+            task.polls = make_limiter("sliding", rate, counts_rejected=self.settings.count_rejected)
+        if wait_s := task.polls.take(now):
+            raise self._too_frequent(wait_s)
+
     def _too_frequent(self, wait_s: float) -> ErrorResponse:
         is_announced = self.settings.retry_after and wait_s < inf
-        retry_after = ceil(wait_s / self.settings.speed) if is_announced else None
+        retry_after = ceil(wait_s / self._client_time.speed) if is_announced else None
         headers = retry_after_headers(retry_after, self.settings.retry_after or "seconds", self.settings.wall_clock())
         return ErrorResponse(429, _TOO_FREQUENT, form=self.settings.rate_limit_style, headers=tuple(headers))
 
@@ -129,6 +151,7 @@ class Account:
             outcome=outcome,
             created_at=now,
             completes_at=now + outcome.duration_s,
+            client_time=self._client_time,
             seed=request.seeds or self.rng.randrange(10000, 100000),
             source=source,
         )

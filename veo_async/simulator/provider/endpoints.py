@@ -100,6 +100,7 @@ class Endpoints:
         task = self._account.find_task(request.query.get("taskId"), now)
         if task is None:
             return success(None)
+        self._account.check_task_polls(task, now)
         if task.outcome.record_is_error and task.flag(now):
             raise ErrorResponse(500, "Task generation failed", data={"errorMessage": UNREACHABLE_IMAGE})
         return SimResponse(body=self._record_body(task, now))

@@ -49,9 +49,14 @@ def check_fraction(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> Non
 
 def check_rate(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
     """Allow a count and a window in seconds, and None if that is the default."""
-    is_optional = attribute.default is None
-    if not (_is_rate(value) or (value is None and is_optional)):
+    if not (_is_rate(value) or (value is None and attribute.default is None)):
         raise _error(attribute, value, "must be a count and a window in seconds, e.g. (20, 10.0)")
+
+
+def check_optional_rate(_: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+    """Allow a count and a window in seconds, and None."""
+    if value is not None:
+        check_rate(_, attribute, value)
 
 
 def _is_rate(value: Any) -> bool:

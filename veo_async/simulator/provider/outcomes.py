@@ -13,6 +13,7 @@ word in the prompt    effect
 [empty]               succeeds without URLs; they appear ``empty_result_s`` later
 [slow]                takes ten times as long
 [stuck]               never finishes
+[fail-1080p]          succeeds, but its 1080p upgrade fails
 [fail-4k]             succeeds, but its 4K upgrade fails
 ===================== ==========================================================================================
 """
@@ -35,7 +36,10 @@ _BY_FLOW = (
 _NO_AUDIO = "The Google model was unable to generate audio for this request."
 UNREACHABLE_IMAGE = "Image fetch failed. Check access settings or use our File Upload API instead."
 UNFETCHABLE_IMAGE = "Failed to fetch the image. Kindly verify any access limits set by you or your service provider."
-NO_4K = "The 4K version of this video is unavailable. Please try a different video."
+NO_UPGRADE = {
+    "1080p": "The 1080P version of this video is unavailable. Please try a different video.",
+    "4k": "The 4K version of this video is unavailable. Please try a different video.",
+}
 _FAILURES = (
     (500, "Internal Error, Please try again later."),
     (500, "Internal Error - Timeout"),

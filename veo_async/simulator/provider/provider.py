@@ -4,6 +4,8 @@ from collections.abc import Callable, Hashable
 from math import inf
 from random import Random
 
+from veo_async.simulator.clock import ClientTime
+
 from .account import Account
 from .charges import Charge, double_charges, request_key
 from .endpoints import Endpoints
@@ -27,7 +29,8 @@ class Provider:
         self.keys: dict[str, str] = settings.keys(api_key)
         self.rng: Random = Random(settings.seed)
         self._ids = TaskIds(Random(f"ids {settings.seed}"), settings.dialect, list(settings.task_ids))
-        self._uploads = UploadHost(settings, rng=self.rng, files=self.files)
+        self._client_time = ClientTime(started_at, settings.speed / settings.client_speed)
+        self._uploads = UploadHost(settings, rng=self.rng, files=self.files, client_time=self._client_time)
         self.accounts: dict[str, Account] = {}
         self._endpoints: dict[str, Endpoints] = {}
         for name in dict.fromkeys(self.keys.values()):
@@ -37,7 +40,9 @@ class Provider:
         """Return the account called *name*, creating it if necessary."""
         if name not in self.accounts:
             rng = Random(f"{name} {self.settings.seed}")
-            account = Account(name, self.settings, rng=rng, ids=self._ids, files=self.files)
+            account = Account(
+                name, self.settings, rng=rng, ids=self._ids, files=self.files, client_time=self._client_time
+            )
             self.accounts[name] = account
             self._endpoints[name] = Endpoints(account)
         return self.accounts[name]

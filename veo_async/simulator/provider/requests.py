@@ -22,8 +22,13 @@ _TEXTS = ("prompt", "model", "generationType", "callBackUrl", "watermark", "wate
 _FLAGS = ("enableFallback", "enableTranslation")
 _TYPES = ("TEXT_2_VIDEO", "FIRST_AND_LAST_FRAMES_2_VIDEO", "REFERENCE_2_VIDEO")
 _REFERENCE = "REFERENCE_2_VIDEO"
-#: Dialects whose documentation names veo3 as the default model.
-_DIALECTS_2025 = ("quickstart-1", "quickstart-2", "openapi")
+#: The default model that a dialect's documentation names. The real API has none: it rejects a request without a model.
+_DEFAULT_MODELS = {
+    "quickstart-1": DEFAULT_MODEL_2025,
+    "quickstart-2": DEFAULT_MODEL_2025,
+    "openapi": DEFAULT_MODEL_2025,
+    "apikley": DEFAULT_MODEL,
+}
 _EIGHT_SECONDS = "Invalid duration. Veo 3.1 reference-to-video currently only supports 8-second generation."
 
 
@@ -54,9 +59,8 @@ def parse_generate(body: Any, dialect: str, unknown_fields: str) -> GenerationRe
     """
     body = _object(body, "generate", unknown_fields)
     rules, spellings = _rules(dialect)
-    model = _one_of(
-        body, "model", rules.model_names, DEFAULT_MODEL_2025 if dialect in _DIALECTS_2025 else DEFAULT_MODEL
-    )
+    model = _DEFAULT_MODELS.get(dialect) if body.get("model") is None else body["model"]
+    _require(model in rules.model_names, "Invalid model")
     ratio = next((body[name] for name in spellings if body.get(name) is not None), "16:9")
     _require(ratio in rules.aspect_ratios, f"Invalid aspectRatio: {ratio}")
     is_newer = not rules.unknown_options
@@ -69,7 +73,7 @@ def parse_generate(body: Any, dialect: str, unknown_fields: str) -> GenerationRe
     request = GenerationRequest(
         endpoint="generate",
         prompt=body["prompt"],
-        model=model,
+        model=str(model),
         aspect_ratio=ratio,
         resolution=resolution,
         duration_s=duration if is_newer else 8,
@@ -121,7 +125,7 @@ def _object(body: Any, endpoint: str, unknown_fields: str) -> dict[str, Any]:
         _require(body.get(name) is None or isinstance(body[name], str), f"{name} must be a string")
     for name in _FLAGS:
         _require(body.get(name) is None or isinstance(body[name], bool), f"{name} must be a boolean")
-    _require((body.get("prompt") or "").strip(), "prompt cannot be empty")
+    _require((body.get("prompt") or "").strip(), "Please enter prompt")
     return dict(body)
 
 

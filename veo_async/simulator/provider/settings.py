@@ -5,7 +5,7 @@ from typing import Literal
 
 import attrs
 
-from .option_checks import at_least, check_rate, choice, fraction, one_of, seconds
+from .option_checks import at_least, check_optional_rate, check_rate, choice, fraction, one_of, seconds
 
 Dialect = Literal["real", "quickstart-1", "quickstart-2", "openapi", "apikley"]
 Form = Literal["body", "http"]
@@ -57,14 +57,16 @@ class ProviderSettings:
     count_rejected: bool = False
     #: The endpoints that count as creating requests.
     limited_endpoints: frozenset[str] = attrs.field(default=_CREATING_ENDPOINTS, converter=frozenset)
-    #: How a 429 is sent: as HTTP status (as documented), or as HTTP 200 with code 429 (as observed on other endpoints).
-    rate_limit_style: Form = attrs.field(default="http", validator=one_of(Form))
+    #: How a 429 is sent: as HTTP 200 with code 429 (the provider's newer text), or as HTTP status (its older text).
+    rate_limit_style: Form = attrs.field(default="body", validator=one_of(Form))
     #: The format of ``Retry-After`` in a 429, in the client's own seconds; None sends no such header.
     retry_after: Literal["seconds", "date"] | None = choice(Literal["seconds", "date"], None)
     #: The number of tasks that one account may run at the same time; None sets no cap.
     max_running: int | None = attrs.field(default=100, validator=at_least(1, optional=True))
-    #: A limit on record-info, like ``rate``; None sets no limit.
+    #: A limit on record-info for the whole account, like ``rate``; None sets no limit.
     poll_rate: tuple[int, float] | None = attrs.field(default=None, validator=check_rate)
+    #: A limit on record-info for each task; None sets no limit.
+    task_poll_rate: tuple[int, float] | None = attrs.field(default=(10, 1.0), validator=check_optional_rate)
 
     # --- task outcomes ---
     #: Every task takes exactly this long; None draws log-normal durations per model.
@@ -115,12 +117,15 @@ class ProviderSettings:
     delivered_resolution: Literal["720p", "1080p", "4k"] | None = choice(Literal["720p", "1080p", "4k"], None)
     #: How long a link from download-url works.
     link_ttl_s: float = seconds(20 * 60.0)
-    #: How long an uploaded file is kept.
-    upload_ttl_s: float = seconds(3 * DAY_S)
+    #: How long an uploaded file is kept. The provider's newest text says a day; older ones say three.
+    upload_ttl_s: float = seconds(DAY_S)
 
     # --- time and randomness ---
     #: Simulated seconds per second of the event loop.
     speed: float = attrs.field(default=1.0, validator=at_least(0, exclusive=True))
+    #: How fast the clients' clocks run, whose times records and ``Retry-After`` show. Set it to the speed of the
+    #: clients' `fast_loop` if only they run in one.
+    client_speed: float = attrs.field(default=1.0, validator=at_least(0, exclusive=True))
     #: How long every API response takes. Downloads are not delayed.
     latency_s: float = seconds(0.0)
     #: Seeds every random generator: the same seed and the same requests give the same responses.

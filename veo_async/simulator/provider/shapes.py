@@ -9,7 +9,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from .outcomes import NO_4K
+from .outcomes import NO_UPGRADE
 from .settings import ProviderSettings
 from .tasks import Task
 
@@ -31,13 +31,13 @@ def _text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def _stamp_ms(at: float) -> int:
+def _stamp_ms(task: Task, at: float) -> int:
     """Return epoch milliseconds; the provider cuts off fractions of a second."""
-    return int(at) * 1000
+    return int(task.client_time.at(at)) * 1000
 
 
-def _stamp_text(at: float) -> str:
-    return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%d %H:%M:%S")
+def _stamp_text(task: Task, at: float) -> str:
+    return datetime.fromtimestamp(int(task.client_time.at(at)), UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def record(task: Task, now: float, dialect: str) -> dict[str, Any]:
@@ -52,10 +52,10 @@ def _real_record(task: Task, now: float) -> dict[str, Any]:
     body = {
         "taskId": task.id,
         "paramJson": _text(task.params),
-        "completeTime": _stamp_ms(task.completes_at) if flag else None,
+        "completeTime": _stamp_ms(task, task.completes_at) if flag else None,
         "response": _real_response(task, now) if flag == 1 else None,
         "successFlag": flag,
-        "createTime": _stamp_ms(task.created_at),
+        "createTime": _stamp_ms(task, task.created_at),
         "errorCode": task.outcome.code if flag > 1 else None,
         "errorMessage": task.outcome.message if flag > 1 else None,
     }
@@ -85,12 +85,12 @@ def _openapi_record(task: Task, now: float) -> dict[str, Any]:
     return {
         "taskId": task.id,
         "paramJson": _text(task.params),
-        "completeTime": _stamp_text(task.completes_at) if flag else None,
+        "completeTime": _stamp_text(task, task.completes_at) if flag else None,
         "response": response if flag == 1 else None,
         "successFlag": flag,
         "errorCode": task.outcome.code if flag > 1 else None,
         "errorMessage": task.outcome.message if flag > 1 else "",
-        "createTime": _stamp_text(task.created_at),
+        "createTime": _stamp_text(task, task.created_at),
     }
 
 
@@ -99,13 +99,13 @@ def _flat_record(task: Task, now: float, flag_name: str) -> dict[str, Any]:
     return {
         "taskId": task.id,
         "paramJson": _text(task.params),
-        "completeTime": _stamp_text(task.completes_at) if flag else None,
+        "completeTime": _stamp_text(task, task.completes_at) if flag else None,
         flag_name: flag,
         "resultUrls": _text(task.urls_at(now)) if flag == 1 else None,
         "originUrls": _text(task.origin_urls) if flag == 1 and task.origin_urls else None,
         "errorCode": task.outcome.code if flag > 1 else None,
         "errorMessage": task.outcome.message if flag > 1 else "",
-        "createTime": _stamp_text(task.created_at),
+        "createTime": _stamp_text(task, task.created_at),
     }
 
 
@@ -127,8 +127,8 @@ def callback(task: Task, settings: ProviderSettings) -> dict[str, Any]:
         )
     form = settings.callback_form or _CALLBACK_STYLES[settings.dialect]
     info = {"resultUrls": _url_list(task.urls, form)}
-    if task.origin_urls or form == "array":
-        info["originUrls"] = _url_list(task.origin_urls or task.urls, form)
+    if task.origin_urls:
+        info["originUrls"] = _url_list(task.origin_urls, form)
     info["resolution"] = task.resolution
     data: dict[str, Any] = {"taskId": task.id, "info": info, "fallbackFlag": False}
     if form == "array":
@@ -148,7 +148,7 @@ def _url_list(urls: tuple[str, ...], form: str) -> Any:
 
 def _4k_callback(task: Task, form: str) -> dict[str, Any]:
     is_done = task.outcome.is_success
-    code, message = (200, _DONE["4k"]) if is_done else (500, NO_4K)
+    code, message = (200, _DONE["4k"]) if is_done else (500, NO_UPGRADE["4k"])
     if not is_done:
         return _envelope(code, message, {"task_id" if form == "snake" else "taskId": task.id})
     if form == "info":

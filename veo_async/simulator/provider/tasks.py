@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 import attrs
 
+from veo_async.simulator.clock import ClientTime
+
+from .limits import Limiter
 from .outcomes import TaskOutcome
 from .requests import GenerationRequest
 
@@ -52,6 +55,8 @@ class Task:
     #: Simulated epoch seconds.
     created_at: float
     completes_at: float
+    #: Converts both to the instants that records show.
+    client_time: ClientTime = attrs.field(repr=False)
     seed: int
     #: The task that this one extends or upgrades.
     source: "Task | None" = attrs.field(default=None, repr=False)
@@ -63,6 +68,8 @@ class Task:
     image_urls: tuple[str, ...] = ()
     #: A 1080p version was requested; the clip can no longer be extended.
     upgraded_to_1080p: bool = False
+    #: Counts the polls of its record; None before the first poll.
+    polls: Limiter | None = attrs.field(default=None, repr=False)
     #: The state in which the record was last encoded, and the encoded record.
     cached_record: tuple[tuple[int, bool], bytes] | None = attrs.field(default=None, repr=False)
 

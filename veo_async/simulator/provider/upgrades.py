@@ -2,7 +2,8 @@
 
 The first get-1080p-video request starts the upgrade and is charged, although it is a GET; the same holds for the first
 get-4k-video request. Later requests report the progress, mostly as errors. The provider's documentation and its actual
-responses differ about "not ready" and "ready", so both formats are settings.
+responses differ about "not ready" and "ready", so both formats are settings. A failed upgrade is refunded and answers
+every later request with code 500 and the sentence that is documented for 4K; for 1080p we assume the same one.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ import attrs
 from . import prices
 from .account import Account
 from .messages import ErrorResponse, SimRequest, SimResponse, envelope, success
-from .outcomes import NO_4K, draw_outcome
+from .outcomes import NO_UPGRADE, draw_outcome
 from .tasks import Kind, Task
 
 _1080P_NOT_READY = "1080P is processing. It should be ready in 1-2 minutes. Please check back shortly."
@@ -37,6 +38,8 @@ class Upgrades:
             source.upgraded_to_1080p = True
         if upgrade.flag(now) == 1:
             return success({"resultUrl": upgrade.urls[0]})
+        if upgrade.flag(now):
+            raise ErrorResponse(500, NO_UPGRADE["1080p"])
         code, _, form = self._settings.not_ready_1080p.partition("-")
         raise ErrorResponse(int(code), _1080P_NOT_READY, form="http" if form == "http" else "body")
 
@@ -58,7 +61,7 @@ class Upgrades:
         if flag == 0:
             raise ErrorResponse(422, _4K_NOT_READY, data=_4k_data(upgrade.id), form="body")
         if flag != 1:
-            raise ErrorResponse(500, NO_4K, data={"taskId": upgrade.id})
+            raise ErrorResponse(500, NO_UPGRADE["4k"], data={"taskId": upgrade.id})
         data = _4k_data(upgrade.id, list(upgrade.urls), list(upgrade.image_urls))
         if self._settings.done_4k == "200":
             return success(data)
@@ -92,8 +95,8 @@ class Upgrades:
             body=body,
         )
         outcome = draw_outcome(kind, upgrade, account.rng, self._settings, is_refused=False)
-        if kind == "4k" and "[fail-4k]" in source.request.prompt:
-            outcome = attrs.evolve(outcome, flag=3, code=500, message=NO_4K)
+        if f"[fail-{kind}]" in source.request.prompt:
+            outcome = attrs.evolve(outcome, flag=3, code=500, message=NO_UPGRADE[kind])
         task = account.create_task(kind, upgrade, outcome, now, source=source)
         if kind == "1080p" or self._settings.four_k_task_id == "same":
             task.id = source.id

@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 import attrs
 
 from veo_async.simulator.clips import POSTER
+from veo_async.simulator.clock import ClientTime
 
 from .files import FileHost
 from .messages import SimRequest, SimResponse, encode, envelope
@@ -62,10 +63,11 @@ class _Upload:
 class UploadHost:
     """Accepts uploads and stores them, in memory, on the download host."""
 
-    def __init__(self, settings: ProviderSettings, *, rng: Random, files: FileHost) -> None:
+    def __init__(self, settings: ProviderSettings, *, rng: Random, files: FileHost, client_time: ClientTime) -> None:
         self._settings = settings
         self._rng = rng
         self._files = files
+        self._client_time = client_time
 
     def handle(self, request: SimRequest, now: float) -> SimResponse:
         """Return the response to *request*, whose API key has been checked."""
@@ -124,12 +126,13 @@ class UploadHost:
         content = UploadedFile(upload.data, content_type)
         url = self._files.put(f"u/{path}", content, now=now, ttl_s=ttl_s)
         url = url.removesuffix(path) + quote(path)
+        uploaded_at, expires_at = (_iso(self._client_time.at(at)) for at in (now, now + ttl_s))
         body: dict[str, Any] = {"fileName": name, "fileSize": len(upload.data), "mimeType": content_type}
         if self._settings.upload_form == "real":
-            body |= {"filePath": path, "downloadUrl": url, "uploadedAt": _iso(now)}
+            body |= {"filePath": path, "downloadUrl": url, "uploadedAt": uploaded_at}
             return _uploaded(body, "File uploaded successfully")
         body |= {"fileId": self._rng.randbytes(8).hex(), "originalName": upload.original_name, "uploadPath": folder}
-        body |= {"fileUrl": url, "downloadUrl": url, "uploadTime": _iso(now), "expiresAt": _iso(now + ttl_s)}
+        body |= {"fileUrl": url, "downloadUrl": url, "uploadTime": uploaded_at, "expiresAt": expires_at}
         return _uploaded(body, "File upload successful")
 
 
