@@ -75,28 +75,41 @@ from pathlib import Path
 from veo_async import VeoSession
 from veo_async.events import Sent
 
+sent = asyncio.Event()
+
 def on_event(event):
     if isinstance(event, Sent):
-        for lock in Path("veo.db.d").glob("*.lock"):
-            lock.unlink()
+        sent.set()
+
+async def remove_lock():  # the session makes it again once a second
+    await sent.wait()
+    own = list(Path("veo.db.d").glob("*.lock"))
+    while not Path("found").exists():
+        for lock in own:
+            lock.unlink(missing_ok=True)
         Path("sent").touch()
+        await asyncio.sleep(0.001)
 
 async def main():
     async with VeoSession(ledger="veo.db", on_event=on_event) as veo:
+        removing = asyncio.create_task(remove_lock())
         job = await veo.submit("A dog", key="dog")
         print("accepted", await job.accepted())
+        await removing
 
 asyncio.run(main())
 """
 
 TAKE_OVER = """
 import asyncio
+from pathlib import Path
 from veo_async import VeoSession
 
 async def main():
     async with VeoSession(ledger="veo.db") as veo:
         job = await veo.ledger.find("dog")
         print("found", job.state)
+        Path("found").touch()
         while job.task_id is None:
             await asyncio.sleep(0.05)
         print("finished", (await job).task_id)

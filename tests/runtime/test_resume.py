@@ -161,12 +161,19 @@ async def test_row_40_task_id_given_to_two_jobs_puts_the_second_in_doubt(
     assert any(record.levelname in ("WARNING", "ERROR") and "two" in record.getMessage() for record in caplog.records)
 
 
+class LaterSession(VirtualSession):
+    """A session whose wall clock differs from the others' by a few milliseconds."""
+
+    def _wall_clock(self) -> float:
+        return super()._wall_clock() + 0.01
+
+
 async def test_two_sessions_share_the_accounts_limit(ledger: Ledger) -> None:
     """Together they never exceed the limit within a window, and neither starves."""
     sim = memory(rate=(5, 10.0), duration_s=5.0)
     async with (
-        session_with_ledger(sim, ledger, rate=(5, 10.0)) as one,
-        session_with_ledger(sim, ledger, rate=(5, 10.0)) as other,
+        session_with_ledger(sim, ledger, kind=VirtualSession, rate=(5, 10.0)) as one,
+        session_with_ledger(sim, ledger, kind=LaterSession, rate=(5, 10.0)) as other,
         asyncio.TaskGroup() as group,
     ):
         for veo, name in ((one, "a"), (other, "b")):

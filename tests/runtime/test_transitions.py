@@ -317,7 +317,7 @@ def test_only_transitions_changes_the_state_of_a_job() -> None:
     assert callers == {
         "job.apply": {"transitions.py"},
         "journal.record": {"transitions.py"},
-        "update_from_row": {"transitions.py", "job/rows.py"},
+        "update_from_row": {"transitions.py"},
         "job.state = …": {"job/rows.py"},
         "job.set_outcome": {"announcer.py"},
         "on_outcome": {"transitions.py"},

@@ -188,9 +188,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("template") / "veo.db"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @given(place=st.sampled_from(PLACES), value=VALUES, as_text=st.booleans(), row=st.integers(0, 9))
 @settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
