@@ -91,7 +91,7 @@ class SendTicket:
     grant: Grant
     key_generation: int
     is_probe: bool
-    #: Its callback token, by which a later attempt of the same job is told apart.
+    #: Its callback token, which differs from those of other attempts.
     token: str | None = None
     #: From then on the request may have been sent.
     is_sent: bool = False
