@@ -19,7 +19,7 @@ from ._runtime.job.live_job import exception_of
 from ._runtime.job.outcome import Clip, Done, Evidence, Failed, HistoryItem, InDoubt, Outcome, Refused
 from ._runtime.queued.images import ImageSource, UploadedImage
 from ._runtime.queued.spending import CreditUsage
-from ._runtime.running.watcher import WatcherStatistics
+from ._runtime.running.watched_task import WatcherStatistics
 from ._wire import (
     AnyRequest,
     AspectRatio,

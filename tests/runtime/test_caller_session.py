@@ -31,7 +31,7 @@ def _session(sim: Simulator, http: aiohttp.ClientSession | None, ledger: object,
 async def test_closed_http_session_ends_waiting_and_leaves_jobs_on_the_ledger(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Waiters and later calls get `ClientClosed`; what was not sent is queued, what runs is running."""
+    """Waiters and later calls get `ClientClosed`; unsent jobs are queued, and running tasks stay running."""
     async with Simulator(duration_s=1.0) as sim:
         async with aiohttp.ClientSession() as http:
             async with _session(sim, http, SqliteLedger(tmp_path / "veo.db"), 2) as veo:
@@ -78,7 +78,7 @@ async def test_http_session_that_is_closed_before_sending_leaves_the_job_queued(
 
 
 async def test_http_session_that_is_closed_while_a_request_waits_for_a_connection_leaves_the_job_queued() -> None:
-    """The first request has left; the second waits for the only connection, and nothing of it has."""
+    """The first request was sent; the second waits for the only connection, and no byte of it was sent."""
     async with Simulator(latency_s=0.5) as sim:
         http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1))
         async with _session(sim, http, None) as veo:
@@ -87,7 +87,7 @@ async def test_http_session_that_is_closed_while_a_request_waits_for_a_connectio
             await http.close()
             with pytest.raises(errors.VeoError):
                 await second
-            while first.state is JobState.SENDING:  # noqa: ASYNC110  # no event tells that the attempt has ended
+            while first.state is JobState.SENDING:  # noqa: ASYNC110  # there is no event for the end of an attempt
                 await asyncio.sleep(0.01)
             assert (first.state, second.state) == (JobState.IN_DOUBT, JobState.QUEUED)
         assert_at_rest(veo)

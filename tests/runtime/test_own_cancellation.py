@@ -1,4 +1,4 @@
-"""A `CancelledError` that the user's code raises itself is an error like any other: nobody cancelled a task."""
+"""A `CancelledError` that the user's code raises itself is an error like any other: no task was cancelled."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ async def _cancelled(*_: Any) -> Any:
 
 @pytest.mark.parametrize("kind", [asyncio.CancelledError, RuntimeError])
 async def test_on_doubt_that_raises_counts_as_hold(kind: type[BaseException]) -> None:
-    """The waiter gets the doubt, as with ``"hold"``."""
+    """The waiter gets `InDoubt`, as with ``"hold"``."""
 
     async def on_doubt(_: InDoubt) -> Any:
         raise kind
@@ -33,7 +33,7 @@ async def test_on_doubt_that_raises_counts_as_hold(kind: type[BaseException]) ->
 
 
 async def test_on_doubt_that_is_cancelled_by_its_own_code_counts_as_hold() -> None:
-    """An HTTP client, for example, may cancel what waits for it."""
+    """An HTTP client, for example, may cancel its own waiters."""
     async with world(faults=[drop_after_accepting(on=1)], session={"on_doubt": _cancelled}) as (veo, _):
         assert isinstance(await (await veo.submit("A dog")).finished(), InDoubt)
 
@@ -77,5 +77,5 @@ async def test_map_raises_the_cancelled_error_of_its_input() -> None:
         outcomes: list[Any] = []
         with pytest.raises(asyncio.CancelledError):  # noqa: PT012  # the loop itself raises
             async for outcome in veo.map(requests()):
-                outcomes.append(outcome)  # noqa: PERF401  # what came before the error counts
+                outcomes.append(outcome)  # noqa: PERF401  # those before the error count, too
         assert [type(outcome) for outcome in outcomes] == [Done]

@@ -166,7 +166,7 @@ async def test_unexpected_exception_at_any_seam_delays_one_job_only(
     name: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The others finish, nothing is paid twice, and the job finishes once the fault is over."""
+    """The others finish, nothing is paid twice, and the job finishes once the fault has ended."""
     if (
         isinstance(owner, type)
         and "LedgerSession" in owner.__name__
@@ -182,7 +182,7 @@ async def test_unexpected_exception_at_any_seam_delays_one_job_only(
             outcomes = [await job.finished() for job in jobs]
             assert [type(outcome) for outcome in outcomes] == [Done, Done, Done]
             assert len(sim.charges) == 3
-            await asyncio.sleep(100)  # trouble with the end of a job is over
+            await asyncio.sleep(100)  # what failed at the end of a job was repeated
             await _check(veo, sim)
     assert fault.raised
     assert_at_rest(veo)
@@ -194,7 +194,7 @@ async def test_unexpected_exception_at_any_seam_delays_one_job_only(
 async def test_unexpected_exception_while_sending_leaves_the_job_in_doubt(
     monkeypatch: pytest.MonkeyPatch, ledger: Ledger, tmp_path: Path, kind: type[BaseException], late: bool
 ) -> None:
-    """Nobody knows whether the request was sent, so it is not sent again."""
+    """It is unknown whether the request was sent, so it is not sent again."""
     monkeypatch.setattr(ClipSaver, "save", _save)
     sim, fault = memory(latency_s=0.1), Fault([kind])
     with broken(monkeypatch, sender, "create", fault, late=late):
@@ -231,7 +231,7 @@ async def test_unexpected_exception_in_the_classification_leaves_the_job_in_doub
 async def test_unexpected_exception_of_a_job_in_doubt_delays_that_job_only(
     monkeypatch: pytest.MonkeyPatch, ledger: Ledger, tmp_path: Path, name: str
 ) -> None:
-    """The policy decides once the fault is over."""
+    """The policy decides once the fault has ended."""
     monkeypatch.setattr(ClipSaver, "save", _save)
     sim, fault = memory(faults=[drop_after_accepting(on=1)], latency_s=0.1), Fault()
     with broken(monkeypatch, InDoubtState, name, fault):
@@ -263,7 +263,7 @@ async def test_unexpected_exception_at_the_deadline_is_tried_again(
 async def test_session_closes_while_a_job_waits_to_be_tried_again(
     monkeypatch: pytest.MonkeyPatch, ledger: Ledger, tmp_path: Path
 ) -> None:
-    """Its waiters are told, and the next session on the ledger finishes it."""
+    """Its waiters get the error, and the next session on the ledger finishes it."""
     monkeypatch.setattr(ClipSaver, "save", _save)
     sim, fault = memory(latency_s=0.1), Fault([RuntimeError] * 1000)
     with broken(monkeypatch, RunningState, "enter", fault):

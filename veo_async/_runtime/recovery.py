@@ -1,11 +1,11 @@
 """Recovery: an unexpected exception while one job is handled is that job's problem alone.
 
 Code that handles one job runs under `Recovery.guard`, or in a task of `Recovery.start`. Where an exception ends there,
-it is logged with its traceback, and the job stays where it is. Its work stops, and begins anew after a delay that
+it is logged with its traceback, and the job stays where it is. Its work stops, and begins again after a delay that
 doubles each time, up to `MAX_DELAY_S`; its waiters keep waiting. The seams are the transitions, the task of each
 request, each poll, the timers and the background tasks of a job.
 
-A `CancelledError` that the called code raised itself is an exception like any other: nobody cancelled our task.
+A `CancelledError` that the called code raised itself is an exception like any other: our task was not cancelled.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class Recovery:
     Args:
         tasks: owns the tasks of the jobs; they end with the session.
         stop: stops the work for a job, so that nothing happens to it until it is tried again.
-        restart: begins the work for a job anew.
+        restart: begins the work for a job again.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Recovery:
 
     @contextmanager
     def guard(self, job: LiveJob, again: Again | None = None) -> Iterator[None]:
-        """End an unexpected exception here, and call *again* later; by default the work for *job* begins anew."""
+        """End an unexpected exception here, and call *again* later; by default the work for *job* begins again."""
         try:
             yield
         except (Exception, asyncio.CancelledError) as error:

@@ -62,7 +62,7 @@ class StateHandler(Protocol):
     def leave(self, job: LiveJob, event: Event | None) -> None:
         """Give back everything that *job* holds in this state; that may be nothing.
 
-        *event* is None if another session changed it, or if its work begins anew.
+        *event* is None if another session changed it, or if its work begins again.
         """
         ...
 
@@ -262,7 +262,7 @@ class Transitions:
                 self._on_outcome(job, outcome)
 
     def _restart(self, job: LiveJob) -> None:
-        """Begin the work for *job* in its state anew, after an unexpected exception."""
+        """Begin the work for *job* in its state again, after an unexpected exception."""
         if not job.is_remote:
             self.withdraw(job)
             self._leave(job, None)

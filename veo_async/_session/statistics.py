@@ -8,7 +8,7 @@ from veo_async._base.numbers import format_number
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.rate_limit import RateLimitStatistics
 from veo_async._runtime.queued.spending import CreditUsage
-from veo_async._runtime.running.watcher import WatcherStatistics
+from veo_async._runtime.running.watched_task import WatcherStatistics
 
 
 @attrs.frozen(kw_only=True)

@@ -38,6 +38,8 @@ from veo_async._runtime.uncancelled import is_cancellation
 from veo_async._wire import Record, TaskState
 from veo_async.errors import ClientClosed, NotReady, VeoError
 
+from .watched_task import HINT_BACKOFF_MAX_S, WatchedTask, WatcherStatistics, duration_of
+
 logger = logger_for(__name__)
 
 #: Concurrent polls: at 5 polls per second of one second each, five; the rest is for slow responses.
@@ -45,38 +47,6 @@ WORKERS = 16
 #: Polls due within this many seconds begin together: waking the loop for each costs a tenth of a poll, and a delay of a
 #: hundredth of a second does not matter.
 BATCH_WINDOW_S = 0.01
-#: After a poll that a hint caused, further hints are delayed, by twice as long each time.
-HINT_BACKOFF_FIRST_S = 1.0
-HINT_BACKOFF_MAX_S = 300.0
-
-
-@attrs.define(eq=False, repr=False)
-class _WatchedTask:
-    polls: PollHistory
-    number: int = 0
-    is_being_polled: bool = False
-    #: Whether a hint has arrived during the poll.
-    has_hint: bool = False
-    due: float = math.inf
-    #: Set by a hint. Further hints are ignored until `hints_ignored_until`; each one doubles `hint_backoff_s`.
-    was_hinted: bool = False
-    hints_ignored_until: float = -math.inf
-    hint_backoff_s: float = HINT_BACKOFF_FIRST_S
-
-
-@attrs.frozen
-class WatcherStatistics:
-    """Counts of the watcher.
-
-    Attributes:
-        tasks: tasks that are being polled.
-        polls: all polls of the session, and how many of them failed.
-        failed_polls: polls without a usable response.
-    """
-
-    tasks: int
-    polls: int
-    failed_polls: int
 
 
 @attrs.define(eq=False, repr=False)
@@ -91,14 +61,14 @@ class Watcher:
     _schedule: PollSchedule
     _budget: PollBudget
     #: Called with a job and an unexpected exception; the job is not watched any more.
-    _on_unexpected: Callable[[LiveJob, BaseException], None] = attrs.field(kw_only=True)
+    _on_unexpected: Callable[[LiveJob, BaseException], None] = attrs.field(alias="on_unexpected", kw_only=True)
     #: Called when our own HTTP client is closed.
-    _on_client_closed: Callable[[VeoError], None] = attrs.field(kw_only=True)
+    _on_client_closed: Callable[[VeoError], None] = attrs.field(alias="on_client_closed", kw_only=True)
     _workers: int = WORKERS
     #: The longest delay after a failed poll.
-    _max_backoff_s: float = attrs.field(default=BACKOFF_MAX_S, kw_only=True)
-    _outage: Outage = attrs.field(factory=Outage, kw_only=True)
-    _watched: dict[LiveJob, _WatchedTask] = attrs.field(factory=dict, init=False)
+    _max_backoff_s: float = attrs.field(alias="max_backoff_s", default=BACKOFF_MAX_S, kw_only=True)
+    _outage: Outage = attrs.field(factory=Outage, init=False)
+    _watched: dict[LiveJob, WatchedTask] = attrs.field(factory=dict, init=False)
     _heap: list[tuple[float, int, LiveJob]] = attrs.field(factory=list, init=False)
     _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False)
     #: The workers that wait for a job, in the order in which they began to wait.
@@ -131,7 +101,7 @@ class Watcher:
         """Begin to poll the task of *job*, which the provider created *age_s* seconds ago."""
         now = loop_time()
         self._schedule.started(job, cls, now - age_s)
-        self._watched[job] = _WatchedTask(PollHistory(started_at=now - age_s, is_age_known=job.attempts > 0))
+        self._watched[job] = WatchedTask(PollHistory(started_at=now - age_s, is_age_known=job.attempts > 0))
         self._push(job, self._schedule.next_poll(job, now))
 
     def poll_now(self, job: LiveJob) -> None:
@@ -147,7 +117,7 @@ class Watcher:
         else:
             self._apply_hint(job, watched)
 
-    def _apply_hint(self, job: LiveJob, watched: _WatchedTask) -> None:
+    def _apply_hint(self, job: LiveJob, watched: WatchedTask) -> None:
         now = loop_time()
         watched.was_hinted = True
         if now < watched.hints_ignored_until:
@@ -240,7 +210,7 @@ class Watcher:
                 if watched.is_being_polled:
                     self._return_to_heap(job, watched)
 
-    async def _poll(self, job: LiveJob, watched: _WatchedTask) -> None:
+    async def _poll(self, job: LiveJob, watched: WatchedTask) -> None:
         if wait := self._budget.reserve(loop_time()):
             await asyncio.sleep(wait)
         if self._watched.get(job) is not watched:
@@ -267,7 +237,7 @@ class Watcher:
         finally:
             del self._idle[waiter]
 
-    def _return_to_heap(self, job: LiveJob, watched: _WatchedTask) -> None:
+    def _return_to_heap(self, job: LiveJob, watched: WatchedTask) -> None:
         """Schedule *job* again after its worker was cancelled."""
         if self._watched.get(job) is watched:
             watched.is_being_polled = False
@@ -297,7 +267,7 @@ class Watcher:
             logger.info("polls work again", extra={"action": "polls-resumed"})
             self._arm()
 
-    async def _handle_result(self, job: LiveJob, watched: _WatchedTask, result: Record | VeoError) -> None:
+    async def _handle_result(self, job: LiveJob, watched: WatchedTask, result: Record | VeoError) -> None:
         now = loop_time()
         found = interpret(watched.polls, result, now)
         self._note_outage(found, now)
@@ -320,17 +290,17 @@ class Watcher:
                 self._finish(job, end, now, "callback" if watched.was_hinted else "poll")
                 await self._on_end(job, end)
 
-    def _schedule_again(self, job: LiveJob, watched: _WatchedTask, due: float) -> None:
+    def _schedule_again(self, job: LiveJob, watched: WatchedTask, due: float) -> None:
         self._push(job, due)
         if watched.has_hint:
             self._apply_hint(job, watched)
 
     def _finish(self, job: LiveJob, end: Succeeded | Unsuccessful, now: float, via: EndSource = "poll") -> None:
         record = end.record if isinstance(end, Succeeded) else None
-        self._schedule.ended(job, now, _duration(record), via)
+        self._schedule.ended(job, now, duration_of(record), via)
         del self._watched[job]
 
-    def _log_failed_poll(self, job: LiveJob, watched: _WatchedTask, result: Record | VeoError) -> None:
+    def _log_failed_poll(self, job: LiveJob, watched: WatchedTask, result: Record | VeoError) -> None:
         if isinstance(result, NotReady) and not watched.polls.failures:
             return  # an upgrade that is not finished yet
         if isinstance(result, VeoError):
@@ -341,11 +311,3 @@ class Watcher:
             if watched.polls.failures == 1:  # the following polls will return the same state
                 extra = job.log_extra("unknown-flag")
                 logger.warning("unknown task state: successFlag %r", result.flag, extra=extra)
-
-
-def _duration(record: Record | None) -> float | None:
-    """Return the duration in seconds by the server's clock, which is exact regardless of the time of the poll."""
-    if record is None or record.created_at is None or record.completed_at is None:
-        return None
-    seconds = (record.completed_at - record.created_at).total_seconds()
-    return seconds if seconds > 0 else None

@@ -29,7 +29,8 @@ from veo_async.errors import VeoError
 
 from .key_renewal import KeyRenewer
 from .pauses import Pauses
-from .sender import Sender, SendTicket
+from .sender import Sender
+from .ticket import SendTicket
 
 logger = logger_for(__name__)
 

@@ -35,7 +35,7 @@ from veo_async._base.kill_points import kill_point
 from veo_async._ports import AccountActivity, RateClaim, Scalar, TaskAlreadyBound
 from veo_async._rules.doubt import Verdict, classify_failure
 from veo_async._rules.gate.gate import Gate
-from veo_async._rules.gate.values import Grant, Reason
+from veo_async._rules.gate.values import Reason
 from veo_async._rules.lifecycle import Event, JobState
 from veo_async._rules.pauses import PauseReason
 from veo_async._rules.queue.fair_queue import FairQueue
@@ -67,6 +67,7 @@ from veo_async.errors import (
 
 from .callback_tokens import CallbackTokens
 from .pauses import Pauses
+from .ticket import SendTicket
 
 logger = logger_for(__name__)
 
@@ -82,23 +83,6 @@ _UNSENT = (Verdict.NOT_SENT, Verdict.CLIENT_CLOSED)
 
 #: Seconds for recording the intent. After that the grant is void: it was for another moment.
 GRANT_TTL_S = 1.0
-
-
-@attrs.define(eq=False)
-class SendTicket:
-    """What belongs to one attempt: the gate's grant, the number of the API key, and whether it probes a pause."""
-
-    grant: Grant
-    key_generation: int
-    is_probe: bool
-    #: Its callback token, by which a later attempt of the same job is told apart.
-    token: str | None = None
-    #: From then on the request may have been sent.
-    is_sent: bool = False
-    #: The task in the response.
-    task_id: str | None = None
-    #: Whether the balance knows how the request ended.
-    is_counted: bool = False
 
 
 @attrs.define(eq=False, repr=False)
