@@ -206,7 +206,7 @@ async def test_what_is_not_several_requests_is_rejected_by_map_and_gather(reques
 
 
 @pytest.mark.veo_virtual_time
-@pytest.mark.parametrize("requests", [["a", "b"], ("a",), {"a"}, iter("ab")], ids=repr)
+@pytest.mark.parametrize("requests", [["a", "b"], ("a",), {"a"}, iter("ab")], ids=["list", "tuple", "set", "iterator"])
 async def test_list_passed_to_gather_says_how_to_pass_it(requests: Any) -> None:
     """The list would otherwise be one request."""
     sim = MemoryTransport()
