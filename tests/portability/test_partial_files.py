@@ -33,10 +33,10 @@ def test_failed_rename_can_be_repeated(tmp_path: Path) -> None:
     partial.append(b"content")
     (tmp_path / "folder").mkdir()
     with pytest.raises(OSError, match="folder"):
-        partial.rename_to(tmp_path / "folder")
+        partial.rename_to(tmp_path / "folder", mode=0o644, replace=True)
     other = PartialFile(tmp_path, "dog.mp4", "clip")
     other.open()
     assert other.path != partial.path
     other.discard()
-    partial.rename_to(tmp_path / "dog.mp4")
+    partial.rename_to(tmp_path / "dog.mp4", mode=0o644, replace=False)
     assert [path.name for path in tmp_path.glob("*.mp4")] == ["dog.mp4"]

@@ -73,7 +73,7 @@ def test_first_poll_means(result: Any, meaning: PollResult) -> None:
 def test_expired_record_ends_the_task_only_if_it_can_be_that_old() -> None:
     """The provider deletes records after 14 days. Of a younger task it says so by mistake: the poll has failed."""
     error = errors.RecordExpired("within 14 days")
-    assert polls((5.0, error), (MIN_EXPIRED_AGE_S - 1, error)) == [PollAgain(2.0), PollAgain(4.0)]
+    assert polls((5.0, error), (MIN_EXPIRED_AGE_S - 1, error)) == [PollFailed(2.0), PollFailed(4.0)]
     assert polls((5.0, error), (6.0, DONE))[-1] == Succeeded(DONE)
     assert polls((MIN_EXPIRED_AGE_S, error)) == [Unsuccessful(error)]
 
@@ -106,7 +106,9 @@ def test_missing_record_is_normal_at_first_then_the_task_is_lost() -> None:
 @pytest.mark.parametrize("nothing", [ODD, Record()])
 def test_task_without_a_readable_record_is_lost_like_one_without_any(nothing: Record) -> None:
     """A response without a known state does not prove that the task exists."""
-    assert polls((10, nothing), (RECORD_WAIT_S, MISSING))[-1] == Unsuccessful(MISSING)
+    end = polls((10, nothing), (RECORD_WAIT_S, MISSING))[-1]
+    assert isinstance(end, Unsuccessful)
+    assert isinstance(end.error, errors.RecordNotFound)
 
 
 def test_record_that_disappears_is_a_failed_poll() -> None:

@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from tests.internals import crash_of, engine_of
-from veo_async import Done, InDoubt, Refused, VeoSession, errors
+from veo_async import Clip, Done, InDoubt, Refused, VeoSession, errors
 from veo_async._clip_saver import ClipSaver
 from veo_async._ports import Ledger
 from veo_async._rules.polling.schedule import FixedSchedule
@@ -136,8 +136,8 @@ def _name_of(value: Any) -> str | None:
     return getattr(value, "__name__", str(value)).rpartition(".")[2] if not isinstance(value, str | bool) else None
 
 
-async def _save(self: ClipSaver, clip: Any, path: Path) -> tuple[Path, ...]:
-    return (path / f"{clip.key}.mp4",)
+async def _save(self: ClipSaver, clip: Clip, target: str) -> Clip:
+    return attrs.evolve(clip, files=(Path(target) / f"{clip.key}.mp4",))
 
 
 def _session(sim: Any, ledger: Any, tmp_path: Path, **options: Any) -> VeoSession:

@@ -10,6 +10,8 @@ from .exchange import respond_honestly as respond_honestly
 #: Behaviours under which a promise does not hold yet; the attack leaves them out.
 UNREPAIRED = frozenset(
     {
+        # It arrives when the next request is already written: HTTP/1.1 cannot tell whose response it is.
+        "late-duplicate-response",
         "record-instead-of-acceptance",  # the job is bound to the task of another job, and saves its clip
         "task-id-of-another-job",  # the job is bound to the task of another job, and saves its clip
     }

@@ -122,8 +122,9 @@ def interpret(history: PollHistory, result: Record | VeoError, now: float) -> Po
             return _read_upgrade(history, result, now)
         case RecordNotFound():
             return _read_missing(history, result, now)
-        case RecordExpired() if not history.is_age_known or now - history.started_at >= MIN_EXPIRED_AGE_S:
-            return Unsuccessful(result)
+        case RecordExpired():
+            can_be = not history.is_age_known or now - history.started_at >= MIN_EXPIRED_AGE_S
+            return Unsuccessful(result) if can_be else _failed_poll(history)
         case _:
             return _failed_poll(history, is_shared=True)
 
