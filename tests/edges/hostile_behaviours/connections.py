@@ -96,12 +96,6 @@ async def duplicate_response(x: Exchange) -> None:
 
 
 @behaviour(*API, accepts="always")
-async def duplicate_response(x: Exchange) -> None:
-    await respond_honestly(x)
-    await x.send(x.head(), x.body)
-
-
-@behaviour(*API, accepts="always")
 async def late_duplicate_response(x: Exchange) -> None:
     await respond_honestly(x)
     await asyncio.sleep(x.rng.uniform(0.01, 2))
