@@ -72,6 +72,7 @@ async def test_interrupted_batch_saves_running_clips_and_continues_without_a_sec
         assert len(sim.charges) == 25 - sent
 
 
+@pytest.mark.slow
 async def test_batch_interrupted_twice_quits_immediately_and_loses_nothing(tmp_path: Path) -> None:
     """Row 58: it does not wait for slow clips, and the same command attaches to them. Exit code 130."""
     write_list(tmp_path, 3)
@@ -91,6 +92,7 @@ async def test_batch_interrupted_twice_quits_immediately_and_loses_nothing(tmp_p
         assert len(sim.requests_to()) == 3
 
 
+@pytest.mark.slow
 async def test_list_on_standard_input_fills_the_prompt_template(tmp_path: Path) -> None:
     """JSON lines from a pipe; the prompt is built from their columns."""
     lines = tmp_path / "animals"

@@ -153,6 +153,7 @@ async def test_rejected_rows_are_run_again_in_the_same_folder_under_the_same_bud
         assert [row["prompt"] for row in table(rejected)] == ["A bird"]
 
 
+@pytest.mark.slow
 async def test_killed_run_leaves_no_temporary_files_after_the_next_one(tmp_path: Path) -> None:
     """Leftovers of a killed process are removed; a file that another process is writing stays."""
     write_list(tmp_path, 1)

@@ -214,6 +214,7 @@ def test_unreadable_list_is_a_usage_error_with_a_remedy(
     assert not (tmp_path / "list-out").exists()
 
 
+@pytest.mark.slow
 async def test_spreadsheet_export_is_read_and_missing_folders_are_created(tmp_path: Path) -> None:
     """A byte order mark, quotes, blank lines and semicolons; the output folder's parents do not exist."""
     (tmp_path / "prompts.csv").write_bytes('\ufeffkey;prompt\r\n\r\nrow-1;"A dog; ""wet"""\r\n;;\r\n'.encode())

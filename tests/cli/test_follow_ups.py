@@ -45,6 +45,7 @@ async def test_clip_is_extended_and_upgraded_by_key_without_a_second_charge(tmp_
         assert "cannot be extended" in output
 
 
+@pytest.mark.slow
 async def test_task_from_another_ledger_is_upgraded_and_an_unknown_task_is_refused(tmp_path: Path) -> None:
     """A name that is not a key on the ledger is used as a task id."""
     program = write_program(tmp_path)

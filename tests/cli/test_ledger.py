@@ -226,6 +226,7 @@ def row_of_account(account: str) -> JobRow:
     return JobRow(key="dog", account=account, state="queued", request=request, submitted_at=time.time())  # noqa: TID251  # as a session writes it
 
 
+@pytest.mark.slow
 async def test_restored_ledger_is_resumed_only_with_the_option(file: Path) -> None:
     """The refusal names the commands to run next; reading commands show the ledger and say what happened to it."""
     async with Simulator(duration_s=0.1) as sim:

@@ -11,6 +11,7 @@ from veo_async.simulator import Simulator
 VEO = (sys.executable, "-m", "veo_async")
 
 
+@pytest.mark.slow
 async def test_second_clip_is_refused_the_file_of_the_first_unless_overwrite_is_given(tmp_path: Path) -> None:
     """Exit code 2 before anything is sent; the file stays the first clip's, and asking for that again is free."""
     target = tmp_path / "dog.mp4"
@@ -27,6 +28,7 @@ async def test_second_clip_is_refused_the_file_of_the_first_unless_overwrite_is_
         assert "belongs to another clip" in output
 
 
+@pytest.mark.slow
 async def test_clip_that_could_not_be_saved_is_saved_elsewhere(tmp_path: Path) -> None:
     """`save` takes the clip of a job whose own file name was taken."""
     async with Simulator(duration_s=0.2) as sim:

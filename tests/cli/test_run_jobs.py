@@ -78,6 +78,7 @@ async def test_interrupted_generate_prints_the_command_that_saves_the_clip(
         assert len(sim.requests_to()) == 1
 
 
+@pytest.mark.slow
 async def test_save_downloads_finished_clips_by_key(tmp_path: Path) -> None:
     """A key without a finished clip is reported, and the exit code is 3."""
     async with Simulator(duration_s=0.2) as sim:

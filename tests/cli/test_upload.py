@@ -4,6 +4,8 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.programs import run
 from veo_async.simulator import Simulator, refuse
 
@@ -45,6 +47,7 @@ async def test_rejected_upload_shows_the_hosts_message(tmp_path: Path) -> None:
         assert "File type not supported" in output
 
 
+@pytest.mark.slow
 async def test_generate_uploads_an_image_file(tmp_path: Path) -> None:
     """The request contains the URL of the upload."""
     (tmp_path / "first.png").write_bytes(PNG)

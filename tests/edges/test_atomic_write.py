@@ -158,20 +158,22 @@ def test_abandoned_temporary_files_are_removed_and_live_ones_stay(tmp_path: Path
     remove_abandoned(tmp_path / "missing")
 
 
-def test_temporary_file_that_was_removed_before_it_was_locked_is_created_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_still_locked", [False, True])
+def test_temporary_file_that_another_process_takes_for_abandoned_is_created_again(
+    is_still_locked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another process took it for abandoned in that moment; the write succeeds."""
+    """That process was faster at locking it, and has removed it. The write succeeds with another file."""
     calls = []
 
     def steal_first(descriptor: int) -> bool:
-        if not calls:
-            [temporary] = tmp_path.iterdir()
-            temporary.unlink()
         calls.append(descriptor)
-        return try_lock(descriptor)
+        if len(calls) > 1:
+            return try_lock(descriptor)
+        [temporary] = tmp_path.iterdir()
+        temporary.unlink()
+        return not is_still_locked
 
-    monkeypatch.setattr(file_lock, "lock_if_possible", steal_first)
+    monkeypatch.setattr(file_lock, "try_lock", steal_first)
     write_atomically(tmp_path / "a.csv", b"new")
     assert len(calls) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]

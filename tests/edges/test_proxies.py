@@ -108,6 +108,7 @@ async def test_custom_ca_holds_without_a_proxy(tmp_path: Path) -> None:
                 await veo.account.balance()
 
 
+@pytest.mark.slow
 async def test_password_of_a_proxy_is_sent_to_the_proxy_and_never_shown(tmp_path: Path) -> None:
     """It is part of the URL; neither a ``repr`` nor an error contains it."""
     async with Simulator(duration_s=0.1) as sim:

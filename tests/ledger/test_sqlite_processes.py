@@ -61,6 +61,7 @@ async def test_forked_child_does_not_keep_its_dead_parent_alive(path: Path) -> N
 PROCESSES, JOBS, LIMIT, SPAN_S = 8, 800, 20, 0.1
 
 
+@pytest.mark.slow
 async def test_eight_processes_share_one_ledger(path: Path) -> None:
     """Row 62: no job is stored or owned twice, no transition is lost, and no window exceeds the limit."""
     running = [programs.start("share", path, seed, JOBS, LIMIT, SPAN_S) for seed in range(PROCESSES)]

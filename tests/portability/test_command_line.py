@@ -89,6 +89,7 @@ async def test_generate_saves_the_clip_and_prints_what_the_console_lacks_as_esca
         assert len(sim.charges) == 1
 
 
+@pytest.mark.slow
 async def test_json_is_valid_on_a_console_of_any_encoding(tmp_path: Path) -> None:
     """Characters outside the encoding are escaped as JSON does it; UTF-8 shows them."""
     async with Simulator(duration_s=0.2) as sim:

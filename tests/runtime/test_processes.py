@@ -191,6 +191,7 @@ async def test_row_61_forked_child_gets_an_error_and_the_parent_continues(tmp_pa
     assert list(jobs) == ["dog"]
 
 
+@pytest.mark.slow
 async def test_a_process_that_is_considered_dead_records_the_task_of_its_request(tmp_path: Path) -> None:
     """Its lock file is removed during its request, and another process takes the job over: one charge, no crash."""
     (tmp_path / "slow.py").write_text(SLOW)

@@ -79,9 +79,9 @@ def _create_temporary(folder: Path, mode: int) -> tuple[Path, int]:
         # The temporary name does not contain the target's: together they could exceed the limit of 255 bytes.
         temporary = folder / f".{secrets.token_hex(8)}.tmp"
         descriptor = os.open(temporary, _FLAGS, mode)
-        if not file_lock.lock_if_possible(descriptor) or file_lock.is_named(temporary, descriptor):
+        if file_lock.lock_new(temporary, descriptor):
             return temporary, descriptor
-        os.close(descriptor)  # it was taken for abandoned just before it was locked
+        os.close(descriptor)
 
 
 def remove_abandoned(folder: Path) -> None:

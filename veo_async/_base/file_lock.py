@@ -72,6 +72,14 @@ def lock_if_possible(descriptor: int) -> bool:
         return False
 
 
+def lock_new(path: Path, descriptor: int) -> bool:
+    """Lock a file that was just created. Return False if another process took it for abandoned before that."""
+    try:
+        return try_lock(descriptor) and is_named(path, descriptor)
+    except OSError:  # the file system has no locks, so nobody can tell that a file is abandoned
+        return True
+
+
 def unlock(descriptor: int) -> None:
     """Release the lock before the file is closed, also for copies of the descriptor in forked children."""
     if fcntl is None:

@@ -75,10 +75,10 @@ class PartialFile:
         while self._descriptor is None:
             self.path = self.folder / f".{_short_name(self.target)}.{secrets.token_hex(4)}.part"
             descriptor = files.create(self.path)
-            if file_lock.lock_if_possible(descriptor) and not file_lock.is_named(self.path, descriptor):
-                os.close(descriptor)  # another process took it for abandoned just before it was locked
-            else:
+            if file_lock.lock_new(self.path, descriptor):
                 self._descriptor = descriptor
+            else:
+                os.close(descriptor)
 
     def _adopt(self, path: Path, *, may_lack_sidecar: bool = False) -> bool:
         descriptor = files.open_regular(path, to_write=True)
