@@ -76,7 +76,7 @@ def lock_new(path: Path, descriptor: int) -> bool:
     """Lock a file that was just created. Return False if another process took it for abandoned before that."""
     try:
         return try_lock(descriptor) and is_named(path, descriptor)
-    except OSError:  # the file system has no locks, so nobody can tell that a file is abandoned
+    except OSError:  # the file system has no locks, so no process takes a file for abandoned
         return True
 
 

@@ -94,7 +94,7 @@ class Transitions:
     ) -> None:
         self._journal, self._on_outcome = journal, on_outcome
         #: What happens after an unexpected exception.
-        self.recovery = Recovery(tasks or BackgroundTasks(), stop=self.withdraw, restart=self._restart)
+        self.recovery: Recovery = Recovery(tasks or BackgroundTasks(), stop=self.withdraw, restart=self._restart)
         #: The handler of each state that is not final.
         self.handlers: Mapping[JobState, StateHandler] = {}
         self._shielded = BackgroundTasks()
