@@ -152,8 +152,8 @@ async def test_list_beyond_the_balance_is_not_sent(tmp_path: Path) -> None:
         assert sim.requests_to() == ()
         output = await run_program(*VEO, "batch", "prompts.csv", "--budget", "130", cwd=tmp_path, sim=sim, exits=3)
         assert "2 saved" in output
-        assert "1 row was not sent because of --budget." in output
-        assert "Next: veo-async batch prompts.csv --budget MORE" in output
+        assert "1 row was not sent because of --budget: 120 of 130 credits spent, 0 reserved." in output
+        assert "Next: veo-async batch prompts.csv --budget 180 " in output
         assert len(sim.charges) == 2
         sim.account().credits = 60.0
         assert "3 saved" in await run_program(*VEO, "batch", "prompts.csv", cwd=tmp_path, sim=sim)

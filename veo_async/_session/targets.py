@@ -91,7 +91,7 @@ _WILL_BE_SAVED = frozenset(JobState) - {
     JobState.EXPIRED,
     JobState.ABANDONED,
 }
-_OTHERWISE = "name another file or a folder, or pass Files(overwrite=True)"
+_OTHERWISE = "name another file or a folder, or replace it with Files(overwrite=True) or --overwrite"
 
 
 def _parse(path: Any) -> tuple[str, bool]:

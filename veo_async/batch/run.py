@@ -17,7 +17,7 @@ import attrs
 
 from veo_async._base.run_blocking import run_blocking
 from veo_async.errors import BudgetExceeded, KeyReused, QueueFull, SessionEnded
-from veo_async.pricing import PRICES, Prices
+from veo_async.pricing import PRICES, Prices, total
 from veo_async.session import VeoSession
 from veo_async.types import Job
 
@@ -46,6 +46,8 @@ class Report:
     counts: Counter[str]
     #: Number of rows that were not submitted because they did not fit the budget.
     over_budget: int
+    #: What those rows would cost; None if a price is unknown.
+    over_budget_credits: float | None = 0.0
     #: Credits that the rows have cost, in this run and in earlier ones, by the price table.
     credits: float
     #: Credits that they may still cost: queued, running and in doubt.
@@ -92,7 +94,9 @@ class Batch:
         self._chains: dict[str, list[Job]] = {}
         self._cards: dict[str, Card] = {}
         self._results: dict[str, RowResult] = {}
-        self._over_budget = self._key_conflicts = 0
+        #: The prices of the rows that did not fit the budget.
+        self._over_budget: list[float | None] = []
+        self._key_conflicts = 0
         self._stopping = asyncio.Event()
 
     def stop_sending(self) -> None:
@@ -108,7 +112,7 @@ class Batch:
     @property
     def not_submitted(self) -> int:
         """Number of rows still to be submitted."""
-        return len(self._manifest.rows) - len(self._jobs) - self._over_budget - self._key_conflicts
+        return len(self._manifest.rows) - len(self._jobs) - len(self._over_budget) - self._key_conflicts
 
     @property
     def spent(self) -> float:
@@ -172,8 +176,8 @@ class Batch:
         submitted_at = self._now()
         try:
             job = await self._submit(row)
-        except BudgetExceeded:
-            self._over_budget += 1
+        except BudgetExceeded as error:
+            self._over_budget.append(error.cost)
             self._chains[row.key] = await self._jobs_of(row)
             return None
         except KeyReused as error:  # the prompt was edited and the key was not; that concerns this row only
@@ -233,7 +237,8 @@ class Batch:
             counts["not_submitted"] += self.not_submitted
         return Report(
             counts=counts,
-            over_budget=self._over_budget,
+            over_budget=len(self._over_budget),
+            over_budget_credits=total(self._over_budget),
             credits=self.spent,
             reserved=self.reserved,
             files=[*files, page, *sheets],

@@ -15,7 +15,7 @@ from veo_async.batch.run import Report
 from veo_async.types import BudgetUse
 
 from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED, USAGE
-from .formatting import command, format_count, format_credits, format_number
+from .formatting import command, format_count, format_credits, format_number, plain_number
 from .list_files import ListFiles
 from .output import Reporter
 from .progress import counts_of, counts_text
@@ -75,7 +75,7 @@ def report_summary(
 ) -> int:
     """Report how the run ended and what to do next; return the exit code."""
     report = run.report
-    code, step = _next_step(report, manifest, files)
+    code, step = _next_step(run, manifest, files)
     credits = f"about {format_credits(report.credits)} spent, {format_number(report.reserved)} reserved"
     reporter.message(f"\n{counts_text(report.counts) or 'No clips'}; {credits}.")
     for file in report.files:
@@ -122,15 +122,23 @@ def command_for(source: Path | None, other: Path) -> str:
     return command(*words[:place], str(other), *words[place + 1 :])
 
 
-def _next_step(report: Report, manifest: Manifest, files: ListFiles) -> tuple[int, str]:
+def _larger_budget(run: BatchRun) -> str:
+    """Return the command with a budget for all rows; without one if a row has no price, because none can limit that."""
+    left, use = run.report.over_budget_credits, run.budget_use
+    option = "" if left is None else f" --budget {plain_number(use.spent + use.reserved + left)}"
+    return _BUDGET.sub(option, same_command())
+
+
+def _next_step(run: BatchRun, manifest: Manifest, files: ListFiles) -> tuple[int, str]:
     """Return the exit code, and the command to run next."""
+    report = run.report
     finished = sum(report.counts[status] for status in ("saved", "ready", "refused", "failed", "in_doubt"))
     if finished + report.over_budget < len(manifest.rows):
         return STOPPED, f"{same_command()}   (continues; nothing is charged twice)"
     if report.counts["in_doubt"]:
         return SOME_IN_DOUBT, command("ledger", "in-doubt", files.ledger)
     if report.over_budget:
-        return PARTIAL, f"{_BUDGET.sub(' --budget MORE', same_command())}   (nothing is charged twice)"
+        return PARTIAL, f"{_larger_budget(run)}   (sends the other rows; nothing is charged twice)"
     if report.counts["ready"]:
         return PARTIAL, f"{same_command()}   (downloads the clips that could not be saved)"
     if any(file.name == REJECTED for file in report.files):
