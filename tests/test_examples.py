@@ -58,6 +58,7 @@ async def test_many_clips_reports_refusals_and_failures_of_a_file(tmp_path: Path
     assert sorted(line.split()[0] for line in lines[:-1]) == ["failed", "ready", "refused"]
 
 
+@pytest.mark.slow
 async def test_two_users_gives_the_single_clip_priority_over_the_batch(tmp_path: Path) -> None:
     """Boris sees his progress and has his clip before Anna's batch has finished."""
     lines, sim = await run("two_users", tmp_path)
@@ -68,6 +69,7 @@ async def test_two_users_gives_the_single_clip_priority_over_the_batch(tmp_path:
     assert len(sim.charges) == 31
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("faults", [[], [lost_callback()]])
 async def test_fastapi_bot_serves_two_users_with_and_without_callbacks(tmp_path: Path, faults: list[Fault]) -> None:
     """Three clips and a refusal by callback; then the same with every callback lost."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from tests.internals import parts_of
@@ -33,8 +34,8 @@ async def test_thousands_of_rows_are_sent_in_order_with_bounded_open_rows(
 ) -> None:
     """Rows are submitted as others finish, so the number of open rows is bounded; they are sent in list order."""
 
-    async def save(clip: Clip, folder: Path) -> tuple[Path, ...]:
-        return (folder / f"{clip.key}.mp4",)
+    async def save(clip: Clip, target: str) -> Clip:
+        return attrs.evolve(clip, files=(Path(target) / f"{clip.key}.mp4",))
 
     def count_open_rows(_: RowResult) -> None:
         if not next(results) % 50:
@@ -146,7 +147,7 @@ async def test_key_of_another_request_rejects_only_its_row(tmp_path: Path) -> No
 async def test_clip_that_could_not_be_saved_is_ready_and_not_rejected(tmp_path: Path) -> None:
     """It was charged, so the next run downloads it; an edited row would pay for another clip."""
 
-    async def save(clip: Clip, folder: Path) -> tuple[Path, ...]:
+    async def save(clip: Clip, target: str) -> Clip:
         raise errors.DownloadFailed("no route")
 
     async with Simulator(duration_s=0.2) as sim:

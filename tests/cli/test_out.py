@@ -42,6 +42,7 @@ async def test_clip_that_could_not_be_saved_is_saved_elsewhere(tmp_path: Path) -
     assert (tmp_path / "a.mp4").read_bytes() == b"mine"
 
 
+@pytest.mark.slow
 async def test_name_that_is_no_clip_needs_a_slash_to_be_a_folder(tmp_path: Path) -> None:
     """With the slash it is a folder."""
     async with Simulator(duration_s=0.2) as sim:

@@ -22,6 +22,7 @@ def is_complete(path: Path) -> bool:
     return True
 
 
+@pytest.mark.slow
 async def test_generate_prints_each_event_and_a_second_run_reuses_the_clip(tmp_path: Path) -> None:
     """Queued, sent, generating, saved; the same command again attaches to the job and costs nothing."""
     async with Simulator(duration_s=0.5) as sim:

@@ -12,7 +12,8 @@ from veo_async.simulator import drop_after_accepting, rate_limited
 
 from .world import open_world
 
-pytestmark = pytest.mark.realtime
+#: Each test starts several processes and kills one.
+pytestmark = [pytest.mark.realtime, pytest.mark.slow]
 
 
 async def test_row_48_killed_before_the_intent_is_written_sends_nothing(tmp_path: Path) -> None:
@@ -138,7 +139,6 @@ async def test_killed_while_binding_binds_exactly_once(tmp_path: Path) -> None:
         assert await world.events("a") == ["submit", "send", "lose", "bind", "complete"]
 
 
-@pytest.mark.slow
 async def test_row_71_killed_with_a_permit_costs_one_place_in_one_window(tmp_path: Path) -> None:
     """A process that was permitted to send and never did uses up one place of one rate-limit window, and no more."""
     limit, window_s = 3, 4.0
