@@ -96,7 +96,8 @@ def test_failed_polls_back_off_until_a_poll_succeeds() -> None:
 def test_missing_record_is_normal_at_first_then_the_task_is_lost() -> None:
     """As long as there never was a record."""
     assert polls((RECORD_WAIT_S - 0.1, MISSING)) == [PollFailed(2.0)]
-    [end] = polls((RECORD_WAIT_S, MISSING))
+    first, end = polls((RECORD_WAIT_S, MISSING), (RECORD_WAIT_S + CONFIRM_S, MISSING))
+    assert first == PollFailed(CONFIRM_S)
     assert isinstance(end, Unsuccessful)
     assert isinstance(end.error, errors.RecordNotFound)
     assert end.error.body_code == 422
@@ -106,9 +107,17 @@ def test_missing_record_is_normal_at_first_then_the_task_is_lost() -> None:
 @pytest.mark.parametrize("nothing", [ODD, Record()])
 def test_task_without_a_readable_record_is_lost_like_one_without_any(nothing: Record) -> None:
     """A response without a known state does not prove that the task exists."""
-    end = polls((10, nothing), (RECORD_WAIT_S, MISSING))[-1]
+    end = polls((10, nothing), (RECORD_WAIT_S, MISSING), (RECORD_WAIT_S + CONFIRM_S, MISSING))[-1]
     assert isinstance(end, Unsuccessful)
     assert isinstance(end.error, errors.RecordNotFound)
+
+
+def test_missing_record_is_confirmed_by_the_next_poll() -> None:
+    """A single response may be wrong. A poll that is too early waits for the rest; any other response begins anew."""
+    early = polls((100, MISSING), (104, MISSING), (111, BROKEN), (112, MISSING))
+    assert early[:2] == [PollFailed(CONFIRM_S), PollFailed(CONFIRM_S - 4.0)]
+    assert early[3] == PollFailed(CONFIRM_S)
+    assert polls((100, MISSING), (110, RUNNING), (120, DONE))[-1] == Succeeded(DONE)
 
 
 def test_record_that_disappears_is_a_failed_poll() -> None:

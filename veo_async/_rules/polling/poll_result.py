@@ -2,8 +2,9 @@
 
 A failed poll never ends a job. The provider's records are trusted with these reservations:
 
-- *No record* is normal for a new task, whose record appears late. Only after `RECORD_WAIT_S` without any record the
-  task is considered lost; its id is kept, and the request is never sent again.
+- *No record* is normal for a new task, whose record appears late. Only after `RECORD_WAIT_S` without any record, and
+  after a second poll at least `CONFIRM_S` later, the task is considered lost; its id is kept, and the request is never
+  sent again.
 - *Success* is sticky: a record that reverts it is not trusted for `EMPTY_WAIT_S`.
 - *Success without URLs* is polled again for the same time; the URLs usually follow within seconds.
 - *Failure* (flag 2 or 3) must be confirmed by a second poll at least `CONFIRM_S` later, because flags are unstable.
@@ -64,6 +65,8 @@ class PollHistory:
     failed_at: float | None = None
     empty_since: float | None = None
     has_record: bool = False
+    #: Since when every poll has found no record, although there should be one.
+    missing_since: float | None = None
 
 
 @attrs.frozen
@@ -113,6 +116,8 @@ PollResult = NotFinished | PollAgain | PollFailed | SlowDown | Succeeded | Unsuc
 
 def interpret(history: PollHistory, result: Record | VeoError, now: float) -> PollResult:
     """Return what the *result* of one poll means, and update *history* for later polls."""
+    if not isinstance(result, RecordNotFound):
+        history.missing_since = None
     match result:
         case Record():
             return _read_record(history, result, now)
@@ -188,6 +193,11 @@ def _read_upgrade(history: PollHistory, not_ready: NotReady, now: float) -> Poll
 def _read_missing(history: PollHistory, error: RecordNotFound, now: float) -> PollResult:
     if history.has_record or now - history.started_at < RECORD_WAIT_S:
         return _failed_poll(history)
+    if history.missing_since is None:
+        history.missing_since = now
+    waited = now - history.missing_since
+    if waited < CONFIRM_S:
+        return PollFailed(CONFIRM_S - waited)
     message = f"the provider has no record of this task after {RECORD_WAIT_S:g} s"
     return Unsuccessful(RecordNotFound(message, **error.evidence, remedy=NO_RECORD))
 
