@@ -113,7 +113,7 @@ def test_task_without_a_readable_record_is_lost_like_one_without_any(nothing: Re
 
 
 def test_missing_record_is_confirmed_by_the_next_poll() -> None:
-    """A single response may be wrong. A poll that is too early waits for the rest; any other response begins anew."""
+    """A single response may be wrong. A poll that is too early waits for the rest; any other response starts over."""
     early = polls((100, MISSING), (104, MISSING), (111, BROKEN), (112, MISSING))
     assert early[:2] == [PollFailed(CONFIRM_S), PollFailed(CONFIRM_S - 4.0)]
     assert early[3] == PollFailed(CONFIRM_S)
