@@ -177,3 +177,18 @@ def test_temporary_file_that_another_process_takes_for_abandoned_is_created_agai
     write_atomically(tmp_path / "a.csv", b"new")
     assert len(calls) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_finished_temporary_file_is_not_taken_for_abandoned_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may look for abandoned files at any moment."""
+    replace = file_lock.replace
+
+    def clean_first(path: Path, target: Path) -> None:
+        remove_abandoned(tmp_path)
+        replace(path, target)
+
+    monkeypatch.setattr(file_lock, "replace", clean_first)
+    write_atomically(tmp_path / "a.csv", b"new")
+    assert (tmp_path / "a.csv").read_bytes() == b"new"

@@ -57,14 +57,13 @@ def write_atomically(
         try:
             write_all(descriptor, data)
             os.fsync(descriptor)
-        finally:
+            if exact_mode is not None:
+                os.chmod(temporary, exact_mode)
+        except BaseException:
             os.close(descriptor)
-        if exact_mode is not None:
-            os.chmod(temporary, exact_mode)
-        if replace:
-            file_lock.replace(temporary, path)
-        else:
-            rename_exclusively(temporary, path)
+            raise
+        rename = file_lock.replace if replace else rename_exclusively
+        file_lock.rename_and_close(temporary, path, descriptor, rename=rename)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()

@@ -107,17 +107,6 @@ def remove_and_close(path: Path, descriptor: int) -> None:
     _close_and(path.unlink, descriptor)
 
 
-def rename_and_close(
-    path: Path, target: Path, descriptor: int, *, rename: Callable[[Path, Path], object] | None = None
-) -> None:
-    """Rename the locked file to *target*, by default replacing that, and close it.
-
-    Raises:
-        OSError: it could not be renamed; it is closed.
-    """
-    _close_and(lambda: (rename or replace)(path, target), descriptor)
-
-
 def replace(path: Path, target: Path) -> None:
     """Rename *path* to *target*, replacing that.
 
@@ -130,6 +119,19 @@ def replace(path: Path, target: Path) -> None:
             return
         time.sleep(_RETRY_S)
     os.replace(path, target)
+
+
+def rename_and_close(
+    path: Path, target: Path, descriptor: int, *, rename: Callable[[Path, Path], object] = replace
+) -> None:
+    """Rename the locked file to *target*, by default replacing that, and close it.
+
+    It stays locked until it has its name, so that no other process takes it for abandoned; on Windows see above.
+
+    Raises:
+        OSError: it could not be renamed; it is closed.
+    """
+    _close_and(lambda: rename(path, target), descriptor)
 
 
 @contextlib.contextmanager
