@@ -31,6 +31,7 @@ from .responses import ResumeInfo
 CHUNK_BYTES = 256 * 1024
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MAX_NAME_BYTES = 160
+_PARTIAL = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part(?:\.json)?")
 
 
 @attrs.define(eq=False, repr=False)
@@ -73,7 +74,7 @@ class PartialFile:
 
     def _create(self) -> None:
         while self._descriptor is None:
-            self.path = self.folder / f".{_short_name(self.target)}.{secrets.token_hex(4)}.part"
+            self.path = self.folder / f".{short_name(self.target)}.{secrets.token_hex(4)}.part"
             descriptor = files.create(self.path)
             if file_lock.lock_new(self.path, descriptor):
                 self._descriptor = descriptor
@@ -253,9 +254,17 @@ class PartialFile:
 
 def find_partial_files(folder: Path, target: str, *, suffix: str = "") -> list[Path]:
     """Return the partial files of *target* in *folder*, in use or not; *suffix* is a pattern for what may follow."""
-    pattern = re.compile(rf"\.{re.escape(_short_name(target))}\.[0-9a-f]{{8}}\.part{suffix}")
+    pattern = re.compile(rf"\.{re.escape(short_name(target))}\.[0-9a-f]{{8}}\.part{suffix}")
     with os.scandir(folder) as entries:
         return sorted(Path(entry.path) for entry in entries if pattern.fullmatch(entry.name))
+
+
+def names_of_partial_files(folder: Path) -> frozenset[str]:
+    """Return the `short_name` of each video of which *folder* has a partial file, or the sidecar of one."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        found = [_PARTIAL.fullmatch(entry.name) for entry in entries]
+        return frozenset(match[1] for match in found if match is not None)
+    return frozenset()
 
 
 def remove_partial_files(folder: Path, target: str, clip_id: str) -> None:
@@ -273,7 +282,7 @@ def _remove_if_left(path: Path, partial: PartialFile) -> None:
         partial.discard()
 
 
-def _short_name(target: str) -> str:
+def short_name(target: str) -> str:
     """Return *target*, or a hash of it if the longer names of its partial files could exceed the limit of 255 bytes."""
     data = target.encode("utf-8", "surrogateescape")
     return target if len(data) <= _MAX_NAME_BYTES else hashlib.sha256(data).hexdigest()[:32]

@@ -29,7 +29,7 @@ from veo_async.errors import DownloadFailed
 from . import files
 from .destinations import Destination, Owner, choose_path, owner_of, sidecar_path
 from .mp4 import IncompleteVideo, check_complete
-from .partial_file import PartialFile, remove_partial_files
+from .partial_file import PartialFile
 from .urls import host_of, without_query
 
 #: How often another program may take the chosen name before we give up.
@@ -64,10 +64,7 @@ def find_saved(destination: Destination) -> SavedFile | None:
         path = destination.folder / name
         match owner_of(path, destination.clip_id):
             case Owner.THIS_CLIP:
-                saved = _as_saved(path)
-                if saved is not None:  # a process that was killed may have left more, even a second name of the file
-                    remove_partial_files(destination.folder, destination.names[0], destination.clip_id)
-                return saved
+                return _as_saved(path)
             case Owner.NONE:
                 return None
     return None

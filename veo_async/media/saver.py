@@ -24,7 +24,7 @@ from .fetch import Fetcher
 from .limits import DownloadLimits, SpeedMonitor
 from .link_set import LinkSet, Renew
 from .mp4 import IncompleteVideo
-from .partial_file import PartialFile
+from .partial_file import PartialFile, names_of_partial_files, remove_partial_files, short_name
 from .retrying import RetryPolicy
 from .saved_file import SavedFile, finalize, find_saved, strip_queries
 
@@ -73,8 +73,8 @@ class Saver:
         self._resolver, self._routes = resolver, routes
         self._rng = rng or random.Random()  # noqa: S311  # jitter, not a secret
         self._http: FileConnections | None = None
-        #: Folders whose abandoned temporary files were removed.
-        self._cleaned: set[Path] = set()
+        #: The folders that were cleaned, and the names of the videos that had partial files there.
+        self._cleaned: dict[Path, frozenset[str]] = {}
 
     async def __aenter__(self) -> Self:
         self._http = FileConnections(
@@ -126,9 +126,8 @@ class Saver:
         fetcher, facts = self._fetcher(), strip_queries(dict(metadata or {}))
         place = run_blocking(destinations, target, name, len(urls), facts, overwrite=self._overwrite, mode=self._mode)
         targets = await _translate_errors(place)
-        for folder in {target.folder for target in targets} - self._cleaned:
-            self._cleaned.add(folder)
-            await run_blocking(remove_abandoned, folder)
+        for folder in {target.folder for target in targets} - self._cleaned.keys():
+            self._cleaned[folder] = await run_blocking(_clean, folder)
         links = LinkSet(urls, renew, self._limits.max_link_renewals)
         try:
             async with asyncio.TaskGroup() as group:
@@ -156,10 +155,13 @@ class Saver:
             return failure
 
     async def _save(self, fetcher: Fetcher, destination: Destination, links: LinkSet, number: int) -> SavedFile:
+        folder, name = destination.folder, destination.names[0]
         if (saved := await run_blocking(find_saved, destination)) is not None:
+            if short_name(name) in self._cleaned[folder]:  # left by a process that was killed
+                await run_blocking(remove_partial_files, folder, name, destination.clip_id)
             return saved
         await run_blocking(choose_path, destination)  # before the download, which would be in vain
-        partial = PartialFile(destination.folder, destination.names[0], destination.clip_id)
+        partial = PartialFile(folder, name, destination.clip_id)
         try:
             await self._disk.run(destination.folder, partial.open)
             return await self._download(fetcher, partial, destination, links, number)
@@ -195,6 +197,12 @@ class Saver:
             wait_s = min(action.wait_s, speed.remaining_s)  # our time limit counts more than a server's Retry-After
             await asyncio.sleep(wait_s)
             speed.add_wait(wait_s)
+
+
+def _clean(folder: Path) -> frozenset[str]:
+    """Remove abandoned temporary files, and return the names of the videos that have partial files."""
+    remove_abandoned(folder)
+    return names_of_partial_files(folder)
 
 
 async def _translate_errors(work: Awaitable[T]) -> T:
