@@ -222,8 +222,11 @@ async def restore(file: Path, sim: Simulator) -> None:
 
 
 def row_of_account(account: str) -> JobRow:
-    request = json.dumps({"prompt": "A dog", "model": "veo3_fast"})
-    return JobRow(key="dog", account=account, state="queued", request=request, submitted_at=time.time())  # noqa: TID251  # as a session writes it
+    """Return a queued job as a session writes it."""
+    request, now = json.dumps({"prompt": "A dog", "model": "veo3_fast"}), time.time()  # noqa: TID251  # the real clock
+    return JobRow(
+        key="dog", account=account, state="queued", request=request, submitted_at=now, price=60.0, credits=60.0
+    )
 
 
 @pytest.mark.slow

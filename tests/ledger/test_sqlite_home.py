@@ -36,7 +36,7 @@ def at(path: Path, **options: Any) -> SqliteLedger:
 async def submit(path: Path, keys: list[str] = KEYS) -> None:
     session = await at(path).open(ACCOUNT)
     for key in keys:
-        await session.insert(job(key, request=REQUEST))
+        await session.insert(job(key, request=REQUEST, price=60.0))
     await session.close()
 
 

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from enum import Enum
 from os import PathLike, fsdecode
-from types import MappingProxyType
 from typing import Any, TypedDict
 
 import attrs
@@ -205,11 +204,6 @@ class UpgradeRequest:
 
 #: Every kind of request that a job can have.
 AnyRequest = VideoRequest | ExtendRequest | UpgradeRequest
-
-#: The request classes by their name on the ledger.
-REQUEST_KINDS: Mapping[str, Any] = MappingProxyType(
-    {"generate": VideoRequest, "extend": ExtendRequest, "upgrade": UpgradeRequest}
-)
 
 
 def upgrade_from_name(task_name: str) -> UpgradeRequest | None:

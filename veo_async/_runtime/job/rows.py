@@ -18,17 +18,17 @@ from veo_async import errors
 from veo_async._ports import JobRow, Scalar
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.queue.fair_queue import Priority
-from veo_async._wire import AnyRequest, ExtendRequest, Record, record_from_raw
+from veo_async._wire import AnyRequest, ExtendRequest, Record, UpgradeRequest, VideoRequest, record_from_raw
 from veo_async._wire.converter import from_dict, to_dict
 from veo_async._wire.images import by_content
-from veo_async._wire.requests import REQUEST_KINDS
 from veo_async.errors import MAY_HAVE_BEEN_CHARGED, InvalidRequest, JobUnreadable, Problem, VeoError
 
 from .live_job import LiveJob
 from .outcome import Clip, Done, Failed, HistoryItem, InDoubt, Outcome, Refused
 
-#: The names on the ledger of the request classes.
-_NAMES = {kind: name for name, kind in REQUEST_KINDS.items()}
+#: The request classes by their name on the ledger.
+_KINDS: dict[str, Any] = {"generate": VideoRequest, "extend": ExtendRequest, "upgrade": UpgradeRequest}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
 _ENDS_WITH_CLIP = (JobState.READY, JobState.SAVED)
 
 
@@ -99,7 +99,7 @@ def _decode(row: JobRow) -> LiveJob:
 
 
 def _request_of(row: JobRow) -> AnyRequest | None:
-    kind = REQUEST_KINDS[row.kind]
+    kind = _KINDS[row.kind]
     if row.request is None:
         if row.state in (JobState.QUEUED, JobState.SENDING):
             raise ValueError("a job without a request cannot be sent")

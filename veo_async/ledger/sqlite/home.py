@@ -21,7 +21,6 @@ Every write compares the home's id. A session whose ledger has got another home 
 sessions elsewhere cannot see its lock and take over its jobs.
 """
 
-import json
 import logging
 import os
 import secrets
@@ -34,11 +33,8 @@ from typing import Any
 
 import attrs
 
-from veo_async._rules.credits.prices import price_of
 from veo_async._rules.lifecycle import JobState
-from veo_async._wire.converter import from_dict
-from veo_async._wire.requests import REQUEST_KINDS
-from veo_async.errors import LedgerRestored, LedgerUnusable, VeoError
+from veo_async.errors import LedgerRestored, LedgerUnusable
 
 from .mark import LockedMark, Mark, MarkFile
 from .sql import SQL
@@ -226,18 +222,16 @@ class Home:
     ) -> LedgerRestored | None:
         """Return why the ledger cannot be used; None if nothing can be paid for twice."""
         missing = mark.sent - stored.sent if mark is not None and displacement is Displacement.RESTORED else 0
-        unfinished = fetch_all(connection, SQL["unfinished_requests"])
+        unfinished = fetch_all(connection, SQL["unfinished_prices"])
         if not missing and (not unfinished or not stored.home_id):
             return None
-        unsent = [_price(kind, request) for state, kind, request in unfinished if state == JobState.QUEUED]
+        unsent = [_credits(price) for state, price in unfinished if state == JobState.QUEUED]
         return _restored(self.path, missing, len(unfinished), unsent)
 
 
-def _price(kind: Any, request: Any) -> float | None:
-    """Return the price of a stored request; None if it is unknown, or if the row is damaged."""
-    with suppress(VeoError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return price_of(from_dict(json.loads(request or ""), REQUEST_KINDS[kind]))
-    return None
+def _credits(price: Any) -> float | None:
+    """Return the stored price; None if it is unknown, or if the row is damaged."""
+    return price if isinstance(price, int | float) else None
 
 
 def _restored(path: Path, missing: int, unfinished: int, prices: Sequence[float | None]) -> LedgerRestored:

@@ -12,8 +12,8 @@ SELECT value FROM meta WHERE name = 'home_id';
 -- name: save_meta
 INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
--- name: unfinished_requests
-SELECT state, kind, request FROM job
+-- name: unfinished_prices
+SELECT state, price FROM job
 WHERE (state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL));
 
 -- name: job
