@@ -84,13 +84,14 @@ class AiohttpTransport:
         raise NotSent(f"{_host(request.url)} sends data before it is asked")
 
     async def _send(self, session: aiohttp.ClientSession, request: HttpRequest) -> HttpResponse:
-        url, headers = _parse_url(request.url), dict(request.headers)
-        middlewares: list[aiohttp.ClientMiddlewareType] = [_disable_retry, _require_clean_connection]
-        if self._external is not None and (key := headers.pop("Authorization", None)) is not None:
-            middlewares.append(_set_key(key))
+        headers, middlewares = request.headers, _MIDDLEWARES
+        if self._external is not None and (key := headers.get("Authorization")) is not None:
+            headers = {name: value for name, value in headers.items() if name != "Authorization"}
+            middlewares = (*_MIDDLEWARES, _set_key(key))
         body = None if request.body is None else _TrackedBody(io.BytesIO(request.body))
         tracker = None if body is None else aiohttp.UploadTracker()
         try:
+            url = _parse_url(request.url)
             async with session.request(
                 request.method,
                 url,
@@ -223,6 +224,10 @@ def _set_key(authorization: str) -> aiohttp.ClientMiddlewareType:
         return await handler(request)
 
     return send
+
+
+#: Of every request.
+_MIDDLEWARES: tuple[aiohttp.ClientMiddlewareType, ...] = (_disable_retry, _require_clean_connection)
 
 
 class _TrackedBody(aiohttp.BytesIOPayload):
