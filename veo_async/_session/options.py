@@ -49,6 +49,7 @@ class JobOptions(VideoOptions, total=False):
 
 #: The names of those options that are not part of a request.
 JOB_OPTIONS = frozenset(JobOptions.__annotations__) - frozenset(VideoOptions.__annotations__)
+_KNOWN_OPTIONS = (*VideoOptions.__annotations__, *sorted(JOB_OPTIONS))
 
 
 def checked_options(
@@ -109,8 +110,7 @@ def check_option_names(options: Mapping[str, Any]) -> None:
     Raises:
         InvalidRequest: a name is unknown; the error names the nearest one.
     """
-    known = (*VideoOptions.__annotations__, *sorted(JOB_OPTIONS))
-    if unknown := unknown_options(options, known):
+    if unknown := unknown_options(options, _KNOWN_OPTIONS):
         raise InvalidRequest.of(*unknown)
 
 

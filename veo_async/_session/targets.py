@@ -10,7 +10,7 @@ from veo_async._base.run_blocking import run_blocking
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async.errors import DownloadFailed
-from veo_async.media.destinations import choose_path, destinations
+from veo_async.media.destinations import Owner, choose_path, destinations, remedy_for
 from veo_async.media.targets import is_file_name
 
 from .lifetime import Lifetime
@@ -71,7 +71,8 @@ class SaveTargets:
             return
         other = await find(holder)  # None: it is just being inserted
         if other is None or other.state in _WILL_BE_SAVED or self._keys[target] != holder:
-            reject("save_to", target, f"the clip of job {holder!r} is saved to this file; {_OTHERWISE}")
+            rule = f"the clip of job {holder!r} is saved to this file. {remedy_for(Owner.ANOTHER_CLIP)}"
+            reject("save_to", target, rule)
         self._keys[target] = key
 
     def _add_recovered_jobs(self) -> None:
@@ -91,7 +92,6 @@ _WILL_BE_SAVED = frozenset(JobState) - {
     JobState.EXPIRED,
     JobState.ABANDONED,
 }
-_OTHERWISE = "name another file or a folder, or replace it with Files(overwrite=True) or --overwrite"
 
 
 def _parse(path: Any) -> tuple[str, bool]:
@@ -106,4 +106,4 @@ def _check_owner(target: str, known: LiveJob | None, key: str) -> None:
     try:
         choose_path(first)
     except DownloadFailed as taken:
-        reject("save_to", target, f"{taken.message}; {_OTHERWISE}")
+        reject("save_to", target, f"{taken.message}. {taken.remedy}")

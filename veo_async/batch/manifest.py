@@ -12,12 +12,12 @@ import csv
 import io
 import json
 from collections.abc import Collection, Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 
+from veo_async._base.checks import nearest
 from veo_async.errors import Problem, UsageError
 from veo_async.requests import local_images
 from veo_async.types import Dialect
@@ -216,8 +216,8 @@ def _check_columns(columns: Collection[str], placeholders: Collection[str]) -> N
 def _with_suggestion(name: str, known: Collection[str]) -> str:
     """Return the name of an unknown column, with the known one that was probably meant."""
     plain = name.strip().lower().replace(" ", "_").replace("-", "_")
-    similar = [_OTHER_NAMES[plain]] if plain in _OTHER_NAMES else get_close_matches(plain, known, n=1)
-    return f"{name} (did you mean {similar[0]}?)" if similar else name
+    meant = _OTHER_NAMES.get(plain) or nearest(plain, known)
+    return f"{name} (did you mean {meant}?)" if meant else name
 
 
 def _without_duplicates(rows: list[Row]) -> tuple[tuple[Row, ...], list[RowProblem]]:

@@ -140,9 +140,8 @@ class Results:
             remove_abandoned(folder)
             self._log.open()
             self._earlier = _read_csv(folder / "results.csv") if is_part else []
-            _replace(
-                folder / "results.csv", self._table(_NO_STATES)
-            )  # finds an unwritable folder before anything is sent
+            # This finds an unwritable folder before anything is sent.
+            _replace(folder / "results.csv", self._table(_NO_STATES))
 
     @property
     def other_rows(self) -> list[dict[str, str]]:

@@ -138,4 +138,4 @@ def remedy_for(owner: Owner) -> str:
     """Return what to do if a named file is not this clip's."""
     if owner is Owner.USER_JSON:
         return "Move it, or save to another path."
-    return "Save to another path or into a folder, or allow it with overwrite=True (--overwrite)."
+    return "Save to another path or into a folder, or replace it with Files(overwrite=True) or --overwrite."

@@ -163,9 +163,7 @@ class HintFollower:
             problem = str(error)
         claims.forget(claim)
         if problem is not None:
-            self._note_claim(
-                job, claim.hint, "hint-unproven", f"callback for job %s not accepted: {problem.replace('%', '%%')}"
-            )
+            self._note_claim(job, claim.hint, "hint-unproven", "callback for job %s not accepted: %s", problem)
 
     async def _verify_once(self, job: LiveJob, hint: CallbackHint) -> str | None:
         """Read the record once; return why it does not prove the hint, or None."""
@@ -182,10 +180,10 @@ class HintFollower:
         return None
 
     def _note_claim(
-        self, job: LiveJob, hint: CallbackHint, action: str, message: str, *, level: int = logging.WARNING
+        self, job: LiveJob, hint: CallbackHint, action: str, message: str, *values: str, level: int = logging.WARNING
     ) -> None:
         """Keep a task id that does not belong to *job* as evidence, and log it; only the first few of a flood."""
         if hint.task_id in job.claimed_task_ids or len(job.claimed_task_ids) >= _MAX_CLAIMED:
             return
         job.claimed_task_ids = (*job.claimed_task_ids, hint.task_id)
-        logger.log(level, message, job.key, extra={**job.log_extra(action), "task_id": hint.task_id})
+        logger.log(level, message, job.key, *values, extra={**job.log_extra(action), "task_id": hint.task_id})
