@@ -55,14 +55,8 @@ class ClipSaver:
         saver = await self._get_saver()
         try:
             files = await saver.save(clip.urls, target, name=clip.key, renew=renew, metadata=sidecar_metadata(clip))
-        except (RecordNotFound, RecordExpired) as error:
-            message = f"the links have expired, and the provider has no record of the clip: {error.message}"
-            raise DownloadFailed(message, task_id=clip.task_id, remedy=_NEW_TAKE) from error
         except DownloadFailed as error:
-            is_link_refused = 400 <= (error.http_status or 0) < 500  # also the renewed one
-            if clip.expires_at is not None and (is_link_refused or error.remedy == DownloadFailed.remedy):
-                kept = f"the provider keeps the clip until {clip.expires_at:%Y-%m-%d}"
-                error.add_evidence(remedy=f"Call save() again: {kept}. {_NEW_TAKE}")
+            error.add_evidence(remedy=_remedy_for(error, clip))
             raise
         paths, sizes = tuple(file.path for file in files), tuple(file.video_size for file in files)
         saved = attrs.evolve(clip, files=paths, sizes=sizes)
@@ -76,24 +70,38 @@ class ClipSaver:
             await self._saver.__aexit__(None, None, None)
 
     async def _renewed_urls(self, clip: Clip, *, is_first: bool) -> tuple[str, ...]:
-        """Return fresh links: first those in the record, if they changed, later direct links, valid for minutes."""
-        urls = clip.urls
+        """Return fresh links: first those in the record, if they changed, later direct links, valid for minutes.
+
+        A direct link needs no record. If there is neither, the error about the record explains more.
+        """
+        urls, problem = clip.urls, None
         try:
             urls = (await self._read_record(clip.task_id)).urls or clip.urls
-        except (RecordNotFound, RecordExpired):
-            raise
-        except VeoError:
-            pass  # a direct link needs no record
+        except VeoError as error:
+            problem = error
         if is_first and urls != clip.urls:
             return urls
         call = self._retrier.call
-        return tuple([(await call("download-url", partial(self._api.download_url, url))).url for url in urls])
+        try:
+            return tuple([(await call("download-url", partial(self._api.download_url, url))).url for url in urls])
+        except VeoError as error:
+            raise problem or error from None
 
     async def _get_saver(self) -> Saver:
         if self._saver is None:
             self._saver = self._new_saver(on_pause=_log_pause)
             await self._saver.__aenter__()
         return self._saver
+
+
+def _remedy_for(error: DownloadFailed, clip: Clip) -> str | None:
+    """Return what to do about *error*; None if it says so itself."""
+    if isinstance(error.__cause__, RecordNotFound | RecordExpired):
+        return _NEW_TAKE
+    is_link_refused = 400 <= (error.http_status or 0) < 500  # also the renewed one
+    if clip.expires_at is not None and (is_link_refused or error.remedy == DownloadFailed.remedy):
+        return f"Call save() again: the provider keeps the clip until {clip.expires_at:%Y-%m-%d}. {_NEW_TAKE}"
+    return None
 
 
 def _warn_about_resolution(clip: Clip) -> None:

@@ -276,6 +276,14 @@ async def test_restored_ledger_can_be_read_and_repaired(path: Path) -> None:
     assert (error.missing_requests, error.unsent_jobs) == (8, 11)
 
 
+async def test_ledger_made_by_a_session_without_an_account_opens(path: Path) -> None:
+    """It has no home before the first session that sends requests."""
+    session = await at(path).open(None)
+    await session.insert(job(KEYS[0], request=REQUEST, price=60.0))
+    await session.close()
+    await pay(path, KEYS[:1])
+
+
 async def test_ledger_at_its_place_has_no_problem(path: Path) -> None:
     """Neither for reading nor for work."""
     await submit(path)

@@ -92,15 +92,28 @@ async def test_saved_clip_does_not_expire_and_an_old_link_that_fails_offers_a_ne
         assert len(sim.charges) == 2
 
 
-@pytest.mark.parametrize("code", [455, 500])
-async def test_link_is_renewed_although_the_record_cannot_be_read(tmp_path: Path, code: int) -> None:
+_LOST = "Temporarily supports records within 14 days."
+
+
+@pytest.mark.parametrize(("code", "text"), [(455, "Maintenance"), (500, "Internal Error"), (422, _LOST)])
+async def test_link_is_renewed_although_the_record_cannot_be_read(tmp_path: Path, code: int, text: str) -> None:
     """A failed poll ends no job: a direct link needs no record."""
     async with Simulator(duration_s=0.1, faults=[expired_link(on=1)]) as sim, on(sim) as veo:
         clip = await veo.generate("A dog")
-        sim.inject(refuse(code, "Internal Error, Please try again later.", endpoint="record-info", on=1))
+        sim.inject(refuse(code, text, endpoint="record-info"))
         saved = await veo.save(clip, tmp_path / "dog.mp4")
         assert is_whole(saved.files[0])
         assert sim.triggered_faults[-1].endpoint == "record-info"
+
+
+async def test_clip_without_a_link_and_a_record_needs_a_new_take(tmp_path: Path) -> None:
+    """The error repeats what the provider says about the record, not that it gave no direct link."""
+    async with Simulator(duration_s=0.1, faults=[expired_link(on=1)]) as sim, on(sim) as veo:
+        clip = await veo.generate("A dog")
+        sim.inject(refuse(422, _LOST, endpoint="record-info"), refuse(422, "Invalid URL", endpoint="download-url"))
+        with pytest.raises(errors.DownloadFailed, match="14 days") as caught:
+            await veo.save(clip, tmp_path / "dog.mp4")
+        assert caught.value.remedy.startswith("For a new clip, submit the request with take=2.")
 
 
 async def test_failed_download_leaves_the_clip_ready(tmp_path: Path) -> None:

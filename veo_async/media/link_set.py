@@ -43,7 +43,7 @@ class LinkSet:
         try:
             urls = tuple(await renew_links())
         except VeoError as exc:
-            raise DownloadFailed("the video's link has expired and could not be renewed") from exc
+            raise DownloadFailed(f"the video's link has expired and could not be renewed: {exc.message}") from exc
         if len(urls) < len(self.urls):
             raise DownloadFailed(f"the video had {len(self.urls)} links, but renewing returned {len(urls)}")
         return urls

@@ -13,7 +13,8 @@ of this ledger, ahead of it                the ledger was **restored**: it lacks
 missing, a copy, or of another home        the ledger **moved**: it was copied, or its folder was deleted
 =========================================  =========================================================================
 
-A ledger that moved gets a new home silently if it has no unfinished jobs. In any other case it is refused with
+The first session that sends requests makes the home. A ledger that moved gets a new one silently if it has no unfinished
+jobs. In any other case it is refused with
 `LedgerRestored`, until the user says ``accept_restored=True``: then it gets a new home, and its unsent jobs are sent.
 Moving both parts together within one file system keeps the mark's identity, and therefore the home.
 
@@ -55,16 +56,11 @@ class StoredHome:
     """What the ledger's own file says."""
 
     ledger_id: str = ""
-    #: Empty if the ledger was never opened.
+    #: Empty until the first session that sends requests opens the ledger.
     home_id: str = ""
     home_path: bytes = b""
     #: How many creating requests were permitted.
     sent: int = 0
-
-
-def new_values(path: Path) -> dict[str, str | bytes]:
-    """Return the values of a new ledger at *path*, by their name in ``meta``."""
-    return {"ledger_id": secrets.token_hex(16), **_new_home(path)}
 
 
 def _new_home(path: Path) -> dict[str, str | bytes]:

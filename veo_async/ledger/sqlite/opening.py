@@ -26,7 +26,7 @@ from veo_async._base.kill_points import kill_point
 from veo_async.errors import LedgerBusy, LedgerError, LedgerIOError, LedgerUnusable
 from veo_async.ledger.rules import new_secret
 
-from .home import check_name, new_values
+from .home import check_name
 from .location import database_uri
 from .sql import MIGRATIONS, SQL, statements_of
 
@@ -203,8 +203,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
         if version == 0:
-            for name, value in {"secret": new_secret(), **new_values(path)}.items():
-                connection.execute(SQL["save_meta"], {"name": name, "value": value})
+            connection.execute(SQL["save_meta"], {"name": "secret", "value": new_secret()})
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         kill_point("migrate:before-commit")
         connection.execute("COMMIT")
