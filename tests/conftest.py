@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import os
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -17,6 +18,11 @@ asyncio.set_event_loop(None)
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--uvloop``."""
     parser.addoption("--uvloop", action="store_true", help="run the async tests that need no virtual time in uvloop")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Use two workers per core, because most tests wait for a socket, a disk or a process half of the time."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_configure(config: pytest.Config) -> None:

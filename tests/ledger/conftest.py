@@ -1,14 +1,12 @@
 """Ledgers of every kind and their sessions. A test fails if it leaves a thread or a file open."""
 
-import gc
-import os
 import sqlite3
-import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.leaks import Leaks
 from veo_async._ports import Ledger, LedgerSession
 from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.ledger.sqlite import opening
@@ -19,12 +17,9 @@ from .support import ACCOUNT, Inline
 @pytest.fixture(autouse=True)
 def leaves_nothing_open() -> Iterator[None]:
     """Compare the threads and open files before and after the test."""
-    threads, files = set(threading.enumerate()), len(os.listdir("/proc/self/fd"))
+    leaks = Leaks.before()
     yield
-    gc.collect()
-    left = {thread for thread in set(threading.enumerate()) - threads if not thread.name.startswith("asyncio_")}
-    assert not left
-    assert len(os.listdir("/proc/self/fd")) <= files
+    leaks.check()
 
 
 @pytest.fixture(params=["memory", "sqlite", "sqlite-inline", "sqlite-wal"])
