@@ -8,7 +8,7 @@ from cyclopts import App, CycloptsError
 from veo_async import VeoError, __version__
 from veo_async.errors import InvalidRequest, LedgerRestored, UsageError, printable
 
-from .commands import creating, inspecting, ledger, lists, resuming, simulating
+from .commands import creating, guide, inspecting, ledger, lists, resuming, simulating
 from .console import console, escape_unprintable, print_error
 from .exit_codes import ERROR, INTERRUPTED, USAGE
 from .formatting import command
@@ -20,7 +20,7 @@ app: App = App(
     console=console,
     help_format="plaintext",
 )
-for _family in (simulating, creating, lists, resuming, inspecting):
+for _family in (guide, simulating, creating, lists, resuming, inspecting):
     app.update(_family.app)
 app.command(ledger.app)
 

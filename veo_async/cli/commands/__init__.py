@@ -1,5 +1,6 @@
 """One function per command, with its options, its help text and an example.
 
+- ``guide.py``: the user guide
 - ``simulating.py``: demo and simulator, which need no API key
 - ``creating.py``: generate, upload, upgrade and extend: one clip
 - ``lists.py``: batch and contact-sheet: many clips
