@@ -1,50 +1,78 @@
-"""The generated parts of the guide; ``python -m tests.guide_tables`` updates them."""
+"""The generated parts of the guide; ``python -m tests.guide_tables`` updates them all.
+
+A part is a table that is found by its first line, which a page contains once; or a section from its heading to the next
+heading of its level; or a whole page.
+"""
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from veo_async.models import MODELS
 from veo_async.simulator import FAULTS
 
+from .guide import arithmetic, commands, configuration, errors_and_events, guarantees, options
+from .guide.markdown import table
 from .rules.state_diagram import as_mermaid
 from .wire.error_table import as_markdown
 
 GUIDE = Path(__file__).parent.parent / "veo_async" / "guide"
-_RESOLUTIONS = ("720p", "1080p", "4k")
-
-
-def price_table() -> str:
-    """Return the table of all models with their prices and their expected time."""
-    lines = ["| model | 720p | 1080p | 4k | extension | time |", "|---|---|---|---|---|---|"]
-    for model in MODELS:
-        prices = [*(model.credits[resolution] for resolution in _RESOLUTIONS), model.extend_credits]
-        cells = ["–" if price is None else f"{price:g}" for price in prices]
-        lines.append(f"| `{model.name}` | {' | '.join(cells)} | about {model.expected.median_s:g} s |")
-    return "\n".join(lines) + "\n"
 
 
 def fault_table() -> str:
     """Return the table of all faults of the simulator."""
-    lines = ["| fault | effect |", "|---|---|"]
-    lines += [f"| `{kind.name}` | {kind.description.replace('``', '`')} |" for kind in FAULTS.values()]
-    return "\n".join(lines) + "\n"
+    return table(
+        ["fault", "effect"],
+        [[f"`{kind.name}`", kind.description.replace("``", "`")] for kind in FAULTS.values()],
+    )
 
 
-#: Page and generator of each generated part.
-GENERATED: dict[str, Callable[[], str]] = {
-    "architecture": as_mermaid,
-    "costs-and-budgets": price_table,
-    "errors": as_markdown,
-    "simulator": fault_table,
+#: The generators of the parts of each page.
+GENERATED: dict[str, tuple[Callable[[], str], ...]] = {
+    "architecture": (as_mermaid,),
+    "command-line": (commands.exit_code_table,),
+    "command-reference": (commands.command_page,),
+    "concepts": (arithmetic.rate_limit_table,),
+    "configuration": (
+        configuration.argument_table,
+        *(partial(configuration.settings_table, kind) for kind in configuration.SETTINGS),
+        configuration.variable_table,
+    ),
+    "costs-and-budgets": (options.price_table,),
+    "errors": (errors_and_events.error_table, as_markdown),
+    "models-and-options": (
+        options.model_table,
+        options.price_table,
+        options.upgrade_table,
+        options.generation_type_table,
+        options.video_option_table,
+        options.extend_option_table,
+        options.upgrade_option_table,
+        options.job_option_table,
+    ),
+    "observability": (errors_and_events.event_table,),
+    "proofs": (guarantees.guarantee_tables,),
+    "simulator": (fault_table,),
 }
 
 
-def with_generated_part(page: str, text: str) -> str:
-    """Return the *text* of *page* with an up-to-date generated part."""
-    part = GENERATED[page]()
-    first_line = re.escape(part.partition("\n")[0])
-    new_text, found = re.subn(rf"^{first_line}\n(?:[| ].*\n?)+", lambda _: part, text, flags=re.MULTILINE)
+def with_generated_parts(page: str, text: str) -> str:
+    """Return the *text* of *page* with up-to-date generated parts."""
+    for generate in GENERATED[page]:
+        text = _replaced(page, text, generate())
+    return text
+
+
+def _replaced(page: str, text: str, part: str) -> str:
+    """Return *text* with *part* in place of its earlier version."""
+    first_line = part.partition("\n")[0]
+    if first_line.startswith("# "):
+        return part
+    rest = r"(?:[| ].*\n?)*"
+    if is_section := first_line.startswith("#"):
+        rest = r"(?:.*\n)*?(?=^## |\Z)"
+    pattern = rf"^{re.escape(first_line)}\n{rest}"
+    new_text, found = re.subn(pattern, lambda _: part + "\n" * is_section, text, flags=re.MULTILINE)
     assert found == 1, f"{page}.md must contain the line {first_line!r} once"
     return new_text
 
@@ -52,4 +80,4 @@ def with_generated_part(page: str, text: str) -> str:
 if __name__ == "__main__":
     for name in GENERATED:
         path = GUIDE / f"{name}.md"
-        path.write_text(with_generated_part(name, path.read_text("utf-8")), "utf-8")
+        path.write_text(with_generated_parts(name, path.read_text("utf-8")), "utf-8")

@@ -20,13 +20,16 @@ from veo_async.simulator import Simulator
 from veo_async.simulator.provider import outcomes
 
 from .fast_clock import SPEED
-from .guide_tables import GENERATED, GUIDE, with_generated_part
+from .guide.blocks import assert_output, expected_outputs
+from .guide.guarantees import GUARANTEES
+from .guide_tables import GENERATED, GUIDE, with_generated_parts
 from .programs import run, run_fast
 from .rules.state_diagram import as_mermaid
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-PAGES = {path.stem: path for path in (README, *sorted(GUIDE.glob("*.md")))}
+SKILL = GUIDE.parent / ".agents" / "skills" / "veo-async" / "SKILL.md"
+PAGES = {path.stem: path for path in (README, SKILL, *sorted(GUIDE.glob("*.md")))}
 TEXTS = {name: path.read_text("utf-8") for name, path in PAGES.items()}
 
 #: Blocks that take several seconds, by page and number.
@@ -41,6 +44,10 @@ CHARGES = {
     "crashes-and-jobs-in-doubt-1": 3,
     "extend-and-upgrade-1": 3,
     "errors-1": 0,
+    "get-started-1": 1,
+    "get-started-2": 10,
+    "concepts-1": 2,
+    "from-a-while-loop-4": 1,
 }
 
 
@@ -50,6 +57,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 PYTHON = {f"{page}-{number}": code for page in PAGES for number, code in enumerate(blocks(page, "python"), start=1)}
+OUTPUTS = {f"{page}-{number}": text for page in PAGES for number, text in expected_outputs(TEXTS[page]).items()}
 COMMANDS = {
     page: [line for code in blocks(page, "console") for line in code.splitlines() if line.startswith("veo-async ")]
     for page in PAGES
@@ -60,7 +68,7 @@ ALL_COMMANDS = list(dict.fromkeys(line for commands in COMMANDS.values() for lin
 def test_every_code_block_is_in_a_tested_language() -> None:
     """A block in another language would not be tested here."""
     languages = {language for text in TEXTS.values() for language in re.findall(r"^```(.+)$", text, re.MULTILINE)}
-    assert languages <= {"python", "console", "mermaid"}
+    assert languages <= {"python", "console", "mermaid", "text"}
     assert len(PYTHON) >= 18
     assert PYTHON.keys() >= SLOW_BLOCKS | CHARGES.keys()
 
@@ -68,8 +76,8 @@ def test_every_code_block_is_in_a_tested_language() -> None:
 @pytest.mark.parametrize(
     "block", [pytest.param(block, marks=[pytest.mark.slow] if block in SLOW_BLOCKS else []) for block in PYTHON]
 )
-async def test_python_block_runs(block: str, tmp_path: Path) -> None:
-    """Each block is a complete program and runs unchanged, on a fast clock, against a simulator."""
+async def test_python_block_runs(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each block is a complete program and runs unchanged, on a fast clock, against a simulator; its output is shown."""
     code = PYTHON[block]
     if "def test_" in code:
         (tmp_path / "test_block.py").write_text(code)
@@ -77,15 +85,20 @@ async def test_python_block_runs(block: str, tmp_path: Path) -> None:
         (tmp_path / "pytest.ini").write_text(
             "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
         )
-        assert "1 passed" in await run(sys.executable, "-m", "pytest", "-q", "test_block.py", cwd=tmp_path)
+        passed = f"{code.count('def test_')} passed"
+        assert passed in await run(sys.executable, "-m", "pytest", "-q", "test_block.py", cwd=tmp_path)
         return
     (tmp_path / "block.py").write_text(code)
     async with Simulator(speed=SPEED, client_speed=SPEED) as sim:
+        monkeypatch.setenv("KIE_API_KEY", sim.api_key)  # for programs that do not use this library
+        monkeypatch.setenv("KIE_BASE_URL", sim.url)
         output = await run_fast(tmp_path / "block.py", cwd=tmp_path, sim=sim)
     sim.assert_no_double_charge()
     assert output.strip()
     assert "Traceback" not in output
     assert len(sim.charges) == CHARGES.get(block, len(sim.charges))
+    if block in OUTPUTS:
+        assert_output(output, OUTPUTS[block])
 
 
 @pytest.mark.parametrize("command", [line for line in ALL_COMMANDS if line.startswith("veo-async simulator")])
@@ -128,10 +141,16 @@ def test_readme_is_short() -> None:
     assert len(TEXTS["README"].splitlines()) <= 300
 
 
-def test_readme_links_every_guide_page() -> None:
-    """Each page of the guide can be found from the README."""
-    linked = set(re.findall(r"\(veo_async/guide/([\w-]+)\.md\)", TEXTS["README"]))
-    assert linked == PAGES.keys() - {"README"}
+def test_links_lead_from_the_readme_to_every_guide_page() -> None:
+    """Each page of the guide can be found by following links."""
+    found: set[str] = set()
+    unread = ["README"]
+    while unread:
+        page = unread.pop()
+        linked = set(re.findall(r"\((?:veo_async/guide/)?([\w-]+)\.md(?:#[\w-]+)?\)", TEXTS[page])) & PAGES.keys()
+        unread += linked - found
+        found |= linked
+    assert found >= PAGES.keys() - {"README", "SKILL"}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -166,7 +185,7 @@ def test_readme_reasons_name_the_tests_that_prove_them() -> None:
 
 def test_guarantees_name_existing_tests() -> None:
     """Every test that the list of guarantees names exists."""
-    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", TEXTS["proofs"])
+    named = [test.split("::") for statements in GUARANTEES.values() for _, test in statements]
     assert len(named) >= 20
     for file, name in named:
         assert defines(ROOT / file, name), name
@@ -180,9 +199,9 @@ def test_proofs_name_exactly_the_existing_benchmarks() -> None:
 
 @pytest.mark.parametrize("page", GENERATED)
 def test_generated_part_is_up_to_date(page: str) -> None:
-    """Run ``python -m tests.guide_tables`` after a change of the models, the faults, the codes or the lifecycle."""
-    assert GENERATED[page]() in TEXTS[page]
-    assert with_generated_part(page, TEXTS[page]) == TEXTS[page]
+    """Run ``python -m tests.guide_tables`` after a change of anything that the tables list."""
+    assert all(generate() in TEXTS[page] for generate in GENERATED[page])
+    assert with_generated_parts(page, TEXTS[page]) == TEXTS[page]
 
 
 def test_upgrade_prices_match_the_models() -> None:
@@ -282,7 +301,7 @@ def test_ledger_command(
 def test_session_attributes_in_text_exist(page: str) -> None:
     """Each ``veo.name`` and ``veo.name.attribute`` in the text is an attribute of a session."""
     veo = VeoSession("key-for-a-test")
-    text = TEXTS[page].replace("veo.db", "")
+    text = re.sub(r"veo\.db|/veo\.\w+", "", TEXTS[page])
     for name, attribute in set(re.findall(r"\bveo\.([a-z_]+)(?:\.([a-z_]+))?", text)):
         assert hasattr(veo, name), name
         assert not attribute or hasattr(type(getattr(veo, name)), attribute), (name, attribute)
