@@ -134,7 +134,7 @@ GUARANTEES: dict[str, tuple[tuple[str, str], ...]] = {
 
 def guarantee_tables() -> str:
     """Return a section for each promise."""
-    sections = []
+    sections = ["## Guarantees\n"]
     for promise, statements in GUARANTEES.items():
         rows = [[statement, _link(test)] for statement, test in statements]
         sections.append(f"### {promise}\n\n{table(['guarantee', 'test'], rows)}")
@@ -143,4 +143,4 @@ def guarantee_tables() -> str:
 
 def _link(test: str) -> str:
     file, _, name = test.partition("::")
-    return f'[`{name}`](../../{file} "{name}")'
+    return f'[{file.removeprefix("tests/")}](../../{file} "{name}")'
