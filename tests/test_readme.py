@@ -77,7 +77,7 @@ def test_every_code_block_is_in_a_tested_language() -> None:
     "block", [pytest.param(block, marks=[pytest.mark.slow] if block in SLOW_BLOCKS else []) for block in PYTHON]
 )
 async def test_python_block_runs(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each block is a complete program and runs unchanged, on a fast clock, against a simulator; its output is shown."""
+    """Each block is a complete program and runs unchanged, on a fast clock, against a simulator."""
     code = PYTHON[block]
     if "def test_" in code:
         (tmp_path / "test_block.py").write_text(code)

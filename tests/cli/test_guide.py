@@ -1,4 +1,4 @@
-"""``veo-async guide``: the pages in the terminal, and in an installed package."""
+"""``veo-async guide``: the guide in the terminal, and in an installed package."""
 
 import sys
 import zipfile
@@ -51,7 +51,7 @@ def test_page_in_a_pipe_is_printed_as_it_is(page: guide_pages.Page, capsys: pyte
 
 
 @pytest.mark.parametrize("topic", ["many-clips", "Many clips", "MANY_CLIPS", "many-clips.md", "many"])
-def test_topic_may_be_spelled_in_several_ways(topic: str) -> None:
+def test_topic_may_be_a_name_a_title_or_a_part(topic: str) -> None:
     """As the file, as the title, or as a part of one name."""
     assert guide_pages.find_page(topic, PAGES).name == "many-clips"
 
@@ -121,7 +121,7 @@ def test_page_on_a_terminal_is_rendered(monkeypatch: pytest.MonkeyPatch, capsys:
 def test_pager_is_used_on_a_terminal_only(
     is_terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A pager in a pipe would wait for a key that nobody presses."""
+    """A pager in a pipe would wait for a key press."""
     paged: list[str] = []
     terminal = Console(force_terminal=is_terminal, width=120, highlight=False)
     monkeypatch.setattr(guide_command, "console", terminal)

@@ -1,1 +1,1 @@
-"""What the generated parts of the guide are made from, and the tests of its pages."""
+"""What the generated parts of the guide are made from, and its tests."""

@@ -2,7 +2,7 @@
 
 from .markdown import table
 
-#: Statement and test, by promise.
+#: Statement and test, by section.
 GUARANTEES: dict[str, tuple[tuple[str, str], ...]] = {
     "One job, one paid request": (
         (
@@ -26,8 +26,8 @@ GUARANTEES: dict[str, tuple[tuple[str, str], ...]] = {
             "tests/runtime/test_in_doubt.py::test_row_41_callback_naming_another_task_binds_nothing",
         ),
         (
-            "A ledger that was restored from a backup pays for nothing again until you accept it",
-            "tests/runtime/test_restored_ledger.py::test_restored_ledger_pays_for_nothing_again_until_it_is_accepted",
+            "A ledger that was restored from a backup refuses to open until you accept it",
+            "tests/ledger/test_sqlite_home.py::test_restored_ledger_refuses_to_open",
         ),
     ),
     "Nothing paid is lost": (
@@ -133,11 +133,11 @@ GUARANTEES: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def guarantee_tables() -> str:
-    """Return a section for each promise."""
+    """Return a section for each kind of guarantee."""
     sections = ["## Guarantees\n"]
-    for promise, statements in GUARANTEES.items():
+    for title, statements in GUARANTEES.items():
         rows = [[statement, _link(test)] for statement, test in statements]
-        sections.append(f"### {promise}\n\n{table(['guarantee', 'test'], rows)}")
+        sections.append(f"### {title}\n\n{table(['guarantee', 'test'], rows)}")
     return "\n".join(sections)
 
 

@@ -58,5 +58,5 @@ def type_name(kind: Any) -> str:
 
 
 def _is_left_out(part: Any) -> bool:
-    """Whether a part of a union says nothing: None, or an enum whose values are listed beside it."""
+    """Whether a part of a union says nothing: None, or an enum whose values are listed as well."""
     return part is type(None) or (isinstance(part, type) and issubclass(part, enum.Enum))

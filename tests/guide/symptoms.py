@@ -1,13 +1,13 @@
 """Provoke each error of the page about troubleshooting, by its heading there, and return the text that a user sees."""
 
 import asyncio
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from tests.programs import run
 from veo_async import VeoApi, VeoSession
 from veo_async.errors import VeoError
 from veo_async.events import Paused
@@ -204,8 +204,7 @@ async def copied_ledger(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> str:
 @symptom("The command needs an extra")
 async def no_extra(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> str:
     program = "import sys; sys.modules['cyclopts'] = None; from veo_async.__main__ import main; main()"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    return done.stderr.strip()
+    return (await run(sys.executable, "-c", program, cwd=Path.cwd(), exits=2)).strip()
 
 
 @symptom("An option is unknown")

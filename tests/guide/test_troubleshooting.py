@@ -11,6 +11,8 @@ from veo_async.simulator import Simulator
 from .blocks import assert_output
 from .symptoms import SYMPTOMS
 
+pytestmark = pytest.mark.veo_virtual_time  # one of the errors needs a quarter of a minute
+
 PAGE = (Path(veo_async.__file__).parent / "guide" / "troubleshooting.md").read_text("utf-8")
 SHOWN = dict(re.findall(r"^### ([^\n]+)\n\n```text\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
 

@@ -1,6 +1,6 @@
-"""The pages of the user guide, which are files of the package: list them, find one, search them.
+"""Read the user guide, which is shipped in the package: list, find and search its files.
 
-``guide/llms.txt`` is the index: the order of the pages, and a line about each.
+``guide/llms.txt`` is the index: the order of all pages, and a line about each.
 """
 
 import re
@@ -14,7 +14,9 @@ from veo_async._base.checks import nearest
 from veo_async.errors import UsageError
 
 #: A heading of the index, or a page: ``- [Title](name.md): summary``.
-_INDEX_LINE = re.compile(r"^## (?P<section>.+)$|^- \[(?P<title>.+)\]\((?P<name>[\w-]+)\.md\): (?P<summary>.+)$", re.M)
+_INDEX_LINE = re.compile(
+    r"^## (?P<section>.+)$|^- \[(?P<title>.+)\]\((?P<name>[\w-]+)\.md\): (?P<summary>.+)$", re.MULTILINE
+)
 _PAGE_LINK = re.compile(r"\[([^\]]+)\]\(([\w-]+)\.md(?:#[\w-]*)?\)")
 _OTHER_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)]+\)")
 
@@ -74,15 +76,15 @@ def find_page(topic: str, pages: Sequence[Page]) -> Page:
     Raises:
         UsageError: there is none; the error names the nearest ones.
     """
-    wanted = re.sub(r"[\s_]+", "-", topic.strip().casefold()).removesuffix(".md")
+    name = re.sub(r"[\s_]+", "-", topic.strip().casefold()).removesuffix(".md")
     by_name = {spelling: page for page in pages for spelling in (_slug(page.title), page.name)}
-    if wanted in by_name:
-        return by_name[wanted]
-    candidates = [page for page in pages if wanted and wanted in page.name]
+    if name in by_name:
+        return by_name[name]
+    candidates = [page for page in pages if name and name in page.name]
     if len(candidates) == 1:
         return candidates[0]
     if not 1 < len(candidates) <= _MAX_SUGGESTIONS:
-        candidates = [by_name[near]] if (near := nearest(wanted, by_name)) else []
+        candidates = [by_name[near]] if (near := nearest(name, by_name)) else []
     hint = f"Did you mean {' or '.join(page.name for page in candidates)}? " if candidates else ""
     raise UsageError(f"the guide has no page {topic!r}", remedy=f"{hint}List all pages: veo-async guide")
 
@@ -93,10 +95,10 @@ def _slug(title: str) -> str:
 
 def search(text: str, pages: Sequence[Page]) -> Iterator[Match]:
     """Yield every line of *pages* that contains *text*, in any case."""
-    wanted = text.casefold()
+    lowered = text.casefold()
     for page in pages:
         for number, line in enumerate(page.text().splitlines(), start=1):
-            if wanted in line.casefold():
+            if lowered in line.casefold():
                 yield Match(page, number, line.strip())
 
 

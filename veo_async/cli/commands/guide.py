@@ -21,7 +21,7 @@ def guide(
     search: str | None = None,
     pager: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
-    """Print a page of the user guide, or list the pages.
+    """Print a page of the user guide, or list all pages.
 
     Example: veo-async guide get-started
 
@@ -76,7 +76,10 @@ def _print_page(markdown: str, *, pager: bool) -> None:
     from veo_async.cli.guide_pages import for_terminal
 
     page = Markdown(for_terminal(markdown), code_theme="ansi_dark", hyperlinks=False)
-    with console.use_theme(Theme({"markdown.code": "bold cyan"})), console.pager(styles=True) if pager else nullcontext():
+    with (
+        console.use_theme(Theme({"markdown.code": "bold cyan"})),
+        console.pager(styles=True) if pager else nullcontext(),
+    ):
         console.print(page, width=min(console.width, _MAX_WIDTH))
 
 
