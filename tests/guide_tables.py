@@ -9,22 +9,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from veo_async.simulator import FAULTS
-
-from .guide import arithmetic, commands, configuration, errors_and_events, guarantees, options
-from .guide.markdown import table
+from .guide import arithmetic, commands, configuration, errors_and_events, guarantees, options, simulator
 from .rules.state_diagram import as_mermaid
 from .wire.error_table import as_markdown
 
 GUIDE = Path(__file__).parent.parent / "veo_async" / "guide"
-
-
-def fault_table() -> str:
-    """Return the table of all faults of the simulator."""
-    return table(
-        ["fault", "effect"],
-        [[f"`{kind.name}`", kind.description.replace("``", "`")] for kind in FAULTS.values()],
-    )
 
 
 #: The generators of the parts of each page.
@@ -52,7 +41,7 @@ GENERATED: dict[str, tuple[Callable[[], str], ...]] = {
     ),
     "observability": (errors_and_events.event_table,),
     "proofs": (guarantees.guarantee_tables,),
-    "simulator": (fault_table,),
+    "simulator": (simulator.settings_table_of_the_simulator, simulator.fault_table),
 }
 
 
