@@ -6,12 +6,20 @@ from typing import TextIO
 
 from rich.console import Console
 
+from .invocation import current
+
 console: Console = Console(highlight=False)
 
 
 def print_line(text: str = "") -> None:
     """Print *text* literally: without markup and without breaking long lines."""
     console.print(text, markup=False, soft_wrap=True)
+
+
+def print_note(text: str = "") -> None:
+    """Print *text*, which is not a result, unless ``-q`` was given."""
+    if not current().is_quiet:
+        print_line(text)
 
 
 def print_error(text: str) -> None:

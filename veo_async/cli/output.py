@@ -13,6 +13,7 @@ from rich.live import Live
 from veo_async.errors import VeoError, printable
 
 from .console import is_utf8
+from .invocation import current
 from .progress import Progress, changes, render
 
 #: Seconds between two updates; a board that changes faster cannot be read.
@@ -25,6 +26,10 @@ class Reporter(Protocol):
 
     def message(self, text: str) -> None:
         """Print a line for people."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Print a line that is not a result, for example the next command."""
         ...
 
     def job_finished(self, text: str, values: Mapping[str, Any], *, is_good: bool) -> None:
@@ -54,6 +59,9 @@ class LineReporter:
     def message(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
 
+    def note(self, text: str) -> None:
+        self.message(text)
+
     def job_finished(self, text: str, values: Mapping[str, Any], *, is_good: bool) -> None:
         self.message(printable(text, _WIDTH))
 
@@ -66,6 +74,16 @@ class LineReporter:
         pass
 
     def summary(self, values: Mapping[str, Any]) -> None:
+        pass
+
+
+class QuietReporter(LineReporter):
+    """Prints a line for each finished job, and the result."""
+
+    def note(self, text: str) -> None:
+        pass
+
+    def update(self, progress: Progress) -> None:
         pass
 
 
@@ -96,6 +114,10 @@ class JsonReporter:
     def message(self, text: str) -> None:
         self._stderr.print(text, markup=False, soft_wrap=True)
 
+    def note(self, text: str) -> None:
+        if not current().is_quiet:
+            self.message(text)
+
     def job_finished(self, text: str, values: Mapping[str, Any], *, is_good: bool) -> None:
         _write({"event": "finished", **values})
 
@@ -114,6 +136,8 @@ def reporting(console: Console, *, as_json: bool, with_board: bool = True) -> It
     """Yield the reporter that fits the output; pass ``with_board=False`` for a single job."""
     if as_json:
         yield JsonReporter()
+    elif current().is_quiet:
+        yield QuietReporter(console)
     elif console.is_terminal and with_board:
         # Only `update` draws: a refresh thread would read the session from outside its event loop.
         with Live(console=console, auto_refresh=False) as live:

@@ -16,7 +16,7 @@ from veo_async.requests import follow_up_of
 from veo_async.settings import Files, Limits
 from veo_async.types import AnyRequest, Job, Outcome, Recovered, UpgradeRequest
 
-from .console import console, print_line
+from .console import console, print_note
 from .job_output import event_text, exit_code_for, next_command, report_outcome, resume_command
 from .ledger_file import ledger_for_work
 from .options import ClipOptions
@@ -62,7 +62,7 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
         report_outcome(reporter, outcome)
         code = exit_code_for([outcome])
         if not options.json:
-            reporter.message(f"Next: {next_command(code, options.ledger, options.account)}")
+            reporter.note(f"Next: {next_command(code, options.ledger, options.account)}")
     return code
 
 
@@ -95,7 +95,7 @@ async def finish_all(jobs: list[Job], veo: VeoSession, reporter: Reporter, stop_
         return read_progress(veo, jobs, now=asyncio.get_running_loop().time())
 
     with stop_on_signal(stop, reporter.message, stop_timeout_s):
-        reporter.message(f"On the ledger: {_recovered_text(veo.ledger.recovered)}")
+        reporter.note(f"On the ledger: {_recovered_text(veo.ledger.recovered)}")
         async with live_progress(reporter, progress):
             return await _outcomes(jobs, reporter, stopping, stop_timeout_s)
 
@@ -130,4 +130,4 @@ def _recovered_text(recovered: Recovered) -> str:
 
 def _print_event(event: JobEvent) -> None:
     if (text := event_text(event)) is not None:
-        print_line(printable(text, 300))
+        print_note(printable(text, 300))

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from cyclopts import App
 
-from veo_async.cli.console import console, print_line
+from veo_async.cli.console import console, print_line, print_note
 from veo_async.cli.exit_codes import ALL_DONE, ERROR
+from veo_async.cli.help_pages import LOOK, START, listed
 from veo_async.types import JobState
 
 app: App = App()
@@ -14,7 +15,7 @@ app: App = App()
 _PIPE_WIDTH = 1000
 
 
-@app.command
+@app.command(**listed(START, 2))
 async def doctor(*, ledger: Path | None = None) -> int:
     """Check API key, base URL, balance, clock and ledger. Free.
 
@@ -26,19 +27,21 @@ async def doctor(*, ledger: Path | None = None) -> int:
         Also check this ledger.
     """
     from veo_async.cli.doctor import Check, run_checks
+    from veo_async.cli.formatting import command, generate_command
 
     def show(check: Check) -> None:
         console.print("[green]ok [/]" if check.passed else "[red]no [/]", end=" ")
         print_line(f"{check.name:<8} {check.message}")
 
     if await run_checks(ledger, show):
-        print_line('\nAll checks passed. Next: veo-async generate "A dog surfing at dusk"')
+        print_note(f"\nAll checks passed. Next: {generate_command()}")
         return ALL_DONE
-    print_line('\nFix the items marked "no". Next: veo-async doctor')
+    again = command("doctor", *(() if ledger is None else ("--ledger", ledger)))
+    print_note(f'\nFix the items marked "no". Next: {again}')
     return ERROR
 
 
-@app.command
+@app.command(**listed(LOOK, 3))
 async def credits(*, json: bool = False) -> None:
     """Print the balance of the account.
 
@@ -60,8 +63,8 @@ async def credits(*, json: bool = False) -> None:
         print_line(format_credits(balance))
 
 
-@app.command
-async def jobs(file: Path, *, state: JobState | None = None, json: bool = False) -> None:
+@app.command(**listed(LOOK, 1))
+async def jobs(file: Path, /, *, state: JobState | None = None, json: bool = False) -> None:
     """List the jobs on a ledger.
 
     Example: veo-async jobs veo.db --state in_doubt
@@ -91,11 +94,11 @@ async def jobs(file: Path, *, state: JobState | None = None, json: bool = False)
     states = ", ".join(f"{number:,} {name}" for name, number in counts.items())
     print_line(f"{format_count(len(rows), 'job')}: {states}" if rows else "No jobs.")
     if counts.get(JobState.IN_DOUBT):
-        print_line(f"Next: {command('ledger', 'in-doubt', file)}")
+        print_note(f"Next: {command('ledger', 'in-doubt', file)}")
 
 
-@app.command
-async def timeline(file: Path, key: str, *, json: bool = False) -> None:
+@app.command(**listed(LOOK, 2))
+async def timeline(file: Path, key: str, /, *, json: bool = False) -> None:
     """Print a job's timeline (times, codes, ids, credits, no secrets), e.g. for the provider's support.
 
     Example: veo-async timeline veo.db row-17

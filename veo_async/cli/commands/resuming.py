@@ -7,6 +7,7 @@ from cyclopts import App
 
 from veo_async.cli.console import console, print_line
 from veo_async.cli.exit_codes import ALL_DONE, PARTIAL, STOPPED
+from veo_async.cli.help_pages import REPAIR, listed
 from veo_async.cli.options import STOP_TIMEOUT_S, AcceptRestored
 
 if TYPE_CHECKING:
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
 app: App = App()
 
 
-@app.command
+@app.command(**listed(REPAIR, 1))
 async def resume(
     ledger: Path,
+    /,
     *,
     out: str = "veo-out",
     account: str | None = None,
@@ -54,15 +56,16 @@ async def resume(
             jobs = veo.jobs()
             outcomes = await run_jobs.finish_all(jobs, veo, reporter, stop_timeout)
         code = job_output.exit_code_for(outcomes) if len(outcomes) == len(jobs) else STOPPED
-        reporter.message(f"Next: {job_output.next_command(code, ledger, account)}")
+        reporter.note(f"Next: {job_output.next_command(code, ledger, account)}")
         reporter.summary({"counts": progress.counts_by_state(jobs), "exit_code": code})
     return code
 
 
-@app.command
+@app.command(**listed(REPAIR, 2))
 async def save(
     ledger: Path,
     keys: list[str],
+    /,
     *,
     out: str = "veo-out",
     overwrite: bool = False,
