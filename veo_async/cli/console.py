@@ -1,8 +1,10 @@
 """Standard output and standard error of the commands."""
 
 import io
+import json
 import sys
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Any, TextIO
 
 from rich.console import Console
 
@@ -25,6 +27,12 @@ def print_note(text: str = "") -> None:
 def print_error(text: str) -> None:
     """Print *text* to standard error."""
     Console(stderr=True, highlight=False).print(text, markup=False, soft_wrap=True)
+
+
+def write_json(values: Mapping[str, Any]) -> None:
+    """Write *values* as one line of JSON, at once: a program at the other end of a pipe waits for it."""
+    sys.stdout.write(json.dumps(values, ensure_ascii=not is_utf8(sys.stdout)) + "\n")
+    sys.stdout.flush()
 
 
 def escape_unprintable() -> None:

@@ -1,8 +1,6 @@
 """How a run is shown: a live board on a terminal, plain lines elsewhere, or JSON lines for programs."""
 
 import asyncio
-import json
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol
@@ -12,7 +10,7 @@ from rich.live import Live
 
 from veo_async.errors import VeoError, printable
 
-from .console import is_utf8
+from .console import write_json
 from .invocation import current
 from .progress import Progress, changes, render
 
@@ -119,7 +117,7 @@ class JsonReporter:
             self.message(text)
 
     def job_finished(self, text: str, values: Mapping[str, Any], *, is_good: bool) -> None:
-        _write({"event": "finished", **values})
+        write_json({"event": "finished", **values})
 
     def update(self, progress: Progress) -> None:
         pass
@@ -128,7 +126,7 @@ class JsonReporter:
         pass
 
     def summary(self, values: Mapping[str, Any]) -> None:
-        _write({"event": "summary", **values})
+        write_json({"event": "summary", **values})
 
 
 @contextmanager
@@ -173,8 +171,3 @@ def _refresh(reporter: Reporter, read: Callable[[], Progress]) -> bool:
     except VeoError:
         return False
     return True
-
-
-def _write(values: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(values, ensure_ascii=not is_utf8(sys.stdout)) + "\n")
-    sys.stdout.flush()  # a program at the other end of a pipe waits for the line

@@ -13,7 +13,7 @@ from veo_async.batch.waiting import wait_for_jobs
 from veo_async.errors import SessionEnded, printable
 from veo_async.events import JobEvent
 from veo_async.requests import follow_up_of
-from veo_async.settings import Files, Limits
+from veo_async.settings import Credits, Files, Limits
 from veo_async.types import AnyRequest, Job, Outcome, Recovered, UpgradeRequest
 
 from .console import console, print_note
@@ -28,12 +28,21 @@ from .signals import cancel_on_signal, stop_on_signal
 
 @asynccontextmanager
 async def session_on(
-    ledger: Path, message: Callable[[str], None], *, account: str | None, accept_restored: bool, **options: Any
+    ledger: Path,
+    message: Callable[[str], None],
+    *,
+    account: str | None,
+    accept_restored: bool,
+    min_balance: float | None = None,
+    **options: Any,
 ) -> AsyncIterator[VeoSession]:
     """Open a session on *ledger*; if it is interrupted, print the command that continues its jobs."""
     try:
         opened = ledger_for_work(ledger, accept_restored=accept_restored)
-        async with VeoSession(ledger=opened, account=account, limits=Limits(rate=RATE), **options) as veo:
+        credits = Credits(min_balance=min_balance)
+        async with VeoSession(
+            ledger=opened, account=account, limits=Limits(rate=RATE), credits=credits, **options
+        ) as veo:
             yield veo
     except asyncio.CancelledError:
         message(f"Stopped. Nothing is lost. Next: {resume_command(ledger, account)}")
@@ -54,6 +63,7 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
                 reporter.message,
                 account=options.account,
                 accept_restored=options.accept_restored,
+                min_balance=options.min_balance,
                 on_event=hook,
                 files=Files(overwrite=options.overwrite),
             )

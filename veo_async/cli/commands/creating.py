@@ -4,7 +4,7 @@ from typing import Literal
 
 from cyclopts import App
 
-from veo_async.cli.console import console, print_line, print_note
+from veo_async.cli.console import print_line, print_note, write_json
 from veo_async.cli.exit_codes import ALL_DONE
 from veo_async.cli.help_pages import MAKE, listed
 from veo_async.cli.options import ClipOptions, VideoOptions
@@ -49,7 +49,7 @@ async def upload(files: list[str], /, *, json: bool = False) -> int:
     files
         JPEG, PNG or WebP files, or URLs that the provider downloads itself.
     json
-        Print JSON.
+        Print one JSON object per image.
     """
     from veo_async import VeoSession
     from veo_async._base.run_blocking import run_blocking
@@ -60,11 +60,11 @@ async def upload(files: list[str], /, *, json: bool = False) -> int:
     async with VeoSession() as veo:
         for file in files:
             urls.append((await veo.upload(file)).url)
-            if not json:
+            if json:
+                write_json({"file": file, "url": urls[-1]})
+            else:
                 print_line(urls[-1])
-    if json:
-        console.print_json(data=[{"file": file, "url": url} for file, url in zip(files, urls, strict=True)])
-    else:
+    if not json:
         images = " ".join(f"--image '{url}'" for url in urls)
         print_note(f'Next: veo-async generate "…" {images}')
     return ALL_DONE

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Group, Parameter
 
-from veo_async.cli.console import console, print_line, print_note
+from veo_async.cli.console import print_line, print_note, write_json
 from veo_async.cli.help_pages import REPAIR, listed
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ async def in_doubt(file: Path, /, *, json: bool = False) -> None:
     file
         Ledger file.
     json
-        Print JSON.
+        Print one JSON object per job.
     """
     from veo_async.cli.formatting import command
     from veo_async.cli.ledger_file import open_ledger
@@ -43,16 +43,18 @@ async def in_doubt(file: Path, /, *, json: bool = False) -> None:
 
     async with open_ledger(file) as ledger:
         rows = await ledger.jobs([JobState.IN_DOUBT])
-        jobs = [(row, await ledger.transitions(row.key)) for row in rows]
+        for row in rows:
+            transitions = await ledger.transitions(row.key)
+            if json:
+                write_json(job_as_dict(row, transitions))
+                continue
+            for line in in_doubt_lines(row, transitions):
+                print_line(line)
     if json:
-        console.print_json(data=[job_as_dict(row, transitions) for row, transitions in jobs])
         return
-    if not jobs:
+    if not rows:
         print_line("No job is in doubt.")
         return
-    for row, transitions in jobs:
-        for line in in_doubt_lines(row, transitions):
-            print_line(line)
     key = rows[0].key
     print_note(f"\nNext: {command('ledger', 'resolve', file, key)} TASK_ID   if you find its task there")
     print_note(f"      {command('ledger', 'resubmit', file, key)}   to resend it (may be charged a second time)")

@@ -8,7 +8,7 @@ from cyclopts import App
 from veo_async.cli.console import console, print_line
 from veo_async.cli.exit_codes import ALL_DONE, PARTIAL, STOPPED
 from veo_async.cli.help_pages import REPAIR, listed
-from veo_async.cli.options import STOP_TIMEOUT_S, AcceptRestored
+from veo_async.cli.options import STOP_TIMEOUT_S, AcceptRestored, MinBalance
 
 if TYPE_CHECKING:
     from veo_async import Clip, Job
@@ -24,6 +24,7 @@ async def resume(
     out: str = "veo-out",
     account: str | None = None,
     accept_restored: AcceptRestored = False,
+    min_balance: MinBalance = None,
     stop_timeout: float = STOP_TIMEOUT_S,
     json: bool = False,
 ) -> int:
@@ -50,7 +51,12 @@ async def resume(
 
     with output.reporting(console, as_json=json) as reporter:
         session = run_jobs.session_on(
-            ledger, reporter.message, account=account, accept_restored=accept_restored, save_to=out
+            ledger,
+            reporter.message,
+            account=account,
+            accept_restored=accept_restored,
+            min_balance=min_balance,
+            save_to=out,
         )
         async with session as veo:
             jobs = veo.jobs()
