@@ -39,7 +39,7 @@ def test_since_is_an_age_or_a_date_in_utc(text: str, at: float) -> None:
 @pytest.mark.parametrize("text", ["yesterday", "2", "-2h", "2023-13-01", ""])
 def test_since_that_is_neither_names_examples_of_both(text: str) -> None:
     """The value, an age and a date."""
-    with pytest.raises(UsageError, match="--since .*2h.*2026-11-01"):
+    with pytest.raises(UsageError, match=r"--since .*2h.*2026-11-01"):
         parse_since(text, NOW)
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from veo_async._base.numbers import format_number, plain_number
 
@@ -18,6 +19,7 @@ __all__ = [
     "generate_command",
     "needs_no_key",
     "plain_number",
+    "short_path",
 ]
 
 #: Commands that do without an API key.
@@ -48,6 +50,12 @@ def format_duration(seconds: float) -> str:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def short_path(path: str | Path) -> str:
+    """Return *path* from the current folder on, if it is below it."""
+    file = Path(path)
+    return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
 
 
 def command(*words: object) -> str:

@@ -11,8 +11,9 @@ from veo_async.events import JobEvent, Paused, Queued, Ready, ResolutionDiffers,
 from veo_async.types import Outcome
 
 from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
-from .formatting import command, format_count, format_duration
+from .formatting import command, format_count, format_duration, short_path
 from .output import Reporter
+from .progress import reason_text
 
 _KINDS = {Refused: "refused", Failed: "failed", InDoubt: "in doubt"}
 
@@ -28,7 +29,7 @@ def event_text(event: JobEvent) -> str | None:
         case Running(key=key, task_id=task_id, eta=eta):
             return f"{key}: generating (task {task_id}), about {format_duration(eta.p50)} left"
         case Paused(key=key, reason=reason):
-            return f"{key}: paused ({reason})"
+            return f"{key}: paused: {reason_text(reason)}"
         case ResolutionDiffers(key=key, requested=requested, width=width, height=height):
             return f"{key}: the video is {width} × {height}, although {requested} was requested"
         case Ready(key=key):
@@ -67,7 +68,7 @@ def resume_command(ledger: Path, account: str | None) -> str:
 def _outcome_text(outcome: Outcome) -> str:
     match outcome:
         case Done(clip=clip):
-            return f"{clip.key}: saved {', '.join(map(str, clip.files)) or 'to no file'}"
+            return f"{clip.key}: saved {', '.join(map(short_path, clip.files)) or 'to no file'}"
         case Refused() | Failed() | InDoubt():
             kind, remedy = _KINDS[type(outcome)], remedy_of(outcome)
             return f"{outcome.key}: {kind}: {as_sentence(outcome.reason)} {remedy}".rstrip()

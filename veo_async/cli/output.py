@@ -5,14 +5,15 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from veo_async.errors import VeoError, printable
 
+from .board import render, render_line
 from .console import write_json
 from .invocation import current
-from .progress import Progress, changes, render
+from .progress import Progress, changes
 
 #: Seconds between two updates; a board that changes faster cannot be read.
 REFRESH_S = 0.5
@@ -21,6 +22,11 @@ _WIDTH = 400
 
 class Reporter(Protocol):
     """Shows a run to the user or to a program."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether `update` redraws what is shown, so that no line per event is needed."""
+        ...
 
     def message(self, text: str) -> None:
         """Print a line for people."""
@@ -49,6 +55,8 @@ class Reporter(Protocol):
 
 class LineReporter:
     """Prints a line for each finished job, and one when submission is paused or resumed."""
+
+    is_live = False
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -85,26 +93,37 @@ class QuietReporter(LineReporter):
         pass
 
 
-class BoardReporter(LineReporter):
-    """Draws the board, and above it a line for each job that did not succeed."""
+class LiveReporter(LineReporter):
+    """Redraws the line of a single clip."""
 
-    def __init__(self, console: Console, live: Live) -> None:
+    is_live = True
+
+    def __init__(self, console: Console, live: Live, draw: Callable[[Progress], RenderableType] = render_line) -> None:
         super().__init__(console)
-        self._live = live
-
-    def job_finished(self, text: str, values: Mapping[str, Any], *, is_good: bool) -> None:
-        if not is_good:
-            self.message(printable(text, _WIDTH))
+        self._live, self._draw = live, draw
 
     def update(self, progress: Progress) -> None:
-        self._live.update(render(progress), refresh=True)
+        self._live.update(self._draw(progress), refresh=True)
 
     def close(self) -> None:
         self._live.stop()
 
 
+class BoardReporter(LiveReporter):
+    """Redraws the board, and prints above it a line for each job that did not succeed."""
+
+    def __init__(self, console: Console, live: Live) -> None:
+        super().__init__(console, live, render)
+
+    def job_finished(self, text: str, values: Mapping[str, Any], *, is_good: bool) -> None:
+        if not is_good:
+            self.message(printable(text, _WIDTH))
+
+
 class JsonReporter:
     """Writes one JSON object per line to standard output, and lines for people to standard error."""
+
+    is_live = False
 
     def __init__(self) -> None:
         self._stderr = Console(stderr=True, highlight=False)
@@ -136,10 +155,10 @@ def reporting(console: Console, *, as_json: bool, with_board: bool = True) -> It
         yield JsonReporter()
     elif current().is_quiet:
         yield QuietReporter(console)
-    elif console.is_terminal and with_board:
+    elif console.is_terminal:
         # Only `update` draws: a refresh thread would read the session from outside its event loop.
-        with Live(console=console, auto_refresh=False) as live:
-            yield BoardReporter(console, live)
+        with Live(console=console, auto_refresh=False, transient=not with_board) as live:
+            yield BoardReporter(console, live) if with_board else LiveReporter(console, live)
     else:
         yield LineReporter(console)
 

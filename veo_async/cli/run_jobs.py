@@ -9,20 +9,22 @@ from typing import Any
 import attrs
 
 from veo_async import ExtendRequest, VeoSession
+from veo_async.batch.costs import reserved_by, spent_by
 from veo_async.batch.waiting import wait_for_jobs
 from veo_async.errors import SessionEnded, printable
-from veo_async.events import JobEvent
+from veo_async.events import JobEvent, ResolutionDiffers
 from veo_async.requests import follow_up_of
 from veo_async.settings import Credits, Files, Limits
 from veo_async.types import AnyRequest, Job, Outcome, Recovered, UpgradeRequest
 
 from .console import console, print_note
+from .invocation import current
 from .job_output import event_text, exit_code_for, next_command, report_outcome, resume_command
 from .ledger_file import ledger_for_work
 from .options import ClipOptions
 from .output import Reporter, live_progress, reporting
 from .progress import Progress
-from .progress_source import RATE, read_progress
+from .progress_source import RATE, read_job_progress, read_progress
 from .signals import cancel_on_signal, stop_on_signal
 
 
@@ -55,8 +57,8 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
     Returns:
         the exit code.
     """
-    hook = None if options.json else _print_event
     with reporting(console, as_json=options.json, with_board=False) as reporter:
+        hook = None if options.json else _print_event if _shows_events(reporter) else _print_warning
         with cancel_on_signal():
             session = session_on(
                 options.ledger,
@@ -68,12 +70,22 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
                 files=Files(overwrite=options.overwrite),
             )
             async with session as veo:
-                outcome = await (await submit(veo)).finished()
+                outcome = await _finish_one(await submit(veo), veo, reporter)
         report_outcome(reporter, outcome)
         code = exit_code_for([outcome])
         if not options.json:
             reporter.note(f"Next: {next_command(code, options.ledger, options.account)}")
     return code
+
+
+async def _finish_one(job: Job, veo: VeoSession, reporter: Reporter) -> Outcome:
+    """Wait until *job* has finished; on a terminal, show meanwhile what it does."""
+    now = asyncio.get_running_loop().time
+    began_at = now()
+    if not reporter.is_live:
+        return await job.finished()
+    async with live_progress(reporter, lambda: read_job_progress(veo, job, now=now(), began_at=began_at)):
+        return await job.finished()
 
 
 async def submit_follow_up(veo: VeoSession, task: str, request: ExtendRequest | UpgradeRequest, out: str) -> Job:
@@ -102,7 +114,8 @@ async def finish_all(jobs: list[Job], veo: VeoSession, reporter: Reporter, stop_
         veo.stop_sending()
 
     def progress() -> Progress:
-        return read_progress(veo, jobs, now=asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        return read_progress(veo, jobs, now=now, spent=spent_by(jobs), reserved=reserved_by(jobs))
 
     with stop_on_signal(stop, reporter.message, stop_timeout_s):
         reporter.note(f"On the ledger: {_recovered_text(veo.ledger.recovered)}")
@@ -136,6 +149,16 @@ async def _outcomes(
 def _recovered_text(recovered: Recovered) -> str:
     counts = (f"{recovered.queued:,} queued", f"{recovered.running:,} running", f"{recovered.ready:,} to save")
     return f"{', '.join(counts)}, {recovered.in_doubt:,} in doubt"
+
+
+def _shows_events(reporter: Reporter) -> bool:
+    """Whether each event gets a line: not beside a line that is redrawn, unless ``-v`` was given."""
+    return current().is_verbose or not reporter.is_live
+
+
+def _print_warning(event: JobEvent) -> None:
+    if isinstance(event, ResolutionDiffers):
+        _print_event(event)
 
 
 def _print_event(event: JobEvent) -> None:
