@@ -52,6 +52,11 @@ class JobView:
         return to_datetime(self._job.sent_at)
 
     @property
+    def prompt(self) -> str | None:
+        """The prompt of its request; None for an upgrade and for an adopted task."""
+        return getattr(self._job.request, "prompt", None)
+
+    @property
     def metadata(self) -> Any:
         """The metadata that was submitted with the request."""
         return self._job.metadata
@@ -77,7 +82,7 @@ class JobView:
 
         clip = self._job.outcome.clip if isinstance(self._job.outcome, Done) else None
         video = f'<br><video controls width="320" src="{html.escape(clip.urls[0])}"></video>' if clip else ""
-        prompt = html.escape(getattr(self._job.request, "prompt", ""))
+        prompt = html.escape(self.prompt or "")
         return f"<div><b>{html.escape(self.key)}</b> <i>{self.state}</i> {prompt}{video}</div>"
 
 
