@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
+import attrs
+
 from veo_async import VeoSession
 from veo_async.events import Done
 from veo_async.session import Statistics
@@ -61,6 +63,13 @@ def read_progress(
     )
 
 
+def read_job_progress(veo: VeoSession, job: Job, *, now: float, began_at: float) -> Progress:
+    """Return the progress of a single *job* that is waited for since *began_at*."""
+    progress = read_progress(veo, [job], now=now)
+    left_s = job.eta.p50 if job.eta is not None else None
+    return attrs.evolve(progress, elapsed_s=now - began_at, left_s=left_s)
+
+
 def _retry_in_s(stats: Statistics, now: float) -> float | None:
     if stats.rate_limit.reason is None or stats.pause_reason:
         return None
@@ -83,8 +92,9 @@ def _row(job: Job, etas: dict[str, float]) -> Row:
     match job.outcome:
         case None:
             left_s = etas.get(job.key)
-            return Row(job.key, job.state, f"about {format_duration(left_s)} left" if left_s is not None else "")
+            detail = f"about {format_duration(left_s)} left" if left_s is not None else ""
         case Done(clip=clip):
-            return Row(job.key, job.state, " ".join(Path(file).name for file in clip.files))
+            detail = " ".join(Path(file).name for file in clip.files)
         case failed:
-            return Row(job.key, job.state, failed.sentence)
+            detail = failed.sentence
+    return Row(job.key, job.state, detail, prompt=job.prompt or "", ahead=job.queue_position or 0)
