@@ -1,7 +1,6 @@
 """The page about all commands, from the commands themselves."""
 
 import inspect
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +8,7 @@ from cyclopts import App
 
 from veo_async.cli import exit_codes
 from veo_async.cli.app import app
+from veo_async.cli.help_pages import ENVIRONMENT
 
 from .markdown import as_cell, default, table
 
@@ -16,22 +16,27 @@ _INTRODUCTION = """# Command reference
 
 This page is generated from the commands. [The command line](command-line.md) explains how to work with them.
 `veo-async COMMAND --help` prints the same.
-
 """
 
 
 def command_page() -> str:
     """Return the whole page."""
-    commands = list(_commands(app))
-    parts = [_INTRODUCTION, "## Commands\n\n", _summary(commands), "\n## Exit codes\n\n", exit_code_table()]
-    parts += [_section(names, command) for names, command in commands]
-    return "".join(parts)
+    commands = sorted(_commands(app), key=lambda item: _place(item[0]))
+    variables = table(["variable", "meaning"], [[_code(names), text] for names, text in ENVIRONMENT.items()])
+    parts = [
+        _INTRODUCTION,
+        f"## Commands\n\n{_summary(commands)}",
+        f"## Options of every command\n\n{_argument_table(_arguments(app.meta))}",
+        f"## Exit codes\n\n{exit_code_table()}",
+        f"## Environment variables\n\n{variables}\n[Configuration](configuration.md#environment-variables) has all.\n",
+        *(_section(names, command) for names, command in commands),
+    ]
+    return "\n".join(parts)
 
 
 def exit_code_table() -> str:
     """Return what each exit code means."""
-    rows = re.findall(r"^(\d+)\s+(\S.*)$", exit_codes.__doc__ or "", re.MULTILINE)
-    return table(["exit code", "meaning"], rows)
+    return table(["exit code", "meaning"], [[str(code), meaning] for code, meaning in exit_codes.MEANINGS.items()])
 
 
 def _commands(tree: App, *names: str) -> Iterator[tuple[tuple[str, ...], App]]:
@@ -42,26 +47,43 @@ def _commands(tree: App, *names: str) -> Iterator[tuple[tuple[str, ...], App]]:
             yield from below or [((*names, name), tree[name])]
 
 
+def _place(names: tuple[str, ...]) -> tuple[Any, Any]:
+    """Return where the help lists a command: by its group, and its place there."""
+    top = app[names[0]]
+    return top.group[0].sort_key, top.sort_key
+
+
+def _code(names: str) -> str:
+    return ", ".join(f"`{name}`" for name in names.split(", "))
+
+
 def _summary(commands: list[tuple[tuple[str, ...], App]]) -> str:
     rows = [
-        [f"[`{' '.join(names)}`](#veo-async-{'-'.join(names)})", _first_line(command)] for names, command in commands
+        [f"[`{' '.join(names)}`](#veo-async-{'-'.join(names)})", app[names[0]].group[0].name, _first_line(command)]
+        for names, command in commands
     ]
-    return table(["command", "what it does"], rows)
+    return table(["command", "group", "what it does"], rows)
+
+
+def _arguments(command: App) -> list[Any]:
+    return [
+        argument
+        for argument in command.assemble_argument_collection(parse_docstring=True)
+        if argument.parse and argument.show and argument.parameter.name != ("*",)
+    ]
 
 
 def _section(names: tuple[str, ...], command: App) -> str:
-    arguments = [
-        argument
-        for argument in command.assemble_argument_collection(parse_docstring=True)
-        if argument.parse and argument.parameter.name != ("*",)
-    ]
+    arguments = _arguments(command)
     positional = [_placeholder(argument) for argument in arguments if _is_positional(argument)]
     usage = " ".join(["veo-async", *names, *positional, "[OPTIONS]"])
+    words = f"\n{_argument_table(arguments)}" if arguments else ""
+    return f"## veo-async {' '.join(names)}\n\n`{usage}`\n\n{as_cell(_first_line(command))}.\n{words}"
+
+
+def _argument_table(arguments: list[Any]) -> str:
     rows = [[_name(argument), _meaning(argument), _default_of(argument)] for argument in arguments]
-    words = table(["argument", "meaning", "default"], rows) if rows else ""
-    return (
-        f"\n## veo-async {' '.join(names)}\n\n`{usage}`\n\n{as_cell(_first_line(command))}.\n\n{words}".rstrip() + "\n"
-    )
+    return table(["argument", "meaning", "default"], rows)
 
 
 def _first_line(command: App) -> str:
@@ -78,7 +100,9 @@ def _placeholder(argument: Any) -> str:
 
 
 def _name(argument: Any) -> str:
-    return f"`{_placeholder(argument).strip('[]')}`" if _is_positional(argument) else f"`{argument.name}`"
+    if _is_positional(argument):
+        return f"`{_placeholder(argument).strip('[]')}`"
+    return ", ".join(f"`{name}`" for name in argument.names if not name.startswith(("--no-", "--empty-")))
 
 
 def _meaning(argument: Any) -> str:

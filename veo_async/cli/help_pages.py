@@ -34,6 +34,7 @@ Generate video clips with Veo 3 and 3.1.
   veo-async demo                              see a run on the built-in simulator: no key, no cost
   veo-async doctor                            check your API key, balance and network; free
   veo-async generate "A dog surfing at dusk"  generate your first clip
+  veo-async guide                             read the guide: first steps, prices, errors
 
 All commands: veo-async --help"""
 

@@ -1,11 +1,10 @@
 """``veo-async guide``: the user guide in the terminal."""
 
-from typing import Annotated
-
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from veo_async.cli.console import console, print_line
 from veo_async.cli.exit_codes import ALL_DONE, ERROR
+from veo_async.cli.help_pages import START, listed
 
 app: App = App()
 
@@ -13,13 +12,13 @@ app: App = App()
 _MAX_WIDTH = 100
 
 
-@app.command
+@app.command(**listed(START, 5))
 def guide(
     topic: str | None = None,
     /,
     *,
     search: str | None = None,
-    pager: Annotated[bool, Parameter(negative=())] = False,
+    pager: bool = False,
 ) -> int:
     """Print a page of the user guide, or list all pages.
 
