@@ -100,7 +100,7 @@ def generation_type_table() -> str:
         broken = attrs.evolve(
             VideoRequest("x", generation_type=kind, model="veo3_fast"), image_urls=_BROKEN["image_urls"] * 2
         )
-        images = _rule(broken, "image_urls").partition(" takes ")[2].removesuffix(" images")
+        images = _rule(broken, "image_urls").partition(" takes ")[2].removesuffix(" images").replace("no", "none")
         names = ", ".join(f"`{model.name}`" for model in models)
         rows.append([f"`{kind}`", purposes[kind], images, names, limits])
     return table(["generation type", "the images are", "how many", "models", "only with"], rows)

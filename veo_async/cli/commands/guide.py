@@ -9,7 +9,7 @@ from veo_async.cli.help_pages import START, listed
 app: App = App()
 
 #: Columns of rendered text; longer lines are hard to read.
-_MAX_WIDTH = 100
+_MAX_WIDTH = 120
 
 
 @app.command(**listed(START, 5))
