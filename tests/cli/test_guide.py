@@ -82,14 +82,23 @@ def test_unknown_topic_exits_with_a_usage_error(capsys: pytest.CaptureFixture[st
 
 def test_search_prints_lines_by_page_with_their_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     """In any case; the last line names the page to read."""
-    assert guide("--search", "OWN ADDRESS") == 0
+    assert guide("--search", "RATE LIMIT DOES") == 0
     output = capsys.readouterr().out
-    assert "proofs (Proofs)\n" in output
-    line = next(line for line in output.splitlines() if "own address" in line)
+    assert "concepts (Concepts)\n" in output
+    line = next(line for line in output.splitlines() if "rate limit does" in line)
     number, text = line.split(maxsplit=1)
     page = next(page for page in PAGES if text in page.text())
     assert page.text().splitlines()[int(number) - 1].strip() == text
     assert "Next: veo-async guide " in output.splitlines()[-1]
+
+
+def test_search_finds_lines_with_all_words_and_shortens_long_ones() -> None:
+    """The words may be apart; a row of a table is shown around the first one."""
+    matches = list(guide_pages.search("charged DUPLICATED", PAGES))
+    assert [match.page.name for match in matches] == ["proofs"]
+    assert len(matches[0].line) <= 162
+    assert matches[0].line.startswith("…")
+    assert "charged" in matches[0].line
 
 
 def test_search_without_a_match_says_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,8 @@ _OTHER_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)]+\)")
 
 #: Pages that an error names if a topic fits several.
 _MAX_SUGGESTIONS = 3
+#: Characters of a line that a search shows.
+_EXCERPT = 160
 
 
 @attrs.frozen
@@ -47,7 +49,7 @@ class Page:
 
 @attrs.frozen
 class Match:
-    """A line of a page that contains the searched text."""
+    """A line of a page that contains the searched words, shortened."""
 
     page: Page
     number: int
@@ -94,12 +96,20 @@ def _slug(title: str) -> str:
 
 
 def search(text: str, pages: Sequence[Page]) -> Iterator[Match]:
-    """Yield every line of *pages* that contains *text*, in any case."""
-    lowered = text.casefold()
+    """Yield every line of *pages* that contains all words of *text*, in any case."""
+    words = text.casefold().split()
     for page in pages:
         for number, line in enumerate(page.text().splitlines(), start=1):
-            if lowered in line.casefold():
-                yield Match(page, number, line.strip())
+            if all(word in line.casefold() for word in words):
+                yield Match(page, number, _excerpt(line.strip(), words[0]))
+
+
+def _excerpt(line: str, word: str) -> str:
+    """Return *line*, of a long one the part around *word*."""
+    if len(line) <= _EXCERPT:
+        return line
+    start = min(max(0, line.casefold().index(word) - _EXCERPT // 3), len(line) - _EXCERPT)
+    return f"{'…' if start else ''}{line[start : start + _EXCERPT]}{'…' if start + _EXCERPT < len(line) else ''}"
 
 
 def for_terminal(markdown: str) -> str:

@@ -29,7 +29,7 @@ def guide(
     topic
         Name of a page, or a part of it (default: list all pages).
     search
-        Print every line of the guide that contains this text.
+        Print every line of the guide that contains these words.
     pager
         Show the page in a pager; only on a terminal.
     """
@@ -83,13 +83,13 @@ def _print_page(markdown: str, *, pager: bool) -> None:
 
 
 def _print_matches(text: str) -> int:
-    """Print the lines that contain *text*, each below the name of its page."""
+    """Print the lines that contain the words of *text*, each below the name of its page."""
     from veo_async.cli.formatting import format_count
     from veo_async.cli.guide_pages import read_pages, search
     from veo_async.errors import UsageError
 
     if not text.strip():
-        raise UsageError("--search needs a text", remedy="For example: veo-async guide --search refund")
+        raise UsageError("--search needs a word", remedy="For example: veo-async guide --search refused")
     matches = list(search(text, read_pages()))
     if not matches:
         print_line(f"No page contains {text!r}. List all pages: veo-async guide")
