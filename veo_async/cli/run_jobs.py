@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import attrs
 from veo_async import ExtendRequest, VeoSession
 from veo_async.batch.costs import reserved_by, spent_by
 from veo_async.batch.waiting import wait_for_jobs
-from veo_async.errors import SessionEnded, printable
+from veo_async.errors import SessionEnded, VeoError, printable
 from veo_async.events import JobEvent, ResolutionDiffers
+from veo_async.progress import Progress as JobProgress
 from veo_async.requests import follow_up_of
 from veo_async.settings import Credits, Files, Limits
 from veo_async.types import AnyRequest, Job, Outcome, Recovered, UpgradeRequest
@@ -71,7 +72,7 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
             )
             async with session as veo:
                 outcome = await _finish_one(await submit(veo), veo, reporter)
-        report_outcome(reporter, outcome)
+        report_outcome(reporter, outcome, options.ledger, is_verbose=current().is_verbose)
         code = exit_code_for([outcome])
         if not options.json:
             reporter.note(f"Next: {next_command(code, options.ledger, options.account)}")
@@ -80,12 +81,15 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
 
 async def _finish_one(job: Job, veo: VeoSession, reporter: Reporter) -> Outcome:
     """Wait until *job* has finished; on a terminal, show meanwhile what it does."""
-    now = asyncio.get_running_loop().time
-    began_at = now()
-    if not reporter.is_live:
-        return await job.finished()
-    async with live_progress(reporter, lambda: read_job_progress(veo, job, now=now(), began_at=began_at)):
-        return await job.finished()
+    if reporter.is_live:
+
+        def show(progress: JobProgress) -> None:
+            reporter.update(read_job_progress(veo, progress, now=asyncio.get_running_loop().time()))
+
+        with suppress(VeoError):  # how it ends is an outcome here
+            await job.wait(progress=show)
+        reporter.close()
+    return await job.finished()
 
 
 async def submit_follow_up(veo: VeoSession, task: str, request: ExtendRequest | UpgradeRequest, out: str) -> Job:
@@ -99,7 +103,9 @@ async def submit_follow_up(veo: VeoSession, task: str, request: ExtendRequest | 
     return await veo.submit(follow_up, key=key, priority="interactive", save_to=out)
 
 
-async def finish_all(jobs: list[Job], veo: VeoSession, reporter: Reporter, stop_timeout_s: float) -> list[Outcome]:
+async def finish_all(
+    jobs: list[Job], veo: VeoSession, ledger: Path, reporter: Reporter, stop_timeout_s: float
+) -> list[Outcome]:
     """Wait until all *jobs* have finished, and report each.
 
     After the first Ctrl-C it waits only for running jobs, and at most *stop_timeout_s* seconds.
@@ -120,11 +126,11 @@ async def finish_all(jobs: list[Job], veo: VeoSession, reporter: Reporter, stop_
     with stop_on_signal(stop, reporter.message, stop_timeout_s):
         reporter.note(f"On the ledger: {_recovered_text(veo.ledger.recovered)}")
         async with live_progress(reporter, progress):
-            return await _outcomes(jobs, reporter, stopping, stop_timeout_s)
+            return await _outcomes(jobs, ledger, reporter, stopping, stop_timeout_s)
 
 
 async def _outcomes(
-    jobs: list[Job], reporter: Reporter, stopping: asyncio.Event, stop_timeout_s: float
+    jobs: list[Job], ledger: Path, reporter: Reporter, stopping: asyncio.Event, stop_timeout_s: float
 ) -> list[Outcome]:
     outcomes: list[Outcome] = []
 
@@ -133,7 +139,7 @@ async def _outcomes(
             outcomes.append(outcome := await job.finished())
         except SessionEnded:
             return  # the job is on the ledger, and the session itself reports why it ended
-        report_outcome(reporter, outcome)
+        report_outcome(reporter, outcome, ledger, is_verbose=current().is_verbose)
 
     following = {asyncio.create_task(follow(job), name="veo.resume"): job for job in jobs}
     try:
