@@ -12,7 +12,7 @@ from veo_async.cli.exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
 from veo_async.cli.invocation import Invocation, Verbosity, begin, current
 from veo_async.cli.job_output import event_text, exit_code_for, next_command, report_outcome
 from veo_async.cli.output import JsonReporter, LineReporter
-from veo_async.events import Eta, Queued
+from veo_async.events import Eta, Paused, Queued
 from veo_async.types import Outcome
 
 FAILED = Failed("a", errors.ServerError("500"))
@@ -94,7 +94,7 @@ def test_job_in_doubt_prints_the_command_and_not_the_method() -> None:
     """Its remedy is for Python programs; the reader of the command line has commands."""
     [line] = printed(IN_DOUBT)
     assert line.startswith("b: in doubt: the response was lost. It may have been charged")
-    assert "veo-async ledger in-doubt" in line
+    assert line.endswith("Resolve, resubmit or abandon it with `veo-async ledger`.")
     assert "job." not in line
 
 
@@ -105,3 +105,20 @@ def test_json_of_an_unsuccessful_job_has_reason_remedy_and_detail(capsys: pytest
     assert (values["outcome"], values["reason"], values["log_url"]) == ("refused", "content policy", LOGS)
     assert values["remedy"].startswith("Reword the prompt")
     assert "filter 7" in values["detail"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        (
+            "key-limit",
+            "a: paused: this API key's spending limit is reached. Raise it; submission resumes automatically.",
+        ),
+        ("waiting-for-source", "a: waiting for its source clip."),
+        ("waiting-for-upload", "a: uploading its images."),
+        ("new-reason", "a: paused: new-reason; submission resumes automatically."),
+    ],
+)
+def test_paused_event_says_why_in_words(reason: str, text: str) -> None:
+    """A reason that is not known is printed as it is."""
+    assert event_text(Paused("a", reason)) == text

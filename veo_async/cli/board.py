@@ -10,7 +10,7 @@ from rich.text import Text
 from veo_async.errors import printable
 
 from .formatting import format_credits, format_duration, format_number
-from .progress import Progress, Row, counts_of, pause_text, rate_limit_text, state_text
+from .progress import Progress, Row, counts_of, pause_text, rate_limit_text, state_text, uncapitalized
 
 _STYLES = {
     "saved": "green",
@@ -51,7 +51,7 @@ def render_line(progress: Progress) -> RenderableType:
     if progress.left_s:
         parts.append(f"about {format_duration(progress.left_s)} left")
     if row.state == "queued" and (reason := rate_limit_text(progress) or pause_text(progress)):
-        parts.append(reason[0].lower() + reason[1:])
+        parts.append(uncapitalized(reason))
     return Text(" · ".join(parts), style=_STYLES.get(row.state, ""))
 
 

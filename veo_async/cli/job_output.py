@@ -14,7 +14,7 @@ from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
 from .formatting import command, format_count, format_duration, short_path
 from .invocation import current
 from .output import Reporter
-from .progress import reason_text
+from .progress import reason_text, uncapitalized
 
 _KINDS = {Refused: "refused", Failed: "failed", InDoubt: "in doubt"}
 
@@ -30,7 +30,7 @@ def event_text(event: JobEvent) -> str | None:
         case Running(key=key, task_id=task_id, eta=eta):
             return f"{key}: generating (task {task_id}), about {format_duration(eta.p50)} left"
         case Paused(key=key, reason=reason):
-            return f"{key}: paused: {reason_text(reason)}"
+            return f"{key}: {uncapitalized(reason_text(reason))}"
         case ResolutionDiffers(key=key, requested=requested, width=width, height=height):
             return f"{key}: the video is {width} × {height}, although {requested} was requested"
         case Ready(key=key):

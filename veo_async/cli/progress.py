@@ -22,6 +22,10 @@ _ORDER = (
 #: A job in one of these states no longer changes on its own. A clip that is ready has still to be saved.
 FINISHED = frozenset({"saved", "in_doubt", "refused", "failed", "expired", "abandoned"})
 _RESUMES = "submission resumes automatically"
+_WAIT_TEXTS = {
+    "waiting-for-source": "Waiting for its source clip.",
+    "waiting-for-upload": "Uploading its images.",
+}
 _PAUSE_TEXTS = {
     "insufficient-credits": f"out of credits. Top up the account; {_RESUMES}.",
     "min-balance": f"the next job would leave less than the minimum balance. Top up the account; {_RESUMES}.",
@@ -109,7 +113,7 @@ def estimate_left_s(
 def pause_text(progress: Progress) -> str | None:
     """Return why nothing is sent at the moment, as a sentence; None if submission is not paused."""
     if progress.pause_reason is not None:
-        return f"Paused: {reason_text(progress.pause_reason)}"
+        return reason_text(progress.pause_reason)
     limit = rate_limit_text(progress)
     return None if limit is None else f"{limit}. No clip fails because of this."
 
@@ -123,8 +127,13 @@ def rate_limit_text(progress: Progress) -> str | None:
 
 
 def reason_text(reason: str) -> str:
-    """Return what the *reason* of a pause means, and what ends it."""
-    return _PAUSE_TEXTS.get(reason, f"{reason}; {_RESUMES}.")
+    """Return what the *reason* of a pause means, and what ends it, as a sentence."""
+    return _WAIT_TEXTS.get(reason) or f"Paused: {_PAUSE_TEXTS.get(reason, f'{reason}; {_RESUMES}.')}"
+
+
+def uncapitalized(sentence: str) -> str:
+    """Return *sentence* as the continuation of another one."""
+    return sentence[0].lower() + sentence[1:]
 
 
 def state_text(state: str) -> str:

@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
-import attrs
-
 from veo_async import VeoSession
 from veo_async.events import Done
+from veo_async.progress import Progress as JobProgress
 from veo_async.session import Statistics
 from veo_async.types import Job, JobState
 
@@ -63,11 +62,16 @@ def read_progress(
     )
 
 
-def read_job_progress(veo: VeoSession, job: Job, *, now: float, began_at: float) -> Progress:
-    """Return the progress of a single *job* that is waited for since *began_at*."""
-    progress = read_progress(veo, [job], now=now)
-    left_s = job.eta.p50 if job.eta is not None else None
-    return attrs.evolve(progress, elapsed_s=now - began_at, left_s=left_s)
+def read_job_progress(veo: VeoSession, job: JobProgress, *, now: float) -> Progress:
+    """Return the progress of a single *job*, and until when the rate limit delays it."""
+    return Progress(
+        counts={str(job.state): 1},
+        pause_reason=job.pause_reason,
+        retry_in_s=_retry_in_s(veo.statistics(), now),
+        elapsed_s=job.elapsed_s,
+        left_s=job.eta.p50 if job.eta is not None else None,
+        rows=[Row(job.key, job.state, ahead=job.queue_position or 0)],
+    )
 
 
 def _retry_in_s(stats: Statistics, now: float) -> float | None:
@@ -97,4 +101,4 @@ def _row(job: Job, etas: dict[str, float]) -> Row:
             detail = " ".join(Path(file).name for file in clip.files)
         case failed:
             detail = failed.sentence
-    return Row(job.key, job.state, detail, prompt=job.prompt or "", ahead=job.queue_position or 0)
+    return Row(job.key, job.state, detail, prompt=job.prompt or "")

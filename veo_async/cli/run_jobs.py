@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import attrs
 from veo_async import ExtendRequest, VeoSession
 from veo_async.batch.costs import reserved_by, spent_by
 from veo_async.batch.waiting import wait_for_jobs
-from veo_async.errors import SessionEnded, printable
+from veo_async.errors import SessionEnded, VeoError, printable
 from veo_async.events import JobEvent, ResolutionDiffers
+from veo_async.progress import Progress as JobProgress
 from veo_async.requests import follow_up_of
 from veo_async.settings import Credits, Files, Limits
 from veo_async.types import AnyRequest, Job, Outcome, Recovered, UpgradeRequest
@@ -80,12 +81,15 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
 
 async def _finish_one(job: Job, veo: VeoSession, reporter: Reporter) -> Outcome:
     """Wait until *job* has finished; on a terminal, show meanwhile what it does."""
-    now = asyncio.get_running_loop().time
-    began_at = now()
-    if not reporter.is_live:
-        return await job.finished()
-    async with live_progress(reporter, lambda: read_job_progress(veo, job, now=now(), began_at=began_at)):
-        return await job.finished()
+    if reporter.is_live:
+
+        def show(progress: JobProgress) -> None:
+            reporter.update(read_job_progress(veo, progress, now=asyncio.get_running_loop().time()))
+
+        with suppress(VeoError):  # how it ends is an outcome here
+            await job.wait(progress=show)
+        reporter.close()
+    return await job.finished()
 
 
 async def submit_follow_up(veo: VeoSession, task: str, request: ExtendRequest | UpgradeRequest, out: str) -> Job:
