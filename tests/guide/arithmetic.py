@@ -27,7 +27,7 @@ def rate_limit_table() -> str:
 
 
 def _at(seconds: float) -> str:
-    return format_duration(seconds) if seconds else "no time"
+    return format_duration(seconds) if seconds else "0 s"
 
 
 def finish_times(number: int, seconds: float, *, slots: int) -> tuple[float, float]:
