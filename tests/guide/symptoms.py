@@ -201,6 +201,29 @@ async def copied_ledger(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(caught.value).replace(str(Path.cwd()), "/home/anna")
 
 
+async def command(*words: str, exits: int) -> str:
+    """Return what a command prints."""
+    return (await run(sys.executable, "-m", "veo_async", *words, cwd=Path.cwd(), exits=exits)).strip()
+
+
+@symptom("A command finds no API key")
+async def command_without_key(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name in ("VEO_API_KEY", "KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    return await command("credits", exits=2)
+
+
+@symptom("Some rows of a list are wrong")
+async def wrong_rows(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> str:
+    Path("prompts.csv").write_text("prompt,aspect_ratio\n,9:16\nA dog,9x16\n")
+    return await command("batch", "prompts.csv", exits=2)
+
+
+@symptom("A prompt without quotes")
+async def no_quotes(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> str:
+    return await command("generate", "A", "dog", "surfing", exits=2)
+
+
 @symptom("The command needs an extra")
 async def no_extra(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> str:
     program = "import sys; sys.modules['cyclopts'] = None; from veo_async.__main__ import main; main()"

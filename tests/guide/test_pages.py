@@ -1,4 +1,4 @@
-"""What the pages say about commands, variables, prices and files is true."""
+"""What the guide says about commands, variables, prices and files is true."""
 
 import ast
 import re
@@ -74,7 +74,7 @@ def test_actions_on_the_page_about_observability_exist() -> None:
 
 
 def test_upgrading_costs_the_same_as_requesting_the_resolution() -> None:
-    """The answer in the FAQ holds for every model."""
+    """What the FAQ says holds for every model."""
     for model in MODELS:
         assert {to: model.credits["720p"] + price for to, price in UPGRADE_CREDITS.items()} == {
             to: model.credits[to] for to in UPGRADE_CREDITS

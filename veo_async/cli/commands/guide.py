@@ -67,6 +67,7 @@ def _print_page(markdown: str, *, pager: bool) -> None:
     if not console.is_terminal:
         print_line(markdown.rstrip())
         return
+    import os
     from contextlib import nullcontext
 
     from rich.markdown import Markdown
@@ -74,6 +75,7 @@ def _print_page(markdown: str, *, pager: bool) -> None:
 
     from veo_async.cli.guide_pages import for_terminal
 
+    os.environ.setdefault("LESS", "-R")  # without it, less shows colors as escapes
     page = Markdown(for_terminal(markdown), code_theme="ansi_dark", hyperlinks=False)
     with (
         console.use_theme(Theme({"markdown.code": "bold cyan"})),
