@@ -135,6 +135,7 @@ def test_pager_is_used_on_a_terminal_only(
     terminal = Console(force_terminal=is_terminal, width=120, highlight=False)
     monkeypatch.setattr(guide_command, "console", terminal)
     monkeypatch.setattr("pydoc.pager", paged.append)
+    monkeypatch.setenv("LESS", "-R")
     assert guide("crashes", "--pager") == 0
     assert len(paged) == is_terminal
     assert ("Keep jobs in a ledger" in capsys.readouterr().out) != is_terminal

@@ -13,8 +13,7 @@ def expected_outputs(page: str) -> dict[int, str]:
 
 def assert_output(actual: str, expected: str) -> None:
     """Check that *actual* is what the page shows; ``...`` there stands for any text."""
-    if not matches(actual, expected):
-        assert actual.rstrip() == expected.rstrip()  # shows the difference
+    assert matches(actual, expected), f"the page shows\n{expected.rstrip()}\nbut this is printed\n{actual.rstrip()}"
 
 
 def matches(actual: str, expected: str) -> bool:

@@ -142,7 +142,7 @@ async def running_loop(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> str:
 async def file_taken(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> str:
     Path("dog.mp4").write_text("mine")
     async with VeoSession() as veo:
-        return (await text_of(veo.submit("A dog", save_to="dog.mp4"))).replace(str(Path.cwd()), "/home/anna")
+        return await text_of(veo.submit("A dog", save_to="dog.mp4"))
 
 
 @symptom("The ending is not .mp4")
@@ -198,7 +198,7 @@ async def copied_ledger(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> str:
     with pytest.raises(VeoError) as caught:
         async with VeoSession(ledger=ledger):
             pass
-    return str(caught.value).replace(str(Path.cwd()), "/home/anna")
+    return str(caught.value)
 
 
 async def command(*words: str, exits: int) -> str:
