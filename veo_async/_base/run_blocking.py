@@ -13,5 +13,8 @@ T = TypeVar("T")
 
 
 async def run_blocking(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run *work* in a thread and return its result. A cancellation stops the waiting, not the work."""
-    return await asyncio.get_running_loop().run_in_executor(None, lambda: work(*args, **kwargs))
+    """Run *work* in a thread and return its result. A cancellation stops the waiting, not the work.
+
+    That includes work that still waits for a thread, such as closing a file: the executor would drop it.
+    """
+    return await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, lambda: work(*args, **kwargs)))
