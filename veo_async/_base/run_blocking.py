@@ -6,7 +6,7 @@ but would run ahead of any other thread.
 
 import asyncio
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -17,4 +17,15 @@ async def run_blocking(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
 
     That includes work that still waits for a thread, such as closing a file: the executor would drop it.
     """
-    return await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, lambda: work(*args, **kwargs)))
+    running = asyncio.get_running_loop().run_in_executor(None, lambda: work(*args, **kwargs))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        running.add_done_callback(_retrieve_error)
+        raise
+
+
+def _retrieve_error(running: "asyncio.Future[Any]") -> None:
+    """Tell asyncio that the error of work is known, although its caller was cancelled and will never read it."""
+    if not running.cancelled():
+        running.exception()
