@@ -55,7 +55,7 @@ class FaultPlan:
             self._active.append(_ActiveFault(fault, Random(seed)))
 
     def next_fault(self, endpoint: str, now: float, body: bytes = b"") -> tuple[Fault, Random] | None:
-        """Count a request to *endpoint* with *body*, and return the fault that it triggers with its random generator."""
+        """Count a request to *endpoint* with *body*; return the fault that it triggers, and its random generator."""
         chosen: _ActiveFault | None = None
         for active in self._active:
             if active.fault.matches(endpoint, body):
