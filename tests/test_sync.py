@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
@@ -40,32 +39,9 @@ from veo_async.simulator import Simulator
 from veo_async.sync import Job, VeoSession
 
 
-@contextmanager
-def simulator_in_thread(**options: Any) -> Iterator[Simulator]:
-    """Run a simulator in its own thread and event loop, separate from the session's."""
-    sim = Simulator(**options)
-    ready, stop = threading.Event(), asyncio.Event()
-    loops: list[asyncio.AbstractEventLoop] = []
-
-    async def serve() -> None:
-        async with sim:
-            loops.append(asyncio.get_running_loop())
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),), name="simulator")
-    thread.start()
-    try:
-        assert ready.wait(5)
-        yield sim
-    finally:
-        loops[0].call_soon_threadsafe(stop.set)
-        thread.join()
-
-
 @pytest.fixture(scope="module")
 def sim() -> Iterator[Simulator]:
-    with simulator_in_thread(speed=100, duration_s=5.0, limiter="none") as sim:
+    with Simulator(speed=100, duration_s=5.0, limiter="none") as sim:
         yield sim
 
 

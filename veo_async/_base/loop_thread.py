@@ -37,8 +37,9 @@ EXIT_TIMEOUT_S: Final = 10.0
 class LoopThread:
     """Runs coroutines in a thread where *lifetime* is open; callers wait for them in their own threads."""
 
-    def __init__(self, lifetime: AbstractAsyncContextManager[Any, Any]) -> None:
+    def __init__(self, lifetime: AbstractAsyncContextManager[Any, Any], *, name: str = "veo.loop") -> None:
         self._lifetime = lifetime
+        self._name = name
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         #: The process in which the thread runs.
@@ -167,7 +168,7 @@ class LoopThread:
         if self._closed:
             raise SessionClosed("this session is closed", remedy=RESUME)
         if self._thread is None:
-            thread = threading.Thread(target=self._run_loop, name="veo.loop", daemon=True)
+            thread = threading.Thread(target=self._run_loop, name=self._name, daemon=True)
             thread.start()
             self._thread, self._process = thread, os.getpid()
             _started.add(self)
