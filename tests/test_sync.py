@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import inspect
+import logging
 import os
 import signal
 import subprocess
@@ -337,6 +338,19 @@ def test_invalid_request_raises_and_the_session_continues(veo: VeoSession) -> No
     with pytest.raises(InvalidRequest):
         veo.submit("A cat", seeds=1)
     assert veo.generate("A cat").urls
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])
+def test_error_shows_the_frames_of_the_sessions_thread_only_in_debug_mode(
+    veo: VeoSession, caplog: pytest.LogCaptureFixture, level: int
+) -> None:
+    """The caller's own line says where it happened."""
+    caplog.set_level(level, "veo_async")
+    with pytest.raises(InvalidRequest) as caught:
+        veo.submit("A cat", seeds=1)
+    files = {frame.path.name if isinstance(frame.path, Path) else frame.path for frame in caught.traceback}
+    assert ("validation.py" in files) == (level == logging.DEBUG)
+    assert files >= {"test_sync.py", "sync.py"}
 
 
 def test_calling_the_session_from_its_own_hook_raises_usage_error(sim: Simulator, no_leaks: None) -> None:

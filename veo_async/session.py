@@ -38,7 +38,8 @@ from ._runtime.in_doubt.handler import OnDoubt
 from ._runtime.job.follow_ups import FollowUp, follow_up_of
 from ._runtime.job.handle import Job
 from ._runtime.job.live_job import LiveJob
-from ._runtime.job.outcome import Clip, Outcome
+from ._runtime.job.outcome import Clip
+from ._runtime.job.outcomes import Outcomes
 from ._runtime.log import logger_for
 from ._runtime.queued.images import ImageSource, UploadedImage
 from ._runtime.sending.key_renewal import with_timeout
@@ -454,14 +455,14 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         task.add_done_callback(self._reader_tasks.discard)
         return task
 
-    async def gather(self, *requests: AnyRequest | str, **options: Unpack[JobOptions]) -> list[Outcome]:
+    async def gather(self, *requests: AnyRequest | str, **options: Unpack[JobOptions]) -> Outcomes:
         """Return the outcomes of a few requests, in their order. Takes the arguments of `submit` for all of them."""
         for request in requests:
             if isinstance(request, Iterable) and not isinstance(request, str):
                 reject("requests", request, "must be a prompt or a request; pass a list as gather(*requests)")
         # All of them at the same time: a smaller buffer would leave slots empty behind one slow job.
         outcomes = self.map(requests, ordered=True, buffersize=max(1, len(requests)), **options)
-        return [outcome async for outcome in outcomes]
+        return Outcomes([outcome async for outcome in outcomes])
 
     def job(self, key: str) -> Job:
         """Return the job with this key in this session; `attach` also reads the ledger.

@@ -14,6 +14,8 @@ may be called from any thread, but not in a forked child: open another session t
 
 Ctrl-C ends the waiting and leaves the job alone: the same request finds the same job again. ``on_event`` is called in
 the session's own thread and must not call the session.
+
+Errors of this library are raised without the frames of that thread, unless the logger ``veo_async`` logs debug messages.
 """
 
 from __future__ import annotations  # short names in help()
@@ -37,6 +39,7 @@ from .types import (
     JobState,
     JobView,
     Outcome,
+    Outcomes,
     Recovered,
     UploadedImage,
     exception_of,
@@ -139,7 +142,7 @@ class VeoSession:
         return self._thread.map(run_one, requests, ordered=ordered, buffersize=buffersize)
 
     @_same_signature(session.VeoSession.gather)
-    def gather(self, *requests: Any, **options: Any) -> list[Outcome]:
+    def gather(self, *requests: Any, **options: Any) -> Outcomes:
         return self._thread.run(self._session.gather, *requests, **options)
 
     @_same_signature(session.VeoSession.job)

@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, ParamSpec, TypeVar
 from weakref import WeakSet
 
-from veo_async.errors import RESUME, SessionClosed, UsageError
+from veo_async.errors import RESUME, SessionClosed, UsageError, VeoError
 
 from .at_exit import run_at_exit
 
@@ -69,7 +69,7 @@ class LoopThread:
         with self._lock:
             self._start_thread()
         _wait_for(self._opened)
-        return self._opened.result()
+        return _result_of(self._opened)
 
     def close(self) -> None:
         """Exit the context manager, end the thread, and raise what the exit raised. Later calls do nothing more."""
@@ -105,7 +105,7 @@ class LoopThread:
         self._check_process()
         try:
             _wait_for(future)
-            return future.result()
+            return _result_of(future)
         except CancelledError:
             raise SessionClosed("the session was closed while waiting", remedy=RESUME) from None
         finally:
@@ -239,3 +239,15 @@ run_at_exit(_close_all)
 def _wait_for(future: Future[Any]) -> None:
     while not future.done():
         wait([future], timeout=_WAIT_SLICE_S)
+
+
+def _result_of(future: Future[T]) -> T:
+    """Return the result of a finished future, or raise its error.
+
+    Our errors come without the frames of the loop's thread, unless this module logs debug messages: the caller's own
+    lines say where it happened.
+    """
+    error = future.exception()
+    if isinstance(error, VeoError) and not logger.isEnabledFor(logging.DEBUG):
+        raise error.with_traceback(None)
+    return future.result()

@@ -70,13 +70,12 @@ class JobView:
         return self._job.credits
 
     def _repr_html_(self) -> str:
-        """Return a card for notebooks: the video if there is one, else the state."""
-        import html  # only notebooks need its table of entities
+        """Return its outcome, or its state, for notebooks."""
+        from .html import job_html, outcome_html  # only notebooks need it
 
-        clip = self._job.outcome.clip if isinstance(self._job.outcome, Done) else None
-        video = f'<br><video controls width="320" src="{html.escape(clip.urls[0])}"></video>' if clip else ""
-        prompt = html.escape(getattr(self._job.request, "prompt", ""))
-        return f"<div><b>{html.escape(self.key)}</b> <i>{self.state}</i> {prompt}{video}</div>"
+        if self.outcome is not None:
+            return outcome_html(self.outcome)
+        return job_html(self.key, self.state, getattr(self._job.request, "prompt", ""))
 
 
 class Job(JobView):

@@ -1,0 +1,32 @@
+"""`Outcomes`: a list of outcomes that people can read."""
+
+from collections import Counter
+from typing import Final
+
+from .outcome import Done, Failed, InDoubt, Outcome, Refused
+
+_NAMES: Final = {Done: "done", Refused: "refused", Failed: "failed", InDoubt: "in doubt"}
+
+
+class Outcomes(list[Outcome]):
+    """A list of outcomes. A notebook shows it as a grid of videos, and ``print`` as a line per outcome.
+
+    `VeoSession.gather` returns one. ``Outcomes(veo.map(…))`` collects those of a `veo_async.sync` session.
+    """
+
+    def __repr__(self) -> str:
+        return f"<Outcomes: {self._summary}>"
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self))
+
+    def _repr_html_(self) -> str:
+        """Return a grid of videos and reasons, for notebooks."""
+        from .html import outcomes_html  # only notebooks need it
+
+        return outcomes_html(self, self._summary)
+
+    @property
+    def _summary(self) -> str:
+        counts = Counter(type(outcome) for outcome in self)
+        return ", ".join(f"{counts[kind]} {name}" for kind, name in _NAMES.items() if counts[kind]) or "none"
