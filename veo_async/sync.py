@@ -15,7 +15,8 @@ may be called from any thread, but not in a forked child: open another session t
 Ctrl-C ends the waiting and leaves the job alone: the same request finds the same job again. ``on_event`` is called in
 the session's own thread and must not call the session.
 
-Errors of this library are raised without the frames of that thread, unless the logger ``veo_async`` logs debug messages.
+Errors of this library are raised without the frames of that thread, unless the logger ``veo_async`` logs debug
+messages.
 """
 
 from __future__ import annotations  # short names in help()

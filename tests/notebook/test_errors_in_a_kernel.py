@@ -47,7 +47,7 @@ def plain_lines(output: CellOutput) -> list[str]:
     ],
 )
 def test_error_has_at_most_ten_lines_without_our_own(opened: Kernel, cell: str, error: str) -> None:
-    """The cell with its line, the message with its remedy; no file of ours and none of Python."""
+    """The cell with its line, the message with its remedy; no file of this library or of Python."""
     output = opened.run(cell)
     lines = plain_lines(output)
     assert output.error == error

@@ -26,7 +26,7 @@ Saved = Callable[..., Clip]
 
 @pytest.fixture
 def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saved:
-    """Return a function that saves a clip of so many bytes in the working directory."""
+    """Return a function that saves a clip of a given size in the working directory."""
     monkeypatch.chdir(tmp_path)
 
     def save(size: int = 100, name: str = "clips/dog.mp4", folder: Path = tmp_path) -> Clip:
@@ -123,7 +123,7 @@ def test_clip_has_its_key_and_prompt_below_the_video() -> None:
 
 
 def test_adopted_clip_has_no_prompt() -> None:
-    """A task that was created elsewhere has no request."""
+    """A task that was created outside this session has no request."""
     assert "<span" not in attrs.evolve(CLIP, request=None)._repr_html_()
 
 
@@ -147,10 +147,11 @@ def test_every_text_is_escaped(shown: Clip | Outcome | Outcomes) -> None:
 
 
 def test_outcome_without_a_clip_shows_its_sentence() -> None:
-    """No player, and the same sentence that ``print`` shows."""
-    outcome = Refused(key="dog", error=ContentRefused("flagged"))
+    """No player; the same sentence that ``print`` shows, and the provider's words as details."""
+    outcome = Refused(key="dog", error=ContentRefused("flagged by a filter"))
     html = outcome._repr_html_()
-    assert str(outcome) in html
+    assert str(outcome) in html.partition("<details>")[0]
+    assert "flagged by a filter" in html.partition("<details>")[2]
     assert "<video" not in html
 
 
@@ -186,7 +187,7 @@ def test_outcomes_are_a_grid_below_their_counts() -> None:
 def test_outcomes_are_a_list_that_prints_a_line_each() -> None:
     """`repr` is one line with the counts, for a terminal."""
     assert isinstance(FOUR, list)
-    assert FOUR == [*FOUR]
+    assert len(FOUR) == 4
     assert repr(FOUR) == "<Outcomes: 2 done, 1 refused, 1 in doubt>"
     assert str(FOUR).splitlines() == [str(outcome) for outcome in FOUR]
     assert repr(Outcomes()) == "<Outcomes: none>"

@@ -71,10 +71,10 @@ class JobView:
 
     def _repr_html_(self) -> str:
         """Return its outcome, or its state, for notebooks."""
-        from .html import job_html, outcome_html  # only notebooks need it
-
         if self.outcome is not None:
-            return outcome_html(self.outcome)
+            return self.outcome._repr_html_()
+        from .html import job_html  # only notebooks need it
+
         return job_html(self.key, self.state, getattr(self._job.request, "prompt", ""))
 
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import attrs
 
-from .outcome import Clip, Done, Failed, Outcome
+from .outcome import Clip, Done, Outcome
 
 #: Bytes of video that one output may embed.
 MAX_EMBEDDED_BYTES: Final = 1024 * 1024
@@ -43,21 +43,22 @@ def clip_html(clip: Clip, *, max_embedded: int = MAX_EMBEDDED_BYTES) -> str:
     return f'<div style="{_CARD.format(width=_SIDE_PX)}">{players}<div>{_caption(clip)}</div></div>'
 
 
-def outcome_html(outcome: Outcome, *, max_embedded: int = MAX_EMBEDDED_BYTES) -> str:
-    """Return the clip of *outcome*, or its sentence; both if only saving the clip failed."""
-    if isinstance(outcome, Done):
-        return clip_html(outcome.clip, max_embedded=max_embedded)
-    sentence = f'<div style="{_BAD}">{_to_html(str(outcome))}</div>'
-    clip = outcome.clip if isinstance(outcome, Failed) else None
-    player = "" if clip is None else clip_html(attrs.evolve(clip, files=(), sizes=()))
-    return f'<div style="{_CARD.format(width=_SIDE_PX)}">{player}{sentence}</div>'
+def without_clip_html(sentence: str, detail: str, unsaved: Clip | None) -> str:
+    """Return why there is no clip, with *detail* folded away; and the clip if only saving it failed."""
+    player = "" if unsaved is None else clip_html(attrs.evolve(unsaved, files=(), sizes=()))
+    details = f"<details><summary>Details</summary>{_to_html(detail)}</details>"
+    card = _CARD.format(width=_SIDE_PX)
+    return f'<div style="{card}">{player}<div style="{_BAD}">{_to_html(sentence)}{details}</div></div>'
 
 
 def outcomes_html(outcomes: Sequence[Outcome], summary: str) -> str:
     """Return a grid of the first *outcomes* below their *summary*."""
     shown = outcomes[:MAX_CARDS]
     share = MAX_EMBEDDED_BYTES // max(1, len(shown))
-    cards = "".join(outcome_html(outcome, max_embedded=share) for outcome in shown)
+    cards = "".join(
+        clip_html(outcome.clip, max_embedded=share) if isinstance(outcome, Done) else outcome._repr_html_()
+        for outcome in shown
+    )
     more = f"; the first {MAX_CARDS} are shown" if len(outcomes) > MAX_CARDS else ""
     return f"<div><div>{_to_html(summary)}{more}</div>{cards}</div>"
 

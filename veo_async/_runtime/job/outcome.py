@@ -148,6 +148,12 @@ class _WithoutClip:
         """The `reason` and the `remedy`."""
         return f"{as_sentence(self.reason)} {self.remedy}".rstrip()
 
+    def _repr_html_(self) -> str:
+        """Return the sentence with the details folded away, for notebooks."""
+        from .html import without_clip_html  # only notebooks need it
+
+        return without_clip_html(str(self), self.detail, getattr(self, "clip", None))
+
 
 @attrs.frozen
 class Refused(_WithoutClip):
