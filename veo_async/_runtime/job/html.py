@@ -40,7 +40,8 @@ def clip_html(clip: Clip, *, max_embedded: int = MAX_EMBEDDED_BYTES) -> str:
         f'<video controls preload="metadata" width="{width}" height="{height}" src="{_to_html(source)}"></video>'
         for (width, height), source in zip(sizes, _sources(clip, share), strict=True)
     )
-    return f'<div style="{_CARD.format(width=_SIDE_PX)}">{players}<div>{_caption(clip)}</div></div>'
+    card = _CARD.format(width=max(width for width, _ in sizes))
+    return f'<div style="{card}">{players}<div>{_caption(clip)}</div></div>'
 
 
 def without_clip_html(sentence: str, detail: str, unsaved: Clip | None) -> str:
