@@ -37,11 +37,12 @@ def event_text(event: JobEvent) -> str | None:
             return None
 
 
-def report_outcome(reporter: Reporter, outcome: Outcome, *, is_verbose: bool = False) -> None:
-    """Report how a job finished; with *is_verbose* with the provider's words, codes and ids."""
+def report_outcome(reporter: Reporter, outcome: Outcome, ledger: Path, *, is_verbose: bool = False) -> None:
+    """Report how a job on *ledger* finished; with *is_verbose* also what the provider's support would ask for."""
     reporter.job_finished(_outcome_text(outcome), _outcome_as_dict(outcome), is_good=isinstance(outcome, Done))
     if is_verbose and not isinstance(outcome, Done):
-        reporter.message(f"  {printable(outcome.detail)}")
+        for line in _detail_lines(outcome, ledger):
+            reporter.message(f"  {line}")
 
 
 def exit_code_for(outcomes: Iterable[Outcome]) -> int:
@@ -79,5 +80,11 @@ def _outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
         files = [str(file) for file in clip.files]
         return {"key": clip.key, "outcome": "done", "task_id": clip.task_id, "files": files}
     kind = _KINDS[type(outcome)].replace(" ", "_")
-    reason = {"reason": outcome.reason, "remedy": remedy_of(outcome), "detail": outcome.detail}
-    return {"key": outcome.key, "outcome": kind, **reason}
+    why = {"reason": outcome.reason, "remedy": remedy_of(outcome), "detail": outcome.detail}
+    return {"key": outcome.key, "outcome": kind, **why, "log_url": outcome.log_url}
+
+
+def _detail_lines(outcome: Refused | Failed | InDoubt, ledger: Path) -> list[str]:
+    """Return the provider's words, codes and ids, the page with its logs, and the command that prints the timeline."""
+    logs = [] if outcome.log_url is None else [f"Logs: {outcome.log_url}"]
+    return [printable(outcome.detail), *logs, f"Timeline: {command('timeline', ledger, outcome.key)}"]

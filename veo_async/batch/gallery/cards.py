@@ -78,6 +78,8 @@ class Card:
     remedy: str = ""
     #: The provider's words, codes and ids.
     detail: str = ""
+    #: The provider's page with the account's tasks, if one of them may belong to a card without a clip.
+    log_url: str | None = None
     #: The saved clip, relative to the gallery's folder.
     file: str | None = attrs.field(default=None, converter=_as_relative, validator=_is_inside)
     #: The provider's URLs of the clip. They are shown as text, because they expire after days.
