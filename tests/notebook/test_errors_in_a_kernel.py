@@ -68,6 +68,20 @@ def test_error_in_a_function_of_the_user_shows_both_lines(opened: Kernel) -> Non
     assert len(lines) <= _TEN_LINES + 1
 
 
+@pytest.mark.parametrize("wait", ["job.wait()", "list(veo.map(['Stopped [stuck]']))"])
+def test_interrupt_shows_the_cell_only(opened: Kernel, wait: str) -> None:
+    """The stop button is not an error: nobody looks for its cause inside this library."""
+
+    def interrupt(text: str) -> None:
+        if "waiting" in text:
+            opened.interrupt()
+
+    cell = "job = veo.submit('Stopped [stuck]')\njob.accepted()\nprint('waiting', flush=True)\n"
+    output = opened.run(cell + wait, on_print=interrupt)
+    assert output.error == "KeyboardInterrupt"
+    assert len(plain_lines(output)) <= _TEN_LINES
+
+
 def test_verbose_mode_shows_everything(opened: Kernel) -> None:
     """As IPython's documentation says of `%xmode Verbose`."""
     opened.check("%xmode Verbose")

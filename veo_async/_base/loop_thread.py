@@ -12,12 +12,14 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, wait
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from veo_async.errors import RESUME, SessionClosed, UsageError, VeoError
+from veo_async.errors.notebook import render_short
 
 from .at_exit import run_at_exit
 
@@ -161,7 +163,7 @@ class LoopThread:
     def _next(self, queue: SimpleQueue[Future[T]]) -> Future[T]:
         while True:
             self._check_process()
-            with suppress(Empty):
+            with suppress(Empty), _short_interrupt():
                 return queue.get(timeout=_WAIT_SLICE_S)
 
     def _start_thread(self) -> None:
@@ -237,8 +239,19 @@ run_at_exit(_close_all)
 
 
 def _wait_for(future: Future[Any]) -> None:
-    while not future.done():
-        wait([future], timeout=_WAIT_SLICE_S)
+    with _short_interrupt():
+        while not future.done():
+            wait([future], timeout=_WAIT_SLICE_S)
+
+
+@contextmanager
+def _short_interrupt() -> Iterator[None]:
+    """Have a notebook show an interrupted wait without the lines of this library."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        vars(interrupt)["_render_traceback_"] = partial(render_short, interrupt)
+        raise
 
 
 def _result_of(future: Future[T]) -> T:
