@@ -68,16 +68,25 @@ def test_error_in_a_function_of_the_user_shows_both_lines(opened: Kernel) -> Non
     assert len(lines) <= _TEN_LINES + 1
 
 
-@pytest.mark.parametrize("wait", ["job.wait()", "list(veo.map(['Stopped [stuck]']))"])
-def test_interrupt_shows_the_cell_only(opened: Kernel, wait: str) -> None:
-    """The stop button is not an error: nobody looks for its cause inside this library."""
+#: Presses the stop button once the cell waits for the thread of its session.
+_INTERRUPT = """
+import os, signal, sys, threading, time, traceback
+def interrupt(waiting_in, cell_thread=threading.get_ident()):
+    while waiting_in not in [f.name for f in traceback.extract_stack(sys._current_frames()[cell_thread])]:
+        time.sleep(0.01)
+    time.sleep(0.01)  # beyond its first line
+    os.kill(os.getpid(), signal.SIGINT)
+"""
 
-    def interrupt(text: str) -> None:
-        if "waiting" in text:
-            opened.interrupt()
 
-    cell = "job = veo.submit('Stopped [stuck]')\njob.accepted()\nprint('waiting', flush=True)\n"
-    output = opened.run(cell + wait, on_print=interrupt)
+@pytest.mark.parametrize(
+    ("cell", "waiting_in"),
+    [("veo.generate('Stopped [stuck]')", "_wait_for"), ("list(veo.map(['Stopped, too [stuck]']))", "_next")],
+)
+def test_interrupt_shows_the_cell_only(opened: Kernel, cell: str, waiting_in: str) -> None:
+    """The stop button is not an error: its cause is not inside this library."""
+    opened.check(_INTERRUPT)
+    output = opened.run(f"threading.Thread(target=interrupt, args=('{waiting_in}',)).start()\n{cell}")
     assert output.error == "KeyboardInterrupt"
     assert len(plain_lines(output)) <= _TEN_LINES
 
