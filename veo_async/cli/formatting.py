@@ -5,7 +5,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 
-from veo_async._base.numbers import format_number, plain_number
+from veo_async._base.numbers import format_duration, format_number, plain_number
 
 __all__ = [
     "command",
@@ -29,14 +29,6 @@ def format_credits(credits: float) -> str:
     """Return an amount of credits: ``1 credit``, ``1,000,000 credits``."""
     text = format_number(credits)
     return f"{text} credit{'' if text == '1' else 's'}"
-
-
-def format_duration(seconds: float) -> str:
-    """Return a duration without false precision: ``42 s``, ``12 min``, ``2 h 15 min``."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def command(*words: object) -> str:

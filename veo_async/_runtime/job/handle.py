@@ -11,11 +11,13 @@ from veo_async._rules.polling.durations import Eta
 from veo_async._runtime.in_doubt.actions import JobActions
 from veo_async._runtime.status import StatusReporter
 from veo_async.errors import StillRunning
+from veo_async.progress import ProgressCallback, callback_of
 
 from .endings import ended_without_charge
 from .events import JobEvent
 from .live_job import LiveJob, exception_of
 from .outcome import Clip, Done, Outcome
+from .progress import reporting
 from .rows import to_datetime
 
 
@@ -106,14 +108,19 @@ class Job(JobView):
         """Wait until the provider has accepted the request and return the task id."""
         return await self._job.accepted()
 
-    async def wait(self, timeout: float | None = None) -> Clip:
+    async def wait(self, timeout: float | None = None, *, progress: bool | ProgressCallback = False) -> Clip:
         """Wait for the clip and return it.
+
+        Args:
+            progress: True shows state, elapsed time and estimate on standard error; a function gets a
+                `veo_async.progress.Progress` about once a second and at every change.
 
         Raises:
             StillRunning: the job has not finished after *timeout* seconds. It continues; call this again.
         """
+        callback = callback_of(progress)
         try:
-            async with asyncio.timeout(timeout):
+            async with reporting(self._job, self._status, callback), asyncio.timeout(timeout):
                 await self._job.wait_outcome()
         except TimeoutError:
             if self.outcome is None:  # otherwise it finished at the same moment
