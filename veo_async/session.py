@@ -49,6 +49,7 @@ from ._session.account import Account
 from ._session.callbacks import CallbackReceiver
 from ._session.ledger import SessionLedger
 from ._session.lifetime import Lifetime
+from ._session.list_reporter import ListReporter
 from ._session.options import JobOptions, checked_options, checked_target
 from ._session.outcome_stream import OutcomeStream
 from ._session.parts import Parts
@@ -66,6 +67,7 @@ __all__ = [
     "Account",
     "CallbackReceiver",
     "JobOptions",
+    "ListReporter",
     "OutcomeStream",
     "Recovered",
     "SessionLedger",
@@ -429,6 +431,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         ordered: bool = False,
         key: Callable[[AnyRequest], str] | None = None,
         buffersize: int | None = None,
+        progress: bool | ProgressCallback = False,
         **options: Unpack[JobOptions],
     ) -> OutcomeStream:
         """Yield the outcomes of many requests as they finish, or in order. A failure is a value and harms no other job.
@@ -441,6 +444,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             key: returns the key of a request's job.
             buffersize: how many requests may be submitted ahead of the outcomes read; by default 200, or twice
                 ``max_in_flight``.
+            progress: True shows how many have finished; a plain function gets a `veo_async.progress.ListProgress` at
+                the start and whenever one has finished.
         """
         self._lifetime.require_open()
         rule = "must be several requests, for example a list; for one, use generate()"
@@ -452,14 +457,19 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
         self._submitter.check_options(options)
 
-        async def admit(request: AnyRequest | str) -> LiveJob:
-            return await self._submitter.submit_or_reject(request, key, options)
+        reporter = ListReporter(progress, requests)
 
-        return OutcomeStream(
-            stream_outcomes(
-                to_async_iterator(requests), admit, buffersize=buffersize, ordered=ordered, spawn=self._spawn_reader
-            )
+        async def admit(request: AnyRequest | str) -> LiveJob:
+            reporter.submitting()
+            job = await self._submitter.submit_or_reject(request, key, options)
+            if reporter.is_active:
+                reporter.follow(job)
+            return job
+
+        outcomes = stream_outcomes(
+            to_async_iterator(requests), admit, buffersize=buffersize, ordered=ordered, spawn=self._spawn_reader
         )
+        return OutcomeStream(outcomes, reporter.close)
 
     def _spawn_reader(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name="veo.map")
@@ -467,13 +477,19 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         task.add_done_callback(self._reader_tasks.discard)
         return task
 
-    async def gather(self, *requests: AnyRequest | str, **options: Unpack[JobOptions]) -> Outcomes:
-        """Return the outcomes of a few requests, in their order. Takes the arguments of `submit` for all of them."""
+    async def gather(
+        self, *requests: AnyRequest | str, progress: bool | ProgressCallback = False, **options: Unpack[JobOptions]
+    ) -> Outcomes:
+        """Return the outcomes of a few requests, in their order. Takes the arguments of `submit` for all of them.
+
+        Args:
+            progress: as for `map`.
+        """
         for request in requests:
             if isinstance(request, Iterable) and not isinstance(request, str):
                 reject("requests", request, "must be a prompt or a request; pass a list as gather(*requests)")
         # All of them at the same time: a smaller buffer would leave slots empty behind one slow job.
-        outcomes = self.map(requests, ordered=True, buffersize=max(1, len(requests)), **options)
+        outcomes = self.map(requests, ordered=True, buffersize=max(1, len(requests)), progress=progress, **options)
         return Outcomes([outcome async for outcome in outcomes])
 
     def job(self, key: str) -> Job:

@@ -21,15 +21,21 @@ class CellOutput:
     messages: tuple[tuple[str, dict[str, Any]], ...]
 
     @property
-    def text(self) -> str:
-        """What it printed, and the text of its result."""
-        texts = [content.get("text") or content.get("data", {}).get("text/plain", "") for _, content in self.messages]
-        return "".join(texts)
+    def printed(self) -> str:
+        """What it printed."""
+        return "".join(content["text"] for name, content in self.messages if name == "stream")
 
-    def html(self, kind: str = "execute_result") -> list[str]:
-        """Return the HTML of its result, or of its ``display_data`` and ``update_display_data``, in order."""
-        shown = [content["data"] for name, content in self.messages if name == kind]
-        return [data["text/html"] for data in shown if "text/html" in data]
+    @property
+    def result(self) -> dict[str, str]:
+        """Its result, by media type."""
+        return next(content["data"] for name, content in self.messages if name == "execute_result")
+
+    @property
+    def displayed(self) -> list[tuple[str, dict[str, str]]]:
+        """What it displayed and replaced, in order: the display id, and the data by media type."""
+        kinds = ("display_data", "update_display_data")
+        shown = [content for name, content in self.messages if name in kinds]
+        return [(content["transient"]["display_id"], content["data"]) for content in shown]
 
     @property
     def error(self) -> str | None:

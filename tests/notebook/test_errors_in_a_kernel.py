@@ -105,7 +105,7 @@ def test_debugger_has_all_frames(opened: Kernel) -> None:
     """Only what is shown is short; the traceback is complete."""
     opened.run("VeoSession(budget=-1)")
     shown = opened.check("import sys, traceback; print(''.join(traceback.format_tb(sys.last_traceback)))")
-    assert "sync.py" in shown.text
+    assert "sync.py" in shown.printed
 
 
 def test_crash_shows_its_cause(opened: Kernel) -> None:

@@ -13,14 +13,14 @@ def test_session_in_a_with_block_returns_a_clip(kernel: Kernel) -> None:
         with VeoSession(limits=LIMITS) as veo:
             print(veo.generate("With a block").url)
     """)
-    assert output.text.startswith("http://127.0.0.1")
+    assert output.printed.startswith("http://127.0.0.1")
 
 
 def test_session_stays_open_over_several_cells_until_close(kernel: Kernel) -> None:
     """The first call opens it; after `close` it raises `SessionClosed`."""
     kernel.check("from veo_async.sync import VeoSession; veo = VeoSession(limits=LIMITS)")
     kernel.check("job = veo.submit('Over several cells')")
-    assert "ready" in kernel.check("clip = job.wait(timeout=20); print(job)").text
+    assert "ready" in kernel.check("clip = job.wait(timeout=20); print(job)").printed
     kernel.check("veo.close()")
     assert kernel.run("veo.submit('Too late')").error == "SessionClosed"
 
@@ -41,8 +41,8 @@ def test_interrupted_cell_leaves_its_job_running(kernel: Kernel, sim: Simulator)
         job.wait()
     """
     assert kernel.run(cell, on_print=interrupt).error == "KeyboardInterrupt"
-    assert kernel.check("print(job.state)").text == "running\n"
-    assert kernel.check("print(veo.submit('Interrupted [stuck]').task_id == job.task_id)").text == "True\n"
+    assert kernel.check("print(job.state)").printed == "running\n"
+    assert kernel.check("print(veo.submit('Interrupted [stuck]').task_id == job.task_id)").printed == "True\n"
     assert len(sim.charges) == charged + 1
     kernel.check("veo.close()")
 
@@ -56,11 +56,11 @@ def test_restarted_kernel_finds_its_jobs_on_the_ledger(kernel: Kernel, sim: Simu
         print(job.accepted())
     """
     charged = len(sim.charges)
-    task_id = kernel.check(cell).text.strip()
+    task_id = kernel.check(cell).printed.strip()
     kernel.restart()
     kernel.check(FIRST_CELL)
-    assert kernel.check(cell).text.strip() == task_id
-    assert kernel.check("print(job.wait(timeout=20).task_id); veo.close()").text.strip() == task_id
+    assert kernel.check(cell).printed.strip() == task_id
+    assert kernel.check("print(job.wait(timeout=20).task_id); veo.close()").printed.strip() == task_id
     assert len(sim.charges) == charged + 1
 
 
@@ -72,12 +72,12 @@ def test_async_session_works_with_top_level_await(kernel: Kernel) -> None:
             outcomes = [outcome async for outcome in session.map(["An awaited dog", "An awaited cat [refuse]"])]
         print(sorted(type(outcome).__name__ for outcome in outcomes))
     """)
-    assert output.text == "['Done', 'Refused']\n"
+    assert output.printed == "['Done', 'Refused']\n"
 
 
 def test_async_session_stays_open_over_several_cells(kernel: Kernel) -> None:
     """Without a block, it is entered and closed by two cells."""
     kernel.check("import veo_async; session = await veo_async.VeoSession(limits=LIMITS).__aenter__()")
     kernel.check("job = await session.submit('Awaited over several cells')")
-    assert "http://127.0.0.1" in kernel.check("print((await job).url)").text
+    assert "http://127.0.0.1" in kernel.check("print((await job).url)").printed
     kernel.check("await session.close()")

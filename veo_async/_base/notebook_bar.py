@@ -16,16 +16,16 @@ def in_notebook() -> bool:
     return hasattr(shell, "kernel")
 
 
-class NotebookBar:
-    """One bar, which the cell shows from the first `show` on. It may be updated from any thread."""
+class BarDisplay:
+    """One bar in the output of the cell that runs when it is shown first. It may be updated from any thread."""
 
     def __init__(self) -> None:
         self._display_id: str | None = None
 
-    def show(self, text: str, fraction: float | None = None) -> None:
-        """Show *text* and how much is done, from 0 to 1; None where that is not known."""
+    def show(self, text: str, fraction: float) -> None:
+        """Show a bar that is filled from 0 to 1, and *text*, in place of what it has shown."""
         display: Any = sys.modules["IPython"].display
-        data = {"text/html": bar_html(text, fraction), "text/plain": text}
+        data = _data(text, fraction)
         if self._display_id is None:
             self._display_id = uuid.uuid4().hex
             display.display(data, raw=True, display_id=self._display_id)
@@ -33,7 +33,6 @@ class NotebookBar:
             display.update_display(data, raw=True, display_id=self._display_id)
 
 
-def bar_html(text: str, fraction: float | None) -> str:
-    """Return a bar followed by *text*; without a fraction, the bar moves to and fro."""
-    value = "" if fraction is None else f' value="{min(max(fraction, 0.0), 1.0):.3f}"'
-    return f'<div><progress max="1"{value} style="width:240px"></progress> {html.escape(text)}</div>'
+def _data(text: str, fraction: float) -> dict[str, str]:
+    bar = f'<progress max="1" value="{min(max(fraction, 0.0), 1.0):.3f}" style="width:240px"></progress>'
+    return {"text/html": f"<div>{bar} {html.escape(text)}</div>", "text/plain": text}

@@ -15,7 +15,7 @@ class Outcomes(list[Outcome]):
     """
 
     def __repr__(self) -> str:
-        return f"<Outcomes: {self._summary}>"
+        return f"<Outcomes: {self.summary}>"
 
     def __str__(self) -> str:
         return "\n".join(map(str, self))
@@ -24,9 +24,10 @@ class Outcomes(list[Outcome]):
         """Return a grid of videos and reasons, for notebooks."""
         from .html import outcomes_html  # only notebooks need it
 
-        return outcomes_html(self, self._summary)
+        return outcomes_html(self, self.summary)
 
     @property
-    def _summary(self) -> str:
+    def summary(self) -> str:
+        """How many there are of each kind: ``3 done, 1 refused``."""
         counts = Counter(type(outcome) for outcome in self)
         return ", ".join(f"{counts[kind]} {name}" for kind, name in _NAMES.items() if counts[kind]) or "none"
