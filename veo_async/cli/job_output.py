@@ -80,8 +80,14 @@ def _outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
         files = [str(file) for file in clip.files]
         return {"key": clip.key, "outcome": "done", "task_id": clip.task_id, "files": files}
     kind = _KINDS[type(outcome)].replace(" ", "_")
-    why = {"reason": outcome.reason, "remedy": remedy_of(outcome), "detail": outcome.detail}
-    return {"key": outcome.key, "outcome": kind, **why, "log_url": outcome.log_url}
+    return {
+        "key": outcome.key,
+        "outcome": kind,
+        "reason": outcome.reason,
+        "remedy": remedy_of(outcome),
+        "detail": outcome.detail,
+        "log_url": outcome.log_url,
+    }
 
 
 def _detail_lines(outcome: Refused | Failed | InDoubt, ledger: Path) -> list[str]:
