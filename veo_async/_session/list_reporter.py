@@ -1,6 +1,7 @@
 """`ListReporter`: the progress of `VeoSession.map` and `VeoSession.gather`."""
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Sized
 
 from veo_async._base.checks import reject
@@ -8,7 +9,7 @@ from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.clock import loop_time
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.job.outcome import Outcome
-from veo_async._runtime.job.outcomes import Outcomes
+from veo_async._runtime.job.outcomes import describe_counts
 from veo_async._runtime.log import logger_for
 from veo_async.progress import ListProgress, ProgressCallback, callback_of
 
@@ -28,7 +29,8 @@ class ListReporter:
         self._close = getattr(self._callback, "close", None)
         self._length = len(requests) if isinstance(requests, Sized) else None
         self._submitted = 0
-        self._finished = Outcomes()
+        #: Only numbers: a long list must not keep its outcomes.
+        self._counts = Counter[type]()
         self._began_at = self._elapsed_s = 0.0
         self._is_reported = False
 
@@ -50,12 +52,12 @@ class ListReporter:
 
     def finished(self, outcome: Outcome) -> None:
         """Report that a job has finished."""
-        self._finished.append(outcome)
+        self._counts[type(outcome)] += 1
         self._report()
 
     def close(self) -> None:
         """Report the end of a generator, and no more. It may be called in any thread."""
-        if not self._is_reported and len(self._finished) == self._submitted:
+        if not self._is_reported and self._counts.total() == self._submitted:
             self._show(is_last=True)
         self._callback = None
         if callable(self._close):
@@ -64,7 +66,7 @@ class ListReporter:
 
     def _report(self) -> None:
         self._elapsed_s = loop_time() - self._began_at
-        self._show(is_last=len(self._finished) == self._length)
+        self._show(is_last=self._counts.total() == self._length)
 
     def _show(self, *, is_last: bool) -> None:
         self._is_reported = is_last
@@ -72,9 +74,9 @@ class ListReporter:
             self._callback = None
 
     def _progress(self, is_last: bool) -> ListProgress:
-        finished = len(self._finished)
+        finished = self._counts.total()
         total = max(self._submitted, self._length or 0)
-        counts = f": {self._finished.summary}" if finished else ""
+        counts = f": {describe_counts(self._counts)}" if finished else ""
         return ListProgress(
             key="",
             state=JobState.RUNNING,

@@ -8,6 +8,11 @@ from .outcome import Done, Failed, InDoubt, Outcome, Refused
 _NAMES: Final = {Done: "done", Refused: "refused", Failed: "failed", InDoubt: "in doubt"}
 
 
+def describe_counts(counts: Counter[type]) -> str:
+    """Return how many there are of each class of outcomes: ``3 done, 1 refused``."""
+    return ", ".join(f"{counts[kind]:,} {name}" for kind, name in _NAMES.items() if counts[kind]) or "none"
+
+
 class Outcomes(list[Outcome]):
     """A list of outcomes. A notebook shows it as a grid of videos, and ``print`` as a line per outcome.
 
@@ -29,5 +34,4 @@ class Outcomes(list[Outcome]):
     @property
     def summary(self) -> str:
         """How many there are of each kind: ``3 done, 1 refused``."""
-        counts = Counter(type(outcome) for outcome in self)
-        return ", ".join(f"{counts[kind]} {name}" for kind, name in _NAMES.items() if counts[kind]) or "none"
+        return describe_counts(Counter(type(outcome) for outcome in self))
