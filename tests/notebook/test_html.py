@@ -191,6 +191,8 @@ def test_outcomes_are_a_list_that_prints_a_line_each() -> None:
     assert repr(FOUR) == "<Outcomes: 2 done, 1 refused, 1 in doubt>"
     assert str(FOUR).splitlines() == [str(outcome) for outcome in FOUR]
     assert repr(Outcomes()) == "<Outcomes: none>"
+    assert repr(FOUR[:2]) == "<Outcomes: 1 done, 1 refused>"
+    assert FOUR[0] == Done(CLIP)
 
 
 def test_long_list_shows_its_first_hundred(saved: Saved) -> None:

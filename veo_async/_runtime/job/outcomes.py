@@ -1,7 +1,7 @@
 """`Outcomes`: a list of outcomes that people can read."""
 
 from collections import Counter
-from typing import Final
+from typing import Final, SupportsIndex, overload
 
 from .outcome import Done, Failed, InDoubt, Outcome, Refused
 
@@ -18,6 +18,16 @@ class Outcomes(list[Outcome]):
 
     `VeoSession.gather` returns one. ``Outcomes(veo.map(…))`` collects those of a `veo_async.sync` session.
     """
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Outcome: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Outcomes": ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> "Outcome | Outcomes":
+        """Return one outcome, or a part of the list that is shown in the same way."""
+        return Outcomes(super().__getitem__(index)) if isinstance(index, slice) else super().__getitem__(index)
 
     def __repr__(self) -> str:
         return f"<Outcomes: {self.summary}>"
