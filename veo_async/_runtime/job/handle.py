@@ -52,6 +52,11 @@ class JobView:
         return to_datetime(self._job.sent_at)
 
     @property
+    def prompt(self) -> str | None:
+        """The prompt of its request; None for an upgrade and for an adopted task."""
+        return getattr(self._job.request, "prompt", None)
+
+    @property
     def metadata(self) -> Any:
         """The metadata that was submitted with the request."""
         return self._job.metadata
@@ -77,7 +82,7 @@ class JobView:
             return self.outcome._repr_html_()
         from .html import job_html  # only notebooks need it
 
-        return job_html(self.key, self.state, getattr(self._job.request, "prompt", ""))
+        return job_html(self.key, self.state, self.prompt or "")
 
 
 class Job(JobView):
