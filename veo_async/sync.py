@@ -100,12 +100,12 @@ class VeoSession:
         return self._thread.run(self._session.generate, *args, progress=_callback_of(progress), **options)
 
     @_same_signature(session.VeoSession.upgrade)
-    def upgrade(self, *args: Any, **options: Any) -> Clip:
-        return self._thread.run(self._session.upgrade, *args, **options)
+    def upgrade(self, *args: Any, progress: bool | ProgressCallback | None = None, **options: Any) -> Clip:
+        return self._thread.run(self._session.upgrade, *args, progress=_callback_of(progress), **options)
 
     @_same_signature(session.VeoSession.extend)
-    def extend(self, *args: Any, **options: Any) -> Clip:
-        return self._thread.run(self._session.extend, *args, **options)
+    def extend(self, *args: Any, progress: bool | ProgressCallback | None = None, **options: Any) -> Clip:
+        return self._thread.run(self._session.extend, *args, progress=_callback_of(progress), **options)
 
     @_same_signature(session.VeoSession.save)
     def save(self, *args: Any, **options: Any) -> Clip:

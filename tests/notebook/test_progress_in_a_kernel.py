@@ -41,6 +41,12 @@ def test_wait_for_one_clip_shows_a_bar_with_the_estimate(kernel: Kernel, cell: s
     kernel.check("veo.close()")
 
 
+def test_follow_up_shows_a_bar(opened: Kernel) -> None:
+    """An upgrade takes minutes, too."""
+    opened.check("clip = veo.generate('To be upgraded', progress=False)")
+    assert "  done: " in bar(opened.check("veo.upgrade(clip)"))[-1]
+
+
 @pytest.mark.parametrize(
     "cell", ["veo.gather('{0} a', '{0} b [refuse]', '{0} c')", "list(veo.map(['{0} a', '{0} b [refuse]', '{0} c']))"]
 )
