@@ -17,7 +17,7 @@ from tests.sessions import session_arguments
 from veo_async import Done, InDoubt, VeoSession
 from veo_async._ports import JobRow
 from veo_async.cli.app import run
-from veo_async.cli.ledger_text import table_lines
+from veo_async.cli.ledger_text import in_doubt_lines, table_lines
 from veo_async.ledger import SqliteLedger
 from veo_async.settings import Limits
 from veo_async.simulator import Simulator, drop_after_accepting, drop_before_accepting
@@ -79,7 +79,7 @@ def test_jobs_lists_the_jobs_and_the_next_command(veo: Veo, file: Path, charged:
     assert charged["A dog"] in output
     assert f"Next: veo-async ledger in-doubt {file}" in output
     code, output = veo("jobs", file, "--state", "ready", "--json")
-    assert [row["key"] for row in json.loads(output)] == ["dog"]
+    assert [json.loads(line)["key"] for line in output.splitlines()] == ["dog"]
     assert "1 job: 1 ready" in veo("jobs", file, "--state", "ready")[1]
     assert veo("jobs", file, "--state", "failed")[1] == "No jobs.\n"
     assert veo("jobs", file, "--state", "lost")[0] == 2
@@ -95,6 +95,14 @@ def test_narrow_terminal_keeps_the_key_and_state_columns() -> None:
     assert table_lines([], 200) == []
 
 
+@pytest.mark.parametrize("outcome", ['{"error": {"log_url": "https://kie.ai/logs"}}', '{"error": {}}', "[]", None])
+def test_in_doubt_names_the_page_to_search_if_it_is_known(outcome: str | None) -> None:
+    """A row of another version or a damaged one is shown, too."""
+    row = JobRow(key="a", account="", state="in_doubt", request=None, submitted_at=0.0, token="tk", outcome=outcome)
+    page = " (https://kie.ai/logs)" if outcome and "kie.ai" in outcome else ""
+    assert in_doubt_lines(row, [])[-1] == f"    callback token tk: search for it in the provider's logs{page}"
+
+
 @pytest.mark.usefixtures("charged")
 def test_in_doubt_shows_the_evidence_and_three_commands(veo: Veo, file: Path) -> None:
     """When the request was sent, with which token, and how it failed; and the commands that resolve it."""
@@ -104,8 +112,9 @@ def test_in_doubt_shows_the_evidence_and_three_commands(veo: Veo, file: Path) ->
     for name in ("resolve", "resubmit", "abandon"):
         assert f"veo-async ledger {name} {file}" in output
     _, output = veo("ledger", "in-doubt", file, "--json")
-    assert {row["key"] for row in json.loads(output)} == {"cat", "bird"}
-    assert all(row["token"] and row["transitions"] for row in json.loads(output))
+    rows = [json.loads(line) for line in output.splitlines()]
+    assert {row["key"] for row in rows} == {"cat", "bird"}
+    assert all(row["token"] and row["transitions"] for row in rows)
 
 
 def test_next_session_continues_repaired_jobs(veo: Veo, file: Path, charged: dict[str, str]) -> None:

@@ -5,12 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from veo_async import Done, Failed, InDoubt, Refused
+from veo_async.batch.results import remedy_of
+from veo_async.errors import as_sentence, printable
 from veo_async.events import JobEvent, Paused, Queued, Ready, ResolutionDiffers, Running, Sent
 from veo_async.types import Outcome
 
 from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
-from .formatting import command, format_count, format_duration
+from .formatting import command, format_count, format_duration, short_path
+from .invocation import current
 from .output import Reporter
+from .progress import reason_text, uncapitalized
+
+_KINDS = {Refused: "refused", Failed: "failed", InDoubt: "in doubt"}
 
 
 def event_text(event: JobEvent) -> str | None:
@@ -24,7 +30,7 @@ def event_text(event: JobEvent) -> str | None:
         case Running(key=key, task_id=task_id, eta=eta):
             return f"{key}: generating (task {task_id}), about {format_duration(eta.p50)} left"
         case Paused(key=key, reason=reason):
-            return f"{key}: paused ({reason})"
+            return f"{key}: {uncapitalized(reason_text(reason))}"
         case ResolutionDiffers(key=key, requested=requested, width=width, height=height):
             return f"{key}: the video is {width} × {height}, although {requested} was requested"
         case Ready(key=key):
@@ -33,9 +39,20 @@ def event_text(event: JobEvent) -> str | None:
             return None
 
 
-def report_outcome(reporter: Reporter, outcome: Outcome) -> None:
-    """Report how a job finished."""
+def report_outcome(reporter: Reporter, outcome: Outcome, ledger: Path) -> None:
+    """Report how a job on *ledger* finished; with ``-v`` also what the provider's support would ask for."""
     reporter.job_finished(_outcome_text(outcome), _outcome_as_dict(outcome), is_good=isinstance(outcome, Done))
+    if not isinstance(outcome, Done):
+        report_details(reporter, ledger, outcome.key, outcome.detail, outcome.log_url)
+
+
+def report_details(reporter: Reporter, ledger: Path, key: str, detail: str, log_url: str | None) -> None:
+    """With ``-v``, report *detail*, the page with the provider's logs, and the command that prints the timeline."""
+    if not current().is_verbose:
+        return
+    logs = [] if log_url is None else [f"Logs: {log_url}"]
+    for line in (printable(detail), *logs, f"Timeline: {command('timeline', ledger, key)}"):
+        reporter.message(f"  {line}")
 
 
 def exit_code_for(outcomes: Iterable[Outcome]) -> int:
@@ -61,13 +78,10 @@ def resume_command(ledger: Path, account: str | None) -> str:
 def _outcome_text(outcome: Outcome) -> str:
     match outcome:
         case Done(clip=clip):
-            return f"{clip.key}: saved {', '.join(map(str, clip.files)) or 'to no file'}"
-        case Refused(key=key, error=error):
-            return f"{key}: refused: {error}"
-        case Failed(key=key, error=error):
-            return f"{key}: failed: {error}"
-        case InDoubt(key=key, error=error):
-            return f"{key}: in doubt: {error}"
+            return f"{clip.key}: saved {', '.join(map(short_path, clip.files)) or 'to no file'}"
+        case Refused() | Failed() | InDoubt():
+            kind, remedy = _KINDS[type(outcome)], remedy_of(outcome)
+            return f"{outcome.key}: {kind}: {as_sentence(outcome.reason)} {remedy}".rstrip()
 
 
 def _outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
@@ -75,5 +89,12 @@ def _outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
         clip = outcome.clip
         files = [str(file) for file in clip.files]
         return {"key": clip.key, "outcome": "done", "task_id": clip.task_id, "files": files}
-    kind = {Refused: "refused", Failed: "failed", InDoubt: "in_doubt"}[type(outcome)]
-    return {"key": outcome.key, "outcome": kind, "error": str(outcome.error)}
+    kind = _KINDS[type(outcome)].replace(" ", "_")
+    return {
+        "key": outcome.key,
+        "outcome": kind,
+        "reason": outcome.reason,
+        "remedy": remedy_of(outcome),
+        "detail": outcome.detail,
+        "log_url": outcome.log_url,
+    }

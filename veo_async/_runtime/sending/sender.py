@@ -256,7 +256,7 @@ class Sender:
                     await self._lock_out(error)
             case Verdict.REFUSED:
                 self._pauses.on_refused(is_probe=is_probe)
-                await self._finish(job, Event.REFUSE, Refused(job.key, error.message, error))
+                await self._finish(job, Event.REFUSE, Refused(job.key, error))
             case Verdict.IN_DOUBT:
                 self._pauses.on_error(error, is_probe=is_probe)
                 await self._lose(job, error)
@@ -314,7 +314,6 @@ class Sender:
 
     async def _lose(self, job: LiveJob, error: VeoError) -> None:
         """The response was lost: the job is in doubt."""
-        logger.warning("job %s is in doubt: %s", job.key, error.message, extra=job.log_extra("in-doubt"))
         error.add_evidence(remedy=MAY_HAVE_BEEN_CHARGED)
         await self._finish(job, Event.LOSE, InDoubt(job.key, error))
 
