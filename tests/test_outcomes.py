@@ -36,13 +36,6 @@ def test_clip_gives_its_first_video() -> None:
     assert str(saved) == 'dog"<b>: dog.mp4, dog-2.mp4'
 
 
-def test_clip_is_a_video_in_a_notebook() -> None:
-    """The player shows the video; key and URL are escaped."""
-    shown = CLIP._repr_html_()
-    assert '<video controls width="320" src="https://a.example/1.mp4?x=1&amp;y=2"></video>' in shown
-    assert "<b>dog&quot;&lt;b&gt;</b>" in shown
-
-
 @pytest.mark.parametrize(
     ("outcome", "start"),
     [

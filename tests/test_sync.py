@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import inspect
+import logging
 import os
 import signal
 import subprocess
@@ -12,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
@@ -41,32 +41,9 @@ from veo_async.simulator import Simulator
 from veo_async.sync import Job, VeoSession
 
 
-@contextmanager
-def simulator_in_thread(**options: Any) -> Iterator[Simulator]:
-    """Run a simulator in its own thread and event loop, separate from the session's."""
-    sim = Simulator(**options)
-    ready, stop = threading.Event(), asyncio.Event()
-    loops: list[asyncio.AbstractEventLoop] = []
-
-    async def serve() -> None:
-        async with sim:
-            loops.append(asyncio.get_running_loop())
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),), name="simulator")
-    thread.start()
-    try:
-        assert ready.wait(5)
-        yield sim
-    finally:
-        loops[0].call_soon_threadsafe(stop.set)
-        thread.join()
-
-
 @pytest.fixture(scope="module")
 def sim() -> Iterator[Simulator]:
-    with simulator_in_thread(speed=100, duration_s=5.0, limiter="none") as sim:
+    with Simulator(speed=100, duration_s=5.0, limiter="none") as sim:
         yield sim
 
 
@@ -376,6 +353,19 @@ def test_invalid_request_raises_and_the_session_continues(veo: VeoSession) -> No
     with pytest.raises(InvalidRequest):
         veo.submit("A cat", seeds=1)
     assert veo.generate("A cat").urls
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])
+def test_error_shows_the_frames_of_the_sessions_thread_only_in_debug_mode(
+    veo: VeoSession, caplog: pytest.LogCaptureFixture, level: int
+) -> None:
+    """The caller's own line says where it happened."""
+    caplog.set_level(level, "veo_async")
+    with pytest.raises(InvalidRequest) as caught:
+        veo.submit("A cat", seeds=1)
+    files = {frame.path.name if isinstance(frame.path, Path) else frame.path for frame in caught.traceback}
+    assert ("validation.py" in files) == (level == logging.DEBUG)
+    assert files >= {"test_sync.py", "sync.py"}
 
 
 def test_calling_the_session_from_its_own_hook_raises_usage_error(sim: Simulator, no_leaks: None) -> None:

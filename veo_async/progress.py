@@ -24,13 +24,16 @@ from typing import TextIO
 import attrs
 
 from ._base.checks import reject
+from ._base.notebook_bar import BarDisplay, in_notebook
 from ._rules.lifecycle import JobState
 from ._rules.polling.durations import Eta
 
 __all__ = [
     "Eta",
     "JobState",
+    "ListProgress",
     "LiveLine",
+    "NotebookBar",
     "Progress",
     "ProgressCallback",
     "StateLines",
@@ -76,6 +79,24 @@ class Progress:
         """The elapsed time as ``1:05``."""
         minutes, seconds = divmod(int(self.elapsed_s), 60)
         return f"{minutes}:{seconds:02}"
+
+
+@attrs.frozen(kw_only=True)
+class ListProgress(Progress):
+    """Many jobs at one moment, as `VeoSession.map` and `VeoSession.gather` report them.
+
+    Attributes:
+        finished: how many have finished.
+        total: how many there are; while a generator is read, how many were read.
+    """
+
+    finished: int
+    total: int
+
+    @property
+    def fraction(self) -> float:
+        """How many of the jobs have finished, from 0 to 1."""
+        return self.finished / self.total if self.total else 1.0
 
 
 #: Takes a `Progress`, plain or async.
@@ -125,8 +146,31 @@ class StateLines:
             self._stream.flush()
 
 
+class NotebookBar:
+    """A bar in the output of a notebook's cell. It stays there at the end, with the outcome."""
+
+    def __init__(self) -> None:
+        self._display = BarDisplay()
+        self._last: Progress | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        """Show *progress*."""
+        self._last = progress
+        self._display.show(f"{progress.clock}  {progress.text}", progress.fraction)
+
+    def close(self) -> None:
+        """Say that nothing more is shown, unless all is finished."""
+        if self._last is not None and not self._last.is_finished:
+            self._display.show("stopped waiting; what was submitted continues", self._last.fraction)
+
+
 def default_callback() -> ProgressCallback:
-    """Return what ``progress=True`` calls: a live line on a terminal, elsewhere a line for each state, on stderr."""
+    """Return what ``progress=True`` calls: a bar in a notebook; a live line on a terminal; else a line for each state.
+
+    The lines are written to standard error.
+    """
+    if in_notebook():
+        return NotebookBar()
     stream = sys.stderr
     if stream is None:  # a program without a console
         return lambda _: None

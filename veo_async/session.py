@@ -38,7 +38,8 @@ from ._runtime.in_doubt.handler import OnDoubt
 from ._runtime.job.follow_ups import FollowUp, follow_up_of
 from ._runtime.job.handle import Job
 from ._runtime.job.live_job import LiveJob
-from ._runtime.job.outcome import Clip, Outcome
+from ._runtime.job.outcome import Clip
+from ._runtime.job.outcomes import Outcomes
 from ._runtime.log import logger_for
 from ._runtime.queued.images import ImageSource, UploadedImage
 from ._runtime.sending.key_renewal import with_timeout
@@ -48,6 +49,7 @@ from ._session.account import Account
 from ._session.callbacks import CallbackReceiver
 from ._session.ledger import SessionLedger
 from ._session.lifetime import Lifetime
+from ._session.list_reporter import ListReporter
 from ._session.options import JobOptions, checked_options, checked_target
 from ._session.outcome_stream import OutcomeStream
 from ._session.parts import Parts
@@ -65,6 +67,7 @@ __all__ = [
     "Account",
     "CallbackReceiver",
     "JobOptions",
+    "ListReporter",
     "OutcomeStream",
     "Recovered",
     "SessionLedger",
@@ -286,14 +289,16 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         index: int | None = None,
         key: str | None = None,
         save_to: str | PathLike[str] | None = None,
+        progress: bool | ProgressCallback = False,
     ) -> Clip:
         """Return a clip's ``"1080p"`` or ``"4k"`` version: charged once however often you ask.
 
         Args:
             clip: the clip, its task id, or the key of its job.
             index: which of its videos, from 0.
+            progress: as for `generate`.
         """
-        return await self._follow_up(clip, UpgradeRequest(to=to, index=index), key, save_to)
+        return await self._follow_up(clip, UpgradeRequest(to=to, index=index), key, save_to, progress)
 
     async def extend(
         self,
@@ -302,6 +307,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         *,
         key: str | None = None,
         save_to: str | PathLike[str] | None = None,
+        progress: bool | ProgressCallback = False,
         **options: Unpack[ExtendOptions],
     ) -> Clip:
         """Extend a clip by about seven seconds. To do both, extend first and then upgrade.
@@ -309,8 +315,10 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         Args:
             clip: the clip, its task id, or the key of its job.
             prompt: what happens next.
+            progress: as for `generate`.
         """
-        return await self._follow_up(clip, from_dict({"prompt": prompt, **options}, ExtendRequest), key, save_to)
+        request = from_dict({"prompt": prompt, **options}, ExtendRequest)
+        return await self._follow_up(clip, request, key, save_to, progress)
 
     async def _follow_up(
         self,
@@ -318,7 +326,9 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         request: ExtendRequest | UpgradeRequest,
         key: str | None,
         save_to: str | PathLike[str] | None,
+        progress: bool | ProgressCallback,
     ) -> Clip:
+        callback = callback_of(progress)
         if not isinstance(clip, Clip | str):
             reject("clip", clip, "must be a Clip, a job's key or a task id; for a job, pass `await job`")
         task_id = clip.task_id if isinstance(clip, Clip) else clip
@@ -326,8 +336,10 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         if source is not None:
             check(attrs.evolve(request, task_id=source.task_id or source.key), self.api.dialect)
             item = follow_up_of(source.key, request)
-            return await (await self.submit(item.request, key=key or item.key, save_to=save_to))
-        return await (await self.submit(attrs.evolve(request, task_id=task_id), key=key, save_to=save_to))
+            job = await self.submit(item.request, key=key or item.key, save_to=save_to)
+        else:
+            job = await self.submit(attrs.evolve(request, task_id=task_id), key=key, save_to=save_to)
+        return await job.wait(progress=callback or False)
 
     async def save(self, clip: Clip, path: str | PathLike[str], *, uncropped: bool = False) -> Clip:
         """Download a clip's videos, verified, to a file or into a folder; return the clip with its ``files``.
@@ -428,6 +440,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         ordered: bool = False,
         key: Callable[[AnyRequest], str] | None = None,
         buffersize: int | None = None,
+        progress: bool | ProgressCallback = False,
         **options: Unpack[JobOptions],
     ) -> OutcomeStream:
         """Yield the outcomes of many requests as they finish, or in order. A failure is a value and harms no other job.
@@ -440,6 +453,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             key: returns the key of a request's job.
             buffersize: how many requests may be submitted ahead of the outcomes read; by default 200, or twice
                 ``max_in_flight``.
+            progress: True shows how many have finished; a plain function gets a `veo_async.progress.ListProgress` at
+                the start and whenever one has finished.
         """
         self._lifetime.require_open()
         rule = "must be several requests, for example a list; for one, use generate()"
@@ -451,14 +466,19 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
         self._submitter.check_options(options)
 
-        async def admit(request: AnyRequest | str) -> LiveJob:
-            return await self._submitter.submit_or_reject(request, key, options)
+        reporter = ListReporter(progress, requests)
 
-        return OutcomeStream(
-            stream_outcomes(
-                to_async_iterator(requests), admit, buffersize=buffersize, ordered=ordered, spawn=self._spawn_reader
-            )
+        async def admit(request: AnyRequest | str) -> LiveJob:
+            reporter.submitting()
+            job = await self._submitter.submit_or_reject(request, key, options)
+            if reporter.is_active:
+                reporter.follow(job)
+            return job
+
+        outcomes = stream_outcomes(
+            to_async_iterator(requests), admit, buffersize=buffersize, ordered=ordered, spawn=self._spawn_reader
         )
+        return OutcomeStream(outcomes, reporter.close)
 
     def _spawn_reader(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name="veo.map")
@@ -466,14 +486,20 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         task.add_done_callback(self._reader_tasks.discard)
         return task
 
-    async def gather(self, *requests: AnyRequest | str, **options: Unpack[JobOptions]) -> list[Outcome]:
-        """Return the outcomes of a few requests, in their order. Takes the arguments of `submit` for all of them."""
+    async def gather(
+        self, *requests: AnyRequest | str, progress: bool | ProgressCallback = False, **options: Unpack[JobOptions]
+    ) -> Outcomes:
+        """Return the outcomes of a few requests, in their order. Takes the arguments of `submit` for all of them.
+
+        Args:
+            progress: as for `map`.
+        """
         for request in requests:
             if isinstance(request, Iterable) and not isinstance(request, str):
                 reject("requests", request, "must be a prompt or a request; pass a list as gather(*requests)")
         # All of them at the same time: a smaller buffer would leave slots empty behind one slow job.
-        outcomes = self.map(requests, ordered=True, buffersize=max(1, len(requests)), **options)
-        return [outcome async for outcome in outcomes]
+        outcomes = self.map(requests, ordered=True, buffersize=max(1, len(requests)), progress=progress, **options)
+        return Outcomes([outcome async for outcome in outcomes])
 
     def job(self, key: str) -> Job:
         """Return the job with this key in this session; `attach` also reads the ledger.

@@ -14,6 +14,9 @@ may be called from any thread, but not in a forked child: open another session t
 
 Ctrl-C ends the waiting and leaves the job alone: the same request finds the same job again. ``on_event`` is called in
 the session's own thread and must not call the session.
+
+Errors of this library are raised without the frames of that thread, unless the logger ``veo_async`` logs debug
+messages.
 """
 
 from __future__ import annotations  # short names in help()
@@ -21,11 +24,12 @@ from __future__ import annotations  # short names in help()
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack, get_args
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, get_args
 
 from . import session
 from ._base.checks import check_count, check_flag, check_several
 from ._base.loop_thread import LoopThread
+from ._base.notebook_bar import in_notebook
 from .errors import SessionEnded, UsageError
 from .events import JobEvent
 from .progress import ProgressCallback, callback_of
@@ -38,6 +42,7 @@ from .types import (
     JobState,
     JobView,
     Outcome,
+    Outcomes,
     Recovered,
     UploadedImage,
     exception_of,
@@ -91,17 +96,16 @@ class VeoSession:
         self._thread.close()
 
     @_same_signature(session.VeoSession.generate)
-    def generate(self, *args: Any, progress: bool | ProgressCallback = False, **options: Any) -> Clip:
-        options["progress"] = callback_of(progress) or False  # what shows it is made in the caller's thread
-        return self._thread.run(self._session.generate, *args, **options)
+    def generate(self, *args: Any, progress: bool | ProgressCallback | None = None, **options: Any) -> Clip:
+        return self._thread.run(self._session.generate, *args, progress=_callback_of(progress), **options)
 
     @_same_signature(session.VeoSession.upgrade)
-    def upgrade(self, *args: Any, **options: Any) -> Clip:
-        return self._thread.run(self._session.upgrade, *args, **options)
+    def upgrade(self, *args: Any, progress: bool | ProgressCallback | None = None, **options: Any) -> Clip:
+        return self._thread.run(self._session.upgrade, *args, progress=_callback_of(progress), **options)
 
     @_same_signature(session.VeoSession.extend)
-    def extend(self, *args: Any, **options: Any) -> Clip:
-        return self._thread.run(self._session.extend, *args, **options)
+    def extend(self, *args: Any, progress: bool | ProgressCallback | None = None, **options: Any) -> Clip:
+        return self._thread.run(self._session.extend, *args, progress=_callback_of(progress), **options)
 
     @_same_signature(session.VeoSession.save)
     def save(self, *args: Any, **options: Any) -> Clip:
@@ -122,27 +126,37 @@ class VeoSession:
         ordered: bool = False,
         key: Callable[[AnyRequest], str] | None = None,
         buffersize: int = 200,
+        progress: bool | ProgressCallback | None = None,
         **options: Unpack[session.JobOptions],
     ) -> Iterator[Outcome]:
         """Yield the outcomes of many requests as they finish, or in order. A failure is a value and harms no other job.
 
         *requests* is read lazily, in the caller's own thread, and only while no outcome is ready. Takes the arguments
         of `submit` for all requests.
+
+        Args:
+            progress: True shows how many have finished; a plain function gets a `veo_async.progress.ListProgress` at
+                the start and whenever one has finished, in the session's own thread. None shows it in a notebook.
         """
         rule = "must be several requests, for example a list; for one, use generate()"
         check_several("requests", requests, rule, kinds=(Iterable,), but_not=get_args(AnyRequest))
         check_flag("ordered", ordered)
         check_count("buffersize", buffersize)
 
+        reporter = session.ListReporter(_callback_of(progress), requests)
+
         async def run_one(request: AnyRequest | str) -> Outcome:
+            reporter.submitting()
             [outcome] = [item async for item in self._session.map([request], key=key, **options)]
+            reporter.finished(outcome)
             return outcome
 
-        return self._thread.map(run_one, requests, ordered=ordered, buffersize=buffersize)
+        outcomes = self._thread.map(run_one, requests, ordered=ordered, buffersize=buffersize)
+        return _closing(outcomes, reporter.close)
 
     @_same_signature(session.VeoSession.gather)
-    def gather(self, *requests: Any, **options: Any) -> list[Outcome]:
-        return self._thread.run(self._session.gather, *requests, **options)
+    def gather(self, *requests: Any, progress: bool | ProgressCallback | None = None, **options: Any) -> Outcomes:
+        return self._thread.run(self._session.gather, *requests, progress=_callback_of(progress), **options)
 
     @_same_signature(session.VeoSession.job)
     def job(self, key: str) -> Job:
@@ -167,6 +181,19 @@ class VeoSession:
     @_same_signature(session.VeoSession.statistics)
     def statistics(self) -> session.Statistics:
         return self._thread.call(self._session.statistics)
+
+
+def _callback_of(progress: bool | ProgressCallback | None) -> ProgressCallback | Literal[False]:
+    """Return what reports the progress; by default, a bar in a notebook and nothing elsewhere."""
+    return callback_of(in_notebook() if progress is None else progress) or False
+
+
+def _closing(outcomes: Iterator[Outcome], close: Callable[[], None]) -> Iterator[Outcome]:
+    """Yield *outcomes*, then call *close*, also if the caller stops early."""
+    try:
+        yield from outcomes
+    finally:
+        close()
 
 
 class Account:
@@ -246,16 +273,16 @@ class Job(JobView):
         """Wait until the provider has accepted the request; return the task id."""
         return self.task_id or self._call(self._handle.accepted)
 
-    def wait(self, timeout: float | None = None, *, progress: bool | ProgressCallback = False) -> Clip:
+    def wait(self, timeout: float | None = None, *, progress: bool | ProgressCallback | None = None) -> Clip:
         """Return the clip; raise `StillRunning` after *timeout* seconds. The job continues, and you can wait again.
 
         Args:
             progress: True shows state, elapsed time and estimate on standard error; a function gets a
                 `veo_async.progress.Progress` about once a second and at every change, in the session's own thread.
+                None shows them in a notebook.
         """
-        callback = callback_of(progress)
         if self.outcome is None:
-            return self._call(self._handle.wait, timeout, progress=callback or False)
+            return self._call(self._handle.wait, timeout, progress=_callback_of(progress))
         if isinstance(self.outcome, Done):
             return self.outcome.clip
         raise exception_of(self.outcome)

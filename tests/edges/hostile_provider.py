@@ -128,6 +128,9 @@ class HostileProvider:
         writer.close()
 
     async def _exchange(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        if self._is_from_elsewhere(request):
+            writer.close()
+            return
         endpoint = request.endpoint
         number = self._requests[endpoint] = self._requests[endpoint] + 1
         rng = Random(f"{self._seed} {endpoint} {number}")
@@ -140,6 +143,11 @@ class HostileProvider:
             charge = self._charge(json.loads(request.body))
         exchange = Exchange(self, request, writer, rng, charge, *self._response(request, charge))
         await (behaviour.act if behaviour else respond_honestly)(exchange)
+
+    def _is_from_elsewhere(self, request: Request) -> bool:
+        """Return True if another test's session polls this port, which its own provider had before."""
+        key = request.headers.get("authorization")
+        return key is not None and key != f"Bearer {self._api_key}"
 
     def _draw(self, request: Request, rng: Random) -> Behaviour | None:
         """Return what to do to the response to *request*; None to respond honestly."""

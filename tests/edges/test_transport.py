@@ -1,6 +1,7 @@
 """One HTTP request over real sockets: how much was sent, what was received, and that it was sent once."""
 
 import asyncio
+import gc
 import gzip
 import json
 import socket
@@ -492,3 +493,21 @@ async def test_cancellation_is_passed_on() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+async def test_finished_request_is_freed_without_a_garbage_collection() -> None:
+    """A cycle would keep each response until the next full collection, which costs time and memory with each poll."""
+
+    async def behave(visit: Visit) -> None:
+        await visit.read_request()
+        await visit.send(http(RECORD))
+
+    async with raw_server(behave) as server, api(server.url) as client:
+        gc.collect()
+        gc.disable()
+        try:
+            await client.record_info("t")
+            kinds = (aiohttp.ClientRequest, aiohttp.ClientResponse)
+            assert not [thing for thing in gc.get_objects() if isinstance(thing, kinds)]
+        finally:
+            gc.enable()

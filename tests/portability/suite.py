@@ -8,6 +8,8 @@ import pytest
 from . import windows
 
 _OPTIONS = ("-q", "-n", "0", "--capture=sys", "-p", "no:cacheprovider", "--tb=short")
+#: Its plugin imports what Windows lacks, because it asks `sys.platform`, which says Linux.
+_OPTIONS += ("-p", "no:platformdirs")
 #: Tests that need what Windows does not have.
 _POSIX_ONLY = {
     "named pipes": "tests/media/test_disk_space.py::test_planted_partial_file_is_not_used[fifo]",

@@ -38,6 +38,21 @@ def test_requests_are_selected_by_number() -> None:
     assert triggering(refuse(500)) == list(range(1, 11))
 
 
+def test_requests_are_selected_by_prompt() -> None:
+    """A request with another prompt is not counted; a body that is not JSON has no prompt."""
+    fault = refuse(500, prompt="größer", on=2)
+    plan = FaultPlan((fault,), seed=0)
+    bodies = [
+        '{"prompt": "Ein gr\\u00f6\\u00dferer Hund"}',
+        '{"prompt": "A cat"}',
+        "no JSON",
+        "[1]",
+        '{"prompt": "größer"}',
+    ]
+    assert [bool(plan.next_fault("generate", 0.0, body.encode())) for body in bodies] == [False] * 4 + [True]
+    assert repr(fault).startswith("Fault(kind='refuse', prompt='größer', on=2")
+
+
 def test_probability_is_seeded() -> None:
     """The same seed selects the same requests, in roughly the configured fraction."""
     first, again, other = (triggering(refuse(500, probability=0.2, seed=seed), 1000) for seed in (7, 7, 8))

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import threading
 
 import aiohttp
 import pytest
@@ -44,6 +45,20 @@ async def test_port_in_use_raises_usage_error() -> None:
         with pytest.raises(UsageError, match=f"port={port}: cannot listen .* 0 for any free one"):
             async with Simulator(port=port):
                 pass
+
+
+def test_server_runs_in_its_own_thread_for_code_without_await() -> None:
+    """`start` and `stop`, also twice, or a `with` block; a charge is seen from the caller's thread."""
+    sim = Simulator()
+    for _ in range(2):
+        assert sim.start().start() is sim
+        assert asyncio.run(generate(sim)) in sim.tasks
+        sim.stop()
+        sim.stop()
+    with Simulator() as sim:
+        asyncio.run(generate(sim))
+    assert len(sim.charges) == 1
+    assert "sim.loop" not in {thread.name for thread in threading.enumerate()}
 
 
 async def test_closing_leaves_no_task() -> None:

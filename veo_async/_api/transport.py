@@ -190,21 +190,12 @@ def _cause(exc: BaseException) -> BaseException:
     return exc.__cause__ if isinstance(exc, _AttemptFailed) and exc.__cause__ else exc
 
 
-async def _disable_retry(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    try:
-        return await handler(request)
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
-        raise _AttemptFailed from exc
-
-
 class _UnreadData(Exception):
     """The connection holds data that belongs to an earlier request."""
 
 
-async def _require_clean_connection(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Check the connection between getting it and writing to it, for which aiohttp has no hook."""
+async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Prevent a retry, and check the connection between getting it and writing to it: aiohttp has no hook for that."""
     write = request.send
 
     async def send(connection: Connection) -> aiohttp.ClientResponse:
@@ -213,7 +204,12 @@ async def _require_clean_connection(
         return await write(connection)
 
     request.send = send  # type: ignore[method-assign,assignment]  # of this request only
-    return await handler(request)
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
+        raise _AttemptFailed from exc
+    finally:
+        del request.send  # `send` refers to the request: reference counting could not free it and its response
 
 
 def _set_key(authorization: str) -> aiohttp.ClientMiddlewareType:
@@ -227,7 +223,7 @@ def _set_key(authorization: str) -> aiohttp.ClientMiddlewareType:
 
 
 #: Of every request.
-_MIDDLEWARES: tuple[aiohttp.ClientMiddlewareType, ...] = (_disable_retry, _require_clean_connection)
+_MIDDLEWARES: tuple[aiohttp.ClientMiddlewareType, ...] = (_send_once,)
 
 
 class _TrackedBody(aiohttp.BytesIOPayload):

@@ -12,12 +12,14 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, wait
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final, ParamSpec, TypeVar
 from weakref import WeakSet
 
-from veo_async.errors import RESUME, SessionClosed, UsageError
+from veo_async.errors import RESUME, SessionClosed, UsageError, VeoError
+from veo_async.errors.notebook import render_short
 
 from .at_exit import run_at_exit
 
@@ -37,8 +39,9 @@ EXIT_TIMEOUT_S: Final = 10.0
 class LoopThread:
     """Runs coroutines in a thread where *lifetime* is open; callers wait for them in their own threads."""
 
-    def __init__(self, lifetime: AbstractAsyncContextManager[Any, Any]) -> None:
+    def __init__(self, lifetime: AbstractAsyncContextManager[Any, Any], *, name: str = "veo.loop") -> None:
         self._lifetime = lifetime
+        self._name = name
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         #: The process in which the thread runs.
@@ -68,7 +71,7 @@ class LoopThread:
         with self._lock:
             self._start_thread()
         _wait_for(self._opened)
-        return self._opened.result()
+        return _result_of(self._opened)
 
     def close(self) -> None:
         """Exit the context manager, end the thread, and raise what the exit raised. Later calls do nothing more."""
@@ -104,7 +107,7 @@ class LoopThread:
         self._check_process()
         try:
             _wait_for(future)
-            return future.result()
+            return _result_of(future)
         except CancelledError:
             raise SessionClosed("the session was closed while waiting", remedy=RESUME) from None
         finally:
@@ -160,14 +163,14 @@ class LoopThread:
     def _next(self, queue: SimpleQueue[Future[T]]) -> Future[T]:
         while True:
             self._check_process()
-            with suppress(Empty):
+            with suppress(Empty), _short_interrupt():
                 return queue.get(timeout=_WAIT_SLICE_S)
 
     def _start_thread(self) -> None:
         if self._closed:
             raise SessionClosed("this session is closed", remedy=RESUME)
         if self._thread is None:
-            thread = threading.Thread(target=self._run_loop, name="veo.loop", daemon=True)
+            thread = threading.Thread(target=self._run_loop, name=self._name, daemon=True)
             thread.start()
             self._thread, self._process = thread, os.getpid()
             _started.add(self)
@@ -236,5 +239,28 @@ run_at_exit(_close_all)
 
 
 def _wait_for(future: Future[Any]) -> None:
-    while not future.done():
-        wait([future], timeout=_WAIT_SLICE_S)
+    with _short_interrupt():
+        while not future.done():
+            wait([future], timeout=_WAIT_SLICE_S)
+
+
+@contextmanager
+def _short_interrupt() -> Iterator[None]:
+    """Have a notebook show an interrupted wait without the lines of this library."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        vars(interrupt)["_render_traceback_"] = partial(render_short, interrupt)
+        raise
+
+
+def _result_of(future: Future[T]) -> T:
+    """Return the result of a finished future, or raise its error.
+
+    Our errors come without the frames of the loop's thread, unless this module logs debug messages: the caller's own
+    lines say where it happened.
+    """
+    error = future.exception()
+    if isinstance(error, VeoError) and not logger.isEnabledFor(logging.DEBUG):
+        raise error.with_traceback(None)
+    return future.result()

@@ -49,8 +49,8 @@ orange-tree,An orange tree grows from seed to fruit in eight seconds,16:9
 moon-violin,"A violinist plays alone on the moon, earthrise behind her",16:9
 """
 
-#: In the order of the requests: another program has used up the rate limit; a response is lost.
-FAULTS = (rate_limited(on=range(4, 7), retry_after=4), drop_after_accepting(on=10))
+#: Another program has used up the rate limit; a response is lost.
+FAULTS = (rate_limited(on=range(4, 7), retry_after=4), drop_after_accepting(prompt="An old projector", times=1))
 
 
 @attrs.frozen(kw_only=True)

@@ -113,3 +113,9 @@ class VeoError(Exception):
     def __repr__(self) -> str:
         facts = [f"{name}={printable(repr(value), _VALUE_LIMIT)}" for name, value in self.evidence.items()]
         return f"{type(self).__name__}({', '.join([repr(self.message), *facts])})"
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that a notebook shows: the user's own code, and the message."""
+        from .notebook import render_short  # only notebooks need it
+
+        return render_short(self)

@@ -24,6 +24,12 @@ class SessionCrashed(SessionEnded):
     summary = "an internal error stopped the session"
     remedy = RESUME
 
+    def _render_traceback_(self) -> list[str]:
+        """Return the whole traceback with its cause, which belongs into a bug report."""
+        from .notebook import render_in_full
+
+        return render_in_full(self)
+
 
 class StillRunning(VeoError, TimeoutError):
     """The wait timed out. The job keeps running and nothing was cancelled."""

@@ -77,13 +77,12 @@ class JobView:
         return self._job.credits
 
     def _repr_html_(self) -> str:
-        """Return a card for notebooks: the video if there is one, else the state."""
-        import html  # only notebooks need its table of entities
+        """Return its outcome, or its state, for notebooks."""
+        if self.outcome is not None:
+            return self.outcome._repr_html_()
+        from .html import job_html  # only notebooks need it
 
-        clip = self._job.outcome.clip if isinstance(self._job.outcome, Done) else None
-        video = f'<br><video controls width="320" src="{html.escape(clip.urls[0])}"></video>' if clip else ""
-        prompt = html.escape(self.prompt or "")
-        return f"<div><b>{html.escape(self.key)}</b> <i>{self.state}</i> {prompt}{video}</div>"
+        return job_html(self.key, self.state, self.prompt or "")
 
 
 class Job(JobView):

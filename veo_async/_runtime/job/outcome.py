@@ -54,8 +54,8 @@ class Clip:
     request: AnyRequest | None
     record: Record = attrs.field(repr=False)
     files: tuple[Path, ...] = ()
-    history: tuple[HistoryItem, ...] = ()
-    sizes: tuple[tuple[int, int] | None, ...] = ()
+    history: tuple[HistoryItem, ...] = attrs.field(default=(), repr=False)
+    sizes: tuple[tuple[int, int] | None, ...] = attrs.field(default=(), repr=False)
 
     @property
     def url(self) -> str:
@@ -76,11 +76,10 @@ class Clip:
         return f"{self.key}: {', '.join(map(str, self.files or self.urls))}"
 
     def _repr_html_(self) -> str:
-        """Return a video player, for notebooks."""
-        import html  # only notebooks need its table of entities
+        """Return a player for each video, for notebooks."""
+        from .html import clip_html  # only notebooks need it
 
-        source = html.escape(self.url)
-        return f'<div><b>{html.escape(self.key)}</b><br><video controls width="320" src="{source}"></video></div>'
+        return clip_html(self)
 
     @property
     def created_at(self) -> datetime | None:
@@ -117,6 +116,10 @@ class Done:
     def __str__(self) -> str:
         return f"done: {self.clip}"
 
+    def _repr_html_(self) -> str:
+        """Return the clip, for notebooks."""
+        return self.clip._repr_html_()
+
 
 @attrs.frozen
 class _WithoutClip:
@@ -149,6 +152,12 @@ class _WithoutClip:
     def sentence(self) -> str:
         """The `reason` and the `remedy`."""
         return f"{as_sentence(self.reason)} {self.remedy}".rstrip()
+
+    def _repr_html_(self) -> str:
+        """Return the sentence with the details folded away, for notebooks."""
+        from .html import without_clip_html  # only notebooks need it
+
+        return without_clip_html(str(self), self.detail, getattr(self, "clip", None))
 
 
 @attrs.frozen

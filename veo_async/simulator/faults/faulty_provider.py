@@ -80,7 +80,7 @@ class FaultyProvider(Provider):
     def receive(self, request: SimRequest, now: float) -> PendingCall:
         """Log *request* and draw the fault that it triggers."""
         endpoint = request.endpoint
-        fault, rng = self.faults.next_fault(endpoint, now) or (None, self.rng)
+        fault, rng = self.faults.next_fault(endpoint, now, request.body) or (None, self.rng)
         self._log(request, endpoint, now, fault)
         delay_s = 0.0 if endpoint == DOWNLOAD else self.settings.latency_s
         if fault is not None:

@@ -54,11 +54,11 @@ class FaultPlan:
             seed = self._seed + len(self._active) if fault.seed is None else fault.seed
             self._active.append(_ActiveFault(fault, Random(seed)))
 
-    def next_fault(self, endpoint: str, now: float) -> tuple[Fault, Random] | None:
-        """Count a request to *endpoint* and return the fault that it triggers, with the fault's random generator."""
+    def next_fault(self, endpoint: str, now: float, body: bytes = b"") -> tuple[Fault, Random] | None:
+        """Count a request to *endpoint* with *body*; return the fault that it triggers, and its random generator."""
         chosen: _ActiveFault | None = None
         for active in self._active:
-            if active.fault.matches(endpoint):
+            if active.fault.matches(endpoint, body):
                 active.seen += 1
                 if chosen is None and active.triggers():
                     chosen = active

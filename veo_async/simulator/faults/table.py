@@ -5,9 +5,9 @@ with `fault_kind`. Everything else follows from that: the name in text and on th
 `veo_async.simulator`, the lists in help and documentation, and the effect on requests, responses and callbacks.
 
 All faults can be limited to certain requests, which are counted per fault from 1: ``on=1``, ``on={2, 5}``,
-``on=range(10, 20)``, ``after=3`` (not the first three), ``times=2`` (at most twice) or ``probability=0.1, seed=7``.
-These can be combined; without any, the fault is triggered every time. If several faults match a request, the first in
-the list is used::
+``on=range(10, 20)``, ``after=3`` (not the first three), ``times=2`` (at most twice), ``probability=0.1, seed=7`` or
+``prompt="dog"`` (only requests whose prompt contains this text; others are not counted). These can be combined; without
+any, the fault is triggered every time. If several faults match a request, the first in the list is used::
 
     faults=[drop_after_accepting(on=1), rate_limited(times=3, retry_after=4, form="body"), lost_callback(on=2)]
 
@@ -36,6 +36,7 @@ class When(TypedDict, total=False):
     """The requests that trigger a fault; the module's docstring explains the fields."""
 
     endpoint: str
+    prompt: str
     on: int | Container[int] | None
     after: int
     times: int | None
@@ -51,6 +52,8 @@ class Fault:
     kind: str
     #: The default depends on the kind.
     endpoint: str = attrs.field(default=attrs.Factory(lambda fault: find_kind(fault.kind).endpoint, takes_self=True))
+    #: Text in the request's prompt; empty for every request.
+    prompt: str = ""
     on: int | Container[int] | None = None
     after: int = 0
     times: int | None = None
@@ -96,8 +99,10 @@ class Fault:
         shown = [name for name in names if name == "kind" or getattr(self, name) != getattr(default, name)]
         return f"Fault({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
-    def matches(self, endpoint: str) -> bool:
-        """Whether requests to *endpoint* can trigger it."""
+    def matches(self, endpoint: str, body: bytes = b"") -> bool:
+        """Whether a request to *endpoint* with *body* can trigger it."""
+        if self.prompt and self.prompt not in _prompt_in(body):
+            return False
         if self.endpoint == EVERY:
             return endpoint not in (DOWNLOAD, CALLBACK)
         return self.endpoint == endpoint
@@ -109,6 +114,11 @@ class Fault:
         if self.on is None:
             return True
         return number == self.on if isinstance(self.on, int) else number in self.on
+
+
+def _prompt_in(body: bytes) -> str:
+    content = SimRequest(method="POST", path="", body=body).json()
+    return str(content.get("prompt", "")) if isinstance(content, dict) else ""
 
 
 @attrs.frozen

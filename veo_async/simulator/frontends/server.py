@@ -7,6 +7,9 @@
             ...
         sim.assert_no_double_charge()
 
+Code without ``await``, such as a notebook, writes ``with Simulator() as sim``, or ``sim.start()`` and ``sim.stop()``:
+the server then runs in its own thread.
+
 ``sim.url`` is the base URL of the API, of uploads and of results. Simulated time is the event loop's time, accelerated
 by ``speed``, so a loop with virtual time works too. The rate limit, task durations and fault delays use simulated time.
 """
@@ -14,6 +17,7 @@ by ``speed``, so a loop with virtual time works too. The rate limit, task durati
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from types import TracebackType
 from typing import Self
 
 from aiohttp import StreamReader, web
@@ -22,6 +26,7 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 from anyio import AsyncContextManagerMixin
 
+from veo_async._base.loop_thread import LoopThread
 from veo_async.errors import UsageError
 from veo_async.simulator.provider.messages import SimRequest
 
@@ -44,12 +49,35 @@ class Simulator(SimulatorControls, AsyncContextManagerMixin):
     _site: web.TCPSite | None = None
     _sender: CallbackSender | None = None
     _port = 0
+    #: Where it runs for code without ``await``.
+    _thread: LoopThread | None = None
+
+    def start(self) -> Self:
+        """Run it in its own thread until `stop`, or until the interpreter exits; return it."""
+        if self._thread is None:
+            self._thread = LoopThread(self, name="sim.loop")
+        self._thread.open()
+        return self
+
+    def stop(self) -> None:
+        """Stop what `start` started."""
+        if self._thread is not None:
+            self._thread.close()
+            self._thread = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
     @property
     def url(self) -> str:
         """The base URL of the API, of uploads and of results, without a trailing slash."""
         if not self._port:
-            raise RuntimeError("the simulator has a URL only inside `async with`")
+            raise RuntimeError("the simulator has a URL only inside `async with` and after `start()`")
         host = self.settings.host
         return f"http://{_UNSPECIFIED.get(host, f'[{host}]' if ':' in host else host)}:{self._port}"
 
