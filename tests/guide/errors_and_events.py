@@ -12,13 +12,12 @@ from .markdown import as_cell, table
 
 def error_table() -> str:
     """Return every error in the order of the tree, with what it means and what to do."""
-    return table(
-        ["error", "meaning", "safe to send again", "what to do"],
-        [
-            [f"`{error.__name__}`", _meaning(error), "yes" if error.retryable else "no", as_cell(error.remedy) or "–"]
-            for error in _tree(errors.VeoError)
-        ],
-    )
+    rows = []
+    for error in _tree(errors.VeoError):
+        bases = ", ".join(f"`{base.__name__}`" for base in error.__bases__ if issubclass(base, errors.VeoError))
+        is_safe = "yes" if error.retryable else "no"
+        rows.append([f"`{error.__name__}`", bases, _meaning(error), is_safe, as_cell(error.remedy) or "–"])
+    return table(["error", "is a", "meaning", "safe to send again", "what to do"], rows)
 
 
 def event_table() -> str:
