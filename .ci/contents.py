@@ -40,7 +40,9 @@ def check_wheel(path: Path, tracked: set[str]) -> list[str]:
         metadata = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
         description = str(BytesParser().parsebytes(wheel.read(metadata)).get_payload())
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    relative = [f"{path.name}: relative link {link!r} in the description" for link in RELATIVE_LINK.findall(description)]
+    relative = [
+        f"{path.name}: relative link {link!r} in the description" for link in RELATIVE_LINK.findall(description)
+    ]
     return differences(path, names, {name for name in tracked if name.startswith("veo_async/")}) + relative
 
 

@@ -13,9 +13,9 @@ of this ledger, ahead of it                the ledger was **restored**: it lacks
 missing, a copy, or of another home        the ledger **moved**: it was copied, or its folder was deleted
 =========================================  =========================================================================
 
-The first session that sends requests makes the home. A ledger that moved gets a new one silently if it has no unfinished
-jobs. In any other case it is refused with
-`LedgerRestored`, until the user says ``accept_restored=True``: then it gets a new home, and its unsent jobs are sent.
+The first session that sends requests makes the home. A ledger that moved gets a new one silently if it has no
+unfinished jobs. In any other case it is refused with `LedgerRestored`, until the user says ``accept_restored=True``:
+then it gets a new home, and its unsent jobs are sent.
 Moving both parts together within one file system keeps the mark's identity, and therefore the home.
 
 Every write compares the home's id. A session whose ledger has got another home writes nothing more, because
