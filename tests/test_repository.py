@@ -31,7 +31,7 @@ def test_security_policy_supports_the_version() -> None:
 
 
 def test_lowest_python_is_the_same_everywhere() -> None:
-    """Package, README, type checkers, linter and the venv of CONTRIBUTING name it."""
+    """Package, README, type checker, linter and CONTRIBUTING name it."""
     lowest = PYTHONS[0]
     assert PROJECT["project"]["requires-python"] == f">={lowest}"
     assert f"Python {lowest} or newer" in (ROOT / "README.md").read_text("utf-8")
