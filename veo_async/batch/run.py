@@ -71,6 +71,8 @@ class Batch:
         prices: the session's prices, for `price`.
         is_part: the list has some rows of another list that was run in the same folder (``rejected.csv``). The results
             of the other rows are kept.
+        title: the title of the gallery; by default the folder's name.
+        for_client: also write a gallery for a client; see `write_gallery`.
         on_result: called with the result of each finished row. An exception that it raises is logged.
     """
 
@@ -84,11 +86,14 @@ class Batch:
         to_real_time: Callable[[float], float] = lambda at: at,
         prices: Prices = PRICES,
         is_part: bool = False,
+        title: str = "",
+        for_client: bool = False,
         on_result: Callable[[RowResult], None] = lambda _: None,
     ) -> None:
         self._veo, self._manifest, self._out, self._now = veo, manifest, out, now
         self._prices, self._is_part, self._on_result = prices, is_part, on_result
         self._to_real_time = to_real_time
+        self._title, self._for_client = title or out.name, for_client
         self._jobs: dict[str, Job] = {}
         #: All jobs of each row: its own and its follow-ups.
         self._chains: dict[str, list[Job]] = {}
@@ -230,7 +235,9 @@ class Batch:
             self._cards[key] = attrs.evolve(self._cards[key], state=job.state, task_id=job.task_id)
         cards = [card.convert_instants(self._to_real_time) for card in self._cards.values()]
         cards = [*await self._earlier_cards(results), *cards]
-        page, sheets, sheet_extra_missing = await run_blocking(write_report, self._out, cards)
+        written = await run_blocking(
+            write_report, self._out, cards, title=self._title, for_client=self._for_client
+        )
         counts: Counter[str] = Counter(result.status for result in self._results.values())
         counts.update(str(job.state) for job in unfinished.values())
         if self.not_submitted:
@@ -241,9 +248,9 @@ class Batch:
             over_budget_credits=total(self._over_budget),
             credits=self.spent,
             reserved=self.reserved,
-            files=[*files, page, *sheets],
-            page=page,
-            sheet_extra_missing=sheet_extra_missing,
+            files=[*files, *written.pages, *written.sheets],
+            page=written.pages[0],
+            sheet_extra_missing=written.sheet_extra_missing,
         )
 
     async def _earlier_cards(self, results: Results) -> list[Card]:

@@ -8,6 +8,8 @@ import asyncio
 import sys
 import time
 
+import attrs
+
 from veo_async import VeoSession
 from veo_async._base.run_blocking import run_blocking
 from veo_async.batch.manifest import Kind, Manifest, kind_of, read_manifest
@@ -93,13 +95,23 @@ async def run_list(manifest: Manifest, files: ListFiles, options: BatchOptions, 
     on_result = RowReporter(reporter, len(manifest.rows))
     clock = time.time  # noqa: TID251  # the command owns the clock
     await run_blocking(make_folder, files.out)
+    title = options.title or files.origin.title
     if not files.is_part:
-        await run_blocking(write_origin, files.out, files.origin)
+        await run_blocking(write_origin, files.out, attrs.evolve(files.origin, title=title))
     # The name is used without --budget as well, so that what this run spends counts in later ones.
     budget = Budget(options.budget, name=files.origin.budget)
     opened = ledger_for_work(files.ledger, accept_restored=options.accept_restored)
     async with VeoSession(ledger=opened, account=options.account, limits=Limits(rate=RATE), budget=budget) as veo:
-        run = Batch(veo, manifest, files.out, now=clock, is_part=files.is_part, on_result=on_result)
+        run = Batch(
+            veo,
+            manifest,
+            files.out,
+            now=clock,
+            is_part=files.is_part,
+            on_result=on_result,
+            title=title,
+            for_client=options.client,
+        )
         if options.budget is None:
             await _check_balance(veo, run)
         try:

@@ -103,7 +103,9 @@ async def _run(sim: Simulator, manifest: Manifest, folder: Path, ledger: Path, r
         ):
             on_result = RowReporter(reporter, len(manifest.rows))
             now, to_real_time = _clocks()
-            run = Batch(veo, manifest, folder, now=now, to_real_time=to_real_time, on_result=on_result)
+            run = Batch(
+                veo, manifest, folder, now=now, to_real_time=to_real_time, on_result=on_result, title="Demo", for_client=True
+            )
             async with live_progress(reporter, lambda: batch_progress(veo, run, None), every_s=REFRESH_S * SPEED):
                 return await run.run()
 

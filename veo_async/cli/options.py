@@ -113,6 +113,12 @@ class BatchOptions:
     budget: float | None = None
     """Maximum credits for this list, all its runs together. An edited list keeps its budget; a moved one is new."""
 
+    title: str | None = None
+    """Title of the gallery (default: the list's name)."""
+
+    client: bool = False
+    """Also write client.html, a gallery for a client: clips and prompts, without costs, ids and failures."""
+
     stop_timeout: float = STOP_TIMEOUT_S
     """Seconds to wait for running clips after Ctrl-C."""
 
