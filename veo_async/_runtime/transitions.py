@@ -146,7 +146,7 @@ class Transitions:
     async def refuse(self, job: LiveJob, error: VeoError) -> None:
         """Finish a queued job that will never be sent."""
         error.add_evidence(job_key=job.key, attempts=job.attempts)
-        refused, changes = Refused(job.key, error.message, error), {"attempts": job.attempts}
+        refused, changes = Refused(job.key, error), {"attempts": job.attempts}
         await self.try_apply(job, Event.REFUSE, refused, changes=changes, evidence=error_evidence(error))
 
     def begin_sending(self, job: LiveJob) -> bool:

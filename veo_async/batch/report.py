@@ -6,12 +6,12 @@ from pathlib import Path
 
 import attrs
 
-from veo_async.errors import ResultsWriteError, VeoError
+from veo_async.errors import ResultsWriteError
 from veo_async.types import Done, Job, Outcome
 
 from .contact_sheet import MediaExtraMissing, Tile, write_sheets
 from .gallery import CLIENT_NAME, Card, add_posters, write_gallery
-from .results import translate_os_errors
+from .results import remedy_of, translate_os_errors
 from .rows import Row
 
 
@@ -91,8 +91,7 @@ def finished_card(card: Card, job: Job, outcome: Outcome, out: Path, now: float,
         finished_at=now,
     )
     if not isinstance(outcome, Done):
-        error: VeoError = outcome.error
-        return attrs.evolve(card, reason=str(error))
+        return attrs.evolve(card, reason=outcome.reason, remedy=remedy_of(outcome), detail=outcome.detail)
     clip = outcome.clip
     inside = [number for number, file in enumerate(clip.files) if file.is_relative_to(out.absolute())]
     size = clip.sizes[inside[0]] if inside and len(clip.sizes) > inside[0] else None

@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from veo_async import Done, Failed, InDoubt, Refused
+from veo_async.batch.results import remedy_of
+from veo_async.errors import as_sentence, printable
 from veo_async.events import JobEvent, Paused, Queued, Ready, ResolutionDiffers, Running, Sent
 from veo_async.types import Outcome
 
 from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
 from .formatting import command, format_count, format_duration
 from .output import Reporter
+
+_KINDS = {Refused: "refused", Failed: "failed", InDoubt: "in doubt"}
 
 
 def event_text(event: JobEvent) -> str | None:
@@ -33,9 +37,11 @@ def event_text(event: JobEvent) -> str | None:
             return None
 
 
-def report_outcome(reporter: Reporter, outcome: Outcome) -> None:
-    """Report how a job finished."""
+def report_outcome(reporter: Reporter, outcome: Outcome, *, is_verbose: bool = False) -> None:
+    """Report how a job finished; with *is_verbose* with the provider's words, codes and ids."""
     reporter.job_finished(_outcome_text(outcome), _outcome_as_dict(outcome), is_good=isinstance(outcome, Done))
+    if is_verbose and not isinstance(outcome, Done):
+        reporter.message(f"  {printable(outcome.detail)}")
 
 
 def exit_code_for(outcomes: Iterable[Outcome]) -> int:
@@ -62,12 +68,9 @@ def _outcome_text(outcome: Outcome) -> str:
     match outcome:
         case Done(clip=clip):
             return f"{clip.key}: saved {', '.join(map(str, clip.files)) or 'to no file'}"
-        case Refused(key=key, error=error):
-            return f"{key}: refused: {error}"
-        case Failed(key=key, error=error):
-            return f"{key}: failed: {error}"
-        case InDoubt(key=key, error=error):
-            return f"{key}: in doubt: {error}"
+        case Refused() | Failed() | InDoubt():
+            kind, remedy = _KINDS[type(outcome)], remedy_of(outcome)
+            return f"{outcome.key}: {kind}: {as_sentence(outcome.reason)} {remedy}".rstrip()
 
 
 def _outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
@@ -75,5 +78,6 @@ def _outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
         clip = outcome.clip
         files = [str(file) for file in clip.files]
         return {"key": clip.key, "outcome": "done", "task_id": clip.task_id, "files": files}
-    kind = {Refused: "refused", Failed: "failed", InDoubt: "in_doubt"}[type(outcome)]
-    return {"key": outcome.key, "outcome": kind, "error": str(outcome.error)}
+    kind = _KINDS[type(outcome)].replace(" ", "_")
+    reason = {"reason": outcome.reason, "remedy": remedy_of(outcome), "detail": outcome.detail}
+    return {"key": outcome.key, "outcome": kind, **reason}
