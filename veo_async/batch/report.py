@@ -14,7 +14,6 @@ from .gallery import CLIENT_NAME, Card, add_posters, write_gallery
 from .results import remedy_of, translate_os_errors
 from .rows import Row
 
-
 #: The form of an automatic key.
 _AUTOMATIC_KEY = re.compile(r"[0-9a-f]{20}")
 

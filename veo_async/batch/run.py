@@ -235,9 +235,7 @@ class Batch:
             self._cards[key] = attrs.evolve(self._cards[key], state=job.state, task_id=job.task_id)
         cards = [card.convert_instants(self._to_real_time) for card in self._cards.values()]
         cards = [*await self._earlier_cards(results), *cards]
-        written = await run_blocking(
-            write_report, self._out, cards, title=self._title, for_client=self._for_client
-        )
+        written = await run_blocking(write_report, self._out, cards, title=self._title, for_client=self._for_client)
         counts: Counter[str] = Counter(result.status for result in self._results.values())
         counts.update(str(job.state) for job in unfinished.values())
         if self.not_submitted:

@@ -72,7 +72,7 @@ def _media(card: Card, url: str) -> str:
 
 def _reason_html(card: Card) -> str:
     """Return why there is no clip, and what to do."""
-    reason = foldable(state_label(card.reason), "reason") if card.reason else ""
+    reason = foldable(card.reason, "reason") if card.reason else ""
     remedy = card.remedy or ("" if card.reason else _DEFAULT_REMEDIES.get(card.state, "No further details."))
     return reason + (f'<p class="remedy" dir="auto" data-search>{to_html(remedy[:_MAX_TEXT])}</p>' if remedy else "")
 
@@ -115,6 +115,12 @@ def _details_html(card: Card) -> str:
     return f'<details class="more-details"><summary>Details</summary><dl>{rows}</dl></details>' if rows else ""
 
 
+def _download_link(card: Card, url: str) -> str:
+    """Return the download link. A browser that opened the page from disk shows the clip in a new tab instead."""
+    label = f'aria-label="Download {to_attribute(card.title)}"'
+    return f'<a class="download" href="{url}" download target="_blank" title="Download" {label}>{_DOWNLOAD_ICON}</a>'
+
+
 def _heading(card: Card) -> str:
     return f"<h3 data-search><bdi>{to_html(card.title[:_MAX_NAME])}</bdi></h3>"
 
@@ -142,8 +148,7 @@ def clip_html(card: Card, file: str) -> str:
     note = _badge(card) + _reason_html(card) if card.reason or card.state not in HAS_VIDEO else ""
     content = (
         _media(card, url),
-        f'<div class="body"><header>{_heading(card)}<a class="download" href="{url}" download '
-        f'title="Download" aria-label="Download {to_attribute(card.title)}">{_DOWNLOAD_ICON}</a></header>',
+        f'<div class="body"><header>{_heading(card)}{_download_link(card, url)}</header>',
         _prompt(card),
         note,
         _details_html(card),

@@ -25,7 +25,7 @@
 
   const linkOf = (card) => card.querySelector(".play");
   const shown = () => cards.filter((card) => !card.hidden);
-  const play = () => video.play().catch(() => {}); // the browser may refuse; the controls are there
+  const play = () => video.play().catch(() => {}); // the browser may want a click; the controls are there
 
   const show = (card) => {
     const list = shown();

@@ -155,7 +155,8 @@ def render_gallery(cards: Sequence[Card], *, title: str, for_client: bool = Fals
         cards = to_client_cards(cards)
         total = attrs.evolve(totals(cards), to_at=total.to_at)
     clips = [card for card in cards if card.file is not None]
-    style, script = _asset("page.css") + _shapes(clips), _asset("page.js")
+    style = _asset("page.css") + ("" if for_client else _asset("report.css")) + _shapes(clips)
+    script = _asset("page.js")
     return Template(_asset("page.html")).substitute(
         policy=policy(style, script),
         style=style,
