@@ -1,4 +1,4 @@
-"""Draws the pictures of the README from a demo: the board while it runs, and the gallery that it leaves.
+"""Draws the images of the README from a demo: the board while it runs, and the gallery that it leaves.
 
 Run it after a change of either, from the repository, with Chromium installed::
 
@@ -47,7 +47,7 @@ def record_demo(folder: Path) -> list[Progress]:
     return recorder.shown
 
 
-def most_telling(shown: list[Progress]) -> Progress:
+def richest(shown: list[Progress]) -> Progress:
     """Return the moment with the most states at once, the latest of them."""
     return max(reversed(shown), key=lambda progress: sum(map(bool, progress.counts.values())))
 
@@ -78,7 +78,7 @@ def main(out: Path) -> None:
     """Write ``board.svg`` and ``gallery.png`` to *out*."""
     with tempfile.TemporaryDirectory() as folder:
         shown = record_demo(Path(folder) / "veo-out")
-        (out / "board.svg").write_text(board_svg(most_telling(shown)), encoding="utf-8")
+        (out / "board.svg").write_text(board_svg(richest(shown)), encoding="utf-8")
         (out / "gallery.png").write_bytes(asyncio.run(gallery_png(Path(folder) / "veo-out" / "index.html")))
 
 

@@ -1,4 +1,4 @@
-"""The pictures of the README: they exist, load nothing and are small, and they can be drawn again."""
+"""The images of the README: they exist, load nothing and are small, and they can be drawn again."""
 
 import struct
 import xml.etree.ElementTree as ET
@@ -8,7 +8,7 @@ import pytest
 
 from veo_async.cli.progress import Progress, Row
 
-from .pictures import board_svg, most_telling, record_demo
+from .pictures import board_svg, record_demo, richest  # words: ok
 
 GUIDE = Path(__file__).parent.parent / "veo_async" / "guide"
 
@@ -29,7 +29,7 @@ def test_board_shows_a_running_demo_and_loads_nothing() -> None:
         assert text in texts(svg)
 
 
-def test_gallery_picture_is_a_small_png_as_wide_as_a_window() -> None:
+def test_gallery_image_is_a_small_png_as_wide_as_a_window() -> None:
     """The repository is downloaded with it."""
     data = (GUIDE / "gallery.png").read_bytes()
     assert data.startswith(b"\x89PNG")
@@ -46,7 +46,7 @@ def test_board_can_be_drawn_again() -> None:
         reserved=60.0,
         rows=[Row("dog", "saved", "dog.mp4"), Row("fox & hound", "running", "about 9 s left")],
     )
-    assert most_telling([begin, middle, Progress(counts={"saved": 2})]) is middle
+    assert richest([begin, middle, Progress(counts={"saved": 2})]) is middle
     shown = texts(board_svg(middle))
     assert "1 of 2 finished" in shown
     assert "fox & hound" in shown
@@ -57,4 +57,4 @@ def test_demo_is_recorded_from_begin_to_end(tmp_path: Path) -> None:
     """With several states at once in between."""
     shown = record_demo(tmp_path / "veo-out")
     assert shown[-1].counts["saved"] == 8
-    assert sum(map(bool, most_telling(shown).counts.values())) >= 3
+    assert sum(map(bool, richest(shown).counts.values())) >= 3

@@ -166,7 +166,7 @@ async def test_player_shows_the_filtered_clips_only(page: Page, folder: Path) ->
 
 
 async def test_player_waits_for_the_reader_who_wants_little_motion(page: Page, folder: Path) -> None:
-    """With ``prefers-reduced-motion`` it does not start by itself."""
+    """With ``prefers-reduced-motion`` it does not start automatically."""
     await page.set_window(1280, 1000, motion="reduce")
     await page.open(batch(folder).as_uri())
     await page.run("document.querySelector('.play').click()")
@@ -202,7 +202,8 @@ async def test_page_prints_the_clips_without_its_controls(page: Page, folder: Pa
 LAYOUT = """[...document.querySelectorAll('.card')].map(card => {
     const box = (e) => (r => [r.left, r.top, r.right, r.bottom])(e.getBoundingClientRect());
     const still = card.querySelector('.play');
-    return {card: box(card), still: still && box(still), ratio: still && Number(getComputedStyle(card).getPropertyValue('--ratio'))};
+    const ratio = Number(getComputedStyle(card).getPropertyValue('--ratio'));
+    return {card: box(card), still: still && box(still), ratio};
 })"""
 
 
@@ -227,7 +228,7 @@ def shaped_batch(folder: Path, shapes: str) -> Path:
 async def test_clips_keep_their_shape_and_cards_do_not_overlap(
     page: Page, folder: Path, tmp_path: Path, width: int, shapes: str
 ) -> None:
-    """Stills fill the width of their cards, without a strip beside them, in light and in dark; see the screenshots."""
+    """Stills fill the width of their cards, without an empty strip, in light and in dark; see the screenshots."""
     url = shaped_batch(folder, shapes).as_uri()
     for scheme in ("light", "dark"):
         await page.set_window(width, 1000, scheme=scheme)

@@ -22,8 +22,19 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = [
-    *("FRAME_PX", "GAP_PX", "INSTALL_MEDIA_EXTRA", "LABEL_PX", "MAX_TILES", "MediaExtraMissing", "Tile"),
-    *("columns_for", "corner", "fit", "size_for", "videos_in", "write_sheets"),
+    "FRAME_PX",
+    "GAP_PX",
+    "INSTALL_MEDIA_EXTRA",
+    "LABEL_PX",
+    "MAX_TILES",
+    "MediaExtraMissing",
+    "Tile",
+    "columns_for",
+    "corner",
+    "fit",
+    "size_for",
+    "videos_in",
+    "write_sheets",
 ]
 
 INSTALL_MEDIA_EXTRA = "To get a contact sheet as well: pip install 'veo-async[media]'"

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from pathlib import PurePath
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 
@@ -26,7 +26,6 @@ HAS_VIDEO: frozenset[str] = frozenset({JobState.SAVED, JobState.READY})
 #: The states of a job that continues without the user's help.
 IN_PROGRESS: frozenset[str] = frozenset({JobState.QUEUED, JobState.SENDING, JobState.RUNNING})
 
-_T = TypeVar("_T")
 #: Longest prompt that is its own title, and how much of a longer one makes a title, in characters.
 _MAX_TITLE, _TITLE_CHARACTERS = 90, 60
 #: Larger numbers of seconds (30,000 years) or credits are damaged data.
@@ -43,7 +42,11 @@ def _as_string(value: str) -> str:
     return str(value)
 
 
-def _as_tuple(value: Sequence[_T]) -> Sequence[_T]:
+def _as_tuple(value: Sequence[str]) -> Sequence[str]:
+    return tuple(value)
+
+
+def _as_numbers(value: Sequence[int]) -> Sequence[int]:
     return tuple(value)
 
 
@@ -108,7 +111,7 @@ class Card:
     #: The provider's URLs of the clip. They are shown as text, because they expire after days.
     urls: Sequence[str] = attrs.field(default=(), converter=_as_tuple)
     task_id: str | None = None
-    seeds: Sequence[int] = attrs.field(default=(), converter=_as_tuple)
+    seeds: Sequence[int] = attrs.field(default=(), converter=_as_numbers)
     credits: float | None = _number()
     #: Playing time of the clip in seconds.
     duration_s: float | None = _number()

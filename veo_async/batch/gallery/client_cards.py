@@ -1,7 +1,7 @@
 """The cards of a page for a client: the clips with their names and prompts, and nothing else.
 
 The cards are built from what may be shown, not stripped of what may not. So a field that is added to `Card` later
-is not on such a page until somebody adds it here.
+is not on such a page until it is added here as well.
 """
 
 from collections.abc import Iterable

@@ -9,6 +9,7 @@ names. Markup that escaped our quoting could neither load nor run anything.
 
 import base64
 import hashlib
+import math
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -49,26 +50,26 @@ def digest(text: str) -> str:
 def policy(style: str, script: str) -> str:
     """Return the content security policy. It has ``file:`` because a page opened from disk has no origin."""
     return (
-        f"default-src 'none'; media-src 'self' file:; img-src data:; style-src {digest(style)}; script-src {digest(script)}; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; media-src 'self' file:; img-src data:; style-src {digest(style)}; "
+        f"script-src {digest(script)}; base-uri 'none'; form-action 'none'"
     )
 
 
 def _lead(cards: Sequence[Card], total: Totals) -> str:
     """Return the line below the title: the date, the number of clips and their length, and what is missing."""
-    clips = sum(card.file is not None for card in cards)
-    missing = len(cards) - clips
+    clips = [card for card in cards if card.file is not None]
+    missing, length_s = len(cards) - len(clips), math.fsum(card.duration_s or 0.0 for card in clips)
     parts = (
         date_element(total.to_at) if total.to_at is not None else "",
-        counted_noun(clips, "clip"),
-        seconds(total.video_s) if total.video_s else "",
+        counted_noun(len(clips), "clip"),
+        seconds(length_s) if length_s else "",
         f'<a href="#unfinished">{missing:,} without a clip</a>' if missing else "",
     )
     return " · ".join(part for part in parts if part)
 
 
 def _numbers(total: Totals) -> str:
-    """Return the figures at the top of the page."""
+    """Return the totals."""
     times = total.generation_s
     rows = (
         ("Clips", f"{total.clips:,} <small>of {total.jobs:,}</small>"),
@@ -112,6 +113,11 @@ def _buttons(total: Totals) -> str:
     )
 
 
+def _clips(clips: Sequence[Card]) -> str:
+    items = "\n".join(clip_html(card, card.file) for card in clips if card.file is not None)
+    return items or '<li class="absent">No clips yet.</li>'
+
+
 def _layout(clips: Sequence[Card]) -> str:
     """Return the layout: columns for clips of one shape, rows of equal height for several."""
     shapes = {card.ratio for card in clips}
@@ -127,7 +133,8 @@ def _shapes(clips: Sequence[Card]) -> str:
 
 
 def _section(name: str, heading: str, content: str) -> str:
-    return f'<section id="{name}" aria-labelledby="{name}-heading"><h2 id="{name}-heading">{heading}</h2>{content}</section>'
+    label = f"{name}-heading"
+    return f'<section id="{name}" aria-labelledby="{label}"><h2 id="{label}">{heading}</h2>{content}</section>'
 
 
 def _unfinished(cards: Sequence[Card]) -> str:
@@ -167,7 +174,7 @@ def render_gallery(cards: Sequence[Card], *, title: str, for_client: bool = Fals
         buttons=_buttons(total) if len(total.states) > 1 else "",
         bar="" if len(total.states) > 1 or len(cards) >= _SEARCH_FROM else "short",
         layout=_layout(clips),
-        clips="\n".join(clip_html(card, card.file) for card in clips if card.file is not None),
+        clips=_clips(clips),
         unfinished=_unfinished([card for card in cards if card.file is None]),
         statistics="" if for_client else _statistics(cards, total),
     )

@@ -1,7 +1,7 @@
 """The posters of a gallery: a small still of each clip, stored in the page itself.
 
-So the page shows every clip at once, also where the clips did not come along. A still needs the extra ``media``; without
-it, and for a video that cannot be read, the browser shows a frame of the video. Everything here blocks.
+So the page shows every clip at once, even if it is opened without the clips. A poster needs the extra ``media``.
+Without it, and for a video that cannot be read, the browser shows a frame of the video. Everything here blocks.
 """
 
 import io
