@@ -14,8 +14,8 @@ from .gallery import CLIENT_NAME, Card, add_posters, write_gallery
 from .results import remedy_of, translate_os_errors
 from .rows import Row
 
-#: The form of an automatic key.
-_AUTOMATIC_KEY = re.compile(r"[0-9a-f]{20}")
+#: The form of an automatic key, and of its follow-ups' keys.
+_AUTOMATIC_KEY = re.compile(r"[0-9a-f]{20}(\.[\w.-]+)?")
 
 
 @attrs.frozen(kw_only=True)
