@@ -133,7 +133,7 @@ async def test_blocked_client_gets_the_reason_and_sends_nothing_more(tmp_path: P
         assert "User-Agent" in await run_program(*VEO, "doctor", cwd=tmp_path, sim=sim, exits=1)
     async with Simulator(faults=[blocked_1010()]) as sim:
         process = await started(sim, "batch", "prompts.csv", cwd=tmp_path)
-        line = await read_until(process, b"Paused (blocked): a firewall")
+        line = await read_until(process, b"Paused: a firewall")
         assert b"Check the key's IP allowlist and the User-Agent" in line
         process.send_signal(signal.SIGTERM)
         rest = (await process.communicate())[0].decode()

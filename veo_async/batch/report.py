@@ -90,7 +90,8 @@ def finished_card(card: Card, job: Job, outcome: Outcome, out: Path, now: float,
         finished_at=now,
     )
     if not isinstance(outcome, Done):
-        return attrs.evolve(card, reason=outcome.reason, remedy=remedy_of(outcome), detail=outcome.detail)
+        remedy, detail, log_url = remedy_of(outcome), outcome.detail, outcome.log_url
+        return attrs.evolve(card, reason=outcome.reason, remedy=remedy, detail=detail, log_url=log_url)
     clip = outcome.clip
     inside = [number for number, file in enumerate(clip.files) if file.is_relative_to(out.absolute())]
     size = clip.sizes[inside[0]] if inside and len(clip.sizes) > inside[0] else None

@@ -30,7 +30,7 @@ from .rows import ERROR_COLUMN, Row
 REJECTED = "rejected.csv"
 #: Spreadsheets treat cells that begin with one of these as formulas.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_RESULT_COLUMNS = ("status", "path", "height", "credits", "reason", "remedy", "detail", "task_id")
+_RESULT_COLUMNS = ("status", "path", "height", "credits", "reason", "remedy", "detail", "task_id", "log_url")
 #: Longest text of a cell that we add, in characters.
 _MAX_CELL_CHARACTERS = 2000
 _IN_DOUBT_REMEDY = (
@@ -57,6 +57,8 @@ class RowResult:
     reason: str = ""
     remedy: str = ""
     detail: str = ""
+    #: The provider's page with the account's tasks, if one of them may belong to a row without a clip.
+    log_url: str | None = None
     #: Whether the row certainly cost nothing.
     is_free: bool = False
 
@@ -102,6 +104,7 @@ def result_of(
         reason=outcome.reason,
         remedy=remedy_of(outcome),
         detail=outcome.detail,
+        log_url=outcome.log_url,
         is_free=is_free,
     )
 
@@ -243,6 +246,7 @@ def _result_cells(result: RowResult) -> dict[str, str]:
         "credits": "" if result.credits is None else plain_number(result.credits),
         **{name: _spreadsheet_safe(getattr(result, name)) for name in ("reason", "remedy", "detail")},
         "task_id": _spreadsheet_safe(result.task_id or ""),
+        "log_url": _spreadsheet_safe(result.log_url or ""),
     }
 
 

@@ -20,7 +20,7 @@ from veo_async.batch.run import Batch, Report
 from veo_async.errors import LedgerError, UsageError, VeoError
 from veo_async.providers import provider_named
 from veo_async.repair import was_not_charged
-from veo_async.settings import Budget, Limits
+from veo_async.settings import Budget, Credits, Limits
 from veo_async.types import BudgetUse
 
 from .batch_output import BatchRun, same_command
@@ -101,7 +101,10 @@ async def run_list(manifest: Manifest, files: ListFiles, options: BatchOptions, 
     # The name is used without --budget as well, so that what this run spends counts in later ones.
     budget = Budget(options.budget, name=files.origin.budget)
     opened = ledger_for_work(files.ledger, accept_restored=options.accept_restored)
-    async with VeoSession(ledger=opened, account=options.account, limits=Limits(rate=RATE), budget=budget) as veo:
+    credits = Credits(min_balance=options.min_balance)
+    async with VeoSession(
+        ledger=opened, account=options.account, limits=Limits(rate=RATE), credits=credits, budget=budget
+    ) as veo:
         run = Batch(
             veo,
             manifest,
@@ -113,7 +116,7 @@ async def run_list(manifest: Manifest, files: ListFiles, options: BatchOptions, 
             for_client=options.client,
         )
         if options.budget is None:
-            await _check_balance(veo, run)
+            await _check_balance(veo, run, options.min_balance or 0.0)
         try:
             with stop_on_signal(run.stop_sending, reporter.message, options.stop_timeout):
                 async with live_progress(reporter, lambda: batch_progress(veo, run, options.budget)):
@@ -132,18 +135,20 @@ async def _budget_use(veo: VeoSession, report: Report) -> BudgetUse:
         return BudgetUse(spent=report.credits, reserved=report.reserved)
 
 
-async def _check_balance(veo: VeoSession, run: Batch) -> None:
+async def _check_balance(veo: VeoSession, run: Batch, min_balance: float) -> None:
     """Refuse a list that the balance does not cover, before anything is sent."""
     price = await run.price()
     try:
         balance = await veo.account.balance()
     except VeoError:
         return  # if the balance cannot be read, run the list: the provider rejects what it does not cover
-    if price > balance:
+    available = max(0.0, balance - min_balance)
+    if price > available:
+        kept = f", of which --min-balance keeps {format_number(min_balance)}" if min_balance else ""
         raise UsageError(
-            f"this list costs about {format_credits(price)} and the balance is {format_number(balance)}: nothing was "
-            f"sent. Top up, generate as many as it covers with --budget {plain_number(balance)}, or proceed anyway "
-            f"with --budget {plain_number(price)}"
+            f"this list costs about {format_credits(price)} and the balance is {format_number(balance)}{kept}: nothing "
+            f"was sent. Top up, generate as many as it covers with --budget {plain_number(available)}, or proceed "
+            f"anyway with --budget {plain_number(price)}"
         )
 
 

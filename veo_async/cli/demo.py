@@ -24,7 +24,7 @@ from veo_async.settings import Limits, Network
 from veo_async.simulator import Simulator, drop_after_accepting, rate_limited
 
 from .batch import RowReporter, batch_progress
-from .console import console, print_line
+from .console import console, print_line, print_note
 from .exit_codes import ALL_DONE, ERROR
 from .formatting import command, format_count, format_number
 from .ledger_file import open_ledger
@@ -80,8 +80,8 @@ async def run_demo(folder: Path, reporter: Reporter | None = None) -> DemoRun:
     ledger = folder / "demo.db"
     await run_blocking(_prepare_folder, folder, ledger)
     clips = format_count(len(manifest.rows), "clip")
-    print_line(f"{clips} on the built-in simulator, at {format_number(SPEED)} times real time;")
-    print_line("some failures are injected on purpose.\n")
+    print_note(f"{clips} on the built-in simulator, at {format_number(SPEED)} times real time;")
+    print_note("some failures are injected on purpose.\n")
     async with Simulator(seed=7, faults=FAULTS) as sim:
         with nullcontext(reporter) if reporter else reporting(console, as_json=False) as shown:
             report = await _run(sim, manifest, folder, ledger, shown)
@@ -180,7 +180,7 @@ def print_result(run: DemoRun) -> int:
     if not run.is_as_expected:
         print_line(f"\nThe demo did not finish as expected. Inspect it with: {command('jobs', run.ledger)}")
         return ERROR
-    print_line(f"\nNext: open {report.page}")
-    print_line(f"      {command('timeline', run.ledger)} KEY      (the full timeline of one job)")
-    print_line("      veo-async simulator --speed 60   (a local stand-in for the provider)")
+    print_note(f"\nNext: open {report.page}")
+    print_note(f"      {command('timeline', run.ledger)} KEY      (the full timeline of one job)")
+    print_note("      veo-async simulator --speed 60   (a local stand-in for the provider)")
     return ALL_DONE

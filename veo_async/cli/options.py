@@ -21,6 +21,12 @@ AcceptRestored = Annotated[
     ),
 ]
 
+#: An option of every command that sends requests.
+MinBalance = Annotated[
+    float | None,
+    Parameter(help="Credits to keep on the account. A job that would take the balance below it waits for a top-up."),
+]
+
 #: Seconds that `batch` and `resume` wait for running clips after the first Ctrl-C.
 STOP_TIMEOUT_S = 600.0
 
@@ -46,6 +52,8 @@ class ClipOptions:
     """Account name, so that the API key may change between runs (default: derived from the API key)."""
 
     accept_restored: AcceptRestored = False
+
+    min_balance: MinBalance = None
 
     json: bool = False
     """Print the result as one JSON object."""
@@ -109,6 +117,8 @@ class BatchOptions:
     """Default for rows without one."""
 
     accept_restored: AcceptRestored = False
+
+    min_balance: MinBalance = None
 
     budget: float | None = None
     """Maximum credits for this list, all its runs together. An edited list keeps its budget; a moved one is new."""

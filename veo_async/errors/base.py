@@ -57,6 +57,8 @@ class VeoError(Exception):
     http_status: int | None = None
     #: The ``code`` in the response's body, if there was one.
     body_code: int | None = None
+    #: The provider's page with the account's tasks, if one of them may belong to the job.
+    log_url: str | None = None
     #: How many bytes of the request's body were sent; None if no request was made.
     bytes_sent: int | None = None
     #: How many creating requests of the job may have been charged.

@@ -141,6 +141,11 @@ class _WithoutClip:
         return self.error.describe()
 
     @property
+    def log_url(self) -> str | None:
+        """The provider's page with the account's tasks; None if it has none, or if no task can belong to the job."""
+        return self.error.log_url
+
+    @property
     def sentence(self) -> str:
         """The `reason` and the `remedy`."""
         return f"{as_sentence(self.reason)} {self.remedy}".rstrip()

@@ -141,7 +141,7 @@ def outcome_to_json(outcome: Outcome) -> str:
 def error_evidence(error: VeoError) -> dict[str, Scalar]:
     """Return what the provider's support would ask about *error*."""
     plain = error_to_dict(error)
-    left_out = ("job_key", "remedy", "summary", "advice")
+    left_out = ("job_key", "remedy", "summary", "advice", "log_url")
     return {name: value for name, value in plain.items() if name not in left_out and value is not None}
 
 

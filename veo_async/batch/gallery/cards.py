@@ -99,7 +99,7 @@ class Card:
     remedy: str = ""
     #: The long text, with the provider's words and codes; folded.
     detail: str = ""
-    #: The provider's page about the task.
+    #: The provider's page with the account's tasks, if one of them may belong to a card without a clip.
     log_url: str | None = attrs.field(default=None, converter=_as_web_url)
     #: The saved clip, relative to the gallery's folder.
     file: str | None = attrs.field(default=None, converter=_as_relative, validator=_is_inside)
