@@ -15,9 +15,10 @@ from pathlib import Path
 from PIL import Image
 from rich.console import Console
 
+from veo_async.cli.board import render
 from veo_async.cli.demo import SPEED, run_demo
 from veo_async.cli.output import LineReporter
-from veo_async.cli.progress import Progress, render
+from veo_async.cli.progress import Progress
 from veo_async.simulator.fast_loop import fast_loop
 
 from .batch.chromium import chromium
