@@ -257,6 +257,13 @@ def test_failed_card_shows_reason_and_remedy_and_folds_the_detail() -> None:
     assert page.index('id="unfinished"') < page.index('id="numbers"')
 
 
+def test_command_in_a_remedy_is_shown_as_code() -> None:
+    """Without its backticks; markup inside them stays text."""
+    card = Card(key="a", state="in_doubt", reason="lost", remedy="Run `veo-async ledger in-doubt`, not `<b>`.")
+    page = render_gallery([card], title="t")
+    assert "Run <code>veo-async ledger in-doubt</code>, not <code>&lt;b&gt;</code>." in page
+
+
 def test_page_without_failures_has_no_section_for_them() -> None:
     """Neither a heading nor a link to it."""
     page = render_gallery([Card(key="k", state="saved", file="k.mp4")], title="t")

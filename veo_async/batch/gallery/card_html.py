@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 from urllib.parse import quote
 
 from veo_async._base.numbers import format_number
@@ -74,7 +75,12 @@ def _reason_html(card: Card) -> str:
     """Return why there is no clip, and what to do."""
     reason = foldable(card.reason, "reason") if card.reason else ""
     remedy = card.remedy or ("" if card.reason else _DEFAULT_REMEDIES.get(card.state, "No further details."))
-    return reason + (f'<p class="remedy" dir="auto" data-search>{to_html(remedy[:_MAX_TEXT])}</p>' if remedy else "")
+    return reason + (f'<p class="remedy" dir="auto" data-search>{_with_code(remedy[:_MAX_TEXT])}</p>' if remedy else "")
+
+
+def _with_code(text: str) -> str:
+    """Return *text* as HTML, with what is in backticks as code."""
+    return re.sub(r"`([^`\n]+)`", r"<code>\1</code>", to_html(text))
 
 
 def _log_link(card: Card) -> str:
