@@ -169,6 +169,30 @@ def test_errors_without_a_class_remedy_get_one_where_they_are_raised() -> None:
     assert [place for place, call in calls if not any(keyword.arg == "remedy" for keyword in call.keywords)] == []
 
 
+@pytest.mark.parametrize("kind", [kind for kind in EVERY if kind is not VeoError])
+def test_every_class_has_a_short_summary_for_people(kind: type[VeoError]) -> None:
+    """A few plain words in lower case, which fit into "refused: …." and into the cell of a table."""
+    summary = kind("The server returned: \u201cno\u201d (code 7).").summary
+    assert 0 < len(summary) <= 45
+    assert re.fullmatch(r"[a-z]+(,? (API|URL|[a-z]+))*", summary), summary
+    assert not re.search(r"\b(4\d\d|5\d\d|http|json|none)\b", summary, re.IGNORECASE)
+
+
+def test_summary_of_an_error_without_a_class_of_its_own_is_its_first_sentence() -> None:
+    """The row of a later version can name a class that this version does not have."""
+    assert VeoError("the quota is used up. Wait an hour.").summary == "the quota is used up"
+    assert VeoError("the quota is used up.").summary == "the quota is used up"
+    assert VeoError("").summary == "an error"
+
+
+def test_advice_of_an_invalid_request_is_the_remedy_of_each_problem() -> None:
+    """Each remedy once, and at the end what is true of all of them."""
+    problems = [Problem("seeds", seeds, "is out of range", "use 10000", may_be_newer=True) for seeds in (5, 6)]
+    error = InvalidRequest.of(*problems, Problem("model", "veo9", "is unknown"))
+    assert error.summary == "seeds is out of range"
+    assert error.advice == "Use 10000. If this value is newer than this library, pass validate=False."
+
+
 @pytest.mark.parametrize("kind", EVERY)
 def test_error_can_be_created_without_arguments(kind: type[VeoError]) -> None:
     """Created from nothing, or from a message alone, an error can be shown and raised."""

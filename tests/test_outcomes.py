@@ -7,7 +7,15 @@ import pytest
 
 from tests.sessions import session_arguments
 from veo_async import Clip, Done, Failed, InDoubt, Record, Refused, VeoSession
-from veo_async.errors import ContentRefused, ResponseLost, TaskFailed
+from veo_async.errors import (
+    ContentRefused,
+    DownloadFailed,
+    InvalidRequest,
+    Problem,
+    ResponseLost,
+    ServerError,
+    TaskFailed,
+)
 from veo_async.simulator import MemoryTransport
 
 CLIP = Clip(
@@ -39,15 +47,63 @@ def test_clip_is_a_video_in_a_notebook() -> None:
     ("outcome", "start"),
     [
         (Done(CLIP), 'done: dog"<b>: https://a.example/1.mp4'),
-        (Refused("dog", "no", ContentRefused("the prompt was flagged")), "refused: dog: the prompt was flagged."),
-        (Failed("dog", TaskFailed("no audio")), "failed: dog: no audio."),
-        (InDoubt("dog", ResponseLost("the connection was closed")), "in doubt: dog: the connection was closed"),
+        (
+            Refused("dog", ContentRefused("the prompt was flagged")),
+            "refused: dog: content policy. Reword the prompt, change the image, or try another seed.",
+        ),
+        (
+            Failed("dog", TaskFailed("no audio")),
+            "failed: dog: the provider failed. Failed tasks are not charged; submit it again.",
+        ),
+        (InDoubt("dog", ResponseLost("the connection was closed")), "in doubt: dog: the response was lost. It may"),
     ],
 )
 def test_outcome_prints_in_one_readable_line(outcome: object, start: str) -> None:
-    """State, key, and the clip or the error with its remedy."""
+    """State, key, and the clip or the short reason with what to do."""
     assert str(outcome).startswith(start)
     assert "\n" not in str(outcome)
+
+
+UNSUCCESSFUL = [Refused, Failed, InDoubt]
+
+
+@pytest.mark.parametrize("kind", UNSUCCESSFUL)
+def test_outcome_has_the_providers_words_in_its_detail_only(kind: type[Refused | Failed | InDoubt]) -> None:
+    """`reason` is for people; words, codes and ids are for the provider's support."""
+    outcome = kind("dog", ContentRefused("flagged by filter 7", task_id="t-1", body_code=400))
+    assert outcome.reason == "content policy"
+    assert outcome.detail == "flagged by filter 7 (task_id t-1, body_code 400)"
+    for text in (outcome.reason, outcome.remedy, str(outcome)):
+        assert "filter 7" not in text
+        assert "t-1" not in text
+
+
+@pytest.mark.parametrize("kind", UNSUCCESSFUL)
+def test_outcome_without_a_remedy_of_its_error_still_says_what_to_do(kind: type[Refused | Failed | InDoubt]) -> None:
+    """No outcome leaves the user without a next step."""
+    assert kind("dog", ServerError("code 599")).remedy.endswith(".")
+
+
+def test_failed_with_a_clip_says_that_only_saving_failed() -> None:
+    """The clip exists and is charged: generating it again would be wrong."""
+    outcome = Failed("dog", DownloadFailed("the disk is full"), CLIP)
+    assert outcome.reason == "the clip was generated, but not saved"
+    assert outcome.detail == "the disk is full"
+    assert outcome.remedy == DownloadFailed.remedy
+
+
+def test_outcome_in_doubt_names_the_three_calls_that_end_it() -> None:
+    """Resolve, resubmit or abandon; the remedy of the error is about a single request."""
+    remedy = InDoubt("dog", ServerError("down", remedy="Retry it.")).remedy
+    assert all(f"job.{action}(" in remedy for action in ("resolve", "resubmit", "abandon"))
+    assert "Retry it." not in remedy
+
+
+def test_refused_for_an_invalid_request_names_the_field_and_what_to_pass() -> None:
+    """The value is left out: it can be a whole prompt."""
+    problems = Problem("duration", 7, "must be 4, 6 or 8", "pass 8"), Problem("prompt", "x" * 400, "is too long")
+    outcome = Refused("dog", InvalidRequest.of(*problems))
+    assert str(outcome) == "refused: dog: duration must be 4, 6 or 8. Pass 8."
 
 
 @pytest.mark.veo_virtual_time

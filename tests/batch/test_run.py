@@ -206,11 +206,11 @@ def test_torn_line_is_dropped_and_cells_cannot_be_formulas(tmp_path: Path) -> No
     out.mkdir()
     (out / "results.jsonl").write_text('{"key": "old"}\n{"key": "to')
     results = Results(out, rows)
-    results.add(RowResult(row=rows.rows[0], status="refused", error="=HYPERLINK(1)\x1b[2J"))
+    results.add(RowResult(row=rows.rows[0], status="refused", reason="=HYPERLINK(1)\x1b[2J"))
     results.close()
     assert [json.loads(line)["key"] for line in (out / "results.jsonl").read_text().splitlines()] == ["old", "row-1"]
     [line] = table(out / "results.csv")
-    assert line["error"] == "'=HYPERLINK(1)\\x1b[2J"
+    assert line["reason"] == "'=HYPERLINK(1)\\x1b[2J"
 
 
 def test_cells_of_the_provider_cannot_be_formulas(tmp_path: Path) -> None:
@@ -231,8 +231,8 @@ def test_job_that_may_have_been_charged_is_not_rejected_although_its_price_is_un
 
     rows = manifest("A dog", "A cat")
     results = Results(tmp_path, rows)
-    results.add(RowResult(row=rows.rows[0], status="failed", error="the record has expired"))
-    results.add(RowResult(row=rows.rows[1], status="failed", error="not generated", is_free=True))
+    results.add(RowResult(row=rows.rows[0], status="failed", reason="the record has expired"))
+    results.add(RowResult(row=rows.rows[1], status="failed", reason="not generated", is_free=True))
     results.close()
     assert [line["key"] for line in table(tmp_path / "rejected.csv")] == ["row-2"]
 

@@ -141,7 +141,7 @@ async def test_key_of_another_request_rejects_only_its_row(tmp_path: Path) -> No
         assert len(sim.charges) == 2
     [rejected] = table(tmp_path / "out" / "rejected.csv")
     assert rejected["prompt"] == "A changed"
-    assert "row-1" in rejected["error"]
+    assert rejected["error"].startswith("the key belongs to another request. Use a different key")
 
 
 async def test_clip_that_could_not_be_saved_is_ready_and_not_rejected(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ async def test_clip_that_could_not_be_saved_is_ready_and_not_rejected(tmp_path: 
         assert (report.counts, report.credits) == ({"ready": 1}, 60.0)
         [line] = table(tmp_path / "out" / "results.csv")
         assert (line["status"], line["credits"]) == ("ready", "60")
-        assert "no route" in line["error"]
+        assert "no route" in line["detail"]
         assert not (tmp_path / "out" / "rejected.csv").exists()
         async with on(sim, tmp_path) as veo:
             assert (await Batch(veo, manifest("A"), tmp_path / "out", now=lambda: 1.75e9).run()).counts == {"saved": 1}

@@ -57,7 +57,8 @@ async def test_json_output_is_an_object_per_row_and_a_summary(tmp_path: Path) ->
         by_key = {row["key"]: row for row in rows}
         assert by_key["row-1"]["status"] == "saved"
         assert Path(tmp_path, by_key["row-1"]["paths"][0]).exists()
-        assert "flagged" in by_key["row-2"]["error"]
+        assert by_key["row-2"]["reason"] == "content policy"
+        assert "flagged" in by_key["row-2"]["detail"]
         assert summary["event"] == "summary"
         assert summary["counts"] == {"saved": 1, "refused": 1}
         assert summary["over_budget"] == 0
@@ -173,10 +174,11 @@ async def test_control_characters_in_provider_messages_are_escaped_everywhere(tm
     write_list(tmp_path, "A dog \x1b]0;mine\x07")
     async with Simulator(faults=[refuse(422, "\x1b[2J\x1b[31mrude [bold]words[/bold]")]) as sim:
         output = await run_program(*VEO, "batch", "prompts.csv", cwd=tmp_path, sim=sim, exits=3)
-        assert "\\x1b[2J\\x1b[31mrude [bold]words[/bold]" in output
+        assert "rude" not in output
         assert "\x1b" not in output
         out = tmp_path / "prompts-out"
         assert "\x1b" not in (out / "index.html").read_text()
+        assert "\\x1b[2J\\x1b[31mrude [bold]words[/bold]" in (out / "results.csv").read_text()
         assert "\x1b[2J" not in (out / "results.csv").read_text()
         assert "\x1b" not in await run_program(*VEO, "jobs", str(out / "ledger.db"), cwd=tmp_path, sim=sim)
 

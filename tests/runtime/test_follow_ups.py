@@ -321,7 +321,7 @@ async def test_failed_source_refuses_its_follow_ups() -> None:
         outcome = await job.finished()
         assert isinstance(outcome, Refused)
         assert isinstance(outcome.error, errors.SourceFailed)
-        assert "'dog'" in outcome.reason
+        assert "'dog'" in outcome.detail
         assert sim.count("get-1080p-video") == 0
         with pytest.raises(errors.SourceFailed):
             await veo.generate(UpgradeRequest(after_key="dog"), key="other")

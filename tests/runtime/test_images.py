@@ -178,8 +178,8 @@ async def test_file_that_changes_or_disappears_before_its_upload_refuses_its_job
         assert all(isinstance(outcome, Done) for outcome in done)
         assert isinstance(changed, Refused)
         assert isinstance(lost, Refused)
-        assert "has changed since" in changed.reason
-        assert "No such file" in lost.reason
+        assert "has changed since" in changed.detail
+        assert "No such file" in lost.detail
         assert len(sim.charges) == 4
 
 
@@ -230,7 +230,7 @@ async def test_refused_upload_refuses_its_job_with_the_hosts_message(cat: Path, 
         refused = await (await veo.submit("A dog", key="k", image=cat)).finished()
         assert isinstance(refused, Refused)
         assert isinstance(refused.error, errors.UploadFailed)
-        assert "File type not supported" in refused.reason
+        assert "File type not supported" in refused.detail
         assert refused.error.http_status == 400
         await veo.generate("A dog", key="k", image=cat)
         assert len(sim.charges) == 1
@@ -391,7 +391,7 @@ async def test_upload_host_that_stays_broken_refuses_the_job(cat: Path) -> None:
         outcome = await (await veo.submit("A dog", image=cat)).finished()
         assert isinstance(outcome, Refused)
         assert isinstance(outcome.error, errors.UploadFailed)
-        assert "down" in outcome.reason
+        assert "down" in outcome.detail
         assert not sim.charges
 
 

@@ -29,6 +29,15 @@ def test_urls_are_the_documented_ones() -> None:
     assert (KIE.base_url, KIE.upload_url) == ("https://api.kie.ai", "https://kieai.redpandaai.co")
     assert (APIKLEY.base_url, APIKLEY.upload_url) == ("https://api.apikley.ru", None)
     assert (KIE.key_page, APIKLEY.key_page) == ("https://kie.ai/api-key", "https://app.apikley.ru/keys")
+    assert (KIE.log_page, APIKLEY.log_page) == ("https://kie.ai/logs", None)
+
+
+def test_variant_has_the_log_page_only_if_its_base_url_is_the_same() -> None:
+    """The tasks of another host are not on kie's page."""
+    assert KIE.variant("renamed").log_page == KIE.log_page
+    assert KIE.variant("mirror", base_url="https://mirror.example").log_page is None
+    own = {"base_url": "https://mirror.example", "log_page": "https://mirror.example/logs"}
+    assert KIE.variant("mirror", **own).log_page == "https://mirror.example/logs"
 
 
 def test_undocumented_endpoints_are_refused() -> None:

@@ -113,6 +113,11 @@ class VeoApi:
             user_agent=user_agent,
         )
 
+    @property
+    def log_page(self) -> str | None:
+        """The provider's page with the account's tasks; None if it has none, or if the base URL is not its own."""
+        return self.dialect.log_page if self.base_urls.api == self.dialect.base_url else None
+
     def __repr__(self) -> str:
         if not hasattr(self, "_requester"):
             return "<VeoApi, not constructed>"  # a traceback with values shows it

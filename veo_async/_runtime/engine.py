@@ -165,7 +165,7 @@ class Engine:
         journal.budget = spending.shared
         self._main_tasks = BackgroundTasks(self._on_crash)
         tasks = self._side_tasks = BackgroundTasks(_log_unexpected)
-        transitions = self.transitions = Transitions(journal, announcer.finished, tasks)
+        transitions = self.transitions = Transitions(journal, announcer.finished, tasks, api.log_page)
 
         records = self._records = RecordReader(api, keys, self._budget)
         actions = self.actions = JobActions(transitions, self.ledger, records.read_within_budget, spending)

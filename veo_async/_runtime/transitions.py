@@ -29,7 +29,7 @@ from veo_async.errors import JobUnreadable, LedgerError, LedgerIOError, VeoError
 from .background import BackgroundTasks
 from .job.endings import credits_after
 from .job.live_job import LiveJob
-from .job.outcome import Done, Outcome, Refused
+from .job.outcome import Done, InDoubt, Outcome, Refused
 from .job.rows import error_evidence, outcome_to_json, update_from_row
 from .journal import Journal
 from .log import logger_for
@@ -84,6 +84,7 @@ class Transitions:
     Args:
         on_outcome: sets a job's outcome and notifies everyone who follows the job.
         tasks: owns the background tasks of the jobs.
+        log_page: the provider's page with the account's tasks, for outcomes without a clip.
     """
 
     def __init__(
@@ -91,8 +92,9 @@ class Transitions:
         journal: Journal,
         on_outcome: Callable[[LiveJob, Outcome], None],
         tasks: BackgroundTasks | None = None,
+        log_page: str | None = None,
     ) -> None:
-        self._journal, self._on_outcome = journal, on_outcome
+        self._journal, self._on_outcome, self._log_page = journal, on_outcome, log_page
         #: What happens after an unexpected exception.
         self.recovery: Recovery = Recovery(tasks or BackgroundTasks(), stop=self.withdraw, restart=self._restart)
         #: The handler of each state that is not final.
@@ -111,6 +113,7 @@ class Transitions:
             TaskAlreadyBound: the task in *details* belongs to another job.
             LedgerError: the session is closing, and the ledger could not be written.
         """
+        self._link_log_page(job, outcome)
         before, credits = job.state, credits_after(job, event, outcome)
         columns = self._columns(event, outcome, details.get("changes", {}))
         if credits != job.credits:
@@ -146,7 +149,7 @@ class Transitions:
     async def refuse(self, job: LiveJob, error: VeoError) -> None:
         """Finish a queued job that will never be sent."""
         error.add_evidence(job_key=job.key, attempts=job.attempts)
-        refused, changes = Refused(job.key, error.message, error), {"attempts": job.attempts}
+        refused, changes = Refused(job.key, error), {"attempts": job.attempts}
         await self.try_apply(job, Event.REFUSE, refused, changes=changes, evidence=error_evidence(error))
 
     def begin_sending(self, job: LiveJob) -> bool:
@@ -270,8 +273,15 @@ class Transitions:
 
     def set_outcome(self, job: LiveJob, outcome: Outcome) -> None:
         """Set the outcome of a job that stays in its state, and notify."""
+        self._link_log_page(job, outcome)
         with self.recovery.guard(job, partial(self.set_outcome, job, outcome)):
             self._on_outcome(job, outcome)
+
+    def _link_log_page(self, job: LiveJob, outcome: Outcome | None) -> None:
+        """Note in *outcome* where the provider shows the job's task, unless there certainly is none."""
+        may_have_task = job.task_id is not None or isinstance(outcome, InDoubt)
+        if outcome is not None and not isinstance(outcome, Done) and may_have_task:
+            outcome.error.add_evidence(log_url=self._log_page)
 
     def withdraw(self, job: LiveJob) -> bool:
         """Stop all work for *job* so that it can be abandoned; return False if that is impossible now."""

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import attrs
 
-from veo_async.errors import ResultsWriteError, VeoError
+from veo_async.errors import ResultsWriteError
 from veo_async.types import Done, Job, Outcome
 
 from .contact_sheet import MediaExtraMissing, Tile, write_sheets
 from .gallery import Card, write_gallery
-from .results import translate_os_errors
+from .results import remedy_of, translate_os_errors
 from .rows import Row
 
 
@@ -68,8 +68,8 @@ def finished_card(card: Card, job: Job, outcome: Outcome, out: Path, now: float,
         finished_at=now,
     )
     if not isinstance(outcome, Done):
-        error: VeoError = outcome.error
-        return attrs.evolve(card, reason=str(error))
+        remedy, detail, log_url = remedy_of(outcome), outcome.detail, outcome.log_url
+        return attrs.evolve(card, reason=outcome.reason, remedy=remedy, detail=detail, log_url=log_url)
     clip = outcome.clip
     inside = [file for file in clip.files if file.is_relative_to(out.absolute())]
     return attrs.evolve(

@@ -18,7 +18,7 @@ import attrs
 
 from veo_async._base.atomic_write import remove_abandoned, write_atomically
 from veo_async._base.numbers import plain_number
-from veo_async.errors import ResultsWriteError, UsageError, VeoError, printable
+from veo_async.errors import ResultsWriteError, UsageError, VeoError, as_sentence, printable
 from veo_async.media.targets import is_file_name
 from veo_async.types import Done, Failed, InDoubt, JobState, Outcome, Refused
 
@@ -30,9 +30,12 @@ from .rows import ERROR_COLUMN, Row
 REJECTED = "rejected.csv"
 #: Spreadsheets treat cells that begin with one of these as formulas.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_RESULT_COLUMNS = ("status", "path", "height", "credits", ERROR_COLUMN, "task_id")
+_RESULT_COLUMNS = ("status", "path", "height", "credits", "reason", "remedy", "detail", "task_id", "log_url")
 #: Longest text of a cell that we add, in characters.
 _MAX_CELL_CHARACTERS = 2000
+_IN_DOUBT_REMEDY = (
+    "It may have been charged and is not sent again automatically. Decide about it with `veo-async ledger in-doubt`."
+)
 _NO_STATES: Mapping[str, str] = MappingProxyType({})
 _CHOOSE_WRITABLE = "; choose a writable folder"
 
@@ -50,9 +53,19 @@ class RowResult:
     height: int | None = None
     #: Credits charged, by the price table; None if nothing was charged or the price is unknown.
     credits: float | None = None
-    error: str = ""
+    #: Why there is no clip, what to do, and the provider's words, codes and ids; empty for a row with a clip.
+    reason: str = ""
+    remedy: str = ""
+    detail: str = ""
+    #: The provider's page with the account's tasks, if one of them may belong to a row without a clip.
+    log_url: str | None = None
     #: Whether the row certainly cost nothing.
     is_free: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """The reason and the remedy; empty for a row with a clip."""
+        return f"{as_sentence(self.reason)} {self.remedy}".rstrip() if self.reason else ""
 
     @property
     def can_be_edited_and_rerun(self) -> bool:
@@ -77,13 +90,33 @@ def result_of(
             return RowResult(
                 row=row, status=status, task_id=clip.task_id, paths=paths, height=clip.height, credits=credits
             )
-        case Refused(error=error):
+        case Refused():
             status = "refused"
-        case Failed(error=error):
+        case Failed():
             status = "ready" if state == JobState.READY else "failed"
-        case InDoubt(error=error):
+        case InDoubt():
             status = "in_doubt"
-    return RowResult(row=row, status=status, task_id=task_id, credits=credits, error=str(error), is_free=is_free)
+    return RowResult(
+        row=row,
+        status=status,
+        task_id=task_id,
+        credits=credits,
+        reason=outcome.reason,
+        remedy=remedy_of(outcome),
+        detail=outcome.detail,
+        log_url=outcome.log_url,
+        is_free=is_free,
+    )
+
+
+def refused_row(row: Row, error: VeoError) -> RowResult:
+    """Return the result of a row that could not be submitted."""
+    return result_of(row, Refused(row.key, error), state="refused", task_id=None, credits=None, is_free=True)
+
+
+def remedy_of(outcome: Refused | Failed | InDoubt) -> str:
+    """Return what to do about *outcome*, for a reader who has the command line and not the library."""
+    return _IN_DOUBT_REMEDY if isinstance(outcome, InDoubt) else outcome.remedy
 
 
 def result_as_dict(result: RowResult) -> dict[str, Any]:
@@ -197,7 +230,7 @@ class Results:
             {**problem.cells, ERROR_COLUMN: _spreadsheet_safe(str(problem))} for problem in self._manifest.problems
         ]
         failed = [
-            {**result.row.cells, ERROR_COLUMN: _spreadsheet_safe(result.error)}
+            {**result.row.cells, ERROR_COLUMN: _spreadsheet_safe(result.sentence)}
             for result in self._results.values()
             if result.can_be_edited_and_rerun
         ]
@@ -211,8 +244,9 @@ def _result_cells(result: RowResult) -> dict[str, str]:
         "path": _spreadsheet_safe(" ".join(result.paths)),
         "height": "" if result.height is None else str(result.height),
         "credits": "" if result.credits is None else plain_number(result.credits),
-        ERROR_COLUMN: _spreadsheet_safe(result.error),
+        **{name: _spreadsheet_safe(getattr(result, name)) for name in ("reason", "remedy", "detail")},
         "task_id": _spreadsheet_safe(result.task_id or ""),
+        "log_url": _spreadsheet_safe(result.log_url or ""),
     }
 
 

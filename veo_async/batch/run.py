@@ -26,7 +26,7 @@ from .gallery import Card
 from .manifest import Manifest
 from .plan import KnownJob, plan_list
 from .report import earlier_card, finished_card, new_card, write_report
-from .results import Results, RowResult, result_of
+from .results import Results, RowResult, refused_row, result_of
 from .rows import Row
 from .waiting import wait_for_jobs, wait_unless_stopped
 
@@ -181,7 +181,7 @@ class Batch:
             self._chains[row.key] = await self._jobs_of(row)
             return None
         except KeyReused as error:  # the prompt was edited and the key was not; that concerns this row only
-            await self._record_result(RowResult(row=row, status="refused", error=str(error), is_free=True), results)
+            await self._record_result(refused_row(row, error), results)
             self._key_conflicts += 1
             return None
         chain = self._chains[row.key] = await self._jobs_of(row)

@@ -40,7 +40,7 @@ class RowReporter:
 
     def __call__(self, result: RowResult) -> None:
         self._done += 1
-        detail = " ".join(result.paths) or result.error or (result.task_id or "")
+        detail = " ".join(result.paths) or result.sentence or (result.task_id or "")
         text = f"[{self._done:,}/{self._total:,}] {result.row.key}: {result.status} {detail}"
         self._reporter.job_finished(text, result_as_dict(result), is_good=bool(result.paths))
 

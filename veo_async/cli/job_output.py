@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from veo_async import Done, Failed, InDoubt, Refused
+from veo_async.batch.results import remedy_of
+from veo_async.errors import as_sentence, printable
 from veo_async.events import JobEvent, Paused, Queued, Ready, ResolutionDiffers, Running, Sent
 from veo_async.types import Outcome
 
 from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
 from .formatting import command, format_count, format_duration
 from .output import Reporter
+
+_KINDS = {Refused: "refused", Failed: "failed", InDoubt: "in doubt"}
 
 
 def event_text(event: JobEvent) -> str | None:
@@ -33,9 +37,12 @@ def event_text(event: JobEvent) -> str | None:
             return None
 
 
-def report_outcome(reporter: Reporter, outcome: Outcome) -> None:
-    """Report how a job finished."""
+def report_outcome(reporter: Reporter, outcome: Outcome, ledger: Path, *, is_verbose: bool = False) -> None:
+    """Report how a job on *ledger* finished; with *is_verbose* also what the provider's support would ask for."""
     reporter.job_finished(_outcome_text(outcome), _outcome_as_dict(outcome), is_good=isinstance(outcome, Done))
+    if is_verbose and not isinstance(outcome, Done):
+        for line in _detail_lines(outcome, ledger):
+            reporter.message(f"  {line}")
 
 
 def exit_code_for(outcomes: Iterable[Outcome]) -> int:
@@ -62,12 +69,9 @@ def _outcome_text(outcome: Outcome) -> str:
     match outcome:
         case Done(clip=clip):
             return f"{clip.key}: saved {', '.join(map(str, clip.files)) or 'to no file'}"
-        case Refused(key=key, error=error):
-            return f"{key}: refused: {error}"
-        case Failed(key=key, error=error):
-            return f"{key}: failed: {error}"
-        case InDoubt(key=key, error=error):
-            return f"{key}: in doubt: {error}"
+        case Refused() | Failed() | InDoubt():
+            kind, remedy = _KINDS[type(outcome)], remedy_of(outcome)
+            return f"{outcome.key}: {kind}: {as_sentence(outcome.reason)} {remedy}".rstrip()
 
 
 def _outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
@@ -75,5 +79,12 @@ def _outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
         clip = outcome.clip
         files = [str(file) for file in clip.files]
         return {"key": clip.key, "outcome": "done", "task_id": clip.task_id, "files": files}
-    kind = {Refused: "refused", Failed: "failed", InDoubt: "in_doubt"}[type(outcome)]
-    return {"key": outcome.key, "outcome": kind, "error": str(outcome.error)}
+    kind = _KINDS[type(outcome)].replace(" ", "_")
+    why = {"reason": outcome.reason, "remedy": remedy_of(outcome), "detail": outcome.detail}
+    return {"key": outcome.key, "outcome": kind, **why, "log_url": outcome.log_url}
+
+
+def _detail_lines(outcome: Refused | Failed | InDoubt, ledger: Path) -> list[str]:
+    """Return the provider's words, codes and ids, the page with its logs, and the command that prints the timeline."""
+    logs = [] if outcome.log_url is None else [f"Logs: {outcome.log_url}"]
+    return [printable(outcome.detail), *logs, f"Timeline: {command('timeline', ledger, outcome.key)}"]

@@ -87,4 +87,4 @@ def _row(job: Job, etas: dict[str, float]) -> Row:
         case Done(clip=clip):
             return Row(job.key, job.state, " ".join(Path(file).name for file in clip.files))
         case failed:
-            return Row(job.key, job.state, str(failed.error))
+            return Row(job.key, job.state, failed.sentence)

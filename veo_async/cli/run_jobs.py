@@ -59,7 +59,7 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
             )
             async with session as veo:
                 outcome = await (await submit(veo)).finished()
-        report_outcome(reporter, outcome)
+        report_outcome(reporter, outcome, options.ledger)
         code = exit_code_for([outcome])
         if not options.json:
             reporter.message(f"Next: {next_command(code, options.ledger, options.account)}")
@@ -77,7 +77,9 @@ async def submit_follow_up(veo: VeoSession, task: str, request: ExtendRequest | 
     return await veo.submit(follow_up, key=key, priority="interactive", save_to=out)
 
 
-async def finish_all(jobs: list[Job], veo: VeoSession, reporter: Reporter, stop_timeout_s: float) -> list[Outcome]:
+async def finish_all(
+    jobs: list[Job], veo: VeoSession, ledger: Path, reporter: Reporter, stop_timeout_s: float
+) -> list[Outcome]:
     """Wait until all *jobs* have finished, and report each.
 
     After the first Ctrl-C it waits only for running jobs, and at most *stop_timeout_s* seconds.
@@ -97,11 +99,11 @@ async def finish_all(jobs: list[Job], veo: VeoSession, reporter: Reporter, stop_
     with stop_on_signal(stop, reporter.message, stop_timeout_s):
         reporter.message(f"On the ledger: {_recovered_text(veo.ledger.recovered)}")
         async with live_progress(reporter, progress):
-            return await _outcomes(jobs, reporter, stopping, stop_timeout_s)
+            return await _outcomes(jobs, ledger, reporter, stopping, stop_timeout_s)
 
 
 async def _outcomes(
-    jobs: list[Job], reporter: Reporter, stopping: asyncio.Event, stop_timeout_s: float
+    jobs: list[Job], ledger: Path, reporter: Reporter, stopping: asyncio.Event, stop_timeout_s: float
 ) -> list[Outcome]:
     outcomes: list[Outcome] = []
 
@@ -110,7 +112,7 @@ async def _outcomes(
             outcomes.append(outcome := await job.finished())
         except SessionEnded:
             return  # the job is on the ledger, and the session itself reports why it ended
-        report_outcome(reporter, outcome)
+        report_outcome(reporter, outcome, ledger)
 
     following = {asyncio.create_task(follow(job), name="veo.resume"): job for job in jobs}
     try:

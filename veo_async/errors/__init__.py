@@ -56,6 +56,7 @@
         ├── ResponseLost             sent, but no complete response arrived
         └── MalformedResponse        the response does not have the provider's format
 
+``error.summary`` is a short phrase for people: "content policy", "not enough credits".
 ``str(error)`` is the message and the ``remedy``: what happened and what to do. Everything else is evidence: ids,
 codes and counts (``task_id``, ``job_key``, ``endpoint``, ``http_status``, ``body_code``, ``bytes_sent``, ``attempts``)
 are attributes and appear in ``error.evidence``, ``repr(error)`` and ``error.describe()``. Log ``error.describe()`` and
@@ -66,7 +67,7 @@ Errors can be pickled and copied. They hold plain values only, never the API key
 library.
 """
 
-from .base import VeoError, printable
+from .base import VeoError, as_sentence, capitalized, printable
 from .calls import (
     BudgetExceeded,
     ClientClosed,
@@ -177,6 +178,8 @@ __all__ = [
     "UploadFailed",
     "UsageError",
     "VeoError",
+    "as_sentence",
+    "capitalized",
     "printable",
 ]
 

@@ -27,17 +27,26 @@ def as_sentence(text: str) -> str:
     return text if text.endswith(_SENTENCE_ENDS) else f"{text}."
 
 
+def capitalized(text: str) -> str:
+    """Return *text* with its first letter in upper case and the others unchanged."""
+    return text[:1].upper() + text[1:]
+
+
 class VeoError(Exception):
     """Base class of all errors of this library.
 
-    ``str(error)`` is the message and the remedy. `evidence` holds ids, codes and counts; `describe` and ``repr`` show
-    them.
+    ``str(error)`` is the message and the remedy, `summary` a short phrase for people. `evidence` holds ids, codes and
+    counts; `describe` and ``repr`` show them.
     """
 
+    #: What happened, as a short phrase for people: each class has its own. Without one, the message's first sentence.
+    summary: str = ""
     #: Whether the same request can be sent again without the risk of a second charge, and may succeed then.
     retryable: bool = False
     #: What the user can do now: one sentence. A class has one only where it fits every case.
     remedy: str = ""
+    #: What the user can do now, if the message contains remedies already, so that `remedy` alone says too little.
+    advice: str = ""
     #: The endpoint of the provider.
     endpoint: str | None = None
     #: The job's key in the ledger.
@@ -48,6 +57,8 @@ class VeoError(Exception):
     http_status: int | None = None
     #: The ``code`` in the response's body, if there was one.
     body_code: int | None = None
+    #: The provider's page with the account's tasks, if one of them may belong to the job.
+    log_url: str | None = None
     #: How many bytes of the request's body were sent; None if no request was made.
     bytes_sent: int | None = None
     #: How many creating requests of the job may have been charged.
@@ -65,6 +76,8 @@ class VeoError(Exception):
 
     def __init__(self, message: str = "", **evidence: Any) -> None:
         super().__init__(printable(message))
+        if not self.summary:
+            self.summary = self.message.partition(". ")[0].removesuffix(".") or "an error"
         self.add_evidence(**evidence)
 
     @property

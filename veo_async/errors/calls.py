@@ -4,13 +4,15 @@ from typing import Any, ClassVar
 
 import attrs
 
-from .base import VeoError, as_sentence, printable
+from .base import VeoError, as_sentence, capitalized, printable
 
 _NEWER_VALUE = "If this value is newer than this library, pass validate=False."
 
 
 class UsageError(VeoError):
     """The call is wrong. Nothing was sent or charged; the message says what to change."""
+
+    summary = "the call is wrong"
 
 
 class _Repr(str):
@@ -47,7 +49,7 @@ class Problem:
         is_missing = self.value is None and self.rule == "is missing"
         shown = self.field if is_missing else f"{self.field}={printable(repr(self.value), 120)}:"
         text = f"{shown} {self.rule}"
-        return as_sentence(f"{as_sentence(text)} {self.remedy[0].upper()}{self.remedy[1:]}" if self.remedy else text)
+        return as_sentence(f"{as_sentence(text)} {capitalized(self.remedy)}" if self.remedy else text)
 
 
 class InvalidRequest(UsageError):
@@ -56,13 +58,21 @@ class InvalidRequest(UsageError):
     ``problems`` holds every problem; ``field``, ``value`` and ``rule`` are those of the first.
     """
 
+    summary = "the request is not valid"
     problems: tuple[Problem, ...] = ()
 
     @classmethod
     def of(cls, *problems: Problem) -> "InvalidRequest":
-        """Return the error for *problems*."""
-        remedy = _NEWER_VALUE if any(problem.may_be_newer for problem in problems) else None
-        return cls(" ".join(str(problem) for problem in problems), problems=problems, remedy=remedy)
+        """Return the error for *problems*. Its `summary` is the first, without the value, which can be a prompt."""
+        remedy = _NEWER_VALUE if any(problem.may_be_newer for problem in problems) else ""
+        steps = [as_sentence(capitalized(problem.remedy)) for problem in problems if problem.remedy]
+        return cls(
+            " ".join(str(problem) for problem in problems),
+            problems=problems,
+            remedy=remedy or None,
+            summary=f"{problems[0].field} {problems[0].rule}",
+            advice=" ".join(dict.fromkeys([*steps, remedy])).rstrip(),
+        )
 
     @property
     def field(self) -> str | None:
@@ -87,30 +97,39 @@ class UnsupportedByProvider(InvalidRequest):
 class InvalidKey(UsageError):
     """The API key is missing or malformed. The error never quotes it."""
 
+    summary = "the API key is missing or malformed"
+
 
 class InvalidBaseUrl(UsageError):
     """The base URL is invalid or not safe to send the API key to."""
+
+    summary = "the base URL is not valid"
 
 
 class ClientClosed(UsageError):
     """The client is closed, was never opened, or belongs to another event loop."""
 
+    summary = "the client is closed"
     remedy = "Use one client per event loop, inside its `async with` block."
 
 
 class KeyReused(UsageError):
     """The job's key or task already belongs to another job."""
 
+    summary = "the key belongs to another request"
+
 
 class ClipExpired(UsageError):
     """The request was charged long ago, and the provider has deleted its clip since. Nothing was sent."""
 
+    summary = "the provider has deleted the clip"
     remedy = "To generate another clip of the same request, pass take=2 (or another key)."
 
 
 class QueueFull(UsageError):
     """The tenant's queue is full, so the job was not queued."""
 
+    summary = "the queue is full"
     retryable = True
     #: The tenant, and how many of its jobs may be queued.
     tenant: str = ""
@@ -126,6 +145,7 @@ class BudgetExceeded(UsageError):
     Not retryable: reserved credits are returned only if other jobs are not charged.
     """
 
+    summary = "the budget is spent"
     #: The price of the request with all its follow-ups, in credits; None if it is not known.
     cost: float | None = None
     #: The credits that are spent under a named budget, those that are reserved, and the budget.

@@ -9,20 +9,26 @@ RESUME = "Open a new session; with a ledger it resumes its jobs, without one use
 class SessionEnded(VeoError):
     """The session has ended. Tasks keep running at the provider and can be adopted by id."""
 
+    summary = "the session has ended"
+
 
 class SessionClosed(SessionEnded):
     """The session is closed, is not open yet, or belongs to another event loop."""
+
+    summary = "the session is closed"
 
 
 class SessionCrashed(SessionEnded):
     """An internal error stopped the session; please report it."""
 
+    summary = "an internal error stopped the session"
     remedy = RESUME
 
 
 class StillRunning(VeoError, TimeoutError):
     """The wait timed out. The job keeps running and nothing was cancelled."""
 
+    summary = "still running"
     retryable = True
     remedy = "The job continues; call wait() again."
 
@@ -30,6 +36,7 @@ class StillRunning(VeoError, TimeoutError):
 class DeadlineExceeded(VeoError):
     """The job was never sent, because its deadline passed first."""
 
+    summary = "not sent in time"
     retryable = True
     remedy = "Submit it again with a longer send_within=."
 
@@ -37,6 +44,7 @@ class DeadlineExceeded(VeoError):
 class SourceFailed(VeoError):
     """The job was never sent, because the job that makes its source clip failed."""
 
+    summary = "the source clip failed"
     retryable = True
     remedy = "Check why the source job failed, then submit both again."
 
@@ -47,6 +55,7 @@ class UploadFailed(VeoError):
     The message quotes the upload host.
     """
 
+    summary = "an image could not be uploaded"
     retryable = True
     remedy = "Submit it again, or pass a public URL instead of the file."
 
@@ -54,18 +63,21 @@ class UploadFailed(VeoError):
 class TaskMismatch(VeoError):
     """The task belongs to a different request, according to its record; the job is unchanged."""
 
+    summary = "the task belongs to another request"
     remedy = "Check the task id: its prompt differs from the job's."
 
 
 class JobAbandoned(VeoError):
     """The job was abandoned on request."""
 
+    summary = "abandoned on request"
     remedy = "To generate it after all, submit it under a new key."
 
 
 class DownloadFailed(VeoError):
     """The clip exists and is charged, but could not be downloaded."""
 
+    summary = "the download failed"
     retryable = True
     remedy = "Call save() again; the provider keeps the clip for some days."
 
@@ -73,6 +85,7 @@ class DownloadFailed(VeoError):
 class ResultsWriteError(VeoError):
     """The results of a list could not be written; the ledger has the state of every job."""
 
+    summary = "the results could not be written"
     remedy = (
         "Free disk space or fix the folder's permissions, then run the same command again; "
         "you will not be charged twice."

@@ -8,10 +8,13 @@ from .base import VeoError
 class LedgerError(VeoError):
     """The ledger is unavailable. Every request is recorded before it is sent, so nothing was sent."""
 
+    summary = "the ledger is unavailable"
+
 
 class LedgerBusy(LedgerError):
     """Another program held the ledger's lock for longer than the timeout."""
 
+    summary = "another program holds the ledger"
     retryable = True
     remedy = "Close the other program that has the ledger open, then retry."
 
@@ -19,12 +22,14 @@ class LedgerBusy(LedgerError):
 class LedgerIOError(LedgerError):
     """A write failed: the disk is full or broken, or the file is read-only or missing."""
 
+    summary = "the ledger could not be written"
     retryable = True
 
 
 class JobUnreadable(LedgerError):
     """A job's row on the ledger is damaged, or a later version wrote it. Other jobs are unaffected."""
 
+    summary = "the record of the job is damaged"
     remedy = (
         "It may have been charged: inspect it with `veo-async timeline` before you submit its request under a new key."
     )
@@ -35,6 +40,8 @@ class LedgerUnusable(LedgerError):
 
     It is corrupt, another program's, from a newer version, or on a file system without reliable locks.
     """
+
+    summary = "the ledger cannot be opened"
 
 
 class LedgerRestored(LedgerUnusable):
@@ -47,6 +54,7 @@ class LedgerRestored(LedgerUnusable):
         unsent_credits: what they cost, as far as their prices are known.
     """
 
+    summary = "the ledger is a copy or a backup"
     remedy = (
         "Check them with your provider, and open the ledger once with SqliteLedger(path, accept_restored=True) to use "
         "it anyway."

@@ -14,10 +14,13 @@ MAY_HAVE_BEEN_CHARGED = (
 class TransportError(VeoError):
     """No usable response arrived."""
 
+    summary = "no usable response"
+
 
 class NotSent(TransportError):
     """No byte of the request was sent: the connection was never made."""
 
+    summary = "the provider could not be reached"
     retryable = True
     bytes_sent: int | None = 0
     remedy = "Check the network and the base URL, then retry: the request never reached the provider."
@@ -29,10 +32,13 @@ class ResponseLost(TransportError):
     A creating request may have been charged: its job is in doubt.
     """
 
+    summary = "the response was lost"
+
 
 class MalformedResponse(TransportError):
     """The response does not have the provider's format: HTML, broken or hostile JSON, wrong types, or a redirect."""
 
+    summary = "the response was not readable"
     #: The beginning of the response, made printable.
     excerpt: str = ""
 

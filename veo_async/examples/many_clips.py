@@ -37,10 +37,10 @@ async def generate_all(lines: Iterable[str]) -> bool:
                     continue
                 case Refused(key=key, reason=reason):
                     print(f"refused   {key}: {reason}")
-                case Failed(key=key, error=error):
-                    print(f"failed    {key}: {error}")
-                case InDoubt(key=key, error=error):
-                    print(f"in doubt  {key}: {error}")
+                case Failed(key=key, reason=reason):
+                    print(f"failed    {key}: {reason}")
+                case InDoubt(key=key, reason=reason):
+                    print(f"in doubt  {key}: {reason}")
             unsuccessful += 1
         print(f"{await veo.account.balance():,.0f} credits left")
     return not unsuccessful

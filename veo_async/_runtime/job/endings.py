@@ -89,7 +89,7 @@ def check_not_deleted(job: LiveJob, now: float) -> None:
 def rejected_job(request: AnyRequest | str, error: VeoError) -> LiveJob:
     """Return a job with the outcome `Refused` for a request that could not be submitted."""
     key = error.job_key or str(getattr(request, "prompt", request))[:40]
-    return LiveJob(key, None, state=JobState.REFUSED, outcome=Refused(key, error.message, error))
+    return LiveJob(key, None, state=JobState.REFUSED, outcome=Refused(key, error))
 
 
 def outcome_of(
@@ -100,7 +100,7 @@ def outcome_of(
         return Event.COMPLETE, Done(clip_of(job, end.record, history))
     end.error.add_evidence(job_key=job.key, task_id=job.task_id, attempts=job.attempts)
     if isinstance(end.error, ContentRefused):
-        return Event.REFUSE, Refused(job.key, end.error.message, end.error)
+        return Event.REFUSE, Refused(job.key, end.error)
     if isinstance(end.error, RecordExpired):
         return Event.EXPIRE, Failed(job.key, end.error)
     return Event.FAIL, Failed(job.key, end.error)

@@ -7,10 +7,14 @@ from typing import Final
 import attrs
 
 from veo_async._wire import AnyRequest, Record
-from veo_async.errors import VeoError
+from veo_async.errors import VeoError, as_sentence
 
 #: How long the provider keeps videos and records.
 KEPT_FOR: Final = timedelta(days=14)
+_END_THE_DOUBT: Final = (
+    "It may have been charged and is not sent again automatically. If the provider's logs show its task, call "
+    "job.resolve(task_id=…); if not, job.resubmit() or job.abandon()."
+)
 
 
 @attrs.frozen
@@ -124,25 +128,58 @@ class Done:
 
 
 @attrs.frozen
-class Refused:
+class _WithoutClip:
+    """What the outcomes of a job without a saved clip have in common."""
+
+    key: str
+    error: VeoError
+
+    @property
+    def reason(self) -> str:
+        """Why, as a short phrase for people."""
+        return self.error.summary
+
+    @property
+    def remedy(self) -> str:
+        """What to do: one or two sentences."""
+        return self.error.advice or self.error.remedy
+
+    @property
+    def detail(self) -> str:
+        """The provider's words, the codes and the ids, for logs, bug reports and the provider's support."""
+        return self.error.describe()
+
+    @property
+    def log_url(self) -> str | None:
+        """The provider's page with the account's tasks; None if it has none, or if no task can belong to the job."""
+        return self.error.log_url
+
+    @property
+    def sentence(self) -> str:
+        """The `reason` and the `remedy`."""
+        return f"{as_sentence(self.reason)} {self.remedy}".rstrip()
+
+
+@attrs.frozen
+class Refused(_WithoutClip):
     """The request was refused: nothing was charged, and the same request would be refused again.
 
     Attributes:
         key: the key of the job.
-        reason: why.
         error: the error, with its evidence as attributes.
     """
 
-    key: str
-    reason: str
-    error: VeoError
+    @property
+    def remedy(self) -> str:
+        """What to do: one or two sentences."""
+        return super().remedy or "Change the request: nothing was charged."
 
     def __str__(self) -> str:
-        return f"refused: {self.key}: {self.error}"
+        return f"refused: {self.key}: {self.sentence}"
 
 
 @attrs.frozen
-class Failed:
+class Failed(_WithoutClip):
     """The job failed, before or after its task was created.
 
     Attributes:
@@ -151,12 +188,20 @@ class Failed:
         clip: the clip, if there is one and only saving it failed.
     """
 
-    key: str
-    error: VeoError
     clip: Clip | None = attrs.field(default=None, repr=False)
 
+    @property
+    def reason(self) -> str:
+        """Why, as a short phrase for people."""
+        return self.error.summary if self.clip is None else "the clip was generated, but not saved"
+
+    @property
+    def remedy(self) -> str:
+        """What to do: one or two sentences."""
+        return super().remedy or "See outcome.detail for what happened."
+
     def __str__(self) -> str:
-        return f"failed: {self.key}: {self.error}"
+        return f"failed: {self.key}: {self.sentence}"
 
 
 @attrs.frozen(kw_only=True)
@@ -179,7 +224,7 @@ class Evidence:
 
 
 @attrs.frozen
-class InDoubt:
+class InDoubt(_WithoutClip):
     """The request was sent and its response lost: it may have been charged. It is never resent automatically.
 
     Continue with ``job.resolve(task_id=…)``, ``job.resubmit()`` or ``job.abandon()``.
@@ -190,12 +235,15 @@ class InDoubt:
         evidence: what is known about the request.
     """
 
-    key: str
-    error: VeoError
     evidence: Evidence | None = None
 
+    @property
+    def remedy(self) -> str:
+        """What to do: one or two sentences."""
+        return _END_THE_DOUBT
+
     def __str__(self) -> str:
-        return f"in doubt: {self.key}: {self.error}"
+        return f"in doubt: {self.key}: {self.sentence}"
 
 
 Outcome = Done | Refused | Failed | InDoubt

@@ -141,7 +141,8 @@ def outcome_to_json(outcome: Outcome) -> str:
 def error_evidence(error: VeoError) -> dict[str, Scalar]:
     """Return what the provider's support would ask about *error*."""
     plain = error_to_dict(error)
-    return {name: value for name, value in plain.items() if name not in ("job_key", "remedy") and value is not None}
+    left_out = ("job_key", "remedy", "summary", "advice", "log_url")
+    return {name: value for name, value in plain.items() if name not in left_out and value is not None}
 
 
 def error_to_dict(error: VeoError) -> dict[str, Scalar]:
@@ -179,7 +180,7 @@ def _outcome(job: LiveJob, row: JobRow) -> Outcome | None:
     error = error_from_dict(stored.get("error", _LOST))
     match job.state:
         case JobState.REFUSED:
-            return Refused(job.key, error.message, error)
+            return Refused(job.key, error)
         case JobState.IN_DOUBT:
             return InDoubt(job.key, error)
         case _:

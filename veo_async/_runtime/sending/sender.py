@@ -256,7 +256,7 @@ class Sender:
                     await self._lock_out(error)
             case Verdict.REFUSED:
                 self._pauses.on_refused(is_probe=is_probe)
-                await self._finish(job, Event.REFUSE, Refused(job.key, error.message, error))
+                await self._finish(job, Event.REFUSE, Refused(job.key, error))
             case Verdict.IN_DOUBT:
                 self._pauses.on_error(error, is_probe=is_probe)
                 await self._lose(job, error)

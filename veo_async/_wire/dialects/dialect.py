@@ -31,6 +31,7 @@ class Dialect:
         base_url: the URL of the API, without a trailing slash.
         upload_url: the URL of the upload host; None if the provider documents none.
         key_page: the page where users create a key; errors about a missing key name it.
+        log_page: the page where users see their tasks, with what each was charged; None if the provider documents none.
         endpoints: names of the endpoints in the provider's documentation.
         spelling: request options that are spelled differently from kie's current documentation (`fields`).
         unknown_options: request options that the provider does not document.
@@ -42,6 +43,7 @@ class Dialect:
     base_url: str
     upload_url: str | None
     key_page: str
+    log_page: str | None = None
     endpoints: frozenset[str]
     spelling: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen)
     unknown_options: frozenset[str] = frozenset()
@@ -89,7 +91,12 @@ class Dialect:
         return tuple(model.extend_name for model in self.models if model.extend_name is not None)
 
     def variant(self, name: str, **changes: Any) -> "Dialect":
-        """Return a copy of this dialect with *changes*; new spellings are added to the existing ones."""
+        """Return a copy of this dialect with *changes*; new spellings are added to the existing ones.
+
+        A variant with another base URL is another provider: it has no log page unless *changes* name one.
+        """
+        if "base_url" in changes:
+            changes.setdefault("log_page", None)
         spelling = {**self.spelling, **changes.pop("spelling", {})}
         return attrs.evolve(self, name=name, spelling=spelling, **changes)
 

@@ -10,6 +10,8 @@ KIE = Dialect(
     base_url="https://api.kie.ai",
     upload_url="https://kieai.redpandaai.co",
     key_page="https://kie.ai/api-key",
+    # It has no address for a single task.
+    log_page="https://kie.ai/logs",
     endpoints=frozenset(endpoint.name for endpoint in ENDPOINTS),
     # The schema says that translation is off by default, the prose says on. We always send it.
     defaults={

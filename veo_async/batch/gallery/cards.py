@@ -72,10 +72,14 @@ class Card:
     aspect_ratio: str = "16:9"
     #: A job state such as ``saved``, ``refused`` or ``in_doubt``. Other texts are shown unchanged.
     state: str = attrs.field(converter=_as_string)
-    #: Why there is no clip. An error's text may end with its remedy.
+    #: Why there is no clip.
     reason: str = ""
     #: What the reader can do; shown after the reason unless the reason ends with it.
     remedy: str = ""
+    #: The provider's words, codes and ids.
+    detail: str = ""
+    #: The provider's page with the account's tasks, if one of them may belong to a card without a clip.
+    log_url: str | None = None
     #: The saved clip, relative to the gallery's folder.
     file: str | None = attrs.field(default=None, converter=_as_relative, validator=_is_inside)
     #: The provider's URLs of the clip. They are shown as text, because they expire after days.

@@ -52,7 +52,7 @@ async def resume(
         )
         async with session as veo:
             jobs = veo.jobs()
-            outcomes = await run_jobs.finish_all(jobs, veo, reporter, stop_timeout)
+            outcomes = await run_jobs.finish_all(jobs, veo, ledger, reporter, stop_timeout)
         code = job_output.exit_code_for(outcomes) if len(outcomes) == len(jobs) else STOPPED
         reporter.message(f"Next: {job_output.next_command(code, ledger, account)}")
         reporter.summary({"counts": progress.counts_by_state(jobs), "exit_code": code})
