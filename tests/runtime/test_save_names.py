@@ -164,7 +164,7 @@ async def test_two_requests_of_a_map_with_one_target_are_refused(tmp_path: Path)
     async with Simulator(duration_s=0.1) as sim, on(sim) as veo:
         outcomes = await veo.gather("A dog", "A dog!", save_to=tmp_path / "{slug}.mp4")
         assert [type(outcome) for outcome in outcomes] == [Done, Refused]
-        assert "is saved to this file" in str(outcomes[1])
+        assert "another file has this name" in str(outcomes[1])
         assert len(sim.requests_to()) == 1
     assert videos(tmp_path) == ["a-dog.mp4"]
 

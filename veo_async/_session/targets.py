@@ -7,11 +7,10 @@ from typing import Any
 
 import attrs
 
-from veo_async._base.checks import reject
 from veo_async._base.run_blocking import run_blocking
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.live_job import LiveJob
-from veo_async.errors import DownloadFailed
+from veo_async.errors import DownloadFailed, FileNameTaken
 from veo_async.media.destinations import Owner, choose_path, destinations, remedy_for
 from veo_async.media.targets import is_file_name
 from veo_async.media.templates import NUMBER, NameFacts, NumberedPath, PathTemplate
@@ -104,8 +103,8 @@ class SaveTargets:
             return
         other = await find(holder)  # None: it is just being inserted
         if other is None or other.state in _WILL_BE_SAVED or self._keys[target] != holder:
-            rule = f"the clip of job {holder!r} is saved to this file. {remedy_for(Owner.ANOTHER_CLIP)}"
-            reject("save_to", target, rule)
+            message = f"save_to={target!r}: the clip of job {holder!r} is saved to this file"
+            raise FileNameTaken(message, remedy=remedy_for(Owner.ANOTHER_CLIP))
         self._keys[target] = key
 
     def _add_recovered_jobs(self) -> None:
@@ -139,4 +138,4 @@ def _check_owner(target: str, known: LiveJob | None, key: str) -> None:
     try:
         choose_path(first)
     except DownloadFailed as taken:
-        reject("save_to", target, f"{taken.message}. {taken.remedy}")
+        raise FileNameTaken(f"save_to={target!r}: {taken.message}", remedy=taken.remedy) from None

@@ -116,6 +116,12 @@ class BatchOptions:
     stop_timeout: float = STOP_TIMEOUT_S
     """Seconds to wait for running clips after Ctrl-C."""
 
+    name: str | None = None
+    """A template for file names: "{n:03}-{slug}", with {n} for the row, {key}, {slug}, {id} and {model}."""
+
+    strict: bool = False
+    """Refuse a list with columns that are not known, instead of copying them to the results."""
+
     dry_run: bool = False
     """Validate the list, print how many rows are done and left, and their price; send nothing."""
 
