@@ -35,6 +35,7 @@ from veo_async.errors import (
     UsageError,
 )
 from veo_async.events import JobState, Queued, Ready, Running, Sent
+from veo_async.progress import Progress
 from veo_async.settings import Network
 from veo_async.simulator import Simulator
 from veo_async.sync import Job, VeoSession
@@ -125,6 +126,20 @@ def test_generate_returns_the_clip(veo: VeoSession) -> None:
     assert isinstance(clip, Clip)
     assert clip.urls
     assert clip.request == VideoRequest("A dog surfing at dusk", aspect_ratio="9:16")
+
+
+def test_progress_is_reported_to_the_callback(veo: VeoSession, capsys: pytest.CaptureFixture[str]) -> None:
+    """By `generate` and by `wait`; True shows it on standard error."""
+    seen: list[Progress] = []
+    veo.generate("A dog in the rain", progress=seen.append)
+    assert seen[-1].is_finished
+    job = veo.submit("A dog in the snow")
+    job.wait(progress=seen.append)
+    assert seen[-1].key == job.key
+    veo.generate("A dog in the fog", progress=True)
+    assert "done: " in capsys.readouterr().err
+    with pytest.raises(UsageError, match="progress="):
+        veo.generate("A dog", progress="bar")
 
 
 def test_job_reports_state_eta_and_clip(veo: VeoSession) -> None:

@@ -60,6 +60,7 @@ from ._wire import AnyRequest, Dialect, ExtendRequest, UpgradeRequest, check
 from ._wire.converter import from_dict
 from ._wire.requests import ExtendOptions, VideoOptions
 from .errors import SessionCrashed, UsageError
+from .progress import ProgressCallback, callback_of
 from .settings import Budget, Callbacks, Credits, Files, Limits, Network
 
 __all__ = [
@@ -260,14 +261,25 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     # --- clips --------------------------------------------------------------------------------------------------
 
     async def generate(
-        self, request: AnyRequest | str, *, key: str | None = None, **options: Unpack[JobOptions]
+        self,
+        request: AnyRequest | str,
+        *,
+        key: str | None = None,
+        progress: bool | ProgressCallback = False,
+        **options: Unpack[JobOptions],
     ) -> Clip:
         """Generate one clip: submit, wait, and return it. Takes the arguments of `submit`.
+
+        Args:
+            progress: True shows state, elapsed time and estimate on standard error; a function gets a
+                `veo_async.progress.Progress` about once a second and at every change.
 
         Raises:
             VeoError: there is no clip, and why; besides what `submit` raises.
         """
-        return await (await self.submit(request, key=key, **options))
+        callback = callback_of(progress)
+        job = await self.submit(request, key=key, **options)
+        return await job.wait(progress=callback or False)
 
     async def upgrade(
         self,

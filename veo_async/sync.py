@@ -29,6 +29,7 @@ from ._base.loop_thread import LoopThread
 from .errors import SessionEnded, UsageError
 from .events import JobEvent
 from .media.templates import numbered
+from .progress import ProgressCallback, callback_of
 from .settings import LearnedLimits, Network
 from .types import (
     AnyRequest,
@@ -91,7 +92,8 @@ class VeoSession:
         self._thread.close()
 
     @_same_signature(session.VeoSession.generate)
-    def generate(self, *args: Any, **options: Any) -> Clip:
+    def generate(self, *args: Any, progress: bool | ProgressCallback = False, **options: Any) -> Clip:
+        options["progress"] = callback_of(progress) or False  # what shows it is made in the caller's thread
         return self._thread.run(self._session.generate, *args, **options)
 
     @_same_signature(session.VeoSession.upgrade)
@@ -249,10 +251,16 @@ class Job(JobView):
         """Wait until the provider has accepted the request; return the task id."""
         return self.task_id or self._call(self._handle.accepted)
 
-    def wait(self, timeout: float | None = None) -> Clip:
-        """Return the clip; raise `StillRunning` after *timeout* seconds. The job continues, and you can wait again."""
+    def wait(self, timeout: float | None = None, *, progress: bool | ProgressCallback = False) -> Clip:
+        """Return the clip; raise `StillRunning` after *timeout* seconds. The job continues, and you can wait again.
+
+        Args:
+            progress: True shows state, elapsed time and estimate on standard error; a function gets a
+                `veo_async.progress.Progress` about once a second and at every change, in the session's own thread.
+        """
+        callback = callback_of(progress)
         if self.outcome is None:
-            return self._call(self._handle.wait, timeout)
+            return self._call(self._handle.wait, timeout, progress=callback or False)
         if isinstance(self.outcome, Done):
             return self.outcome.clip
         raise exception_of(self.outcome)

@@ -158,8 +158,8 @@ def test_spelling_of_known_columns_does_not_matter(header: str) -> None:
 @pytest.mark.parametrize(
     ("columns", "warning"),
     [
-        ("colour", '"colour" is not a column I know. It is copied'),
-        ("id", '"id" is not a column I know; did you mean "key"? It is copied'),
+        ("colour", '"colour" is not a column I know. It is only'),
+        ("id", '"id" is not a column I know; did you mean "key"? It is only'),
         (
             "Seed Nr,id,Kunde",
             '"Seed Nr" (did you mean "seeds"?), "id" (did you mean "key"?) and "Kunde" are not columns I know.',

@@ -79,7 +79,7 @@ def test_jobs_lists_the_jobs_and_the_next_command(veo: Veo, file: Path, charged:
     assert charged["A dog"] in output
     assert f"Next: veo-async ledger in-doubt {file}" in output
     code, output = veo("jobs", file, "--state", "ready", "--json")
-    assert [row["key"] for row in json.loads(output)] == ["dog"]
+    assert [json.loads(line)["key"] for line in output.splitlines()] == ["dog"]
     assert "1 job: 1 ready" in veo("jobs", file, "--state", "ready")[1]
     assert veo("jobs", file, "--state", "failed")[1] == "No jobs.\n"
     assert veo("jobs", file, "--state", "lost")[0] == 2
@@ -104,8 +104,9 @@ def test_in_doubt_shows_the_evidence_and_three_commands(veo: Veo, file: Path) ->
     for name in ("resolve", "resubmit", "abandon"):
         assert f"veo-async ledger {name} {file}" in output
     _, output = veo("ledger", "in-doubt", file, "--json")
-    assert {row["key"] for row in json.loads(output)} == {"cat", "bird"}
-    assert all(row["token"] and row["transitions"] for row in json.loads(output))
+    rows = [json.loads(line) for line in output.splitlines()]
+    assert {row["key"] for row in rows} == {"cat", "bird"}
+    assert all(row["token"] and row["transitions"] for row in rows)
 
 
 def test_next_session_continues_repaired_jobs(veo: Veo, file: Path, charged: dict[str, str]) -> None:

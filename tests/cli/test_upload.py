@@ -14,7 +14,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
 
 
 async def test_upload_prints_the_urls_and_the_next_command(tmp_path: Path) -> None:
-    """One line per URL, or JSON. Nothing is charged."""
+    """One line per URL, or one JSON object. Nothing is charged."""
     (tmp_path / "first.png").write_bytes(PNG)
     (tmp_path / "last.png").write_bytes(PNG + b"!")
     command = (*VEO, "upload", "first.png", "last.png")
@@ -22,7 +22,8 @@ async def test_upload_prints_the_urls_and_the_next_command(tmp_path: Path) -> No
         lines = (await run(*command, cwd=tmp_path, sim=sim)).splitlines()
         assert all(line.startswith(sim.url) for line in lines[:2])
         assert lines[2] == f"Next: veo-async generate \"…\" --image '{lines[0]}' --image '{lines[1]}'"
-        uploads = json.loads(await run(*command, "--json", cwd=tmp_path, sim=sim))
+        output = await run(*command, "--json", cwd=tmp_path, sim=sim)
+        uploads = [json.loads(line) for line in output.splitlines()]
         assert [upload["url"] for upload in uploads] == lines[:2]
         assert sim.charges == ()
 

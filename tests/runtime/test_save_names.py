@@ -107,7 +107,7 @@ CALLS: dict[str, Call] = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-async def test_wrong_placeholder_is_refused_at_once_by_every_call(name: str, tmp_path: Path) -> None:
+async def test_wrong_placeholder_is_refused_immediately_by_every_call(name: str, tmp_path: Path) -> None:
     """Nothing is sent, not even an image, and the error names the placeholder and the valid ones."""
     message = r"\{slag\} is not a placeholder \(did you mean \{slug\}\?\); use \{key\}, "
     async with Simulator(duration_s=0.1) as sim, on(sim) as veo:

@@ -479,6 +479,7 @@ async def test_log_records_name_the_line_that_logged(caplog: pytest.LogCaptureFi
         async with world(faults=[refuse(455, on=1)]) as (veo, _):
             await veo.generate("A dog")
     assert {record.module for record in caplog.records} <= {
+        "admission",
         "scheduler",
         "sender",
         "pauses",

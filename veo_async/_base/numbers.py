@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers and durations as people read them."""
 
 
 def format_number(number: float) -> str:
@@ -10,3 +10,11 @@ def format_number(number: float) -> str:
 def plain_number(number: float) -> str:
     """Return *number* as a program or a spreadsheet reads it: without separators or an exponent."""
     return f"{number:.6f}".rstrip("0").rstrip(".")
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration without false precision: ``42 s``, ``12 min``, ``2 h 15 min``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

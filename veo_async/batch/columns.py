@@ -1,8 +1,8 @@
 """The names of a list's columns: which ones are known, how they may be spelled, and what was meant by others.
 
 Case, surrounding blanks, and blanks or hyphens instead of underscores do not matter: ``Aspect Ratio`` is
-``aspect_ratio``. An unknown column is kept for the results, with a warning, and sets nothing. Nothing is guessed: a
-column ``promt`` is not taken for ``prompt``, because a wrong guess would be paid for.
+``aspect_ratio``. An unknown column is only copied to the results, with a warning. Nothing is guessed: a column
+``promt`` is not taken for ``prompt``, because a wrong guess would be paid for.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

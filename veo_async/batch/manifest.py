@@ -123,13 +123,10 @@ def _unknown_warning(table: Table, used: Sequence[str], *, strict: bool) -> str:
     if not unknown:
         return ""
     text = f"line {table.columns[unknown[0]]}: {unknown_text(unknown)}"
-    is_one = len(unknown) == 1
+    they_are, them = ("It is", "it") if len(unknown) == 1 else ("They are", "them")
     if strict:
-        them = "it" if is_one else "them"
         raise UsageError(f"{text} Rename or remove {them}, or leave out --strict. Known columns: {known_columns()}")
-    return (
-        f"{text} {'It is' if is_one else 'They are'} copied to the results and {'sets' if is_one else 'set'} nothing."
-    )
+    return f"{text} {they_are} only copied to the results."
 
 
 def _without_duplicates(rows: list[Row]) -> tuple[tuple[Row, ...], list[RowProblem]]:

@@ -138,7 +138,7 @@ def make_folder(folder: Path) -> None:
         UsageError: it cannot be created, or its name is that of a clip.
     """
     if is_file_name(str(folder)):
-        raise UsageError(f"{folder}: a list is saved into a folder, and this is the name of a file; name a folder")
+        raise UsageError(f"{folder}: a list is saved into a folder; name one with --out, and its files with --name")
     with translate_os_errors(folder, UsageError, _CHOOSE_WRITABLE):
         folder.mkdir(parents=True, exist_ok=True)
 

@@ -7,6 +7,7 @@ either way: run the list again, or resume the ledger.
 import asyncio
 import sys
 import time
+from pathlib import Path
 
 from veo_async import VeoSession
 from veo_async._base.run_blocking import run_blocking
@@ -19,11 +20,12 @@ from veo_async.batch.run import Batch, Report
 from veo_async.errors import LedgerError, UsageError, VeoError
 from veo_async.providers import provider_named
 from veo_async.repair import was_not_charged
-from veo_async.settings import Budget, Limits
+from veo_async.settings import Budget, Credits, Limits
 from veo_async.types import BudgetUse
 
 from .batch_output import BatchRun, same_command
 from .formatting import format_credits, format_number, plain_number
+from .job_output import report_details
 from .ledger_file import ledger_for_work, open_ledger
 from .list_files import ListFiles
 from .options import BatchOptions
@@ -36,14 +38,17 @@ from .signals import stop_on_signal
 class RowReporter:
     """Reports each finished row, and how many rows have finished."""
 
-    def __init__(self, reporter: Reporter, total: int) -> None:
-        self._reporter, self._total, self._done = reporter, total, 0
+    def __init__(self, reporter: Reporter, total: int, ledger: Path) -> None:
+        self._reporter, self._total, self._done, self._ledger = reporter, total, 0, ledger
 
     def __call__(self, result: RowResult) -> None:
         self._done += 1
-        detail = " ".join(result.paths) or result.sentence or (result.task_id or "")
-        text = f"[{self._done:,}/{self._total:,}] {result.row.key}: {result.status} {detail}"
+        status = result.status.replace("_", " ")
+        text = f": {result.sentence}" if result.sentence else f" {' '.join(result.paths) or result.task_id or ''}"
+        text = f"[{self._done:,}/{self._total:,}] {result.row.key}: {status}{text}"
         self._reporter.job_finished(text, result_as_dict(result), is_good=bool(result.paths))
+        if result.detail:
+            report_details(self._reporter, self._ledger, result.row.key, result.detail, result.log_url)
 
 
 def batch_progress(veo: VeoSession, run: Batch, budget: float | None) -> Progress:
@@ -104,7 +109,7 @@ async def run_list(manifest: Manifest, files: ListFiles, options: BatchOptions, 
     Raises:
         UsageError: without a budget, and the list costs more than the balance; nothing was sent.
     """
-    on_result = RowReporter(reporter, len(manifest.rows))
+    on_result = RowReporter(reporter, len(manifest.rows), files.ledger)
     clock = time.time  # noqa: TID251  # the command owns the clock
     await run_blocking(make_folder, files.out)
     if not files.is_part:
@@ -112,10 +117,13 @@ async def run_list(manifest: Manifest, files: ListFiles, options: BatchOptions, 
     # The name is used without --budget as well, so that what this run spends counts in later ones.
     budget = Budget(options.budget, name=files.origin.budget)
     opened = ledger_for_work(files.ledger, accept_restored=options.accept_restored)
-    async with VeoSession(ledger=opened, account=options.account, limits=Limits(rate=RATE), budget=budget) as veo:
+    credits = Credits(min_balance=options.min_balance)
+    async with VeoSession(
+        ledger=opened, account=options.account, limits=Limits(rate=RATE), credits=credits, budget=budget
+    ) as veo:
         run = Batch(veo, manifest, files.out, now=clock, name=options.name, is_part=files.is_part, on_result=on_result)
         if options.budget is None:
-            await _check_balance(veo, run)
+            await _check_balance(veo, run, options.min_balance or 0.0)
         try:
             with stop_on_signal(run.stop_sending, reporter.message, options.stop_timeout):
                 async with live_progress(reporter, lambda: batch_progress(veo, run, options.budget)):
@@ -134,18 +142,20 @@ async def _budget_use(veo: VeoSession, report: Report) -> BudgetUse:
         return BudgetUse(spent=report.credits, reserved=report.reserved)
 
 
-async def _check_balance(veo: VeoSession, run: Batch) -> None:
+async def _check_balance(veo: VeoSession, run: Batch, min_balance: float) -> None:
     """Refuse a list that the balance does not cover, before anything is sent."""
     price = await run.price()
     try:
         balance = await veo.account.balance()
     except VeoError:
         return  # if the balance cannot be read, run the list: the provider rejects what it does not cover
-    if price > balance:
+    available = max(0.0, balance - min_balance)
+    if price > available:
+        kept = f", of which --min-balance keeps {format_number(min_balance)}" if min_balance else ""
         raise UsageError(
-            f"this list costs about {format_credits(price)} and the balance is {format_number(balance)}: nothing was "
-            f"sent. Top up, generate as many as it covers with --budget {plain_number(balance)}, or proceed anyway "
-            f"with --budget {plain_number(price)}"
+            f"this list costs about {format_credits(price)} and the balance is {format_number(balance)}{kept}: nothing "
+            f"was sent. Top up, generate as many as it covers with --budget {plain_number(available)}, or proceed "
+            f"anyway with --budget {plain_number(price)}"
         )
 
 

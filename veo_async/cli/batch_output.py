@@ -1,7 +1,6 @@
 """What `batch` prints before and after a run: problems, the price, the summary and the next command."""
 
 import re
-import sys
 from pathlib import Path
 
 import attrs
@@ -16,6 +15,7 @@ from veo_async.types import BudgetUse
 
 from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED, USAGE
 from .formatting import command, format_count, format_credits, format_number, plain_number
+from .invocation import current
 from .list_files import ListFiles
 from .output import Reporter
 from .progress import counts_of, counts_text
@@ -84,7 +84,7 @@ def report_summary(
         reporter.message(INSTALL_MEDIA_EXTRA)
     if report.over_budget:
         reporter.message(_over_budget_text(run, budget or 0.0))
-    reporter.message(f"Next: {step}")
+    reporter.note(f"Next: {step}")
     reporter.summary(
         {
             "counts": dict(counts_of(report.counts)),
@@ -109,12 +109,12 @@ def _over_budget_text(run: BatchRun, budget: float) -> str:
 
 def same_command() -> str:
     """Return the command as it was typed: without its options, running it again would do something else."""
-    return command(*(word for word in sys.argv[1:] if word != "--accept-restored"))  # given once
+    return command(*(word for word in current().words if word != "--accept-restored"))  # given once
 
 
 def command_for(source: Path | None, other: Path) -> str:
     """Return the command as it was typed, for the list *other* in place of *source*."""
-    words = sys.argv[1:]
+    words = current().words
     typed = next((word for word in words[1:] if source is not None and Path(word) == source), "-")
     if typed not in words[1:]:
         return command("batch", other)

@@ -1,10 +1,14 @@
 """Standard output and standard error of the commands."""
 
 import io
+import json
 import sys
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Any, TextIO
 
 from rich.console import Console
+
+from .invocation import current
 
 console: Console = Console(highlight=False)
 
@@ -14,9 +18,21 @@ def print_line(text: str = "") -> None:
     console.print(text, markup=False, soft_wrap=True)
 
 
+def print_note(text: str = "") -> None:
+    """Print *text*, which is not a result, unless ``-q`` was given."""
+    if not current().is_quiet:
+        print_line(text)
+
+
 def print_error(text: str) -> None:
     """Print *text* to standard error."""
     Console(stderr=True, highlight=False).print(text, markup=False, soft_wrap=True)
+
+
+def write_json(values: Mapping[str, Any]) -> None:
+    """Write *values* as one line of JSON, at once: a program at the other end of a pipe waits for it."""
+    sys.stdout.write(json.dumps(values, ensure_ascii=not is_utf8(sys.stdout)) + "\n")
+    sys.stdout.flush()
 
 
 def escape_unprintable() -> None:

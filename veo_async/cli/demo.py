@@ -24,7 +24,7 @@ from veo_async.settings import Limits, Network
 from veo_async.simulator import Simulator, drop_after_accepting, rate_limited
 
 from .batch import RowReporter, batch_progress
-from .console import console, print_line
+from .console import console, print_line, print_note
 from .exit_codes import ALL_DONE, ERROR
 from .formatting import command, format_count, format_number
 from .ledger_file import open_ledger
@@ -76,8 +76,8 @@ async def run_demo(folder: Path) -> DemoRun:
     ledger = folder / "demo.db"
     await run_blocking(_prepare_folder, folder, ledger)
     clips = format_count(len(manifest.rows), "clip")
-    print_line(f"{clips} on the built-in simulator, at {format_number(SPEED)} times real time;")
-    print_line("some failures are injected on purpose.\n")
+    print_note(f"{clips} on the built-in simulator, at {format_number(SPEED)} times real time;")
+    print_note("some failures are injected on purpose.\n")
     async with Simulator(seed=7, faults=FAULTS) as sim:
         with reporting(console, as_json=False) as reporter:
             report = await _run(sim, manifest, folder, ledger, reporter)
@@ -101,7 +101,7 @@ async def _run(sim: Simulator, manifest: Manifest, folder: Path, ledger: Path, r
             ) as veo,
             receiving(veo, bound),
         ):
-            on_result = RowReporter(reporter, len(manifest.rows))
+            on_result = RowReporter(reporter, len(manifest.rows), ledger)
             now, to_real_time = _clocks()
             run = Batch(veo, manifest, folder, now=now, to_real_time=to_real_time, on_result=on_result)
             async with live_progress(reporter, lambda: batch_progress(veo, run, None), every_s=REFRESH_S * SPEED):
@@ -167,7 +167,7 @@ def print_result(run: DemoRun) -> int:
     if not run.is_as_expected:
         print_line(f"\nThe demo did not finish as expected. Inspect it with: {command('jobs', run.ledger)}")
         return ERROR
-    print_line(f"\nNext: open {report.page}")
-    print_line(f"      {command('timeline', run.ledger)} KEY      (the full timeline of one job)")
-    print_line("      veo-async simulator --speed 60   (a local stand-in for the provider)")
+    print_note(f"\nNext: open {report.page}")
+    print_note(f"      {command('timeline', run.ledger)} KEY      (the full timeline of one job)")
+    print_note("      veo-async simulator --speed 60   (a local stand-in for the provider)")
     return ALL_DONE

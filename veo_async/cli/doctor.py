@@ -1,25 +1,23 @@
 """The checks of ``veo-async doctor``: API key, base URL, balance, clock and ledger. All of them are free."""
 
-import os
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
 
 from veo_async import VeoApi
-from veo_async.errors import InvalidBaseUrl, VeoError
+from veo_async.errors import InvalidBaseUrl, InvalidKey, VeoError
 from veo_async.ledger import SqliteLedger
-from veo_async.providers import KEY_FILE_VARIABLE, KEY_VARIABLES
 
+from .api_key import key_error_text, key_source
 from .formatting import command, format_credits
 from .ledger_file import restored_text
 
 #: A callback's signature is valid for five minutes; a clock that is off by more than this puts it at risk.
 _CLOCK_LIMIT_S = 60.0
-_NO_KEY = "no API key is set: export KIE_API_KEY=…"
 
 
 @attrs.frozen
@@ -43,10 +41,10 @@ async def run_checks(ledger: Path | None, report: Callable[[Check], None]) -> bo
         api = VeoApi()
     except InvalidBaseUrl as error:
         add(Check("base URL", False, str(error)))
-    except VeoError as error:
-        add(Check("key", False, str(error) if _key_source() else _NO_KEY))
+    except InvalidKey as error:
+        add(Check("key", False, key_error_text(error)))
     else:
-        add(Check("key", True, f"from {_key_source()}"))
+        add(Check("key", True, f"from {key_source()}"))
         async with api:
             add(Check("base URL", True, f"{api.base_urls.api} ({api.dialect.name})"))
             add(await _checked("balance", lambda: _balance(api)))
@@ -62,16 +60,6 @@ async def _checked(name: str, check: Callable[[], Awaitable[Check]]) -> Check:
         return await check()
     except VeoError as error:
         return Check(name, False, str(error))
-
-
-def _key_source() -> str | None:
-    """Return the environment variable that holds the key or names its file."""
-    return next((name for name in _sources() if os.environ.get(name)), None)
-
-
-def _sources() -> Iterator[str]:
-    yield from KEY_VARIABLES
-    yield KEY_FILE_VARIABLE
 
 
 async def _balance(api: VeoApi) -> Check:

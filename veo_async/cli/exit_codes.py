@@ -1,15 +1,15 @@
-"""Exit codes of the commands.
-
-===== ==============================================
-0     everything finished
-1     any other error
-2     usage error
-3     some clips were refused or failed
-4     some jobs are in doubt
-5     stopped before everything finished
-130   interrupted, without waiting for running clips
-===== ==============================================
-"""
+"""Exit codes of the commands, and what they mean."""
 
 ALL_DONE, ERROR, USAGE, PARTIAL, SOME_IN_DOUBT, STOPPED = range(6)
 INTERRUPTED = 130
+
+#: As the help prints them.
+MEANINGS: dict[int, str] = {
+    ALL_DONE: "everything finished",
+    ERROR: "any other error",
+    USAGE: "usage error; nothing was sent",
+    PARTIAL: "some clips were refused or failed",
+    SOME_IN_DOUBT: "some jobs are in doubt",
+    STOPPED: "stopped before everything finished",
+    INTERRUPTED: "interrupted, without waiting for running clips",
+}

@@ -4,8 +4,11 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from veo_async._base.numbers import format_number, plain_number
+from veo_async._base.numbers import format_duration, format_number, plain_number
+
+from .invocation import current
 
 __all__ = [
     "command",
@@ -13,9 +16,19 @@ __all__ = [
     "format_credits",
     "format_duration",
     "format_number",
+    "generate_command",
+    "needs_no_key",
     "plain_number",
+    "short_path",
 ]
 
+#: Commands that do without an API key.
+_WITHOUT_KEY = frozenset(
+    {
+        *("demo", "simulator", "guide", "jobs", "timeline", "contact-sheet"),
+        *("ledger in-doubt", "ledger resubmit", "ledger abandon"),
+    }
+)
 #: Words that neither cmd nor PowerShell would change.
 _PLAIN_ON_WINDOWS = re.compile(r"[\w.:/\\+=-]+")
 
@@ -31,17 +44,33 @@ def format_credits(credits: float) -> str:
     return f"{text} credit{'' if text == '1' else 's'}"
 
 
-def format_duration(seconds: float) -> str:
-    """Return a duration without false precision: ``42 s``, ``12 min``, ``2 h 15 min``."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+def short_path(path: str | Path) -> str:
+    """Return *path* from the current folder on, if it is below it."""
+    file = Path(path)
+    return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
 
 
 def command(*words: object) -> str:
-    """Return a ``veo-async`` command line that can be pasted into a shell."""
-    return join_words(["veo-async", *map(str, words)])
+    """Return a ``veo-async`` command line that can be pasted into a shell.
+
+    It names the ``--env-file`` of this call, which may hold the API key, unless the command needs no key.
+    """
+    typed = [str(word) for word in words]
+    file = current().env_file
+    is_named = file is None or any(word.split("=")[0] == "--env-file" for word in typed)
+    option = [] if is_named or needs_no_key(typed) else ["--env-file", str(file)]
+    return join_words(["veo-async", *typed, *option])
+
+
+def generate_command(*options: object, prompt: str = "A dog surfing at dusk") -> str:
+    """Return a command that generates a clip of *prompt*, whose quotes are the same in every shell."""
+    words = command("generate", *options).split(" ", 2)
+    return " ".join([*words[:2], f'"{prompt}"', *words[2:]])
+
+
+def needs_no_key(words: Sequence[str]) -> bool:
+    """Whether the command line *words* does without an API key."""
+    return not words or words[0] in _WITHOUT_KEY or " ".join(words[:2]) in _WITHOUT_KEY or "--help" in words
 
 
 def join_words(words: Sequence[str], *, is_windows: bool = os.name == "nt") -> str:

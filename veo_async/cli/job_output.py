@@ -11,8 +11,10 @@ from veo_async.events import JobEvent, Paused, Queued, Ready, ResolutionDiffers,
 from veo_async.types import Outcome
 
 from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
-from .formatting import command, format_count, format_duration
+from .formatting import command, format_count, format_duration, short_path
+from .invocation import current
 from .output import Reporter
+from .progress import reason_text, uncapitalized
 
 _KINDS = {Refused: "refused", Failed: "failed", InDoubt: "in doubt"}
 
@@ -28,7 +30,7 @@ def event_text(event: JobEvent) -> str | None:
         case Running(key=key, task_id=task_id, eta=eta):
             return f"{key}: generating (task {task_id}), about {format_duration(eta.p50)} left"
         case Paused(key=key, reason=reason):
-            return f"{key}: paused ({reason})"
+            return f"{key}: {uncapitalized(reason_text(reason))}"
         case ResolutionDiffers(key=key, requested=requested, width=width, height=height):
             return f"{key}: the video is {width} × {height}, although {requested} was requested"
         case Ready(key=key):
@@ -37,12 +39,20 @@ def event_text(event: JobEvent) -> str | None:
             return None
 
 
-def report_outcome(reporter: Reporter, outcome: Outcome, ledger: Path, *, is_verbose: bool = False) -> None:
-    """Report how a job on *ledger* finished; with *is_verbose* also what the provider's support would ask for."""
+def report_outcome(reporter: Reporter, outcome: Outcome, ledger: Path) -> None:
+    """Report how a job on *ledger* finished; with ``-v`` also what the provider's support would ask for."""
     reporter.job_finished(_outcome_text(outcome), _outcome_as_dict(outcome), is_good=isinstance(outcome, Done))
-    if is_verbose and not isinstance(outcome, Done):
-        for line in _detail_lines(outcome, ledger):
-            reporter.message(f"  {line}")
+    if not isinstance(outcome, Done):
+        report_details(reporter, ledger, outcome.key, outcome.detail, outcome.log_url)
+
+
+def report_details(reporter: Reporter, ledger: Path, key: str, detail: str, log_url: str | None) -> None:
+    """With ``-v``, report *detail*, the page with the provider's logs, and the command that prints the timeline."""
+    if not current().is_verbose:
+        return
+    logs = [] if log_url is None else [f"Logs: {log_url}"]
+    for line in (printable(detail), *logs, f"Timeline: {command('timeline', ledger, key)}"):
+        reporter.message(f"  {line}")
 
 
 def exit_code_for(outcomes: Iterable[Outcome]) -> int:
@@ -68,7 +78,7 @@ def resume_command(ledger: Path, account: str | None) -> str:
 def _outcome_text(outcome: Outcome) -> str:
     match outcome:
         case Done(clip=clip):
-            return f"{clip.key}: saved {', '.join(map(str, clip.files)) or 'to no file'}"
+            return f"{clip.key}: saved {', '.join(map(short_path, clip.files)) or 'to no file'}"
         case Refused() | Failed() | InDoubt():
             kind, remedy = _KINDS[type(outcome)], remedy_of(outcome)
             return f"{outcome.key}: {kind}: {as_sentence(outcome.reason)} {remedy}".rstrip()
@@ -80,11 +90,11 @@ def _outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
         files = [str(file) for file in clip.files]
         return {"key": clip.key, "outcome": "done", "task_id": clip.task_id, "files": files}
     kind = _KINDS[type(outcome)].replace(" ", "_")
-    why = {"reason": outcome.reason, "remedy": remedy_of(outcome), "detail": outcome.detail}
-    return {"key": outcome.key, "outcome": kind, **why, "log_url": outcome.log_url}
-
-
-def _detail_lines(outcome: Refused | Failed | InDoubt, ledger: Path) -> list[str]:
-    """Return the provider's words, codes and ids, the page with its logs, and the command that prints the timeline."""
-    logs = [] if outcome.log_url is None else [f"Logs: {outcome.log_url}"]
-    return [printable(outcome.detail), *logs, f"Timeline: {command('timeline', ledger, outcome.key)}"]
+    return {
+        "key": outcome.key,
+        "outcome": kind,
+        "reason": outcome.reason,
+        "remedy": remedy_of(outcome),
+        "detail": outcome.detail,
+        "log_url": outcome.log_url,
+    }

@@ -21,6 +21,12 @@ AcceptRestored = Annotated[
     ),
 ]
 
+#: An option of every command that sends requests.
+MinBalance = Annotated[
+    float | None,
+    Parameter(help="Credits to keep on the account. A job that would take the balance below it waits for a top-up."),
+]
+
 #: Seconds that `batch` and `resume` wait for running clips after the first Ctrl-C.
 STOP_TIMEOUT_S = 600.0
 
@@ -34,7 +40,7 @@ class ClipOptions:
     """Where one clip is saved, which ledger holds its job, and how the result is printed."""
 
     out: str = "veo-out"  # not a Path, which would drop the slash at the end
-    """A file that ends in .mp4, or a folder; a slash at the end makes any name a folder."""
+    """A file that ends in .mp4; a folder, with a slash at the end; or a template like clips/{slug}-{id}.mp4."""
 
     overwrite: bool = False
     """Replace the file named by --out although it belongs to another clip, or to none."""
@@ -46,6 +52,8 @@ class ClipOptions:
     """Account name, so that the API key may change between runs (default: derived from the API key)."""
 
     accept_restored: AcceptRestored = False
+
+    min_balance: MinBalance = None
 
     json: bool = False
     """Print the result as one JSON object."""
@@ -109,6 +117,8 @@ class BatchOptions:
     """Default for rows without one."""
 
     accept_restored: AcceptRestored = False
+
+    min_balance: MinBalance = None
 
     budget: float | None = None
     """Maximum credits for this list, all its runs together. An edited list keeps its budget; a moved one is new."""

@@ -1,19 +1,19 @@
 """How a run is shown: a live board on a terminal, plain lines elsewhere, or JSON lines for programs."""
 
 import asyncio
-import json
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from veo_async.errors import VeoError, printable
 
-from .console import is_utf8
-from .progress import Progress, changes, render
+from .board import render, render_line
+from .console import write_json
+from .invocation import current
+from .progress import Progress, changes
 
 #: Seconds between two updates; a board that changes faster cannot be read.
 REFRESH_S = 0.5
@@ -23,8 +23,17 @@ _WIDTH = 400
 class Reporter(Protocol):
     """Shows a run to the user or to a program."""
 
+    @property
+    def is_live(self) -> bool:
+        """Whether `update` redraws what is shown, so that no line per event is needed."""
+        ...
+
     def message(self, text: str) -> None:
         """Print a line for people."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Print a line that is not a result, for example the next command."""
         ...
 
     def job_finished(self, text: str, values: Mapping[str, Any], *, is_good: bool) -> None:
@@ -47,12 +56,17 @@ class Reporter(Protocol):
 class LineReporter:
     """Prints a line for each finished job, and one when submission is paused or resumed."""
 
+    is_live = False
+
     def __init__(self, console: Console) -> None:
         self._console = console
         self._before: Progress | None = None
 
     def message(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        self.message(text)
 
     def job_finished(self, text: str, values: Mapping[str, Any], *, is_good: bool) -> None:
         self.message(printable(text, _WIDTH))
@@ -69,26 +83,47 @@ class LineReporter:
         pass
 
 
-class BoardReporter(LineReporter):
-    """Draws the board, and above it a line for each job that did not succeed."""
+class QuietReporter(LineReporter):
+    """Prints a line for each finished job, and the result."""
 
-    def __init__(self, console: Console, live: Live) -> None:
-        super().__init__(console)
-        self._live = live
-
-    def job_finished(self, text: str, values: Mapping[str, Any], *, is_good: bool) -> None:
-        if not is_good:
-            self.message(printable(text, _WIDTH))
+    def note(self, text: str) -> None:
+        pass
 
     def update(self, progress: Progress) -> None:
-        self._live.update(render(progress), refresh=True)
+        pass
+
+
+class LiveReporter(LineReporter):
+    """Redraws the line of a single clip."""
+
+    is_live = True
+
+    def __init__(self, console: Console, live: Live, draw: Callable[[Progress], RenderableType] = render_line) -> None:
+        super().__init__(console)
+        self._live, self._draw = live, draw
+
+    def update(self, progress: Progress) -> None:
+        self._live.update(self._draw(progress), refresh=True)
 
     def close(self) -> None:
         self._live.stop()
 
 
+class BoardReporter(LiveReporter):
+    """Redraws the board, and prints above it a line for each job that did not succeed."""
+
+    def __init__(self, console: Console, live: Live) -> None:
+        super().__init__(console, live, render)
+
+    def job_finished(self, text: str, values: Mapping[str, Any], *, is_good: bool) -> None:
+        if not is_good:
+            self.message(printable(text, _WIDTH))
+
+
 class JsonReporter:
     """Writes one JSON object per line to standard output, and lines for people to standard error."""
+
+    is_live = False
 
     def __init__(self) -> None:
         self._stderr = Console(stderr=True, highlight=False)
@@ -96,8 +131,12 @@ class JsonReporter:
     def message(self, text: str) -> None:
         self._stderr.print(text, markup=False, soft_wrap=True)
 
+    def note(self, text: str) -> None:
+        if not current().is_quiet:
+            self.message(text)
+
     def job_finished(self, text: str, values: Mapping[str, Any], *, is_good: bool) -> None:
-        _write({"event": "finished", **values})
+        write_json({"event": "finished", **values})
 
     def update(self, progress: Progress) -> None:
         pass
@@ -106,7 +145,7 @@ class JsonReporter:
         pass
 
     def summary(self, values: Mapping[str, Any]) -> None:
-        _write({"event": "summary", **values})
+        write_json({"event": "summary", **values})
 
 
 @contextmanager
@@ -114,10 +153,12 @@ def reporting(console: Console, *, as_json: bool, with_board: bool = True) -> It
     """Yield the reporter that fits the output; pass ``with_board=False`` for a single job."""
     if as_json:
         yield JsonReporter()
-    elif console.is_terminal and with_board:
+    elif current().is_quiet:
+        yield QuietReporter(console)
+    elif console.is_terminal:
         # Only `update` draws: a refresh thread would read the session from outside its event loop.
-        with Live(console=console, auto_refresh=False) as live:
-            yield BoardReporter(console, live)
+        with Live(console=console, auto_refresh=False, transient=not with_board) as live:
+            yield BoardReporter(console, live) if with_board else LiveReporter(console, live)
     else:
         yield LineReporter(console)
 
@@ -149,8 +190,3 @@ def _refresh(reporter: Reporter, read: Callable[[], Progress]) -> bool:
     except VeoError:
         return False
     return True
-
-
-def _write(values: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(values, ensure_ascii=not is_utf8(sys.stdout)) + "\n")
-    sys.stdout.flush()  # a program at the other end of a pipe waits for the line

@@ -1,4 +1,4 @@
-"""The progress of a run and how a terminal shows it: plain functions that need neither a session nor a terminal.
+"""The progress of a run as values and sentences: plain functions that need neither a session nor a terminal.
 
 The remaining time is the later of two bounds: the end of the running task that takes longest, and the end of the last
 queued job, if jobs leave the queue no faster than the rate limit and the slots allow and the last of them takes as long
@@ -11,14 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import attrs
-from rich.console import Group, RenderableType
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
 
-from veo_async.errors import printable
-
-from .formatting import format_count, format_credits, format_duration, format_number
+from .formatting import format_count
 
 #: The order in which states are listed: what is achieved first, what went wrong last.
 _ORDER = (
@@ -27,16 +21,11 @@ _ORDER = (
 )
 #: A job in one of these states no longer changes on its own. A clip that is ready has still to be saved.
 FINISHED = frozenset({"saved", "in_doubt", "refused", "failed", "expired", "abandoned"})
-_STYLES = {
-    "saved": "green",
-    "ready": "cyan",
-    "running": "yellow",
-    "in_doubt": "magenta",
-    "refused": "red",
-    "failed": "red",
-    "expired": "red",
-}
 _RESUMES = "submission resumes automatically"
+_WAIT_TEXTS = {
+    "waiting-for-source": "Waiting for its source clip.",
+    "waiting-for-upload": "Uploading its images.",
+}
 _PAUSE_TEXTS = {
     "insufficient-credits": f"out of credits. Top up the account; {_RESUMES}.",
     "min-balance": f"the next job would leave less than the minimum balance. Top up the account; {_RESUMES}.",
@@ -48,8 +37,6 @@ _PAUSE_TEXTS = {
     "ledger-unavailable": f"the ledger cannot be written. Free disk space; {_RESUMES}.",
     "unauthorized": "the API key was rejected. Check it with veo-async doctor.",
 }
-#: The most rows of the table on the board.
-_MAX_ROWS = 12
 
 
 class HasState(Protocol):
@@ -66,6 +53,9 @@ class Row:
     key: str
     state: str
     detail: str = ""
+    prompt: str = ""
+    #: Jobs that are sent before it; 0 if it was sent, or is the next.
+    ahead: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -79,6 +69,8 @@ class Progress:
     pause_reason: str | None = None
     #: Seconds until the rate limit lets a request through again, after a 429.
     retry_in_s: float | None = None
+    #: Seconds since the command began to wait; None if they are not counted.
+    elapsed_s: float | None = None
     #: Seconds until everything has finished; None if that cannot be estimated.
     left_s: float | None = None
     #: Credits that finished jobs have cost, and credits that the others may cost; None if they are not known.
@@ -118,28 +110,35 @@ def estimate_left_s(
     return max(longest_s, waiting / pace + new_task_s)
 
 
-def render(progress: Progress) -> RenderableType:
-    """Return the board that shows *progress*."""
-    bar = ProgressBar(total=max(1, progress.total), completed=progress.finished, width=40)
-    finished = f"{progress.finished:,} of {progress.total:,} finished"
-    head = Table.grid(padding=(0, 1))
-    head.add_row(bar, Text(finished, style="bold"), _counts(progress))
-    parts: list[RenderableType] = [head, Text(" · ".join(_facts(progress)), style="dim")]
-    if (reason := pause_text(progress)) is not None:
-        parts.append(Text(reason, style="yellow"))
-    if progress.rows:
-        parts.append(_table(progress.rows))
-    return Group(*parts)
-
-
 def pause_text(progress: Progress) -> str | None:
     """Return why nothing is sent at the moment, as a sentence; None if submission is not paused."""
     if progress.pause_reason is not None:
-        return f"Paused ({progress.pause_reason}): {_PAUSE_TEXTS.get(progress.pause_reason, f'{_RESUMES}.')}"
-    if progress.retry_in_s is not None:
-        when = f"retrying in {math.ceil(progress.retry_in_s)} s" if progress.retry_in_s > 0 else "retrying now"
-        return f"Rate limited by the provider (429); {when}. No job fails because of this."
-    return None
+        return reason_text(progress.pause_reason)
+    limit = rate_limit_text(progress)
+    return None if limit is None else f"{limit}. No clip fails because of this."
+
+
+def rate_limit_text(progress: Progress) -> str | None:
+    """Return until when the rate limit stops the next clip; None if it does not."""
+    if progress.retry_in_s is None or progress.pause_reason is not None:
+        return None
+    when = f"next clip in {math.ceil(progress.retry_in_s)} s" if progress.retry_in_s > 0 else "trying again now"
+    return f"Rate limited: {when}"
+
+
+def reason_text(reason: str) -> str:
+    """Return what the *reason* of a pause means, and what ends it, as a sentence."""
+    return _WAIT_TEXTS.get(reason) or f"Paused: {_PAUSE_TEXTS.get(reason, f'{reason}; {_RESUMES}.')}"
+
+
+def uncapitalized(sentence: str) -> str:
+    """Return *sentence* as the continuation of another one."""
+    return sentence[0].lower() + sentence[1:]
+
+
+def state_text(state: str) -> str:
+    """Return the name of a *state* as people write it."""
+    return state.replace("_", " ")
 
 
 def changes(before: Progress | None, after: Progress) -> list[str]:
@@ -174,35 +173,4 @@ def counts_by_state(jobs: Iterable[HasState]) -> dict[str, int]:
 
 def counts_text(counts: Mapping[str, int]) -> str:
     """Return *counts* as a list: ``9 saved, 1 refused``."""
-    return ", ".join(f"{number:,} {state}" for state, number in counts_of(counts))
-
-
-def _counts(progress: Progress) -> Text:
-    line = Text()
-    for state, number in counts_of(progress.counts):
-        line.append(f"{number:,} {state}  ", style=_STYLES.get(state, ""))
-    return line
-
-
-def _facts(progress: Progress) -> list[str]:
-    facts = []
-    if progress.slots:
-        facts.append(f"{progress.counts.get('running', 0):,} of {progress.slots:,} slots")
-    if progress.spent is not None:
-        spent = format_credits(progress.spent)
-        if progress.budget is not None:
-            spent = f"{format_number(progress.spent)} of {format_credits(progress.budget)}"
-        facts.append(f"about {spent} spent, {format_number(progress.reserved)} reserved")
-    if progress.left_s is not None and progress.finished < progress.total:
-        facts.append(f"about {format_duration(progress.left_s)} left")
-    return facts
-
-
-def _table(rows: Sequence[Row]) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for row in rows[:_MAX_ROWS]:
-        style = _STYLES.get(row.state, "dim")
-        table.add_row(Text(printable(row.key, 40)), Text(row.state, style=style), Text(printable(row.detail, 80)))
-    if len(rows) > _MAX_ROWS:
-        table.add_row(f"and {len(rows) - _MAX_ROWS:,} more")
-    return table
+    return ", ".join(f"{number:,} {state_text(state)}" for state, number in counts_of(counts))

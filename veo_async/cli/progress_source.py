@@ -6,6 +6,7 @@ from pathlib import Path
 
 from veo_async import VeoSession
 from veo_async.events import Done
+from veo_async.progress import Progress as JobProgress
 from veo_async.session import Statistics
 from veo_async.types import Job, JobState
 
@@ -61,6 +62,18 @@ def read_progress(
     )
 
 
+def read_job_progress(veo: VeoSession, job: JobProgress, *, now: float) -> Progress:
+    """Return the progress of a single *job*, and until when the rate limit delays it."""
+    return Progress(
+        counts={str(job.state): 1},
+        pause_reason=job.pause_reason,
+        retry_in_s=_retry_in_s(veo.statistics(), now),
+        elapsed_s=job.elapsed_s,
+        left_s=job.eta.p50 if job.eta is not None else None,
+        rows=[Row(job.key, job.state, ahead=job.queue_position or 0)],
+    )
+
+
 def _retry_in_s(stats: Statistics, now: float) -> float | None:
     if stats.rate_limit.reason is None or stats.pause_reason:
         return None
@@ -83,8 +96,9 @@ def _row(job: Job, etas: dict[str, float]) -> Row:
     match job.outcome:
         case None:
             left_s = etas.get(job.key)
-            return Row(job.key, job.state, f"about {format_duration(left_s)} left" if left_s is not None else "")
+            detail = f"about {format_duration(left_s)} left" if left_s is not None else ""
         case Done(clip=clip):
-            return Row(job.key, job.state, " ".join(Path(file).name for file in clip.files))
+            detail = " ".join(Path(file).name for file in clip.files)
         case failed:
-            return Row(job.key, job.state, failed.sentence)
+            detail = failed.sentence
+    return Row(job.key, job.state, detail, prompt=job.prompt or "")

@@ -2,38 +2,50 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from veo_async import ExtendRequest, VeoSession
+from veo_async.batch.costs import reserved_by, spent_by
 from veo_async.batch.waiting import wait_for_jobs
-from veo_async.errors import SessionEnded, printable
-from veo_async.events import JobEvent
+from veo_async.errors import SessionEnded, VeoError, printable
+from veo_async.events import JobEvent, ResolutionDiffers
+from veo_async.progress import Progress as JobProgress
 from veo_async.requests import follow_up_of
-from veo_async.settings import Files, Limits
+from veo_async.settings import Credits, Files, Limits
 from veo_async.types import AnyRequest, Job, Outcome, Recovered, UpgradeRequest
 
-from .console import console, print_line
+from .console import console, print_note
+from .invocation import current
 from .job_output import event_text, exit_code_for, next_command, report_outcome, resume_command
 from .ledger_file import ledger_for_work
 from .options import ClipOptions
 from .output import Reporter, live_progress, reporting
 from .progress import Progress
-from .progress_source import RATE, read_progress
+from .progress_source import RATE, read_job_progress, read_progress
 from .signals import cancel_on_signal, stop_on_signal
 
 
 @asynccontextmanager
 async def session_on(
-    ledger: Path, message: Callable[[str], None], *, account: str | None, accept_restored: bool, **options: Any
+    ledger: Path,
+    message: Callable[[str], None],
+    *,
+    account: str | None,
+    accept_restored: bool,
+    min_balance: float | None = None,
+    **options: Any,
 ) -> AsyncIterator[VeoSession]:
     """Open a session on *ledger*; if it is interrupted, print the command that continues its jobs."""
     try:
         opened = ledger_for_work(ledger, accept_restored=accept_restored)
-        async with VeoSession(ledger=opened, account=account, limits=Limits(rate=RATE), **options) as veo:
+        credits = Credits(min_balance=min_balance)
+        async with VeoSession(
+            ledger=opened, account=account, limits=Limits(rate=RATE), credits=credits, **options
+        ) as veo:
             yield veo
     except asyncio.CancelledError:
         message(f"Stopped. Nothing is lost. Next: {resume_command(ledger, account)}")
@@ -46,24 +58,38 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
     Returns:
         the exit code.
     """
-    hook = None if options.json else _print_event
     with reporting(console, as_json=options.json, with_board=False) as reporter:
+        hook = None if options.json else _print_event if _shows_events(reporter) else _print_warning
         with cancel_on_signal():
             session = session_on(
                 options.ledger,
                 reporter.message,
                 account=options.account,
                 accept_restored=options.accept_restored,
+                min_balance=options.min_balance,
                 on_event=hook,
                 files=Files(overwrite=options.overwrite),
             )
             async with session as veo:
-                outcome = await (await submit(veo)).finished()
+                outcome = await _finish_one(await submit(veo), veo, reporter)
         report_outcome(reporter, outcome, options.ledger)
         code = exit_code_for([outcome])
         if not options.json:
-            reporter.message(f"Next: {next_command(code, options.ledger, options.account)}")
+            reporter.note(f"Next: {next_command(code, options.ledger, options.account)}")
     return code
+
+
+async def _finish_one(job: Job, veo: VeoSession, reporter: Reporter) -> Outcome:
+    """Wait until *job* has finished; on a terminal, show meanwhile what it does."""
+    if reporter.is_live:
+
+        def show(progress: JobProgress) -> None:
+            reporter.update(read_job_progress(veo, progress, now=asyncio.get_running_loop().time()))
+
+        with suppress(VeoError):  # how it ends is an outcome here
+            await job.wait(progress=show)
+        reporter.close()
+    return await job.finished()
 
 
 async def submit_follow_up(veo: VeoSession, task: str, request: ExtendRequest | UpgradeRequest, out: str) -> Job:
@@ -94,10 +120,11 @@ async def finish_all(
         veo.stop_sending()
 
     def progress() -> Progress:
-        return read_progress(veo, jobs, now=asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        return read_progress(veo, jobs, now=now, spent=spent_by(jobs), reserved=reserved_by(jobs))
 
     with stop_on_signal(stop, reporter.message, stop_timeout_s):
-        reporter.message(f"On the ledger: {_recovered_text(veo.ledger.recovered)}")
+        reporter.note(f"On the ledger: {_recovered_text(veo.ledger.recovered)}")
         async with live_progress(reporter, progress):
             return await _outcomes(jobs, ledger, reporter, stopping, stop_timeout_s)
 
@@ -130,6 +157,16 @@ def _recovered_text(recovered: Recovered) -> str:
     return f"{', '.join(counts)}, {recovered.in_doubt:,} in doubt"
 
 
+def _shows_events(reporter: Reporter) -> bool:
+    """Whether each event gets a line: not beside a line that is redrawn, unless ``-v`` was given."""
+    return current().is_verbose or not reporter.is_live
+
+
+def _print_warning(event: JobEvent) -> None:
+    if isinstance(event, ResolutionDiffers):
+        _print_event(event)
+
+
 def _print_event(event: JobEvent) -> None:
     if (text := event_text(event)) is not None:
-        print_line(printable(text, 300))
+        print_note(printable(text, 300))

@@ -11,11 +11,13 @@ from veo_async._rules.polling.durations import Eta
 from veo_async._runtime.in_doubt.actions import JobActions
 from veo_async._runtime.status import StatusReporter
 from veo_async.errors import StillRunning
+from veo_async.progress import ProgressCallback, callback_of
 
 from .endings import ended_without_charge
 from .events import JobEvent
 from .live_job import LiveJob, exception_of
 from .outcome import Clip, Done, Outcome
+from .progress import reporting
 from .rows import to_datetime
 
 
@@ -50,6 +52,11 @@ class JobView:
         return to_datetime(self._job.sent_at)
 
     @property
+    def prompt(self) -> str | None:
+        """The prompt of its request; None for an upgrade and for an adopted task."""
+        return getattr(self._job.request, "prompt", None)
+
+    @property
     def metadata(self) -> Any:
         """The metadata that was submitted with the request."""
         return self._job.metadata
@@ -75,7 +82,7 @@ class JobView:
 
         clip = self._job.outcome.clip if isinstance(self._job.outcome, Done) else None
         video = f'<br><video controls width="320" src="{html.escape(clip.urls[0])}"></video>' if clip else ""
-        prompt = html.escape(getattr(self._job.request, "prompt", ""))
+        prompt = html.escape(self.prompt or "")
         return f"<div><b>{html.escape(self.key)}</b> <i>{self.state}</i> {prompt}{video}</div>"
 
 
@@ -107,14 +114,19 @@ class Job(JobView):
         """Wait until the provider has accepted the request and return the task id."""
         return await self._job.accepted()
 
-    async def wait(self, timeout: float | None = None) -> Clip:
+    async def wait(self, timeout: float | None = None, *, progress: bool | ProgressCallback = False) -> Clip:
         """Wait for the clip and return it.
+
+        Args:
+            progress: True shows state, elapsed time and estimate on standard error; a function gets a
+                `veo_async.progress.Progress` about once a second and at every change.
 
         Raises:
             StillRunning: the job has not finished after *timeout* seconds. It continues; call this again.
         """
+        callback = callback_of(progress)
         try:
-            async with asyncio.timeout(timeout):
+            async with reporting(self._job, self._status, callback), asyncio.timeout(timeout):
                 await self._job.wait_outcome()
         except TimeoutError:
             if self.outcome is None:  # otherwise it finished at the same moment

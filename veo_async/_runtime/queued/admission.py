@@ -106,6 +106,7 @@ class Admission:
 
     def _begin(self, job: LiveJob) -> None:
         """Start the work for a job that was inserted just now."""
+        logger.info("job %s: queued", job.key, extra=job.log_extra("submit"))
         self._registry.add(job)
         self._transitions.resume(job)
 
@@ -158,7 +159,7 @@ class Admission:
     def _inserted(self, key: str, task: "asyncio.Task[LiveJob]") -> None:
         del self._inserting[key]
         if not task.cancelled() and task.exception() is not None:
-            logger.info("job %s was not queued: %s", key, task.exception(), extra={"job_key": key})
+            logger.debug("job %s was not queued: %s", key, task.exception(), extra={"job_key": key})
 
     async def _insert(self, job: LiveJob) -> LiveJob:
         try:

@@ -305,7 +305,7 @@ class Watcher:
             return  # an upgrade that is not finished yet
         if isinstance(result, VeoError):
             self._failed_polls += 1
-            logger.info("poll failed: %s", result, extra=job.log_extra("poll-failed"))
+            logger.debug("poll failed: %s", result, extra=job.log_extra("poll-failed"))
         elif result.state is TaskState.UNKNOWN:
             self._failed_polls += 1
             if watched.polls.failures == 1:  # the following polls will return the same state

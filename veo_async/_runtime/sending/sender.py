@@ -314,7 +314,6 @@ class Sender:
 
     async def _lose(self, job: LiveJob, error: VeoError) -> None:
         """The response was lost: the job is in doubt."""
-        logger.warning("job %s is in doubt: %s", job.key, error.message, extra=job.log_extra("in-doubt"))
         error.add_evidence(remedy=MAY_HAVE_BEEN_CHARGED)
         await self._finish(job, Event.LOSE, InDoubt(job.key, error))
 

@@ -4,8 +4,9 @@ from typing import Literal
 
 from cyclopts import App
 
-from veo_async.cli.console import console, print_line
+from veo_async.cli.console import print_line, print_note, write_json
 from veo_async.cli.exit_codes import ALL_DONE
+from veo_async.cli.help_pages import MAKE, listed
 from veo_async.cli.options import ClipOptions, VideoOptions
 from veo_async.models import ExtendModel
 
@@ -15,9 +16,9 @@ _CLIP = ClipOptions()
 _VIDEO = VideoOptions()
 
 
-@app.command
+@app.command(**listed(MAKE, 1))
 async def generate(
-    prompt: str, *, key: str | None = None, video: VideoOptions = _VIDEO, clip: ClipOptions = _CLIP
+    prompt: str, /, *, key: str | None = None, video: VideoOptions = _VIDEO, clip: ClipOptions = _CLIP
 ) -> int:
     """Generate a clip and save it. Running the same command again reuses the clip at no cost.
 
@@ -37,8 +38,8 @@ async def generate(
     )
 
 
-@app.command
-async def upload(files: list[str], *, json: bool = False) -> int:
+@app.command(**listed(MAKE, 5))
+async def upload(files: list[str], /, *, json: bool = False) -> int:
     """Upload images (free) and print their URLs. Uploads are kept for about a day.
 
     Example: veo-async upload first.png last.png
@@ -48,7 +49,7 @@ async def upload(files: list[str], *, json: bool = False) -> int:
     files
         JPEG, PNG or WebP files, or URLs that the provider downloads itself.
     json
-        Print JSON.
+        Print one JSON object per image.
     """
     from veo_async import VeoSession
     from veo_async._base.run_blocking import run_blocking
@@ -59,18 +60,18 @@ async def upload(files: list[str], *, json: bool = False) -> int:
     async with VeoSession() as veo:
         for file in files:
             urls.append((await veo.upload(file)).url)
-            if not json:
+            if json:
+                write_json({"file": file, "url": urls[-1]})
+            else:
                 print_line(urls[-1])
-    if json:
-        console.print_json(data=[{"file": file, "url": url} for file, url in zip(files, urls, strict=True)])
-    else:
+    if not json:
         images = " ".join(f"--image '{url}'" for url in urls)
-        print_line(f'Next: veo-async generate "…" {images}')
+        print_note(f'Next: veo-async generate "…" {images}')
     return ALL_DONE
 
 
-@app.command
-async def upgrade(task: str, to: Literal["1080p", "4k"] = "1080p", *, clip: ClipOptions = _CLIP) -> int:
+@app.command(**listed(MAKE, 4))
+async def upgrade(task: str, to: Literal["1080p", "4k"] = "1080p", /, *, clip: ClipOptions = _CLIP) -> int:
     """Upgrade a finished clip to 1080p or 4K and save it. Running the same command again costs nothing.
 
     Example: veo-async upgrade dog 4k --out large.mp4
@@ -88,10 +89,11 @@ async def upgrade(task: str, to: Literal["1080p", "4k"] = "1080p", *, clip: Clip
     return await run_one(lambda veo: submit_follow_up(veo, task, UpgradeRequest(to=to), clip.out), clip)
 
 
-@app.command
+@app.command(**listed(MAKE, 3))
 async def extend(
     task: str,
     prompt: str,
+    /,
     *,
     model: ExtendModel = "fast",
     seeds: int | None = None,

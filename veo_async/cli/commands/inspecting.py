@@ -1,11 +1,13 @@
 """Commands that only read. All of them are free."""
 
+import time
 from pathlib import Path
 
 from cyclopts import App
 
-from veo_async.cli.console import console, print_line
+from veo_async.cli.console import console, print_line, print_note, write_json
 from veo_async.cli.exit_codes import ALL_DONE, ERROR
+from veo_async.cli.help_pages import LOOK, START, listed
 from veo_async.types import JobState
 
 app: App = App()
@@ -14,7 +16,7 @@ app: App = App()
 _PIPE_WIDTH = 1000
 
 
-@app.command
+@app.command(**listed(START, 2))
 async def doctor(*, ledger: Path | None = None) -> int:
     """Check API key, base URL, balance, clock and ledger. Free.
 
@@ -26,19 +28,21 @@ async def doctor(*, ledger: Path | None = None) -> int:
         Also check this ledger.
     """
     from veo_async.cli.doctor import Check, run_checks
+    from veo_async.cli.formatting import command, generate_command
 
     def show(check: Check) -> None:
         console.print("[green]ok [/]" if check.passed else "[red]no [/]", end=" ")
         print_line(f"{check.name:<8} {check.message}")
 
     if await run_checks(ledger, show):
-        print_line('\nAll checks passed. Next: veo-async generate "A dog surfing at dusk"')
+        print_note(f"\nAll checks passed. Next: {generate_command()}")
         return ALL_DONE
-    print_line('\nFix the items marked "no". Next: veo-async doctor')
+    again = command("doctor", *(() if ledger is None else ("--ledger", ledger)))
+    print_note(f'\nFix the items marked "no". Next: {again}')
     return ERROR
 
 
-@app.command
+@app.command(**listed(LOOK, 3))
 async def credits(*, json: bool = False) -> None:
     """Print the balance of the account.
 
@@ -55,13 +59,21 @@ async def credits(*, json: bool = False) -> None:
     async with VeoApi() as api:
         balance = (await api.credit()).balance
     if json:
-        console.print_json(data={"credits": balance})
+        write_json({"credits": balance})
     else:
         print_line(format_credits(balance))
 
 
-@app.command
-async def jobs(file: Path, *, state: JobState | None = None, json: bool = False) -> None:
+@app.command(**listed(LOOK, 1))
+async def jobs(
+    file: Path,
+    /,
+    *,
+    state: JobState | None = None,
+    since: str | None = None,
+    limit: int | None = None,
+    json: bool = False,
+) -> None:
     """List the jobs on a ledger.
 
     Example: veo-async jobs veo.db --state in_doubt
@@ -72,30 +84,43 @@ async def jobs(file: Path, *, state: JobState | None = None, json: bool = False)
         Ledger file.
     state
         Only jobs in this state.
+    since
+        Only jobs submitted since then: an age (30m, 2h, 3d) or a date in UTC (2026-11-01, 2026-11-01T18:00).
+    limit
+        Only the newest N of them.
     json
-        Print JSON.
+        Print one JSON object per job.
     """
     from veo_async.cli.formatting import command, format_count
     from veo_async.cli.ledger_file import open_ledger
     from veo_async.cli.ledger_text import job_as_dict, table_lines
     from veo_async.cli.progress import counts_by_state
+    from veo_async.cli.since import parse_since
+    from veo_async.errors import UsageError
 
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit {limit}: pass a number from 1 on")
+    after = None if since is None else parse_since(since, time.time())  # noqa: TID251  # the command owns the clock
     async with open_ledger(file) as ledger:
-        rows = await ledger.jobs(None if state is None else [state])
+        found = await ledger.jobs(None if state is None else [state])
+    recent = found if after is None else [row for row in found if row.submitted_at >= after]
+    rows = recent if limit is None else recent[-limit:]
     if json:
-        console.print_json(data=[job_as_dict(row) for row in rows])
+        for row in rows:
+            write_json(job_as_dict(row))
         return
     for line in table_lines(rows, console.width if console.is_terminal else _PIPE_WIDTH):
         print_line(line)
     counts = counts_by_state(rows)
     states = ", ".join(f"{number:,} {name}" for name, number in counts.items())
-    print_line(f"{format_count(len(rows), 'job')}: {states}" if rows else "No jobs.")
+    number = format_count(len(rows), "job") if len(rows) == len(recent) else f"{len(rows):,} of {len(recent):,} jobs"
+    print_line(f"{number}: {states}" if rows else "No jobs.")
     if counts.get(JobState.IN_DOUBT):
-        print_line(f"Next: {command('ledger', 'in-doubt', file)}")
+        print_note(f"Next: {command('ledger', 'in-doubt', file)}")
 
 
-@app.command
-async def timeline(file: Path, key: str, *, json: bool = False) -> None:
+@app.command(**listed(LOOK, 2))
+async def timeline(file: Path, key: str, /, *, json: bool = False) -> None:
     """Print a job's timeline (times, codes, ids, credits, no secrets), e.g. for the provider's support.
 
     Example: veo-async timeline veo.db row-17
@@ -119,7 +144,7 @@ async def timeline(file: Path, key: str, *, json: bool = False) -> None:
     if row is None:
         raise UsageError(f"no job {key!r} on this ledger; list jobs with {command('jobs', file)}", job_key=key)
     if json:
-        console.print_json(data=job_as_dict(row, transitions))
+        write_json(job_as_dict(row, transitions))
         return
     for line in timeline_lines(row, transitions):
         print_line(line)

@@ -7,18 +7,24 @@ the next one that opens it.
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 
-from veo_async.cli.console import console, print_line
+from veo_async.cli.console import print_line, print_note, write_json
+from veo_async.cli.help_pages import REPAIR, listed
 
 if TYPE_CHECKING:
     from veo_async.repair import LiveJob
 
-app: App = App(name="ledger", help="Inspect a ledger and resolve jobs in doubt. Free.")
+app: App = App(
+    name="ledger",
+    help="Inspect a ledger and resolve jobs in doubt. Free.",
+    group_commands=Group("Commands", sort_key=0),
+    **listed(REPAIR, 3),
+)
 
 
 @app.command
-async def in_doubt(file: Path, *, json: bool = False) -> None:
+async def in_doubt(file: Path, /, *, json: bool = False) -> None:
     """List the jobs that may or may not have been charged, with everything known about them.
 
     Example: veo-async ledger in-doubt veo.db
@@ -28,7 +34,7 @@ async def in_doubt(file: Path, *, json: bool = False) -> None:
     file
         Ledger file.
     json
-        Print JSON.
+        Print one JSON object per job.
     """
     from veo_async.cli.formatting import command
     from veo_async.cli.ledger_file import open_ledger
@@ -37,25 +43,27 @@ async def in_doubt(file: Path, *, json: bool = False) -> None:
 
     async with open_ledger(file) as ledger:
         rows = await ledger.jobs([JobState.IN_DOUBT])
-        jobs = [(row, await ledger.transitions(row.key)) for row in rows]
+        for row in rows:
+            transitions = await ledger.transitions(row.key)
+            if json:
+                write_json(job_as_dict(row, transitions))
+                continue
+            for line in in_doubt_lines(row, transitions):
+                print_line(line)
     if json:
-        console.print_json(data=[job_as_dict(row, transitions) for row, transitions in jobs])
         return
-    if not jobs:
+    if not rows:
         print_line("No job is in doubt.")
         return
-    for row, transitions in jobs:
-        for line in in_doubt_lines(row, transitions):
-            print_line(line)
     key = rows[0].key
-    print_line(f"\nNext: {command('ledger', 'resolve', file, key)} TASK_ID   if you find its task there")
-    print_line(f"      {command('ledger', 'resubmit', file, key)}   to resend it (may be charged a second time)")
-    print_line(f"      {command('ledger', 'abandon', file, key)}    to give up on it")
+    print_note(f"\nNext: {command('ledger', 'resolve', file, key)} TASK_ID   if you find its task there")
+    print_note(f"      {command('ledger', 'resubmit', file, key)}   to resend it (may be charged a second time)")
+    print_note(f"      {command('ledger', 'abandon', file, key)}    to give up on it")
 
 
 @app.command
 async def resolve(
-    file: Path, key: str, task_id: str, *, no_verify: Annotated[bool, Parameter(negative=())] = False
+    file: Path, key: str, task_id: str, /, *, no_verify: Annotated[bool, Parameter(negative=())] = False
 ) -> None:
     """Bind a job in doubt to its task, as found in the provider's logs. The task's record is checked first.
 
@@ -79,7 +87,7 @@ async def resolve(
 
 
 @app.command
-async def resubmit(file: Path, key: str) -> None:
+async def resubmit(file: Path, key: str, /) -> None:
     """Send a job in doubt again in the next session. If the first request was accepted, you are charged twice.
 
     Example: veo-async ledger resubmit veo.db row-17
@@ -98,7 +106,7 @@ async def resubmit(file: Path, key: str) -> None:
 
 
 @app.command
-async def abandon(file: Path, key: str) -> None:
+async def abandon(file: Path, key: str, /) -> None:
     """Give up on a job that is in doubt or not owned by a running session.
 
     Example: veo-async ledger abandon veo.db row-17
@@ -117,7 +125,7 @@ async def abandon(file: Path, key: str) -> None:
 
 
 @app.command
-async def adopt(file: Path, task_id: str, *, key: str | None = None, account: str | None = None) -> None:
+async def adopt(file: Path, task_id: str, /, *, key: str | None = None, account: str | None = None) -> None:
     """Add an existing task to a ledger; the next session tracks it.
 
     Example: veo-async ledger adopt veo.db 408b5dae9b8f3f2e0134754d43ebfb04
@@ -149,5 +157,5 @@ def _print_state(job: "LiveJob", file: Path) -> None:
 
     print_line(f"Job {job.key} is {job.state}.")
     if job.state in (JobState.QUEUED, JobState.RUNNING):
-        print_line("The session using this ledger continues with it, or the next one that opens it.")
-    print_line(f"Next: {command('timeline', file, job.key)}")
+        print_note("The session using this ledger continues with it, or the next one that opens it.")
+    print_note(f"Next: {command('timeline', file, job.key)}")

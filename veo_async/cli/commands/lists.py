@@ -1,12 +1,12 @@
 """Commands for many clips."""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from veo_async.cli.console import console, print_line
 from veo_async.cli.exit_codes import ALL_DONE
+from veo_async.cli.help_pages import LOOK, MAKE, listed
 from veo_async.cli.options import BatchOptions
 
 app: App = App()
@@ -14,10 +14,8 @@ app: App = App()
 _BATCH = BatchOptions()
 
 
-@app.command
-async def batch(
-    source: Annotated[Path, Parameter(allow_leading_hyphen=True)], *, options: BatchOptions = _BATCH
-) -> int:
+@app.command(**listed(MAKE, 2))
+async def batch(source: Path, /, *, options: BatchOptions = _BATCH) -> int:
     """Generate every clip in a list, save them and write a gallery. Run it again to continue.
 
     Example: veo-async batch prompts.csv --dry-run
@@ -27,8 +25,7 @@ async def batch(
     Parameters
     ----------
     source
-        A CSV, TSV, JSONL or JSON file whose columns are named like the options; "-" reads standard input. The
-        rejected.csv of an earlier run continues that run.
+        A CSV, TSV, JSONL or JSON file, "-" for standard input, or the rejected.csv of an earlier run.
     """
     from veo_async._base.run_blocking import run_blocking
     from veo_async.cli.batch import read_list, read_plan, run_list
@@ -51,8 +48,8 @@ async def batch(
         return report_summary(run, manifest, files, options.budget, reporter)
 
 
-@app.command
-async def contact_sheet(folder: Path) -> int:
+@app.command(**listed(LOOK, 4))
+async def contact_sheet(folder: Path, /) -> int:
     """Write a contact sheet of the clips in a folder: a frame, the name and the length of each.
 
     Example: veo-async contact-sheet prompts-out

@@ -7,7 +7,8 @@ from cyclopts import App
 
 from veo_async.cli.console import console, print_line
 from veo_async.cli.exit_codes import ALL_DONE, PARTIAL, STOPPED
-from veo_async.cli.options import STOP_TIMEOUT_S, AcceptRestored
+from veo_async.cli.help_pages import REPAIR, listed
+from veo_async.cli.options import STOP_TIMEOUT_S, AcceptRestored, MinBalance
 
 if TYPE_CHECKING:
     from veo_async import Clip, Job
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
 app: App = App()
 
 
-@app.command
+@app.command(**listed(REPAIR, 1))
 async def resume(
     ledger: Path,
+    /,
     *,
     out: str = "veo-out",
     account: str | None = None,
     accept_restored: AcceptRestored = False,
+    min_balance: MinBalance = None,
     stop_timeout: float = STOP_TIMEOUT_S,
     json: bool = False,
 ) -> int:
@@ -48,21 +51,27 @@ async def resume(
 
     with output.reporting(console, as_json=json) as reporter:
         session = run_jobs.session_on(
-            ledger, reporter.message, account=account, accept_restored=accept_restored, save_to=out
+            ledger,
+            reporter.message,
+            account=account,
+            accept_restored=accept_restored,
+            min_balance=min_balance,
+            save_to=out,
         )
         async with session as veo:
             jobs = veo.jobs()
             outcomes = await run_jobs.finish_all(jobs, veo, ledger, reporter, stop_timeout)
         code = job_output.exit_code_for(outcomes) if len(outcomes) == len(jobs) else STOPPED
-        reporter.message(f"Next: {job_output.next_command(code, ledger, account)}")
+        reporter.note(f"Next: {job_output.next_command(code, ledger, account)}")
         reporter.summary({"counts": progress.counts_by_state(jobs), "exit_code": code})
     return code
 
 
-@app.command
+@app.command(**listed(REPAIR, 2))
 async def save(
     ledger: Path,
     keys: list[str],
+    /,
     *,
     out: str = "veo-out",
     overwrite: bool = False,

@@ -1,0 +1,24 @@
+"""Where the API key of a command comes from, and what to do if there is none."""
+
+import os
+
+from veo_async.errors import InvalidKey
+from veo_async.providers import KEY_FILE_VARIABLE, KEY_VARIABLES
+
+from .formatting import environment_lines
+
+
+def key_source() -> str | None:
+    """Return the environment variable that holds the key or names its file."""
+    return next((name for name in (*KEY_VARIABLES, KEY_FILE_VARIABLE) if os.environ.get(name)), None)
+
+
+def key_error_text(error: InvalidKey) -> str:
+    """Return the text of *error* for someone who types commands: an argument is no remedy there."""
+    if key_source() is not None:
+        return str(error)
+    [example] = environment_lines({"KIE_API_KEY": "KEY"})
+    where = (error.remedy or "").partition("get a key at ")[2]
+    return f"no API key is set. Type {example}, or name a file that sets it with --env-file." + (
+        f" Get a key at {where}" if where else ""
+    )
