@@ -28,6 +28,7 @@ from ._base.checks import check_count, check_flag, check_several
 from ._base.loop_thread import LoopThread
 from .errors import SessionEnded, UsageError
 from .events import JobEvent
+from .media.templates import numbered
 from .progress import ProgressCallback, callback_of
 from .settings import LearnedLimits, Network
 from .types import (
@@ -134,11 +135,15 @@ class VeoSession:
         check_flag("ordered", ordered)
         check_count("buffersize", buffersize)
 
-        async def run_one(request: AnyRequest | str) -> Outcome:
-            [outcome] = [item async for item in self._session.map([request], key=key, **options)]
+        async def run_one(item: tuple[int, AnyRequest | str]) -> Outcome:
+            number, request = item
+            own = options.copy()
+            if "save_to" in options:
+                own["save_to"] = numbered(options["save_to"], number)
+            [outcome] = [outcome async for outcome in self._session.map([request], key=key, **own)]
             return outcome
 
-        return self._thread.map(run_one, requests, ordered=ordered, buffersize=buffersize)
+        return self._thread.map(run_one, enumerate(requests, 1), ordered=ordered, buffersize=buffersize)
 
     @_same_signature(session.VeoSession.gather)
     def gather(self, *requests: Any, **options: Any) -> list[Outcome]:

@@ -95,7 +95,7 @@ async def test_rejected_csv_can_be_edited_and_run_as_a_list(tmp_path: Path) -> N
         report = await run(sim, edited, tmp_path)
         assert report.counts == {"saved": 1, "refused": 1}
         [header, *_] = rejected.read_text("utf-8-sig").splitlines()
-        assert header == "key,prompt,error"
+        assert header == "key,prompt,list_row,error"
         assert [row["key"] for row in table(rejected)] == ["row-2"]
         assert [row["status"] for row in table(tmp_path / "out" / "results.csv")] == ["saved", "refused"]
 

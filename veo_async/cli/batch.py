@@ -7,12 +7,14 @@ either way: run the list again, or resume the ledger.
 import asyncio
 import sys
 import time
+from pathlib import Path
 
 import attrs
 
 from veo_async import VeoSession
 from veo_async._base.run_blocking import run_blocking
 from veo_async.batch.manifest import Kind, Manifest, kind_of, read_manifest
+from veo_async.batch.naming import check_name
 from veo_async.batch.origin import write_origin
 from veo_async.batch.plan import KnownJob, Plan, plan_list
 from veo_async.batch.results import RowResult, make_folder, result_as_dict
@@ -25,6 +27,7 @@ from veo_async.types import BudgetUse
 
 from .batch_output import BatchRun, same_command
 from .formatting import format_credits, format_number, plain_number
+from .job_output import report_details
 from .ledger_file import ledger_for_work, open_ledger
 from .list_files import ListFiles
 from .options import BatchOptions
@@ -37,14 +40,17 @@ from .signals import stop_on_signal
 class RowReporter:
     """Reports each finished row, and how many rows have finished."""
 
-    def __init__(self, reporter: Reporter, total: int) -> None:
-        self._reporter, self._total, self._done = reporter, total, 0
+    def __init__(self, reporter: Reporter, total: int, ledger: Path) -> None:
+        self._reporter, self._total, self._done, self._ledger = reporter, total, 0, ledger
 
     def __call__(self, result: RowResult) -> None:
         self._done += 1
-        detail = " ".join(result.paths) or result.sentence or (result.task_id or "")
-        text = f"[{self._done:,}/{self._total:,}] {result.row.key}: {result.status} {detail}"
+        status = result.status.replace("_", " ")
+        text = f": {result.sentence}" if result.sentence else f" {' '.join(result.paths) or result.task_id or ''}"
+        text = f"[{self._done:,}/{self._total:,}] {result.row.key}: {status}{text}"
         self._reporter.job_finished(text, result_as_dict(result), is_good=bool(result.paths))
+        if result.detail:
+            report_details(self._reporter, self._ledger, result.row.key, result.detail, result.log_url)
 
 
 def batch_progress(veo: VeoSession, run: Batch, budget: float | None) -> Progress:
@@ -72,8 +78,21 @@ def read_list(files: ListFiles, options: BatchOptions) -> Manifest:
     except OSError as exc:
         raise UsageError(f"{source}: {exc.strerror}; name a file that can be read, or - for standard input") from None
     kind: Kind = "csv" if files.is_part else options.format or (kind_of(source) if source else _guess_format(content))
-    dialect, defaults = provider_named("kie"), options.row_defaults()
-    return read_manifest(content, kind, dialect, template=options.prompt, defaults=defaults, folder=files.origin.folder)
+    if options.name is not None:
+        check_name(options.name)
+    try:
+        return read_manifest(
+            content,
+            kind,
+            provider_named("kie"),
+            template=options.prompt,
+            defaults=options.row_defaults(),
+            folder=files.origin.folder,
+            strict=options.strict,
+        )
+    except UsageError as error:
+        name = "standard input" if source is None else str(source)
+        raise UsageError(f"{name}{',' if error.message.startswith('line ') else ':'} {error}") from None
 
 
 async def read_plan(manifest: Manifest, files: ListFiles, account: str | None) -> Plan:
@@ -92,7 +111,7 @@ async def run_list(manifest: Manifest, files: ListFiles, options: BatchOptions, 
     Raises:
         UsageError: without a budget, and the list costs more than the balance; nothing was sent.
     """
-    on_result = RowReporter(reporter, len(manifest.rows))
+    on_result = RowReporter(reporter, len(manifest.rows), files.ledger)
     clock = time.time  # noqa: TID251  # the command owns the clock
     await run_blocking(make_folder, files.out)
     title = options.title or files.origin.title
@@ -110,6 +129,7 @@ async def run_list(manifest: Manifest, files: ListFiles, options: BatchOptions, 
             manifest,
             files.out,
             now=clock,
+            name=options.name,
             is_part=files.is_part,
             on_result=on_result,
             title=title,

@@ -105,7 +105,7 @@ async def _run(sim: Simulator, manifest: Manifest, folder: Path, ledger: Path, r
             ) as veo,
             receiving(veo, bound),
         ):
-            on_result = RowReporter(reporter, len(manifest.rows))
+            on_result = RowReporter(reporter, len(manifest.rows), ledger)
             now, to_real_time = _clocks()
             run = Batch(
                 veo,
