@@ -36,6 +36,8 @@ async def batch(source: Path, /, *, options: BatchOptions = _BATCH) -> int:
     files = await run_blocking(find_files, source, options)
     manifest = await run_blocking(read_list, files, options)
     with reporting(console, as_json=options.json) as reporter:
+        for warning in manifest.warnings:
+            reporter.message(f"{source}, {warning}")
         for problem in manifest.problems:
             reporter.message(f"{source}, {problem}")
         if manifest.problems and not options.skip_invalid:
