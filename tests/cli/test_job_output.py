@@ -9,6 +9,7 @@ from rich.console import Console
 
 from veo_async import Failed, InDoubt, Refused, errors
 from veo_async.cli.exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
+from veo_async.cli.invocation import Invocation, begin
 from veo_async.cli.job_output import event_text, exit_code_for, next_command, report_outcome
 from veo_async.cli.output import JsonReporter, LineReporter
 from veo_async.events import Eta, Paused, Queued
@@ -31,17 +32,14 @@ def test_job_in_doubt_outweighs_a_failure() -> None:
         (ALL_DONE, "veo-async jobs 'my veo.db'"),
         (PARTIAL, "veo-async jobs 'my veo.db'"),
         (SOME_IN_DOUBT, "veo-async ledger in-doubt 'my veo.db'"),
-        (STOPPED, "veo-async resume 'my veo.db' --account studio"),
+        (STOPPED, "veo-async resume 'my veo.db' --out clips --account studio"),
     ],
 )
-def test_next_command_fits_the_exit_code_and_names_the_account(code: int, command: str) -> None:
-    """Without its account, `resume` would find the jobs of another one."""
-    assert next_command(code, Path("my veo.db"), "studio") == command
-
-
-def test_resume_command_without_an_account() -> None:
-    """The account then follows from the API key."""
-    assert next_command(STOPPED, Path("veo.db"), None) == "veo-async resume veo.db"
+def test_next_command_fits_the_exit_code(code: int, command: str) -> None:
+    """A run that was stopped is continued with the same options."""
+    words = ("resume", "my veo.db", "--out", "clips", "--account", "studio", "--accept-restored")
+    begin(Invocation(words=words))
+    assert next_command(code, Path("my veo.db")) == command
 
 
 @pytest.mark.parametrize(
@@ -90,7 +88,7 @@ def test_job_in_doubt_prints_the_command_and_not_the_method() -> None:
     """Its remedy is for Python programs; the reader of the command line has commands."""
     [line] = printed(IN_DOUBT, is_verbose=False)
     assert line.startswith("b: in doubt: the response was lost. It may have been charged")
-    assert "veo-async ledger in-doubt" in line
+    assert "resubmit or abandon it" in line
     assert "job." not in line
 
 

@@ -21,8 +21,8 @@ from veo_async.repair import was_not_charged
 from veo_async.settings import Budget, Credits, Limits
 from veo_async.types import BudgetUse
 
-from .batch_output import BatchRun, same_command
-from .formatting import format_credits, format_number, plain_number
+from .batch_output import BatchRun
+from .formatting import format_credits, format_number, plain_number, same_command, short_path
 from .ledger_file import ledger_for_work, open_ledger
 from .list_files import ListFiles
 from .options import BatchOptions
@@ -40,7 +40,7 @@ class RowReporter:
 
     def __call__(self, result: RowResult) -> None:
         self._done += 1
-        detail = " ".join(result.paths) or result.sentence or (result.task_id or "")
+        detail = " ".join(map(short_path, result.paths)) or result.sentence or (result.task_id or "")
         text = f"[{self._done:,}/{self._total:,}] {result.row.key}: {result.status} {detail}"
         self._reporter.job_finished(text, result_as_dict(result), is_good=bool(result.paths))
 

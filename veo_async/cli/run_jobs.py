@@ -19,8 +19,9 @@ from veo_async.settings import Credits, Files, Limits
 from veo_async.types import AnyRequest, Job, Outcome, Recovered, UpgradeRequest
 
 from .console import console, print_note
+from .formatting import same_command
 from .invocation import current
-from .job_output import event_text, exit_code_for, next_command, report_outcome, resume_command
+from .job_output import event_text, exit_code_for, next_command, report_outcome
 from .ledger_file import ledger_for_work
 from .options import ClipOptions
 from .output import Reporter, live_progress, reporting
@@ -48,7 +49,7 @@ async def session_on(
         ) as veo:
             yield veo
     except asyncio.CancelledError:
-        message(f"Stopped. Nothing is lost. Next: {resume_command(ledger, account)}")
+        message(f"Stopped. Nothing is lost. Next: {same_command()}")
         raise
 
 
@@ -75,7 +76,7 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
         report_outcome(reporter, outcome, options.ledger, is_verbose=current().is_verbose)
         code = exit_code_for([outcome])
         if not options.json:
-            reporter.note(f"Next: {next_command(code, options.ledger, options.account)}")
+            reporter.note(f"Next: {next_command(code, options.ledger)}")
     return code
 
 

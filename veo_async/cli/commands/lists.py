@@ -63,7 +63,7 @@ async def contact_sheet(folder: Path, /) -> int:
 
     tiles = await run_blocking(videos_in, folder)
     if not tiles:
-        raise UsageError(f"{folder}: no clips found; pass a folder created by veo-async batch")
+        raise UsageError(f"{folder}: no clips found; pass the output folder of a list")
     try:
         sheets = await run_blocking(write_sheets, folder, tiles)
     except MediaExtraMissing as exc:
