@@ -15,7 +15,7 @@ from veo_async.batch.origin import write_origin
 from veo_async.batch.plan import KnownJob, Plan, plan_list
 from veo_async.batch.results import RowResult, make_folder, result_as_dict
 from veo_async.batch.run import Batch, Report
-from veo_async.errors import LedgerError, UsageError, VeoError
+from veo_async.errors import LedgerError, UsageError, VeoError, printable
 from veo_async.providers import provider_named
 from veo_async.repair import was_not_charged
 from veo_async.settings import Budget, Credits, Limits
@@ -23,6 +23,7 @@ from veo_async.types import BudgetUse
 
 from .batch_output import BatchRun
 from .formatting import format_credits, format_number, plain_number, same_command, short_path
+from .invocation import current
 from .ledger_file import ledger_for_work, open_ledger
 from .list_files import ListFiles
 from .options import BatchOptions
@@ -43,6 +44,9 @@ class RowReporter:
         detail = " ".join(map(short_path, result.paths)) or result.sentence or (result.task_id or "")
         text = f"[{self._done:,}/{self._total:,}] {result.row.key}: {result.status} {detail}"
         self._reporter.job_finished(text, result_as_dict(result), is_good=bool(result.paths))
+        if current().is_verbose:
+            for line in filter(None, (result.detail, result.log_url and f"Logs: {result.log_url}")):
+                self._reporter.message(f"  {printable(line)}")
 
 
 def batch_progress(veo: VeoSession, run: Batch, budget: float | None) -> Progress:
