@@ -131,7 +131,7 @@ PROGRAM = """
 """
 
 
-@pytest.mark.slow  # a process of its own, in real time
+@pytest.mark.slow  # a real process in real time
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pty")
 async def test_program_on_a_terminal_leaves_no_trace_of_the_line(tmp_path: Path) -> None:
     """On a real terminal the line appears, is rewritten, and is gone when the clip is printed."""

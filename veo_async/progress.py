@@ -65,7 +65,7 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """How much of the waiting is over, from 0 to 1, by the estimate; it can decrease when the estimate grows."""
+        """The elapsed share of the waiting, from 0 to 1, by the estimate; it can decrease when the estimate grows."""
         if self.is_finished:
             return 1.0
         left_s = self.eta.p50 if self.eta is not None else 0.0

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from veo_async import Failed, InDoubt, Refused, errors
 from veo_async.cli.exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
-from veo_async.cli.invocation import Invocation, begin
+from veo_async.cli.invocation import Invocation, Verbosity, begin, current
 from veo_async.cli.job_output import event_text, exit_code_for, next_command, report_outcome
 from veo_async.cli.output import JsonReporter, LineReporter
 from veo_async.events import Eta, Paused, Queued
@@ -60,35 +60,38 @@ WORDS = "flagged by \x1b[2J filter 7"
 REFUSED = Refused("dog", errors.ContentRefused(WORDS, task_id="t-1", body_code=400, log_url=LOGS))
 
 
-def printed(outcome: Outcome, *, is_verbose: bool) -> list[str]:
+def printed(outcome: Outcome, verbosity: Verbosity = Verbosity.NORMAL) -> list[str]:
     """Return the lines that report *outcome* on the ledger ``my veo.db``."""
     text = io.StringIO()
     reporter = LineReporter(Console(file=text, width=500, highlight=False))
-    report_outcome(reporter, outcome, Path("my veo.db"), is_verbose=is_verbose)
+    before = current()
+    begin(Invocation(verbosity=verbosity))
+    report_outcome(reporter, outcome, Path("my veo.db"))
+    begin(before)
     return text.getvalue().splitlines()
 
 
 def test_unsuccessful_job_prints_one_sentence_and_what_to_do() -> None:
     """Without codes, ids and the provider's words."""
     remedy = "Reword the prompt, change the image, or try another seed."
-    assert printed(REFUSED, is_verbose=False) == [f"dog: refused: content policy. {remedy}"]
+    assert printed(REFUSED) == [f"dog: refused: content policy. {remedy}"]
 
 
 def test_unsuccessful_job_prints_all_that_support_would_ask_for_with_v() -> None:
     """The provider's words, escaped; the page with its logs; the command that prints the timeline."""
-    assert printed(REFUSED, is_verbose=True)[1:] == [
+    assert printed(REFUSED, Verbosity.VERBOSE)[1:] == [
         "  flagged by \\x1b[2J filter 7 (task_id t-1, body_code 400)",
         f"  Logs: {LOGS}",
         "  Timeline: veo-async timeline 'my veo.db' dog",
     ]
-    assert len(printed(FAILED, is_verbose=True)) == 3  # no task, no page
+    assert len(printed(FAILED, Verbosity.VERBOSE)) == 3  # no task, no page
 
 
 def test_job_in_doubt_prints_the_command_and_not_the_method() -> None:
     """Its remedy is for Python programs; the reader of the command line has commands."""
-    [line] = printed(IN_DOUBT, is_verbose=False)
+    [line] = printed(IN_DOUBT)
     assert line.startswith("b: in doubt: the response was lost. It may have been charged")
-    assert "resubmit or abandon it" in line
+    assert line.endswith("Resolve, resubmit or abandon it with `veo-async ledger`.")
     assert "job." not in line
 
 

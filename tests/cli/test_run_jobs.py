@@ -41,8 +41,14 @@ async def test_generate_prints_each_event_and_a_second_run_reuses_the_clip(tmp_p
 async def test_exit_codes_of_a_refusal_a_job_in_doubt_and_an_invalid_request(tmp_path: Path) -> None:
     """3 for a refusal, 4 and the next command for a job in doubt, 2 for a request that breaks a rule."""
     async with Simulator(duration_s=0.2, faults=[drop_after_accepting(on=2)]) as sim:
-        output = await run(*VEO, "generate", "A dog [refuse]", cwd=tmp_path, sim=sim, exits=3)
-        assert "refused" in output
+        output = await run(*VEO, "generate", "A dog [refuse]", "--key", "dog", "-v", cwd=tmp_path, sim=sim, exits=3)
+        remedy = "Reword the prompt, change the image, or try another seed."
+        sentence, words, timeline, _ = output.splitlines()[-4:]
+        assert sentence == f"dog: refused: content policy. {remedy}"
+        assert "flagged by Website" in words
+        assert "body_code 422" in words
+        assert timeline == "  Timeline: veo-async timeline veo.db dog"
+        assert "422" in await run(*VEO, *timeline.split()[2:], cwd=tmp_path, sim=sim)
         output = await run(*VEO, "generate", "A cat", cwd=tmp_path, sim=sim, exits=4)
         assert "Next: veo-async ledger in-doubt veo.db" in output
         output = await run(*VEO, "generate", "A fox", "--seeds", "7", cwd=tmp_path, sim=sim, exits=2)

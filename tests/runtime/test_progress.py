@@ -82,7 +82,7 @@ async def test_last_text_of_an_unsuccessful_job_says_why(prompt: str, text: str)
 
 
 async def test_job_in_doubt_ends_the_progress() -> None:
-    """Its waiting is over, although it can continue later."""
+    """Nothing more happens until the user decides."""
     seen: list[Progress] = []
     async with world(faults=[drop_after_accepting(on=1)]) as (veo, _):
         with pytest.raises(errors.ResponseLost):
@@ -102,7 +102,7 @@ async def test_finished_job_is_reported_once() -> None:
 
 
 async def test_two_waiters_report_independently() -> None:
-    """Each counts from the beginning of its own waiting."""
+    """Each counts from the moment when it began to wait."""
     first: list[Progress] = []
     second: list[Progress] = []
     async with world() as (veo, _):
@@ -146,7 +146,7 @@ async def test_callback_that_raises_is_logged_once_and_the_job_continues(
 
 
 async def test_close_that_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """The clip is returned all the same."""
+    """The clip is returned anyway."""
 
     class Broken:
         def __call__(self, _: Progress) -> None: ...

@@ -29,7 +29,7 @@ from veo_async.errors import JobUnreadable, LedgerError, LedgerIOError, VeoError
 from .background import BackgroundTasks
 from .job.endings import credits_after
 from .job.live_job import LiveJob
-from .job.log_lines import log_line
+from .job.log_lines import action_of, log_line
 from .job.outcome import Done, InDoubt, Outcome, Refused
 from .job.rows import error_evidence, outcome_to_json, update_from_row
 from .journal import Journal
@@ -173,7 +173,7 @@ class Transitions:
         if isinstance(task_id, str):
             job.task_id = task_id
         level, text = log_line(job, event, outcome, self._journal.now())
-        logger.log(level, "job %s: %s", job.key, text, extra=job.log_extra(event.value))
+        logger.log(level, "job %s: %s", job.key, text, extra=job.log_extra(action_of(event)))
         if outcome is not None and not isinstance(outcome, Done):
             logger.debug("job %s: %s", job.key, outcome.detail, extra=job.log_extra("detail"))
         self._change(job, before, event, outcome)  # 2, 3, 4

@@ -34,8 +34,8 @@ _RESULT_COLUMNS = ("status", "path", "height", "credits", "reason", "remedy", "d
 #: Longest text of a cell that we add, in characters.
 _MAX_CELL_CHARACTERS = 2000
 _IN_DOUBT_REMEDY = (
-    "It may have been charged and is not sent again automatically. Look for its task in the provider's logs, "
-    "or resubmit or abandon it."
+    "It may have been charged and is not sent again automatically. Resolve, resubmit or abandon it with "
+    "`veo-async ledger`."
 )
 _NO_STATES: Mapping[str, str] = MappingProxyType({})
 _CHOOSE_WRITABLE = "; choose a writable folder"

@@ -7,6 +7,7 @@ either way: run the list again, or resume the ledger.
 import asyncio
 import sys
 import time
+from pathlib import Path
 
 from veo_async import VeoSession
 from veo_async._base.run_blocking import run_blocking
@@ -15,7 +16,7 @@ from veo_async.batch.origin import write_origin
 from veo_async.batch.plan import KnownJob, Plan, plan_list
 from veo_async.batch.results import RowResult, make_folder, result_as_dict
 from veo_async.batch.run import Batch, Report
-from veo_async.errors import LedgerError, UsageError, VeoError, printable
+from veo_async.errors import LedgerError, UsageError, VeoError
 from veo_async.providers import provider_named
 from veo_async.repair import was_not_charged
 from veo_async.settings import Budget, Credits, Limits
@@ -23,7 +24,7 @@ from veo_async.types import BudgetUse
 
 from .batch_output import BatchRun
 from .formatting import format_credits, format_number, plain_number, same_command, short_path
-from .invocation import current
+from .job_output import report_details
 from .ledger_file import ledger_for_work, open_ledger
 from .list_files import ListFiles
 from .options import BatchOptions
@@ -36,17 +37,18 @@ from .signals import stop_on_signal
 class RowReporter:
     """Reports each finished row, and how many rows have finished."""
 
-    def __init__(self, reporter: Reporter, total: int) -> None:
-        self._reporter, self._total, self._done = reporter, total, 0
+    def __init__(self, reporter: Reporter, total: int, ledger: Path) -> None:
+        self._reporter, self._total, self._done, self._ledger = reporter, total, 0, ledger
 
     def __call__(self, result: RowResult) -> None:
         self._done += 1
-        detail = " ".join(map(short_path, result.paths)) or result.sentence or (result.task_id or "")
-        text = f"[{self._done:,}/{self._total:,}] {result.row.key}: {result.status} {detail}"
+        status = result.status.replace("_", " ")
+        files = " ".join(map(short_path, result.paths))
+        text = f": {result.sentence}" if result.sentence else f" {files or result.task_id or ''}"
+        text = f"[{self._done:,}/{self._total:,}] {result.row.key}: {status}{text}"
         self._reporter.job_finished(text, result_as_dict(result), is_good=bool(result.paths))
-        if current().is_verbose:
-            for line in filter(None, (result.detail, result.log_url and f"Logs: {result.log_url}")):
-                self._reporter.message(f"  {printable(line)}")
+        if result.detail:
+            report_details(self._reporter, self._ledger, result.row.key, result.detail, result.log_url)
 
 
 def batch_progress(veo: VeoSession, run: Batch, budget: float | None) -> Progress:
@@ -94,7 +96,7 @@ async def run_list(manifest: Manifest, files: ListFiles, options: BatchOptions, 
     Raises:
         UsageError: without a budget, and the list costs more than the balance; nothing was sent.
     """
-    on_result = RowReporter(reporter, len(manifest.rows))
+    on_result = RowReporter(reporter, len(manifest.rows), files.ledger)
     clock = time.time  # noqa: TID251  # the command owns the clock
     await run_blocking(make_folder, files.out)
     if not files.is_part:

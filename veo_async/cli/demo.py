@@ -101,7 +101,7 @@ async def _run(sim: Simulator, manifest: Manifest, folder: Path, ledger: Path, r
             ) as veo,
             receiving(veo, bound),
         ):
-            on_result = RowReporter(reporter, len(manifest.rows))
+            on_result = RowReporter(reporter, len(manifest.rows), ledger)
             now, to_real_time = _clocks()
             run = Batch(veo, manifest, folder, now=now, to_real_time=to_real_time, on_result=on_result)
             async with live_progress(reporter, lambda: batch_progress(veo, run, None), every_s=REFRESH_S * SPEED):

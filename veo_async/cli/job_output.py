@@ -12,6 +12,7 @@ from veo_async.types import Outcome
 
 from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
 from .formatting import command, format_count, format_duration, same_command, short_path
+from .invocation import current
 from .output import Reporter
 from .progress import reason_text, uncapitalized
 
@@ -38,12 +39,20 @@ def event_text(event: JobEvent) -> str | None:
             return None
 
 
-def report_outcome(reporter: Reporter, outcome: Outcome, ledger: Path, *, is_verbose: bool = False) -> None:
-    """Report how a job on *ledger* finished; with *is_verbose* also what the provider's support would ask for."""
+def report_outcome(reporter: Reporter, outcome: Outcome, ledger: Path) -> None:
+    """Report how a job on *ledger* finished; with ``-v`` also what the provider's support would ask for."""
     reporter.job_finished(_outcome_text(outcome), _outcome_as_dict(outcome), is_good=isinstance(outcome, Done))
-    if is_verbose and not isinstance(outcome, Done):
-        for line in _detail_lines(outcome, ledger):
-            reporter.message(f"  {line}")
+    if not isinstance(outcome, Done):
+        report_details(reporter, ledger, outcome.key, outcome.detail, outcome.log_url)
+
+
+def report_details(reporter: Reporter, ledger: Path, key: str, detail: str, log_url: str | None) -> None:
+    """With ``-v``, report *detail*, the page with the provider's logs, and the command that prints the timeline."""
+    if not current().is_verbose:
+        return
+    logs = [] if log_url is None else [f"Logs: {log_url}"]
+    for line in (printable(detail), *logs, f"Timeline: {command('timeline', ledger, key)}"):
+        reporter.message(f"  {line}")
 
 
 def exit_code_for(outcomes: Iterable[Outcome]) -> int:
@@ -76,11 +85,11 @@ def _outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
         files = [str(file) for file in clip.files]
         return {"key": clip.key, "outcome": "done", "task_id": clip.task_id, "files": files}
     kind = _KINDS[type(outcome)].replace(" ", "_")
-    why = {"reason": outcome.reason, "remedy": remedy_of(outcome), "detail": outcome.detail}
-    return {"key": outcome.key, "outcome": kind, **why, "log_url": outcome.log_url}
-
-
-def _detail_lines(outcome: Refused | Failed | InDoubt, ledger: Path) -> list[str]:
-    """Return the provider's words, codes and ids, the page with its logs, and the command that prints the timeline."""
-    logs = [] if outcome.log_url is None else [f"Logs: {outcome.log_url}"]
-    return [printable(outcome.detail), *logs, f"Timeline: {command('timeline', ledger, outcome.key)}"]
+    return {
+        "key": outcome.key,
+        "outcome": kind,
+        "reason": outcome.reason,
+        "remedy": remedy_of(outcome),
+        "detail": outcome.detail,
+        "log_url": outcome.log_url,
+    }

@@ -73,7 +73,7 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
             )
             async with session as veo:
                 outcome = await _finish_one(await submit(veo), veo, reporter)
-        report_outcome(reporter, outcome, options.ledger, is_verbose=current().is_verbose)
+        report_outcome(reporter, outcome, options.ledger)
         code = exit_code_for([outcome])
         if not options.json:
             reporter.note(f"Next: {next_command(code, options.ledger)}")
@@ -140,7 +140,7 @@ async def _outcomes(
             outcomes.append(outcome := await job.finished())
         except SessionEnded:
             return  # the job is on the ledger, and the session itself reports why it ended
-        report_outcome(reporter, outcome, ledger, is_verbose=current().is_verbose)
+        report_outcome(reporter, outcome, ledger)
 
     following = {asyncio.create_task(follow(job), name="veo.resume"): job for job in jobs}
     try:

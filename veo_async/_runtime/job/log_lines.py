@@ -18,6 +18,11 @@ from .live_job import LiveJob
 from .outcome import Done, InDoubt, Outcome
 
 
+def action_of(event: Event) -> str:
+    """Return the ``action`` of the record about *event*."""
+    return "in-doubt" if event is Event.LOSE else event.value
+
+
 def log_line(job: LiveJob, event: Event, outcome: Outcome | None, now: float) -> tuple[int, str]:
     """Return the level and the text for *event*, which has just happened to *job*."""
     if outcome is not None and not isinstance(outcome, Done):
