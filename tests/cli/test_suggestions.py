@@ -196,7 +196,7 @@ async def test_suggestion_of_upload(folder: Path) -> None:
 
 
 async def test_suggestions_of_a_restored_ledger(folder: Path) -> None:
-    """Look at its jobs, then use it anyway with the options that were typed."""
+    """List its jobs, then use it anyway with the options that were typed."""
     async with Simulator(duration_s=0.1, faults=[delay(1.0, endpoint="record-info")]) as sim:
         shell = Shell(folder, sim)
         ledger, backup = folder / "my veo.db", folder / "backup.db"

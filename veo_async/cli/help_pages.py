@@ -9,7 +9,7 @@ from cyclopts import Argument, CycloptsError, Group, MissingArgumentError, Unuse
 from .exit_codes import MEANINGS
 from .formatting import command, plain_number
 
-START, MAKE, LOOK, REPAIR = (
+START, MAKE, INSPECT, REPAIR = (
     Group(name, sort_key=place) for place, name in enumerate(("Start", "Make", "Look", "Repair"))
 )
 OPTIONS: Group = Group("Options", sort_key=90)
@@ -48,7 +48,7 @@ class Listing(TypedDict):
 def listed(group: Group, place: int) -> Listing:
     """Return where the help lists a command: its group, and its place there.
 
-    Without an epilogue of its own, a command would repeat that of the whole program.
+    Without an empty epilogue, a command would repeat that of the whole program.
     """
     return {"group": group, "sort_key": place, "help_epilogue": ""}
 

@@ -81,7 +81,7 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
 
 
 async def _finish_one(job: Job, veo: VeoSession, reporter: Reporter) -> Outcome:
-    """Wait until *job* has finished; on a terminal, show meanwhile what it does."""
+    """Wait until *job* has finished; on a terminal, show what it does until then."""
     if reporter.is_live:
 
         def show(progress: JobProgress) -> None:
@@ -159,7 +159,7 @@ def _recovered_text(recovered: Recovered) -> str:
 
 
 def _shows_events(reporter: Reporter) -> bool:
-    """Whether each event gets a line: not beside a line that is redrawn, unless ``-v`` was given."""
+    """Whether each event gets a line: not next to a line that is redrawn, unless ``-v`` was given."""
     return current().is_verbose or not reporter.is_live
 
 
