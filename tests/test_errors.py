@@ -54,6 +54,7 @@ REMEDY_WHERE_RAISED = {
     errors.InvalidKey,
     errors.InvalidBaseUrl,
     errors.KeyReused,
+    errors.FileNameTaken,
     errors.SessionClosed,
     errors.ServerError,
     errors.ResponseLost,

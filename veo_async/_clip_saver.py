@@ -16,6 +16,7 @@ from ._runtime.retrying import Retrier
 from ._wire import Record
 from .errors import DownloadFailed, RecordExpired, RecordNotFound, VeoError
 from .media import DiskPause, Saver
+from .media.names import clip_stem
 
 _logger = logger_for(__name__)
 
@@ -54,7 +55,14 @@ class ClipSaver:
 
         saver = await self._get_saver()
         try:
-            files = await saver.save(clip.urls, target, name=clip.key, renew=renew, metadata=sidecar_metadata(clip))
+            files = await saver.save(
+                clip.urls,
+                target,
+                name=clip.key,
+                stem=clip_stem(clip.key, clip.first_prompt),
+                renew=renew,
+                metadata=sidecar_metadata(clip),
+            )
         except DownloadFailed as error:
             error.add_evidence(remedy=_remedy_for(error, clip))
             raise

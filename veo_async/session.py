@@ -16,6 +16,7 @@ The caller's own exception leaves the block unchanged. An internal error that st
 from __future__ import annotations  # short names in help()
 
 import asyncio
+import itertools
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Sequence
@@ -50,7 +51,8 @@ from ._session.callbacks import CallbackReceiver
 from ._session.ledger import SessionLedger
 from ._session.lifetime import Lifetime
 from ._session.list_reporter import ListReporter
-from ._session.options import JobOptions, checked_options, checked_target
+from ._session.naming import facts_of_clip
+from ._session.options import JobOptions, checked_options, checked_target, parsed_template
 from ._session.outcome_stream import OutcomeStream
 from ._session.parts import Parts
 from ._session.statistics import Statistics
@@ -92,7 +94,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             as long as the session is open.
         account: the name under which jobs are billed; by default a hash of the key. Name it if the key may change.
         max_in_flight: how many tasks may run at the same time.
-        save_to: folder for the videos of all jobs that name no destination; None saves only those that do.
+        save_to: folder, or template with ``{key}`` or ``{id}``, for the videos of all jobs that name no destination;
+            None saves only those that do.
         budget: credits that this session may reserve. A job that costs more is rejected before it is queued. Jobs
             that an earlier session left queued are sent anyway, and count. With `Budget(1500, name="…")` all sessions
             on the ledger that use the name share one budget, across restarts and processes.
@@ -347,7 +350,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         An interrupted download is resumed; an expired link is renewed.
 
         Args:
-            path: a file that ends in ``.mp4``; or a folder, which exists, has no ending or ends with a slash.
+            path: a file that ends in ``.mp4``; or a folder, which exists, has no ending or ends with a slash; or a
+                template for either, as in `submit`.
             uncropped: save the original videos instead, where the provider has them.
 
         Raises:
@@ -357,7 +361,9 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         if not isinstance(clip, Clip):
             reject("clip", clip, "must be a Clip; for a job, pass `await job`")
         check_flag("uncropped", uncropped)
-        destination = checked_target("path", path) or reject("path", path, "must be the path of a file or a folder")
+        template = parsed_template("path", path)
+        filled = path if template is None else template.fill(facts_of_clip(clip))
+        destination = checked_target("path", filled) or reject("path", path, "must be the path of a file or a folder")
         self._lifetime.require_open()
         if uncropped:
             clip = attrs.evolve(clip, urls=clip.record.origin_urls or clip.urls)
@@ -403,8 +409,10 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             priority: ``"interactive"`` goes before ``"batch"``.
             metadata: anything you want to find again at the job; plain values, if there is a ledger.
             send_within: seconds within which the request must be sent; after that it is refused (`DeadlineExceeded`).
-            save_to: a file that ends in ``.mp4``, or a folder. The job has finished when its videos are saved there. A
-                file that belongs to another clip, or is not ours, is refused before anything is sent.
+            save_to: a file that ends in ``.mp4``, a folder, or a template like ``"clips/{slug}-{id}.mp4"`` with
+                ``{key}``, ``{slug}``, ``{id}``, ``{model}``, and in `map` and `gather` ``{n:03}``. The job has
+                finished when its videos are saved there. A file that belongs to another clip, or is not ours, is
+                refused before anything is sent.
             then: follow-ups of the clip: ``"1080p"``, ``"4k"``, ``ExtendRequest(prompt=…)``, or several. Each is a
                 separate job; the last one is returned.
             validate: False skips the provider's documented rules, for values newer than this library.
@@ -466,11 +474,11 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
         self._submitter.check_options(options)
 
-        reporter = ListReporter(progress, requests)
+        reporter, numbers = ListReporter(progress, requests), itertools.count(1)
 
         async def admit(request: AnyRequest | str) -> LiveJob:
             reporter.submitting()
-            job = await self._submitter.submit_or_reject(request, key, options)
+            job = await self._submitter.submit_or_reject(request, key, options, next(numbers))
             if reporter.is_active:
                 reporter.follow(job)
             return job

@@ -32,6 +32,7 @@ from ._base.loop_thread import LoopThread
 from ._base.notebook_bar import in_notebook
 from .errors import SessionEnded, UsageError
 from .events import JobEvent
+from .media.templates import numbered
 from .progress import ProgressCallback, callback_of
 from .settings import LearnedLimits, Network
 from .types import (
@@ -145,13 +146,17 @@ class VeoSession:
 
         reporter = session.ListReporter(_callback_of(progress), requests)
 
-        async def run_one(request: AnyRequest | str) -> Outcome:
+        async def run_one(item: tuple[int, AnyRequest | str]) -> Outcome:
+            number, request = item
+            own = options.copy()
+            if "save_to" in options:
+                own["save_to"] = numbered(options["save_to"], number)
             reporter.submitting()
-            [outcome] = [item async for item in self._session.map([request], key=key, **options)]
+            [outcome] = [outcome async for outcome in self._session.map([request], key=key, **own)]
             reporter.finished(outcome)
             return outcome
 
-        outcomes = self._thread.map(run_one, requests, ordered=ordered, buffersize=buffersize)
+        outcomes = self._thread.map(run_one, enumerate(requests, 1), ordered=ordered, buffersize=buffersize)
         return _closing(outcomes, reporter.close)
 
     @_same_signature(session.VeoSession.gather)

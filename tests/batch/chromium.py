@@ -93,9 +93,9 @@ class Page:
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    async def press(self, key: str, *, text: str = "", code: int = 0) -> None:
+    async def press(self, key: str, *, text: str = "", code: int = 0, shift: bool = False) -> None:
         """Press and release a key."""
-        event: dict[str, Any] = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        event: dict[str, Any] = {"key": key, "code": key, "windowsVirtualKeyCode": code, "modifiers": 8 * shift}
         await self.send("Input.dispatchKeyEvent", type="keyDown", **event, **({"text": text} if text else {}))
         await self.send("Input.dispatchKeyEvent", type="keyUp", **event)
 
@@ -103,12 +103,19 @@ class Page:
         """Type *text* into the focused element."""
         await self.send("Input.insertText", text=text)
 
-    async def set_window(self, width: int, height: int, *, scheme: str = "light") -> None:
-        """Set the size of the window, and the preferred colour scheme."""
+    async def set_window(
+        self, width: int, height: int, *, scheme: str = "light", motion: str = "no-preference", media: str = ""
+    ) -> None:
+        """Set the size of the window, the preferred colour scheme and motion, and the medium (``print``)."""
         await self.send(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
         )
-        await self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        features = {"prefers-color-scheme": scheme, "prefers-reduced-motion": motion}
+        await self.send(
+            "Emulation.setEmulatedMedia",
+            media=media,
+            features=[{"name": name, "value": value} for name, value in features.items()],
+        )
 
     async def screenshot(self, path: Path) -> bytes:
         """Save a screenshot of the window to *path* and return its PNG data."""

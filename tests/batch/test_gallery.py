@@ -91,12 +91,19 @@ instants = st.none() | st.floats(allow_nan=True, allow_infinity=True) | st.float
 def any_card(draw: st.DrawFn) -> Card:
     return Card(
         key=draw(texts),
+        is_key_automatic=draw(st.booleans()),
         prompt=draw(texts),
         model=draw(texts),
         aspect_ratio=draw(st.sampled_from(["16:9", "9:16", "Auto", "9:" + "9" * 500, ""]) | texts),
         state=draw(st.sampled_from(list(JobState)) | texts),
         reason=draw(texts),
         remedy=draw(texts),
+        detail=draw(texts),
+        log_url=draw(st.none() | st.sampled_from(["https://example.invalid/'\"><b>", "javascript:alert(1)"]) | texts),
+        width=draw(st.none() | st.integers(-5, 10**9)),
+        height=draw(st.none() | st.integers(-5, 10**9)),
+        poster=draw(st.sampled_from([b"", b"RIFF</script>'\""])),
+        seeds=draw(st.lists(st.integers(), max_size=2)),
         file=draw(st.none() | st.sampled_from(["a.mp4", 'q"uo#te?.mp4', "b/c %.mp4", "javascript:x.mp4"])),
         urls=draw(st.lists(texts, max_size=2)),
         task_id=draw(st.none() | texts),
@@ -110,20 +117,28 @@ def any_card(draw: st.DrawFn) -> Card:
     )
 
 
-@given(st.lists(any_card(), max_size=4), texts)
-def test_no_input_becomes_markup(some: list[Card], title: str) -> None:
+@given(st.lists(any_card(), max_size=4), texts, st.booleans())
+def test_no_input_becomes_markup(some: list[Card], title: str, for_client: bool) -> None:
     """For any cards, the page has one script, one style sheet, no event handlers and no URLs but those of the files."""
-    page = render_gallery(some, title=title)
+    page = render_gallery(some, title=title, for_client=for_client)
+    if for_client:
+        some = [card for card in some if card.file is not None]
     page.encode()
     reader = read(page)
     count = Counter(tag for tag, _ in reader.elements)
     assert (count["script"], count["style"], count["html"]) == (1, 1, 1)
     assert count["li"] >= count["article"] == len(some)
-    assert count["video"] == sum(card.file is not None for card in some)
+    with_file = [card for card in some if card.file is not None]
+    assert count["img"] == sum(bool(card.poster) for card in with_file)
+    assert count["video"] == sum(not card.poster for card in with_file) + 1  # and the player's
     for tag, attributes in reader.elements:
         assert not [name for name in attributes if name.startswith("on") or name == "style"]
-        assert attributes.get("href") in (None, "#clips")
-        assert tag == "video" or "src" not in attributes
+        href = attributes.get("href", "#clips")
+        assert href in ("#clips", "#unfinished") or href.startswith("./") or "log" in attributes["class"].split()
+        assert href.startswith(("#", "./", "https://", "http://"))
+        src = attributes.get("src", "./")
+        assert src.startswith({"img": "data:image/webp;base64,", "video": "./"}.get(tag, "./"))
+        assert tag in ("img", "video") or "src" not in attributes
     for chart in svgs(page):
         ET.fromstring(chart)  # noqa: S314  # our own output; raises if it is not well-formed
 
@@ -152,8 +167,9 @@ def test_hostile_text_is_shown_unchanged(text: str) -> None:
     page = render_gallery([Card(key=text, prompt=text, state="failed", reason=text)], title=text)
     reader = read(page)
     assert reader.texts["h1"] == [text]
-    assert reader.texts["h3"] == [text]
-    assert reader.texts["p"].count(text) == 2
+    assert reader.texts["h3"][0] == text
+    assert reader.texts["p"].count(text) == 1  # the reason; a prompt that is the title is not repeated
+    assert text in read(render_gallery([Card(key="k", prompt=text, state="failed")], title="t")).texts["p"]
 
 
 def test_prompt_of_a_hundred_kilobytes_is_folded_and_truncated() -> None:
@@ -175,30 +191,157 @@ def test_policy_allows_only_this_script_and_style_sheet() -> None:
     assert rules["script-src"] == digest(reader.texts["script"][0])
     assert rules["style-src"] == digest(reader.texts["style"][0])
     assert rules["media-src"] == "'self' file:"
+    assert rules["img-src"] == "data:"
     assert "unsafe" not in policy
     assert page.index("Content-Security-Policy") < page.index("<style>")
 
 
+def of_class(reader: Reader, name: str) -> list[dict[str, str]]:
+    return [attributes for _, attributes in reader.elements if name in attributes.get("class", "").split()]
+
+
 def test_every_card_appears_once_with_its_video() -> None:
-    """Cards keep their order, also when two have the same key; each video has its relative URL."""
+    """Clips come first. Cards keep their order, also when two have the same key; each clip has its relative URL."""
     some = [*cards(40), Card(key="job-0000", state="saved", file="again.mp4")]
     reader = read(render_gallery(some, title="t"))
-    assert reader.texts["h3"] == [card.key for card in some]
-    videos = [attributes for tag, attributes in reader.elements if tag == "video"]
-    assert [unquote(video["src"]) for video in videos] == [f"./{card.file}" for card in some if card.file]
-    assert all(video["preload"] == "none" and {"controls", "playsinline", "muted"} <= video.keys() for video in videos)
+    clips, others = [card for card in some if card.file], [card for card in some if not card.file]
+    assert reader.texts["h3"][:41] == [card.key for card in (*clips, *others)]
+    urls = [f"./{card.file}" for card in clips]
+    assert [unquote(link["href"]) for link in of_class(reader, "play")] == urls
+    assert [unquote(link["href"]) for link in of_class(reader, "download")] == urls
+    assert all("download" in link for link in of_class(reader, "download"))
 
 
-def test_failed_card_shows_reason_and_remedy_once() -> None:
-    """The remedy is not repeated if the reason ends with it, as the texts of our errors do."""
-    remedy = "Wait, then send it again."
+def test_card_without_poster_shows_a_frame_of_its_video() -> None:
+    """It is loaded by the script while it is in view. A poster is part of the page."""
+    some = [Card(key="a", state="saved", file="a.mp4"), Card(key="b", state="saved", file="b.mp4", poster=b"RIFF")]
+    reader = read(render_gallery(some, title="t"))
+    [still] = [attributes for tag, attributes in reader.elements if tag == "video" and "src" in attributes]
+    assert (still["src"], still["preload"]) == ("./a.mp4#t=0.1", "none")
+    assert {"playsinline", "muted"} <= still.keys()
+    [poster] = [attributes for tag, attributes in reader.elements if tag == "img"]
+    assert poster["src"] == "data:image/webp;base64,UklGRg=="
+
+
+def test_clips_have_the_shape_of_their_videos() -> None:
+    """By the size of the file, else by the aspect ratio; only those of several shapes are arranged in rows."""
+    assert Card(key="k", state="saved", width=720, height=1280).ratio == 0.56
+    assert Card(key="k", state="saved", aspect_ratio="9:16").ratio == 0.56
+    assert Card(key="k", state="saved", width=1, height=10**9).ratio == 0.4
+    assert Card(key="k", state="saved", aspect_ratio="Auto").ratio == Card(key="k", state="saved").ratio == 1.78
+    wide = Card(key="k", state="saved", file="k.mp4")
+    tall = attrs.evolve(wide, width=720, height=1280)
+    for some, layout in (([wide], "landscape"), ([tall, tall], "portrait"), ([wide, tall], "mixed"), ([], "landscape")):
+        page = render_gallery(some, title="t")
+        assert f'<ul class="clips {layout}">' in page
+        assert (".r56 { --ratio: 0.56; }" in page) is (tall in some)
+
+
+def test_failed_card_shows_reason_and_remedy_and_folds_the_detail() -> None:
+    """With a link to the provider's log if there is one; the section has no default remedy then."""
+    card = Card(
+        key="a",
+        state="failed",
+        reason="the provider failed",
+        remedy="Wait, then send it again.",
+        detail="code 501: Internal Error",
+        log_url="https://example.invalid/logs?task=1&page=2",
+    )
+    page = render_gallery([card], title="t")
+    reader = read(page)
+    assert [text for text in reader.texts["p"] if "provider failed" in text] == ["the provider failed"]
+    assert reader.texts["p"].count("Wait, then send it again.") == 1
+    assert "code 501: Internal Error" in "".join(reader.texts["details"])
+    [link] = of_class(reader, "log")
+    assert (link["href"], link["rel"]) == (card.log_url, "noopener noreferrer")
+    assert page.index('id="unfinished"') < page.index('id="numbers"')
+
+
+def test_command_in_a_remedy_is_shown_as_code() -> None:
+    """Without its backticks; markup inside them stays text."""
+    card = Card(key="a", state="in_doubt", reason="lost", remedy="Run `veo-async ledger in-doubt`, not `<b>`.")
+    page = render_gallery([card], title="t")
+    assert "Run <code>veo-async ledger in-doubt</code>, not <code>&lt;b&gt;</code>." in page
+
+
+def test_page_without_failures_has_no_section_for_them() -> None:
+    """Neither a heading nor a link to it."""
+    page = render_gallery([Card(key="k", state="saved", file="k.mp4")], title="t")
+    assert "Without a clip" not in page
+    assert "#unfinished" not in page.split("<script>")[0]
+
+
+def test_automatic_key_is_shown_in_the_details_only() -> None:
+    """The beginning of the prompt is the card's name, because a digest says nothing to people."""
+    long = "A fox listens, then dives head first into deep snow, and the snow closes over it without a sound."
     some = [
-        Card(key="a", state="failed", reason="It broke.", remedy=remedy),
-        Card(key="b", state="failed", reason=f"It broke — {remedy}", remedy=remedy),
+        Card(key="0123456789abcdef0123", is_key_automatic=True, prompt=prompt, state="saved", file=f"{number}.mp4")
+        for number, prompt in enumerate(("A dog", long, ""))
     ]
     reader = read(render_gallery(some, title="t"))
-    assert [text for text in reader.texts["p"] if "broke" in text] == ["It broke.", f"It broke — {remedy}"]
-    assert [text for text in reader.texts["p"] if text == remedy] == [remedy]
+    names = ["A dog", "A fox listens, then dives head first into deep snow, and…", "0123456789abcdef0123"]
+    assert reader.texts["h3"][:3] == names
+    assert reader.texts["code"] == ["0123456789abcdef0123"] * 2
+    assert "A dog" not in reader.texts["p"]
+    assert long in reader.texts["p"]
+
+
+#: Everything that a client must not see, each with a value that would show up.
+INTERNAL = {
+    "task_id": "0891347d8270d3beac498a5bd0e42421",
+    "credits": 4321.0,
+    "seeds": (51806,),
+    "model": "veo3_fast",
+    "urls": ("https://tempfile.example/videos/1.mp4",),
+    "detail": "code 501 from kie: Internal Error",
+    "reason": "the provider failed",
+    "remedy": "Run the list again.",
+    "log_url": "https://kie.ai/logs",
+    "submitted_at": START,
+    "sent_at": START + 1,
+    "accepted_at": START + 2,
+    "finished_at": START + 77,
+    "saved_at": START + 80,
+}
+
+
+def client_page() -> str:
+    saved = {**INTERNAL, "width": 1280, "height": 720, "duration_s": 8.0, "poster": b"RIFF"}
+    some = [
+        Card(key="surfing-dog", prompt="A dog surfing", state="saved", file="surfing-dog.mp4", **saved),
+        Card(key="0123456789abcdef0123", is_key_automatic=True, prompt="A fox", state="saved", file="a.mp4", **saved),
+        Card(key="late-upgrade", prompt="A cat", state="failed", file="late-upgrade.mp4", **saved),
+        Card(key="shoes", prompt="A celebrity sells shoes", state="refused", **INTERNAL),
+        Card(key="doubtful", prompt="A hat", state="in_doubt", **INTERNAL),
+    ]
+    return render_gallery(some, title="Spring campaign", for_client=True)
+
+
+def test_page_for_a_client_has_the_clips_only() -> None:
+    """The title, the date, and for each clip its name, prompt, length and download; nothing about the others."""
+    reader = read(client_page())
+    assert reader.texts["h1"] == ["Spring campaign"]
+    assert reader.texts["h3"] == ["Surfing dog", "A fox", "Late upgrade"]
+    assert [link["href"] for link in of_class(reader, "download")] == [
+        "./surfing-dog.mp4",
+        "./a.mp4",
+        "./late-upgrade.mp4",
+    ]
+    [lead] = [text for text in reader.texts["p"] if "clips" in text]
+    assert re.fullmatch(r"\d+ July 2026 · 3 clips · 24 s", lead)
+    assert "A dog surfing" in reader.texts["p"]
+
+
+@pytest.mark.parametrize("value", [*(str(value) for value in INTERNAL.values()), "0123456789abcdef0123"])
+def test_page_for_a_client_has_nothing_internal(value: str) -> None:
+    """No costs, ids, keys, seeds, models, links, errors and times are anywhere in the file, its script included."""
+    page = re.sub("'sha256-[^']+'|base64,[^\"]+", "", client_page())
+    assert value.strip("(),'") not in page
+    assert not re.search(
+        r"4,?321|veo|kie|provider|credit|error|fail|refus|doubt|task|/tmp|/home|51806", page, re.IGNORECASE
+    )
+    assert not re.search(r"https?://(?!www\.w3\.org)", page)
+    assert len(re.findall(r"<time", page)) == 1
 
 
 @pytest.mark.parametrize("state", [state for state in JobState if state is not JobState.SAVED])
@@ -227,7 +370,7 @@ def test_totals_and_buttons_show_the_right_numbers() -> None:
     assert counted.states == {"saved": 2, "ready": 1, "refused": 1, "odd_word": 1}
     reader = read(render_gallery(some, title="t"))
     assert reader.texts["button"][:5] == ["All 5", "Saved 2", "Ready 1", "Refused 1", "Odd word 1"]
-    assert reader.texts["dd"][:4] == ["3 of 5", "20 s", "1,460.5", "1 min 20 s"]
+    assert reader.texts["dd"][-4:] == ["3 of 5", "20 s", "1,460.5", "1 min 20 s"]
 
 
 def test_empty_batch_renders_placeholders() -> None:
@@ -315,7 +458,7 @@ def test_card_rejects_file_outside_its_folder() -> None:
 def test_special_characters_in_file_names_are_quoted() -> None:
     """A question mark begins no query, a colon no scheme, and undecodable bytes survive."""
     some = [Card(key="k", state="saved", file=name) for name in ("a b#c?d%20.mp4", "javascript:x", "\udcff.mp4")]
-    urls = [a["src"] for tag, a in read(render_gallery(some, title="t")).elements if tag == "video"]
+    urls = [link["href"] for link in of_class(read(render_gallery(some, title="t")), "play")]
     assert urls == ["./a%20b%23c%3Fd%2520.mp4", "./javascript%3Ax", "./%FF.mp4"]
 
 
@@ -354,4 +497,5 @@ def test_page_with_a_thousand_jobs_stays_small(tmp_path: Path) -> None:
     assert page.stat().st_size < 4_000_000
     text = page.read_text(encoding="utf-8")
     assert text.count("<article>") == 1000
+    assert "889 clips" in text
     assert "1,000 jobs" in text

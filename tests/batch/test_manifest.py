@@ -48,30 +48,174 @@ def test_encodings_that_spreadsheets_write_are_read(encoding: str) -> None:
     assert read("prompt\nEin Hörnchen\n", encoding=encoding).rows[0].request.prompt == "Ein Hörnchen"
 
 
-def test_other_encoding_raises_with_line_and_remedy() -> None:
-    """The error has the line and says to save the file as UTF-8."""
-    with pytest.raises(errors.UsageError, match=r"line 3: .*save the file as UTF-8"):
-        read("prompt\nA dog\nEin Hörnchen\n", encoding="latin-1")
+@pytest.mark.parametrize(
+    ("prompt", "encoding", "name"),
+    [
+        ("Ein Hörnchen läuft über die „Straße“ – schön, 5 m²", "cp1252", "Windows-1252"),
+        ("¿Dónde está l’été? À Besançon, à 20 °C", "cp1252", "Windows-1252"),
+        ("Собака бежит по пляжу, ещё светло, 4K", "cp1251", "Windows-1251"),
+    ],
+)
+def test_plain_csv_of_excel_is_read_with_a_warning_that_shows_a_word(prompt: str, encoding: str, name: str) -> None:
+    """The file does not say its code page, so the warning names the one that was recognized, and the line."""
+    parsed = read(f'key;prompt\r\na;A dog\r\nb;"{prompt}"\r\n', encoding=encoding)
+    assert parsed.rows[1].request.prompt == prompt
+    [warning] = parsed.warnings
+    word = next(word.strip(",") for word in prompt.split() if not word.isascii())
+    assert warning.startswith(f"line 3: not UTF-8, so the list was read as {name}, ")
+    assert f'has the word "{word}"' in warning
+    assert "CSV UTF-8" in warning
+
+
+@pytest.mark.parametrize(
+    ("prompt", "encoding"),
+    [
+        ("Zażółć gęślą jaźń", "cp1250"),
+        ("Příliš žluťoučký kůň", "cp1250"),
+        ("Köpek kumsalda koşuyor ığdır", "cp1254"),
+        ("Ein Hörnchen über dem Fluß, été", "mac_roman"),
+        ("犬がサーフィンをしている", "shift_jis"),
+        ("Σκύλος στην παραλία", "cp1253"),
+        ("Собака бежит по пляжу", "koi8_r"),
+        ("Собака бежит по пляжу", "cp866"),
+    ],
+)
+def test_code_page_that_is_not_recognized_is_refused_with_line_and_remedy(prompt: str, encoding: str) -> None:
+    """A wrong guess would be paid for."""
+    with pytest.raises(
+        errors.UsageError, match=r"line 3: not valid UTF-8; save the file as UTF-8 \(in Excel: CSV UTF-8"
+    ):
+        read(f"prompt\nA dog\n{prompt}\n", encoding=encoding)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("prompt,prompt\na,b\n", "two columns are called 'prompt'"),
-        ("prompt,colour\na,b\n", "unknown column: colour; known columns: aspect_ratio, "),
-        ("id,prompt\na,b\n", r"unknown column: id \(did you mean key\?\); known columns: "),
-        ("prompt,Aspect Ratio\na,b\n", r"unknown column: Aspect Ratio \(did you mean aspect_ratio\?\); "),
+        ("prompt,prompt\na,b\n", "line 1: two columns are called 'prompt'; rename one"),
+        ("\n\nPrompt,prompt \na,b\n", "line 3: two columns are called 'Prompt'"),
+        ('prompt\n"never closed\n', "line 2: .*fix the quoting"),
         (
             "promt,seed,colour\na,b,c\n",
-            r"unknown columns: promt \(did you mean prompt\?\), seed \(did you mean seeds\?\), colour; known columns: ",
+            'line 1: no column is called "prompt"; the columns are "promt", "seed" and "colour"\\. '
+            'Rename "promt" to "prompt"\\.',
         ),
-        ('prompt\n"never closed\n', "fix the quoting"),
+        ("A dog surfing\nA cat\n", r'the column is "A dog surfing"\. .*add one above the first line: "prompt"\.'),
+        ("key,model\na,veo3\n", r'Call the column with the prompts "prompt"\. Or build the prompts .* --prompt "A \{'),
+        ("", "the list is empty. Write the column names into the first line, for example prompt, and below it a line"),
+        (" \r\n;;\r\n", "the list is empty. Write the column names"),
+        ("sep=;\r\nkey;prompt\r\n;\r\n", "line 2: the list has column names and no rows. Add a line below them"),
     ],
 )
 def test_malformed_list_raises(text: str, message: str) -> None:
-    """None of its rows can be sent."""
+    """None of its rows can be sent; the error says what to do next."""
     with pytest.raises(errors.UsageError, match=message):
         read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "message"),
+    [
+        ("", "jsonl", r'the list is empty\. Write a line for each clip: \{"prompt": '),
+        ("[]", "json", r'the list is empty\. Write an object for each clip: \[\{"prompt": '),
+        ("", "json", "the list is empty"),
+        ('{"prompt": "A dog"}\n{"prompt" "A cat"}\n', "jsonl", "line 2: .* at column 11; write one object per line"),
+        (
+            '[\n  {"prompt": "A dog"},\n  {"prompt" "A cat"}\n]',
+            "json",
+            "line 3: .* at column 13; write a list of objects",
+        ),
+        ('[\n  {"prompt": "A dog"}\n  {"prompt": "A cat"}]', "json", "line 3: Expecting ',' or ']' at column 3"),
+        ('[{"prompt": "A dog"}]\n\nx', "json", "line 3: "),
+        ('[{"prompt": "A dog"},\n]', "json", "line 2: "),
+        ('[\n{"prompt": "A dog"},\n', "json", "line [23]: "),
+        ('\n{"prompt": "A dog"}', "json", "line 2: Not a list at column 1"),
+        ('[{"text": "A dog"}]', "json", r'line 1: no column is called "prompt"; .* Rename "text" to "prompt"\.'),
+    ],
+)
+def test_malformed_json_raises_with_its_line(text: str, kind: Kind, message: str) -> None:
+    """Lines are counted in the file, not in the item."""
+    with pytest.raises(errors.UsageError, match=message):
+        read(text, kind)
+
+
+# --- columns ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "header", ["Prompt;Aspect Ratio;SEEDS", " prompt ;aspect-ratio;\xa0Seeds", "PROMPT;ASPECT_RATIO;seeds;;"]
+)
+def test_spelling_of_known_columns_does_not_matter(header: str) -> None:
+    """Case, blanks around the name, and blanks or hyphens in it; empty columns behind the last one."""
+    parsed = read(f"{header}\nA dog;9:16;12345\n")
+    assert not parsed.problems
+    assert not parsed.warnings
+    assert parsed.columns == ("prompt", "aspect_ratio", "seeds")
+    assert parsed.rows[0].request == VideoRequest("A dog", aspect_ratio="9:16", seeds=12345)
+    [row] = read('[{"Prompt": "A dog", "Aspect Ratio": "9:16", "Seeds": 12345.0}]', "json").rows
+    assert row.request == parsed.rows[0].request
+
+
+@pytest.mark.parametrize(
+    ("columns", "warning"),
+    [
+        ("colour", '"colour" is not a column I know. It is only'),
+        ("id", '"id" is not a column I know; did you mean "key"? It is only'),
+        (
+            "Seed Nr,id,Kunde",
+            '"Seed Nr" (did you mean "seeds"?), "id" (did you mean "key"?) and "Kunde" are not columns I know.',
+        ),
+    ],
+)
+def test_unknown_columns_are_kept_with_one_warning_and_refused_strictly(columns: str, warning: str) -> None:
+    """They set nothing, and a wrong name of a known column is suggested, not guessed."""
+    text = f"prompt,{columns}\nA dog,{','.join('x' for _ in columns.split(','))}\n"
+    parsed = read(text)
+    [shown] = parsed.warnings
+    assert shown.startswith(f"line 1: {warning}")
+    assert parsed.columns == ("prompt", *columns.split(","))
+    [row] = parsed.rows
+    assert row.others == dict.fromkeys(columns.split(","), "x")
+    assert (row.request, len(row.key)) == (VideoRequest("A dog"), 20)
+    with pytest.raises(errors.UsageError, match=r"not .*columns? I know.*--strict.*Known columns: aspect_ratio, "):
+        read(text, strict=True)
+
+
+def test_missing_column_names_the_misspelled_one() -> None:
+    """As the warning does, if there is a prompt as well."""
+    [warning] = read("prompt,promt\nA dog,x\n").warnings
+    assert warning.startswith('line 1: "promt" is not a column I know; did you mean "prompt"?')
+
+
+def test_columns_of_a_template_are_not_unknown() -> None:
+    """Their spelling does not matter either; other unknown columns are still reported."""
+    parsed = read("Animal,Main Thing,colour\ndog,wave,red\n", template="A {animal} on a {main_thing}")
+    assert parsed.rows[0].request.prompt == "A dog on a wave"
+    [warning] = parsed.warnings
+    assert warning.startswith('line 1: "colour" is not')
+    assert not read("animal\ndog\n", template="A {Animal}", strict=True).warnings
+
+
+def test_column_that_is_called_like_one_of_the_results_gets_another_name() -> None:
+    """So results.csv can have both. The columns of a results.csv itself are left out."""
+    assert read("prompt,Status\nA dog,open\n").columns == ("prompt", "Status (list)")
+    earlier = read("prompt,key,status,path,height,credits,reason,task_id\nA dog,a,saved,x,,,,t\n")
+    assert (earlier.columns, earlier.warnings) == (("prompt", "key"), ())
+
+
+def test_warning_about_json_names_the_first_line_with_the_column() -> None:
+    """Values keep their types for results.jsonl."""
+    parsed = read('{"prompt": "A dog"}\n\n{"prompt": "A cat", "client": {"id": 7}}\n', "jsonl")
+    assert parsed.warnings[0].startswith('line 3: "client" is not a column I know.')
+    assert parsed.rows[1].others == {"client": {"id": 7}}
+
+
+def test_one_name_in_two_spellings_of_a_json_object_is_a_problem() -> None:
+    """Neither value is dropped silently."""
+    [problem] = read('{"prompt": "A dog", "Prompt": "A cat"}\n{"prompt": "A fox"}', "jsonl").problems
+    assert "is given twice" in str(problem)
+
+
+# --- rows ---------------------------------------------------------------------------------------------------------
 
 
 def test_error_column_is_ignored() -> None:
@@ -87,7 +231,7 @@ def test_error_column_is_ignored() -> None:
 
 def test_missing_prompt_is_reported_in_a_plain_sentence() -> None:
     """No value is shown, because there is none."""
-    assert str(read("key,model\na,veo3\n").problems[0]) == "line 2: prompt is missing."
+    assert str(read("key,prompt\na,\nb,A dog\n").problems[0]) == "line 2: prompt is missing."
 
 
 def test_images_may_be_a_json_list_in_a_cell() -> None:
@@ -111,6 +255,49 @@ def test_semicolons_and_tabs_are_delimiters() -> None:
     assert read("prompt\tmodel\nA dog\tveo3\n", "tsv").rows[0].request.model == "veo3"
 
 
+def test_delimiter_is_the_one_that_gives_known_columns() -> None:
+    """A comma in another column's name, tabs in a .csv file, and the line by which Excel names the delimiter."""
+    assert read("Prompt;note, internal\nA dog, running;x\n").rows[0].request.prompt == "A dog, running"
+    assert read("prompt\tmodel\nA dog, running\tveo3\n").rows[0].request.model == "veo3"
+    for text in ("sep=;\r\nprompt;seeds\r\nA dog;7\r\n", '"sep=|"\nprompt|seeds\nA dog|7\n'):
+        [problem] = read(text).problems
+        assert (problem.line, problem.problems[0].field) == (3, "seeds")
+
+
+def test_numbers_may_be_written_as_a_spreadsheet_writes_them() -> None:
+    """With a decimal comma and zeros, and blanks around; anything that is not whole is a problem."""
+    parsed = read(
+        "prompt;seeds;duration;take;enable_translation\nA dog; 12345,0 ;8,00;2;FALSCH\nA cat;12,5;8.0;1;WAHR\n"
+    )
+    [row] = parsed.rows
+    assert (row.request.seeds, row.request.duration, row.take) == (12345, 8, 2)
+    assert row.request.enable_translation is False
+    assert str(parsed.problems[0]).startswith("line 3: seeds='12,5': must be a whole number")
+
+
+def test_cells_of_empty_columns_are_ignored_unless_they_contain_something() -> None:
+    """Spreadsheets write the empty cells to the right of the table, too."""
+    assert not read("prompt;;key;\nA dog;;a;;;\n").problems
+    [problem] = read("prompt;;key\nA dog;x;a\n").problems
+    assert "is in a column without a name" in str(problem)
+
+
+def test_blanks_around_a_value_are_ignored_except_in_a_prompt() -> None:
+    """A key that was typed with a blank is the same key."""
+    [row] = read("key;model;prompt\n row-1 ; veo3 ; A dog \n").rows
+    assert (row.key, row.request.model, row.request.prompt) == ("row-1", "veo3", " A dog ")
+
+
+def test_rows_are_numbered_and_a_rejected_list_keeps_the_numbers() -> None:
+    """Invalid rows and those before them count, so a name does not change when a row is corrected."""
+    parsed = read("prompt,seeds\nA dog,\n\nA cat,7\nA fox,\n")
+    assert [(row.number, row.line) for row in parsed.rows] == [(1, 2), (3, 5)]
+    assert [problem.number for problem in parsed.problems] == [2]
+    rejected = read("prompt,list_row,error\nA cat,2,line 4\nA bee,,\n")
+    assert [row.number for row in rejected.rows] == [2, 2]
+    assert rejected.columns == ("prompt",)
+
+
 def test_json_lines_and_json_are_read() -> None:
     """Values keep their types; a wrong type is a problem of its field."""
     lines = '{"prompt": "A dog", "image_urls": ["https://x.example/a.png"], "seeds": 12345}\n\n{"prompt": 7}\n[1]\n'
@@ -118,6 +305,10 @@ def test_json_lines_and_json_are_read() -> None:
     assert parsed.rows[0].request.seeds == 12345
     assert [(problem.line, problem.problems[0].field) for problem in parsed.problems] == [(3, "prompt"), (4, "row")]
     assert read(json.dumps([{"prompt": "A dog"}, {"prompt": "A cat"}]), "json").rows[1].request.prompt == "A cat"
+    items = read('[{"prompt": "A\\u2028dog"},\n\n {"prompt": 7},\n 5]', "json")
+    assert [row.line for row in items.rows] == [1]
+    assert [(problem.line, problem.problems[0].field) for problem in items.problems] == [(3, "prompt"), (4, "row")]
+    assert read('{"prompt": "A\u2028dog"}\n', "jsonl").rows[0].request.prompt == "A\u2028dog"
     for text, kind in (("{not json}", "jsonl"), ("{}", "json"), ("nonsense", "json")):
         with pytest.raises(errors.UsageError):
             read(text, kind)  # type: ignore[arg-type]
@@ -156,7 +347,11 @@ def test_ten_thousand_rows_are_read() -> None:
     assert parsed.rows[-1].line == 10_001
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1), max_size=20))
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1), min_size=1, max_size=20
+    )
+)
 def test_every_row_of_any_csv_is_read_or_reported(prompts: list[str]) -> None:
     """No row is lost, prompts are unchanged, and nothing raises."""
     text = io.StringIO()

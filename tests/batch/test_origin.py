@@ -12,7 +12,7 @@ def test_rejected_rows_in_the_output_folder_belong_to_their_list(tmp_path: Path)
     out = tmp_path / "prompts-out"
     out.mkdir()
     origin = origin_of(tmp_path / "prompts.csv", out)
-    assert origin == Origin(budget=str(tmp_path / "prompts.csv"), folder=tmp_path)
+    assert origin == Origin(budget=str(tmp_path / "prompts.csv"), folder=tmp_path, title="Prompts")
     write_origin(out, origin)
     assert read_origin(out / "rejected.csv") == origin
     assert read_origin(out / "results.csv") is None

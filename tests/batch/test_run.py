@@ -53,7 +53,7 @@ async def test_gallery_shows_the_time_that_passed_although_the_simulator_is_acce
         now = lambda: datetime.now(UTC).timestamp()  # noqa: E731  # the wall clock
         report = await Batch(veo, manifest("A dog", "A fox"), tmp_path / "out", now=now).run()
     elapsed_s = loop.time() - loop_start
-    shown = re.search(r"2 jobs in ([\d.]+) s,", report.page.read_text())
+    shown = re.search(r"2 jobs over ([\d.]+) s,", report.page.read_text())
     assert shown is not None
     assert 0.5 <= float(shown[1]) / elapsed_s <= 1.25
     completed_at = datetime.fromisoformat(json.loads((tmp_path / "out" / "row-1.json").read_text())["completed_at"])
@@ -95,7 +95,7 @@ async def test_rejected_csv_can_be_edited_and_run_as_a_list(tmp_path: Path) -> N
         report = await run(sim, edited, tmp_path)
         assert report.counts == {"saved": 1, "refused": 1}
         [header, *_] = rejected.read_text("utf-8-sig").splitlines()
-        assert header == "key,prompt,error"
+        assert header == "key,prompt,list_row,error"
         assert [row["key"] for row in table(rejected)] == ["row-2"]
         assert [row["status"] for row in table(tmp_path / "out" / "results.csv")] == ["saved", "refused"]
 
@@ -290,3 +290,57 @@ async def test_follow_up_is_charged_once_and_saved(tmp_path: Path) -> None:
         assert report.credits == 65.0
         assert (tmp_path / "out" / "row.1080p.mp4").exists()
         assert [charge.endpoint for charge in sim.charges] == ["generate", "get-1080p-video"]
+
+
+async def test_gallery_for_a_client_is_written_next_to_the_other_and_kept_up_to_date(tmp_path: Path) -> None:
+    """It has nothing internal of a real run. A later run without the option writes it again."""
+    rows = read_manifest(b"key,prompt\nsurfing-dog,A dog\nshoes,A celebrity sells shoes [refuse]\n", "csv", KIE)
+    more = read_manifest(b"key,prompt\nsurfing-dog,A dog\nmoon-violin,A violin\n", "csv", KIE)
+    async with Simulator(duration_s=0.2) as sim:
+        report = await run(sim, rows, tmp_path, title="Spring campaign", for_client=True)
+        page = tmp_path / "out" / "client.html"
+        assert page in report.files
+        assert report.page.name == "index.html"
+        text = page.read_text("utf-8")
+        assert '<h1 dir="auto">Spring campaign</h1>' in text
+        assert "Surfing dog" in text
+        [charge] = sim.charges
+        visible = re.sub(r"'sha256-[^']+'|base64,[^\"]+", "", text)
+        for internal in (
+            charge.task_id,
+            "celebrity",
+            "shoes",
+            "veo",
+            "kie",
+            "redit",
+            "refused",
+            str(tmp_path),
+            sim.url,
+        ):
+            assert internal not in visible
+        assert charge.task_id in report.page.read_text("utf-8")
+        report = await run(sim, more, tmp_path)
+        assert page in report.files
+        assert "Moon violin" in page.read_text("utf-8")
+
+
+async def test_gallery_shows_the_size_and_the_seed_of_a_clip(tmp_path: Path) -> None:
+    """The size of the file gives the card its shape; both are in the details."""
+    rows = read_manifest(b"key,prompt,aspect_ratio,seeds\ntall,A dog,9:16,20001\n", "csv", KIE)
+    async with Simulator(duration_s=0.2) as sim:
+        text = (await run(sim, rows, tmp_path)).page.read_text("utf-8")
+    assert "<dt>Seed</dt><dd>20001</dd>" in text
+    assert re.search(r"<dt>Size</dt><dd>\d+ × \d+</dd>", text)
+    assert 'class="clips portrait"' in text
+
+
+async def test_gallery_shows_the_short_reason_of_a_refusal(tmp_path: Path) -> None:
+    """With its remedy; the provider's words are folded."""
+    async with Simulator(duration_s=0.2) as sim:
+        report = await run(sim, manifest("A cat [refuse]"), tmp_path, title="Cats")
+        text = report.page.read_text("utf-8")
+    assert '<p class="reason" dir="auto" data-search>content policy</p>' in text
+    assert re.search(r'<p class="remedy"[^>]*>Reword the prompt', text)
+    details = text.partition('<details class="more-details">')[2]
+    assert "flagged" in details
+    assert "flagged" not in text.partition('<details class="more-details">')[0]

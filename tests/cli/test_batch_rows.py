@@ -190,11 +190,12 @@ async def test_control_characters_in_provider_messages_are_escaped_everywhere(tm
     ("content", "message"),
     [
         (None, "name a file that can be read"),
-        ("prompt\nEin Hörnchen\n".encode("latin-1"), "save the file as UTF-8"),
-        (b"prompt,colour\nA dog,red\n", "known columns: "),
+        ("prompt\nZażółć gęślą\n".encode("cp1250"), "list.csv, line 2: not valid UTF-8; save the file as UTF-8"),
+        (b"promt,colour\nA dog,red\n", 'list.csv, line 1: no column is called "prompt"; the columns are "promt" and'),
         (b'prompt\n"A dog\n', "fix the quoting"),
         (b"key,prompt\na,A dog\na,A cat\n", "line 3: key='a'"),
-        (b"", "no rows to send"),
+        (b"", "list.csv: the list is empty. Write the column names into the first line"),
+        (b"prompt;key\r\n", "list.csv, line 1: the list has column names and no rows. Add a line"),
     ],
 )
 def test_unreadable_list_is_a_usage_error_with_a_remedy(
@@ -214,6 +215,47 @@ def test_unreadable_list_is_a_usage_error_with_a_remedy(
     assert exit_info.value.code == 2
     assert message in "".join(capsys.readouterr())
     assert not (tmp_path / "list-out").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--strict", '"colour" is not a column I know. Rename or remove it, or leave out --strict. Known columns: '),
+        ("--name={nr}-{slug}", "name='{nr}-{slug}.mp4': {nr} is not a placeholder"),
+        ("--name={model}", "must contain {n:03}, {key}, {id} or {slug}"),
+    ],
+)
+def test_wrong_column_or_name_is_refused_before_anything_is_sent(
+    option: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in a dry run; exit code 2."""
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "list.csv").write_text("prompt,colour\nA dog,red\n")
+    with pytest.raises(SystemExit) as exit_info:
+        run(["batch", str(tmp_path / "list.csv"), "--dry-run", option])
+    assert exit_info.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+async def test_plain_csv_of_excel_is_run_with_one_warning_about_its_columns(tmp_path: Path) -> None:
+    """The clips are named by row and prompt; the other columns are in the results and in the JSON of each row."""
+    content = "Nr;Prompt;Seed\r\n1;Ein Hörnchen;7\r\n2;Die Möwe;8\r\n"
+    (tmp_path / "liste.csv").write_bytes(content.encode("cp1252"))
+    async with Simulator(duration_s=0.2) as sim:
+        command = (*VEO, "batch", "liste.csv", "--name", "{n:03}-{slug}")
+        output = await run_program(*command, cwd=tmp_path, sim=sim)
+        assert "liste.csv, line 2: not UTF-8, so the list was read as Windows-1252" in output
+        assert output.count("not columns I know") == 1
+        assert 'liste.csv, line 1: "Nr" and "Seed" (did you mean "seeds"?) are not columns I know. They are' in output
+        assert "2 saved" in output
+        out = tmp_path / "liste-out"
+        assert sorted(path.name for path in out.glob("*.mp4")) == ["001-ein-hörnchen.mp4", "002-die-möwe.mp4"]
+        assert (out / "results.csv").read_text("utf-8-sig").startswith("Nr,prompt,Seed,key,status,")
+        _, lines, messages = await run_separately(sim, *command[3:], "--json", cwd=tmp_path)
+        assert json.loads(lines[0])["columns"] == {"Nr": "1", "Seed": "7"}
+        assert "not columns I know" in messages
+        assert len(sim.charges) == 2
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ async def test_demo_saves_every_clip_although_failures_are_injected(tmp_path: Pa
         began = loop.time()
         output = await run(*DEMO, cwd=tmp_path)
         elapsed_s = loop.time() - began
-        shown = re.search(r"9 jobs in ([\d.]+) s,", (tmp_path / "veo-out" / "index.html").read_text())
+        shown = re.search(r"9 jobs over ([\d.]+) s,", (tmp_path / "veo-out" / "index.html").read_text())
         assert shown is not None  # seconds and not minutes
         assert 0.3 <= float(shown[1]) / elapsed_s <= 1.1
         assert "8 of 9 clips saved under veo-out/ (8 saved, 1 refused)" in output

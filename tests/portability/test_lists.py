@@ -30,10 +30,11 @@ def test_json_lines_with_the_line_ends_of_windows_are_read() -> None:
     assert [row.key for row in read_manifest(text.encode("utf-8-sig"), "jsonl", KIE).rows] == ["a", "b"]
 
 
-def test_list_in_the_encoding_of_excel_is_refused_with_the_format_to_choose() -> None:
-    """Excel's plain CSV depends on the machine: guessing it could change prompts that are paid for."""
-    with pytest.raises(errors.UsageError, match=r"line 2: not valid UTF-8; .*in Excel: CSV UTF-8"):
-        read_manifest("key,prompt\r\na,Café\r\n".encode("cp1252"), "csv", KIE)
+def test_list_in_the_encoding_of_excel_is_read_with_a_warning() -> None:
+    """Excel's plain CSV depends on the machine: the user sees a word by which a wrong guess shows."""
+    manifest = read_manifest("key,prompt\r\na,Café\r\n".encode("cp1252"), "csv", KIE)
+    assert manifest.rows[0].request.prompt == "Café"
+    assert '"Café"' in manifest.warnings[0]
 
 
 def test_file_that_a_spreadsheet_has_open_is_named_in_the_error(tmp_path: Path) -> None:

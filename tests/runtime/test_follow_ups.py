@@ -40,7 +40,7 @@ async def test_clip_is_upgraded_to_1080p(not_ready: Any) -> None:
         assert sim.count("get-1080p-video") - before <= 2 + 60 / NOT_YET_S
         assert upgraded.key == "dog.1080p"
         assert upgraded.history == (
-            HistoryItem("generate", clip.task_id, "dog"),
+            HistoryItem("generate", clip.task_id, "dog", "A dog", "veo3_fast"),
             HistoryItem("upgrade", upgraded.task_id, "dog.1080p"),
         )
 

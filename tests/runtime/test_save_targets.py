@@ -38,7 +38,9 @@ async def test_taken_file_name_is_refused_before_anything_is_sent(owner: str, tm
         else:
             await veo.generate("A dog", save_to=target)
         before, sent = target.read_bytes(), len(sim.requests_to())
-        with pytest.raises(errors.UsageError, match=rf"save_to=.*x\.mp4.*{owner if owner != 'the user' else 'exists'}"):
+        with pytest.raises(
+            errors.FileNameTaken, match=rf"save_to=.*x\.mp4.*{owner if owner != 'the user' else 'exists'}"
+        ):
             await veo.generate("A cat", save_to=target)
         [outcome] = await veo.gather("A cat", save_to=target)
         assert isinstance(outcome, Refused)

@@ -36,7 +36,7 @@ from yarl import URL
 
 from veo_async._base.kill_points import kill_point
 from veo_async._ports import HttpRequest
-from veo_async._version import __version__
+from veo_async._version import PROJECT_URL, __version__
 from veo_async._wire import HttpResponse
 from veo_async.errors import ClientClosed, MalformedResponse, NotSent, ResponseLost, TransportError
 
@@ -56,7 +56,9 @@ _KEPT_HEADERS = ("retry-after", "date")
 _CLOSED_BY_CALLER = "the HTTP session passed as http= was closed while it was in use"
 _CLOSE_LATER = "Close it after everything that uses it; jobs on a ledger continue in the next session."
 
-USER_AGENT = f"veo-async/{__version__} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
+USER_AGENT = (
+    f"veo-async/{__version__} (+{PROJECT_URL}) aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
+)
 
 
 class AiohttpTransport:

@@ -131,8 +131,8 @@ class Engine:
     #: Saves one clip.
     _save: Save = attrs.field(alias="save")
     _images: Images = attrs.field(alias="images")
-    #: The default folder for clips.
-    _save_to: str | None = attrs.field(alias="save_to")
+    #: Returns where the clip of a job is saved that names no destination.
+    _default_target: Callable[[LiveJob], str | None] = attrs.field(alias="default_target")
     #: Called when a part without which the session cannot continue fails because of a defect.
     _on_crash: Callable[[BaseException], None] = attrs.field(alias="on_crash")
 
@@ -188,7 +188,7 @@ class Engine:
         slots = anyio.CapacityLimiter(self._max_in_flight)
         scheduler = self.scheduler = Scheduler(api, gate, queue, keys, pauses, sender, transitions, slots)
         self._knowledge = KnowledgeStore(gate, self.ledger)
-        self._ledger_watcher = LedgerWatcher(journal, registry, hints, scheduler, transitions, self._save_to)
+        self._ledger_watcher = LedgerWatcher(journal, registry, hints, scheduler, transitions, self._default_target)
         transitions.handlers = self._handlers()
 
     def _handlers(self) -> Mapping[JobState, StateHandler]:

@@ -5,7 +5,7 @@ caller here waits for them. Once a second it reads from the ledger what changed.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import attrs
@@ -39,8 +39,8 @@ class LedgerWatcher:
     _hints: HintFollower
     _scheduler: Scheduler
     _transitions: Transitions
-    #: The default folder for clips.
-    _save_to: str | None
+    #: Returns where the clip of a job is saved that names no destination.
+    _default_target: Callable[[LiveJob], str | None]
     _woken: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
     def check_now(self) -> None:
@@ -89,7 +89,7 @@ class LedgerWatcher:
             logger.error("a job is left alone: %s", error, extra=extra)
             self._registry.unreadable.add(row.key)
             return
-        job.save_to = job.save_to or self._save_to
+        job.save_to = job.save_to or self._default_target(job)
         self._registry.add(job)
         if known is None:
             self._transitions.resume(job)

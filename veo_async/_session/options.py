@@ -1,5 +1,6 @@
 """The arguments of `VeoSession` and of its calls: their types, and their checks before anything is opened or sent."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath
 from typing import Any, get_args
@@ -26,6 +27,7 @@ from veo_async._wire.requests import VideoOptions
 from veo_async.errors import InvalidRequest
 from veo_async.ledger import as_ledger
 from veo_async.media.targets import parse_folder, parse_target
+from veo_async.media.templates import NumberedPath, PathTemplate, is_template, numbered, parse_template
 from veo_async.settings import Budget, Callbacks, Credits, Files, Limits, Network
 
 from .parts import Options
@@ -92,7 +94,7 @@ def checked_options(
         ledger=_checked_ledger(ledger),
         account=account,
         max_in_flight=max_in_flight,
-        save_to=checked_target("save_to", save_to, parse=parse_folder),
+        save_to=_checked_default(save_to),
         budget=budget,
         callbacks=Callbacks(callbacks) if isinstance(callbacks, str) else _checked_callbacks(callbacks),
         on_doubt=on_doubt,
@@ -145,6 +147,39 @@ def checked_target(name: str, path: Any, *, parse: Callable[[str, Any], str] = p
     check_encodable_text(name, fspath(path))
     _check_file_names(name, path)
     return parse(name, path)
+
+
+def parsed_template(name: str, path: Any) -> PathTemplate | None:
+    """Return *path* as a template; None if it has no placeholders.
+
+    Raises:
+        UsageError: a placeholder is wrong, or needs a number that *path* does not have.
+    """
+    if not isinstance(path, str | PathLike) or not isinstance(text := fspath(path), str) or not is_template(text):
+        return None
+    check_encodable_text(name, text)
+    return parse_template(name, text, has_number=isinstance(path, NumberedPath))
+
+
+def check_save_to(path: Any) -> None:
+    """Check the argument ``save_to`` of several requests: their target, or the template for it.
+
+    Raises:
+        UsageError: it cannot be the target of any of them.
+    """
+    template = parsed_template("save_to", numbered(path, 1))
+    checked_target("save_to", path if template is None else template.as_example())
+
+
+def _checked_default(path: Any) -> str | PathTemplate | None:
+    """Return the default target of a session: the absolute path of a folder, or a template."""
+    template = parsed_template("save_to", path)
+    if template is None:
+        return checked_target("save_to", path, parse=parse_folder)
+    if not template.names & {"key", "id"}:
+        reject("save_to", fspath(path), "must contain {key} or {id}, so that each clip gets a name; or name a folder")
+    checked_target("save_to", template.as_example())
+    return template.below(os.getcwd())
 
 
 def _check_file_names(name: str, path: Any) -> None:

@@ -3,6 +3,7 @@
 import random
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
@@ -34,9 +35,11 @@ from veo_async._wire import Record
 from veo_async.ledger import NullLedger
 from veo_async.media import Saver
 from veo_async.media.image_probe import ImageProbe
+from veo_async.media.templates import PathTemplate
 from veo_async.settings import Callbacks, Credits, Files, Limits, Network
 
 from .lifetime import Lifetime
+from .naming import default_target_of
 
 
 @attrs.frozen(kw_only=True)
@@ -46,7 +49,8 @@ class Options:
     ledger: Ledger
     account: str | None
     max_in_flight: int
-    save_to: str | None
+    #: The default target of clips.
+    save_to: str | PathTemplate | None
     budget: float | Budget | None
     callbacks: Callbacks | None
     on_doubt: OnDoubt
@@ -163,7 +167,7 @@ class Parts:
                 on_doubt=options.on_doubt,
                 save=self.clip_saver.save,
                 images=self.images,
-                save_to=options.save_to,
+                default_target=partial(default_target_of, options.save_to),
                 on_crash=on_crash,
             )
             self._lifetime.engine = engine

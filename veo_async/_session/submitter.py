@@ -16,9 +16,11 @@ from veo_async._runtime.job.rows import content_key
 from veo_async._wire import AnyRequest, Dialect, check
 from veo_async._wire.validation import check_encodable
 from veo_async.errors import QueueFull, SessionEnded, VeoError
+from veo_async.media.templates import numbered
 
 from .lifetime import Lifetime
-from .options import JOB_OPTIONS, check_job_options, check_option_names, checked_target
+from .naming import facts_of_chain
+from .options import JOB_OPTIONS, check_job_options, check_option_names, check_save_to, parsed_template
 from .parts import Parts
 from .targets import SaveTargets
 
@@ -48,6 +50,7 @@ class Submitter:
         engine = self._lifetime.require_open()
         check_option_names(video_options)
         check_job_options(take=take, tenant=tenant, priority=priority, send_within=send_within, validate=validate)
+        parsed_template("save_to", save_to)  # before an image is uploaded
         if key is not None:
             check_text("key", key)
         prepared = await self._parts.images.prepare_request(request, video_options)
@@ -59,7 +62,9 @@ class Submitter:
         for job in jobs:
             job.deadline = None if send_within is None else engine.clock.now() + send_within
             job.price = job.credits = self._parts.spending.price_of(job.request)
-        async with self._targets.reserve(save_to, jobs[-1].key) as target, self._reserve_while_admitting(jobs):
+        facts = partial(facts_of_chain, jobs[-1].key, prepared, engine.admission)
+        reserved = self._targets.reserve(save_to, jobs[-1].key, facts)
+        async with reserved as target, self._reserve_while_admitting(jobs):
             jobs[-1].save_to = target
             last = await engine.admission.admit_chain(jobs)
         if target is None:  # else it is saved now, and that shows whether it still exists
@@ -104,16 +109,20 @@ class Submitter:
         video_options = {name: value for name, value in options.items() if name not in JOB_OPTIONS}
         defaults = {"take": 1, "tenant": "", "priority": "batch", "send_within": None, "validate": True}
         check_job_options(**{name: options.get(name, value) for name, value in defaults.items()})
-        checked_target("save_to", options.get("save_to"))
+        check_save_to(options.get("save_to"))
         chain_of("", options.get("then", ()))
         as_request("-", {name: value for name, value in video_options.items() if name not in ("image", "image_urls")})
 
-    async def submit_or_reject(self, request: AnyRequest | str, key: Any, options: Mapping[str, Any]) -> LiveJob:
+    async def submit_or_reject(
+        self, request: AnyRequest | str, key: Any, options: Mapping[str, Any], number: int
+    ) -> LiveJob:
         """Submit one request of `map`; if it is wrong, return a rejected job instead of raising.
 
         Args:
             key: returns the job's key for a request; None derives the key from the request.
+            number: the number of the request.
         """
+        options = {**options, "save_to": numbered(options.get("save_to"), number)}
         try:
             checked = as_request(request, {})
             return await self._submit_when_room(checked, key(checked) if key else None, options)

@@ -1,32 +1,36 @@
 """Where the jobs of a session save their clips, checked before anything is sent."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from os import PathLike
 from typing import Any
 
-from veo_async._base.checks import reject
+import attrs
+
 from veo_async._base.run_blocking import run_blocking
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.live_job import LiveJob
-from veo_async.errors import DownloadFailed
+from veo_async.errors import DownloadFailed, FileNameTaken
 from veo_async.media.destinations import Owner, choose_path, destinations, remedy_for
 from veo_async.media.targets import is_file_name
+from veo_async.media.templates import NUMBER, NameFacts, NumberedPath, PathTemplate
 
 from .lifetime import Lifetime
-from .options import checked_target
+from .options import checked_target, parsed_template
 
 
 class SaveTargets:
     """Checks and remembers the targets of a session's jobs.
 
     Args:
-        default: the folder for jobs that name no destination.
+        default: the folder, or the template, for jobs that name no destination.
         overwrite: whether a named file may be replaced.
     """
 
-    def __init__(self, lifetime: Lifetime, default: str | None, *, overwrite: bool) -> None:
-        self._lifetime, self._default, self._overwrite = lifetime, default, overwrite
+    def __init__(self, lifetime: Lifetime, default: str | PathTemplate | None, *, overwrite: bool) -> None:
+        self._lifetime, self._overwrite = lifetime, overwrite
+        self._default_template = default if isinstance(default, PathTemplate) else None
+        self._default_folder = default if isinstance(default, str) else None
         #: The job that was given each file name.
         self._keys: dict[str, str] = {}
         self._has_recovered_jobs = False
@@ -34,13 +38,18 @@ class SaveTargets:
         self._folders: dict[str | PathLike[str], str] = {}
 
     @asynccontextmanager
-    async def reserve(self, path: str | PathLike[str] | None, key: str) -> AsyncGenerator[str | None]:
+    async def reserve(
+        self, path: str | PathLike[str] | None, key: str, find_facts: Callable[[], Awaitable[NameFacts]]
+    ) -> AsyncGenerator[str | None]:
         """Yield the target of the job *key*, known or new; a file that is named stays reserved unless the block raises.
+
+        Args:
+            find_facts: returns what the placeholders of a template stand for; called only if there are some.
 
         Raises:
             UsageError: *path* is neither a file nor a folder, or is a file that this job may not replace.
         """
-        target, is_file = (self._default, False) if path is None else await self._parse(path)
+        target, is_file = await self._resolve(path, find_facts)
         if target is None or not is_file or self._overwrite:
             yield target
             return
@@ -52,6 +61,29 @@ class SaveTargets:
             if is_new and self._keys.get(target) == key:
                 del self._keys[target]
             raise
+
+    async def _resolve(
+        self, path: str | PathLike[str] | None, find_facts: Callable[[], Awaitable[NameFacts]]
+    ) -> tuple[str | None, bool]:
+        """Return the absolute target of a job, and whether it names a file."""
+        template = self._default_template if path is None else parsed_template("save_to", path)
+        if template is not None:
+            number = path.number if isinstance(path, NumberedPath) else None
+            facts = attrs.evolve(await find_facts(), number=number)
+            known = await self._numbered_before(template, facts) if NUMBER in template.names else None
+            return await run_blocking(_parse, known or template.fill(facts))
+        if path is None:
+            return self._default_folder, False
+        return await self._parse(path.path if isinstance(path, NumberedPath) else path)
+
+    async def _numbered_before(self, template: PathTemplate, facts: NameFacts) -> str | None:
+        """Return the target that an earlier run has given this job, if only its number differs.
+
+        A row that is inserted into a list moves the numbers of the rows below it. Their files keep the names they have.
+        """
+        known = await self._lifetime.require_open().admission.find(facts.key)
+        target = known.save_to if known is not None else None
+        return target if target is not None and template.fill_except_number(facts).fullmatch(target) else None
 
     async def _parse(self, path: str | PathLike[str]) -> tuple[str, bool]:
         """Return the absolute path, and whether it names a file."""
@@ -71,8 +103,8 @@ class SaveTargets:
             return
         other = await find(holder)  # None: it is just being inserted
         if other is None or other.state in _WILL_BE_SAVED or self._keys[target] != holder:
-            rule = f"the clip of job {holder!r} is saved to this file. {remedy_for(Owner.ANOTHER_CLIP)}"
-            reject("save_to", target, rule)
+            message = f"save_to={target!r}: the clip of job {holder!r} is saved to this file"
+            raise FileNameTaken(message, remedy=remedy_for(Owner.ANOTHER_CLIP))
         self._keys[target] = key
 
     def _add_recovered_jobs(self) -> None:
@@ -106,4 +138,4 @@ def _check_owner(target: str, known: LiveJob | None, key: str) -> None:
     try:
         choose_path(first)
     except DownloadFailed as taken:
-        reject("save_to", target, f"{taken.message}. {taken.remedy}")
+        raise FileNameTaken(f"save_to={target!r}: {taken.message}", remedy=taken.remedy) from None

@@ -7,7 +7,7 @@ blocks; an event loop calls it in a thread.
 
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,26 @@ import attrs
 from veo_async._base.atomic_write import write_atomically
 from veo_async.errors import printable
 
+from .frames import MediaExtraMissing, read_frame, require_media
+
 if TYPE_CHECKING:
-    from av.container import InputContainer
     from PIL.Image import Image
+
+__all__ = [
+    "FRAME_PX",
+    "GAP_PX",
+    "INSTALL_MEDIA_EXTRA",
+    "LABEL_PX",
+    "MAX_TILES",
+    "MediaExtraMissing",
+    "Tile",
+    "columns_for",
+    "corner",
+    "fit",
+    "size_for",
+    "videos_in",
+    "write_sheets",
+]
 
 INSTALL_MEDIA_EXTRA = "To get a contact sheet as well: pip install 'veo-async[media]'"
 
@@ -41,10 +58,6 @@ class Tile:
     video: Path
 
 
-class MediaExtraMissing(ImportError):
-    """The extra ``media`` is not installed."""
-
-
 def videos_in(folder: Path) -> list[Tile]:
     """Return a tile for every video in *folder*, sorted by file name."""
     return [Tile(key=video.stem, video=video) for video in sorted(folder.glob("*.mp4"))]
@@ -57,7 +70,7 @@ def write_sheets(folder: Path, tiles: Sequence[Tile]) -> list[Path]:
         MediaExtraMissing: the extra is not installed; nothing was written.
         OSError: the folder is not writable.
     """
-    _require_media()
+    require_media(INSTALL_MEDIA_EXTRA)
     groups = [tiles[start : start + MAX_TILES] for start in range(0, len(tiles), MAX_TILES)]
     sheets = [
         folder / ("sheet.webp" if number == 1 else f"sheet-{number}.webp") for number in range(1, len(groups) + 1)
@@ -94,14 +107,6 @@ def fit(width_px: int, height_px: int) -> tuple[int, int, int, int]:
     return (max_x - shown_x) // 2, (max_y - shown_y) // 2, shown_x, shown_y
 
 
-def _require_media() -> None:
-    try:
-        import av  # noqa: F401  # only checks that it is installed
-        import PIL  # noqa: F401  # only checks that it is installed
-    except ModuleNotFoundError as exc:
-        raise MediaExtraMissing(INSTALL_MEDIA_EXTRA) from exc
-
-
 def _draw(tiles: Sequence[Tile]) -> "Image":
     from PIL import Image, ImageDraw, ImageFont  # an optional dependency
 
@@ -110,7 +115,7 @@ def _draw(tiles: Sequence[Tile]) -> "Image":
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for number, tile in enumerate(tiles):
         left, top = corner(number, columns)
-        frame, length_s = _frame_of(tile.video)
+        frame, length_s = read_frame(tile.video)
         if frame is None:
             pen.rectangle((left, top, left + FRAME_PX[0] - 1, top + FRAME_PX[1] - 1), fill=_EMPTY)
         else:
@@ -124,28 +129,6 @@ def _draw(tiles: Sequence[Tile]) -> "Image":
 def _label(key: str, length_s: float | None, *, is_readable: bool) -> str:
     length = f"  {length_s:,.0f} s" if length_s else ""
     return printable(key, _LABEL_CHARACTERS - _LENGTH_CHARACTERS) + (length if is_readable else "  unreadable")
-
-
-def _frame_of(video: Path) -> "tuple[Image | None, float | None]":
-    """Return a frame from the middle of *video* and its length in seconds; None for what cannot be read."""
-    import av  # an optional dependency
-    from av.error import FFmpegError
-
-    try:
-        with av.open(str(video)) as container:
-            length_s = None if container.duration is None else container.duration / av.time_base
-            return next(_frames_from_middle(container), None), length_s
-    except (FFmpegError, OSError, ValueError, RuntimeError, IndexError):  # all of them occur with damaged files
-        return None, None
-
-
-def _frames_from_middle(container: "InputContainer") -> "Iterator[Image]":
-    """Yield the frames from the last keyframe before the middle on; seeking to it is fast for any length."""
-    if container.duration:
-        container.seek(container.duration // 2)
-    for frame in container.decode(container.streams.video[0]):
-        as_image: Callable[[], Image] = frame.to_image  # PyAV does not annotate the return type
-        yield as_image()
 
 
 def _write(path: Path, image: "Image") -> None:

@@ -1,5 +1,6 @@
 """What a run leaves for people to look through: a card for each row, the gallery and the contact sheets."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,24 +10,43 @@ from veo_async.errors import ResultsWriteError
 from veo_async.types import Done, Job, Outcome
 
 from .contact_sheet import MediaExtraMissing, Tile, write_sheets
-from .gallery import Card, write_gallery
+from .gallery import CLIENT_NAME, Card, add_posters, write_gallery
 from .results import remedy_of, translate_os_errors
 from .rows import Row
 
+#: The form of an automatic key, and of its follow-ups' keys.
+_AUTOMATIC_KEY = re.compile(r"[0-9a-f]{20}(\.[\w.-]+)?")
 
-def write_report(folder: Path, cards: Sequence[Card]) -> tuple[Path, list[Path], bool]:
-    """Write the gallery and the contact sheets; return their paths and whether the extra for the sheets is missing.
+
+@attrs.frozen(kw_only=True)
+class ReportFiles:
+    """The files of a report."""
+
+    #: The gallery, and the one for a client if there is one.
+    pages: list[Path]
+    sheets: list[Path]
+    #: Whether the contact sheet is missing because its extra is not installed.
+    sheet_extra_missing: bool
+
+
+def write_report(folder: Path, cards: Sequence[Card], *, title: str, for_client: bool = False) -> ReportFiles:
+    """Write the gallery and the contact sheets.
+
+    A gallery for a client that an earlier run has written is written again, so that it is never out of date.
 
     Raises:
         ResultsWriteError: the folder is full or not writable.
     """
     with translate_os_errors(folder, ResultsWriteError):
-        page = write_gallery(folder, cards, title=folder.name)
+        cards = add_posters(folder, cards)
+        pages = [write_gallery(folder, cards, title=title)]
+        if for_client or (folder / CLIENT_NAME).exists():
+            pages.append(write_gallery(folder, cards, title=title, for_client=True))
         tiles = [Tile(key=card.key, video=folder / card.file) for card in cards if card.file]
         try:
-            return page, write_sheets(folder, tiles), False
+            return ReportFiles(pages=pages, sheets=write_sheets(folder, tiles), sheet_extra_missing=False)
         except MediaExtraMissing:
-            return page, [], True
+            return ReportFiles(pages=pages, sheets=[], sheet_extra_missing=True)
 
 
 def new_card(row: Row, job: Job, price: float | None, *, submitted_at: float) -> Card:
@@ -34,6 +54,7 @@ def new_card(row: Row, job: Job, price: float | None, *, submitted_at: float) ->
     request = row.request
     return Card(
         key=row.key,
+        is_key_automatic=bool(_AUTOMATIC_KEY.fullmatch(row.key)),
         prompt=request.prompt,
         model=request.model,
         aspect_ratio=request.aspect_ratio if ":" in request.aspect_ratio else "16:9",
@@ -48,6 +69,7 @@ def earlier_card(cells: Mapping[str, str], job: Job, out: Path, now: float) -> C
     request = job.outcome.clip.request if isinstance(job.outcome, Done) else None
     card = Card(
         key=job.key,
+        is_key_automatic=bool(_AUTOMATIC_KEY.fullmatch(job.key)),
         prompt=cells.get("prompt") or str(getattr(request, "prompt", "")),
         model=cells.get("model") or str(getattr(request, "model", "")),
         aspect_ratio=aspect if ":" in (aspect := getattr(request, "aspect_ratio", "")) else "16:9",
@@ -71,10 +93,14 @@ def finished_card(card: Card, job: Job, outcome: Outcome, out: Path, now: float,
         remedy, detail, log_url = remedy_of(outcome), outcome.detail, outcome.log_url
         return attrs.evolve(card, reason=outcome.reason, remedy=remedy, detail=detail, log_url=log_url)
     clip = outcome.clip
-    inside = [file for file in clip.files if file.is_relative_to(out.absolute())]
+    inside = [number for number, file in enumerate(clip.files) if file.is_relative_to(out.absolute())]
+    size = clip.sizes[inside[0]] if inside and len(clip.sizes) > inside[0] else None
     return attrs.evolve(
         card,
-        file=inside[0].relative_to(out.absolute()) if inside else None,
+        file=clip.files[inside[0]].relative_to(out.absolute()) if inside else None,
+        width=size[0] if size else None,
+        height=size[1] if size else None,
+        seeds=clip.record.seeds,
         urls=clip.urls,
         duration_s=float(getattr(clip.request, "duration", None) or 8),
         accepted_at=clip.created_at.timestamp() if clip.created_at else None,

@@ -24,13 +24,12 @@ from veo_async.types import Done, Failed, InDoubt, JobState, Outcome, Refused
 
 from .manifest import Manifest
 from .result_log import ResultLog
-from .rows import ERROR_COLUMN, Row
+from .rows import ERROR_COLUMN, NUMBER_COLUMN, RESULT_COLUMNS, Row, RowProblem
 
 #: The list of rows that can be edited and run again.
 REJECTED = "rejected.csv"
 #: Spreadsheets treat cells that begin with one of these as formulas.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_RESULT_COLUMNS = ("status", "path", "height", "credits", "reason", "remedy", "detail", "task_id", "log_url")
 #: Longest text of a cell that we add, in characters.
 _MAX_CELL_CHARACTERS = 2000
 _IN_DOUBT_REMEDY = (
@@ -121,12 +120,16 @@ def remedy_of(outcome: Refused | Failed | InDoubt) -> str:
 
 
 def result_as_dict(result: RowResult) -> dict[str, Any]:
-    """Return *result* as JSON values, without the fields that are empty or unknown."""
+    """Return *result* as JSON values, without the fields that are empty or unknown.
+
+    ``columns`` has the row's values of the columns that set nothing.
+    """
     left_out = ("row", "is_free")
     fields = attrs.asdict(
         result, filter=lambda field, value: field.name not in left_out and value not in (None, "", ())
     )
-    return {"key": result.row.key, "line": result.row.line, **fields}
+    columns = {"columns": dict(result.row.others)} if result.row.others else {}
+    return {"key": result.row.key, "line": result.row.line, **fields, **columns}
 
 
 def make_folder(folder: Path) -> None:
@@ -136,7 +139,7 @@ def make_folder(folder: Path) -> None:
         UsageError: it cannot be created, or its name is that of a clip.
     """
     if is_file_name(str(folder)):
-        raise UsageError(f"{folder}: a list is saved into a folder, and this is the name of a file; name a folder")
+        raise UsageError(f"{folder}: a list is saved into a folder; name one with --out, and its files with --name")
     with translate_os_errors(folder, UsageError, _CHOOSE_WRITABLE):
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -211,7 +214,7 @@ class Results:
         rejected = self._rejected()
         target = self._folder / REJECTED
         if rejected:
-            _replace(target, _csv((*self._manifest.columns, ERROR_COLUMN), rejected))
+            _replace(target, _csv((*self._manifest.columns, NUMBER_COLUMN, ERROR_COLUMN), rejected))
             files.append(target)
         else:
             target.unlink(missing_ok=True)
@@ -224,19 +227,25 @@ class Results:
             added = _result_cells(result) if result else {"status": states.get(row.key, "not_submitted")}
             rows[row.key] = {**row.cells, "key": row.key, **added}
         earlier = (name for cells in self._earlier for name in cells)
-        return _csv(tuple(dict.fromkeys((*earlier, *self._manifest.columns, "key", *_RESULT_COLUMNS))), rows.values())
+        return _csv(tuple(dict.fromkeys((*earlier, *self._manifest.columns, "key", *RESULT_COLUMNS))), rows.values())
 
     def _rejected(self) -> list[Mapping[str, str]]:
         invalid = [
-            {**problem.cells, ERROR_COLUMN: _spreadsheet_safe(str(problem))} for problem in self._manifest.problems
+            {**_numbered_cells(problem), ERROR_COLUMN: _spreadsheet_safe(str(problem))}
+            for problem in self._manifest.problems
         ]
         failed = [
-            {**result.row.cells, ERROR_COLUMN: _spreadsheet_safe(result.sentence)}
+            {**_numbered_cells(result.row), ERROR_COLUMN: _spreadsheet_safe(result.sentence)}
             for result in self._results.values()
             if result.can_be_edited_and_rerun
         ]
-        waiting = [row.cells for row in self._manifest.rows if self._is_part and row.key not in self._results]
+        rows = self._manifest.rows if self._is_part else ()
+        waiting = [_numbered_cells(row) for row in rows if row.key not in self._results]
         return [*invalid, *failed, *waiting]
+
+
+def _numbered_cells(row: Row | RowProblem) -> dict[str, str]:
+    return {**row.cells, NUMBER_COLUMN: str(row.number)}
 
 
 def _result_cells(result: RowResult) -> dict[str, str]:

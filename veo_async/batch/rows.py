@@ -28,12 +28,25 @@ REQUEST_COLUMNS = frozenset({"image", *(field.name for field in attrs.fields(Vid
 JOB_COLUMNS = frozenset({"key", "take", "extend", "upgrade"})
 #: The column of ``rejected.csv`` with the reason. It is ignored when that file is run as a list.
 ERROR_COLUMN = "error"
+#: The column of ``rejected.csv`` with the number that the row has in its list, so that names keep their numbers.
+NUMBER_COLUMN = "list_row"
+#: The columns that ``results.csv`` adds to those of the list.
+RESULT_COLUMNS = ("status", "path", "height", "credits", "reason", "remedy", "detail", "task_id", "log_url")
 
 #: ``{column}``, a doubled brace, or a single brace, which is an error.
 PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w+)\}|[{}]")
 
-_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+#: A German Excel writes WAHR and FALSCH.
+_TRUE, _FALSE = ("true", "yes", "1", "wahr", "ja"), ("false", "no", "0", "falsch", "nein")
+_BOOLEANS = {**dict.fromkeys(_TRUE, True), **dict.fromkeys(_FALSE, False)}
+#: A whole number, perhaps with a decimal point, or with a comma as in many spreadsheets.
+_WHOLE_NUMBER = re.compile(r"([+-]?\d+)(?:[.,]0*)?")
+#: In these columns, blanks around the text belong to it.
+_TEXT_COLUMNS = frozenset({"prompt", "extend"})
 _INTEGER_COLUMNS = frozenset({"seeds", "duration", "take"})
+#: What surrounds a name without being seen.
+INVISIBLE = " \t\r\n\xa0\u200b\u200e\u200f\ufeff"
+_BLANKS = re.compile(r"[\s_-]+")
 _BOOLEAN_COLUMNS = frozenset({"enable_translation", "enable_fallback"})
 
 
@@ -41,8 +54,10 @@ _BOOLEAN_COLUMNS = frozenset({"enable_translation", "enable_fallback"})
 class Row:
     """A valid row: one job to submit."""
 
-    #: Line number in the file; for a JSON file the item's position.
+    #: Line number in the file.
     line: int
+    #: Its number among the rows of the list, from 1.
+    number: int = 1
     key: str
     take: int
     request: VideoRequest
@@ -50,6 +65,8 @@ class Row:
     then: tuple[FollowUp, ...] = ()
     #: The row as it was read, by column, to be copied to the result files.
     cells: Mapping[str, str] = attrs.field(repr=False)
+    #: The values of the columns that set nothing.
+    others: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
 
     @property
     def chain(self) -> list[ChainItem]:
@@ -64,6 +81,7 @@ class RowProblem:
     line: int
     problems: tuple[Problem, ...]
     cells: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    number: int = 1
 
     def __str__(self) -> str:
         return "; ".join(f"line {self.line}: {problem}" for problem in self.problems)
@@ -74,13 +92,27 @@ class RawRow:
     """A row before its values are checked."""
 
     line: int
+    #: Its position among the rows of the file, from 1.
+    position: int
     values: Mapping[str, Any]
     problems: tuple[Problem, ...] = ()
 
     @property
+    def number(self) -> int:
+        """Its number in the list: in ``rejected.csv`` that of the list it belongs to."""
+        given = _WHOLE_NUMBER.fullmatch(str(self.values.get(NUMBER_COLUMN, "")).strip())
+        return int(given[1]) if given else self.position
+
+    @property
     def cells(self) -> dict[str, str]:
-        """The values as text, without an earlier run's error."""
-        return {name: to_cell(value) for name, value in self.values.items() if name != ERROR_COLUMN}
+        """The values as text."""
+        return {name: to_cell(value) for name, value in self.values.items() if name != NUMBER_COLUMN}
+
+    @property
+    def others(self) -> dict[str, Any]:
+        """The values of the columns that set nothing."""
+        known = REQUEST_COLUMNS | JOB_COLUMNS | {NUMBER_COLUMN}
+        return {name: value for name, value in self.values.items() if name not in known and value not in ("", None)}
 
 
 class ImageFiles:
@@ -127,15 +159,24 @@ def parse_row(
     if template is not None and "prompt" not in values:
         options["prompt"] = _fill_template(template, raw.values)
     if problems:
-        return RowProblem(raw.line, tuple(problems), raw.cells)
+        return RowProblem(raw.line, tuple(problems), raw.cells, raw.number)
     try:
         request = images.with_references(request_from_dict(with_image(options), VideoRequest))
         key = automatic_key(request, take) if key is None else str(key)
-        row = Row(line=raw.line, key=key, take=take, request=request, then=then, cells=raw.cells)
+        row = Row(
+            line=raw.line,
+            number=raw.number,
+            key=key,
+            take=take,
+            request=request,
+            then=then,
+            cells=raw.cells,
+            others=raw.others,
+        )
         problems = [problem for item in row.chain for problem in problems_of(item.request, dialect)]
     except InvalidRequest as error:
-        return RowProblem(raw.line, error.problems, raw.cells)
-    return RowProblem(raw.line, tuple(problems), raw.cells) if problems else row
+        return RowProblem(raw.line, error.problems, raw.cells, raw.number)
+    return RowProblem(raw.line, tuple(problems), raw.cells, raw.number) if problems else row
 
 
 def _parse_values(raw: RawRow) -> tuple[dict[str, Any], list[Problem]]:
@@ -143,7 +184,8 @@ def _parse_values(raw: RawRow) -> tuple[dict[str, Any], list[Problem]]:
     values: dict[str, Any] = {}
     problems = [*raw.problems]
     for name, value in raw.values.items():
-        if name in REQUEST_COLUMNS | JOB_COLUMNS and value not in ("", None):
+        is_empty = value is None or (isinstance(value, str) and not value.strip())
+        if name in REQUEST_COLUMNS | JOB_COLUMNS and not is_empty:
             try:
                 values[name] = _parse_value(name, value)
             except ValueError:
@@ -152,13 +194,23 @@ def _parse_values(raw: RawRow) -> tuple[dict[str, Any], list[Problem]]:
 
 
 def _parse_value(name: str, value: Any) -> Any:
-    if not isinstance(value, str):
-        return value  # JSON values are typed already; the converter checks the types strictly
+    if not isinstance(value, str):  # JSON values are typed already; the converter checks the types strictly
+        is_whole = name in _INTEGER_COLUMNS and isinstance(value, float) and value.is_integer()
+        return int(value) if is_whole else value
     if name in _INTEGER_COLUMNS:
-        return int(value)
+        return _parse_whole_number(value)
     if name in _BOOLEAN_COLUMNS:
         return _parse_boolean(value)
-    return _parse_images(value) if name == "image_urls" else value
+    if name == "image_urls":
+        return _parse_images(value)
+    return value if name in _TEXT_COLUMNS else value.strip()
+
+
+def _parse_whole_number(value: str) -> int:
+    number = _WHOLE_NUMBER.fullmatch(value.strip())
+    if number is None:
+        raise ValueError(value)
+    return int(number[1])
 
 
 def _parse_images(value: str) -> list[Any]:
@@ -192,7 +244,15 @@ def _follow_ups(extend: Any, upgrade: Any) -> tuple[FollowUp, ...]:
 
 def _fill_template(template: str, values: Mapping[str, Any]) -> str:
     """Fill the placeholders of *template*. ``str.format`` would let a template read attributes of the values."""
-    return PLACEHOLDER.sub(lambda match: str(values.get(match[1], "")) if match[1] else match[0][0], template)
+    by_name = {spelling(name): value for name, value in values.items()}
+    return PLACEHOLDER.sub(
+        lambda match: to_cell(by_name.get(spelling(match[1]))) if match[1] else match[0][0], template
+    )
+
+
+def spelling(name: str) -> str:
+    """Return the name of a column so that two spellings of one name are equal."""
+    return _BLANKS.sub("_", name.strip(INVISIBLE).casefold())
 
 
 def to_cell(value: Any) -> str:

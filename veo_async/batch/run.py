@@ -16,7 +16,8 @@ from pathlib import Path
 import attrs
 
 from veo_async._base.run_blocking import run_blocking
-from veo_async.errors import BudgetExceeded, KeyReused, QueueFull, SessionEnded
+from veo_async.errors import BudgetExceeded, FileNameTaken, KeyReused, QueueFull, SessionEnded
+from veo_async.media.templates import NumberedPath
 from veo_async.pricing import PRICES, Prices, total
 from veo_async.session import VeoSession
 from veo_async.types import Job
@@ -24,6 +25,7 @@ from veo_async.types import Job
 from .costs import cost_of, is_free, reserved_by, spent_by
 from .gallery import Card
 from .manifest import Manifest
+from .naming import target_in
 from .plan import KnownJob, plan_list
 from .report import earlier_card, finished_card, new_card, write_report
 from .results import Results, RowResult, refused_row, result_of
@@ -34,6 +36,7 @@ _logger = logging.getLogger(__name__)
 
 #: Maximum number of rows that are submitted and not finished. It bounds the memory that a list of any length needs.
 MAX_OPEN_ROWS = 1000
+_GIVE_OWN_NAME = "Give each row its own name, for example with --name '{n:03}-{slug}'."
 #: Seconds until a row is submitted again when the session's queue is full.
 _QUEUE_FULL_RETRY_S = 1.0
 
@@ -68,9 +71,13 @@ class Batch:
         out: the folder for clips, results and the gallery.
         now: the wall clock, as fast as the event loop.
         to_real_time: converts its times for the gallery; needed only if the event loop's clock is accelerated.
+        name: a template for the names of the files in *out*, such as ``"{n:03}-{slug}"``; by default the row's key, or
+            the prompt of a row without one.
         prices: the session's prices, for `price`.
         is_part: the list has some rows of another list that was run in the same folder (``rejected.csv``). The results
             of the other rows are kept.
+        title: the title of the gallery; by default the folder's name.
+        for_client: also write a gallery for a client; see `write_gallery`.
         on_result: called with the result of each finished row. An exception that it raises is logged.
     """
 
@@ -82,13 +89,18 @@ class Batch:
         *,
         now: Callable[[], float],
         to_real_time: Callable[[float], float] = lambda at: at,
+        name: str | None = None,
         prices: Prices = PRICES,
         is_part: bool = False,
+        title: str = "",
+        for_client: bool = False,
         on_result: Callable[[RowResult], None] = lambda _: None,
     ) -> None:
         self._veo, self._manifest, self._out, self._now = veo, manifest, out, now
         self._prices, self._is_part, self._on_result = prices, is_part, on_result
         self._to_real_time = to_real_time
+        self._title, self._for_client = title or out.name, for_client
+        self._target = target_in(out, name)
         self._jobs: dict[str, Job] = {}
         #: All jobs of each row: its own and its follow-ups.
         self._chains: dict[str, list[Job]] = {}
@@ -180,7 +192,9 @@ class Batch:
             self._over_budget.append(error.cost)
             self._chains[row.key] = await self._jobs_of(row)
             return None
-        except KeyReused as error:  # the prompt was edited and the key was not; that concerns this row only
+        except (KeyReused, FileNameTaken) as error:  # an edited prompt under an old key, or a name that is not unique
+            if isinstance(error, FileNameTaken):
+                error.add_evidence(remedy=_GIVE_OWN_NAME)
             await self._record_result(refused_row(row, error), results)
             self._key_conflicts += 1
             return None
@@ -197,7 +211,8 @@ class Batch:
     async def _submit(self, row: Row) -> Job:
         while True:
             try:
-                return await self._veo.submit(row.request, key=row.key, take=row.take, save_to=self._out, then=row.then)
+                target = NumberedPath(self._target, row.number)
+                return await self._veo.submit(row.request, key=row.key, take=row.take, save_to=target, then=row.then)
             except QueueFull:
                 await asyncio.sleep(_QUEUE_FULL_RETRY_S)
 
@@ -230,7 +245,7 @@ class Batch:
             self._cards[key] = attrs.evolve(self._cards[key], state=job.state, task_id=job.task_id)
         cards = [card.convert_instants(self._to_real_time) for card in self._cards.values()]
         cards = [*await self._earlier_cards(results), *cards]
-        page, sheets, sheet_extra_missing = await run_blocking(write_report, self._out, cards)
+        written = await run_blocking(write_report, self._out, cards, title=self._title, for_client=self._for_client)
         counts: Counter[str] = Counter(result.status for result in self._results.values())
         counts.update(str(job.state) for job in unfinished.values())
         if self.not_submitted:
@@ -241,9 +256,9 @@ class Batch:
             over_budget_credits=total(self._over_budget),
             credits=self.spent,
             reserved=self.reserved,
-            files=[*files, page, *sheets],
-            page=page,
-            sheet_extra_missing=sheet_extra_missing,
+            files=[*files, *written.pages, *written.sheets],
+            page=written.pages[0],
+            sheet_extra_missing=written.sheet_extra_missing,
         )
 
     async def _earlier_cards(self, results: Results) -> list[Card]:

@@ -9,9 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import attrs
+
 from veo_async import VeoSession
 from veo_async._base.run_blocking import run_blocking
 from veo_async.batch.manifest import Kind, Manifest, kind_of, read_manifest
+from veo_async.batch.naming import check_name
 from veo_async.batch.origin import write_origin
 from veo_async.batch.plan import KnownJob, Plan, plan_list
 from veo_async.batch.results import RowResult, make_folder, result_as_dict
@@ -22,8 +25,8 @@ from veo_async.repair import was_not_charged
 from veo_async.settings import Budget, Credits, Limits
 from veo_async.types import BudgetUse
 
-from .batch_output import BatchRun, same_command
-from .formatting import format_credits, format_number, plain_number
+from .batch_output import BatchRun
+from .formatting import format_credits, format_number, plain_number, same_command, short_path
 from .job_output import report_details
 from .ledger_file import ledger_for_work, open_ledger
 from .list_files import ListFiles
@@ -43,7 +46,8 @@ class RowReporter:
     def __call__(self, result: RowResult) -> None:
         self._done += 1
         status = result.status.replace("_", " ")
-        text = f": {result.sentence}" if result.sentence else f" {' '.join(result.paths) or result.task_id or ''}"
+        files = " ".join(map(short_path, result.paths))
+        text = f": {result.sentence}" if result.sentence else f" {files or result.task_id or ''}"
         text = f"[{self._done:,}/{self._total:,}] {result.row.key}: {status}{text}"
         self._reporter.job_finished(text, result_as_dict(result), is_good=bool(result.paths))
         if result.detail:
@@ -75,8 +79,21 @@ def read_list(files: ListFiles, options: BatchOptions) -> Manifest:
     except OSError as exc:
         raise UsageError(f"{source}: {exc.strerror}; name a file that can be read, or - for standard input") from None
     kind: Kind = "csv" if files.is_part else options.format or (kind_of(source) if source else _guess_format(content))
-    dialect, defaults = provider_named("kie"), options.row_defaults()
-    return read_manifest(content, kind, dialect, template=options.prompt, defaults=defaults, folder=files.origin.folder)
+    if options.name is not None:
+        check_name(options.name)
+    try:
+        return read_manifest(
+            content,
+            kind,
+            provider_named("kie"),
+            template=options.prompt,
+            defaults=options.row_defaults(),
+            folder=files.origin.folder,
+            strict=options.strict,
+        )
+    except UsageError as error:
+        name = "standard input" if source is None else str(source)
+        raise UsageError(f"{name}{',' if error.message.startswith('line ') else ':'} {error}") from None
 
 
 async def read_plan(manifest: Manifest, files: ListFiles, account: str | None) -> Plan:
@@ -98,8 +115,9 @@ async def run_list(manifest: Manifest, files: ListFiles, options: BatchOptions, 
     on_result = RowReporter(reporter, len(manifest.rows), files.ledger)
     clock = time.time  # noqa: TID251  # the command owns the clock
     await run_blocking(make_folder, files.out)
+    title = options.title or files.origin.title
     if not files.is_part:
-        await run_blocking(write_origin, files.out, files.origin)
+        await run_blocking(write_origin, files.out, attrs.evolve(files.origin, title=title))
     # The name is used without --budget as well, so that what this run spends counts in later ones.
     budget = Budget(options.budget, name=files.origin.budget)
     opened = ledger_for_work(files.ledger, accept_restored=options.accept_restored)
@@ -107,7 +125,17 @@ async def run_list(manifest: Manifest, files: ListFiles, options: BatchOptions, 
     async with VeoSession(
         ledger=opened, account=options.account, limits=Limits(rate=RATE), credits=credits, budget=budget
     ) as veo:
-        run = Batch(veo, manifest, files.out, now=clock, is_part=files.is_part, on_result=on_result)
+        run = Batch(
+            veo,
+            manifest,
+            files.out,
+            now=clock,
+            name=options.name,
+            is_part=files.is_part,
+            on_result=on_result,
+            title=title,
+            for_client=options.client,
+        )
         if options.budget is None:
             await _check_balance(veo, run, options.min_balance or 0.0)
         try:

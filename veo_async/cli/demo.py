@@ -7,7 +7,7 @@ the demo runs `SPEED` times as fast, so that minutes of rendering pass in second
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import attrs
@@ -70,8 +70,12 @@ class DemoRun:
         return self.report.counts == counts and len(self.faults_survived) == len(FAULTS) + 1
 
 
-async def run_demo(folder: Path) -> DemoRun:
-    """Generate the clips of `LIST` under *folder*, in an event loop that runs `SPEED` times as fast."""
+async def run_demo(folder: Path, reporter: Reporter | None = None) -> DemoRun:
+    """Generate the clips of `LIST` under *folder*, in an event loop that runs `SPEED` times as fast.
+
+    Args:
+        reporter: shows the run; by default what fits the terminal.
+    """
     manifest = read_manifest(LIST.encode(), "csv", KIE)
     ledger = folder / "demo.db"
     await run_blocking(_prepare_folder, folder, ledger)
@@ -79,8 +83,8 @@ async def run_demo(folder: Path) -> DemoRun:
     print_note(f"{clips} on the built-in simulator, at {format_number(SPEED)} times real time;")
     print_note("some failures are injected on purpose.\n")
     async with Simulator(seed=7, faults=FAULTS) as sim:
-        with reporting(console, as_json=False) as reporter:
-            report = await _run(sim, manifest, folder, ledger, reporter)
+        with nullcontext(reporter) if reporter else reporting(console, as_json=False) as shown:
+            report = await _run(sim, manifest, folder, ledger, shown)
     survived = await _faults_survived(sim, report, ledger)
     return DemoRun(folder=folder, ledger=ledger, manifest=manifest, report=report, faults_survived=survived)
 
@@ -103,7 +107,16 @@ async def _run(sim: Simulator, manifest: Manifest, folder: Path, ledger: Path, r
         ):
             on_result = RowReporter(reporter, len(manifest.rows), ledger)
             now, to_real_time = _clocks()
-            run = Batch(veo, manifest, folder, now=now, to_real_time=to_real_time, on_result=on_result)
+            run = Batch(
+                veo,
+                manifest,
+                folder,
+                now=now,
+                to_real_time=to_real_time,
+                on_result=on_result,
+                title="Demo",
+                for_client=True,
+            )
             async with live_progress(reporter, lambda: batch_progress(veo, run, None), every_s=REFRESH_S * SPEED):
                 return await run.run()
 
@@ -167,7 +180,7 @@ def print_result(run: DemoRun) -> int:
     if not run.is_as_expected:
         print_line(f"\nThe demo did not finish as expected. Inspect it with: {command('jobs', run.ledger)}")
         return ERROR
-    print_note(f"\nNext: open {report.page}")
-    print_note(f"      {command('timeline', run.ledger)} KEY      (the full timeline of one job)")
-    print_note("      veo-async simulator --speed 60   (a local stand-in for the provider)")
+    print_note(f"\nNext: open {report.page} in a browser")
+    print_note(f"      {command('timeline', run.ledger, run.manifest.rows[0].key)}   (the full timeline of one job)")
+    print_note(f"      {command('simulator', '--speed', 60)}   (a local stand-in for the provider)")
     return ALL_DONE

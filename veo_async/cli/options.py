@@ -40,7 +40,7 @@ class ClipOptions:
     """Where one clip is saved, which ledger holds its job, and how the result is printed."""
 
     out: str = "veo-out"  # not a Path, which would drop the slash at the end
-    """A file that ends in .mp4, or a folder; a slash at the end makes any name a folder."""
+    """A file that ends in .mp4; a folder, with a slash at the end; or a template like clips/{slug}-{id}.mp4."""
 
     overwrite: bool = False
     """Replace the file named by --out although it belongs to another clip, or to none."""
@@ -123,8 +123,20 @@ class BatchOptions:
     budget: float | None = None
     """Maximum credits for this list, all its runs together. An edited list keeps its budget; a moved one is new."""
 
+    title: str | None = None
+    """Title of the gallery (default: the list's name)."""
+
+    client: bool = False
+    """Also write client.html, a gallery for a client: clips and prompts, without costs, ids and failures."""
+
     stop_timeout: float = STOP_TIMEOUT_S
     """Seconds to wait for running clips after Ctrl-C."""
+
+    name: str | None = None
+    """A template for file names: "{n:03}-{slug}", with {n} for the row, {key}, {slug}, {id} and {model}."""
+
+    strict: bool = False
+    """Refuse a list with columns that are not known, instead of copying them to the results."""
 
     dry_run: bool = False
     """Validate the list, print how many rows are done and left, and their price; send nothing."""

@@ -10,6 +10,7 @@
     │   ├── InvalidBaseUrl           the base URL is invalid or not safe to send the key to
     │   ├── ClientClosed             the client was closed, or belongs to another event loop
     │   ├── KeyReused                the key or the task belongs to another job
+    │   ├── FileNameTaken            the file to save to belongs to another clip, or is the user's
     │   ├── ClipExpired              the clip of this request was deleted by the provider since
     │   ├── QueueFull                the tenant's queue is full
     │   └── BudgetExceeded           it would cost more than the session may still spend
@@ -72,6 +73,7 @@ from .calls import (
     BudgetExceeded,
     ClientClosed,
     ClipExpired,
+    FileNameTaken,
     InvalidBaseUrl,
     InvalidKey,
     InvalidRequest,
@@ -134,6 +136,7 @@ __all__ = [
     "DeadlineExceeded",
     "DownloadFailed",
     "FeatureDisabled",
+    "FileNameTaken",
     "ImageUnreachable",
     "InsufficientCredits",
     "InvalidBaseUrl",

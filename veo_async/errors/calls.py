@@ -119,6 +119,12 @@ class KeyReused(UsageError):
     summary = "the key belongs to another request"
 
 
+class FileNameTaken(UsageError):
+    """The file that ``save_to=`` names belongs to another clip or to the user, so nothing was sent."""
+
+    summary = "another file has this name"
+
+
 class ClipExpired(UsageError):
     """The request was charged long ago, and the provider has deleted its clip since. Nothing was sent."""
 

@@ -58,13 +58,19 @@ def destinations(
     count: int,
     metadata: Mapping[str, Any],
     *,
+    stem: str | None = None,
     overwrite: bool = False,
     mode: int | None = None,
 ) -> tuple[Destination, ...]:
-    """Return where each of *count* files belongs: in the folder *target*, or at *target* itself if it names a file."""
+    """Return where each of *count* files belongs: in the folder *target*, or at *target* itself if it names a file.
+
+    Args:
+        name: the job's key or the task id.
+        stem: what the files are called in a folder, without an ending; by default *name*, made safe.
+    """
     clip, path = (name, str(metadata.get("task_id") or "")), Path(target)
     is_file = is_file_name(target)
-    stems = (path.stem,) if is_file else (*numbered_names(safe_name(name)), hashed_name(*clip))
+    stems = (path.stem,) if is_file else (*numbered_names(stem or safe_name(name)), hashed_name(*clip))
     folder, suffix = (path.parent, path.suffix) if is_file else (path, ".mp4")
     names_by_file = zip(*(file_names(stem, count, suffix) for stem in stems), strict=True)
     return tuple(

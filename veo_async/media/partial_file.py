@@ -283,9 +283,13 @@ def _remove_if_left(path: Path, partial: PartialFile) -> None:
 
 
 def short_name(target: str) -> str:
-    """Return *target*, or a hash of it if the longer names of its partial files could exceed the limit of 255 bytes."""
+    """Return *target*, or a hash of it if it is not ASCII or so long that partial files could exceed 255 bytes.
+
+    Some file systems list letters with accents in another normal form than the one that was written.
+    """
     data = target.encode("utf-8", "surrogateescape")
-    return target if len(data) <= _MAX_NAME_BYTES else hashlib.sha256(data).hexdigest()[:32]
+    is_kept = target.isascii() and len(data) <= _MAX_NAME_BYTES
+    return target if is_kept else hashlib.sha256(data).hexdigest()[:32]
 
 
 def _is_same_boot(boot_id: object) -> bool:

@@ -101,6 +101,7 @@ class Saver:
         destination: str | os.PathLike[str],
         *,
         name: str,
+        stem: str | None = None,
         renew: Renew | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> tuple[SavedFile, ...]:
@@ -113,7 +114,8 @@ class Saver:
             urls: all links of one clip.
             destination: a folder, in which the files are named ``name.mp4``, ``name-2.mp4`` and so on; or a path that
                 ends in ``.mp4``. Files of other clips, and files that are not ours, are not replaced.
-            name: the job's key or the task id; unsafe characters are replaced.
+            name: the job's key or the task id, by which the clip is known again.
+            stem: what the files are called instead of *name*; by default *name*, with unsafe characters replaced.
             renew: returns fresh links when these have expired; called at most three times.
             metadata: what the sidecar contains: request, task id (``task_id``), seeds, credits, times. The queries of
                 URLs are removed.
@@ -124,8 +126,8 @@ class Saver:
         """
         urls, target = _checked(urls, destination)
         fetcher, facts = self._fetcher(), strip_queries(dict(metadata or {}))
-        place = run_blocking(destinations, target, name, len(urls), facts, overwrite=self._overwrite, mode=self._mode)
-        targets = await _translate_errors(place)
+        options: dict[str, Any] = {"stem": stem, "overwrite": self._overwrite, "mode": self._mode}
+        targets = await _translate_errors(run_blocking(destinations, target, name, len(urls), facts, **options))
         for folder in {target.folder for target in targets} - self._cleaned.keys():
             self._cleaned[folder] = await run_blocking(_clean, folder)
         links = LinkSet(urls, renew, self._limits.max_link_renewals)

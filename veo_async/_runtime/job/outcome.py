@@ -25,11 +25,15 @@ class HistoryItem:
         kind: ``generate``, ``extend`` or ``upgrade``; ``adopted`` for a task created outside this session.
         task_id: the provider's task id.
         key: the key of its job.
+        prompt: its prompt; empty for an upgrade and an adopted task.
+        model: its model; empty like the prompt.
     """
 
     kind: str
     task_id: str
     key: str
+    prompt: str = ""
+    model: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -71,6 +75,11 @@ class Clip:
     def height(self) -> int | None:
         """The height of its first file in pixels; None until the clip was saved, or if it is not known."""
         return self.sizes[0][1] if self.sizes and self.sizes[0] else None
+
+    @property
+    def first_prompt(self) -> str:
+        """The prompt that its history began with: of an upgrade, that of its source. Files are named after it."""
+        return next((item.prompt for item in self.history if item.prompt), "")
 
     def __str__(self) -> str:
         return f"{self.key}: {', '.join(map(str, self.files or self.urls))}"

@@ -191,14 +191,15 @@ def clip_of(job: LiveJob, record: Record, before: tuple[HistoryItem, ...] = ()) 
     """Return the clip of *record*; *before* is the history of its source."""
     is_extended = isinstance(job.request, ExtendRequest)
     kind = _NAMES[type(job.request)] if job.request else "adopted"
-    task_id = job.task_id or ""
+    task_id, prompt = job.task_id or "", getattr(job.request, "prompt", "")
+    own = HistoryItem(kind, task_id, job.key, prompt, getattr(job.request, "model", ""))
     return Clip(
         key=job.key,
         task_id=task_id,
         urls=(record.full_urls or record.urls) if is_extended else record.urls,
         request=job.request,
         record=record,
-        history=(*before, HistoryItem(kind, task_id, job.key)),
+        history=(*before, own),
     )
 
 

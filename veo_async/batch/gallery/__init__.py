@@ -1,4 +1,4 @@
-"""One HTML page about a batch: every clip with a player, every failure with its reason and what to do.
+"""One HTML page about a batch: the clips first, then every failure with its reason and what to do, then the numbers.
 
 from veo_async.batch.gallery import Card, write_gallery
 
@@ -6,6 +6,7 @@ write_gallery(Path("clips"), [Card(key="fox", prompt="a fox", state="saved", fil
 """
 
 from .cards import Card
-from .page import render_gallery, write_gallery
+from .page import CLIENT_NAME, render_gallery, write_gallery
+from .posters import add_posters
 
-__all__ = ["Card", "render_gallery", "write_gallery"]
+__all__ = ["CLIENT_NAME", "Card", "add_posters", "render_gallery", "write_gallery"]

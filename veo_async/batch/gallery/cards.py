@@ -26,6 +26,8 @@ HAS_VIDEO: frozenset[str] = frozenset({JobState.SAVED, JobState.READY})
 #: The states of a job that continues without the user's help.
 IN_PROGRESS: frozenset[str] = frozenset({JobState.QUEUED, JobState.SENDING, JobState.RUNNING})
 
+#: Longest prompt that is its own title, and how much of a longer one makes a title, in characters.
+_MAX_TITLE, _TITLE_CHARACTERS = 90, 60
 #: Larger numbers of seconds (30,000 years) or credits are damaged data.
 _MAX_NUMBER = 1e12
 
@@ -44,9 +46,26 @@ def _as_tuple(value: Sequence[str]) -> Sequence[str]:
     return tuple(value)
 
 
+def _as_numbers(value: Sequence[int]) -> Sequence[int]:
+    return tuple(value)
+
+
 def _as_finite(value: float | None) -> float | None:
     """Return None for values that no chart could show: NaN, infinity and absurdly large numbers."""
     return value if value is not None and abs(value) < _MAX_NUMBER else None
+
+
+def beginning(prompt: str) -> str:
+    """Return the first words of *prompt* as a title, or all of a short one."""
+    line = " ".join(prompt.split())
+    if len(line) <= _MAX_TITLE:
+        return line
+    return line[:_TITLE_CHARACTERS].rsplit(" ", 1)[0].rstrip(" .,;:") + "…"
+
+
+def _as_web_url(value: str | None) -> str | None:
+    """Return None for anything but a web page, because the page links to it."""
+    return value if value and value.startswith(("https://", "http://")) else None
 
 
 def _is_inside(card: "Card", field: "attrs.Attribute[str | None]", value: str | None) -> None:
@@ -67,24 +86,32 @@ class Card:
     """One job as the gallery shows it. Instants are wall-clock seconds; None means unknown or not happened."""
 
     key: str
+    #: Whether the key is a digest, which says nothing to people: the beginning of the prompt is shown in its place.
+    is_key_automatic: bool = False
     prompt: str = ""
     model: str = ""
     aspect_ratio: str = "16:9"
     #: A job state such as ``saved``, ``refused`` or ``in_doubt``. Other texts are shown unchanged.
     state: str = attrs.field(converter=_as_string)
-    #: Why there is no clip.
+    #: Why there is no clip, as a short phrase.
     reason: str = ""
-    #: What the reader can do; shown after the reason unless the reason ends with it.
+    #: What the reader can do.
     remedy: str = ""
-    #: The provider's words, codes and ids.
+    #: The long text, with the provider's words and codes; folded.
     detail: str = ""
     #: The provider's page with the account's tasks, if one of them may belong to a card without a clip.
-    log_url: str | None = None
+    log_url: str | None = attrs.field(default=None, converter=_as_web_url)
     #: The saved clip, relative to the gallery's folder.
     file: str | None = attrs.field(default=None, converter=_as_relative, validator=_is_inside)
+    #: The size of the clip in pixels; the aspect ratio of the request is used if it is unknown.
+    width: int | None = None
+    height: int | None = None
+    #: A still of the clip as a WebP image; see `add_posters`.
+    poster: bytes = attrs.field(default=b"", repr=False)
     #: The provider's URLs of the clip. They are shown as text, because they expire after days.
     urls: Sequence[str] = attrs.field(default=(), converter=_as_tuple)
     task_id: str | None = None
+    seeds: Sequence[int] = attrs.field(default=(), converter=_as_numbers)
     credits: float | None = _number()
     #: Playing time of the clip in seconds.
     duration_s: float | None = _number()
@@ -93,6 +120,23 @@ class Card:
     accepted_at: float | None = _number()
     finished_at: float | None = _number()
     saved_at: float | None = _number()
+
+    @property
+    def title(self) -> str:
+        """What the card is called: its key, or the beginning of its prompt."""
+        return (self.is_key_automatic and beginning(self.prompt)) or self.key
+
+    @property
+    def ratio(self) -> float:
+        """Width by height of the clip, rounded and between 0.4 and 2.5; damaged values count as 16:9."""
+        width, _, height = self.aspect_ratio.partition(":")
+        if self.width and self.height:
+            ratio = self.width / self.height
+        elif width.isdecimal() and height.isdecimal() and int(height[:9]):
+            ratio = int(width[:9]) / int(height[:9])
+        else:
+            ratio = 16 / 9
+        return round(min(2.5, max(0.4, ratio)), 2)
 
     @property
     def has_clip(self) -> bool:

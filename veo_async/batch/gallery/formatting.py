@@ -86,12 +86,26 @@ def _to_datetime(at: float) -> datetime | None:
         return None
 
 
-def time_element(at: float, pattern: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
-    """Return a ``<time>`` element. Times are in UTC, so that the page reads the same everywhere."""
+def time_element(at: float) -> str:
+    """Return a ``<time>`` element. It is in UTC until the page's script shows it in the reader's time zone."""
     moment = _to_datetime(at)
     if moment is None:
         return "an invalid time"
-    return f'<time datetime="{moment:%Y-%m-%dT%H:%M:%SZ}">{moment.strftime(pattern)}</time>'
+    return f'<time datetime="{moment:%Y-%m-%dT%H:%M:%SZ}">{moment:%Y-%m-%d %H:%M:%S} UTC</time>'
+
+
+def date_element(at: float) -> str:
+    """Return a ``<time>`` element with the date only: ``30 November 2026``."""
+    moment = _to_datetime(at)
+    if moment is None:
+        return "an invalid date"
+    return f'<time datetime="{moment:%Y-%m-%dT%H:%M:%SZ}" data-date>{moment.day} {moment:%B %Y}</time>'
+
+
+def readable(name: str) -> str:
+    """Return a file's name or a key as a title: ``spring_campaign-2`` as ``Spring campaign 2``."""
+    words = " ".join(re.split(r"[\s_-]+", name)).strip()
+    return words[:1].upper() + words[1:]
 
 
 def state_label(state: str) -> str:

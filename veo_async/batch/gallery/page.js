@@ -1,12 +1,136 @@
 "use strict";
-// Filters the cards by state and by text, and loads the first frame of the videos in view. Without this script the page
-// still shows and plays everything; only the filter bar stays hidden.
+// Plays the clips in a player, filters the cards, and shows times in the reader's time zone. Without this script the
+// page still shows everything: a click on a clip opens its file, and only the filter bar stays hidden.
+
+// --- times -------------------------------------------------------------------------------------------------------
+(() => {
+  const date = new Intl.DateTimeFormat("en-GB", { dateStyle: "long" });
+  const instant = new Intl.DateTimeFormat("en-GB", {
+    day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short",
+  });
+  for (const element of document.querySelectorAll("time")) {
+    const moment = new Date(element.dateTime);
+    if (!Number.isNaN(moment.getTime())) element.textContent = ("date" in element.dataset ? date : instant).format(moment);
+  }
+})();
+
+// --- the player --------------------------------------------------------------------------------------------------
+(() => {
+  const player = document.querySelector(".player");
+  const video = player.querySelector("video");
+  const [close, previous, next, save] = [".close", ".previous", ".next", ".save"].map((name) => player.querySelector(name));
+  const cards = [...document.querySelectorAll(".clip")];
+  const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  let current = null;
+
+  const linkOf = (card) => card.querySelector(".play");
+  const shown = () => cards.filter((card) => !card.hidden);
+  const play = () => video.play().catch(() => {}); // the browser may want a click; the controls are there
+
+  const show = (card) => {
+    const list = shown();
+    const number = list.indexOf(card);
+    current = card;
+    video.src = linkOf(card).getAttribute("href");
+    const poster = card.querySelector("img");
+    if (poster) video.poster = poster.src;
+    else video.removeAttribute("poster");
+    player.querySelector("strong").textContent = card.querySelector("h3").textContent;
+    player.querySelector(".position").textContent = list.length > 1 ? `${number + 1} of ${list.length}` : "";
+    previous.disabled = number <= 0;
+    next.disabled = number >= list.length - 1;
+    previous.hidden = next.hidden = list.length < 2;
+    save.href = video.getAttribute("src");
+    if (!calm.matches) play();
+  };
+
+  const move = (step) => {
+    const list = shown();
+    const card = list[list.indexOf(current) + step];
+    if (card) show(card);
+    if (document.activeElement.disabled) player.focus(); // a disabled button would keep the keys for itself
+  };
+
+  const toggle = () => (video.paused ? play() : video.pause());
+
+  const open = (card) => {
+    player.showModal();
+    player.focus();
+    show(card);
+  };
+
+  player.addEventListener("close", () => {
+    video.pause();
+    video.removeAttribute("src");
+    video.load();
+    if (current) linkOf(current).focus();
+  });
+
+  // Tab stays inside the player; the browser would leave it for its own bars.
+  const wrap = (event) => {
+    const stops = [close, video, previous, next, save].filter((stop) => !stop.disabled && !stop.hidden);
+    const last = stops.at(-1);
+    if (event.shiftKey && (event.target === close || event.target === player)) last.focus();
+    else if (!event.shiftKey && event.target === last) close.focus();
+    else return;
+    event.preventDefault();
+  };
+
+  player.addEventListener(
+    "keydown",
+    (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "Tab") wrap(event);
+      else if (event.key === "ArrowLeft" || event.key === "ArrowRight") move(event.key === "ArrowLeft" ? -1 : 1);
+      else if (event.key === " " && !event.target.closest("button, a")) toggle();
+      else return;
+      if (event.key !== "Tab") event.preventDefault();
+      event.stopPropagation();
+    },
+    true,
+  );
+  close.addEventListener("click", () => player.close());
+  previous.addEventListener("click", () => move(-1));
+  next.addEventListener("click", () => move(1));
+
+  for (const card of cards) {
+    const link = linkOf(card);
+    link.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      open(card);
+    });
+    link.addEventListener("keydown", (event) => {
+      if (event.key !== " ") return;
+      event.preventDefault();
+      open(card);
+    });
+  }
+
+  // Without a poster, a still is a frame of the video. A browser keeps only a few dozen videos loaded, so it is loaded
+  // while it is in view.
+  const watch = new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries) {
+        const preload = isIntersecting ? "metadata" : "none";
+        if (target.preload === preload) continue;
+        target.preload = preload;
+        if (!isIntersecting) target.setAttribute("src", target.getAttribute("src")); // load() would ignore preload
+      }
+    },
+    { rootMargin: "300px" },
+  );
+  for (const still of document.querySelectorAll(".play video")) watch.observe(still);
+})();
+
+// --- the filter --------------------------------------------------------------------------------------------------
 (() => {
   const bar = document.querySelector(".bar");
   const search = document.getElementById("search");
   const shown = document.querySelector(".shown");
   const noMatches = document.querySelector(".no-matches");
-  const list = document.querySelector(".cards");
+  const clips = document.querySelector(".clips");
+  const unfinished = document.getElementById("unfinished");
   const buttons = [...bar.querySelectorAll("button")];
   const cards = [...document.querySelectorAll(".card")];
   const texts = new Map();
@@ -23,18 +147,13 @@
     return texts.get(card);
   };
 
-  // Checks first: pausing a video that never played makes the browser fetch it.
-  const pause = (video) => {
-    if (video && !video.paused) video.pause();
-  };
-
-  // Hides the whole list while cards change; reading its style applies that at once. Hiding a thousand videos one by
-  // one would keep the browser busy for seconds.
+  // Hides the whole list while cards change; reading its style applies that at once. Hiding a thousand cards one by one
+  // would keep the browser busy for seconds.
   const withoutLayout = (change) => {
-    list.hidden = true;
-    void getComputedStyle(list).display;
+    clips.hidden = true;
+    void getComputedStyle(clips).display;
     change();
-    list.hidden = false;
+    clips.hidden = false;
   };
 
   const apply = () => withoutLayout(filter);
@@ -47,10 +166,11 @@
         (!state || card.dataset.state === state) && (!words.length || words.every((word) => textOf(card).includes(word)));
       if (card.hidden === matches) card.hidden = !matches;
       if (matches) count += 1;
-      else pause(card.querySelector("video"));
     }
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.state === state));
-    shown.textContent = `${count.toLocaleString("en")} of ${cards.length.toLocaleString("en")} shown`;
+    const all = cards.length.toLocaleString("en");
+    shown.textContent = count < cards.length ? `${count.toLocaleString("en")} of ${all} shown` : "";
+    if (unfinished) unfinished.hidden = !unfinished.querySelector(".card:not([hidden])");
     noMatches.hidden = count > 0;
   };
 
@@ -73,9 +193,8 @@
     search.focus();
   });
   search.addEventListener("input", apply);
-  // While one of a video's own controls has the focus, Chromium sends no keys to the page. There is no way around it.
   const onKey = (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector(".player").open) return;
     if (event.key === "/" && !isTyping(event.target)) {
       event.preventDefault();
       search.focus();
@@ -87,30 +206,6 @@
     }
   };
   document.addEventListener("keydown", onKey);
-
-  // Plays one video at a time.
-  document.addEventListener(
-    "play",
-    (event) => {
-      for (const video of document.querySelectorAll("video")) if (video !== event.target) pause(video);
-    },
-    true,
-  );
-
-  // A browser keeps only a few dozen videos loaded, so a video that scrolls out of view before it was played is unloaded.
-  const watch = new IntersectionObserver(
-    (entries) => {
-      for (const { target: video, isIntersecting } of entries) {
-        if (isIntersecting && video.preload === "none") video.preload = "metadata";
-        else if (!isIntersecting && video.preload !== "none" && video.paused && video.currentTime === 0) {
-          video.preload = "none";
-          video.setAttribute("src", video.getAttribute("src")); // load() would ignore preload
-        }
-      }
-    },
-    { rootMargin: "300px" },
-  );
-  for (const video of document.querySelectorAll("video")) watch.observe(video);
 
   bar.hidden = false;
 })();
