@@ -287,7 +287,7 @@ def test_contact_sheet_needs_a_folder_with_clips(tmp_path: Path, capsys: pytest.
     with pytest.raises(SystemExit) as exit_info:
         run(["contact-sheet", str(tmp_path)])
     assert exit_info.value.code == 2
-    assert "pass a folder created by veo-async batch" in capsys.readouterr().err
+    assert "pass the output folder of a list" in capsys.readouterr().err
     (tmp_path / "dog.mp4").write_bytes(choose(task_number=1).data)
     with pytest.raises(SystemExit) as exit_info:
         run(["contact-sheet", str(tmp_path)])

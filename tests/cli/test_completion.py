@@ -2,13 +2,16 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from veo_async.cli.app import run
 
-pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32" or shutil.which("bash") is None, reason="there is no POSIX shell"
+)
 
 
 def install(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:

@@ -4,8 +4,12 @@ import re
 
 import pytest
 
+from veo_async._api.base_urls import BASE_URL_VARIABLES, UPLOAD_URL_VARIABLES
+from veo_async._session.callbacks import SECRET_VARIABLE
 from veo_async.cli.app import run
 from veo_async.cli.exit_codes import MEANINGS
+from veo_async.cli.help_pages import ENVIRONMENT
+from veo_async.providers import KEY_FILE_VARIABLE, KEY_VARIABLES
 
 from .test_commands import ALL
 
@@ -62,6 +66,12 @@ def test_top_help_lists_environment_variables_and_exit_codes_and_a_command_does_
         assert re.search(rf"\n  {code} +{meaning}\n", page)
     for names in ALL:
         assert "Environment" not in help_of(capsys, *names)
+
+
+def test_environment_variables_of_the_help_are_those_that_are_read() -> None:
+    """No name is misspelled."""
+    known = {*KEY_VARIABLES, KEY_FILE_VARIABLE, *BASE_URL_VARIABLES, *UPLOAD_URL_VARIABLES, SECRET_VARIABLE}
+    assert {name for name in ENVIRONMENT if name.startswith("KIE_")} <= known
 
 
 @pytest.mark.parametrize("names", ALL, ids=" ".join)

@@ -35,7 +35,7 @@ async def test_clip_waits_while_the_balance_is_too_low(tmp_path: Path) -> None:
     """`generate` says why, and sends nothing."""
     async with Simulator(credits=100.0) as sim:
         process = await started(sim, "generate", "A dog", "--min-balance", "60", cwd=tmp_path)
-        await read_until(process, b"min-balance")
+        await read_until(process, b"less than the minimum balance")
         process.send_signal(signal.SIGINT)
         await process.communicate()
         assert sim.charges == ()

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from veo_async import errors
+from veo_async.cli.invocation import Invocation, Verbosity, begin
 from veo_async.cli.output import live_progress, reporting
 from veo_async.cli.progress import Progress
 
@@ -23,6 +24,33 @@ def test_without_a_terminal_each_finished_job_and_each_pause_is_a_line() -> None
     first, second = console.file.getvalue().splitlines()
     assert "Rate limited" in first
     assert second == "[1/1] row-1: saved [red]x"
+
+
+def test_terminal_that_cannot_redraw_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise it would show nothing until the end."""
+    monkeypatch.setenv("TERM", "dumb")
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    with reporting(console, as_json=False) as reporter:
+        assert not reporter.is_live
+        reporter.update(Progress(counts={"queued": 1}, retry_in_s=4.0))
+    assert isinstance(console.file, io.StringIO)
+    assert "Rate limited: next clip in 4 s" in console.file.getvalue()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_quiet_output_has_results_and_no_notes(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """No pause, no next command; finished jobs and messages remain."""
+    begin(Invocation(verbosity=Verbosity.QUIET))
+    console = Console(width=80)
+    with reporting(console, as_json=as_json) as reporter:
+        reporter.note("Next: veo-async jobs veo.db")
+        reporter.update(Progress(counts={"queued": 1}, retry_in_s=4.0))
+        reporter.job_finished("row-1: saved", {"key": "row-1"}, is_good=True)
+        reporter.message("1 saved")
+    captured = capsys.readouterr()
+    results = ['{"event": "finished", "key": "row-1"}'] if as_json else ["row-1: saved", "1 saved"]
+    assert captured.out.splitlines() == results
+    assert captured.err.splitlines() == (["1 saved"] if as_json else [])
 
 
 def test_board_updates_counts_and_prints_only_unsuccessful_jobs() -> None:

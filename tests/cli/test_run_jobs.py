@@ -28,7 +28,7 @@ async def test_generate_prints_each_event_and_a_second_run_reuses_the_clip(tmp_p
     async with Simulator(duration_s=0.5) as sim:
         command = (*VEO, "generate", "A dog surfing", "--out", "dog.mp4", "--key", "dog")
         output = await run(*command, cwd=tmp_path, sim=sim)
-        for text in ("dog: queued", "dog: sent", "dog: generating (task ", "dog: saved dog.mp4"):
+        for text in ("dog: queued", "dog: sent", "dog: generating, about ", "dog: saved dog.mp4"):
             assert text in output
         assert "Next: veo-async jobs veo.db" in output
         assert is_complete(tmp_path / "dog.mp4")

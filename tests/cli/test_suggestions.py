@@ -20,7 +20,7 @@ from veo_async.cli.app import app, run
 from veo_async.simulator import Simulator, delay, drop_after_accepting
 
 pytestmark = [
-    pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash"),
+    pytest.mark.skipif(sys.platform == "win32" or shutil.which("bash") is None, reason="there is no POSIX shell"),
     pytest.mark.slow,
 ]
 

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -143,7 +144,7 @@ async def test_interrupted_generate_is_resumed(tmp_path: Path, system: str) -> N
         process.send_signal(INTERRUPTIONS[0])
         rest = (await process.communicate())[0].decode("cp1252")
         assert process.returncode == 130, rest
-        assert "Next: veo-async resume veo.db" in rest
+        assert re.search(r"Next: veo-async generate .A dog. --key dog\s", rest)
         assert "dog: saved" in await run(system, tmp_path, sim, "resume", "veo.db", "--out", "clips")
         assert len(sim.requests_to()) == 1
 

@@ -28,7 +28,8 @@ def event_text(event: JobEvent) -> str | None:
         case Sent(key=key):
             return f"{key}: sent"
         case Running(key=key, task_id=task_id, eta=eta):
-            return f"{key}: generating (task {task_id}), about {format_duration(eta.p50)} left"
+            task = f" (task {task_id})" if current().is_verbose else ""
+            return f"{key}: generating{task}, about {format_duration(eta.p50)} left"
         case Paused(key=key, reason=reason):
             return f"{key}: {uncapitalized(reason_text(reason))}"
         case ResolutionDiffers(key=key, requested=requested, width=width, height=height):

@@ -155,7 +155,7 @@ def reporting(console: Console, *, as_json: bool, with_board: bool = True) -> It
         yield JsonReporter()
     elif current().is_quiet:
         yield QuietReporter(console)
-    elif console.is_terminal:
+    elif console.is_terminal and not console.is_dumb_terminal:
         # Only `update` draws: a refresh thread would read the session from outside its event loop.
         with Live(console=console, auto_refresh=False, transient=not with_board) as live:
             yield BoardReporter(console, live) if with_board else LiveReporter(console, live)
