@@ -22,7 +22,7 @@ def write_report(folder: Path, cards: Sequence[Card]) -> tuple[Path, list[Path],
     """
     with translate_os_errors(folder, ResultsWriteError):
         page = write_gallery(folder, cards, title=folder.name)
-        tiles = [Tile(key=card.key, video=folder / card.file) for card in cards if card.file]
+        tiles = [Tile(key=Path(card.file).stem, video=folder / card.file) for card in cards if card.file]
         try:
             return page, write_sheets(folder, tiles), False
         except MediaExtraMissing:
