@@ -269,6 +269,12 @@ def test_evidence_cannot_be_changed_through_the_mapping() -> None:
         VeoError("x").evidence["task_id"] = "t-1"  # type: ignore[index]  # the point of the test
 
 
+def test_message_is_not_repeated_as_evidence() -> None:
+    """The reason of a failed task usually is its message."""
+    assert errors.TaskFailed("no audio", reason="no audio", task_id="t-1").describe() == "no audio (task_id t-1)"
+    assert "reason no audio" in errors.TaskFailed("it failed", reason="no audio").describe()
+
+
 def test_zero_bytes_sent_is_evidence() -> None:
     """Zero is a fact: no byte was sent."""
     assert "bytes_sent 0" in errors.NotSent("refused").describe()

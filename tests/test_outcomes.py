@@ -16,7 +16,7 @@ from veo_async.errors import (
     ServerError,
     TaskFailed,
 )
-from veo_async.simulator import MemoryTransport
+from veo_async.simulator import MemoryTransport, refuse
 
 CLIP = Clip(
     key='dog"<b>',
@@ -116,3 +116,15 @@ async def test_statistics_print_in_one_readable_line() -> None:
         await veo.submit("A fox")
         text = str(veo.statistics())
     assert text == "2 ready, 1 queued; 0/100 slots; about 120 credits spent, 180 reserved"
+
+
+@pytest.mark.veo_virtual_time
+async def test_rejection_without_a_class_of_its_own_points_to_the_details() -> None:
+    """Only the provider's words say what is wrong, so the remedy says where they are."""
+    sim = MemoryTransport(faults=[refuse(422, "the voice is not available")])
+    async with VeoSession(sim.api_key, **session_arguments(transport=sim)) as veo:
+        [outcome] = await veo.gather("A dog")
+    assert isinstance(outcome, Refused)
+    assert outcome.reason == "the provider rejected the request"
+    assert outcome.remedy == "Change the request: the details say what the provider rejected. Nothing was created."
+    assert "the voice is not available" in outcome.detail

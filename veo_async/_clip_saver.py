@@ -108,7 +108,7 @@ def _remedy_for(error: DownloadFailed, clip: Clip) -> str | None:
         return _NEW_TAKE
     is_link_refused = 400 <= (error.http_status or 0) < 500  # also the renewed one
     if clip.expires_at is not None and (is_link_refused or error.remedy == DownloadFailed.remedy):
-        return f"Call save() again: the provider keeps the clip until {clip.expires_at:%Y-%m-%d}. {_NEW_TAKE}"
+        return f"Save it again: the provider keeps the clip until {clip.expires_at:%Y-%m-%d}. {_NEW_TAKE}"
     return None
 
 

@@ -289,14 +289,16 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         index: int | None = None,
         key: str | None = None,
         save_to: str | PathLike[str] | None = None,
+        progress: bool | ProgressCallback = False,
     ) -> Clip:
         """Return a clip's ``"1080p"`` or ``"4k"`` version: charged once however often you ask.
 
         Args:
             clip: the clip, its task id, or the key of its job.
             index: which of its videos, from 0.
+            progress: as for `generate`.
         """
-        return await self._follow_up(clip, UpgradeRequest(to=to, index=index), key, save_to)
+        return await self._follow_up(clip, UpgradeRequest(to=to, index=index), key, save_to, progress)
 
     async def extend(
         self,
@@ -305,6 +307,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         *,
         key: str | None = None,
         save_to: str | PathLike[str] | None = None,
+        progress: bool | ProgressCallback = False,
         **options: Unpack[ExtendOptions],
     ) -> Clip:
         """Extend a clip by about seven seconds. To do both, extend first and then upgrade.
@@ -312,8 +315,10 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         Args:
             clip: the clip, its task id, or the key of its job.
             prompt: what happens next.
+            progress: as for `generate`.
         """
-        return await self._follow_up(clip, from_dict({"prompt": prompt, **options}, ExtendRequest), key, save_to)
+        request = from_dict({"prompt": prompt, **options}, ExtendRequest)
+        return await self._follow_up(clip, request, key, save_to, progress)
 
     async def _follow_up(
         self,
@@ -321,7 +326,9 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         request: ExtendRequest | UpgradeRequest,
         key: str | None,
         save_to: str | PathLike[str] | None,
+        progress: bool | ProgressCallback,
     ) -> Clip:
+        callback = callback_of(progress)
         if not isinstance(clip, Clip | str):
             reject("clip", clip, "must be a Clip, a job's key or a task id; for a job, pass `await job`")
         task_id = clip.task_id if isinstance(clip, Clip) else clip
@@ -329,8 +336,10 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         if source is not None:
             check(attrs.evolve(request, task_id=source.task_id or source.key), self.api.dialect)
             item = follow_up_of(source.key, request)
-            return await (await self.submit(item.request, key=key or item.key, save_to=save_to))
-        return await (await self.submit(attrs.evolve(request, task_id=task_id), key=key, save_to=save_to))
+            job = await self.submit(item.request, key=key or item.key, save_to=save_to)
+        else:
+            job = await self.submit(attrs.evolve(request, task_id=task_id), key=key, save_to=save_to)
+        return await job.wait(progress=callback or False)
 
     async def save(self, clip: Clip, path: str | PathLike[str], *, uncropped: bool = False) -> Clip:
         """Download a clip's videos, verified, to a file or into a folder; return the clip with its ``files``.

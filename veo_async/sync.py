@@ -93,16 +93,16 @@ class VeoSession:
 
     @_same_signature(session.VeoSession.generate)
     def generate(self, *args: Any, progress: bool | ProgressCallback = False, **options: Any) -> Clip:
-        options["progress"] = callback_of(progress) or False  # what shows it is made in the caller's thread
-        return self._thread.run(self._session.generate, *args, **options)
+        # What shows the progress is made in the caller's thread.
+        return self._thread.run(self._session.generate, *args, progress=callback_of(progress) or False, **options)
 
     @_same_signature(session.VeoSession.upgrade)
-    def upgrade(self, *args: Any, **options: Any) -> Clip:
-        return self._thread.run(self._session.upgrade, *args, **options)
+    def upgrade(self, *args: Any, progress: bool | ProgressCallback = False, **options: Any) -> Clip:
+        return self._thread.run(self._session.upgrade, *args, progress=callback_of(progress) or False, **options)
 
     @_same_signature(session.VeoSession.extend)
-    def extend(self, *args: Any, **options: Any) -> Clip:
-        return self._thread.run(self._session.extend, *args, **options)
+    def extend(self, *args: Any, progress: bool | ProgressCallback = False, **options: Any) -> Clip:
+        return self._thread.run(self._session.extend, *args, progress=callback_of(progress) or False, **options)
 
     @_same_signature(session.VeoSession.save)
     def save(self, *args: Any, **options: Any) -> Clip:

@@ -94,7 +94,7 @@ def test_job_in_doubt_prints_the_command_and_not_the_method() -> None:
     """Its remedy is for Python programs; the reader of the command line has commands."""
     [line] = printed(IN_DOUBT)
     assert line.startswith("b: in doubt: the response was lost. It may have been charged")
-    assert "veo-async ledger in-doubt" in line
+    assert line.endswith("Resolve, resubmit or abandon it with `veo-async ledger`.")
     assert "job." not in line
 
 

@@ -17,7 +17,7 @@ from tests.sessions import session_arguments
 from veo_async import Done, InDoubt, VeoSession
 from veo_async._ports import JobRow
 from veo_async.cli.app import run
-from veo_async.cli.ledger_text import table_lines
+from veo_async.cli.ledger_text import in_doubt_lines, table_lines
 from veo_async.ledger import SqliteLedger
 from veo_async.settings import Limits
 from veo_async.simulator import Simulator, drop_after_accepting, drop_before_accepting
@@ -93,6 +93,14 @@ def test_narrow_terminal_keeps_the_key_and_state_columns() -> None:
     assert table_lines(rows, 10) == ["key      state", "row-1    in_doubt", "\\x1b[2J  in_doubt"]
     assert table_lines(rows, 200)[0].split() == ["key", "state", "prompt", "task", "attempts", "submitted"]
     assert table_lines([], 200) == []
+
+
+@pytest.mark.parametrize("outcome", ['{"error": {"log_url": "https://kie.ai/logs"}}', '{"error": {}}', "[]", None])
+def test_in_doubt_names_the_page_to_search_if_it_is_known(outcome: str | None) -> None:
+    """A row of another version or a damaged one is shown, too."""
+    row = JobRow(key="a", account="", state="in_doubt", request=None, submitted_at=0.0, token="tk", outcome=outcome)
+    page = " (https://kie.ai/logs)" if outcome and "kie.ai" in outcome else ""
+    assert in_doubt_lines(row, [])[-1] == f"    callback token tk: search for it in the provider's logs{page}"
 
 
 @pytest.mark.usefixtures("charged")

@@ -234,3 +234,16 @@ async def test_progress_true_writes_a_line_for_each_state_where_stderr_is_no_ter
     assert generating.startswith("0:00  generating, about ")
     assert finished.startswith("1:0")
     assert finished.endswith(f"  done: {clip}")
+
+
+async def test_follow_ups_report_their_progress() -> None:
+    """They take as long as a clip."""
+    seen: list[Progress] = []
+    async with world() as (veo, _):
+        clip = await veo.generate("A dog")
+        longer = await veo.extend(clip, "It barks", progress=seen.append)
+        assert (seen[-1].key, seen[-1].is_finished) == (longer.key, True)
+        upgraded = await veo.upgrade(clip, progress=seen.append)
+        assert (seen[-1].key, seen[-1].is_finished) == (upgraded.key, True)
+        with pytest.raises(errors.UsageError, match="progress="):
+            await veo.upgrade(clip, progress="yes")  # type: ignore[arg-type]

@@ -107,10 +107,16 @@ def _read(endpoint: Endpoint[T], response: HttpResponse, base_url: str | None) -
     raise _error_in_envelope(endpoint, response, envelope)
 
 
+#: What to do about a rejection whose class does not say what is wrong; `str` of the error has the provider's words.
+_READ_DETAILS = "Change the request: the details say what the provider rejected. Nothing was created."
+
+
 def _error_in_envelope(endpoint: Endpoint[Any], response: HttpResponse, envelope: Envelope) -> ApiError:
     code = codes.effective_code(response.status, envelope.code)
     kind = codes.error_for(code, envelope.message, may_be_not_ready=endpoint.may_be_not_ready)
     error = kind(envelope.message or f"code {envelope.code}", body_code=envelope.code)
+    if kind is RequestRejected:  # only the provider's words say what is wrong
+        error.add_evidence(advice=_READ_DETAILS)
     return _with_retry_after(error, response)
 
 

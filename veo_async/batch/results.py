@@ -33,7 +33,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 #: Longest text of a cell that we add, in characters.
 _MAX_CELL_CHARACTERS = 2000
 _IN_DOUBT_REMEDY = (
-    "It may have been charged and is not sent again automatically. Decide about it with `veo-async ledger in-doubt`."
+    "It may have been charged and is not sent again automatically. Resolve, resubmit or abandon it with "
+    "`veo-async ledger`."
 )
 _NO_STATES: Mapping[str, str] = MappingProxyType({})
 _CHOOSE_WRITABLE = "; choose a writable folder"

@@ -52,10 +52,13 @@ def timeline_lines(row: JobRow, transitions: Sequence[Transition]) -> list[str]:
 def in_doubt_lines(row: JobRow, transitions: Sequence[Transition]) -> list[str]:
     """Return what is known of a job in doubt."""
     last = [transition_text(item) for item in transitions if item.after == JobState.IN_DOUBT][-1:]
+    outcome = _parsed(row.outcome)
+    error = outcome.get("error") if isinstance(outcome, dict) else None
+    page = error.get("log_url") if isinstance(error, dict) else None
     return [
         f"{row.key}  last sent {format_time(row.sent_at)}, attempt {row.attempts}",
         *(f"    {text}" for text in last),
-        f"    callback token {row.token}: search for it in the provider's logs",
+        f"    callback token {row.token}: search for it in the provider's logs{f' ({page})' if page else ''}",
     ]
 
 

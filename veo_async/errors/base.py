@@ -101,7 +101,8 @@ class VeoError(Exception):
 
     def describe(self) -> str:
         """Return the message and the evidence in one line, for logs and bug reports."""
-        facts = ", ".join(f"{name} {printable(str(value), _VALUE_LIMIT)}" for name, value in self.evidence.items())
+        known = {name: value for name, value in self.evidence.items() if value != self.message}
+        facts = ", ".join(f"{name} {printable(str(value), _VALUE_LIMIT)}" for name, value in known.items())
         return f"{self.message} ({facts})".lstrip() if facts else self.message
 
     def __str__(self) -> str:

@@ -79,7 +79,7 @@ class DownloadFailed(VeoError):
 
     summary = "the download failed"
     retryable = True
-    remedy = "Call save() again; the provider keeps the clip for some days."
+    remedy = "Save it again; the provider keeps the clip for some days."
 
 
 class ResultsWriteError(VeoError):
