@@ -19,15 +19,15 @@ async def run_in_terminal(
     import pty
     import termios
 
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+    screen, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
     environment |= {"VEO_BASE_URL": sim.url, "VEO_API_KEY": sim.api_key, "TERM": "xterm-256color"}
     process = await asyncio.create_subprocess_exec(
-        *command, cwd=cwd, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+        *command, cwd=cwd, env=environment, stdin=terminal, stdout=terminal, stderr=terminal
     )
-    os.close(theirs)
-    drawn = await asyncio.get_running_loop().run_in_executor(None, _read_all, ours)
+    os.close(terminal)
+    drawn = await asyncio.get_running_loop().run_in_executor(None, _read_all, screen)
     assert await process.wait() == exits, drawn
     return _CONTROL.sub("", drawn)
 

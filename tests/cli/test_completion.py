@@ -46,7 +46,7 @@ def test_bash_completes_commands_options_choices_and_files(tmp_path: Path, capsy
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_script_is_installed_where_the_shell_looks_for_it(
+def test_script_is_installed_where_the_shell_expects_it(
     shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And the output names the file and what to do."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import veo_async
 from tests.programs import run
 from veo_async.cli.env_file import load_env_file, parse_env_file
 from veo_async.errors import UsageError
@@ -76,6 +77,13 @@ def test_file_that_cannot_be_read_is_a_usage_error(content: bytes | None, proble
         file.write_bytes(content)
     with pytest.raises(UsageError, match=problem):
         load_env_file(file, {})
+
+
+def test_file_in_the_guide_is_read() -> None:
+    """The example of the page on the command line."""
+    page = (Path(veo_async.__file__).parent / "guide" / "command-line.md").read_text("utf-8")
+    [example] = [block for block in page.split("```") if block.startswith("\n# keys.env")]
+    assert parse_env_file(example, PATH) == {"KIE_API_KEY": "your-key", "KIE_BASE_URL": "https://api.kie.ai"}
 
 
 async def test_command_uses_the_key_in_the_file_and_repeats_the_option_without_showing_the_key(

@@ -66,7 +66,7 @@ def test_top_help_lists_environment_variables_and_exit_codes_and_a_command_does_
 
 @pytest.mark.parametrize("names", ALL, ids=" ".join)
 def test_help_of_a_command_has_no_noise(names: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
-    """No negative options, no option beside a positional argument, no default of an option that is off or empty."""
+    """No negative options, no option that repeats a positional argument, no default of an option that is off."""
     page = help_of(capsys, *names)
     assert not re.search(r"--(no|empty)-(?!verify)", page)
     assert not re.search(r"default: (False|\(\)|None|\d+\.0\])", page)

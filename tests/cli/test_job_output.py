@@ -32,17 +32,14 @@ def test_job_in_doubt_outweighs_a_failure() -> None:
         (ALL_DONE, "veo-async jobs 'my veo.db'"),
         (PARTIAL, "veo-async jobs 'my veo.db'"),
         (SOME_IN_DOUBT, "veo-async ledger in-doubt 'my veo.db'"),
-        (STOPPED, "veo-async resume 'my veo.db' --account studio"),
+        (STOPPED, "veo-async resume 'my veo.db' --out clips --account studio"),
     ],
 )
-def test_next_command_fits_the_exit_code_and_names_the_account(code: int, command: str) -> None:
-    """Without its account, `resume` would find the jobs of another one."""
-    assert next_command(code, Path("my veo.db"), "studio") == command
-
-
-def test_resume_command_without_an_account() -> None:
-    """The account then follows from the API key."""
-    assert next_command(STOPPED, Path("veo.db"), None) == "veo-async resume veo.db"
+def test_next_command_fits_the_exit_code(code: int, command: str) -> None:
+    """A run that was stopped is continued with the same options."""
+    words = ("resume", "my veo.db", "--out", "clips", "--account", "studio", "--accept-restored")
+    begin(Invocation(words=words))
+    assert next_command(code, Path("my veo.db")) == command
 
 
 @pytest.mark.parametrize(

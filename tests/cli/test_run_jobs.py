@@ -77,7 +77,7 @@ async def test_interrupted_generate_prints_the_command_that_saves_the_clip(
         process.send_signal(number)
         rest, _ = await process.communicate()
         assert process.returncode == 130
-        assert b"Next: veo-async resume veo.db" in rest
+        assert b"Next: veo-async generate 'A dog' --key dog" in rest
         resumed = await run(*VEO, "resume", "veo.db", "--out", "clips", cwd=tmp_path, sim=sim)
         assert "1 running" in resumed
         assert "dog: saved" in resumed

@@ -21,7 +21,7 @@ async def test_upload_prints_the_urls_and_the_next_command(tmp_path: Path) -> No
     async with Simulator() as sim:
         lines = (await run(*command, cwd=tmp_path, sim=sim)).splitlines()
         assert all(line.startswith(sim.url) for line in lines[:2])
-        assert lines[2] == f"Next: veo-async generate \"…\" --image '{lines[0]}' --image '{lines[1]}'"
+        assert lines[2] == f'Next: veo-async generate "A dog surfing at dusk" --image {lines[0]} --image {lines[1]}'
         output = await run(*command, "--json", cwd=tmp_path, sim=sim)
         uploads = [json.loads(line) for line in output.splitlines()]
         assert [upload["url"] for upload in uploads] == lines[:2]

@@ -14,7 +14,7 @@ def key_source() -> str | None:
 
 
 def key_error_text(error: InvalidKey) -> str:
-    """Return the text of *error* for someone who types commands: an argument is no remedy there."""
+    """Return the text of *error* for someone who types commands: an argument does not help there."""
     if key_source() is not None:
         return str(error)
     [example] = environment_lines({"KIE_API_KEY": "KEY"})

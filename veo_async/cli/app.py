@@ -17,7 +17,7 @@ from .completion import Shell, install_completion
 from .console import console, escape_unprintable, print_error, print_line
 from .env_file import load_env_file
 from .exit_codes import ALL_DONE, ERROR, INTERRUPTED, USAGE
-from .formatting import command
+from .formatting import same_command
 from .help_pages import GLOBAL_OPTIONS, OPTIONS, SHORT_START, epilogue, shown_default, usage_error_text
 from .invocation import Invocation, Verbosity, begin, current
 
@@ -30,7 +30,7 @@ app: App = App(
     help_epilogue=epilogue(),
     default_parameter=Parameter(negative=(), show_default=shown_default),
     group_commands=OPTIONS,
-    error_formatter=usage_error_text,
+    print_error=False,
 )
 for _family in (simulating, creating, lists, resuming, inspecting):
     app.update(_family.app)
@@ -97,10 +97,9 @@ def _text_of(error: VeoError) -> str:
         case InvalidKey():
             text = key_error_text(error)
         case LedgerRestored():
-            text = (
-                f"{error.message} Check its jobs with your provider. Next: {command('jobs', error.path)}, then, to use "
-                f"it anyway: {command(*current().words)} --accept-restored"
-            )
+            from .ledger_file import restored_with  # it loads SQLite
+
+            text = restored_with(error, same_command())
         case _:
             text = str(error)
     facts = "".join(f"\n  {name}: {printable(str(value))}" for name, value in error.evidence.items())
@@ -114,8 +113,9 @@ def run(arguments: list[str] | None = None) -> None:
     begin(Invocation(words=tuple(words)))
     try:
         code = app.meta(words, exit_on_error=False, result_action="return_value")
-    except CycloptsError:
-        sys.exit(USAGE)  # cyclopts has printed what is wrong
+    except CycloptsError as error:
+        print_error(usage_error_text(error))
+        sys.exit(USAGE)
     except VeoError as error:
         print_error(_text_of(error))
         sys.exit(USAGE if isinstance(error, UsageError) else ERROR)

@@ -23,8 +23,8 @@ from veo_async.repair import was_not_charged
 from veo_async.settings import Budget, Credits, Limits
 from veo_async.types import BudgetUse
 
-from .batch_output import BatchRun, same_command
-from .formatting import format_credits, format_number, plain_number
+from .batch_output import BatchRun
+from .formatting import format_credits, format_number, plain_number, same_command, short_path
 from .job_output import report_details
 from .ledger_file import ledger_for_work, open_ledger
 from .list_files import ListFiles
@@ -44,7 +44,8 @@ class RowReporter:
     def __call__(self, result: RowResult) -> None:
         self._done += 1
         status = result.status.replace("_", " ")
-        text = f": {result.sentence}" if result.sentence else f" {' '.join(result.paths) or result.task_id or ''}"
+        files = " ".join(map(short_path, result.paths))
+        text = f": {result.sentence}" if result.sentence else f" {files or result.task_id or ''}"
         text = f"[{self._done:,}/{self._total:,}] {result.row.label}: {status}{text}"
         self._reporter.job_finished(text, result_as_dict(result), is_good=bool(result.paths))
         if result.detail:

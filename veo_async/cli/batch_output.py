@@ -14,7 +14,7 @@ from veo_async.batch.run import Report
 from veo_async.types import BudgetUse
 
 from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED, USAGE
-from .formatting import command, format_count, format_credits, format_number, plain_number
+from .formatting import command, format_count, format_credits, format_number, plain_number, same_command
 from .invocation import current
 from .list_files import ListFiles
 from .output import Reporter
@@ -27,6 +27,8 @@ _BUDGET = re.compile(r" --budget[ =]\S+")
 def report_invalid(manifest: Manifest, reporter: Reporter) -> int:
     """Report that nothing was sent because of invalid rows; return the exit code."""
     reporter.message("Nothing was sent. Fix these rows, or skip them with --skip-invalid.")
+    if manifest.rows:
+        reporter.note(f"Next: {same_command()} --skip-invalid   (skips them)")
     reporter.summary({"rejected": len(manifest.problems), "exit_code": USAGE})
     return USAGE
 
@@ -50,6 +52,8 @@ def report_plan(plan: Plan, manifest: Manifest, reporter: Reporter) -> int:
         reporter.message("1 of them has no known price and is not included.")
     elif cost.without_price:
         reporter.message(f"{cost.without_price:,} of them have no known price and are not included.")
+    if plan.rows[RowState.LEFT]:
+        reporter.note(f"Next: {same_command(without='--dry-run')}")
     rows = {state.replace(" ", "_"): count for state, count in plan.rows.items()}
     reporter.summary({**rows, "credits": cost.credits, "without_price": cost.without_price, "dry_run": True})
     return ALL_DONE
@@ -107,11 +111,6 @@ def _over_budget_text(run: BatchRun, budget: float) -> str:
     return f"{rows}: {spent}, {format_number(use.reserved)} reserved."
 
 
-def same_command() -> str:
-    """Return the command as it was typed: without its options, running it again would do something else."""
-    return command(*(word for word in current().words if word != "--accept-restored"))  # given once
-
-
 def command_for(source: Path | None, other: Path) -> str:
     """Return the command as it was typed, for the list *other* in place of *source*."""
     words = current().words
@@ -134,7 +133,8 @@ def _next_step(run: BatchRun, manifest: Manifest, files: ListFiles) -> tuple[int
     report = run.report
     finished = sum(report.counts[status] for status in ("saved", "ready", "refused", "failed", "in_doubt"))
     if finished + report.over_budget < len(manifest.rows):
-        return STOPPED, f"{same_command()}   (continues; nothing is charged twice)"
+        where = " with the same list on standard input" if files.source is None else ""
+        return STOPPED, f"{same_command()}   (continues{where}; nothing is charged twice)"
     if report.counts["in_doubt"]:
         return SOME_IN_DOUBT, command("ledger", "in-doubt", files.ledger)
     if report.over_budget:
@@ -144,5 +144,5 @@ def _next_step(run: BatchRun, manifest: Manifest, files: ListFiles) -> tuple[int
     if any(file.name == REJECTED for file in report.files):
         return PARTIAL, f"{command_for(files.source, report.page.with_name(REJECTED))}   (after fixing its rows)"
     if report.counts["failed"]:
-        return PARTIAL, f"{command('jobs', files.ledger)} --state expired"
-    return ALL_DONE, f"open {report.page}"
+        return PARTIAL, command("jobs", files.ledger)
+    return ALL_DONE, f"open {report.page} in a browser"

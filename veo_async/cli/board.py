@@ -70,8 +70,8 @@ def _counts(progress: Progress) -> Text:
         Text(f"{number:,} {state_text(state)}", style=_STYLES.get(state, ""))
         for state, number in counts_of(progress.counts)
     )
-    if progress.slots:
-        line.append(f"  ({progress.counts.get('running', 0):,} of {progress.slots:,} slots)", style="dim")
+    if progress.slots and (running := progress.counts.get("running")):
+        line.append(f"  ({running:,} of {progress.slots:,} slots)", style="dim")
     return line
 
 

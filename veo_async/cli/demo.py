@@ -167,7 +167,7 @@ def print_result(run: DemoRun) -> int:
     if not run.is_as_expected:
         print_line(f"\nThe demo did not finish as expected. Inspect it with: {command('jobs', run.ledger)}")
         return ERROR
-    print_note(f"\nNext: open {report.page}")
-    print_note(f"      {command('timeline', run.ledger)} KEY      (the full timeline of one job)")
-    print_note("      veo-async simulator --speed 60   (a local stand-in for the provider)")
+    print_note(f"\nNext: open {report.page} in a browser")
+    print_note(f"      {command('timeline', run.ledger, run.manifest.rows[0].key)}   (the full timeline of one job)")
+    print_note(f"      {command('simulator', '--speed', 60)}   (a local stand-in for the provider)")
     return ALL_DONE

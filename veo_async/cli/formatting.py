@@ -19,6 +19,7 @@ __all__ = [
     "generate_command",
     "needs_no_key",
     "plain_number",
+    "same_command",
     "short_path",
 ]
 
@@ -60,6 +61,15 @@ def command(*words: object) -> str:
     is_named = file is None or any(word.split("=")[0] == "--env-file" for word in typed)
     option = [] if is_named or needs_no_key(typed) else ["--env-file", str(file)]
     return join_words(["veo-async", *typed, *option])
+
+
+def same_command(*, without: str | None = None) -> str:
+    """Return the command as it was typed: without its options, running it again would do something else.
+
+    Args:
+        without: an option to leave out; ``--accept-restored``, which is given once, is always left out.
+    """
+    return command(*(word for word in current().words if word not in (without, "--accept-restored")))
 
 
 def generate_command(*options: object, prompt: str = "A dog surfing at dusk") -> str:

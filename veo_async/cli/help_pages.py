@@ -5,12 +5,11 @@ an error in what was typed.
 from typing import TypedDict
 
 from cyclopts import Argument, CycloptsError, Group, MissingArgumentError, UnusedCliTokensError
-from rich.text import Text
 
 from .exit_codes import MEANINGS
 from .formatting import command, plain_number
 
-START, MAKE, LOOK, REPAIR = (
+START, MAKE, INSPECT, REPAIR = (
     Group(name, sort_key=place) for place, name in enumerate(("Start", "Make", "Look", "Repair"))
 )
 OPTIONS: Group = Group("Options", sort_key=90)
@@ -49,7 +48,7 @@ class Listing(TypedDict):
 def listed(group: Group, place: int) -> Listing:
     """Return where the help lists a command: its group, and its place there.
 
-    Without an epilogue of its own, a command would repeat that of the whole program.
+    Without an empty epilogue, a command would repeat that of the whole program.
     """
     return {"group": group, "sort_key": place, "help_epilogue": ""}
 
@@ -73,7 +72,7 @@ def shown_default(value: object) -> object:
             return value
 
 
-def usage_error_text(error: CycloptsError) -> Text:
+def usage_error_text(error: CycloptsError) -> str:
     """Return what is wrong with the words that were typed, and which help says what is right."""
     match error:
         case MissingArgumentError(argument=Argument(name=name)) if not name.startswith("-"):
@@ -82,7 +81,7 @@ def usage_error_text(error: CycloptsError) -> Text:
             text = f'Unexpected "{first}". Put quotes around a value that has blanks.'
         case _:
             text = str(error).partition(" Available commands:")[0].replace("?.", "?")
-    return Text(f"{text} See {command(*error.command_chain or (), '--help')}", no_wrap=True, overflow="ignore")
+    return f"{text} See {command(*error.command_chain or (), '--help')}"
 
 
 def _columns(entries: dict[str, str]) -> str:

@@ -11,7 +11,7 @@ from veo_async.events import JobEvent, Paused, Queued, Ready, ResolutionDiffers,
 from veo_async.types import Outcome
 
 from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
-from .formatting import command, format_count, format_duration, short_path
+from .formatting import command, format_count, format_duration, same_command, short_path
 from .invocation import current
 from .output import Reporter
 from .progress import reason_text, uncapitalized
@@ -63,16 +63,11 @@ def exit_code_for(outcomes: Iterable[Outcome]) -> int:
     return PARTIAL if kinds - {Done} else ALL_DONE
 
 
-def next_command(exit_code: int, ledger: Path, account: str | None) -> str:
+def next_command(exit_code: int, ledger: Path) -> str:
     """Return the command to run after one that ended with *exit_code*."""
     if exit_code == SOME_IN_DOUBT:
         return command("ledger", "in-doubt", ledger)
-    return resume_command(ledger, account) if exit_code == STOPPED else command("jobs", ledger)
-
-
-def resume_command(ledger: Path, account: str | None) -> str:
-    """Return the command that continues the jobs of *account*, which is None for the API key's own account."""
-    return command("resume", ledger, *(() if account is None else ("--account", account)))
+    return same_command() if exit_code == STOPPED else command("jobs", ledger)
 
 
 def _outcome_text(outcome: Outcome) -> str:

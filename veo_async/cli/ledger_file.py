@@ -49,8 +49,16 @@ async def open_for_repair(file: Path, *, verify: bool = False) -> AsyncIterator[
 
 def restored_text(error: LedgerRestored) -> str:
     """Return what happened to a ledger that was restored or copied, and what to do."""
-    next_steps = f"{command('jobs', error.path)}, then {command('resume', error.path)} --accept-restored"
-    return f"{error.message} Check its jobs with your provider. Next: {next_steps}"
+    return restored_with(error, command("resume", error.path))
+
+
+def restored_with(error: LedgerRestored, work: str) -> str:
+    """Return the same for the command *work*, which runs the jobs of the ledger."""
+    return (
+        f"{error.message} Check its jobs with your provider.\n"
+        f"Next: {command('jobs', error.path)}\n"
+        f"      {work} --accept-restored   (uses it anyway)"
+    )
 
 
 def _existing(file: Path) -> SqliteLedger:

@@ -96,7 +96,8 @@ def _row(job: Job, etas: dict[str, float]) -> Row:
     match job.outcome:
         case None:
             left_s = etas.get(job.key)
-            detail = f"about {format_duration(left_s)} left" if left_s is not None else ""
+            waits = "waiting for its callback" if job.state is JobState.IN_DOUBT else ""
+            detail = f"about {format_duration(left_s)} left" if left_s is not None else waits
         case Done(clip=clip):
             detail = " ".join(Path(file).name for file in clip.files)
         case failed:

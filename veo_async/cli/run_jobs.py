@@ -19,8 +19,9 @@ from veo_async.settings import Credits, Files, Limits
 from veo_async.types import AnyRequest, Job, Outcome, Recovered, UpgradeRequest
 
 from .console import console, print_note
+from .formatting import same_command
 from .invocation import current
-from .job_output import event_text, exit_code_for, next_command, report_outcome, resume_command
+from .job_output import event_text, exit_code_for, next_command, report_outcome
 from .ledger_file import ledger_for_work
 from .options import ClipOptions
 from .output import Reporter, live_progress, reporting
@@ -48,7 +49,7 @@ async def session_on(
         ) as veo:
             yield veo
     except asyncio.CancelledError:
-        message(f"Stopped. Nothing is lost. Next: {resume_command(ledger, account)}")
+        message(f"Stopped. Nothing is lost. Next: {same_command()}")
         raise
 
 
@@ -75,12 +76,12 @@ async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipO
         report_outcome(reporter, outcome, options.ledger)
         code = exit_code_for([outcome])
         if not options.json:
-            reporter.note(f"Next: {next_command(code, options.ledger, options.account)}")
+            reporter.note(f"Next: {next_command(code, options.ledger)}")
     return code
 
 
 async def _finish_one(job: Job, veo: VeoSession, reporter: Reporter) -> Outcome:
-    """Wait until *job* has finished; on a terminal, show meanwhile what it does."""
+    """Wait until *job* has finished; on a terminal, show what it does until then."""
     if reporter.is_live:
 
         def show(progress: JobProgress) -> None:
@@ -158,7 +159,7 @@ def _recovered_text(recovered: Recovered) -> str:
 
 
 def _shows_events(reporter: Reporter) -> bool:
-    """Whether each event gets a line: not beside a line that is redrawn, unless ``-v`` was given."""
+    """Whether each event gets a line: not next to a line that is redrawn, unless ``-v`` was given."""
     return current().is_verbose or not reporter.is_live
 
 

@@ -30,9 +30,7 @@ class JobUnreadable(LedgerError):
     """A job's row on the ledger is damaged, or a later version wrote it. Other jobs are unaffected."""
 
     summary = "the record of the job is damaged"
-    remedy = (
-        "It may have been charged: inspect it with `veo-async timeline` before you submit its request under a new key."
-    )
+    remedy = "It may have been charged: inspect its timeline before you submit its request under a new key."
 
 
 class LedgerUnusable(LedgerError):

@@ -53,6 +53,7 @@ async def upload(files: list[str], /, *, json: bool = False) -> int:
     """
     from veo_async import VeoSession
     from veo_async._base.run_blocking import run_blocking
+    from veo_async.cli.formatting import generate_command
     from veo_async.cli.images import check_images
 
     await run_blocking(check_images, files)
@@ -65,8 +66,8 @@ async def upload(files: list[str], /, *, json: bool = False) -> int:
             else:
                 print_line(urls[-1])
     if not json:
-        images = " ".join(f"--image '{url}'" for url in urls)
-        print_note(f'Next: veo-async generate "…" {images}')
+        images = [word for url in urls for word in ("--image", url)]
+        print_note(f"Next: {generate_command(*images)}")
     return ALL_DONE
 
 

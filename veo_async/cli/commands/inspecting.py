@@ -7,7 +7,7 @@ from cyclopts import App
 
 from veo_async.cli.console import console, print_line, print_note, write_json
 from veo_async.cli.exit_codes import ALL_DONE, ERROR
-from veo_async.cli.help_pages import LOOK, START, listed
+from veo_async.cli.help_pages import INSPECT, START, listed
 from veo_async.types import JobState
 
 app: App = App()
@@ -42,7 +42,7 @@ async def doctor(*, ledger: Path | None = None) -> int:
     return ERROR
 
 
-@app.command(**listed(LOOK, 3))
+@app.command(**listed(INSPECT, 3))
 async def credits(*, json: bool = False) -> None:
     """Print the balance of the account.
 
@@ -64,7 +64,7 @@ async def credits(*, json: bool = False) -> None:
         print_line(format_credits(balance))
 
 
-@app.command(**listed(LOOK, 1))
+@app.command(**listed(INSPECT, 1))
 async def jobs(
     file: Path,
     /,
@@ -119,7 +119,7 @@ async def jobs(
         print_note(f"Next: {command('ledger', 'in-doubt', file)}")
 
 
-@app.command(**listed(LOOK, 2))
+@app.command(**listed(INSPECT, 2))
 async def timeline(file: Path, key: str, /, *, json: bool = False) -> None:
     """Print a job's timeline (times, codes, ids, credits, no secrets), e.g. for the provider's support.
 

@@ -6,7 +6,7 @@ from cyclopts import App
 
 from veo_async.cli.console import console, print_line
 from veo_async.cli.exit_codes import ALL_DONE
-from veo_async.cli.help_pages import LOOK, MAKE, listed
+from veo_async.cli.help_pages import INSPECT, MAKE, listed
 from veo_async.cli.options import BatchOptions
 
 app: App = App()
@@ -48,7 +48,7 @@ async def batch(source: Path, /, *, options: BatchOptions = _BATCH) -> int:
         return report_summary(run, manifest, files, options.budget, reporter)
 
 
-@app.command(**listed(LOOK, 4))
+@app.command(**listed(INSPECT, 4))
 async def contact_sheet(folder: Path, /) -> int:
     """Write a contact sheet of the clips in a folder: a frame, the name and the length of each.
 
@@ -65,7 +65,7 @@ async def contact_sheet(folder: Path, /) -> int:
 
     tiles = await run_blocking(videos_in, folder)
     if not tiles:
-        raise UsageError(f"{folder}: no clips found; pass a folder created by veo-async batch")
+        raise UsageError(f"{folder}: no clips found; pass the output folder of a list")
     try:
         sheets = await run_blocking(write_sheets, folder, tiles)
     except MediaExtraMissing as exc:

@@ -62,7 +62,7 @@ async def resume(
             jobs = veo.jobs()
             outcomes = await run_jobs.finish_all(jobs, veo, ledger, reporter, stop_timeout)
         code = job_output.exit_code_for(outcomes) if len(outcomes) == len(jobs) else STOPPED
-        reporter.note(f"Next: {job_output.next_command(code, ledger, account)}")
+        reporter.note(f"Next: {job_output.next_command(code, ledger)}")
         reporter.summary({"counts": progress.counts_by_state(jobs), "exit_code": code})
     return code
 
