@@ -13,6 +13,7 @@ from veo_async.media.names import (
     file_names,
     hashed_name,
     numbered_names,
+    readable_name,
     safe_name,
     short_id,
     slug,
@@ -152,3 +153,9 @@ def test_names_of_a_chain_with_an_automatic_key_begin_alike() -> None:
     assert short_id(key) == key[:6] != short_id(extended.key)
     for chosen in ("surfing-dog", "row-17.4k", "4c9a31a5bb61db65d10f1210d78cc08a"):
         assert clip_stem(chosen, "A dog") == chosen
+
+
+def test_message_names_a_job_by_its_own_key_or_by_its_file() -> None:
+    """A key that a user chose is not changed, even if its file has another name."""
+    assert readable_name("../row 1", "A dog") == "../row 1"
+    assert readable_name("3f9c1a0b2c4d5e6f7081", "A dog") == "a-dog-3f9c1a"

@@ -217,6 +217,14 @@ async def test_file_keeps_its_number_when_a_request_is_inserted_before_it(tmp_pa
     assert videos(tmp_path) == ["001-a-dog.mp4", "001-an-owl.mp4", "002-a-fox.mp4"]
 
 
+async def test_name_that_is_too_long_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    """The file system would refuse it only after the clip was paid for."""
+    async with Simulator() as sim, on(sim) as veo:
+        with pytest.raises(errors.UsageError, match="must not be longer than 240 bytes"):
+            await veo.generate("собака " * 20, key="k" * 90, save_to=tmp_path / "{slug}-{key}-{slug}.mp4")
+        assert sim.requests_to() == ()
+
+
 async def test_doubled_brace_is_a_literal_one(tmp_path: Path) -> None:
     """In a file name and in that of a folder."""
     (tmp_path / "{a}").mkdir()

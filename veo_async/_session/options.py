@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, get_args
 
 from veo_async._base.checks import (
@@ -51,6 +52,8 @@ class JobOptions(VideoOptions, total=False):
 
 #: The names of those options that are not part of a request.
 JOB_OPTIONS = frozenset(JobOptions.__annotations__) - frozenset(VideoOptions.__annotations__)
+#: File systems allow 255. A second video has a number, and the ending of a sidecar is longer than that of a video.
+_MAX_NAME_BYTES = 240
 _KNOWN_OPTIONS = (*VideoOptions.__annotations__, *sorted(JOB_OPTIONS))
 
 
@@ -183,8 +186,12 @@ def _checked_default(path: Any) -> str | PathTemplate | None:
 
 
 def _check_file_names(name: str, path: Any) -> None:
-    if path is not None and (problem := path_problem(fspath(path))) is not None:
+    if path is None:
+        return
+    if (problem := path_problem(fspath(path))) is not None:
         reject(name, path, problem)
+    if any(len(part.encode()) > _MAX_NAME_BYTES for part in Path(path).parts):
+        reject(name, path, f"a file name must not be longer than {_MAX_NAME_BYTES} bytes")
 
 
 def _checked_ledger(ledger: Any) -> Any:

@@ -52,7 +52,7 @@ _LABEL_CHARACTERS, _LENGTH_CHARACTERS = 34, 6
 
 @attrs.frozen(kw_only=True)
 class Tile:
-    """One tile of a contact sheet: the job's key and its video."""
+    """One tile of a contact sheet: the name of a clip and its video."""
 
     key: str
     video: Path

@@ -59,17 +59,17 @@ def _warning(line: int, encoding: str, text: str) -> str:
 
 
 def _guess(content: bytes) -> tuple[str, str] | None:
-    """Return the text and the name of the code page that *content* looks like; None if it looks like none."""
+    """Return the text and the name of the code page that *content* is probably in; None if neither."""
     candidates: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
         ("cp1252", "Windows-1252", _is_western),
         ("cp1251", "Windows-1251", _is_cyrillic),
     )
-    for codec, name, looks_right in candidates:
+    for codec, name, is_plausible in candidates:
         try:
             text = content.decode(codec)
         except UnicodeDecodeError:
             continue
-        if looks_right(text) and not _SIGN_IN_WORD.search(text):
+        if is_plausible(text) and not _SIGN_IN_WORD.search(text):
             return text, name
     return None
 

@@ -42,7 +42,7 @@ def write_report(folder: Path, cards: Sequence[Card], *, title: str, for_client:
         pages = [write_gallery(folder, cards, title=title)]
         if for_client or (folder / CLIENT_NAME).exists():
             pages.append(write_gallery(folder, cards, title=title, for_client=True))
-        tiles = [Tile(key=card.key, video=folder / card.file) for card in cards if card.file]
+        tiles = [Tile(key=Path(card.file).stem, video=folder / card.file) for card in cards if card.file]
         try:
             return ReportFiles(pages=pages, sheets=write_sheets(folder, tiles), sheet_extra_missing=False)
         except MediaExtraMissing:

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from veo_async.errors import InvalidRequest, Problem
+from veo_async.media.names import readable_name
 from veo_async.requests import (
     ChainItem,
     automatic_key,
@@ -33,6 +34,7 @@ NUMBER_COLUMN = "list_row"
 #: The columns that ``results.csv`` adds to those of the list.
 RESULT_COLUMNS = ("status", "path", "height", "credits", "reason", "remedy", "detail", "task_id", "log_url")
 
+_NOT_OTHERS = REQUEST_COLUMNS | JOB_COLUMNS | {NUMBER_COLUMN}
 #: ``{column}``, a doubled brace, or a single brace, which is an error.
 PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w+)\}|[{}]")
 
@@ -67,6 +69,11 @@ class Row:
     cells: Mapping[str, str] = attrs.field(repr=False)
     #: The values of the columns that set nothing.
     others: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+
+    @property
+    def label(self) -> str:
+        """What to call the row in a message."""
+        return readable_name(self.key, self.request.prompt)
 
     @property
     def chain(self) -> list[ChainItem]:
@@ -111,8 +118,8 @@ class RawRow:
     @property
     def others(self) -> dict[str, Any]:
         """The values of the columns that set nothing."""
-        known = REQUEST_COLUMNS | JOB_COLUMNS | {NUMBER_COLUMN}
-        return {name: value for name, value in self.values.items() if name not in known and value not in ("", None)}
+        others = ((name, value) for name, value in self.values.items() if name not in _NOT_OTHERS)
+        return {name: value for name, value in others if value not in ("", None)}
 
 
 class ImageFiles:

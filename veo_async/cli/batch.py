@@ -48,7 +48,7 @@ class RowReporter:
         status = result.status.replace("_", " ")
         files = " ".join(map(short_path, result.paths))
         text = f": {result.sentence}" if result.sentence else f" {files or result.task_id or ''}"
-        text = f"[{self._done:,}/{self._total:,}] {result.row.key}: {status}{text}"
+        text = f"[{self._done:,}/{self._total:,}] {result.row.label}: {status}{text}"
         self._reporter.job_finished(text, result_as_dict(result), is_good=bool(result.paths))
         if result.detail:
             report_details(self._reporter, self._ledger, result.row.key, result.detail, result.log_url)

@@ -52,6 +52,11 @@ def clip_stem(key: str, prompt: str) -> str:
     return f"{slug(prompt)}-{match[1][:_ID_DIGITS]}{suffix}"
 
 
+def readable_name(key: str, prompt: str) -> str:
+    """Return what to call a job in a message: its key if a user chose it, else the name of its file."""
+    return clip_stem(key, prompt) if _AUTOMATIC_KEY.fullmatch(key) else key
+
+
 def short_id(key: str) -> str:
     """Return a short id of a job: the first digits of an automatic key, else of a hash of the key."""
     match = _AUTOMATIC_KEY.fullmatch(key)

@@ -139,7 +139,7 @@ def parse_template(name: str, text: str, *, has_number: bool) -> PathTemplate:
         has_number: whether the requests are numbered, so that ``{n}`` has a value.
 
     Raises:
-        UsageError: a placeholder is wrong, or a brace stands alone.
+        UsageError: a placeholder is wrong, or there is a single brace.
     """
     parts: list[str | _Placeholder] = []
     end = 0
