@@ -30,7 +30,7 @@ async def test_work_that_waits_for_a_thread_is_done_after_a_cancellation() -> No
 
 
 async def test_error_of_work_whose_caller_was_cancelled_is_not_reported() -> None:
-    """Its caller is gone; asyncio would report that nobody read the error."""
+    """Its caller is gone; asyncio would report the error as unread."""
     reported: list[dict[str, Any]] = []
     release = threading.Event()
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))

@@ -8,7 +8,7 @@ import pytest
 
 from veo_async.cli.progress import Progress, Row
 
-from .pictures import board_svg, record_demo, richest  # words: ok
+from .screenshots import board_svg, record_demo, richest
 
 GUIDE = Path(__file__).parent.parent / "veo_async" / "guide"
 

@@ -2,7 +2,7 @@
 
 Run it after a change of either, from the repository, with Chromium installed::
 
-    python -m tests.pictures veo_async/guide
+    python -m tests.screenshots veo_async/guide
 """
 
 import asyncio
