@@ -93,13 +93,13 @@ def test_help_of_a_command_has_one_example(names: tuple[str, ...], capsys: pytes
     assert examples[0].startswith(" ".join(names))
 
 
-def test_without_arguments_three_commands_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_arguments_the_first_commands_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """And where the others are; exit code 0."""
     with pytest.raises(SystemExit) as exit_info:
         run([])
     assert exit_info.value.code == 0
     output = capsys.readouterr().out
-    assert re.findall(r"^  veo-async (\w+)", output, re.MULTILINE) == ["demo", "doctor", "generate"]
+    assert re.findall(r"^  veo-async (\w+)", output, re.MULTILINE) == ["demo", "doctor", "generate", "guide"]
     assert "veo-async --help" in output
     assert max(map(len, output.splitlines())) <= 100
 
