@@ -158,11 +158,11 @@ def test_spelling_of_known_columns_does_not_matter(header: str) -> None:
 @pytest.mark.parametrize(
     ("columns", "warning"),
     [
-        ("colour", '"colour" is not a column I know. It is only'),
-        ("id", '"id" is not a column I know; did you mean "key"? It is only'),
+        ("colour", '"colour" is an unknown column. It is only'),
+        ("id", '"id" is an unknown column; did you mean "key"? It is only'),
         (
             "Seed Nr,id,Kunde",
-            '"Seed Nr" (did you mean "seeds"?), "id" (did you mean "key"?) and "Kunde" are not columns I know.',
+            '"Seed Nr" (did you mean "seeds"?), "id" (did you mean "key"?) and "Kunde" are unknown columns.',
         ),
     ],
 )
@@ -183,7 +183,7 @@ def test_unknown_columns_are_kept_with_one_warning_and_refused_strictly(columns:
 def test_missing_column_names_the_misspelled_one() -> None:
     """As the warning does, if there is a prompt as well."""
     [warning] = read("prompt,promt\nA dog,x\n").warnings
-    assert warning.startswith('line 1: "promt" is not a column I know; did you mean "prompt"?')
+    assert warning.startswith('line 1: "promt" is an unknown column; did you mean "prompt"?')
 
 
 def test_columns_of_a_template_are_not_unknown() -> None:
@@ -205,7 +205,7 @@ def test_column_that_is_called_like_one_of_the_results_gets_another_name() -> No
 def test_warning_about_json_names_the_first_line_with_the_column() -> None:
     """Values keep their types for results.jsonl."""
     parsed = read('{"prompt": "A dog"}\n\n{"prompt": "A cat", "client": {"id": 7}}\n', "jsonl")
-    assert parsed.warnings[0].startswith('line 3: "client" is not a column I know.')
+    assert parsed.warnings[0].startswith('line 3: "client" is an unknown column.')
     assert parsed.rows[1].others == {"client": {"id": 7}}
 
 

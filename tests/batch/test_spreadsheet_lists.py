@@ -69,7 +69,7 @@ async def test_forty_rows_of_a_german_excel_become_forty_clips_with_readable_nam
     rows = read_manifest(excel_export(PROMPTS), "csv", KIE)
     assert (len(rows.rows), rows.problems) == (40, ())
     assert len(rows.warnings) == 2  # the encoding, and the columns
-    assert '"Nr", "Kunde" and "Preis" are not columns I know' in rows.warnings[1]
+    assert '"Nr", "Kunde" and "Preis" are unknown columns' in rows.warnings[1]
     async with Simulator(duration_s=0.1, limiter="none") as sim:
         report = await run(sim, rows, tmp_path)
         assert report.counts == {"saved": 40}

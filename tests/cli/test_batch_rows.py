@@ -220,7 +220,7 @@ def test_unreadable_list_is_a_usage_error_with_a_remedy(
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("--strict", '"colour" is not a column I know. Rename or remove it, or leave out --strict. Known columns: '),
+        ("--strict", '"colour" is an unknown column. Rename or remove it, or leave out --strict. Known columns: '),
         ("--name={nr}-{slug}", "name='{nr}-{slug}.mp4': {nr} is not a placeholder"),
         ("--name={model}", "must contain {n:03}, {key}, {id} or {slug}"),
     ],
@@ -246,15 +246,15 @@ async def test_plain_csv_of_excel_is_run_with_one_warning_about_its_columns(tmp_
         command = (*VEO, "batch", "liste.csv", "--name", "{n:03}-{slug}")
         output = await run_program(*command, cwd=tmp_path, sim=sim)
         assert "liste.csv, line 2: not UTF-8, so the list was read as Windows-1252" in output
-        assert output.count("not columns I know") == 1
-        assert 'liste.csv, line 1: "Nr" and "Seed" (did you mean "seeds"?) are not columns I know. They are' in output
+        assert output.count("unknown columns") == 1
+        assert 'liste.csv, line 1: "Nr" and "Seed" (did you mean "seeds"?) are unknown columns. They are' in output
         assert "2 saved" in output
         out = tmp_path / "liste-out"
         assert sorted(path.name for path in out.glob("*.mp4")) == ["001-ein-hörnchen.mp4", "002-die-möwe.mp4"]
         assert (out / "results.csv").read_text("utf-8-sig").startswith("Nr,prompt,Seed,key,status,")
         _, lines, messages = await run_separately(sim, *command[3:], "--json", cwd=tmp_path)
         assert json.loads(lines[0])["columns"] == {"Nr": "1", "Seed": "7"}
-        assert "not columns I know" in messages
+        assert "unknown columns" in messages
         assert len(sim.charges) == 2
 
 

@@ -154,6 +154,7 @@ def test_from_dict_reports_all_problems_together(values: dict[Any, Any], problem
     [
         ("modle", "modle='…': is not an option. Did you mean model?"),
         ("aspectRatio", "aspectRatio='…': is not an option. Did you mean aspect_ratio?"),
+        ("ratio", "ratio='…': is not an option. Did you mean aspect_ratio?"),
         ("watermarks", "watermarks='…': is not an option. Did you mean watermark?"),
         ("fps", "fps='…': is not an option. Use one of prompt, image_urls, model"),
     ],

@@ -57,13 +57,14 @@ def is_encodable(text: str) -> bool:
 
 
 def nearest(value: object, choices: Iterable[object]) -> str | None:
-    """Return the one of *choices* of which the text *value* may be a misspelling; None if there is none."""
+    """Return the one of *choices* of which the text *value* is a part or a misspelling; None if there is none."""
     import difflib  # only errors need it
 
     if not isinstance(value, str):
         return None
     by_spelling = {str(choice).casefold(): str(choice) for choice in choices}
-    near = difflib.get_close_matches(value.casefold(), by_spelling, n=1)
+    parts = [spelling for spelling in by_spelling if value.casefold() in spelling.split("_")]
+    near = parts or difflib.get_close_matches(value.casefold(), by_spelling, n=1)
     return by_spelling[near[0]] if near else None
 
 

@@ -72,8 +72,8 @@ def unknown_text(unknown: Sequence[str]) -> str:
     if len(unknown) == 1:
         meant = _meant(unknown[0])
         end = f'; did you mean "{meant}"?' if meant else "."
-        return f'"{unknown[0]}" is not a column I know{end}'
-    return f"{_listed([_with_meaning(name) for name in unknown])} are not columns I know."
+        return f'"{unknown[0]}" is an unknown column{end}'
+    return f"{_listed([_with_meaning(name) for name in unknown])} are unknown columns."
 
 
 def check_prompt_column(columns: Sequence[str], line: int) -> None:

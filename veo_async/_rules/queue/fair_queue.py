@@ -231,7 +231,9 @@ class FairQueue(Generic[T]):
         tenant = self._tenant(name)
         if tenant.max_queued is not None and tenant.queued + tenant.reserved >= tenant.max_queued:
             who = f"tenant {name!r}" if name else "the default tenant"
-            raise QueueFull(f"{who} already has {tenant.max_queued} queued jobs", tenant=name, limit=tenant.max_queued)
+            jobs = "job" if tenant.max_queued == 1 else "jobs"
+            message = f"{who} already has {tenant.max_queued} queued {jobs}"
+            raise QueueFull(message, tenant=name, limit=tenant.max_queued)
 
     def _forget_if_idle(self, name: str) -> None:
         tenant = self._tenants[name]
