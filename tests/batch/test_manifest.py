@@ -176,7 +176,7 @@ def test_unknown_columns_are_kept_with_one_warning_and_refused_strictly(columns:
     [row] = parsed.rows
     assert row.others == dict.fromkeys(columns.split(","), "x")
     assert (row.request, len(row.key)) == (VideoRequest("A dog"), 20)
-    with pytest.raises(errors.UsageError, match=r"not .*columns? I know.*--strict.*Known columns: aspect_ratio, "):
+    with pytest.raises(errors.UsageError, match=r"unknown columns?\b.*--strict.*Known columns: aspect_ratio, "):
         read(text, strict=True)
 
 
@@ -191,7 +191,7 @@ def test_columns_of_a_template_are_not_unknown() -> None:
     parsed = read("Animal,Main Thing,colour\ndog,wave,red\n", template="A {animal} on a {main_thing}")
     assert parsed.rows[0].request.prompt == "A dog on a wave"
     [warning] = parsed.warnings
-    assert warning.startswith('line 1: "colour" is not')
+    assert warning.startswith('line 1: "colour" is an unknown column')
     assert not read("animal\ndog\n", template="A {Animal}", strict=True).warnings
 
 
