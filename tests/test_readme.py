@@ -138,7 +138,7 @@ def test_readme_contains_the_install_and_test_commands() -> None:
 
 def test_readme_is_short() -> None:
     """Details belong to the guide."""
-    assert len(TEXTS["README"].splitlines()) <= 300
+    assert len(TEXTS["README"].splitlines()) <= 200
 
 
 def test_links_lead_from_the_readme_to_every_guide_page() -> None:
