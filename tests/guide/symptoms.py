@@ -166,9 +166,10 @@ async def budget_spent(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @symptom("The queue is full")
 async def queue_full(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> str:
-    async with VeoSession(max_in_flight=1, limits=Limits(max_queued=1)) as veo:
+    async with VeoSession(max_in_flight=1, limits=Limits(max_queued=2)) as veo:
         await (await veo.submit("A dog [stuck]", tenant="anna")).accepted()
         await veo.submit("A cat", tenant="anna")
+        await veo.submit("A hen", tenant="anna")
         return await text_of(veo.submit("A fox", tenant="anna"))
 
 
