@@ -266,7 +266,7 @@ async def test_commands_succeed_in_the_order_of_the_guide(tmp_path: Path) -> Non
         for line in COMMANDS["command-line"]
         if re.match(r"veo-async (doctor|generate|upload|batch|resume|jobs|contact-sheet) ", f"{line} ")
     ]
-    assert len(lines) == 8
+    assert len(lines) == 10
     (tmp_path / "first.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
     (tmp_path / "prompts.csv").write_text("prompt\nA cat that is not impressed\n")
     async with Simulator(duration_s=0.2) as sim:

@@ -234,6 +234,6 @@ def test_commands_of_the_short_start_are_right(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         run([])
     commands = re.findall(r"^  (veo-async .+?)  ", capsys.readouterr().out, re.MULTILINE)
-    assert len(commands) == 3
+    assert len(commands) == 4
     for command in commands:
         app.parse_args(shlex.split(command)[1:], exit_on_error=False, print_error=False)
