@@ -59,6 +59,7 @@ async def test_second_run_finds_the_file_by_its_name_and_pays_and_downloads_noth
     assert videos(tmp_path) == [f"собака-на-закате-{first.key[:6]}.mp4"]
 
 
+@pytest.mark.slow  # an upgrade is polled every 30 seconds
 async def test_follow_ups_are_named_after_the_first_prompt(tmp_path: Path) -> None:
     """An upgrade has no prompt of its own; the session, `then=` and a later session agree on the name."""
     ledger = MemoryLedger()
