@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veo_async._base.numbers import format_number
+from veo_async._base.numbers import format_count, format_number
 from veo_async._rules.lifecycle import JobState
 from veo_async.batch.gallery import Card, render_gallery, write_gallery
 from veo_async.batch.gallery.card_html import _DEFAULT_REMEDIES
@@ -24,7 +24,6 @@ from veo_async.batch.gallery.charts import bins, step_s
 from veo_async.batch.gallery.formatting import (
     FULL_CHARACTERS,
     clock,
-    counted_noun,
     seconds,
     state_label,
     to_html,
@@ -439,7 +438,7 @@ def test_durations_and_numbers_are_readable() -> None:
     ]
     assert [clock(value) for value in (0, 0.5, 90, 3600)] == ["0:00", "0.5 s", "1:30", "1:00:00"]
     assert [format_number(value) for value in (60.0, 1234.5, 0.005)] == ["60", "1,234.5", "0.01"]
-    assert [counted_noun(count, "job") for count in (0, 1, 1200)] == ["0 jobs", "1 job", "1,200 jobs"]
+    assert [format_count(count, "job") for count in (0, 1, 1200)] == ["0 jobs", "1 job", "1,200 jobs"]
     assert [state_label(state) for state in ("in_doubt", "saved", "")] == ["In doubt", "Saved", ""]
     assert quantile([1, 2, 3, 4], 0.5) == 2
 

@@ -1,6 +1,11 @@
 """Numbers and durations as people read them."""
 
 
+def format_count(number: int, noun: str) -> str:
+    """Return *number* with its noun in the right form: ``1 clip``, ``2 clips``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def format_number(number: float) -> str:
     """Return *number* with thousands separators and at most two decimals: ``1,000,000``, ``12.5``."""
     text = f"{number:,.2f}".rstrip("0").rstrip(".")

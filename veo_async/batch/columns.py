@@ -20,7 +20,7 @@ from .rows import (
     spelling,
 )
 
-_KNOWN = {name: name for name in sorted(REQUEST_COLUMNS | JOB_COLUMNS)}
+_KNOWN = tuple(sorted(REQUEST_COLUMNS | JOB_COLUMNS))
 #: Common names of columns that are called differently here.
 _OTHER_NAMES = {
     "id": "key",
@@ -30,7 +30,6 @@ _OTHER_NAMES = {
     "beschreibung": "prompt",
     "описание": "prompt",
     "промпт": "prompt",
-    "ratio": "aspect_ratio",
     "format": "aspect_ratio",
     "seed": "seeds",
     "images": "image",

@@ -1,21 +1,18 @@
 """What a run leaves for people to look through: a card for each row, the gallery and the contact sheets."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
 
 from veo_async.errors import ResultsWriteError
+from veo_async.media.names import is_automatic_key
 from veo_async.types import Done, Job, Outcome
 
 from .contact_sheet import MediaExtraMissing, Tile, write_sheets
 from .gallery import CLIENT_NAME, Card, add_posters, write_gallery
 from .results import remedy_of, translate_os_errors
 from .rows import Row
-
-#: The form of an automatic key, and of its follow-ups' keys.
-_AUTOMATIC_KEY = re.compile(r"[0-9a-f]{20}(\.[\w.-]+)?")
 
 
 @attrs.frozen(kw_only=True)
@@ -54,7 +51,7 @@ def new_card(row: Row, job: Job, price: float | None, *, submitted_at: float) ->
     request = row.request
     return Card(
         key=row.key,
-        is_key_automatic=bool(_AUTOMATIC_KEY.fullmatch(row.key)),
+        is_key_automatic=is_automatic_key(row.key),
         prompt=request.prompt,
         model=request.model,
         aspect_ratio=request.aspect_ratio if ":" in request.aspect_ratio else "16:9",
@@ -69,7 +66,7 @@ def earlier_card(cells: Mapping[str, str], job: Job, out: Path, now: float) -> C
     request = job.outcome.clip.request if isinstance(job.outcome, Done) else None
     card = Card(
         key=job.key,
-        is_key_automatic=bool(_AUTOMATIC_KEY.fullmatch(job.key)),
+        is_key_automatic=is_automatic_key(job.key),
         prompt=cells.get("prompt") or str(getattr(request, "prompt", "")),
         model=cells.get("model") or str(getattr(request, "model", "")),
         aspect_ratio=aspect if ":" in (aspect := getattr(request, "aspect_ratio", "")) else "16:9",

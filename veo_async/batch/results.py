@@ -18,7 +18,7 @@ import attrs
 
 from veo_async._base.atomic_write import remove_abandoned, write_atomically
 from veo_async._base.numbers import plain_number
-from veo_async.errors import ResultsWriteError, UsageError, VeoError, as_sentence, printable
+from veo_async.errors import ResultsWriteError, UsageError, VeoError, as_sentences, printable
 from veo_async.media.targets import is_file_name
 from veo_async.types import Done, Failed, InDoubt, JobState, Outcome, Refused
 
@@ -65,7 +65,7 @@ class RowResult:
     @property
     def sentence(self) -> str:
         """The reason and the remedy; empty for a row with a clip."""
-        return f"{as_sentence(self.reason)} {self.remedy}".rstrip() if self.reason else ""
+        return as_sentences(self.reason, self.remedy) if self.reason else ""
 
     @property
     def can_be_edited_and_rerun(self) -> bool:

@@ -48,6 +48,7 @@ def read_table(text: str, kind: Kind) -> Table:
         table = _read_cells(text, kind)
     else:
         table = _table_of_objects([*(_lines(text) if kind == "jsonl" else _items(text))])
+    table.columns.pop(NUMBER_COLUMN, None)
     if not table.rows and table.columns:
         line = max(table.columns.values())
         raise UsageError(f"line {line}: the list has column names and no rows. Add a line below them for each clip.")
@@ -81,7 +82,6 @@ def _read_cells(text: str, kind: Kind) -> Table:
             line = reader.line_num + 1
     except csv.Error as exc:
         raise UsageError(f"line {line + skipped}: {exc}; fix the quoting") from None
-    columns.pop(NUMBER_COLUMN, None)
     return Table(columns=columns, rows=rows)
 
 
@@ -185,7 +185,6 @@ def _table_of_objects(items: Sequence[tuple[int, Any]]) -> Table:
     for row in rows:
         for name in row.values:
             columns.setdefault(name, row.line)
-    columns.pop(NUMBER_COLUMN, None)
     return Table(columns=columns, rows=rows)
 
 

@@ -3,7 +3,7 @@
 import os
 
 from veo_async.errors import InvalidKey
-from veo_async.providers import KEY_FILE_VARIABLE, KEY_VARIABLES
+from veo_async.providers import KEY_FILE_VARIABLE, KEY_VARIABLES, KIE
 
 from .formatting import environment_lines
 
@@ -18,7 +18,6 @@ def key_error_text(error: InvalidKey) -> str:
     if key_source() is not None:
         return str(error)
     [example] = environment_lines({"KIE_API_KEY": "KEY"})
-    where = (error.remedy or "").partition("get a key at ")[2]
-    return f"no API key is set. Type {example}, or name a file that sets it with --env-file." + (
-        f" Get a key at {where}" if where else ""
+    return (
+        f"no API key is set. Type {example}, or name a file that sets it with --env-file. Get a key at {KIE.key_page}."
     )

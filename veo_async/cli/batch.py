@@ -32,7 +32,7 @@ from .ledger_file import ledger_for_work, open_ledger
 from .list_files import ListFiles
 from .options import BatchOptions
 from .output import Reporter, live_progress
-from .progress import Progress
+from .progress import Progress, state_text
 from .progress_source import RATE, read_progress
 from .signals import stop_on_signal
 
@@ -45,7 +45,7 @@ class RowReporter:
 
     def __call__(self, result: RowResult) -> None:
         self._done += 1
-        status = result.status.replace("_", " ")
+        status = state_text(result.status)
         files = " ".join(map(short_path, result.paths))
         text = f": {result.sentence}" if result.sentence else f" {files or result.task_id or ''}"
         text = f"[{self._done:,}/{self._total:,}] {result.row.label}: {status}{text}"

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from veo_async.errors import printable
 
-from .formatting import format_credits, format_duration, format_number
+from .formatting import format_count, format_credits, format_duration, format_number
 from .progress import Progress, Row, counts_of, pause_text, rate_limit_text, state_text, uncapitalized
 
 _STYLES = {
@@ -44,7 +44,7 @@ def render(progress: Progress) -> RenderableType:
 def render_line(progress: Progress) -> RenderableType:
     """Return the line of a single clip: what it does, for how long, how long still, and what delays it."""
     [row] = progress.rows
-    behind = f" behind {row.ahead:,} other{'' if row.ahead == 1 else 's'}" if row.ahead else ""
+    behind = f" behind {format_count(row.ahead, 'other')}" if row.ahead else ""
     parts = [f"{printable(row.key, 40)}: {_DOING.get(row.state, state_text(row.state))}{behind}"]
     if progress.elapsed_s is not None:
         parts.append(format_duration(progress.elapsed_s))

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from veo_async._base.numbers import format_duration, format_number, plain_number
+from veo_async._base.numbers import format_count, format_duration, format_number, plain_number
 
 from .invocation import current
 
@@ -32,11 +32,6 @@ _WITHOUT_KEY = frozenset(
 )
 #: Words that neither cmd nor PowerShell would change.
 _PLAIN_ON_WINDOWS = re.compile(r"[\w.:/\\+=-]+")
-
-
-def format_count(number: int, noun: str) -> str:
-    """Return *number* with its noun in the right form: ``1 clip``, ``2 clips``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def format_credits(credits: float) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from veo_async import Done, Failed, InDoubt, Refused
 from veo_async.batch.results import remedy_of
-from veo_async.errors import as_sentence, printable
+from veo_async.errors import as_sentences, printable
 from veo_async.events import JobEvent, Paused, Queued, Ready, ResolutionDiffers, Running, Sent
 from veo_async.types import Outcome
 
@@ -15,8 +15,6 @@ from .formatting import command, format_count, format_duration, same_command, sh
 from .invocation import current
 from .output import Reporter
 from .progress import reason_text, uncapitalized
-
-_KINDS = {Refused: "refused", Failed: "failed", InDoubt: "in doubt"}
 
 
 def event_text(event: JobEvent) -> str | None:
@@ -76,8 +74,7 @@ def _outcome_text(outcome: Outcome) -> str:
         case Done(clip=clip):
             return f"{clip.key}: saved {', '.join(map(short_path, clip.files)) or 'to no file'}"
         case Refused() | Failed() | InDoubt():
-            kind, remedy = _KINDS[type(outcome)], remedy_of(outcome)
-            return f"{outcome.key}: {kind}: {as_sentence(outcome.reason)} {remedy}".rstrip()
+            return f"{outcome.key}: {outcome.kind}: {as_sentences(outcome.reason, remedy_of(outcome))}"
 
 
 def _outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
@@ -85,10 +82,9 @@ def _outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
         clip = outcome.clip
         files = [str(file) for file in clip.files]
         return {"key": clip.key, "outcome": "done", "task_id": clip.task_id, "files": files}
-    kind = _KINDS[type(outcome)].replace(" ", "_")
     return {
         "key": outcome.key,
-        "outcome": kind,
+        "outcome": outcome.kind.replace(" ", "_"),
         "reason": outcome.reason,
         "remedy": remedy_of(outcome),
         "detail": outcome.detail,

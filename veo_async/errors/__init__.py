@@ -68,7 +68,7 @@ Errors can be pickled and copied. They hold plain values only, never the API key
 library.
 """
 
-from .base import VeoError, as_sentence, capitalized, printable
+from .base import VeoError, as_sentences, capitalized, printable
 from .calls import (
     BudgetExceeded,
     ClientClosed,
@@ -181,7 +181,7 @@ __all__ = [
     "UploadFailed",
     "UsageError",
     "VeoError",
-    "as_sentence",
+    "as_sentences",
     "capitalized",
     "printable",
 ]

@@ -27,6 +27,11 @@ def as_sentence(text: str) -> str:
     return text if text.endswith(_SENTENCE_ENDS) else f"{text}."
 
 
+def as_sentences(reason: str, remedy: str) -> str:
+    """Return *reason* as a sentence, followed by *remedy* if there is one."""
+    return f"{as_sentence(reason)} {remedy}".rstrip()
+
+
 def capitalized(text: str) -> str:
     """Return *text* with its first letter in upper case and the others unchanged."""
     return text[:1].upper() + text[1:]
@@ -108,7 +113,7 @@ class VeoError(Exception):
     def __str__(self) -> str:
         if not self.remedy:
             return self.message
-        return f"{as_sentence(self.message)} {self.remedy}" if self.message else self.remedy
+        return as_sentences(self.message, self.remedy) if self.message else self.remedy
 
     def __repr__(self) -> str:
         facts = [f"{name}={printable(repr(value), _VALUE_LIMIT)}" for name, value in self.evidence.items()]

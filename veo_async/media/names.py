@@ -52,9 +52,14 @@ def clip_stem(key: str, prompt: str) -> str:
     return f"{slug(prompt)}-{match[1][:_ID_DIGITS]}{suffix}"
 
 
+def is_automatic_key(key: str) -> bool:
+    """Whether *key* has the form of an automatic key, or of one of its follow-ups' keys."""
+    return _AUTOMATIC_KEY.fullmatch(key) is not None
+
+
 def readable_name(key: str, prompt: str) -> str:
     """Return what to call a job in a message: its key if a user chose it, else the name of its file."""
-    return clip_stem(key, prompt) if _AUTOMATIC_KEY.fullmatch(key) else key
+    return clip_stem(key, prompt) if is_automatic_key(key) else key
 
 
 def short_id(key: str) -> str:

@@ -38,6 +38,7 @@ from typing import Generic
 
 import attrs
 
+from veo_async._base.numbers import format_count
 from veo_async.errors import QueueFull
 
 from .flows import FlowClass, Priority, QueueItem, T
@@ -231,8 +232,7 @@ class FairQueue(Generic[T]):
         tenant = self._tenant(name)
         if tenant.max_queued is not None and tenant.queued + tenant.reserved >= tenant.max_queued:
             who = f"tenant {name!r}" if name else "the default tenant"
-            jobs = "job" if tenant.max_queued == 1 else "jobs"
-            message = f"{who} already has {tenant.max_queued} queued {jobs}"
+            message = f"{who} already has {format_count(tenant.max_queued, 'queued job')}"
             raise QueueFull(message, tenant=name, limit=tenant.max_queued)
 
     def _forget_if_idle(self, name: str) -> None:

@@ -2,12 +2,12 @@
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import attrs
 
 from veo_async._wire import AnyRequest, Record
-from veo_async.errors import VeoError, as_sentence
+from veo_async.errors import VeoError, as_sentences
 
 #: How long the provider keeps videos and records.
 KEPT_FOR: Final = timedelta(days=14)
@@ -115,6 +115,9 @@ class Done:
         clip: the finished clip.
     """
 
+    #: What to call it in a list or a count.
+    kind: ClassVar[str] = "done"
+
     clip: Clip
 
     @property
@@ -123,7 +126,7 @@ class Done:
         return self.clip.key
 
     def __str__(self) -> str:
-        return f"done: {self.clip}"
+        return f"{self.kind}: {self.clip}"
 
     def _repr_html_(self) -> str:
         """Return the clip, for notebooks."""
@@ -133,6 +136,9 @@ class Done:
 @attrs.frozen
 class _WithoutClip:
     """What the outcomes of a job without a saved clip have in common."""
+
+    #: What to call it in a list or a count.
+    kind: ClassVar[str]
 
     key: str
     error: VeoError
@@ -160,7 +166,10 @@ class _WithoutClip:
     @property
     def sentence(self) -> str:
         """The `reason` and the `remedy`."""
-        return f"{as_sentence(self.reason)} {self.remedy}".rstrip()
+        return as_sentences(self.reason, self.remedy)
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.key}: {self.sentence}"
 
     def _repr_html_(self) -> str:
         """Return the sentence with the details folded away, for notebooks."""
@@ -178,13 +187,12 @@ class Refused(_WithoutClip):
         error: the error, with its evidence as attributes.
     """
 
+    kind: ClassVar[str] = "refused"
+
     @property
     def remedy(self) -> str:
         """What to do: one or two sentences."""
         return super().remedy or "Change the request: nothing was charged."
-
-    def __str__(self) -> str:
-        return f"refused: {self.key}: {self.sentence}"
 
 
 @attrs.frozen
@@ -197,6 +205,8 @@ class Failed(_WithoutClip):
         clip: the clip, if there is one and only saving it failed.
     """
 
+    kind: ClassVar[str] = "failed"
+
     clip: Clip | None = attrs.field(default=None, repr=False)
 
     @property
@@ -208,9 +218,6 @@ class Failed(_WithoutClip):
     def remedy(self) -> str:
         """What to do: one or two sentences."""
         return super().remedy or "See outcome.detail for what happened."
-
-    def __str__(self) -> str:
-        return f"failed: {self.key}: {self.sentence}"
 
 
 @attrs.frozen(kw_only=True)
@@ -244,15 +251,14 @@ class InDoubt(_WithoutClip):
         evidence: what is known about the request.
     """
 
+    kind: ClassVar[str] = "in doubt"
+
     evidence: Evidence | None = None
 
     @property
     def remedy(self) -> str:
         """What to do: one or two sentences."""
         return _END_THE_DOUBT
-
-    def __str__(self) -> str:
-        return f"in doubt: {self.key}: {self.sentence}"
 
 
 Outcome = Done | Refused | Failed | InDoubt

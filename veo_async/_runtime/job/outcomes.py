@@ -5,12 +5,12 @@ from typing import Final, SupportsIndex, overload
 
 from .outcome import Done, Failed, InDoubt, Outcome, Refused
 
-_NAMES: Final = {Done: "done", Refused: "refused", Failed: "failed", InDoubt: "in doubt"}
+_ORDER: Final = (Done, Refused, Failed, InDoubt)
 
 
 def describe_counts(counts: Counter[type]) -> str:
     """Return how many there are of each class of outcomes: ``3 done, 1 refused``."""
-    return ", ".join(f"{counts[kind]:,} {name}" for kind, name in _NAMES.items() if counts[kind]) or "none"
+    return ", ".join(f"{counts[outcome]:,} {outcome.kind}" for outcome in _ORDER if counts[outcome]) or "none"
 
 
 class Outcomes(list[Outcome]):

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from veo_async._base.numbers import format_duration
+from veo_async._base.numbers import format_count, format_duration
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.durations import Eta
 from veo_async._runtime.clock import loop_time
@@ -49,7 +49,7 @@ def _text(state: JobState, pause_reason: str | None, position: int | None, eta: 
     left = f", about {format_duration(eta.p50)} left" if eta is not None and eta.p50 > 0 else ""
     match state:
         case JobState.QUEUED:
-            ahead = f" behind {position:,} job{'' if position == 1 else 's'}" if position else ""
+            ahead = f" behind {format_count(position, 'job')}" if position else ""
             return f"queued{ahead}{left}"
         case JobState.SENDING:
             return f"sending{left}"

@@ -8,8 +8,10 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
+from veo_async._base.numbers import format_count
+
 from .cards import Card, Span, Stage, Totals, quantile, spans
-from .formatting import clock, counted_noun, seconds, to_attribute
+from .formatting import clock, seconds, to_attribute
 
 #: Up to this many jobs get a row each in the timeline; more are shown as stacked bands.
 _MAX_ROWS = 24
@@ -76,8 +78,8 @@ def timeline(cards: Sequence[Card], total: Totals) -> str:
     from_at, to_at = total.from_at, max(total.to_at, total.from_at + 1.0)
     shapes = (_rows if len(cards) <= _MAX_ROWS else _bands)(cards, from_at, to_at)
     description = (
-        f"{counted_noun(total.jobs, 'job')} over {seconds(total.to_at - from_at)}, "
-        f"by stage (queued, sent, rendering, saved); {counted_noun(total.clips, 'clip')}."
+        f"{format_count(total.jobs, 'job')} over {seconds(total.to_at - from_at)}, "
+        f"by stage (queued, sent, rendering, saved); {format_count(total.clips, 'clip')}."
     )
     return _chart("timeline", "Timeline of the batch", description, shapes, _axis(0.0, to_at - from_at))
 
@@ -189,7 +191,7 @@ def times_summary(total: Totals) -> str:
     """Return the generation times in one sentence, without a full stop."""
     values = total.generation_s
     median, p90 = (seconds(quantile(values, share)) for share in (0.5, 0.9))
-    return f"{counted_noun(len(values), 'clip')}: median {median}, 90 % within {p90}"
+    return f"{format_count(len(values), 'clip')}: median {median}, 90 % within {p90}"
 
 
 def _column(number: int, count: int, counts: Sequence[int], from_s: float, width_s: float) -> str:

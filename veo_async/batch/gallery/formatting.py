@@ -8,6 +8,7 @@ import html
 import re
 from datetime import UTC, datetime
 
+from veo_async._base.numbers import format_count
 from veo_async.errors import printable
 
 #: Invisible characters, and those that change how their neighbours are shown. Joiners (U+200C, U+200D) are not among
@@ -46,17 +47,12 @@ def foldable(text: str, css_class: str) -> str:
         return f'<p class="{css_class}" dir="auto" data-search>{to_html(text)}</p>'
     excerpt = "\n".join(text[:_EXCERPT_CHARACTERS].split("\n")[:_EXCERPT_LINES]).rstrip()
     left_out = len(text) - FULL_CHARACTERS
-    note = f'<p class="note">{counted_noun(left_out, "more character")} not shown.</p>' if left_out > 0 else ""
+    note = f'<p class="note">{format_count(left_out, "more character")} not shown.</p>' if left_out > 0 else ""
     return (
         f'<details class="{css_class}"><summary><span class="excerpt" dir="auto">{to_html(excerpt)}…</span>'
         f'<span class="more">Show all {len(text):,} characters</span></summary>'
         f'<p dir="auto" data-search>{to_html(text[:FULL_CHARACTERS])}</p>{note}</details>'
     )
-
-
-def counted_noun(count: int, noun: str) -> str:
-    """Return ``1 job`` or ``1,200 jobs``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def seconds(value: float) -> str:

@@ -19,13 +19,13 @@ from string import Template
 import attrs
 
 from veo_async._base.atomic_write import write_atomically
-from veo_async._base.numbers import format_number
+from veo_async._base.numbers import format_count, format_number
 
 from .card_html import clip_html, ratio_class, tone, unfinished_html
 from .cards import Card, Totals, quantile, totals
 from .charts import histogram, stages_in, timeline, times_summary
 from .client_cards import to_client_cards
-from .formatting import counted_noun, date_element, seconds, state_label, to_attribute, to_html
+from .formatting import date_element, seconds, state_label, to_attribute, to_html
 from .posters import add_posters
 
 #: The page, and the page for a client.
@@ -61,7 +61,7 @@ def _lead(cards: Sequence[Card], total: Totals) -> str:
     missing, length_s = len(cards) - len(clips), math.fsum(card.duration_s or 0.0 for card in clips)
     parts = (
         date_element(total.to_at) if total.to_at is not None else "",
-        counted_noun(len(clips), "clip"),
+        format_count(len(clips), "clip"),
         seconds(length_s) if length_s else "",
         f'<a href="#unfinished">{missing:,} without a clip</a>' if missing else "",
     )

@@ -34,6 +34,7 @@ from typing import Any
 
 import attrs
 
+from veo_async._base.numbers import format_count
 from veo_async._rules.lifecycle import JobState
 from veo_async.errors import LedgerRestored, LedgerUnusable
 
@@ -233,15 +234,15 @@ def _credits(price: Any) -> float | None:
 def _restored(path: Path, missing: int, unfinished: int, prices: Sequence[float | None]) -> LedgerRestored:
     unsent, credits = len(prices), sum(price for price in prices if price is not None)
     if missing:
-        sent_since = f"{_count(missing, 'request')} sent since then {'is' if missing == 1 else 'are'}"
+        sent_since = f"{format_count(missing, 'request')} sent since then {'is' if missing == 1 else 'are'}"
         what = f"{path} was restored from a backup: {sent_since} not in it."
     else:
         what = f"{path} was copied, restored or moved to another place, so other sessions may have sent its jobs."
     cost = f"up to {credits:,.10g} credits" if None not in prices else f"{credits:,.10g} credits or more"
     if unsent:
-        risk = f"Its {_count(unsent, 'unsent job')} may be paid for already; sending them costs {cost}."
+        risk = f"Its {format_count(unsent, 'unsent job')} may be paid for already; sending them costs {cost}."
     elif unfinished:
-        risk = f"It has {_count(unfinished, 'unfinished job')} and no unsent ones."
+        risk = f"It has {format_count(unfinished, 'unfinished job')} and no unsent ones."
     else:
         risk = "New jobs with the same keys would be paid for again."
     return LedgerRestored(
@@ -251,7 +252,3 @@ def _restored(path: Path, missing: int, unfinished: int, prices: Sequence[float 
         unsent_jobs=unsent,
         unsent_credits=float(credits),
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
