@@ -22,8 +22,7 @@ from typing import Final, Literal
 
 import attrs
 
-#: The two routes.
-Route = Literal["veo", "jobs"]
+from veo_async._wire import RouteName
 
 #: The routes that can be chosen.
 RouteSetting = Literal["veo", "jobs", "auto"]
@@ -59,7 +58,7 @@ class RouteChoice:
     """
 
     _setting: RouteSetting
-    route: Route = attrs.field(init=False)
+    route: RouteName = attrs.field(init=False)
     #: When each request first got a 404, by the key of its job.
     _not_found: dict[str, float] = attrs.field(factory=dict, init=False)
     #: The API key of this evidence.
@@ -74,7 +73,7 @@ class RouteChoice:
         """Whether a 404 has been seen, so that generate requests wait."""
         return bool(self._not_found)
 
-    def route_for(self, source: Route | None = None) -> Route:
+    def route_for(self, source: RouteName | None = None) -> RouteName:
         """Return the route of a request that is sent now: that of its *source* if it has one."""
         return self.route if source is None else source
 
@@ -82,7 +81,7 @@ class RouteChoice:
         """Return whether a 404 for this job at *now* would complete the two 404s: it is a good probe."""
         return any(key != job_key and now - at >= MIN_GAP_S for key, at in self._not_found.items())
 
-    def not_found(self, job_key: str, route: Route, now: float, *, key_number: int, is_alone: bool = False) -> Step:
+    def not_found(self, job_key: str, route: RouteName, now: float, *, key_number: int, is_alone: bool = False) -> Step:
         """Note a 404 for a generate request that was sent on *route*.
 
         Args:
@@ -115,7 +114,7 @@ class RouteChoice:
         self.route = "jobs"
         return Step.MOVE
 
-    def accepted(self, route: Route) -> bool:
+    def accepted(self, route: RouteName) -> bool:
         """Note that a generate request was accepted on *route*. Return whether this ends a suspicion."""
         was_suspicious = route == "veo" and self.is_suspicious
         if was_suspicious:
