@@ -210,6 +210,7 @@ RECORD = Table(
         "A sentence, or just 'failed'; '' or null on success.",
     ),
     Field("fallback", ("fallbackFlag",), readers.boolean, "Deprecated; absent from 4K tasks."),
+    Field("credits_consumed", ("creditsConsumed",), readers.number, "Filled while the task waits; not always there."),
 )
 
 #: Also part of a record. Separate, because it is JSON within JSON, rarely used, and every poll reads a record.

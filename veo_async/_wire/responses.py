@@ -106,6 +106,7 @@ class Record:
         error_code: the provider's code for the failure.
         error_message: the provider's text for the failure.
         fallback: whether a fallback model generated the video; deprecated.
+        credits_consumed: what the task costs, filled while it waits; None if the record does not say.
         raw: the whole record, as it was received.
     """
 
@@ -124,6 +125,7 @@ class Record:
     error_code: int | None = None
     error_message: str | None = None
     fallback: bool | None = None
+    credits_consumed: float | None = None
     raw: Mapping[str, Any] = _raw()
 
     @property
