@@ -1,9 +1,9 @@
 """One creating request of any kind, and polls of an upgrade on the ``veo`` route.
 
 There an upgrade has no record. The same request that starts it later reports its progress: first "not ready" as an
-error, then the video (for 4K also as an error). The first of these requests is charged; the provider's documentation says to
-repeat it until the video exists. So the first is an attempt like any other, sent once and in doubt if its response is
-lost. After a response, all further requests are polls.
+error, then the video (for 4K also as an error). The first of these requests is charged; the provider's documentation
+says to repeat it until the video exists. So the first is an attempt like any other, sent once and in doubt if its
+response is lost. After a response, all further requests are polls.
 """
 
 from typing import Any, assert_never

@@ -217,6 +217,7 @@ RECORD = Table(
     Field("fallback", ("fallbackFlag",), readers.boolean, "Deprecated; absent from 4K tasks."),
     Field("word", ("state",), readers.string, "Jobs route: waiting, queuing, generating, success, fail."),
     Field("model", ("model",), readers.string, "Jobs route: veo-3-1, veo/extend, veo/get-1080p-video, …"),
+    Field("credits_consumed", ("creditsConsumed",), readers.number, "Filled while the task waits; not always there."),
 )
 
 #: Also part of a record. Separate, because it is JSON within JSON, rarely used, and every poll reads a record.

@@ -109,6 +109,7 @@ class Record:
         error_message: the provider's text for the failure.
         fallback: whether a fallback model generated the video; deprecated.
         model: the model of the jobs API that created the task; None on the other route.
+        credits_consumed: what the task costs, filled while it waits; None if the record does not say.
         raw: the whole record, as it was received.
     """
 
@@ -128,6 +129,7 @@ class Record:
     error_message: str | None = None
     fallback: bool | None = None
     model: str | None = None
+    credits_consumed: float | None = None
     raw: Mapping[str, Any] = _raw()
 
     @property

@@ -93,6 +93,11 @@ class Clip:
         return clip_html(self)
 
     @property
+    def credits_consumed(self) -> float | None:
+        """What its task cost according to the provider's record; None if the record does not say."""
+        return self.record.credits_consumed
+
+    @property
     def created_at(self) -> datetime | None:
         """When the provider created the task."""
         return self.record.created_at
