@@ -1,4 +1,4 @@
-"""The jobs route: createTask and recordInfo on the same account and charge book as the dedicated Veo endpoints."""
+"""The jobs route: createTask and recordInfo on the same account and charge log as the dedicated Veo endpoints."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ def made(sim: Bench, model: str = "veo-3-1", **fields: Any) -> str:
     return str(response["data"]["taskId"])
 
 
-def look(sim: Bench, task_id: str) -> Any:
+def read(sim: Bench, task_id: str) -> Any:
     return sim.send("GET", "/api/v1/jobs/recordInfo", query={"taskId": task_id}).json()
 
 
@@ -35,9 +35,9 @@ def test_chain_on_jobs_has_four_records_and_four_charges() -> None:
     hd = made(sim, "veo/get-1080p-video", taskId=longer)
     four_k = made(sim, "veo/get-4k-video", task_id=longer)
     sim.advance(60)
-    models = [look(sim, task_id)["data"]["model"] for task_id in (clip, longer, hd, four_k)]
+    models = [read(sim, task_id)["data"]["model"] for task_id in (clip, longer, hd, four_k)]
     assert models == ["veo-3-1", "veo/extend", "veo/get-1080p-video", "veo/get-4k-video"]
-    assert all(look(sim, hd)["data"]["state"] == "success" for _ in range(50))
+    assert all(read(sim, hd)["data"]["state"] == "success" for _ in range(50))
     assert [charge.credits for charge in sim.provider.charges] == [60, 60, 5, 120]
     assert sim.provider.double_charges() == ()
 
@@ -45,7 +45,7 @@ def test_chain_on_jobs_has_four_records_and_four_charges() -> None:
 def test_record_while_waiting_shows_param_in_a_string_and_the_credits() -> None:
     """``input`` is a string within the string ``param``, and ``creditsConsumed`` is filled from the start."""
     sim = bench()
-    record = look(sim, made(sim))["data"]
+    record = read(sim, made(sim))["data"]
     assert (record["state"], record["successFlag"], record["creditsConsumed"]) == ("waiting", 0, 60)
     param = json.loads(record["param"])
     assert param["model"] == "veo-3-1"
@@ -61,7 +61,7 @@ def test_result_of_a_1080p_video_has_the_form_of_the_setting(form: str, expected
     sim = bench(result_form=form)
     task_id = made(sim, resolution="1080p")
     sim.advance(60)
-    record = look(sim, task_id)["data"]
+    record = read(sim, task_id)["data"]
     assert set(record["response"]) == expected
     assert json.loads(record["resultJson"]) == record["response"]
 
@@ -71,7 +71,7 @@ def test_record_of_april_lacks_the_newer_fields() -> None:
     sim = bench(record_form="2026-04")
     task_id = made(sim)
     sim.advance(60)
-    record = look(sim, task_id)["data"]
+    record = read(sim, task_id)["data"]
     assert record["state"] == "success"
     assert not {"successFlag", "response", "paramJson", "creditsConsumed"} & set(record)
 
@@ -82,7 +82,7 @@ def test_failed_record_names_its_reason_and_the_balance_is_refunded(shown: str, 
     sim = bench(credits_on_failure=shown, credits=100)
     task_id = create(sim, prompt="a dog [refuse-late]")["data"]["taskId"]
     sim.advance(60)
-    record = look(sim, task_id)["data"]
+    record = read(sim, task_id)["data"]
     assert (record["state"], record["successFlag"], record["failCode"]) == ("fail", 3, "400")
     assert record["failMsg"]
     assert record["creditsConsumed"] == credits
@@ -92,7 +92,7 @@ def test_failed_record_names_its_reason_and_the_balance_is_refunded(shown: str, 
 @pytest.mark.parametrize(("form", "code"), [("422", 422), ("404", 404), ("null", 200)])
 def test_unknown_id_is_reported_in_the_form_of_the_setting(form: str, code: int) -> None:
     """Each is a code in the body, without data."""
-    response = look(bench(unknown_id=form), "0" * 32)
+    response = read(bench(unknown_id=form), "0" * 32)
     assert (response["code"], response["data"]) == (code, None)
 
 
@@ -120,20 +120,20 @@ def test_wrong_field_is_refused_with_the_code_of_the_setting(
     assert sim.provider.charges == ()
 
 
-def test_gone_old_route_answers_404_and_jobs_go_on() -> None:
+def test_gone_old_route_responds_404_and_the_jobs_route_works() -> None:
     """The balance is still readable."""
     sim = bench(old_route="gone")
     for endpoint in ("generate", "extend", "record-info", "get-1080p-video", "get-4k-video"):
         assert sim.request(endpoint, {"prompt": "x"}).status == 404
     assert sim.request_json("credit")["code"] == 200
-    assert look(sim, made(sim))["code"] == 200
+    assert read(sim, made(sim))["code"] == 200
 
 
 @pytest.mark.parametrize(("reading", "code"), [("none", 422), ("both", 200)])
 def test_task_of_the_other_route_is_known_only_with_cross_reading(reading: str, code: int) -> None:
     """In both directions."""
     sim = bench(cross_reading=reading)
-    assert look(sim, sim.generate())["code"] == code
+    assert read(sim, sim.generate())["code"] == code
     assert sim.record(made(sim))["code"] == code
 
 
@@ -142,11 +142,11 @@ def test_ignored_tier_is_billed_and_reported_as_fast() -> None:
     sim = bench(tier_ignored=True)
     body = {"model": "veo-3-1", "input": {"prompt": "x", "model": "veo3_lite"}}
     task_id = sim.send("POST", "/api/v1/jobs/createTask", body=json.dumps(body).encode()).json()["data"]["taskId"]
-    assert look(sim, task_id)["data"]["creditsConsumed"] == 60
+    assert read(sim, task_id)["data"]["creditsConsumed"] == 60
 
 
 def test_same_request_on_both_routes_is_a_double_charge() -> None:
-    """There is one charge book."""
+    """There is one charge log."""
     sim = bench()
     sim.generate("a dog")
     body = {"model": "veo-3-1", "input": {"prompt": "a dog", "model": "veo3_fast"}}
@@ -177,7 +177,8 @@ def test_callback_has_the_form_of_the_setting(form: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "endpoint"), [("refuse:generate:1:code=500", "generate"), ("refuse:create-task:1:code=500", "create-task")]
+    ("fault", "endpoint"),
+    [("refuse:generate:1:code=500", "generate"), ("refuse:create-task:1:code=500", "create-task")],
 )
 def test_fault_of_generations_is_triggered_by_create_task(fault: str, endpoint: str) -> None:
     """The dedicated name means this kind of request on both routes."""

@@ -12,9 +12,9 @@ any, the fault is triggered every time. If several faults match a request, the f
     faults=[drop_after_accepting(on=1), rate_limited(times=3, retry_after=4, form="body"), lost_callback(on=2)]
 
 ``endpoint`` is the name of an API endpoint (``generate``, ``record-info``, …), ``*`` for all of them, ``download`` for
-files or ``callback`` for callbacks. The name of a dedicated
-Veo endpoint includes the same kind of request on the jobs route; ``create-task`` and ``job-record`` are that route alone. A fault with ``accepted=False`` is triggered before the account sees the request:
-nothing is created and nothing is charged.
+files or ``callback`` for callbacks. The name of a dedicated Veo endpoint includes the same kind of request on the jobs
+route; ``create-task`` and ``job-record`` mean that route alone. A fault with ``accepted=False`` is triggered before the
+account sees the request: nothing is created and nothing is charged.
 """
 
 from collections.abc import Callable, Container

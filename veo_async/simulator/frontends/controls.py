@@ -108,7 +108,7 @@ class SimulatorControls:
         return self._provider.account(name)
 
     def close_old_route(self) -> None:
-        """Answer creations, extensions, upgrades and record-info of the dedicated Veo endpoints with code 404."""
+        """Respond with code 404 to every request to the dedicated Veo endpoints."""
         self._provider.serves_veo = False
 
     def open_old_route(self) -> None:

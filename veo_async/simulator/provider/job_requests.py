@@ -1,7 +1,7 @@
 """Translates createTask requests of the jobs route into the requests of the dedicated Veo endpoints.
 
 Each model has its own field names: snake case, except ``taskId`` of ``veo/get-1080p-video``. The translated body is
-the one that the dedicated endpoint would receive, so both routes share the rules, the prices and the charge book.
+the one that the dedicated endpoint would receive, so both routes share the rules, the prices and the charge log.
 """
 
 import json
@@ -43,15 +43,13 @@ class JobModel:
 JOB_MODELS: dict[str, JobModel] = {
     "veo-3-1": JobModel("generate", "generate", _GENERATION, ("prompt",)),
     "veo/extend": JobModel("extend", "extend", _EXTENSION, ("task_id", "prompt")),
-    "veo/get-1080p-video": JobModel(
-        "1080p", "get-1080p-video", {"taskId": "taskId", "index": "index"}, ("taskId",)
-    ),
+    "veo/get-1080p-video": JobModel("1080p", "get-1080p-video", {"taskId": "taskId", "index": "index"}, ("taskId",)),
     "veo/get-4k-video": JobModel("4k", "get-4k-video", {"task_id": "taskId", "index": "index"}, ("task_id",)),
 }
 WIRE_MODELS: dict[str, str] = {model.kind: name for name, model in JOB_MODELS.items()}
 _OTHER_NAMES = frozenset(
     {name for model in JOB_MODELS.values() for pair in model.fields.items() for name in pair}
-    | {"aspectRatio", "waterMark", "callBackUrl"}
+    | {"aspectRatio", "waterMark", "callBackUrl", "seeds"}
 )
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "model": ("veo3_fast", "veo3", "veo3_lite"),
@@ -73,9 +71,7 @@ class JobRequest:
     params: Mapping[str, Any] = attrs.field(repr=False)
 
 
-def parse_job(
-    body: Any, validation_code: Literal[422, 500], unknown_fields: Literal["ignore", "reject"]
-) -> JobRequest:
+def parse_job(body: Any, validation_code: Literal[422, 500], unknown_fields: Literal["ignore", "reject"]) -> JobRequest:
     """Parse the body of ``POST /api/v1/jobs/createTask``.
 
     Raises:
@@ -110,7 +106,7 @@ def _problem(given: Mapping[str, Any], model: JobModel, unknown_fields: str) -> 
             return f"{field} is required"
     unknown = sorted(set(given) - set(model.fields))
     # A name of another model or of the dedicated endpoints is a mistake of the client: never ignore it.
-    refused = unknown if unknown_fields == "reject" else [field for field in unknown if field in _OTHER_NAMES | {"seeds"}]
+    refused = [field for field in unknown if unknown_fields == "reject" or field in _OTHER_NAMES]
     if refused:
         return f"This {refused[0]} is not within the range of allowed options"
     for field, allowed in _CHOICES.items():

@@ -52,7 +52,7 @@ def _params(task: Task) -> dict[str, Any]:
 
 
 def _result(task: Task, urls: tuple[str, ...], form: str) -> dict[str, Any]:
-    """Return the parsed ``resultJson``. Higher resolutions are nested and name the base video too, unless *form* is flat."""
+    """Return the parsed ``resultJson``: in *form* ``nested``, 1080p and 4K videos come with their base video."""
     if task.resolution == "720p" or form == "flat":
         return {"resultUrls": list(urls)}
     origin = task.origin_urls or (task.source.urls if task.source else task.urls)

@@ -105,9 +105,9 @@ class ProviderSettings:
     extend_unknown_code: Literal[404, 422] = choice(Literal[404, 422], 404)
 
     # --- routes ---
-    #: The dedicated Veo endpoints: ``gone`` answers creations, extensions, upgrades and record-info with code 404.
+    #: The dedicated Veo endpoints: ``gone`` responds with code 404 to creations, extensions, upgrades and record-info.
     old_route: Literal["on", "gone"] = choice(Literal["on", "gone"], "on")
-    #: The unified jobs API, createTask and recordInfo: ``off`` answers with code 404.
+    #: The unified jobs API, createTask and recordInfo: ``off`` responds with code 404.
     jobs_route: Literal["on", "off"] = choice(Literal["on", "off"], "on")
     #: Whether each route knows the tasks of the other one.
     cross_reading: Literal["none", "both"] = choice(Literal["none", "both"], "none")
