@@ -118,10 +118,15 @@ async def kill_often(
     for kills in range(max_kills):
         if await is_done():
             return kills
-        async with process(role, options) as (child, _):
+        async with process(role, _with_route(options, rng)) as (child, _):
             await asyncio.sleep(rng.uniform(MIN_LIFE_S, MAX_LIFE_S))
             assert child.returncode is None, f"{role} exited before it was killed: {child.returncode}"
     return max_kills
+
+
+def _with_route(options: dict[str, Any], rng: Random) -> dict[str, Any]:
+    """Return *options* with a drawn route: a process that is started again may send on another one."""
+    return {**options, "route": rng.choice(get_args(RouteName))}
 
 
 async def finish(role: str, options: dict[str, Any], is_done: Callable[[], Awaitable[bool]]) -> None:
@@ -159,7 +164,7 @@ async def our_batch(path: Path, seed: int, jobs: int, max_kills: int) -> Counts:
                 return all_arrived and not any(_prompt(row.key) in charged for row in await ledger.jobs(["in_doubt"]))
 
             kills = await kill_often("session", options, rng, max_kills, is_quiet)
-            await finish("session", options, is_finished)
+            await finish("session", _with_route(options, rng), is_finished)
             return await _count(ledger, await provider.read(), kills=kills, jobs=jobs)
     finally:
         await ledger.close()
