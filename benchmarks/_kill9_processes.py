@@ -13,7 +13,6 @@ import json
 import signal
 import sqlite3
 import sys
-from collections import Counter
 from typing import Any
 
 import aiohttp
@@ -59,7 +58,7 @@ async def provider(options: dict[str, Any]) -> None:
             print_json(
                 {
                     "charges": [[charge.body["prompt"], charge.task_id] for charge in sim.charges],
-                    "routes": Counter(task.route for task in sim.tasks.values()),
+                    "charges_on_jobs": sum(sim.tasks[charge.task_id].route == "jobs" for charge in sim.charges),
                     "duplicates": sum(len(group) - 1 for group in sim.double_charges()),
                     "acknowledged": len({sent.post.task_id for sent in sim.callbacks if sent.was_acknowledged}),
                     "lost_responses": sum(triggered.fault.accepted for triggered in sim.triggered_faults),
