@@ -19,7 +19,10 @@ from veo_async._base.checks import reject
 from veo_async._base.run_blocking import run_blocking
 from veo_async._ports import Transport
 from veo_async._wire import (
+    JOBS,
+    VEO,
     Accepted,
+    AnyRequest,
     Credits,
     Dialect,
     DownloadLink,
@@ -27,12 +30,15 @@ from veo_async._wire import (
     HdVideo,
     HttpResponse,
     Record,
+    Route,
+    RouteName,
     Upload,
     UpscaledVideo,
     VideoRequest,
     check,
     dialect_named,
     endpoints,
+    route_named,
 )
 from veo_async._wire.converter import from_dict, to_wire
 from veo_async._wire.images import with_image
@@ -181,21 +187,38 @@ class VeoApi:
         body = {"taskId": _checked_task_id(task_id), "index": index, "callBackUrl": callback_url}
         return await self._requester.post(endpoints.GET_4K, body, task_id=task_id)
 
+    async def create_task(self, request: AnyRequest, *, validate: bool = True) -> Accepted:
+        """Create a task of any kind on the jobs route; read its record with ``record_info(…, route="jobs")``.
+
+        An upgrade is a task of its own here. An extension has the model of its source clip.
+
+        Raises:
+            InvalidRequest: an option is wrong, or the jobs route does not have it; nothing was sent.
+        """
+        self._check(request, validate=validate)
+        JOBS.check(request)
+        return await self._requester.post(JOBS.endpoint_for(request), JOBS.body(request, self.dialect))
+
     # --- free requests ------------------------------------------------------------------------------------------
 
-    async def record_info(self, task_id: str) -> Record:
-        """Return the record of a task of any kind. The record decides the task's state."""
-        return self.decode_record(await self.record_response(task_id), task_id)
+    async def record_info(self, task_id: str, *, route: RouteName = "veo") -> Record:
+        """Return the record of a task of any kind. The record decides the task's state.
 
-    async def record_response(self, task_id: str) -> HttpResponse:
+        Args:
+            route: the route that created the task: ``"veo"``, or ``"jobs"`` for a task of `create_task`.
+        """
+        found = route_named(route)
+        return self.decode_record(await self.record_response(task_id, found), task_id, found)
+
+    async def record_response(self, task_id: str, route: Route = VEO) -> HttpResponse:
         """Return the response that `record_info` parses, for callers that compare it with the last one first."""
         return await self._requester.exchange(
-            endpoints.RECORD_INFO, query={"taskId": _checked_task_id(task_id)}, task_id=task_id
+            route.record, query={"taskId": _checked_task_id(task_id)}, task_id=task_id
         )
 
-    def decode_record(self, response: HttpResponse, task_id: str) -> Record:
+    def decode_record(self, response: HttpResponse, task_id: str, route: Route = VEO) -> Record:
         """Return the record in a response of `record_response`."""
-        return self._requester.decode(endpoints.RECORD_INFO, response, task_id=task_id)
+        return self._requester.decode(route.record, response, task_id=task_id)
 
     async def credit(self) -> Credits:
         """Return the balance of the account; also the cheapest way to test a key."""
@@ -246,7 +269,7 @@ class VeoApi:
         """Ask the key provider again. Return True if the key has changed."""
         return await self._requester.refresh_key()
 
-    def _check(self, request: VideoRequest | ExtendRequest, *, validate: bool) -> None:
+    def _check(self, request: AnyRequest, *, validate: bool) -> None:
         (check if validate else check_encodable)(request, self.dialect)
 
 

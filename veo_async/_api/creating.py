@@ -4,21 +4,24 @@ An upgrade has no record. The same request that starts it later reports its prog
 then the video (for 4K also as an error). The first of these requests is charged; the provider's documentation says to
 repeat it until the video exists. So the first is an attempt like any other, sent once and in doubt if its response is
 lost. After a response, all further requests are polls.
+
+That is the Veo route. On the jobs route an upgrade is a task like any other, and its record is polled.
 """
 
 from typing import Any, assert_never
 
 from veo_async._wire import (
+    VEO,
     Accepted,
     AnyRequest,
     Endpoint,
     ExtendRequest,
     HdVideo,
     Record,
+    Route,
     UpgradeRequest,
     UpscaledVideo,
     VideoRequest,
-    endpoints,
     record_from_raw,
 )
 from veo_async._wire.codes import is_source_missing, is_upgrade_failure
@@ -27,21 +30,19 @@ from veo_async.errors import ApiError, NotReady, RecordExpired, RecordNotFound, 
 from .client import VeoApi
 
 
-def endpoint_of(request: AnyRequest) -> Endpoint[Any]:
-    """Return the endpoint for *request*."""
-    match request:
-        case VideoRequest():
-            return endpoints.GENERATE
-        case ExtendRequest():
-            return endpoints.EXTEND
-        case UpgradeRequest():
-            return endpoints.GET_4K if request.to == "4k" else endpoints.GET_1080P
-        case _:
-            assert_never(request)
+def endpoint_of(request: AnyRequest, route: Route = VEO) -> Endpoint[Any]:
+    """Return the endpoint for *request* on *route*."""
+    return route.endpoint_for(request)
 
 
-async def create(api: VeoApi, request: AnyRequest) -> Accepted:
-    """Send one creating request. *request* must have been validated before."""
+async def create(api: VeoApi, request: AnyRequest, route: Route = VEO) -> Accepted:
+    """Send one creating request on *route*. *request* must have been validated before.
+
+    Raises:
+        InvalidRequest: *route* cannot express an option of *request*; nothing was sent.
+    """
+    if route.upgrades_are_tasks:
+        return await api.create_task(request, validate=False)
     match request:
         case VideoRequest():
             return await api.generate(request, validate=False)

@@ -32,15 +32,33 @@ def to_wire(request: VideoRequest | ExtendRequest, dialect: Dialect) -> dict[str
     Raises:
         InvalidRequest: *request* has an image that was not uploaded.
     """
-    for image in local_images(request):
-        raise image_problem(image.source, "was not uploaded", _UPLOAD_REMEDY)
+    _check_uploaded(request)
+    return _spelled(request, _TABLES[type(request)], dialect.spelling)
+
+
+def fields_on_wire(request: AnyRequest, fields: Iterable[Field]) -> dict[str, Any]:
+    """Return the *fields* of *request* in their documented spelling, without None and empty values.
+
+    Raises:
+        InvalidRequest: *request* has an image that was not uploaded.
+    """
+    if isinstance(request, VideoRequest):
+        _check_uploaded(request)
+    return _spelled(request, fields, {})
+
+
+def _spelled(request: AnyRequest, fields: Iterable[Field], spelling: Mapping[str, str]) -> dict[str, Any]:
     wire: dict[str, Any] = {}
-    for field in _TABLES[type(request)]:
+    for field in fields:
         value = getattr(request, field.name)
         if value is not None and value != ():
-            spelling = dialect.spelling.get(field.name, field.spelling)
-            wire[spelling] = list(value) if isinstance(value, tuple) else value
+            wire[spelling.get(field.name, field.spelling)] = list(value) if isinstance(value, tuple) else value
     return wire
+
+
+def _check_uploaded(request: VideoRequest | ExtendRequest) -> None:
+    for image in local_images(request):
+        raise image_problem(image.source, "was not uploaded", _UPLOAD_REMEDY)
 
 
 def to_dict(request: AnyRequest) -> dict[str, Any]:

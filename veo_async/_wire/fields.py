@@ -131,6 +131,41 @@ UPGRADE = Table(
     Field("callback_url", ("callBackUrl",), readers.string, "4K only."),
 )
 
+# Of the jobs route: the ``input`` of ``POST /api/v1/jobs/createTask`` by model. Snake case, but for one task id.
+
+#: ``veo-3-1``
+JOB_GENERATE = Table(
+    Field("prompt", ("prompt",), readers.string, "Required."),
+    Field("model", ("model",), readers.string, "The veo3 names. Documented since October 2026; always sent."),
+    Field("image_urls", ("image_urls",), readers.strings, "1 or 2 images; 1 to 3 in reference mode."),
+    Field("generation_type", ("generation_type",), readers.string),
+    Field("aspect_ratio", ("aspect_ratio",), readers.string, "16:9, 9:16, Auto."),
+    Field("resolution", ("resolution",), readers.string, "720p, 1080p, 4k. Default 720p."),
+    Field("duration", ("duration",), readers.integer, "4, 6 or 8 seconds. Default 8."),
+    Field("enable_translation", ("enable_translation",), readers.boolean, "Default unclear."),
+    Field("watermark", ("watermark",), readers.string),
+)
+
+#: ``veo/extend``
+JOB_EXTEND = Table(
+    Field("task_id", ("task_id",), readers.string, "A task of this account that was not upgraded to 1080p."),
+    Field("prompt", ("prompt",), readers.string, "Required."),
+    Field("seeds", ("seeds",), readers.integer, "10000 to 99999."),
+    Field("watermark", ("watermark",), readers.string),
+)
+
+#: ``veo/get-1080p-video``
+JOB_1080P = Table(
+    Field("task_id", ("taskId",), readers.string, "Camel case, unlike that of the other models."),
+    Field("index", ("index",), readers.integer, "A string in the schema, a number in its example."),
+)
+
+#: ``veo/get-4k-video``
+JOB_4K = Table(
+    Field("task_id", ("task_id",), readers.string, "The task of the source video."),
+    Field("index", ("index",), readers.integer, "Which of its videos; 0 is the first."),
+)
+
 #: ``POST /api/v1/common/download-url``
 DOWNLOAD_URL = Table(Field("url", ("url",), readers.string, "A result URL of the provider; others get a 422."))
 
