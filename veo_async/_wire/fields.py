@@ -208,20 +208,20 @@ ACCEPTED = Table(
 #: Of get-1080p-video.
 HD_VIDEO = Table(Field("url", ("resultUrl",), readers.url, "Singular."))
 
-#: Of record-info: ``data`` itself and ``data.response`` inside it.
+#: Of record-info and of the jobs route: ``data``, and the results inside it (`responses.results_in`).
 RECORD = Table(
     Field("task_id", ("taskId", "task_id"), readers.string),
     Field(
         "flag",
-        ("successFlag", "status"),
-        readers.integer,
-        "0 generating, 1 succeeded, 2 and 3 failed. status: only 2025.",
+        ("state", "successFlag", "status"),
+        readers.flag,
+        "0 generating, 1 succeeded, 2 and 3 failed. state: a word, jobs only. status: only 2025.",
     ),
     Field(
         "urls",
-        ("resultUrls", "result_urls"),
+        ("resultUrls", "result_urls", "resultUrl"),
         readers.urls,
-        "A list in response; in 2025 a JSON string in data.",
+        "A list in response; in 2025 a JSON string in data. On the jobs route any of the three.",
     ),
     Field(
         "full_urls",
@@ -229,7 +229,9 @@ RECORD = Table(
         readers.urls,
         "After an extension: the whole video. Else null or absent.",
     ),
-    Field("origin_urls", ("originUrls",), readers.urls, "The uncropped video, if the ratio is not 16:9."),
+    Field(
+        "origin_urls", ("originUrls", "origin_urls"), readers.urls, "Uncropped, or the base video; never the result."
+    ),
     Field("image_urls", ("imageUrls", "image_urls"), readers.urls, "4K: still images."),
     Field("media_ids", ("mediaIds", "media_ids"), readers.strings, "4K; named in prose only."),
     Field("resolution", ("resolution",), readers.string, "720p unless requested otherwise."),
@@ -237,19 +239,21 @@ RECORD = Table(
     Field("seeds", ("seeds",), readers.integers, "Undocumented here; a list although the request has one number."),
     Field("created_at", ("createTime",), readers.instant, "Documented: a date-time; real: epoch milliseconds."),
     Field("completed_at", ("completeTime",), readers.instant, "The same format; null while the task is running."),
-    Field("error_code", ("errorCode",), readers.integer, "Documented: 400, 500, 501; 422 occurs too."),
+    Field("error_code", ("errorCode", "failCode"), readers.integer, "400, 422, 500, 501; failCode: text, or a word."),
     Field(
         "error_message",
-        ("errorMessage",),
+        ("errorMessage", "failMsg"),
         readers.string,
         "A sentence, or just 'failed'; '' or null on success.",
     ),
     Field("fallback", ("fallbackFlag",), readers.boolean, "Deprecated; absent from 4K tasks."),
+    Field("model", ("model",), readers.string, "Jobs only: veo-3-1, veo/extend, …"),
+    Field("credits_consumed", ("creditsConsumed",), readers.number, "Jobs only; set while the task is waiting."),
 )
 
 #: Also part of a record. Separate, because it is JSON within JSON, rarely used, and every poll reads a record.
 RECORD_PARAMS = Table(
-    Field("params", ("paramJson",), readers.params, "The request as the server understood it, camel case."),
+    Field("params", ("paramJson", "param"), readers.params, "The request as the server understood it."),
 )
 
 #: Of the three uploads.
@@ -273,16 +277,20 @@ UPLOAD = Table(
 
 # --- callbacks --------------------------------------------------------------------------------------------------
 
-#: Of generate, extend and 4K: ``data`` itself and ``data.info`` inside it.
+#: Of all tasks: ``data``, and the results inside it (`responses.results_in`).
 CALLBACK = Table(
     Field("task_id", ("taskId", "task_id"), readers.string, "In data; one example has it at the top level too."),
-    Field("urls", ("resultUrls", "result_urls"), readers.urls, "A list, a JSON string or '[http://…]'."),
+    Field("urls", ("resultUrls", "result_urls", "resultUrl"), readers.urls, "A list, a JSON string or '[http://…]'."),
     Field("full_urls", ("fullResultUrls",), readers.urls),
-    Field("origin_urls", ("originUrls",), readers.urls, "If the ratio is not 16:9."),
+    Field("origin_urls", ("originUrls", "origin_urls"), readers.urls, "Never the result."),
     Field("image_urls", ("imageUrls", "image_urls"), readers.urls, "4K: still images."),
     Field("media_ids", ("mediaIds", "media_ids"), readers.strings, "4K."),
     Field("resolution", ("resolution",), readers.string),
     Field("fallback", ("fallbackFlag",), readers.boolean, "Deprecated."),
-    Field("params", ("promptJson", "paramJson"), readers.params, "A JSON string; in older documentation an object."),
-    Field("credits_consumed", ("creditsConsumed",), readers.number, "Only in older documentation of 4K."),
+    Field("params", ("promptJson", "paramJson", "param"), readers.params, "A JSON string, or an object."),
+    Field("flag", ("state", "successFlag"), readers.flag, "Jobs only: a word, or a number."),
+    Field("error_code", ("failCode", "errorCode"), readers.integer, "Jobs only: the reason; the envelope has 501."),
+    Field("error_message", ("failMsg", "errorMessage"), readers.string, "Jobs only."),
+    Field("model", ("model",), readers.string, "Jobs only."),
+    Field("credits_consumed", ("creditsConsumed", "consumeCredits"), readers.number, "Jobs; 2025: consumeCredits."),
 )

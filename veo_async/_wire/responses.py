@@ -13,7 +13,7 @@ from veo_async.errors import MalformedResponse, NotReady, RecordNotFound, TaskFa
 from . import codes
 from .envelope import Envelope
 from .fields import ACCEPTED, HD_VIDEO, RECORD, RECORD_PARAMS, UPLOAD, read_fields
-from .readers import number, url
+from .readers import json_object, number, string, url
 from .task_ids import is_from_provider
 
 
@@ -28,7 +28,12 @@ class TaskState(StrEnum):
 
 
 _GENERATING = 0
-_STATES = {_GENERATING: TaskState.GENERATING, 1: TaskState.SUCCEEDED, 2: TaskState.FAILED, 3: TaskState.FAILED}
+FAILED_FLAGS = frozenset({2, 3})
+_STATES = {
+    _GENERATING: TaskState.GENERATING,
+    1: TaskState.SUCCEEDED,
+    **dict.fromkeys(FAILED_FLAGS, TaskState.FAILED),
+}
 
 
 def _raw() -> Any:
@@ -92,10 +97,10 @@ class Record:
 
     Attributes:
         task_id: the provider's task id.
-        flag: 0 generating, 1 succeeded, 2 and 3 failed; as it was sent.
+        flag: 0 generating, 1 succeeded, 2 and 3 failed: as it was sent, or for the jobs route's word.
         urls: the finished videos.
         full_urls: after an extension: the complete video, source clip included.
-        origin_urls: the uncropped videos, if the aspect ratio is not 16:9.
+        origin_urls: the uncropped videos, if the aspect ratio is not 16:9; on the jobs route the base videos.
         image_urls: still images, for 4K tasks.
         media_ids: the provider's ids of the videos.
         resolution: the resolution of the videos.
@@ -106,6 +111,9 @@ class Record:
         error_code: the provider's code for the failure.
         error_message: the provider's text for the failure.
         fallback: whether a fallback model generated the video; deprecated.
+        model: the jobs route's model: ``veo-3-1``, ``veo/extend``, ``veo/get-1080p-video`` or ``veo/get-4k-video``.
+        credits_consumed: what the task costs, on the jobs route; set while the task is running. It need not have been
+            charged if the task failed.
         raw: the whole record, as it was received.
     """
 
@@ -124,11 +132,13 @@ class Record:
     error_code: int | None = None
     error_message: str | None = None
     fallback: bool | None = None
+    model: str | None = None
+    credits_consumed: float | None = None
     raw: Mapping[str, Any] = _raw()
 
     @property
     def params(self) -> Mapping[str, Any]:
-        """The request as the provider understood it, in camel case, including the callback URL."""
+        """The request as the provider understood it, in its route's spelling, including the callback URL."""
         found: Mapping[str, Any] = read_fields(RECORD_PARAMS, self.raw).get("params", {})
         return found
 
@@ -142,7 +152,7 @@ class Record:
         """Why the task failed; None if it did not fail."""
         if self.state is not TaskState.FAILED:
             return None
-        return Failure(code=self.error_code, message=self.error_message or "")
+        return Failure(code=self.error_code, message=self.error_message or fail_word(self.raw))
 
 
 @attrs.frozen(kw_only=True)
@@ -217,10 +227,29 @@ def record_from_raw(raw: Mapping[str, Any]) -> Record:
 
 
 def _record(data: Mapping[str, Any], **assumed: Any) -> Record:
-    found = read_fields(RECORD, data, data.get("response"), data.get("info"))
+    found = read_fields(RECORD, data, *results_in(data))
     # The record of a running task is replaced by the next poll; every other record is kept.
     raw = data if found.get("flag") == _GENERATING else _intern_names(data)
     return Record(**{**assumed, **found, "raw": raw})
+
+
+def results_in(data: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the objects in *data* that can have the results: fixed places only, see `read_fields`.
+
+    The jobs route has ``response``, or the same as JSON in ``resultJson``, each with an optional ``data`` inside.
+    """
+    response, info = data.get("response"), data.get("info")
+    inner = response.get("data") if isinstance(response, dict) else None
+    if not (text := data.get("resultJson")):  # of a running task, and of the Veo route
+        return response, inner, info
+    result = json_object(text)
+    return response, inner, info, result, result.get("data")
+
+
+def fail_word(data: Mapping[str, Any]) -> str:
+    """Return the ``failCode`` of *data* if it is a word, which then is the only reason; else an empty string."""
+    word = string(data.get("failCode")) or ""
+    return "" if word.isdecimal() else word
 
 
 def _intern_names(value: Any) -> Any:
