@@ -164,6 +164,14 @@ class VeoApi:
         self._check(request, validate=validate)
         return await self._requester.post(endpoints.EXTEND, to_wire(request, self.dialect))
 
+    async def create_task(self, request: AnyRequest, *, validate: bool = True) -> Accepted:
+        """Create a clip, an extension or an upgrade on the jobs route. Each of them is a task with a record."""
+        if validate:
+            check(request, self.dialect)
+        if problems := tuple(JOBS.problems_of(request)):
+            raise InvalidRequest.of(*problems)
+        return await self._requester.post(endpoints.CREATE_TASK, JOBS.body(request, self.dialect))
+
     async def get_1080p_video(self, task_id: str, *, index: int | None = None) -> HdVideo:
         """Return the 1080p version. The first call starts the upgrade and costs credits, although it is a GET.
 
@@ -187,28 +195,12 @@ class VeoApi:
         body = {"taskId": _checked_task_id(task_id), "index": index, "callBackUrl": callback_url}
         return await self._requester.post(endpoints.GET_4K, body, task_id=task_id)
 
-    async def create_task(self, request: AnyRequest, *, validate: bool = True) -> Accepted:
-        """Create a task of any kind on the jobs route; read its record with ``record_info(…, route="jobs")``.
-
-        An upgrade is a task of its own here. An extension has the model of its source clip.
-
-        Raises:
-            InvalidRequest: an option is wrong, or the jobs route does not have it; nothing was sent.
-        """
-        self._check(request, validate=validate)
-        JOBS.check(request)
-        return await self._requester.post(JOBS.endpoint_for(request), JOBS.body(request, self.dialect))
-
     # --- free requests ------------------------------------------------------------------------------------------
 
     async def record_info(self, task_id: str, *, route: RouteName = "veo") -> Record:
-        """Return the record of a task of any kind. The record decides the task's state.
-
-        Args:
-            route: the route that created the task: ``"veo"``, or ``"jobs"`` for a task of `create_task`.
-        """
-        found = route_named(route)
-        return self.decode_record(await self.record_response(task_id, found), task_id, found)
+        """Return the record of a task that *route* created. The record decides the task's state."""
+        used = route_named(route)
+        return self.decode_record(await self.record_response(task_id, used), task_id, used)
 
     async def record_response(self, task_id: str, route: Route = VEO) -> HttpResponse:
         """Return the response that `record_info` parses, for callers that compare it with the last one first."""
@@ -269,7 +261,7 @@ class VeoApi:
         """Ask the key provider again. Return True if the key has changed."""
         return await self._requester.refresh_key()
 
-    def _check(self, request: AnyRequest, *, validate: bool) -> None:
+    def _check(self, request: VideoRequest | ExtendRequest, *, validate: bool) -> None:
         (check if validate else check_encodable)(request, self.dialect)
 
 

@@ -1,11 +1,9 @@
-"""One creating request of any kind, and polls of an upgrade.
+"""One creating request of any kind, and polls of an upgrade on the ``veo`` route.
 
-An upgrade has no record. The same request that starts it later reports its progress: first "not ready" as an error,
-then the video (for 4K also as an error). The first of these requests is charged; the provider's documentation says to
-repeat it until the video exists. So the first is an attempt like any other, sent once and in doubt if its response is
-lost. After a response, all further requests are polls.
-
-That is the Veo route. On the jobs route an upgrade is a task like any other, and its record is polled.
+There an upgrade has no record. The same request that starts it later reports its progress: first "not ready" as an
+error, then the video (for 4K also as an error). The first of these requests is charged; the provider's documentation
+says to repeat it until the video exists. So the first is an attempt like any other, sent once and in doubt if its
+response is lost. After a response, all further requests are polls.
 """
 
 from typing import Any, assert_never
@@ -14,7 +12,6 @@ from veo_async._wire import (
     VEO,
     Accepted,
     AnyRequest,
-    Endpoint,
     ExtendRequest,
     HdVideo,
     Record,
@@ -30,17 +27,8 @@ from veo_async.errors import ApiError, NotReady, RecordExpired, RecordNotFound, 
 from .client import VeoApi
 
 
-def endpoint_of(request: AnyRequest, route: Route = VEO) -> Endpoint[Any]:
-    """Return the endpoint for *request* on *route*."""
-    return route.endpoint_for(request)
-
-
 async def create(api: VeoApi, request: AnyRequest, route: Route = VEO) -> Accepted:
-    """Send one creating request on *route*. *request* must have been validated before.
-
-    Raises:
-        InvalidRequest: *route* cannot express an option of *request*; nothing was sent.
-    """
+    """Send one creating request. *request* must have been validated before."""
     if route.upgrades_are_tasks:
         return await api.create_task(request, validate=False)
     match request:

@@ -4,7 +4,7 @@ Pure functions: bytes and headers in, values or typed errors out. No event loop,
 
 - ``models.py``      the table of models: what each supports and costs, and how long it takes
 - ``fields.py``      the documented fields: our name, the spellings, the meaning
-- ``routes.py``      the two routes: which endpoint and body a request has, and where its record is
+- ``routes.py``      the two routes: the endpoints and bodies of each
 - ``endpoints.py``   the endpoints: path, response type, documented codes, whether a request can be charged
 - ``codes.py``       the error for each code
 - ``dialects/``      what providers spell, default and support differently

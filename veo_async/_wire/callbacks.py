@@ -13,8 +13,11 @@ from veo_async.errors import MalformedResponse
 from .codes import SUCCESS
 from .envelope import excerpt, parse_envelope
 from .fields import CALLBACK, read_fields
-from .responses import FAILED_FLAGS, Failure, results_in
+from .responses import Failure, result_layers
 from .task_ids import is_from_provider
+
+#: The code of a failed task that has none.
+_FAILED = 501
 
 
 @attrs.frozen(kw_only=True)
@@ -25,10 +28,6 @@ class Callback:
         task_id: the provider's task id.
         code: 200 for success; 400, 422, 500 or 501 for a failure.
         message: the provider's message.
-        flag: the state of the task, as `Record.flag`; jobs route only.
-        error_code: the provider's code for the failure; jobs route only.
-        error_message: the provider's text for the failure; jobs route only.
-        model: the jobs route's model.
         urls: the URLs of the videos.
         full_urls: the URLs of the whole extended video, if there is one.
         origin_urls: the URLs of the uncropped videos.
@@ -44,10 +43,6 @@ class Callback:
     task_id: str
     code: int
     message: str
-    flag: int | None = None
-    error_code: int | None = None
-    error_message: str | None = None
-    model: str | None = None
     urls: tuple[str, ...] = ()
     full_urls: tuple[str, ...] = ()
     origin_urls: tuple[str, ...] = ()
@@ -61,12 +56,8 @@ class Callback:
 
     @property
     def failure(self) -> Failure | None:
-        """Why the task failed; None if it succeeded. The task's own code and text come before the envelope's."""
-        if self.code != SUCCESS:
-            return Failure(code=self.error_code or self.code, message=self.error_message or self.message)
-        if self.flag in FAILED_FLAGS:
-            return Failure(code=self.error_code, message=self.error_message or "")
-        return None
+        """Why the task failed; None if it succeeded."""
+        return None if self.code == SUCCESS else Failure(code=self.code, message=self.message)
 
 
 def parse_callback(body: bytes) -> Callback:
@@ -77,7 +68,10 @@ def parse_callback(body: bytes) -> Callback:
     """
     envelope = parse_envelope(body)
     data = envelope.data if isinstance(envelope.data, Mapping) else {}
-    found = read_fields(CALLBACK, data, *results_in(data), envelope.raw)
+    found = read_fields(CALLBACK, data, data.get("info"), *result_layers(data), envelope.raw)
+    is_failed, reason = found.pop("word", None) == "fail", found.pop("error_message", None)
+    code = found.pop("error_code", None) or _FAILED if is_failed and envelope.code == SUCCESS else envelope.code
     if not is_from_provider(found.get("task_id", "")):
         raise MalformedResponse("the callback contains no task id", endpoint="callback", excerpt=excerpt(body))
-    return Callback(**found, code=envelope.code, message=envelope.message, raw=envelope.raw)
+    found.pop("error_code", None)
+    return Callback(**found, code=code, message=reason or envelope.message, raw=envelope.raw)

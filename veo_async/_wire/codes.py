@@ -65,23 +65,12 @@ _NO_UPGRADE = re.compile(r"version of this video is unavailable|try a different 
 
 #: The error for a message that comes with an ambiguous code; the first match decides.
 _MESSAGE_PATTERNS: tuple[tuple[re.Pattern[str], type[ApiError]], ...] = (
-    (re.compile(r"record\s*(info)? is null", re.IGNORECASE), RecordNotFound),
+    (re.compile(r"record\s*(info)? is null|task not found", re.IGNORECASE), RecordNotFound),
     (re.compile(r"within 14 days", re.IGNORECASE), RecordExpired),
     (re.compile(r"fetch[^.]{0,20}image|image fetch", re.IGNORECASE), ImageUnreachable),
     (_REFUSAL, ContentRefused),
 )
-_AMBIGUOUS = frozenset({400, 422})
-
-#: How the jobs route says that it has no record, with code 404. Any other 404 is about the path.
-_NO_RECORD = re.compile(r"(task|record)\s*(info)?\s*(is )?(not found|not exist|does not exist)", re.IGNORECASE)
-
-#: What code 500 of create-task means. Only these sentences prove that no task was created.
-_CREATION_PATTERNS: tuple[tuple[re.Pattern[str], type[ApiError]], ...] = (
-    (re.compile(r"credits? (is |are )?insufficient|insufficient credits?", re.IGNORECASE), InsufficientCredits),
-    (re.compile(r"^\W*((the|this) )?[\w.]+\W* is required\W*$", re.IGNORECASE), RequestRejected),
-    (re.compile(r"not within the range of allowed options", re.IGNORECASE), RequestRejected),
-    (re.compile(r"model name.{0,100} not supported", re.IGNORECASE | re.DOTALL), RequestRejected),
-)
+_AMBIGUOUS = frozenset({400, 404, 422})
 #: "Not ready" comes as 400 or as 422; the documentation only says "a non-200 code".
 _NOT_READY_ERRORS = (RequestRejected, ServerError)
 
@@ -126,14 +115,24 @@ def error_for(code: int, message: str, *, may_be_not_ready: bool) -> type[ApiErr
         for pattern, error in _MESSAGE_PATTERNS:
             if pattern.search(message):
                 return error
-    if listed is NotFound and _NO_RECORD.search(message):
-        return RecordNotFound
     return listed
 
 
-def error_for_ambiguous_500(message: str) -> type[ApiError]:
-    """Return the error class for code 500 of create-task: a rejection only if *message* is a known one."""
-    return next((error for pattern, error in _CREATION_PATTERNS if pattern.search(message)), ServerError)
+#: What a 500 of createTask says if nothing was created; any other 500 leaves that open.
+_EXPLAINED_500: tuple[tuple[re.Pattern[str], type[ApiError]], ...] = (
+    (re.compile(r"credits? insufficient|insufficient credits?", re.IGNORECASE), InsufficientCredits),
+    (
+        re.compile(
+            r"is required|not within the range of allowed options|model name .{0,99}not supported", re.IGNORECASE
+        ),
+        RequestRejected,
+    ),
+)
+
+
+def rejection_in_500(message: str) -> type[ApiError] | None:
+    """Return the error that the message of a 500 of createTask states; None if it states none."""
+    return next((error for pattern, error in _EXPLAINED_500 if pattern.search(message)), None)
 
 
 def effective_code(http_status: int, body_code: int) -> int:

@@ -25,8 +25,8 @@ class Endpoint(Generic[T_co]):
     is_charged: bool = False
     #: The endpoint reports "not ready" as an error.
     may_be_not_ready: bool = False
-    #: Code 500 can be a rejection: its message decides.
-    has_ambiguous_500: bool = False
+    #: A 500 is a rejection if its message is a known one.
+    explains_500: bool = False
     #: The documented codes besides 200.
     codes: tuple[int, ...]
     #: Reads the value from an envelope with code 200.
@@ -86,13 +86,12 @@ GET_4K = Endpoint(
     read=responses.read_upscaled,
     read_error_body=responses.read_upscaled_from_error,
 )
-#: Takes every creating request of the jobs route.
 CREATE_TASK = Endpoint(
     name="create-task",
     method="POST",
     path="/api/v1/jobs/createTask",
     is_charged=True,
-    has_ambiguous_500=True,
+    explains_500=True,
     codes=(400, 401, 402, 404, 408, 422, 429, 433, 455, 500, 501, 505),
     read=responses.read_accepted,
 )
@@ -100,7 +99,8 @@ JOB_RECORD = Endpoint(
     name="job-record",
     method="GET",
     path="/api/v1/jobs/recordInfo",
-    codes=(400, 401, 404, 422, 429, 500),
+    may_be_not_ready=True,
+    codes=(400, 401, 404, 422, 429, 455, 500),
     read=responses.read_record,
     read_error_body=responses.read_failed_record,
 )

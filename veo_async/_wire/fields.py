@@ -131,41 +131,6 @@ UPGRADE = Table(
     Field("callback_url", ("callBackUrl",), readers.string, "4K only."),
 )
 
-# Of the jobs route: the ``input`` of ``POST /api/v1/jobs/createTask`` by model. Snake case, but for one task id.
-
-#: ``veo-3-1``
-JOB_GENERATE = Table(
-    Field("prompt", ("prompt",), readers.string, "Required."),
-    Field("model", ("model",), readers.string, "The veo3 names. Documented since October 2026; always sent."),
-    Field("image_urls", ("image_urls",), readers.strings, "1 or 2 images; 1 to 3 in reference mode."),
-    Field("generation_type", ("generation_type",), readers.string),
-    Field("aspect_ratio", ("aspect_ratio",), readers.string, "16:9, 9:16, Auto."),
-    Field("resolution", ("resolution",), readers.string, "720p, 1080p, 4k. Default 720p."),
-    Field("duration", ("duration",), readers.integer, "4, 6 or 8 seconds. Default 8."),
-    Field("enable_translation", ("enable_translation",), readers.boolean, "Default unclear."),
-    Field("watermark", ("watermark",), readers.string),
-)
-
-#: ``veo/extend``
-JOB_EXTEND = Table(
-    Field("task_id", ("task_id",), readers.string, "A task of this account that was not upgraded to 1080p."),
-    Field("prompt", ("prompt",), readers.string, "Required."),
-    Field("seeds", ("seeds",), readers.integer, "10000 to 99999."),
-    Field("watermark", ("watermark",), readers.string),
-)
-
-#: ``veo/get-1080p-video``
-JOB_1080P = Table(
-    Field("task_id", ("taskId",), readers.string, "Camel case, unlike that of the other models."),
-    Field("index", ("index",), readers.integer, "A string in the schema, a number in its example."),
-)
-
-#: ``veo/get-4k-video``
-JOB_4K = Table(
-    Field("task_id", ("task_id",), readers.string, "The task of the source video."),
-    Field("index", ("index",), readers.integer, "Which of its videos; 0 is the first."),
-)
-
 #: ``POST /api/v1/common/download-url``
 DOWNLOAD_URL = Table(Field("url", ("url",), readers.string, "A result URL of the provider; others get a 422."))
 
@@ -208,20 +173,20 @@ ACCEPTED = Table(
 #: Of get-1080p-video.
 HD_VIDEO = Table(Field("url", ("resultUrl",), readers.url, "Singular."))
 
-#: Of record-info and of the jobs route: ``data``, and the results inside it (`responses.results_in`).
+#: Of record-info: ``data`` itself and ``data.response`` inside it.
 RECORD = Table(
     Field("task_id", ("taskId", "task_id"), readers.string),
     Field(
         "flag",
-        ("state", "successFlag", "status"),
-        readers.flag,
-        "0 generating, 1 succeeded, 2 and 3 failed. state: a word, jobs only. status: only 2025.",
+        ("successFlag", "status"),
+        readers.integer,
+        "0 generating, 1 succeeded, 2 and 3 failed. status: only 2025.",
     ),
     Field(
         "urls",
         ("resultUrls", "result_urls", "resultUrl"),
         readers.urls,
-        "A list in response; in 2025 a JSON string in data. On the jobs route any of the three.",
+        "A list in response; in 2025 a JSON string in data.",
     ),
     Field(
         "full_urls",
@@ -230,7 +195,10 @@ RECORD = Table(
         "After an extension: the whole video. Else null or absent.",
     ),
     Field(
-        "origin_urls", ("originUrls", "origin_urls"), readers.urls, "Uncropped, or the base video; never the result."
+        "origin_urls",
+        ("originUrls", "origin_urls"),
+        readers.urls,
+        "The uncropped video, if the ratio is not 16:9; on the jobs route the video before 1080p or 4K.",
     ),
     Field("image_urls", ("imageUrls", "image_urls"), readers.urls, "4K: still images."),
     Field("media_ids", ("mediaIds", "media_ids"), readers.strings, "4K; named in prose only."),
@@ -239,7 +207,7 @@ RECORD = Table(
     Field("seeds", ("seeds",), readers.integers, "Undocumented here; a list although the request has one number."),
     Field("created_at", ("createTime",), readers.instant, "Documented: a date-time; real: epoch milliseconds."),
     Field("completed_at", ("completeTime",), readers.instant, "The same format; null while the task is running."),
-    Field("error_code", ("errorCode", "failCode"), readers.integer, "400, 422, 500, 501; failCode: text, or a word."),
+    Field("error_code", ("errorCode", "failCode"), readers.integer, "Documented: 400, 500, 501; 422 occurs too."),
     Field(
         "error_message",
         ("errorMessage", "failMsg"),
@@ -247,13 +215,20 @@ RECORD = Table(
         "A sentence, or just 'failed'; '' or null on success.",
     ),
     Field("fallback", ("fallbackFlag",), readers.boolean, "Deprecated; absent from 4K tasks."),
-    Field("model", ("model",), readers.string, "Jobs only: veo-3-1, veo/extend, …"),
-    Field("credits_consumed", ("creditsConsumed",), readers.number, "Jobs only; set while the task is waiting."),
+    Field("word", ("state",), readers.string, "Jobs route: waiting, queuing, generating, success, fail."),
+    Field("model", ("model",), readers.string, "Jobs route: veo-3-1, veo/extend, veo/get-1080p-video, …"),
+    Field("credits_consumed", ("creditsConsumed",), readers.number, "Filled while the task waits; not always there."),
 )
 
 #: Also part of a record. Separate, because it is JSON within JSON, rarely used, and every poll reads a record.
 RECORD_PARAMS = Table(
-    Field("params", ("paramJson", "param"), readers.params, "The request as the server understood it."),
+    Field(
+        "params",
+        ("paramJson", "param"),
+        readers.nested_params,
+        "The request as the server understood it, camel case. On the jobs route the names of its input, which is JSON "
+        "within the JSON.",
+    ),
 )
 
 #: Of the three uploads.
@@ -277,20 +252,29 @@ UPLOAD = Table(
 
 # --- callbacks --------------------------------------------------------------------------------------------------
 
-#: Of all tasks: ``data``, and the results inside it (`responses.results_in`).
+#: Of generate, extend and 4K: ``data`` itself and ``data.info`` inside it.
 CALLBACK = Table(
     Field("task_id", ("taskId", "task_id"), readers.string, "In data; one example has it at the top level too."),
     Field("urls", ("resultUrls", "result_urls", "resultUrl"), readers.urls, "A list, a JSON string or '[http://…]'."),
     Field("full_urls", ("fullResultUrls",), readers.urls),
-    Field("origin_urls", ("originUrls", "origin_urls"), readers.urls, "Never the result."),
+    Field("origin_urls", ("originUrls", "origin_urls"), readers.urls, "If the ratio is not 16:9."),
     Field("image_urls", ("imageUrls", "image_urls"), readers.urls, "4K: still images."),
     Field("media_ids", ("mediaIds", "media_ids"), readers.strings, "4K."),
     Field("resolution", ("resolution",), readers.string),
     Field("fallback", ("fallbackFlag",), readers.boolean, "Deprecated."),
-    Field("params", ("promptJson", "paramJson", "param"), readers.params, "A JSON string, or an object."),
-    Field("flag", ("state", "successFlag"), readers.flag, "Jobs only: a word, or a number."),
-    Field("error_code", ("failCode", "errorCode"), readers.integer, "Jobs only: the reason; the envelope has 501."),
-    Field("error_message", ("failMsg", "errorMessage"), readers.string, "Jobs only."),
-    Field("model", ("model",), readers.string, "Jobs only."),
-    Field("credits_consumed", ("creditsConsumed", "consumeCredits"), readers.number, "Jobs; 2025: consumeCredits."),
+    Field(
+        "params",
+        ("promptJson", "paramJson", "param"),
+        readers.nested_params,
+        "A JSON string; in older documentation an object.",
+    ),
+    Field(
+        "credits_consumed",
+        ("creditsConsumed", "consumeCredits"),
+        readers.number,
+        "Jobs route, and 4K in older documentation.",
+    ),
+    Field("word", ("state",), readers.string, "Jobs route: success or fail."),
+    Field("error_code", ("failCode",), readers.integer, "Jobs route."),
+    Field("error_message", ("failMsg",), readers.string, "Jobs route; msg is the same for every failure."),
 )

@@ -20,8 +20,6 @@ _FIRST_MILLISECOND_STAMP = 100_000_000_000
 #: A URL may contain commas, so only a comma before another URL separates two of them.
 _NEXT_URL = re.compile(r",\s*(?=['\"]?https?://)", re.IGNORECASE)
 _URL = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
-#: The flags of a record for the jobs route's words.
-_FLAGS = {"waiting": 0, "queuing": 0, "generating": 0, "success": 1, "fail": 3}
 _INTEGER = re.compile(rf"-?[0-9]{{1,{strict_json.MAX_DIGITS}}}")
 
 
@@ -118,25 +116,15 @@ def _parsed_instant(text: str) -> datetime | None:
     return None
 
 
-def flag(value: Any) -> int | None:
-    """Return a task's flag, also for the jobs route's word for a state; None for an unknown word."""
-    return _FLAGS[value] if isinstance(value, str) and value in _FLAGS else integer(value)
-
-
-def json_object(value: Any) -> Mapping[str, Any]:
-    """Return an object, or the one in a JSON string; else an empty mapping."""
+def params(value: Any) -> Mapping[str, Any]:
+    """Return the request that the provider echoes, as an object or as JSON in a string; else an empty mapping."""
     if isinstance(value, str):
         with contextlib.suppress(strict_json.NotJson):
             value = strict_json.parse(value.encode("utf-8", "surrogatepass"))
     return value if isinstance(value, dict) else {}
 
 
-def params(value: Any) -> Mapping[str, Any]:
-    """Return the request that the provider echoes, as an object or as JSON in a string; else an empty mapping.
-
-    The jobs route nests its options in ``input``, which can be JSON in a string again. They are laid over the rest.
-    """
-    echoed = json_object(value)
-    if inner := json_object(echoed.get("input")):
-        return {**{name: item for name, item in echoed.items() if name != "input"}, **inner}
-    return echoed
+def nested_params(value: Any) -> Mapping[str, Any]:
+    """Return the echoed request; where its ``input`` is an object or JSON in a string, with the fields of that."""
+    outer = params(value)
+    return {**outer, **params(outer["input"])} if "input" in outer else outer

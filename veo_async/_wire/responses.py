@@ -1,7 +1,7 @@
 """Responses of the provider: one immutable type per kind; ``raw`` keeps the original object."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NoReturn
@@ -13,7 +13,7 @@ from veo_async.errors import MalformedResponse, NotReady, RecordNotFound, TaskFa
 from . import codes
 from .envelope import Envelope
 from .fields import ACCEPTED, HD_VIDEO, RECORD, RECORD_PARAMS, UPLOAD, read_fields
-from .readers import json_object, number, string, url
+from .readers import number, params, url
 from .task_ids import is_from_provider
 
 
@@ -28,12 +28,9 @@ class TaskState(StrEnum):
 
 
 _GENERATING = 0
-FAILED_FLAGS = frozenset({2, 3})
-_STATES = {
-    _GENERATING: TaskState.GENERATING,
-    1: TaskState.SUCCEEDED,
-    **dict.fromkeys(FAILED_FLAGS, TaskState.FAILED),
-}
+#: The words of the jobs route. The flag counts where the word is missing or new.
+_FLAGS = {"waiting": 0, "queuing": 0, "generating": 0, "success": 1, "fail": 3}
+_STATES = {_GENERATING: TaskState.GENERATING, 1: TaskState.SUCCEEDED, 2: TaskState.FAILED, 3: TaskState.FAILED}
 
 
 def _raw() -> Any:
@@ -97,10 +94,10 @@ class Record:
 
     Attributes:
         task_id: the provider's task id.
-        flag: 0 generating, 1 succeeded, 2 and 3 failed: as it was sent, or for the jobs route's word.
+        flag: 0 generating, 1 succeeded, 2 and 3 failed; as it was sent.
         urls: the finished videos.
         full_urls: after an extension: the complete video, source clip included.
-        origin_urls: the uncropped videos, if the aspect ratio is not 16:9; on the jobs route the base videos.
+        origin_urls: the uncropped videos, if the aspect ratio is not 16:9.
         image_urls: still images, for 4K tasks.
         media_ids: the provider's ids of the videos.
         resolution: the resolution of the videos.
@@ -111,9 +108,8 @@ class Record:
         error_code: the provider's code for the failure.
         error_message: the provider's text for the failure.
         fallback: whether a fallback model generated the video; deprecated.
-        model: the jobs route's model: ``veo-3-1``, ``veo/extend``, ``veo/get-1080p-video`` or ``veo/get-4k-video``.
-        credits_consumed: what the task costs, on the jobs route; set while the task is running. It need not have been
-            charged if the task failed.
+        model: the model of the jobs API that created the task; None on the other route.
+        credits_consumed: what the task costs, filled while it waits; None if the record does not say.
         raw: the whole record, as it was received.
     """
 
@@ -138,7 +134,7 @@ class Record:
 
     @property
     def params(self) -> Mapping[str, Any]:
-        """The request as the provider understood it, in its route's spelling, including the callback URL."""
+        """The request as the provider understood it, in camel case, including the callback URL."""
         found: Mapping[str, Any] = read_fields(RECORD_PARAMS, self.raw).get("params", {})
         return found
 
@@ -152,7 +148,7 @@ class Record:
         """Why the task failed; None if it did not fail."""
         if self.state is not TaskState.FAILED:
             return None
-        return Failure(code=self.error_code, message=self.error_message or fail_word(self.raw))
+        return Failure(code=self.error_code, message=self.error_message or "")
 
 
 @attrs.frozen(kw_only=True)
@@ -227,29 +223,26 @@ def record_from_raw(raw: Mapping[str, Any]) -> Record:
 
 
 def _record(data: Mapping[str, Any], **assumed: Any) -> Record:
-    found = read_fields(RECORD, data, *results_in(data))
+    found = read_fields(RECORD, data, *result_layers(data), data.get("info"))
+    flag = _FLAGS.get(found.pop("word", None))
+    if flag is not None:
+        found["flag"] = flag
     # The record of a running task is replaced by the next poll; every other record is kept.
     raw = data if found.get("flag") == _GENERATING else _intern_names(data)
     return Record(**{**assumed, **found, "raw": raw})
 
 
-def results_in(data: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return the objects in *data* that can have the results: fixed places only, see `read_fields`.
-
-    The jobs route has ``response``, or the same as JSON in ``resultJson``, each with an optional ``data`` inside.
-    """
-    response, info = data.get("response"), data.get("info")
-    inner = response.get("data") if isinstance(response, dict) else None
-    if not (text := data.get("resultJson")):  # of a running task, and of the Veo route
-        return response, inner, info
-    result = json_object(text)
-    return response, inner, info, result, result.get("data")
-
-
-def fail_word(data: Mapping[str, Any]) -> str:
-    """Return the ``failCode`` of *data* if it is a word, which then is the only reason; else an empty string."""
-    word = string(data.get("failCode")) or ""
-    return "" if word.isdecimal() else word
+def result_layers(data: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the objects in which the results of a task can be: ``response``, ``resultJson``, and ``data`` in either."""
+    response = data.get("response")
+    if response:
+        yield response
+        if isinstance(response, dict):
+            yield response.get("data")
+    if text := data.get("resultJson"):
+        result = params(text)
+        yield result
+        yield result.get("data")
 
 
 def _intern_names(value: Any) -> Any:

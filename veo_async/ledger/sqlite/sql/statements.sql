@@ -33,10 +33,11 @@ ORDER BY submitted_seq;
 -- name: insert_job
 INSERT INTO job (
     key, account, state, request, kind, tenant, priority, metadata, task_id, token, attempts, owner, submitted_at,
-    sent_at, deadline, ended_at, outcome, save_to, budget, price, credits, submitted_seq
+    sent_at, deadline, ended_at, outcome, save_to, budget, price, credits, route, credits_consumed, submitted_seq
 ) VALUES (
     :key, :account, :state, :request, :kind, :tenant, :priority, :metadata, :task_id, :token, :attempts, :owner,
-    :submitted_at, :sent_at, :deadline, :ended_at, :outcome, :save_to, :budget, :price, :credits, :seq
+    :submitted_at, :sent_at, :deadline, :ended_at, :outcome, :save_to, :budget, :price, :credits,
+    :route, :credits_consumed, :seq
 )
 ON CONFLICT (key) DO UPDATE SET
     account = excluded.account, state = excluded.state, request = excluded.request, kind = excluded.kind,
@@ -44,7 +45,7 @@ ON CONFLICT (key) DO UPDATE SET
     token = excluded.token, attempts = excluded.attempts, owner = excluded.owner, submitted_at = excluded.submitted_at,
     sent_at = excluded.sent_at, deadline = excluded.deadline, ended_at = excluded.ended_at,
     outcome = excluded.outcome, save_to = excluded.save_to, budget = excluded.budget, price = excluded.price,
-    credits = excluded.credits,
+    credits = excluded.credits, route = excluded.route, credits_consumed = excluded.credits_consumed,
     submitted_seq = excluded.submitted_seq;
 
 -- name: update_job
@@ -52,7 +53,8 @@ UPDATE job SET
     state = :state, request = :request, kind = :kind, tenant = :tenant, priority = :priority, metadata = :metadata,
     task_id = :task_id, token = :token, attempts = :attempts, owner = :owner, submitted_at = :submitted_at,
     sent_at = :sent_at, deadline = :deadline, ended_at = :ended_at, outcome = :outcome, save_to = :save_to,
-    budget = :budget, price = :price, credits = :credits
+    budget = :budget, price = :price, credits = :credits,
+    route = :route, credits_consumed = :credits_consumed
 WHERE key = :key;
 
 -- name: budget_use
