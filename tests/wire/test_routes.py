@@ -11,7 +11,7 @@ from veo_async.errors import InvalidRequest, UnsupportedByProvider
 
 IMAGE = "https://images.example/1.png"
 CALLBACK = "https://me.example/cb?t=T1"
-LOCAL = identify_image(PNG, "/a folder/ca?t#%.png")
+LOCAL = LocalImage("0" * 64, "png", "cat.png")
 DEFAULTS = {"aspect_ratio": "16:9", "enable_translation": True}
 
 #: Each request with its ``createTask`` body, written by hand from the provider's pages.
