@@ -96,7 +96,8 @@ class Record:
         task_id: the provider's task id.
         flag: 0 generating, 1 succeeded, 2 and 3 failed; as it was sent.
         urls: the finished videos.
-        full_urls: after an extension: the complete video, source clip included.
+        full_urls: after an extension: the complete video, source clip included. The newest documentation promises it
+            in the callback only; `urls` is then the continuation alone.
         origin_urls: the uncropped videos, if the aspect ratio is not 16:9.
         image_urls: still images, for 4K tasks.
         media_ids: the provider's ids of the videos.
@@ -173,7 +174,7 @@ class DownloadLink:
 
 @attrs.frozen(kw_only=True)
 class Upload:
-    """A file on the provider's upload host, which deletes it after 24 hours to three days."""
+    """A file on the provider's upload host, which deletes it after 24 hours."""
 
     url: str
     file_id: str | None = None
