@@ -48,7 +48,7 @@ def test_tables_have_exactly_the_documented_names() -> None:
 
 
 def test_input_of_the_jobs_route_has_the_documented_names() -> None:
-    """Snake case, but for the task id of the 1080p upgrade."""
+    """Snake case, except the task id of the 1080p upgrade."""
     tables = (job_fields.GENERATE, job_fields.EXTEND, job_fields.UPGRADE_1080P, job_fields.UPGRADE_4K)
     assert [[field.spelling for field in table] for table in tables] == [
         ["prompt", "model", "image_urls", "generation_type", "aspect_ratio", "resolution", "duration",

@@ -85,7 +85,7 @@ def test_result_is_found_in_each_documented_place(result: dict[str, Any], place:
 @pytest.mark.parametrize("place", ["response", "resultJson"])
 @pytest.mark.parametrize("nest", [lambda urls: urls, lambda urls: {"data": urls}])
 def test_base_video_is_never_the_result(place: str, nest: Any) -> None:
-    """Without the wanted resolution the task has no video, although it succeeded."""
+    """Without the requested resolution the task has no video, although it succeeded."""
     found = record("success", **{place: nest({"origin_urls": [BASE]})})
     assert (found.state, found.urls, found.origin_urls) == (TaskState.SUCCEEDED, (), (BASE,))
 
@@ -152,7 +152,7 @@ def test_unified_callback_has_the_result_and_the_echoed_request(params: dict[str
     assert callback.failure is None
 
 
-def test_info_callback_has_the_whole_film() -> None:
+def test_info_callback_has_the_whole_video() -> None:
     """The extension page promises it here only."""
     info = {"resultUrls": [URL], "fullResultUrls": [BASE]}
     callback = read_json("callback", envelope({"taskId": "t-1", "info": info}))
@@ -217,7 +217,7 @@ def test_known_sentence_with_http_500_leaves_it_open() -> None:
         read_json("create-task", envelope(None, code=500, msg="prompt is required"), status=500)
 
 
-def test_known_sentence_beside_a_task_id_leaves_it_open() -> None:
+def test_known_sentence_with_a_task_id_leaves_it_open() -> None:
     """That task may exist."""
     with pytest.raises(errors.RequestRejected) as caught:
         read_json("create-task", envelope({"taskId": "t-9"}, code=500, msg="prompt is required"))

@@ -7,6 +7,7 @@ import pytest
 
 from veo_async import ExtendRequest, VideoRequest
 from veo_async._wire import APIKLEY, JOBS, KIE, VEO, AnyRequest, Endpoint, Route, UpgradeRequest, endpoints, route_named
+from veo_async._wire.images import LocalImage
 from veo_async.errors import InvalidRequest, UnsupportedByProvider
 
 IMAGE = "https://images.example/1.png"
@@ -14,7 +15,7 @@ CALLBACK = "https://me.example/cb?t=T1"
 LOCAL = LocalImage("0" * 64, "png", "cat.png")
 DEFAULTS = {"aspect_ratio": "16:9", "enable_translation": True}
 
-#: Each request with its ``createTask`` body, written by hand from the provider's pages.
+#: Each request with its ``createTask`` body, written by hand from the documentation.
 JOB_BODIES: list[tuple[AnyRequest, dict[str, Any]]] = [
     (
         VideoRequest("a kite", callback_url=CALLBACK, enable_translation=False, duration=8, resolution="720p"),
@@ -79,7 +80,7 @@ JOB_BODIES: list[tuple[AnyRequest, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("request_", "body"), JOB_BODIES)
 def test_body_on_the_jobs_route_has_the_documented_names(request_: AnyRequest, body: dict[str, Any]) -> None:
-    """The options are in ``input``; the model and ``callBackUrl`` stand beside it."""
+    """The options are in ``input``; the model and ``callBackUrl`` are outside it."""
     assert JOBS.body(request_, KIE) == body
     assert tuple(JOBS.problems_of(request_)) == ()
     assert JOBS.endpoint_for(request_) is endpoints.CREATE_TASK
