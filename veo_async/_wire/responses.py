@@ -13,7 +13,7 @@ from veo_async.errors import MalformedResponse, NotReady, RecordNotFound, TaskFa
 from . import codes
 from .envelope import Envelope
 from .fields import ACCEPTED, HD_VIDEO, RECORD, RECORD_PARAMS, UPLOAD, read_fields
-from .readers import number, params, url
+from .readers import number, params, string, url
 from .task_ids import is_from_provider
 
 
@@ -149,7 +149,9 @@ class Record:
         """Why the task failed; None if it did not fail."""
         if self.state is not TaskState.FAILED:
             return None
-        return Failure(code=self.error_code, message=self.error_message or "")
+        # On the jobs route the code can be a word, which then may be the only reason.
+        word = string(self.raw.get("failCode")) if self.error_code is None else None
+        return Failure(code=self.error_code, message=self.error_message or word or "")
 
 
 @attrs.frozen(kw_only=True)

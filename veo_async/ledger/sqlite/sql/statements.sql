@@ -17,16 +17,16 @@ SELECT state, price FROM job
 WHERE (state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL));
 
 -- name: job
-SELECT * FROM job WHERE key = :key;
+SELECT * FROM job_row WHERE key = :key;
 
 -- name: job_of_task
-SELECT * FROM job WHERE task_id = :task_id;
+SELECT * FROM job_row WHERE task_id = :task_id;
 
 -- name: jobs
-SELECT * FROM job WHERE (:account IS NULL OR account = :account) ORDER BY submitted_seq;
+SELECT * FROM job_row WHERE (:account IS NULL OR account = :account) ORDER BY submitted_seq;
 
 -- name: jobs_in_states
-SELECT * FROM job
+SELECT * FROM job_row
 WHERE (:account IS NULL OR account = :account) AND state IN (SELECT value FROM json_each(:states))
 ORDER BY submitted_seq;
 
@@ -83,19 +83,19 @@ SELECT DISTINCT owner FROM job
 WHERE account = :account AND owner <> :session_id AND (state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL));
 
 -- name: orphaned_jobs
-SELECT * FROM job
+SELECT * FROM job_row
 WHERE account = :account AND (owner IS NULL OR owner IN (SELECT value FROM json_each(:dead)))
     AND (state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL))
 ORDER BY submitted_seq;
 
 -- name: active_jobs
-SELECT * FROM job
+SELECT * FROM job_row
 WHERE (:account IS NULL OR account = :account) AND (owner IS NULL OR owner <> :session_id)
     AND (state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL))
 ORDER BY submitted_seq;
 
 -- name: changed
-SELECT * FROM job
+SELECT * FROM job_row
 WHERE (:account IS NULL OR account = :account)
     AND key IN (SELECT key FROM transition WHERE seq > :after AND (session_id <> :session_id OR seq > :uncertain_after))
 ORDER BY submitted_seq;
