@@ -25,7 +25,7 @@ from veo_async._wire import AnyRequest, UpgradeRequest
     ],
 )
 def test_built_in_prices(request_: AnyRequest, credits: float) -> None:
-    """Generations by model and resolution, whatever their length; extensions by model, upgrades by the new resolution."""
+    """Generations by model and resolution, whatever their length; extensions by model; upgrades by resolution."""
     assert price_of(request_) == credits
 
 

@@ -15,8 +15,8 @@ from veo_async._wire.models import UPGRADE_CREDITS
 from veo_async.errors import UsageError
 
 #: Credits by row and column. A row is a model, and its columns are resolutions (``"720p"``); ``"720p 4s"``, if it
-#: exists, counts for clips of that length. Columns of ``"extend"`` are the models of extensions, those of ``"upgrade"`` the
-#: resolutions that a clip can be upgraded to.
+#: exists, counts for clips of that length. Columns of ``"extend"`` are the models of extensions, those of ``"upgrade"``
+#: the resolutions that a clip can be upgraded to.
 Prices = Mapping[str, Mapping[str, float]]
 
 
