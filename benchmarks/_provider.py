@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
             else:
                 self._send(json.dumps(self._control(urlsplit(target.decode()))).encode())
 
-    def _send_record(self, task_id: bytes, is_job: bool) -> None:  # noqa: FBT001  # called by a timer
+    def _send_record(self, task_id: bytes, is_job: bool) -> None:  # called by a timer
         self._tasks.polls += 1
         is_done = self._tasks.ends[task_id.decode()] <= self._loop.time()
         self._send(_RECORDS[is_job, is_done].replace(_ANY.encode(), task_id))
