@@ -306,7 +306,7 @@ async def test_forged_callback_and_one_for_a_task_of_the_other_route_change_noth
 async def test_provider_without_the_jobs_route_refuses_before_anything_is_sent() -> None:
     """Acceptance 17."""
     sim = memory(dialect="apikley")
-    with pytest.raises(errors.UnsupportedByProvider, match="create-task.*apikley"):
+    with pytest.raises(errors.UnsupportedByProvider, match=r"create-task.*apikley"):
         async with session_on(sim, provider="apikley", **JOBS) as veo:
             await veo.generate("A dog")
     assert sim.requests == ()
