@@ -1,7 +1,10 @@
 """The two routes of the provider in one client: what goes out where, what is charged, and what a restart finds."""
 
 import asyncio
+import sqlite3
 from collections import Counter
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +12,11 @@ import pytest
 from veo_async import Clip, Done, InDoubt, VeoSession, VideoRequest, errors
 from veo_async._ports import Ledger
 from veo_async._rules.lifecycle import JobState
+from veo_async.ledger import SqliteLedger
 from veo_async.simulator import MemoryTransport, drop_after_accepting, rate_limited, refuse
 from veo_async.types import RouteName
 
-from .ledgers import session_with_ledger
+from .ledgers import InlineExecutor, session_with_ledger
 from .support import let_run, memory, run_together, session_on, world
 
 pytestmark = pytest.mark.veo_virtual_time
@@ -341,3 +345,20 @@ async def test_option_without_a_field_on_the_jobs_route_is_refused_before_it_is_
             await veo.generate(VideoRequest("A dog", seeds=12345))
         assert posts(sim) == []
         assert sim.charges == ()
+
+
+async def test_running_task_of_a_ledger_without_routes_is_polled_on_the_dedicated_endpoints(tmp_path: Path) -> None:
+    """Acceptance 7: the schema before the routes is updated, and its tasks count as `veo`."""
+    sim, file = memory(), tmp_path / "veo.db"
+    async with session_with_ledger(sim, SqliteLedger(file, executor=InlineExecutor())) as veo:
+        task_id = await (await veo.submit("A dog", key="dog")).accepted()
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(
+            "DROP VIEW job_row; ALTER TABLE job DROP COLUMN route; ALTER TABLE job DROP COLUMN credits_consumed;"
+            "PRAGMA user_version = 1;"
+        )
+    before = reads(sim, task_id)
+    async with session_with_ledger(sim, SqliteLedger(file, executor=InlineExecutor()), route="jobs") as veo:
+        assert (await (await veo.attach("dog"))).task_id == task_id
+    assert reads(sim, task_id) - before == Counter({"record-info": (reads(sim, task_id) - before).total()})
+    assert posts(sim) == ["generate"]
