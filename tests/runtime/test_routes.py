@@ -67,7 +67,7 @@ async def deliver(veo: VeoSession, sim: MemoryTransport) -> None:
 async def test_clip_of_a_jobs_session_is_one_create_task_with_the_fields_of_its_model(
     request_: VideoRequest, fields: set[str]
 ) -> None:
-    """Acceptance 1: only `callBackUrl` is in camel case, and it is beside `input`."""
+    """Acceptance 1: only `callBackUrl` is in camel case, and it is next to `input`."""
     async with world(session=JOBS) as (veo, sim):
         await veo.generate(request_)
         (sent,) = (request for request in sim.requests if request.method == "POST")
@@ -142,7 +142,7 @@ async def test_list_that_is_complete_on_one_route_costs_nothing_on_the_other(led
 
 
 async def test_chain_on_the_jobs_route_is_four_tasks_with_one_charge_each() -> None:
-    """Acceptance 9: every step has a task of its own, with its own record."""
+    """Acceptance 9: every step has its own task and record."""
     async with world(session=JOBS) as (veo, sim):
         clip = await veo.generate("A dog")
         steps = [clip, await veo.extend(clip, "It swims"), await veo.upgrade(clip), await veo.upgrade(clip, "4k")]
@@ -207,7 +207,7 @@ async def test_adopted_task_belongs_to_the_route_that_created_it(
 
 @pytest.mark.parametrize("unknown_id", ["422", "404", "null"])
 async def test_adopted_task_without_a_record_on_either_route_fails(unknown_id: str) -> None:
-    """Acceptance 11: both routes are asked, in every form of that answer."""
+    """Acceptance 11: both routes are asked, in every form of the response."""
     async with world(unknown_id=unknown_id, session=JOBS) as (veo, sim):
         outcome = await (await veo.ledger.adopt("0" * 32)).finished()
         assert not isinstance(outcome, Done)
@@ -230,7 +230,7 @@ async def test_failed_read_on_one_route_does_not_decide_where_an_adopted_task_be
 
 
 async def test_two_sessions_on_both_routes_never_send_more_than_twenty_requests_in_ten_seconds(ledger: Ledger) -> None:
-    """Acceptance 13: one account has one rate, whichever route its requests use."""
+    """Acceptance 13: one account has one rate, regardless of the route of its requests."""
     sim = memory(limiter="none")
     async with (
         session_with_ledger(sim, ledger, route="veo") as one,
@@ -290,7 +290,7 @@ async def test_duplicated_callback_of_either_form_is_a_hint(form: str) -> None:
 async def test_forged_callback_and_one_for_a_task_of_the_other_route_change_nothing() -> None:
     """Acceptance 16: a running job keeps its task, and ends with its own clip."""
     sim = memory()
-    stranger = await created(sim, "veo")
+    other_task = await created(sim, "veo")
     async with session_with_ledger(sim, None, route="jobs", public_url=PUBLIC) as veo:
         job = await veo.submit("A cat")
         task_id = await job.accepted()
@@ -298,7 +298,7 @@ async def test_forged_callback_and_one_for_a_task_of_the_other_route_change_noth
         (callback,) = (callback for callback in sim.due_callbacks() if callback.task_id == task_id)
         token = callback.url.rpartition("/")[2]
         await veo.callbacks.hint("0" * len(token), task_id)
-        await veo.callbacks.hint(token, stranger)
+        await veo.callbacks.hint(token, other_task)
         await let_run()
         assert (await job).task_id == task_id
     assert sim.double_charges() == ()
