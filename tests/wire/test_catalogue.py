@@ -20,7 +20,7 @@ from veo_async._wire.envelope import Envelope
 from veo_async._wire.models import MODELS
 
 
-def answer(data: Any) -> Envelope:
+def response(data: Any) -> Envelope:
     return Envelope(code=200, message="success", data=data, raw={})
 
 
@@ -44,31 +44,31 @@ ALL_FIELDS: dict[str, Any] = {
 def test_models_with_missing_fields_are_read() -> None:
     listed = {"models": [{"model": "veo-3-1", "title": "Veo", "pricingDesc": "60 credits"}, {"model": "veo/extend"}]}
     full = CatalogueModel(name="veo-3-1", title="Veo", price="60 credits")
-    assert read_models(answer(listed)) == (full, CatalogueModel(name="veo/extend"))
+    assert read_models(response(listed)) == (full, CatalogueModel(name="veo/extend"))
 
 
 @pytest.mark.parametrize(
     "data", [None, [], "", {}, {"models": None, "points": None}, {"models": [1, {}], "points": [1]}]
 )
 def test_catalogue_without_data_is_empty(data: Any) -> None:
-    assert read_models(answer(data)) == ()
-    assert read_success_rates(answer(data)) == ()
-    assert read_price(answer(data)) is None
-    assert read_schema(answer(data)) is None
+    assert read_models(response(data)) == ()
+    assert read_success_rates(response(data)) == ()
+    assert read_price(response(data)) is None
+    assert read_schema(response(data)) is None
 
 
 def test_interval_without_traffic_has_no_rate() -> None:
     points = [{"start": 1, "end": 2, "successRate": 0.5, "errorRate": 0.5}, {"start": 2, "successRate": None}]
     first = SuccessRate(start=1, end=2, success_rate=0.5, error_rate=0.5)
-    assert read_success_rates(answer({"points": points})) == (first, SuccessRate(start=2))
+    assert read_success_rates(response({"points": points})) == (first, SuccessRate(start=2))
 
 
 def test_price_is_prose() -> None:
-    assert read_price(answer({"pricingDesc": "60 credits per video"})) == "60 credits per video"
+    assert read_price(response({"pricingDesc": "60 credits per video"})) == "60 credits per video"
 
 
 def test_schema_that_equals_our_table_has_no_differences() -> None:
-    document = read_schema(answer({"openapi": schema(ALL_FIELDS)}))
+    document = read_schema(response({"openapi": schema(ALL_FIELDS)}))
     assert document is not None
     assert schema_differences(input_fields(document)) == []
 

@@ -111,9 +111,9 @@ def _field_differences(name: str, field: Mapping[str, Any] | None, ours: set[Any
     listed = field.get("enum")
     if not isinstance(listed, list):
         return []
-    theirs, own = {str(value) for value in listed}, {str(value) for value in ours}
-    lines = [f"{name} {value}: only in the provider's schema" for value in sorted(theirs - own)]
-    return lines + [f"{name} {value}: only in our table" for value in sorted(own - theirs)]
+    offered, own = {str(value) for value in listed}, {str(value) for value in ours}
+    lines = [f"{name} {value}: only in the provider's schema" for value in sorted(offered - own)]
+    return lines + [f"{name} {value}: only in our table" for value in sorted(own - offered)]
 
 
 def unknown_prices(text: str, models: Iterable[VideoModel] = MODELS) -> list[float]:
