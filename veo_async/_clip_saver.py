@@ -13,7 +13,7 @@ from ._runtime.log import logger_for
 from ._runtime.ready.resolution import requested_resolution, wrong_sizes
 from ._runtime.ready.saving import sidecar_metadata
 from ._runtime.retrying import Retrier
-from ._wire import Record
+from ._wire import Record, RouteName
 from .errors import DownloadFailed, RecordExpired, RecordNotFound, VeoError
 from .media import DiskPause, Saver
 from .media.names import clip_stem
@@ -27,7 +27,7 @@ class ClipSaver:
     """Saves the clips of one session. It opens nothing before the first clip.
 
     Args:
-        read_record: returns a task's record.
+        read_record: returns a task's record, read on its route.
         retrier: retries failed reads.
         new_saver: returns the saver, which reports its pauses to ``on_pause=``.
     """
@@ -35,7 +35,7 @@ class ClipSaver:
     def __init__(
         self,
         api: VeoApi,
-        read_record: Callable[[str], Awaitable[Record]],
+        read_record: Callable[[str, RouteName], Awaitable[Record]],
         retrier: Retrier,
         new_saver: Callable[..., Saver],
     ) -> None:
@@ -84,7 +84,7 @@ class ClipSaver:
         """
         urls, problem = clip.urls, None
         try:
-            urls = (await self._read_record(clip.task_id)).urls or clip.urls
+            urls = (await self._read_record(clip.task_id, clip.route)).urls or clip.urls
         except VeoError as error:
             problem = error
         if is_first and urls != clip.urls:

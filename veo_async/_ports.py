@@ -96,6 +96,11 @@ class JobRow:
     #: What it has cost, or may cost: the price of each request that was or may have been charged, or is still to be
     #: sent. 0.0 after it ended without a charge; None if a price is unknown.
     credits: float | None = None
+    #: The route by which its task was or will be created; polls and follow-ups use the same one. None if that is not
+    #: known yet, of an adopted task.
+    route: str | None = "veo"
+    #: What the provider says the task has cost; None if it has not said so.
+    credits_consumed: float | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -11,9 +11,9 @@
 """
 
 from .client import VeoApi
-from .creating import create, endpoint_of, poll_upgrade
+from .creating import create, poll_upgrade
 from .key import ApiKey
 from .record_poller import RecordPoller
 from .transport import AiohttpTransport
 
-__all__ = ["AiohttpTransport", "ApiKey", "RecordPoller", "VeoApi", "create", "endpoint_of", "poll_upgrade"]
+__all__ = ["AiohttpTransport", "ApiKey", "RecordPoller", "VeoApi", "create", "poll_upgrade"]

@@ -19,7 +19,10 @@ from veo_async._base.checks import reject
 from veo_async._base.run_blocking import run_blocking
 from veo_async._ports import Transport
 from veo_async._wire import (
+    JOBS,
+    VEO,
     Accepted,
+    AnyRequest,
     Credits,
     Dialect,
     DownloadLink,
@@ -27,12 +30,15 @@ from veo_async._wire import (
     HdVideo,
     HttpResponse,
     Record,
+    Route,
+    RouteName,
     Upload,
     UpscaledVideo,
     VideoRequest,
     check,
     dialect_named,
     endpoints,
+    route_named,
 )
 from veo_async._wire.converter import from_dict, to_wire
 from veo_async._wire.images import with_image
@@ -158,6 +164,14 @@ class VeoApi:
         self._check(request, validate=validate)
         return await self._requester.post(endpoints.EXTEND, to_wire(request, self.dialect))
 
+    async def create_task(self, request: AnyRequest, *, validate: bool = True) -> Accepted:
+        """Create a clip, an extension or an upgrade on the jobs route. Each of them is a task with a record."""
+        if validate:
+            check(request, self.dialect)
+        if problems := tuple(JOBS.problems_of(request)):
+            raise InvalidRequest.of(*problems)
+        return await self._requester.post(endpoints.CREATE_TASK, JOBS.body(request, self.dialect))
+
     async def get_1080p_video(self, task_id: str, *, index: int | None = None) -> HdVideo:
         """Return the 1080p version. The first call starts the upgrade and costs credits, although it is a GET.
 
@@ -183,19 +197,20 @@ class VeoApi:
 
     # --- free requests ------------------------------------------------------------------------------------------
 
-    async def record_info(self, task_id: str) -> Record:
-        """Return the record of a task of any kind. The record decides the task's state."""
-        return self.decode_record(await self.record_response(task_id), task_id)
+    async def record_info(self, task_id: str, *, route: RouteName = "veo") -> Record:
+        """Return the record of a task that *route* created. The record decides the task's state."""
+        used = route_named(route)
+        return self.decode_record(await self.record_response(task_id, used), task_id, used)
 
-    async def record_response(self, task_id: str) -> HttpResponse:
+    async def record_response(self, task_id: str, route: Route = VEO) -> HttpResponse:
         """Return the response that `record_info` parses, for callers that compare it with the last one first."""
         return await self._requester.exchange(
-            endpoints.RECORD_INFO, query={"taskId": _checked_task_id(task_id)}, task_id=task_id
+            route.record, query={"taskId": _checked_task_id(task_id)}, task_id=task_id
         )
 
-    def decode_record(self, response: HttpResponse, task_id: str) -> Record:
+    def decode_record(self, response: HttpResponse, task_id: str, route: Route = VEO) -> Record:
         """Return the record in a response of `record_response`."""
-        return self._requester.decode(endpoints.RECORD_INFO, response, task_id=task_id)
+        return self._requester.decode(route.record, response, task_id=task_id)
 
     async def credit(self) -> Credits:
         """Return the balance of the account; also the cheapest way to test a key."""

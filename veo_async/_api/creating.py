@@ -1,24 +1,24 @@
-"""One creating request of any kind, and polls of an upgrade.
+"""One creating request of any kind, and polls of an upgrade on the ``veo`` route.
 
-An upgrade has no record. The same request that starts it later reports its progress: first "not ready" as an error,
-then the video (for 4K also as an error). The first of these requests is charged; the provider's documentation says to
-repeat it until the video exists. So the first is an attempt like any other, sent once and in doubt if its response is
-lost. After a response, all further requests are polls.
+There an upgrade has no record. The same request that starts it later reports its progress: first "not ready" as an
+error, then the video (for 4K also as an error). The first of these requests is charged; the provider's documentation
+says to repeat it until the video exists. So the first is an attempt like any other, sent once and in doubt if its
+response is lost. After a response, all further requests are polls.
 """
 
 from typing import Any, assert_never
 
 from veo_async._wire import (
+    VEO,
     Accepted,
     AnyRequest,
-    Endpoint,
     ExtendRequest,
     HdVideo,
     Record,
+    Route,
     UpgradeRequest,
     UpscaledVideo,
     VideoRequest,
-    endpoints,
     record_from_raw,
 )
 from veo_async._wire.codes import is_source_missing, is_upgrade_failure
@@ -27,21 +27,10 @@ from veo_async.errors import ApiError, NotReady, RecordExpired, RecordNotFound, 
 from .client import VeoApi
 
 
-def endpoint_of(request: AnyRequest) -> Endpoint[Any]:
-    """Return the endpoint for *request*."""
-    match request:
-        case VideoRequest():
-            return endpoints.GENERATE
-        case ExtendRequest():
-            return endpoints.EXTEND
-        case UpgradeRequest():
-            return endpoints.GET_4K if request.to == "4k" else endpoints.GET_1080P
-        case _:
-            assert_never(request)
-
-
-async def create(api: VeoApi, request: AnyRequest) -> Accepted:
+async def create(api: VeoApi, request: AnyRequest, route: Route = VEO) -> Accepted:
     """Send one creating request. *request* must have been validated before."""
+    if route.upgrades_are_tasks:
+        return await api.create_task(request, validate=False)
     match request:
         case VideoRequest():
             return await api.generate(request, validate=False)

@@ -10,7 +10,7 @@ Only responses parsed as *generating* are remembered. All others, successes abov
 
 from typing import Final
 
-from veo_async._wire import Record, TaskState
+from veo_async._wire import VEO, Record, Route, TaskState
 
 from .client import VeoApi
 
@@ -28,14 +28,14 @@ class RecordPoller:
         #: Fingerprints of the responses of running tasks, by task id.
         self._fingerprints: dict[str, int] = {}
 
-    async def poll(self, task_id: str) -> Record:
+    async def poll(self, task_id: str, route: Route = VEO) -> Record:
         """Return the record of *task_id*, or `UNCHANGED` if the response is the same; raises like `record_info`."""
-        response = await self._api.record_response(task_id)
+        response = await self._api.record_response(task_id, route)
         fingerprint = hash((response.status, response.body))
         if self._fingerprints.get(task_id) == fingerprint:
             return UNCHANGED
         self._fingerprints.pop(task_id, None)
-        record = self._api.decode_record(response, task_id)
+        record = self._api.decode_record(response, task_id, route)
         if record.state is TaskState.GENERATING:
             self._remember(task_id, fingerprint)
         return record

@@ -38,7 +38,8 @@ from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.budget import PollBudget
 from veo_async._rules.polling.schedule import PollSchedule
 from veo_async._rules.queue.fair_queue import FairQueue
-from veo_async._wire import Record
+from veo_async._rules.route_choice import RouteChoice
+from veo_async._wire import Record, RouteName
 from veo_async.errors import RESUME, SessionClosed, VeoError
 
 from .announcer import Announcer
@@ -127,6 +128,8 @@ class Engine:
     _workers: int = attrs.field(alias="workers")
     #: The longest delay after a failed poll.
     _max_backoff_s: float = attrs.field(alias="max_backoff_s")
+    #: Chooses the route of new requests.
+    _routes: RouteChoice = attrs.field(alias="routes")
     _on_doubt: OnDoubt = attrs.field(alias="on_doubt")
     #: Saves one clip.
     _save: Save = attrs.field(alias="save")
@@ -167,7 +170,7 @@ class Engine:
         tasks = self._side_tasks = BackgroundTasks(_log_unexpected)
         transitions = self.transitions = Transitions(journal, announcer.finished, tasks, api.log_page)
 
-        records = self._records = RecordReader(api, keys, self._budget)
+        records = self._records = RecordReader(api, keys, self._budget, self._routes.route)
         actions = self.actions = JobActions(transitions, self.ledger, records.read_within_budget, spending)
         self.admission = Admission(journal, registry, queue, clock, transitions, actions, pauses, self._is_durable)
         finisher = TaskFinisher(transitions, self.admission)
@@ -183,7 +186,18 @@ class Engine:
         )
         hints = self.hints = HintFollower(actions, self.watcher, tasks, records.read_within_budget)
         sender = Sender(
-            api, gate, queue, pauses, journal, self._tokens, clock, transitions, announcer, hints, self._client_closed
+            api,
+            gate,
+            queue,
+            pauses,
+            journal,
+            self._tokens,
+            clock,
+            transitions,
+            announcer,
+            hints,
+            self._routes,
+            self._client_closed,
         )
         slots = anyio.CapacityLimiter(self._max_in_flight)
         scheduler = self.scheduler = Scheduler(api, gate, queue, keys, pauses, sender, transitions, slots)
@@ -196,8 +210,8 @@ class Engine:
         transitions, announcer = self.transitions, self.announcer
         scheduler, spending, clock = self.scheduler, self._spending, self.clock
         uploads = self.uploads = ImageUploads(self._images, self._queue, transitions)
-        admission, read_record = self.admission, self._records.read_within_budget
-        sources = SourceClips(transitions, admission.find, admission.key_of_task, admission.find_task, read_record)
+        admission, find_record = self.admission, self._records.find_within_budget
+        sources = SourceClips(transitions, admission.find, admission.key_of_task, admission.find_task, find_record)
         self.queued = QueuedState(transitions, scheduler, spending, clock, announcer, sources, uploads)
         self.in_doubt = InDoubtState(transitions, self.actions, self._tokens, clock, self._on_doubt)
         running = RunningState(scheduler, self.watcher, self.registry, spending, clock, self._status, announcer)
@@ -269,9 +283,9 @@ class Engine:
         """Delete jobs from the ledger that finished more than *older_than_s* ago; return how many."""
         return await self.ledger.prune(self.clock.now() - older_than_s)
 
-    async def read_record(self, task_id: str) -> Record:
+    async def read_record(self, task_id: str, route: RouteName) -> Record:
         """Read the complete record of a task."""
-        return await self._records.read(task_id)
+        return await self._records.read(task_id, route)
 
     def is_valid_token(self, token: str) -> bool:
         """Whether a session on this ledger issued *token*."""

@@ -95,7 +95,8 @@ class Journal:
     async def send(self, job: LiveJob, claim: RateClaim) -> SendPermit | None:
         """Record the intent to send *job* with its token; see `LedgerSession.begin_send`."""
         job.sent_at = self.now()
-        changes, evidence = {"token": job.token, "sent_at": job.sent_at}, {"attempt": job.attempts + 1}
+        changes: dict[str, Scalar] = {"token": job.token, "sent_at": job.sent_at, "route": job.route}
+        evidence = {"attempt": job.attempts + 1}
         joined = self._joined_by(job)
         if joined is not None:
             changes["budget"] = joined.name

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import get_args
 
-from veo_async._base.checks import check_instance, check_positive, check_text
+from veo_async._base.checks import check_choice, check_instance, check_positive, check_text
 from veo_async._runtime.engine import Recovered
 from veo_async._runtime.job.handle import Job
 from veo_async._runtime.job.live_job import LiveJob
-from veo_async._wire import AnyRequest
+from veo_async._wire import AnyRequest, RouteName
 from veo_async._wire.validation import task_id_problems
 from veo_async.errors import InvalidRequest
 
@@ -34,13 +35,21 @@ class SessionLedger:
         jobs = await self._lifetime.require_open().admission.in_doubt()
         return [self._handle(job) for job in jobs]
 
-    async def adopt(self, task_id: str, *, key: str | None = None, request: AnyRequest | None = None) -> Job:
+    async def adopt(
+        self,
+        task_id: str,
+        *,
+        key: str | None = None,
+        request: AnyRequest | None = None,
+        route: RouteName | None = None,
+    ) -> Job:
         """Track a task that was created outside this session, until it has finished.
 
         Args:
             task_id: the provider's id.
             key: the job's key; the task id by default.
             request: what was requested, if you know it.
+            route: the route on which it was created, if you know it. By default both are asked, which is free.
 
         Raises:
             InvalidRequest: this cannot be a task id.
@@ -49,7 +58,9 @@ class SessionLedger:
         engine = self._lifetime.require_open()
         if problems := tuple(task_id_problems(task_id)):
             raise InvalidRequest.of(*problems)
-        return self._handle(await engine.admission.adopt(task_id, key, request))
+        if route is not None:
+            check_choice("route", route, get_args(RouteName))
+        return self._handle(await engine.admission.adopt(task_id, key, request, route))
 
     @property
     def recovered(self) -> Recovered:

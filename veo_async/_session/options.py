@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from veo_async._base.checks import (
     check_callable,
@@ -20,6 +20,7 @@ from veo_async._base.checks import (
 from veo_async._base.windows_names import path_problem
 from veo_async._rules.credits.prices import validate_credits
 from veo_async._rules.queue.fair_queue import Priority
+from veo_async._rules.route_choice import RouteSetting
 from veo_async._runtime.hooks import Hook
 from veo_async._runtime.in_doubt.handler import OnDoubt
 from veo_async._runtime.job.follow_ups import FollowUp
@@ -32,6 +33,9 @@ from veo_async.media.templates import NumberedPath, PathTemplate, is_template, n
 from veo_async.settings import Budget, Callbacks, Credits, Files, Limits, Network
 
 from .parts import Options
+
+#: The environment variable for the route of new requests.
+ROUTE_VARIABLE = "VEO_ROUTE"
 
 #: What ``on_doubt=`` accepts besides a function.
 _DOUBT_POLICIES = ("hold", "resubmit")
@@ -106,7 +110,19 @@ def checked_options(
         credits=credits,
         files=files,
         network=network,
+        route=network.route or route_from(os.environ),
     )
+
+
+def route_from(environ: Mapping[str, str]) -> RouteSetting:
+    """Return the route that the environment names, or the default.
+
+    Raises:
+        UsageError: it names another one.
+    """
+    name = environ.get(ROUTE_VARIABLE) or "veo"
+    check_choice(ROUTE_VARIABLE, name, get_args(RouteSetting))
+    return cast("RouteSetting", name)
 
 
 def check_option_names(options: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from veo_async._rules.polling.poll_result import BACKOFF_MAX_S
 from veo_async._rules.polling.schedule import FixedSchedule, LearnedSchedule
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._rules.rate_limit import RateLimiter, RateLimitSettings
+from veo_async._rules.route_choice import RouteChoice, RouteSetting
 from veo_async._runtime.clock import WallClock
 from veo_async._runtime.engine import Engine
 from veo_async._runtime.hooks import Hook, Hooks
@@ -31,7 +32,7 @@ from veo_async._runtime.retrying import Retrier
 from veo_async._runtime.running.watcher import WORKERS
 from veo_async._runtime.sending.callback_tokens import CallbackTokens
 from veo_async._runtime.status import StatusReporter
-from veo_async._wire import Record
+from veo_async._wire import Record, RouteName
 from veo_async.ledger import NullLedger
 from veo_async.media import Saver
 from veo_async.media.image_probe import ImageProbe
@@ -59,6 +60,7 @@ class Options:
     credits: Credits
     files: Files
     network: Network
+    route: RouteSetting
 
     @property
     def is_durable(self) -> bool:
@@ -92,6 +94,7 @@ class Parts:
         self.spending = Spending(
             options.credits.prices, options.budget, options.credits.min_balance, is_shared=options.is_durable
         )
+        self.routes = RouteChoice(options.route)
         self.hooks = Hooks(options.on_event)
         self.clip_saver = ClipSaver(api, self._read_record, self.retrier, self._new_saver)
         self._image_probe = self._new_image_probe() if options.files.check_images else None
@@ -164,6 +167,7 @@ class Parts:
                 # Enough for polls of a second each, and no more than there are connections.
                 workers=round(min(max(WORKERS, self._poll_budget.rate), MAX_CONNECTIONS)),
                 max_backoff_s=min(BACKOFF_MAX_S, options.limits.poll_every or BACKOFF_MAX_S),
+                routes=self.routes,
                 on_doubt=options.on_doubt,
                 save=self.clip_saver.save,
                 images=self.images,
@@ -187,5 +191,5 @@ class Parts:
         keys = self._lifetime.engine.keys
         return await keys.renew(keys.generation)
 
-    async def _read_record(self, task_id: str) -> Record:
-        return await self._lifetime.engine.read_record(task_id)
+    async def _read_record(self, task_id: str, route: RouteName) -> Record:
+        return await self._lifetime.engine.read_record(task_id, route)

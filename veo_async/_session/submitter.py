@@ -6,16 +6,15 @@ from functools import partial
 from os import PathLike
 from typing import Any
 
-from veo_async._api import endpoint_of
 from veo_async._base.checks import check_text
 from veo_async._rules.queue.fair_queue import Priority
 from veo_async._runtime.job.endings import as_request, check_not_deleted, rejected_job
 from veo_async._runtime.job.follow_ups import ChainItem, FollowUp, chain_of
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.job.rows import content_key
-from veo_async._wire import AnyRequest, Dialect, check
+from veo_async._wire import AnyRequest, Dialect, check, route_named
 from veo_async._wire.validation import check_encodable
-from veo_async.errors import QueueFull, SessionEnded, VeoError
+from veo_async.errors import InvalidRequest, QueueFull, SessionEnded, VeoError
 from veo_async.media.templates import numbered
 
 from .lifetime import Lifetime
@@ -80,7 +79,10 @@ class Submitter:
     def _check_chain(self, chain: Sequence[ChainItem], *, validate: bool) -> None:
         for item in chain:
             (check if validate else check_encodable)(item.request, self._dialect)
-            self._dialect.require(endpoint_of(item.request))
+            route = route_named(self._parts.routes.route)
+            self._dialect.require(route.endpoint_for(item.request))
+            if problems := tuple(route.problems_of(item.request)):
+                raise InvalidRequest.of(*problems)
 
     @asynccontextmanager
     async def _reserve_while_admitting(self, jobs: Sequence[LiveJob]) -> AsyncGenerator[None]:

@@ -4,6 +4,7 @@ Pure functions: bytes and headers in, values or typed errors out. No event loop,
 
 - ``models.py``      the table of models: what each supports and costs, and how long it takes
 - ``fields.py``      the documented fields: our name, the spellings, the meaning
+- ``routes.py``      the two routes: the endpoints and bodies of each
 - ``endpoints.py``   the endpoints: path, response type, documented codes, whether a request can be charged
 - ``codes.py``       the error for each code
 - ``dialects/``      what providers spell, default and support differently
@@ -37,13 +38,16 @@ from .responses import (
     UpscaledVideo,
     record_from_raw,
 )
+from .routes import JOBS, VEO, Route, RouteName, route_named
 from .signature import sign_callback
 from .validation import check, problems_of
 
 __all__ = [
     "APIKLEY",
+    "JOBS",
     "KIE",
     "MODELS",
+    "VEO",
     "Accepted",
     "AnyRequest",
     "AspectRatio",
@@ -60,6 +64,8 @@ __all__ = [
     "Model",
     "Record",
     "Resolution",
+    "Route",
+    "RouteName",
     "TaskState",
     "UpgradeRequest",
     "Upload",
@@ -73,6 +79,7 @@ __all__ = [
     "parse_callback",
     "problems_of",
     "record_from_raw",
+    "route_named",
     "sign_callback",
     "upgrade_from_name",
 ]

@@ -13,8 +13,11 @@ from veo_async.errors import MalformedResponse
 from .codes import SUCCESS
 from .envelope import excerpt, parse_envelope
 from .fields import CALLBACK, read_fields
-from .responses import Failure
+from .responses import Failure, result_layers
 from .task_ids import is_from_provider
+
+#: The code of a failed task that has none.
+_FAILED = 501
 
 
 @attrs.frozen(kw_only=True)
@@ -65,7 +68,10 @@ def parse_callback(body: bytes) -> Callback:
     """
     envelope = parse_envelope(body)
     data = envelope.data if isinstance(envelope.data, Mapping) else {}
-    found = read_fields(CALLBACK, data, data.get("info"), envelope.raw)
+    found = read_fields(CALLBACK, data, data.get("info"), *result_layers(data), envelope.raw)
+    is_failed, reason = found.pop("word", None) == "fail", found.pop("error_message", None)
+    code = found.pop("error_code", None) or _FAILED if is_failed and envelope.code == SUCCESS else envelope.code
     if not is_from_provider(found.get("task_id", "")):
         raise MalformedResponse("the callback contains no task id", endpoint="callback", excerpt=excerpt(body))
-    return Callback(**found, code=envelope.code, message=envelope.message, raw=envelope.raw)
+    found.pop("error_code", None)
+    return Callback(**found, code=code, message=reason or envelope.message, raw=envelope.raw)

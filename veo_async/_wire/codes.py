@@ -65,12 +65,12 @@ _NO_UPGRADE = re.compile(r"version of this video is unavailable|try a different 
 
 #: The error for a message that comes with an ambiguous code; the first match decides.
 _MESSAGE_PATTERNS: tuple[tuple[re.Pattern[str], type[ApiError]], ...] = (
-    (re.compile(r"record\s*(info)? is null", re.IGNORECASE), RecordNotFound),
+    (re.compile(r"record\s*(info)? is null|task not found", re.IGNORECASE), RecordNotFound),
     (re.compile(r"within 14 days", re.IGNORECASE), RecordExpired),
     (re.compile(r"fetch[^.]{0,20}image|image fetch", re.IGNORECASE), ImageUnreachable),
     (_REFUSAL, ContentRefused),
 )
-_AMBIGUOUS = frozenset({400, 422})
+_AMBIGUOUS = frozenset({400, 404, 422})
 #: "Not ready" comes as 400 or as 422; the documentation only says "a non-200 code".
 _NOT_READY_ERRORS = (RequestRejected, ServerError)
 
@@ -116,6 +116,23 @@ def error_for(code: int, message: str, *, may_be_not_ready: bool) -> type[ApiErr
             if pattern.search(message):
                 return error
     return listed
+
+
+#: What a 500 of createTask says if nothing was created; any other 500 leaves that open.
+_EXPLAINED_500: tuple[tuple[re.Pattern[str], type[ApiError]], ...] = (
+    (re.compile(r"credits? insufficient|insufficient credits?", re.IGNORECASE), InsufficientCredits),
+    (
+        re.compile(
+            r"is required|not within the range of allowed options|model name .{0,99}not supported", re.IGNORECASE
+        ),
+        RequestRejected,
+    ),
+)
+
+
+def rejection_in_500(message: str) -> type[ApiError] | None:
+    """Return the error that the message of a 500 of createTask states; None if it states none."""
+    return next((error for pattern, error in _EXPLAINED_500 if pattern.search(message)), None)
 
 
 def effective_code(http_status: int, body_code: int) -> int:

@@ -5,6 +5,7 @@ letters. Here a value of the wrong type is a problem of its field, and all probl
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import attrs
@@ -22,6 +23,7 @@ from .requests import AnyRequest, ExtendRequest, UpgradeRequest, VideoRequest, i
 R = TypeVar("R", VideoRequest, ExtendRequest, UpgradeRequest)
 
 _TABLES: dict[type, tuple[Field, ...]] = {VideoRequest: GENERATE, ExtendRequest: EXTEND}
+_AS_IN_TABLE: Mapping[str, str] = MappingProxyType({})
 _UPLOAD_REMEDY = "submit it through a VeoSession, which uploads it, or upload it yourself"
 _STRICT: dict[Any, str] = {str: "a string", int: "a whole number", bool: "true or false"}
 
@@ -32,14 +34,22 @@ def to_wire(request: VideoRequest | ExtendRequest, dialect: Dialect) -> dict[str
     Raises:
         InvalidRequest: *request* has an image that was not uploaded.
     """
+    return spelled(request, _TABLES[type(request)], dialect.spelling)
+
+
+def spelled(request: AnyRequest, fields: Iterable[Field], spelling: Mapping[str, str] = _AS_IN_TABLE) -> dict[str, Any]:
+    """Return those *fields* of *request* that have a value; names in *spelling* are spelled so.
+
+    Raises:
+        InvalidRequest: *request* has an image that was not uploaded.
+    """
     for image in local_images(request):
         raise image_problem(image.source, "was not uploaded", _UPLOAD_REMEDY)
     wire: dict[str, Any] = {}
-    for field in _TABLES[type(request)]:
+    for field in fields:
         value = getattr(request, field.name)
         if value is not None and value != ():
-            spelling = dialect.spelling.get(field.name, field.spelling)
-            wire[spelling] = list(value) if isinstance(value, tuple) else value
+            wire[spelling.get(field.name, field.spelling)] = list(value) if isinstance(value, tuple) else value
     return wire
 
 

@@ -114,6 +114,8 @@ _READ_DETAILS = "Change the request: the details say what the provider rejected.
 def _error_in_envelope(endpoint: Endpoint[Any], response: HttpResponse, envelope: Envelope) -> ApiError:
     code = codes.effective_code(response.status, envelope.code)
     kind = codes.error_for(code, envelope.message, may_be_not_ready=endpoint.may_be_not_ready)
+    if endpoint.explains_500 and response.status < 400 and code == 500:
+        kind = codes.rejection_in_500(envelope.message) or kind
     error = kind(envelope.message or f"code {envelope.code}", body_code=envelope.code)
     if kind is RequestRejected:  # only the provider's words say what is wrong
         error.add_evidence(advice=_READ_DETAILS)

@@ -25,6 +25,8 @@ class Endpoint(Generic[T_co]):
     is_charged: bool = False
     #: The endpoint reports "not ready" as an error.
     may_be_not_ready: bool = False
+    #: A 500 is a rejection if its message is a known one.
+    explains_500: bool = False
     #: The documented codes besides 200.
     codes: tuple[int, ...]
     #: Reads the value from an envelope with code 200.
@@ -84,6 +86,24 @@ GET_4K = Endpoint(
     read=responses.read_upscaled,
     read_error_body=responses.read_upscaled_from_error,
 )
+CREATE_TASK = Endpoint(
+    name="create-task",
+    method="POST",
+    path="/api/v1/jobs/createTask",
+    is_charged=True,
+    explains_500=True,
+    codes=(400, 401, 402, 404, 408, 422, 429, 433, 455, 500, 501, 505),
+    read=responses.read_accepted,
+)
+JOB_RECORD = Endpoint(
+    name="job-record",
+    method="GET",
+    path="/api/v1/jobs/recordInfo",
+    may_be_not_ready=True,
+    codes=(400, 401, 404, 422, 429, 455, 500),
+    read=responses.read_record,
+    read_error_body=responses.read_failed_record,
+)
 CREDIT = Endpoint(
     name="credit",
     method="GET",
@@ -129,6 +149,8 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     RECORD_INFO,
     GET_1080P,
     GET_4K,
+    CREATE_TASK,
+    JOB_RECORD,
     CREDIT,
     DOWNLOAD_URL,
     FILE_URL_UPLOAD,

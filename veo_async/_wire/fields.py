@@ -184,7 +184,7 @@ RECORD = Table(
     ),
     Field(
         "urls",
-        ("resultUrls", "result_urls"),
+        ("resultUrls", "result_urls", "resultUrl"),
         readers.urls,
         "A list in response; in 2025 a JSON string in data.",
     ),
@@ -194,7 +194,12 @@ RECORD = Table(
         readers.urls,
         "After an extension: the whole video. Else null or absent.",
     ),
-    Field("origin_urls", ("originUrls",), readers.urls, "The uncropped video, if the ratio is not 16:9."),
+    Field(
+        "origin_urls",
+        ("originUrls", "origin_urls"),
+        readers.urls,
+        "The uncropped video, if the ratio is not 16:9; on the jobs route the video before 1080p or 4K.",
+    ),
     Field("image_urls", ("imageUrls", "image_urls"), readers.urls, "4K: still images."),
     Field("media_ids", ("mediaIds", "media_ids"), readers.strings, "4K; named in prose only."),
     Field("resolution", ("resolution",), readers.string, "720p unless requested otherwise."),
@@ -202,19 +207,28 @@ RECORD = Table(
     Field("seeds", ("seeds",), readers.integers, "Undocumented here; a list although the request has one number."),
     Field("created_at", ("createTime",), readers.instant, "Documented: a date-time; real: epoch milliseconds."),
     Field("completed_at", ("completeTime",), readers.instant, "The same format; null while the task is running."),
-    Field("error_code", ("errorCode",), readers.integer, "Documented: 400, 500, 501; 422 occurs too."),
+    Field("error_code", ("errorCode", "failCode"), readers.integer, "Documented: 400, 500, 501; 422 occurs too."),
     Field(
         "error_message",
-        ("errorMessage",),
+        ("errorMessage", "failMsg"),
         readers.string,
         "A sentence, or just 'failed'; '' or null on success.",
     ),
     Field("fallback", ("fallbackFlag",), readers.boolean, "Deprecated; absent from 4K tasks."),
+    Field("word", ("state",), readers.string, "Jobs route: waiting, queuing, generating, success, fail."),
+    Field("model", ("model",), readers.string, "Jobs route: veo-3-1, veo/extend, veo/get-1080p-video, …"),
+    Field("credits_consumed", ("creditsConsumed",), readers.number, "Filled while the task waits; not always there."),
 )
 
 #: Also part of a record. Separate, because it is JSON within JSON, rarely used, and every poll reads a record.
 RECORD_PARAMS = Table(
-    Field("params", ("paramJson",), readers.params, "The request as the server understood it, camel case."),
+    Field(
+        "params",
+        ("paramJson", "param"),
+        readers.nested_params,
+        "The request as the server understood it, camel case. On the jobs route the names of its input, which is JSON "
+        "within the JSON.",
+    ),
 )
 
 #: Of the three uploads.
@@ -241,13 +255,26 @@ UPLOAD = Table(
 #: Of generate, extend and 4K: ``data`` itself and ``data.info`` inside it.
 CALLBACK = Table(
     Field("task_id", ("taskId", "task_id"), readers.string, "In data; one example has it at the top level too."),
-    Field("urls", ("resultUrls", "result_urls"), readers.urls, "A list, a JSON string or '[http://…]'."),
+    Field("urls", ("resultUrls", "result_urls", "resultUrl"), readers.urls, "A list, a JSON string or '[http://…]'."),
     Field("full_urls", ("fullResultUrls",), readers.urls),
-    Field("origin_urls", ("originUrls",), readers.urls, "If the ratio is not 16:9."),
+    Field("origin_urls", ("originUrls", "origin_urls"), readers.urls, "If the ratio is not 16:9."),
     Field("image_urls", ("imageUrls", "image_urls"), readers.urls, "4K: still images."),
     Field("media_ids", ("mediaIds", "media_ids"), readers.strings, "4K."),
     Field("resolution", ("resolution",), readers.string),
     Field("fallback", ("fallbackFlag",), readers.boolean, "Deprecated."),
-    Field("params", ("promptJson", "paramJson"), readers.params, "A JSON string; in older documentation an object."),
-    Field("credits_consumed", ("creditsConsumed",), readers.number, "Only in older documentation of 4K."),
+    Field(
+        "params",
+        ("promptJson", "paramJson", "param"),
+        readers.nested_params,
+        "A JSON string; in older documentation an object.",
+    ),
+    Field(
+        "credits_consumed",
+        ("creditsConsumed", "consumeCredits"),
+        readers.number,
+        "Jobs route, and 4K in older documentation.",
+    ),
+    Field("word", ("state",), readers.string, "Jobs route: success or fail."),
+    Field("error_code", ("failCode",), readers.integer, "Jobs route."),
+    Field("error_message", ("failMsg",), readers.string, "Jobs route; msg is the same for every failure."),
 )

@@ -122,3 +122,9 @@ def params(value: Any) -> Mapping[str, Any]:
         with contextlib.suppress(strict_json.NotJson):
             value = strict_json.parse(value.encode("utf-8", "surrogatepass"))
     return value if isinstance(value, dict) else {}
+
+
+def nested_params(value: Any) -> Mapping[str, Any]:
+    """Return the echoed request; where its ``input`` is an object or JSON in a string, with the fields of that."""
+    outer = params(value)
+    return {**outer, **params(outer["input"])} if "input" in outer else outer

@@ -1,7 +1,7 @@
 """Responses of the provider: one immutable type per kind; ``raw`` keeps the original object."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NoReturn
@@ -13,7 +13,7 @@ from veo_async.errors import MalformedResponse, NotReady, RecordNotFound, TaskFa
 from . import codes
 from .envelope import Envelope
 from .fields import ACCEPTED, HD_VIDEO, RECORD, RECORD_PARAMS, UPLOAD, read_fields
-from .readers import number, url
+from .readers import number, params, url
 from .task_ids import is_from_provider
 
 
@@ -28,6 +28,8 @@ class TaskState(StrEnum):
 
 
 _GENERATING = 0
+#: The words of the jobs route. The flag counts where the word is missing or new.
+_FLAGS = {"waiting": 0, "queuing": 0, "generating": 0, "success": 1, "fail": 3}
 _STATES = {_GENERATING: TaskState.GENERATING, 1: TaskState.SUCCEEDED, 2: TaskState.FAILED, 3: TaskState.FAILED}
 
 
@@ -106,6 +108,8 @@ class Record:
         error_code: the provider's code for the failure.
         error_message: the provider's text for the failure.
         fallback: whether a fallback model generated the video; deprecated.
+        model: the model of the jobs API that created the task; None on the other route.
+        credits_consumed: what the task costs, filled while it waits; None if the record does not say.
         raw: the whole record, as it was received.
     """
 
@@ -124,6 +128,8 @@ class Record:
     error_code: int | None = None
     error_message: str | None = None
     fallback: bool | None = None
+    model: str | None = None
+    credits_consumed: float | None = None
     raw: Mapping[str, Any] = _raw()
 
     @property
@@ -217,10 +223,26 @@ def record_from_raw(raw: Mapping[str, Any]) -> Record:
 
 
 def _record(data: Mapping[str, Any], **assumed: Any) -> Record:
-    found = read_fields(RECORD, data, data.get("response"), data.get("info"))
+    found = read_fields(RECORD, data, *result_layers(data), data.get("info"))
+    flag = _FLAGS.get(found.pop("word", None))
+    if flag is not None:
+        found["flag"] = flag
     # The record of a running task is replaced by the next poll; every other record is kept.
     raw = data if found.get("flag") == _GENERATING else _intern_names(data)
     return Record(**{**assumed, **found, "raw": raw})
+
+
+def result_layers(data: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the objects in which the results of a task can be: ``response``, ``resultJson``, and ``data`` in either."""
+    response = data.get("response")
+    if response:
+        yield response
+        if isinstance(response, dict):
+            yield response.get("data")
+    if text := data.get("resultJson"):
+        result = params(text)
+        yield result
+        yield result.get("data")
 
 
 def _intern_names(value: Any) -> Any:

@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from veo_async import VeoError, __version__
 from veo_async.errors import InvalidKey, InvalidRequest, LedgerRestored, UsageError, printable
+from veo_async.types import RouteSetting
 
 from .api_key import key_error_text
 from .commands import creating, guide, inspecting, ledger, lists, resuming, simulating
@@ -59,6 +60,7 @@ def _run_command(
     verbose: Annotated[bool, Parameter(name=("--verbose", "-v"), group=GLOBAL_OPTIONS)] = False,
     quiet: Annotated[bool, Parameter(name=("--quiet", "-q"), group=GLOBAL_OPTIONS)] = False,
     env_file: Annotated[Path | None, Parameter(group=GLOBAL_OPTIONS)] = None,
+    route: Annotated[RouteSetting | None, Parameter(group=GLOBAL_OPTIONS)] = None,
 ) -> int:
     """Take the options of every command from the words that were typed, and run the command that is left.
 
@@ -70,6 +72,8 @@ def _run_command(
         Print only results and errors.
     env_file
         Read environment variables from a file of NAME=VALUE lines. Variables that are set are kept.
+    route
+        The provider's endpoints for new requests: veo (default), jobs, or auto (veo until it is gone, then jobs).
     """
     if verbose and quiet:
         raise UsageError("-v and -q exclude each other; give one of them")
@@ -77,6 +81,8 @@ def _run_command(
     begin(Invocation(words=current().words, verbosity=verbosity, env_file=env_file))
     if env_file is not None:
         load_env_file(env_file, os.environ)
+    if route is not None:
+        os.environ["VEO_ROUTE"] = route
     if not words:
         print_line(SHORT_START)
         return ALL_DONE

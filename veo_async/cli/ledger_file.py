@@ -7,12 +7,14 @@ backup or copied, and say so.
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from veo_async import VeoApi
 from veo_async.errors import LedgerRestored, UsageError
 from veo_async.ledger import LedgerSession, SqliteLedger
 from veo_async.repair import LedgerRepair
+from veo_async.types import Record, RouteName
 
 from .console import print_error
 from .formatting import command
@@ -43,8 +45,12 @@ async def open_ledger(file: Path) -> AsyncIterator[LedgerSession]:
 async def open_for_repair(file: Path, *, verify: bool = False) -> AsyncIterator[LedgerRepair]:
     """Open the ledger in *file* for changes by hand; with *verify* a task's record is read before it is believed."""
     async with open_ledger(file) as ledger, AsyncExitStack() as stack:
-        read_record = (await stack.enter_async_context(VeoApi())).record_info if verify else None
+        read_record = partial(_read_record, await stack.enter_async_context(VeoApi())) if verify else None
         yield LedgerRepair(ledger, read_record, time.time)  # noqa: TID251  # the command owns the clock
+
+
+async def _read_record(api: VeoApi, task_id: str, route: RouteName | None) -> Record:
+    return await api.record_info(task_id, route=route or "veo")
 
 
 def restored_text(error: LedgerRestored) -> str:

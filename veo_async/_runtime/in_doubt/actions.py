@@ -11,7 +11,7 @@ from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.job.outcome import Failed
 from veo_async._runtime.queued.spending import Spending
 from veo_async._runtime.transitions import Transitions
-from veo_async._wire import Record, UpgradeRequest
+from veo_async._wire import Record, RouteName, UpgradeRequest
 from veo_async._wire.task_ids import is_upgrade_name
 from veo_async._wire.validation import task_id_problems
 from veo_async.errors import InvalidRequest, JobAbandoned, Problem, TaskMismatch, UsageError
@@ -33,7 +33,7 @@ class JobActions:
     _transitions: Transitions = attrs.field(alias="transitions")
     _ledger: LedgerSession = attrs.field(alias="ledger")
     #: Reads a task's record; None: the user's word is enough.
-    _read_record: Callable[[str], Awaitable[Record]] | None = attrs.field(alias="read_record")
+    _read_record: Callable[[str, RouteName | None], Awaitable[Record]] | None = attrs.field(alias="read_record")
     #: Reserves the price of a second request; None where no request is sent.
     _spending: Spending | None = attrs.field(alias="spending")
     #: Jobs that are being bound to a task at the moment.
@@ -49,9 +49,8 @@ class JobActions:
         _require_in_doubt(job)
         _check_task_id(job, task_id)
         proof = Proof.NONE
-        # There is no record of an upgrade.
-        if self._read_record is not None and not isinstance(job.request, UpgradeRequest):
-            proof = proof_of(job, await self._read_record(task_id))
+        if self._read_record is not None and job.has_record:
+            proof = proof_of(job, await self._read_record(task_id, job.route))
         if proof is Proof.OTHER:
             message = "this task's record belongs to a different request"
             raise TaskMismatch(message, job_key=job.key, task_id=task_id)
@@ -73,13 +72,13 @@ class JobActions:
 
     async def _bind(self, job: LiveJob, task_id: str, proof: Proof) -> bool:
         evidence = {"proof": proof.value, "task_id": task_id}
-        if isinstance(job.request, UpgradeRequest):
+        if isinstance(job.request, UpgradeRequest) and not job.has_record:
             task_id = await self._upgrade_name(job.request)
         _require_in_doubt(job)  # that may have changed while the record was read
         return await self._transitions.apply(job, Event.BIND, changes={"task_id": task_id}, evidence=evidence)
 
     async def _upgrade_name(self, request: UpgradeRequest) -> str:
-        """Return the name under which the task of an upgrade is stored: it has no task id."""
+        """Return the name under which an upgrade without a task id is stored."""
         source = await self._ledger.get(request.after_key) if request.after_key else None
         return attrs.evolve(request, task_id=(source.task_id if source else request.task_id) or "").task_name
 

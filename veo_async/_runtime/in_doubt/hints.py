@@ -25,7 +25,7 @@ from veo_async._runtime.clock import TIMER_SLACK_S, loop_time, wait_for_event
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.log import logger_for
 from veo_async._runtime.running.watcher import Watcher
-from veo_async._wire import Record, TaskState, UpgradeRequest
+from veo_async._wire import Record, RouteName, TaskState
 from veo_async.errors import RequestRejected, UsageError, VeoError
 
 from .actions import JobActions, proof_of
@@ -103,7 +103,7 @@ class HintFollower:
     _watcher: Watcher
     _tasks: BackgroundTasks
     #: Reads a task's record within the poll budget, so that many hints cannot use up the polls of running tasks.
-    _read_record: Callable[[str], Awaitable[Record]]
+    _read_record: Callable[[str, RouteName | None], Awaitable[Record]]
     #: Hints that arrived before the response to their request, or whose record is to be read.
     _claims: dict[LiveJob, _Claims] = attrs.field(factory=dict, init=False)
 
@@ -113,11 +113,11 @@ class HintFollower:
 
     def on_hint(self, job: LiveJob, hint: CallbackHint) -> None:
         """Follow a callback to a URL of *job*."""
-        is_upgrade = isinstance(job.request, UpgradeRequest)
+        has_other_id = not job.has_record  # an upgrade without a task id: the callback names another one
         match job.state:
             case JobState.SENDING:
                 self._claims.setdefault(job, _Claims()).add(hint)
-            case JobState.RUNNING if job.task_id == hint.task_id or is_upgrade:
+            case JobState.RUNNING if job.task_id == hint.task_id or has_other_id:
                 self._watcher.poll_now(job)
             case JobState.IN_DOUBT:
                 claims = self._claims.setdefault(job, _Claims())
@@ -125,7 +125,7 @@ class HintFollower:
                 if not claims.is_followed:
                     claims.is_followed = True
                     _ = self._tasks.start(self._verify_all(job, claims), f"verify-hints:{job.key}")
-            case _ if job.task_id != hint.task_id and not is_upgrade:
+            case _ if job.task_id != hint.task_id and not has_other_id:
                 message = "callback for job %s names a second task; the job may have been charged twice"
                 self._note_claim(job, hint, "hint-mismatch", message, level=logging.ERROR)
 
@@ -167,7 +167,7 @@ class HintFollower:
 
     async def _verify_once(self, job: LiveJob, hint: CallbackHint) -> str | None:
         """Read the record once; return why it does not prove the hint, or None."""
-        record = await self._read_record(hint.task_id)
+        record = await self._read_record(hint.task_id, job.route)
         proof = proof_of(job, record, hint.token)
         if job.state is not JobState.IN_DOUBT:
             return None

@@ -11,7 +11,7 @@ from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.job.rows import job_from_row
 from veo_async._runtime.journal import Journal
 from veo_async._runtime.transitions import Transitions
-from veo_async._wire import Record
+from veo_async._wire import Record, RouteName
 from veo_async._wire.validation import task_id_problems
 from veo_async.errors import InvalidRequest, KeyReused, UsageError
 
@@ -28,7 +28,10 @@ class LedgerRepair:
     """
 
     def __init__(
-        self, ledger: LedgerSession, read_record: Callable[[str], Awaitable[Record]] | None, now: Callable[[], float]
+        self,
+        ledger: LedgerSession,
+        read_record: Callable[[str, RouteName | None], Awaitable[Record]] | None,
+        now: Callable[[], float],
     ) -> None:
         self._ledger, self._now = ledger, now
         transitions = Transitions(self._journal(account=""), LiveJob.set_outcome)
@@ -53,13 +56,13 @@ class LedgerRepair:
         _require_written(await self._actions.abandon(job))
         return job
 
-    async def adopt(self, task_id: str, *, key: str, account: str) -> LiveJob:
-        """Store a task that was created outside; the next session of *account* polls it."""
+    async def adopt(self, task_id: str, *, key: str, account: str, route: RouteName | None = None) -> LiveJob:
+        """Store a task that was created outside; the next session of *account* polls it, and finds its route."""
         _check_task_id(task_id)
         owner = await self._ledger.job_of_task(task_id)
         if owner is not None and owner.key == key:
             return job_from_row(owner)
-        job = LiveJob(key, None, state=JobState.RUNNING, task_id=task_id, sent_at=self._now())
+        job = LiveJob(key, None, state=JobState.RUNNING, task_id=task_id, sent_at=self._now(), route=route)
         if owner is not None or (await self._journal(account).insert(job)).task_id != task_id:
             message = f"the key {key!r} or the task {task_id!r} belongs to another job"
             raise KeyReused(message, job_key=key, task_id=task_id, remedy="Use that job, or another key.")

@@ -14,7 +14,7 @@ import attrs
 
 from veo_async._rules.lifecycle import Event, JobState, next_state
 from veo_async._rules.queue.fair_queue import Priority
-from veo_async._wire import AnyRequest, ExtendRequest, UpgradeRequest, VideoRequest
+from veo_async._wire import AnyRequest, ExtendRequest, RouteName, UpgradeRequest, VideoRequest
 from veo_async.errors import SessionClosed, VeoError
 
 from .events import JobEvent, event_of
@@ -65,6 +65,11 @@ class LiveJob:
     credits: float | None = None
     #: The budget under which it was submitted, by name.
     budget: str | None = None
+    #: The route of its task, or of its latest attempt; a follow-up has that of its source. None of an adopted task
+    #: whose record was not found yet.
+    route: RouteName | None = "veo"
+    #: What the provider says the task has cost; None if it has not said so.
+    credits_consumed: float | None = None
     #: Called each time the job gets an outcome; `InDoubt` may be followed by another.
     on_end: Callable[["LiveJob"], None] | None = attrs.field(default=None, repr=False)
     # Created for the first waiter: of ten thousand jobs only a few are awaited individually.
@@ -95,6 +100,11 @@ class LiveJob:
         if self.image_urls and isinstance(self.request, VideoRequest):
             return attrs.evolve(self.request, image_urls=self.image_urls)
         return self.request
+
+    @property
+    def has_record(self) -> bool:
+        """Whether its task has a record: all tasks but the upgrades of the ``veo`` route."""
+        return not isinstance(self.request, UpgradeRequest) or self.route == "jobs"
 
     def log_extra(self, action: str) -> dict[str, object]:
         """Return the ``extra`` of a log record about this job."""

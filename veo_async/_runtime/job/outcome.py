@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 import attrs
 
-from veo_async._wire import AnyRequest, Record
+from veo_async._wire import AnyRequest, Record, RouteName
 from veo_async.errors import VeoError, as_sentences
 
 #: How long the provider keeps videos and records.
@@ -49,6 +49,7 @@ class Clip:
         record: the provider's record, complete.
         files: the verified files on disk; empty until the clip was saved.
         history: all tasks that led to it, from the first to its own: generated, extended, upgraded.
+        route: the route that created its task; upgrades and extensions take the same one.
         sizes: the width and height of each of its files in pixels; None where they are not known.
     """
 
@@ -60,6 +61,7 @@ class Clip:
     files: tuple[Path, ...] = ()
     history: tuple[HistoryItem, ...] = attrs.field(default=(), repr=False)
     sizes: tuple[tuple[int, int] | None, ...] = attrs.field(default=(), repr=False)
+    route: RouteName = "veo"
 
     @property
     def url(self) -> str:
@@ -89,6 +91,11 @@ class Clip:
         from .html import clip_html  # only notebooks need it
 
         return clip_html(self)
+
+    @property
+    def credits_consumed(self) -> float | None:
+        """What its task cost according to the provider's record; None if the record does not say."""
+        return self.record.credits_consumed
 
     @property
     def created_at(self) -> datetime | None:

@@ -18,7 +18,16 @@ from veo_async import errors
 from veo_async._ports import JobRow, Scalar
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.queue.fair_queue import Priority
-from veo_async._wire import AnyRequest, ExtendRequest, Record, UpgradeRequest, VideoRequest, record_from_raw
+from veo_async._wire import (
+    AnyRequest,
+    ExtendRequest,
+    Record,
+    RouteName,
+    UpgradeRequest,
+    VideoRequest,
+    record_from_raw,
+    route_named,
+)
 from veo_async._wire.converter import from_dict, to_dict
 from veo_async._wire.images import by_content
 from veo_async.errors import MAY_HAVE_BEEN_CHARGED, InvalidRequest, JobUnreadable, Problem, VeoError
@@ -69,6 +78,7 @@ def row_of(job: LiveJob, *, account: str, at: float) -> JobRow:
         budget=job.budget,
         price=job.price,
         credits=job.credits,
+        route=job.route,
     )
 
 
@@ -92,6 +102,7 @@ def _decode(row: JobRow) -> LiveJob:
     job.state = JobState(row.state)
     job.task_id, job.token, job.sent_at, job.attempts = row.task_id, row.token, row.sent_at, row.attempts
     job.budget, job.price, job.credits = row.budget, row.price, row.credits
+    job.route, job.credits_consumed = _route_of(row), row.credits_consumed
     job.outcome = _outcome(job, row)
     for at in (row.submitted_at, row.sent_at, row.deadline, row.ended_at):
         to_datetime(at)
@@ -108,6 +119,10 @@ def _request_of(row: JobRow) -> AnyRequest | None:
     return request
 
 
+def _route_of(row: JobRow) -> RouteName | None:
+    return None if row.route is None else route_named(row.route).name
+
+
 #: The error of a job whose session died while sending it.
 _LOST = {"error": "ResponseLost", "message": "the outcome of its request is unknown", "remedy": MAY_HAVE_BEEN_CHARGED}
 
@@ -122,6 +137,7 @@ def update_from_row(job: LiveJob, row: JobRow) -> None:
     job.state, job.outcome = new.state, new.outcome
     job.task_id, job.token, job.sent_at, job.attempts = new.task_id, new.token, new.sent_at, new.attempts
     job.budget, job.price, job.credits = new.budget, new.price, new.credits
+    job.route, job.credits_consumed = new.route, new.credits_consumed
 
 
 def outcome_to_json(outcome: Outcome) -> str:
@@ -199,6 +215,7 @@ def clip_of(job: LiveJob, record: Record, before: tuple[HistoryItem, ...] = ()) 
         urls=(record.full_urls or record.urls) if is_extended else record.urls,
         request=job.request,
         record=record,
+        route=job.route or "veo",
         history=(*before, own),
     )
 

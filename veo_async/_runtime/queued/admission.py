@@ -24,8 +24,9 @@ from veo_async._runtime.journal import Journal
 from veo_async._runtime.log import logger_for
 from veo_async._runtime.sending.pauses import Pauses
 from veo_async._runtime.transitions import Transitions
-from veo_async._wire import AnyRequest
+from veo_async._wire import AnyRequest, RouteName
 from veo_async._wire.images import by_content
+from veo_async._wire.task_ids import is_upgrade_name
 from veo_async.errors import JobUnreadable, KeyReused
 
 logger = logger_for(__name__)
@@ -196,7 +197,9 @@ class Admission:
         self._registry.add(job)
         return job
 
-    async def adopt(self, task_id: str, key: str | None, request: AnyRequest | None) -> LiveJob:
+    async def adopt(
+        self, task_id: str, key: str | None, request: AnyRequest | None, route: RouteName | None
+    ) -> LiveJob:
         """Adopt a task that was created outside this session. For the key of a job in doubt, resolve that job.
 
         Raises:
@@ -209,7 +212,14 @@ class Admission:
         if known is None and same_key is not None and same_key.state is JobState.IN_DOUBT:
             await self._actions.resolve(same_key, task_id)
             return same_key
-        job = LiveJob(key or task_id, request, state=JobState.RUNNING, task_id=task_id, sent_at=self._clock.now())
+        job = LiveJob(
+            key or task_id,
+            request,
+            state=JobState.RUNNING,
+            task_id=task_id,
+            sent_at=self._clock.now(),
+            route="veo" if is_upgrade_name(task_id) else route,
+        )
         if known is None and same_key is None and await self._insert_adopted(job):
             self._registry.add(job)
             self._transitions.resume(job)

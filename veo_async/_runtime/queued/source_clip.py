@@ -17,7 +17,7 @@ from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.live_job import LiveJob, copy_error, exception_of
 from veo_async._runtime.job.outcome import InDoubt
 from veo_async._runtime.transitions import Transitions
-from veo_async._wire import ExtendRequest, Record, UpgradeRequest, upgrade_from_name
+from veo_async._wire import ExtendRequest, Record, RouteName, UpgradeRequest, upgrade_from_name
 from veo_async.errors import (
     InvalidRequest,
     KeyReused,
@@ -49,10 +49,11 @@ class SourceClips:
     _key_of_task: Callable[[str], Awaitable[str | None]]
     #: Returns the job of a task; raises `KeyReused` if it is another account's.
     _find_task: Callable[[str], Awaitable[LiveJob | None]]
-    _read_record: Callable[[str], Awaitable[Record]]
+    #: Asks all routes for a task; returns its route and its record.
+    _find_record: Callable[[str], Awaitable[tuple[RouteName, Record]]]
 
     async def prepare(self, job: LiveJob) -> None:
-        """Wait until the source of *job* is ready, and store its task id.
+        """Wait until the source of *job* is ready, and store its task id and its route.
 
         Raises:
             SourceFailed: the source job failed.
@@ -60,16 +61,15 @@ class SourceClips:
             KeyReused: another job already covers this upgrade, or the source belongs to another account.
             InvalidRequest: the source can no longer be extended.
         """
-        job.source_task_id = await self._source_id(job)
+        job.source_task_id, job.route = await self._source_task(job)
         await self._check_not_upgraded(job)
 
-    async def _source_id(self, job: LiveJob) -> str:
-        """Wait until the source task has succeeded and return its id."""
+    async def _source_task(self, job: LiveJob) -> tuple[str, RouteName]:
+        """Wait until the source task has succeeded and return its id and its route."""
         request = job.follow_up
         assert request is not None  # noqa: S101  # other jobs have no source
         if request.after_key is None:
-            await self._check_exists(request.task_id)
-            return request.task_id
+            return request.task_id, await self._route_of(request.task_id)
         source = await self._find(request.after_key)
         if source is None:
             raise UsageError(f"there is no job {request.after_key!r} to continue from", job_key=job.key)
@@ -81,22 +81,27 @@ class SourceClips:
                 message = f"the job {source.key!r} failed: {exception_of(outcome).message}"
                 raise SourceFailed(message, job_key=job.key)
         assert source.task_id is not None  # noqa: S101  # it has a clip
-        return source.task_id
+        return source.task_id, source.route or await self._route_of(source.task_id)
 
-    async def _check_exists(self, task_id: str) -> None:
-        """Check that a job or the provider knows the task. An upgrade has no record; its endpoint could charge."""
-        if upgrade_from_name(task_id) is not None or await self._find_task(task_id) is not None:
-            return
+    async def _route_of(self, task_id: str) -> RouteName:
+        """Return the route of a task that a job or the provider knows. An upgrade without a task id has no record, and
+        its endpoint could charge.
+        """
+        known = await self._find_task(task_id)
+        if upgrade_from_name(task_id) is not None:
+            return "veo"
+        if known is not None and known.route is not None:
+            return known.route
         while True:
             try:
-                await self._read_record(task_id)
+                route, _ = await self._find_record(task_id)
             except (RecordNotFound, RecordExpired):
                 message = f"no job has the key or the task id {task_id!r}, and the provider has no record of it"
                 raise NotFound(message, remedy=_WHY_NO_RECORD) from None
             except (TransportError, ServerError, TryLater):  # that says nothing about the task
                 await asyncio.sleep(_READ_AGAIN_S)
             else:
-                return
+                return route
 
     async def _wait_while_in_doubt(self, job: LiveJob, source: LiveJob, outcome: InDoubt) -> None:
         """Report *outcome* to those who wait for *job*, and wait until its source is no longer in doubt."""

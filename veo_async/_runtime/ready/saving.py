@@ -34,7 +34,7 @@ def sidecar_metadata(clip: Clip) -> dict[str, Any]:
         "task_id": clip.task_id,
         "request": to_dict(clip.request) if clip.request else None,
         "seeds": list(record.seeds),
-        "credits": record.raw.get("creditsConsumed"),
+        "credits": clip.credits_consumed,
         "created_at": record.created_at.isoformat() if record.created_at else None,
         "completed_at": record.completed_at.isoformat() if record.completed_at else None,
         "urls": list(clip.urls),

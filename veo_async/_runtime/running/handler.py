@@ -60,7 +60,8 @@ class TaskFinisher:
     async def finish(self, job: LiveJob, end: Succeeded | Unsuccessful) -> None:
         """Record and announce the end of the task of *job*."""
         event, outcome = outcome_of(job, end, await self._source_history(job))
-        await self._transitions.try_apply(job, event, outcome)
+        changes = {"route": job.route}  # of an adopted task it is known now
+        await self._transitions.try_apply(job, event, outcome, changes=changes)
 
     async def _source_history(self, job: LiveJob) -> tuple[HistoryItem, ...]:
         """Return the history of the source clip of *job*; empty if it has none."""

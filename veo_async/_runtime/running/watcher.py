@@ -54,7 +54,7 @@ class Watcher:
     """Polls running tasks until each has ended."""
 
     #: Reads the record of a task, in one attempt.
-    _read_record: Callable[[str], Awaitable[Record]]
+    _read_record: Callable[[LiveJob], Awaitable[Record]]
     #: Awaited with a job and the end of its task, by the worker that polled it. The job is no longer watched then:
     #: hints and `forget` have no effect, and a cancellation does not return it to the heap.
     _on_end: Callable[[LiveJob, Succeeded | Unsuccessful], Awaitable[None]]
@@ -245,9 +245,8 @@ class Watcher:
 
     async def _poll_once(self, job: LiveJob) -> Record | VeoError:
         self._polls += 1
-        assert job.task_id is not None  # noqa: S101  # only accepted jobs are watched
         try:
-            return await self._read_record(job.task_id)
+            return await self._read_record(job)
         except ClientClosed:
             raise
         except VeoError as error:

@@ -68,5 +68,5 @@ class CallbackTokens:
         if self._public_url is None or job.request is None or job.request.callback_url is not None:
             return False
         return not (
-            isinstance(job.request, UpgradeRequest) and job.request.to == "1080p"
+            isinstance(job.request, UpgradeRequest) and job.request.to == "1080p" and not job.has_record
         )  # it is a GET, which has no callback URL

@@ -40,6 +40,7 @@ from veo_async._rules.lifecycle import Event, JobState
 from veo_async._rules.pauses import PauseReason
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._rules.retry import MAX_TRIES
+from veo_async._rules.route_choice import RouteChoice
 from veo_async._runtime.announcer import Announcer
 from veo_async._runtime.clock import WallClock, loop_time
 from veo_async._runtime.in_doubt.hints import HintFollower
@@ -51,7 +52,7 @@ from veo_async._runtime.journal import Journal
 from veo_async._runtime.log import logger_for
 from veo_async._runtime.transitions import Transitions
 from veo_async._runtime.uncancelled import is_cancellation
-from veo_async._wire import Accepted, AnyRequest
+from veo_async._wire import Accepted, AnyRequest, Route, route_named
 from veo_async.errors import (
     MAY_HAVE_BEEN_CHARGED,
     Blocked,
@@ -99,6 +100,7 @@ class Sender:
     _transitions: Transitions
     _announcer: Announcer
     _hints: HintFollower
+    _routes: RouteChoice
     #: Called when our own HTTP client is closed, so that nothing more can be sent.
     _on_client_closed: Callable[[VeoError], None]
     _is_stopped: bool = attrs.field(default=False, init=False)
@@ -132,6 +134,8 @@ class Sender:
             self._hints.sending_ended(job)
 
     async def _send(self, job: LiveJob, ticket: SendTicket) -> None:
+        if job.attempts == 0:  # a request that may have been charged is never repeated on another route
+            job.route = self._routes.route_for(None if job.follow_up is None else job.route)
         request = self._tokens.issue(job)
         ticket.token = job.token
         has_permit = await self._record_intent(job, ticket)
@@ -142,7 +146,7 @@ class Sender:
         kill_point("post:before")
         ticket.is_sent = True
         try:
-            accepted = await self._create(request)
+            accepted = await self._create(request, route_named(job.route or self._routes.route))
         except VeoError as error:
             kill_point("post:error")
             await self._on_error(job, ticket, error)
@@ -151,9 +155,9 @@ class Sender:
             ticket.task_id = accepted.task_id
             await self._on_accepted(job, ticket, accepted.task_id)
 
-    async def _create(self, request: AnyRequest) -> Accepted:
+    async def _create(self, request: AnyRequest, route: Route) -> Accepted:
         try:
-            return await create(self._api, request)
+            return await create(self._api, request, route)
         except VeoError:
             raise
         except (Exception, asyncio.CancelledError) as error:

@@ -5,7 +5,7 @@ the next one that opens it.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Group, Parameter
 
@@ -125,7 +125,15 @@ async def abandon(file: Path, key: str, /) -> None:
 
 
 @app.command
-async def adopt(file: Path, task_id: str, /, *, key: str | None = None, account: str | None = None) -> None:
+async def adopt(
+    file: Path,
+    task_id: str,
+    /,
+    *,
+    key: str | None = None,
+    account: str | None = None,
+    route: Literal["veo", "jobs"] | None = None,
+) -> None:
     """Add an existing task to a ledger; the next session tracks it.
 
     Example: veo-async ledger adopt veo.db 408b5dae9b8f3f2e0134754d43ebfb04
@@ -140,6 +148,8 @@ async def adopt(file: Path, task_id: str, /, *, key: str | None = None, account:
         Job key (default: the task id).
     account
         Account name (default: derived from the API key).
+    route
+        Route that created it (default: both are asked).
     """
     from veo_async import VeoApi
     from veo_async.cli.ledger_file import open_for_repair
@@ -148,7 +158,7 @@ async def adopt(file: Path, task_id: str, /, *, key: str | None = None, account:
         if account is None:
             async with VeoApi() as api:
                 account = await api.account_id()
-        _print_state(await repair.adopt(task_id, key=key or task_id, account=account), file)
+        _print_state(await repair.adopt(task_id, key=key or task_id, account=account, route=route), file)
 
 
 def _print_state(job: "LiveJob", file: Path) -> None:

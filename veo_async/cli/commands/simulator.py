@@ -61,6 +61,15 @@ class SimulatorOptions:
     webhook_secret: str | None = None
     """Secret for signing callbacks."""
 
+    old_route: Literal["on", "gone"] = "on"
+    """The dedicated Veo endpoints; gone: code 404."""
+
+    jobs_route: Literal["on", "off"] = "on"
+    """The unified jobs API; off: code 404."""
+
+    tier_ignored: Annotated[bool, Parameter(negative=())] = False
+    """Bill and report every createTask as Fast."""
+
     fault: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False, help=_FAULT_HELP)] = ()
 
     seed: int = 0

@@ -52,7 +52,7 @@ class Statements:
         return fetch_all(self.connection, SQL[name], values)
 
     def jobs(self, name: str, **values: Scalar) -> list[JobRow]:
-        """Return the jobs that a ``SELECT * FROM job`` finds."""
+        """Return the jobs that a ``SELECT * FROM job_row`` finds."""
         return [_job_from_row(row) for row in self.rows(name, **values)]
 
     def transitions(self, key: str) -> list[Transition]:

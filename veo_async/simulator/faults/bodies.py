@@ -15,6 +15,8 @@ from .mutations import MUTATIONS
 from .table import Fault, FaultContext, When, fault_kind
 
 _MIB = 1024 * 1024
+#: The words of the jobs route for success flags.
+_STATES = {0: "generating", 1: "success", 2: "fail", 3: "fail"}
 
 
 def _with_member(response: SimResponse, member: bytes) -> SimResponse:
@@ -75,6 +77,8 @@ def _set_flag(fault: Fault, response: SimResponse, context: FaultContext) -> Sim
     if isinstance(body.get("data"), dict):
         name = "status" if "status" in body["data"] else "successFlag"
         body["data"][name] = fault.value
+        if "state" in body["data"]:
+            body["data"]["state"] = _STATES.get(fault.value, str(fault.value))
     return attrs.evolve(response, body=encode(body))
 
 

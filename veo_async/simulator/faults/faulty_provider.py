@@ -26,6 +26,8 @@ class ReceivedRequest:
     """One request in the log: everything except the API key."""
 
     endpoint: str
+    #: The same name on both routes: ``generate`` for a createTask that generates, ``record-info`` for a recordInfo.
+    kind: str
     method: str
     path: str
     query: Mapping[str, str]
@@ -99,10 +101,12 @@ class FaultyProvider(Provider):
         return kind.alter_response(fault, response, FaultContext(call.rng, self.settings.wall_clock()))
 
     def _log(self, request: SimRequest, endpoint: str, now: float, fault: Fault | None) -> None:
-        self.counts[endpoint] += 1
+        kind = request.kind
+        self.counts.update({endpoint, kind})
         headers = {name: value for name, value in request.headers.items() if name != "authorization"}
         received = ReceivedRequest(
             endpoint=endpoint,
+            kind=kind,
             method=request.method,
             path=request.path,
             query=request.query,

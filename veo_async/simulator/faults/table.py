@@ -12,8 +12,9 @@ any, the fault is triggered every time. If several faults match a request, the f
     faults=[drop_after_accepting(on=1), rate_limited(times=3, retry_after=4, form="body"), lost_callback(on=2)]
 
 ``endpoint`` is the name of an API endpoint (``generate``, ``record-info``, …), ``*`` for all of them, ``download`` for
-files or ``callback`` for callbacks. A fault with ``accepted=False`` is triggered before the account sees the request:
-nothing is created and nothing is charged.
+files or ``callback`` for callbacks. The name of a dedicated Veo endpoint includes the same kind of request on the jobs
+route; ``create-task`` and ``job-record`` mean that route alone. A fault with ``accepted=False`` is triggered before the
+account sees the request: nothing is created and nothing is charged.
 """
 
 from collections.abc import Callable, Container
@@ -23,13 +24,12 @@ from typing import Any, Literal, TypedDict, TypeVar
 
 import attrs
 
-from veo_async._wire.endpoints import ENDPOINTS
 from veo_async.errors import UsageError
 from veo_async.simulator.provider.callbacks import PlannedCallback
-from veo_async.simulator.provider.messages import CALLBACK, DOWNLOAD, SimRequest, SimResponse
+from veo_async.simulator.provider.messages import CALLBACK, DOWNLOAD, NAMES, SimRequest, SimResponse, kind_of
 
 EVERY = "*"
-_ENDPOINTS = frozenset({EVERY, DOWNLOAD, CALLBACK, *(endpoint.name for endpoint in ENDPOINTS)})
+_ENDPOINTS = frozenset({EVERY, DOWNLOAD, CALLBACK, *NAMES})
 
 
 class When(TypedDict, total=False):
@@ -105,7 +105,7 @@ class Fault:
             return False
         if self.endpoint == EVERY:
             return endpoint not in (DOWNLOAD, CALLBACK)
-        return self.endpoint == endpoint
+        return self.endpoint in (endpoint, kind_of(endpoint, body))
 
     def is_on(self, number: int) -> bool:
         """Whether ``on`` and ``after`` select the request with this *number*, counted from 1."""
@@ -118,7 +118,8 @@ class Fault:
 
 def _prompt_in(body: bytes) -> str:
     content = SimRequest(method="POST", path="", body=body).json()
-    return str(content.get("prompt", "")) if isinstance(content, dict) else ""
+    fields = content.get("input", content) if isinstance(content, dict) else None
+    return str(fields.get("prompt", "")) if isinstance(fields, dict) else ""
 
 
 @attrs.frozen

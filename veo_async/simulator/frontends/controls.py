@@ -62,8 +62,8 @@ class SimulatorControls:
         return tuple(self._provider.faults.triggered)
 
     def requests_to(self, endpoint: str = "generate") -> tuple[ReceivedRequest, ...]:
-        """Return the logged requests to *endpoint*."""
-        return tuple(request for request in self._provider.log if request.endpoint == endpoint)
+        """Return the logged requests to *endpoint*, with the same kind of request on the jobs route."""
+        return tuple(request for request in self._provider.log if endpoint in (request.endpoint, request.kind))
 
     def count(self, endpoint: str) -> int:
         """Return the number of requests to *endpoint*, including those that the log no longer holds."""
@@ -106,6 +106,14 @@ class SimulatorControls:
     def account(self, name: str = "main") -> Account:
         """Return an account, to inspect or to change it: ``sim.account().credits = 0``."""
         return self._provider.account(name)
+
+    def close_old_route(self) -> None:
+        """Respond with code 404 to every request to the dedicated Veo endpoints."""
+        self._provider.serves_veo = False
+
+    def open_old_route(self) -> None:
+        """Serve the dedicated Veo endpoints again."""
+        self._provider.serves_veo = True
 
     def add_key(self, key: str, account: str = "main") -> None:
         """Accept the API key *key* and bill it to *account*."""

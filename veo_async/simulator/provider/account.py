@@ -20,7 +20,7 @@ from .outcomes import TaskOutcome
 from .requests import GenerationRequest
 from .results import publish
 from .settings import DAY_S, ProviderSettings
-from .tasks import Kind, Task, TaskIds
+from .tasks import Kind, Route, Task, TaskIds
 
 _TOO_FREQUENT = "Your call frequency is too high. Please try again later."
 _NO_CREDITS = "The current credits are insufficient. Please top up."
@@ -138,7 +138,14 @@ class Account:
     # --- tasks ------------------------------------------------------------------------------------------------
 
     def create_task(
-        self, kind: Kind, request: GenerationRequest, outcome: TaskOutcome, now: float, *, source: Task | None = None
+        self,
+        kind: Kind,
+        request: GenerationRequest,
+        outcome: TaskOutcome,
+        now: float,
+        *,
+        source: Task | None = None,
+        route: Route = "veo",
     ) -> Task:
         """Create a task that starts running now."""
         task_id, number = self._ids.next()
@@ -146,6 +153,7 @@ class Account:
             id=task_id,
             number=number if source is None else source.number,
             kind=kind,
+            route=route,
             account=self.name,
             request=request,
             outcome=outcome,
@@ -155,7 +163,7 @@ class Account:
             seed=request.seeds or self.rng.randrange(10000, 100000),
             source=source,
         )
-        if kind in ("generate", "extend"):
+        if kind in ("generate", "extend") or route == "jobs":
             self.tasks[task_id] = task
         heapq.heappush(self._running, (task.completes_at, self._ids.count, task))
         return task
@@ -176,13 +184,19 @@ class Account:
         )
         self.charge_log.charge(charge)
 
+    def known_task(self, task_id: Any, route: Route) -> Task | None:
+        """Return the task, or None if it does not exist or *route* does not know the other route's tasks."""
+        task = self.tasks.get(str(task_id or ""))
+        is_known = task is not None and (task.route == route or self.settings.cross_reading == "both")
+        return task if is_known else None
+
     def find_task(self, task_id: Any, now: float) -> Task | None:
         """Return the task, or None if its record does not exist yet and ``record_delay_form`` is ``null``.
 
         Raises:
             ErrorResponse: code 422; the record does not exist, not yet, or no longer.
         """
-        task = self.tasks.get(str(task_id or ""))
+        task = self.known_task(task_id, "veo")
         is_delayed = task is not None and now < task.created_at + self.settings.record_delay_s
         if is_delayed and self.settings.record_delay_form == "null":
             return None

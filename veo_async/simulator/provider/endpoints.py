@@ -6,15 +6,14 @@ balance (402), the content (422). A request that the rate limit accepted counts,
 """
 
 from collections.abc import Callable
-from urllib.parse import unquote
 
-import attrs
-
-from . import prices, shapes
+from . import shapes
 from .account import Account
+from .creations import Creations
+from .jobs import Jobs
 from .messages import ErrorResponse, SimRequest, SimResponse, envelope, success
-from .outcomes import UNFETCHABLE_IMAGE, UNREACHABLE_IMAGE, check_content, draw_outcome
-from .requests import GenerationRequest, parse_extend, parse_generate
+from .outcomes import UNREACHABLE_IMAGE
+from .requests import parse_extend, parse_generate
 from .tasks import Task
 from .upgrades import Upgrades
 
@@ -25,7 +24,9 @@ class Endpoints:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._settings = account.settings
+        self._creations = Creations(account)
         upgrades = Upgrades(account)
+        jobs = Jobs(account, self._creations, upgrades)
         self._handlers: dict[str, Callable[[SimRequest, float], SimResponse]] = {
             "generate": self._generate,
             "extend": self._extend,
@@ -34,6 +35,8 @@ class Endpoints:
             "get-4k-video": upgrades.four_k_video,
             "credit": self._credit,
             "download-url": self._download_url,
+            "create-task": jobs.create_task,
+            "job-record": jobs.record_info,
         }
 
     def handle(self, request: SimRequest, now: float) -> SimResponse:
@@ -47,51 +50,14 @@ class Endpoints:
     # --- creating ---------------------------------------------------------------------------------------------
 
     def _generate(self, request: SimRequest, now: float) -> SimResponse:
-        account = self._account
-        account.check_rate("generate", now)
+        self._account.check_rate("generate", now)
         generation = parse_generate(request.json(), self._settings.dialect, self._settings.unknown_fields)
-        account.check_features(generation.model, generation.generation_type, generation.resolution)
-        cost = prices.video_credits(generation.model, generation.resolution)
-        account.check_funds(cost, request.key, now)
-        is_refused = check_content(generation, account.rng, self._settings)
-        outcome = draw_outcome(generation.model, generation, account.rng, self._settings, is_refused=is_refused)
-        if not self._images_available(generation, now):
-            outcome = attrs.evolve(outcome, flag=3, code=400, message=UNFETCHABLE_IMAGE)
-        task = account.create_task("generate", generation, outcome, now)
-        account.charge(task, cost, request.key, now)
-        return success({"taskId": task.id})
-
-    def _images_available(self, request: GenerationRequest, now: float) -> bool:
-        """Whether the images on the simulator's own host exist. Images elsewhere are assumed to exist."""
-        files = self._account.files
-        own_urls = [unquote(url) for url in request.body.get("imageUrls") or () if files.is_own_url(url)]
-        found = [files.find(url) for url in own_urls]
-        return all(file is not None and now < file.expires_at for file in found)
+        return success({"taskId": self._creations.generate(generation, request.key, now, route="veo").id})
 
     def _extend(self, request: SimRequest, now: float) -> SimResponse:
-        account = self._account
-        account.check_rate("extend", now)
+        self._account.check_rate("extend", now)
         extension = parse_extend(request.json(), self._settings.unknown_fields)
-        source = self._source_to_extend(str(extension.body["taskId"]), now)
-        account.check_features(extension.model, "extend")
-        cost = prices.extend_credits(extension.model)
-        account.check_funds(cost, request.key, now)
-        is_refused = check_content(extension, account.rng, self._settings)
-        outcome = draw_outcome("extend", extension, account.rng, self._settings, is_refused=is_refused)
-        extension = attrs.evolve(extension, aspect_ratio=source.request.aspect_ratio)
-        task = account.create_task("extend", extension, outcome, now, source=source)
-        account.charge(task, cost, request.key, now)
-        return success({"taskId": task.id})
-
-    def _source_to_extend(self, task_id: str, now: float) -> Task:
-        source = self._account.tasks.get(task_id)
-        if source is None:
-            raise ErrorResponse(self._settings.extend_unknown_code, "Original video or task does not exist")
-        if source.flag(now) != 1:
-            raise ErrorResponse(422, "record status is not success.")
-        if source.upgraded_to_1080p:
-            raise ErrorResponse(422, "A video that was upgraded to 1080P cannot be extended.")
-        return source
+        return success({"taskId": self._creations.extend(extension, request.key, now, route="veo").id})
 
     # --- reading ----------------------------------------------------------------------------------------------
 
@@ -110,7 +76,7 @@ class Endpoints:
 
         It is encoded once per state and then reused, because thousands of polls read the same bytes.
         """
-        state = task.flag(now), bool(task.urls_at(now))
+        state = "veo", task.flag(now), bool(task.urls_at(now))
         if task.cached_record is None or task.cached_record[0] != state:
             task.cached_record = state, envelope(shapes.record(task, now, self._settings.dialect))
         return task.cached_record[1]

@@ -20,8 +20,26 @@ DOWNLOAD = "download"
 CALLBACK = "callback"
 UNKNOWN = "unknown"
 
-_BY_PATH = {endpoint.path: endpoint.name for endpoint in ENDPOINTS}
-_METHODS = {endpoint.name: endpoint.method for endpoint in ENDPOINTS}
+#: The endpoints of the jobs route: name, method and path.
+_JOBS = (
+    ("create-task", "POST", "/api/v1/jobs/createTask"),
+    ("job-record", "GET", "/api/v1/jobs/recordInfo"),
+)
+JOBS_ENDPOINTS = frozenset(name for name, _, _ in _JOBS)
+#: The dedicated Veo endpoints.
+VEO_ENDPOINTS = frozenset({"generate", "extend", "record-info", "get-1080p-video", "get-4k-video"})
+#: Every name that a request to the API can have.
+NAMES = frozenset(endpoint.name for endpoint in ENDPOINTS) | JOBS_ENDPOINTS
+#: The models of createTask, each with the dedicated endpoint that does the same.
+_KINDS = {
+    "veo-3-1": "generate",
+    "veo/extend": "extend",
+    "veo/get-1080p-video": "get-1080p-video",
+    "veo/get-4k-video": "get-4k-video",
+}
+
+_BY_PATH = {endpoint.path: endpoint.name for endpoint in ENDPOINTS} | {path: name for name, _, path in _JOBS}
+_METHODS = {endpoint.name: endpoint.method for endpoint in ENDPOINTS} | {name: method for name, method, _ in _JOBS}
 _UPLOADS = frozenset(endpoint.name for endpoint in ENDPOINTS if endpoint.host == "upload")
 
 
@@ -57,6 +75,11 @@ class SimRequest:
     def endpoint(self) -> str:
         """The endpoint's name, ``download`` or ``unknown``."""
         return endpoint_of(self.path)
+
+    @property
+    def kind(self) -> str:
+        """The dedicated endpoint that does the same as this request of the jobs route; else the endpoint's name."""
+        return kind_of(self.endpoint, self.body)
 
     @property
     def key(self) -> str:
@@ -110,6 +133,17 @@ class SimResponse:
     def json(self) -> Any:
         """Return the body parsed as JSON."""
         return json.loads(self.body)
+
+
+def kind_of(endpoint: str, body: bytes) -> str:
+    """Return the dedicated endpoint that does the same as a request to *endpoint* with *body*, or *endpoint*."""
+    if endpoint == "job-record":
+        return "record-info"
+    if endpoint != "create-task":
+        return endpoint
+    content = SimRequest(method="POST", path="", body=body).json()
+    model = content.get("model") if isinstance(content, dict) else None
+    return _KINDS.get(model, endpoint) if isinstance(model, str) else endpoint
 
 
 def encode(payload: Any) -> bytes:

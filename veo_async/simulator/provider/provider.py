@@ -10,7 +10,17 @@ from .account import Account
 from .charges import Charge, double_charges, request_key
 from .endpoints import Endpoints
 from .files import FileHost
-from .messages import DOWNLOAD, UNKNOWN, ErrorResponse, SimRequest, SimResponse, is_upload, method_of
+from .messages import (
+    DOWNLOAD,
+    JOBS_ENDPOINTS,
+    UNKNOWN,
+    VEO_ENDPOINTS,
+    ErrorResponse,
+    SimRequest,
+    SimResponse,
+    is_upload,
+    method_of,
+)
 from .settings import ProviderSettings
 from .tasks import Task, TaskIds
 from .uploads import UploadError, UploadHost
@@ -24,6 +34,9 @@ class Provider:
     def __init__(self, settings: ProviderSettings, *, api_key: str, started_at: float, base_url: str = "") -> None:
         self.settings = settings
         self.started_at = started_at
+        #: Whether each route is served. A test may change it at any time.
+        self.serves_veo: bool = settings.old_route == "on"
+        self.serves_jobs: bool = settings.jobs_route == "on"
         self.files: FileHost = FileHost(base_url)
         #: Each accepted API key and the account that it bills.
         self.keys: dict[str, str] = settings.keys(api_key)
@@ -83,6 +96,10 @@ class Provider:
     def _serves(self, endpoint: str) -> bool:
         if self.settings.dialect == "apikley":
             return endpoint in ("generate", "record-info", "credit")
+        if endpoint in VEO_ENDPOINTS:
+            return self.serves_veo
+        if endpoint in JOBS_ENDPOINTS:
+            return self.serves_jobs
         return endpoint != UNKNOWN
 
     def _in_maintenance(self, now: float) -> bool:

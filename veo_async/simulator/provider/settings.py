@@ -11,7 +11,7 @@ Dialect = Literal["real", "quickstart-1", "quickstart-2", "openapi", "apikley"]
 Form = Literal["body", "http"]
 DAY_S = 86400.0
 
-_CREATING_ENDPOINTS = frozenset({"generate", "extend", "get-4k-video"})
+_CREATING_ENDPOINTS = frozenset({"generate", "extend", "get-4k-video", "create-task"})
 
 
 @attrs.frozen(kw_only=True)
@@ -103,6 +103,30 @@ class ProviderSettings:
     four_k_task_id: Literal["same", "new"] = choice(Literal["same", "new"], "same")
     #: The code for extending a task that does not exist.
     extend_unknown_code: Literal[404, 422] = choice(Literal[404, 422], 404)
+
+    # --- routes ---
+    #: The dedicated Veo endpoints: ``gone`` responds with code 404 to creations, extensions, upgrades and record-info.
+    old_route: Literal["on", "gone"] = choice(Literal["on", "gone"], "on")
+    #: The unified jobs API, createTask and recordInfo: ``off`` responds with code 404.
+    jobs_route: Literal["on", "off"] = choice(Literal["on", "off"], "on")
+    #: Whether each route knows the tasks of the other one.
+    cross_reading: Literal["none", "both"] = choice(Literal["none", "both"], "none")
+    #: createTask ignores the tier: it bills and reports every task as Fast.
+    tier_ignored: bool = False
+    #: The code with which createTask refuses a wrong field.
+    validation_code: Literal[422, 500] = choice(Literal[422, 500], 422)
+    #: The format of recordInfo: of September 2026, or of April without successFlag, response, paramJson and credits.
+    record_form: Literal["2026-09", "2026-04"] = choice(Literal["2026-09", "2026-04"], "2026-09")
+    #: Where recordInfo shows the URLs of 1080p and 4K videos: in ``resultUrls``, or in ``data.result_urls``.
+    result_form: Literal["flat", "nested"] = choice(Literal["flat", "nested"], "nested")
+    #: The format of callbacks for tasks of createTask: that of all jobs, or the one of the dedicated endpoints.
+    jobs_callback_form: Literal["unified", "info"] = choice(Literal["unified", "info"], "unified")
+    #: How recordInfo reports an unknown task: code 422 or 404, or code 200 with ``data: null``.
+    unknown_id: Literal["422", "404", "null"] = choice(Literal["422", "404", "null"], "422")
+    #: What ``creditsConsumed`` shows for a failed task, which is refunded: its price, or zero.
+    credits_on_failure: Literal["kept", "zero"] = choice(Literal["kept", "zero"], "kept")
+    #: A limit on recordInfo for each task; None sets no limit.
+    poll_rate_per_task: tuple[int, float] | None = attrs.field(default=(10, 1.0), validator=check_optional_rate)
 
     # --- unavailability ---
     #: Windows, in seconds since the start, in which every endpoint returns code 455.

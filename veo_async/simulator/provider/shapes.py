@@ -9,6 +9,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from .job_shapes import job_callback
 from .outcomes import NO_UPGRADE
 from .settings import ProviderSettings
 from .tasks import Task
@@ -119,6 +120,8 @@ def media_id(task: Task) -> str:
 
 def callback(task: Task, settings: ProviderSettings) -> dict[str, Any]:
     """Return the body of the callback for *task*, which has finished."""
+    if task.route == "jobs":
+        return job_callback(task, settings)
     if task.kind == "4k":
         return _4k_callback(task, settings.four_k_callback)
     if not task.outcome.is_success:

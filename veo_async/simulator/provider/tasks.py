@@ -19,6 +19,8 @@ from .outcomes import TaskOutcome
 from .requests import GenerationRequest
 
 Kind = Literal["generate", "extend", "1080p", "4k"]
+#: ``veo``: the dedicated Veo endpoints; ``jobs``: createTask and recordInfo.
+Route = Literal["veo", "jobs"]
 
 
 @attrs.define
@@ -49,6 +51,8 @@ class Task:
     #: Counts over all accounts; it selects the clip.
     number: int
     kind: Kind
+    #: The route on which it was created.
+    route: Route = "veo"
     account: str
     request: GenerationRequest
     outcome: TaskOutcome
@@ -70,12 +74,19 @@ class Task:
     upgraded_to_1080p: bool = False
     #: Counts the polls of its record; None before the first poll.
     polls: Limiter | None = attrs.field(default=None, repr=False)
+    #: The same for recordInfo of the jobs route.
+    job_polls: Limiter | None = attrs.field(default=None, repr=False)
     #: The state in which the record was last encoded, and the encoded record.
-    cached_record: tuple[tuple[int, bool], bytes] | None = attrs.field(default=None, repr=False)
+    cached_record: tuple[tuple[str, int, bool], bytes] | None = attrs.field(default=None, repr=False)
 
     def flag(self, now: float) -> int:
         """Return the success flag: 0 generating, 1 succeeded, 2 or 3 failed."""
         return 0 if now < self.completes_at else self.outcome.flag
+
+    def job_state(self, now: float) -> str:
+        """Return the jobs route's word for a running task: it waits for the first tenth of its time."""
+        is_waiting = now < self.created_at + 0.1 * (self.completes_at - self.created_at)
+        return "waiting" if is_waiting else "generating"
 
     def urls_at(self, now: float) -> tuple[str, ...]:
         """Return the result URLs that the record shows at *now*."""

@@ -17,26 +17,27 @@ SELECT state, price FROM job
 WHERE (state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL));
 
 -- name: job
-SELECT * FROM job WHERE key = :key;
+SELECT * FROM job_row WHERE key = :key;
 
 -- name: job_of_task
-SELECT * FROM job WHERE task_id = :task_id;
+SELECT * FROM job_row WHERE task_id = :task_id;
 
 -- name: jobs
-SELECT * FROM job WHERE (:account IS NULL OR account = :account) ORDER BY submitted_seq;
+SELECT * FROM job_row WHERE (:account IS NULL OR account = :account) ORDER BY submitted_seq;
 
 -- name: jobs_in_states
-SELECT * FROM job
+SELECT * FROM job_row
 WHERE (:account IS NULL OR account = :account) AND state IN (SELECT value FROM json_each(:states))
 ORDER BY submitted_seq;
 
 -- name: insert_job
 INSERT INTO job (
     key, account, state, request, kind, tenant, priority, metadata, task_id, token, attempts, owner, submitted_at,
-    sent_at, deadline, ended_at, outcome, save_to, budget, price, credits, submitted_seq
+    sent_at, deadline, ended_at, outcome, save_to, budget, price, credits, route, credits_consumed, submitted_seq
 ) VALUES (
     :key, :account, :state, :request, :kind, :tenant, :priority, :metadata, :task_id, :token, :attempts, :owner,
-    :submitted_at, :sent_at, :deadline, :ended_at, :outcome, :save_to, :budget, :price, :credits, :seq
+    :submitted_at, :sent_at, :deadline, :ended_at, :outcome, :save_to, :budget, :price, :credits,
+    :route, :credits_consumed, :seq
 )
 ON CONFLICT (key) DO UPDATE SET
     account = excluded.account, state = excluded.state, request = excluded.request, kind = excluded.kind,
@@ -44,7 +45,7 @@ ON CONFLICT (key) DO UPDATE SET
     token = excluded.token, attempts = excluded.attempts, owner = excluded.owner, submitted_at = excluded.submitted_at,
     sent_at = excluded.sent_at, deadline = excluded.deadline, ended_at = excluded.ended_at,
     outcome = excluded.outcome, save_to = excluded.save_to, budget = excluded.budget, price = excluded.price,
-    credits = excluded.credits,
+    credits = excluded.credits, route = excluded.route, credits_consumed = excluded.credits_consumed,
     submitted_seq = excluded.submitted_seq;
 
 -- name: update_job
@@ -52,7 +53,8 @@ UPDATE job SET
     state = :state, request = :request, kind = :kind, tenant = :tenant, priority = :priority, metadata = :metadata,
     task_id = :task_id, token = :token, attempts = :attempts, owner = :owner, submitted_at = :submitted_at,
     sent_at = :sent_at, deadline = :deadline, ended_at = :ended_at, outcome = :outcome, save_to = :save_to,
-    budget = :budget, price = :price, credits = :credits
+    budget = :budget, price = :price, credits = :credits,
+    route = :route, credits_consumed = :credits_consumed
 WHERE key = :key;
 
 -- name: budget_use
@@ -81,19 +83,19 @@ SELECT DISTINCT owner FROM job
 WHERE account = :account AND owner <> :session_id AND (state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL));
 
 -- name: orphaned_jobs
-SELECT * FROM job
+SELECT * FROM job_row
 WHERE account = :account AND (owner IS NULL OR owner IN (SELECT value FROM json_each(:dead)))
     AND (state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL))
 ORDER BY submitted_seq;
 
 -- name: active_jobs
-SELECT * FROM job
+SELECT * FROM job_row
 WHERE (:account IS NULL OR account = :account) AND (owner IS NULL OR owner <> :session_id)
     AND (state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL))
 ORDER BY submitted_seq;
 
 -- name: changed
-SELECT * FROM job
+SELECT * FROM job_row
 WHERE (:account IS NULL OR account = :account)
     AND key IN (SELECT key FROM transition WHERE seq > :after AND (session_id <> :session_id OR seq > :uncertain_after))
 ORDER BY submitted_seq;

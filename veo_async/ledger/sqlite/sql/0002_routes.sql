@@ -1,0 +1,11 @@
+-- The route by which a job's task was created, and what the provider says the task has cost.
+-- The route of an adopted task is NULL until its record is found. Tasks of older ledgers were all created by the dedicated Veo endpoints.
+ALTER TABLE job ADD COLUMN route TEXT DEFAULT 'veo';
+ALTER TABLE job ADD COLUMN credits_consumed REAL;
+
+-- The columns in the order of JobRow, whichever migration added them.
+CREATE VIEW job_row AS
+SELECT
+    key, account, state, request, kind, tenant, priority, metadata, task_id, token, attempts, owner, submitted_at,
+    sent_at, deadline, ended_at, outcome, save_to, budget, price, credits, route, credits_consumed, submitted_seq
+FROM job;
