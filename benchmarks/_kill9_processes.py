@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 
 from veo_async.session import VeoSession
-from veo_async.settings import Limits
+from veo_async.settings import Limits, Network
 from veo_async.simulator import Simulator, drop_after_accepting, drop_before_accepting
 
 #: Creating requests per second that the provider allows and the clients know of.
@@ -58,6 +58,7 @@ async def provider(options: dict[str, Any]) -> None:
             print_json(
                 {
                     "charges": [[charge.body["prompt"], charge.task_id] for charge in sim.charges],
+                    "charges_on_jobs": sum(sim.tasks[charge.task_id].route == "jobs" for charge in sim.charges),
                     "duplicates": sum(len(group) - 1 for group in sim.double_charges()),
                     "acknowledged": len({sent.post.task_id for sent in sim.callbacks if sent.was_acknowledged}),
                     "lost_responses": sum(triggered.fault.accepted for triggered in sim.triggered_faults),
@@ -75,6 +76,7 @@ async def session(options: dict[str, Any]) -> None:
         max_in_flight=options["jobs"],
         callbacks=options["public_url"],
         limits=Limits(rate=(RATE, 1.0), explore=False, poll_every=0.5, polls_per_second=200.0),
+        network=Network(route=options["route"]),
     ) as veo:
         for number in range(options["jobs"]):
             await veo.submit(prompt_of(number), key=f"job-{number}")

@@ -21,7 +21,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 from _common import Report
@@ -30,6 +30,7 @@ from aiohttp import web
 
 from veo_async._ports import LedgerSession
 from veo_async.ledger import SqliteLedger
+from veo_async.types import RouteName
 
 #: A process is killed between MIN_LIFE_S and MAX_LIFE_S seconds after it started.
 MIN_LIFE_S, MAX_LIFE_S = 0.25, 0.6
@@ -48,6 +49,7 @@ class Counts:
     kills: int = 0
     jobs: int = 0
     charges: int = 0
+    charges_on_jobs: int = 0
     duplicates: int = 0
     unknown: int = 0
     bound: int = 0
@@ -118,10 +120,15 @@ async def kill_often(
     for kills in range(max_kills):
         if await is_done():
             return kills
-        async with process(role, options) as (child, _):
+        async with process(role, _with_route(options, rng)) as (child, _):
             await asyncio.sleep(rng.uniform(MIN_LIFE_S, MAX_LIFE_S))
             assert child.returncode is None, f"{role} exited before it was killed: {child.returncode}"
     return max_kills
+
+
+def _with_route(options: dict[str, Any], rng: Random) -> dict[str, Any]:
+    """Return *options* with a drawn route: a process that is started again may send on another one."""
+    return {**options, "route": rng.choice(get_args(RouteName))}
 
 
 async def finish(role: str, options: dict[str, Any], is_done: Callable[[], Awaitable[bool]]) -> None:
@@ -159,7 +166,7 @@ async def our_batch(path: Path, seed: int, jobs: int, max_kills: int) -> Counts:
                 return all_arrived and not any(_prompt(row.key) in charged for row in await ledger.jobs(["in_doubt"]))
 
             kills = await kill_often("session", options, rng, max_kills, is_quiet)
-            await finish("session", options, is_finished)
+            await finish("session", _with_route(options, rng), is_finished)
             return await _count(ledger, await provider.read(), kills=kills, jobs=jobs)
     finally:
         await ledger.close()
@@ -176,6 +183,7 @@ async def _count(ledger: LedgerSession, counters: dict[str, Any], *, kills: int,
         kills=kills,
         jobs=jobs,
         charges=len(counters["charges"]),
+        charges_on_jobs=counters["charges_on_jobs"],
         duplicates=counters["duplicates"],
         unknown=sum(task_id not in known for _, task_id in counters["charges"]),
         bound=sum("bind" in events for events in timelines),
@@ -221,6 +229,7 @@ async def compare(report: Report, *, kills: int, jobs: int, seed: int) -> None:
     report.add("kills", ours.kills, at_least=kills)
     report.add("batches", ours.batches)
     report.add("charges", ours.charges, compared_with=str(naive.charges))
+    report.add("  on the route jobs, the others on veo", ours.charges_on_jobs, at_least=1)
     report.add("duplicate charges", ours.duplicates, at_most=0, compared_with=naive_twice)
     report.add("  per 100 kills", 100 * ours.duplicates / ours.kills, compared_with=naive_per_100)
     report.add("charged tasks missing from the ledger", ours.unknown, at_most=0)

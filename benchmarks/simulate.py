@@ -1,7 +1,7 @@
 """Simulate batches of jobs under faults of the network, the provider, the ledger and callbacks; sessions are killed.
 
-Everything is drawn from seeds and runs in virtual time, so every failure can be reproduced: its report names the seed
-and the command that runs it alone. *Safety* is what must never happen: a job charged twice without a resubmission, a
+Every session sends on a route of its own. Everything is drawn from seeds and runs in virtual time, so every failure
+can be reproduced: its report names the seed and the command that runs it alone. *Safety* is what must never happen: a job charged twice without a resubmission, a
 received task id that is not on the ledger, an illegal transition, more requests than the account allows. *Liveness* is
 checked once the faults stop: every job finishes, and no job stays in doubt if its callback was stored. The checks are
 in `_simulation/invariants.py`.
@@ -19,9 +19,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from typing import get_args
 
 from _common import Report
 from _simulation import SimulationResult, simulate
+
+from veo_async.types import RouteName
 
 JOBS = 300
 
@@ -58,6 +61,8 @@ def compare(report: Report, seeds: range, *, jobs: int, workers: int) -> None:
     report.add("batches", len(found), at_least=len(seeds))
     report.add("  jobs per batch", jobs)
     report.add("charges", sum(result.charges for result in found))
+    for route in get_args(RouteName):
+        report.add(f"  on the route {route}", sum(result.charges_by_route[route] for result in found), at_least=1)
     report.add("sessions", sum(result.sessions for result in found))
     report.add("  killed", sum(result.kills for result in found))
     report.add("jobs in doubt", sum(result.in_doubt for result in found))

@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import json
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, get_args
 
 from _flaky import CallOutcome, FlakyLedger
 
@@ -13,6 +13,7 @@ from veo_async._ports import HttpRequest
 from veo_async._wire import HttpResponse
 from veo_async.errors import ClientClosed, LedgerError, VeoError
 from veo_async.settings import Limits, Network
+from veo_async.types import RouteName
 
 from .invariants import outcome_differs
 from .world import CURRENT_SESSION, World, wall_clock
@@ -25,6 +26,8 @@ class SimulatedSession:
 
     def __init__(self, world: World, *, number: int) -> None:
         self._world, self.number = world, number
+        #: The route of the requests that it is the first to send.
+        self._route: RouteName = world.rng.choice(get_args(RouteName))
         self.ledger = FlakyLedger(world.ledger, self)
         self.veo: VeoSession | None = None
         self.has_ended = False
@@ -114,7 +117,7 @@ class SimulatedSession:
                     limits=Limits(
                         rate=(conditions.limit, conditions.window_s), explore=False, poll_every=conditions.poll_every
                     ),
-                    network=Network(transport=_Connection(world, self), seed=self.number),
+                    network=Network(transport=_Connection(world, self), route=self._route, seed=self.number),
                 ) as veo:
                     self.veo = veo
                     await self._submit_and_wait(veo)

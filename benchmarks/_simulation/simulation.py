@@ -6,6 +6,7 @@ import json
 import traceback
 import warnings
 from collections import Counter
+from collections.abc import Mapping
 
 import attrs
 from _common import in_virtual_time
@@ -32,6 +33,7 @@ class SimulationResult:
     #: Liveness: what should have happened and did not.
     unfinished: tuple[str, ...] = ()
     charges: int = 0
+    charges_by_route: Mapping[str, int] = attrs.field(factory=Counter)
     sessions: int = 0
     kills: int = 0
     in_doubt: int = 0
@@ -70,6 +72,7 @@ def _result(seed: int, world: World) -> SimulationResult:
         violations=tuple(dict.fromkeys(world.violations)),
         unfinished=tuple(world.unfinished),
         charges=len(world.sim.charges),
+        charges_by_route=Counter(world.sim.tasks[charge.task_id].route for charge in world.sim.charges),
         sessions=len(world.sessions),
         kills=sum(session.was_killed for session in world.sessions),
         in_doubt=events[Event.LOSE],

@@ -377,7 +377,7 @@ def test_estimate_adds_known_prices_and_counts_unknown_ones() -> None:
         VideoRequest("c", model="veo9"),
     )
     cost = estimate([fast, fast, large, new])
-    assert (cost.credits, cost.without_price) == (490.0, 1)
+    assert (cost.credits, cost.without_price) == (500.0, 1)
     assert cost.clips["veo3_fast", "720p"] == 2
     assert price_of(new, {"veo9": {"720p": 7.0}}) == 7.0
 

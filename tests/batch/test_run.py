@@ -17,7 +17,7 @@ from veo_async.batch.manifest import Manifest, read_manifest
 from veo_async.batch.results import RowResult
 from veo_async.batch.run import Batch, Report
 from veo_async.media import check_complete
-from veo_async.settings import Budget
+from veo_async.settings import PRICES, Budget
 from veo_async.simulator import Simulator, drop_after_accepting, refuse
 
 pytestmark = pytest.mark.realtime
@@ -36,8 +36,8 @@ def on(sim: Simulator, folder: Path, **options: Any) -> VeoSession:
 
 
 async def run(sim: Simulator, rows: Manifest, folder: Path, **options: Any) -> Report:
-    budget = Budget(options.pop("budget", None), name="list")
-    async with on(sim, folder, budget=budget) as veo:
+    budget, prices = Budget(options.pop("budget", None), name="list"), options.pop("prices", PRICES)
+    async with on(sim, folder, budget=budget, prices=prices) as veo:
         return await Batch(veo, rows, folder / "out", now=lambda: 1.75e9, **options).run()
 
 
@@ -126,13 +126,14 @@ async def test_budget_is_never_exceeded(tmp_path: Path) -> None:
 
 
 async def test_row_with_unknown_price_does_not_fit_a_budget(tmp_path: Path) -> None:
-    """The price of a clip of four seconds is unknown; without a budget the row is sent."""
-    rows = read_manifest(b"key,prompt,duration\nrow-1,A dog,\nrow-2,A cat,4\n", "csv", KIE)
+    """The table has no price for 4K; without a budget the row is sent."""
+    rows = read_manifest(b"key,prompt,resolution\nrow-1,A dog,\nrow-2,A cat,4k\n", "csv", KIE)
+    prices = {"veo3_fast": {"720p": 60.0}}
     async with Simulator(duration_s=0.2) as sim:
-        report = await run(sim, rows, tmp_path, budget=1000.0)
+        report = await run(sim, rows, tmp_path, budget=1000.0, prices=prices)
         assert report.counts == {"saved": 1}
         assert report.over_budget == 1
-        report = await run(sim, rows, tmp_path)
+        report = await run(sim, rows, tmp_path, prices=prices)
         assert (report.counts, report.credits) == ({"saved": 2}, 60.0)
 
 

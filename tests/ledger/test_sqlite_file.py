@@ -68,7 +68,7 @@ async def test_connection_has_the_required_settings(
         "foreign_keys": 1,
         "busy_timeout": 30_000,
         "application_id": 0x76656F4C,
-        "user_version": 1,
+        "user_version": len(sql.MIGRATIONS),
     }
     assert {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in expected} == expected
     assert connection.isolation_level is None

@@ -15,7 +15,9 @@ from veo_async._wire import AnyRequest, UpgradeRequest
     [
         (VideoRequest("A dog"), 60.0),
         (VideoRequest("A dog", model="veo3_lite", resolution="1080p"), 35.0),
-        (VideoRequest("A dog", model="veo3", resolution="4k", duration=8), 370.0),
+        (VideoRequest("A dog", model="veo3", resolution="4k", duration=8), 380.0),
+        (VideoRequest("A dog", model="veo3_lite", resolution="1080p", duration=4), 35.0),
+        (VideoRequest("A dog", duration=6), 60.0),
         (ExtendRequest("t-1", "It sits"), 60.0),
         (ExtendRequest("t-1", "It sits", model="quality"), 250.0),
         (UpgradeRequest("t-1"), 5.0),
@@ -23,28 +25,28 @@ from veo_async._wire import AnyRequest, UpgradeRequest
     ],
 )
 def test_built_in_prices(request_: AnyRequest, credits: float) -> None:
-    """Generations by model and resolution, extensions by model, upgrades by the new resolution."""
+    """Generations by model and resolution, whatever their length; extensions by model; upgrades by resolution."""
     assert price_of(request_) == credits
 
 
 @pytest.mark.parametrize(
     "request_",
     [
-        VideoRequest("A dog", duration=4),
         VideoRequest("A dog", model="veo4"),
         VideoRequest("A dog", resolution="8k"),
         ExtendRequest("t-1", "It sits", model="veo4"),
     ],
 )
 def test_price_that_is_not_in_the_table_is_unknown(request_: AnyRequest) -> None:
-    """Including shorter clips: no source says whether they are cheaper."""
+    """A new model or resolution; a guess would be mistaken for a price."""
     assert price_of(request_) is None
 
 
 def test_user_table_may_contain_more_prices() -> None:
-    """Clips of other lengths have their own columns."""
+    """A column with a length counts for clips of that length only."""
     prices = {"veo3_fast": {"720p": 50.0, "720p 4s": 25.0}}
     assert price_of(VideoRequest("A dog", duration=4), prices) == 25.0
+    assert price_of(VideoRequest("A dog", duration=6), prices) == 50.0
     assert price_of(VideoRequest("A dog", model="veo3"), prices) is None
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from veo_async._rules.route_choice import MIN_GAP_S, Route, RouteChoice, RouteSetting, Step
+from veo_async._rules.route_choice import MIN_GAP_S, RouteChoice, RouteSetting, Step
+from veo_async._wire import RouteName
 
 
 def suspicious() -> RouteChoice:
@@ -29,12 +30,12 @@ def moved() -> RouteChoice:
 
 
 @pytest.mark.parametrize(("setting", "route"), [("veo", "veo"), ("jobs", "jobs"), ("auto", "veo")])
-def test_the_first_request_takes_the_route_of_the_setting(setting: RouteSetting, route: Route) -> None:
+def test_the_first_request_takes_the_route_of_the_setting(setting: RouteSetting, route: RouteName) -> None:
     assert RouteChoice(setting).route_for() == route
 
 
 @pytest.mark.parametrize("setting", ["veo", "jobs"])
-def test_a_404_on_a_fixed_route_refuses_and_is_no_evidence(setting: Route) -> None:
+def test_a_404_on_a_fixed_route_refuses_and_is_no_evidence(setting: RouteName) -> None:
     choice = RouteChoice(setting)
     assert choice.not_found("a", setting, 0.0, key_number=1) is Step.REFUSE
     assert choice.not_found("b", setting, MIN_GAP_S, key_number=1) is Step.REFUSE
@@ -141,6 +142,6 @@ def test_a_late_404_of_the_left_route_queues_the_job_again() -> None:
 
 
 @pytest.mark.parametrize("source", ["veo", "jobs"])
-def test_a_follow_up_takes_the_route_of_its_source(source: Route) -> None:
+def test_a_follow_up_takes_the_route_of_its_source(source: RouteName) -> None:
     assert RouteChoice("auto").route_for(source) == source
     assert moved().route_for(source) == source

@@ -39,6 +39,10 @@ def charged(sim: MemoryTransport) -> float:
     return sum(charge.credits for charge in sim.charges)
 
 
+#: A table without a price for the other resolutions.
+ONLY_720P = {"veo3_fast": {"720p": 60.0}}
+
+
 # --- estimates --------------------------------------------------------------------------------------------------
 
 
@@ -49,8 +53,10 @@ async def test_estimate_covers_the_whole_chain() -> None:
         assert veo.account.estimate("A dog", model="veo3", resolution="1080p") == 255.0
         chain = [ExtendRequest(prompt="It sits"), "4k"]
         assert veo.account.estimate(VideoRequest("A dog", model="veo3_lite"), then=chain) == 30.0 + 60.0 + 120.0
-        assert veo.account.estimate("A dog", duration=4, then="1080p") is None
+        assert veo.account.estimate("A dog", duration=4, then="1080p") == 65.0
         assert not sim.requests_to()
+    async with world(session={"prices": ONLY_720P}) as (veo, _):
+        assert veo.account.estimate("A dog", then="1080p") is None
 
 
 async def test_custom_price_table_replaces_the_built_in_one() -> None:
@@ -197,11 +203,11 @@ async def test_attaching_reserves_nothing() -> None:
 
 async def test_remedy_of_an_exceeded_budget_fits_the_case() -> None:
     """A price that is missing is not found by raising the budget."""
-    async with world(session={"budget": 50.0}) as (veo, _):
+    async with world(session={"budget": 50.0, "prices": ONLY_720P}) as (veo, _):
         with pytest.raises(errors.BudgetExceeded) as known:
             await veo.submit("A dog")
         with pytest.raises(errors.BudgetExceeded) as unknown:
-            await veo.submit("A dog", duration=4)
+            await veo.submit("A dog", resolution="4k")
     assert known.value.remedy == "Raise budget=."
     assert "prices=" in unknown.value.remedy
     assert "Raise" not in unknown.value.remedy
@@ -209,11 +215,11 @@ async def test_remedy_of_an_exceeded_budget_fits_the_case() -> None:
 
 async def test_unknown_price_is_rejected_if_there_is_a_budget() -> None:
     """Otherwise the budget could be exceeded; a price table that lists the request helps."""
-    async with world(session={"budget": 1000.0}) as (veo, _):
+    async with world(session={"budget": 1000.0, "prices": ONLY_720P}) as (veo, _):
         with pytest.raises(errors.BudgetExceeded, match=r"the price of this request is unknown.*prices="):
-            await veo.submit("A dog", duration=4)
-    async with world(session={"budget": 1000.0, "prices": {"veo3_fast": {"720p 4s": 60.0}}}) as (veo, _):
-        await veo.generate("A dog", duration=4)
+            await veo.submit("A dog", resolution="4k")
+    async with world(session={"budget": 1000.0, "prices": {"veo3_fast": {"4k": 180.0}}}) as (veo, _):
+        await veo.generate("A dog", resolution="4k")
 
 
 async def test_cancelled_submit_leaves_no_reservation_without_a_job() -> None:
@@ -496,8 +502,8 @@ async def test_row_83_balance_reads_correct_a_price_table_that_is_too_low() -> N
 
 async def test_jobs_without_a_price_are_counted_separately() -> None:
     """A sum that ignored them silently would be too small."""
-    async with world() as (veo, _):
+    async with world(session={"prices": ONLY_720P}) as (veo, _):
         await veo.generate("A dog")
-        await veo.generate("A dog", duration=4)
+        await veo.generate("A dog", resolution="4k")
         spent = veo.statistics().credits
         assert (spent.estimated, spent.jobs_without_price) == (60.0, 1)

@@ -104,7 +104,7 @@ async def test_follow_up_of_an_unknown_key_or_task_is_refused_before_it_is_sent(
                 await follow_up
         assert {job.state for job in veo.jobs()} == {JobState.REFUSED}
         assert all(job.was_not_charged for job in veo.jobs())
-        assert {request.endpoint for request in sim.requests} == {"record-info"}
+        assert {request.endpoint for request in sim.requests} == {"record-info", "job-record"}
 
 
 async def test_follow_up_of_a_job_of_another_account_is_rejected_without_a_request(ledger: Any) -> None:

@@ -69,9 +69,10 @@ async def test_sessions_at_the_same_time_share_it_and_another_name_is_apart(ledg
 async def test_unlimited_budget_counts_for_a_later_limited_one(ledger: Ledger) -> None:
     """A name without a limit records what is spent."""
     sim = memory()
-    async with session_with_ledger(sim, ledger, budget=Budget(None, name="shoot")) as veo:
+    prices = {"veo3_fast": {"720p": 60.0}}
+    async with session_with_ledger(sim, ledger, budget=Budget(None, name="shoot"), prices=prices) as veo:
         await veo.generate("A dog")
-        assert (await veo.submit("A four second dog", duration=4)).credits is None
+        assert (await veo.submit("A large dog", resolution="4k")).credits is None
     async with session_with_ledger(sim, ledger, budget=Budget(100.0, name="shoot")) as veo:
         assert await submitted(veo, "A cat") == 0
 

@@ -63,7 +63,8 @@ class WatcherMachine(RuleBasedStateMachine):
         await asyncio.sleep(0)
         return task
 
-    async def poll(self, task_id: str) -> Record:
+    async def poll(self, job: LiveJob) -> Record:
+        task_id = job.key
         assert task_id not in self.polls_in_flight, "polled twice at the same time"
         assert task_id not in self.ended, "polled after its end"
         self.polls_in_flight[task_id] = self.loop.create_future()

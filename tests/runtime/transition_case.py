@@ -118,7 +118,7 @@ async def case(
     """Open a session whose subject is in *state*. Another job runs, in the only slot while the subject is queued."""
     current: Case
 
-    async def create(_: Any, request: Any) -> Accepted:
+    async def create(_: Any, request: Any, __: Any) -> Accepted:
         if request.prompt != "subject":
             return Accepted(task_id="veo_task_other_" + request.prompt)
         response = await current.responses.get()
@@ -126,7 +126,10 @@ async def case(
             raise response
         return response  # type: ignore[no-any-return]  # the tests put nothing else
 
-    async def read(_: Any, task_id: str) -> Record:
+    async def poll(_: Any, job: LiveJob) -> Record:
+        return Record(task_id=job.task_id, flag=0)
+
+    async def read(_: Any, task_id: str, __: Any) -> Record:
         return Record(task_id=task_id, flag=0)
 
     async def save(_: ClipSaver, clip: Clip, __: str) -> Clip:
@@ -134,7 +137,7 @@ async def case(
         return attrs.evolve(clip, files=await current.save)
 
     monkeypatch.setattr(sender, "create", create)
-    monkeypatch.setattr(RecordReader, "poll", read)
+    monkeypatch.setattr(RecordReader, "poll", poll)
     monkeypatch.setattr(RecordReader, "read", read)
     monkeypatch.setattr(watcher, "interpret", lambda _, record, __: current.ends.get(record.task_id, NotFinished()))
     monkeypatch.setattr(ClipSaver, "save", save)

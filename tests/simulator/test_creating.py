@@ -128,7 +128,7 @@ def test_unknown_fields_are_ignored_or_rejected() -> None:
         ("veo3_fast", "4k", 180),
         ("veo3", "720p", 250),
         ("veo3", "1080p", 255),
-        ("veo3", "4k", 370),
+        ("veo3", "4k", 380),
     ],
 )
 def test_generation_is_charged_by_model_and_resolution(model: str, resolution: str, credits: float) -> None:

@@ -26,6 +26,8 @@ DOCUMENTED: dict[str, tuple[int, ...]] = {
     "record-info": (400, 401, 404, 422, 429, 451, 455, 500),  # 429: reported by users while polling
     "get-1080p-video": (400, 401, 404, 422, 429, 451, 455, 500),  # 400: documented under generate, by mistake
     "get-4k-video": (401, 404, 422, 429, 451, 455, 500),
+    "create-task": (400, 401, 402, 404, 408, 422, 429, 433, 455, 500, 501, 505),
+    "job-record": (400, 401, 404, 422, 429, 455, 500),
     "credit": (401, 402, 404, 422, 429, 455, 500, 505),
     "download-url": (401, 402, 404, 422, 429, 455, 500, 505),
     "file-url-upload": (400, 401, 405, 500),

@@ -12,7 +12,7 @@ from .error_table import ANYWHERE, CODES, DOCUMENTED, SENTENCES, STATES, WITH_ST
 from .recordings import envelope, read_body, read_json
 
 #: Written by hand: requests to these can cost credits.
-COSTS = {"generate", "extend", "get-1080p-video", "get-4k-video"}
+COSTS = {"generate", "extend", "get-1080p-video", "get-4k-video", "create-task"}
 BY_CODE = {row.code: row for row in CODES}
 CASES = [(endpoint, BY_CODE[code]) for endpoint, codes in DOCUMENTED.items() for code in (*codes, *ANYWHERE)]
 
@@ -39,6 +39,8 @@ def test_every_endpoint_matches_its_documentation() -> None:
         "record-info": ("GET", "/api/v1/veo/record-info", "api"),
         "get-1080p-video": ("GET", "/api/v1/veo/get-1080p-video", "api"),
         "get-4k-video": ("POST", "/api/v1/veo/get-4k-video", "api"),
+        "create-task": ("POST", "/api/v1/jobs/createTask", "api"),
+        "job-record": ("GET", "/api/v1/jobs/recordInfo", "api"),
         "credit": ("GET", "/api/v1/chat/credit", "api"),
         "download-url": ("POST", "/api/v1/common/download-url", "api"),
         "file-url-upload": ("POST", "/api/file-url-upload", "upload"),

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from veo_async._wire import fields
+from veo_async._wire import fields, job_fields
 from veo_async._wire.fields import Field, read_fields
 
 #: Every name in the documented examples and schemas, collected by hand.
@@ -25,6 +25,8 @@ DOCUMENTED = {
     "resultUrl",
     # callbacks
     "promptJson", "task_id", "result_urls", "media_ids", "image_urls", "creditsConsumed",
+    # the jobs route
+    "param", "state", "origin_urls", "failCode", "failMsg", "consumeCredits",
     # responses to uploads
     "filePath", "downloadUrl", "fileSize", "mimeType", "uploadedAt", "fileId", "originalName", "uploadTime",
     "expiresAt",
@@ -43,6 +45,18 @@ def test_tables_have_exactly_the_documented_names() -> None:
     known = {spelling for field in itertools.chain(*TABLES.values()) for spelling in field.spellings}
     assert known - {"message"} == DOCUMENTED
     assert not known & CONTAINERS
+
+
+def test_input_of_the_jobs_route_has_the_documented_names() -> None:
+    """Snake case, except the task id of the 1080p upgrade."""
+    tables = (job_fields.GENERATE, job_fields.EXTEND, job_fields.UPGRADE_1080P, job_fields.UPGRADE_4K)
+    assert [[field.spelling for field in table] for table in tables] == [
+        ["prompt", "model", "image_urls", "generation_type", "aspect_ratio", "resolution", "duration",
+         "enable_translation", "watermark"],
+        ["task_id", "prompt", "seeds", "watermark"],
+        ["taskId", "index"],
+        ["task_id", "index"],
+    ]  # fmt: skip
 
 
 def test_tables_cover_every_endpoint() -> None:

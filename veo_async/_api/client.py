@@ -165,9 +165,12 @@ class VeoApi:
         return await self._requester.post(endpoints.EXTEND, to_wire(request, self.dialect))
 
     async def create_task(self, request: AnyRequest, *, validate: bool = True) -> Accepted:
-        """Create a clip, an extension or an upgrade on the jobs route. Each of them is a task with a record."""
-        if validate:
-            check(request, self.dialect)
+        """Create a clip, an extension or an upgrade on the jobs route. Each of them is a task with a record.
+
+        Raises:
+            InvalidRequest: an option is wrong, or the jobs route does not have it; nothing was sent.
+        """
+        self._check(request, validate=validate)
         if problems := tuple(JOBS.problems_of(request)):
             raise InvalidRequest.of(*problems)
         return await self._requester.post(endpoints.CREATE_TASK, JOBS.body(request, self.dialect))
@@ -261,7 +264,7 @@ class VeoApi:
         """Ask the key provider again. Return True if the key has changed."""
         return await self._requester.refresh_key()
 
-    def _check(self, request: VideoRequest | ExtendRequest, *, validate: bool) -> None:
+    def _check(self, request: AnyRequest, *, validate: bool) -> None:
         (check if validate else check_encodable)(request, self.dialect)
 
 

@@ -20,7 +20,7 @@ from veo_async._rules.polling.poll_result import BACKOFF_MAX_S
 from veo_async._rules.polling.schedule import FixedSchedule, LearnedSchedule
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._rules.rate_limit import RateLimiter, RateLimitSettings
-from veo_async._rules.route_choice import RouteChoice, RouteSetting
+from veo_async._rules.route_choice import RouteChoice
 from veo_async._runtime.clock import WallClock
 from veo_async._runtime.engine import Engine
 from veo_async._runtime.hooks import Hook, Hooks
@@ -60,7 +60,7 @@ class Options:
     credits: Credits
     files: Files
     network: Network
-    route: RouteSetting
+    route: RouteName
 
     @property
     def is_durable(self) -> bool:

@@ -69,9 +69,10 @@ def parse_callback(body: bytes) -> Callback:
     envelope = parse_envelope(body)
     data = envelope.data if isinstance(envelope.data, Mapping) else {}
     found = read_fields(CALLBACK, data, data.get("info"), *result_layers(data), envelope.raw)
-    is_failed, reason = found.pop("word", None) == "fail", found.pop("error_message", None)
-    code = found.pop("error_code", None) or _FAILED if is_failed and envelope.code == SUCCESS else envelope.code
+    reason, own_code = found.pop("error_message", None), found.pop("error_code", None)
+    is_failed = found.pop("word", None) == "fail" or envelope.code != SUCCESS
+    # The task's own code says more than the envelope's, which is 501 for every failure.
+    code = next(c for c in (own_code, envelope.code, _FAILED) if c not in (None, SUCCESS)) if is_failed else SUCCESS
     if not is_from_provider(found.get("task_id", "")):
         raise MalformedResponse("the callback contains no task id", endpoint="callback", excerpt=excerpt(body))
-    found.pop("error_code", None)
     return Callback(**found, code=code, message=reason or envelope.message, raw=envelope.raw)

@@ -120,11 +120,11 @@ def error_for(code: int, message: str, *, may_be_not_ready: bool) -> type[ApiErr
 
 #: What a 500 of createTask says if nothing was created; any other 500 leaves that open.
 _EXPLAINED_500: tuple[tuple[re.Pattern[str], type[ApiError]], ...] = (
-    (re.compile(r"credits? insufficient|insufficient credits?", re.IGNORECASE), InsufficientCredits),
+    (re.compile(r"credits? (is |are )?insufficient|insufficient credits?", re.IGNORECASE), InsufficientCredits),
+    # Only the name of a field and nothing else: "Server exception, a retry is required" is another matter.
+    (re.compile(r"^\W*((the|this) )?[\w.]+\W* is required\W*$", re.IGNORECASE), RequestRejected),
     (
-        re.compile(
-            r"is required|not within the range of allowed options|model name .{0,99}not supported", re.IGNORECASE
-        ),
+        re.compile(r"not within the range of allowed options|model name .{0,99}not supported", re.IGNORECASE),
         RequestRejected,
     ),
 )

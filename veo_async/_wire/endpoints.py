@@ -99,7 +99,6 @@ JOB_RECORD = Endpoint(
     name="job-record",
     method="GET",
     path="/api/v1/jobs/recordInfo",
-    may_be_not_ready=True,
     codes=(400, 401, 404, 422, 429, 455, 500),
     read=responses.read_record,
     read_error_body=responses.read_failed_record,

@@ -192,7 +192,7 @@ RECORD = Table(
         "full_urls",
         ("fullResultUrls",),
         readers.urls,
-        "After an extension: the whole video. Else null or absent.",
+        "After an extension: the whole video; perhaps in the callback only.",
     ),
     Field(
         "origin_urls",
@@ -246,7 +246,7 @@ UPLOAD = Table(
         "expires_at",
         ("expiresAt",),
         readers.instant,
-        "Deleted after 3 days or 24 h: the documentation is inconsistent.",
+        "Deleted after 24 h; 3 days in older documentation.",
     ),
 )
 

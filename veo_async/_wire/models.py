@@ -89,7 +89,7 @@ class VideoModel:
         reference_ratios: aspect ratios and lengths that work with reference images.
         reference_durations: lengths in seconds that work with reference images.
         extend_name: the model's name in an extension; None if it cannot extend clips.
-        credits: credits by resolution, for a clip of eight seconds.
+        credits: credits by resolution, whatever the length of the clip.
         extend_credits: credits for one extension; None if the price is not known.
         expected: the estimate before any task of this model has finished; measured durations soon outweigh it.
         simulated: what the simulator draws from.
@@ -116,7 +116,7 @@ MODELS: Final = (
         providers=frozenset({"kie", "apikley"}),
         generation_types=(GenerationType.TEXT, GenerationType.FRAMES),
         extend_name="quality",
-        credits={"720p": 250.0, "1080p": 255.0, "4k": 370.0},
+        credits={"720p": 250.0, "1080p": 255.0, "4k": 380.0},  # 370 for images; a budget reserves the higher price
         extend_credits=250.0,
         expected=RenderTime(190.0, 0.36),  # documented: 2-5 minutes, taken as the middle 80 %
         simulated=RenderTime(190.0, 0.359),

@@ -13,7 +13,7 @@ from veo_async.errors import MalformedResponse, NotReady, RecordNotFound, TaskFa
 from . import codes
 from .envelope import Envelope
 from .fields import ACCEPTED, HD_VIDEO, RECORD, RECORD_PARAMS, UPLOAD, read_fields
-from .readers import number, params, url
+from .readers import number, params, string, url
 from .task_ids import is_from_provider
 
 
@@ -96,7 +96,8 @@ class Record:
         task_id: the provider's task id.
         flag: 0 generating, 1 succeeded, 2 and 3 failed; as it was sent.
         urls: the finished videos.
-        full_urls: after an extension: the complete video, source clip included.
+        full_urls: after an extension: the complete video, source clip included. The newest documentation promises it
+            in the callback only; `urls` is then the continuation alone.
         origin_urls: the uncropped videos, if the aspect ratio is not 16:9.
         image_urls: still images, for 4K tasks.
         media_ids: the provider's ids of the videos.
@@ -148,7 +149,9 @@ class Record:
         """Why the task failed; None if it did not fail."""
         if self.state is not TaskState.FAILED:
             return None
-        return Failure(code=self.error_code, message=self.error_message or "")
+        # On the jobs route the code can be a word, which then may be the only reason.
+        word = string(self.raw.get("failCode")) if self.error_code is None else None
+        return Failure(code=self.error_code, message=self.error_message or word or "")
 
 
 @attrs.frozen(kw_only=True)
@@ -171,7 +174,7 @@ class DownloadLink:
 
 @attrs.frozen(kw_only=True)
 class Upload:
-    """A file on the provider's upload host, which deletes it after 24 hours to three days."""
+    """A file on the provider's upload host, which deletes it after 24 hours."""
 
     url: str
     file_id: str | None = None

@@ -16,11 +16,11 @@ upgrades      the request is repeated              tasks with records
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal, assert_never
+from typing import Any, Final, Literal, assert_never, get_args
 
 import attrs
 
-from veo_async.errors import Problem
+from veo_async.errors import InvalidRequest, Problem
 
 from . import endpoints, job_fields
 from .converter import spelled, to_wire
@@ -73,7 +73,10 @@ class Route:
             assert not isinstance(request, UpgradeRequest)  # noqa: S101  # it is not a creating request there
             return to_wire(request, dialect)
         model, table = _job_model(request)
-        body: dict[str, Any] = {"model": model, "input": spelled(request, table)}
+        fields = spelled(request, table)
+        if fields.get("index") == 0:  # the first video; the documentation does not agree on the type
+            del fields["index"]
+        body: dict[str, Any] = {"model": model, "input": fields}
         if request.callback_url is not None:
             body["callBackUrl"] = request.callback_url
         return body
@@ -109,5 +112,12 @@ _BY_NAME: Mapping[str, Route] = {route.name: route for route in (VEO, JOBS)}
 
 
 def route_named(name: str) -> Route:
-    """Return the route called *name*, or raise `KeyError`."""
+    """Return the route called *name*.
+
+    Raises:
+        InvalidRequest: there is no such route.
+    """
+    if name not in _BY_NAME:
+        known = " or ".join(map(repr, get_args(RouteName)))
+        raise InvalidRequest.of(Problem("route", name, "is not a route", f"use {known}"))
     return _BY_NAME[name]

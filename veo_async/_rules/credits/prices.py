@@ -1,8 +1,8 @@
 """What a request costs, by a table that users may replace: prices change, and the provider does not publish them all.
 
-The prices were collected by users in July and August 2026, for clips of eight seconds; 1 credit is $0.005. No price
-for shorter clips is known, nor for an unknown model. An unknown price is None, because a guess would be mistaken for a
-price.
+The prices were collected by users in July and August 2026; 1 credit is $0.005. A clip of four or six seconds costs what
+one of eight seconds costs. The provider documents this, but no bill has confirmed it. The price of an unknown model is
+None, because a guess would be mistaken for a price.
 """
 
 import math
@@ -14,9 +14,9 @@ from veo_async._wire import MODELS, AnyRequest, ExtendRequest, UpgradeRequest, V
 from veo_async._wire.models import UPGRADE_CREDITS
 from veo_async.errors import UsageError
 
-#: Credits by row and column. A row is a model, and its columns are resolutions (``"720p"``; ``"720p 4s"`` for clips
-#: that are not eight seconds long). Columns of ``"extend"`` are the models of extensions, those of ``"upgrade"`` the
-#: resolutions that a clip can be upgraded to.
+#: Credits by row and column. A row is a model, and its columns are resolutions (``"720p"``); ``"720p 4s"``, if it
+#: exists, counts for clips of that length. Columns of ``"extend"`` are the models of extensions, those of ``"upgrade"``
+#: the resolutions that a clip can be upgraded to.
 Prices = Mapping[str, Mapping[str, float]]
 
 
@@ -41,7 +41,8 @@ _DEFAULT_DURATION_S: Final = 8
 def price_of(request: AnyRequest, prices: Prices = PRICES) -> float | None:
     """Return the price of *request* in credits; None if it is unknown."""
     row, column = price_key(request)
-    return prices.get(row, {}).get(column)
+    columns = prices.get(row, {})
+    return columns.get(column, columns.get(column.partition(" ")[0]))
 
 
 def total(costs: Iterable[float | None]) -> float | None:

@@ -4,7 +4,7 @@
 - Each content is uploaded once, regardless of how many callers need it, and a few at a time. The session owns the
   upload, so cancelling one caller does not affect the others.
 - An upload is free and overwrites an earlier one, so it is retried like a read. It is cached as long as the response
-  says, otherwise for the shorter of the provider's two documented lifetimes (24 hours, three days), less a margin.
+  says, otherwise for the 24 hours that the provider documents, less a margin.
 - A file is read again for its upload; if it has changed since the job was submitted, the job is refused.
 
 The cache belongs to one session. Another session uploads the image again, which is free; a shared table would have to

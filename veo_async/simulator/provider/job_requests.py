@@ -10,6 +10,9 @@ from typing import Any, Literal
 
 import attrs
 
+from veo_async._wire import KIE
+from veo_async._wire.models import DEFAULT_MODEL
+
 from .messages import ErrorResponse
 from .tasks import Kind
 
@@ -52,7 +55,7 @@ _OTHER_NAMES = frozenset(
     | {"aspectRatio", "waterMark", "callBackUrl", "seeds"}
 )
 _CHOICES: dict[str, tuple[Any, ...]] = {
-    "model": ("veo3_fast", "veo3", "veo3_lite"),
+    "model": KIE.model_names,
     "generation_type": ("TEXT_2_VIDEO", "FIRST_AND_LAST_FRAMES_2_VIDEO", "REFERENCE_2_VIDEO"),
     "aspect_ratio": ("16:9", "9:16", "Auto"),
     "resolution": ("720p", "1080p", "4k"),
@@ -90,7 +93,7 @@ def parse_job(body: Any, validation_code: Literal[422, 500], unknown_fields: Lit
         raise ErrorResponse(validation_code, problem)
     flat = {model.fields[field]: value for field, value in given.items() if field in model.fields}
     if model.kind == "generate":
-        flat.setdefault("model", "veo3_fast")
+        flat.setdefault("model", DEFAULT_MODEL)
     params = {"input": json.dumps(given, separators=(",", ":"), ensure_ascii=False), "model": name}
     callback_url = body.get("callBackUrl")
     if isinstance(callback_url, str) and callback_url:

