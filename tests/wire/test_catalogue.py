@@ -1,23 +1,20 @@
-"""The provider's catalogue: every part may be missing, and differences from our table are named."""
+"""The provider's catalogue: every part may be missing."""
 
 from typing import Any
 
-import attrs
 import pytest
 
 from veo_async._wire.catalogue import (
     CatalogueModel,
     SuccessRate,
     input_fields,
+    mean_success_rate,
     read_models,
     read_price,
     read_schema,
     read_success_rates,
-    schema_differences,
-    unknown_prices,
 )
 from veo_async._wire.envelope import Envelope
-from veo_async._wire.models import MODELS
 
 
 def response(data: Any) -> Envelope:
@@ -33,12 +30,7 @@ def schema(fields: Any) -> dict[str, Any]:
     }
 
 
-ALL_FIELDS: dict[str, Any] = {
-    "model": {"enum": ["veo3", "veo3_fast", "veo3_lite"]},
-    "aspect_ratio": {"enum": ["16:9", "9:16", "Auto"]},
-    "resolution": {"enum": ["720p", "1080p", "4k"]},
-    "duration": {"enum": [4, 6, 8]},
-}
+FIELDS: dict[str, Any] = {"prompt": {"type": "string"}, "duration": {"enum": [4, 6, 8]}}
 
 
 def test_models_with_missing_fields_are_read() -> None:
@@ -67,40 +59,40 @@ def test_price_is_prose() -> None:
     assert read_price(response({"pricingDesc": "60 credits per video"})) == "60 credits per video"
 
 
-def test_schema_that_equals_our_table_has_no_differences() -> None:
-    document = read_schema(response({"openapi": schema(ALL_FIELDS)}))
+def test_success_rate_is_the_mean_of_the_intervals_with_traffic() -> None:
+    rates = [SuccessRate(success_rate=90.0), SuccessRate(), SuccessRate(success_rate=100.0)]
+    assert mean_success_rate(rates) == 95.0
+    assert mean_success_rate([SuccessRate()]) is None
+
+
+def test_fields_of_the_input_are_found_behind_references() -> None:
+    document = read_schema(response({"openapi": schema(FIELDS)}))
     assert document is not None
-    assert schema_differences(input_fields(document)) == []
+    assert input_fields(document) == FIELDS
 
 
-def test_schema_differences_name_field_and_value() -> None:
-    fields = {**ALL_FIELDS, "duration": {"enum": [4, 6, 10]}, "resolution": {"type": "string"}}
-    del fields["model"]
-    assert schema_differences(input_fields(schema(fields))) == [
-        "the provider's schema has no model",
-        "duration 10: only in the provider's schema",
-        "duration 8: only in our table",
-    ]
+def test_names_of_components_are_percent_encoded_in_references() -> None:
+    document = schema({"duration": {"$ref": "#/components/schemas/a%20length%20~1"}})
+    document["components"]["schemas"]["a length /"] = {"enum": [8]}
+    assert input_fields(document) == {"duration": {"enum": [8]}}
+
+
+def test_fields_of_alternative_inputs_are_merged() -> None:
+    document = schema(None)
+    alternatives = [{"properties": {"task_id": {}}}, {"$ref": "#/components/schemas/Urls"}, 7]
+    document["components"]["schemas"]["Request"]["properties"]["input"] = {"oneOf": alternatives}
+    document["components"]["schemas"]["Urls"] = {"properties": {"image_urls": {}}}
+    assert list(input_fields(document)) == ["task_id", "image_urls"]
 
 
 @pytest.mark.parametrize(
-    "document",
-    [{}, {"paths": None}, {"paths": {"/a": None}}, schema(None), {**schema(ALL_FIELDS), "components": None}],
+    "document", [{}, {"paths": None}, {"paths": {"/a": None}}, schema(None), {**schema(FIELDS), "components": None}]
 )
-def test_schema_without_fields_has_no_differences(document: dict[str, Any]) -> None:
-    assert schema_differences(input_fields(document)) == []
+def test_schema_without_an_input_has_no_fields(document: dict[str, Any]) -> None:
+    assert input_fields(document) == {}
 
 
 def test_schema_that_refers_to_itself_has_no_fields() -> None:
     document = schema({})
     document["components"]["schemas"]["Request"] = {"$ref": "#/components/schemas/Request"}
     assert input_fields(document) == {}
-
-
-def test_unknown_prices_are_amounts_of_credits_that_we_lack() -> None:
-    assert unknown_prices("Fast 60 credits, Lite 31.5 credits ($0.15), 4K 1 credit, again 31.5 credits") == [31.5, 1.0]
-
-
-def test_model_without_extension_price_adds_none() -> None:
-    model = attrs.evolve(MODELS[1], extend_credits=None)
-    assert unknown_prices("60 credits, 30 credits", [model]) == [30.0]

@@ -1,20 +1,18 @@
-"""The provider's catalogue: its models, prices, success rates and schemas, and where they differ from our table.
+"""The provider's catalogue: its models, prices, success rates and schemas.
 
 Every part of a response may be missing. A missing part is None or empty, never an error: the catalogue is information,
-and nothing that is charged depends on it.
+and nothing that is charged depends on it. `comparison` compares it with our table.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import attrs
 
 from . import readers
 from .envelope import Envelope
-from .models import MODELS, UPGRADE_CREDITS, VideoModel
 
-_FIGURE = re.compile(r"(?<![\d.,])(\d{1,6}(?:\.\d{1,4})?)\s*credits?\b", re.IGNORECASE)
 #: A schema may refer to itself.
 _MAX_REFERENCES = 16
 
@@ -36,7 +34,14 @@ class CatalogueModel:
 
 @attrs.frozen(kw_only=True)
 class SuccessRate:
-    """One interval of the success rates; a rate of None means that there was no traffic."""
+    """One interval of the success rates, usually of ten minutes.
+
+    Attributes:
+        start: when it began, as the provider writes it.
+        end: when it ended.
+        success_rate: in percent; None if there was no traffic.
+        error_rate: in percent; None if there was no traffic.
+    """
 
     start: Any = None
     end: Any = None
@@ -75,6 +80,12 @@ def read_success_rates(envelope: Envelope) -> tuple[SuccessRate, ...]:
     )
 
 
+def mean_success_rate(intervals: Iterable[SuccessRate]) -> float | None:
+    """Return the mean of the intervals with traffic, in percent; None if there are none."""
+    rates = [interval.success_rate for interval in intervals if interval.success_rate is not None]
+    return sum(rates) / len(rates) if rates else None
+
+
 def read_schema(envelope: Envelope) -> Mapping[str, Any] | None:
     """Return the OpenAPI document of a model; None if it has none."""
     return _object(_object(envelope.data).get("openapi")) or None
@@ -86,42 +97,18 @@ def input_fields(schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         node: Any = path
         for name in ("post", "requestBody", "content", "application/json", "schema", "properties", "input"):
             node = _resolved(_object(node).get(name), schema)
-        if fields := _object(node.get("properties")):
+        if fields := _properties(node, schema):
             return {name: _resolved(field, schema) for name, field in fields.items()}
     return {}
 
 
-def schema_differences(fields: Mapping[str, Mapping[str, Any]], models: Iterable[VideoModel] = MODELS) -> list[str]:
-    """Return where the fields of ``veo-3-1`` differ from our table; nothing for a schema without fields."""
-    if not fields:
-        return []
-    known = list(models)
-    ours: dict[str, set[Any]] = {
-        "model": {model.name for model in known},
-        "aspect_ratio": {ratio for model in known for ratio in model.aspect_ratios},
-        "resolution": {size for model in known for size in model.resolutions},
-        "duration": {seconds for model in known for seconds in model.durations},
-    }
-    return [line for name, values in ours.items() for line in _field_differences(name, fields.get(name), values)]
-
-
-def _field_differences(name: str, field: Mapping[str, Any] | None, ours: set[Any]) -> list[str]:
-    if field is None:
-        return [f"the provider's schema has no {name}"]
-    listed = field.get("enum")
-    if not isinstance(listed, list):
-        return []
-    offered, own = {str(value) for value in listed}, {str(value) for value in ours}
-    lines = [f"{name} {value}: only in the provider's schema" for value in sorted(offered - own)]
-    return lines + [f"{name} {value}: only in our table" for value in sorted(own - offered)]
-
-
-def unknown_prices(text: str, models: Iterable[VideoModel] = MODELS) -> list[float]:
-    """Return the amounts of credits in *text*, in order, that are not in our table."""
-    ours = set(UPGRADE_CREDITS.values())
-    for model in models:
-        ours |= {*model.credits.values(), *(() if model.extend_credits is None else (model.extend_credits,))}
-    return list(dict.fromkeys(figure for found in _FIGURE.findall(text) if (figure := float(found)) not in ours))
+def _properties(node: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the properties of *node* and of its alternatives."""
+    alternatives = [item for word in ("oneOf", "anyOf", "allOf") for item in _list(node.get(word))]
+    found: dict[str, Any] = {}
+    for item in (node, *(_resolved(alternative, schema) for alternative in alternatives)):
+        found |= _object(item.get("properties"))
+    return found
 
 
 def _object(value: Any) -> Mapping[str, Any]:
@@ -129,8 +116,11 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _items(data: Any, name: str) -> list[Mapping[str, Any]]:
-    found = _object(data).get(name)
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+    return [item for item in _list(_object(data).get(name)) if isinstance(item, dict)]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _resolved(node: Any, schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -141,5 +131,5 @@ def _resolved(node: Any, schema: Mapping[str, Any]) -> Mapping[str, Any]:
             return _object(node)
         node = schema
         for name in reference.removeprefix("#/").split("/"):
-            node = _object(node).get(name.replace("~1", "/").replace("~0", "~"))
+            node = _object(node).get(unquote(name).replace("~1", "/").replace("~0", "~"))
     return {}
