@@ -1,5 +1,6 @@
 """The provider's catalogue: every part may be missing."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from veo_async._wire.catalogue import (
     read_success_rates,
 )
 from veo_async._wire.envelope import Envelope
+from veo_async.errors import MalformedResponse
 
 
 def response(data: Any) -> Envelope:
@@ -40,13 +42,19 @@ def test_models_with_missing_fields_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [None, [], "", {}, {"models": None, "points": None}, {"models": [1, {}], "points": [1]}]
+    "data", [None, {}, {"models": None, "points": None, "openapi": []}, {"models": [1, {}], "points": [1]}]
 )
 def test_catalogue_without_data_is_empty(data: Any) -> None:
     assert read_models(response(data)) == ()
     assert read_success_rates(response(data)) == ()
     assert read_price(response(data)) is None
     assert read_schema(response(data)) is None
+
+
+@pytest.mark.parametrize("read", [read_models, read_success_rates, read_price, read_schema])
+def test_catalogue_that_is_no_object_is_malformed(read: Callable[[Envelope], Any]) -> None:
+    with pytest.raises(MalformedResponse, match="data is a list instead of an object"):
+        read(response([]))
 
 
 def test_interval_without_traffic_has_no_rate() -> None:

@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from veo_async._wire import endpoints
+from veo_async._wire import Endpoint, endpoints
 from veo_async._wire.catalogue import CatalogueModel, SuccessRate
-from veo_async.errors import InvalidRequest, Problem
+from veo_async.errors import InvalidRequest, NotFound, Problem
 
 from .requester import Requester
 
-#: Two words of a path at most, as in ``veo/extend``; nothing that a server could take for another path.
+T = TypeVar("T")
+
+#: Words separated by slashes, as in ``veo/extend``; nothing that a server could take for another path.
 _MODEL = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 
 
@@ -38,7 +40,7 @@ class CatalogueRequests:
         Raises:
             NotFound: the provider has no such model.
         """
-        return await self._requester.send(endpoints.MODEL_PRICE, model=_checked_model(name))
+        return await self._of_model(endpoints.MODEL_PRICE, name)
 
     async def model_success_rate(self, name: str) -> tuple[SuccessRate, ...]:
         """Return the success rates of a model in the last 24 hours; empty without data.
@@ -46,7 +48,7 @@ class CatalogueRequests:
         Raises:
             NotFound: the provider has no such model.
         """
-        return await self._requester.send(endpoints.MODEL_SUCCESS_RATE, model=_checked_model(name))
+        return await self._of_model(endpoints.MODEL_SUCCESS_RATE, name)
 
     async def model_schema(self, name: str) -> Mapping[str, Any] | None:
         """Return the OpenAPI document of a model's request; None if the provider has none.
@@ -54,7 +56,15 @@ class CatalogueRequests:
         Raises:
             NotFound: the provider has no such model.
         """
-        return await self._requester.send(endpoints.MODEL_SCHEMA, model=_checked_model(name))
+        return await self._of_model(endpoints.MODEL_SCHEMA, name)
+
+    async def _of_model(self, endpoint: Endpoint[T], name: str) -> T:
+        try:
+            return await self._requester.send(endpoint, model=_checked_model(name))
+        except NotFound as error:
+            if error.body_code is not None:  # otherwise another server has responded, and the error says so
+                error.remedy = f"The provider has no model called {name!r}; models() returns those that it has."
+            raise
 
 
 def _checked_model(name: str) -> str:

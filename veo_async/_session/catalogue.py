@@ -12,7 +12,7 @@ from veo_async._runtime.clock import TIMER_SLACK_S, loop_time
 from veo_async._runtime.retrying import Retrier
 from veo_async._wire.catalogue import CatalogueModel, mean_success_rate
 from veo_async._wire.comparison import ProviderModel, compared, veo_names
-from veo_async.errors import NotFound
+from veo_async.errors import RequestRejected
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class CatalogueReader:
         """Return the result of *call*; None if the provider does not know the model."""
         try:
             return await self._call(endpoint, call)
-        except NotFound:
+        except RequestRejected:
             return None
 
     async def _call(self, endpoint: Endpoint, call: Callable[[], Awaitable[T]]) -> T:

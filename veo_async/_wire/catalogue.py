@@ -1,7 +1,8 @@
 """The provider's catalogue: its models, prices, success rates and schemas.
 
 Every part of a response may be missing. A missing part is None or empty, never an error: the catalogue is information,
-and nothing that is charged depends on it. `comparison` compares it with our table.
+and nothing that is charged depends on it. Only data that is no object at all is malformed. `comparison` compares the
+catalogue with our table.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,6 +10,8 @@ from typing import Any
 from urllib.parse import unquote
 
 import attrs
+
+from veo_async.errors import MalformedResponse
 
 from . import readers
 from .envelope import Envelope
@@ -51,7 +54,7 @@ class SuccessRate:
 
 def read_models(envelope: Envelope) -> tuple[CatalogueModel, ...]:
     """Return the listed models that have a name."""
-    items = [item for item in _items(envelope.data, "models") if readers.string(item.get("model"))]
+    items = [item for item in _items(_data(envelope), "models") if readers.string(item.get("model"))]
     return tuple(
         CatalogueModel(
             name=item["model"],
@@ -64,7 +67,7 @@ def read_models(envelope: Envelope) -> tuple[CatalogueModel, ...]:
 
 def read_price(envelope: Envelope) -> str | None:
     """Return the price of a model, as prose."""
-    return readers.string(_object(envelope.data).get("pricingDesc"))
+    return readers.string(_data(envelope).get("pricingDesc"))
 
 
 def read_success_rates(envelope: Envelope) -> tuple[SuccessRate, ...]:
@@ -76,7 +79,7 @@ def read_success_rates(envelope: Envelope) -> tuple[SuccessRate, ...]:
             success_rate=readers.number(item.get("successRate")),
             error_rate=readers.number(item.get("errorRate")),
         )
-        for item in _items(envelope.data, "points")
+        for item in _items(_data(envelope), "points")
     )
 
 
@@ -88,7 +91,7 @@ def mean_success_rate(intervals: Iterable[SuccessRate]) -> float | None:
 
 def read_schema(envelope: Envelope) -> Mapping[str, Any] | None:
     """Return the OpenAPI document of a model; None if it has none."""
-    return _object(_object(envelope.data).get("openapi")) or None
+    return _object(_data(envelope).get("openapi")) or None
 
 
 def input_fields(schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -109,6 +112,12 @@ def _properties(node: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str,
     for item in (node, *(_resolved(alternative, schema) for alternative in alternatives)):
         found |= _object(item.get("properties"))
     return found
+
+
+def _data(envelope: Envelope) -> Mapping[str, Any]:
+    if envelope.data is not None and not isinstance(envelope.data, dict):
+        raise MalformedResponse(f"data is a {type(envelope.data).__name__} instead of an object")
+    return _object(envelope.data)
 
 
 def _object(value: Any) -> Mapping[str, Any]:

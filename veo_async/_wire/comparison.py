@@ -184,9 +184,9 @@ def _value_differences(fields: Mapping[str, Mapping[str, Any]], models: Iterable
         if not isinstance(listed, list):
             continue
         offered, own = dict.fromkeys(map(str, listed)), dict.fromkeys(map(str, values))
-        yield from (
-            f"The provider's schema has {name} {value}; our table does not." for value in offered if value not in own
-        )
-        yield from (
-            f"Our table has {name} {value}; the provider's schema does not." for value in own if value not in offered
-        )
+        for value in offered:
+            if value not in own:
+                yield f"The provider's schema has {name} {value}; our table does not."
+        for value in own:
+            if value not in offered:
+                yield f"Our table has {name} {value}; the provider's schema does not."

@@ -129,8 +129,8 @@ class ProviderSettings:
     poll_rate_per_task: tuple[int, float] | None = attrs.field(default=(10, 1.0), validator=check_optional_rate)
 
     # --- the catalogue of models ---
-    #: Replaces parts of the catalogue: by model, the fields ``title``, ``pricingDesc``, ``points`` and ``openapi``; None
-    #: removes a model. A new name adds one.
+    #: Replaces parts of the catalogue: by model, the fields ``title``, ``pricingDesc``, ``points`` and ``openapi``.
+    #: None removes a model, and a new name adds one.
     catalogue: Mapping[str, Mapping[str, Any] | None] = attrs.field(factory=dict)
     #: A limit on the four endpoints of the catalogue together; None sets no limit.
     catalogue_rate: tuple[int, float] | None = attrs.field(default=(1, 1.0), validator=check_optional_rate)
