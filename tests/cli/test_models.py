@@ -8,13 +8,10 @@ from typing import Any
 
 import pytest
 
-import veo_async
 from tests.fast_clock import SPEED
 from tests.programs import run, run_fast
 from veo_async.simulator import Simulator
 
-#: The command reads one thing per second, so it runs on a fast clock.
-PROGRAM = Path(veo_async.__file__).with_name("__main__.py")
 CHANGES: dict[str, Any] = {
     "veo-3-1": {"pricingDesc": "Fast 70 credits \x1b[31m", "points": []},
     "veo/extend": {"openapi": {"paths": {}}},
@@ -28,9 +25,16 @@ async def sim() -> AsyncIterator[Simulator]:
         yield simulator
 
 
+async def models(*options: str, sim: Simulator, cwd: Path) -> str:
+    """Run the command on a fast clock, because it reads one thing per second."""
+    program = cwd / "models.py"
+    program.write_text("from veo_async.cli import run\nrun()\n")
+    return await run_fast(program, "models", *options, sim=sim, cwd=cwd)
+
+
 async def test_models_are_shown_beside_our_table(sim: Simulator, tmp_path: Path) -> None:
     """Prices, success rate and differences of each; what could not be compared is said."""
-    output = await run_fast(PROGRAM, "models", sim=sim, cwd=tmp_path)
+    output = await models(sim=sim, cwd=tmp_path)
     lines = [line.rstrip() for line in output.splitlines()]
     assert lines[:8] == [
         "veo-3-1: Veo 3.1",
@@ -53,16 +57,16 @@ async def test_models_are_shown_beside_our_table(sim: Simulator, tmp_path: Path)
 
 
 async def test_json_has_one_object_per_model(sim: Simulator, tmp_path: Path) -> None:
-    output = await run_fast(PROGRAM, "models", "--json", sim=sim, cwd=tmp_path)
-    models = [json.loads(line) for line in output.splitlines()]
-    assert [model["model"] for model in models] == [
+    output = await models("--json", sim=sim, cwd=tmp_path)
+    found = [json.loads(line) for line in output.splitlines()]
+    assert [model["model"] for model in found] == [
         "veo-3-1",
         "veo/extend",
         "veo/get-1080p-video",
         "veo/get-4k-video",
         "veo-4",
     ]
-    assert models[2] == {
+    assert found[2] == {
         "model": "veo/get-1080p-video",
         "title": "Veo 3.1 1080p",
         "price": "5 credits per video.",
@@ -89,7 +93,7 @@ async def test_missing_schema_or_model_is_an_error_that_names_it(sim: Simulator,
     assert output == "the provider has no schema of example/image; list models with veo-async models\n"
     output = await run(*veo, "veo3_fast", cwd=tmp_path, sim=sim, exits=1)
     assert "no model called 'veo3_fast'" in output
-    output = await run(*veo, "../chat", cwd=tmp_path, sim=sim, exits=1)
+    output = await run(*veo, "../chat", cwd=tmp_path, sim=sim, exits=2)
     assert "is not the name of a model" in output
 
 
@@ -101,7 +105,7 @@ async def test_offline_prints_our_table_without_a_key(tmp_path: Path, monkeypatc
     output = await run(*veo, cwd=tmp_path)
     assert "veo/get-4k-video\n  our price         upgrade: 4k 120\n" in output
     assert "provider" not in output
-    models = [json.loads(line) for line in (await run(*veo, "--json", cwd=tmp_path)).splitlines()]
-    assert [model["our_prices"] for model in models][2:] == [{"upgrade": {"1080p": 5.0}}, {"upgrade": {"4k": 120.0}}]
+    found = [json.loads(line) for line in (await run(*veo, "--json", cwd=tmp_path)).splitlines()]
+    assert [model["our_prices"] for model in found][2:] == [{"upgrade": {"1080p": 5.0}}, {"upgrade": {"4k": 120.0}}]
     output = await run(*veo, "--schema", "veo-3-1", cwd=tmp_path, exits=2)
     assert "leave out --offline" in output

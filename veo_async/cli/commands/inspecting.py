@@ -68,7 +68,7 @@ async def credits(*, json: bool = False) -> None:
 async def models(*, offline: bool = False, schema: str | None = None, json: bool = False) -> None:
     """Compare the provider's catalogue of Veo models (prices, success rates, options) with our table. Free.
 
-    Example: veo-async models
+    Example: veo-async models --schema veo-3-1
 
     Parameters
     ----------
