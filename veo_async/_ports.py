@@ -99,7 +99,7 @@ class JobRow:
     #: The route by which its task was or will be created; polls and follow-ups use the same one. None if that is not
     #: known yet, of an adopted task.
     route: str | None = "veo"
-    #: What the provider says the task has cost; None if it has not said so.
+    #: What the provider says the task has cost; None if it is not known.
     credits_consumed: float | None = None
 
 

@@ -12,7 +12,7 @@ Nothing else counts: no other 4xx, no 429, no 5xx, no lost response. The route n
 
 Only requests that were not sent yet move. A request that got a 404 created nothing, so its job waits in the queue like
 the others and takes the route of that later moment. A follow-up always takes the route of its source. A 404 for a
-follow-up is no evidence, because it may be about its source; do not report it here.
+follow-up does not count, because it may be about its source; do not report it here.
 
 Each session has its own choice. What sessions share is the route of each job on the ledger.
 """

@@ -1,4 +1,4 @@
-"""The route of a task that was created elsewhere, by what the routes answer about its id."""
+"""The route of a task that was created outside this session, by what the routes answer about its id."""
 
 from collections.abc import Mapping
 

@@ -1,8 +1,8 @@
 """The fields of requests on the jobs route: one table per model of ``createTask``, by our names.
 
-They are spelled with underscores, except the ``taskId`` of the 1080p upgrade. ``callBackUrl`` stands beside the input.
+They are spelled with underscores, except the ``taskId`` of the 1080p upgrade. ``callBackUrl`` is not part of the input.
 
-Source: the provider's pages of September and October 2026.
+Source: the provider's documentation of September and October 2026.
 """
 
 from . import readers

@@ -68,7 +68,7 @@ class LiveJob:
     #: The route of its task, or of its latest attempt; a follow-up has that of its source. None of an adopted task
     #: whose record was not found yet.
     route: RouteName | None = "veo"
-    #: What the provider says the task has cost; None if it has not said so.
+    #: What the provider says the task has cost; None if it is not known.
     credits_consumed: float | None = None
     #: Called each time the job gets an outcome; `InDoubt` may be followed by another.
     on_end: Callable[["LiveJob"], None] | None = attrs.field(default=None, repr=False)

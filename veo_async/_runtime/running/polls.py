@@ -1,7 +1,7 @@
 """Reading the records of tasks: one attempt each, with a new API key if the present one is rejected.
 
-A task is read on the route that created it. The route of a task that was created elsewhere may not be known. Then both
-are asked, which is free, and the one with the record is its route. An error that is not "no record" decides nothing.
+A task is read on the route that created it. The route of an adopted task may not be known. Then both are asked,
+which is free, and the one with the record is its route. An error that is not "no record" decides nothing.
 """
 
 import asyncio

@@ -3,7 +3,7 @@
 ALTER TABLE job ADD COLUMN route TEXT DEFAULT 'veo';
 ALTER TABLE job ADD COLUMN credits_consumed REAL;
 
--- The columns in the order of JobRow, whichever migration added them.
+-- The columns in the order of JobRow, regardless of the migration that added them.
 CREATE VIEW job_row AS
 SELECT
     key, account, state, request, kind, tenant, priority, metadata, task_id, token, attempts, owner, submitted_at,
