@@ -1,4 +1,4 @@
-"""``veo-async models``: the provider's catalogue beside our table, as text and as JSON."""
+"""``veo-async models``: the provider's catalogue compared with our table, as text and as JSON."""
 
 import json
 import sys
@@ -32,8 +32,8 @@ async def models(*options: str, sim: Simulator, cwd: Path) -> str:
     return await run_fast(program, "models", *options, sim=sim, cwd=cwd)
 
 
-async def test_models_are_shown_beside_our_table(sim: Simulator, tmp_path: Path) -> None:
-    """Prices, success rate and differences of each; what could not be compared is said."""
+async def test_models_are_compared_with_our_table(sim: Simulator, tmp_path: Path) -> None:
+    """Prices, success rate and differences of each; what could not be compared is named."""
     output = await models(sim=sim, cwd=tmp_path)
     lines = [line.rstrip() for line in output.splitlines()]
     assert lines[:8] == [
@@ -48,7 +48,7 @@ async def test_models_are_shown_beside_our_table(sim: Simulator, tmp_path: Path)
     ]
     assert "  success rate      99.0 % in the last 24 hours" in lines
     assert "                    extend" not in output
-    assert "has a schema without fields, so the options could not be compared" in output
+    assert "The provider's schema has no fields, so the options could not be compared" in output
     assert "veo-4: Veo 4" in lines
     assert lines[-2:] == [
         "5 models, 3 differences between the provider's catalogue and our table.",
@@ -71,7 +71,7 @@ async def test_json_has_one_object_per_model(sim: Simulator, tmp_path: Path) -> 
         "title": "Veo 3.1 1080p",
         "price": "5 credits per video.",
         "our_prices": {"upgrade": {"1080p": 5.0}},
-        "success_rate": pytest.approx(99.0, abs=0.1),
+        "success_rate": 99.0,
         "has_schema": True,
         "differences": [],
     }

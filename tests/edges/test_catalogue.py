@@ -52,7 +52,7 @@ async def test_unknown_model_is_named(api: VeoApi) -> None:
 async def test_page_of_another_server_asks_for_the_base_url() -> None:
     """It does not say that the model is unknown."""
     async with (
-        Simulator(faults=[html_page("model-schema", 1)]) as sim,
+        Simulator(faults=[html_page(404, on=1, endpoint="model-schema")]) as sim,
         VeoApi(sim.api_key, base_url=sim.url) as api,
     ):
         with pytest.raises(errors.VeoError, match="KIE_BASE_URL") as caught:

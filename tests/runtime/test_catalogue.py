@@ -1,4 +1,4 @@
-"""``veo.account.models()``: the provider's catalogue beside our table, read at one request per second."""
+"""``veo.account.models()``: the provider's catalogue compared with our table, read at one request per second."""
 
 import asyncio
 from itertools import pairwise
@@ -8,7 +8,7 @@ import pytest
 
 from veo_async import errors
 from veo_async.pricing import PRICES
-from veo_async.simulator import MemoryTransport, drop_before_accepting, rate_limited
+from veo_async.simulator import MemoryTransport, drop_before_accepting, rate_limited, unknown_code
 
 from .support import Clock, let_run, memory, run_together, session_on, world
 
@@ -24,13 +24,13 @@ def sent_at(sim: MemoryTransport) -> list[float]:
     return [round(at - times[0], 2) for at in times]
 
 
-async def test_every_veo_model_is_shown_beside_our_table() -> None:
+async def test_every_veo_model_is_compared_with_our_table() -> None:
     """With the provider's price, the mean success rate and the schema; the simulator agrees with our table."""
     async with world() as (veo, _):
         models = await veo.account.models()
     assert [model.name for model in models] == NAMES
     video, extension, hd, _ = models
-    assert (video.title, video.success_rate, video.differences) == ("Veo 3.1", pytest.approx(99.0, abs=0.1), ())
+    assert (video.title, video.success_rate, video.differences) == ("Veo 3.1", 99.0, ())
     assert "Fast 60 credits at 720p" in (video.price or "")
     assert video.our_prices["veo3"] == PRICES["veo3"]
     assert extension.our_prices == {"extend": PRICES["extend"]}
@@ -69,12 +69,29 @@ async def test_slow_response_delays_the_next_request() -> None:
 
 
 async def test_failed_and_rate_limited_reads_are_retried_at_the_same_pace() -> None:
-    faults = [rate_limited("models", 1), drop_before_accepting("model-schema", 1)]
+    faults = [rate_limited(on=1, endpoint="models"), drop_before_accepting(on=1, endpoint="model-schema")]
     async with world(faults=faults) as (veo, sim):
         models = await veo.account.models()
         assert [model.differences for model in models] == [()] * 4
         times = sent_at(sim)
         assert all(later - earlier >= 1.0 for earlier, later in pairwise(times))
+
+
+async def test_part_that_fails_does_not_hide_the_others() -> None:
+    """Four attempts, then a sentence says what could not be read."""
+    async with world(faults=[unknown_code(500, endpoint="model-success-rate")]) as (veo, sim):
+        models = await veo.account.models()
+        assert len(sim.requests_to("model-success-rate")) == 4 * 4
+    for model in models:
+        (difference,) = model.differences
+        assert difference.startswith("The success rate could not be read: ")
+        assert (model.success_rate, model.schema is None) == (None, False)
+
+
+async def test_name_that_fits_into_no_path_is_shown_without_parts() -> None:
+    async with world(catalogue={"veo 4?": {"pricingDesc": "9 credits"}}) as (veo, _):
+        model = (await veo.account.models())[-1]
+    assert (model.name, model.price, model.schema) == ("veo 4?", "9 credits", None)
 
 
 async def test_cancelled_read_lets_the_next_one_run() -> None:
@@ -98,7 +115,7 @@ async def test_differences_are_sentences() -> None:
         models = {model.name: model for model in await veo.account.models()}
     assert models["veo-3-1"].differences == (
         "The provider's price names 1,070 credits; our table does not.",
-        "The provider has a schema without fields, so the options could not be compared.",
+        "The provider's schema has no fields, so the options could not be compared.",
     )
     assert models["veo-3-1"].success_rate is None
     assert models["veo/extend"].differences[0] == "The provider's catalogue does not list this model."

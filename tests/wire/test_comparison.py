@@ -1,4 +1,4 @@
-"""What the catalogue says beside our table: every difference is a sentence, and silence means that both agree."""
+"""The catalogue compared with our table: every difference is a sentence, and silence means that both agree."""
 
 from typing import Any
 
@@ -110,9 +110,11 @@ def test_options_that_only_one_side_has_are_differences() -> None:
     )
 
 
-@pytest.mark.parametrize(("document", "reason"), [(None, "has no schema"), ({}, "has a schema without fields")])
+@pytest.mark.parametrize(
+    ("document", "reason"), [(None, "There is no schema"), ({}, "The provider's schema has no fields")]
+)
 def test_schema_without_fields_could_not_be_compared(document: Any, reason: str) -> None:
-    expected = f"The provider {reason}, so the options could not be compared."
+    expected = f"{reason}, so the options could not be compared."
     assert differences(schema=document) == (expected,)
 
 
@@ -145,6 +147,10 @@ def test_unknown_model_is_a_difference() -> None:
         success_rate=99.0,
         differences=("veo_async does not know this model.",),
     )
+
+
+def test_part_that_could_not_be_read_is_the_last_difference() -> None:
+    assert differences(unread=["The schema could not be read: broken."]) == ("The schema could not be read: broken.",)
 
 
 def test_model_that_is_not_listed_is_a_difference() -> None:

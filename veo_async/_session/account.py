@@ -56,7 +56,7 @@ class Account:
         return total(self._spending.price_of(request) for request in chain)
 
     async def models(self) -> tuple[ProviderModel, ...]:
-        """Read the Veo models in the provider's catalogue; each is shown beside our table, with the differences.
+        """Read the Veo models in the provider's catalogue, and compare each with our table.
 
         The provider allows one such request per second, so this takes about ten seconds.
 

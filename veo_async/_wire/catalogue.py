@@ -1,8 +1,8 @@
 """The provider's catalogue: its models, prices, success rates and schemas.
 
 Every part of a response may be missing. A missing part is None or empty, never an error: the catalogue is information,
-and nothing that is charged depends on it. Only data that is no object at all is malformed. `comparison` compares the
-catalogue with our table.
+and nothing that is charged depends on it. Only data of another type than an object is malformed. `comparison` compares
+the catalogue with our table.
 """
 
 from collections.abc import Iterable, Mapping
@@ -84,9 +84,9 @@ def read_success_rates(envelope: Envelope) -> tuple[SuccessRate, ...]:
 
 
 def mean_success_rate(intervals: Iterable[SuccessRate]) -> float | None:
-    """Return the mean of the intervals with traffic, in percent; None if there are none."""
+    """Return the mean of the intervals with traffic, in percent with one decimal; None if there are none."""
     rates = [interval.success_rate for interval in intervals if interval.success_rate is not None]
-    return sum(rates) / len(rates) if rates else None
+    return round(sum(rates) / len(rates), 1) if rates else None
 
 
 def read_schema(envelope: Envelope) -> Mapping[str, Any] | None:

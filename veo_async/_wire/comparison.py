@@ -1,4 +1,4 @@
-"""What the provider's catalogue says about a Veo model, beside our table, and where the two differ.
+"""What the provider's catalogue says about a Veo model, and where it differs from our table.
 
 The catalogue names four models for what this library does: ``veo-3-1`` for clips of all tiers, ``veo/extend``, and
 ``veo/get-1080p-video`` and ``veo/get-4k-video`` for upgrades. A difference is a sentence for people. What could not be
@@ -63,7 +63,7 @@ _OURS: Final[Mapping[str, _OurModel]] = {
 
 @attrs.frozen(kw_only=True)
 class ProviderModel:
-    """One Veo model of the provider's catalogue, beside our table.
+    """One Veo model of the provider's catalogue, compared with our table.
 
     Attributes:
         name: its name on the jobs route.
@@ -102,12 +102,14 @@ def compared(
     is_listed: bool = True,
     success_rate: float | None = None,
     schema: Mapping[str, Any] | None = None,
+    unread: Iterable[str] = (),
 ) -> ProviderModel:
-    """Return *model* beside our table, with the differences.
+    """Return *model* with our prices and the differences.
 
     Args:
         prices: our price table.
         is_listed: the catalogue lists the model.
+        unread: sentences about the parts that could not be read.
     """
     ours = _OURS.get(model.name)
     our_prices = {} if ours is None else ours.prices(prices)
@@ -124,7 +126,7 @@ def compared(
         our_prices=our_prices,
         success_rate=success_rate,
         schema=schema,
-        differences=tuple(differences),
+        differences=(*differences, *unread),
     )
 
 
@@ -156,8 +158,8 @@ def schema_differences(
     """Yield where the fields of our requests for the model called *name* differ from its *schema*."""
     fields = {} if schema is None else input_fields(schema)
     if not fields:
-        reason = "has no schema" if schema is None else "has a schema without fields"
-        yield f"The provider {reason}, so the options could not be compared."
+        reason = "There is no schema" if schema is None else "The provider's schema has no fields"
+        yield f"{reason}, so the options could not be compared."
         return
     ours = _OURS[name]
     sent = [field.spelling for field in ours.fields]
