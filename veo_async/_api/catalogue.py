@@ -63,12 +63,12 @@ class CatalogueRequests:
             return await self._requester.send(endpoint, model=_checked_model(name))
         except NotFound as error:
             if error.body_code is not None:  # otherwise another server has responded, and the error says so
-                error.remedy = f"The provider has no model called {name!r}; models() returns those that it has."
+                error.remedy = f"There is no model called {name!r}: use a name of the catalogue, such as 'veo-3-1'."
             raise
 
 
 def _checked_model(name: str) -> str:
     if not isinstance(name, str) or not _MODEL.fullmatch(name):
-        rule, remedy = "is not the name of a model", "use a name that models() returns, such as 'veo-3-1'"
+        rule, remedy = "is not the name of a model", "use a name of the catalogue, such as 'veo-3-1'"
         raise InvalidRequest.of(Problem("name", name, rule, remedy))
     return name

@@ -69,7 +69,7 @@ class CatalogueReader:
         except (RequestRejected, InvalidRequest):  # a listed name may have a form that no path can have
             return None
         except (ServerError, MalformedResponse) as error:
-            unread.append(f"{_PARTS[endpoint]} could not be read: {as_sentences(error.message, '')}")
+            unread.append(as_sentences(f"{_PARTS[endpoint]} could not be read: {error.message}", ""))
             return None
 
     async def _call(self, endpoint: Endpoint, call: Callable[[], Awaitable[T]]) -> T:
