@@ -183,6 +183,14 @@ def test_account_methods_and_adopt_work(veo: VeoSession, sim: Simulator) -> None
     assert len(veo.jobs("ready")) == 2
 
 
+def test_account_reads_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models and schemas, as in the async session, without its pause of a second between two requests."""
+    monkeypatch.setattr("veo_async._session.catalogue._EVERY_S", 0.05)
+    with Simulator(catalogue_rate=None) as sim, session(sim) as other:
+        assert [model.name for model in other.account.models()][:2] == ["veo-3-1", "veo/extend"]
+        assert "paths" in (other.account.model_schema("veo-3-1") or {})
+
+
 # --- many jobs ------------------------------------------------------------------------------------------------------
 
 

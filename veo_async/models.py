@@ -6,6 +6,7 @@
         print(model.name, model.resolutions, model.credits)
 """
 
+from ._wire.comparison import our_models
 from ._wire.models import (
     DEFAULT_MODEL,
     MODELS,
@@ -42,4 +43,5 @@ __all__ = [
     "ResolutionName",
     "VideoModel",
     "find_model",
+    "our_models",
 ]

@@ -22,7 +22,7 @@ messages.
 from __future__ import annotations  # short names in help()
 
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, get_args
 
@@ -44,6 +44,7 @@ from .types import (
     JobView,
     Outcome,
     Outcomes,
+    ProviderModel,
     Recovered,
     UploadedImage,
     exception_of,
@@ -202,7 +203,7 @@ def _closing(outcomes: Iterator[Outcome], close: Callable[[], None]) -> Iterator
 
 
 class Account:
-    """The account of a session, as ``veo.account``: its balance, prices, limits and tenants."""
+    """The account of a session, as ``veo.account``: its balance, prices, models, limits and tenants."""
 
     def __init__(self, account: session.Account, thread: LoopThread) -> None:
         self._account, self._thread = account, thread
@@ -214,6 +215,14 @@ class Account:
     @_same_signature(session.Account.estimate)
     def estimate(self, *args: Any, **options: Any) -> float | None:
         return self._account.estimate(*args, **options)
+
+    @_same_signature(session.Account.models)
+    def models(self) -> tuple[ProviderModel, ...]:
+        return self._thread.run(self._account.models)
+
+    @_same_signature(session.Account.model_schema)
+    def model_schema(self, name: str) -> Mapping[str, Any] | None:
+        return self._thread.run(self._account.model_schema, name)
 
     def knowledge(self) -> LearnedLimits:
         """Return what was learned of the account's limits, for ``Limits(knowledge=…)`` of a later session."""

@@ -36,6 +36,8 @@ from ._wire import (
     UpgradeRequest,
     VideoRequest,
 )
+from ._wire.catalogue import CatalogueModel, SuccessRate
+from ._wire.comparison import ProviderModel
 from ._wire.requests import ExtendOptions, VideoOptions
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "AspectRatio",
     "BudgetUse",
     "Callback",
+    "CatalogueModel",
     "Clip",
     "CreditUsage",
     "Dialect",
@@ -69,12 +72,14 @@ __all__ = [
     "Outcome",
     "Outcomes",
     "Priority",
+    "ProviderModel",
     "RateLimitStatistics",
     "Record",
     "Recovered",
     "Refused",
     "Resolution",
     "RouteName",
+    "SuccessRate",
     "TaskState",
     "UpgradeRequest",
     "UploadedImage",

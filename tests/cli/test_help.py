@@ -16,7 +16,7 @@ from .test_commands import ALL
 _GROUPS = {
     "Start": ["demo", "doctor", "simulator"],
     "Make": ["generate", "batch", "extend", "upgrade", "upload"],
-    "Look": ["jobs", "timeline", "credits", "contact-sheet"],
+    "Look": ["jobs", "timeline", "credits", "models", "contact-sheet"],
     "Repair": ["resume", "save", "ledger"],
 }
 

@@ -52,6 +52,7 @@ from veo_async.errors import (
 )
 
 from .base_urls import BaseUrls, resolve_base_urls
+from .catalogue import CatalogueRequests
 from .key import ApiKey, KeyProvider, resolve_key
 from .multipart import encode_form
 from .requester import Requester
@@ -61,7 +62,7 @@ from .transport import USER_AGENT, AiohttpTransport
 _DEFAULT_FOLDER = "veo-async"
 
 
-class VeoApi:
+class VeoApi(CatalogueRequests):
     """A typed client of one provider.
 
     Args:

@@ -89,12 +89,15 @@ class Requester:
         endpoint: Endpoint[T],
         *,
         query: Mapping[str, Any] | None = None,
+        model: str | None = None,
         body: bytes | None = None,
         content_type: str | None = None,
         task_id: str | None = None,
     ) -> T:
         """Send one request and return the parsed response."""
-        response = await self.exchange(endpoint, query=query, body=body, content_type=content_type, task_id=task_id)
+        response = await self.exchange(
+            endpoint, query=query, model=model, body=body, content_type=content_type, task_id=task_id
+        )
         return self.decode(endpoint, response, task_id=task_id)
 
     def decode(self, endpoint: Endpoint[T], response: HttpResponse, *, task_id: str | None = None) -> T:
@@ -107,16 +110,21 @@ class Requester:
         endpoint: Endpoint[Any],
         *,
         query: Mapping[str, Any] | None = None,
+        model: str | None = None,
         body: bytes | None = None,
         content_type: str | None = None,
         task_id: str | None = None,
     ) -> HttpResponse:
-        """Send one request and return the response, with the API key removed in case the server echoes it."""
+        """Send one request and return the response, with the API key removed in case the server echoes it.
+
+        Args:
+            model: the model's name in the path of *endpoint*.
+        """
         self._dialect.require(endpoint)
         key = self.key or await self.current_key()
         request = HttpRequest(
             method=endpoint.method,
-            url=self._url(endpoint, query or {}),
+            url=self._url(endpoint, query or {}, model),
             headers=self._headers(key, content_type),
             body=body,
             timeout_s=self._timeout or _timeout_of(endpoint),
@@ -131,13 +139,14 @@ class Requester:
             raise
         return _redacted(response, key)
 
-    def _url(self, endpoint: Endpoint[Any], query: Mapping[str, Any]) -> str:
+    def _url(self, endpoint: Endpoint[Any], query: Mapping[str, Any], model: str | None = None) -> str:
         host = self._base_urls.api if endpoint.host == "api" else self._base_urls.upload
         if host is None:
             rule = f"{self._dialect.name} has no upload host"
             raise UnsupportedByProvider.of(Problem("endpoint", endpoint.name, rule, "pass upload_url=…"))
         pairs = "&".join([f"{name}={_query_quote(str(value))}" for name, value in query.items() if value is not None])
-        return f"{host}{endpoint.path}?{pairs}" if pairs else f"{host}{endpoint.path}"
+        path = endpoint.path if model is None else endpoint.path.replace("{model}", quote(model, "/"))
+        return f"{host}{path}?{pairs}" if pairs else f"{host}{path}"
 
     def _headers(self, key: ApiKey, content_type: str | None) -> dict[str, str]:
         headers = {"Authorization": key.as_header(), "User-Agent": self._user_agent, "Accept": "application/json"}

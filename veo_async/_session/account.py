@@ -1,7 +1,7 @@
 """`Account`: what a session knows of the account it bills."""
 
-from collections.abc import Sequence
-from typing import Unpack
+from collections.abc import Mapping, Sequence
+from typing import Any, Unpack
 
 from veo_async._api import VeoApi
 from veo_async._base.checks import check_count, check_encodable_text, check_positive, reject
@@ -13,19 +13,22 @@ from veo_async._runtime.job.follow_ups import FollowUp, chain_of
 from veo_async._runtime.queued.spending import Spending
 from veo_async._runtime.retrying import Retrier
 from veo_async._wire import AnyRequest
+from veo_async._wire.comparison import ProviderModel
 from veo_async._wire.requests import VideoOptions
 
+from .catalogue import CatalogueReader
 from .lifetime import Lifetime
 
 
 class Account:
-    """The account of a session, as ``veo.account``: its balance, prices, limits and tenants."""
+    """The account of a session, as ``veo.account``: its balance, prices, models, limits and tenants."""
 
     def __init__(
         self, lifetime: Lifetime, api: VeoApi, rate_limiter: RateLimiter, spending: Spending, retrier: Retrier
     ) -> None:
         self._lifetime, self._api, self._rate_limiter = lifetime, api, rate_limiter
         self._spending, self._retrier = spending, retrier
+        self._catalogue = CatalogueReader(api, retrier)
 
     async def balance(self) -> float:
         """Read the balance, in credits."""
@@ -51,6 +54,26 @@ class Account:
         """Return the price of a request and its follow-ups, in credits; None if the table has no price for it."""
         chain = [as_request(request, options), *(item.request for item in chain_of("", then))]
         return total(self._spending.price_of(request) for request in chain)
+
+    async def models(self) -> tuple[ProviderModel, ...]:
+        """Read the Veo models in the provider's catalogue, and compare each with our table.
+
+        The provider allows one such request per second, so this takes about ten seconds.
+
+        Raises:
+            UnsupportedByProvider: the provider has no catalogue.
+        """
+        self._lifetime.require_open()
+        return await self._catalogue.veo_models(self._spending.prices)
+
+    async def model_schema(self, name: str) -> Mapping[str, Any] | None:
+        """Read the OpenAPI document of any model in the provider's catalogue; None if it has none.
+
+        Raises:
+            NotFound: the provider has no model called *name*.
+        """
+        self._lifetime.require_open()
+        return await self._catalogue.schema(name)
 
     def knowledge(self) -> LearnedLimits:
         """Return what was learned of the account's limits, for ``Limits(knowledge=…)`` of a later session."""

@@ -10,6 +10,7 @@ Pure functions: bytes and headers in, values or typed errors out. No event loop,
 - ``dialects/``      what providers spell, default and support differently
 - ``requests.py``    the requests, ``validation.py`` their rules, ``converter.py`` their JSON
 - ``responses.py``   the responses, ``callbacks.py`` the callbacks
+- ``catalogue.py``   the provider's catalogue, ``comparison.py`` where it differs from our table
 - ``decoding.py``    from an HTTP response to a value or an error
 """
 

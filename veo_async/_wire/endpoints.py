@@ -5,7 +5,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import attrs
 
-from . import responses
+from . import catalogue, responses
 from .envelope import Envelope
 
 T_co = TypeVar("T_co", covariant=True)
@@ -18,6 +18,7 @@ class Endpoint(Generic[T_co]):
     #: The last part of its path; users and logs see it.
     name: str
     method: Literal["GET", "POST"]
+    #: It may contain ``{model}``, a model's name, whose slashes are not escaped.
     path: str
     #: Which of the two hosts serves it.
     host: Literal["api", "upload"] = "api"
@@ -39,6 +40,7 @@ _CREATING = (400, 401, 402, 404, 422, 429, 455, 500, 501, 505)
 _READING = (401, 404, 422, 429, 451, 455, 500)
 _COMMON = (401, 402, 404, 422, 429, 455, 500, 505)
 _UPLOADING = (400, 401, 405, 500)
+_CATALOGUE = (401, 404, 422, 429, 455, 500)
 
 GENERATE = Endpoint(
     name="generate",
@@ -117,6 +119,34 @@ DOWNLOAD_URL = Endpoint(
     codes=_COMMON,
     read=responses.read_download_link,
 )
+LIST_MODELS = Endpoint(
+    name="models",
+    method="GET",
+    path="/api/v1/models",
+    codes=_CATALOGUE,
+    read=catalogue.read_models,
+)
+MODEL_PRICE = Endpoint(
+    name="model-price",
+    method="GET",
+    path="/api/v1/models/{model}/price",
+    codes=_CATALOGUE,
+    read=catalogue.read_price,
+)
+MODEL_SUCCESS_RATE = Endpoint(
+    name="model-success-rate",
+    method="GET",
+    path="/api/v1/models/{model}/success-rate",
+    codes=_CATALOGUE,
+    read=catalogue.read_success_rates,
+)
+MODEL_SCHEMA = Endpoint(
+    name="model-schema",
+    method="GET",
+    path="/api/v1/models/{model}/schema",
+    codes=_CATALOGUE,
+    read=catalogue.read_schema,
+)
 FILE_URL_UPLOAD = Endpoint(
     name="file-url-upload",
     method="POST",
@@ -152,6 +182,10 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     JOB_RECORD,
     CREDIT,
     DOWNLOAD_URL,
+    LIST_MODELS,
+    MODEL_PRICE,
+    MODEL_SUCCESS_RATE,
+    MODEL_SCHEMA,
     FILE_URL_UPLOAD,
     FILE_BASE64_UPLOAD,
     FILE_STREAM_UPLOAD,

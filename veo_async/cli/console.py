@@ -35,6 +35,14 @@ def write_json(values: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
+def print_document(values: Mapping[str, Any], *, compact: bool) -> None:
+    """Write *values* as JSON over several lines, or as one line if *compact*."""
+    if compact:
+        write_json(values)
+    else:
+        sys.stdout.write(json.dumps(values, indent=2, ensure_ascii=not is_utf8(sys.stdout)) + "\n")
+
+
 def escape_unprintable() -> None:
     """Print characters that the console's encoding lacks as escapes; by default they end the program.
 

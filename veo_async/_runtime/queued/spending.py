@@ -111,6 +111,11 @@ class Spending:
         """Whether the job with *key* has a reservation."""
         return self._reservations.is_confirmed(key)
 
+    @property
+    def prices(self) -> Prices:
+        """The price table."""
+        return self._prices
+
     def reserve(self, prices: Mapping[str, float | None]) -> None:
         """Reserve the prices of jobs that are being submitted, by key; `release` must follow for each.
 

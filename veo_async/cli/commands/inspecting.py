@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from veo_async.cli.console import console, print_line, print_note, write_json
+from veo_async.cli.console import console, print_document, print_line, print_note, write_json
 from veo_async.cli.exit_codes import ALL_DONE, ERROR
 from veo_async.cli.help_pages import INSPECT, START, listed
 from veo_async.types import JobState
@@ -62,6 +62,54 @@ async def credits(*, json: bool = False) -> None:
         write_json({"credits": balance})
     else:
         print_line(format_credits(balance))
+
+
+@app.command(**listed(INSPECT, 4))
+async def models(*, offline: bool = False, schema: str | None = None, json: bool = False) -> None:
+    """Compare the provider's catalogue of Veo models (prices, success rates, options) with our table. Free.
+
+    Example: veo-async models --schema veo-3-1
+
+    Parameters
+    ----------
+    offline
+        Print only our table, without an API key.
+    schema
+        Print the OpenAPI document of this model of the catalogue instead, e.g. veo-3-1.
+    json
+        Print one JSON object per model.
+    """
+    from veo_async import VeoSession
+    from veo_async.cli import models_text
+    from veo_async.cli.formatting import command
+    from veo_async.errors import UsageError
+    from veo_async.models import our_models
+    from veo_async.pricing import PRICES
+
+    if schema is not None and offline:
+        raise UsageError("--schema reads the provider's catalogue; leave out --offline")
+    if offline:
+        found = our_models(PRICES)
+    else:
+        async with VeoSession() as veo:
+            if schema is not None:
+                document = await veo.account.model_schema(schema)
+                if document is None:
+                    raise UsageError(f"the provider has no schema of {schema}; list models with {command('models')}")
+                print_document(document, compact=json)
+                return
+            if console.is_terminal and not json:
+                print_note("Reading the provider's catalogue, one request per second …")
+            found = await veo.account.models()
+    for model in found:
+        if json:
+            write_json(models_text.model_as_dict(model))
+        else:
+            for line in models_text.model_lines(model, is_offline=offline):
+                print_line(line)
+    if not (json or offline):
+        print_line(models_text.summary_of(found))
+        print_note(models_text.schema_hint())
 
 
 @app.command(**listed(INSPECT, 1))

@@ -48,7 +48,7 @@ async def batch(source: Path, /, *, options: BatchOptions = _BATCH) -> int:
         return report_summary(run, manifest, files, options.budget, reporter)
 
 
-@app.command(**listed(INSPECT, 4))
+@app.command(**listed(INSPECT, 5))
 async def contact_sheet(folder: Path, /) -> int:
     """Write a contact sheet of the clips in a folder: a frame, the name and the length of each.
 

@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 from . import shapes
 from .account import Account
+from .catalogue import Catalogue
 from .creations import Creations
 from .jobs import Jobs
-from .messages import ErrorResponse, SimRequest, SimResponse, envelope, success
+from .messages import CATALOGUE_ENDPOINTS, ErrorResponse, SimRequest, SimResponse, envelope, success
 from .outcomes import UNREACHABLE_IMAGE
 from .requests import parse_extend, parse_generate
 from .tasks import Task
@@ -27,6 +28,7 @@ class Endpoints:
         self._creations = Creations(account)
         upgrades = Upgrades(account)
         jobs = Jobs(account, self._creations, upgrades)
+        catalogue = Catalogue(account.settings)
         self._handlers: dict[str, Callable[[SimRequest, float], SimResponse]] = {
             "generate": self._generate,
             "extend": self._extend,
@@ -37,6 +39,7 @@ class Endpoints:
             "download-url": self._download_url,
             "create-task": jobs.create_task,
             "job-record": jobs.record_info,
+            **dict.fromkeys(CATALOGUE_ENDPOINTS, catalogue.respond),
         }
 
     def handle(self, request: SimRequest, now: float) -> SimResponse:

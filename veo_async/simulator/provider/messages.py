@@ -38,6 +38,11 @@ _KINDS = {
     "veo/get-4k-video": "get-4k-video",
 }
 
+#: The endpoints of the catalogue that name a model, by the last part of their path.
+_MODELS_PREFIX = "/api/v1/models/"
+_MODEL_ENDPOINTS = {"price": "model-price", "success-rate": "model-success-rate", "schema": "model-schema"}
+CATALOGUE_ENDPOINTS = frozenset({"models", *_MODEL_ENDPOINTS.values()})
+
 _BY_PATH = {endpoint.path: endpoint.name for endpoint in ENDPOINTS} | {path: name for name, _, path in _JOBS}
 _METHODS = {endpoint.name: endpoint.method for endpoint in ENDPOINTS} | {name: method for name, method, _ in _JOBS}
 _UPLOADS = frozenset(endpoint.name for endpoint in ENDPOINTS if endpoint.host == "upload")
@@ -46,7 +51,18 @@ _UPLOADS = frozenset(endpoint.name for endpoint in ENDPOINTS if endpoint.host ==
 @lru_cache(maxsize=4096)
 def endpoint_of(path: str) -> str:
     """Return the name of the endpoint at *path*, ``download`` for a file, or ``unknown``."""
-    return DOWNLOAD if path.startswith(FILES_PREFIX) else _BY_PATH.get(path, UNKNOWN)
+    if path.startswith(FILES_PREFIX):
+        return DOWNLOAD
+    name, part = model_in(path)
+    return _MODEL_ENDPOINTS.get(part, UNKNOWN) if name else _BY_PATH.get(path, UNKNOWN)
+
+
+def model_in(path: str) -> tuple[str, str]:
+    """Return the model that *path* of the catalogue names, and the part after it; empty strings for another path."""
+    if not path.startswith(_MODELS_PREFIX):
+        return "", ""
+    name, _, part = path.removeprefix(_MODELS_PREFIX).rpartition("/")
+    return name, part
 
 
 def method_of(endpoint: str) -> str:

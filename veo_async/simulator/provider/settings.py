@@ -1,7 +1,7 @@
 """The options of the provider. `SimulatorSettings` adds those of faults, frontends and time."""
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
@@ -127,6 +127,13 @@ class ProviderSettings:
     credits_on_failure: Literal["kept", "zero"] = choice(Literal["kept", "zero"], "kept")
     #: A limit on recordInfo for each task; None sets no limit.
     poll_rate_per_task: tuple[int, float] | None = attrs.field(default=(10, 1.0), validator=check_optional_rate)
+
+    # --- the catalogue of models ---
+    #: Replaces parts of the catalogue: by model, the fields ``title``, ``pricingDesc``, ``points`` and ``openapi``.
+    #: None removes a model, and a new name adds one.
+    catalogue: Mapping[str, Mapping[str, Any] | None] = attrs.field(factory=dict)
+    #: A limit on the four endpoints of the catalogue together; None sets no limit.
+    catalogue_rate: tuple[int, float] | None = attrs.field(default=(1, 1.0), validator=check_optional_rate)
 
     # --- unavailability ---
     #: Windows, in seconds since the start, in which every endpoint returns code 455.
