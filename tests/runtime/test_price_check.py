@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.internals import engine_of
 from veo_async import Failed, VeoSession, errors
 from veo_async.events import CreditsDiffer, JobEvent, Paused
 from veo_async.ledger import MemoryLedger
@@ -46,7 +47,7 @@ async def test_row_15_tier_ignored_is_announced_at_the_first_poll(caplog: pytest
         differences = [event for event in seen if isinstance(event, CreditsDiffer)]
         assert len(differences) == 1
         found = veo.statistics().price_differences
-        assert (found.jobs, found.overcharged, dict(found.held)) == (1, 30.0, {})
+        assert (found.jobs, found.overcharged, dict(found.on_hold)) == (1, 30.0, {})
     text = "the task of job dog costs 60 credits according to the provider, and 30 in the price table"
     assert warnings_in(caplog, "credits-differ") == [text]
 
@@ -62,23 +63,24 @@ async def test_row_15_after_an_overcharge_nothing_of_the_model_is_sent(caplog: p
         await asyncio.sleep(10)
         fast = [await veo.submit(f"Cat {number}") for number in range(3)]
         late = await veo.submit("A late dog", **LITE)
-        await asyncio.gather(*fast, *lite[:2])
+        for job in (*fast, *lite[:2]):
+            await job
         await asyncio.sleep(3600)
         assert created(sim) == 5
-        held = [*lite[2:], late]
-        assert {job.state for job in held} == {JobState.QUEUED}
-        assert [job.eta for job in held] == [None] * 4
+        on_hold = [*lite[2:], late]
+        assert {job.state for job in on_hold} == {JobState.QUEUED}
+        assert [job.eta for job in on_hold] == [None] * 4
         assert veo.statistics().pause_reason is None
-        assert veo.statistics().price_differences.held == {"veo3_lite": 4}
-        assert "4 veo3_lite held (overcharge)" in str(veo.statistics())
+        assert veo.statistics().price_differences.on_hold == {"veo3_lite": 4}
+        assert "4 veo3_lite on hold (overcharge)" in str(veo.statistics())
         assert await anext(late.events()) == Paused(late.key, "overcharge")
         assert pauses == ["overcharge"]
         check_joints(veo)
-        for job in held:
+        for job in on_hold:
             await job.abandon()
         await listening
-        assert veo.statistics().price_differences.held == {"veo3_lite": 0}
-    assert len(warnings_in(caplog, "held")) == 1
+        assert veo.statistics().price_differences.on_hold == {"veo3_lite": 0}
+    assert len(warnings_in(caplog, "hold")) == 1
 
 
 async def _collect_pauses(veo: VeoSession, key: str, reasons: list[str]) -> None:
@@ -87,7 +89,7 @@ async def _collect_pauses(veo: VeoSession, key: str, reasons: list[str]) -> None
     reasons.extend([event.reason async for event in job.events() if isinstance(event, Paused)])
 
 
-async def test_next_session_sends_the_held_jobs() -> None:
+async def test_next_session_sends_the_jobs_on_hold() -> None:
     """Only a new session releases them."""
     sim, ledger = memory(tier_ignored=True), MemoryLedger()
     options = {**JOBS, "ledger": ledger, "max_in_flight": 1}
@@ -104,7 +106,7 @@ async def test_next_session_sends_the_held_jobs() -> None:
     sim.assert_no_double_charge()
 
 
-async def test_held_job_is_refused_after_its_deadline() -> None:
+async def test_job_on_hold_is_refused_after_its_deadline() -> None:
     async with world(tier_ignored=True, session={**JOBS, "stop_on_overcharge": True, "max_in_flight": 1}) as (veo, _):
         await veo.submit("Dog 0", **LITE)
         late = await veo.submit("Dog 1", send_within=30.0, **LITE)
@@ -113,12 +115,12 @@ async def test_held_job_is_refused_after_its_deadline() -> None:
         await veo.drain()
 
 
-async def test_held_jobs_are_refused_if_the_key_is_rejected() -> None:
+async def test_jobs_on_hold_are_refused_if_the_key_is_rejected() -> None:
     """Like all other queued jobs: nothing can be sent any more."""
     async with world(tier_ignored=True, session={**JOBS, "stop_on_overcharge": True, "max_in_flight": 1}) as (veo, sim):
         jobs = [await veo.submit(f"Dog {number}", **LITE) for number in range(3)]
         await jobs[0]
-        sim.revoke_key() if hasattr(sim, "revoke_key") else None
+        sim.revoke_key(sim.api_key)
         fast = await veo.submit("A cat")
         with pytest.raises(errors.Unauthorized):
             await fast
@@ -143,8 +145,6 @@ async def test_figure_is_on_the_ledger_and_not_announced_again() -> None:
 
 
 async def ledger_row(veo: VeoSession, key: str) -> Any:
-    from tests.internals import engine_of
-
     row = await engine_of(veo).ledger.get(key)
     assert row is not None
     return row
@@ -170,7 +170,7 @@ async def test_lower_figure_holds_nothing() -> None:
     async with world(session=session) as (veo, sim):
         await veo.gather("A dog", "A cat")
         found = veo.statistics().price_differences
-        assert (found.jobs, found.overcharged, dict(found.held)) == (2, 0.0, {})
+        assert (found.jobs, found.overcharged, dict(found.on_hold)) == (2, 0.0, {})
         assert created(sim) == 2
 
 

@@ -129,7 +129,7 @@ class Engine:
     _workers: int = attrs.field(alias="workers")
     #: The longest delay after a failed poll.
     _max_backoff_s: float = attrs.field(alias="max_backoff_s")
-    #: Whether jobs of a model that costs more than expected are held.
+    #: Whether jobs of a model that costs more than expected are on hold.
     _stop_on_overcharge: bool = attrs.field(alias="stop_on_overcharge")
     #: Chooses the route of new requests.
     _routes: RouteChoice = attrs.field(alias="routes")

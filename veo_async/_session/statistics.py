@@ -24,7 +24,7 @@ class Statistics:
         rate_limit: its state, the learned limits, and how often the provider refused a request.
         watcher: tasks that are polled, polls and failed polls.
         credits: estimated, reserved and measured spending.
-        price_differences: jobs whose tasks cost more or less than the price table says, and jobs that are held for it.
+        price_differences: jobs whose tasks cost more or less than the price table says, and jobs on hold for it.
         callback_responses: received callbacks, by the HTTP status they were answered with.
     """
 
@@ -46,5 +46,6 @@ class Statistics:
             f"{format_number(self.credits.reserved)} reserved"
         )
         paused = f"; paused ({self.pause_reason})" if self.pause_reason else ""
-        held = "".join(f"; {count} {model} held (overcharge)" for model, count in self.price_differences.held.items())
-        return f"{jobs}; {slots}; {spent}{paused}{held}"
+        models = self.price_differences.on_hold.items()
+        on_hold = "".join(f"; {count} {model} on hold (overcharge)" for model, count in models)
+        return f"{jobs}; {slots}; {spent}{paused}{on_hold}"

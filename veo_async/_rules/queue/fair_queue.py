@@ -27,8 +27,8 @@ age, and its flow is refunded, so a refusal is as if the job had never been gran
 remembers its latest `MAX_REMEMBERED_GRANTS` grants; at most a few dozen requests are ever in flight, so a thousand is
 enough.
 
-`FairQueue.hold` excludes jobs from the queue, for example those of one model: they are held, and the others are granted
-as if the held ones did not exist. Only their tenant's limit counts them.
+`FairQueue.hold` puts jobs on hold, for example those of one model. The others are granted as if those did not exist; only
+the limit of their tenant counts them.
 
 The number of queued jobs per tenant may be limited (``max_queued``): `FairQueue.reserve` then raises `QueueFull`
 immediately instead of letting the queue grow.
@@ -59,7 +59,7 @@ class _Tenant:
     weight: float = 1.0
     max_queued: int | None = None  #: None: unlimited
     queued: int = 0
-    held: int = 0  #: jobs that are never granted
+    on_hold: int = 0  #: jobs that are never granted
     reserved: int = 0  #: places for jobs that are about to be pushed
     is_configured: bool = False  #: by `configure_tenant`, so it is kept while nothing is queued
 
@@ -83,7 +83,7 @@ class FairQueue(Generic[T]):
         self._waiting_tenants = 0  # tenants with queued jobs
         self._waiting: dict[T, QueueItem[T]] = {}
         self._granted: OrderedDict[T, QueueItem[T]] = OrderedDict()
-        self._held: dict[T, QueueItem[T]] = {}
+        self._on_hold: dict[T, QueueItem[T]] = {}
         self._is_to_hold: Callable[[T], bool] = lambda job: False
 
     def __len__(self) -> int:
@@ -94,17 +94,17 @@ class FairQueue(Generic[T]):
         return iter(tuple(self._waiting))
 
     def __contains__(self, job: object) -> bool:
-        """Whether *job* is queued or held, so that `remove` removes it."""
-        return job in self._waiting or job in self._held
+        """Whether *job* is queued or on hold, so that `remove` removes it."""
+        return job in self._waiting or job in self._on_hold
 
     def __repr__(self) -> str:
         counts = f"interactive={self._interactive.waiting} batch={self._batch.waiting} tenants={self.tenants}"
         return f"<FairQueue {counts}>"
 
     @property
-    def held(self) -> KeysView[T]:
-        """The jobs that are held. ``len``, ``iter`` and `pop` ignore them."""
-        return self._held.keys()
+    def on_hold(self) -> KeysView[T]:
+        """The jobs that are on hold. ``len``, ``iter`` and `pop` ignore them."""
+        return self._on_hold.keys()
 
     @property
     def tenants(self) -> int:
@@ -139,7 +139,7 @@ class FairQueue(Generic[T]):
         """Reserve a place for a job that is about to be pushed. Call `release` before `push`, or instead of it.
 
         Raises:
-            QueueFull: ``max_queued`` jobs of the tenant are queued, are held or have a reserved place.
+            QueueFull: ``max_queued`` jobs of the tenant are queued, are on hold or have a reserved place.
         """
         self._check_limit(tenant)
         self._tenant(tenant).reserved += 1
@@ -153,7 +153,7 @@ class FairQueue(Generic[T]):
         """Queue a new job at the end of its flow, even if the tenant's limit is reached: see `reserve`.
 
         Raises:
-            ValueError: the job is queued or held already.
+            ValueError: the job is queued or on hold already.
         """
         if job in self:
             msg = f"{job!r} is queued already"
@@ -201,7 +201,7 @@ class FairQueue(Generic[T]):
     def hold(self, is_to_hold: Callable[[T], bool]) -> list[T]:
         """Hold the queued jobs for which *is_to_hold* is true, and those that are pushed later; return the former.
 
-        Held jobs stay held. Another call decides about the other jobs anew.
+        Jobs on hold stay on hold. Another call replaces the condition for the other jobs.
         """
         self._is_to_hold = is_to_hold
         jobs = [job for job in self._waiting if is_to_hold(job)]
@@ -210,9 +210,9 @@ class FairQueue(Generic[T]):
         return jobs
 
     def remove(self, job: T) -> None:
-        """Remove a queued or held job; KeyError if it is neither."""
-        if (item := self._held.pop(job, None)) is not None:
-            self._tenants[item.tenant].held -= 1
+        """Remove a job that is queued or on hold; KeyError if it is neither."""
+        if (item := self._on_hold.pop(job, None)) is not None:
+            self._tenants[item.tenant].on_hold -= 1
             self._forget_if_idle(item.tenant)
             return
         item = self._waiting[job]
@@ -252,9 +252,9 @@ class FairQueue(Generic[T]):
 
     def _hold(self, job: T) -> None:
         item = self._waiting[job]
-        self._tenants[item.tenant].held += 1
+        self._tenants[item.tenant].on_hold += 1
         self.remove(job)
-        self._held[job] = item
+        self._on_hold[job] = item
 
     def _dequeue(self, item: QueueItem[T]) -> None:
         del self._waiting[item.job]
@@ -265,12 +265,12 @@ class FairQueue(Generic[T]):
 
     def _check_limit(self, name: str) -> None:
         tenant = self._tenant(name)
-        if tenant.max_queued is not None and tenant.queued + tenant.held + tenant.reserved >= tenant.max_queued:
+        if tenant.max_queued is not None and tenant.queued + tenant.on_hold + tenant.reserved >= tenant.max_queued:
             who = f"tenant {name!r}" if name else "the default tenant"
             message = f"{who} already has {format_count(tenant.max_queued, 'queued job')}"
             raise QueueFull(message, tenant=name, limit=tenant.max_queued)
 
     def _forget_if_idle(self, name: str) -> None:
         tenant = self._tenants[name]
-        if not (tenant.queued or tenant.held or tenant.reserved or tenant.is_configured):
+        if not (tenant.queued or tenant.on_hold or tenant.reserved or tenant.is_configured):
             del self._tenants[name]

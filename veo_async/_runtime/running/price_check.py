@@ -1,8 +1,8 @@
 """Compares what tasks cost with their prices, as soon as a record says what a task costs.
 
 A difference is announced once per job: an event, a warning and a count. It changes no budget, because the record of a
-failed task may show a figure, too. If the session stops on an overcharge, the unsent jobs of that model are held: they
-keep their place on the ledger, other models go on, and the next session sends them.
+failed task may show a figure, too. If the session stops on an overcharge, the unsent jobs of that model are put on hold:
+they stay on the ledger for the next session, and jobs of other models are sent.
 """
 
 from collections import Counter
@@ -30,13 +30,13 @@ class PriceDifferences:
     Attributes:
         jobs: jobs whose task costs more or less than the price table says.
         overcharged: the credits that the more expensive ones cost in addition.
-        held: unsent jobs that are held after an overcharge, by model. Extensions and upgrades are models of their own:
+        on_hold: unsent jobs that wait after an overcharge, by model. Extensions and upgrades count as other models:
             ``"extend fast"``, ``"upgrade 1080p"``.
     """
 
     jobs: int
     overcharged: float
-    held: Mapping[str, int]
+    on_hold: Mapping[str, int]
 
 
 @attrs.define(eq=False, repr=False)
@@ -47,11 +47,11 @@ class PriceCheck:
     _announcer: Announcer
     #: Called when jobs have left the queue.
     _wake: Callable[[], None]
-    #: Whether jobs of a model that costs more than expected are held.
+    #: Whether jobs of a model that costs more than expected are on hold.
     _stop_on_overcharge: bool
     _jobs: int = attrs.field(default=0, init=False)
     _overcharged: float = attrs.field(default=0.0, init=False)
-    _held_models: set[str] = attrs.field(factory=set, init=False)
+    _models_on_hold: set[str] = attrs.field(factory=set, init=False)
 
     def check(self, job: LiveJob, record: Record) -> None:
         """Note what the task of *job* costs, and announce it if that is not its price."""
@@ -63,9 +63,9 @@ class PriceCheck:
 
     def statistics(self) -> PriceDifferences:
         """Return the present figures."""
-        held = Counter(_model_of(job) for job in self._queue.held)
-        counts = {model: held[model] for model in sorted(self._held_models)}
-        return PriceDifferences(jobs=self._jobs, overcharged=self._overcharged, held=counts)
+        on_hold = Counter(_model_of(job) for job in self._queue.on_hold)
+        counts = {model: on_hold[model] for model in sorted(self._models_on_hold)}
+        return PriceDifferences(jobs=self._jobs, overcharged=self._overcharged, on_hold=counts)
 
     def _announce(self, job: LiveJob, difference: PriceDifference) -> None:
         self._jobs += 1
@@ -79,18 +79,18 @@ class PriceCheck:
                 self._hold(_model_of(job))
 
     def _hold(self, model: str) -> None:
-        if model in self._held_models:
+        if model in self._models_on_hold:
             return
-        self._held_models.add(model)
-        held = self._queue.hold(self._is_to_hold)
-        message = "%s costs more than the price table says; unsent jobs of it are held until the next session: %d"
-        logger.warning(message, model, len(held), extra={"action": "held", "model": model})
-        for job in held:
+        self._models_on_hold.add(model)
+        on_hold = self._queue.hold(self._is_to_hold)
+        message = "%s costs more than the price table says; unsent jobs of it are on hold until the next session: %d"
+        logger.warning(message, model, len(on_hold), extra={"action": "hold", "model": model})
+        for job in on_hold:
             self._announcer.queued(job)
         self._wake()
 
     def _is_to_hold(self, job: LiveJob) -> bool:
-        return _model_of(job) in self._held_models
+        return _model_of(job) in self._models_on_hold
 
 
 def _model_of(job: LiveJob) -> str:
