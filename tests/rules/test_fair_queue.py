@@ -502,7 +502,7 @@ def test_job_that_is_pushed_after_the_hold_is_put_on_hold() -> None:
 
 
 def test_refused_job_is_put_on_hold_and_its_tenant_refunded() -> None:
-    """A request that was on its way when its model was put on hold returns to the queue: its tenant has paid nothing."""
+    """Its request was on its way when its model was put on hold: its tenant has paid nothing."""
     queue = fill(("a", 2), ("b", 2))
     assert queue.pop() == 0
     queue.hold(lambda job: job == 0)

@@ -1,15 +1,22 @@
 """What a task costs according to its record, compared with the price table, and what happens after an overcharge."""
 
 import asyncio
+import csv
+import json
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.internals import engine_of
 from veo_async import Failed, VeoSession, errors
+from veo_async.batch.manifest import read_manifest
+from veo_async.batch.run import Batch
+from veo_async.cli.ledger_text import job_as_dict, timeline_lines
 from veo_async.events import CreditsDiffer, JobEvent, Paused
 from veo_async.ledger import MemoryLedger
+from veo_async.providers import provider_named
 from veo_async.simulator import MemoryTransport
 from veo_async.types import JobState
 
@@ -188,3 +195,30 @@ async def test_expected_and_unknown_prices_are_not_announced() -> None:
         assert clip.credits_consumed is None
         assert veo.statistics().price_differences.jobs == 0
         assert created(sim) == 0
+
+
+async def test_results_of_a_list_have_the_figure(tmp_path: Path) -> None:
+    """A column of results.csv, a field of results.jsonl, and a line on the card; a row without a clip has none."""
+    rows = b"key,prompt,model\ndog,A dog,veo3_lite\ncat,A cat [fail],veo3_lite\n"
+    manifest = read_manifest(rows, "csv", provider_named("kie"))
+    async with world(tier_ignored=True, session={**JOBS, "ledger": MemoryLedger()}) as (veo, _):
+        await Batch(veo, manifest, tmp_path / "out", now=lambda: 0.0).run()
+    with (tmp_path / "out" / "results.csv").open(encoding="utf-8-sig", newline="") as file:
+        dog, cat = csv.DictReader(file)
+    assert (dog["credits"], dog["credits_consumed"], cat["credits_consumed"]) == ("30", "60", "")
+    lines = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    assert {line["key"]: line.get("credits_consumed") for line in lines} == {"dog": 60.0, "cat": None}
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count("<dt>Credits consumed</dt><dd>60</dd>") == 1
+
+
+async def test_commands_of_the_ledger_show_the_figure() -> None:
+    """``jobs --json`` and ``timeline``, which also names the step that wrote it."""
+    async with world(tier_ignored=True, session={**JOBS, "ledger": MemoryLedger()}) as (veo, _):
+        await veo.generate("A dog", key="dog", **LITE)
+        row = await ledger_row(veo, "dog")
+        transitions = await engine_of(veo).ledger.transitions("dog")
+    assert job_as_dict(row)["credits_consumed"] == 60.0
+    lines = timeline_lines(row, transitions)
+    assert "credits    30 by the price table, 60 by the provider" in lines
+    assert "credits 60" in lines[-1]

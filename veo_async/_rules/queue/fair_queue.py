@@ -27,8 +27,8 @@ age, and its flow is refunded, so a refusal is as if the job had never been gran
 remembers its latest `MAX_REMEMBERED_GRANTS` grants; at most a few dozen requests are ever in flight, so a thousand is
 enough.
 
-`FairQueue.hold` puts jobs on hold, for example those of one model. The others are granted as if those did not exist; only
-the limit of their tenant counts them.
+`FairQueue.hold` puts jobs on hold, for example those of one model. The others are granted as if those did not exist;
+only the limit of their tenant counts them.
 
 The number of queued jobs per tenant may be limited (``max_queued``): `FairQueue.reserve` then raises `QueueFull`
 immediately instead of letting the queue grow.

@@ -1,7 +1,7 @@
 """Compares what tasks cost with their prices, as soon as a record says what a task costs.
 
 A difference is announced once per job: an event, a warning and a count. It changes no budget, because the record of a
-failed task may show a figure, too. If the session stops on an overcharge, the unsent jobs of that model are put on hold:
+failed task may show a figure, too. If the session stops on an overcharge, unsent jobs of that model are put on hold:
 they stay on the ledger for the next session, and jobs of other models are sent.
 """
 
