@@ -8,6 +8,7 @@
 `Ready`   the clip is finished
 ========= ===================================================================================
 
+`CreditsDiffer` comes at most once per job, if its task costs more or less than the price table says.
 `ResolutionDiffers` comes before the last event if a saved video does not have the requested resolution.
 
 The last event is `Ready`, or the outcome itself: `Refused`, `Failed` or `InDoubt`.
@@ -15,10 +16,11 @@ The last event is `Ready`, or the outcome itself: `Refused`, `Failed` or `InDoub
 
 from ._rules.lifecycle import JobState
 from ._rules.polling.durations import Eta
-from ._runtime.job.events import JobEvent, Paused, Queued, Ready, ResolutionDiffers, Running, Sent
+from ._runtime.job.events import CreditsDiffer, JobEvent, Paused, Queued, Ready, ResolutionDiffers, Running, Sent
 from ._runtime.job.outcome import Done, Failed, InDoubt, Outcome, Refused
 
 __all__ = [
+    "CreditsDiffer",
     "Done",
     "Eta",
     "Failed",

@@ -550,6 +550,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             rate_limit=self._parts.rate_limiter.statistics(),
             watcher=engine.watcher.statistics,
             credits=self._parts.spending.spent(),
+            price_differences=engine.price_check.statistics(),
             callback_responses=self.callbacks.statistics.responses,
         )
 

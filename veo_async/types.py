@@ -20,6 +20,7 @@ from ._runtime.job.outcome import Clip, Done, Evidence, Failed, HistoryItem, InD
 from ._runtime.job.outcomes import Outcomes
 from ._runtime.queued.images import ImageSource, UploadedImage
 from ._runtime.queued.spending import CreditUsage
+from ._runtime.running.price_check import PriceDifferences
 from ._runtime.running.watched_task import WatcherStatistics
 from ._wire import (
     AnyRequest,
@@ -71,6 +72,7 @@ __all__ = [
     "OnDoubt",
     "Outcome",
     "Outcomes",
+    "PriceDifferences",
     "Priority",
     "ProviderModel",
     "RateLimitStatistics",

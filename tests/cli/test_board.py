@@ -43,6 +43,13 @@ def test_board_shows_states_credits_delay_and_clips_with_their_prompts() -> None
     ]
 
 
+def test_board_says_which_clips_are_on_hold_and_why() -> None:
+    """By model, and without those of which none is left."""
+    progress = Progress(counts={"queued": 4}, on_hold={"veo3_lite": 3, "extend lite": 1, "veo3": 0})
+    reason = "because the provider charges more than the price table says."
+    assert f"On hold: 3 jobs of veo3_lite, 1 job of extend lite, {reason}" in drawn(render(progress), 160)
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_row_of_a_clip_is_never_broken(width: int) -> None:
     """Long texts are shortened; the state is always whole."""

@@ -12,7 +12,7 @@ from veo_async.cli.exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
 from veo_async.cli.invocation import Invocation, Verbosity, begin, current
 from veo_async.cli.job_output import event_text, exit_code_for, next_command, report_outcome
 from veo_async.cli.output import JsonReporter, LineReporter
-from veo_async.events import Eta, Paused, Queued
+from veo_async.events import CreditsDiffer, Eta, Paused, Queued
 from veo_async.types import Outcome
 
 FAILED = Failed("a", errors.ServerError("500"))
@@ -102,6 +102,11 @@ def test_json_of_an_unsuccessful_job_has_reason_remedy_and_detail(capsys: pytest
     assert (values["outcome"], values["reason"], values["log_url"]) == ("refused", "content policy", LOGS)
     assert values["remedy"].startswith("Reword the prompt")
     assert "filter 7" in values["detail"]
+
+
+def test_other_costs_are_printed_with_both_figures() -> None:
+    text = "a: the task costs 60 credits according to the provider, and 30 in the price table"
+    assert event_text(CreditsDiffer("a", 30.0, 60.0)) == text
 
 
 @pytest.mark.parametrize(

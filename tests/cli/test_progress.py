@@ -47,6 +47,9 @@ def test_each_change_is_reported_once() -> None:
     later = Progress(counts={"queued": 2}, retry_in_s=3.0)
     in_doubt = Progress(counts={"queued": 1, "in_doubt": 1})
     assert changes(None, normal) == []
+    on_hold = attrs.evolve(normal, on_hold={"veo3_lite": 2})
+    assert changes(normal, on_hold)[0].startswith("On hold: 2 jobs of veo3_lite")
+    assert changes(on_hold, on_hold) == []
     assert len(changes(normal, limited)) == 1
     assert changes(limited, later) == []
     assert changes(later, normal) == ["Submission resumed."]

@@ -460,3 +460,85 @@ def test_push_ignores_the_limit() -> None:
     assert len(queue) == 2
     with pytest.raises(QueueFull):
         queue.reserve("")
+
+
+def is_odd(job: int) -> bool:
+    return job % 2 == 1
+
+
+def test_jobs_on_hold_are_passed_over() -> None:
+    """Only the others are in the queue, and they keep their order and positions."""
+    queue = fill(("a", 4), ("b", 4))
+    assert sorted(queue.hold(is_odd)) == [1, 3, 5, 7]
+    assert sorted(queue.on_hold) == [1, 3, 5, 7]
+    assert len(queue) == len(list(queue)) == 4
+    assert drain(queue) == [0, 4, 2, 6]
+    assert [queue.position(job) for job in (0, 4, 2, 6)] == [0, 1, 2, 3]
+    with pytest.raises(KeyError):
+        queue.position(1)
+
+
+def test_job_on_hold_at_the_head_does_not_block_the_queue() -> None:
+    """Neither within a tenant nor as the last one of it: the tenant is not counted any more."""
+    queue: FairQueue[int] = FairQueue()
+    queue.push(1, tenant="a", priority="interactive")
+    queue.push(2, tenant="b")
+    queue.hold(is_odd)
+    assert (queue.head(), queue.tenants, queue.has_interactive) == (2, 1, False)
+    assert queue.pop() == 2
+    assert queue.pop() is None
+    assert 1 in queue
+
+
+def test_job_that_is_pushed_after_the_hold_is_put_on_hold() -> None:
+    queue: FairQueue[int] = FairQueue()
+    queue.hold(is_odd)
+    queue.push(1)
+    queue.push(2)
+    assert list(queue.on_hold) == [1]
+    assert drain(queue) == [2]
+    with pytest.raises(ValueError, match="queued already"):
+        queue.push(1)
+
+
+def test_refused_job_is_put_on_hold_and_its_tenant_refunded() -> None:
+    """Its request was on its way when its model was put on hold: its tenant has paid nothing."""
+    queue = fill(("a", 2), ("b", 2))
+    assert queue.pop() == 0
+    queue.hold(lambda job: job == 0)
+    queue.push_front(0)
+    assert list(queue.on_hold) == [0]
+    assert drain(queue)[0] == 1
+
+
+def test_job_on_hold_can_be_removed() -> None:
+    queue = fill(("a", 2))
+    queue.hold(is_odd)
+    queue.remove(1)
+    assert not queue.on_hold
+    assert 1 not in queue
+    with pytest.raises(KeyError):
+        queue.remove(1)
+    queue.push(3, tenant="b")
+    assert list(queue.on_hold) == [3]
+
+
+def test_second_hold_keeps_the_jobs_on_hold() -> None:
+    """It decides about the queued jobs and those that come."""
+    queue = fill(("", 4))
+    queue.hold(lambda job: job == 0)
+    assert queue.hold(lambda job: job == 1) == [1]
+    assert sorted(queue.on_hold) == [0, 1]
+    assert drain(queue) == [2, 3]
+
+
+def test_jobs_on_hold_count_for_the_limit_of_their_tenant() -> None:
+    """Otherwise a tenant could submit any number of them."""
+    queue: FairQueue[int] = FairQueue(max_queued=1)
+    admit(queue, 1, tenant="a")
+    queue.hold(is_odd)
+    with pytest.raises(QueueFull):
+        queue.reserve("a")
+    admit(queue, 2, tenant="b")
+    queue.remove(1)
+    admit(queue, 4, tenant="a")

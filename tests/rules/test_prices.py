@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from veo_async import ExtendRequest, VideoRequest, errors
-from veo_async._rules.credits.prices import PRICES, price_of, total, validate_credits, validate_prices
+from veo_async._rules.credits.prices import PRICES, price_of, priced_as, total, validate_credits, validate_prices
 from veo_async._wire import AnyRequest, UpgradeRequest
 
 
@@ -40,6 +40,19 @@ def test_built_in_prices(request_: AnyRequest, credits: float) -> None:
 def test_price_that_is_not_in_the_table_is_unknown(request_: AnyRequest) -> None:
     """A new model or resolution; a guess would be mistaken for a price."""
     assert price_of(request_) is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "name"),
+    [
+        (VideoRequest("A dog", model="veo3_lite", resolution="4k", duration=4), "veo3_lite"),
+        (ExtendRequest("t-1", "It sits", model="lite"), "extend lite"),
+        (UpgradeRequest("t-1", "4k"), "upgrade 4k"),
+    ],
+)
+def test_name_of_what_a_request_buys_has_no_resolution(request_: AnyRequest, name: str) -> None:
+    """A model, whatever the resolution and the length; extensions and upgrades have names of their own."""
+    assert priced_as(request_) == name
 
 
 def test_user_table_may_contain_more_prices() -> None:

@@ -62,7 +62,8 @@ def check_joints(veo: VeoSession) -> None:
     running = states.count(JobState.RUNNING)
     slots = states.count(JobState.SENDING) + running - scheduler.running_without_slot
     assert scheduler.slots.borrowed_tokens == slots
-    assert len(scheduler.queue) + len(engine.queued.prerequisites) == states.count(JobState.QUEUED)
+    queued = len(scheduler.queue) + len(scheduler.queue.on_hold)
+    assert queued + len(engine.queued.prerequisites) == states.count(JobState.QUEUED)
     assert engine.rate_limiter.statistics().in_flight == states.count(JobState.SENDING)
     assert engine.watcher.statistics.tasks == running
 

@@ -63,6 +63,7 @@ from .ready.handler import ReadyState
 from .ready.saving import JobSaver, Save
 from .running.handler import RunningState, TaskFinisher
 from .running.polls import RecordReader
+from .running.price_check import PriceCheck
 from .running.watcher import Watcher
 from .sending.callback_tokens import CallbackTokens
 from .sending.handler import SendingState
@@ -128,6 +129,8 @@ class Engine:
     _workers: int = attrs.field(alias="workers")
     #: The longest delay after a failed poll.
     _max_backoff_s: float = attrs.field(alias="max_backoff_s")
+    #: Whether jobs of a model that costs more than expected are on hold.
+    _stop_on_overcharge: bool = attrs.field(alias="stop_on_overcharge")
     #: Chooses the route of new requests.
     _routes: RouteChoice = attrs.field(alias="routes")
     _on_doubt: OnDoubt = attrs.field(alias="on_doubt")
@@ -150,6 +153,7 @@ class Engine:
     transitions: Transitions = attrs.field(init=False)
     actions: JobActions = attrs.field(init=False)
     admission: Admission = attrs.field(init=False)
+    price_check: PriceCheck = attrs.field(init=False)
     watcher: Watcher = attrs.field(init=False)
     hints: HintFollower = attrs.field(init=False)
     scheduler: Scheduler = attrs.field(init=False)
@@ -174,6 +178,7 @@ class Engine:
         actions = self.actions = JobActions(transitions, self.ledger, records.read_within_budget, spending)
         self.admission = Admission(journal, registry, queue, clock, transitions, actions, pauses, self._is_durable)
         finisher = TaskFinisher(transitions, self.admission)
+        self.price_check = PriceCheck(queue, announcer, lambda: self.scheduler.wake(), self._stop_on_overcharge)
         self.watcher = Watcher(
             records.poll,
             finisher.finish,
@@ -182,6 +187,7 @@ class Engine:
             self._workers,
             on_unexpected=transitions.recovery.failed,
             on_client_closed=self._client_closed,
+            on_cost=self.price_check.check,
             max_backoff_s=self._max_backoff_s,
         )
         hints = self.hints = HintFollower(actions, self.watcher, tasks, records.read_within_budget)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import attrs
 
+from veo_async._rules.credits.overcharge import OVERCHARGE
 from veo_async._rules.gate.values import GateSettings
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.durations import Eta
@@ -46,11 +47,12 @@ class StatusReporter:
 
     def position_of(self, job: LiveJob) -> int | None:
         """Return the number of jobs ahead of *job*; None if it is not in the queue."""
-        return self._queue.position(job) if job in self._queue else None
+        is_queued = job in self._queue and job not in self._queue.on_hold
+        return self._queue.position(job) if is_queued else None
 
     def eta_of(self, job: LiveJob) -> Eta | None:
-        """Return the estimated time until the clip is ready; None once the job has an outcome."""
-        if job.outcome is not None:
+        """Return the estimated time until the clip is ready; None once the job has an outcome, or on hold."""
+        if job.outcome is not None or job in self._queue.on_hold:
             return None
         if job.state in _HAS_TASK:
             return self._eta_of_running(job)
@@ -70,7 +72,9 @@ class StatusReporter:
         return self.waiting_status(job, position)
 
     def waiting_status(self, job: LiveJob, position: int | None) -> Queued | Paused | Sent:
-        """Return the status of a job that is not accepted yet; it was sent if *position* is None."""
+        """Return the status of a job that is not accepted yet; it is on hold or was sent if *position* is None."""
+        if job in self._queue.on_hold:
+            return Paused(job.key, OVERCHARGE)
         if position is None:
             return Sent(job.key)
         if reason := self._pause_reason():

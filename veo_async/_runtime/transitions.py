@@ -116,7 +116,7 @@ class Transitions:
         """
         self._link_log_page(job, outcome)
         before, credits = job.state, credits_after(job, event, outcome)
-        columns = self._columns(event, outcome, details.get("changes", {}))
+        columns = self._columns(job, event, outcome, details.get("changes", {}))
         if credits != job.credits:
             columns |= {"price": job.price, "credits": credits}
         is_task_end = before is JobState.RUNNING and event is not Event.ABANDON
@@ -291,7 +291,9 @@ class Transitions:
         handler = self.handlers.get(job.state)
         return handler is None or handler.withdraw(job)
 
-    def _columns(self, event: Event, outcome: Outcome | None, changes: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    def _columns(
+        self, job: LiveJob, event: Event, outcome: Outcome | None, changes: Mapping[str, Scalar]
+    ) -> dict[str, Scalar]:
         columns = dict(changes)
         if outcome is not None:
             columns["outcome"] = outcome_to_json(outcome)
@@ -299,6 +301,8 @@ class Transitions:
             columns["outcome"] = None
         if event in _FINISHING:
             columns["ended_at"] = self._journal.now()
+            if job.credits_consumed is not None:
+                columns["credits_consumed"] = job.credits_consumed
         return columns
 
     # --- actions of a user, who may be cancelled ----------------------------------------------------------------

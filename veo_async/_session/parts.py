@@ -167,6 +167,7 @@ class Parts:
                 # Enough for polls of a second each, and no more than there are connections.
                 workers=round(min(max(WORKERS, self._poll_budget.rate), MAX_CONNECTIONS)),
                 max_backoff_s=min(BACKOFF_MAX_S, options.limits.poll_every or BACKOFF_MAX_S),
+                stop_on_overcharge=options.credits.stop_on_overcharge,
                 routes=self.routes,
                 on_doubt=options.on_doubt,
                 save=self.clip_saver.save,

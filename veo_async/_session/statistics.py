@@ -8,6 +8,7 @@ from veo_async._base.numbers import format_number
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.rate_limit import RateLimitStatistics
 from veo_async._runtime.queued.spending import CreditUsage
+from veo_async._runtime.running.price_check import PriceDifferences
 from veo_async._runtime.running.watched_task import WatcherStatistics
 
 
@@ -23,6 +24,7 @@ class Statistics:
         rate_limit: its state, the learned limits, and how often the provider refused a request.
         watcher: tasks that are polled, polls and failed polls.
         credits: estimated, reserved and measured spending.
+        price_differences: jobs whose tasks cost more or less than the price table says, and jobs on hold for it.
         callback_responses: received callbacks, by the HTTP status they were answered with.
     """
 
@@ -33,6 +35,7 @@ class Statistics:
     rate_limit: RateLimitStatistics
     watcher: WatcherStatistics
     credits: CreditUsage
+    price_differences: PriceDifferences
     callback_responses: Mapping[int, int]
 
     def __str__(self) -> str:
@@ -43,4 +46,6 @@ class Statistics:
             f"{format_number(self.credits.reserved)} reserved"
         )
         paused = f"; paused ({self.pause_reason})" if self.pause_reason else ""
-        return f"{jobs}; {slots}; {spent}{paused}"
+        models = self.price_differences.on_hold.items()
+        on_hold = "".join(f"; {count} {model} on hold (overcharge)" for model, count in models)
+        return f"{jobs}; {slots}; {spent}{paused}{on_hold}"

@@ -1,6 +1,6 @@
 """What the jobs of a list have cost and may still cost. That is on the ledger, so every run reports the same."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from veo_async.pricing import total
 from veo_async.types import Job, JobState
@@ -22,6 +22,11 @@ def reserved_by(jobs: Iterable[Job]) -> float:
 def cost_of(chain: Iterable[Job]) -> float | None:
     """Return what the jobs of a row have cost or may cost; None if a price is unknown."""
     return total(job.credits for job in chain)
+
+
+def consumed_by(chain: Sequence[Job]) -> float | None:
+    """Return what the tasks of a row have cost according to the provider; None if a record did not say it."""
+    return None if is_free(chain) else total(job.credits_consumed for job in chain)
 
 
 def is_free(chain: Iterable[Job]) -> bool:

@@ -72,15 +72,15 @@ def earlier_card(cells: Mapping[str, str], job: Job, out: Path, now: float) -> C
         aspect_ratio=aspect if ":" in (aspect := getattr(request, "aspect_ratio", "")) else "16:9",
         state=job.state,
         credits=job.credits,
+        credits_consumed=None if job.was_not_charged else job.credits_consumed,
     )
-    return card if job.outcome is None else finished_card(card, job, job.outcome, out, now, job.credits)
+    return card if job.outcome is None else finished_card(card, job, job.outcome, out, now)
 
 
-def finished_card(card: Card, job: Job, outcome: Outcome, out: Path, now: float, credits: float | None) -> Card:
-    """Return *card* updated with the outcome of its finished job, and what the row has cost."""
+def finished_card(card: Card, job: Job, outcome: Outcome, out: Path, now: float) -> Card:
+    """Return *card* updated with the outcome of its finished job."""
     card = attrs.evolve(
         card,
-        credits=credits,
         state=job.state,
         task_id=job.task_id,
         sent_at=job.sent_at.timestamp() if job.sent_at else None,

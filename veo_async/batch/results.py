@@ -53,6 +53,8 @@ class RowResult:
     height: int | None = None
     #: Credits charged, by the price table; None if nothing was charged or the price is unknown.
     credits: float | None = None
+    #: Credits charged according to the provider's records; None if nothing was charged or they do not say it.
+    credits_consumed: float | None = None
     #: Why there is no clip, what to do, and the provider's words, codes and ids; empty for a row with a clip.
     reason: str = ""
     remedy: str = ""
@@ -254,6 +256,7 @@ def _result_cells(result: RowResult) -> dict[str, str]:
         "path": _spreadsheet_safe(" ".join(result.paths)),
         "height": "" if result.height is None else str(result.height),
         "credits": "" if result.credits is None else plain_number(result.credits),
+        "credits_consumed": "" if result.credits_consumed is None else plain_number(result.credits_consumed),
         **{name: _spreadsheet_safe(getattr(result, name)) for name in ("reason", "remedy", "detail")},
         "task_id": _spreadsheet_safe(result.task_id or ""),
         "log_url": _spreadsheet_safe(result.log_url or ""),

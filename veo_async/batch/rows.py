@@ -32,7 +32,9 @@ ERROR_COLUMN = "error"
 #: The column of ``rejected.csv`` with the number that the row has in its list, so that names keep their numbers.
 NUMBER_COLUMN = "list_row"
 #: The columns that ``results.csv`` adds to those of the list.
-RESULT_COLUMNS = ("status", "path", "height", "credits", "reason", "remedy", "detail", "task_id", "log_url")
+RESULT_COLUMNS = (
+    *("status", "path", "height", "credits", "credits_consumed", "reason", "remedy", "detail", "task_id", "log_url"),
+)
 
 _NOT_OTHERS = REQUEST_COLUMNS | JOB_COLUMNS | {NUMBER_COLUMN}
 #: ``{column}``, a doubled brace, or a single brace, which is an error.

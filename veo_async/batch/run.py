@@ -22,7 +22,7 @@ from veo_async.pricing import PRICES, Prices, total
 from veo_async.session import VeoSession
 from veo_async.types import Job
 
-from .costs import cost_of, is_free, reserved_by, spent_by
+from .costs import consumed_by, cost_of, is_free, reserved_by, spent_by
 from .gallery import Card
 from .manifest import Manifest
 from .naming import target_in
@@ -223,9 +223,11 @@ class Batch:
         except SessionEnded:
             return  # the ledger still holds the job
         chain = self._chains[row.key]
-        credits = None if is_free(chain) else cost_of(chain)
-        self._cards[row.key] = finished_card(self._cards[row.key], job, outcome, self._out, self._now(), credits)
+        credits, consumed = None if is_free(chain) else cost_of(chain), consumed_by(chain)
+        card = attrs.evolve(self._cards[row.key], credits=credits, credits_consumed=consumed)
+        self._cards[row.key] = finished_card(card, job, outcome, self._out, self._now())
         result = result_of(row, outcome, state=job.state, task_id=job.task_id, credits=credits, is_free=is_free(chain))
+        result = attrs.evolve(result, credits_consumed=consumed)
         await self._record_result(result, results)
 
     async def _record_result(self, result: RowResult, results: Results) -> None:

@@ -10,7 +10,7 @@ from rich.text import Text
 from veo_async.errors import printable
 
 from .formatting import format_count, format_credits, format_duration, format_number
-from .progress import Progress, Row, counts_of, pause_text, rate_limit_text, state_text, uncapitalized
+from .progress import Progress, Row, counts_of, hold_text, pause_text, rate_limit_text, state_text, uncapitalized
 
 _STYLES = {
     "saved": "green",
@@ -34,6 +34,8 @@ def render(progress: Progress) -> RenderableType:
         parts.append(Text(credits, style="dim"))
     if (reason := pause_text(progress)) is not None:
         parts.append(Text(reason, style="yellow"))
+    if (on_hold := hold_text(progress)) is not None:
+        parts.append(Text(on_hold, style="yellow"))
     if progress.rows:
         parts += [Text(), _table(progress.rows)]
     if len(progress.rows) > _MAX_ROWS:

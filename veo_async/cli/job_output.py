@@ -7,11 +7,11 @@ from typing import Any
 from veo_async import Done, Failed, InDoubt, Refused
 from veo_async.batch.results import remedy_of
 from veo_async.errors import as_sentences, printable
-from veo_async.events import JobEvent, Paused, Queued, Ready, ResolutionDiffers, Running, Sent
+from veo_async.events import CreditsDiffer, JobEvent, Paused, Queued, Ready, ResolutionDiffers, Running, Sent
 from veo_async.types import Outcome
 
 from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
-from .formatting import command, format_count, format_duration, same_command, short_path
+from .formatting import command, format_count, format_credits, format_duration, format_number, same_command, short_path
 from .invocation import current
 from .output import Reporter
 from .progress import reason_text, uncapitalized
@@ -30,6 +30,9 @@ def event_text(event: JobEvent) -> str | None:
             return f"{key}: generating{task}, about {format_duration(eta.p50)} left"
         case Paused(key=key, reason=reason):
             return f"{key}: {uncapitalized(reason_text(reason))}"
+        case CreditsDiffer(key=key, expected=expected, consumed=consumed):
+            costs = f"the task costs {format_credits(consumed)} according to the provider"
+            return f"{key}: {costs}, and {format_number(expected)} in the price table"
         case ResolutionDiffers(key=key, requested=requested, width=width, height=height):
             return f"{key}: the video is {width} × {height}, although {requested} was requested"
         case Ready(key=key):

@@ -9,6 +9,8 @@ from veo_async.errors import printable
 from veo_async.ledger import JobRow, Transition
 from veo_async.types import JobState
 
+from .formatting import format_number
+
 _PROMPT_WIDTH = 48
 
 
@@ -31,6 +33,7 @@ def job_as_dict(row: JobRow, transitions: Sequence[Transition] | None = None) ->
         name: getattr(row, name)
         for name in ("key", "state", "task_id", "token", "attempts", "tenant", "account", "budget", "credits")
     }
+    values["credits_consumed"] = row.credits_consumed
     times = {name: format_time(getattr(row, name)) for name in ("submitted_at", "sent_at", "ended_at")}
     timeline = {} if transitions is None else {"transitions": [_transition_as_dict(item) for item in transitions]}
     return {**values, **times, "request": _parsed(row.request), **timeline}
@@ -42,6 +45,7 @@ def timeline_lines(row: JobRow, transitions: Sequence[Transition]) -> list[str]:
         f"job        {row.key}",
         f"state      {row.state}",
         f"task       {row.task_id or '(none known)'}",
+        f"credits    {_credits(row.credits)} by the price table, {_credits(row.credits_consumed)} by the provider",
         f"attempts   {row.attempts}, latest callback token {row.token or '(none)'}",
         f"request    {printable(row.request or '(adopted)', 2000)}",
         "",
@@ -69,10 +73,8 @@ def transition_text(transition: Transition) -> str:
         values["task_id"] = transition.changes["task_id"]
     if "token" in transition.changes:
         values["token"] = transition.changes["token"]
-    outcome = _parsed(transition.changes.get("outcome"))
-    record = outcome.get("record") if isinstance(outcome, dict) else None
-    if isinstance(record, dict) and "creditsConsumed" in record:
-        values["credits"] = record["creditsConsumed"]
+    if (consumed := transition.changes.get("credits_consumed")) is not None:
+        values["credits"] = consumed
     facts = ", ".join(f"{name} {printable(str(value), 300)}" for name, value in values.items() if value is not None)
     return f"{transition.before or '·'} → {transition.after}" + (f"  ({facts})" if facts else "")
 
@@ -85,6 +87,10 @@ def format_time(at: float | None) -> str:
         return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError, OSError):  # no clock shows such a time: the row is damaged
         return f"{at:g}"
+
+
+def _credits(credits: float | None) -> str:
+    return "unknown" if credits is None else format_number(credits)
 
 
 def _parsed(text: Any) -> Any:

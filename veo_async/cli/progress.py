@@ -27,6 +27,7 @@ _WAIT_TEXTS = {
     "waiting-for-upload": "Uploading its images.",
 }
 _PAUSE_TEXTS = {
+    "overcharge": "the provider charges more for this model than the price table says. The next session sends it.",
     "insufficient-credits": f"out of credits. Top up the account; {_RESUMES}.",
     "min-balance": f"the next job would leave less than the minimum balance. Top up the account; {_RESUMES}.",
     "key-limit": f"this API key's spending limit is reached. Raise it; {_RESUMES}.",
@@ -67,6 +68,8 @@ class Progress:
     slots: int = 0
     #: Why submission is paused; None if it is not, or if only the rate limit delays it.
     pause_reason: str | None = None
+    #: Unsent jobs that are on hold after an overcharge, by model.
+    on_hold: Mapping[str, int] = attrs.field(factory=dict)
     #: Seconds until the rate limit lets a request through again, after a 429.
     retry_in_s: float | None = None
     #: Seconds since the command began to wait; None if they are not counted.
@@ -118,6 +121,14 @@ def pause_text(progress: Progress) -> str | None:
     return None if limit is None else f"{limit}. No clip fails because of this."
 
 
+def hold_text(progress: Progress) -> str | None:
+    """Return which jobs are on hold after an overcharge, and why, as sentences; None if none are."""
+    on_hold = [f"{format_count(count, 'job')} of {model}" for model, count in progress.on_hold.items() if count]
+    if not on_hold:
+        return None
+    return f"On hold: {', '.join(on_hold)}, because the provider charges more than the price table says."
+
+
 def rate_limit_text(progress: Progress) -> str | None:
     """Return until when the rate limit stops the next clip; None if it does not."""
     if progress.retry_in_s is None or progress.pause_reason is not None:
@@ -147,6 +158,8 @@ def changes(before: Progress | None, after: Progress) -> list[str]:
     was, now = None if before is None else _pause_key(before), _pause_key(after)
     if was != now:
         lines.append(pause_text(after) or "Submission resumed.")
+    if hold_text(after) is not None and (before is None or hold_text(before) is None):
+        lines.append(hold_text(after) or "")
     in_doubt = after.counts.get("in_doubt", 0)
     if in_doubt > (0 if before is None else before.counts.get("in_doubt", 0)):
         lines.append(

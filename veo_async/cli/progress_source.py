@@ -40,6 +40,8 @@ def read_progress(
     stats = veo.statistics()
     counts: Counter[str] = Counter(str(job.state) for job in jobs)
     counts["not_submitted"] += not_submitted
+    on_hold = stats.price_differences.on_hold
+    to_send = max(0, not_submitted + counts["queued"] + counts["sending"] - sum(on_hold.values()))
     running = [job for job in jobs if job.state is JobState.RUNNING]
     etas = {job.key: eta.p50 for job in running if (eta := job.eta) is not None}
     newest = max((job for job in running if job.sent_at), key=lambda job: job.sent_at or 0, default=None)
@@ -47,10 +49,11 @@ def read_progress(
         counts=counts,
         slots=stats.max_in_flight,
         pause_reason=stats.pause_reason,
+        on_hold=on_hold,
         retry_in_s=_retry_in_s(stats, now),
         left_s=estimate_left_s(
             list(etas.values()),
-            waiting=not_submitted + counts["queued"] + counts["sending"],
+            waiting=to_send,
             new_task_s=etas.get(newest.key) if newest else None,
             per_second=_per_second(stats),
             slots=stats.max_in_flight,

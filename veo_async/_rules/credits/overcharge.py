@@ -5,11 +5,14 @@ that the request's model did not reach the provider. An unknown price or figure 
 """
 
 import math
+from typing import Final
 
 import attrs
 
+#: Why a job is on hold after an overcharge, as the reason of its `Paused`.
+OVERCHARGE: Final = "overcharge"
 #: Figures are rounded by the provider; a smaller difference is none.
-_TOLERANCE = 0.005
+_TOLERANCE: Final = 0.005
 
 
 @attrs.frozen

@@ -77,6 +77,12 @@ def validate_credits(name: str, value: float) -> float:
     return value
 
 
+def priced_as(request: AnyRequest) -> str:
+    """Return the name of what *request* buys: its model, or ``extend fast`` or ``upgrade 1080p``."""
+    row, column = price_key(request)
+    return f"{row} {column}" if isinstance(request, ExtendRequest | UpgradeRequest) else row
+
+
 def price_key(request: AnyRequest) -> tuple[str, str]:
     """Return the row and the column of the price of *request*."""
     if isinstance(request, UpgradeRequest):

@@ -27,13 +27,16 @@ age, and its flow is refunded, so a refusal is as if the job had never been gran
 remembers its latest `MAX_REMEMBERED_GRANTS` grants; at most a few dozen requests are ever in flight, so a thousand is
 enough.
 
+`FairQueue.hold` puts jobs on hold, for example those of one model. The others are granted as if those did not exist;
+only the limit of their tenant counts them.
+
 The number of queued jobs per tenant may be limited (``max_queued``): `FairQueue.reserve` then raises `QueueFull`
 immediately instead of letting the queue grow.
 """
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, KeysView
 from typing import Generic
 
 import attrs
@@ -56,6 +59,7 @@ class _Tenant:
     weight: float = 1.0
     max_queued: int | None = None  #: None: unlimited
     queued: int = 0
+    on_hold: int = 0  #: jobs that are never granted
     reserved: int = 0  #: places for jobs that are about to be pushed
     is_configured: bool = False  #: by `configure_tenant`, so it is kept while nothing is queued
 
@@ -79,6 +83,8 @@ class FairQueue(Generic[T]):
         self._waiting_tenants = 0  # tenants with queued jobs
         self._waiting: dict[T, QueueItem[T]] = {}
         self._granted: OrderedDict[T, QueueItem[T]] = OrderedDict()
+        self._on_hold: dict[T, QueueItem[T]] = {}
+        self._is_to_hold: Callable[[T], bool] = lambda job: False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -88,11 +94,17 @@ class FairQueue(Generic[T]):
         return iter(tuple(self._waiting))
 
     def __contains__(self, job: object) -> bool:
-        return job in self._waiting
+        """Whether *job* is queued or on hold, so that `remove` removes it."""
+        return job in self._waiting or job in self._on_hold
 
     def __repr__(self) -> str:
         counts = f"interactive={self._interactive.waiting} batch={self._batch.waiting} tenants={self.tenants}"
         return f"<FairQueue {counts}>"
+
+    @property
+    def on_hold(self) -> KeysView[T]:
+        """The jobs that are on hold. ``len``, ``iter`` and `pop` ignore them."""
+        return self._on_hold.keys()
 
     @property
     def tenants(self) -> int:
@@ -127,7 +139,7 @@ class FairQueue(Generic[T]):
         """Reserve a place for a job that is about to be pushed. Call `release` before `push`, or instead of it.
 
         Raises:
-            QueueFull: ``max_queued`` jobs of the tenant are queued or have a reserved place.
+            QueueFull: ``max_queued`` jobs of the tenant are queued, are on hold or have a reserved place.
         """
         self._check_limit(tenant)
         self._tenant(tenant).reserved += 1
@@ -141,9 +153,9 @@ class FairQueue(Generic[T]):
         """Queue a new job at the end of its flow, even if the tenant's limit is reached: see `reserve`.
 
         Raises:
-            ValueError: the job is queued already.
+            ValueError: the job is queued or on hold already.
         """
-        if job in self._waiting:
+        if job in self:
             msg = f"{job!r} is queued already"
             raise ValueError(msg)
         self._granted.pop(job, None)
@@ -186,8 +198,23 @@ class FairQueue(Generic[T]):
             self._granted.popitem(last=False)
         return item.job
 
+    def hold(self, is_to_hold: Callable[[T], bool]) -> list[T]:
+        """Hold the queued jobs for which *is_to_hold* is true, and those that are pushed later; return the former.
+
+        Jobs on hold stay on hold. Another call replaces the condition for the other jobs.
+        """
+        self._is_to_hold = is_to_hold
+        jobs = [job for job in self._waiting if is_to_hold(job)]
+        for job in jobs:
+            self._hold(job)
+        return jobs
+
     def remove(self, job: T) -> None:
-        """Remove a queued job; KeyError if it is not queued."""
+        """Remove a job that is queued or on hold; KeyError if it is neither."""
+        if (item := self._on_hold.pop(job, None)) is not None:
+            self._tenants[item.tenant].on_hold -= 1
+            self._forget_if_idle(item.tenant)
+            return
         item = self._waiting[job]
         self._class(item).remove(item)
         self._dequeue(item)
@@ -220,6 +247,14 @@ class FairQueue(Generic[T]):
         tenant.queued += 1
         self._waiting[item.job] = item
         self._class(item).add(item, self._weight(item.tenant))
+        if self._is_to_hold(item.job):
+            self._hold(item.job)
+
+    def _hold(self, job: T) -> None:
+        item = self._waiting[job]
+        self._tenants[item.tenant].on_hold += 1
+        self.remove(job)
+        self._on_hold[job] = item
 
     def _dequeue(self, item: QueueItem[T]) -> None:
         del self._waiting[item.job]
@@ -230,12 +265,12 @@ class FairQueue(Generic[T]):
 
     def _check_limit(self, name: str) -> None:
         tenant = self._tenant(name)
-        if tenant.max_queued is not None and tenant.queued + tenant.reserved >= tenant.max_queued:
+        if tenant.max_queued is not None and tenant.queued + tenant.on_hold + tenant.reserved >= tenant.max_queued:
             who = f"tenant {name!r}" if name else "the default tenant"
             message = f"{who} already has {format_count(tenant.max_queued, 'queued job')}"
             raise QueueFull(message, tenant=name, limit=tenant.max_queued)
 
     def _forget_if_idle(self, name: str) -> None:
         tenant = self._tenants[name]
-        if not (tenant.queued or tenant.reserved or tenant.is_configured):
+        if not (tenant.queued or tenant.on_hold or tenant.reserved or tenant.is_configured):
             del self._tenants[name]

@@ -94,7 +94,22 @@ class ResolutionDiffers:
     height: int
 
 
-JobEvent = Queued | Sent | Running | Paused | ResolutionDiffers | Ready | Refused | Failed | InDoubt
+@attrs.frozen
+class CreditsDiffer:
+    """The task costs more or less than the price table says. The job continues.
+
+    Attributes:
+        key: the key of the job.
+        expected: the price in the table, in credits.
+        consumed: what the task costs according to the provider's record.
+    """
+
+    key: str
+    expected: float
+    consumed: float
+
+
+JobEvent = Queued | Sent | Running | Paused | CreditsDiffer | ResolutionDiffers | Ready | Refused | Failed | InDoubt
 
 
 def event_of(outcome: Outcome) -> JobEvent:

@@ -76,6 +76,14 @@ class JobView:
         """What it has cost, or may cost while it has not finished, by the price table; None if the price is unknown."""
         return self._job.credits
 
+    @property
+    def credits_consumed(self) -> float | None:
+        """What its task costs according to the provider's record; None if no record contains it.
+
+        The record of a failed task may show a figure although nothing was charged.
+        """
+        return self._job.credits_consumed
+
     def _repr_html_(self) -> str:
         """Return its outcome, or its state, for notebooks."""
         if self.outcome is not None:

@@ -64,6 +64,10 @@ class Watcher:
     _on_unexpected: Callable[[LiveJob, BaseException], None] = attrs.field(alias="on_unexpected", kw_only=True)
     #: Called when our own HTTP client is closed.
     _on_client_closed: Callable[[VeoError], None] = attrs.field(alias="on_client_closed", kw_only=True)
+    #: Called with a job and the first record that says what its task costs.
+    _on_cost: Callable[[LiveJob, Record], None] = attrs.field(
+        alias="on_cost", default=lambda job, record: None, kw_only=True
+    )
     _workers: int = WORKERS
     #: The longest delay after a failed poll.
     _max_backoff_s: float = attrs.field(alias="max_backoff_s", default=BACKOFF_MAX_S, kw_only=True)
@@ -270,6 +274,8 @@ class Watcher:
         now = loop_time()
         found = interpret(watched.polls, result, now)
         self._note_outage(found, now)
+        if isinstance(result, Record) and result.credits_consumed is not None and job.credits_consumed is None:
+            self._on_cost(job, result)
         match found:
             case NotFinished():
                 watched.was_hinted = False

@@ -345,3 +345,6 @@ class Sender:
         """Refuse all queued jobs."""
         while (job := self._queue.pop()) is not None:
             await self._transitions.refuse(job, copy_error(error))
+        for job in tuple(self._queue.on_hold):
+            self._queue.remove(job)
+            await self._transitions.refuse(job, copy_error(error))

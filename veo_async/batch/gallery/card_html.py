@@ -108,6 +108,7 @@ def _details(card: Card) -> list[tuple[str, str]]:
         ("Aspect ratio", to_html(card.aspect_ratio[:_MAX_RATIO]) if card.model else ""),
         ("Seeds" if len(card.seeds) > 1 else "Seed", ", ".join(map(str, card.seeds))),
         ("Credits", format_number(card.credits) if card.credits is not None else ""),
+        ("Credits consumed", format_number(card.credits_consumed) if card.credits_consumed is not None else ""),
         ("Generated in", seconds(generation_s) if generation_s is not None else ""),
         ("Task", f"<code data-search>{to_html(card.task_id[:_MAX_NAME])}</code>" if card.task_id else ""),
         *((name, time_element(at) if at is not None else "") for name, at in instants),

@@ -112,7 +112,9 @@ class Card:
     urls: Sequence[str] = attrs.field(default=(), converter=_as_tuple)
     task_id: str | None = None
     seeds: Sequence[int] = attrs.field(default=(), converter=_as_numbers)
+    #: What the card's tasks have cost: by the price table, and according to the provider.
     credits: float | None = _number()
+    credits_consumed: float | None = _number()
     #: Playing time of the clip in seconds.
     duration_s: float | None = _number()
     submitted_at: float | None = _number()
