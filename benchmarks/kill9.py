@@ -36,9 +36,9 @@ from veo_async.types import RouteName
 MIN_LIFE_S, MAX_LIFE_S = 0.25, 0.6
 #: How long the last process of a batch, which is not killed, may take to finish all jobs, in seconds. Lost responses
 #: arrive sooner than good ones, so five failures in a row happen, and the session then pauses sending for a minute.
+FINISH_TIMEOUT_S = 200.0
 #: With this many kills both routes are drawn, except once in a million seeds.
 MANY_KILLS = 20
-FINISH_TIMEOUT_S = 200.0
 _PROCESSES = str(Path(__file__).with_name("_kill9_processes.py"))
 _ACTIVE = ("queued", "sending", "running")
 
