@@ -8,6 +8,8 @@
 `Ready`   the clip is finished
 ========= ===================================================================================
 
+`RouteChanged` says that a waiting job will take another route (``route="auto"``).
+
 `ResolutionDiffers` comes before the last event if a saved video does not have the requested resolution.
 
 The last event is `Ready`, or the outcome itself: `Refused`, `Failed` or `InDoubt`.
@@ -15,7 +17,7 @@ The last event is `Ready`, or the outcome itself: `Refused`, `Failed` or `InDoub
 
 from ._rules.lifecycle import JobState
 from ._rules.polling.durations import Eta
-from ._runtime.job.events import JobEvent, Paused, Queued, Ready, ResolutionDiffers, Running, Sent
+from ._runtime.job.events import JobEvent, Paused, Queued, Ready, ResolutionDiffers, RouteChanged, Running, Sent
 from ._runtime.job.outcome import Done, Failed, InDoubt, Outcome, Refused
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "Ready",
     "Refused",
     "ResolutionDiffers",
+    "RouteChanged",
     "Running",
     "Sent",
 ]

@@ -550,6 +550,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             rate_limit=self._parts.rate_limiter.statistics(),
             watcher=engine.watcher.statistics,
             credits=self._parts.spending.spent(),
+            route=self._parts.routes.route,
+            is_route_changed=self._parts.routes.is_changed,
             callback_responses=self.callbacks.statistics.responses,
         )
 

@@ -9,6 +9,7 @@ from veo_async._rules.lifecycle import JobState
 from veo_async._rules.rate_limit import RateLimitStatistics
 from veo_async._runtime.queued.spending import CreditUsage
 from veo_async._runtime.running.watched_task import WatcherStatistics
+from veo_async._wire import RouteName
 
 
 @attrs.frozen(kw_only=True)
@@ -23,6 +24,8 @@ class Statistics:
         rate_limit: its state, the learned limits, and how often the provider refused a request.
         watcher: tasks that are polled, polls and failed polls.
         credits: estimated, reserved and measured spending.
+        route: the route of new requests.
+        is_route_changed: whether that is another one than at first, because ``route="auto"`` has changed it.
         callback_responses: received callbacks, by the HTTP status they were answered with.
     """
 
@@ -33,6 +36,8 @@ class Statistics:
     rate_limit: RateLimitStatistics
     watcher: WatcherStatistics
     credits: CreditUsage
+    route: RouteName
+    is_route_changed: bool
     callback_responses: Mapping[int, int]
 
     def __str__(self) -> str:
@@ -43,4 +48,5 @@ class Statistics:
             f"{format_number(self.credits.reserved)} reserved"
         )
         paused = f"; paused ({self.pause_reason})" if self.pause_reason else ""
-        return f"{jobs}; {slots}; {spent}{paused}"
+        changed = f"; new requests take the route {self.route}" if self.is_route_changed else ""
+        return f"{jobs}; {slots}; {spent}{paused}{changed}"

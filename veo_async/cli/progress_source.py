@@ -47,6 +47,7 @@ def read_progress(
         counts=counts,
         slots=stats.max_in_flight,
         pause_reason=stats.pause_reason,
+        changed_route=stats.route if stats.is_route_changed else None,
         retry_in_s=_retry_in_s(stats, now),
         left_s=estimate_left_s(
             list(etas.values()),

@@ -33,7 +33,7 @@ immediately instead of letting the queue grow.
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic
 
 import attrs
@@ -49,6 +49,8 @@ __all__ = ["BATCH_EVERY", "MAX_REMEMBERED_GRANTS", "FairQueue", "Priority"]
 BATCH_EVERY = 10
 #: How many grants can be undone with `FairQueue.push_front`.
 MAX_REMEMBERED_GRANTS = 1024
+#: How many jobs `FairQueue.pop_first` skips at most.
+_MAX_SKIPPED = 100
 
 
 @attrs.define(eq=False)
@@ -185,6 +187,19 @@ class FairQueue(Generic[T]):
         if len(self._granted) > MAX_REMEMBERED_GRANTS:
             self._granted.popitem(last=False)
         return item.job
+
+    def pop_first(self, is_wanted: Callable[[T], bool]) -> T | None:
+        """Grant and return the first wanted job; the next one if none of the first hundred is wanted."""
+        found: T | None = None
+        skipped: list[T] = []
+        while found is None and len(skipped) < _MAX_SKIPPED and (job := self.pop()) is not None:
+            if is_wanted(job):
+                found = job
+            else:
+                skipped.append(job)
+        for other in reversed(skipped):
+            self.push_front(other)
+        return self.pop() if found is None else found
 
     def remove(self, job: T) -> None:
         """Remove a queued job; KeyError if it is not queued."""
