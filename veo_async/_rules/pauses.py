@@ -168,7 +168,9 @@ class PauseState:
             return False
         known = [value for value in (self.balance, balance) if value is not None]
         self.balance = min(known, default=None)
-        self.next_probe = Probe.JOB if balance is None or self._delay_s >= PROBE_MAX_S else Probe.BALANCE
+        if self.reason is PauseReason.INSUFFICIENT_CREDITS:
+            is_conclusive = balance is not None and self._delay_s < PROBE_MAX_S
+            self.next_probe = Probe.BALANCE if is_conclusive else Probe.JOB
         self.probe_inconclusive(now)
         return False
 

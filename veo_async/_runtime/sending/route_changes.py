@@ -36,6 +36,7 @@ logger = logger_for(__name__)
 
 _REASON: Final = "the dedicated Veo endpoints respond with 404"
 _SUMMARY: Final = "the provider's dedicated Veo endpoints do not exist"
+_IF_WAITING: Final = "Another request is tried in two minutes, before the route is changed."
 _REMEDY: Final = "Take its other route with Network(route='auto') or --route jobs; nothing was created."
 _IF_ALONE: Final = "No other request could confirm it. Take the other route with Network(route='jobs') or --route jobs."
 
@@ -77,17 +78,20 @@ class RouteChanges:
         now, pauses = loop_time(), self._pauses
         is_alone = not any(map(_is_new_clip, self._queue))
         step = self._choice.not_found(job.key, "veo", now, key_number=key_number, is_alone=is_alone)
-        if step in (Step.WAIT, Step.READ_BALANCE):
-            pauses.pause(PauseReason.ROUTE_GONE, error, is_probe=is_probe)
-        if step is Step.READ_BALANCE:
-            pauses.state.route_lost(now)
         # A request that may have been charged is never repeated on another route.
         may_wait = step is not Step.REFUSE and job.attempts == 0
-        if not may_wait:
-            error.add_evidence(summary=_SUMMARY, remedy=_IF_ALONE if self._choice.is_automatic else _REMEDY)
+        error.add_evidence(summary=_SUMMARY, remedy=_IF_WAITING if may_wait else self._remedy)
+        if step in (Step.WAIT, Step.READ_BALANCE):
+            pauses.pause(PauseReason.ROUTE_GONE, error, is_probe=is_probe)
         elif step is Step.REQUEUE and is_probe:
             pauses.state.probe_not_sent(now)
+        if step is Step.READ_BALANCE:
+            pauses.state.route_lost(now)
         return may_wait
+
+    @property
+    def _remedy(self) -> str:
+        return _IF_ALONE if self._choice.is_automatic else _REMEDY
 
     def accepted(self, job: LiveJob) -> None:
         """Note that the request of *job* was accepted."""
