@@ -1,4 +1,4 @@
-"""A fast provider with one endpoint, record-info, on plain sockets and in its own process.
+"""A fast provider with one endpoint, the record of a task on both routes, on plain sockets and in its own process.
 
 The simulator is a whole web application and costs more CPU per request than the client; a benchmark against it would
 measure the simulator. This one answers a poll in about 15 us of CPU, `LATENCY_S` later. It prints its port and runs
@@ -46,8 +46,37 @@ def _record(task_id: str, *, is_done: bool) -> bytes:
     return json.dumps({"code": 200, "msg": "success", "data": record}, separators=(",", ":")).encode()
 
 
+def _job_record(task_id: str, *, is_done: bool) -> bytes:
+    """Return a record in the shape of the jobs route."""
+    given = {"prompt": "A dog surfing at dusk, slow motion", "model": "veo3_fast", "aspect_ratio": "16:9"}
+    params = json.dumps({"model": "veo-3-1", "input": json.dumps(given)})
+    response = {"resultUrls": [f"https://tempfile.example.com/v/{task_id}_1763695000.mp4"]}
+    record = {
+        "taskId": task_id,
+        "model": "veo-3-1",
+        "state": "success" if is_done else "waiting",
+        "successFlag": int(is_done),
+        "param": params,
+        "paramJson": params,
+        "resultJson": json.dumps(response) if is_done else "",
+        "response": response if is_done else None,
+        "failCode": None,
+        "failMsg": None,
+        "creditsConsumed": 60.0,
+        "costTime": 95 if is_done else None,
+        "completeTime": 1763695000000 if is_done else None,
+        "createTime": 1763694900000,
+    }
+    return json.dumps({"code": 200, "msg": "success", "data": record}, separators=(",", ":")).encode()
+
+
 _ANY = "0" * 32
-_RUNNING, _DONE = _record(_ANY, is_done=False), _record(_ANY, is_done=True)
+#: The records by whether they are of the jobs route, and whether the task is done.
+_RECORDS = {
+    (is_job, is_done): (_job_record if is_job else _record)(_ANY, is_done=is_done)
+    for is_job in (False, True)
+    for is_done in (False, True)
+}
 
 
 class Tasks:
@@ -97,14 +126,15 @@ class Connection(asyncio.Protocol):
             if b"taskId=" in target:
                 if not self._is_counted:
                     self._count()
-                self._loop.call_later(LATENCY_S, self._send_record, target.rpartition(b"taskId=")[2])
+                path, _, task_id = target.rpartition(b"taskId=")
+                self._loop.call_later(LATENCY_S, self._send_record, task_id, b"/jobs/" in path)
             else:
                 self._send(json.dumps(self._control(urlsplit(target.decode()))).encode())
 
-    def _send_record(self, task_id: bytes) -> None:
+    def _send_record(self, task_id: bytes, is_job: bool) -> None:  # called by a timer
         self._tasks.polls += 1
         is_done = self._tasks.ends[task_id.decode()] <= self._loop.time()
-        self._send((_DONE if is_done else _RUNNING).replace(_ANY.encode(), task_id))
+        self._send(_RECORDS[is_job, is_done].replace(_ANY.encode(), task_id))
 
     def _control(self, target: Any) -> Any:
         if target.path == "/stats":

@@ -26,9 +26,10 @@ import sys
 import time
 import urllib.request
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import attrs
@@ -59,15 +60,16 @@ _DIGITS = {"poll_us": 0, "cpu_us": 0, "kb_per_job": 1, "wall": 2, "lag_ms": 1, "
 # --- the clients, each in its own process -----------------------------------------------------------------------
 
 
-async def ours(url: str, ids: list[str], every_s: float) -> None:
+async def ours(url: str, ids: list[str], every_s: float, route: Literal["veo", "jobs"] = "veo") -> None:
     from veo_async import VeoSession
-    from veo_async.settings import Limits  # the other clients must not pay for the import
+    from veo_async.settings import Limits, Network  # the other clients must not pay for the import
 
     async with VeoSession(
         _KEY,
         base_url=url,
         max_in_flight=len(ids),
         limits=Limits(poll_every=every_s, polls_per_second=max(100.0, 3 * len(ids) / every_s)),
+        network=Network(route=route),
     ) as veo:
         for task_id in ids:
             await veo.ledger.adopt(task_id)
@@ -112,6 +114,7 @@ async def naive(url: str, ids: list[str], every_s: float) -> None:
 
 CLIENTS: dict[str, Callable[[str, list[str], float], Awaitable[None]]] = {
     "ours": ours,
+    "jobs": partial(ours, route="jobs"),
     "bare": bare,
     "naive": naive,
 }
@@ -121,7 +124,7 @@ def run_client(name: str, url: str, size: Size) -> None:
     """Run one client in this process and print its figures."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     lags: list[float] = []
-    if name == "ours":
+    if name in {"ours", "jobs"}:
         import veo_async.session  # noqa: F401  # the import is not part of the cost of a job
 
     async def run() -> dict[str, float]:
@@ -194,15 +197,15 @@ def compare(report: Report) -> None:
 def _compare(report: Report, url: str, size: Size) -> None:
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in CLIENTS}
     for number in range(size.rounds):
-        order = list(CLIENTS) if number == 0 else ["bare", "ours"] if number % 2 else ["ours", "bare"]
+        order = list(CLIENTS) if number == 0 else ["bare", "ours", "jobs"] if number % 2 else ["jobs", "ours", "bare"]
         for name in order:
             rounds[name].append(_in_own_process(name, url, size))
 
     def value(name: str, figure: str) -> float:
         return median(result[figure] for result in rounds[name])
 
-    def ratio(figure: str) -> float:
-        return median(a[figure] / b[figure] for a, b in zip(rounds["ours"], rounds["bare"], strict=True))
+    def ratio(figure: str, client: str = "ours", base: str = "bare") -> float:
+        return median(a[figure] / b[figure] for a, b in zip(rounds[client], rounds[base], strict=True))
 
     def add(text: str, figure: str, *, at_most: float | None = None, needs_full_size: bool = False) -> None:
         digits = _DIGITS[figure]
@@ -222,6 +225,14 @@ def _compare(report: Report, url: str, size: Size) -> None:
     is_large = size.jobs >= 10_000
     add_ratio("CPU per poll while running", "poll_us", at_most=1.0)
     add("CPU per poll while running, us", "poll_us")
+    report.add(
+        f"{size.jobs:,} in flight: CPU per poll on the route jobs / veo",
+        ratio("poll_us", "jobs", "ours"),
+        at_most=1.1,
+        digits=2,
+        compared_with=f"{value('jobs', 'poll_us'):,.0f} us on jobs",
+        needs_full_size=True,
+    )
     add_ratio("CPU per poll in total", "cpu_us")
     add("CPU per poll in total, us", "cpu_us")
     add("loop lag p99, ms", "lag_ms", at_most=20, needs_full_size=True)

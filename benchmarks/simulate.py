@@ -1,10 +1,10 @@
 """Simulate batches of jobs under faults of the network, the provider, the ledger and callbacks; sessions are killed.
 
-Every session has its own route. Everything is drawn from seeds and runs in virtual time, so every failure can be
+Every session draws its route. Everything is drawn from seeds and runs in virtual time, so every failure can be
 reproduced: its report names the seed and the command that runs it alone. *Safety* is what must never happen: a job
-charged twice without a resubmission, a received task id that is not on the ledger, an illegal transition, more requests
-than the account allows. *Liveness* is checked once the faults stop: every job finishes, and no job stays in doubt if
-its callback was stored. The checks are in `_simulation/invariants.py`.
+charged twice without a resubmission, a received task id that is not on the ledger, an illegal transition, more
+requests than the account allows. *Liveness* is checked once the faults stop: every job finishes, and no job stays in
+doubt if its callback was stored. The checks are in `_simulation/invariants.py`.
 
 ``--seeds N``  ``--first SEED``  ``--jobs N`` (per batch)  ``--workers N``  ``--seed SEED`` (only this one, in detail)
 """

@@ -117,3 +117,16 @@ async def test_image_files_are_relative_to_the_list_and_uploaded_once(tmp_path: 
         assert sim.requests == ()
         assert "2 saved" in await run(*VEO, "batch", "lists/cats.csv", cwd=tmp_path, sim=sim)
         assert sim.count("file-stream-upload") == 1
+
+
+@pytest.mark.slow
+async def test_batch_on_the_jobs_route_costs_nothing_when_it_is_run_again_on_the_other(tmp_path: Path) -> None:
+    """``--route jobs`` sends createTask requests only; without it, the same list finds its clips."""
+    (tmp_path / "prompts.csv").write_text("key,prompt\nrow-1,A dog\nrow-2,A cat\n")
+    async with Simulator(duration_s=0.2, api_key=KEY) as sim:
+        output = await run(*VEO, "--route", "jobs", "batch", "prompts.csv", cwd=tmp_path, sim=sim)
+        assert "2 saved" in output
+        assert [request.endpoint for request in sim.requests if request.method == "POST"] == ["create-task"] * 2
+        await run(*VEO, "batch", "prompts.csv", cwd=tmp_path, sim=sim)
+        assert len(sim.charges) == 2
+        assert sim.double_charges() == ()

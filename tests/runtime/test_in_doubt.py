@@ -59,6 +59,7 @@ def false_id(number: int) -> str:
 # --- what puts a job in doubt -----------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("code", [500, 501])
 async def test_row_15_server_error_on_submission_puts_the_job_in_doubt(code: int) -> None:
     """By HTTP status or in the body: the task may have been created."""
@@ -69,6 +70,7 @@ async def test_row_15_server_error_on_submission_puts_the_job_in_doubt(code: int
             assert len(sim.requests_to()) == 1
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("status", [502, 503, 504, 520, 524])
 @pytest.mark.parametrize("accepted", [False, True])
 async def test_row_16_html_page_from_a_gateway_puts_the_job_in_doubt(status: int, *, accepted: bool) -> None:
@@ -78,6 +80,7 @@ async def test_row_16_html_page_from_a_gateway_puts_the_job_in_doubt(status: int
         assert len(sim.requests_to()) == 1
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_25_refused_connection_is_retried_and_not_in_doubt() -> None:
     """Nothing was sent, so the job waits for the network and is sent once."""
     async with world(faults=[unreachable(times=3)]) as (veo, sim):
@@ -87,6 +90,7 @@ async def test_row_25_refused_connection_is_retried_and_not_in_doubt() -> None:
         assert len(sim.charges) == 1
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("value", ["", None, 17])
 async def test_row_17_success_without_a_task_id_puts_the_job_in_doubt(value: Any) -> None:
     """A task was created, but its id is unknown."""
@@ -143,6 +147,7 @@ async def test_acceptance_with_an_impossible_task_id_puts_the_job_in_doubt(task_
         assert "not a task id" in again.error.message
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_18_truncated_response_puts_the_job_in_doubt() -> None:
     """Half a JSON document names no task."""
     async with world(faults=[truncate(on=1, endpoint="generate")]) as (veo, sim):
@@ -150,6 +155,7 @@ async def test_row_18_truncated_response_puts_the_job_in_doubt() -> None:
         assert len(sim.requests_to()) == 1
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("when", ["before", "after", "middle"])
 async def test_row_26_reset_connection_puts_the_job_in_doubt(when: Any) -> None:
     """Whenever it was reset, part of the request had been sent."""
@@ -190,6 +196,7 @@ async def test_resolve_binds_the_job_to_its_task() -> None:
         assert len(sim.requests_to()) == 1
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_41_resolve_rejects_the_task_of_another_request() -> None:
     """The task exists but is not this job's, so the job stays in doubt."""
     async with world(faults=[drop_after_accepting(on=1)], may_double=True) as (veo, _):
@@ -296,6 +303,7 @@ async def test_on_doubt_function_is_called_once() -> None:
         assert len(sim.charges) == 1
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("hangs", [False, True])
 async def test_row_86_failing_on_doubt_function_means_hold(hangs: bool) -> None:
     """If the user's function raises or hangs, the job is held and reported as in doubt."""
@@ -313,6 +321,7 @@ async def test_row_86_failing_on_doubt_function_means_hold(hangs: bool) -> None:
 # --- callbacks --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_50_lost_response_is_bound_by_its_callback() -> None:
     """Waiters keep waiting and get the clip; one request, one charge."""
     async with world(faults=[drop_after_accepting(on=1)], session={"public_url": PUBLIC}) as (veo, sim):
@@ -348,6 +357,7 @@ async def test_late_callback_binds_a_job_reported_as_in_doubt() -> None:
         assert (await job).task_id == callback.task_id
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_42_early_callback_waits_for_the_response() -> None:
     """The callback arrives first; when the response is lost, it binds the job."""
     slow = delay(80, before=False, on=1, endpoint="generate")  # the task is created, but the response takes too long
@@ -359,6 +369,7 @@ async def test_row_42_early_callback_waits_for_the_response() -> None:
         posting.cancel()
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_41_callback_naming_another_task_binds_nothing() -> None:
     """The task's record has neither the token nor the prompt; its id is added to the evidence."""
     async with world(faults=[drop_after_accepting(on=1)], session={"public_url": PUBLIC}, may_double=True) as (
@@ -417,6 +428,7 @@ def test_invalid_public_url_is_rejected_by_the_constructor(url: str) -> None:
     assert "hunter2" not in repr(caught.value.problems)
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_90_job_past_its_deadline_is_never_sent() -> None:
     """The job waits while sending is paused; at its deadline it is refused, unsent and not charged."""
     async with world(faults=[refuse(455, times=100)], may_double=True) as (veo, sim):

@@ -134,6 +134,7 @@ async def test_job_survives_failed_polls(fault: Fault) -> None:
         assert len(sim.charges) == 1
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("mutation", sorted(MUTATIONS))
 async def test_row_19_wrong_types_in_a_record_end_no_job(mutation: str) -> None:
     """Lists instead of objects, numbers instead of strings, missing values: the job continues until a usable record."""
@@ -142,6 +143,7 @@ async def test_row_19_wrong_types_in_a_record_end_no_job(mutation: str) -> None:
         assert isinstance(outcome, Done)
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("fault", [deep_nesting(**RECORD), huge_integer(**RECORD)], ids=["deep", "huge-integer"])
 async def test_row_22_malicious_record_is_a_failed_poll(fault: Fault) -> None:
     """A hundred thousand brackets or a number of ten megabytes raise no RecursionError, and the job continues."""
@@ -211,6 +213,7 @@ def _is_of(record: Any, task_id: str) -> bool:
 # --- records that appear late or disappear ----------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("form", ["422", "null"])
 async def test_row_33_late_record_is_waited_for(form: str) -> None:
     """The provider may answer "record is null" for a minute."""
@@ -220,6 +223,7 @@ async def test_row_33_late_record_is_waited_for(form: str) -> None:
         assert clock() <= 130.0
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_33_missing_record_fails_the_job_without_resubmission() -> None:
     """After the grace time the job fails and keeps its task id; its key stays in use, because it may be charged."""
     async with world(record_delay_s=1e9) as (veo, sim):
@@ -286,6 +290,7 @@ async def test_record_of_another_task_is_a_failed_poll() -> None:
         assert clip.record.task_id == clip.task_id
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_35_internal_timeout_of_the_record_endpoint_fails_no_task() -> None:
     """Code 500 "Internal Error - Timeout" on a poll is about the poll, not about the task."""
     fault = refuse(500, "Internal Error - Timeout", endpoint="record-info", times=4)
@@ -296,6 +301,7 @@ async def test_row_35_internal_timeout_of_the_record_endpoint_fails_no_task() ->
 # --- flags ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_36_success_is_final() -> None:
     """After the clip has been read the task is not polled again, whatever a later record would contain."""
     async with world() as (veo, sim):
@@ -308,6 +314,7 @@ async def test_row_36_success_is_final() -> None:
         assert len(sim.requests_to("record-info")) == polls
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_36_failure_after_a_success_without_urls_is_ignored() -> None:
     """Flag 1 without URLs, then flag 3 for a while: the URLs still count when they appear."""
     flap = record_flag(3, on=range(14, 18))
@@ -317,6 +324,7 @@ async def test_row_36_failure_after_a_success_without_urls_is_ignored() -> None:
         assert len(sim.triggered_faults) == 4
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("flag", [2, 3])
 async def test_row_36_failure_in_a_single_poll_is_ignored(flag: int) -> None:
     """One poll returns a failure and the next one "running": the job continues and completes."""
@@ -326,6 +334,7 @@ async def test_row_36_failure_in_a_single_poll_is_ignored(flag: int) -> None:
         assert gaps[2] == 10.0
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize(("prompt", "flag"), [("A dog [fail]", 3), ("A dog [flag-2]", 2)])
 async def test_row_36_failure_is_confirmed_by_a_second_poll(prompt: str, flag: int) -> None:
     """The second poll follows ten seconds later. The error has the provider's code, and the key may be used again."""
@@ -342,6 +351,7 @@ async def test_row_36_failure_is_confirmed_by_a_second_poll(prompt: str, flag: i
         assert flag in (2, 3)
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_37_success_without_urls_is_polled_until_they_appear() -> None:
     """The task is polled every five seconds while the provider still copies the video."""
     async with world(empty_result_s=30.0) as (veo, _):
@@ -350,6 +360,7 @@ async def test_row_37_success_without_urls_is_polled_until_they_appear() -> None
         assert 90.0 <= clock() < 97.0
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_37_success_without_urls_fails_after_five_minutes() -> None:
     """The clip exists and was charged, so submitting its key again sends nothing."""
     async with world(empty_result_s=1e6) as (veo, sim):
@@ -362,6 +373,7 @@ async def test_row_37_success_without_urls_fails_after_five_minutes() -> None:
         assert len(sim.requests_to()) == 1
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("dialect", ["real", "quickstart-1", "quickstart-2", "openapi"])
 async def test_row_38_urls_are_found_in_every_dialect(dialect: str) -> None:
     """Every documented spelling of the URL list gives the same result."""
@@ -371,6 +383,7 @@ async def test_row_38_urls_are_found_in_every_dialect(dialect: str) -> None:
         assert clip.urls[0].startswith("https://")
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("urls", ["[https://a.invalid/1.mp4, https://a.invalid/2.mp4]", '["https://a.invalid/1.mp4"]'])
 async def test_row_38_urls_in_a_string_are_a_list(urls: str) -> None:
     """A list inside a string, with quotes or without."""
@@ -385,6 +398,7 @@ async def test_row_38_urls_in_a_string_are_a_list(urls: str) -> None:
         assert clip.urls[0] == "https://a.invalid/1.mp4"
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("value", [7, None, "later"])
 async def test_row_39_unknown_flag_means_running_and_warns_once(value: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Its meaning is unknown, so the job keeps waiting, and one warning names the flag."""
@@ -396,6 +410,7 @@ async def test_row_39_unknown_flag_means_running_and_warns_once(value: Any, capl
     assert warned[0].task_id  # type: ignore[attr-defined]
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_87_unknown_fields_and_codes_are_ignored() -> None:
     """More fields in every record and code 599 on one poll: the clip is still delivered."""
 

@@ -25,6 +25,7 @@ def prompts(n: int) -> list[str]:
 # --- 429 --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_1_429_causes_one_pause_and_one_probe_with_the_same_job() -> None:
     """A 429 for the twentieth call pauses sending for a whole window, and the refused job is the probe.
 
@@ -46,6 +47,7 @@ async def test_row_1_429_causes_one_pause_and_one_probe_with_the_same_job() -> N
         assert len(posts) == len(sim.charges) + 1 == 61
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_1_unexplained_429_is_probed_early_twice_and_then_once_per_window() -> None:
     """100 jobs on an account that refuses its first ten calls: all complete, and few calls are wasted.
 
@@ -65,6 +67,7 @@ async def test_row_1_unexplained_429_is_probed_early_twice_and_then_once_per_win
         assert min(pauses[4:]) >= parts_of(veo).rate_limiter.settings.window_s
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_2_retry_after_delays_all_jobs() -> None:
     """No job is sent within the server's seven seconds, and a single one is sent first."""
     async with world(faults=[rate_limited(on=1, form="http", retry_after=7)]) as (veo, sim):
@@ -78,6 +81,7 @@ async def test_row_2_retry_after_delays_all_jobs() -> None:
         assert {job.state for job in jobs} == {JobState.READY}
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_3_retry_after_may_be_a_date() -> None:
     """The delay is the difference between that date and the server's own Date header."""
     async with world(faults=[rate_limited(on=1, retry_after=9, retry_after_as="date")]) as (veo, _):
@@ -87,6 +91,7 @@ async def test_row_3_retry_after_may_be_a_date() -> None:
         assert 8.0 <= clock() <= 10.5
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("retry_after", ["1000000", "1" + "0" * 30])
 async def test_row_4_absurd_retry_after_is_bounded(retry_after: str) -> None:
     """Whatever the header says, the next request follows within two minutes."""
@@ -96,6 +101,7 @@ async def test_row_4_absurd_retry_after_is_bounded(retry_after: str) -> None:
         assert 100.0 <= clock() <= 125.0
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("retry_after", ["-5", "1.5x", "", "inf", "nan", "soon"])
 async def test_row_5_invalid_retry_after_is_ignored(retry_after: str) -> None:
     """The computed delay applies, which is about one window."""
@@ -105,6 +111,7 @@ async def test_row_5_invalid_retry_after_is_ignored(retry_after: str) -> None:
         assert 0.0 < clock() <= 30.0
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_6_429_in_the_body_is_a_429() -> None:
     """HTTP 200 with code 429 is obeyed like the status, Retry-After included."""
     async with world(faults=[rate_limited(on=1, form="body", retry_after=7)]) as (veo, sim):
@@ -114,6 +121,7 @@ async def test_row_6_429_in_the_body_is_a_429() -> None:
         assert len(sim.charges) == 1
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_7_429_for_a_poll_slows_polls_only() -> None:
     """Polls wait as the server requested; submissions continue, and no task is given up."""
     faults = [rate_limited(endpoint="record-info", on=1, retry_after=30)]
@@ -130,6 +138,7 @@ async def test_row_7_429_for_a_poll_slows_polls_only() -> None:
         assert first.state is JobState.READY
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_8_burst_of_429s_is_one_closure() -> None:
     """A hundred queued jobs see several refusals as one event."""
     async with world(faults=[rate_limited(times=4)], limiter="none") as (veo, sim):
@@ -166,6 +175,7 @@ async def test_429_is_visible_in_the_events() -> None:
 # --- the account ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("form", ["body", "http"])
 async def test_row_9_maintenance_pauses_and_probes_and_fails_no_job(form: str) -> None:
     """455: one probe each after 60, 120 and 240 s; the first that is accepted ends the pause."""
@@ -185,6 +195,7 @@ async def test_row_9_maintenance_pauses_and_probes_and_fails_no_job(form: str) -
         assert {job.state for job in jobs} == {JobState.READY}
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_10_refused_key_stops_all_submissions() -> None:
     """401 within a batch: every waiter gets the error, nothing more is sent, and running tasks are still collected."""
     async with world(latency_s=0.2) as (veo, sim):
@@ -207,6 +218,7 @@ async def test_row_10_refused_key_stops_all_submissions() -> None:
         assert veo.statistics().pause_reason == "unauthorized"
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_10_jobs_refused_after_the_lock_out_are_not_sent_again() -> None:
     """A job that gets another error after the lock-out ends as well, instead of being retried forever."""
     faults = [refuse(401, on=2), rate_limited(on=1), refuse(402, on=3)]
@@ -218,6 +230,7 @@ async def test_row_10_jobs_refused_after_the_lock_out_are_not_sent_again() -> No
         assert len(sim.requests_to()) <= 4
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_11_missing_credits_pause_submission_until_a_top_up() -> None:
     """402: running tasks are collected, the others wait; the next balance read after a top-up ends the pause."""
     async with world(credits=60.0 * 3) as (veo, sim):
@@ -241,6 +254,7 @@ async def test_row_11_missing_credits_pause_submission_until_a_top_up() -> None:
         assert {job.state for job in jobs} == {JobState.READY}
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_11_balance_is_read_immediately_and_then_with_growing_delays() -> None:
     """0, 60, 180, 420 and 900 s after the 402, then every ten minutes, with a job as a probe now and then."""
     async with world(credits=0.0) as (veo, sim):
@@ -297,6 +311,7 @@ async def test_key_limit_pauses_until_a_job_is_accepted() -> None:
         assert not sim.requests_to("credit")
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_12_blocked_client_is_a_definite_refusal_and_a_pause(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -337,6 +352,7 @@ async def test_refusal_of_a_probe_ends_the_block() -> None:
         assert clock() == 60.0
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("prompt", ["A dog [refuse]", "A dog [refuse-late]"])
 async def test_row_13_refused_prompt_affects_only_its_job(prompt: str) -> None:
     """Refused for its content, immediately or in the record; it is not sent again, and the others complete."""
@@ -349,6 +365,7 @@ async def test_row_13_refused_prompt_affects_only_its_job(prompt: str) -> None:
         assert len(sim.requests_to()) == 3
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_14_disabled_feature_refuses_its_job() -> None:
     """Code 505 is raised as `FeatureDisabled`."""
     async with world(disabled=frozenset({"veo3"})) as (veo, _):

@@ -56,6 +56,7 @@ async def test_keys_of_an_earlier_run_attach_without_a_charge(ledger: Ledger) ->
     assert len(sim.requests_to()) == 3
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_81_same_key_and_request_is_the_same_job_across_sessions(ledger: Ledger) -> None:
     """The second session follows the first one's job and gets the same clip."""
     sim = memory()
@@ -66,6 +67,7 @@ async def test_row_81_same_key_and_request_is_the_same_job_across_sessions(ledge
     assert len(sim.requests_to()) == 1
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_82_same_key_with_another_request_is_rejected_across_sessions(ledger: Ledger) -> None:
     """In a concurrent session and in a later one."""
     sim = memory()
@@ -137,6 +139,7 @@ async def test_adopting_for_a_job_in_doubt_resolves_it(ledger: Ledger) -> None:
         assert (await job).urls
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_40_task_id_given_to_two_jobs_puts_the_second_in_doubt(
     ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -234,7 +234,7 @@ async def test_resolve_of_a_job_that_is_no_longer_in_doubt_raises_usage_error(
     async with case(monkeypatch, ledger, of_memory(ledger), IN_DOUBT) as current:
         is_read = asyncio.Event()
 
-        async def read(_: Any, task_id: str) -> Record:
+        async def read(_: Any, task_id: str, __: Any) -> Record:
             await is_read.wait()
             return Record(task_id=task_id, flag=0)
 

@@ -24,7 +24,7 @@ def job_record(task: Task, now: float, settings: ProviderSettings) -> dict[str, 
     param = _text(_params(task))
     body = {
         "taskId": task.id,
-        "model": WIRE_MODELS[task.kind],
+        "model": _model(task),
         "state": "fail" if failed else "success" if flag else task.job_state(now),
         "param": param,
         "resultJson": _text(result) if result else None if failed else "",
@@ -48,7 +48,12 @@ def _params(task: Task) -> dict[str, Any]:
     """Return ``param``: the request, its ``input`` as text."""
     if task.route == "jobs":
         return dict(task.params)
-    return {"input": _text(task.params), "model": WIRE_MODELS[task.kind]}
+    return {"input": _text(task.params), "model": _model(task)}
+
+
+def _model(task: Task) -> str:
+    """Return the model that created the task: for one of the dedicated endpoints, the tier that it names."""
+    return WIRE_MODELS[task.kind] if task.route == "jobs" else str(task.params.get("model", WIRE_MODELS[task.kind]))
 
 
 def _result(task: Task, urls: tuple[str, ...], form: str) -> dict[str, Any]:
