@@ -56,6 +56,16 @@ def test_each_change_is_reported_once() -> None:
     assert changes(limited, paused)[0].startswith("Paused: out of credits")
 
 
+def test_change_of_the_route_is_reported_once() -> None:
+    """As its own line, besides the end of the pause."""
+    paused = Progress(counts={"queued": 2}, pause_reason="route-gone")
+    changed = Progress(counts={"queued": 2}, changed_route="jobs")
+    line = "The veo route is gone: new clips are made on the jobs route."
+    assert changes(paused, changed) == [line, "Submission resumed."]
+    assert changes(changed, changed) == []
+    assert changes(None, changed) == [line]
+
+
 def test_remaining_time_is_the_later_of_two_bounds() -> None:
     """The longest running task; or the queue at the pace of the rate limit or the slots, and one more task."""
     left_s = estimate_left_s

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,12 +10,16 @@ import pytest
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.pauses import ROUTE_PROBE_FIRST_S
 from veo_async._runtime.job.outcome import Done, InDoubt, Refused
+from veo_async.cli.progress import Progress, changes, reason_text, route_text
+from veo_async.cli.progress_source import read_progress
 from veo_async.errors import InvalidRequest, NotFound, UnsupportedByProvider
 from veo_async.events import JobEvent, Paused, RouteChanged
+from veo_async.ledger import SqliteLedger
 from veo_async.providers import APIKLEY
 from veo_async.session import VeoSession
 from veo_async.settings import Network
 from veo_async.simulator import (
+    Charge,
     Fault,
     delay,
     drop_after_accepting,
@@ -24,7 +29,8 @@ from veo_async.simulator import (
     unreachable,
 )
 
-from .support import check_joints, let_run, now, world
+from .ledgers import InlineExecutor
+from .support import check_joints, let_run, now, session_on, world
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -33,6 +39,12 @@ AUTO: dict[str, Any] = {"route": "auto"}
 
 def prompts(n: int) -> list[str]:
     return [f"A dog, number {i}" for i in range(n)]
+
+
+def prompt_of(charge: Charge) -> str:
+    """Return the prompt of a clip that was paid for, on either route."""
+    prompt: str = charge.body.get("input", charge.body)["prompt"]
+    return prompt
 
 
 async def test_two_404s_move_requests_that_were_not_sent_and_nothing_else() -> None:
@@ -245,6 +257,32 @@ async def test_interactive_job_alone_among_batch_jobs_does_not_prevent_the_chang
         began = now()
         assert {(await job).route for job in (first, *others)} == {"jobs"}
         assert now() - began < ROUTE_PROBE_FIRST_S + 90.0
+
+
+async def test_batch_of_a_hundred_survives_the_end_of_the_route(tmp_path: Path) -> None:
+    """No clip is lost, none is paid for twice, the board says what happens, and the same batch again costs nothing."""
+    ledger = SqliteLedger(tmp_path / "veo.db", executor=InlineExecutor())
+    lines: list[str] = []
+    async with world(session={**AUTO, "ledger": ledger}) as (veo, sim):
+        jobs = [await veo.submit(prompt) for prompt in prompts(100)]
+        before: Progress | None = None
+        for second in range(300):
+            if second == 15:
+                sim.close_old_route()
+            progress = read_progress(veo, jobs, now=now())
+            lines += changes(before, progress)
+            before = progress
+            await asyncio.sleep(1.0)
+        assert [line for line in lines if "route" in line] == [reason_text("route-gone"), route_text(progress)]
+        on_veo = sum(job.state is JobState.RUNNING for job in jobs)
+        assert 0 < on_veo < 100  # running when the route closed
+        sim.open_old_route()
+        clips = [await job for job in jobs]
+        assert [clip.route for clip in clips].count("veo") == on_veo
+        async with session_on(sim, ledger=ledger, route="jobs") as later:
+            assert {clip.task_id for clip in await later.gather(*prompts(100))} == {clip.task_id for clip in clips}
+        paid_for = [prompt_of(charge) for charge in sim.charges]
+        assert sorted(paid_for) == sorted(prompts(100))
 
 
 async def test_provider_without_the_jobs_route_is_rejected_before_anything_is_sent() -> None:

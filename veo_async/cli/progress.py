@@ -33,8 +33,7 @@ _PAUSE_TEXTS = {
     "blocked": "a firewall in front of the API blocks this client. Check the key's IP allowlist and the User-Agent.",
     "maintenance": f"the provider is under maintenance; {_RESUMES}.",
     "repeated-errors": f"several requests in a row failed; {_RESUMES}.",
-    "route-gone": "the veo route responds with 404. Another clip is tried in about two minutes; if it gets the same, "
-    "clips are made on the jobs route.",
+    "route-gone": f"the veo route responds with 404. Another clip is tried after two minutes; {_RESUMES}.",
     "network": "the provider is unreachable. Check the network with veo-async doctor.",
     "ledger-unavailable": f"the ledger cannot be written. Free disk space; {_RESUMES}.",
     "unauthorized": "the API key was rejected. Check it with veo-async doctor.",
