@@ -9,6 +9,8 @@
 ========= ===================================================================================
 
 `CreditsDiffer` comes at most once per job, if its task costs more or less than the price table says.
+`RouteChanged` says that a waiting job will take another route (``route="auto"``).
+
 `ResolutionDiffers` comes before the last event if a saved video does not have the requested resolution.
 
 The last event is `Ready`, or the outcome itself: `Refused`, `Failed` or `InDoubt`.
@@ -16,7 +18,17 @@ The last event is `Ready`, or the outcome itself: `Refused`, `Failed` or `InDoub
 
 from ._rules.lifecycle import JobState
 from ._rules.polling.durations import Eta
-from ._runtime.job.events import CreditsDiffer, JobEvent, Paused, Queued, Ready, ResolutionDiffers, Running, Sent
+from ._runtime.job.events import (
+    CreditsDiffer,
+    JobEvent,
+    Paused,
+    Queued,
+    Ready,
+    ResolutionDiffers,
+    RouteChanged,
+    Running,
+    Sent,
+)
 from ._runtime.job.outcome import Done, Failed, InDoubt, Outcome, Refused
 
 __all__ = [
@@ -33,6 +45,7 @@ __all__ = [
     "Ready",
     "Refused",
     "ResolutionDiffers",
+    "RouteChanged",
     "Running",
     "Sent",
 ]

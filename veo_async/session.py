@@ -551,6 +551,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             watcher=engine.watcher.statistics,
             credits=self._parts.spending.spent(),
             price_differences=engine.price_check.statistics(),
+            route=self._parts.routes.route,
+            is_route_changed=self._parts.routes.is_changed,
             callback_responses=self.callbacks.statistics.responses,
         )
 

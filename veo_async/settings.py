@@ -34,8 +34,8 @@ from ._rules.credits.budget import Budget
 from ._rules.credits.prices import PRICES, Prices, validate_credits, validate_prices
 from ._rules.polling.budget import POLL_RATE
 from ._rules.rate_limit import LearnedLimits
+from ._rules.route_choice import RouteSetting
 from ._runtime.sending.callback_tokens import validate_public_url
-from ._wire import RouteName
 
 __all__ = ["PRICES", "Budget", "Callbacks", "Credits", "Files", "LearnedLimits", "Limits", "Network", "Prices"]
 
@@ -157,8 +157,8 @@ class Network:
         timeout: seconds for one API request. None means 120 for paid requests, 30 for reads, 300 for uploads.
         upload_url: another base URL for uploads.
         route: the provider's endpoints for new requests: ``"veo"``, its dedicated Veo endpoints; ``"jobs"``, its
-            unified jobs API. None means VEO_ROUTE, or ``"veo"``. A task is always read, upgraded and extended on the
-            route that created it.
+            unified jobs API; ``"auto"``, ``"veo"`` until that is gone, then ``"jobs"``. None means VEO_ROUTE, or
+            ``"veo"``. A task is always read, upgraded and extended on the route that created it.
         allow_insecure_http: allow the API key to be sent over plain HTTP to another machine.
         transport: sends the requests instead of aiohttp; `veo_async.simulator.MemoryTransport` in tests.
         seed: makes delays and callback tokens repeatable in tests. Never set it in production: tokens would be
@@ -176,8 +176,8 @@ class Network:
     )
     timeout: float | None = attrs.field(default=None, validator=_checked(check_positive, optional=True))
     upload_url: str | None = attrs.field(default=None, validator=_checked(check_text, optional=True))
-    route: RouteName | None = attrs.field(
-        default=None, validator=_checked(check_choice, get_args(RouteName), optional=True)
+    route: RouteSetting | None = attrs.field(
+        default=None, validator=_checked(check_choice, get_args(RouteSetting), optional=True)
     )
     allow_insecure_http: bool = attrs.field(default=False, validator=_checked(check_flag))
     transport: Transport | None = None

@@ -10,6 +10,7 @@ from ._rules.lifecycle import JobState
 from ._rules.polling.durations import Eta
 from ._rules.queue.fair_queue import Priority
 from ._rules.rate_limit import LearnedLimits, RateLimitStatistics
+from ._rules.route_choice import RouteSetting
 from ._runtime.engine import Recovered
 from ._runtime.hooks import Hook
 from ._runtime.in_doubt.handler import OnDoubt
@@ -81,6 +82,7 @@ __all__ = [
     "Refused",
     "Resolution",
     "RouteName",
+    "RouteSetting",
     "SuccessRate",
     "TaskState",
     "UpgradeRequest",

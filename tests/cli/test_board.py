@@ -50,6 +50,13 @@ def test_board_says_which_clips_are_on_hold_and_why() -> None:
     assert f"On hold: 3 jobs of veo3_lite, 1 job of extend lite, {reason}" in drawn(render(progress), 160)
 
 
+def test_board_shows_that_the_route_has_changed() -> None:
+    """For the rest of the run, next to what delays it."""
+    lines = drawn(render(Progress(counts={"queued": 2}, changed_route="jobs", pause_reason="network")))
+    assert "The veo route is gone: new clips are made on the jobs route." in lines
+    assert any(line.startswith("Paused: ") for line in lines)
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_row_of_a_clip_is_never_broken(width: int) -> None:
     """Long texts are shortened; the state is always whole."""

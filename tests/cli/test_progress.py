@@ -1,5 +1,6 @@
 """The progress of a run, without a terminal, a session or a clock."""
 
+import attrs
 import pytest
 
 from veo_async._rules.lifecycle import TABLE, JobState
@@ -57,6 +58,16 @@ def test_each_change_is_reported_once() -> None:
     assert changes(in_doubt, in_doubt) == []
     paused = Progress(counts={"queued": 2}, pause_reason="insufficient-credits")
     assert changes(limited, paused)[0].startswith("Paused: out of credits")
+
+
+def test_change_of_the_route_is_reported_once() -> None:
+    """As its own line, besides the end of the pause."""
+    paused = Progress(counts={"queued": 2}, pause_reason="route-gone")
+    changed = Progress(counts={"queued": 2}, changed_route="jobs")
+    line = "The veo route is gone: new clips are made on the jobs route."
+    assert changes(paused, changed) == [line, "Submission resumed."]
+    assert changes(changed, changed) == []
+    assert changes(None, changed) == [line]
 
 
 def test_remaining_time_is_the_later_of_two_bounds() -> None:

@@ -11,6 +11,7 @@ from veo_async._rules.pauses import (
     MAX_ERRORS_IN_A_ROW,
     PROBE_FIRST_S,
     PROBE_MAX_S,
+    ROUTE_PROBE_FIRST_S,
     PauseReason,
     PauseState,
     Probe,
@@ -33,6 +34,7 @@ def paused(reason: PauseReason, now: float = 0.0) -> PauseState:
         (R.MAINTENANCE, 100.0 + PROBE_FIRST_S, Probe.JOB),
         (R.BLOCKED, 100.0 + PROBE_FIRST_S, Probe.JOB),
         (R.REPEATED_ERRORS, 100.0 + PROBE_FIRST_S, Probe.JOB),
+        (R.ROUTE_GONE, 100.0 + ROUTE_PROBE_FIRST_S, Probe.JOB),
         (R.NETWORK, 100.0 + LOCAL_PROBE_FIRST_S, Probe.JOB),
     ],
 )
@@ -103,6 +105,7 @@ def test_probe_with_another_reason_has_ended() -> None:
         (R.REPEATED_ERRORS, True),
         (R.INSUFFICIENT_CREDITS, False),
         (R.KEY_LIMIT, False),
+        (R.ROUTE_GONE, False),
     ],
 )
 def test_refused_probe_ends_a_pause_only_if_the_provider_was_the_problem(reason: PauseReason, ends: bool) -> None:
@@ -188,6 +191,34 @@ def test_balance_read_of_a_replaced_pause_ends_only_the_probe() -> None:
     assert state.reason is R.MAINTENANCE
     assert state.next_probe is Probe.JOB
     assert state.next_probe_at < math.inf
+
+
+# --- a route that is gone ---------------------------------------------------------------------------------------
+
+
+def test_lost_route_is_decided_by_the_balance_at_once() -> None:
+    """Then the next probe is a job again, unless the pause has ended."""
+    state = paused(R.ROUTE_GONE)
+    state.begin_probe()
+    state.pause(R.ROUTE_GONE, 121.0, is_probe=True)
+    state.route_lost(121.0)
+    assert (state.next_probe_at, state.next_probe) == (121.0, Probe.BALANCE)
+    state.begin_probe()
+    state.route_kept(122.0)
+    assert state.next_probe is Probe.JOB
+    assert 122.0 < state.next_probe_at < math.inf
+    assert state.route_found()
+    assert state.reason is None
+
+
+def test_route_changes_nothing_about_another_pause() -> None:
+    """Its reason has replaced the first one."""
+    state = paused(R.MAINTENANCE)
+    at = state.next_probe_at
+    state.route_lost(1.0)
+    state.route_kept(1.0)
+    assert not state.route_found()
+    assert (state.reason, state.next_probe_at, state.next_probe) == (R.MAINTENANCE, at, Probe.JOB)
 
 
 # --- errors in a row -------------------------------------------------------------------------------------------

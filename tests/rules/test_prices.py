@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 
 from veo_async import ExtendRequest, VideoRequest, errors
-from veo_async._rules.credits.prices import PRICES, price_of, priced_as, total, validate_credits, validate_prices
+from veo_async._rules.credits.prices import (
+    PRICES,
+    ROUTE_PRICES,
+    clips_cost_the_same,
+    price_of,
+    priced_as,
+    total,
+    validate_credits,
+    validate_prices,
+)
 from veo_async._wire import AnyRequest, UpgradeRequest
 
 
@@ -93,3 +102,15 @@ def test_price_must_be_a_number_of_credits(price: Any) -> None:
         validate_prices({"veo3": {"720p": price}})
     with pytest.raises(errors.UsageError, match="budget="):
         validate_credits("budget", price)
+
+
+def test_clips_cost_the_same_on_both_routes() -> None:
+    """As far as the provider says."""
+    assert clips_cost_the_same("veo", "jobs", ROUTE_PRICES)
+
+
+def test_one_different_price_is_a_difference() -> None:
+    """A price that is missing, too."""
+    dearer = {**PRICES, "veo3_lite": {**PRICES["veo3_lite"], "720p": 60.0}}
+    assert not clips_cost_the_same("veo", "jobs", {"veo": PRICES, "jobs": dearer})
+    assert not clips_cost_the_same("veo", "jobs", {"veo": PRICES, "jobs": {}})

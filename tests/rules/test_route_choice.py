@@ -32,6 +32,7 @@ def moved() -> RouteChoice:
 @pytest.mark.parametrize(("setting", "route"), [("veo", "veo"), ("jobs", "jobs"), ("auto", "veo")])
 def test_the_first_request_takes_the_route_of_the_setting(setting: RouteSetting, route: RouteName) -> None:
     assert RouteChoice(setting).route_for() == route
+    assert not RouteChoice(setting).is_changed
 
 
 @pytest.mark.parametrize("setting", ["veo", "jobs"])
@@ -46,6 +47,7 @@ def test_a_404_on_a_fixed_route_refuses_and_is_no_evidence(setting: RouteName) -
 def test_two_404s_apart_and_a_balance_move_the_route() -> None:
     choice = moved()
     assert choice.route == choice.route_for() == "jobs"
+    assert choice.is_changed
     assert not choice.is_suspicious
 
 

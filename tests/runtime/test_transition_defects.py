@@ -439,3 +439,18 @@ async def test_a_session_that_is_considered_dead_records_the_task_of_its_request
             first.statistics()  # raises if the session has crashed
     assert len(sim.charges) == 1
     assert "NOT recorded" not in caplog.text
+
+
+async def test_404_of_a_request_that_a_callback_knows_is_in_doubt_and_no_evidence(
+    monkeypatch: pytest.MonkeyPatch, ledger: MemoryLedger
+) -> None:
+    """A task was named for the attempt: the job must not take another route."""
+    options = {"public_url": "https://bot.example/veo", "route": "auto"}
+    async with case(monkeypatch, ledger, of_memory(ledger), SENDING, **options) as current:
+        assert current.live.token is not None
+        assert await current.veo.callbacks.hint(current.live.token, TASK)
+        await asyncio.sleep(2)
+        current.responses.put_nowait(errors.NotFound("no such endpoint", body_code=404))
+        await let_run()
+        assert current.live.state is IN_DOUBT
+        assert current.veo.statistics().pause_reason is None

@@ -12,15 +12,18 @@ key-limit             433                                                  the n
 maintenance           455                                                  a job that is accepted or refused
 blocked               403 from a firewall in front of the API              the same
 repeated-errors       `MAX_ERRORS_IN_A_ROW` failed creations in a row      the same
+route-gone            404 for a new clip on the ``veo`` route, if another  the next accepted job, or the other route
+                      one may be taken (`route_choice`)
 network               not one byte of a request could be sent              any response
 ledger-unavailable    a transition could not be stored                     any response
 ====================  ===================================================  ==========================================
 
 While submission is paused, a *probe* is due now and then (`Probe`): a balance read for ``insufficient-credits`` and
-``min-balance``, else one job that is sent. If after a 402 the balance cannot be read, or has not risen for long, a job
-is sent there too: a 402 is free, and otherwise a wrong 402 would stop the session forever. For ``min-balance`` no job
-is sent, because it would be paid from the minimum balance. The delays between probes double up to a maximum, because a
-top-up takes minutes and a maintenance may take an hour; the network is tried again much sooner.
+``min-balance``, and for ``route-gone`` once a second 404 has confirmed it; else one job that is sent. If after a 402
+the balance cannot be read, or has not risen for long, a job is sent there too: a 402 is free, and otherwise a wrong 402
+would stop the session forever. For ``min-balance`` no job is sent, because it would be paid from the minimum balance.
+The delays between probes double up to a maximum, because a top-up takes minutes and a maintenance may take an hour; the
+network is tried again much sooner.
 
 Only the probe's own response moves the next probe. Requests that were in flight when the pause began still end, but
 their results (the same refusal again, or a success that is older than the pause) change nothing.
@@ -38,6 +41,8 @@ from typing import Final
 
 import attrs
 
+from .route_choice import MIN_GAP_S
+
 #: Maximum failed creations (5xx, lost, malformed) in a row before the others are paused: each may have been charged.
 MAX_ERRORS_IN_A_ROW: Final = 5
 PROBE_FIRST_S: Final = 60.0
@@ -45,6 +50,8 @@ PROBE_MAX_S: Final = 600.0
 #: A lost network or a full disk is tried again sooner, because that sends nothing to the provider.
 LOCAL_PROBE_FIRST_S: Final = 1.0
 LOCAL_PROBE_MAX_S: Final = 60.0
+#: A second 404 counts only after `MIN_GAP_S`; a second more, so that rounding cannot make the probe too early.
+ROUTE_PROBE_FIRST_S: Final = MIN_GAP_S + 1.0
 
 
 class PauseReason(StrEnum):
@@ -56,12 +63,15 @@ class PauseReason(StrEnum):
     MAINTENANCE = "maintenance"
     BLOCKED = "blocked"
     REPEATED_ERRORS = "repeated-errors"
+    ROUTE_GONE = "route-gone"
     NETWORK = "network"
     LEDGER_UNAVAILABLE = "ledger-unavailable"
 
 
 #: The problem is on our side, not the provider's.
 _LOCAL_REASONS: Final = (PauseReason.NETWORK, PauseReason.LEDGER_UNAVAILABLE)
+#: The balance tells whether these can end.
+_BALANCE_REASONS: Final = (PauseReason.INSUFFICIENT_CREDITS, PauseReason.MIN_BALANCE)
 
 
 class Probe(Enum):
@@ -85,19 +95,13 @@ class PauseState:
     _delay_s: float = PROBE_FIRST_S
     _errors_in_a_row: int = 0
     _is_probing: bool = False
-    #: The balance is not conclusive (any more): the next probe is a job.
-    _probe_with_job: bool = False
+    #: What the next probe will be.
+    next_probe: Probe = Probe.JOB
 
     @property
     def next_probe_at(self) -> float:
         """When a probe is due; infinity while one is in flight."""
         return math.inf if self._is_probing else self._probe_at
-
-    @property
-    def next_probe(self) -> Probe:
-        """What the next probe will be."""
-        can_read_balance = self.reason is PauseReason.INSUFFICIENT_CREDITS and not self._probe_with_job
-        return Probe.BALANCE if can_read_balance or self.reason is PauseReason.MIN_BALANCE else Probe.JOB
 
     def begin_probe(self) -> None:
         """Begin the probe that is due. The caller must report its result."""
@@ -107,15 +111,16 @@ class PauseState:
         """Pause submission. Return whether *reason* is new."""
         is_new = self.reason is not reason
         if is_new:
-            self.reason, self.balance, self._probe_with_job = reason, None, False
-            self._delay_s = LOCAL_PROBE_FIRST_S if reason in _LOCAL_REASONS else PROBE_FIRST_S
-            if reason in (PauseReason.INSUFFICIENT_CREDITS, PauseReason.MIN_BALANCE):
+            self.reason, self.balance = reason, None
+            self._delay_s = _first_delay_s(reason)
+            if reason in _BALANCE_REASONS:
                 self._probe_at = now  # read the balance immediately, so that a top-up can be detected
             else:
                 self._schedule_probe(now)
         elif is_probe:
-            self._probe_with_job = False
             self._schedule_probe(now)
+        if is_new or is_probe:
+            self.next_probe = Probe.BALANCE if reason in _BALANCE_REASONS else Probe.JOB
         self._is_probing = self._is_probing and not is_probe
         return is_new
 
@@ -129,6 +134,21 @@ class PauseState:
     def balance_sufficient(self) -> bool:
         """Note that the balance is not below the minimum. Return whether this ends a pause."""
         return self.reason is PauseReason.MIN_BALANCE and self._resume()
+
+    def route_lost(self, now: float) -> None:
+        """Note that the route is known to be gone: the next probe reads the balance, and is due immediately."""
+        if self.reason is PauseReason.ROUTE_GONE:
+            self._is_probing, self._probe_at, self.next_probe = False, now, Probe.BALANCE
+
+    def route_kept(self, now: float) -> None:
+        """Note that the balance did not decide to change the route: the next probe is a job."""
+        if self.reason is PauseReason.ROUTE_GONE:
+            self.next_probe = Probe.JOB
+            self.probe_inconclusive(now)
+
+    def route_found(self) -> bool:
+        """Note that new requests have a route. Return whether this ends a pause."""
+        return self.reason is PauseReason.ROUTE_GONE and self._resume()
 
     def probe_not_sent(self, now: float) -> None:
         """Note that the probe was not sent, for a local reason; the next one is due immediately."""
@@ -148,7 +168,9 @@ class PauseState:
             return False
         known = [value for value in (self.balance, balance) if value is not None]
         self.balance = min(known, default=None)
-        self._probe_with_job = balance is None or self._delay_s >= PROBE_MAX_S
+        if self.reason is PauseReason.INSUFFICIENT_CREDITS:
+            is_conclusive = balance is not None and self._delay_s < PROBE_MAX_S
+            self.next_probe = Probe.BALANCE if is_conclusive else Probe.JOB
         self.probe_inconclusive(now)
         return False
 
@@ -189,6 +211,12 @@ class PauseState:
 
     def _resume(self) -> bool:
         was_paused = self.reason is not None
-        self.reason, self.balance = None, None
-        self._is_probing, self._probe_with_job, self._errors_in_a_row = False, False, 0
+        self.reason, self.balance, self.next_probe = None, None, Probe.JOB
+        self._is_probing, self._errors_in_a_row = False, 0
         return was_paused
+
+
+def _first_delay_s(reason: PauseReason) -> float:
+    if reason is PauseReason.ROUTE_GONE:
+        return ROUTE_PROBE_FIRST_S
+    return LOCAL_PROBE_FIRST_S if reason in _LOCAL_REASONS else PROBE_FIRST_S

@@ -69,6 +69,16 @@ class RouteChoice:
         self.route = "jobs" if self._setting == "jobs" else "veo"
 
     @property
+    def is_automatic(self) -> bool:
+        """Whether the route may change."""
+        return self._setting == "auto"
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the route has changed."""
+        return self.is_automatic and self.route == "jobs"
+
+    @property
     def is_suspicious(self) -> bool:
         """Whether a 404 has been seen, so that generate requests wait."""
         return bool(self._not_found)
@@ -92,7 +102,7 @@ class RouteChoice:
             is_alone: whether no other generate request waits. Then a second 404 for the same request refuses it: no
                 other request can complete the evidence.
         """
-        if self._setting != "auto" or route == "jobs":
+        if not self.is_automatic or route == "jobs":
             return Step.REFUSE
         if self.route == "jobs":
             return Step.REQUEUE

@@ -70,6 +70,7 @@ from .sending.handler import SendingState
 from .sending.key_renewal import KeyRenewer
 from .sending.knowledge import KnowledgeStore
 from .sending.pauses import Pauses
+from .sending.route_changes import RouteChanges
 from .sending.scheduler import Scheduler
 from .sending.sender import Sender
 from .sharing import LedgerWatcher
@@ -191,6 +192,7 @@ class Engine:
             max_backoff_s=self._max_backoff_s,
         )
         hints = self.hints = HintFollower(actions, self.watcher, tasks, records.read_within_budget)
+        routes = RouteChanges(self._routes, keys, queue, pauses, announcer, transitions)
         sender = Sender(
             api,
             gate,
@@ -202,11 +204,11 @@ class Engine:
             transitions,
             announcer,
             hints,
-            self._routes,
+            routes,
             self._client_closed,
         )
         slots = anyio.CapacityLimiter(self._max_in_flight)
-        scheduler = self.scheduler = Scheduler(api, gate, queue, keys, pauses, sender, transitions, slots)
+        scheduler = self.scheduler = Scheduler(api, gate, queue, keys, pauses, sender, routes, transitions, slots)
         self._knowledge = KnowledgeStore(gate, self.ledger)
         self._ledger_watcher = LedgerWatcher(journal, registry, hints, scheduler, transitions, self._default_target)
         transitions.handlers = self._handlers()

@@ -20,10 +20,10 @@ from veo_async._base.checks import (
 from veo_async._base.windows_names import path_problem
 from veo_async._rules.credits.prices import validate_credits
 from veo_async._rules.queue.fair_queue import Priority
+from veo_async._rules.route_choice import RouteSetting
 from veo_async._runtime.hooks import Hook
 from veo_async._runtime.in_doubt.handler import OnDoubt
 from veo_async._runtime.job.follow_ups import FollowUp
-from veo_async._wire import RouteName
 from veo_async._wire.converter import unknown_options
 from veo_async._wire.requests import VideoOptions
 from veo_async.errors import InvalidRequest
@@ -114,15 +114,15 @@ def checked_options(
     )
 
 
-def route_from(environ: Mapping[str, str]) -> RouteName:
+def route_from(environ: Mapping[str, str]) -> RouteSetting:
     """Return the route that the environment names, or the default.
 
     Raises:
         UsageError: it names another one.
     """
     name = environ.get(ROUTE_VARIABLE) or "veo"
-    check_choice(ROUTE_VARIABLE, name, get_args(RouteName))
-    return cast("RouteName", name)
+    check_choice(ROUTE_VARIABLE, name, get_args(RouteSetting))
+    return cast("RouteSetting", name)
 
 
 def check_option_names(options: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from veo_async._rules.rate_limit import RateLimitStatistics
 from veo_async._runtime.queued.spending import CreditUsage
 from veo_async._runtime.running.price_check import PriceDifferences
 from veo_async._runtime.running.watched_task import WatcherStatistics
+from veo_async._wire import RouteName
 
 
 @attrs.frozen(kw_only=True)
@@ -25,6 +26,8 @@ class Statistics:
         watcher: tasks that are polled, polls and failed polls.
         credits: estimated, reserved and measured spending.
         price_differences: jobs whose tasks cost more or less than the price table says, and jobs on hold for it.
+        route: the route of new requests.
+        is_route_changed: whether that is another one than at first, because ``route="auto"`` has changed it.
         callback_responses: received callbacks, by the HTTP status they were answered with.
     """
 
@@ -36,6 +39,8 @@ class Statistics:
     watcher: WatcherStatistics
     credits: CreditUsage
     price_differences: PriceDifferences
+    route: RouteName
+    is_route_changed: bool
     callback_responses: Mapping[int, int]
 
     def __str__(self) -> str:
@@ -48,4 +53,5 @@ class Statistics:
         paused = f"; paused ({self.pause_reason})" if self.pause_reason else ""
         models = self.price_differences.on_hold.items()
         on_hold = "".join(f"; {count} {model} on hold (overcharge)" for model, count in models)
-        return f"{jobs}; {slots}; {spent}{paused}{on_hold}"
+        changed = f"; new requests take the route {self.route}" if self.is_route_changed else ""
+        return f"{jobs}; {slots}; {spent}{paused}{on_hold}{changed}"

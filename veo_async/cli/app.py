@@ -10,7 +10,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from veo_async import VeoError, __version__
 from veo_async.errors import InvalidKey, InvalidRequest, LedgerRestored, UsageError, printable
-from veo_async.types import RouteName
+from veo_async.types import RouteSetting
 
 from .api_key import key_error_text
 from .commands import creating, guide, inspecting, ledger, lists, resuming, simulating
@@ -60,7 +60,7 @@ def _run_command(
     verbose: Annotated[bool, Parameter(name=("--verbose", "-v"), group=GLOBAL_OPTIONS)] = False,
     quiet: Annotated[bool, Parameter(name=("--quiet", "-q"), group=GLOBAL_OPTIONS)] = False,
     env_file: Annotated[Path | None, Parameter(group=GLOBAL_OPTIONS)] = None,
-    route: Annotated[RouteName | None, Parameter(group=GLOBAL_OPTIONS)] = None,
+    route: Annotated[RouteSetting | None, Parameter(group=GLOBAL_OPTIONS)] = None,
 ) -> int:
     """Take the options of every command from the words that were typed, and run the command that is left.
 
@@ -73,7 +73,7 @@ def _run_command(
     env_file
         Read environment variables from a file of NAME=VALUE lines. Variables that are set are kept.
     route
-        The provider's endpoints for new requests: veo (default) or jobs.
+        The provider's endpoints for new requests: veo (default), jobs, or auto (veo until it is gone, then jobs).
     """
     if verbose and quiet:
         raise UsageError("-v and -q exclude each other; give one of them")

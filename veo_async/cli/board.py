@@ -10,7 +10,17 @@ from rich.text import Text
 from veo_async.errors import printable
 
 from .formatting import format_count, format_credits, format_duration, format_number
-from .progress import Progress, Row, counts_of, hold_text, pause_text, rate_limit_text, state_text, uncapitalized
+from .progress import (
+    Progress,
+    Row,
+    counts_of,
+    hold_text,
+    pause_text,
+    rate_limit_text,
+    route_text,
+    state_text,
+    uncapitalized,
+)
 
 _STYLES = {
     "saved": "green",
@@ -32,6 +42,8 @@ def render(progress: Progress) -> RenderableType:
     parts: list[RenderableType] = [_head(progress), _counts(progress)]
     if credits := _credits(progress):
         parts.append(Text(credits, style="dim"))
+    if (route := route_text(progress)) is not None:
+        parts.append(Text(route, style="yellow"))
     if (reason := pause_text(progress)) is not None:
         parts.append(Text(reason, style="yellow"))
     if (on_hold := hold_text(progress)) is not None:

@@ -22,7 +22,7 @@ ENVIRONMENT: dict[str, str] = {
     "KIE_BASE_URL": "base URL of the API, for a mirror or the simulator",
     "KIE_UPLOAD_BASE_URL": "base URL for uploads",
     "KIE_WEBHOOK_HMAC_KEY": "the secret that signs callbacks",
-    "VEO_ROUTE": "the endpoints for new requests: veo or jobs",
+    "VEO_ROUTE": "the endpoints for new requests: veo, jobs or auto",
     "HTTPS_PROXY, NO_PROXY": "the proxy, and the hosts that need none",
     "NO_COLOR": "print without colors",
 }

@@ -7,7 +7,17 @@ from typing import Any
 from veo_async import Done, Failed, InDoubt, Refused
 from veo_async.batch.results import remedy_of
 from veo_async.errors import as_sentences, printable
-from veo_async.events import CreditsDiffer, JobEvent, Paused, Queued, Ready, ResolutionDiffers, Running, Sent
+from veo_async.events import (
+    CreditsDiffer,
+    JobEvent,
+    Paused,
+    Queued,
+    Ready,
+    ResolutionDiffers,
+    RouteChanged,
+    Running,
+    Sent,
+)
 from veo_async.types import Outcome
 
 from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
@@ -33,6 +43,8 @@ def event_text(event: JobEvent) -> str | None:
         case CreditsDiffer(key=key, expected=expected, consumed=consumed):
             costs = f"the task costs {format_credits(consumed)} according to the provider"
             return f"{key}: {costs}, and {format_number(expected)} in the price table"
+        case RouteChanged(key=key, after=after, reason=reason):
+            return f"{key}: takes the route {after} now: {reason}"
         case ResolutionDiffers(key=key, requested=requested, width=width, height=height):
             return f"{key}: the video is {width} × {height}, although {requested} was requested"
         case Ready(key=key):

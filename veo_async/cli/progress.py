@@ -34,6 +34,7 @@ _PAUSE_TEXTS = {
     "blocked": "a firewall in front of the API blocks this client. Check the key's IP allowlist and the User-Agent.",
     "maintenance": f"the provider is under maintenance; {_RESUMES}.",
     "repeated-errors": f"several requests in a row failed; {_RESUMES}.",
+    "route-gone": f"the veo route responds with 404. Another clip is tried after two minutes; {_RESUMES}.",
     "network": "the provider is unreachable. Check the network with veo-async doctor.",
     "ledger-unavailable": f"the ledger cannot be written. Free disk space; {_RESUMES}.",
     "unauthorized": "the API key was rejected. Check it with veo-async doctor.",
@@ -70,6 +71,8 @@ class Progress:
     pause_reason: str | None = None
     #: Unsent jobs that are on hold after an overcharge, by model.
     on_hold: Mapping[str, int] = attrs.field(factory=dict)
+    #: The route of new requests, if it has changed.
+    changed_route: str | None = None
     #: Seconds until the rate limit lets a request through again, after a 429.
     retry_in_s: float | None = None
     #: Seconds since the command began to wait; None if they are not counted.
@@ -129,6 +132,13 @@ def hold_text(progress: Progress) -> str | None:
     return f"On hold: {', '.join(on_hold)}, because the provider charges more than the price table says."
 
 
+def route_text(progress: Progress) -> str | None:
+    """Return which route new clips take now, as a sentence; None if it has not changed."""
+    if progress.changed_route is None:
+        return None
+    return f"The veo route is gone: new clips are made on the {progress.changed_route} route."
+
+
 def rate_limit_text(progress: Progress) -> str | None:
     """Return until when the rate limit stops the next clip; None if it does not."""
     if progress.retry_in_s is None or progress.pause_reason is not None:
@@ -155,6 +165,8 @@ def state_text(state: str) -> str:
 def changes(before: Progress | None, after: Progress) -> list[str]:
     """Return the lines to print where there is no board: submission paused or resumed, or another job in doubt."""
     lines = []
+    if (route := route_text(after)) is not None and (before is None or route_text(before) is None):
+        lines.append(route)
     was, now = None if before is None else _pause_key(before), _pause_key(after)
     if was != now:
         lines.append(pause_text(after) or "Submission resumed.")

@@ -50,6 +50,7 @@ def read_progress(
         slots=stats.max_in_flight,
         pause_reason=stats.pause_reason,
         on_hold=on_hold,
+        changed_route=stats.route if stats.is_route_changed else None,
         retry_in_s=_retry_in_s(stats, now),
         left_s=estimate_left_s(
             list(etas.values()),

@@ -12,7 +12,12 @@ from veo_async import ExtendRequest, VeoSession
 from veo_async.batch.costs import reserved_by, spent_by
 from veo_async.batch.waiting import wait_for_jobs
 from veo_async.errors import SessionEnded, VeoError, printable
-from veo_async.events import CreditsDiffer, JobEvent, ResolutionDiffers
+from veo_async.events import (
+    CreditsDiffer,
+    JobEvent,
+    ResolutionDiffers,
+    RouteChanged,
+)
 from veo_async.progress import Progress as JobProgress
 from veo_async.requests import follow_up_of
 from veo_async.settings import Credits, Files, Limits
@@ -164,7 +169,7 @@ def _shows_events(reporter: Reporter) -> bool:
 
 
 def _print_warning(event: JobEvent) -> None:
-    if isinstance(event, CreditsDiffer | ResolutionDiffers):
+    if isinstance(event, CreditsDiffer | ResolutionDiffers | RouteChanged):
         _print_event(event)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from veo_async._wire import MODELS, AnyRequest, ExtendRequest, UpgradeRequest, VideoModel
+from veo_async._wire import MODELS, AnyRequest, ExtendRequest, RouteName, UpgradeRequest, VideoModel
 from veo_async._wire.models import UPGRADE_CREDITS
 from veo_async.errors import UsageError
 
@@ -33,6 +33,8 @@ def prices_of(models: Sequence[VideoModel]) -> Prices:
 
 #: The default prices.
 PRICES: Final = prices_of(MODELS)
+#: The default prices on each route. The provider names the same for both.
+ROUTE_PRICES: Final[Mapping[RouteName, Prices]] = MappingProxyType({"veo": PRICES, "jobs": PRICES})
 
 #: The length of the clips in a column that names none.
 _DEFAULT_DURATION_S: Final = 8
@@ -43,6 +45,11 @@ def price_of(request: AnyRequest, prices: Prices = PRICES) -> float | None:
     row, column = price_key(request)
     columns = prices.get(row, {})
     return columns.get(column, columns.get(column.partition(" ")[0]))
+
+
+def clips_cost_the_same(before: RouteName, after: RouteName, by_route: Mapping[RouteName, Prices]) -> bool:
+    """Return whether each model's clips have the same prices on both routes."""
+    return all(by_route[before].get(model.name) == by_route[after].get(model.name) for model in MODELS)
 
 
 def total(costs: Iterable[float | None]) -> float | None:

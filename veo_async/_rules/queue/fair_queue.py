@@ -36,7 +36,11 @@ immediately instead of letting the queue grow.
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, KeysView
+from collections.abc import (
+    Callable,
+    Iterator,
+    KeysView,
+)
 from typing import Generic
 
 import attrs
@@ -52,6 +56,8 @@ __all__ = ["BATCH_EVERY", "MAX_REMEMBERED_GRANTS", "FairQueue", "Priority"]
 BATCH_EVERY = 10
 #: How many grants can be undone with `FairQueue.push_front`.
 MAX_REMEMBERED_GRANTS = 1024
+#: How many jobs `FairQueue.pop_first` skips at most.
+_MAX_SKIPPED = 100
 
 
 @attrs.define(eq=False)
@@ -208,6 +214,19 @@ class FairQueue(Generic[T]):
         for job in jobs:
             self._hold(job)
         return jobs
+
+    def pop_first(self, is_wanted: Callable[[T], bool]) -> T | None:
+        """Grant and return the first wanted job; the next one if none of the first hundred is wanted."""
+        found: T | None = None
+        skipped: list[T] = []
+        while found is None and len(skipped) < _MAX_SKIPPED and (job := self.pop()) is not None:
+            if is_wanted(job):
+                found = job
+            else:
+                skipped.append(job)
+        for other in reversed(skipped):
+            self.push_front(other)
+        return self.pop() if found is None else found
 
     def remove(self, job: T) -> None:
         """Remove a job that is queued or on hold; KeyError if it is neither."""

@@ -6,6 +6,7 @@ The last event of a job is `Ready`, or the outcome `Refused`, `Failed` or `InDou
 import attrs
 
 from veo_async._rules.polling.durations import Eta
+from veo_async._wire import RouteName
 
 from .outcome import Clip, Done, Failed, InDoubt, Outcome, Refused
 
@@ -65,6 +66,23 @@ class Paused:
 
 
 @attrs.frozen
+class RouteChanged:
+    """The job waits, and its request will take another route.
+
+    Attributes:
+        key: the key of the job.
+        before: the route that new requests took until now.
+        after: the route that they take from now on.
+        reason: why.
+    """
+
+    key: str
+    before: RouteName
+    after: RouteName
+    reason: str
+
+
+@attrs.frozen
 class Ready:
     """The clip is ready.
 
@@ -109,7 +127,19 @@ class CreditsDiffer:
     consumed: float
 
 
-JobEvent = Queued | Sent | Running | Paused | CreditsDiffer | ResolutionDiffers | Ready | Refused | Failed | InDoubt
+JobEvent = (
+    Queued
+    | Sent
+    | Running
+    | Paused
+    | RouteChanged
+    | CreditsDiffer
+    | ResolutionDiffers
+    | Ready
+    | Refused
+    | Failed
+    | InDoubt
+)
 
 
 def event_of(outcome: Outcome) -> JobEvent:

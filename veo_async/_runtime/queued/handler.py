@@ -82,6 +82,8 @@ class QueuedState:
             self._refuse(job, copy_error(locked_out))
         elif job.deadline is not None and self._clock.now() >= job.deadline:
             self._refuse(job, DeadlineExceeded("not sent before its deadline"))
+        elif (problem := self._scheduler.problem_of(job)) is not None:
+            self._refuse(job, problem)
         else:
             self._push(job, is_requeued=is_requeued)
             self._scheduler.wake()

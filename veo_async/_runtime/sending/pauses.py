@@ -67,6 +67,10 @@ class Pauses:
         """Note that a request was refused because of its content."""
         self._resume_if(self.state.creation_refused(loop_time(), is_probe=is_probe))
 
+    def route_found(self) -> None:
+        """Note that new requests have a route."""
+        self._resume_if(self.state.route_found())
+
     def on_error(self, error: VeoError, *, is_probe: bool) -> None:
         """Note that a request failed; repeated errors pause submission."""
         if self.state.creation_failed(loop_time(), is_probe=is_probe):

@@ -18,17 +18,18 @@ from veo_async._ports import AccountActivity
 from veo_async._rules.credits.min_balance import BalanceRead
 from veo_async._rules.gate.gate import Gate
 from veo_async._rules.gate.values import Grant, Wait
-from veo_async._rules.pauses import Probe
+from veo_async._rules.pauses import PauseReason, Probe
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._runtime.clock import TIMER_SLACK_S, loop_time, wait_for_event
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.log import logger_for
 from veo_async._runtime.transitions import Transitions
 from veo_async._runtime.uncancelled import run_to_completion
-from veo_async.errors import VeoError
+from veo_async.errors import InvalidRequest, VeoError
 
 from .key_renewal import KeyRenewer
 from .pauses import Pauses
+from .route_changes import RouteChanges
 from .sender import Sender
 from .ticket import SendTicket
 
@@ -51,6 +52,7 @@ class Scheduler:
     _keys: KeyRenewer
     _pauses: Pauses
     _sender: Sender
+    _routes: RouteChanges
     _transitions: Transitions
     #: The semaphore of running tasks.
     slots: "anyio.CapacityLimiter"
@@ -77,6 +79,10 @@ class Scheduler:
     def locked_out(self) -> VeoError | None:
         """Why nothing can be sent for the rest of the session, if so."""
         return self._pauses.locked_out
+
+    def problem_of(self, job: LiveJob) -> InvalidRequest | None:
+        """Return why *job* cannot be sent on the route of new requests, if so."""
+        return self._routes.problem_of(job)
 
     @property
     def running_without_slot(self) -> int:
@@ -156,7 +162,9 @@ class Scheduler:
                 return pauses.next_probe_at
             if is_probe and pauses.next_probe is Probe.BALANCE:
                 pauses.begin_probe()
-                self._read_balance(sending, now, self._pauses.balance_probed)
+                is_about_route = pauses.reason is PauseReason.ROUTE_GONE
+                on_balance = self._routes.balance_read if is_about_route else self._pauses.balance_probed
+                self._read_balance(sending, now, on_balance)
                 continue
             if self.slots.available_tokens < 1:
                 return math.inf
@@ -188,7 +196,7 @@ class Scheduler:
         return balance.blocked_until(now)
 
     def _start(self, sending: asyncio.TaskGroup, grant: Grant, *, is_probe: bool) -> None:
-        job = self.queue.pop()
+        job = self._next_job(is_probe=is_probe)
         assert job is not None  # noqa: S101  # the caller checked it
         if not self._transitions.begin_sending(job):
             self.gate.not_sent(grant, loop_time())
@@ -201,6 +209,11 @@ class Scheduler:
         # The task of the paid POST is not the group's own: cancelling the group would leave the job in doubt.
         request = run_to_completion(self._send(job, ticket), name=f"veo.post:{job.key}")
         sending.create_task(request, name=f"veo.scheduler:{job.key}")
+
+    def _next_job(self, *, is_probe: bool) -> LiveJob | None:
+        if is_probe and self._pauses.state.reason is PauseReason.ROUTE_GONE:
+            return self.queue.pop_first(self._routes.is_good_probe)
+        return self.queue.pop()
 
     async def _send(self, job: LiveJob, ticket: SendTicket) -> None:
         await self._sender.send(job, ticket)

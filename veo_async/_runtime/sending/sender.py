@@ -11,6 +11,7 @@ paused        back to the head of the queue; submission pauses (402, 403, 433, 4
 locked out    one new API key is requested; without one all queued jobs are refused
 client closed back to the head of the queue; nothing more is sent, and waiters get the error
 refused       the job is refused; no task was created
+route gone    back to the head of the queue, if another route may be taken (`route_changes`)
 in doubt      the job is in doubt and is never resent automatically
 ============  ====================================================================================
 
@@ -40,7 +41,6 @@ from veo_async._rules.lifecycle import Event, JobState
 from veo_async._rules.pauses import PauseReason
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._rules.retry import MAX_TRIES
-from veo_async._rules.route_choice import RouteChoice
 from veo_async._runtime.announcer import Announcer
 from veo_async._runtime.clock import WallClock, loop_time
 from veo_async._runtime.in_doubt.hints import HintFollower
@@ -68,6 +68,7 @@ from veo_async.errors import (
 
 from .callback_tokens import CallbackTokens
 from .pauses import Pauses
+from .route_changes import RouteChanges
 from .ticket import SendTicket
 
 logger = logger_for(__name__)
@@ -100,7 +101,7 @@ class Sender:
     _transitions: Transitions
     _announcer: Announcer
     _hints: HintFollower
-    _routes: RouteChoice
+    _routes: RouteChanges
     #: Called when our own HTTP client is closed, so that nothing more can be sent.
     _on_client_closed: Callable[[VeoError], None]
     _is_stopped: bool = attrs.field(default=False, init=False)
@@ -135,7 +136,7 @@ class Sender:
 
     async def _send(self, job: LiveJob, ticket: SendTicket) -> None:
         if job.attempts == 0:  # a request that may have been charged is never repeated on another route
-            job.route = self._routes.route_for(None if job.follow_up is None else job.route)
+            job.route = self._routes.route_for(job)
         request = self._tokens.issue(job)
         ticket.token = job.token
         has_permit = await self._record_intent(job, ticket)
@@ -146,7 +147,7 @@ class Sender:
         kill_point("post:before")
         ticket.is_sent = True
         try:
-            accepted = await self._create(request, route_named(job.route or self._routes.route))
+            accepted = await self._create(request, route_named(job.route or self._routes.route_for(job)))
         except VeoError as error:
             kill_point("post:error")
             await self._on_error(job, ticket, error)
@@ -208,6 +209,7 @@ class Sender:
         self._count(job, ticket, is_paid=True)
         job.unsent_attempts = 0
         self._pauses.on_accepted(is_probe=ticket.is_probe)
+        self._routes.accepted(job)
         await self._accept(job, task_id)
 
     async def _accept(self, job: LiveJob, task_id: str) -> None:
@@ -258,11 +260,14 @@ class Sender:
                 await self._requeue(job, error)
                 if await self._pauses.key_rejected(ticket.key_generation, error):
                     await self._lock_out(error)
+            case Verdict.REFUSED if self._is_for_another_route(job, ticket, error, is_probe=is_probe):
+                await self._requeue(job, error)
             case Verdict.REFUSED:
                 self._pauses.on_refused(is_probe=is_probe)
                 await self._finish(job, Event.REFUSE, Refused(job.key, error))
             case Verdict.IN_DOUBT:
                 self._pauses.on_error(error, is_probe=is_probe)
+                self._is_for_another_route(job, ticket, error, is_probe=False)
                 await self._lose(job, error)
             case _:
                 assert_never(verdict)
@@ -270,8 +275,14 @@ class Sender:
     def _classify(self, job: LiveJob, error: VeoError) -> Verdict:
         """Return what *error* means. After a callback for this very attempt, a rejection proves nothing any more."""
         verdict = classify_failure(error)
-        is_response = verdict not in _UNSENT and verdict is not Verdict.REFUSED
-        return Verdict.IN_DOUBT if is_response and self._hints.has_early_hint(job) else verdict
+        may_be_resent = verdict not in _UNSENT and (verdict is not Verdict.REFUSED or self._routes.is_lost(job, error))
+        return Verdict.IN_DOUBT if may_be_resent and self._hints.has_early_hint(job) else verdict
+
+    def _is_for_another_route(self, job: LiveJob, ticket: SendTicket, error: VeoError, *, is_probe: bool) -> bool:
+        """Note an error that says that the route is gone; return whether the job may take another one."""
+        if not self._routes.is_lost(job, error) or self._hints.has_early_hint(job):
+            return False
+        return self._routes.not_found(job, error, key_number=ticket.key_generation, is_probe=is_probe)
 
     def _count(self, job: LiveJob, ticket: SendTicket, *, is_paid: bool) -> None:
         """Count an attempt that has ended, and whether it was or may have been charged."""
