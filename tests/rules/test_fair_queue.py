@@ -52,22 +52,22 @@ def test_jobs_of_one_tenant_keep_their_order() -> None:
     assert drain(fill(("a", 5))) == [0, 1, 2, 3, 4]
 
 
-def test_first_wanted_job_is_granted_before_its_turn() -> None:
+def test_first_job_that_fits_is_granted_before_its_turn() -> None:
     """The others keep their places, also those of other tenants."""
     queue = fill(("a", 3), ("b", 3))
     order = drain(queue)
-    wanted = order[3]
-    assert queue.pop_first(lambda job: job == wanted) == wanted
-    assert drain(queue) == [job for job in order if job != wanted]
+    fitting = order[3]
+    assert queue.pop_first(lambda job: job == fitting) == fitting
+    assert drain(queue) == [job for job in order if job != fitting]
 
 
-def test_next_job_is_granted_if_none_is_wanted() -> None:
+def test_next_job_is_granted_if_none_fits() -> None:
     """Nothing is skipped then; an empty queue grants nothing."""
     queue = fill(("a", 3))
     assert [queue.pop_first(lambda _: False) for _ in range(4)] == [0, 1, 2, None]
 
 
-def test_wanted_job_far_behind_does_not_jump_the_queue() -> None:
+def test_fitting_job_far_behind_does_not_jump_the_queue() -> None:
     """Only the first hundred are searched."""
     queue = fill(("a", 200))
     assert queue.pop_first(lambda job: job == 150) == 0

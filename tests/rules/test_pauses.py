@@ -196,7 +196,7 @@ def test_balance_read_of_a_replaced_pause_ends_only_the_probe() -> None:
 # --- a route that is gone ---------------------------------------------------------------------------------------
 
 
-def test_lost_route_is_decided_by_the_balance_at_once() -> None:
+def test_lost_route_is_decided_by_the_balance_immediately() -> None:
     """Then the next probe is a job again, unless the pause has ended."""
     state = paused(R.ROUTE_GONE)
     state.begin_probe()

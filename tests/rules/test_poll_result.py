@@ -57,7 +57,7 @@ def polls(*results: tuple[float, Any]) -> list[PollResult]:
         (errors.ResponseLost("cut"), PollFailed(2.0, is_shared=True)),
         (errors.MalformedResponse("html"), PollFailed(2.0, is_shared=True)),
         (errors.Unauthorized("401"), PollFailed(2.0, is_shared=True)),
-        (errors.NotFound("404"), PollFailed(2.0, is_shared=True)),
+        (errors.NotFound("404"), PollFailed(2.0)),
         (errors.Maintenance("455"), PollFailed(2.0, is_shared=True)),
         (errors.NotReady("not yet", endpoint="record-info"), PollFailed(2.0, is_shared=True)),
         (errors.NotReady("not yet", endpoint="get-1080p-video"), PollAgain(NOT_YET_S)),

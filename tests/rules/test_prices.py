@@ -111,6 +111,6 @@ def test_clips_cost_the_same_on_both_routes() -> None:
 
 def test_one_different_price_is_a_difference() -> None:
     """A price that is missing, too."""
-    dearer = {**PRICES, "veo3_lite": {**PRICES["veo3_lite"], "720p": 60.0}}
-    assert not clips_cost_the_same("veo", "jobs", {"veo": PRICES, "jobs": dearer})
+    expensive = {**PRICES, "veo3_lite": {**PRICES["veo3_lite"], "720p": 60.0}}
+    assert not clips_cost_the_same("veo", "jobs", {"veo": PRICES, "jobs": expensive})
     assert not clips_cost_the_same("veo", "jobs", {"veo": PRICES, "jobs": {}})

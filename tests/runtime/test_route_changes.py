@@ -1,4 +1,4 @@
-"""``route="auto"``: when new requests leave the ``veo`` route, and what that costs."""
+"""``route="auto"``: when new requests take the jobs route instead of ``veo``, and what that costs."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ from veo_async.simulator import (
 )
 
 from .ledgers import InlineExecutor
-from .support import check_joints, let_run, now, session_on, world
+from .support import VirtualSession, check_joints, let_run, now, session_on, world
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -263,7 +263,7 @@ async def test_batch_of_a_hundred_survives_the_end_of_the_route(tmp_path: Path) 
     """No clip is lost, none is paid for twice, the board says what happens, and the same batch again costs nothing."""
     ledger = SqliteLedger(tmp_path / "veo.db", executor=InlineExecutor())
     lines: list[str] = []
-    async with world(session={**AUTO, "ledger": ledger}) as (veo, sim):
+    async with world(session={**AUTO, "kind": VirtualSession, "ledger": ledger}) as (veo, sim):
         jobs = [await veo.submit(prompt) for prompt in prompts(100)]
         before: Progress | None = None
         for second in range(300):
@@ -279,8 +279,9 @@ async def test_batch_of_a_hundred_survives_the_end_of_the_route(tmp_path: Path) 
         sim.open_old_route()
         clips = [await job for job in jobs]
         assert [clip.route for clip in clips].count("veo") == on_veo
-        async with session_on(sim, ledger=ledger, route="jobs") as later:
-            assert {clip.task_id for clip in await later.gather(*prompts(100))} == {clip.task_id for clip in clips}
+        async with session_on(sim, kind=VirtualSession, ledger=ledger, route="jobs") as later:
+            again = [await later.generate(prompt) for prompt in prompts(100)]
+        assert [clip.task_id for clip in again] == [clip.task_id for clip in clips]
         paid_for = [prompt_of(charge) for charge in sim.charges]
         assert sorted(paid_for) == sorted(prompts(100))
 

@@ -70,7 +70,7 @@ class PauseReason(StrEnum):
 
 #: The problem is on our side, not the provider's.
 _LOCAL_REASONS: Final = (PauseReason.NETWORK, PauseReason.LEDGER_UNAVAILABLE)
-#: The balance tells whether these can end.
+#: These end when the balance has risen.
 _BALANCE_REASONS: Final = (PauseReason.INSUFFICIENT_CREDITS, PauseReason.MIN_BALANCE)
 
 

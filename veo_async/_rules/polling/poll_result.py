@@ -10,6 +10,7 @@ A failed poll never ends a job. The provider's records are trusted with these re
 - *Failure* (flag 2 or 3) must be confirmed by a second poll at least `CONFIRM_S` later, because flags are unstable.
 - *A failed poll* (HTML, broken JSON, 5xx, a lost response, an unknown flag) delays the next poll of this task. If the
   provider or the network is the cause, it also counts for the condition that all tasks share (`outage`).
+- *404* without a word about the record says that the route does not exist. Tasks of the other one are polled as always.
 - *Not ready* is the response for an upgrade in progress; the documentation asks for half a minute between two polls. If
   it says for minutes that there is no result, as for an upgrade whose source does not exist, the upgrade has failed.
 - *"Only within 14 days"* ends a task only if the task can be that old; of a younger one the response is wrong.
@@ -25,6 +26,7 @@ from veo_async._wire.codes import is_source_missing
 from veo_async._wire.endpoints import RECORD_INFO
 from veo_async.errors import (
     DownloadFailed,
+    NotFound,
     NotReady,
     RateLimited,
     RecordExpired,
@@ -130,6 +132,8 @@ def interpret(history: PollHistory, result: Record | VeoError, now: float) -> Po
         case RecordExpired():
             can_be = not history.is_age_known or now - history.started_at >= MIN_EXPIRED_AGE_S
             return Unsuccessful(result) if can_be else _failed_poll(history)
+        case NotFound():
+            return _failed_poll(history)
         case _:
             return _failed_poll(history, is_shared=True)
 

@@ -215,12 +215,12 @@ class FairQueue(Generic[T]):
             self._hold(job)
         return jobs
 
-    def pop_first(self, is_wanted: Callable[[T], bool]) -> T | None:
-        """Grant and return the first wanted job; the next one if none of the first hundred is wanted."""
+    def pop_first(self, fits: Callable[[T], bool]) -> T | None:
+        """Grant and return the first job that *fits*; the next one if none of the first hundred does."""
         found: T | None = None
         skipped: list[T] = []
         while found is None and len(skipped) < _MAX_SKIPPED and (job := self.pop()) is not None:
-            if is_wanted(job):
+            if fits(job):
                 found = job
             else:
                 skipped.append(job)

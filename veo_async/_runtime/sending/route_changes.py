@@ -1,6 +1,6 @@
 """The route of new requests, and its change: with ``route="auto"`` they leave the ``veo`` route if it is gone.
 
-`RouteChoice` decides; this module tells it what happened and acts on the answer:
+`RouteChoice` decides; this module passes on what happened, and carries out the decision:
 
 - A 404 for a new clip pauses submission. After `MIN_GAP_S` another job is sent as the probe.
 - After the second 404 the balance is read.
