@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from veo_async._wire.models import MODELS
+
 from . import prices
 from .limits import make_limiter
 from .messages import ErrorResponse, SimRequest, SimResponse, model_in, success
 from .settings import ProviderSettings
 
-_TIERS = {"Lite": "veo3_lite", "Fast": "veo3_fast", "Quality": "veo3"}
+#: The models by their names in prose, cheapest first.
+_TIERS = {model.extend_name.capitalize(): model.name for model in reversed(MODELS) if model.extend_name}
 _BUCKET = timedelta(minutes=10)
 _BUCKETS = 144
 #: The first interval has no traffic; the others alternate between these percentages.
@@ -160,7 +163,7 @@ _TEXT = {"type": "string"}
 _INTEGER = {"type": "integer"}
 _VIDEO_FIELDS = {
     "prompt": _TEXT,
-    "model": _enum("string", "veo3_fast", "veo3", "veo3_lite"),
+    "model": _enum("string", *_TIERS.values()),
     "image_urls": {"type": "array", "items": _TEXT},
     "generation_type": _enum("string", "TEXT_2_VIDEO", "FIRST_AND_LAST_FRAMES_2_VIDEO", "REFERENCE_2_VIDEO"),
     "aspect_ratio": _enum("string", "16:9", "9:16", "Auto"),
