@@ -1,5 +1,6 @@
 """The progress of a run, without a terminal, a session or a clock."""
 
+import attrs
 import pytest
 
 from veo_async._rules.lifecycle import TABLE, JobState
