@@ -20,7 +20,10 @@ from veo_async.providers import provider_named
 from veo_async.simulator import MemoryTransport
 from veo_async.types import JobState
 
-from .support import assert_at_rest, check_joints, memory, session_on, world
+from .ledgers import session_with_ledger
+from .support import assert_at_rest, check_joints, memory, world
+
+pytestmark = pytest.mark.veo_virtual_time
 
 LITE: dict[str, Any] = {"model": "veo3_lite"}
 #: The session of most tests: on the route whose records say what a task costs.
@@ -81,11 +84,11 @@ async def test_row_15_after_an_overcharge_nothing_of_the_model_is_sent(caplog: p
         assert veo.statistics().price_differences.on_hold == {"veo3_lite": 4}
         assert "4 veo3_lite on hold (overcharge)" in str(veo.statistics())
         assert await anext(late.events()) == Paused(late.key, "overcharge")
-        assert pauses == ["overcharge"]
         check_joints(veo)
         for job in on_hold:
             await job.abandon()
         await listening
+        assert pauses == ["overcharge"]
         assert veo.statistics().price_differences.on_hold == {"veo3_lite": 0}
     assert len(warnings_in(caplog, "hold")) == 1
 
@@ -99,14 +102,14 @@ async def _collect_pauses(veo: VeoSession, key: str, reasons: list[str]) -> None
 async def test_next_session_sends_the_jobs_on_hold() -> None:
     """Only a new session releases them."""
     sim, ledger = memory(tier_ignored=True), MemoryLedger()
-    options = {**JOBS, "ledger": ledger, "max_in_flight": 1}
-    async with session_on(sim, **options, stop_on_overcharge=True) as veo:
+    options: dict[str, Any] = {**JOBS, "max_in_flight": 1}
+    async with session_with_ledger(sim, ledger, **options, stop_on_overcharge=True) as veo:
         jobs = [await veo.submit(f"Dog {number}", key=f"{number}", **LITE) for number in range(3)]
         await jobs[0]
         await asyncio.sleep(600)
         assert created(sim) == 1
     assert_at_rest(veo)
-    async with session_on(sim, **options) as veo:
+    async with session_with_ledger(sim, ledger, **options) as veo:
         assert veo.ledger.recovered.queued == 2
         await veo.drain()
     assert created(sim) == 3
@@ -139,12 +142,12 @@ async def test_jobs_on_hold_are_refused_if_the_key_is_rejected() -> None:
 async def test_figure_is_on_the_ledger_and_not_announced_again() -> None:
     """The step that ends the job writes it; a session that finds it there compares nothing."""
     sim, ledger, seen = memory(tier_ignored=True), MemoryLedger(), list[JobEvent]()
-    async with session_on(sim, ledger=ledger, **JOBS) as veo:
+    async with session_with_ledger(sim, ledger, **JOBS) as veo:
         await veo.generate("A dog", key="dog", **LITE)
         row = await ledger_row(veo, "dog")
         assert row.credits_consumed == 60.0
         assert row.credits == 30.0
-    async with session_on(sim, ledger=ledger, on_event=seen.append, **JOBS) as veo:
+    async with session_with_ledger(sim, ledger, on_event=seen.append, **JOBS) as veo:
         clip = await veo.generate("A dog", key="dog", **LITE)
         assert clip.credits_consumed == 60.0
         assert veo.statistics().price_differences.jobs == 0
