@@ -1,7 +1,6 @@
 """`VeoApi` against the simulator: every endpoint, and every fault that a server can cause."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import attrs
@@ -37,19 +36,6 @@ from veo_async.simulator import (
     unknown_code,
     wrong_types,
 )
-
-
-@pytest.fixture
-async def sim() -> AsyncIterator[Simulator]:
-    async with Simulator(speed=1000.0, duration_s=60.0) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-async def api(sim: Simulator) -> AsyncIterator[VeoApi]:
-    async with VeoApi(sim.api_key, base_url=sim.url) as client:
-        yield client
-
 
 # --- every endpoint ---------------------------------------------------------------------------------------------
 

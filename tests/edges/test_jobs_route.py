@@ -1,7 +1,7 @@
 """`VeoApi` on the jobs route against the simulator: tasks of every kind, records, and rejections."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -12,18 +12,6 @@ from veo_async._api.record_poller import UNCHANGED
 from veo_async._ports import HttpRequest
 from veo_async._wire import JOBS, Accepted, AnyRequest, HttpResponse, UpgradeRequest
 from veo_async.simulator import Simulator
-
-
-@pytest.fixture
-async def sim() -> AsyncIterator[Simulator]:
-    async with Simulator(speed=1000.0, duration_s=60.0) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-async def api(sim: Simulator) -> AsyncIterator[VeoApi]:
-    async with VeoApi(sim.api_key, base_url=sim.url) as client:
-        yield client
 
 
 class Recording:

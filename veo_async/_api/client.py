@@ -172,8 +172,7 @@ class VeoApi(CatalogueRequests):
             InvalidRequest: an option is wrong, or the jobs route does not have it; nothing was sent.
         """
         self._check(request, validate=validate)
-        if problems := tuple(JOBS.problems_of(request)):
-            raise InvalidRequest.of(*problems)
+        JOBS.check(request)
         return await self._requester.post(endpoints.CREATE_TASK, JOBS.body(request, self.dialect))
 
     async def get_1080p_video(self, task_id: str, *, index: int | None = None) -> HdVideo:

@@ -14,7 +14,7 @@ from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.job.rows import content_key
 from veo_async._wire import AnyRequest, Dialect, check, route_named
 from veo_async._wire.validation import check_encodable
-from veo_async.errors import InvalidRequest, QueueFull, SessionEnded, VeoError
+from veo_async.errors import QueueFull, SessionEnded, VeoError
 from veo_async.media.templates import numbered
 
 from .lifetime import Lifetime
@@ -77,12 +77,11 @@ class Submitter:
         return source.tenant if source is not None else ""
 
     def _check_chain(self, chain: Sequence[ChainItem], *, validate: bool) -> None:
+        route = route_named(self._parts.routes.route)
         for item in chain:
             (check if validate else check_encodable)(item.request, self._dialect)
-            route = route_named(self._parts.routes.route)
             self._dialect.require(route.endpoint_for(item.request))
-            if problems := tuple(route.problems_of(item.request)):
-                raise InvalidRequest.of(*problems)
+            route.check(item.request)
 
     @asynccontextmanager
     async def _reserve_while_admitting(self, jobs: Sequence[LiveJob]) -> AsyncGenerator[None]:

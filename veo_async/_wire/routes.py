@@ -81,6 +81,11 @@ class Route:
             body["callBackUrl"] = request.callback_url
         return body
 
+    def check(self, request: AnyRequest) -> None:
+        """Raise `InvalidRequest` if this route cannot express *request*."""
+        if problems := tuple(self.problems_of(request)):
+            raise InvalidRequest.of(*problems)
+
     def problems_of(self, request: AnyRequest) -> Iterator[Problem]:
         """Yield what this route cannot express."""
         if self.name == "jobs" and isinstance(request, VideoRequest):

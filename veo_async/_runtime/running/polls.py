@@ -7,7 +7,7 @@ which is free, and the one with the record is its route. An error that is not "n
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeVar
+from typing import Any
 
 from veo_async._api import RecordPoller, VeoApi, poll_upgrade
 from veo_async._base.kill_points import kill_point
@@ -16,10 +16,8 @@ from veo_async._rules.task_route import route_of_record
 from veo_async._runtime.clock import loop_time
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.sending.key_renewal import KeyRenewer
-from veo_async._wire import JOBS, VEO, Record, Route, RouteName, UpgradeRequest, route_named, upgrade_from_name
+from veo_async._wire import JOBS, VEO, Record, RouteName, route_named, upgrade_from_name
 from veo_async.errors import ClientClosed, RecordExpired, RecordNotFound, Unauthorized, VeoError
-
-T = TypeVar("T")
 
 
 class RecordReader:
@@ -34,7 +32,9 @@ class RecordReader:
     def __init__(self, api: VeoApi, keys: KeyRenewer, budget: PollBudget, default: RouteName) -> None:
         self._api, self._keys, self._budget = api, keys, budget
         self._poller = RecordPoller(api)
-        self._routes = sorted((VEO, JOBS), key=lambda route: route.name != default)
+        routes = sorted((VEO, JOBS), key=lambda route: route.name != default)
+        #: The routes that the provider has.
+        self._routes = [route for route in routes if route.record.name in api.dialect.endpoints]
 
     async def poll(self, job: LiveJob) -> Record:
         """Read the record of a watched job; the poller parses it only if it has changed."""
@@ -45,26 +45,24 @@ class RecordReader:
             return record
         if upgrade_from_name(job.task_id) is not None:
             return await self.read(job.task_id, job.route)
-        return await self._retry_with_new_key(partial(self._poller.poll, route=route_named(job.route)), job.task_id)
+        return await self._retry_with_new_key(self._poller.poll, job.task_id, route_named(job.route))
 
     async def read(self, task_id: str, route: RouteName | None) -> Record:
         """Read the complete record of any task."""
         if (upgrade := upgrade_from_name(task_id)) is not None:
-            return await self._retry_with_new_key(self._poll_upgrade, upgrade)
+            return await self._retry_with_new_key(poll_upgrade, self._api, upgrade)
         if route is None:
             return (await self.find(task_id))[1]
         return await self._retry_with_new_key(partial(self._api.record_info, route=route), task_id)
 
     async def read_within_budget(self, task_id: str, route: RouteName | None) -> Record:
         """Do the same as `read` within the poll budget, so that hints cannot use up the polls of running tasks."""
-        if delay_s := self._budget.reserve(loop_time()):
-            await asyncio.sleep(delay_s)
+        await self._wait_for_budget()
         return await self.read(task_id, route)
 
     async def find_within_budget(self, task_id: str) -> tuple[RouteName, Record]:
         """Do the same as `find` within the poll budget."""
-        if delay_s := self._budget.reserve(loop_time()):
-            await asyncio.sleep(delay_s)
+        await self._wait_for_budget()
         return await self.find(task_id)
 
     async def find(self, task_id: str) -> tuple[RouteName, Record]:
@@ -79,7 +77,7 @@ class RecordReader:
         found: dict[RouteName, Record] = {}
         missing: VeoError | None = None
         failed: VeoError | None = None
-        for route in self._usable_routes():
+        for route in self._routes:
             try:
                 found[route.name] = await self.read(task_id, route.name)
             except (RecordNotFound, RecordExpired) as error:
@@ -93,17 +91,15 @@ class RecordReader:
             return name, found[name]
         raise failed or missing or RecordNotFound("no route has a record of this task", task_id=task_id)
 
-    def _usable_routes(self) -> list[Route]:
-        return [route for route in self._routes if route.record.name in self._api.dialect.endpoints]
+    async def _wait_for_budget(self) -> None:
+        if delay_s := self._budget.reserve(loop_time()):
+            await asyncio.sleep(delay_s)
 
-    async def _poll_upgrade(self, upgrade: UpgradeRequest) -> Record:
-        return await poll_upgrade(self._api, upgrade)
-
-    async def _retry_with_new_key(self, read: Callable[[T], Awaitable[Record]], task: T) -> Record:
+    async def _retry_with_new_key(self, read: Callable[..., Awaitable[Record]], *arguments: Any) -> Record:
         generation = self._keys.generation
         try:
-            return await read(task)
+            return await read(*arguments)
         except Unauthorized:
             if not await self._keys.renew(generation):
                 raise
-            return await read(task)
+            return await read(*arguments)

@@ -5,12 +5,13 @@ the next one that opens it.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Group, Parameter
 
 from veo_async.cli.console import print_line, print_note, write_json
 from veo_async.cli.help_pages import REPAIR, listed
+from veo_async.types import RouteName
 
 if TYPE_CHECKING:
     from veo_async.repair import LiveJob
@@ -132,7 +133,7 @@ async def adopt(
     *,
     key: str | None = None,
     account: str | None = None,
-    route: Literal["veo", "jobs"] | None = None,
+    route: RouteName | None = None,
 ) -> None:
     """Add an existing task to a ledger; the next session tracks it.
 

@@ -22,7 +22,7 @@ from .results import publish
 from .settings import DAY_S, ProviderSettings
 from .tasks import Kind, Route, Task, TaskIds
 
-_TOO_FREQUENT = "Your call frequency is too high. Please try again later."
+TOO_FREQUENT = "Your call frequency is too high. Please try again later."
 _NO_CREDITS = "The current credits are insufficient. Please top up."
 _KEY_CAP = "The current number of points used by apiKey has exceeded the daily limit"
 _DISABLED = "The requested feature is currently disabled"
@@ -108,19 +108,23 @@ class Account:
 
     def check_task_polls(self, task: Task, now: float) -> None:
         """Raise code 429 unless this poll of *task* is accepted now."""
-        rate = self.settings.task_poll_rate
-        if rate is None:
-            return
-        if task.polls is None:
-            task.polls = make_limiter("sliding", rate, counts_rejected=self.settings.count_rejected)
-        if wait_s := task.polls.take(now):
+        if wait_s := self.take_task_poll(task, "veo", now):
             raise self._too_frequent(wait_s)
+
+    def take_task_poll(self, task: Task, route: Route, now: float) -> float:
+        """Count a poll of *task* on *route*; return how long it must wait, 0 if it is accepted."""
+        rate = self.settings.task_poll_rate if route == "veo" else self.settings.poll_rate_per_task
+        if rate is None:
+            return 0.0
+        if route not in task.polls:
+            task.polls[route] = make_limiter("sliding", rate, counts_rejected=self.settings.count_rejected)
+        return task.polls[route].take(now)
 
     def _too_frequent(self, wait_s: float) -> ErrorResponse:
         is_announced = self.settings.retry_after and wait_s < inf
         retry_after = ceil(wait_s / self._client_time.speed) if is_announced else None
         headers = retry_after_headers(retry_after, self.settings.retry_after or "seconds", self.settings.wall_clock())
-        return ErrorResponse(429, _TOO_FREQUENT, form=self.settings.rate_limit_style, headers=tuple(headers))
+        return ErrorResponse(429, TOO_FREQUENT, form=self.settings.rate_limit_style, headers=tuple(headers))
 
     def check_features(self, *names: str | None) -> None:
         """Raise code 505 if one of *names* is disabled."""

@@ -36,18 +36,16 @@ class JobModel:
     """One model of createTask."""
 
     kind: Kind
-    #: The dedicated endpoint that does the same.
-    endpoint: str
     #: The field names of ``input``, each with the dedicated endpoint's name.
     fields: Mapping[str, str]
     required: tuple[str, ...]
 
 
 JOB_MODELS: dict[str, JobModel] = {
-    "veo-3-1": JobModel("generate", "generate", _GENERATION, ("prompt",)),
-    "veo/extend": JobModel("extend", "extend", _EXTENSION, ("task_id", "prompt")),
-    "veo/get-1080p-video": JobModel("1080p", "get-1080p-video", {"taskId": "taskId", "index": "index"}, ("taskId",)),
-    "veo/get-4k-video": JobModel("4k", "get-4k-video", {"task_id": "taskId", "index": "index"}, ("task_id",)),
+    "veo-3-1": JobModel("generate", _GENERATION, ("prompt",)),
+    "veo/extend": JobModel("extend", _EXTENSION, ("task_id", "prompt")),
+    "veo/get-1080p-video": JobModel("1080p", {"taskId": "taskId", "index": "index"}, ("taskId",)),
+    "veo/get-4k-video": JobModel("4k", {"task_id": "taskId", "index": "index"}, ("task_id",)),
 }
 WIRE_MODELS: dict[str, str] = {model.kind: name for name, model in JOB_MODELS.items()}
 _OTHER_NAMES = frozenset(

@@ -8,11 +8,10 @@ import attrs
 from veo_async._wire.models import DEFAULT_MODEL
 
 from . import prices
-from .account import Account
+from .account import TOO_FREQUENT, Account
 from .creations import Creations
 from .job_requests import JobRequest, parse_job
 from .job_shapes import job_record
-from .limits import make_limiter
 from .messages import ErrorResponse, SimRequest, SimResponse, envelope, success
 from .requests import parse_extend, parse_generate
 from .tasks import Task
@@ -62,7 +61,8 @@ class Jobs:
         task = self._account.known_task(task_id, "jobs")
         if task is None or now < task.created_at + self._settings.record_delay_s:
             return self._no_record()
-        self._check_polls(task, now)
+        if self._account.take_task_poll(task, "jobs", now):
+            raise ErrorResponse(429, TOO_FREQUENT, form="body")
         state = f"jobs {task.job_state(now)}", task.flag(now), bool(task.urls_at(now))
         if task.cached_record is None or task.cached_record[0] != state:
             task.cached_record = state, envelope(job_record(task, now, self._settings))
@@ -76,12 +76,3 @@ class Jobs:
                 raise ErrorResponse(404, "Task not found", form="body")
             case _:
                 raise ErrorResponse(422, "recordInfo is null", form="body")
-
-    def _check_polls(self, task: Task, now: float) -> None:
-        rate = self._settings.poll_rate_per_task
-        if rate is None:
-            return
-        if task.job_polls is None:
-            task.job_polls = make_limiter("sliding", rate, counts_rejected=self._settings.count_rejected)
-        if task.job_polls.take(now):
-            raise ErrorResponse(429, "Your call frequency is too high. Please try again later.", form="body")

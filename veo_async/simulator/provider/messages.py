@@ -20,16 +20,12 @@ DOWNLOAD = "download"
 CALLBACK = "callback"
 UNKNOWN = "unknown"
 
-#: The endpoints of the jobs route: name, method and path.
-_JOBS = (
-    ("create-task", "POST", "/api/v1/jobs/createTask"),
-    ("job-record", "GET", "/api/v1/jobs/recordInfo"),
-)
-JOBS_ENDPOINTS = frozenset(name for name, _, _ in _JOBS)
+#: The endpoints of the jobs route.
+JOBS_ENDPOINTS = frozenset({"create-task", "job-record"})
 #: The dedicated Veo endpoints.
 VEO_ENDPOINTS = frozenset({"generate", "extend", "record-info", "get-1080p-video", "get-4k-video"})
 #: Every name that a request to the API can have.
-NAMES = frozenset(endpoint.name for endpoint in ENDPOINTS) | JOBS_ENDPOINTS
+NAMES = frozenset(endpoint.name for endpoint in ENDPOINTS)
 #: The models of createTask, each with the dedicated endpoint that does the same.
 _KINDS = {
     "veo-3-1": "generate",
@@ -43,8 +39,8 @@ _MODELS_PREFIX = "/api/v1/models/"
 _MODEL_ENDPOINTS = {"price": "model-price", "success-rate": "model-success-rate", "schema": "model-schema"}
 CATALOGUE_ENDPOINTS = frozenset({"models", *_MODEL_ENDPOINTS.values()})
 
-_BY_PATH = {endpoint.path: endpoint.name for endpoint in ENDPOINTS} | {path: name for name, _, path in _JOBS}
-_METHODS = {endpoint.name: endpoint.method for endpoint in ENDPOINTS} | {name: method for name, method, _ in _JOBS}
+_BY_PATH = {endpoint.path: endpoint.name for endpoint in ENDPOINTS}
+_METHODS = {endpoint.name: endpoint.method for endpoint in ENDPOINTS}
 _UPLOADS = frozenset(endpoint.name for endpoint in ENDPOINTS if endpoint.host == "upload")
 
 

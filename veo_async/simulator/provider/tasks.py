@@ -72,10 +72,8 @@ class Task:
     image_urls: tuple[str, ...] = ()
     #: A 1080p version was requested; the clip can no longer be extended.
     upgraded_to_1080p: bool = False
-    #: Counts the polls of its record; None before the first poll.
-    polls: Limiter | None = attrs.field(default=None, repr=False)
-    #: The same for recordInfo of the jobs route.
-    job_polls: Limiter | None = attrs.field(default=None, repr=False)
+    #: Count the polls of its record, by route.
+    polls: dict[Route, Limiter] = attrs.field(factory=dict, repr=False)
     #: The state in which the record was last encoded, and the encoded record.
     cached_record: tuple[tuple[str, int, bool], bytes] | None = attrs.field(default=None, repr=False)
 
