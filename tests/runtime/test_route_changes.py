@@ -17,7 +17,7 @@ from veo_async.events import JobEvent, Paused, RouteChanged
 from veo_async.ledger import SqliteLedger
 from veo_async.providers import APIKLEY
 from veo_async.session import VeoSession
-from veo_async.settings import Network
+from veo_async.settings import PRICES, Network
 from veo_async.simulator import (
     Charge,
     Fault,
@@ -160,6 +160,34 @@ async def test_error_of_the_probe_moves_nothing() -> None:
         assert [job.state for job in jobs].count(JobState.IN_DOUBT) == 1
         assert [job.state for job in jobs].count(JobState.READY) == 3
         assert not veo.statistics().is_route_changed
+
+
+async def test_different_prices_stop_new_clips_instead_of_making_them_on_the_other_route(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says so, and the route is tried again in case it exists again."""
+    prices = {"veo": PRICES, "jobs": {}}
+    monkeypatch.setattr("veo_async._runtime.sending.route_changes.ROUTE_PRICES", prices)
+    async with world(session=AUTO) as (veo, sim):
+        sim.close_old_route()
+        jobs = [await veo.submit(prompt) for prompt in prompts(2)]
+        await asyncio.sleep(3600.0)
+        assert {job.state for job in jobs} == {JobState.QUEUED}
+        assert veo.statistics().route == "veo"
+        assert "other prices" in caplog.text
+        sim.open_old_route()
+        assert {(await job).route for job in jobs} == {"veo"}
+
+
+async def test_plain_404_on_a_fixed_route_leaves_the_job_in_doubt_and_logs_the_remedy(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The job's own remedy is about what it may have cost."""
+    async with world(faults=[html_page(404, accepted=False, endpoint="generate", on=1)]) as (veo, _):
+        outcome = await (await veo.submit("A dog")).finished()
+        assert isinstance(outcome, InDoubt)
+        assert "may have been charged" in str(outcome.error)
+        assert "--route jobs" in caplog.text
 
 
 async def test_change_is_announced(caplog: pytest.LogCaptureFixture) -> None:

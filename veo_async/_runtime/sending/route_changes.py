@@ -37,7 +37,7 @@ logger = logger_for(__name__)
 _REASON: Final = "the dedicated Veo endpoints respond with 404"
 _SUMMARY: Final = "the provider's dedicated Veo endpoints do not exist"
 _IF_WAITING: Final = "Another request is tried in two minutes, before the route is changed."
-_REMEDY: Final = "Take its other route with Network(route='auto') or --route jobs; nothing was created."
+_REMEDY: Final = "Take its other route with Network(route='auto') or --route jobs."
 _IF_ALONE: Final = "No other request could confirm it. Take the other route with Network(route='jobs') or --route jobs."
 
 
@@ -81,6 +81,8 @@ class RouteChanges:
         # A request that may have been charged is never repeated on another route.
         may_wait = step is not Step.REFUSE and job.attempts == 0
         error.add_evidence(summary=_SUMMARY, remedy=_IF_WAITING if may_wait else self._remedy)
+        if job.attempts and not self._choice.is_automatic:  # the job's own remedy is about its possible charge
+            logger.warning("%s. %s", error.message, _REMEDY, extra=job.log_extra("route-gone"))
         if step in (Step.WAIT, Step.READ_BALANCE):
             pauses.pause(PauseReason.ROUTE_GONE, error, is_probe=is_probe)
         elif step is Step.REQUEUE and is_probe:

@@ -260,14 +260,14 @@ class Sender:
                 await self._requeue(job, error)
                 if await self._pauses.key_rejected(ticket.key_generation, error):
                     await self._lock_out(error)
-            case Verdict.REFUSED if self._is_for_another_route(job, ticket, error, is_probe=is_probe):
+            case Verdict.REFUSED if self._may_change_route(job, ticket, error, is_probe=is_probe):
                 await self._requeue(job, error)
             case Verdict.REFUSED:
                 self._pauses.on_refused(is_probe=is_probe)
                 await self._finish(job, Event.REFUSE, Refused(job.key, error))
             case Verdict.IN_DOUBT:
                 self._pauses.on_error(error, is_probe=is_probe)
-                self._is_for_another_route(job, ticket, error, is_probe=False)
+                self._may_change_route(job, ticket, error, is_probe=False)
                 await self._lose(job, error)
             case _:
                 assert_never(verdict)
@@ -278,7 +278,7 @@ class Sender:
         may_be_resent = verdict not in _UNSENT and (verdict is not Verdict.REFUSED or self._routes.is_lost(job, error))
         return Verdict.IN_DOUBT if may_be_resent and self._hints.has_early_hint(job) else verdict
 
-    def _is_for_another_route(self, job: LiveJob, ticket: SendTicket, error: VeoError, *, is_probe: bool) -> bool:
+    def _may_change_route(self, job: LiveJob, ticket: SendTicket, error: VeoError, *, is_probe: bool) -> bool:
         """Note an error that says that the route is gone; return whether the job may take another one."""
         if not self._routes.is_lost(job, error) or self._hints.has_early_hint(job):
             return False
