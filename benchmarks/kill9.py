@@ -37,6 +37,8 @@ MIN_LIFE_S, MAX_LIFE_S = 0.25, 0.6
 #: How long the last process of a batch, which is not killed, may take to finish all jobs, in seconds. Lost responses
 #: arrive sooner than good ones, so five failures in a row happen, and the session then pauses sending for a minute.
 FINISH_TIMEOUT_S = 200.0
+#: With this many kills both routes are drawn, except once in a million seeds.
+MANY_KILLS = 20
 _PROCESSES = str(Path(__file__).with_name("_kill9_processes.py"))
 _ACTIVE = ("queued", "sending", "running")
 
@@ -229,7 +231,9 @@ async def compare(report: Report, *, kills: int, jobs: int, seed: int) -> None:
     report.add("kills", ours.kills, at_least=kills)
     report.add("batches", ours.batches)
     report.add("charges", ours.charges, compared_with=str(naive.charges))
-    report.add("  on the route jobs, the others on veo", ours.charges_on_jobs, at_least=1)
+    # Each start of the process draws its route, so a few starts may all draw the same one.
+    both = 1 if kills >= MANY_KILLS else None
+    report.add("  on the route jobs, the others on veo", ours.charges_on_jobs, at_least=both)
     report.add("duplicate charges", ours.duplicates, at_most=0, compared_with=naive_twice)
     report.add("  per 100 kills", 100 * ours.duplicates / ours.kills, compared_with=naive_per_100)
     report.add("charged tasks missing from the ledger", ours.unknown, at_most=0)
