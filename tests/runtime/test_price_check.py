@@ -42,7 +42,7 @@ def created(sim: MemoryTransport) -> int:
     return sim.count("create-task")
 
 
-async def test_row_15_tier_ignored_is_announced_at_the_first_poll(caplog: pytest.LogCaptureFixture) -> None:
+async def test_ignored_tier_is_announced_at_the_first_poll(caplog: pytest.LogCaptureFixture) -> None:
     """Lite billed as Fast: an event and a warning with both figures, while the task still runs; once per job."""
     seen: list[JobEvent] = []
     async with world(tier_ignored=True, session={**JOBS, "on_event": seen.append}) as (veo, _):
@@ -62,7 +62,7 @@ async def test_row_15_tier_ignored_is_announced_at_the_first_poll(caplog: pytest
     assert warnings_in(caplog, "credits-differ") == [text]
 
 
-async def test_row_15_after_an_overcharge_nothing_of_the_model_is_sent(caplog: pytest.LogCaptureFixture) -> None:
+async def test_after_an_overcharge_nothing_of_the_model_is_sent(caplog: pytest.LogCaptureFixture) -> None:
     """The unsent Lite jobs wait, those submitted later, too; Fast ones behind them are sent."""
     session = {**JOBS, "stop_on_overcharge": True, "max_in_flight": 2}
     async with world(tier_ignored=True, session=session) as (veo, sim):

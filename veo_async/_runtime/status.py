@@ -51,7 +51,7 @@ class StatusReporter:
         return self._queue.position(job) if is_queued else None
 
     def eta_of(self, job: LiveJob) -> Eta | None:
-        """Return the estimated time until the clip is ready; None once the job has an outcome, or on hold."""
+        """Return the estimated time until the clip is ready; None if the job has an outcome or is on hold."""
         if job.outcome is not None or job in self._queue.on_hold:
             return None
         if job.state in _HAS_TASK:

@@ -29,7 +29,8 @@ class PriceDifferences:
 
     Attributes:
         jobs: jobs whose task costs more or less than the price table says.
-        overcharged: the credits that the more expensive ones cost in addition.
+        overcharged: by how many credits the records of the more expensive ones exceed their prices. Failed tasks count,
+            too, although their credits may be refunded.
         on_hold: unsent jobs that wait after an overcharge, by model. Extensions and upgrades count as other models:
             ``"extend fast"``, ``"upgrade 1080p"``.
     """
