@@ -171,8 +171,8 @@ async def test_every_await_of_the_scheduler(fault: Any) -> None:
                 patched.setattr(Scheduler, "run", idle)
                 patched.setattr(Watcher, "run", idle)
                 await veo.__aenter__()
-                await asyncio.sleep(0)  # its background tasks are not started
             async with closing_with(veo):
+                await asyncio.sleep(0)  # its background tasks end at once
                 scheduler = engine_of(veo).scheduler
                 for i in range(6):
                     await veo.submit(f"Dog {i}")
