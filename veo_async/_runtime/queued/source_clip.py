@@ -13,11 +13,12 @@ from typing import Final
 
 import attrs
 
+from veo_async._rules.extensions import check_model, extension_model, recorded_model
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.live_job import LiveJob, copy_error, exception_of
 from veo_async._runtime.job.outcome import InDoubt
 from veo_async._runtime.transitions import Transitions
-from veo_async._wire import ExtendRequest, Record, RouteName, UpgradeRequest, upgrade_from_name
+from veo_async._wire import ExtendRequest, Record, Route, RouteName, UpgradeRequest, route_named, upgrade_from_name
 from veo_async.errors import (
     InvalidRequest,
     KeyReused,
@@ -59,10 +60,11 @@ class SourceClips:
             SourceFailed: the source job failed.
             NotFound: neither the ledger nor the provider knows the source.
             KeyReused: another job already covers this upgrade, or the source belongs to another account.
-            InvalidRequest: the source can no longer be extended.
+            InvalidRequest: the source can no longer be extended, or not with the model of the request.
         """
         job.source_task_id, job.route = await self._source_task(job)
         await self._check_not_upgraded(job)
+        await self._check_model(job, route_named(job.route))
 
     async def _source_task(self, job: LiveJob) -> tuple[str, RouteName]:
         """Wait until the source task has succeeded and return its id and its route."""
@@ -92,16 +94,23 @@ class SourceClips:
             return "veo"
         if known is not None and known.route is not None:
             return known.route
+        route, _ = await self._read_record(task_id)
+        return route
+
+    async def _read_record(self, task_id: str) -> tuple[RouteName, Record]:
+        """Return the route and the record of a task; read it again while that fails.
+
+        Raises:
+            NotFound: the provider has no record of it.
+        """
         while True:
             try:
-                route, _ = await self._find_record(task_id)
+                return await self._find_record(task_id)
             except (RecordNotFound, RecordExpired):
                 message = f"no job has the key or the task id {task_id!r}, and the provider has no record of it"
                 raise NotFound(message, remedy=_WHY_NO_RECORD) from None
             except (TransportError, ServerError, TryLater):  # that says nothing about the task
                 await asyncio.sleep(_READ_AGAIN_S)
-            else:
-                return route
 
     async def _wait_while_in_doubt(self, job: LiveJob, source: LiveJob, outcome: InDoubt) -> None:
         """Report *outcome* to those who wait for *job*, and wait until its source is no longer in doubt."""
@@ -127,3 +136,20 @@ class SourceClips:
             if await self._key_of_task(upgrade.task_name) is not None:
                 rule = "was upgraded to 1080p, and such a task cannot be extended"
                 raise InvalidRequest.of(Problem("task_id", request.task_id, rule, "extend it before upgrading it"))
+
+    async def _check_model(self, job: LiveJob, route: Route) -> None:
+        """Check that an extension names the model of its source, where that counts.
+
+        Raises:
+            InvalidRequest: it names another one.
+        """
+        assert job.source_task_id is not None  # noqa: S101  # it is known by now
+        request = job.request_to_send
+        if not isinstance(request, ExtendRequest) or not route.model_of_source_counts:
+            return  # so its record is not read
+        source = await self._find_task(job.source_task_id)
+        model = None if source is None else extension_model(source.request)
+        if model is None:
+            _, record = await self._read_record(job.source_task_id)
+            model = recorded_model(record)
+        check_model(request, model, route)
