@@ -179,7 +179,7 @@ class ExtendRequest:
 class UpgradeRequest:
     """A request for the 1080p or 4K version of a clip.
 
-    The provider has no task for it: the same request is repeated until the video exists, and a 1080p video gets no id.
+    On the ``veo`` route it has no task: the same request is repeated until the video exists, and a 1080p video has no id.
     So we form the task id from the source's: ``1080p:4c9a…``.
 
     Attributes:
