@@ -179,8 +179,8 @@ class ExtendRequest:
 class UpgradeRequest:
     """A request for the 1080p or 4K version of a clip.
 
-    On the ``veo`` route it has no task: the same request is repeated until the video exists, and a 1080p video has no id.
-    So we form the task id from the source's: ``1080p:4c9a…``.
+    On the ``veo`` route the provider has no task for it: the same request is repeated until the video exists, and a
+    1080p video gets no id. So we form the task id from the source's: ``1080p:4c9a…``.
 
     Attributes:
         task_id: the task of the source clip, which must have succeeded.
