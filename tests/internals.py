@@ -116,8 +116,9 @@ class WatcherPlaces:
 def places_in(watcher: Watcher) -> WatcherPlaces:
     """Return where the watcher keeps its tasks."""
     watched = watcher._watched
+    requested = {job.key for _, number, job in watcher._heap if job in watched and watched[job].number == number}
     return WatcherPlaces(
-        planned={job.key for _, number, job in watcher._heap if job in watched and watched[job].number == number},
+        planned=requested | {job.key for group in watcher._queue._groups() for job in group.tasks},
         polled={job.key for job, task in watched.items() if task.is_being_polled},
         idle_workers=sum(not waiter.done() for waiter in watcher._idle),
         woken_workers=sum(waiter.done() for waiter in watcher._idle),

@@ -32,7 +32,6 @@ from ._base.short_repr import short_repr
 from ._ports import Transport
 from ._rules.credits.budget import Budget
 from ._rules.credits.prices import PRICES, Prices, validate_credits, validate_prices
-from ._rules.polling.budget import POLL_RATE
 from ._rules.rate_limit import LearnedLimits
 from ._rules.route_choice import RouteSetting
 from ._runtime.sending.callback_tokens import validate_public_url
@@ -77,8 +76,9 @@ class Limits:
         knowledge: limits that an earlier session learned (``veo.account.knowledge()``). With a ledger they are
             stored and loaded automatically.
         max_queued: jobs of one tenant that may wait. `QueueFull` is raised beyond it; None means no limit.
-        polls_per_second: status polls per second, for all tasks together.
-        poll_every: seconds between two polls of a task. None learns a schedule from how long tasks take.
+        polls_per_second: status polls per second, for all tasks together. None begins with 10 and adapts: up to 50
+            while polls are late, and half after a 429.
+        poll_every: seconds between two polls of a task. None learns from how long tasks take.
     """
 
     rate: tuple[int, float] = attrs.field(default=(20, 10.0), converter=_as_rate, validator=_checked(_check_rate))
@@ -87,7 +87,7 @@ class Limits:
         default=None, validator=_checked(check_instance, LearnedLimits, "LearnedLimits or None", optional=True)
     )
     max_queued: int | None = attrs.field(default=None, validator=_checked(check_count, minimum=0, optional=True))
-    polls_per_second: float = attrs.field(default=POLL_RATE, validator=_checked(check_positive))
+    polls_per_second: float | None = attrs.field(default=None, validator=_checked(check_positive, optional=True))
     poll_every: float | None = attrs.field(default=None, validator=_checked(check_positive, optional=True))
 
     __repr__ = short_repr

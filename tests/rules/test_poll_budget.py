@@ -1,4 +1,4 @@
-"""The limit on how many polls may begin."""
+"""The limit on how many polls may begin, and how it adapts to what the provider accepts."""
 
 import math
 from itertools import pairwise
@@ -7,59 +7,105 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veo_async._rules.polling.budget import DEFAULT_PAUSE_S, MAX_PAUSE_S, MIN_RATE, PollBudget
+from veo_async._rules.polling.budget import (
+    DEFAULT_PAUSE_S,
+    MAX_PAUSE_S,
+    MAX_POLL_RATE,
+    MIN_RATE,
+    POLL_RATE,
+    PollBudget,
+)
 
 
-def test_burst_begins_together_then_polls_are_spaced() -> None:
-    """Five polls begin together, then one every fifth of a second, in the order of reservation."""
-    budget = PollBudget(rate=5.0)
-    assert [budget.reserve(100.0) for _ in range(8)] == pytest.approx([0, 0, 0, 0, 0, 0.2, 0.4, 0.6])
+def fixed(rate: float) -> PollBudget:
+    """Return a budget that begins with its maximum."""
+    return PollBudget(rate, rate)
 
 
-def test_unused_tokens_are_limited_to_a_burst() -> None:
-    """An hour without polls saves up one burst and no more."""
-    budget = PollBudget(rate=5.0)
-    budget.reserve(0.0)
-    assert sum(budget.reserve(3600.0) == 0 for _ in range(20)) == 5
+def poll_late(budget: PollBudget, since: float, until: float) -> list[float]:
+    """Poll as often as the budget allows, always for a task that was due long ago; return when each poll began."""
+    begins = [budget.ready_at(since)]
+    while begins[-1] < until:
+        budget.begin(begins[-1], 30.0)
+        begins.append(budget.ready_at(begins[-1]))
+    return begins
 
 
-def test_refusal_pauses_all_polls_and_reduces_the_rate() -> None:
-    """After a 429 no poll begins within the pause, no burst follows it, and the rate is lower."""
-    budget = PollBudget(rate=5.0)
+def test_polls_are_spaced_without_a_burst() -> None:
+    """One every fifth of a second, in the order of reservation; an hour without polls saves up nothing."""
+    budget = fixed(5.0)
+    assert [budget.reserve(100.0) for _ in range(4)] == pytest.approx([0, 0.2, 0.4, 0.6])
+    assert [budget.reserve(3700.0) for _ in range(3)] == pytest.approx([0, 0.2, 0.4])
+
+
+def test_default_is_what_the_provider_documents() -> None:
+    """Ten polls per second, which stays so while polls are in time."""
+    budget = PollBudget()
+    for number in range(100):
+        budget.begin(number / 10.0, 0.9)
+    assert budget.rate == POLL_RATE == 10.0
+
+
+def test_rate_grows_while_polls_are_late() -> None:
+    """By one poll per second every five seconds, up to the maximum."""
+    budget = PollBudget()
+    poll_late(budget, 0.0, 26.0)
+    assert budget.rate == 16.0
+    poll_late(budget, 26.0, 600.0)
+    assert budget.rate == MAX_POLL_RATE
+
+
+def test_rate_that_the_user_has_set_never_grows() -> None:
+    """It is the maximum, too."""
+    budget = fixed(5.0)
+    poll_late(budget, 0.0, 60.0)
+    assert budget.rate == 5.0
+
+
+def test_refusal_pauses_all_polls_and_halves_the_rate() -> None:
+    """After a 429 no poll begins within the pause, and then they are further apart."""
+    budget = fixed(5.0)
     budget.rate_limited(10.0)
-    assert budget.current_rate(10.0) == pytest.approx(3.5)
+    assert budget.rate == 2.5
     assert [budget.reserve(10.0) for _ in range(3)] == pytest.approx(
-        [DEFAULT_PAUSE_S, DEFAULT_PAUSE_S + 1 / 3.5, DEFAULT_PAUSE_S + 2 / 3.5]
+        [DEFAULT_PAUSE_S, DEFAULT_PAUSE_S + 1 / 2.5, DEFAULT_PAUSE_S + 2 / 2.5]
     )
 
 
 def test_simultaneous_refusals_count_once() -> None:
-    """All polls in flight are refused together; the rate is reduced once for them."""
-    budget = PollBudget(rate=5.0)
+    """All polls in flight are refused together; the rate is halved once for them."""
+    budget = fixed(8.0)
     for _ in range(16):
         budget.rate_limited(10.0)
-    assert budget.current_rate(10.0) == pytest.approx(3.5)
+    assert budget.rate == 4.0
     budget.rate_limited(20.0)
-    assert budget.current_rate(20.0) == pytest.approx((0.7 + 0.05) * 0.7 * 5)
+    assert budget.rate == 2.0
 
 
-def test_rate_recovers() -> None:
-    """By 5 % of the full rate every ten seconds, up to the full rate."""
-    budget = PollBudget(rate=5.0)
+def test_refused_rate_is_not_tried_again_for_ten_minutes() -> None:
+    """Until then the rate grows to 90 % of it; a second refusal doubles that time."""
+    budget = PollBudget(20.0)
     budget.rate_limited(0.0)
-    assert [budget.current_rate(now) for now in (9.9, 10.0, 30.0, 60.0, 999.0)] == pytest.approx(
-        [3.5, 3.75, 4.25, 5.0, 5.0]
-    )
+    poll_late(budget, 3.0, 595.0)
+    assert budget.rate == 18.0
+    poll_late(budget, 595.0, 620.0)
+    assert budget.rate > 20.0
+    refused = budget.rate
+    budget.rate_limited(620.0)
+    poll_late(budget, 623.0, 1800.0)
+    assert budget.rate == pytest.approx(0.9 * refused)
+    poll_late(budget, 1800.0, 1830.0)
+    assert budget.rate > 0.9 * refused
 
 
 def test_rate_has_a_minimum() -> None:
-    """However many refusals, one poll in five seconds remains; a budget below that is unchanged."""
-    budget, small = PollBudget(rate=0.5), PollBudget(rate=0.1)
+    """However many refusals, one poll in two seconds remains; a budget below that is unchanged."""
+    budget, small = PollBudget(), fixed(0.1)
     for step in range(100):
         budget.rate_limited(10.0 * step)
         small.rate_limited(10.0 * step)
-    assert budget.current_rate(990.0) == pytest.approx(MIN_RATE)
-    assert small.current_rate(990.0) == pytest.approx(0.1)
+    assert budget.rate == MIN_RATE
+    assert small.rate == 0.1
 
 
 @pytest.mark.parametrize(
@@ -68,14 +114,14 @@ def test_rate_has_a_minimum() -> None:
 )
 def test_retry_after_is_followed_within_bounds(retry_after: float, wait: float) -> None:
     """The given seconds, two minutes at most; an invalid value is ignored."""
-    budget = PollBudget(rate=5.0)
+    budget = fixed(5.0)
     budget.rate_limited(0.0, retry_after)
     assert budget.reserve(0.0) == pytest.approx(wait)
 
 
 def test_pause_is_never_shortened() -> None:
     """A later refusal with a shorter Retry-After does not allow a poll earlier."""
-    budget = PollBudget(rate=5.0)
+    budget = fixed(5.0)
     budget.rate_limited(0.0, 60.0)
     budget.rate_limited(1.0, 2.0)
     assert budget.reserve(1.0) == pytest.approx(59.0)
@@ -83,23 +129,28 @@ def test_pause_is_never_shortened() -> None:
 
 @given(
     rate=st.sampled_from([0.5, 5.0, 9.0]),
-    burst=st.integers(1, 8),
+    growth=st.sampled_from([1.0, 4.0]),
     events=st.lists(
-        st.tuples(st.floats(0, 30), st.integers(0, 12), st.none() | st.just(-1.0) | st.floats(0, 20)),
+        st.tuples(st.floats(0, 30), st.integers(0, 12), st.booleans(), st.none() | st.just(-1.0) | st.floats(0, 20)),
         max_size=25,
     ),
 )
-def test_budget_holds_over_any_span(rate: float, burst: int, events: list[tuple[float, int, float | None]]) -> None:
-    """At most burst + rate * t polls begin in any t seconds, in order, with and without refusals."""
-    budget = PollBudget(rate, burst)
+def test_budget_holds_over_any_span(
+    rate: float, growth: float, events: list[tuple[float, int, bool, float | None]]
+) -> None:
+    """At most ``1 + maximum * t`` polls begin in any t seconds, in order, with and without refusals and growth."""
+    budget = PollBudget(rate, rate * growth)
     now, begins = 0.0, []
-    for wait, polls, refusal in events:
+    for wait, polls, is_late, refusal in events:
         now += wait
-        begins += [now + budget.reserve(now) for _ in range(polls)]
+        for _ in range(polls):
+            begins.append(budget.ready_at(now))
+            budget.begin(begins[-1], 30.0 if is_late else 0.0)
         if refusal is not None:
             budget.rate_limited(now, None if refusal < 0 else refusal)
+        assert MIN_RATE <= budget.rate <= rate * growth
     assert all(a <= b + 1e-6 for a, b in pairwise(begins))
     for first in range(len(begins)):
         for last in range(first, len(begins)):
             span = begins[last] - begins[first]
-            assert last - first + 1 <= burst + rate * span + 1e-6
+            assert last - first <= rate * growth * span + 1e-6

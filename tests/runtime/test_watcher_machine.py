@@ -1,7 +1,6 @@
 """The watcher under every order of events: it forgets no task and never polls a task twice at the same time."""
 
 import asyncio
-import random
 from collections.abc import Coroutine
 from typing import Any
 
@@ -14,8 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.internals import is_watcher_at_rest, places_in
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.budget import PollBudget
+from veo_async._rules.polling.durations import TaskClass
+from veo_async._rules.polling.poll_queue import PollQueue
 from veo_async._rules.polling.poll_result import Succeeded, Unsuccessful
-from veo_async._rules.polling.schedule import FixedSchedule, TaskClass
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.running.watcher import Watcher
 from veo_async._wire import Record
@@ -44,11 +44,12 @@ class WatcherMachine(RuleBasedStateMachine):
         self.ended: list[str] = []
         self.forgotten: set[str] = set()
         self.jobs: dict[str, LiveJob] = {}
+        budget = PollBudget(2.0, 2.0)
         self.watcher = Watcher(
             self.poll,
             self.on_end,
-            schedule=FixedSchedule(5.0, random.Random(1)),
-            budget=PollBudget(rate=2.0),
+            PollQueue(budget, every_s=5.0),
+            budget,
             on_unexpected=lambda job, error: pytest.fail(f"{job.key}: {error!r}"),
             on_client_closed=lambda error: pytest.fail(repr(error)),
             workers=3,
@@ -148,7 +149,7 @@ class WatcherMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_task_has_a_place(self) -> None:
-        """Each watched task has a worker or a place in the heap, and idle workers have a timer."""
+        """Each watched task has a worker, a place in the queue or a requested poll, and idle workers have a timer."""
         assert self.watcher.statistics.tasks == len(self.watched())
         places = places_in(self.watcher)
         assert len(places.polled) <= 3

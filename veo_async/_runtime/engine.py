@@ -36,7 +36,7 @@ from veo_async._ports import CallbackHint, JobRow, LedgerSession
 from veo_async._rules.gate.gate import Gate
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.budget import PollBudget
-from veo_async._rules.polling.schedule import PollSchedule
+from veo_async._rules.polling.poll_queue import PollQueue
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._rules.route_choice import RouteChoice
 from veo_async._wire import Record, RouteName
@@ -118,7 +118,7 @@ class Engine:
     #: Whether the gate was given knowledge by the user; otherwise the engine loads it from the ledger.
     _has_knowledge: bool = attrs.field(alias="has_knowledge")
     _queue: FairQueue[LiveJob] = attrs.field(alias="queue")
-    _schedule: PollSchedule = attrs.field(alias="schedule")
+    _polls: PollQueue[LiveJob] = attrs.field(alias="polls")
     _budget: PollBudget = attrs.field(alias="budget")
     _status: StatusReporter = attrs.field(alias="status")
     _hooks: Hooks = attrs.field(alias="hooks")
@@ -183,7 +183,7 @@ class Engine:
         self.watcher = Watcher(
             records.poll,
             finisher.finish,
-            self._schedule,
+            self._polls,
             self._budget,
             self._workers,
             on_unexpected=transitions.recovery.failed,
@@ -208,8 +208,10 @@ class Engine:
             self._client_closed,
         )
         slots = anyio.CapacityLimiter(self._max_in_flight)
-        scheduler = self.scheduler = Scheduler(api, gate, queue, keys, pauses, sender, routes, transitions, slots)
-        self._knowledge = KnowledgeStore(gate, self.ledger)
+        scheduler = self.scheduler = Scheduler(
+            api, gate, queue, keys, pauses, sender, routes, transitions, slots, self._polls
+        )
+        self._knowledge = KnowledgeStore(gate, self._polls, self.ledger)
         self._ledger_watcher = LedgerWatcher(journal, registry, hints, scheduler, transitions, self._default_target)
         transitions.handlers = self._handlers()
 
@@ -237,8 +239,7 @@ class Engine:
 
     async def open(self) -> None:
         """Load what the ledger contains, and start."""
-        if not self._has_knowledge:
-            await self._knowledge.load()
+        await self._knowledge.load(with_limits=not self._has_knowledge)
         changes = await self.ledger.changes(self.clock.now())
         self.recovered = Recovered.of(changes.taken_over)
         self._ledger_watcher.apply_changes(changes)

@@ -7,8 +7,8 @@ import attrs
 from veo_async._rules.credits.overcharge import OVERCHARGE
 from veo_async._rules.gate.values import GateSettings
 from veo_async._rules.lifecycle import JobState
-from veo_async._rules.polling.durations import Eta
-from veo_async._rules.polling.schedule import FixedSchedule, LearnedSchedule, TaskClass
+from veo_async._rules.polling.durations import Eta, TaskClass
+from veo_async._rules.polling.poll_queue import PollQueue
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._wire import ExtendRequest, UpgradeRequest, VideoRequest
 from veo_async._wire.images import local_images
@@ -28,7 +28,7 @@ class StatusReporter:
     #: The name of the dialect; durations are learned per provider.
     _provider: str = attrs.field(alias="provider", kw_only=False)
     _queue: FairQueue[LiveJob] = attrs.field(alias="queue")
-    _schedule: FixedSchedule | LearnedSchedule = attrs.field(alias="schedule")
+    _polls: PollQueue[LiveJob] = attrs.field(alias="polls")
     _rate: GateSettings = attrs.field(alias="rate")
     #: Returns why submission is paused, or None.
     _pause_reason: Callable[[], str | None] = attrs.field(alias="pause_reason")
@@ -39,9 +39,9 @@ class StatusReporter:
         """Return the class of tasks that take about as long as this one."""
         match job.request:
             case UpgradeRequest(to=to):
-                return TaskClass(self._provider, "upgrade", to)
+                return TaskClass(self._provider, "", to, "upgrade")
             case ExtendRequest(model=model):
-                return TaskClass(self._provider, f"extend-{model or DEFAULT_EXTEND_MODEL}", "720p")
+                return TaskClass(self._provider, model or DEFAULT_EXTEND_MODEL, kind="extend")
             case request:
                 video = request or VideoRequest("-")  # an adopted task: assume the defaults
                 return TaskClass(self._provider, video.model, video.resolution or "720p")
@@ -84,12 +84,12 @@ class StatusReporter:
 
     def _eta_of_running(self, job: LiveJob) -> Eta:
         try:
-            return self._schedule.eta(job, self._now())
+            return self._polls.eta(job, self._now())
         except KeyError:  # not polled here: another session owns it, or the clip is being recorded or saved
-            return self._schedule.expected_duration(self.task_class_of(job)) if job.is_remote else Eta(0.0, 0.0)
+            return self._polls.expected_duration(self.task_class_of(job)) if job.is_remote else Eta(0.0, 0.0)
 
     def _eta_of_waiting(self, job: LiveJob, position: int) -> Eta:
-        duration = self._schedule.expected_duration(self.task_class_of(job))
+        duration = self._polls.expected_duration(self.task_class_of(job))
         wait_s = position * self._rate.window_s / self._rate.limit
         return Eta(duration.p50 + wait_s, duration.p90 + wait_s)
 

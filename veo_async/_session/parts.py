@@ -15,9 +15,9 @@ from veo_async._api.transport import MAX_CONNECTIONS
 from veo_async._clip_saver import ClipSaver
 from veo_async._ports import Ledger
 from veo_async._rules.credits.budget import Budget
-from veo_async._rules.polling.budget import PollBudget
+from veo_async._rules.polling.budget import MAX_POLL_RATE, POLL_RATE, PollBudget
+from veo_async._rules.polling.poll_queue import PollQueue
 from veo_async._rules.polling.poll_result import BACKOFF_MAX_S
-from veo_async._rules.polling.schedule import FixedSchedule, LearnedSchedule
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._rules.rate_limit import RateLimiter, RateLimitSettings
 from veo_async._rules.route_choice import RouteChoice, RouteSetting
@@ -76,8 +76,11 @@ class Parts:
         limits = options.limits
         self._rng = random.Random(options.network.seed)  # noqa: S311  # jitter, not a secret
         self.retrier = Retrier(self._rng)
-        self._poll_budget = PollBudget(rate=limits.polls_per_second)
-        self._schedule = self._poll_schedule()
+        fixed = limits.polls_per_second
+        self._poll_budget = PollBudget(rate=fixed or POLL_RATE, max_rate=fixed or MAX_POLL_RATE)
+        # Callbacks reduce polling once the first one arrives; without a public URL none can.
+        callbacks = None if options.callbacks else False
+        self._polls: PollQueue[LiveJob] = PollQueue(self._poll_budget, every_s=limits.poll_every, callbacks=callbacks)
         rate, window_s = limits.rate
         self.rate_limiter = RateLimiter(
             RateLimitSettings(limit=int(rate), window_s=window_s, explore=limits.explore), limits.knowledge
@@ -86,7 +89,7 @@ class Parts:
         self.status = StatusReporter(
             api.dialect.name,
             queue=self.queue,
-            schedule=self._schedule,
+            polls=self._polls,
             rate=self.rate_limiter.settings,
             pause_reason=lambda: lifetime.engine.scheduler.pause_reason,
             now=lifetime.now,
@@ -123,13 +126,6 @@ class Parts:
             return Routes.of(network.http, network.ssl)
         return Routes(parse_proxy(network.proxy), network.trust_env, network.ssl)
 
-    def _poll_schedule(self) -> FixedSchedule | LearnedSchedule:
-        every_s = self._options.limits.poll_every
-        if every_s is not None:
-            return FixedSchedule(every_s, self._rng)
-        # Callbacks reduce polling once the first one arrives; without a public URL none can.
-        return LearnedSchedule(self._poll_budget, callbacks=None if self._options.callbacks else False)
-
     async def open_engine(self, wall_clock: float, on_crash: Callable[[BaseException], None]) -> None:
         """Open the ledger, and the engine on it.
 
@@ -159,7 +155,7 @@ class Parts:
                 rate_limiter=self.rate_limiter,
                 has_knowledge=options.limits.knowledge is not None,
                 queue=self.queue,
-                schedule=self._schedule,
+                polls=self._polls,
                 budget=self._poll_budget,
                 status=self.status,
                 hooks=self.hooks,
@@ -167,7 +163,7 @@ class Parts:
                 spending=self.spending,
                 max_in_flight=options.max_in_flight,
                 # Enough for polls of a second each, and no more than there are connections.
-                workers=round(min(max(WORKERS, self._poll_budget.rate), MAX_CONNECTIONS)),
+                workers=round(min(max(WORKERS, self._poll_budget.max_rate), MAX_CONNECTIONS)),
                 max_backoff_s=min(BACKOFF_MAX_S, options.limits.poll_every or BACKOFF_MAX_S),
                 stop_on_overcharge=options.credits.stop_on_overcharge,
                 routes=self.routes,

@@ -1,21 +1,22 @@
-"""How many polls may begin: a hard limit, whatever the schedules ask for.
+"""How many polls may begin: a hard limit, whatever tasks are due.
 
 Theory of operation
 -------------------
-A token bucket, stored as one instant: when it would be full again. In any span of t seconds at most ``burst + rate *
-t`` polls begin. A poll reserves its start in the order of calls, and the caller only waits, so that workers do not
-compete for the same token when they wake up.
+The polls begin ``1 / rate`` seconds apart, without bursts: five polls at once would already be too many for a server
+that counts ten in a second. The state is one instant, from which the next poll may begin.
 
-The default is 8 polls per second: the provider allows 10 for a related endpoint, and other programs with the same API
-key need some. With 100 tasks running, which is an account's maximum, 5 per second detect an end six seconds late, and
-a slot that is reused so late costs 2.5 % of a batch; 8 cost 1.6 %. A burst of 5, so that polls that are due together
-are not delayed.
+The provider documents ten reads per second and task, and older pages ten per second for all. So the rate begins at ten
+and adapts:
 
-A poll that is refused (429) only slows down the polls: none begins before the Retry-After has passed (2 s if there is
-none, at most two minutes, and the deadline only ever moves forward), then they begin one by one without a burst. The
-rate is reduced to 70 %, but at most once in 10 s, because one cause refuses all polls in flight; it is never below
-0.2/s, so that every task is polled eventually; and it regains 5 % of the full rate every 10 s. Polls that were
-reserved before the refusal begin as planned.
+* It grows by one poll per second, at most every 5 s, while the task that is polled had been due for more than a second,
+  so only while more polls would help. It never exceeds the maximum.
+* A 429 halves it, at most once in 10 s, because one cause refuses all polls in flight; it is never below 0.5, so that
+  every task is polled eventually. None begins before the Retry-After has passed: 2 s if there is none, at most two
+  minutes, and the deadline only ever moves forward.
+* A rate that was refused is a ceiling: the rate grows to 90 % of it only, for ten minutes, then for twenty, at most for
+  an hour. After that it may be tried again.
+
+With a rate set by the user, that is the maximum as well as the beginning.
 """
 
 import math
@@ -23,13 +24,17 @@ from typing import Final
 
 import attrs
 
-POLL_RATE: Final = 8.0
-#: The rate after a refusal, as a share of the rate before it.
-SLOWDOWN: Final = 0.7
-MIN_RATE: Final = 0.2  # polls per second
-STEP_S: Final = 10.0
-#: Share of the full rate that is regained every `STEP_S`.
-RECOVERY: Final = 0.05
+POLL_RATE: Final = 10.0
+MAX_POLL_RATE: Final = 50.0
+MIN_RATE: Final = 0.5
+_STEP: Final = 1.0
+_STEP_S: Final = 5.0
+#: A task that had been due for so long shows that more polls would help.
+_LATE_S: Final = 1.0
+_HALVE_EVERY_S: Final = 10.0
+_BELOW_CEILING: Final = 0.9
+_CEILING_S: Final = 600.0
+_MAX_CEILING_S: Final = 3600.0
 DEFAULT_PAUSE_S: Final = 2.0
 MAX_PAUSE_S: Final = 120.0
 
@@ -38,36 +43,52 @@ MAX_PAUSE_S: Final = 120.0
 class PollBudget:
     """The polls of one session. Times are monotonic seconds."""
 
-    rate: float = POLL_RATE  #: polls per second while none is refused
-    burst: int = 5
-    _share: float = attrs.field(init=False, default=1.0)  #: of the rate, after the last counted refusal
-    _refused_at: float = attrs.field(init=False, default=-math.inf)  #: the last counted refusal
-    _full_at: float = attrs.field(init=False, default=-math.inf)
-    _paused_until: float = attrs.field(init=False, default=-math.inf)
+    #: Polls per second at present.
+    rate: float = POLL_RATE
+    max_rate: float = MAX_POLL_RATE
+    #: A rate that was refused.
+    _ceiling: float = attrs.field(default=math.inf, init=False)
+    _ceiling_until: float = attrs.field(default=math.inf, init=False)
+    _ceiling_s: float = attrs.field(default=_CEILING_S, init=False)
+    _grow_at: float = attrs.field(default=-math.inf, init=False)
+    _halve_at: float = attrs.field(default=-math.inf, init=False)
+    _next_at: float = attrs.field(default=-math.inf, init=False)
+
+    def ready_at(self, now: float) -> float:
+        """Return when the next poll may begin."""
+        return max(now, self._next_at)
+
+    def begin(self, now: float, late_s: float = 0.0) -> None:
+        """Note that a poll begins at *now*, for a task that had been due for *late_s* seconds."""
+        self._next_at = max(self._next_at, now) + 1.0 / self.rate
+        if late_s > _LATE_S and now >= self._grow_at:
+            self._grow(now)
 
     def reserve(self, now: float) -> float:
         """Reserve one poll; return how many seconds to wait before it begins."""
-        gap = 1.0 / self.current_rate(now)
-        at = max(now, self._paused_until, self._full_at - (self.burst - 1) * gap)
-        self._full_at = max(self._full_at, at) + gap
+        at = self.ready_at(now)
+        self.begin(at)
         return at - now
-
-    def current_rate(self, now: float) -> float:
-        """Return the current rate in polls per second."""
-        if self._share >= 1.0:
-            return self.rate
-        regained = RECOVERY * ((now - self._refused_at) // STEP_S)
-        return min(1.0, self._share + regained) * self.rate
 
     def rate_limited(self, now: float, retry_after: float | None = None) -> None:
         """Note that a poll was refused with a 429, with or without a Retry-After."""
-        # Polls that are reserved already begin as planned.
-        may_begin = self._full_at - (self.burst - 1) / self.current_rate(now)
-        if now >= self._refused_at + STEP_S:
-            slower = max(min(MIN_RATE, self.rate), SLOWDOWN * self.current_rate(now))
-            self._share, self._refused_at = slower / self.rate, now
         wait = DEFAULT_PAUSE_S
         if retry_after is not None and 0 <= retry_after < math.inf:
             wait = min(retry_after, MAX_PAUSE_S)
-        self._paused_until = max(self._paused_until, now + wait)
-        self._full_at = max(may_begin, self._paused_until) + (self.burst - 1) / self.current_rate(now)
+        self._next_at = max(self._next_at, now + wait)
+        if now >= self._halve_at:
+            self._halve(now)
+
+    def _grow(self, now: float) -> None:
+        self._grow_at = now + _STEP_S
+        if now >= self._ceiling_until:
+            self._ceiling = self._ceiling_until = math.inf
+        self.rate = max(self.rate, min(self.rate + _STEP, self.max_rate, _BELOW_CEILING * self._ceiling))
+
+    def _halve(self, now: float) -> None:
+        self._halve_at = now + _HALVE_EVERY_S
+        self._ceiling = min(self._ceiling, self.rate)
+        self._ceiling_until = now + self._ceiling_s
+        self._ceiling_s = min(2 * self._ceiling_s, _MAX_CEILING_S)
+        self.rate = max(min(MIN_RATE, self.max_rate), self.rate / 2)
+        self._grow_at = max(self._grow_at, self._next_at + _STEP_S)

@@ -1,50 +1,52 @@
-"""How long tasks take: the prior, what is learned, and what follows for a running task.
+"""How long tasks take: what is assumed, what was learned, and what follows for a running task.
 
 Theory of operation
 -------------------
-Everything is expressed by the *hazard* ``h(age)``: the probability per second that a task which has run for ``age``
-seconds ends now. It is stored in bins of age, because counts in bins can be added up, forgotten and stored, and
-because a poll only shows "ended between these two ages" or "not ended by this age".
+Everything follows from the *hazard* ``h(age)``: the probability per second that a task which has run for ``age``
+seconds ends now. It is kept in bands of age, because counts in bands can be added up, forgotten and stored, and because
+a poll only shows "ended between these two ages" or "not ended by this age".
 
-* Bins: 4 s at first, then each 10 % longer than the last, up to an hour; the last one is open. Videos take from half a
-  minute to ten; 10 % of the age is finer than any schedule needs, and 73 bins are quick to iterate.
-* Learning: ``h = (ended + 4 * prior ended) / (at risk + 4 * prior at risk)``, bin by bin. ``ended`` counts tasks, ``at
-  risk`` counts the seconds that tasks were known to run in the bin. A task that still runs is at risk up to its last
-  poll; leaving it out would make all tasks seem fast (at the start of a batch only quick tasks have ended) and doubles
-  the polls.
+* Bands: 4 s at first, then each 15 % longer than the last, up to almost an hour; the last one is open.
+* Learning: ``h = (ended + assumed ended) / (at risk + assumed at risk)``, band by band. ``ended`` counts tasks, ``at
+  risk`` counts the seconds that tasks were known to run in the band. A task that still runs is at risk up to its last
+  poll; without it all tasks would seem fast, because at the start of a batch only quick tasks have ended.
 * A task ends at the server's own duration (completion minus creation, both by the server's clock); without one, in the
   middle between the last poll that found it running and the one that found it ended. The duration is trusted only
   within these two polls, so that a clock that jumped cannot teach nonsense.
-* Four prior tasks: enough that the first few completions do not make the schedule jump, and outweighed by data after
-  about ten. A wrong prior affects the first five tasks only.
-* Forgetting: each completion makes everything older count 2 % less, a memory of about fifty tasks. On a provider that
-  never changes this costs 1 %; when its load drifts it was the best of the tested values.
-* Smoothing: bin by bin with weights 1/4, 1/2, 1/4, because a bin contains few tasks and its neighbours are nearly the
-  same.
+* Forgetting: each completion makes everything older count 2 % less, a memory of about fifty tasks.
+* Smoothing: with weights 1, 4, 6, 4, 1, because a band contains few tasks and its neighbours are nearly the same.
+* The assumption counts as four tasks. It is log-normal, with a spread that allows for an error of its median by a
+  factor of 1.46, and 5 % of its tasks are spread evenly over the logarithm of 4 s to 30 min: some tasks fail
+  immediately, and some hang. The medians and spreads are in the table of models and at `prior_for`, each with its
+  source.
 
-Priors are log-normal with a tail, because some tasks fail immediately and some hang: 9.5 % are spread evenly over the
-logarithm of 4 s to 30 min, 0.5 % up to 4 h, so that the hazard is never zero. The medians and spreads are in the table
-of models and at `prior_for`, each with its source. They are assumptions, meant to be outweighed by data.
+From the hazard follow its integral H, the share of tasks that still run ``S = exp(-H)``, and the integral of that
+share, M, whose end is the mean duration.
 """
 
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Final, Literal, NamedTuple
-
-import attrs
 
 from veo_async._wire.models import MODELS, RenderTime, VideoModel, find_model
 
 Kind = Literal["generate", "upgrade", "extend"]
 
-EDGES: Final[tuple[float, ...]] = (0.0, *(4.0 * 1.1**n for n in range(72)))
-BINS: Final = len(EDGES)  # the last one is open to the right
-PRIOR_TASKS: Final = 4.0
+#: The age at which each band begins.
+EDGES: Final[tuple[float, ...]] = (0.0, *(4.0 * 1.15**n for n in range(49)))
+_WIDTHS: Final = (*(high - low for low, high in pairwise(EDGES)), 3 * EDGES[-1])
+_PRIOR_TASKS: Final = 4.0
+#: The standard deviation of the error of the assumed median, as a logarithm.
+_PRIOR_ERROR: Final = 0.38
+_STRAY_SHARE: Final = 0.05
 DECAY: Final = 0.98
-_RESCALE_AT: Final = 1e9
+_MIN_HAZARD: Final = 1e-6
+#: Of four tasks: so that a band that no task reaches has a hazard of nearly zero, not an undefined one.
+_MIN_SHARE_AT_RISK: Final = 1e-3
+_SHARE_P50, _SHARE_P90 = 0.5, 0.1
 
 
 class TaskClass(NamedTuple):
@@ -63,172 +65,151 @@ class Eta(NamedTuple):
     p90: float
 
 
-@attrs.frozen
-class Prior:
-    """The assumed distribution of a class before its first task has ended."""
-
-    median_s: float
-    sigma: float  #: standard deviation of the logarithm
-
-    def survival(self, age: float) -> float:
-        """Return the share of tasks that take longer than *age*."""
-        if age <= 0:
-            return 1.0
-        body = 0.5 * math.erfc(math.log(age / self.median_s) / (self.sigma * math.sqrt(2)))
-        return 0.9 * body + 0.095 * _log_uniform(age, 1800.0) + 0.005 * _log_uniform(age, 14400.0)
-
-
-def _log_uniform(age: float, max_age: float) -> float:
-    return min(1.0, max(0.0, math.log(max_age / age) / math.log(max_age / 4.0)))
-
-
-def prior_for(cls: TaskClass, models: Iterable[VideoModel] = MODELS) -> Prior:
-    """Return the prior of a class; unknown models get a wide one."""
+def prior_for(cls: TaskClass, models: Iterable[VideoModel] = MODELS) -> RenderTime:
+    """Return the assumed durations of a class; unknown models get a wide range."""
     if cls.kind == "extend":
-        return Prior(360.0, 0.54)  # documented: "several minutes to over ten minutes"
+        return RenderTime(360.0, 0.54)  # documented: "several minutes to over ten minutes"
     if cls.kind == "upgrade":  # documented: 1-3 minutes and 5-10 minutes
-        return Prior(424.0, 0.30) if cls.resolution == "4k" else Prior(104.0, 0.43)
+        return RenderTime(424.0, 0.30) if cls.resolution == "4k" else RenderTime(104.0, 0.43)
     model = find_model(cls.model, models)
     base = model.expected if model else RenderTime(150.0, 0.70)
-    return Prior(base.median_s + _EXTRA_BY_RESOLUTION_S.get(cls.resolution, 0.0), base.sigma)
+    return RenderTime(base.median_s + _EXTRA_BY_RESOLUTION_S.get(cls.resolution, 0.0), base.sigma)
 
 
 #: What a higher resolution adds to the median: about an upgrade, finished before the task ends.
 _EXTRA_BY_RESOLUTION_S: Final[Mapping[str, float]] = {"1080p": 60.0, "4k": 300.0}
 
 
-@cache
-def _prior_table(prior: Prior) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return per bin the share of tasks that end in it, and the mean seconds at risk in it (Simpson's rule)."""
-    ended, at_risk = [], []
-    for low, high in pairwise((*EDGES, 4 * EDGES[-1])):
-        step = (high - low) / 8
-        s = [prior.survival(low + step * n) for n in range(9)]
-        ended.append(s[0] - s[8])
-        at_risk.append(step / 3 * (s[0] + s[8] + 4 * sum(s[1:8:2]) + 2 * sum(s[2:8:2])))
-    return tuple(ended), tuple(at_risk)
-
-
-def bin_of(age: float) -> int:
-    """Return the bin that contains *age*."""
+def band_of(age: float) -> int:
+    """Return the band that contains *age*."""
     return bisect_right(EDGES, age) - 1 if age > 0 else 0
 
 
-class HazardCurve:
-    """The hazard at one moment, with precomputed sums. Immutable."""
+class DurationTable:
+    """What is assumed and known of one class. `refresh` computes anew what follows from it."""
 
-    __slots__ = ("_hazard_sums", "_poll_sums", "hazard", "poll_rate")
-
-    def __init__(self, hazard: Sequence[float]) -> None:
-        #: Probability per second of ending, by bin.
-        self.hazard = tuple(hazard)
-        #: ``sqrt(h / 2)``, by bin: the ideal polls per second of a task of that age, for a price of 1 s.
-        self.poll_rate = tuple(math.sqrt(h / 2) for h in hazard)
-        self._hazard_sums = _integrate(self.hazard)
-        self._poll_sums = _integrate(self.poll_rate)
-
-    def survival(self, age: float) -> float:
-        """Return the share of tasks that take longer than *age*."""
-        return math.exp(-_integral(self._hazard_sums, self.hazard, age))
-
-    def next_poll(self, age: float, step: float) -> float:
-        """Return the age at which the integral of `poll_rate` has grown by *step* since *age*."""
-        return _solve(self._poll_sums, self.poll_rate, _integral(self._poll_sums, self.poll_rate, age) + step)
-
-    def eta(self, age: float) -> Eta:
-        """Return how much longer a task of this age will run."""
-        passed = _integral(self._hazard_sums, self.hazard, age)
-        p50, p90 = (_solve(self._hazard_sums, self.hazard, passed - math.log(q)) - age for q in (0.5, 0.1))
-        return Eta(max(0.0, p50), max(0.0, p90))
-
-
-def _integrate(rates: Sequence[float]) -> tuple[float, ...]:
-    sums = [0.0]
-    for rate, (low, high) in zip(rates, pairwise(EDGES), strict=False):
-        sums.append(sums[-1] + rate * (high - low))
-    return tuple(sums)
-
-
-def _integral(sums: Sequence[float], rates: Sequence[float], age: float) -> float:
-    b = bisect_right(EDGES, age) - 1 if age > 0 else 0
-    return sums[b] + rates[b] * (age - EDGES[b])
-
-
-def _solve(sums: Sequence[float], rates: Sequence[float], value: float) -> float:
-    b = bisect_right(sums, value) - 1
-    return EDGES[b] + (value - sums[b]) / rates[b]
-
-
-class DurationModel:
-    """What was observed of one class.
-
-    Newer completions weigh more. Instead of shrinking all old ones, the unit in which new ones are counted grows, and
-    everything is divided by it when it is read.
-    """
-
-    def __init__(self, prior: Prior) -> None:
-        self._prior_ended, self._prior_at_risk = _prior_table(prior)
-        self._ended = [0.0] * BINS
-        self._at_risk = [0.0] * BINS
-        self._unit = 1.0
+    def __init__(self, prior: RenderTime) -> None:
+        self._prior = _prior_counts(prior)
+        self._ended = [0.0] * len(EDGES)
+        self._at_risk = [0.0] * len(EDGES)
+        #: How many ends were observed.
+        self.ends = 0
+        self.refresh()
 
     def observe_running(self, since: float, until: float) -> None:
         """Note a task that was running at age *until*; it was last known to run at age *since*."""
-        b, at_risk, unit = bin_of(since), self._at_risk, self._unit
-        while b < BINS - 1 and EDGES[b + 1] < until:
-            at_risk[b] += (EDGES[b + 1] - since) * unit
-            b += 1
-            since = EDGES[b]
-        if until > since:
-            at_risk[b] += (until - since) * unit
+        for band in range(band_of(since), band_of(until) + 1):
+            end = EDGES[band] + _WIDTHS[band]
+            self._at_risk[band] += min(until, end) - max(since, EDGES[band])
 
     def observe_ended(self, since: float, polled: float, duration: float | None) -> float:
         """Note a task that had ended at age *polled* and was running at age *since*; return its age at the end."""
         at = (since + polled) / 2 if duration is None or math.isnan(duration) else duration
-        at = min(max(at, since), max(polled, since))
+        at = min(max(at, since), max(polled, since), EDGES[-1] + _WIDTHS[-1])
+        self._ended = [DECAY * count for count in self._ended]
+        self._at_risk = [DECAY * seconds for seconds in self._at_risk]
         self.observe_running(since, at)
-        self._ended[bin_of(at)] += self._unit
-        self._unit /= DECAY
-        if self._unit > _RESCALE_AT:
-            self._ended, self._at_risk = self._in_tasks(self._ended), self._in_tasks(self._at_risk)
-            self._unit = 1.0
+        self._ended[band_of(at)] += 1.0
+        self.ends += 1
         return at
 
-    def curve(self) -> HazardCurve:
-        """Return the current hazard."""
-        ended, at_risk = (_smooth(self._in_tasks(counts)) for counts in (self._ended, self._at_risk))
-        return HazardCurve(
-            [
-                (d + PRIOR_TASKS * d0) / (t + PRIOR_TASKS * t0)
-                for d, t, d0, t0 in zip(ended, at_risk, self._prior_ended, self._prior_at_risk, strict=True)
-            ]
-        )
+    def refresh(self) -> None:
+        """Compute what follows from the table."""
+        prior_ended, prior_at_risk = self._prior
+        ended = _smoothed([a + b for a, b in zip(self._ended, prior_ended, strict=True)])
+        at_risk = _smoothed([a + b for a, b in zip(self._at_risk, prior_at_risk, strict=True)])
+        self._hazard = [max(_MIN_HAZARD, a / b) for a, b in zip(ended, at_risk, strict=True)]
+        self._hazard_sums = [0.0, *accumulate(map(float.__mul__, self._hazard, _WIDTHS))]
+        self._survival = [math.exp(-min(total, 600.0)) for total in self._hazard_sums]
+        lived = [(a - b) / h for (a, b), h in zip(pairwise(self._survival), self._hazard, strict=True)]
+        self._lived_sums = [0.0, *accumulate(lived)]
+        self.mean_s = self._lived_sums[-1]
+        #: The polls that a task takes if each may cost a second of latency. At a price of p seconds it takes
+        #: ``1 / sqrt(p)`` times as many.
+        self.polls_at_one_second = sum(math.sqrt(h / 2) * s for h, s in zip(self._hazard, lived, strict=True))
 
-    def to_state(self) -> dict[str, list[float]]:
-        """Return what was learned, as plain numbers that JSON can store."""
-        return {"ended": self._in_tasks(self._ended), "at_risk": self._in_tasks(self._at_risk)}
+    def hazard_sum(self, age: float) -> float:
+        """Return H, the integral of the hazard up to *age*: where it grows fast, a task is likely to end."""
+        band = band_of(age)
+        return self._hazard_sums[band] + self._hazard[band] * (age - EDGES[band])
+
+    def poll_after(self, age: float, price: float, longest: float) -> float:
+        """Return after how many seconds a task that was seen running at *age* is worth a poll, at most *longest*.
+
+        That is when the latency that has built up, per poll that would find nothing, reaches *price*:
+        ``(M(t) - M(age)) / S(t) - (t - age)``. Its root grows nearly in a straight line within a band.
+        """
+        goal, root, at = math.sqrt(price), 0.0, age
+        lived = self._lived_sum(age)
+        for band in range(band_of(age) + 1, len(EDGES)):
+            edge, before = EDGES[band], root
+            root = math.sqrt(max(0.0, (self._lived_sums[band] - lived) / self._survival[band] - (edge - age)))
+            if root >= goal:
+                return min(at + (edge - at) * (goal - before) / (root - before) - age, longest)
+            if edge >= age + longest:
+                break
+            at = edge
+        return longest
+
+    def _lived_sum(self, age: float) -> float:
+        band = band_of(age)
+        hazard = self._hazard[band]
+        within = self._survival[band] * -math.expm1(-hazard * (age - EDGES[band])) / hazard
+        return self._lived_sums[band] + within
+
+    def eta(self, age: float) -> Eta:
+        """Return how much longer a task of this age will run."""
+        passed = self.hazard_sum(age)
+        p50, p90 = (self._age_at(passed - math.log(share)) - age for share in (_SHARE_P50, _SHARE_P90))
+        return Eta(max(0.0, p50), max(0.0, p90))
+
+    def _age_at(self, hazard_sum: float) -> float:
+        band = min(len(EDGES), bisect_right(self._hazard_sums, hazard_sum)) - 1
+        return EDGES[band] + (hazard_sum - self._hazard_sums[band]) / self._hazard[band]
+
+    def to_state(self) -> dict[str, object]:
+        """Return what was learned, as values that JSON can store."""
+        ended, at_risk = ([round(value, 3) for value in row] for row in (self._ended, self._at_risk))
+        return {"ends": self.ends, "ended": ended, "at_risk": at_risk}
 
     def from_state(self, state: Mapping[str, object]) -> bool:
         """Restore the result of `to_state`. Return False, and change nothing, if it does not fit."""
-        ended, at_risk = _numbers(state.get("ended")), _numbers(state.get("at_risk"))
-        if ended is None or at_risk is None:
+        ends, ended, at_risk = state.get("ends"), _numbers(state.get("ended")), _numbers(state.get("at_risk"))
+        if type(ends) is not int or ends < 0 or ended is None or at_risk is None:
             return False
-        self._ended, self._at_risk, self._unit = ended, at_risk, 1.0
+        self.ends, self._ended, self._at_risk = ends, ended, at_risk
+        self.refresh()
         return True
 
-    def _in_tasks(self, counts: Sequence[float]) -> list[float]:
-        return [value / self._unit for value in counts]
+
+@cache
+def _prior_counts(prior: RenderTime) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the assumed ends and seconds at risk, by band."""
+    survival = [1.0, *(_survival(prior, age) for age in EDGES[1:]), 0.0]
+    ended = tuple(_PRIOR_TASKS * (a - b) for a, b in pairwise(survival))
+    shares = [max((a + b) / 2, _MIN_SHARE_AT_RISK) for a, b in pairwise(survival)]
+    return ended, tuple(_PRIOR_TASKS * share * width for share, width in zip(shares, _WIDTHS, strict=True))
 
 
-def _smooth(counts: Sequence[float]) -> list[float]:
-    padded = [counts[0], *counts, counts[-1]]
-    return [(a + 2 * b + c) / 4 for a, b, c in zip(padded, padded[1:], padded[2:], strict=False)]
+def _survival(prior: RenderTime, age: float) -> float:
+    """Return the share of tasks that are assumed to take longer than *age*."""
+    sigma = math.hypot(prior.sigma, _PRIOR_ERROR)
+    body = math.erfc(math.log(age / prior.median_s) / sigma / math.sqrt(2)) / 2
+    stray = max(0.0, 1 - math.log(age / 4.0) / math.log(1800.0 / 4.0))
+    return (1 - _STRAY_SHARE) * body + _STRAY_SHARE * stray
+
+
+def _smoothed(counts: Sequence[float]) -> Sequence[float]:
+    for _ in range(2):  # twice 1, 2, 1 is 1, 4, 6, 4, 1
+        padded = [counts[0], *counts, counts[-1]]
+        counts = [a + 2 * b + c for a, b, c in zip(padded, padded[1:], padded[2:], strict=False)]
+    return counts
 
 
 def _numbers(values: object) -> list[float] | None:
-    """Return *values* if they are one non-negative number for each bin; else None."""
-    if not isinstance(values, list) or len(values) != BINS:
+    """Return *values* if they are one non-negative number for each band; else None."""
+    if not isinstance(values, list) or len(values) != len(EDGES):
         return None
-    if not all(type(v) in (int, float) and 0 <= v < math.inf for v in values):
+    if not all(type(value) in (int, float) and 0 <= value < math.inf for value in values):
         return None
-    return [float(v) for v in values]
+    return [float(value) for value in values]

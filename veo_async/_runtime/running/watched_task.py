@@ -15,15 +15,20 @@ HINT_BACKOFF_MAX_S = 300.0
 @attrs.define(eq=False, repr=False)
 class WatchedTask:
     polls: PollHistory
+    #: The number and the time of the poll that was requested for it; 0 if none was.
     number: int = 0
+    due: float = math.inf
     is_being_polled: bool = False
     #: Whether a hint has arrived during the poll.
     has_hint: bool = False
-    due: float = math.inf
     #: Set by a hint. Further hints are ignored until `hints_ignored_until`; each one doubles `hint_backoff_s`.
     was_hinted: bool = False
     hints_ignored_until: float = -math.inf
     hint_backoff_s: float = HINT_BACKOFF_FIRST_S
+
+    def begin_poll(self) -> None:
+        """Note that a worker polls it: an earlier request is stale."""
+        self.is_being_polled, self.number, self.due = True, 0, math.inf
 
 
 @attrs.frozen

@@ -1,11 +1,13 @@
-"""The watcher polls any number of tasks with one heap of due times, one timer and a few workers in a `TaskGroup`.
+"""The watcher polls any number of tasks with one queue, one timer and a few workers in a `TaskGroup`.
 
-`_rules.polling.schedule` decides when to poll, `_rules.polling.poll_result` what a poll means; this module polls. A
-task costs a heap item, not a coroutine: ten thousand running tasks are ten thousand tuples and sixteen workers.
+`PollQueue` decides which task is polled next, `PollBudget` when a poll may begin, and `poll_result` what a poll means;
+this module polls. A task costs an item in the queue, not a coroutine: ten thousand running tasks are ten thousand small
+objects and sixteen workers.
 
-The heap contains ``(due, number, job)``. A job that is scheduled again gets a new number, so its old item is recognized
-as stale and discarded when it reaches the top. A job that is being polled has no item in the heap; a hint that arrives
-in the meantime is applied after the poll, so a task is never polled twice at the same time.
+Hints and failed polls ask for a poll at a certain time. They are in a heap of ``(due, number, job)``, which goes before
+the queue. A job that is requested again gets a new number, so its old item is recognized as stale and discarded when it
+reaches the top. A job that is being polled is in neither; a hint that arrives in the meantime is applied after the
+poll, so a task is never polled twice at the same time.
 """
 
 import asyncio
@@ -17,7 +19,9 @@ from collections.abc import Awaitable, Callable, Iterator
 import attrs
 
 from veo_async._rules.polling.budget import PollBudget
+from veo_async._rules.polling.durations import TaskClass
 from veo_async._rules.polling.outage import Outage
+from veo_async._rules.polling.poll_queue import EndSource, PollQueue
 from veo_async._rules.polling.poll_result import (
     BACKOFF_MAX_S,
     NotFinished,
@@ -30,7 +34,6 @@ from veo_async._rules.polling.poll_result import (
     Unsuccessful,
     interpret,
 )
-from veo_async._rules.polling.schedule import EndSource, PollSchedule, TaskClass
 from veo_async._runtime.clock import TIMER_SLACK_S, loop_time
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.log import logger_for
@@ -58,7 +61,7 @@ class Watcher:
     #: Awaited with a job and the end of its task, by the worker that polled it. The job is no longer watched then:
     #: hints and `forget` have no effect, and a cancellation does not return it to the heap.
     _on_end: Callable[[LiveJob, Succeeded | Unsuccessful], Awaitable[None]]
-    _schedule: PollSchedule
+    _queue: PollQueue[LiveJob]
     _budget: PollBudget
     #: Called with a job and an unexpected exception; the job is not watched any more.
     _on_unexpected: Callable[[LiveJob, BaseException], None] = attrs.field(alias="on_unexpected", kw_only=True)
@@ -73,6 +76,7 @@ class Watcher:
     _max_backoff_s: float = attrs.field(alias="max_backoff_s", default=BACKOFF_MAX_S, kw_only=True)
     _outage: Outage = attrs.field(factory=Outage, init=False)
     _watched: dict[LiveJob, WatchedTask] = attrs.field(factory=dict, init=False)
+    #: Requested polls.
     _heap: list[tuple[float, int, LiveJob]] = attrs.field(factory=list, init=False)
     _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False)
     #: The workers that wait for a job, in the order in which they began to wait.
@@ -104,9 +108,9 @@ class Watcher:
     def watch(self, job: LiveJob, cls: TaskClass, *, age_s: float = 0.0) -> None:
         """Begin to poll the task of *job*, which the provider created *age_s* seconds ago."""
         now = loop_time()
-        self._schedule.started(job, cls, now - age_s)
+        self._queue.started(job, cls, now - age_s)
         self._watched[job] = WatchedTask(PollHistory(started_at=now - age_s, is_age_known=job.attempts > 0))
-        self._push(job, self._schedule.next_poll(job, now))
+        self._arm()
 
     def poll_now(self, job: LiveJob) -> None:
         """Poll the task of *job* now, because of a hint.
@@ -125,55 +129,72 @@ class Watcher:
         now = loop_time()
         watched.was_hinted = True
         if now < watched.hints_ignored_until:
-            self._push(job, min(watched.due, watched.hints_ignored_until))
+            self._request(job, min(watched.due, watched.hints_ignored_until))
             return
         watched.hints_ignored_until, watched.hint_backoff_s = (
             now + watched.hint_backoff_s,
             min(2 * watched.hint_backoff_s, HINT_BACKOFF_MAX_S),
         )
-        self._push(job, now)
+        self._request(job, now)
 
     def forget(self, job: LiveJob) -> bool:
         """Stop polling the task of *job*; return whether it was being polled."""
         was_watched = self._watched.pop(job, None) is not None
         if was_watched:
-            self._schedule.forget(job)
+            self._queue.forget(job)
         return was_watched
 
-    # --- the heap and its timer ---------------------------------------------------------------------------------
+    # --- the next poll and its timer ----------------------------------------------------------------------------
 
-    def _push(self, job: LiveJob, due: float) -> None:
+    def _request(self, job: LiveJob, due: float) -> None:
+        """Have the task of *job* polled at *due*; it may still be polled earlier if it is in the queue."""
         watched = self._watched[job]
         watched.number, watched.due = next(self._numbers), due
         heapq.heappush(self._heap, (due, watched.number, job))
         self._arm()
 
-    def _take_due(self, now: float) -> LiveJob | None:
-        """Take the next job that is due from the heap; return None if none is due."""
-        while self._heap and now + TIMER_SLACK_S >= self._outage.next_poll_at:
+    def _take(self, now: float) -> LiveJob | None:
+        """Take the next task to poll; return None if none is due or no poll may begin."""
+        if now + BATCH_WINDOW_S < self._may_begin_at(now):
+            return None
+        job, late_s = self._take_requested(now), 0.0
+        if job is None:
+            job, late_s = self._queue.take(now + TIMER_SLACK_S), self._queue.late_s
+        if job is not None:
+            self._watched[job].begin_poll()
+            self._budget.begin(now, late_s)
+            self._outage.poll_begins(now)
+        return job
+
+    def _take_requested(self, now: float) -> LiveJob | None:
+        while self._heap:
             due, number, job = self._heap[0]
             watched = self._watched.get(job)
-            if watched is None or watched.number != number:
+            if watched is not None and watched.number == number:
+                if due > now + TIMER_SLACK_S:
+                    return None
+                self._queue.remove(job)
                 heapq.heappop(self._heap)
-            elif due <= now + TIMER_SLACK_S:
-                heapq.heappop(self._heap)
-                watched.is_being_polled = True
-                self._outage.poll_begins(now)
                 return job
-            else:
-                return None
+            heapq.heappop(self._heap)
         return None
 
+    def _may_begin_at(self, now: float) -> float:
+        return max(self._budget.ready_at(now), self._outage.next_poll_at)
+
+    def _next_at(self, now: float) -> float:
+        """Return when `_take` will have a job, if nothing happens until then."""
+        requested = self._heap[0][0] if self._heap else math.inf
+        return max(min(requested, self._queue.next_at(now)), self._may_begin_at(now))
+
     def _arm(self) -> None:
-        """Set the timer for the top of the heap, but only while a worker is idle."""
-        due = None
-        if self._heap and self._idle:
-            due = max(self._heap[0][0], self._woke_at + BATCH_WINDOW_S, self._outage.next_poll_at)
-        if self._timer is not None and self._wakes_at == due:
+        """Set the timer for the next poll, but only while a worker is idle."""
+        at = max(self._next_at(loop_time()), self._woke_at + BATCH_WINDOW_S) if self._idle else math.inf
+        if self._timer is not None and self._wakes_at == at:
             return
         self._disarm()
-        if due is not None:
-            self._timer, self._wakes_at = asyncio.get_running_loop().call_at(due, self._wake), due
+        if at < math.inf:
+            self._timer, self._wakes_at = asyncio.get_running_loop().call_at(at, self._wake), at
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -186,7 +207,7 @@ class Watcher:
         now = self._woke_at = loop_time()
         for waiter in self._idle:
             if not waiter.done():
-                job = self._take_due(now)
+                job = self._take(now)
                 if job is None:
                     break
                 waiter.set_result(job)
@@ -196,7 +217,7 @@ class Watcher:
 
     async def _work(self) -> None:
         while True:
-            job = await self._next_due()
+            job = await self._next_job()
             watched = self._watched.get(job)
             if watched is None:
                 continue  # forgotten before the worker woke
@@ -212,21 +233,17 @@ class Watcher:
                 self._on_unexpected(job, error)
             finally:
                 if watched.is_being_polled:
-                    self._return_to_heap(job, watched)
+                    self._poll_again(job, watched)
 
     async def _poll(self, job: LiveJob, watched: WatchedTask) -> None:
-        if wait := self._budget.reserve(loop_time()):
-            await asyncio.sleep(wait)
-        if self._watched.get(job) is not watched:
-            return  # forgotten while it waited for the poll budget
         watched.has_hint = False  # hints from now on are newer than this poll
         result = await self._poll_once(job)
         if self._watched.get(job) is watched:
             watched.is_being_polled = False
             await self._handle_result(job, watched, result)
 
-    async def _next_due(self) -> LiveJob:
-        job = self._take_due(loop_time())
+    async def _next_job(self) -> LiveJob:
+        job = self._take(loop_time())
         if job is not None:
             return job
         waiter: asyncio.Future[LiveJob] = asyncio.get_running_loop().create_future()
@@ -236,16 +253,16 @@ class Watcher:
             return await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled() and (watched := self._watched.get(waiter.result())) is not None:
-                self._return_to_heap(waiter.result(), watched)
+                self._poll_again(waiter.result(), watched)
             raise
         finally:
             del self._idle[waiter]
 
-    def _return_to_heap(self, job: LiveJob, watched: WatchedTask) -> None:
-        """Schedule *job* again after its worker was cancelled."""
+    def _poll_again(self, job: LiveJob, watched: WatchedTask) -> None:
+        """Poll *job* again after its worker was cancelled."""
         if self._watched.get(job) is watched:
             watched.is_being_polled = False
-            self._push(job, loop_time())
+            self._request(job, loop_time())
 
     async def _poll_once(self, job: LiveJob) -> Record | VeoError:
         self._polls += 1
@@ -279,30 +296,27 @@ class Watcher:
         match found:
             case NotFinished():
                 watched.was_hinted = False
-                self._schedule.still_running(job, now)
-                self._schedule_again(job, watched, self._schedule.next_poll(job, now))
+                self._queue.still_running(job, now)
             case PollAgain(after=after):
                 self._log_failed_poll(job, watched, result)
-                self._schedule_again(job, watched, now + after)
+                self._request(job, now + after)
             case PollFailed(after=after):
                 self._log_failed_poll(job, watched, result)
-                self._schedule_again(job, watched, now + min(after, self._retry_within_s()))
+                self._request(job, now + min(after, self._retry_within_s()))
             case SlowDown(after=after):
                 self._budget.rate_limited(now, after)
                 logger.info("polls were rate limited; slowing down", extra=job.log_extra("slow-down"))
-                self._push(job, now)
+                self._request(job, now)
             case Succeeded() | Unsuccessful() as end:
                 self._finish(job, end, now, "callback" if watched.was_hinted else "poll")
                 await self._on_end(job, end)
-
-    def _schedule_again(self, job: LiveJob, watched: WatchedTask, due: float) -> None:
-        self._push(job, due)
+                return
         if watched.has_hint:
             self._apply_hint(job, watched)
 
     def _finish(self, job: LiveJob, end: Succeeded | Unsuccessful, now: float, via: EndSource = "poll") -> None:
         record = end.record if isinstance(end, Succeeded) else None
-        self._schedule.ended(job, now, duration_of(record), via)
+        self._queue.ended(job, now, duration_of(record), via)
         del self._watched[job]
 
     def _log_failed_poll(self, job: LiveJob, watched: WatchedTask, result: Record | VeoError) -> None:

@@ -19,6 +19,7 @@ from veo_async._rules.credits.min_balance import BalanceRead
 from veo_async._rules.gate.gate import Gate
 from veo_async._rules.gate.values import Grant, Wait
 from veo_async._rules.pauses import PauseReason, Probe
+from veo_async._rules.polling.poll_queue import PollQueue
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._runtime.clock import TIMER_SLACK_S, loop_time, wait_for_event
 from veo_async._runtime.job.live_job import LiveJob
@@ -56,6 +57,7 @@ class Scheduler:
     _transitions: Transitions
     #: The semaphore of running tasks.
     slots: "anyio.CapacityLimiter"
+    _polls: PollQueue[LiveJob]
     #: Tasks that were running already when the session found them, and for which no slot was free.
     _without_slot: set[LiveJob] = attrs.field(factory=set, init=False)
     #: Tasks that read the balance. They may be cancelled: reading is free.
@@ -153,6 +155,7 @@ class Scheduler:
     def _dispatch(self, sending: asyncio.TaskGroup, now: float) -> float:
         """Send every job that may be sent now; return when to check again."""
         self._set_pace()
+        self._polls.is_slot_wanted = False
         pauses = self._pauses.state
         while self.queue and not self._pauses.is_renewing_key:
             if (until := self._check_balance(sending, now)) > now:
@@ -167,6 +170,7 @@ class Scheduler:
                 self._read_balance(sending, now, on_balance)
                 continue
             if self.slots.available_tokens < 1:
+                self._polls.is_slot_wanted = True
                 return math.inf
             match self.gate.request(now, is_urgent=self.queue.is_interactive_next):
                 case Wait(until=until):

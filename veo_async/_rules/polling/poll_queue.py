@@ -1,0 +1,327 @@
+"""Which running task is polled next, and when.
+
+Theory of operation
+-------------------
+A poll is worth most where a task has probably ended. `DurationTable` says how probable that is at any age; this module
+sets the *price* of a poll, in seconds of latency, and gives each poll to the task that needs it most::
+
+    price = max(0.02 s, (polls at a price of 1 s / (15 - 1)) ** 2, load)
+    load = (polls per second that all tasks take at a price of 1 s / polls per second of the budget) ** 2, at most 1 s
+
+At the price in the middle a task takes 15 polls, one of which finds its end: a fair use of someone else's server. It
+may take 20 until eight tasks of its class have ended, because then its table is wider than the truth. `load` is the
+price at which the polls of all tasks, spread evenly over their lives, just fit the budget. It falls slowly, over the
+longest mean duration. While a job waits for a slot, a late poll is lost throughput: then 30 polls, and no load.
+
+* Tasks of one class that were last seen running in one band of age form a group, in the order in which they were seen.
+  The tasks that were not polled yet form a group of their own, in the order in which they started.
+* All tasks of a group are due equally long after they were last seen: when the latency that has built up, per poll that
+  would find nothing, reaches the price. At least after 1.5 s; at most after 60 s, or 30 % of the age.
+* Whenever a poll may begin, it goes to the first task of a group, among those that are due, that has most probably
+  ended. Every 1000 s that it was not polled count as much as one sure end, so that none is forgotten.
+
+Nothing is reserved in advance, so a poll is decided with all that is known when it begins. A poll takes as many steps
+as there are groups, however many tasks there are.
+
+With callbacks a poll is a safety net: the price is at least 1.5 s, and is divided by the share of ends that a poll has
+to find. If callbacks were not announced but are received, the minimum is 0.4 s, so that a lost one is found sooner than
+by polls alone. The share of lost callbacks starts as 1 of 20 and is learned: a callback is lost if a poll found the
+task more than 10 s after its end.
+
+With a fixed interval (``poll_every=``) all tasks are due after that interval, and the rest is the same.
+"""
+
+import math
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any, Final, Generic, Literal, TypeVar
+
+import attrs
+
+from .budget import PollBudget
+from .durations import DECAY, EDGES, DurationTable, Eta, TaskClass, band_of, prior_for
+
+K = TypeVar("K", bound=Hashable)
+
+#: How the end of a task was detected.
+EndSource = Literal["poll", "callback"]
+
+MIN_PRICE_S: Final = 0.02
+MAX_LOAD_S: Final = 1.0
+MIN_PRICE_WITH_CALLBACKS_S: Final = 1.5
+MIN_PRICE_CALLBACKS_SEEN_S: Final = 0.4
+POLLS_PER_TASK: Final = 15.0
+POLLS_PER_UNKNOWN_TASK: Final = 20.0
+POLLS_PER_TASK_IF_A_SLOT_IS_WANTED: Final = 30.0
+#: So many ends make a class known.
+_KNOWN_AFTER: Final = 8
+MIN_GAP_S: Final = 1.5
+MAX_GAP_S: Final = 60.0
+MAX_GAP_SHARE: Final = 0.3
+MAX_FIRST_S: Final = 240.0
+MAX_GAP_WITH_CALLBACKS_S: Final = 600.0
+_SURE_AFTER_S: Final = 1000.0
+LOST_AFTER_S: Final = 10.0
+#: With 10 % of callbacks lost, four in a row happen by accident once in ten thousand tasks.
+MAX_MISSED_CALLBACKS: Final = 4
+REFRESH_S: Final = 2.0
+STATE_VERSION: Final = 2
+#: The band of the tasks that were not polled yet.
+_NOT_POLLED: Final = -1
+
+
+@attrs.define(eq=False)
+class _Class:
+    """The running tasks of one class."""
+
+    table: DurationTable
+    price: float
+    running: int = 0
+    groups: "dict[int, _Group]" = attrs.field(factory=dict)
+
+
+@attrs.define(eq=False)
+class _Group:
+    """The tasks of one class that were last seen in one band, each with the moment when it was seen."""
+
+    of: _Class
+    band: int
+    tasks: "OrderedDict[Any, float]" = attrs.field(factory=OrderedDict)
+    #: Seconds until its tasks are due, after they were seen; None until they are computed.
+    gap_s: float | None = None
+
+    @property
+    def age(self) -> float:
+        """The age at which its tasks were seen, on average."""
+        if self.band == _NOT_POLLED:
+            return 0.0
+        low = EDGES[self.band]
+        return (low + EDGES[self.band + 1]) / 2 if self.band + 1 < len(EDGES) else 1.5 * low
+
+
+@attrs.define(eq=False, weakref_slot=False)  # there are many, so every eight bytes count
+class _Task:
+    group: _Group
+    started_at: float
+    #: At the last poll; 0 before the first.
+    age: float = 0.0
+
+
+class PollQueue(Generic[K]):
+    """The running tasks of one session. Times are monotonic seconds; unknown tasks raise KeyError.
+
+    Args:
+        budget: the budget for the polls of all tasks together.
+        every_s: a fixed interval between two polls of a task; None decides by what was learned.
+        callbacks: whether the provider reports ended tasks by callback, so that polls are only a safety net. With None
+            this is assumed as soon as a callback arrives, and until `MAX_MISSED_CALLBACKS` in a row were missed.
+    """
+
+    def __init__(self, budget: PollBudget, *, every_s: float | None = None, callbacks: bool | None = False) -> None:
+        self._budget, self._every_s = budget, every_s
+        self._callbacks, self._detects_callbacks = bool(callbacks), callbacks is None
+        self._missed_callbacks = 0
+        self._lost, self._received = 1.0, 19.0
+        self._classes: dict[TaskClass, _Class] = {}
+        self._tasks: dict[K, _Task] = {}
+        self._load, self._refreshed_at = 0.0, -math.inf
+        #: Whether a job waits for the slot of a running task.
+        self.is_slot_wanted = False
+        #: For how long the task that was taken last had been due.
+        self.late_s = 0.0
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def __repr__(self) -> str:
+        return f"<PollQueue running={len(self._tasks)} classes={len(self._classes)}>"
+
+    # --- what has happened --------------------------------------------------------------------------------------
+
+    def started(self, key: K, cls: TaskClass, now: float) -> None:
+        """Note that a task was accepted at *now*, which is in the past for a task of an earlier session."""
+        self.forget(key)
+        of = self._class(cls)
+        of.running += 1
+        task = self._tasks[key] = _Task(self._group(of, _NOT_POLLED), now)
+        self._append(key, task)
+
+    def still_running(self, key: K, now: float) -> None:
+        """Note that a poll found it running."""
+        self.remove(key)
+        task = self._tasks[key]
+        of, age = task.group.of, max(task.age, now - task.started_at)
+        of.table.observe_running(task.age, age)
+        task.group, task.age = self._group(of, band_of(age)), age
+        self._append(key, task)
+
+    def ended(self, key: K, now: float, duration: float | None, via: EndSource = "poll") -> None:
+        """Note that it has ended, after *duration* seconds by the server's clock, and forget it."""
+        task = self._tasks[key]
+        polled = now - task.started_at
+        at = task.group.of.table.observe_ended(task.age, polled, duration)
+        self._note_source(via, polled - at)
+        self.forget(key)
+
+    def remove(self, key: K) -> None:
+        """Do not return it from `take` until `still_running`: its poll was requested."""
+        self._tasks[key].group.tasks.pop(key, None)
+
+    def forget(self, key: K) -> None:
+        """Forget the task, if it is known."""
+        task = self._tasks.pop(key, None)
+        if task is not None:
+            task.group.tasks.pop(key, None)
+            task.group.of.running -= 1
+
+    # --- what follows -------------------------------------------------------------------------------------------
+
+    def take(self, now: float) -> K | None:
+        """Return the task that a poll which begins now goes to, and remove it; None if none is due."""
+        self._refresh(now)
+        best: K | None = None
+        most = -math.inf
+        for group in self._groups():
+            key, seen_at = next(iter(group.tasks.items()))
+            due = seen_at + self._gap(group)
+            if due <= now:
+                table, started_at = group.of.table, self._tasks[key].started_at
+                ended = table.hazard_sum(now - started_at) - table.hazard_sum(seen_at - started_at)
+                need = ended + (now - seen_at) / _SURE_AFTER_S
+                if need > most:
+                    best, most, self.late_s = key, need, now - due
+        if best is not None:
+            self.remove(best)
+        return best
+
+    def next_at(self, now: float) -> float:
+        """Return when `take` will have a task, if nothing happens until then."""
+        due = (next(iter(group.tasks.values())) + self._gap(group) for group in self._groups())
+        return max(now, min(due, default=math.inf))
+
+    def eta(self, key: K, now: float) -> Eta:
+        """Return how much longer it will run."""
+        task = self._tasks[key]
+        self._refresh(now)
+        return task.group.of.table.eta(max(task.age, now - task.started_at))
+
+    def expected_duration(self, cls: TaskClass) -> Eta:
+        """Return how long a task of this class runs if it starts now."""
+        return self._class(cls).table.eta(0.0)
+
+    @property
+    def share_to_find(self) -> float:
+        """The share of ends that a poll has to find."""
+        return self._lost / (self._lost + self._received) if self._callbacks else 1.0
+
+    # --- what was learned ---------------------------------------------------------------------------------------
+
+    def to_state(self) -> dict[str, object]:
+        """Return what was learned, as values that JSON can store."""
+        classes = [{"class": list(cls), **of.table.to_state()} for cls, of in self._classes.items() if of.table.ends]
+        return {"version": STATE_VERSION, "classes": classes}
+
+    def from_state(self, state: Mapping[str, object]) -> int:
+        """Restore the result of `to_state`, possibly of an earlier session; return how many classes were usable.
+
+        Anything that does not fit (another version, damage) is ignored.
+        """
+        classes = state.get("classes")
+        if state.get("version") != STATE_VERSION or not isinstance(classes, list):
+            return 0
+        return sum(self._restore(row) for row in classes)
+
+    def _restore(self, row: object) -> bool:
+        names = row.get("class") if isinstance(row, Mapping) else None
+        if not isinstance(row, Mapping) or not isinstance(names, list) or len(names) != len(TaskClass._fields):
+            return False
+        return all(isinstance(name, str) for name in names) and self._class(TaskClass(*names)).table.from_state(row)
+
+    # --- groups and prices --------------------------------------------------------------------------------------
+
+    def _class(self, cls: TaskClass) -> _Class:
+        of = self._classes.get(cls)
+        if of is None:
+            table = DurationTable(prior_for(cls))
+            of = self._classes[cls] = _Class(table, self._price(table))
+            self._refreshed_at = -math.inf  # it changes the load
+        return of
+
+    @staticmethod
+    def _group(of: _Class, band: int) -> _Group:
+        group = of.groups.get(band)
+        if group is None:
+            group = of.groups[band] = _Group(of, band)
+        return group
+
+    def _groups(self) -> Iterator[_Group]:
+        for of in self._classes.values():
+            for group in of.groups.values():
+                if group.tasks:
+                    yield group
+
+    def _append(self, key: K, task: _Task) -> None:
+        tasks, seen_at = task.group.tasks, task.started_at + task.age
+        is_first = bool(tasks) and seen_at < next(iter(tasks.values()))
+        tasks[key] = seen_at
+        if is_first:  # a task of an earlier session
+            tasks.move_to_end(key, last=False)
+
+    def _gap(self, group: _Group) -> float:
+        """Return how long after they were seen the tasks of *group* are due."""
+        if group.gap_s is None:
+            group.gap_s = self._every_s or self._learned_gap(group)
+        return group.gap_s
+
+    def _learned_gap(self, group: _Group) -> float:
+        age = group.age
+        if self._callbacks:
+            longest = MAX_GAP_WITH_CALLBACKS_S
+        else:
+            longest = MAX_FIRST_S if group.band == _NOT_POLLED else max(MAX_GAP_S, MAX_GAP_SHARE * age)
+        return max(MIN_GAP_S, group.of.table.poll_after(age, group.of.price, longest))
+
+    def _price(self, table: DurationTable) -> float:
+        if self._callbacks:
+            least = MIN_PRICE_CALLBACKS_SEEN_S if self._detects_callbacks else MIN_PRICE_WITH_CALLBACKS_S
+            return max(least, self._load) / self.share_to_find
+        if self.is_slot_wanted:
+            polls, load = POLLS_PER_TASK_IF_A_SLOT_IS_WANTED, 0.0
+        else:
+            polls, load = (POLLS_PER_TASK if table.ends >= _KNOWN_AFTER else POLLS_PER_UNKNOWN_TASK), self._load
+        return max(MIN_PRICE_S, (table.polls_at_one_second / (polls - 1)) ** 2, load)
+
+    def _refresh(self, now: float) -> None:
+        """Compute tables, prices and gaps anew, if that is due."""
+        if now < self._refreshed_at + REFRESH_S:
+            return
+        busy = [of for of in self._classes.values() if of.running]
+        for of in busy:
+            of.table.refresh()
+        polls_per_s = sum(of.running * of.table.polls_at_one_second / of.table.mean_s for of in busy)
+        longest_s = max((of.table.mean_s for of in busy), default=1.0)
+        load = (polls_per_s * math.sqrt(self.share_to_find) / self._budget.rate) ** 2
+        faded = self._load * math.exp((self._refreshed_at - now) / longest_s) if self._load else 0.0
+        self._load = max(min(load, MAX_LOAD_S), faded)
+        self._refreshed_at = now
+        for of in self._classes.values():
+            of.price = self._price(of.table)
+            of.groups = {band: group for band, group in of.groups.items() if group.tasks}
+            for group in of.groups.values():
+                group.gap_s = None
+
+    def _note_source(self, via: EndSource, late: float) -> None:
+        """Note that a task's end was detected *late* seconds after it."""
+        is_lost = via == "poll" and late > LOST_AFTER_S
+        self._missed_callbacks = 0 if via == "callback" else self._missed_callbacks + is_lost
+        if self._detects_callbacks and (via == "callback" or self._missed_callbacks >= MAX_MISSED_CALLBACKS):
+            self._set_callbacks(via == "callback")
+        if self._callbacks and (is_lost or via == "callback"):
+            self._lost = 1.0 + (self._lost - 1.0) * DECAY + is_lost
+            self._received = 19.0 + (self._received - 19.0) * DECAY + (not is_lost)
+
+    def _set_callbacks(self, are_received: bool) -> None:
+        """Note that callbacks begin to arrive, or have stopped; earlier observations of them no longer apply."""
+        if self._callbacks != are_received:
+            self._callbacks, self._lost, self._received = are_received, 1.0, 19.0
+            self._refreshed_at = -math.inf
