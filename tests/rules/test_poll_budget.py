@@ -22,6 +22,15 @@ def fixed(rate: float) -> PollBudget:
     return PollBudget(rate, rate)
 
 
+def begins_of(budget: PollBudget, count: int, now: float) -> list[float]:
+    """Return when *count* polls begin that are due at *now*, counted from *now*."""
+    begins = []
+    for _ in range(count):
+        begins.append(budget.ready_at(now) - now)
+        budget.begin(budget.ready_at(now))
+    return begins
+
+
 def poll_late(budget: PollBudget, since: float, until: float) -> list[float]:
     """Poll as often as the budget allows, always for a task that was due long ago; return when each poll began."""
     begins = [budget.ready_at(since)]
@@ -32,10 +41,10 @@ def poll_late(budget: PollBudget, since: float, until: float) -> list[float]:
 
 
 def test_polls_are_spaced_without_a_burst() -> None:
-    """One every fifth of a second, in the order of reservation; an hour without polls saves up nothing."""
+    """One every fifth of a second; an hour without polls saves up nothing."""
     budget = fixed(5.0)
-    assert [budget.reserve(100.0) for _ in range(4)] == pytest.approx([0, 0.2, 0.4, 0.6])
-    assert [budget.reserve(3700.0) for _ in range(3)] == pytest.approx([0, 0.2, 0.4])
+    assert begins_of(budget, 4, 100.0) == pytest.approx([0, 0.2, 0.4, 0.6])
+    assert begins_of(budget, 3, 3700.0) == pytest.approx([0, 0.2, 0.4])
 
 
 def test_default_is_what_the_provider_documents() -> None:
@@ -67,7 +76,7 @@ def test_refusal_pauses_all_polls_and_halves_the_rate() -> None:
     budget = fixed(5.0)
     budget.rate_limited(10.0)
     assert budget.rate == 2.5
-    assert [budget.reserve(10.0) for _ in range(3)] == pytest.approx(
+    assert begins_of(budget, 3, 10.0) == pytest.approx(
         [DEFAULT_PAUSE_S, DEFAULT_PAUSE_S + 1 / 2.5, DEFAULT_PAUSE_S + 2 / 2.5]
     )
 
@@ -116,7 +125,7 @@ def test_retry_after_is_followed_within_bounds(retry_after: float, wait: float) 
     """The given seconds, two minutes at most; an invalid value is ignored."""
     budget = fixed(5.0)
     budget.rate_limited(0.0, retry_after)
-    assert budget.reserve(0.0) == pytest.approx(wait)
+    assert budget.ready_at(0.0) == pytest.approx(wait)
 
 
 def test_pause_is_never_shortened() -> None:
@@ -124,7 +133,24 @@ def test_pause_is_never_shortened() -> None:
     budget = fixed(5.0)
     budget.rate_limited(0.0, 60.0)
     budget.rate_limited(1.0, 2.0)
-    assert budget.reserve(1.0) == pytest.approx(59.0)
+    assert budget.ready_at(1.0) == pytest.approx(60.0)
+
+
+def test_other_reads_and_polls_take_turns() -> None:
+    """While both wait, each begins every second time; alone, each has nearly the whole budget."""
+    budget = fixed(5.0)
+    budget.is_read_waiting = True
+    begun: list[tuple[float, str]] = []
+    while len(begun) < 20:
+        now = begun[-1][0] if begun else 0.0
+        at, name = min((budget.ready_at(now), "poll"), (budget.read_ready_at(now), "read"))
+        (budget.begin if name == "poll" else budget.begin_read)(at)
+        begun.append((at, name))
+    assert [name for _, name in begun[1:]] == ["read", "poll"] * 9 + ["read"]
+    assert begun[-1][0] == pytest.approx(19 / 5.0)
+    for _ in range(10):
+        budget.begin_read(budget.read_ready_at(100.0))
+    assert budget.read_ready_at(100.0) - 100.0 <= 10 / 5.0 + 0.2
 
 
 @given(

@@ -40,7 +40,7 @@ async def test_saved_job_logs_exactly_four_lines(caplog: pytest.LogCaptureFixtur
     assert lines(caplog) == [
         "job dog: queued",
         f"job dog: sent, task {task_id}",
-        "job dog: finished after 62 s",
+        "job dog: finished after 60 s",
         f"job dog: saved to {tmp_path / 'dog.mp4'}",
     ]
 

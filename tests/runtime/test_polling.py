@@ -62,13 +62,13 @@ async def test_polls_follow_a_fixed_schedule() -> None:
         assert rest[-2] < 60.0 <= rest[-1]
 
 
-async def test_learned_schedule_notices_the_end_within_seconds() -> None:
-    """Without a fixed interval, a single task is noticed within seconds of its end."""
+async def test_learned_polling_notices_the_end_within_seconds() -> None:
+    """Without a fixed interval, a single task is noticed within seconds of its end, with about 20 polls."""
     async with world(duration_s=190.0, session={"poll_every": None}) as (veo, sim):
         clock = Clock()
         await veo.generate("A dog", model="veo3")
-        assert 190.0 <= clock() < 195.0
-        assert len(poll_times(sim)) < 60
+        assert 190.0 <= clock() < 202.0
+        assert len(poll_times(sim)) <= 20
 
 
 async def test_poll_budget_is_shared_by_all_tasks() -> None:

@@ -11,12 +11,12 @@ from typing import Any
 
 import attrs
 import pytest
-from veo_async._rules.polling.schedule import FixedSchedule
 
 from tests.internals import crash_of, engine_of
 from veo_async import Clip, Done, InDoubt, Refused, VeoSession, errors
 from veo_async._clip_saver import ClipSaver
 from veo_async._ports import Ledger
+from veo_async._rules.polling.poll_queue import PollQueue
 from veo_async._runtime.hooks import Hooks
 from veo_async._runtime.in_doubt.handler import InDoubtState
 from veo_async._runtime.in_doubt.hints import HintFollower
@@ -116,12 +116,11 @@ SEAMS: list[tuple[Any, str]] = [
     (Spending, "accepted"),
     (HintFollower, "sending_ended"),
     (RunningState, "enter"),
-    (FixedSchedule, "started"),
-    (FixedSchedule, "next_poll"),
+    (PollQueue, "started"),
     (RecordReader, "poll"),
     (watcher, "interpret"),
-    (FixedSchedule, "still_running"),
-    (FixedSchedule, "ended"),
+    (PollQueue, "still_running"),
+    (PollQueue, "ended"),
     (TaskFinisher, "finish"),
     (RunningState, "leave"),
     (ReadyState, "enter"),

@@ -140,7 +140,7 @@ async def test_unreadable_knowledge_is_dropped(
     damage(path, "UPDATE account_limits SET knowledge = ?", knowledge)
     async with session_with_ledger(sim, at(path)) as veo:
         assert isinstance(await (await veo.attach("queued")).finished(), Done)
-    assert "are dropped" in caplog.text
+    assert "is dropped" in caplog.text
 
 
 # --- any damage -------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from tests.internals import end_task, live_job_of, reopen
 from veo_async import VeoSession, errors
 from veo_async._rules.gate.gate import Gate
 from veo_async._rules.lifecycle import JobState
+from veo_async._rules.polling.poll_queue import PollQueue
 from veo_async._rules.polling.poll_result import Succeeded
 from veo_async._runtime.job.events import Queued, Ready, Running, Sent
 from veo_async._runtime.job.live_job import exception_of
@@ -346,6 +347,18 @@ async def test_internal_error_is_raised_as_session_crashed_everywhere(break_sche
     first = waiting.exception()
     assert isinstance(first, errors.SessionCrashed)
     assert first.task_id is not None
+
+
+async def test_internal_error_of_the_poll_queue_is_raised_as_session_crashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is raised where a timer runs; nothing waits for a poll that never comes."""
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(PollQueue, "take", broken)
+    with pytest.raises(errors.SessionCrashed):
+        async with session_on(memory()) as veo:
+            await veo.generate("A dog")
 
 
 async def test_internal_error_of_the_scheduler_stops_submission(break_scheduler: BreakScheduler) -> None:

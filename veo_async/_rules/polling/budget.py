@@ -17,6 +17,9 @@ and adapts:
   an hour. After that it may be tried again.
 
 With a rate set by the user, that is the maximum as well as the beginning.
+
+Other reads of records (hints, source clips) take turns with the polls: while one waits, the polls leave every second
+place to it, and after it had one, a poll that is due goes first.
 """
 
 import math
@@ -35,6 +38,8 @@ _HALVE_EVERY_S: Final = 10.0
 _BELOW_CEILING: Final = 0.9
 _CEILING_S: Final = 600.0
 _MAX_CEILING_S: Final = 3600.0
+#: So much later another read begins, if one was last: a poll that is due begins in this time.
+_POLL_FIRST_S: Final = 0.02
 DEFAULT_PAUSE_S: Final = 2.0
 MAX_PAUSE_S: Final = 120.0
 
@@ -53,22 +58,32 @@ class PollBudget:
     _grow_at: float = attrs.field(default=-math.inf, init=False)
     _halve_at: float = attrs.field(default=-math.inf, init=False)
     _next_at: float = attrs.field(default=-math.inf, init=False)
+    #: Whether another read waits, and whether the last one to begin was such a read.
+    is_read_waiting: bool = attrs.field(default=False, init=False)
+    _was_read: bool = attrs.field(default=False, init=False)
 
     def ready_at(self, now: float) -> float:
         """Return when the next poll may begin."""
-        return max(now, self._next_at)
+        is_turn_of_read = self.is_read_waiting and not self._was_read
+        return max(now, self._next_at + is_turn_of_read / self.rate)
 
     def begin(self, now: float, late_s: float = 0.0) -> None:
         """Note that a poll begins at *now*, for a task that had been due for *late_s* seconds."""
-        self._next_at = max(self._next_at, now) + 1.0 / self.rate
+        self._use(now, is_read=False)
         if late_s > _LATE_S and now >= self._grow_at:
             self._grow(now)
 
-    def reserve(self, now: float) -> float:
-        """Reserve one poll; return how many seconds to wait before it begins."""
-        at = self.ready_at(now)
-        self.begin(at)
-        return at - now
+    def read_ready_at(self, now: float) -> float:
+        """Return when another read may begin."""
+        return max(now, self._next_at + self._was_read * _POLL_FIRST_S)
+
+    def begin_read(self, now: float) -> None:
+        """Note that another read begins at *now*."""
+        self._use(now, is_read=True)
+
+    def _use(self, now: float, *, is_read: bool) -> None:
+        self._next_at = max(self._next_at, now) + 1.0 / self.rate
+        self._was_read = is_read
 
     def rate_limited(self, now: float, retry_after: float | None = None) -> None:
         """Note that a poll was refused with a 429, with or without a Retry-After."""

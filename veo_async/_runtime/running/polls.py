@@ -31,6 +31,7 @@ class RecordReader:
 
     def __init__(self, api: VeoApi, keys: KeyRenewer, budget: PollBudget, default: RouteName) -> None:
         self._api, self._keys, self._budget = api, keys, budget
+        self._turn = asyncio.Lock()
         self._poller = RecordPoller(api)
         routes = sorted((VEO, JOBS), key=lambda route: route.name != default)
         #: The routes that the provider has.
@@ -92,8 +93,14 @@ class RecordReader:
         raise failed or missing or RecordNotFound("no route has a record of this task", task_id=task_id)
 
     async def _wait_for_budget(self) -> None:
-        if delay_s := self._budget.reserve(loop_time()):
-            await asyncio.sleep(delay_s)
+        async with self._turn:  # one after the other
+            self._budget.is_read_waiting = True
+            try:
+                while (delay_s := self._budget.read_ready_at(now := loop_time()) - now) > 0:  # noqa: ASYNC110  # a poll may go first
+                    await asyncio.sleep(delay_s)
+                self._budget.begin_read(now)
+            finally:
+                self._budget.is_read_waiting = False
 
     async def _retry_with_new_key(self, read: Callable[..., Awaitable[Record]], *arguments: Any) -> Record:
         generation = self._keys.generation

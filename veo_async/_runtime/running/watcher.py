@@ -207,7 +207,11 @@ class Watcher:
         now = self._woke_at = loop_time()
         for waiter in self._idle:
             if not waiter.done():
-                job = self._take(now)
+                try:
+                    job = self._take(now)
+                except Exception as error:  # noqa: BLE001  # a worker raises it; a timer would only log it
+                    waiter.set_exception(error)
+                    return
                 if job is None:
                     break
                 waiter.set_result(job)
