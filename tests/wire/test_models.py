@@ -5,13 +5,12 @@ from pathlib import Path
 from random import Random
 from typing import get_args
 
-import attrs
 import pytest
 
 import veo_async
 from veo_async import Model, VideoRequest
 from veo_async._rules.credits.prices import PRICES, price_of, prices_of
-from veo_async._rules.polling.durations import Prior, TaskClass, prior_for
+from veo_async._rules.polling.durations import TaskClass, prior_for
 from veo_async._wire import APIKLEY, KIE, MODELS, ExtendRequest, problems_of
 from veo_async._wire.models import (
     DEFAULT_EXTEND_MODEL,
@@ -85,8 +84,8 @@ def test_added_model_has_a_price() -> None:
 def test_added_model_has_an_expected_duration() -> None:
     """Polling starts with the duration in the entry; without an entry it starts with a wide guess."""
     tasks = TaskClass("kie", "veo9_turbo")
-    assert prior_for(tasks, WITH_TURBO) == Prior(20.0, 0.2)
-    assert prior_for(tasks) == Prior(150.0, 0.70)
+    assert prior_for(tasks, WITH_TURBO) == RenderTime(20.0, 0.2)
+    assert prior_for(tasks) == RenderTime(150.0, 0.70)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
@@ -94,7 +93,7 @@ def test_every_model_is_known_everywhere(model: VideoModel) -> None:
     """Validation, prices, expected durations and the simulator know every entry."""
     assert problems_of(VideoRequest("a dog", model=model.name), KIE) == ()
     assert price_of(VideoRequest("a dog", model=model.name)) == model.credits["720p"]
-    assert prior_for(TaskClass("kie", model.name)) == Prior(*attrs.astuple(model.expected))
+    assert prior_for(TaskClass("kie", model.name)) == model.expected
     assert [video_credits(model.name, resolution) for resolution in model.resolutions] == list(model.credits.values())
     assert (extend_credits(model.extend_name) if model.extend_name else None) == model.extend_credits
     assert draw_duration(model.name, Random(1), {}) > 0
