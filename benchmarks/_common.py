@@ -165,14 +165,22 @@ class Distant:
 def lower_bound(
     durations: Iterable[float], *, limit: int = LIMIT, window_s: float = WINDOW_S, cap: float = math.inf
 ) -> float:
-    """Return when the last task ends for a client that knows the limits, sends in order and has no network latency.
+    """Return when the last task ends for a client that knows the limits, sends in order and has no network latency."""
+    return max(best_ends(durations, limit=limit, window_s=window_s, cap=cap), default=0.0)
+
+
+def best_ends(
+    durations: Iterable[float], *, limit: int = LIMIT, window_s: float = WINDOW_S, cap: float = math.inf
+) -> list[float]:
+    """Return when each task ends for that client.
 
     The greedy schedule is optimal: behind a sliding window and a cap, sending earlier never delays another task. The
     k-th accepted task gets the k-th duration, as in the run it is compared with.
     """
     accepted: list[float] = []
     running: list[float] = []
-    now = last = 0.0
+    ends: list[float] = []
+    now = 0.0
     for number, duration in enumerate(durations):
         if number >= limit:
             now = max(now, accepted[number - limit] + window_s)
@@ -180,8 +188,8 @@ def lower_bound(
             now = max(now, heapq.heappop(running))
         accepted.append(now)
         heapq.heappush(running, now + duration)
-        last = max(last, now + duration)
-    return last
+        ends.append(now + duration)
+    return ends
 
 
 # --- statistics -------------------------------------------------------------------------------------------------
