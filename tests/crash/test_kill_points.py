@@ -13,7 +13,7 @@ from veo_async.simulator import drop_after_accepting, rate_limited
 from .world import open_world
 
 #: Each test starts several processes and kills one.
-pytestmark = [pytest.mark.realtime, pytest.mark.slow]
+pytestmark = [pytest.mark.realtime, pytest.mark.slow, pytest.mark.usefixtures("route")]
 
 
 async def test_row_48_killed_before_the_intent_is_written_sends_nothing(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 from aiohttp import web
 
+from tests.routes import fields_of
 from veo_async._ports import JobRow, LedgerSession, Transition
 from veo_async.ledger import SqliteLedger
 from veo_async.simulator import Fault, Simulator
@@ -60,11 +61,11 @@ class World:
 
     def charged(self) -> dict[str, str]:
         """Return the charged task of each job."""
-        return {charge.body["prompt"]: charge.task_id for charge in self.sim.charges}
+        return {fields_of(charge.body)["prompt"]: charge.task_id for charge in self.sim.charges}
 
     def posted(self) -> set[str]:
         """Return the jobs whose creating request reached the provider."""
-        return {json.loads(request.content)["prompt"] for request in self.sim.requests_to()}
+        return {fields_of(request.body)["prompt"] for request in self.sim.requests_to()}
 
     async def _check(self, rows: dict[str, JobRow]) -> None:
         """Nothing was charged twice, every charged task is on the ledger, and a job in doubt has a reason."""

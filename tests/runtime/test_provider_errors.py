@@ -302,6 +302,7 @@ async def test_requests_in_flight_at_the_start_of_a_pause_do_not_move_it() -> No
         assert len(sim.requests_to()) == 4
 
 
+@pytest.mark.usefixtures("route")
 async def test_key_limit_pauses_until_a_job_is_accepted() -> None:
     """433 is not about the balance, so a job is the probe."""
     async with world(faults=[refuse(433, times=5)]) as (veo, sim):
@@ -378,6 +379,7 @@ async def test_row_14_disabled_feature_refuses_its_job() -> None:
 # --- jobs in doubt and repeated errors --------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 async def test_repeated_server_errors_pause_submission() -> None:
     """Each failed submission may have been charged: after five in a row, one job at a time is tried."""
     async with world(faults=[refuse(500, times=7)], session={"rate": (1, 1.0)}, limiter="none") as (veo, sim):
@@ -391,6 +393,7 @@ async def test_repeated_server_errors_pause_submission() -> None:
         assert states.count(JobState.READY) == 33
 
 
+@pytest.mark.usefixtures("route")
 async def test_job_in_doubt_is_never_sent_again() -> None:
     """Neither automatically nor by submitting the same key once more."""
     async with world(faults=[html_page(502, on=1)]) as (veo, sim):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.routes import CREATE, RECORD
 from veo_async import Clip, Done, InDoubt, VeoSession, VideoRequest, errors
 from veo_async._ports import Ledger
 from veo_async._rules.lifecycle import JobState
@@ -17,7 +18,7 @@ from veo_async.simulator import MemoryTransport, drop_after_accepting, rate_limi
 from veo_async.types import RouteName
 
 from .ledgers import InlineExecutor, session_with_ledger
-from .support import let_run, memory, run_together, session_on, world
+from .support import VirtualSession, let_run, memory, run_together, session_on, world
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -25,8 +26,6 @@ PUBLIC = "https://bot.example"
 IMAGES = ("https://a.example/1.png", "https://a.example/2.png")
 JOBS: dict[str, Any] = {"route": "jobs"}
 ROUTES: tuple[RouteName, RouteName] = ("veo", "jobs")
-CREATE = {"veo": "generate", "jobs": "create-task"}
-RECORD = {"veo": "record-info", "jobs": "job-record"}
 OTHER: dict[str, RouteName] = {"veo": "jobs", "jobs": "veo"}
 
 
@@ -233,8 +232,8 @@ async def test_two_sessions_on_both_routes_never_send_more_than_twenty_requests_
     """Acceptance 13: one account has one rate, regardless of the route of its requests."""
     sim = memory(limiter="none")
     async with (
-        session_with_ledger(sim, ledger, route="veo") as one,
-        session_with_ledger(sim, ledger, route="jobs") as other,
+        session_with_ledger(sim, ledger, route="veo", kind=VirtualSession) as one,
+        session_with_ledger(sim, ledger, route="jobs", kind=VirtualSession) as other,
     ):
         sessions = [one, other] * 13
         outcomes = await run_together(veo.generate(f"Dog {n}", key=f"dog-{n}") for n, veo in enumerate(sessions[:25]))

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from tests.routes import RECORD
 from tests.sessions import session_arguments
 from veo_async import Done, Failed, VeoSession, errors
 from veo_async._rules.lifecycle import JobState
 from veo_async.ledger import MemoryLedger
 from veo_async.media import check_complete
 from veo_async.simulator import Simulator, expired_link, refuse, truncate
+from veo_async.types import RouteName
 
 pytestmark = pytest.mark.realtime
 
@@ -96,14 +98,16 @@ _LOST = "Temporarily supports records within 14 days."
 
 
 @pytest.mark.parametrize(("code", "text"), [(455, "Maintenance"), (500, "Internal Error"), (422, _LOST)])
-async def test_link_is_renewed_although_the_record_cannot_be_read(tmp_path: Path, code: int, text: str) -> None:
+async def test_link_is_renewed_although_the_record_cannot_be_read(
+    tmp_path: Path, code: int, text: str, route: RouteName
+) -> None:
     """A failed poll ends no job: a direct link needs no record."""
     async with Simulator(duration_s=0.1, faults=[expired_link(on=1)]) as sim, on(sim) as veo:
         clip = await veo.generate("A dog")
         sim.inject(refuse(code, text, endpoint="record-info"))
         saved = await veo.save(clip, tmp_path / "dog.mp4")
         assert is_whole(saved.files[0])
-        assert sim.triggered_faults[-1].endpoint == "record-info"
+        assert sim.triggered_faults[-1].endpoint == RECORD[route]
 
 
 async def test_clip_without_a_link_and_a_record_needs_a_new_take(tmp_path: Path) -> None:
