@@ -219,7 +219,14 @@ class Engine:
         scheduler, spending, clock = self.scheduler, self._spending, self.clock
         uploads = self.uploads = ImageUploads(self._images, self._queue, transitions)
         admission, find_record = self.admission, self._records.find_within_budget
-        sources = SourceClips(transitions, admission.find, admission.key_of_task, admission.find_task, find_record)
+        sources = SourceClips(
+            transitions,
+            admission.find,
+            admission.key_of_task,
+            admission.find_task,
+            find_record,
+            self.registry.follow_ups_of,
+        )
         self.queued = QueuedState(transitions, scheduler, spending, clock, announcer, sources, uploads)
         self.in_doubt = InDoubtState(transitions, self.actions, self._tokens, clock, self._on_doubt)
         running = RunningState(scheduler, self.watcher, self.registry, spending, clock, self._status, announcer)

@@ -14,10 +14,12 @@ from typing import Final
 import attrs
 
 from veo_async._rules.lifecycle import JobState
+from veo_async._runtime.job.endings import ended_without_charge
+from veo_async._runtime.job.follow_ups import follow_up_of
 from veo_async._runtime.job.live_job import LiveJob, copy_error, exception_of
 from veo_async._runtime.job.outcome import InDoubt
 from veo_async._runtime.transitions import Transitions
-from veo_async._wire import ExtendRequest, Record, RouteName, UpgradeRequest, upgrade_from_name
+from veo_async._wire import ExtendRequest, Record, RouteName, UpgradeRequest, VideoRequest, upgrade_from_name
 from veo_async.errors import (
     InvalidRequest,
     KeyReused,
@@ -38,6 +40,21 @@ _READ_AGAIN_S: Final = 10.0
 _WHY_NO_RECORD: Final = "Check it: tasks of another account, of more than 14 days ago or just created have no record."
 
 
+@attrs.frozen(eq=False)
+class Source:
+    """A clip from which another job continues.
+
+    Attributes:
+        task_id: its task, which has succeeded.
+        route: the route of its task.
+        job: its job; None if the task was created outside all sessions.
+    """
+
+    task_id: str
+    route: RouteName
+    job: LiveJob | None
+
+
 @attrs.define(eq=False, repr=False)
 class SourceClips:
     """Finds the source clips of extensions and upgrades."""
@@ -51,6 +68,8 @@ class SourceClips:
     _find_task: Callable[[str], Awaitable[LiveJob | None]]
     #: Asks all routes for a task; returns its route and its record.
     _find_record: Callable[[str], Awaitable[tuple[RouteName, Record]]]
+    #: Returns the follow-ups of sources, by key or task id, that this session knows.
+    _follow_ups_of: Callable[..., list[LiveJob]]
 
     async def prepare(self, job: LiveJob) -> None:
         """Wait until the source of *job* is ready, and store its task id and its route.
@@ -61,15 +80,17 @@ class SourceClips:
             KeyReused: another job already covers this upgrade, or the source belongs to another account.
             InvalidRequest: the source can no longer be extended.
         """
-        job.source_task_id, job.route = await self._source_task(job)
-        await self._check_not_upgraded(job)
+        source = await self._source_of(job)
+        assert job.follow_up is not None  # noqa: S101  # other jobs have no source
+        await self._check(job, attrs.evolve(job.follow_up, task_id=source.task_id, after_key=None), source)
+        job.source_task_id, job.route = source.task_id, source.route
 
-    async def _source_task(self, job: LiveJob) -> tuple[str, RouteName]:
-        """Wait until the source task has succeeded and return its id and its route."""
+    async def _source_of(self, job: LiveJob) -> Source:
+        """Wait until the source of *job* has succeeded, and return it."""
         request = job.follow_up
         assert request is not None  # noqa: S101  # other jobs have no source
         if request.after_key is None:
-            return request.task_id, await self._route_of(request.task_id)
+            return await self._source_with(request.task_id)
         source = await self._find(request.after_key)
         if source is None:
             raise UsageError(f"there is no job {request.after_key!r} to continue from", job_key=job.key)
@@ -81,17 +102,21 @@ class SourceClips:
                 message = f"the job {source.key!r} failed: {exception_of(outcome).message}"
                 raise SourceFailed(message, job_key=job.key)
         assert source.task_id is not None  # noqa: S101  # it has a clip
-        return source.task_id, source.route or await self._route_of(source.task_id)
+        return Source(source.task_id, source.route or await self._route_of(source.task_id), source)
 
-    async def _route_of(self, task_id: str) -> RouteName:
-        """Return the route of a task that a job or the provider knows. An upgrade without a task id has no record, and
-        its endpoint could charge.
+    async def _source_with(self, task_id: str) -> Source:
+        """Return a source that a job or the provider knows. An upgrade without a task id has no record, and its
+        endpoint could charge.
         """
         known = await self._find_task(task_id)
         if upgrade_from_name(task_id) is not None:
-            return "veo"
+            return Source(task_id, "veo", known)
         if known is not None and known.route is not None:
-            return known.route
+            return Source(task_id, known.route, known)
+        return Source(task_id, await self._route_of(task_id), known)
+
+    async def _route_of(self, task_id: str) -> RouteName:
+        """Return the route on which the provider has the record of a task."""
         while True:
             try:
                 route, _ = await self._find_record(task_id)
@@ -110,20 +135,54 @@ class SourceClips:
             await source.wait_change()
         job.reopen()
 
-    async def _check_not_upgraded(self, job: LiveJob) -> None:
-        """Check that no clip is upgraded twice, and that none is extended after an upgrade to 1080p.
+    async def _check(self, job: LiveJob, request: ExtendRequest | UpgradeRequest, source: Source) -> None:
+        """Check that no clip is upgraded twice, and that none is extended that has 1080p.
 
         Raises:
             KeyReused: another job already covers this upgrade.
             InvalidRequest: the source can no longer be extended.
         """
-        request = job.request_to_send
         if isinstance(request, UpgradeRequest):
             key = await self._key_of_task(request.task_name)
-            if key not in (None, job.key):
-                raise KeyReused(f"job {key!r} already covers this upgrade", job_key=job.key, remedy="Use that job.")
-        elif isinstance(request, ExtendRequest):
-            upgrade = UpgradeRequest(request.task_id, "1080p")
-            if await self._key_of_task(upgrade.task_name) is not None:
-                rule = "was upgraded to 1080p, and such a task cannot be extended"
-                raise InvalidRequest.of(Problem("task_id", request.task_id, rule, "extend it before upgrading it"))
+            others = [other.key for other in await self._upgrades(request, source) if _is_ahead(other, job)]
+            if key not in (None, job.key) or others:
+                message = f"job {others[0] if others else key!r} already covers this upgrade"
+                raise KeyReused(message, job_key=job.key, remedy="Use that job.")
+            return
+        upgrade = UpgradeRequest(source.task_id, "1080p")
+        key = await self._key_of_task(upgrade.task_name)
+        if key is not None or any(other.task_id for other in await self._upgrades(upgrade, source)):
+            raise InvalidRequest.of(_not_extendable(source, "was upgraded to 1080p"))
+        match source:
+            case Source(job=LiveJob(request=UpgradeRequest(to="1080p"))):
+                raise InvalidRequest.of(_not_extendable(source, "was upgraded to 1080p"))
+            case Source(route="jobs", job=LiveJob(request=VideoRequest(resolution="1080p"))):
+                raise InvalidRequest.of(_not_extendable(source, "was made in 1080p"))
+
+    async def _upgrades(self, upgrade: UpgradeRequest, source: Source) -> list[LiveJob]:
+        """Return the jobs that this session knows for *upgrade*, whose source is *source*.
+
+        On the ``jobs`` route their task ids do not name the source, so the ledger finds one of an earlier session only
+        by the key that it has unless its user chose another.
+        """
+        key = None if source.job is None else source.job.key
+        if key is not None:
+            await self._find(follow_up_of(key, upgrade).key)
+        return [other for other in self._follow_ups_of(key, source.task_id) if _covers(other, upgrade)]
+
+
+def _covers(job: LiveJob, upgrade: UpgradeRequest) -> bool:
+    """Whether *job* is an upgrade of the same video to the same resolution, and may have been charged."""
+    known = job.request
+    is_same = isinstance(known, UpgradeRequest) and known.to == upgrade.to and (known.index or 0) == (upgrade.index or 0)
+    return is_same and not ended_without_charge(job)
+
+
+def _is_ahead(other: LiveJob, job: LiveJob) -> bool:
+    """Whether *other* has passed its check before *job*."""
+    return other is not job and (other.state is not JobState.QUEUED or other.source_task_id is not None)
+
+
+def _not_extendable(source: Source, reason: str) -> Problem:
+    rule = f"{reason}, and such a task cannot be extended"
+    return Problem("task_id", source.task_id, rule, "extend a clip in 720p, and then upgrade it")
