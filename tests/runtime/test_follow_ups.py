@@ -146,7 +146,7 @@ async def test_upgrade_of_an_earlier_session_is_not_bought_again(ledger: Any) ->
     requests = len(sim.requests)
     async with session_with_ledger(sim, ledger) as second:
         for source in ("dog", clip.task_id, clip):
-            with pytest.raises(errors.KeyReused, match="'dog.1080p' already"):
+            with pytest.raises(errors.KeyReused, match=r"'dog\.1080p' already"):
                 await second.upgrade(source, key="mine")
             with pytest.raises(errors.InvalidRequest, match="1080p"):
                 await second.extend(source, "It swims ashore")

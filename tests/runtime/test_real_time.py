@@ -32,7 +32,9 @@ async def test_callbacks_in_one_turn_of_the_loop_are_all_acknowledged() -> None:
         app = veo.callbacks.asgi()
         async with asyncio.TaskGroup() as group:
             for request in requests:
-                body = json.dumps({"code": 200, "msg": "", "data": {"taskId": task_ids[fields_of(request)["prompt"]]}}).encode()
+                body = json.dumps(
+                    {"code": 200, "msg": "", "data": {"taskId": task_ids[fields_of(request)["prompt"]]}}
+                ).encode()
                 group.create_task(_call(app, request["callBackUrl"], body, statuses))
         assert statuses == [200] * 4
         assert crash_of(veo) is None

@@ -174,8 +174,9 @@ class SourceClips:
 def _covers(job: LiveJob, upgrade: UpgradeRequest) -> bool:
     """Whether *job* is an upgrade of the same video to the same resolution, and may have been charged."""
     known = job.request
-    is_same = isinstance(known, UpgradeRequest) and known.to == upgrade.to and (known.index or 0) == (upgrade.index or 0)
-    return is_same and not ended_without_charge(job)
+    if not isinstance(known, UpgradeRequest) or ended_without_charge(job):
+        return False
+    return (known.to, known.index or 0) == (upgrade.to, upgrade.index or 0)
 
 
 def _is_ahead(other: LiveJob, job: LiveJob) -> bool:
