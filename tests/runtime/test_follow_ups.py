@@ -8,11 +8,12 @@ import pytest
 
 from tests.routes import fields_of
 from veo_async import Done, ExtendRequest, InDoubt, Refused, VideoRequest, errors
+from veo_async._api import create
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.poll_result import NOT_YET_S
 from veo_async._runtime.job.events import Paused
 from veo_async._runtime.job.outcome import HistoryItem
-from veo_async._wire import UpgradeRequest
+from veo_async._wire import UpgradeRequest, route_named
 from veo_async.simulator import MemoryTransport, drop_after_accepting, drop_before_accepting, refuse
 from veo_async.types import RouteName
 
@@ -27,9 +28,10 @@ def paid(sim: MemoryTransport) -> list[str]:
     return [charge.endpoint.removeprefix("get-").removesuffix("-video") for charge in sim.charges]
 
 
-def upgrade_task(sim: MemoryTransport, route: RouteName, source_id: str) -> str:
-    """Return what the user names as the task of an upgrade in doubt: on the ``veo`` route that is its source."""
-    return source_id if route == "veo" else next(task_id for task_id in sim.tasks if task_id != source_id)
+def new_task(sim: MemoryTransport, source_id: str) -> str:
+    """Return the task of the upgrade on the ``jobs`` route, where it has its own id."""
+    [task_id] = sim.tasks.keys() - {source_id}
+    return task_id
 
 
 # --- upgrades ---------------------------------------------------------------------------------------------------
@@ -155,25 +157,41 @@ async def test_upgrade_of_an_earlier_session_is_not_bought_again(ledger: Any) ->
     assert paid(sim) == ["generate", "1080p"]
 
 
-async def test_task_created_outside_the_session_is_upgraded() -> None:
+async def test_task_created_outside_the_session_is_upgraded(route: RouteName) -> None:
     """Its id is enough."""
     async with world() as (veo, sim):
-        created = await veo.api.generate("A dog")
+        created = await create(veo.api, VideoRequest("A dog"), route_named(route))
         await asyncio.sleep(120)
         upgraded = await veo.upgrade(created.task_id)
-        assert upgraded.task_id == f"1080p:{created.task_id}"
+        expected = f"1080p:{created.task_id}" if route == "veo" else new_task(sim, created.task_id)
+        assert upgraded.task_id == expected
         assert upgraded.history[0] == HistoryItem("adopted", created.task_id, "")
         assert paid(sim) == ["generate", "1080p"]
 
 
-@pytest.mark.usefixtures("route")
-async def test_upgrade_of_an_unfinished_task_is_refused() -> None:
-    """The provider's message "record status is not success" means that no upgrade was started."""
+async def test_follow_up_of_an_unfinished_task_is_refused_before_it_is_sent(route: RouteName) -> None:
+    """Its record, which is free, says that it is still running."""
     async with world() as (veo, sim):
-        created = await veo.api.generate("A dog")
-        with pytest.raises(errors.NotReady):
+        created = await create(veo.api, VideoRequest("A dog"), route_named(route))
+        with pytest.raises(errors.NotReady, match="still running"):
             await veo.upgrade(created.task_id)
-        assert [job.state for job in veo.jobs()] == [JobState.REFUSED]
+        with pytest.raises(errors.NotReady, match="still running"):
+            await veo.extend(created.task_id, "It swims ashore")
+        assert [job.state for job in veo.jobs()] == [JobState.REFUSED] * 2
+        assert all(job.was_not_charged for job in veo.jobs())
+        assert len([request for request in sim.requests if request.kind not in ("record-info", "job-record")]) == 1
+        assert paid(sim) == ["generate"]
+
+
+@pytest.mark.parametrize("message", ["record status is not success.", "record result data not exist."])
+async def test_upgrade_whose_source_the_provider_does_not_have_is_refused(message: str, route: RouteName) -> None:
+    """On the ``veo`` route a 422 can mean "not ready"; these messages say that no upgrade was started."""
+    async with world(faults=[refuse(422, message, endpoint="get-1080p-video", on=1)]) as (veo, sim):
+        clip = await veo.generate("A dog")
+        with pytest.raises(errors.NotReady if route == "veo" else errors.RequestRejected, match=message):
+            await veo.upgrade(clip)
+        assert veo.jobs()[-1].state is JobState.REFUSED
+        assert veo.jobs()[-1].was_not_charged
         assert paid(sim) == ["generate"]
 
 
@@ -226,11 +244,11 @@ async def test_key_and_task_id_and_clip_name_the_same_source() -> None:
         assert paid(sim) == ["generate", "1080p"]
 
 
-async def test_unreadable_record_delays_the_follow_up_of_an_outside_task() -> None:
+async def test_unreadable_record_delays_the_follow_up_of_an_outside_task(route: RouteName) -> None:
     """A failed read says nothing about the task."""
     faults = [refuse(500, endpoint="record-info", on=1), drop_before_accepting(endpoint="record-info", on=2)]
     async with world(faults=faults) as (veo, sim):
-        created = await veo.api.generate("A dog")
+        created = await create(veo.api, VideoRequest("A dog"), route_named(route))
         await asyncio.sleep(120)
         assert (await veo.upgrade(created.task_id)).urls
         assert paid(sim) == ["generate", "1080p"]
@@ -300,7 +318,10 @@ async def test_lost_response_to_an_upgrade_puts_the_job_in_doubt(to: str, route:
         job = await veo.submit(UpgradeRequest(clip.task_id, to), key="up")
         assert isinstance(await job.finished(), InDoubt)
         assert sim.count(endpoint) == 1
-        await job.resolve(upgrade_task(sim, route, clip.task_id))
+        if route == "jobs":
+            with pytest.raises(errors.TaskMismatch, match="belongs to the job 'dog'"):
+                await job.resolve(clip.task_id)
+        await job.resolve(clip.task_id if route == "veo" else new_task(sim, clip.task_id))
         assert (await job).urls
         assert paid(sim) == ["generate", to]
 
@@ -515,8 +536,8 @@ async def test_upgrade_in_doubt_is_resolved_in_a_later_session(ledger: Any, rout
         await (await first.submit("A dog", key="dog", then="1080p")).finished()
     async with session_with_ledger(sim, ledger) as second:
         [job] = await second.ledger.in_doubt()
-        [charge, _] = sim.charges
-        await job.resolve(upgrade_task(sim, route, charge.task_id))
+        clip_charge, _ = sim.charges
+        await job.resolve("1080p" if route == "veo" else new_task(sim, clip_charge.task_id))
         upgraded = await job
         assert upgraded.history[0].key == "dog"
     assert paid(sim) == ["generate", "1080p"]

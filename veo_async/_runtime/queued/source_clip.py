@@ -4,7 +4,7 @@ Such a job names a task, or the key of the job that will have the task. It conti
 not; it is refused when its source fails. While its source is in doubt it waits, and its callers get `InDoubt`, too.
 
 A task that no job has was created outside all sessions. Its record is read first, because reading is free: without a
-record, no request is sent for it.
+record, or while it still runs, no request is sent for it.
 """
 
 import asyncio
@@ -19,11 +19,12 @@ from veo_async._runtime.job.follow_ups import follow_up_of
 from veo_async._runtime.job.live_job import LiveJob, copy_error, exception_of
 from veo_async._runtime.job.outcome import InDoubt
 from veo_async._runtime.transitions import Transitions
-from veo_async._wire import ExtendRequest, Record, RouteName, UpgradeRequest, VideoRequest, upgrade_from_name
+from veo_async._wire import ExtendRequest, Record, RouteName, TaskState, UpgradeRequest, VideoRequest, upgrade_from_name
 from veo_async.errors import (
     InvalidRequest,
     KeyReused,
     NotFound,
+    NotReady,
     Problem,
     RecordExpired,
     RecordNotFound,
@@ -37,6 +38,7 @@ from veo_async.errors import (
 _HAS_CLIP = (JobState.READY, JobState.SAVED)
 #: Seconds until a record that could not be read is read again.
 _READ_AGAIN_S: Final = 10.0
+_WHEN_FINISHED: Final = "Try again when it has finished."
 _WHY_NO_RECORD: Final = "Check it: tasks of another account, of more than 14 days ago or just created have no record."
 
 
@@ -77,6 +79,7 @@ class SourceClips:
         Raises:
             SourceFailed: the source job failed.
             NotFound: neither the ledger nor the provider knows the source.
+            NotReady: the source has no job, and is still running.
             KeyReused: another job already covers this upgrade, or the source belongs to another account.
             InvalidRequest: the source can no longer be extended.
         """
@@ -119,13 +122,15 @@ class SourceClips:
         """Return the route on which the provider has the record of a task."""
         while True:
             try:
-                route, _ = await self._find_record(task_id)
+                route, record = await self._find_record(task_id)
             except (RecordNotFound, RecordExpired):
                 message = f"no job has the key or the task id {task_id!r}, and the provider has no record of it"
                 raise NotFound(message, remedy=_WHY_NO_RECORD) from None
             except (TransportError, ServerError, TryLater):  # that says nothing about the task
                 await asyncio.sleep(_READ_AGAIN_S)
             else:
+                if record.state is TaskState.GENERATING:
+                    raise NotReady("this task is still running", task_id=task_id, remedy=_WHEN_FINISHED)
                 return route
 
     async def _wait_while_in_doubt(self, job: LiveJob, source: LiveJob, outcome: InDoubt) -> None:
