@@ -13,6 +13,7 @@ from tests.routes import CREATE, RECORD
 from veo_async import Clip, Done, InDoubt, VeoSession, VideoRequest, errors
 from veo_async._ports import Ledger
 from veo_async._rules.lifecycle import JobState
+from veo_async._wire import UpgradeRequest
 from veo_async.ledger import SqliteLedger
 from veo_async.simulator import MemoryTransport, drop_after_accepting, rate_limited, refuse
 from veo_async.types import RouteName
@@ -346,18 +347,37 @@ async def test_option_without_a_field_on_the_jobs_route_is_refused_before_it_is_
         assert sim.charges == ()
 
 
+def to_first_schema(file: Path) -> None:
+    """Give a ledger the schema of the version before the routes."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(
+            "DROP VIEW job_row; DROP INDEX job_by_source; ALTER TABLE job DROP COLUMN source;"
+            "ALTER TABLE job DROP COLUMN route; ALTER TABLE job DROP COLUMN credits_consumed; PRAGMA user_version = 1;"
+        )
+
+
 async def test_running_task_of_a_ledger_without_routes_is_polled_on_the_dedicated_endpoints(tmp_path: Path) -> None:
     """Acceptance 7: the schema before the routes is updated, and its tasks count as `veo`."""
     sim, file = memory(), tmp_path / "veo.db"
     async with session_with_ledger(sim, SqliteLedger(file, executor=InlineExecutor())) as veo:
         task_id = await (await veo.submit("A dog", key="dog")).accepted()
-    with closing(sqlite3.connect(file)) as connection:
-        connection.executescript(
-            "DROP VIEW job_row; ALTER TABLE job DROP COLUMN route; ALTER TABLE job DROP COLUMN credits_consumed;"
-            "PRAGMA user_version = 1;"
-        )
+    to_first_schema(file)
     before = reads(sim, task_id)
     async with session_with_ledger(sim, SqliteLedger(file, executor=InlineExecutor()), route="jobs") as veo:
         assert (await (await veo.attach("dog"))).task_id == task_id
     assert reads(sim, task_id) - before == Counter({"record-info": (reads(sim, task_id) - before).total()})
     assert posts(sim) == ["generate"]
+
+
+async def test_upgrade_on_a_ledger_without_routes_is_found_by_its_source(tmp_path: Path) -> None:
+    """The update of the schema fills in the source of each follow-up."""
+    sim, file = memory(), tmp_path / "veo.db"
+    async with session_with_ledger(sim, SqliteLedger(file, executor=InlineExecutor())) as veo:
+        clip = await veo.generate("A dog", key="dog")
+        await veo.upgrade(clip, key="mine")
+        await veo.generate(UpgradeRequest(clip.task_id, "4k"), key="yours")
+    to_first_schema(file)
+    session = await SqliteLedger(file, executor=InlineExecutor()).open(None)
+    found = await session.follow_ups(["dog", clip.task_id])
+    await session.close()
+    assert [(row.key, row.source) for row in found] == [("mine", "dog"), ("yours", clip.task_id)]

@@ -224,8 +224,8 @@ class Engine:
             admission.find,
             admission.key_of_task,
             admission.find_task,
+            admission.follow_ups_of,
             find_record,
-            self.registry.follow_ups_of,
         )
         self.queued = QueuedState(transitions, scheduler, spending, clock, announcer, sources, uploads)
         self.in_doubt = InDoubtState(transitions, self.actions, self._tokens, clock, self._on_doubt)

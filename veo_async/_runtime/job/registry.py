@@ -1,6 +1,7 @@
 """The jobs of one session, by key and by task."""
 
 import asyncio
+from collections.abc import Collection
 
 import attrs
 
@@ -13,7 +14,7 @@ class JobRegistry:
 
     by_key: dict[str, LiveJob] = attrs.field(factory=dict)
     by_task: dict[str, LiveJob] = attrs.field(factory=dict)
-    #: Upgrades and extensions by the source in their request, which is a key or a task id, then by their own key.
+    #: Upgrades and extensions by their source, then by their key.
     _follow_ups: dict[str, dict[str, LiveJob]] = attrs.field(factory=dict, init=False)
     #: Keys of jobs whose rows the session owns but cannot read.
     unreadable: set[str] = attrs.field(factory=set)
@@ -25,10 +26,9 @@ class JobRegistry:
         self.by_key[job.key] = job
         if job.task_id is not None:
             self.by_task[job.task_id] = job
-        if job.follow_up is not None:
-            source = job.follow_up.after_key or job.follow_up.task_id
-            self._follow_ups.setdefault(source, {})[job.key] = job
+        if job.source is not None:
+            self._follow_ups.setdefault(job.source, {})[job.key] = job
 
-    def follow_ups_of(self, *sources: str | None) -> list[LiveJob]:
-        """Return the upgrades and extensions whose request names one of *sources*, which are keys and task ids."""
-        return [job for source in sources if source for job in self._follow_ups.get(source, {}).values()]
+    def follow_ups_of(self, sources: Collection[str]) -> list[LiveJob]:
+        """Return the upgrades and extensions that have one of *sources*."""
+        return [job for source in sources for job in self._follow_ups.get(source, {}).values()]

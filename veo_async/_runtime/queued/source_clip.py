@@ -8,14 +8,13 @@ record, or while it still runs, no request is sent for it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 import attrs
 
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.endings import ended_without_charge
-from veo_async._runtime.job.follow_ups import follow_up_of
 from veo_async._runtime.job.live_job import LiveJob, copy_error, exception_of
 from veo_async._runtime.job.outcome import InDoubt
 from veo_async._runtime.transitions import Transitions
@@ -68,10 +67,10 @@ class SourceClips:
     _key_of_task: Callable[[str], Awaitable[str | None]]
     #: Returns the job of a task; raises `KeyReused` if it is another account's.
     _find_task: Callable[[str], Awaitable[LiveJob | None]]
+    #: Returns the upgrades and extensions of sources, by key or task id.
+    _follow_ups_of: Callable[[Collection[str]], Awaitable[list[LiveJob]]]
     #: Asks all routes for a task; returns its route and its record.
     _find_record: Callable[[str], Awaitable[tuple[RouteName, Record]]]
-    #: Returns the follow-ups of sources, by key or task id, that this session knows.
-    _follow_ups_of: Callable[..., list[LiveJob]]
 
     async def prepare(self, job: LiveJob) -> None:
         """Wait until the source of *job* is ready, and store its task id and its route.
@@ -165,15 +164,9 @@ class SourceClips:
                 raise InvalidRequest.of(_not_extendable(source, "was made in 1080p"))
 
     async def _upgrades(self, upgrade: UpgradeRequest, source: Source) -> list[LiveJob]:
-        """Return the jobs that this session knows for *upgrade*, whose source is *source*.
-
-        On the ``jobs`` route their task ids do not name the source, so the ledger finds one of an earlier session only
-        by the key that it has unless its user chose another.
-        """
-        key = None if source.job is None else source.job.key
-        if key is not None:
-            await self._find(follow_up_of(key, upgrade).key)
-        return [other for other in self._follow_ups_of(key, source.task_id) if _covers(other, upgrade)]
+        """Return the jobs on the ledger for *upgrade*, whose source is *source*."""
+        names = [source.task_id] if source.job is None else [source.job.key, source.task_id]
+        return [other for other in await self._follow_ups_of(names) if _covers(other, upgrade)]
 
 
 def _covers(job: LiveJob, upgrade: UpgradeRequest) -> bool:
