@@ -108,7 +108,7 @@ async def test_upgrading_twice_is_one_job() -> None:
 @pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("by", ["key", "task id"])
 async def test_concurrent_upgrades_under_different_keys_are_one_purchase(by: str) -> None:
-    """Whichever is prepared first is sent; the others name it, however they name their source."""
+    """The first is sent, and the errors of the others name it, however they name their source."""
     async with world() as (veo, sim):
         clip = await veo.generate("A dog", key="dog")
         source = UpgradeRequest(after_key="dog") if by == "key" else UpgradeRequest(clip.task_id)
@@ -128,13 +128,28 @@ async def test_concurrent_upgrades_under_different_keys_are_one_purchase(by: str
 
 
 @pytest.mark.usefixtures("route")
-async def test_failed_upgrade_does_not_prevent_another_under_the_same_key() -> None:
-    """It was not charged, so its key is free again."""
+async def test_refused_upgrade_does_not_prevent_another() -> None:
+    """It was not charged."""
     async with world(faults=[refuse(422, "Try later", endpoint="get-1080p-video", on=1)]) as (veo, sim):
         clip = await veo.generate("A dog")
         with pytest.raises(errors.RequestRejected):
             await veo.upgrade(clip, key="mine")
         assert (await veo.upgrade(clip)).urls
+        assert paid(sim) == ["generate", "1080p"]
+
+
+@pytest.mark.usefixtures("route")
+async def test_upgrade_in_doubt_prevents_another_until_it_is_abandoned() -> None:
+    """It may have been charged, so only its user can decide to buy another."""
+    fault = drop_before_accepting(endpoint="get-1080p-video", on=1)
+    async with world(faults=[fault]) as (veo, sim):
+        clip = await veo.generate("A dog")
+        job = await veo.submit(UpgradeRequest(clip.task_id), key="mine")
+        assert isinstance(await job.finished(), InDoubt)
+        with pytest.raises(errors.KeyReused, match="'mine' already"):
+            await veo.upgrade(clip, key="yours")
+        await job.abandon()
+        assert (await veo.upgrade(clip, key="yours")).urls
         assert paid(sim) == ["generate", "1080p"]
 
 

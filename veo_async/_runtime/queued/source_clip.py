@@ -170,9 +170,12 @@ class SourceClips:
 
 
 def _covers(job: LiveJob, upgrade: UpgradeRequest) -> bool:
-    """Whether *job* is an upgrade of the same video to the same resolution, and may have been charged."""
-    known = job.request
-    if not isinstance(known, UpgradeRequest) or ended_without_charge(job):
+    """Whether *job* is an upgrade of the same video to the same resolution that was or will be charged, or is in doubt.
+
+    After abandoning one without a task, its user may buy another.
+    """
+    known, is_given_up = job.request, job.state is JobState.ABANDONED and job.task_id is None
+    if not isinstance(known, UpgradeRequest) or is_given_up or ended_without_charge(job):
         return False
     return (known.to, known.index or 0) == (upgrade.to, upgrade.index or 0)
 
