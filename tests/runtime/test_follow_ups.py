@@ -397,6 +397,20 @@ async def test_upgraded_clip_cannot_be_extended() -> None:
         assert sim.count("extend") == 0
 
 
+@pytest.mark.usefixtures("route")
+async def test_chain_that_extends_an_upgrade_to_1080p_is_refused_at_that_step() -> None:
+    """The upgrade is done, and the extension is not sent."""
+    async with world() as (veo, sim):
+        job = await veo.submit("A dog", key="dog", then=["1080p", ExtendRequest(prompt="It swims ashore")])
+        outcome = await job.finished()
+        assert isinstance(outcome, Refused)
+        assert isinstance(outcome.error, errors.InvalidRequest)
+        assert "1080p" in outcome.error.message
+        assert veo.job("dog.1080p").state is JobState.READY
+        assert paid(sim) == ["generate", "1080p"]
+        assert sim.count("extend") == 0
+
+
 async def test_clip_that_was_made_in_1080p_cannot_be_extended_on_the_jobs_route(ledger: Any) -> None:
     """The provider documents this for that route only; the error is raised before anything is sent."""
     sim = memory()

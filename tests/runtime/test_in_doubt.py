@@ -215,6 +215,7 @@ async def test_row_41_resolve_rejects_the_task_of_another_request() -> None:
         assert (await other).urls
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("task_id", ["", "a b", "x" * 201, "4k:t-1", "1080p:t-1"])
 async def test_resolve_and_hint_reject_what_is_no_task_id(task_id: str) -> None:
     """Nothing is sent for it. Asking for ``4k:…`` would start, and charge, an upgrade."""
@@ -253,6 +254,7 @@ async def test_resubmit_sends_another_request() -> None:
             await job.resubmit()
 
 
+@pytest.mark.usefixtures("route")
 async def test_abandon_ends_a_job_in_doubt() -> None:
     """Waiters get `JobAbandoned`; the key stays in use, because the job may have been charged."""
     async with world(faults=[drop_after_accepting(on=1)]) as (veo, sim):
@@ -267,6 +269,7 @@ async def test_abandon_ends_a_job_in_doubt() -> None:
             await job.abandon()
 
 
+@pytest.mark.usefixtures("route")
 async def test_abandon_ends_queued_and_running_jobs() -> None:
     """Slots, queue and watcher keep no trace of them."""
     async with world(session={"max_in_flight": 1}) as (veo, sim):
@@ -282,6 +285,7 @@ async def test_abandon_ends_queued_and_running_jobs() -> None:
 # --- policies ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 async def test_on_doubt_resubmit_is_bounded() -> None:
     """The user accepts a second charge, but a server that always drops gets only a few requests."""
     async with world(faults=[drop_after_accepting(times=100)], may_double=True, session={"on_doubt": "resubmit"}) as (
@@ -293,6 +297,7 @@ async def test_on_doubt_resubmit_is_bounded() -> None:
         assert 2 <= len(sim.requests_to()) <= 5
 
 
+@pytest.mark.usefixtures("route")
 async def test_on_doubt_function_is_called_once() -> None:
     """It gets the outcome with its evidence, and returns the policy."""
     asked: list[InDoubt] = []
@@ -338,6 +343,7 @@ async def test_row_50_lost_response_is_bound_by_its_callback() -> None:
         posting.cancel()
 
 
+@pytest.mark.usefixtures("route")
 async def test_missing_callback_reports_the_job_in_doubt_after_fifteen_minutes() -> None:
     """By then the slowest generation would have finished and posted its callback."""
     faults = [drop_after_accepting(on=1), lost_callback(times=100)]

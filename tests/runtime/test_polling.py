@@ -72,6 +72,7 @@ async def test_learned_schedule_notices_the_end_within_seconds() -> None:
         assert len(poll_times(sim)) < 60
 
 
+@pytest.mark.usefixtures("route")
 async def test_poll_budget_is_shared_by_all_tasks() -> None:
     """A hundred tasks that are due once a second share five polls per second."""
     async with world(limiter="none", session={"polls_per_second": 5.0, "poll_every": 1.0, "rate": (1000, 1.0)}) as (
@@ -155,6 +156,7 @@ async def test_row_22_malicious_record_is_a_failed_poll(fault: Fault) -> None:
         assert veo.statistics().watcher.failed_polls == 3
 
 
+@pytest.mark.usefixtures("route")
 async def test_failed_polls_back_off_for_their_task_only() -> None:
     """The failing task is polled after 2, 4, 8, 16, 32, 60 and 60 s; the other one much more often."""
     async with world(duration_s=400.0, session={"poll_every": None}) as (veo, sim):
@@ -186,6 +188,7 @@ async def test_poll_every_bounds_the_delay_after_failed_polls() -> None:
         await job
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("poll_every", [None, 5.0])
 @pytest.mark.parametrize("cause", ["network", "provider"])
 async def test_outage_slows_all_polls_together_and_its_end_is_noticed_within_ten_seconds(

@@ -147,6 +147,7 @@ async def test_row_8_burst_of_429s_is_one_closure() -> None:
         assert len(sim.charges) == 100
 
 
+@pytest.mark.usefixtures("route")
 async def test_rate_limited_job_returns_to_the_head_of_its_queue() -> None:
     """The first submitted job is the first accepted one, although it was refused once."""
     async with world(faults=[rate_limited(on=1)], rate=(1, 10.0), session={"rate": (1, 10.0)}) as (veo, sim):
@@ -154,6 +155,7 @@ async def test_rate_limited_job_returns_to_the_head_of_its_queue() -> None:
         assert [charge.body["prompt"] for charge in sim.charges] == prompts(3)
 
 
+@pytest.mark.usefixtures("route")
 async def test_rate_limited_job_occupies_no_slot_while_it_waits() -> None:
     """The only slot stays free during the pause."""
     async with world(faults=[rate_limited(on=1, retry_after=20)], session={"max_in_flight": 1}) as (veo, _):
@@ -274,6 +276,7 @@ async def test_row_11_balance_is_read_immediately_and_then_with_growing_delays()
         assert len(sim.requests_to()) == 2
 
 
+@pytest.mark.usefixtures("route")
 async def test_wrong_402_does_not_stop_the_session_for_good() -> None:
     """The balance never changes, because it was never empty: after some time a job is sent as a probe."""
     async with world(faults=[refuse(402, on=1)]) as (veo, _):
@@ -282,6 +285,7 @@ async def test_wrong_402_does_not_stop_the_session_for_good() -> None:
         assert clock() == 1500.0
 
 
+@pytest.mark.usefixtures("route")
 async def test_unreadable_balance_sends_a_job_as_a_probe() -> None:
     """If the balance cannot be read, another request shows whether the 402 still applies."""
     faults = [refuse(402, on=1), refuse(500, endpoint="credit")]
@@ -291,6 +295,7 @@ async def test_unreadable_balance_sends_a_job_as_a_probe() -> None:
         assert clock() == 60.0
 
 
+@pytest.mark.usefixtures("route")
 async def test_requests_in_flight_at_the_start_of_a_pause_do_not_move_it() -> None:
     """Four 402s in the same moment are one pause: its balance reads keep their times."""
     async with world(credits=0.0, latency_s=0.5, rate=(20, 10.0)) as (veo, sim):
@@ -341,6 +346,7 @@ async def test_row_12_blocked_client_is_a_definite_refusal_and_a_pause(
         assert veo.statistics().pause_reason is None
 
 
+@pytest.mark.usefixtures("route")
 async def test_refusal_of_a_probe_ends_the_block() -> None:
     """The provider itself refused the probe, so the client is not blocked any more: the others are sent immediately."""
     async with world(faults=[blocked_1010(on=1), refuse(422, on=2)]) as (veo, _):
@@ -408,6 +414,7 @@ async def test_job_in_doubt_is_never_sent_again() -> None:
         assert len(sim.requests_to()) == 1
 
 
+@pytest.mark.usefixtures("route")
 async def test_refused_maintenance_probe_ends_the_pause() -> None:
     """The provider judged the request, so it works again."""
     async with world(faults=[refuse(455, on=1)]) as (veo, _):
@@ -419,6 +426,7 @@ async def test_refused_maintenance_probe_ends_the_pause() -> None:
         assert veo.statistics().pause_reason is None
 
 
+@pytest.mark.usefixtures("route")
 async def test_refused_credit_probe_lets_the_next_job_try() -> None:
     """A 422 does not say whether the account has credits; the next job in the queue may."""
     async with world(faults=[refuse(433, on=1)]) as (veo, _):
@@ -455,6 +463,7 @@ async def test_pause_is_visible_in_statistics_events_and_log(caplog: pytest.LogC
 # --- nothing could be sent --------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 async def test_lost_network_is_one_pause_and_fails_few_jobs() -> None:
     """Five minutes without a network: sending is paused, and only jobs that were the probe too often fail."""
     async with world() as (veo, sim):
@@ -472,6 +481,7 @@ async def test_lost_network_is_one_pause_and_fails_few_jobs() -> None:
         assert len(sim.charges) == states.count(JobState.READY)
 
 
+@pytest.mark.usefixtures("route")
 async def test_unsendable_job_fails_soon_and_its_key_is_free_again() -> None:
     """Four attempts, 1, 2 and 4 s apart; nothing was sent."""
     async with world(faults=[unreachable(times=4)]) as (veo, sim):
@@ -487,6 +497,7 @@ async def test_unsendable_job_fails_soon_and_its_key_is_free_again() -> None:
         assert len(sim.charges) == 1
 
 
+@pytest.mark.usefixtures("route")
 async def test_any_response_shows_that_the_network_is_back() -> None:
     """The probe is refused, but its request arrived, so the pause ends."""
     async with world(faults=[unreachable(on=1)]) as (veo, _):
@@ -498,6 +509,7 @@ async def test_any_response_shows_that_the_network_is_back() -> None:
         assert clock() == 1.0
 
 
+@pytest.mark.usefixtures("route")
 async def test_rate_limited_probe_is_inconclusive() -> None:
     """The maintenance pause lasts until a later probe is accepted."""
     async with world(faults=[refuse(455, on=1), rate_limited(on=2)]) as (veo, sim):

@@ -84,6 +84,7 @@ async def test_row_82_same_key_with_another_request_is_rejected_across_sessions(
     assert len(sim.requests_to()) == 1
 
 
+@pytest.mark.usefixtures("route")
 async def test_key_of_a_refused_job_may_be_used_again_later(ledger: Ledger) -> None:
     """Nothing was charged; the timeline shows both attempts."""
     sim = memory()
@@ -232,6 +233,7 @@ async def test_learned_limits_are_stored_every_minute(ledger: Ledger) -> None:
         await ledger_session.close()
 
 
+@pytest.mark.usefixtures("route")
 async def test_account_name_keeps_jobs_when_the_key_changes(ledger: Ledger) -> None:
     """Jobs belong to an account; sessions of another account neither recover nor find them."""
     sim = memory()
@@ -290,6 +292,7 @@ async def test_expired_source_of_an_upgrade_that_exists_does_not_matter(ledger: 
     assert len(sim.charges) == 2
 
 
+@pytest.mark.usefixtures("route")
 async def test_metadata_and_tenants_are_recovered(ledger: Ledger) -> None:
     """Metadata that cannot be stored is rejected before the job is."""
     sim = memory(rate=(1, 10.0))
