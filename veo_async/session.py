@@ -338,7 +338,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         source = await self._lifetime.require_open().admission.find_source(task_id)
         if source is not None:
             check(attrs.evolve(request, task_id=source.task_id or source.key), self.api.dialect)
-            item = follow_up_of(source.key, request)
+            item = follow_up_of(source.key, request, source=source.request)
             job = await self.submit(item.request, key=key or item.key, save_to=save_to)
         else:
             job = await self.submit(attrs.evolve(request, task_id=task_id), key=key, save_to=save_to)

@@ -398,17 +398,13 @@ async def test_upgraded_clip_cannot_be_extended() -> None:
 
 
 @pytest.mark.usefixtures("route")
-async def test_chain_that_extends_an_upgrade_to_1080p_is_refused_at_that_step() -> None:
-    """The upgrade is done, and the extension is not sent."""
+async def test_chain_that_extends_an_upgrade_to_1080p_is_rejected_as_a_whole() -> None:
+    """Nothing is queued."""
     async with world() as (veo, sim):
-        job = await veo.submit("A dog", key="dog", then=["1080p", ExtendRequest(prompt="It swims ashore")])
-        outcome = await job.finished()
-        assert isinstance(outcome, Refused)
-        assert isinstance(outcome.error, errors.InvalidRequest)
-        assert "1080p" in outcome.error.message
-        assert veo.job("dog.1080p").state is JobState.READY
-        assert paid(sim) == ["generate", "1080p"]
-        assert sim.count("extend") == 0
+        with pytest.raises(errors.InvalidRequest, match=r"1080p.*cannot be extended"):
+            await veo.submit("A dog", then=["1080p", ExtendRequest(prompt="It swims ashore")])
+        assert veo.jobs() == []
+        assert not sim.requests
 
 
 async def test_clip_that_was_made_in_1080p_cannot_be_extended_on_the_jobs_route(ledger: Any) -> None:
@@ -418,9 +414,17 @@ async def test_clip_that_was_made_in_1080p_cannot_be_extended_on_the_jobs_route(
         clip = await first.generate("A dog", key="dog", resolution="1080p")
     async with session_with_ledger(sim, ledger) as second:
         for source in ("dog", clip.task_id, clip):
-            with pytest.raises(errors.InvalidRequest, match=r"made in 1080p.*720p"):
+            with pytest.raises(errors.InvalidRequest, match=r"1080p.*cannot be extended"):
                 await second.extend(source, "It swims ashore")
     assert paid(sim) == ["generate"]
+
+
+async def test_clip_that_was_made_in_1080p_is_extended_on_the_veo_route() -> None:
+    """The provider documents no such limit there."""
+    async with world(session={"route": "veo"}) as (veo, sim):
+        clip = await veo.generate("A dog", resolution="1080p")
+        assert (await veo.extend(clip, "It swims ashore")).urls
+        assert paid(sim) == ["generate", "extend"]
 
 
 @pytest.mark.usefixtures("route")

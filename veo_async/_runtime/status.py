@@ -12,6 +12,7 @@ from veo_async._rules.polling.schedule import FixedSchedule, LearnedSchedule, Ta
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._wire import ExtendRequest, UpgradeRequest, VideoRequest
 from veo_async._wire.images import local_images
+from veo_async._wire.models import DEFAULT_EXTEND_MODEL
 
 from .job.events import JobEvent, Paused, Queued, Running, Sent, event_of
 from .job.live_job import LiveJob
@@ -40,7 +41,7 @@ class StatusReporter:
             case UpgradeRequest(to=to):
                 return TaskClass(self._provider, "upgrade", to)
             case ExtendRequest(model=model):
-                return TaskClass(self._provider, f"extend-{model}", "720p")
+                return TaskClass(self._provider, f"extend-{model or DEFAULT_EXTEND_MODEL}", "720p")
             case request:
                 video = request or VideoRequest("-")  # an adopted task: assume the defaults
                 return TaskClass(self._provider, video.model, video.resolution or "720p")

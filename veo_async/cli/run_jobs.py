@@ -100,11 +100,12 @@ async def _finish_one(job: Job, veo: VeoSession, reporter: Reporter) -> Outcome:
 
 async def submit_follow_up(veo: VeoSession, task: str, request: ExtendRequest | UpgradeRequest, out: str) -> Job:
     """Submit *request* for *task*: the key of a job on the ledger, or the id of another task of the account."""
-    if await veo.ledger.find(task) is None:
+    source = await veo.ledger.find(task)
+    if source is None:
         follow_up: AnyRequest = attrs.evolve(request, task_id=task)
         key = None
     else:
-        item = follow_up_of(task, request)
+        item = follow_up_of(task, request, source=source.request)
         follow_up, key = item.request, item.key
     return await veo.submit(follow_up, key=key, priority="interactive", save_to=out)
 

@@ -13,12 +13,22 @@ from typing import Final
 
 import attrs
 
+from veo_async._rules.extensions import check_model, check_resolution, extension_model, recorded_model
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.endings import ended_without_charge
 from veo_async._runtime.job.live_job import LiveJob, copy_error, exception_of
 from veo_async._runtime.job.outcome import InDoubt
 from veo_async._runtime.transitions import Transitions
-from veo_async._wire import ExtendRequest, Record, RouteName, TaskState, UpgradeRequest, VideoRequest, upgrade_from_name
+from veo_async._wire import (
+    AnyRequest,
+    ExtendRequest,
+    Record,
+    RouteName,
+    TaskState,
+    UpgradeRequest,
+    route_named,
+    upgrade_from_name,
+)
 from veo_async.errors import (
     InvalidRequest,
     KeyReused,
@@ -55,6 +65,11 @@ class Source:
     route: RouteName
     job: LiveJob | None
 
+    @property
+    def made_by(self) -> AnyRequest | None:
+        """The request of its job, if that is known."""
+        return None if self.job is None else self.job.request
+
 
 @attrs.define(eq=False, repr=False)
 class SourceClips:
@@ -80,11 +95,17 @@ class SourceClips:
             NotFound: neither the ledger nor the provider knows the source.
             NotReady: the source has no job, and is still running.
             KeyReused: another job already covers this upgrade, or the source belongs to another account.
-            InvalidRequest: the source can no longer be extended.
+            InvalidRequest: the source can no longer be extended, or not with the model of the request.
         """
         source = await self._source_of(job)
         assert job.follow_up is not None  # noqa: S101  # other jobs have no source
-        await self._check(job, attrs.evolve(job.follow_up, task_id=source.task_id, after_key=None), source)
+        request = attrs.evolve(job.follow_up, task_id=source.task_id, after_key=None)
+        if isinstance(request, UpgradeRequest):
+            await self._check_not_bought(job, request, source)
+        else:
+            check_resolution(request, source.made_by, route_named(source.route))
+            await self._check_not_upgraded(source)
+            await self._check_model(request, source)
         job.source_task_id, job.route = source.task_id, source.route
 
     async def _source_of(self, job: LiveJob) -> Source:
@@ -104,7 +125,8 @@ class SourceClips:
                 message = f"the job {source.key!r} failed: {exception_of(outcome).message}"
                 raise SourceFailed(message, job_key=job.key)
         assert source.task_id is not None  # noqa: S101  # it has a clip
-        return Source(source.task_id, source.route or await self._route_of(source.task_id), source)
+        route = source.route or (await self._read_record(source.task_id))[0]
+        return Source(source.task_id, route, source)
 
     async def _source_with(self, task_id: str) -> Source:
         """Return a source that a job or the provider knows. An upgrade without a task id has no record, and its
@@ -115,22 +137,25 @@ class SourceClips:
             return Source(task_id, "veo", known)
         if known is not None and known.route is not None:
             return Source(task_id, known.route, known)
-        return Source(task_id, await self._route_of(task_id), known)
+        route, record = await self._read_record(task_id)
+        if record.state is TaskState.GENERATING:
+            raise NotReady("this task is still running", task_id=task_id, remedy=_WHEN_FINISHED)
+        return Source(task_id, route, known)
 
-    async def _route_of(self, task_id: str) -> RouteName:
-        """Return the route on which the provider has the record of a task."""
+    async def _read_record(self, task_id: str) -> tuple[RouteName, Record]:
+        """Return the route and the record of a task; read it again while that fails.
+
+        Raises:
+            NotFound: the provider has no record of it.
+        """
         while True:
             try:
-                route, record = await self._find_record(task_id)
+                return await self._find_record(task_id)
             except (RecordNotFound, RecordExpired):
                 message = f"no job has the key or the task id {task_id!r}, and the provider has no record of it"
                 raise NotFound(message, remedy=_WHY_NO_RECORD) from None
             except (TransportError, ServerError, TryLater):  # that says nothing about the task
                 await asyncio.sleep(_READ_AGAIN_S)
-            else:
-                if record.state is TaskState.GENERATING:
-                    raise NotReady("this task is still running", task_id=task_id, remedy=_WHEN_FINISHED)
-                return route
 
     async def _wait_while_in_doubt(self, job: LiveJob, source: LiveJob, outcome: InDoubt) -> None:
         """Report *outcome* to those who wait for *job*, and wait until its source is no longer in doubt."""
@@ -139,29 +164,45 @@ class SourceClips:
             await source.wait_change()
         job.reopen()
 
-    async def _check(self, job: LiveJob, request: ExtendRequest | UpgradeRequest, source: Source) -> None:
-        """Check that no clip is upgraded twice, and that none is extended that has 1080p.
+    async def _check_not_bought(self, job: LiveJob, upgrade: UpgradeRequest, source: Source) -> None:
+        """Check that no other job covers *upgrade*. Of several that are prepared at once, the first may be sent.
 
         Raises:
-            KeyReused: another job already covers this upgrade.
-            InvalidRequest: the source can no longer be extended.
+            KeyReused: another job does.
         """
-        if isinstance(request, UpgradeRequest):
-            key = await self._key_of_task(request.task_name)
-            others = [other.key for other in await self._upgrades(request, source) if _is_ahead(other, job)]
-            if key not in (None, job.key) or others:
-                message = f"job {others[0] if others else key!r} already covers this upgrade"
-                raise KeyReused(message, job_key=job.key, remedy="Use that job.")
-            return
+        key = await self._key_of_task(upgrade.task_name)
+        keys = [other.key for other in await self._upgrades(upgrade, source) if _is_ahead(other, job)]
+        if key not in (None, job.key):
+            keys.append(key)
+        if keys:
+            raise KeyReused(f"job {keys[0]!r} already covers this upgrade", job_key=job.key, remedy="Use that job.")
+
+    async def _check_not_upgraded(self, source: Source) -> None:
+        """Check that *source*, which is to be extended, was not upgraded to 1080p.
+
+        Raises:
+            InvalidRequest: it was.
+        """
         upgrade = UpgradeRequest(source.task_id, "1080p")
         key = await self._key_of_task(upgrade.task_name)
         if key is not None or any(other.task_id for other in await self._upgrades(upgrade, source)):
-            raise InvalidRequest.of(_not_extendable(source, "was upgraded to 1080p"))
-        match source:
-            case Source(job=LiveJob(request=UpgradeRequest(to="1080p"))):
-                raise InvalidRequest.of(_not_extendable(source, "was upgraded to 1080p"))
-            case Source(route="jobs", job=LiveJob(request=VideoRequest(resolution="1080p"))):
-                raise InvalidRequest.of(_not_extendable(source, "was made in 1080p"))
+            rule = "was upgraded to 1080p, and such a task cannot be extended"
+            raise InvalidRequest.of(Problem("task_id", source.task_id, rule, "extend it before upgrading it"))
+
+    async def _check_model(self, request: ExtendRequest, source: Source) -> None:
+        """Check that an extension names the model of its source, where that counts.
+
+        Raises:
+            InvalidRequest: it names another one.
+        """
+        route = route_named(source.route)
+        if not route.model_of_source_counts:
+            return  # so its record is not read
+        model = extension_model(source.made_by)
+        if model is None:
+            _, record = await self._read_record(source.task_id)
+            model = recorded_model(record)
+        check_model(request, model, route)
 
     async def _upgrades(self, upgrade: UpgradeRequest, source: Source) -> list[LiveJob]:
         """Return the jobs on the ledger for *upgrade*, whose source is *source*."""
@@ -183,8 +224,3 @@ def _covers(job: LiveJob, upgrade: UpgradeRequest) -> bool:
 def _is_ahead(other: LiveJob, job: LiveJob) -> bool:
     """Whether *other* has passed its check before *job*."""
     return other is not job and (other.state is not JobState.QUEUED or other.source_task_id is not None)
-
-
-def _not_extendable(source: Source, reason: str) -> Problem:
-    rule = f"{reason}, and such a task cannot be extended"
-    return Problem("task_id", source.task_id, rule, "extend a clip in 720p, and then upgrade it")
