@@ -30,7 +30,7 @@ def extension_model(source: AnyRequest | None) -> str | None:
             return _extend_name(source.model)
         case ExtendRequest():
             return source.model
-        case UpgradeRequest() | None:
+        case _:
             return None
 
 
