@@ -72,6 +72,15 @@ def test_unusable_echo_is_empty(param: Any) -> None:
     assert record(param=param).params == {}
 
 
+@pytest.mark.parametrize("empty", ["", "not JSON", "{}", {}, [], 5])
+def test_unusable_echo_does_not_hide_the_other_one(empty: Any) -> None:
+    """``param`` and ``paramJson`` have the same text; either can be empty."""
+    echo = json.dumps({"callBackUrl": TOKEN_URL})
+    for fields in ({"param": echo, "paramJson": empty}, {"param": empty, "paramJson": echo}):
+        assert record(**fields).params == {"callBackUrl": TOKEN_URL}
+        assert read_json("callback", envelope({"taskId": "t-1", **fields})).params == {"callBackUrl": TOKEN_URL}
+
+
 @pytest.mark.parametrize("result", [FLAT, NESTED, {"resultUrl": URL}, {"result_urls": [URL]}, {"data": FLAT}])
 @pytest.mark.parametrize("place", ["response", "resultJson", "both"])
 def test_result_is_found_in_each_documented_place(result: dict[str, Any], place: str) -> None:
