@@ -142,11 +142,22 @@ def test_unknown_id_is_a_missing_record(body: dict[str, Any]) -> None:
         read_json("job-record", body)
 
 
-def test_other_404_is_no_missing_record() -> None:
-    """It says that the path does not exist, and nothing about the task."""
+@pytest.mark.parametrize("endpoint", ["job-record", "record-info", "create-task", "generate"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "No handler for this path",
+        "Not found: this endpoint was closed for safety reasons",
+        "Record info: only within 14 days",
+        "Image fetch endpoint not found",
+        "",
+    ],
+)
+def test_other_404_is_no_missing_record(endpoint: str, message: str) -> None:
+    """It says that the path does not exist, and nothing about the task, its content or its age."""
     with pytest.raises(errors.NotFound) as caught:
-        read_json("job-record", envelope(None, code=404, msg="No handler for this path"))
-    assert not isinstance(caught.value, errors.RecordNotFound)
+        read_json(endpoint, envelope(None, code=404, msg=message))
+    assert type(caught.value) is errors.NotFound
 
 
 # --- callbacks --------------------------------------------------------------------------------------------------
