@@ -72,9 +72,9 @@ _MESSAGE_PATTERNS: tuple[tuple[re.Pattern[str], type[ApiError]], ...] = (
     (_REFUSAL, ContentRefused),
 )
 #: What the message of each ambiguous code can say. A 404 is a path that does not exist or, at recordInfo, a task. For a
-#: poll these differ: a missing record may only be late, while a missing path says nothing about the task. For a creating
-#: request they do not: in the provider's envelope and without a task id, both say that nothing was created. A 404
-#: without the envelope can come from any server in between, so it leaves the job in doubt (`_rules.doubt`).
+#: poll these differ: a missing record may only be late, while a missing path says nothing about the task. For a
+#: creating request they do not: in the provider's envelope and without a task id, both say that nothing was created. A
+#: 404 without the envelope can come from any server in between, so it leaves the job in doubt (`_rules.doubt`).
 _PATTERNS_OF = {400: _MESSAGE_PATTERNS, 404: (_NO_RECORD,), 422: _MESSAGE_PATTERNS}
 #: "Not ready" comes as 400 or as 422; the documentation only says "a non-200 code".
 _NOT_READY_ERRORS = (RequestRejected, ServerError)
