@@ -315,6 +315,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     ) -> Clip:
         """Extend a clip by about seven seconds. To do both, extend first and then upgrade.
 
+        On the ``jobs`` route the new clip is the continuation alone, unless its record has the whole video.
+
         Args:
             clip: the clip, its task id, or the key of its job.
             prompt: what happens next.
