@@ -1,4 +1,4 @@
-"""Property tests of the jobs route: any record and any callback is a value of ours or `MalformedResponse`.
+"""Property tests of the jobs route: any record and any callback becomes our value or a `MalformedResponse`.
 
 The three kinds of videos have hosts of their own: inputs, base videos and results. So a URL that ends up in the wrong
 place shows where it came from.
