@@ -30,6 +30,7 @@ from veo_async.simulator import (
     duplicate_callback,
     forged_callback,
     late_callback,
+    lost_callback,
     malformed_callback,
 )
 from veo_async.simulator.settings import wall_clock
@@ -152,7 +153,7 @@ async def test_callback_of_a_failed_task_is_confirmed_by_its_record() -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 async def test_callbacks_finish_a_chain_of_four_tasks(form: str) -> None:
-    """Every extension and upgrade is a task, with a callback and a record of its own."""
+    """Every extension and upgrade is a task, with its own callback and its own record."""
     async with jobs_session(jobs_callback_form=form) as (veo, sim):
         clip = await veo.generate("A dog")
         longer = await veo.extend(clip, "It swims ashore")
@@ -328,11 +329,12 @@ async def test_callback_to_one_job_about_a_task_of_the_other_route_changes_neith
         assert len(sim.charges) == 2
 
 
-async def test_job_in_doubt_is_not_bound_to_a_task_of_the_other_route(tmp_path: Path) -> None:
-    """Its record is looked for on the route of the attempt, where that task is unknown."""
+@pytest.mark.parametrize("reading", ["none", "both"])
+async def test_job_in_doubt_is_not_bound_to_a_task_of_the_other_route(tmp_path: Path, reading: str) -> None:
+    """The record is read on the route of the attempt. If it exists there, the task still belongs to the other job."""
     port = free_port()
-    async with Simulator(duration_s=0.3, faults=[drop_after_accepting(endpoint="create-task", on=1)]) as sim:
-        sim.inject("lost-callback")
+    faults = [drop_after_accepting(endpoint="create-task", on=1), lost_callback()]
+    async with Simulator(duration_s=0.3, cross_reading=reading, faults=faults) as sim:
         async with callback_session(sim, port, ledger=tmp_path / "veo.db", poll_every=0.1) as veo:
             other = (await veo.generate("A dog", key="first")).task_id
         veo = callback_session(sim, port, ledger=tmp_path / "veo.db", route="jobs")
