@@ -228,7 +228,7 @@ async def test_callback_with_a_bad_signature_is_rejected(how: Any) -> None:
 @pytest.mark.parametrize("key", [None, KEY], ids=["unsigned", "signed"])
 async def test_forged_callback_changes_nothing(key: str | None) -> None:
     """Acceptance 16: it has a valid token, and even a valid signature. Its URLs, failures and credits are not read."""
-    async with jobs_session(webhook_secret=key, session={"webhook_secret": key}, duration_s=1.0) as (veo, sim):
+    async with jobs_session(webhook_secret=key, session={"webhook_secret": key}, duration_s=60.0) as (veo, sim):
         job = await veo.submit("A dog")
         task_id = await job.accepted()
         for named in (task_id, "0" * 32):
@@ -239,6 +239,7 @@ async def test_forged_callback_changes_nothing(key: str | None) -> None:
         assert job.state is JobState.RUNNING
         assert reads(sim, task_id).get("job-record", 0) <= 2  # not one poll for each callback
         assert reads(sim, "0" * 32) == {}
+        sim.advance(60)
         clip = await job
         assert (clip.urls, clip.credits_consumed) == (sim.tasks[task_id].urls, 60.0)
         assert EVIL not in str(clip.record.raw)
@@ -310,7 +311,7 @@ async def test_callback_to_one_job_about_a_task_of_the_other_route_changes_neith
 ) -> None:
     """Acceptance 16: the token belongs to one job, and the task id to another, which runs on the other route."""
     port, second = free_port(), OTHER[first]
-    async with Simulator(duration_s=1.0, callback_retry_s=(0.2,) * 30) as sim:
+    async with Simulator(duration_s=60.0, callback_retry_s=(0.2,) * 30) as sim:
         async with callback_session(sim, port, ledger=tmp_path / "veo.db", route=first) as veo:
             earlier = await (await veo.submit("A dog", key="dog")).accepted()
         veo = callback_session(sim, port, ledger=tmp_path / "veo.db", route=second)
@@ -323,6 +324,7 @@ async def test_callback_to_one_job_about_a_task_of_the_other_route_changes_neith
                 for body in forgeries(task_id):
                     assert await post(request.body["callBackUrl"], body) == 200
             assert (dog.state, cat.state) == (JobState.RUNNING, JobState.RUNNING)
+            sim.advance(60)
             assert ((await dog).task_id, (await cat).task_id) == (earlier, later)
         assert set(reads(sim, earlier)) == {RECORD[first]}
         assert set(reads(sim, later)) == {RECORD[second]}
