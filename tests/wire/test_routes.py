@@ -117,6 +117,9 @@ def test_option_that_the_jobs_route_does_not_have_is_a_problem(option: str) -> N
     assert problem.field == option
     assert "veo route" in problem.remedy
     assert tuple(VEO.problems_of(request)) == ()
+    VEO.check(request)
+    with pytest.raises(InvalidRequest, match=option):
+        JOBS.check(request)
 
 
 @pytest.mark.parametrize("model", ["fast", "quality", "lite"])
