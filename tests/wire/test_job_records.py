@@ -82,13 +82,14 @@ def test_unusable_echo_does_not_hide_the_other_one(empty: Any) -> None:
 
 
 @pytest.mark.parametrize("result", [FLAT, NESTED, {"resultUrl": URL}, {"result_urls": [URL]}, {"data": FLAT}])
-@pytest.mark.parametrize("place", ["response", "resultJson", "both"])
-def test_result_is_found_in_each_documented_place(result: dict[str, Any], place: str) -> None:
-    """In ``response``, in ``resultJson`` or in both; directly or in ``data``."""
-    text = json.dumps(result)
-    places = {"response": {"response": result}, "resultJson": {"resultJson": text}}
-    fields = places.get(place, {"response": result, "resultJson": text})
+@pytest.mark.parametrize("names", [("response",), ("resultJson",), ("response", "resultJson")])
+@pytest.mark.parametrize("write", [dict, json.dumps])
+def test_result_is_found_in_each_place(result: dict[str, Any], names: tuple[str, ...], write: Any) -> None:
+    """In ``response``, in ``resultJson`` or in both, as an object or as a string; directly or in ``data``."""
+    fields = dict.fromkeys(names, write(result))
     assert record("success", **fields).urls == (URL,)
+    callback = read_json("callback", envelope({"taskId": "t-1", "state": "success", **fields}))
+    assert callback.urls == (URL,)
 
 
 @pytest.mark.parametrize("place", ["response", "resultJson"])
