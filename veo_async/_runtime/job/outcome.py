@@ -43,8 +43,8 @@ class Clip:
     Attributes:
         key: the key of its job.
         task_id: the provider's task id.
-        urls: the URLs of its videos; of an extension the whole video, if the provider has one. They expire: save them
-            soon.
+        urls: the URLs of its videos; of an extension the whole video if its record has it, else the continuation
+            alone, as documented for the jobs route. They are never taken from a callback. They expire: save them soon.
         request: the request; None for a task created outside this session.
         record: the provider's record, complete.
         files: the verified files on disk; empty until the clip was saved.
