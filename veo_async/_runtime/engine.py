@@ -179,7 +179,9 @@ class Engine:
         actions = self.actions = JobActions(transitions, self.ledger, records.read_within_budget, spending)
         self.admission = Admission(journal, registry, queue, clock, transitions, actions, pauses, self._is_durable)
         finisher = TaskFinisher(transitions, self.admission)
-        self.price_check = PriceCheck(queue, announcer, lambda: self.scheduler.wake(), self._stop_on_overcharge)
+        self.price_check = PriceCheck(
+            queue, announcer, transitions, lambda: self.scheduler.wake(), self._stop_on_overcharge
+        )
         self.watcher = Watcher(
             records.poll,
             finisher.finish,
@@ -220,7 +222,8 @@ class Engine:
         uploads = self.uploads = ImageUploads(self._images, self._queue, transitions)
         admission, find_record = self.admission, self._records.find_within_budget
         sources = SourceClips(transitions, admission.find, admission.key_of_task, admission.find_task, find_record)
-        self.queued = QueuedState(transitions, scheduler, spending, clock, announcer, sources, uploads)
+        on_hold = self.price_check.job_on_hold
+        self.queued = QueuedState(transitions, scheduler, spending, clock, announcer, sources, uploads, on_hold)
         self.in_doubt = InDoubtState(transitions, self.actions, self._tokens, clock, self._on_doubt)
         running = RunningState(scheduler, self.watcher, self.registry, spending, clock, self._status, announcer)
         ready = ReadyState(JobSaver(transitions, self._save, announcer.notify), transitions.recovery)

@@ -47,7 +47,8 @@ class RowReporter:
         self._done += 1
         status = state_text(result.status)
         files = " ".join(map(short_path, result.paths))
-        text = f": {result.sentence}" if result.sentence else f" {files or result.task_id or ''}"
+        is_on_hold = result.status == "on_hold"  # the reason is printed once for all of them
+        text = f": {result.sentence}" if result.sentence and not is_on_hold else f" {files or result.task_id or ''}"
         text = f"[{self._done:,}/{self._total:,}] {result.row.label}: {status}{text}"
         self._reporter.job_finished(text, result_as_dict(result), is_good=bool(result.paths))
         if result.detail:
@@ -121,7 +122,7 @@ async def run_list(manifest: Manifest, files: ListFiles, options: BatchOptions, 
     # The name is used without --budget as well, so that what this run spends counts in later ones.
     budget = Budget(options.budget, name=files.origin.budget)
     opened = ledger_for_work(files.ledger, accept_restored=options.accept_restored)
-    credits = Credits(min_balance=options.min_balance)
+    credits = Credits(min_balance=options.min_balance, stop_on_overcharge=options.stop_on_overcharge)
     async with VeoSession(
         ledger=opened, account=options.account, limits=Limits(rate=RATE), credits=credits, budget=budget
     ) as veo:

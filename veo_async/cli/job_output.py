@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from veo_async import Done, Failed, InDoubt, Refused
+from veo_async import Done, Failed, InDoubt, OnHold, Refused
 from veo_async.batch.results import remedy_of
 from veo_async.errors import as_sentences, printable
 from veo_async.events import (
@@ -88,7 +88,7 @@ def _outcome_text(outcome: Outcome) -> str:
     match outcome:
         case Done(clip=clip):
             return f"{clip.key}: saved {', '.join(map(short_path, clip.files)) or 'to no file'}"
-        case Refused() | Failed() | InDoubt():
+        case Refused() | Failed() | InDoubt() | OnHold():
             return f"{outcome.key}: {outcome.kind}: {as_sentences(outcome.reason, remedy_of(outcome))}"
 
 

@@ -43,12 +43,13 @@ async def session_on(
     account: str | None,
     accept_restored: bool,
     min_balance: float | None = None,
+    stop_on_overcharge: bool = False,
     **options: Any,
 ) -> AsyncIterator[VeoSession]:
     """Open a session on *ledger*; if it is interrupted, print the command that continues its jobs."""
     try:
         opened = ledger_for_work(ledger, accept_restored=accept_restored)
-        credits = Credits(min_balance=min_balance)
+        credits = Credits(min_balance=min_balance, stop_on_overcharge=stop_on_overcharge)
         async with VeoSession(
             ledger=opened, account=account, limits=Limits(rate=RATE), credits=credits, **options
         ) as veo:

@@ -18,7 +18,7 @@ from veo_async.types import JobState
 #: The order in which states are shown. Unknown states follow, sorted by name.
 ORDER: tuple[str, ...] = (
     *(JobState.SAVED, JobState.READY),
-    *(JobState.RUNNING, JobState.SENDING, JobState.QUEUED),
+    *(JobState.RUNNING, JobState.SENDING, JobState.QUEUED, "on_hold"),
     *(JobState.IN_DOUBT, JobState.REFUSED, JobState.FAILED, JobState.EXPIRED, JobState.ABANDONED),
 )
 #: The states of a job whose clip was generated.
@@ -91,7 +91,7 @@ class Card:
     prompt: str = ""
     model: str = ""
     aspect_ratio: str = "16:9"
-    #: A job state such as ``saved``, ``refused`` or ``in_doubt``. Other texts are shown unchanged.
+    #: A job state such as ``saved``, ``refused`` or ``in_doubt``, or ``on_hold``. Other texts are shown unchanged.
     state: str = attrs.field(converter=_as_string)
     #: Why there is no clip, as a short phrase.
     reason: str = ""
