@@ -18,7 +18,7 @@ from veo_async.types import JobState
 #: The order in which states are shown. Unknown states follow, sorted by name.
 ORDER: tuple[str, ...] = (
     *(JobState.SAVED, JobState.READY),
-    *(JobState.RUNNING, JobState.SENDING, JobState.QUEUED, "on_hold"),
+    *(JobState.RUNNING, JobState.SENDING, JobState.QUEUED),
     *(JobState.IN_DOUBT, JobState.REFUSED, JobState.FAILED, JobState.EXPIRED, JobState.ABANDONED),
 )
 #: The states of a job whose clip was generated.
