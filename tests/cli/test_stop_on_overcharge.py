@@ -41,21 +41,21 @@ async def test_list_ends_when_only_clips_on_hold_remain(tmp_path: Path) -> None:
     async with Simulator(duration_s=1.0, rate=(2, 6.0), tier_ignored=True, api_key=KEY) as sim:
         output = await run(*VEO, *WORDS, "--stop-on-overcharge", cwd=tmp_path, sim=sim, exits=3)
         bought = len(sim.charges)
-        held = 5 - bought
-        assert held > 0
-        assert f"{bought} saved, {held} on hold; " in output
-        assert f"On hold: {held} jobs of veo3_lite {PRICES}." in output
+        on_hold = 5 - bought
+        assert on_hold > 0
+        assert f"{bought} saved, {on_hold} on hold; " in output
+        assert f"On hold: {on_hold} jobs of veo3_lite {PRICES}." in output
         rows = results(tmp_path)
         assert rows["fast"]["status"] == "saved"
-        on_hold = [row for row in rows.values() if row["status"] == "on_hold"]
-        assert len(on_hold) == held
-        assert {(row["credits"], row["credits_consumed"]) for row in on_hold} == {("", "")}
-        assert "charges 60 credits for veo3_lite, and the price table says 30" in on_hold[0]["reason"]
-        assert "--stop-on-overcharge" in on_hold[0]["remedy"]
+        waiting = [row for row in rows.values() if row["status"] == "on_hold"]
+        assert len(waiting) == on_hold
+        assert {(row["credits"], row["credits_consumed"]) for row in waiting} == {("", "")}
+        assert "charges 60 credits for veo3_lite, and the price table says 30" in waiting[0]["reason"]
+        assert "--stop-on-overcharge" in waiting[0]["remedy"]
         page = (tmp_path / "prompts-out" / "index.html").read_text("utf-8")
-        assert page.count('data-state="on_hold"') == held + 1
+        assert page.count('data-state="on_hold"') == on_hold + 1
         ledger = await run(*VEO, "jobs", "prompts-out/ledger.db", "--json", cwd=tmp_path)
-        assert ledger.count('"state": "queued"') == held
+        assert ledger.count('"state": "queued"') == on_hold
 
         words = printed_command(output)
         assert words == [*WORDS]
@@ -73,10 +73,10 @@ async def test_json_summary_names_the_models_on_hold(tmp_path: Path) -> None:
         words = (*WORDS, "--json", "--stop-on-overcharge")
         output = await run(*VEO, *words, cwd=tmp_path, sim=sim, exits=3)
         objects = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-        held = sum(item.get("status") == "on_hold" for item in objects)
+        on_hold = sum(item.get("status") == "on_hold" for item in objects)
         [summary] = [item for item in objects if item["event"] == "summary"]
-        assert held == 7 - len(sim.charges) > 0
-        expected = {"model": "veo3_lite", "jobs": held, "expected": 30.0, "consumed": 60.0}
+        assert on_hold == 7 - len(sim.charges) > 0
+        expected = {"model": "veo3_lite", "jobs": on_hold, "expected": 30.0, "consumed": 60.0}
         assert (summary["on_hold"], summary["exit_code"]) == ([expected], 3)
 
         words = ("--route", "jobs", "resume", "prompts-out/ledger.db", "--stop-on-overcharge")

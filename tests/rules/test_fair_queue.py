@@ -347,13 +347,13 @@ class Queueing(RuleBasedStateMachine):
         self.where: dict[int, tuple[str, str]] = {}
         self.waiting: set[int] = set()
         self.on_hold: set[int] = set()
-        self.held_residues: set[int] = set()
+        self.residues_on_hold: set[int] = set()
         self.granted: list[int] = []
         self.batch_waited = 0
 
     def enqueued(self, item: int) -> None:
         """Note where a job is that was pushed, or pushed back."""
-        (self.on_hold if item % 5 in self.held_residues else self.waiting).add(item)
+        (self.on_hold if item % 5 in self.residues_on_hold else self.waiting).add(item)
 
     @rule(
         tenant=st.sampled_from("abc"),
@@ -411,11 +411,11 @@ class Queueing(RuleBasedStateMachine):
     @rule(residue=st.integers(0, 4))
     def hold(self, residue: int) -> None:
         """As a session does: each overcharge adds a model to those on hold."""
-        self.held_residues.add(residue)
-        held = set(self.queue.hold(lambda item: item % 5 in self.held_residues))
-        assert held == {item for item in self.waiting if item % 5 == residue}
-        self.waiting -= held
-        self.on_hold |= held
+        self.residues_on_hold.add(residue)
+        moved = set(self.queue.hold(lambda item: item % 5 in self.residues_on_hold))
+        assert moved == {item for item in self.waiting if item % 5 == residue}
+        self.waiting -= moved
+        self.on_hold |= moved
 
     @rule(tenant=st.sampled_from("abc"), weight=st.sampled_from([0.25, 1.0, 4.0]))
     def set_weight(self, tenant: str, weight: float) -> None:

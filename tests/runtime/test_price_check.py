@@ -30,7 +30,7 @@ LITE: dict[str, Any] = {"model": "veo3_lite"}
 #: The session of most tests: on the route whose records say what a task costs.
 JOBS: dict[str, Any] = {"route": "jobs"}
 #: A session that holds the jobs behind the first one.
-HOLDING: dict[str, Any] = {**JOBS, "stop_on_overcharge": True, "max_in_flight": 1}
+STOPPING: dict[str, Any] = {**JOBS, "stop_on_overcharge": True, "max_in_flight": 1}
 
 
 def warnings_in(caplog: pytest.LogCaptureFixture, action: str) -> list[str]:
@@ -101,8 +101,8 @@ async def _events_of(veo: VeoSession, key: str) -> list[JobEvent]:
 
 
 async def test_waiting_for_a_job_on_hold_raises_both_prices() -> None:
-    """At once, for whoever waits already and for later callers; so does a follow-up of it, and its follow-up."""
-    async with world(tier_ignored=True, session=HOLDING) as (veo, _):
+    """At once, for callers that wait already and for later ones; so does a follow-up of it, and its follow-up."""
+    async with world(tier_ignored=True, session=STOPPING) as (veo, _):
         await veo.submit("Dog 0", **LITE)
         job = await veo.submit("Dog 1", key="dog", then=[ExtendRequest(prompt="And then"), "1080p"], **LITE)
         with pytest.raises(
@@ -119,7 +119,7 @@ async def test_waiting_for_a_job_on_hold_raises_both_prices() -> None:
 
 
 async def test_follow_up_of_an_abandoned_job_on_hold_is_refused() -> None:
-    async with world(tier_ignored=True, session=HOLDING) as (veo, _):
+    async with world(tier_ignored=True, session=STOPPING) as (veo, _):
         await veo.submit("Dog 0", **LITE)
         job = await veo.submit("Dog 1", key="dog", then=[ExtendRequest(prompt="And then"), "1080p"], **LITE)
         assert isinstance(await job.finished(), OnHold)
@@ -135,7 +135,7 @@ async def test_map_yields_jobs_on_hold_and_ends(ordered: bool) -> None:
     """The next session sends them, and buys nothing twice."""
     sim, ledger = memory(tier_ignored=True), MemoryLedger()
     prompts = [f"Dog {number}" for number in range(6)]
-    async with session_with_ledger(sim, ledger, **HOLDING) as veo:
+    async with session_with_ledger(sim, ledger, **STOPPING) as veo:
         outcomes = [outcome async for outcome in veo.map(prompts, ordered=ordered, buffersize=2, **LITE)]
         assert Counter(map(type, outcomes)) == {Done: 1, OnHold: 5}
         assert Outcomes(outcomes).summary == "1 done, 5 on hold"
@@ -149,7 +149,7 @@ async def test_map_yields_jobs_on_hold_and_ends(ordered: bool) -> None:
 async def test_drain_returns_when_only_jobs_on_hold_remain() -> None:
     """The running task is collected; the others stay queued on the ledger."""
     sim, ledger = memory(tier_ignored=True), MemoryLedger()
-    async with session_with_ledger(sim, ledger, **HOLDING) as veo:
+    async with session_with_ledger(sim, ledger, **STOPPING) as veo:
         jobs = [await veo.submit(f"Dog {number}", key=f"{number}", **LITE) for number in range(3)]
         await veo.drain()
         assert isinstance(jobs[0].outcome, Done)
@@ -160,7 +160,7 @@ async def test_drain_returns_when_only_jobs_on_hold_remain() -> None:
 
 async def test_budget_counts_jobs_on_hold_until_they_are_abandoned() -> None:
     """They are reserved, as all queued jobs are."""
-    async with world(tier_ignored=True, session={**HOLDING, "budget": 100.0}) as (veo, _):
+    async with world(tier_ignored=True, session={**STOPPING, "budget": 100.0}) as (veo, _):
         jobs = [await veo.submit(f"Dog {number}", **LITE) for number in range(3)]
         await veo.drain()
         assert veo.statistics().credits.reserved == 90.0

@@ -69,8 +69,10 @@ async def resume(
         on_hold = models_on_hold(jobs)
         if (text := progress.hold_text(on_hold)) is not None:
             reporter.message(text)
-        is_held = code == PARTIAL and on_hold
-        reporter.note(f"Next: {formatting.without_hold() if is_held else job_output.next_command(code, ledger)}")
+        has_only_on_hold = code == PARTIAL and on_hold
+        reporter.note(
+            f"Next: {formatting.without_hold() if has_only_on_hold else job_output.next_command(code, ledger)}"
+        )
         reporter.summary(
             {
                 "counts": progress.counts_by_state(jobs),
