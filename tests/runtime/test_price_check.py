@@ -12,6 +12,7 @@ import pytest
 
 from tests.internals import engine_of
 from veo_async import Done, ExtendRequest, Failed, OnHold, Refused, VeoSession, errors
+from veo_async._ports import Ledger
 from veo_async.batch.manifest import read_manifest
 from veo_async.batch.run import Batch
 from veo_async.cli.ledger_text import job_as_dict, timeline_lines
@@ -22,7 +23,7 @@ from veo_async.simulator import MemoryTransport
 from veo_async.types import JobState, Outcomes
 
 from .ledgers import session_with_ledger
-from .support import assert_at_rest, check_joints, let_run, memory, world
+from .support import assert_at_rest, check_joints, let_run, memory, session_on, world
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -156,6 +157,26 @@ async def test_drain_returns_when_only_jobs_on_hold_remain() -> None:
         assert [job.state for job in jobs[1:]] == [JobState.QUEUED] * 2
         assert (await ledger_row(veo, "2")).state == JobState.QUEUED
     assert created(sim) == 1
+
+
+async def test_two_sessions_with_one_list_do_not_wait_for_each_others_jobs_on_hold(ledger: Ledger) -> None:
+    """Each has jobs of its own on hold, and follows those of the other. Closing one takes nothing from the other."""
+    sim = memory(tier_ignored=True)
+    first, second = (session_on(sim, ledger=ledger, **STOPPING) for _ in range(2))
+    async with second:
+        async with first:
+            for number in range(6):
+                owner = second if number % 2 else first
+                await owner.submit(f"Dog {number}", then="1080p", **LITE)
+            prompts = [f"Dog {number}" for number in range(6)]
+            for veo in (first, second):
+                outcomes = [outcome async for outcome in veo.map(prompts, then="1080p", **LITE)]
+                assert Counter(map(type, outcomes)) == {Done: 2, OnHold: 4}
+        await asyncio.sleep(10)
+        assert second.statistics().price_differences.on_hold == {"veo3_lite": 4}
+        await second.drain()
+    assert created(sim) == 4
+    sim.assert_no_double_charge()
 
 
 async def test_budget_counts_jobs_on_hold_until_they_are_abandoned() -> None:

@@ -180,7 +180,7 @@ class Engine:
         self.admission = Admission(journal, registry, queue, clock, transitions, actions, pauses, self._is_durable)
         finisher = TaskFinisher(transitions, self.admission)
         self.price_check = PriceCheck(
-            queue, announcer, transitions, lambda: self.scheduler.wake(), self._stop_on_overcharge
+            queue, announcer, transitions, registry, lambda: self.scheduler.wake(), self._stop_on_overcharge
         )
         self.watcher = Watcher(
             records.poll,
@@ -212,7 +212,8 @@ class Engine:
         slots = anyio.CapacityLimiter(self._max_in_flight)
         scheduler = self.scheduler = Scheduler(api, gate, queue, keys, pauses, sender, routes, transitions, slots)
         self._knowledge = KnowledgeStore(gate, self.ledger)
-        self._ledger_watcher = LedgerWatcher(journal, registry, hints, scheduler, transitions, self._default_target)
+        on_check, target = self.price_check.hold_jobs_of_others, self._default_target
+        self._ledger_watcher = LedgerWatcher(journal, registry, hints, scheduler, transitions, target, on_check)
         transitions.handlers = self._handlers()
 
     def _handlers(self) -> Mapping[JobState, StateHandler]:

@@ -13,11 +13,13 @@ import attrs
 from veo_async._base.numbers import format_number
 from veo_async._rules.credits.overcharge import PriceDifference, price_difference
 from veo_async._rules.credits.prices import priced_as
+from veo_async._rules.lifecycle import JobState
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._runtime.announcer import Announcer
 from veo_async._runtime.job.events import CreditsDiffer
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.job.outcome import OnHold
+from veo_async._runtime.job.registry import JobRegistry
 from veo_async._runtime.log import logger_for
 from veo_async._runtime.transitions import Transitions
 from veo_async._wire import Record, TaskState
@@ -50,6 +52,7 @@ class PriceCheck:
     _queue: FairQueue[LiveJob]
     _announcer: Announcer
     _transitions: Transitions
+    _registry: JobRegistry
     #: Called when jobs have left the queue.
     _wake: Callable[[], None]
     #: Whether jobs of a model that costs more than expected are on hold.
@@ -103,6 +106,24 @@ class PriceCheck:
         message = message.format(format_number(consumed), model, format_number(expected))
         error = JobOnHold(message, job_key=job.key, model=model, expected=expected, consumed=consumed)
         self._transitions.set_outcome(job, OnHold(job.key, error))
+
+    def hold_jobs_of_others(self) -> None:
+        """Set the outcome of queued jobs of other sessions that this session would not send either.
+
+        Otherwise two sessions that run the same list would wait for each other's jobs on hold.
+        """
+        if not self._models_on_hold:
+            return
+        for job in list(self._registry.by_key.values()):
+            if job.is_remote and job.state is JobState.QUEUED and job.outcome is None:
+                self._hold_remote(job)
+
+    def _hold_remote(self, job: LiveJob) -> None:
+        source = None if job.follow_up is None else self._registry.by_key.get(job.follow_up.after_key or "")
+        if self._is_to_hold(job):
+            self.job_on_hold(job)
+        elif source is not None and isinstance(source.outcome, OnHold):
+            self._transitions.set_outcome(job, attrs.evolve(source.outcome, key=job.key))
 
     def _is_to_hold(self, job: LiveJob) -> bool:
         return _model_of(job) in self._models_on_hold
