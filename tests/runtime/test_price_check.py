@@ -13,6 +13,7 @@ import pytest
 from tests.internals import engine_of
 from veo_async import Done, ExtendRequest, Failed, OnHold, Refused, VeoSession, errors
 from veo_async._ports import Ledger
+from veo_async.batch.costs import ModelOnHold
 from veo_async.batch.manifest import read_manifest
 from veo_async.batch.run import Batch
 from veo_async.cli.ledger_text import job_as_dict, timeline_lines
@@ -157,6 +158,43 @@ async def test_drain_returns_when_only_jobs_on_hold_remain() -> None:
         assert [job.state for job in jobs[1:]] == [JobState.QUEUED] * 2
         assert (await ledger_row(veo, "2")).state == JobState.QUEUED
     assert created(sim) == 1
+
+
+async def test_map_ends_when_jobs_on_hold_fill_the_queue() -> None:
+    """They stay in it, so further requests are refused; those of another tenant are not."""
+    async with world(tier_ignored=True, session={**STOPPING, "max_queued": 2}) as (veo, _):
+        prompts = [f"Dog {number}" for number in range(5)]
+        outcomes = [outcome async for outcome in veo.map(prompts, **LITE)]
+        assert Counter(map(type, outcomes)) == {Done: 1, OnHold: 2, Refused: 2}
+        [error, _] = [outcome.error for outcome in outcomes if isinstance(outcome, Refused)]
+        assert isinstance(error, errors.QueueFull)
+        assert (error.limit, error.on_hold) == (2, 2)
+        assert isinstance(await (await veo.submit("A cat", tenant="other")).finished(), Done)
+
+
+async def test_list_ends_when_jobs_on_hold_fill_the_queue(tmp_path: Path) -> None:
+    """The rows for which there is no room are refused; later they can be run again."""
+    rows = "\n".join(f"{number},A dog {number},veo3_lite" for number in range(5))
+    manifest = read_manifest(f"key,prompt,model\n{rows}\n".encode(), "csv", provider_named("kie"))
+    session = {**STOPPING, "max_queued": 2, "ledger": MemoryLedger()}
+    async with world(tier_ignored=True, session=session) as (veo, _):
+        report = await Batch(veo, manifest, tmp_path / "out", now=lambda: 0.0).run()
+    assert report.counts == {"ready": 1, "on_hold": 2, "refused": 2}
+    assert (report.credits, report.reserved) == (30.0, 60.0)
+    assert report.on_hold == [ModelOnHold(model="veo3_lite", jobs=2, expected=30.0, consumed=60.0)]
+
+
+async def test_row_on_hold_stays_in_the_part_of_a_list(tmp_path: Path) -> None:
+    """``rejected.csv`` keeps the rows that are still to be sent; only what was charged is in the results."""
+    rows = b"key,prompt,model,upgrade\ndog,A dog,veo3_lite,\ncat,A cat,veo3_lite,1080p\n"
+    manifest = read_manifest(rows, "csv", provider_named("kie"))
+    async with world(tier_ignored=True, session={**STOPPING, "ledger": MemoryLedger()}) as (veo, _):
+        await Batch(veo, manifest, tmp_path / "out", now=lambda: 0.0, is_part=True).run()
+    text = (tmp_path / "out" / "rejected.csv").read_text("utf-8-sig")
+    assert [row["key"] for row in csv.DictReader(text.splitlines())] == ["cat"]
+    text = (tmp_path / "out" / "results.csv").read_text("utf-8-sig")
+    _, cat = csv.DictReader(text.splitlines())
+    assert (cat["status"], cat["credits"], cat["credits_consumed"]) == ("on_hold", "", "")
 
 
 async def test_two_sessions_with_one_list_do_not_wait_for_each_others_jobs_on_hold(ledger: Ledger) -> None:

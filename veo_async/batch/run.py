@@ -186,7 +186,7 @@ class Batch:
         return not self._stopping.is_set()
 
     async def _submit_row(self, row: Row, results: Results) -> Job | None:
-        """Submit *row* and return its job; None if it does not fit the budget or its key has another request."""
+        """Submit *row* and return its job; None if it does not fit the budget or cannot be submitted."""
         submitted_at = self._now()
         try:
             job = await self._submit(row)
@@ -194,7 +194,7 @@ class Batch:
             self._over_budget.append(error.cost)
             self._chains[row.key] = await self._jobs_of(row)
             return None
-        except (KeyReused, FileNameTaken) as error:  # an edited prompt under an old key, or a name that is not unique
+        except (KeyReused, FileNameTaken, QueueFull) as error:  # e.g. an edited prompt under an old key
             if isinstance(error, FileNameTaken):
                 error.add_evidence(remedy=_GIVE_OWN_NAME)
             await self._record_result(refused_row(row, error), results)
@@ -215,7 +215,9 @@ class Batch:
             try:
                 target = NumberedPath(self._target, row.number)
                 return await self._veo.submit(row.request, key=row.key, take=row.take, save_to=target, then=row.then)
-            except QueueFull:
+            except QueueFull as full:
+                if full.on_hold >= full.limit:  # there will be no room
+                    raise
                 await asyncio.sleep(_QUEUE_FULL_RETRY_S)
 
     async def _watch_row(self, row: Row, job: Job, results: Results) -> None:

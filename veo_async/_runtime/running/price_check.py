@@ -96,6 +96,7 @@ class PriceCheck:
         logger.warning(message, model, len(on_hold), extra={"action": "hold", "model": model})
         for job in on_hold:
             self.job_on_hold(job)
+        self._announcer.queue_changed()  # callers that wait for room may get none
         self._wake()
 
     def job_on_hold(self, job: LiveJob) -> None:
