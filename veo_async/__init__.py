@@ -16,7 +16,7 @@ import logging
 from . import errors
 from ._api import VeoApi
 from ._runtime.job.handle import Job
-from ._runtime.job.outcome import Clip, Done, Failed, InDoubt, OnHold, Refused
+from ._runtime.job.outcome import Clip, Done, Failed, InDoubt, Refused
 from ._version import __version__
 from ._wire import (
     AspectRatio,
@@ -46,7 +46,6 @@ __all__ = [
     "InDoubt",
     "Job",
     "Model",
-    "OnHold",
     "Record",
     "Refused",
     "Resolution",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.internals import engine_of
-from veo_async import Done, ExtendRequest, Failed, OnHold, Refused, VeoSession, errors
+from veo_async import Done, ExtendRequest, Failed, Refused, VeoSession, errors
 from veo_async._ports import Ledger
 from veo_async.batch.costs import ModelOnHold
 from veo_async.batch.manifest import read_manifest
@@ -21,7 +21,7 @@ from veo_async.events import CreditsDiffer, JobEvent
 from veo_async.ledger import MemoryLedger
 from veo_async.providers import provider_named
 from veo_async.simulator import MemoryTransport
-from veo_async.types import JobState, Outcomes
+from veo_async.types import JobState, OnHold, Outcomes
 
 from .ledgers import session_with_ledger
 from .support import assert_at_rest, check_joints, let_run, memory, session_on, world

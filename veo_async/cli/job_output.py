@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from veo_async import Done, Failed, InDoubt, OnHold, Refused
+from veo_async import Done, Failed, InDoubt, Refused
 from veo_async.batch.results import remedy_of
 from veo_async.errors import as_sentences, printable
 from veo_async.events import (
@@ -18,7 +18,7 @@ from veo_async.events import (
     Running,
     Sent,
 )
-from veo_async.types import Outcome
+from veo_async.types import OnHold, Outcome
 
 from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
 from .formatting import command, format_count, format_credits, format_duration, format_number, same_command, short_path
