@@ -65,6 +65,17 @@ async def test_list_ends_when_only_clips_on_hold_remain(tmp_path: Path) -> None:
         sim.assert_no_double_charge()
 
 
+async def test_command_says_that_the_veo_route_names_no_costs(tmp_path: Path) -> None:
+    """There the option has no effect."""
+    (tmp_path / "prompts.csv").write_text("prompt\nA dog\n")
+    async with Simulator(credits=10.0) as sim:
+        words = ("batch", "prompts.csv", "--stop-on-overcharge")
+        output = await run(*VEO, *words, cwd=tmp_path, sim=sim, exits=2)
+        assert "--stop-on-overcharge has no effect on the veo route" in output
+        output = await run(*VEO, "--route", "jobs", *words, cwd=tmp_path, sim=sim, exits=2)
+        assert "no effect" not in output
+
+
 @pytest.mark.slow
 async def test_json_summary_names_the_models_on_hold(tmp_path: Path) -> None:
     """Each row has an object, and the summary both prices; `resume` with the option ends in the same way."""

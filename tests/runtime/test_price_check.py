@@ -198,7 +198,7 @@ async def test_row_on_hold_stays_in_the_part_of_a_list(tmp_path: Path) -> None:
 
 
 async def test_two_sessions_with_one_list_do_not_wait_for_each_others_jobs_on_hold(ledger: Ledger) -> None:
-    """Each has jobs of its own on hold, and follows those of the other. Closing one takes nothing from the other."""
+    """Each has some jobs on hold, and follows those of the other. Closing one takes nothing from the other."""
     sim = memory(tier_ignored=True)
     first, second = (session_on(sim, ledger=ledger, **STOPPING) for _ in range(2))
     async with second:

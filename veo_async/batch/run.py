@@ -216,7 +216,7 @@ class Batch:
                 target = NumberedPath(self._target, row.number)
                 return await self._veo.submit(row.request, key=row.key, take=row.take, save_to=target, then=row.then)
             except QueueFull as full:
-                if full.on_hold >= full.limit:  # there will be no room
+                if full.on_hold >= full.limit:  # it stays full
                     raise
                 await asyncio.sleep(_QUEUE_FULL_RETRY_S)
 

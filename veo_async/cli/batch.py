@@ -34,6 +34,7 @@ from .options import BatchOptions
 from .output import Reporter, live_progress
 from .progress import Progress, state_text
 from .progress_source import RATE, read_progress
+from .run_jobs import warn_without_figures
 from .signals import stop_on_signal
 
 
@@ -47,8 +48,9 @@ class RowReporter:
         self._done += 1
         status = state_text(result.status)
         files = " ".join(map(short_path, result.paths))
-        is_on_hold = result.status == "on_hold"  # the reason is printed once for all of them
-        text = f": {result.sentence}" if result.sentence and not is_on_hold else f" {files or result.task_id or ''}"
+        text = f": {result.sentence}" if result.sentence else f" {files or result.task_id or ''}"
+        if result.status == "on_hold":  # the reason is printed once for all of them
+            text = ""
         text = f"[{self._done:,}/{self._total:,}] {result.row.label}: {status}{text}"
         self._reporter.job_finished(text, result_as_dict(result), is_good=bool(result.paths))
         if result.detail:
@@ -137,6 +139,8 @@ async def run_list(manifest: Manifest, files: ListFiles, options: BatchOptions, 
             title=title,
             for_client=options.client,
         )
+        if options.stop_on_overcharge:
+            warn_without_figures(veo, reporter.message)
         if options.budget is None:
             await _check_balance(veo, run, options.min_balance or 0.0)
         try:
