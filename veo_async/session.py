@@ -250,7 +250,11 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                 await self.api.close()
 
     async def drain(self) -> None:
-        """Wait until all jobs submitted until now have finished."""
+        """Wait until all jobs submitted until now have an outcome.
+
+        Jobs in doubt or on hold after an overcharge have one, `InDoubt` or `OnHold`. While submission is paused, for
+        example because of a low balance, `drain` waits until it resumes.
+        """
         for job in list(self._lifetime.engine.registry.by_key.values()):
             await job.wait_outcome()
 
@@ -455,7 +459,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     ) -> OutcomeStream:
         """Yield the outcomes of many requests as they finish, or in order. A failure is a value and harms no other job.
 
-        Takes the arguments of `submit` for all requests.
+        Takes the arguments of `submit` for all requests. A request that exceeds the budget is `Refused`, and a job on
+        hold after an overcharge is `OnHold`: it stays queued for the next session.
 
         Args:
             requests: any iterable or async iterable, read lazily. If it raises, the outcomes of what it yielded before
