@@ -58,6 +58,18 @@ async def test_job_with_save_to_finishes_when_its_file_is_complete(tmp_path: Pat
     assert all(name.startswith("dog") for name in names)
 
 
+async def test_original_videos_are_saved_only_where_they_are_the_uncropped_ones(
+    tmp_path: Path, route: RouteName
+) -> None:
+    """On the jobs route the same field has the video in a lower resolution, which is never the clip."""
+    async with Simulator(duration_s=0.1) as sim, on(sim) as veo:
+        clip = await veo.generate("A dog", aspect_ratio="9:16", resolution="1080p")
+        assert clip.record.origin_urls
+        saved = await veo.save(clip, tmp_path / "dog.mp4", uncropped=True)
+        assert saved.urls == (clip.record.origin_urls if route == "veo" else clip.urls)
+        assert is_whole(saved.files[0])
+
+
 async def test_row_73_expired_link_is_renewed(tmp_path: Path) -> None:
     """By the record, and then by a direct link; nothing is generated again."""
     async with Simulator(duration_s=0.1, faults=[expired_link(on=1)]) as sim, on(sim) as veo:

@@ -139,7 +139,7 @@ class Submitter:
             return rejected_job(request, error)
 
     async def _submit_when_room(self, request: AnyRequest, key: str | None, options: Mapping[str, Any]) -> LiveJob:
-        """Submit a job; wait for room if the tenant's queue is full."""
+        """Submit a job; wait for room if the tenant's queue is full, unless jobs on hold take all of it."""
         job_options = {name: value for name, value in options.items() if name in JOB_OPTIONS}
         video_options = {name: value for name, value in options.items() if name not in JOB_OPTIONS}
         queue_changed = self._lifetime.engine.registry.queue_changed
@@ -147,7 +147,7 @@ class Submitter:
             try:
                 return await self.submit(request, video_options, key=key, **job_options)
             except QueueFull as full:
-                if full.limit < 1:
+                if full.on_hold >= full.limit:
                     raise
             queue_changed.clear()
             await queue_changed.wait()

@@ -67,6 +67,12 @@ def same_command(*, without: str | None = None) -> str:
     return command(*(word for word in current().words if word not in (without, "--accept-restored")))
 
 
+def without_hold() -> str:
+    """Return the command that sends the jobs on hold, and says so."""
+    accepting = same_command(without="--stop-on-overcharge")
+    return f"{accepting}   (sends them at the provider's price; nothing is charged twice)"
+
+
 def generate_command(*options: object, prompt: str = "A dog surfing at dusk") -> str:
     """Return a command that generates a clip of *prompt*, whose quotes are the same in every shell."""
     words = command("generate", *options).split(" ", 2)

@@ -1,7 +1,8 @@
 """Source clips: an extension or an upgrade waits until its source is ready, and only then enters the queue.
 
 Such a job names a task, or the key of the job that will have the task. It continues when its source is ready, saved or
-not; it is refused when its source fails. While its source is in doubt it waits, and its callers get `InDoubt`, too.
+not; it is refused when its source fails. While its source is in doubt or on hold it waits, and
+its callers get `InDoubt` or `OnHold`, too.
 
 A task that no job has was created outside all sessions. Its record is read first, because reading is free: without a
 record, or while it still runs, no request is sent for it.
@@ -16,8 +17,8 @@ import attrs
 from veo_async._rules.extensions import check_model, check_resolution, extension_model, recorded_model
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.endings import ended_without_charge
-from veo_async._runtime.job.live_job import LiveJob, copy_error, exception_of
-from veo_async._runtime.job.outcome import InDoubt
+from veo_async._runtime.job.live_job import LiveJob, exception_of
+from veo_async._runtime.job.outcome import InDoubt, OnHold
 from veo_async._runtime.transitions import Transitions
 from veo_async._wire import (
     AnyRequest,
@@ -119,8 +120,8 @@ class SourceClips:
             raise UsageError(f"there is no job {request.after_key!r} to continue from", job_key=job.key)
         while source.state not in _HAS_CLIP:
             outcome = await source.wait_outcome()
-            if isinstance(outcome, InDoubt):
-                await self._wait_while_in_doubt(job, source, outcome)
+            if isinstance(outcome, InDoubt | OnHold):
+                await self._wait_while(job, source, outcome)
             elif source.state not in _HAS_CLIP:
                 message = f"the job {source.key!r} failed: {exception_of(outcome).message}"
                 raise SourceFailed(message, job_key=job.key)
@@ -157,12 +158,13 @@ class SourceClips:
             except (TransportError, ServerError, TryLater):  # that says nothing about the task
                 await asyncio.sleep(_READ_AGAIN_S)
 
-    async def _wait_while_in_doubt(self, job: LiveJob, source: LiveJob, outcome: InDoubt) -> None:
-        """Report *outcome* to those who wait for *job*, and wait until its source is no longer in doubt."""
-        self._transitions.set_outcome(job, InDoubt(job.key, copy_error(outcome.error), outcome.evidence))
-        while source.outcome is not None and source.state is JobState.IN_DOUBT:
+    async def _wait_while(self, job: LiveJob, source: LiveJob, outcome: InDoubt | OnHold) -> None:
+        """Report *outcome* to those who wait for *job*, and wait until its source is no longer in doubt or on hold."""
+        self._transitions.set_outcome(job, attrs.evolve(outcome, key=job.key))
+        while isinstance(source.outcome, type(outcome)):
             await source.wait_change()
         job.reopen()
+        job.wake()  # for follow-ups of this one
 
     async def _check_not_bought(self, job: LiveJob, upgrade: UpgradeRequest, source: Source) -> None:
         """Check that no other job covers *upgrade*. Of several that are prepared at once, the first may be sent.
