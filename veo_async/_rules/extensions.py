@@ -68,7 +68,7 @@ def check_resolution(request: AnyRequest, source: AnyRequest | None, route: Rout
         case UpgradeRequest(to="1080p"):
             is_extended = False
         case VideoRequest(resolution="1080p"):
-            is_extended = route is not JOBS
+            is_extended = route.extends_clips_in_1080p
         case _:
             is_extended = True
     if is_extended or not isinstance(request, ExtendRequest):
