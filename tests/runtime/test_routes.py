@@ -304,6 +304,24 @@ async def test_forged_callback_and_one_for_a_task_of_the_other_route_change_noth
     assert sim.double_charges() == ()
 
 
+# --- the route of a job -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("route", ROUTES)
+async def test_job_shows_its_route_once_it_was_sent(ledger: Ledger, route: RouteName) -> None:
+    """Until then it may take another one; a later session on the other route shows that of the task."""
+    sim = memory()
+    async with session_with_ledger(sim, ledger, route=route, max_in_flight=1) as veo:
+        first, waiting = await veo.submit("A dog"), await veo.submit("A cat")
+        await first.accepted()
+        assert (first.route, waiting.route) == (route, None)
+    async with session_with_ledger(sim, ledger, route=OTHER[route], max_in_flight=1) as veo:
+        jobs = {job.key: job for job in veo.jobs()}
+        assert (jobs[first.key].route, jobs[waiting.key].route) == (route, None)
+        await jobs[waiting.key]
+        assert (jobs[first.key].route, jobs[waiting.key].route) == (route, OTHER[route])
+
+
 # --- arguments (acceptance 17) ----------------------------------------------------------------------------------
 
 

@@ -1,8 +1,32 @@
-"""The route of a task that was created outside this session, by what the routes answer about its id."""
+"""The route of a task: of one that was created outside this session, and what is shown of any job's route."""
 
 from collections.abc import Mapping
+from typing import Protocol, TypeVar
 
 from veo_async._wire import Record, RouteName
+
+from .lifecycle import JobState
+
+_Name = TypeVar("_Name", bound=str, covariant=True)
+
+
+class HasRoute(Protocol[_Name]):
+    """A job, or its row on the ledger."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def task_id(self) -> str | None: ...
+    @property
+    def sent_at(self) -> float | None: ...
+    @property
+    def route(self) -> _Name | None: ...
+
+
+def route_taken(job: HasRoute[_Name]) -> _Name | None:
+    """Return the route of the task of *job*, or of its latest request; None while it waits, because it may change."""
+    was_sent = job.task_id is not None or job.sent_at is not None
+    return job.route if was_sent and job.state != JobState.QUEUED else None
 
 
 def route_of_record(found: Mapping[RouteName, Record]) -> RouteName:
