@@ -315,7 +315,7 @@ async def test_batch_of_a_hundred_survives_the_end_of_the_route(tmp_path: Path) 
 
 
 async def test_provider_without_the_jobs_route_is_rejected_before_anything_is_sent() -> None:
-    with pytest.raises(UnsupportedByProvider, match="create-task"):
+    with pytest.raises(UnsupportedByProvider, match="route='auto': is not supported by apikley"):
         VeoSession("k" * 32, network=Network(route="auto"), provider=APIKLEY)
 
 

@@ -325,13 +325,20 @@ async def test_job_shows_its_route_once_it_was_sent(ledger: Ledger, route: Route
 # --- arguments (acceptance 17) ----------------------------------------------------------------------------------
 
 
-async def test_provider_without_the_jobs_route_refuses_before_anything_is_sent() -> None:
-    """Acceptance 17."""
+@pytest.mark.parametrize("route", ["jobs", "auto"])
+async def test_provider_without_the_jobs_route_rejects_the_session_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch, route: str
+) -> None:
+    """Acceptance 17: when it is constructed; the error names the argument or the variable, and the route that exists."""
     sim = memory(dialect="apikley")
-    with pytest.raises(errors.UnsupportedByProvider, match=r"create-task.*apikley"):
-        async with session_on(sim, provider="apikley", **JOBS) as veo:
-            await veo.generate("A dog")
-    assert sim.requests == ()
+    with pytest.raises(errors.UnsupportedByProvider, match=rf"route='{route}': is not supported by apikley. Use 'veo'"):
+        session_on(sim, provider="apikley", route=route)
+    monkeypatch.setenv("VEO_ROUTE", route)
+    with pytest.raises(errors.UnsupportedByProvider, match=rf"VEO_ROUTE='{route}': is not supported by apikley"):
+        session_on(sim, provider="apikley")
+    async with session_on(sim, provider="apikley", route="veo") as veo:
+        await veo.generate("A dog")
+    assert posts(sim) == ["generate"]
 
 
 async def test_variable_sets_the_route_of_new_requests(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,9 +24,10 @@ from veo_async._rules.route_choice import RouteSetting
 from veo_async._runtime.hooks import Hook
 from veo_async._runtime.in_doubt.handler import OnDoubt
 from veo_async._runtime.job.follow_ups import FollowUp
+from veo_async._wire import JOBS, Dialect
 from veo_async._wire.converter import unknown_options
 from veo_async._wire.requests import VideoOptions
-from veo_async.errors import InvalidRequest
+from veo_async.errors import InvalidRequest, Problem, UnsupportedByProvider
 from veo_async.ledger import as_ledger
 from veo_async.media.targets import parse_folder, parse_target
 from veo_async.media.templates import NumberedPath, PathTemplate, is_template, numbered, parse_template
@@ -123,6 +124,18 @@ def route_from(environ: Mapping[str, str]) -> RouteSetting:
     name = environ.get(ROUTE_VARIABLE) or "veo"
     check_choice(ROUTE_VARIABLE, name, get_args(RouteSetting))
     return cast("RouteSetting", name)
+
+
+def check_route(options: Options, dialect: Dialect) -> None:
+    """Check that the provider has the route of new requests, so that no job is stored that cannot be sent.
+
+    Raises:
+        UnsupportedByProvider: it has only the dedicated endpoints.
+    """
+    if options.route == "veo" or JOBS.record.name in dialect.endpoints:
+        return
+    name = "route" if options.network.route else ROUTE_VARIABLE
+    raise UnsupportedByProvider.of(Problem(name, options.route, f"is not supported by {dialect.name}", "use 'veo'"))
 
 
 def check_option_names(options: Mapping[str, Any]) -> None:
