@@ -18,7 +18,7 @@ from veo_async.simulator import Simulator
 
 pytestmark = [pytest.mark.slow, pytest.mark.realtime]
 
-CHANGED = "The veo route responds with 404: new clips are made on the jobs route. Still polled on veo: "
+CHANGED = "The veo route is gone (404): new clips are made on the jobs route. Still polled on veo: "
 #: What a run prints about its route, in this order.
 STORY = ("Paused: the veo route responds with 404.", CHANGED)
 

@@ -329,7 +329,7 @@ async def test_job_shows_its_route_once_it_was_sent(ledger: Ledger, route: Route
 async def test_provider_without_the_jobs_route_rejects_the_session_before_anything_is_sent(
     monkeypatch: pytest.MonkeyPatch, route: str
 ) -> None:
-    """Acceptance 17: when it is constructed; the error names the argument or the variable, and the route that exists."""
+    """Acceptance 17: when it is constructed; the error names the argument or the variable, and the other route."""
     sim = memory(dialect="apikley")
     with pytest.raises(errors.UnsupportedByProvider, match=rf"route='{route}': is not supported by apikley. Use 'veo'"):
         session_on(sim, provider="apikley", route=route)

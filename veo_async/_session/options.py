@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 from veo_async._base.checks import (
     check_callable,
@@ -20,7 +20,6 @@ from veo_async._base.checks import (
 from veo_async._base.windows_names import path_problem
 from veo_async._rules.credits.prices import validate_credits
 from veo_async._rules.queue.fair_queue import Priority
-from veo_async._rules.route_choice import RouteSetting
 from veo_async._runtime.hooks import Hook
 from veo_async._runtime.in_doubt.handler import OnDoubt
 from veo_async._runtime.job.follow_ups import FollowUp
@@ -31,12 +30,9 @@ from veo_async.errors import InvalidRequest, Problem, UnsupportedByProvider
 from veo_async.ledger import as_ledger
 from veo_async.media.targets import parse_folder, parse_target
 from veo_async.media.templates import NumberedPath, PathTemplate, is_template, numbered, parse_template
-from veo_async.settings import Budget, Callbacks, Credits, Files, Limits, Network
+from veo_async.settings import ROUTE_VARIABLE, Budget, Callbacks, Credits, Files, Limits, Network, route_from
 
 from .parts import Options
-
-#: The environment variable for the route of new requests.
-ROUTE_VARIABLE = "VEO_ROUTE"
 
 #: What ``on_doubt=`` accepts besides a function.
 _DOUBT_POLICIES = ("hold", "resubmit")
@@ -113,17 +109,6 @@ def checked_options(
         network=network,
         route=network.route or route_from(os.environ),
     )
-
-
-def route_from(environ: Mapping[str, str]) -> RouteSetting:
-    """Return the route that the environment names, or the default.
-
-    Raises:
-        UsageError: it names another one.
-    """
-    name = environ.get(ROUTE_VARIABLE) or "veo"
-    check_choice(ROUTE_VARIABLE, name, get_args(RouteSetting))
-    return cast("RouteSetting", name)
 
 
 def check_route(options: Options, dialect: Dialect) -> None:

@@ -137,7 +137,7 @@ def route_text(progress: Progress) -> str | None:
     """Return which route new clips take now, as a sentence; None if it has not changed."""
     if progress.changed_route is None:
         return None
-    text = f"The veo route responds with 404: new clips are made on the {progress.changed_route} route."
+    text = f"The veo route is gone (404): new clips are made on the {progress.changed_route} route."
     if not progress.on_old_route:
         return text
     return f"{text} Still polled on veo: {format_count(progress.on_old_route, 'clip')}."

@@ -108,7 +108,7 @@ class SimulatorControls:
         return self._provider.account(name)
 
     def close_old_route(self, *, read_only: bool = False) -> None:
-        """Respond with code 404 to every request to the dedicated Veo endpoints; with *read_only* their records stay."""
+        """Respond with code 404 to requests to the dedicated Veo endpoints; with *read_only*, records stay."""
         self._provider.veo_route = "read-only" if read_only else "gone"
 
     def open_old_route(self) -> None:

@@ -106,7 +106,7 @@ class Provider:
         return endpoint != UNKNOWN
 
     def _close_veo_route_when_due(self) -> None:
-        """Apply the setting ``old_route`` once enough tasks were created there; only once, so that a test may undo it."""
+        """Apply the setting ``old_route`` when enough tasks were created there; once, so that a test may undo it."""
         if self._veo_tasks_left and sum(task.route == "veo" for task in self.tasks.values()) >= self._veo_tasks_left:
             self._veo_tasks_left, self.veo_route = 0, self.settings.old_route
 

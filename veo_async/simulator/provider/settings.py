@@ -108,7 +108,7 @@ class ProviderSettings:
     # --- routes ---
     #: The dedicated Veo endpoints: ``gone`` responds with code 404 to creations, extensions, upgrades and record-info;
     #: ``read-only`` to all of them but record-info.
-    old_route: OldRoute = choice(OldRoute, "on")
+    old_route: OldRoute = attrs.field(default="on", validator=one_of(OldRoute))
     #: The number of tasks that the dedicated Veo endpoints create before ``old_route`` applies.
     old_route_after: int = attrs.field(default=0, validator=at_least(0))
     #: The unified jobs API, createTask and recordInfo: ``off`` responds with code 404.
