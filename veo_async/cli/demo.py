@@ -60,7 +60,7 @@ _CLOSING: Final[dict[str, Any]] = {"old_route": "read-only", "old_route_after": 
 def faults_on(route: str) -> tuple[Fault, Fault]:
     """Return the injected faults: another program has used up the rate limit; a response is lost.
 
-    Where the route closes, the response is lost before that: otherwise nothing would end the doubt.
+    Where the route closes, the response is lost before that: a callback can then identify its task.
     """
     lost = "A paper boat" if route == "auto" else "An old projector"
     return rate_limited(on=range(4, 7), retry_after=4), drop_after_accepting(prompt=lost, times=1)
