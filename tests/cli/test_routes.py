@@ -84,6 +84,9 @@ async def test_list_of_a_hundred_on_auto_is_complete_although_the_veo_route_clos
             ("saved", "jobs"): rows - on_veo,
         }
         assert_polled_on_its_own_route(sim, jobs)
+        moved = next(row.key for row in jobs if row.route == "jobs")
+        timeline = await run_fast(program, "timeline", "list-out/ledger.db", moved, sim=sim, cwd=tmp_path)
+        assert re.search(r"queued → sending  \(attempt 1, token \w+, route jobs\)", timeline)
         tried = [request.at for request in sim.requests if request.endpoint == "generate"][on_veo:]
         assert tried[-1] - tried[0] >= MIN_GAP_S
         sent = len(sim.requests_to())

@@ -74,8 +74,8 @@ def transition_text(transition: Transition) -> str:
     values = {**transition.evidence}
     if "task_id" in transition.changes:
         values["task_id"] = transition.changes["task_id"]
-    if "token" in transition.changes:
-        values["token"] = transition.changes["token"]
+    if "token" in transition.changes:  # of a request that is sent
+        values |= {name: transition.changes.get(name) for name in ("token", "route")}
     if (consumed := transition.changes.get("credits_consumed")) is not None:
         values["credits"] = consumed
     facts = ", ".join(f"{name} {printable(str(value), 300)}" for name, value in values.items() if value is not None)
