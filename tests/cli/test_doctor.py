@@ -69,7 +69,12 @@ async def test_failed_check_names_a_remedy_and_does_not_stop_the_others(
         ("jobs", {"unknown_id": "null"}, "ok  route    jobs\n", 0),
         ("auto", {}, "ok  route    auto\n", 0),
         ("veo", {"old_route": "gone"}, "no  route    veo: the veo endpoints respond with 404; take --route jobs\n", 1),
-        ("jobs", {"jobs_route": "off"}, "no  route    jobs: the jobs endpoints respond with 404; take --route veo\n", 1),
+        (
+            "jobs",
+            {"jobs_route": "off"},
+            "no  route    jobs: the jobs endpoints respond with 404; take --route veo",
+            1,
+        ),
         ("auto", {"old_route": "gone"}, "ok  route    auto: the veo endpoints respond with 404; --route jobs saves", 0),
     ],
 )

@@ -1,16 +1,14 @@
-"""The route of a task: of one that was created outside this session, and what is shown of any job's route."""
+"""The route of a task that was created outside this session, and whether a job has taken its route."""
 
 from collections.abc import Mapping
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from veo_async._wire import Record, RouteName
 
 from .lifecycle import JobState
 
-_Name = TypeVar("_Name", bound=str, covariant=True)
 
-
-class HasRoute(Protocol[_Name]):
+class SentJob(Protocol):
     """A job, or its row on the ledger."""
 
     @property
@@ -19,14 +17,11 @@ class HasRoute(Protocol[_Name]):
     def task_id(self) -> str | None: ...
     @property
     def sent_at(self) -> float | None: ...
-    @property
-    def route(self) -> _Name | None: ...
 
 
-def route_taken(job: HasRoute[_Name]) -> _Name | None:
-    """Return the route of the task of *job*, or of its latest request; None while it waits, because it may change."""
-    was_sent = job.task_id is not None or job.sent_at is not None
-    return job.route if was_sent and job.state != JobState.QUEUED else None
+def has_route(job: SentJob) -> bool:
+    """Return whether *job* has taken its route: a job that waits may take another one than that of its last attempt."""
+    return job.state != JobState.QUEUED and (job.task_id is not None or job.sent_at is not None)
 
 
 def route_of_record(found: Mapping[RouteName, Record]) -> RouteName:

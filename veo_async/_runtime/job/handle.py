@@ -8,7 +8,7 @@ from typing import Any
 from veo_async._base.numbers import format_number
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.durations import Eta
-from veo_async._rules.task_route import route_taken
+from veo_async._rules.task_route import has_route
 from veo_async._runtime.in_doubt.actions import JobActions
 from veo_async._runtime.status import StatusReporter
 from veo_async._wire import RouteName
@@ -51,7 +51,7 @@ class JobView:
     @property
     def route(self) -> RouteName | None:
         """The route of its task, or of its latest request; None while it waits to be sent, because it may change."""
-        return route_taken(self._job)
+        return self._job.route if has_route(self._job) else None
 
     @property
     def sent_at(self) -> datetime | None:
