@@ -61,9 +61,11 @@ async def resume(
         async with session as veo:
             jobs = veo.jobs()
             outcomes = await run_jobs.finish_all(jobs, veo, ledger, reporter, stop_timeout)
+            stats = veo.statistics()
         code = job_output.exit_code_for(outcomes) if len(outcomes) == len(jobs) else STOPPED
         reporter.note(f"Next: {job_output.next_command(code, ledger)}")
-        reporter.summary({"counts": progress.counts_by_state(jobs), "exit_code": code})
+        route = {"route": stats.route, "is_route_changed": stats.is_route_changed}
+        reporter.summary({"counts": progress.counts_by_state(jobs), **route, "exit_code": code})
     return code
 
 
