@@ -251,7 +251,11 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                 await self.api.close()
 
     async def drain(self) -> None:
-        """Wait until all jobs submitted until now have finished."""
+        """Wait until all jobs submitted until now have an outcome.
+
+        Jobs in doubt or on hold after an overcharge have one, `InDoubt` or `OnHold`. While submission is paused, for
+        example because of a low balance, `drain` waits until it resumes.
+        """
         for job in list(self._lifetime.engine.registry.by_key.values()):
             await job.wait_outcome()
 
@@ -316,6 +320,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     ) -> Clip:
         """Extend a clip by about seven seconds. To do both, extend first and then upgrade.
 
+        On the ``jobs`` route the new clip is the continuation alone, unless its record has the whole video.
+
         Args:
             clip: the clip, its task id, or the key of its job.
             prompt: what happens next.
@@ -339,7 +345,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         source = await self._lifetime.require_open().admission.find_source(task_id)
         if source is not None:
             check(attrs.evolve(request, task_id=source.task_id or source.key), self.api.dialect)
-            item = follow_up_of(source.key, request)
+            item = follow_up_of(source.key, request, source=source.request)
             job = await self.submit(item.request, key=key or item.key, save_to=save_to)
         else:
             job = await self.submit(attrs.evolve(request, task_id=task_id), key=key, save_to=save_to)
@@ -353,7 +359,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         Args:
             path: a file that ends in ``.mp4``; or a folder, which exists, has no ending or ends with a slash; or a
                 template for either, as in `submit`.
-            uncropped: save the original videos instead, where the provider has them.
+            uncropped: save the original videos instead, where the provider has them. The ``jobs`` route has none.
 
         Raises:
             DownloadFailed: not all videos could be saved. Calling it again resumes. A file that belongs to another clip
@@ -366,7 +372,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         filled = path if template is None else template.fill(facts_of_clip(clip))
         destination = checked_target("path", filled) or reject("path", path, "must be the path of a file or a folder")
         self._lifetime.require_open()
-        if uncropped:
+        if uncropped and clip.route == "veo":  # on the jobs route, they are the videos in a lower resolution
             clip = attrs.evolve(clip, urls=clip.record.origin_urls or clip.urls)
         return await self._parts.clip_saver.save(clip, destination)
 
@@ -454,7 +460,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     ) -> OutcomeStream:
         """Yield the outcomes of many requests as they finish, or in order. A failure is a value and harms no other job.
 
-        Takes the arguments of `submit` for all requests.
+        Takes the arguments of `submit` for all requests. A request that exceeds the budget is `Refused`, and a job on
+        hold after an overcharge is `OnHold`: it stays queued for the next session.
 
         Args:
             requests: any iterable or async iterable, read lazily. If it raises, the outcomes of what it yielded before

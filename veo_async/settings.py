@@ -105,8 +105,9 @@ class Credits:
             has the models of extensions, ``"upgrade"`` the resolutions of upgrades. It replaces the built-in table.
         min_balance: credits to keep on the account. A job that would take the balance below it is not sent: it waits,
             and so do the jobs behind it; running jobs finish, and sending resumes after a top-up.
-        stop_on_overcharge: send no more jobs of a model once the provider charges more for it than *prices* says. They
-            wait for the next session; jobs of other models are sent. Only the ``jobs`` route says what a task costs.
+        stop_on_overcharge: send no more jobs of a model once the provider charges more for it than *prices* says. Their
+            outcome is `OnHold`, and they stay queued for the next session; jobs of other models are sent. Only the
+            ``jobs`` route says what a task costs.
     """
 
     prices: Prices = attrs.field(default=PRICES, converter=validate_prices)

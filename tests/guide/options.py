@@ -113,7 +113,9 @@ def video_option_table() -> str:
 
 def extend_option_table() -> str:
     """Return all options of an extension."""
-    return _option_table("option of an extension", ExtendRequest("0" * 32, "x"), ExtendOptions, skipped=set())
+    meaning = {**_MEANING, "model": "see the table of models; without it, the model of the source clip"}
+    request = ExtendRequest("0" * 32, "x")
+    return _option_table("option of an extension", request, ExtendOptions, skipped=set(), meaning=meaning)
 
 
 def upgrade_option_table() -> str:
@@ -132,7 +134,9 @@ def job_option_table() -> str:
     )
 
 
-def _option_table(title: str, request: Any, options: Any, *, skipped: set[str]) -> str:
+def _option_table(
+    title: str, request: Any, options: Any, *, skipped: set[str], meaning: dict[str, str] = _MEANING
+) -> str:
     fields = {field.name: field for field in attrs.fields(type(request))}
     documented = entries(type(request))
     annotations = {} if options is None else dict(options.__annotations__)
@@ -141,7 +145,7 @@ def _option_table(title: str, request: Any, options: Any, *, skipped: set[str]) 
         if name in skipped or (options is not None and name not in {*annotations, "prompt"}):
             continue
         kind = type_name(annotations.get(name, field.type))
-        row = [f"`{name}`", _values(request, name, kind), _default_of(field), _MEANING.get(name, documented[name])]
+        row = [f"`{name}`", _values(request, name, kind), _default_of(field), meaning.get(name, documented[name])]
         rows.append([*row, _models(request, name)] if isinstance(request, VideoRequest) else row)
     header = [title, "values", "default", "meaning"]
     return table([*header, "models"] if isinstance(request, VideoRequest) else header, rows)

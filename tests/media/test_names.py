@@ -146,8 +146,9 @@ def test_name_depends_on_the_key(prompt: str, one: str, other: str) -> None:
 
 def test_names_of_a_chain_with_an_automatic_key_begin_alike() -> None:
     """The keys of a request and of its follow-ups are recognized as automatic. A key that a user chose is the name."""
-    key = automatic_key(VideoRequest("A dog"), 2, "anna")
-    _, extended = chain_of(key, ["4k", ExtendRequest(prompt="It swims")])[:2]
+    request = VideoRequest("A dog")
+    key = automatic_key(request, 2, "anna")
+    _, _, extended = chain_of(key, request, ["4k", ExtendRequest(prompt="It swims")])
     assert clip_stem(key, "A dog") == f"a-dog-{key[:6]}"
     assert clip_stem(extended.key, "A dog") == f"a-dog-{key[:6]}{extended.key[20:]}"
     assert short_id(key) == key[:6] != short_id(extended.key)

@@ -52,7 +52,7 @@ async def test_estimate_covers_the_whole_chain() -> None:
         assert veo.account.estimate("A dog") == 60.0
         assert veo.account.estimate("A dog", model="veo3", resolution="1080p") == 255.0
         chain = [ExtendRequest(prompt="It sits"), "4k"]
-        assert veo.account.estimate(VideoRequest("A dog", model="veo3_lite"), then=chain) == 30.0 + 60.0 + 120.0
+        assert veo.account.estimate(VideoRequest("A dog", model="veo3_lite"), then=chain) == 30.0 + 30.0 + 120.0
         assert veo.account.estimate("A dog", duration=4, then="1080p") == 65.0
         assert not sim.requests_to()
     async with world(session={"prices": ONLY_720P}) as (veo, _):

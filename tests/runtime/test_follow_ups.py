@@ -343,6 +343,18 @@ async def test_source_in_doubt_puts_its_follow_up_in_doubt() -> None:
         assert paid(sim) == ["generate", "1080p"]
 
 
+async def test_source_in_doubt_puts_the_follow_up_of_its_follow_up_in_doubt() -> None:
+    """Each waits for the one before it."""
+    async with world(faults=[drop_after_accepting(on=1)]) as (veo, sim):
+        job = await veo.submit("A dog", key="dog", then=[ExtendRequest(prompt="And a cat"), "1080p"])
+        assert isinstance(await job.finished(), InDoubt)
+        [task_id] = sim.tasks
+        await veo.job("dog").resolve(task_id)
+        await let_run()
+        assert (await job).urls
+        assert paid(sim) == ["generate", "extend", "1080p"]
+
+
 @pytest.mark.parametrize(
     ("then", "message"),
     [

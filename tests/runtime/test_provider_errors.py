@@ -11,7 +11,9 @@ from veo_async import errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.events import Paused, Queued, Ready, Running, Sent
 from veo_async._runtime.job.outcome import Done, Failed, InDoubt, Refused
+from veo_async.requests import ExtendRequest
 from veo_async.simulator import blocked_1010, html_page, rate_limited, refuse, unreachable
+from veo_async.types import RouteName
 
 from .support import Clock, check_joints, let_run, world
 
@@ -502,3 +504,20 @@ async def test_rate_limited_probe_is_inconclusive() -> None:
         await (await veo.submit("A dog")).accepted()
         assert clock() == 60.0 + 120.0
         assert len(sim.requests_to()) == 3
+
+
+@pytest.mark.parametrize(
+    "message", ["Task not found", "record is null.", "Temporarily supports records within 14 days."]
+)
+async def test_refused_extension_whose_source_has_no_record_costs_nothing(route: RouteName, message: str) -> None:
+    """The same error of a poll leaves open what was charged; of a creating request it does not."""
+    endpoint, number = {"veo": ("extend", 1), "jobs": ("create-task", 2)}[route]
+    faults = [refuse(422, message, endpoint=endpoint, on=number)]
+    async with world(faults=faults, session={"budget": 130.0}) as (veo, sim):
+        clip = await veo.generate("A dog")
+        refused = await veo.submit(ExtendRequest(clip.task_id, "It barks"), key="longer")
+        assert isinstance(await refused.finished(), Refused)
+        assert refused.was_not_charged
+        again = await veo.submit(ExtendRequest(clip.task_id, "It barks"), key="longer")
+        assert isinstance(await again.finished(), Done)
+        assert len(sim.charges) == 2

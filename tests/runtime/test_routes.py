@@ -267,10 +267,23 @@ async def test_rate_limit_in_the_body_of_a_poll_slows_it_and_fails_nothing() -> 
         assert posts(sim) == ["create-task"]
 
 
+# --- records (acceptance 2) -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("states", ["waiting-generating", "waiting-queuing-generating", "waiting"])
+async def test_running_task_is_polled_in_each_of_its_states(states: str) -> None:
+    """Acceptance 2: no state of a running task is a failed poll or an end."""
+    async with world(job_states=states, duration_s=600.0, session=JOBS) as (veo, sim):
+        clip = await veo.generate("A dog")
+        assert reads(sim, clip.task_id)["job-record"] >= 10
+        assert veo.statistics().watcher.failed_polls == 0
+        assert len(sim.charges) == 1
+
+
 # --- callbacks (acceptance 16) ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", ["unified", "info"])
+@pytest.mark.parametrize("form", ["unified", "info", "2025"])
 async def test_duplicated_callback_of_either_form_is_a_hint(form: str) -> None:
     """Acceptance 16: the job ends by its record."""
     async with world(jobs_callback_form=form, session={**JOBS, "public_url": PUBLIC, "poll_every": 600.0}) as (

@@ -12,6 +12,7 @@ from veo_async._rules.lifecycle import JobState
 from veo_async.ledger import MemoryLedger
 from veo_async.media import check_complete
 from veo_async.simulator import Simulator, expired_link, refuse, truncate
+from veo_async.types import RouteName
 
 pytestmark = pytest.mark.realtime
 
@@ -54,6 +55,18 @@ async def test_job_with_save_to_finishes_when_its_file_is_complete(tmp_path: Pat
     names = [path.stem for path in (tmp_path / "clips").glob("*.mp4")]
     assert len(names) == 6
     assert all(name.startswith("dog") for name in names)
+
+
+async def test_original_videos_are_saved_only_where_they_are_the_uncropped_ones(
+    tmp_path: Path, route: RouteName
+) -> None:
+    """On the jobs route the same field has the video in a lower resolution, which is never the clip."""
+    async with Simulator(duration_s=0.1) as sim, on(sim) as veo:
+        clip = await veo.generate("A dog", aspect_ratio="9:16", resolution="1080p")
+        assert clip.record.origin_urls
+        saved = await veo.save(clip, tmp_path / "dog.mp4", uncropped=True)
+        assert saved.urls == (clip.record.origin_urls if route == "veo" else clip.urls)
+        assert is_whole(saved.files[0])
 
 
 async def test_row_73_expired_link_is_renewed(tmp_path: Path) -> None:

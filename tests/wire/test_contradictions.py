@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from veo_async import errors
-from veo_async._wire import APIKLEY, KIE, Record, TaskState, VideoRequest, check, codes, problems_of
-from veo_async._wire.converter import to_wire
+from veo_async._wire import APIKLEY, KIE, VEO, Record, TaskState, VideoRequest, check, codes, problems_of
 
 from .recordings import envelope, json_of, read_json
 
@@ -23,23 +22,23 @@ def record(**data: Any) -> Record:
 def test_aspect_ratio_is_spelled_by_the_dialect() -> None:
     """Snake case for kie, camel case for Apikley, never both; the provider's echo is read in either."""
     request = VideoRequest("a dog", aspect_ratio="9:16")
-    assert to_wire(request, KIE)["aspect_ratio"] == "9:16"
-    assert "aspectRatio" not in to_wire(request, KIE)
-    assert to_wire(request, APIKLEY)["aspectRatio"] == "9:16"
-    assert "aspect_ratio" not in to_wire(request, APIKLEY)
+    assert VEO.body(request, KIE)["aspect_ratio"] == "9:16"
+    assert "aspectRatio" not in VEO.body(request, KIE)
+    assert VEO.body(request, APIKLEY)["aspectRatio"] == "9:16"
+    assert "aspect_ratio" not in VEO.body(request, APIKLEY)
     assert record(paramJson='{"aspectRatio":"9:16"}').params == {"aspectRatio": "9:16"}
 
 
 def test_model_is_always_sent() -> None:
     """The documentation names two defaults, so none is relied on."""
-    assert to_wire(VideoRequest("a dog"), KIE)["model"] == "veo3_fast"
-    assert to_wire(VideoRequest("a dog"), APIKLEY)["model"] == "veo3_fast"
+    assert VEO.body(VideoRequest("a dog"), KIE)["model"] == "veo3_fast"
+    assert VEO.body(VideoRequest("a dog"), APIKLEY)["model"] == "veo3_fast"
 
 
 @pytest.mark.parametrize("enabled", [True, False])
 def test_translation_is_always_sent(*, enabled: bool) -> None:
     """The documentation names two defaults, so False is sent as well as True."""
-    assert to_wire(VideoRequest("a dog", enable_translation=enabled), KIE)["enableTranslation"] is enabled
+    assert VEO.body(VideoRequest("a dog", enable_translation=enabled), KIE)["enableTranslation"] is enabled
 
 
 def test_state_is_read_from_either_field() -> None:
@@ -334,8 +333,8 @@ def test_limits_of_reference_images_depend_on_the_dialect() -> None:
 
 def test_seed_is_sent_if_set_and_read_as_a_list() -> None:
     """The request has one number, the response a list."""
-    assert to_wire(VideoRequest("a dog", seeds=12345), KIE)["seeds"] == 12345
-    assert "seeds" not in to_wire(VideoRequest("a dog"), KIE)
+    assert VEO.body(VideoRequest("a dog", seeds=12345), KIE)["seeds"] == 12345
+    assert "seeds" not in VEO.body(VideoRequest("a dog"), KIE)
     assert record(response={"seeds": [61668]}).seeds == record(response={"seeds": 61668}).seeds == (61668,)
 
 

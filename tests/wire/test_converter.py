@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from veo_async._wire import APIKLEY, KIE, ExtendRequest, VideoRequest
-from veo_async._wire.converter import from_dict, to_dict, to_wire
+from veo_async._wire import APIKLEY, KIE, VEO, ExtendRequest, VideoRequest
+from veo_async._wire.converter import from_dict, to_dict
 from veo_async.errors import InvalidRequest
 
 from .recordings import twins
@@ -38,7 +38,7 @@ def full() -> VideoRequest:
 
 def test_every_option_has_its_documented_spelling(full: VideoRequest) -> None:
     """All options are sent under the names of today's documentation."""
-    wire = to_wire(full, KIE)
+    wire = VEO.body(full, KIE)
     assert wire == {
         "prompt": "A dog playing in a park",
         "imageUrls": ["http://example.com/image1.jpg", "http://example.com/image2.jpg"],
@@ -58,13 +58,13 @@ def test_every_option_has_its_documented_spelling(full: VideoRequest) -> None:
 
 def test_minimal_request_sends_options_with_unclear_defaults() -> None:
     """Besides the prompt, only the three options whose documented defaults contradict each other."""
-    assert to_wire(VideoRequest("a dog"), KIE) == {
+    assert VEO.body(VideoRequest("a dog"), KIE) == {
         "prompt": "a dog",
         "model": "veo3_fast",
         "aspect_ratio": "16:9",
         "enableTranslation": True,
     }
-    assert to_wire(VideoRequest("a dog"), APIKLEY) == {
+    assert VEO.body(VideoRequest("a dog"), APIKLEY) == {
         "prompt": "a dog",
         "model": "veo3_fast",
         "aspectRatio": "16:9",
@@ -74,9 +74,9 @@ def test_minimal_request_sends_options_with_unclear_defaults() -> None:
 
 def test_extension_has_its_documented_spelling() -> None:
     """The model is always sent."""
-    assert to_wire(ExtendRequest("t-1", "and on"), KIE) == {"taskId": "t-1", "prompt": "and on", "model": "fast"}
+    assert VEO.body(ExtendRequest("t-1", "and on"), KIE) == {"taskId": "t-1", "prompt": "and on", "model": "fast"}
     full = ExtendRequest("t-1", "on", model="lite", seeds=10000, callback_url="https://me.example", watermark="W")
-    assert to_wire(full, KIE) == {
+    assert VEO.body(full, KIE) == {
         "taskId": "t-1",
         "prompt": "on",
         "model": "lite",

@@ -2,8 +2,7 @@
 
 import pytest
 
-from veo_async._wire import APIKLEY, KIE, VideoRequest, dialect_named
-from veo_async._wire.converter import to_wire
+from veo_async._wire import APIKLEY, KIE, VEO, VideoRequest, dialect_named
 from veo_async._wire.endpoints import ENDPOINTS
 from veo_async.errors import InvalidRequest, UnsupportedByProvider
 
@@ -72,7 +71,7 @@ def test_variant_changes_only_what_is_given() -> None:
     mine = APIKLEY.variant("mine", base_url="https://video.example.com", spelling={"watermark": "waterMark"})
     assert (mine.name, mine.base_url) == ("mine", "https://video.example.com")
     assert dict(mine.spelling) == {"aspect_ratio": "aspectRatio", "watermark": "waterMark"}
-    wire = to_wire(VideoRequest("a dog", watermark="W"), mine)
+    wire = VEO.body(VideoRequest("a dog", watermark="W"), mine)
     assert (wire["aspectRatio"], wire["waterMark"]) == ("16:9", "W")
     assert "watermark" not in wire
     assert dict(APIKLEY.spelling) == {"aspect_ratio": "aspectRatio"}

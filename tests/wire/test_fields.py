@@ -62,8 +62,8 @@ def test_input_of_the_jobs_route_has_the_documented_names() -> None:
 def test_tables_cover_every_endpoint() -> None:
     """There is a table for each request, response and callback."""
     assert set(TABLES) == {
-        "GENERATE", "EXTEND", "UPGRADE", "DOWNLOAD_URL", "UPLOAD_REQUEST", "ENVELOPE", "ACCEPTED", "HD_VIDEO",
-        "RECORD", "RECORD_PARAMS", "UPLOAD", "CALLBACK",
+        "GENERATE", "EXTEND", "UPGRADE_1080P", "UPGRADE_4K", "DOWNLOAD_URL", "UPLOAD_REQUEST", "ENVELOPE", "ACCEPTED",
+        "HD_VIDEO", "RECORD", "RECORD_PARAMS", "UPLOAD", "CALLBACK",
     }  # fmt: skip
 
 

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from veo_async import ExtendRequest, VideoRequest, errors
-from veo_async._wire import KIE, problems_of
-from veo_async._wire.converter import to_wire
+from veo_async._wire import KIE, VEO, problems_of
 from veo_async._wire.hosts import as_ip, is_private, may_connect, unreachable_reason
 from veo_async._wire.images import (
     MAX_IMAGE_BYTES,
@@ -92,7 +91,7 @@ def test_requests_are_compared_by_image_content() -> None:
 def test_local_image_is_never_sent() -> None:
     """The provider could not read it."""
     with pytest.raises(errors.InvalidRequest, match="was not uploaded"):
-        to_wire(VideoRequest("A", image_urls=[LOCAL.as_reference]), KIE)
+        VEO.body(VideoRequest("A", image_urls=[LOCAL.as_reference]), KIE)
 
 
 def test_image_becomes_image_urls() -> None:

@@ -13,6 +13,7 @@ from veo_async import errors
 from veo_async._wire import (
     APIKLEY,
     KIE,
+    VEO,
     Accepted,
     Callback,
     Credits,
@@ -27,7 +28,7 @@ from veo_async._wire import (
     VideoRequest,
     readers,
 )
-from veo_async._wire.converter import from_dict, to_dict, to_wire
+from veo_async._wire.converter import from_dict, to_dict
 from veo_async._wire.fields import GENERATE, read_fields
 from veo_async._wire.retry_after import MAX_RETRY_AFTER_S, retry_after_s
 from veo_async._wire.validation import check_encodable
@@ -273,7 +274,7 @@ def test_video_request_round_trips(request_: VideoRequest) -> None:
     assert from_dict(json.loads(json.dumps(to_dict(request_))), VideoRequest) == request_
     assert all(twin == request_ for twin in twins(request_))
     for dialect in (KIE, APIKLEY):
-        wire = json.loads(json.dumps(to_wire(request_, dialect), ensure_ascii=False).encode())
+        wire = json.loads(json.dumps(VEO.body(request_, dialect), ensure_ascii=False).encode())
         assert {"model", "enableTranslation"} <= set(wire)
         sent = {field.name for field in GENERATE if getattr(request_, field.name) not in (None, ())}
         assert len(wire) == len(sent)
@@ -310,9 +311,9 @@ def test_encodable_requests_can_be_sent(request_: VideoRequest) -> None:
         check_encodable(request_, KIE)
     except errors.InvalidRequest:
         with pytest.raises(UnicodeEncodeError):
-            json.dumps(to_wire(request_, KIE), ensure_ascii=False).encode()
+            json.dumps(VEO.body(request_, KIE), ensure_ascii=False).encode()
     else:
-        json.dumps(to_wire(request_, KIE), ensure_ascii=False).encode()
+        json.dumps(VEO.body(request_, KIE), ensure_ascii=False).encode()
 
 
 @hundreds

@@ -45,7 +45,7 @@ def test_defaults_are_fast_landscape_and_translated() -> None:
     assert attrs.asdict(ExtendRequest("t-1", "and on")) == {
         "task_id": "t-1",
         "prompt": "and on",
-        "model": "fast",
+        "model": None,
         "seeds": None,
         "callback_url": None,
         "watermark": None,
@@ -132,7 +132,7 @@ def test_wrong_type_is_an_error(name: str, value: Any, rule: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("task_id", None), ("prompt", None), ("model", None), ("seeds", "1"), ("watermark", 1)]
+    ("name", "value"), [("task_id", None), ("prompt", None), ("model", 1), ("seeds", "1"), ("watermark", 1)]
 )
 def test_wrong_type_in_an_extension_is_an_error(name: str, value: Any) -> None:
     """Extensions are checked in the same way."""

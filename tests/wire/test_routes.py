@@ -116,7 +116,13 @@ def test_option_that_the_jobs_route_does_not_have_is_a_problem(option: str) -> N
     (problem,) = JOBS.problems_of(request)
     assert problem.field == option
     assert "veo route" in problem.remedy
+    with pytest.raises(InvalidRequest, match=f"{option}=.* does not exist on the jobs route"):
+        JOBS.check(request)
+    VEO.check(request)
     assert tuple(VEO.problems_of(request)) == ()
+    VEO.check(request)
+    with pytest.raises(InvalidRequest, match=option):
+        JOBS.check(request)
 
 
 @pytest.mark.parametrize("model", ["fast", "quality", "lite"])
@@ -125,6 +131,11 @@ def test_model_of_an_extension_is_not_sent_on_the_jobs_route(model: str) -> None
     request = ExtendRequest("t-1", "p", model=model)
     assert JOBS.body(request, KIE)["input"] == {"task_id": "t-1", "prompt": "p"}
     assert tuple(JOBS.problems_of(request)) == ()
+
+
+def test_extension_without_a_model_names_the_providers_default_on_the_veo_route() -> None:
+    """Nothing is left to a default that the provider may change."""
+    assert VEO.body(ExtendRequest("t-1", "p"), KIE)["model"] == "fast"
 
 
 @pytest.mark.parametrize("route", [VEO, JOBS])

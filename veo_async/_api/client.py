@@ -32,6 +32,7 @@ from veo_async._wire import (
     Record,
     Route,
     RouteName,
+    UpgradeRequest,
     Upload,
     UpscaledVideo,
     VideoRequest,
@@ -40,7 +41,7 @@ from veo_async._wire import (
     endpoints,
     route_named,
 )
-from veo_async._wire.converter import from_dict, to_wire
+from veo_async._wire.converter import from_dict
 from veo_async._wire.images import with_image
 from veo_async._wire.requests import ExtendOptions, VideoOptions
 from veo_async._wire.retry_after import server_time
@@ -153,8 +154,7 @@ class VeoApi(CatalogueRequests):
             validate: False skips our rules, for values newer than this library; the provider decides.
         """
         video_request = _as_video_request(request, options)
-        self._check(video_request, validate=validate)
-        return await self._requester.post(endpoints.GENERATE, to_wire(video_request, self.dialect))
+        return await self._create(video_request, VEO, validate=validate)
 
     async def extend(
         self, request: ExtendRequest | str, prompt: str = "", *, validate: bool = True, **options: Unpack[ExtendOptions]
@@ -162,8 +162,7 @@ class VeoApi(CatalogueRequests):
         """Continue a clip by about seven seconds. *request* is an `ExtendRequest`, or the task id with *prompt*."""
         if isinstance(request, str):
             request = from_dict({"task_id": request, "prompt": prompt, **options}, ExtendRequest)
-        self._check(request, validate=validate)
-        return await self._requester.post(endpoints.EXTEND, to_wire(request, self.dialect))
+        return await self._create(request, VEO, validate=validate)
 
     async def create_task(self, request: AnyRequest, *, validate: bool = True) -> Accepted:
         """Create a clip, an extension or an upgrade on the jobs route. Each of them is a task with a record.
@@ -171,9 +170,12 @@ class VeoApi(CatalogueRequests):
         Raises:
             InvalidRequest: an option is wrong, or the jobs route does not have it; nothing was sent.
         """
+        return await self._create(request, JOBS, validate=validate)
+
+    async def _create(self, request: AnyRequest, route: Route, *, validate: bool) -> Accepted:
         self._check(request, validate=validate)
-        JOBS.check(request)
-        return await self._requester.post(endpoints.CREATE_TASK, JOBS.body(request, self.dialect))
+        route.check(request)
+        return await self._requester.post(route.endpoint_for(request), route.body(request, self.dialect))
 
     async def get_1080p_video(self, task_id: str, *, index: int | None = None) -> HdVideo:
         """Return the 1080p version. The first call starts the upgrade and costs credits, although it is a GET.
@@ -181,7 +183,8 @@ class VeoApi(CatalogueRequests):
         Raises:
             NotReady: the upgrade is being processed; call again in 20 to 30 s.
         """
-        query = {"taskId": _checked_task_id(task_id), "index": index}
+        request = UpgradeRequest(_checked_task_id(task_id), index=index)
+        query = VEO.body(request, self.dialect)
         return await self._requester.send(endpoints.GET_1080P, query=query, task_id=task_id)
 
     async def get_4k_video(
@@ -195,8 +198,8 @@ class VeoApi(CatalogueRequests):
         if callback_url is not None and (rule := url_problem(callback_url)):
             remedy = "the provider must be able to reach it"
             raise InvalidRequest.of(Problem("callback_url", callback_url, rule, remedy))
-        body = {"taskId": _checked_task_id(task_id), "index": index, "callBackUrl": callback_url}
-        return await self._requester.post(endpoints.GET_4K, body, task_id=task_id)
+        request = UpgradeRequest(_checked_task_id(task_id), "4k", index=index, callback_url=callback_url)
+        return await self._requester.post(endpoints.GET_4K, VEO.body(request, self.dialect), task_id=task_id)
 
     # --- free requests ------------------------------------------------------------------------------------------
 

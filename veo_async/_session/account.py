@@ -52,8 +52,8 @@ class Account:
         self, request: AnyRequest | str, *, then: FollowUp | Sequence[FollowUp] = (), **options: Unpack[VideoOptions]
     ) -> float | None:
         """Return the price of a request and its follow-ups, in credits; None if the table has no price for it."""
-        chain = [as_request(request, options), *(item.request for item in chain_of("", then))]
-        return total(self._spending.price_of(request) for request in chain)
+        chain = chain_of("", as_request(request, options), then)
+        return total(self._spending.price_of(item.request) for item in chain)
 
     async def models(self) -> tuple[ProviderModel, ...]:
         """Read the Veo models in the provider's catalogue, and compare each with our table.

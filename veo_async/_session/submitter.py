@@ -7,12 +7,13 @@ from os import PathLike
 from typing import Any
 
 from veo_async._base.checks import check_text
+from veo_async._rules.extensions import check_model, extension_model, with_model_of
 from veo_async._rules.queue.fair_queue import Priority
 from veo_async._runtime.job.endings import as_request, check_not_deleted, rejected_job
 from veo_async._runtime.job.follow_ups import ChainItem, FollowUp, chain_of
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.job.rows import content_key
-from veo_async._wire import AnyRequest, Dialect, check, route_named
+from veo_async._wire import AnyRequest, Dialect, VideoRequest, check, route_named
 from veo_async._wire.validation import check_encodable
 from veo_async.errors import QueueFull, SessionEnded, VeoError
 from veo_async.media.templates import numbered
@@ -53,9 +54,12 @@ class Submitter:
         if key is not None:
             check_text("key", key)
         prepared = await self._parts.images.prepare_request(request, video_options)
-        tenant = tenant or await self._tenant_of_source(prepared)
+        source = await self._source_of(prepared)
+        if source is not None:
+            prepared = with_model_of(source.request, prepared)
+            tenant = tenant or source.tenant
         name = key if key is not None else content_key(prepared, take, tenant)
-        chain = [ChainItem(name, prepared), *chain_of(name, then)]
+        chain = chain_of(name, prepared, then)
         self._check_chain(chain, validate=validate)
         jobs = [LiveJob(item.key, item.request, tenant=tenant, priority=priority, metadata=metadata) for item in chain]
         for job in jobs:
@@ -70,18 +74,19 @@ class Submitter:
             check_not_deleted(last, engine.clock.now())
         return last
 
-    async def _tenant_of_source(self, request: AnyRequest) -> str:
-        """Return the tenant of the job that *request* continues; the default tenant if there is none."""
+    async def _source_of(self, request: AnyRequest) -> LiveJob | None:
+        """Return the job that *request* names as its source, if it names one by key."""
         after_key = getattr(request, "after_key", None)
-        source = await self._lifetime.engine.admission.find(after_key) if after_key else None
-        return source.tenant if source is not None else ""
+        return await self._lifetime.engine.admission.find(after_key) if after_key else None
 
     def _check_chain(self, chain: Sequence[ChainItem], *, validate: bool) -> None:
         route = route_named(self._parts.routes.route)
-        for item in chain:
+        for source, item in zip((None, *chain), chain, strict=False):
             (check if validate else check_encodable)(item.request, self._dialect)
             self._dialect.require(route.endpoint_for(item.request))
             route.check(item.request)
+            if source is not None:
+                check_model(item.request, extension_model(source.request), route)
 
     @asynccontextmanager
     async def _reserve_while_admitting(self, jobs: Sequence[LiveJob]) -> AsyncGenerator[None]:
@@ -111,7 +116,7 @@ class Submitter:
         defaults = {"take": 1, "tenant": "", "priority": "batch", "send_within": None, "validate": True}
         check_job_options(**{name: options.get(name, value) for name, value in defaults.items()})
         check_save_to(options.get("save_to"))
-        chain_of("", options.get("then", ()))
+        chain_of("", VideoRequest("-"), options.get("then", ()))
         as_request("-", {name: value for name, value in video_options.items() if name not in ("image", "image_urls")})
 
     async def submit_or_reject(
@@ -133,7 +138,7 @@ class Submitter:
             return rejected_job(request, error)
 
     async def _submit_when_room(self, request: AnyRequest, key: str | None, options: Mapping[str, Any]) -> LiveJob:
-        """Submit a job; wait for room if the tenant's queue is full."""
+        """Submit a job; wait for room if the tenant's queue is full, unless jobs on hold take all of it."""
         job_options = {name: value for name, value in options.items() if name in JOB_OPTIONS}
         video_options = {name: value for name, value in options.items() if name not in JOB_OPTIONS}
         queue_changed = self._lifetime.engine.registry.queue_changed
@@ -141,7 +146,7 @@ class Submitter:
             try:
                 return await self.submit(request, video_options, key=key, **job_options)
             except QueueFull as full:
-                if full.limit < 1:
+                if full.on_hold >= full.limit:
                     raise
             queue_changed.clear()
             await queue_changed.wait()

@@ -15,26 +15,15 @@ from cattrs.preconf.json import make_converter
 from veo_async._base.checks import nearest
 from veo_async.errors import InvalidRequest, Problem
 
-from .dialects.dialect import Dialect
-from .fields import EXTEND, GENERATE, Field
+from .fields import Field
 from .images import image_problem, local_images
 from .requests import AnyRequest, ExtendRequest, UpgradeRequest, VideoRequest, is_instance
 
 R = TypeVar("R", VideoRequest, ExtendRequest, UpgradeRequest)
 
-_TABLES: dict[type, tuple[Field, ...]] = {VideoRequest: GENERATE, ExtendRequest: EXTEND}
 _AS_IN_TABLE: Mapping[str, str] = MappingProxyType({})
 _UPLOAD_REMEDY = "submit it through a VeoSession, which uploads it, or upload it yourself"
 _STRICT: dict[Any, str] = {str: "a string", int: "a whole number", bool: "true or false"}
-
-
-def to_wire(request: VideoRequest | ExtendRequest, dialect: Dialect) -> dict[str, Any]:
-    """Return *request* in the spelling of *dialect*, without None and empty values.
-
-    Raises:
-        InvalidRequest: *request* has an image that was not uploaded.
-    """
-    return spelled(request, _TABLES[type(request)], dialect.spelling)
 
 
 def spelled(request: AnyRequest, fields: Iterable[Field], spelling: Mapping[str, str] = _AS_IN_TABLE) -> dict[str, Any]:

@@ -124,12 +124,14 @@ EXTEND = Table(
     Field("watermark", ("watermark",), readers.string),
 )
 
-#: ``GET /api/v1/veo/get-1080p-video``, ``POST /api/v1/veo/get-4k-video`` and ``GET /api/v1/veo/record-info``
-UPGRADE = Table(
+#: ``GET /api/v1/veo/get-1080p-video``
+UPGRADE_1080P = Table(
     Field("task_id", ("taskId",), readers.string, "The task of the source video."),
     Field("index", ("index",), readers.integer, "Which of its videos; 0 is the first."),
-    Field("callback_url", ("callBackUrl",), readers.string, "4K only."),
 )
+
+#: ``POST /api/v1/veo/get-4k-video``
+UPGRADE_4K = Table(*UPGRADE_1080P, Field("callback_url", ("callBackUrl",), readers.string))
 
 #: ``POST /api/v1/common/download-url``
 DOWNLOAD_URL = Table(Field("url", ("url",), readers.string, "A result URL of the provider; others get a 422."))

@@ -15,7 +15,6 @@ import attrs
 from veo_async.errors import InvalidRequest, Problem
 
 from .models import (
-    DEFAULT_EXTEND_MODEL,
     DEFAULT_MODEL,
     AspectRatio,
     AspectRatioName,
@@ -159,7 +158,8 @@ class ExtendRequest:
     Attributes:
         task_id: the task of the source clip, which must not have been upgraded to 1080p.
         prompt: what happens in the continuation.
-        model: ``fast``, ``quality`` or ``lite``: extensions use their own model names.
+        model: ``fast``, ``quality`` or ``lite``: extensions use their own model names. None: the model of the source
+            clip, or ``fast`` if that is not known.
         seeds: 10000 to 99999, or None.
         callback_url: the URL to which the provider posts when the task has finished.
         watermark: text drawn into the video.
@@ -168,7 +168,7 @@ class ExtendRequest:
 
     task_id: str = attrs.field(default="", validator=_text)
     prompt: str = attrs.field(default="", validator=_text)
-    model: str = attrs.field(default=DEFAULT_EXTEND_MODEL, kw_only=True, validator=_text)
+    model: str | None = attrs.field(default=None, kw_only=True, validator=_text)
     seeds: int | None = attrs.field(default=None, kw_only=True, validator=_number)
     callback_url: str | None = attrs.field(default=None, kw_only=True, validator=_text)
     watermark: str | None = attrs.field(default=None, kw_only=True, validator=_text)
@@ -179,8 +179,8 @@ class ExtendRequest:
 class UpgradeRequest:
     """A request for the 1080p or 4K version of a clip.
 
-    The provider has no task for it: the same request is repeated until the video exists, and a 1080p video gets no id.
-    So we form the task id from the source's: ``1080p:4c9a…``.
+    On the ``veo`` route the provider has no task for it: the same request is repeated until the video exists, and a
+    1080p video gets no id. So we form the task id from the source's: ``1080p:4c9a…``.
 
     Attributes:
         task_id: the task of the source clip, which must have succeeded.

@@ -1,7 +1,7 @@
 r"""The provider's two routes to Veo: its dedicated endpoints, and its unified jobs API.
 
 A route belongs to a task: what one route created is read, upgraded and extended there. Routes are values, like
-dialects: a route says which endpoint a request goes to, how its body is made, and where its record is.
+dialects: a route says where each kind of request goes, which fields it has there, and where its record is.
 
 ============  ===================================  ==================================
 \             ``veo``                              ``jobs``
@@ -22,15 +22,33 @@ import attrs
 
 from veo_async.errors import InvalidRequest, Problem
 
-from . import endpoints, job_fields
-from .converter import spelled, to_wire
+from . import endpoints, fields, job_fields
+from .converter import spelled
 from .dialects.dialect import Dialect
 from .endpoints import Endpoint
-from .fields import Field
+from .fields import Table
+from .models import DEFAULT_EXTEND_MODEL
 from .requests import AnyRequest, ExtendRequest, UpgradeRequest, VideoRequest
 from .responses import Record
 
 RouteName = Literal["veo", "jobs"]
+#: The kinds of requests that create something.
+_Kind = Literal["clip", "extension", "1080p", "4k"]
+
+
+@attrs.frozen
+class Creation:
+    """How a route sends one kind of request."""
+
+    endpoint: Endpoint[Any]
+    #: The fields of the request, as they are spelled there.
+    fields: Table
+    #: The model of ``createTask``, whose ``input`` has the fields; None if they are the body or the query.
+    model: str | None = None
+    #: What a request sends if it does not say it.
+    defaults: Mapping[str, Any] = attrs.field(factory=dict)
+    #: The options of a request that do not exist there.
+    absent: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -40,46 +58,35 @@ class Route:
     Attributes:
         name: the name users pass, and that is stored on the ledger.
         record: the endpoint of its records.
+        creations: how it sends each kind of request.
         upgrades_are_tasks: an upgrade is a task with a record; otherwise its request is repeated until it is done.
+        model_of_source_counts: an extension has no model of its own.
     """
 
     name: RouteName
     record: Endpoint[Record]
+    creations: Mapping[_Kind, Creation]
     upgrades_are_tasks: bool
+    model_of_source_counts: bool
 
     def endpoint_for(self, request: AnyRequest) -> Endpoint[Any]:
         """Return the endpoint that creates the task of *request*."""
-        if self.name == "jobs":
-            return endpoints.CREATE_TASK
-        match request:
-            case VideoRequest():
-                return endpoints.GENERATE
-            case ExtendRequest():
-                return endpoints.EXTEND
-            case UpgradeRequest(to="4k"):
-                return endpoints.GET_4K
-            case UpgradeRequest():
-                return endpoints.GET_1080P
-            case _:
-                assert_never(request)
+        return self.creations[_kind_of(request)].endpoint
 
-    def body(self, request: VideoRequest | ExtendRequest | UpgradeRequest, dialect: Dialect) -> dict[str, Any]:
-        """Return the body of a creating request.
+    def body(self, request: AnyRequest, dialect: Dialect) -> dict[str, Any]:
+        """Return the body of *request*, or its query if it is a GET.
 
         Raises:
             InvalidRequest: *request* has an image that was not uploaded.
         """
-        if self.name == "veo":
-            assert not isinstance(request, UpgradeRequest)  # noqa: S101  # it is not a creating request there
-            return to_wire(request, dialect)
-        model, table = _job_model(request)
-        fields = spelled(request, table)
-        if fields.get("index") == 0:  # the first video; the documentation does not agree on the type
-            del fields["index"]
-        body: dict[str, Any] = {"model": model, "input": fields}
-        if request.callback_url is not None:
-            body["callBackUrl"] = request.callback_url
-        return body
+        creation = self.creations[_kind_of(request)]
+        if creation.model is None:
+            return {**creation.defaults, **spelled(request, creation.fields, dialect.spelling)}
+        options = spelled(request, creation.fields)
+        if options.get("index") == 0:  # the first video; the documentation does not agree on the type
+            del options["index"]
+        callback = {} if request.callback_url is None else {"callBackUrl": request.callback_url}
+        return {"model": creation.model, "input": options, **callback}
 
     def check(self, request: AnyRequest) -> None:
         """Raise `InvalidRequest` if this route cannot express *request*."""
@@ -88,30 +95,50 @@ class Route:
 
     def problems_of(self, request: AnyRequest) -> Iterator[Problem]:
         """Yield what this route cannot express."""
-        if self.name == "jobs" and isinstance(request, VideoRequest):
-            for name in ("seeds", "enable_fallback"):
-                if (value := getattr(request, name)) is not None:
-                    rule = "does not exist on the jobs route"
-                    yield Problem(name, value, rule, "leave it out, or use the veo route")
+        for name in self.creations[_kind_of(request)].absent:
+            if (value := getattr(request, name)) is not None:
+                rule = f"does not exist on the {self.name} route"
+                yield Problem(name, value, rule, "leave it out, or use the veo route")
 
 
-def _job_model(request: AnyRequest) -> tuple[str, tuple[Field, ...]]:
-    """Return the model's name in ``createTask``, and the fields of its input."""
+def _kind_of(request: AnyRequest) -> _Kind:
     match request:
         case VideoRequest():
-            return "veo-3-1", job_fields.GENERATE
+            return "clip"
         case ExtendRequest():
-            return "veo/extend", job_fields.EXTEND
-        case UpgradeRequest(to="4k"):
-            return "veo/get-4k-video", job_fields.UPGRADE_4K
+            return "extension"
         case UpgradeRequest():
-            return "veo/get-1080p-video", job_fields.UPGRADE_1080P
+            return "4k" if request.to == "4k" else "1080p"
         case _:
             assert_never(request)
 
 
-VEO: Final = Route(name="veo", record=endpoints.RECORD_INFO, upgrades_are_tasks=False)
-JOBS: Final = Route(name="jobs", record=endpoints.JOB_RECORD, upgrades_are_tasks=True)
+VEO: Final = Route(
+    name="veo",
+    record=endpoints.RECORD_INFO,
+    creations={
+        "clip": Creation(endpoints.GENERATE, fields.GENERATE),
+        "extension": Creation(endpoints.EXTEND, fields.EXTEND, defaults={"model": DEFAULT_EXTEND_MODEL}),
+        "1080p": Creation(endpoints.GET_1080P, fields.UPGRADE_1080P),
+        "4k": Creation(endpoints.GET_4K, fields.UPGRADE_4K),
+    },
+    upgrades_are_tasks=False,
+    model_of_source_counts=False,
+)
+JOBS: Final = Route(
+    name="jobs",
+    record=endpoints.JOB_RECORD,
+    creations={
+        "clip": Creation(
+            endpoints.CREATE_TASK, job_fields.GENERATE, model="veo-3-1", absent=("seeds", "enable_fallback")
+        ),
+        "extension": Creation(endpoints.CREATE_TASK, job_fields.EXTEND, model="veo/extend"),
+        "1080p": Creation(endpoints.CREATE_TASK, job_fields.UPGRADE_1080P, model="veo/get-1080p-video"),
+        "4k": Creation(endpoints.CREATE_TASK, job_fields.UPGRADE_4K, model="veo/get-4k-video"),
+    },
+    upgrades_are_tasks=True,
+    model_of_source_counts=True,
+)
 
 _BY_NAME: Mapping[str, Route] = {route.name: route for route in (VEO, JOBS)}
 

@@ -87,7 +87,7 @@ def _supported(request: VideoRequest, dialect: Dialect) -> VideoModel | Dialect:
 def _extend_problems(request: ExtendRequest, dialect: Dialect) -> Iterator[Problem]:
     yield from _source_problems(request)
     yield from _prompt_problems(request.prompt)
-    if dialect.extend_models:
+    if dialect.extend_models and request.model is not None:
         yield from _one_of("model", request.model, dialect.extend_models)
     yield from _seed_problems(request.seeds)
     yield from _callback_problems(request.callback_url)

@@ -80,7 +80,7 @@ class Row:
     @property
     def chain(self) -> list[ChainItem]:
         """The row's job and its follow-ups."""
-        return [ChainItem(self.key, self.request), *chain_of(self.key, self.then)]
+        return chain_of(self.key, self.request, self.then)
 
 
 @attrs.frozen

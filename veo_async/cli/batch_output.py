@@ -17,11 +17,11 @@ from veo_async.session import Statistics
 from veo_async.types import BudgetUse, Job, JobState, Outcome, Refused
 
 from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED, USAGE
-from .formatting import command, format_count, format_credits, format_number, plain_number, same_command
+from .formatting import command, format_count, format_credits, format_number, plain_number, same_command, without_hold
 from .invocation import current
 from .list_files import ListFiles
 from .output import Reporter
-from .progress import counts_of, counts_text
+from .progress import counts_of, counts_text, hold_text
 
 #: The option as it may be typed: with a space or an equals sign.
 _BUDGET = re.compile(r" --budget[ =]\S+")
@@ -123,6 +123,8 @@ def report_summary(
         reporter.message(INSTALL_MEDIA_EXTRA)
     if report.over_budget:
         reporter.message(_over_budget_text(run, budget or 0.0))
+    if (on_hold := hold_text(report.on_hold)) is not None:
+        reporter.message(on_hold)
     reporter.note(f"Next: {step}")
     reporter.summary(
         {
@@ -130,6 +132,7 @@ def report_summary(
             "credits": report.credits,
             "reserved": report.reserved,
             "over_budget": report.over_budget,
+            "on_hold": [attrs.asdict(item) for item in report.on_hold],
             "rejected": len(manifest.problems),
             "route": run.routes.route,
             "is_route_changed": run.routes.is_changed,
@@ -182,13 +185,15 @@ def _larger_budget(run: BatchRun) -> str:
 def _next_step(run: BatchRun, manifest: Manifest, files: ListFiles) -> tuple[int, str]:
     """Return the exit code, and the command to run next."""
     report = run.report
-    finished = sum(report.counts[status] for status in ("saved", "ready", "refused", "failed", "in_doubt"))
+    finished = sum(report.counts[status] for status in ("saved", "ready", "refused", "failed", "in_doubt", "on_hold"))
     if finished + report.over_budget < len(manifest.rows):
         where = " with the same list on standard input" if files.source is None else ""
         route = run.routes.route if run.routes.is_changed else None
         return STOPPED, f"{same_command(route=route)}   (continues{where}; nothing is charged twice)"
     if report.counts["in_doubt"]:
         return SOME_IN_DOUBT, command("ledger", "in-doubt", files.ledger)
+    if report.on_hold:
+        return PARTIAL, without_hold()
     if report.over_budget:
         return PARTIAL, f"{_larger_budget(run)}   (sends the other rows; nothing is charged twice)"
     if run.routes.refused:

@@ -77,6 +77,12 @@ def _without_route(words: Sequence[str]) -> list[str]:
     ]
 
 
+def without_hold() -> str:
+    """Return the command that sends the jobs on hold, and says so."""
+    accepting = same_command(without="--stop-on-overcharge")
+    return f"{accepting}   (sends them at the provider's price; nothing is charged twice)"
+
+
 def generate_command(*options: object, prompt: str = "A dog surfing at dusk") -> str:
     """Return a command that generates a clip of *prompt*, whose quotes are the same in every shell."""
     words = command("generate", *options).split(" ", 2)

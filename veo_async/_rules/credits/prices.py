@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from veo_async._wire import MODELS, AnyRequest, ExtendRequest, RouteName, UpgradeRequest, VideoModel
-from veo_async._wire.models import UPGRADE_CREDITS
+from veo_async._wire.models import DEFAULT_EXTEND_MODEL, UPGRADE_CREDITS
 from veo_async.errors import UsageError
 
 #: Credits by row and column. A row is a model, and its columns are resolutions (``"720p"``); ``"720p 4s"``, if it
@@ -95,7 +95,7 @@ def price_key(request: AnyRequest) -> tuple[str, str]:
     if isinstance(request, UpgradeRequest):
         return "upgrade", request.to
     if isinstance(request, ExtendRequest):
-        return "extend", request.model
+        return "extend", request.model or DEFAULT_EXTEND_MODEL
     resolution = request.resolution or "720p"
     has_default_duration = request.duration in (None, _DEFAULT_DURATION_S)
     return request.model, resolution if has_default_duration else f"{resolution} {request.duration}s"

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from veo_async._rules.extensions import with_model_of
 from veo_async._wire import AnyRequest, ExtendRequest, UpgradeRequest
 from veo_async._wire.models import UPGRADE_TARGETS
 from veo_async.errors import InvalidRequest, Problem
@@ -35,21 +36,25 @@ class ChainItem:
     request: AnyRequest
 
 
-def chain_of(key: str, then: FollowUp | Sequence[FollowUp]) -> list[ChainItem]:
-    """Return the jobs that follow the job with *key*, each continuing from the previous one.
+def chain_of(key: str, request: AnyRequest, then: FollowUp | Sequence[FollowUp]) -> list[ChainItem]:
+    """Return the job of *request* and those that follow it, each continuing from the previous one.
 
     Raises:
         InvalidRequest: an item of *then* is not a follow-up.
     """
-    chain: list[ChainItem] = []
+    chain = [ChainItem(key, request)]
     for item in [then] if isinstance(then, FollowUp) else then:
-        chain.append(follow_up_of(chain[-1].key if chain else key, _request(item)))
+        chain.append(follow_up_of(chain[-1].key, _request(item), source=chain[-1].request))
     return chain
 
 
-def follow_up_of(key: str, request: ExtendRequest | UpgradeRequest) -> ChainItem:
-    """Return the job that continues from the job with *key* as *request* says."""
-    request = attrs.evolve(request, task_id="", after_key=key)
+def follow_up_of(key: str, request: ExtendRequest | UpgradeRequest, *, source: AnyRequest | None = None) -> ChainItem:
+    """Return the job that continues from the job with *key* as *request* says.
+
+    Args:
+        source: the request of the job with *key*, if it is known: an extension without a model takes the one it names.
+    """
+    request = attrs.evolve(with_model_of(source, request), task_id="", after_key=key)
     return ChainItem(f"{key}.{_key_suffix(request)}", request)
 
 

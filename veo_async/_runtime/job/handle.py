@@ -11,7 +11,7 @@ from veo_async._rules.polling.durations import Eta
 from veo_async._rules.task_route import has_route
 from veo_async._runtime.in_doubt.actions import JobActions
 from veo_async._runtime.status import StatusReporter
-from veo_async._wire import RouteName
+from veo_async._wire import AnyRequest, RouteName
 from veo_async.errors import StillRunning
 from veo_async.progress import ProgressCallback, callback_of
 
@@ -62,6 +62,11 @@ class JobView:
     def prompt(self) -> str | None:
         """The prompt of its request; None for an upgrade and for an adopted task."""
         return getattr(self._job.request, "prompt", None)
+
+    @property
+    def request(self) -> AnyRequest | None:
+        """What was asked for; None for an adopted task."""
+        return self._job.request
 
     @property
     def metadata(self) -> Any:

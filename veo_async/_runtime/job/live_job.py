@@ -14,7 +14,7 @@ import attrs
 
 from veo_async._rules.lifecycle import Event, JobState, next_state
 from veo_async._rules.queue.fair_queue import Priority
-from veo_async._wire import AnyRequest, ExtendRequest, RouteName, UpgradeRequest, VideoRequest
+from veo_async._wire import AnyRequest, ExtendRequest, RouteName, UpgradeRequest, VideoRequest, route_named
 from veo_async.errors import SessionClosed, VeoError
 
 from .events import JobEvent, event_of
@@ -104,7 +104,7 @@ class LiveJob:
     @property
     def has_record(self) -> bool:
         """Whether its task has a record: all tasks but the upgrades of the ``veo`` route."""
-        return not isinstance(self.request, UpgradeRequest) or self.route == "jobs"
+        return not isinstance(self.request, UpgradeRequest) or route_named(self.route or "veo").upgrades_are_tasks
 
     def log_extra(self, action: str) -> dict[str, object]:
         """Return the ``extra`` of a log record about this job."""

@@ -1,7 +1,8 @@
 """Source clips: an extension or an upgrade waits until its source is ready, and only then enters the queue.
 
 Such a job names a task, or the key of the job that will have the task. It continues when its source is ready, saved or
-not; it is refused when its source fails. While its source is in doubt it waits, and its callers get `InDoubt`, too.
+not; it is refused when its source fails. While its source is in doubt or on hold it waits, and
+its callers get `InDoubt` or `OnHold`, too.
 
 A task that no job has was created outside all sessions. Its record is read first, because reading is free: without a
 record, no request is sent for it.
@@ -13,11 +14,12 @@ from typing import Final
 
 import attrs
 
+from veo_async._rules.extensions import check_model, extension_model, recorded_model
 from veo_async._rules.lifecycle import JobState
-from veo_async._runtime.job.live_job import LiveJob, copy_error, exception_of
-from veo_async._runtime.job.outcome import InDoubt
+from veo_async._runtime.job.live_job import LiveJob, exception_of
+from veo_async._runtime.job.outcome import InDoubt, OnHold
 from veo_async._runtime.transitions import Transitions
-from veo_async._wire import ExtendRequest, Record, RouteName, UpgradeRequest, upgrade_from_name
+from veo_async._wire import ExtendRequest, Record, Route, RouteName, UpgradeRequest, route_named, upgrade_from_name
 from veo_async.errors import (
     InvalidRequest,
     KeyReused,
@@ -59,10 +61,11 @@ class SourceClips:
             SourceFailed: the source job failed.
             NotFound: neither the ledger nor the provider knows the source.
             KeyReused: another job already covers this upgrade, or the source belongs to another account.
-            InvalidRequest: the source can no longer be extended.
+            InvalidRequest: the source can no longer be extended, or not with the model of the request.
         """
         job.source_task_id, job.route = await self._source_task(job)
         await self._check_not_upgraded(job)
+        await self._check_model(job, route_named(job.route))
 
     async def _source_task(self, job: LiveJob) -> tuple[str, RouteName]:
         """Wait until the source task has succeeded and return its id and its route."""
@@ -75,8 +78,8 @@ class SourceClips:
             raise UsageError(f"there is no job {request.after_key!r} to continue from", job_key=job.key)
         while source.state not in _HAS_CLIP:
             outcome = await source.wait_outcome()
-            if isinstance(outcome, InDoubt):
-                await self._wait_while_in_doubt(job, source, outcome)
+            if isinstance(outcome, InDoubt | OnHold):
+                await self._wait_while(job, source, outcome)
             elif source.state not in _HAS_CLIP:
                 message = f"the job {source.key!r} failed: {exception_of(outcome).message}"
                 raise SourceFailed(message, job_key=job.key)
@@ -92,23 +95,31 @@ class SourceClips:
             return "veo"
         if known is not None and known.route is not None:
             return known.route
+        route, _ = await self._read_record(task_id)
+        return route
+
+    async def _read_record(self, task_id: str) -> tuple[RouteName, Record]:
+        """Return the route and the record of a task; read it again while that fails.
+
+        Raises:
+            NotFound: the provider has no record of it.
+        """
         while True:
             try:
-                route, _ = await self._find_record(task_id)
+                return await self._find_record(task_id)
             except (RecordNotFound, RecordExpired):
                 message = f"no job has the key or the task id {task_id!r}, and the provider has no record of it"
                 raise NotFound(message, remedy=_WHY_NO_RECORD) from None
             except (TransportError, ServerError, TryLater):  # that says nothing about the task
                 await asyncio.sleep(_READ_AGAIN_S)
-            else:
-                return route
 
-    async def _wait_while_in_doubt(self, job: LiveJob, source: LiveJob, outcome: InDoubt) -> None:
-        """Report *outcome* to those who wait for *job*, and wait until its source is no longer in doubt."""
-        self._transitions.set_outcome(job, InDoubt(job.key, copy_error(outcome.error), outcome.evidence))
-        while source.outcome is not None and source.state is JobState.IN_DOUBT:
+    async def _wait_while(self, job: LiveJob, source: LiveJob, outcome: InDoubt | OnHold) -> None:
+        """Report *outcome* to those who wait for *job*, and wait until its source is no longer in doubt or on hold."""
+        self._transitions.set_outcome(job, attrs.evolve(outcome, key=job.key))
+        while isinstance(source.outcome, type(outcome)):
             await source.wait_change()
         job.reopen()
+        job.wake()  # for follow-ups of this one
 
     async def _check_not_upgraded(self, job: LiveJob) -> None:
         """Check that no clip is upgraded twice, and that none is extended after an upgrade to 1080p.
@@ -127,3 +138,20 @@ class SourceClips:
             if await self._key_of_task(upgrade.task_name) is not None:
                 rule = "was upgraded to 1080p, and such a task cannot be extended"
                 raise InvalidRequest.of(Problem("task_id", request.task_id, rule, "extend it before upgrading it"))
+
+    async def _check_model(self, job: LiveJob, route: Route) -> None:
+        """Check that an extension names the model of its source, where that counts.
+
+        Raises:
+            InvalidRequest: it names another one.
+        """
+        assert job.source_task_id is not None  # noqa: S101  # it is known by now
+        request = job.request_to_send
+        if not isinstance(request, ExtendRequest) or not route.model_of_source_counts:
+            return  # so its record is not read
+        source = await self._find_task(job.source_task_id)
+        model = None if source is None else extension_model(source.request)
+        if model is None:
+            _, record = await self._read_record(job.source_task_id)
+            model = recorded_model(record)
+        check_model(request, model, route)

@@ -96,7 +96,7 @@ async def extend(
     prompt: str,
     /,
     *,
-    model: ExtendModel = "fast",
+    model: ExtendModel | None = None,
     seeds: int | None = None,
     clip: ClipOptions = _CLIP,
 ) -> int:
@@ -111,7 +111,7 @@ async def extend(
     prompt
         What happens next.
     model
-        Extension model.
+        Extension model. Default: that of the clip.
     seeds
         10000 to 99999; the same seed gives similar clips.
     """

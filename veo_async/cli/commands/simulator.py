@@ -70,6 +70,12 @@ class SimulatorOptions:
     jobs_route: Literal["on", "off"] = "on"
     """The unified jobs API; off: code 404."""
 
+    job_states: Literal["waiting-generating", "waiting-queuing-generating", "waiting"] = "waiting-generating"
+    """States of a running task on the jobs API, in this order."""
+
+    jobs_callback_form: Literal["unified", "info", "2025"] = "unified"
+    """Format of callbacks for tasks of createTask."""
+
     tier_ignored: Annotated[bool, Parameter(negative=())] = False
     """Bill and report every createTask as Fast."""
 

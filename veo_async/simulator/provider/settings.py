@@ -9,6 +9,8 @@ from .option_checks import at_least, check_optional_rate, check_rate, choice, fr
 
 Dialect = Literal["real", "quickstart-1", "quickstart-2", "openapi", "apikley"]
 Form = Literal["body", "http"]
+JobStates = Literal["waiting-generating", "waiting-queuing-generating", "waiting"]
+JobsCallbackForm = Literal["unified", "info", "2025"]
 OldRoute = Literal["on", "read-only", "gone"]
 DAY_S = 86400.0
 
@@ -121,10 +123,13 @@ class ProviderSettings:
     validation_code: Literal[422, 500] = choice(Literal[422, 500], 422)
     #: The format of recordInfo: of September 2026, or of April without successFlag, response, paramJson and credits.
     record_form: Literal["2026-09", "2026-04"] = choice(Literal["2026-09", "2026-04"], "2026-09")
+    #: The states that recordInfo shows for a running task, in this order. Each but the last takes a tenth of the time.
+    job_states: JobStates = attrs.field(default="waiting-generating", validator=one_of(JobStates))
     #: Where recordInfo shows the URLs of 1080p and 4K videos: in ``resultUrls``, or in ``data.result_urls``.
     result_form: Literal["flat", "nested"] = choice(Literal["flat", "nested"], "nested")
-    #: The format of callbacks for tasks of createTask: that of all jobs, or the one of the dedicated endpoints.
-    jobs_callback_form: Literal["unified", "info"] = choice(Literal["unified", "info"], "unified")
+    #: The format of callbacks for tasks of createTask: that of all jobs today or in 2025, or that of the dedicated
+    #: endpoints, ``info``.
+    jobs_callback_form: JobsCallbackForm = attrs.field(default="unified", validator=one_of(JobsCallbackForm))
     #: How recordInfo reports an unknown task: code 422 or 404, or code 200 with ``data: null``.
     unknown_id: Literal["422", "404", "null"] = choice(Literal["422", "404", "null"], "422")
     #: What ``creditsConsumed`` shows for a failed task, which is refunded: its price, or zero.
