@@ -52,7 +52,7 @@ from ._session.ledger import SessionLedger
 from ._session.lifetime import Lifetime
 from ._session.list_reporter import ListReporter
 from ._session.naming import facts_of_clip
-from ._session.options import JobOptions, checked_options, checked_target, parsed_template
+from ._session.options import JobOptions, check_route, checked_options, checked_target, parsed_template
 from ._session.outcome_stream import OutcomeStream
 from ._session.parts import Parts
 from ._session.statistics import Statistics
@@ -160,6 +160,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             allow_insecure_http=network.allow_insecure_http,
             transport=network.transport,
         )
+        check_route(options, self.api.dialect)
         self._max_in_flight = max_in_flight
         self._lifetime = Lifetime()
         self._parts = parts = Parts(self.api, options, self._lifetime)

@@ -9,9 +9,9 @@
     )
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ssl import SSLContext
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import aiohttp
 import attrs
@@ -38,6 +38,9 @@ from ._rules.route_choice import RouteSetting
 from ._runtime.sending.callback_tokens import validate_public_url
 
 __all__ = ["PRICES", "Budget", "Callbacks", "Credits", "Files", "LearnedLimits", "Limits", "Network", "Prices"]
+
+#: The environment variable for the route of new requests.
+ROUTE_VARIABLE = "VEO_ROUTE"
 
 _Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
@@ -216,3 +219,14 @@ class Callbacks:
     secret: str | Sequence[str] | None = attrs.field(
         default=None, kw_only=True, repr=False, converter=_as_secrets, validator=_checked(_check_secrets, optional=True)
     )
+
+
+def route_from(environ: Mapping[str, str]) -> RouteSetting:
+    """Return the route that the environment names, or the default.
+
+    Raises:
+        UsageError: it names another one.
+    """
+    name = environ.get(ROUTE_VARIABLE) or "veo"
+    check_choice(ROUTE_VARIABLE, name, get_args(RouteSetting))
+    return cast("RouteSetting", name)

@@ -57,8 +57,12 @@ def test_board_says_which_clips_are_on_hold_and_why() -> None:
 def test_board_shows_that_the_route_has_changed() -> None:
     """For the rest of the run, next to what delays it."""
     lines = drawn(render(Progress(counts={"queued": 2}, changed_route="jobs", pause_reason="network")))
-    assert "The veo route is gone: new clips are made on the jobs route." in lines
+    assert "The veo route is gone (404): new clips are made on the jobs route." in lines
     assert any(line.startswith("Paused: ") for line in lines)
+    progress = Progress(counts={"running": 9}, changed_route="jobs", on_old_route=3)
+    assert any(
+        line.endswith("made on the jobs route. Still polled on veo: 3 clips.") for line in drawn(render(progress))
+    )
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])

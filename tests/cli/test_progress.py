@@ -65,7 +65,7 @@ def test_change_of_the_route_is_reported_once() -> None:
     """As its own line, besides the end of the pause."""
     paused = Progress(counts={"queued": 2}, pause_reason="route-gone")
     changed = Progress(counts={"queued": 2}, changed_route="jobs")
-    line = "The veo route is gone: new clips are made on the jobs route."
+    line = "The veo route is gone (404): new clips are made on the jobs route."
     assert changes(paused, changed) == [line, "Submission resumed."]
     assert changes(changed, changed) == []
     assert changes(None, changed) == [line]

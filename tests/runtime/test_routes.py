@@ -317,16 +317,41 @@ async def test_forged_callback_and_one_for_a_task_of_the_other_route_change_noth
     assert sim.double_charges() == ()
 
 
+# --- the route of a job -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("route", ROUTES)
+async def test_job_shows_its_route_once_it_was_sent(ledger: Ledger, route: RouteName) -> None:
+    """Until then it may take another one; a later session on the other route shows that of the task."""
+    sim = memory()
+    async with session_with_ledger(sim, ledger, route=route, max_in_flight=1) as veo:
+        first, waiting = await veo.submit("A dog"), await veo.submit("A cat")
+        await first.accepted()
+        assert (first.route, waiting.route) == (route, None)
+    async with session_with_ledger(sim, ledger, route=OTHER[route], max_in_flight=1) as veo:
+        jobs = {job.key: job for job in veo.jobs()}
+        assert (jobs[first.key].route, jobs[waiting.key].route) == (route, None)
+        await jobs[waiting.key]
+        assert (jobs[first.key].route, jobs[waiting.key].route) == (route, OTHER[route])
+
+
 # --- arguments (acceptance 17) ----------------------------------------------------------------------------------
 
 
-async def test_provider_without_the_jobs_route_refuses_before_anything_is_sent() -> None:
-    """Acceptance 17."""
+@pytest.mark.parametrize("route", ["jobs", "auto"])
+async def test_provider_without_the_jobs_route_rejects_the_session_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch, route: str
+) -> None:
+    """Acceptance 17: when it is constructed; the error names the argument or the variable, and the other route."""
     sim = memory(dialect="apikley")
-    with pytest.raises(errors.UnsupportedByProvider, match=r"create-task.*apikley"):
-        async with session_on(sim, provider="apikley", **JOBS) as veo:
-            await veo.generate("A dog")
-    assert sim.requests == ()
+    with pytest.raises(errors.UnsupportedByProvider, match=rf"route='{route}': is not supported by apikley. Use 'veo'"):
+        session_on(sim, provider="apikley", route=route)
+    monkeypatch.setenv("VEO_ROUTE", route)
+    with pytest.raises(errors.UnsupportedByProvider, match=rf"VEO_ROUTE='{route}': is not supported by apikley"):
+        session_on(sim, provider="apikley")
+    async with session_on(sim, provider="apikley", route="veo") as veo:
+        await veo.generate("A dog")
+    assert posts(sim) == ["generate"]
 
 
 async def test_variable_sets_the_route_of_new_requests(monkeypatch: pytest.MonkeyPatch) -> None:

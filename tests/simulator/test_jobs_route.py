@@ -130,6 +130,27 @@ def test_gone_old_route_responds_404_and_the_jobs_route_works() -> None:
     assert read(sim, made(sim))["code"] == 200
 
 
+def test_read_only_old_route_creates_nothing_and_shows_records() -> None:
+    """So that running tasks can be collected."""
+    sim = bench(old_route="read-only", old_route_after=1)
+    task_id = sim.generate()
+    for endpoint in ("generate", "extend", "get-1080p-video", "get-4k-video"):
+        assert sim.request(endpoint, {"prompt": "x"}).status == 404
+    assert sim.record(task_id)["code"] == 200
+    assert read(sim, made(sim))["code"] == 200
+
+
+def test_old_route_closes_after_the_given_number_of_tasks() -> None:
+    """Tasks of createTask do not count; what a test changes later stays."""
+    sim = bench(old_route="gone", old_route_after=2)
+    made(sim)
+    sim.generate()
+    assert sim.request("generate", {"prompt": "x", "model": "veo3_fast"}).status == 200
+    assert sim.request("record-info", {"taskId": "x"}).status == 404
+    sim.provider.veo_route = "on"
+    assert sim.request("generate", {"prompt": "x", "model": "veo3_fast"}).status == 200
+
+
 @pytest.mark.parametrize(("reading", "code"), [("none", 422), ("both", 200)])
 def test_task_of_the_other_route_is_known_only_with_cross_reading(reading: str, code: int) -> None:
     """In both directions."""

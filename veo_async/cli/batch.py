@@ -25,7 +25,7 @@ from veo_async.repair import was_not_charged
 from veo_async.settings import Budget, Credits, Limits
 from veo_async.types import BudgetUse
 
-from .batch_output import BatchRun
+from .batch_output import BatchRun, RouteUse
 from .formatting import format_credits, format_number, plain_number, same_command, short_path
 from .job_output import report_details
 from .ledger_file import ledger_for_work, open_ledger
@@ -147,7 +147,8 @@ async def run_list(manifest: Manifest, files: ListFiles, options: BatchOptions, 
             with stop_on_signal(run.stop_sending, reporter.message, options.stop_timeout):
                 async with live_progress(reporter, lambda: batch_progress(veo, run, options.budget)):
                     report = await run.run(stop_timeout_s=options.stop_timeout)
-            return BatchRun(report=report, budget_use=await _budget_use(veo, report))
+            use, routes = await _budget_use(veo, report), RouteUse.of(veo.statistics(), run.jobs)
+            return BatchRun(report=report, budget_use=use, routes=routes)
         except asyncio.CancelledError:
             reporter.message(f"Stopped. Nothing is lost. Next: {same_command()}")
             raise

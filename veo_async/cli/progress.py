@@ -72,8 +72,9 @@ class Progress:
     pause_reason: str | None = None
     #: Unsent jobs that are on hold after an overcharge.
     on_hold: Sequence[ModelOnHold] = ()
-    #: The route of new requests, if it has changed.
+    #: The route of new requests, if it has changed, and the tasks that still run on the one before.
     changed_route: str | None = None
+    on_old_route: int = 0
     #: Seconds until the rate limit lets a request through again, after a 429.
     retry_in_s: float | None = None
     #: Seconds since the command began to wait; None if they are not counted.
@@ -141,7 +142,10 @@ def route_text(progress: Progress) -> str | None:
     """Return which route new clips take now, as a sentence; None if it has not changed."""
     if progress.changed_route is None:
         return None
-    return f"The veo route is gone: new clips are made on the {progress.changed_route} route."
+    text = f"The veo route is gone (404): new clips are made on the {progress.changed_route} route."
+    if not progress.on_old_route:
+        return text
+    return f"{text} Still polled on veo: {format_count(progress.on_old_route, 'clip')}."
 
 
 def rate_limit_text(progress: Progress) -> str | None:
@@ -170,7 +174,7 @@ def state_text(state: str) -> str:
 def changes(before: Progress | None, after: Progress) -> list[str]:
     """Return the lines to print where there is no board: submission paused or resumed, or another job in doubt."""
     lines = []
-    if (route := route_text(after)) is not None and (before is None or route_text(before) is None):
+    if (route := route_text(after)) is not None and (before is None or before.changed_route is None):
         lines.append(route)
     was, now = None if before is None else _pause_key(before), _pause_key(after)
     if was != now:

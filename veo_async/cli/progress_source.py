@@ -51,6 +51,7 @@ def read_progress(
         pause_reason=stats.pause_reason,
         on_hold=models_on_hold(jobs),
         changed_route=stats.route if stats.is_route_changed else None,
+        on_old_route=sum(job.route != stats.route for job in running) if stats.is_route_changed else 0,
         retry_in_s=_retry_in_s(stats, now),
         left_s=estimate_left_s(
             list(etas.values()),

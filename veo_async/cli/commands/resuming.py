@@ -65,6 +65,7 @@ async def resume(
         async with session as veo:
             jobs = veo.jobs()
             outcomes = await run_jobs.finish_all(jobs, veo, ledger, reporter, stop_timeout)
+            stats = veo.statistics()
         code = job_output.exit_code_for(outcomes) if len(outcomes) == len(jobs) else STOPPED
         on_hold = models_on_hold(jobs)
         if (text := progress.hold_text(on_hold)) is not None:
@@ -76,6 +77,8 @@ async def resume(
         reporter.summary(
             {
                 "counts": progress.counts_by_state(jobs),
+                "route": stats.route,
+                "is_route_changed": stats.is_route_changed,
                 "on_hold": [asdict(item) for item in on_hold],
                 "exit_code": code,
             }

@@ -61,8 +61,11 @@ class SimulatorOptions:
     webhook_secret: str | None = None
     """Secret for signing callbacks."""
 
-    old_route: Literal["on", "gone"] = "on"
-    """The dedicated Veo endpoints; gone: code 404."""
+    old_route: Literal["on", "read-only", "gone"] = "on"
+    """The dedicated Veo endpoints; gone: code 404; read-only: running tasks can still be read."""
+
+    old_route_after: int = 0
+    """Clips that they accept before --old-route applies."""
 
     jobs_route: Literal["on", "off"] = "on"
     """The unified jobs API; off: code 404."""

@@ -11,6 +11,7 @@ Dialect = Literal["real", "quickstart-1", "quickstart-2", "openapi", "apikley"]
 Form = Literal["body", "http"]
 JobStates = Literal["waiting-generating", "waiting-queuing-generating", "waiting"]
 JobsCallbackForm = Literal["unified", "info", "2025"]
+OldRoute = Literal["on", "read-only", "gone"]
 DAY_S = 86400.0
 
 _CREATING_ENDPOINTS = frozenset({"generate", "extend", "get-4k-video", "create-task"})
@@ -107,8 +108,11 @@ class ProviderSettings:
     extend_unknown_code: Literal[404, 422] = choice(Literal[404, 422], 404)
 
     # --- routes ---
-    #: The dedicated Veo endpoints: ``gone`` responds with code 404 to creations, extensions, upgrades and record-info.
-    old_route: Literal["on", "gone"] = choice(Literal["on", "gone"], "on")
+    #: The dedicated Veo endpoints: ``gone`` responds with code 404 to creations, extensions, upgrades and record-info;
+    #: ``read-only`` to all of them but record-info.
+    old_route: OldRoute = attrs.field(default="on", validator=one_of(OldRoute))
+    #: The number of tasks that the dedicated Veo endpoints create before ``old_route`` applies.
+    old_route_after: int = attrs.field(default=0, validator=at_least(0))
     #: The unified jobs API, createTask and recordInfo: ``off`` responds with code 404.
     jobs_route: Literal["on", "off"] = choice(Literal["on", "off"], "on")
     #: Whether each route knows the tasks of the other one.
