@@ -7,12 +7,22 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from veo_async.types import RouteName
+
 pytest_plugins = ["pytester", "veo_async.testing"]
 
 
 # Before every test, sync tests included, the virtual-time plugin asks for the current event loop. Where none was ever
 # set, the default policy creates one that is never closed. Setting None explicitly prevents that.
 asyncio.set_event_loop(None)
+
+
+@pytest.fixture(params=["veo", "jobs"])
+def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> RouteName:
+    """Send on each route of the provider; for tests of what is the same on both."""
+    monkeypatch.setenv("VEO_ROUTE", request.param)
+    name: RouteName = request.param
+    return name
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -33,6 +33,17 @@ async def run_fast(program: Path, *arguments: str, sim: Simulator, cwd: Path, ex
     return await run(sys.executable, fast_clock.__file__, str(program), *arguments, cwd=cwd, sim=sim, exits=exits)
 
 
+async def started_fast(program: Path, *arguments: str, sim: Simulator, cwd: Path) -> asyncio.subprocess.Process:
+    """Start a Python file like `run_fast` and return its running process."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, fast_clock.__file__, str(program), *arguments),
+        cwd=cwd,
+        env={**os.environ, "VEO_BASE_URL": sim.url, "VEO_API_KEY": sim.api_key, "PYTHONUNBUFFERED": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+
+
 async def started(
     sim: Simulator, *arguments: str, cwd: Path, stderr: int = asyncio.subprocess.STDOUT
 ) -> asyncio.subprocess.Process:

@@ -42,6 +42,7 @@ OWN: dict[type[VeoError], dict[str, Any]] = {
     errors.QueueFull: {"tenant": "alice", "limit": 3},
     errors.LedgerRestored: {"path": "veo.db", "missing_requests": 8, "unsent_jobs": 12, "unsent_credits": 720.0},
     errors.BudgetExceeded: {"cost": 60.0, "spent": 10.0, "reserved": 30.0, "budget": 80.0},
+    errors.JobOnHold: {"model": "veo3_lite", "expected": 30.0, "consumed": 60.0},
 }
 ATTRIBUTES: dict[type[VeoError], dict[str, Any]] = {
     **OWN,

@@ -101,6 +101,8 @@ class JobRow:
     route: str | None = "veo"
     #: What the provider says the task has cost; None if it is not known.
     credits_consumed: float | None = None
+    #: The clip from which an upgrade or extension continues: the key of its job, or its task. None for other jobs.
+    source: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -310,6 +312,10 @@ class LedgerSession(Protocol):
 
     async def job_of_task(self, task_id: str) -> JobRow | None:
         """Return the job with this task."""
+        ...
+
+    async def follow_ups(self, sources: Collection[str]) -> list[JobRow]:
+        """Return the jobs with one of these sources, of any account, in the order of submission."""
         ...
 
     async def jobs(self, states: Collection[str] | None = None) -> list[JobRow]:

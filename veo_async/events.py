@@ -13,7 +13,7 @@
 
 `ResolutionDiffers` comes before the last event if a saved video does not have the requested resolution.
 
-The last event is `Ready`, or the outcome itself: `Refused`, `Failed` or `InDoubt`.
+The last event is `Ready`, or the outcome itself: `Refused`, `Failed`, `InDoubt` or `OnHold`.
 """
 
 from ._rules.lifecycle import JobState
@@ -29,7 +29,7 @@ from ._runtime.job.events import (
     Running,
     Sent,
 )
-from ._runtime.job.outcome import Done, Failed, InDoubt, Outcome, Refused
+from ._runtime.job.outcome import Done, Failed, InDoubt, OnHold, Outcome, Refused
 
 __all__ = [
     "CreditsDiffer",
@@ -39,6 +39,7 @@ __all__ = [
     "InDoubt",
     "JobEvent",
     "JobState",
+    "OnHold",
     "Outcome",
     "Paused",
     "Queued",

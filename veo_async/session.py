@@ -52,7 +52,7 @@ from ._session.ledger import SessionLedger
 from ._session.lifetime import Lifetime
 from ._session.list_reporter import ListReporter
 from ._session.naming import facts_of_clip
-from ._session.options import JobOptions, checked_options, checked_target, parsed_template
+from ._session.options import JobOptions, check_route, checked_options, checked_target, parsed_template
 from ._session.outcome_stream import OutcomeStream
 from ._session.parts import Parts
 from ._session.statistics import Statistics
@@ -160,6 +160,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
             allow_insecure_http=network.allow_insecure_http,
             transport=network.transport,
         )
+        check_route(options, self.api.dialect)
         self._max_in_flight = max_in_flight
         self._lifetime = Lifetime()
         self._parts = parts = Parts(self.api, options, self._lifetime)
@@ -250,7 +251,11 @@ class VeoSession(anyio.AsyncContextManagerMixin):
                 await self.api.close()
 
     async def drain(self) -> None:
-        """Wait until all jobs submitted until now have finished."""
+        """Wait until all jobs submitted until now have an outcome.
+
+        Jobs in doubt or on hold after an overcharge have one, `InDoubt` or `OnHold`. While submission is paused, for
+        example because of a low balance, `drain` waits until it resumes.
+        """
         for job in list(self._lifetime.engine.registry.by_key.values()):
             await job.wait_outcome()
 
@@ -315,6 +320,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     ) -> Clip:
         """Extend a clip by about seven seconds. To do both, extend first and then upgrade.
 
+        On the ``jobs`` route the new clip is the continuation alone, unless its record has the whole video.
+
         Args:
             clip: the clip, its task id, or the key of its job.
             prompt: what happens next.
@@ -352,7 +359,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         Args:
             path: a file that ends in ``.mp4``; or a folder, which exists, has no ending or ends with a slash; or a
                 template for either, as in `submit`.
-            uncropped: save the original videos instead, where the provider has them.
+            uncropped: save the original videos instead, where the provider has them. The ``jobs`` route has none.
 
         Raises:
             DownloadFailed: not all videos could be saved. Calling it again resumes. A file that belongs to another clip
@@ -365,7 +372,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         filled = path if template is None else template.fill(facts_of_clip(clip))
         destination = checked_target("path", filled) or reject("path", path, "must be the path of a file or a folder")
         self._lifetime.require_open()
-        if uncropped:
+        if uncropped and clip.route == "veo":  # on the jobs route, they are the videos in a lower resolution
             clip = attrs.evolve(clip, urls=clip.record.origin_urls or clip.urls)
         return await self._parts.clip_saver.save(clip, destination)
 
@@ -453,7 +460,8 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     ) -> OutcomeStream:
         """Yield the outcomes of many requests as they finish, or in order. A failure is a value and harms no other job.
 
-        Takes the arguments of `submit` for all requests.
+        Takes the arguments of `submit` for all requests. A request that exceeds the budget is `Refused`, and a job on
+        hold after an overcharge is `OnHold`: it stays queued for the next session.
 
         Args:
             requests: any iterable or async iterable, read lazily. If it raises, the outcomes of what it yielded before

@@ -9,9 +9,9 @@
     )
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ssl import SSLContext
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import aiohttp
 import attrs
@@ -37,6 +37,9 @@ from ._rules.route_choice import RouteSetting
 from ._runtime.sending.callback_tokens import validate_public_url
 
 __all__ = ["PRICES", "Budget", "Callbacks", "Credits", "Files", "LearnedLimits", "Limits", "Network", "Prices"]
+
+#: The environment variable for the route of new requests.
+ROUTE_VARIABLE = "VEO_ROUTE"
 
 _Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
@@ -102,8 +105,9 @@ class Credits:
             has the models of extensions, ``"upgrade"`` the resolutions of upgrades. It replaces the built-in table.
         min_balance: credits to keep on the account. A job that would take the balance below it is not sent: it waits,
             and so do the jobs behind it; running jobs finish, and sending resumes after a top-up.
-        stop_on_overcharge: send no more jobs of a model once the provider charges more for it than *prices* says. They
-            wait for the next session; jobs of other models are sent. Only the ``jobs`` route says what a task costs.
+        stop_on_overcharge: send no more jobs of a model once the provider charges more for it than *prices* says. Their
+            outcome is `OnHold`, and they stay queued for the next session; jobs of other models are sent. Only the
+            ``jobs`` route says what a task costs.
     """
 
     prices: Prices = attrs.field(default=PRICES, converter=validate_prices)
@@ -215,3 +219,14 @@ class Callbacks:
     secret: str | Sequence[str] | None = attrs.field(
         default=None, kw_only=True, repr=False, converter=_as_secrets, validator=_checked(_check_secrets, optional=True)
     )
+
+
+def route_from(environ: Mapping[str, str]) -> RouteSetting:
+    """Return the route that the environment names, or the default.
+
+    Raises:
+        UsageError: it names another one.
+    """
+    name = environ.get(ROUTE_VARIABLE) or "veo"
+    check_choice(ROUTE_VARIABLE, name, get_args(RouteSetting))
+    return cast("RouteSetting", name)

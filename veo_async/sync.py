@@ -181,7 +181,7 @@ class VeoSession:
         self._thread.call(self._session.stop_sending)
 
     def drain(self) -> None:
-        """Wait until all jobs submitted until now have finished."""
+        """Wait until all jobs submitted until now have an outcome; those in doubt and on hold have one."""
         self._thread.run(self._session.drain)
 
     @_same_signature(session.VeoSession.statistics)

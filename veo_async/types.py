@@ -17,7 +17,7 @@ from ._runtime.in_doubt.handler import OnDoubt
 from ._runtime.job.follow_ups import FollowUp
 from ._runtime.job.handle import Job, JobView
 from ._runtime.job.live_job import exception_of
-from ._runtime.job.outcome import Clip, Done, Evidence, Failed, HistoryItem, InDoubt, Outcome, Refused
+from ._runtime.job.outcome import Clip, Done, Evidence, Failed, HistoryItem, InDoubt, OnHold, Outcome, Refused
 from ._runtime.job.outcomes import Outcomes
 from ._runtime.queued.images import ImageSource, UploadedImage
 from ._runtime.queued.spending import CreditUsage
@@ -71,6 +71,7 @@ __all__ = [
     "LearnedLimits",
     "Model",
     "OnDoubt",
+    "OnHold",
     "Outcome",
     "Outcomes",
     "PriceDifferences",

@@ -79,6 +79,7 @@ async def test_json_output_of_a_dry_run_and_of_resume(tmp_path: Path) -> None:
         code, lines, _ = await run_separately(sim, "resume", "prompts-out/ledger.db", "--json", cwd=tmp_path)
         *jobs, summary = [json.loads(line) for line in lines]
         assert code == 4 == summary["exit_code"]
+        assert (summary["route"], summary["is_route_changed"]) == ("veo", False)
         assert [job["outcome"] for job in jobs] == ["in_doubt"]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from veo_async.batch.costs import ModelOnHold
 from veo_async.cli.board import render, render_line
 from veo_async.cli.progress import Progress, Row
 
@@ -44,17 +45,24 @@ def test_board_shows_states_credits_delay_and_clips_with_their_prompts() -> None
 
 
 def test_board_says_which_clips_are_on_hold_and_why() -> None:
-    """By model, and without those of which none is left."""
-    progress = Progress(counts={"queued": 4}, on_hold={"veo3_lite": 3, "extend lite": 1, "veo3": 0})
-    reason = "because the provider charges more than the price table says."
-    assert f"On hold: 3 jobs of veo3_lite, 1 job of extend lite, {reason}" in drawn(render(progress), 160)
+    """By model, with both prices; a clip on hold no longer counts as queued."""
+    lite = ModelOnHold(model="veo3_lite", jobs=3, expected=30.0, consumed=60.0)
+    extensions = ModelOnHold(model="extend lite", jobs=1, expected=30.0, consumed=60.0)
+    lines = drawn(render(Progress(counts={"saved": 1, "on_hold": 4}, on_hold=[lite, extensions])), 240)
+    prices = "(the provider charges 60 credits, the price table says 30)"
+    assert f"On hold: 3 jobs of veo3_lite {prices}, 1 job of extend lite {prices}." in lines
+    assert "1 saved  4 on hold" in lines
 
 
 def test_board_shows_that_the_route_has_changed() -> None:
     """For the rest of the run, next to what delays it."""
     lines = drawn(render(Progress(counts={"queued": 2}, changed_route="jobs", pause_reason="network")))
-    assert "The veo route is gone: new clips are made on the jobs route." in lines
+    assert "The veo route is gone (404): new clips are made on the jobs route." in lines
     assert any(line.startswith("Paused: ") for line in lines)
+    progress = Progress(counts={"running": 9}, changed_route="jobs", on_old_route=3)
+    assert any(
+        line.endswith("made on the jobs route. Still polled on veo: 3 clips.") for line in drawn(render(progress))
+    )
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])

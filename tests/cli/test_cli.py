@@ -6,11 +6,14 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from veo_async import VeoApi, VideoRequest
+from veo_async.errors import NotFound
 
 
 def veo(*arguments: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -66,12 +69,13 @@ def test_unwritable_output_folder_is_a_usage_error(tmp_path: Path) -> None:
     assert "choose a writable folder" in done.stderr
 
 
-async def test_simulator_serves_until_ctrl_c(tmp_path: Path) -> None:
-    """It prints its URL and key, serves a real client and injects the requested fault."""
+@asynccontextmanager
+async def simulator(*options: str, cwd: Path) -> AsyncIterator[VeoApi]:
+    """Run the command until the block ends, as Ctrl-C does; yield a client of it."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "veo_async", "simulator", "--port", "0", "--speed", "60", "--api-key", "dummy-key"),
-        *("--fault", "rate-limited:generate:1", "--dialect", "real"),
-        cwd=tmp_path,
+        *options,
+        cwd=cwd,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -81,14 +85,29 @@ async def test_simulator_serves_until_ctrl_c(tmp_path: Path) -> None:
         address = re.search(r"http://127\.0\.0\.1:\d+", (await process.stdout.readline()).decode())
         assert address is not None
         async with VeoApi("dummy-key", base_url=address[0]) as api:
-            with pytest.raises(Exception, match="too high"):
-                await api.generate(VideoRequest("a dog"))
-            assert (await api.generate(VideoRequest("a dog"))).task_id
+            yield api
     finally:
         process.send_signal(signal.SIGINT)
         _, errors = await process.communicate()
     assert b"Traceback" not in errors
     assert process.returncode == 130
+
+
+async def test_simulator_serves_until_ctrl_c(tmp_path: Path) -> None:
+    """It prints its URL and key, serves a real client and injects the requested fault."""
+    async with simulator("--fault", "rate-limited:generate:1", "--dialect", "real", cwd=tmp_path) as api:
+        with pytest.raises(Exception, match="too high"):
+            await api.generate(VideoRequest("a dog"))
+        assert (await api.generate(VideoRequest("a dog"))).task_id
+
+
+async def test_simulator_closes_the_veo_route_after_the_given_number_of_clips(tmp_path: Path) -> None:
+    """With read-only the record of the task that was created before can still be read."""
+    async with simulator("--old-route", "read-only", "--old-route-after", "1", cwd=tmp_path) as api:
+        task_id = (await api.generate(VideoRequest("a dog"))).task_id
+        with pytest.raises(NotFound):
+            await api.generate(VideoRequest("a cat"))
+        assert (await api.record_info(task_id)).task_id == task_id
 
 
 def test_unknown_fault_is_a_usage_error_that_lists_all_faults(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_help_lists_the_exit_codes(name: str, capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         run([name, "--help"])
     output = " ".join(capsys.readouterr().out.split())
-    assert "0 all done, 2 usage, 3 some were refused or failed, 4 some are in doubt, 5 stopped" in output
+    assert "0 all done, 2 usage, 3 some were refused, failed or not sent, 4 some are in doubt, 5 stopped" in output
 
 
 def test_help_loads_neither_the_simulator_nor_the_batch_package() -> None:

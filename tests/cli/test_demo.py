@@ -56,6 +56,22 @@ async def test_demo_saves_every_clip_although_failures_are_injected(tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("route", ["veo", "jobs", "auto"])
+async def test_demo_runs_on_each_route_and_says_which(tmp_path: Path, route: str) -> None:
+    """On auto the veo route closes during the demo: its clips are collected there, the others made on jobs."""
+    output = await run(*DEMO, "--route", route, cwd=tmp_path)
+    assert f"on the route {route}," in output
+    assert "8 of 9 clips saved under veo-out/ (8 saved, 1 refused)" in output
+    assert ("and the veo route closes after 5 of them" in output) == (route == "auto")
+    assert ("The veo route is gone (404): new clips are made on the jobs route." in output) == (route == "auto")
+    assert ("its 5 clips were collected there, the other 3 were made on the jobs route" in output) == (route == "auto")
+    ledger = await SqliteLedger(tmp_path / "veo-out" / "demo.db").open(None)
+    routes = Counter(row.route for row in await ledger.jobs() if row.state == "saved")
+    await ledger.close()
+    assert routes == {"veo": 5, "jobs": 3} if route == "auto" else {route: 8}
+
+
+@pytest.mark.slow
 async def test_demo_does_not_overwrite_existing_files(tmp_path: Path) -> None:
     """A clip whose name is taken gets another one."""
     for name in ("fox-in-snow.mp4", "orange-tree.mp4"):

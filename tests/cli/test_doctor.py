@@ -4,6 +4,7 @@ import asyncio
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ async def test_doctor_reports_every_check_and_the_next_command(tmp_path: Path) -
         ) as veo:
             await veo.generate("A dog")
         output = await run(*VEO, "doctor", "--ledger", "veo.db", cwd=tmp_path, sim=sim)
-        assert output.count("ok ") == 5
+        assert output.count("ok ") == 6
         for text in (
             "from VEO_API_KEY",
             sim.url,
@@ -57,6 +58,33 @@ async def test_failed_check_names_a_remedy_and_does_not_stop_the_others(
         monkeypatch.setenv("VEO_API_KEY", "sk-" + "x" * 30)
         output = await run(*VEO, "doctor", cwd=tmp_path, exits=1)
         assert "Check the API key" in output
+
+
+@pytest.mark.parametrize(
+    ("route", "options", "line", "exits"),
+    [
+        ("veo", {}, "ok  route    veo\n", 0),
+        ("jobs", {}, "ok  route    jobs\n", 0),
+        ("jobs", {"unknown_id": "404"}, "ok  route    jobs\n", 0),
+        ("jobs", {"unknown_id": "null"}, "ok  route    jobs\n", 0),
+        ("auto", {}, "ok  route    auto\n", 0),
+        ("veo", {"old_route": "gone"}, "no  route    veo: the veo endpoints respond with 404; take --route jobs\n", 1),
+        (
+            "jobs",
+            {"jobs_route": "off"},
+            "no  route    jobs: the jobs endpoints respond with 404; take --route veo",
+            1,
+        ),
+        ("auto", {"old_route": "gone"}, "ok  route    auto: the veo endpoints respond with 404; --route jobs saves", 0),
+    ],
+)
+async def test_route_of_new_requests_is_checked(
+    tmp_path: Path, route: str, options: dict[str, Any], line: str, exits: int
+) -> None:
+    """With a free read of a task that does not exist."""
+    async with Simulator(**options) as sim:
+        assert line in await run(*VEO, "doctor", "--route", route, cwd=tmp_path, sim=sim, exits=exits)
+        assert sim.requests_to() == ()
 
 
 async def test_clock_that_is_an_hour_ahead_fails_the_check() -> None:

@@ -9,7 +9,9 @@ from veo_async.cli.formatting import (
     format_duration,
     format_number,
     plain_number,
+    same_command,
 )
+from veo_async.cli.invocation import Invocation, begin
 
 
 @pytest.mark.parametrize(
@@ -49,3 +51,17 @@ def test_duration_becomes_coarser_as_it_grows(seconds: float, text: str) -> None
 def test_command_can_be_pasted_into_a_shell() -> None:
     """A file name with a space is quoted."""
     assert command("jobs", "my clips/ledger.db") == "veo-async jobs 'my clips/ledger.db'"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("batch", "a.csv", "--out", "b"),
+        ("batch", "a.csv", "--route", "veo", "--out", "b"),
+        ("--route=auto", "batch", "a.csv", "--out", "b"),
+    ],
+)
+def test_same_command_on_another_route_replaces_the_route_that_was_typed(words: tuple[str, ...]) -> None:
+    """In either spelling, wherever it stands."""
+    begin(Invocation(words=words))
+    assert same_command(route="jobs") == "veo-async batch a.csv --out b --route jobs"

@@ -17,7 +17,7 @@ from tests.sessions import session_arguments
 from veo_async import Done, InDoubt, VeoSession
 from veo_async._ports import JobRow
 from veo_async.cli.app import run
-from veo_async.cli.ledger_text import in_doubt_lines, table_lines
+from veo_async.cli.ledger_text import in_doubt_lines, job_as_dict, table_lines, timeline_lines
 from veo_async.ledger import SqliteLedger
 from veo_async.settings import Limits
 from veo_async.simulator import Simulator, drop_after_accepting, drop_before_accepting
@@ -91,8 +91,38 @@ def test_narrow_terminal_keeps_the_key_and_state_columns() -> None:
         JobRow(key=key, account="", state="in_doubt", request=None, submitted_at=0.0) for key in ("row-1", "\x1b[2J")
     ]
     assert table_lines(rows, 10) == ["key      state", "row-1    in_doubt", "\\x1b[2J  in_doubt"]
-    assert table_lines(rows, 200)[0].split() == ["key", "state", "prompt", "task", "attempts", "submitted"]
+    assert table_lines(rows, 200)[0].split() == ["key", "state", "prompt", "task", "route", "attempts", "submitted"]
     assert table_lines([], 200) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "sent_at", "task_id", "shown"),
+    [
+        ("queued", None, None, None),
+        ("queued", 1.0, None, None),  # a request that created nothing; the next one may take another route
+        ("refused", None, None, None),
+        ("refused", 1.0, None, "jobs"),
+        ("running", 1.0, "task", "jobs"),
+        ("running", None, "task", "jobs"),  # adopted
+    ],
+)
+def test_route_is_shown_of_jobs_that_were_sent(
+    state: str, sent_at: float | None, task_id: str | None, shown: str | None
+) -> None:
+    """In the table, in the timeline and as JSON."""
+    row = JobRow(
+        key="dog",
+        account="",
+        state=state,
+        request='{"prompt": "dog"}',
+        submitted_at=0.0,
+        sent_at=sent_at,
+        task_id=task_id,
+        route="jobs",
+    )
+    assert ("jobs" in table_lines([row], 200)[1].split()) == (shown == "jobs")
+    assert f"route      {shown or '(none)'}" in timeline_lines(row, [])
+    assert job_as_dict(row)["route"] == shown
 
 
 @pytest.mark.parametrize("outcome", ['{"error": {"log_url": "https://kie.ai/logs"}}', '{"error": {}}', "[]", None])

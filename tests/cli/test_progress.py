@@ -5,6 +5,7 @@ import pytest
 
 from veo_async._rules.lifecycle import TABLE, JobState
 from veo_async._rules.pauses import PauseReason
+from veo_async.batch.costs import ModelOnHold
 from veo_async.cli.progress import FINISHED, Progress, changes, counts_of, counts_text, estimate_left_s, pause_text
 
 
@@ -48,7 +49,7 @@ def test_each_change_is_reported_once() -> None:
     later = Progress(counts={"queued": 2}, retry_in_s=3.0)
     in_doubt = Progress(counts={"queued": 1, "in_doubt": 1})
     assert changes(None, normal) == []
-    on_hold = attrs.evolve(normal, on_hold={"veo3_lite": 2})
+    on_hold = attrs.evolve(normal, on_hold=[ModelOnHold(model="veo3_lite", jobs=2, expected=30.0, consumed=60.0)])
     assert changes(normal, on_hold)[0].startswith("On hold: 2 jobs of veo3_lite")
     assert changes(on_hold, on_hold) == []
     assert len(changes(normal, limited)) == 1
@@ -64,7 +65,7 @@ def test_change_of_the_route_is_reported_once() -> None:
     """As its own line, besides the end of the pause."""
     paused = Progress(counts={"queued": 2}, pause_reason="route-gone")
     changed = Progress(counts={"queued": 2}, changed_route="jobs")
-    line = "The veo route is gone: new clips are made on the jobs route."
+    line = "The veo route is gone (404): new clips are made on the jobs route."
     assert changes(paused, changed) == [line, "Submission resumed."]
     assert changes(changed, changed) == []
     assert changes(None, changed) == [line]

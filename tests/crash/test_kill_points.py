@@ -4,16 +4,23 @@ The provider runs on loopback; ledger file and processes are real. `World.recove
 was charged twice, that every charged task is on the ledger, and that every job is finished, or in doubt with a reason.
 """
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from veo_async.simulator import drop_after_accepting, rate_limited
+from veo_async.types import RouteName
 
 from .world import open_world
 
 #: Each test starts several processes and kills one.
-pytestmark = [pytest.mark.realtime, pytest.mark.slow]
+pytestmark = [pytest.mark.realtime, pytest.mark.slow, pytest.mark.usefixtures("route")]
+
+ROUTES: tuple[RouteName, ...] = ("veo", "jobs")
+OTHER: dict[RouteName, RouteName] = {"veo": "jobs", "jobs": "veo"}
+#: The endpoint of each route's records.
+RECORD = {"veo": "record-info", "jobs": "job-record"}
 
 
 async def test_row_48_killed_before_the_intent_is_written_sends_nothing(tmp_path: Path) -> None:
@@ -40,21 +47,26 @@ async def test_row_49_killed_between_commit_and_first_byte_is_in_doubt(tmp_path:
         assert await world.events("a") == ["submit", "send", "lose"]
 
 
-async def test_row_50_killed_before_the_response_is_bound_by_the_callback(tmp_path: Path) -> None:
+@pytest.mark.parametrize("route", ROUTES)
+async def test_row_50_killed_before_the_response_is_bound_by_the_callback(tmp_path: Path, route: RouteName) -> None:
     """The whole request was sent. The callback names the task, and the token in its record proves it."""
     async with open_world(tmp_path) as world:
-        assert (await world.kill_at("post:sent", "a"))["a"].state == "sending"
-        rows = await world.recover("a")
+        assert (await world.kill_at("post:sent", "a", route=route))["a"].state == "sending"
+        rows = await world.recover("a", route=OTHER[route])
+        assert world.endpoints_of(rows["a"].task_id) == {RECORD[route]}
         assert rows["a"].state == "ready"
         assert await world.events("a") == ["submit", "send", "lose", "bind", "complete"]
         assert len(world.sim.requests_to()) == 1
 
 
+@pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("point", ["post:after", "accept:before-commit"])
-async def test_row_51_killed_before_the_task_id_is_stored_is_bound_by_the_callback(tmp_path: Path, point: str) -> None:
+async def test_row_51_killed_before_the_task_id_is_stored_is_bound_by_the_callback(
+    tmp_path: Path, point: str, route: RouteName
+) -> None:
     """The task id was received and not stored; the callback contains it again."""
     async with open_world(tmp_path) as world:
-        assert (await world.kill_at(point, "a"))["a"].state == "sending"
+        assert (await world.kill_at(point, "a", route=route))["a"].state == "sending"
         rows = await world.recover("a")
         assert rows["a"].state == "ready"
         assert await world.events("a") == ["submit", "send", "lose", "bind", "complete"]
@@ -82,6 +94,35 @@ async def test_row_52_killed_while_a_task_runs_is_polled_by_the_next_process(tmp
         assert world.sim.count("record-info") == polls
         assert await world.events("a") == ["submit", "send", "accept", "complete"]
         assert len(world.sim.requests_to()) == 1
+
+
+@pytest.mark.parametrize("route", ROUTES)
+async def test_killed_while_tasks_of_both_routes_run_leaves_each_on_its_own_route(
+    tmp_path: Path, route: RouteName
+) -> None:
+    """Acceptance 7: the next process polls each task where it was created, and creates none, whatever its own route."""
+    hour = 3600.0
+    async with open_world(tmp_path, duration_s=hour) as world:
+        await world.kill_at("accept:after-commit:2", "a", "b", route="veo")
+        rows = await world.kill_at("accept:after-commit:2", "c", "d", route="jobs")
+        assert {key: (row.state, row.route) for key, row in rows.items()} == {
+            "a": ("running", "veo"),
+            "b": ("running", "veo"),
+            "c": ("running", "jobs"),
+            "d": ("running", "jobs"),
+        }
+        before = len(world.sim.requests)
+        await world.kill_at("poll:before:9", route=route)  # all four, some more than once
+        world.sim.advance(hour)
+        await world.kill_at("complete:before-commit:2", route=OTHER[route])
+        rows = await world.recover(route=route)
+        for key, created_on in (("a", "veo"), ("b", "veo"), ("c", "jobs"), ("d", "jobs")):
+            assert rows[key].state == "ready"
+            assert await world.events(key) == ["submit", "send", "accept", "complete"]
+            assert world.endpoints_of(rows[key].task_id, after=before) == {RECORD[created_on]}
+        assert Counter(request.endpoint for request in world.sim.requests_to()) == {"generate": 2, "create-task": 2}
+        assert len(world.sim.charges) == 4
+        assert world.sim.double_charges() == ()
 
 
 async def test_killed_between_storing_and_reporting_a_clip_keeps_the_clip(tmp_path: Path) -> None:

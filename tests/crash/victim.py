@@ -14,7 +14,8 @@ import attrs
 
 from veo_async import VeoSession
 from veo_async.events import JobState
-from veo_async.settings import Limits
+from veo_async.settings import Limits, Network
+from veo_async.types import RouteSetting
 
 #: The states in which something will still happen by the session's own doing.
 ACTIVE = frozenset({JobState.QUEUED, JobState.SENDING, JobState.RUNNING})
@@ -30,6 +31,8 @@ class Options:
     public_url: str | None
     #: The keys of its jobs; each key is also the prompt.
     jobs: list[str]
+    #: The route of its new requests.
+    route: RouteSetting = "veo"
     rate: tuple[int, float] = (1000, 1.0)
     #: Seconds to wait without any change before it leaves jobs in doubt.
     quiet_s: float = 2.5
@@ -51,6 +54,7 @@ async def run(options: Options) -> dict[str, Any]:
         ledger=options.ledger,
         callbacks=options.public_url,
         limits=Limits(rate=options.rate, explore=False, poll_every=0.1, polls_per_second=1000.0),
+        network=Network(route=options.route),
     ) as veo:
         for name in options.jobs:
             await veo.submit(name, key=name)

@@ -13,9 +13,11 @@ from typing import Any
 import attrs
 from aiohttp import web
 
+from tests.routes import fields_of
 from veo_async._ports import JobRow, LedgerSession, Transition
 from veo_async.ledger import SqliteLedger
 from veo_async.simulator import Fault, Simulator
+from veo_async.types import RouteName
 
 from .victim import Options
 
@@ -33,17 +35,19 @@ class World:
     public_url: str | None
     rate: tuple[int, float] = (1000, 1.0)
 
-    async def kill_at(self, point: str, *jobs: str, fault: Fault | None = None) -> dict[str, JobRow]:
+    async def kill_at(
+        self, point: str, *jobs: str, fault: Fault | None = None, route: RouteName = "veo"
+    ) -> dict[str, JobRow]:
         """Run a process with *jobs* that is killed at the kill point *point*. Return the rows that it leaves."""
         if fault is not None:
             self.sim.inject(fault)
-        exit_code, output = await self._run(jobs, kill_at=point)
+        exit_code, output = await self._run(jobs, kill_at=point, route=route)
         assert exit_code == -signal.SIGKILL, f"the process did not reach {point}: exit code {exit_code}\n{output}"
         return await self.rows()
 
-    async def recover(self, *jobs: str) -> dict[str, JobRow]:
+    async def recover(self, *jobs: str, route: RouteName = "veo") -> dict[str, JobRow]:
         """Run a process with *jobs* until it exits, check every invariant, and return the rows that it leaves."""
-        exit_code, output = await self._run(jobs, kill_at="")
+        exit_code, output = await self._run(jobs, kill_at="", route=route)
         assert exit_code == 0, output
         rows = await self.rows()
         reported = json.loads(output.splitlines()[-1])
@@ -60,11 +64,15 @@ class World:
 
     def charged(self) -> dict[str, str]:
         """Return the charged task of each job."""
-        return {charge.body["prompt"]: charge.task_id for charge in self.sim.charges}
+        return {fields_of(charge.body)["prompt"]: charge.task_id for charge in self.sim.charges}
 
     def posted(self) -> set[str]:
         """Return the jobs whose creating request reached the provider."""
-        return {json.loads(request.content)["prompt"] for request in self.sim.requests_to()}
+        return {fields_of(request.body)["prompt"] for request in self.sim.requests_to()}
+
+    def endpoints_of(self, task_id: str | None, *, after: int = 0) -> set[str]:
+        """Return the endpoints that were asked about a task, leaving out the first *after* requests."""
+        return {request.endpoint for request in self.sim.requests[after:] if request.query.get("taskId") == task_id}
 
     async def _check(self, rows: dict[str, JobRow]) -> None:
         """Nothing was charged twice, every charged task is on the ledger, and a job in doubt has a reason."""
@@ -79,7 +87,7 @@ class World:
                 assert _reason(await self.ledger.transitions(key))
         assert charged.keys() <= rows.keys()
 
-    async def _run(self, jobs: Collection[str], *, kill_at: str) -> tuple[int, str]:
+    async def _run(self, jobs: Collection[str], *, kill_at: str, route: RouteName) -> tuple[int, str]:
         """Run `victim` and return its exit code and its output."""
         options = Options(
             ledger=str(self.path),
@@ -87,6 +95,7 @@ class World:
             api_key=self.sim.api_key,
             public_url=self.public_url,
             jobs=list(jobs),
+            route=route,
             rate=self.rate,
         )
         process = await asyncio.create_subprocess_exec(

@@ -21,7 +21,8 @@ from tests.runtime.ledgers import InlineExecutor
 from veo_async import Done, InDoubt, Job, VeoSession
 from veo_async.errors import TaskMismatch, VeoError
 from veo_async.ledger import MemoryLedger, SqliteLedger
-from veo_async.settings import Limits
+from veo_async.settings import Limits, Network
+from veo_async.types import RouteName
 
 from .hostile_behaviours import BEHAVIOURS, DECISIVE, UNREPAIRED
 from .hostile_provider import HostileProvider, true_clip
@@ -43,14 +44,20 @@ class Attack:
 
     seed: int
     behaviours: list[str]
+    #: The provider's route. The seed decides, so that half of all runs are on each.
+    route: RouteName = attrs.field(init=False)
     #: What the provider did, in order.
     lies: list[str] = attrs.field(factory=list)
     #: The promises that did not hold.
     broken: list[str] = attrs.field(factory=list)
 
+    def __attrs_post_init__(self) -> None:
+        self.route = "jobs" if self.seed % 2 else "veo"
+
     def __str__(self) -> str:
         how = f"python -m tests.edges.hostile_attack {self.seed} {' '.join(self.behaviours)}"
-        return f"seed {self.seed}: {'; '.join(self.broken)}\n    {', '.join(self.lies)}\n    repeat it: {how}"
+        what = f"seed {self.seed} on {self.route}: {'; '.join(self.broken)}"
+        return f"{what}\n    {', '.join(self.lies)}\n    repeat it: {how}"
 
 
 def run_attack(seed: int, folder: Path, behaviours: list[str] | None = None) -> Attack:
@@ -126,6 +133,7 @@ class _Run:
             api_key=self.key,
             honest_prompt=self.prompts[0],
             lies=_LIES,
+            route=self.attack.route,
         )
         async with provider:
             self.attack.lies = provider.lies
@@ -149,6 +157,7 @@ class _Run:
             base_url=provider.url,
             ledger=self.ledger,
             account="attacked",
+            network=Network(route=self.attack.route),
             callbacks=public_url if self.has_callbacks else None,
             limits=Limits(rate=(20, 10.0), explore=False, poll_every=5.0),
         )

@@ -17,12 +17,17 @@ from urllib.parse import parse_qs, urlsplit
 
 import attrs
 
+from tests.routes import fields_of
+from veo_async.types import RouteName
+
 from .hostile_behaviours import BEHAVIOURS, CALLBACK_LIES, Behaviour, Exchange, respond_honestly
 
 #: How long a task takes, in seconds.
 TASK_S = 5.0
 #: The probability that a request meets one of the behaviours, as long as the provider has some left.
 _PROBABILITY = 0.5
+#: The names of the endpoints on the ``jobs`` route, and on the other.
+_ON_JOBS = {"createTask": "generate", "recordInfo": "record-info"}
 
 
 @attrs.define
@@ -49,8 +54,9 @@ class Request:
 
     @property
     def endpoint(self) -> str:
-        """The part of the path that names the endpoint; ``download`` for files."""
-        return "download" if self.path.startswith("/files/") else self.path.rpartition("/")[2]
+        """The part of the path that names the endpoint of the ``veo`` route; ``download`` for files."""
+        name = self.path.rpartition("/")[2]
+        return "download" if self.path.startswith("/files/") else _ON_JOBS.get(name, name)
 
 
 def true_clip(task_id: str) -> bytes:
@@ -69,14 +75,18 @@ class HostileProvider:
     Args:
         behaviours: the names of the behaviours that it may show.
         honest_prompt: the prompt of the job that it treats correctly in every exchange.
+        route: the route of its tasks; the other one does not exist.
         lies: how many exchanges it may alter; afterwards it is honest, so that every run ends.
     """
 
-    def __init__(self, seed: int, behaviours: Sequence[str], *, api_key: str, honest_prompt: str, lies: int) -> None:
+    def __init__(
+        self, seed: int, behaviours: Sequence[str], *, api_key: str, honest_prompt: str, lies: int, route: RouteName
+    ) -> None:
         self._seed, self._api_key, self._honest_prompt = seed, api_key, honest_prompt
         self._behaviours = [BEHAVIOURS[name] for name in behaviours]
         self._callback_lies = [name for name in behaviours if name in CALLBACK_LIES]
         self._lies_left = lies
+        self.route = route
         self.charges: list[Charge] = []
         #: What it did to which request, in order.
         self.lies: list[str] = []
@@ -161,7 +171,7 @@ class HostileProvider:
 
     def _is_about_honest_job(self, request: Request) -> bool:
         if request.endpoint == "generate":
-            return json.loads(request.body)["prompt"] == self._honest_prompt
+            return fields_of(json.loads(request.body))["prompt"] == self._honest_prompt
         name = request.query.get("taskId") or request.path.rpartition("/")[2].removesuffix(".mp4")
         return any(charge.task_id == name and charge.prompt == self._honest_prompt for charge in self.charges)
 
@@ -169,7 +179,7 @@ class HostileProvider:
 
     def _charge(self, body: dict[str, Any]) -> Charge:
         task_id = Random(f"{self._seed} task {len(self.charges)}").randbytes(16).hex()
-        charge = Charge(task_id, body["prompt"], body.get("callBackUrl"), asyncio.get_running_loop().time())
+        charge = Charge(task_id, fields_of(body)["prompt"], body.get("callBackUrl"), asyncio.get_running_loop().time())
         self.charges.append(charge)
         if charge.callback_url:
             task = asyncio.create_task(self._call_back(charge), name=f"hostile.callback:{task_id}")
@@ -178,7 +188,10 @@ class HostileProvider:
         return charge
 
     def _response(self, request: Request, charge: Charge | None) -> tuple[int, dict[str, str], bytes]:
+        is_on_jobs = request.path.rpartition("/")[2] in _ON_JOBS
         match request.endpoint:
+            case "generate" | "record-info" if is_on_jobs is not (self.route == "jobs"):
+                pass
             case "generate":
                 return json_response(accepted(charge.task_id) if charge else envelope(None, 500, "nothing created"))
             case "record-info":
@@ -197,10 +210,25 @@ class HostileProvider:
         if charge is None:
             return envelope(None, 422, "record is null.")
         is_done = asyncio.get_running_loop().time() >= charge.at + TASK_S
+        if self.route == "jobs":
+            return envelope(self._job_record(charge, is_done=is_done))
         params = {"prompt": charge.prompt, "callBackUrl": charge.callback_url}
         data = {"taskId": task_id, "paramJson": json.dumps(params), "successFlag": int(is_done)}
         urls = {"taskId": task_id, "resultUrls": [f"{self.url}/files/{task_id}.mp4"]}
         return envelope({**data, "response": urls if is_done else None, "errorCode": None, "errorMessage": None})
+
+    def _job_record(self, charge: Charge, *, is_done: bool) -> dict[str, Any]:
+        fields = {"input": json.dumps({"prompt": charge.prompt}), "callBackUrl": charge.callback_url}
+        result = {"resultUrls": [f"{self.url}/files/{charge.task_id}.mp4"]}
+        return {
+            "taskId": charge.task_id,
+            "model": "veo-3-1",
+            "state": "success" if is_done else "generating",
+            "param": json.dumps({"model": "veo-3-1", **fields}),
+            "resultJson": json.dumps(result) if is_done else "",
+            "failCode": None,
+            "failMsg": None,
+        }
 
     def other_task(self, task_id: str | None, rng: Random) -> str:
         """Return the id of another task; an unknown one if there is none."""

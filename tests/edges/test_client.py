@@ -6,8 +6,10 @@ from pathlib import Path
 import attrs
 import pytest
 
+from tests.routes import CREATE
 from veo_async import ExtendRequest, TaskState, VeoApi, VideoRequest, errors
-from veo_async._wire import APIKLEY, KIE
+from veo_async._api import create
+from veo_async._wire import APIKLEY, KIE, route_named
 from veo_async.simulator import (
     Fault,
     Simulator,
@@ -36,6 +38,7 @@ from veo_async.simulator import (
     unknown_code,
     wrong_types,
 )
+from veo_async.types import RouteName
 
 # --- every endpoint ---------------------------------------------------------------------------------------------
 
@@ -261,41 +264,42 @@ FAULTS: list[tuple[Fault, type[errors.VeoError], bool]] = [
 
 @pytest.mark.parametrize(("fault", "kind", "retryable"), FAULTS, ids=[f"{f.kind}-{k.__name__}" for f, k, _ in FAULTS])
 async def test_fault_on_a_creating_request_is_sent_once(
-    fault: Fault, kind: type[errors.VeoError], retryable: bool
+    fault: Fault, kind: type[errors.VeoError], retryable: bool, route: RouteName
 ) -> None:
     """One POST; it is retryable only if nothing can have been charged, and the text says if it may have been."""
     timeout = 0.5 if kind is errors.ResponseLost else 30.0  # only delays need to run into it
     async with Simulator(speed=1000.0, faults=[fault]) as sim:
         async with VeoApi(sim.api_key, base_url=sim.url, timeout=timeout) as api:
             with pytest.raises(errors.VeoError) as caught:
-                await api.generate("A dog")
+                await create(api, VideoRequest("A dog"), route_named(route))
         assert type(caught.value) is kind, caught.value
         assert caught.value.retryable is retryable
         charged = kind in (errors.ResponseLost, errors.MalformedResponse, errors.ServerError)
         assert ("may have been charged" in str(caught.value)) is charged
-        assert caught.value.endpoint == "generate"
+        assert caught.value.endpoint == CREATE[route]
         assert len(sim.requests_to("generate")) == 1
         assert retryable is False or sim.charges == ()
 
 
-async def test_byte_order_mark_is_accepted() -> None:
+async def test_byte_order_mark_is_accepted(route: RouteName) -> None:
     """It does not change the meaning, and the task id after it is charged."""
     async with Simulator(faults=[byte_order_mark()]) as sim, VeoApi(sim.api_key, base_url=sim.url) as api:
-        assert (await api.generate("A dog")).task_id == sim.charges[0].task_id
+        task = await create(api, VideoRequest("A dog"), route_named(route))
+        assert task.task_id == sim.charges[0].task_id
 
 
-async def test_fault_on_a_read_is_retryable() -> None:
+async def test_fault_on_a_read_is_retryable(route: RouteName) -> None:
     """After a broken or lost response to a read the next poll succeeds."""
     kinds = [html_page(502, on=1), html_page(200, on=2), drop_after_accepting(on=3), truncate(on=4), corrupt_body(on=5)]
     faults = [fault_on_reads(fault) for fault in kinds]
     async with Simulator(speed=1000.0, faults=faults) as sim, VeoApi(sim.api_key, base_url=sim.url) as api:
-        task = await api.generate("A dog")
+        task = await create(api, VideoRequest("A dog"), route_named(route))
         for _ in kinds:
             with pytest.raises(errors.VeoError) as caught:
-                await api.record_info(task.task_id)
+                await api.record_info(task.task_id, route=route)
             assert caught.value.retryable
             assert caught.value.task_id == task.task_id
-        assert (await api.record_info(task.task_id)).task_id == task.task_id
+        assert (await api.record_info(task.task_id, route=route)).task_id == task.task_id
 
 
 def fault_on_reads(fault: Fault) -> Fault:
@@ -303,14 +307,14 @@ def fault_on_reads(fault: Fault) -> Fault:
     return attrs.evolve(fault, endpoint="record-info")
 
 
-async def test_retry_after_is_in_the_error() -> None:
+async def test_retry_after_is_in_the_error(route: RouteName) -> None:
     """In seconds, whether it was sent as seconds or as a date."""
     faults = [rate_limited(on=1, retry_after=7.0), rate_limited(on=2, retry_after=30.0, retry_after_as="date")]
     async with Simulator(faults=faults) as sim, VeoApi(sim.api_key, base_url=sim.url) as api:
         delays = []
         for _ in faults:
             with pytest.raises(errors.RateLimited) as caught:
-                await api.generate("A dog")
+                await create(api, VideoRequest("A dog"), route_named(route))
             delays.append(caught.value.retry_after)
     assert delays[0] == 7.0
     assert delays[1] == pytest.approx(30.0, abs=1.5)

@@ -1,4 +1,5 @@
-"""2,000 runs against a provider that cuts, delays, mixes up and lies. After each one the promises are checked.
+"""2,000 runs against a provider that cuts, delays, mixes up and lies, half on each route. After each one the promises
+are checked.
 
 - A job is paid once, and once more for each time that its user asked for another request.
 - A paid task whose id reached us is on the ledger, and its clip is saved unless the provider really fails.
@@ -44,9 +45,10 @@ def test_named_sets_contain_only_behaviours() -> None:
     assert BEHAVIOURS.keys() >= UNREPAIRED | DECISIVE
 
 
+@pytest.mark.parametrize("seed", [7, 8], ids=["jobs", "veo"])
 @pytest.mark.parametrize("name", ["late", "duplicate-response", "cut-in-body"])
-def test_single_behaviour_is_met_by_the_session(name: str, tmp_path: Path) -> None:
+def test_single_behaviour_is_met_by_the_session(name: str, seed: int, tmp_path: Path) -> None:
     """The provider really does what its seed draws."""
-    attack = run_attack(7, tmp_path / "run", [name])
+    attack = run_attack(seed, tmp_path / "run", [name])
     assert not attack.broken, str(attack)
     assert {lie.split(":")[0] for lie in attack.lies} == {name}

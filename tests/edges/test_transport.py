@@ -13,10 +13,14 @@ import aiohttp
 import pytest
 import trustme
 
-from veo_async import VeoApi
+from tests.routes import CREATE
+from veo_async import VeoApi, VideoRequest
+from veo_async._api import create
 from veo_async._api.transport import MAX_RESPONSE_BYTES, AiohttpTransport
 from veo_async._ports import HttpRequest
+from veo_async._wire import Accepted, route_named
 from veo_async.errors import ClientClosed, MalformedResponse, NotSent, ResponseLost, ServerError, TransportError
+from veo_async.types import RouteName
 
 from .raw_server import Visit, http, raw_server
 
@@ -29,11 +33,16 @@ def api(url: str, **options: object) -> VeoApi:
     return VeoApi(KEY, base_url=url, **options)  # type: ignore[arg-type]
 
 
-async def failure_of(url: str, **options: object) -> TransportError:
-    """Return the error of a generate request to *url*."""
+async def generate(client: VeoApi, route: RouteName) -> Accepted:
+    """Create a clip on *route*."""
+    return await create(client, VideoRequest("a dog surfing"), route_named(route))
+
+
+async def failure_of(url: str, route: RouteName, **options: object) -> TransportError:
+    """Return the error of a request to *url* that creates a clip."""
     async with api(url, **options) as client:
         with pytest.raises(TransportError) as caught:
-            await client.generate("a dog surfing")
+            await generate(client, route)
     return caught.value
 
 
@@ -47,23 +56,23 @@ def free_port() -> int:
 # --- nothing was sent -------------------------------------------------------------------------------------------
 
 
-async def test_refused_connection_was_not_sent() -> None:
+async def test_refused_connection_was_not_sent(route: RouteName) -> None:
     """No server: zero bytes, safe to retry, even for a creating request."""
-    error = await failure_of(f"http://127.0.0.1:{free_port()}")
+    error = await failure_of(f"http://127.0.0.1:{free_port()}", route)
     assert isinstance(error, NotSent)
-    assert (error.bytes_sent, error.retryable, error.endpoint) == (0, True, "generate")
+    assert (error.bytes_sent, error.retryable, error.endpoint) == (0, True, CREATE[route])
     assert "could not connect to 127.0.0.1:" in error.message
 
 
-async def test_unknown_host_was_not_sent() -> None:
+async def test_unknown_host_was_not_sent(route: RouteName) -> None:
     """The error names the host."""
-    error = await failure_of("https://no-such-host.invalid")
+    error = await failure_of("https://no-such-host.invalid", route)
     assert isinstance(error, NotSent)
     assert error.bytes_sent == 0
     assert "'no-such-host.invalid'" in error.message
 
 
-async def test_untrusted_certificate_was_not_sent() -> None:
+async def test_untrusted_certificate_was_not_sent(route: RouteName) -> None:
     """A server with an untrusted certificate sees a handshake and nothing of the request."""
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
@@ -72,25 +81,25 @@ async def test_untrusted_certificate_was_not_sent() -> None:
         await visit.read_request()
 
     async with raw_server(behave, tls=tls) as server:
-        error = await failure_of(server.url)
+        error = await failure_of(server.url, route)
     assert isinstance(error, NotSent)
     assert error.bytes_sent == 0
     assert f"certificate of 127.0.0.1:{server.port}" in error.message
 
 
-async def test_plain_http_on_a_tls_port_was_not_sent() -> None:
+async def test_plain_http_on_a_tls_port_was_not_sent(route: RouteName) -> None:
     """A server without TLS gets zero bytes of the request."""
 
     async def behave(visit: Visit) -> None:
         await visit.send(http(b"hello"))
 
     async with raw_server(behave) as server:
-        error = await failure_of(server.url.replace("http", "https"))
+        error = await failure_of(server.url.replace("http", "https"), route)
     assert isinstance(error, NotSent)
     assert error.bytes_sent == 0
 
 
-async def test_trusted_certificate_is_accepted() -> None:
+async def test_trusted_certificate_is_accepted(route: RouteName) -> None:
     """With a context that knows the authority the request succeeds."""
     authority = trustme.CA()
     tls, trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
@@ -102,10 +111,10 @@ async def test_trusted_certificate_is_accepted() -> None:
         await visit.send(http(b'{"code":200,"msg":"success","data":{"taskId":"t1"}}'))
 
     async with raw_server(behave, tls=tls) as server, api(server.url, ssl_context=trust) as client:
-        assert (await client.generate("a dog")).task_id == "t1"
+        assert (await generate(client, route)).task_id == "t1"
 
 
-async def test_full_backlog_was_not_sent() -> None:
+async def test_full_backlog_was_not_sent(route: RouteName) -> None:
     """If the host never accepts the connection, the request times out with zero bytes."""
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
@@ -116,7 +125,7 @@ async def test_full_backlog_was_not_sent() -> None:
             for sock in backlog:
                 sock.setblocking(False)
                 sock.connect_ex(address)
-            error = await failure_of(f"http://127.0.0.1:{address[1]}", timeout=0.3)
+            error = await failure_of(f"http://127.0.0.1:{address[1]}", route, timeout=0.3)
         finally:
             for sock in backlog:
                 sock.close()
@@ -193,10 +202,12 @@ LOST = [
 
 
 @pytest.mark.parametrize("behave", LOST, ids=lambda behave: behave.__name__)
-async def test_lost_response_counts_as_sent_and_maybe_charged(behave: Callable[[Visit], object]) -> None:
+async def test_lost_response_counts_as_sent_and_maybe_charged(
+    behave: Callable[[Visit], object], route: RouteName
+) -> None:
     """Once writing the body has started, a failure never counts as not sent, and never as retryable."""
     async with raw_server(behave) as server:  # type: ignore[arg-type]
-        error = await failure_of(server.url, timeout=0.3)
+        error = await failure_of(server.url, route, timeout=0.3)
     assert isinstance(error, ResponseLost)
     assert error.bytes_sent is not None
     assert error.bytes_sent > len('{"prompt":"a dog surfing"}')
@@ -204,11 +215,11 @@ async def test_lost_response_counts_as_sent_and_maybe_charged(behave: Callable[[
     assert "This request may have been charged." in str(error)
 
 
-async def test_lost_read_is_retryable() -> None:
+async def test_lost_read_is_retryable(route: RouteName) -> None:
     """A read is free, so it can be repeated; the error has the task id."""
     async with raw_server(close_after_body) as server, api(server.url) as client:
         with pytest.raises(ResponseLost) as caught:
-            await client.record_info("task-1")
+            await client.record_info("task-1", route=route)
     assert caught.value.retryable is True
     assert str(caught.value).endswith("Retry.")
     assert caught.value.task_id == "task-1"
@@ -244,9 +255,9 @@ def created(name: str) -> bytes:
 
 
 @pytest.mark.parametrize("is_given", [False, True])
-@pytest.mark.parametrize("upgrade", [False, True])
+@pytest.mark.parametrize("kind", ["generate", "createTask", "get-1080p-video"])
 async def test_stray_response_on_a_kept_connection_is_not_taken_for_that_of_a_paid_request(
-    *, is_given: bool, upgrade: bool
+    *, is_given: bool, kind: str
 ) -> None:
     """The connection with unread data is closed, and the request is sent, once, on a new one."""
     sent = []
@@ -266,15 +277,15 @@ async def test_stray_response_on_a_kept_connection_is_not_taken_for_that_of_a_pa
         client = api(server.url, http=http_session if is_given else None)
         await client.credit()
         await asyncio.sleep(0.1)  # the stray response arrives
-        if upgrade:
+        if kind == "get-1080p-video":
             assert (await client.get_1080p_video("t")).url == "http://mine.invalid"
         else:
-            assert (await client.generate("a dog")).task_id == "mine"
+            assert (await generate(client, "jobs" if kind == "createTask" else "veo")).task_id == "mine"
         await client.close()
-    assert sent == [b"credit", b"get-1080p-video" if upgrade else b"generate"]
+    assert sent == [b"credit", kind.encode()]
 
 
-async def test_many_connections_with_unread_data_mean_that_nothing_was_sent() -> None:
+async def test_many_connections_with_unread_data_mean_that_nothing_was_sent(route: RouteName) -> None:
     """The request gives up after some of them, safe to send again; the next one gets through."""
     arrived, requests = asyncio.Event(), []
 
@@ -294,7 +305,7 @@ async def test_many_connections_with_unread_data_mean_that_nothing_was_sent() ->
                 group.create_task(client.credit())
         await asyncio.sleep(0.1)  # the stray responses arrive
         with pytest.raises(NotSent, match="before it is asked") as caught:
-            await client.generate("a dog")
+            await generate(client, route)
         assert caught.value.bytes_sent == 0
         assert len(requests) == 15
         assert (await client.credit()).balance == 7
@@ -318,7 +329,7 @@ async def test_dead_kept_alive_connection_is_not_retried() -> None:
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
-async def test_redirect_is_not_followed(status: str) -> None:
+async def test_redirect_is_not_followed(status: str, route: RouteName) -> None:
     """A redirect is a malformed response; neither body nor key is sent anywhere else."""
     elsewhere: list[bytes] = []
 
@@ -332,7 +343,7 @@ async def test_redirect_is_not_followed(status: str) -> None:
             await visit.send(http(b"", status=status, headers=(f"Location: {target.url}/api/v1/veo/generate",)))
 
         async with raw_server(behave) as server:
-            error = await failure_of(server.url)
+            error = await failure_of(server.url, route)
     assert isinstance(error, MalformedResponse)
     assert error.http_status == int(status[:3])
     assert elsewhere == []
@@ -347,7 +358,7 @@ def zip_bomb() -> bytes:
     return b"".join(packer.compress(bytes(1024 * 1024)) for _ in range(64)) + packer.flush()
 
 
-async def test_zip_bomb_is_cut_at_the_limit() -> None:
+async def test_zip_bomb_is_cut_at_the_limit(route: RouteName) -> None:
     """A response that decompresses to more than the limit is malformed and not decompressed further."""
     bomb = zip_bomb()
 
@@ -356,12 +367,12 @@ async def test_zip_bomb_is_cut_at_the_limit() -> None:
         await visit.send(http(bomb, headers=("Content-Encoding: gzip",)))
 
     async with raw_server(behave) as server:
-        error = await failure_of(server.url)
+        error = await failure_of(server.url, route)
     assert isinstance(error, MalformedResponse)
     assert str(MAX_RESPONSE_BYTES) in error.message
 
 
-async def test_endless_response_is_cut_at_the_limit() -> None:
+async def test_endless_response_is_cut_at_the_limit(route: RouteName) -> None:
     """Reading chunks stops at the limit."""
 
     async def behave(visit: Visit) -> None:
@@ -371,11 +382,11 @@ async def test_endless_response_is_cut_at_the_limit() -> None:
             await visit.send(b"10000\r\n" + bytes(0x10000) + b"\r\n")
 
     async with raw_server(behave) as server:
-        error = await failure_of(server.url)
+        error = await failure_of(server.url, route)
     assert isinstance(error, MalformedResponse)
 
 
-async def test_response_of_exactly_the_limit_is_read() -> None:
+async def test_response_of_exactly_the_limit_is_read(route: RouteName) -> None:
     """The limit itself is accepted."""
     frame = b'{"code":200,"msg":"success","data":{"taskId":"t"},"pad":"%s"}'
     body = frame % (b"x" * (MAX_RESPONSE_BYTES - len(frame) + 2))
@@ -386,10 +397,10 @@ async def test_response_of_exactly_the_limit_is_read() -> None:
         await visit.send(http(body))
 
     async with raw_server(behave) as server, api(server.url) as client:
-        assert (await client.generate("x")).task_id == "t"
+        assert (await generate(client, route)).task_id == "t"
 
 
-async def test_too_many_headers_are_malformed_and_not_retryable() -> None:
+async def test_too_many_headers_are_malformed_and_not_retryable(route: RouteName) -> None:
     """Ten thousand headers are rejected; the request may have been charged."""
 
     async def behave(visit: Visit) -> None:
@@ -397,7 +408,7 @@ async def test_too_many_headers_are_malformed_and_not_retryable() -> None:
         await visit.send(http(RECORD, headers=tuple(f"X-{n}: {n}" for n in range(10_000))))
 
     async with raw_server(behave) as server:
-        error = await failure_of(server.url)
+        error = await failure_of(server.url, route)
     assert isinstance(error, MalformedResponse)
     assert error.retryable is False
 
@@ -408,10 +419,12 @@ async def other_protocol(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("behave", [other_protocol, bad_chunk], ids=lambda behave: behave.__name__)
-async def test_response_that_is_not_http_is_malformed_and_not_retryable(behave: Callable[[Visit], object]) -> None:
+async def test_response_that_is_not_http_is_malformed_and_not_retryable(
+    behave: Callable[[Visit], object], route: RouteName
+) -> None:
     """Another protocol or broken chunks: the request was sent and may have been charged."""
     async with raw_server(behave) as server:  # type: ignore[arg-type]
-        error = await failure_of(server.url)
+        error = await failure_of(server.url, route)
     assert isinstance(error, MalformedResponse)
     assert error.bytes_sent
     assert error.retryable is False

@@ -9,7 +9,7 @@ from veo_async import VeoSession, settings
 from veo_async._api.base_urls import BASE_URL_VARIABLES, UPLOAD_URL_VARIABLES
 from veo_async._api.key import KEY_FILE_VARIABLE, KEY_VARIABLES
 from veo_async._session.callbacks import SECRET_VARIABLE
-from veo_async._session.options import ROUTE_VARIABLE
+from veo_async.settings import ROUTE_VARIABLE
 
 from .markdown import entries, table
 
@@ -21,7 +21,7 @@ _VARIABLES = (
     (BASE_URL_VARIABLES, "address of the API"),
     (UPLOAD_URL_VARIABLES, "address for uploads; by default a given address of the API also serves uploads"),
     ((SECRET_VARIABLE,), "the webhook secret"),
-    ((ROUTE_VARIABLE,), "the [route](routes.md) of new requests, `veo` or `jobs`"),
+    ((ROUTE_VARIABLE,), "the [route](routes.md) of new requests: `veo`, `jobs` or `auto`"),
     (PROXY_VARIABLES, "proxies, and the hosts that are reached without one"),
 )
 

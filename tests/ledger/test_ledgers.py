@@ -197,6 +197,17 @@ async def test_task_of_another_job_is_rejected_without_affecting_other_calls(ses
     assert await session.job_of_task("t9") is None
 
 
+async def test_follow_ups_are_found_by_their_source(sessions: Sessions) -> None:
+    """The key of its job or its task, in the order of submission; the state and the session do not matter."""
+    one, two = await sessions.open(), await sessions.open()
+    for key, source in (("clip", None), ("hd", "clip"), ("4k", "t-clip"), ("longer", "clip"), ("other", "t-2")):
+        await one.insert(job(key, source=source))
+    await one.apply(transition("abandon", "hd"))
+    assert keys(await two.follow_ups(["clip", "t-clip"])) == ["hd", "4k", "longer"]
+    assert keys(await one.follow_ups(["t-2"])) == ["other"]
+    assert await one.follow_ups(["t-3"]) == await one.follow_ups([]) == []
+
+
 # --- ownership --------------------------------------------------------------------------------------------------
 
 

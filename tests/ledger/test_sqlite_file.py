@@ -292,6 +292,18 @@ async def test_older_schema_is_migrated_with_its_jobs(
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+async def test_task_on_a_ledger_of_the_first_schema_counts_as_created_on_the_veo_route(path: Path) -> None:
+    """Acceptance 7: there was no other route; what the provider charged is not known."""
+    make_older(path, 1)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE job SET state = 'running', task_id = 'task', attempts = 1, sent_at = 2.0")
+        connection.commit()
+    session = await at(path).open(ACCOUNT)
+    [row] = await session.jobs()
+    await session.close()
+    assert (row.task_id, row.state, row.route, row.credits_consumed) == ("task", "running", "veo", None)
+
+
 async def test_failed_migration_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All statements take effect, or none."""
     await make(path)

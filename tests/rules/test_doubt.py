@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from veo_async import errors
 from veo_async._rules.doubt import Proof, Verdict, classify_failure, find_proof
 from veo_async._wire.decoding import decode_response
-from veo_async._wire.endpoints import GENERATE
+from veo_async._wire.endpoints import CREATE_TASK, EXTEND, GENERATE, Endpoint
 from veo_async._wire.envelope import HttpResponse
 
 V = Verdict
 
 
-def error_of(body: Any, status: int = 200) -> errors.VeoError:
+def error_of(body: Any, status: int = 200, endpoint: Endpoint[Any] = GENERATE) -> errors.VeoError:
     """Return the error that this response to a creating request raises."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(errors.VeoError) as caught:
-        decode_response(GENERATE, HttpResponse(status=status, headers={}, body=content))
+        decode_response(endpoint, HttpResponse(status=status, headers={}, body=content))
     return caught.value
 
 
@@ -82,6 +82,45 @@ HTML = b"<html><body>hello</body></html>"
 def test_response_is_classified(body: Any, status: int, verdict: Verdict) -> None:
     """From status and body to the verdict about the job."""
     assert classify_failure(error_of(body, status)) is verdict
+
+
+@pytest.mark.parametrize("endpoint", [GENERATE, EXTEND, CREATE_TASK], ids=lambda endpoint: str(endpoint.name))
+@pytest.mark.parametrize(
+    ("body", "status", "verdict"),
+    [
+        # the provider's envelope, whatever does not exist: the path, the model, the source clip
+        (envelope(404, "No handler for this path"), 404, V.REFUSED),
+        (envelope(404, "No handler for this path"), 200, V.REFUSED),
+        (envelope(404, "Task not found"), 200, V.REFUSED),
+        (envelope(404, "record is null."), 404, V.REFUSED),
+        (envelope("404", ""), 200, V.REFUSED),
+        (envelope(422, "no"), 404, V.REFUSED),
+        # in doubt: a 404 of any other server
+        (HTML, 404, V.IN_DOUBT),
+        (b"", 404, V.IN_DOUBT),
+        ({"status": 404, "error": "Not Found", "path": "/api/v1/jobs/createTask"}, 404, V.IN_DOUBT),
+        ({"message": "no Route matched with those values"}, 404, V.IN_DOUBT),
+        ({"code": None, "msg": "Task not found"}, 404, V.IN_DOUBT),
+        # ... codes that contradict each other
+        (envelope(500, "Server exception"), 404, V.IN_DOUBT),
+        (envelope(404, "Task not found"), 502, V.IN_DOUBT),
+        (envelope(200, "success", {}), 404, V.IN_DOUBT),
+        # ... or a task in it
+        (envelope(404, "Task not found", {"taskId": "t"}), 404, V.IN_DOUBT),
+        (b'<html>{"taskId":"t"}', 404, V.IN_DOUBT),
+    ],
+)
+def test_404_refuses_only_in_the_providers_envelope_and_without_a_task(
+    body: Any, status: int, verdict: Verdict, endpoint: Endpoint[Any]
+) -> None:
+    """The same for each creating endpoint of both routes."""
+    assert classify_failure(error_of(body, status, endpoint)) is verdict
+
+
+def test_task_id_in_a_404_is_accepted_with_code_200() -> None:
+    """A task id is never thrown away."""
+    body = json.dumps(envelope(200, "success", {"taskId": "t"})).encode()
+    assert decode_response(CREATE_TASK, HttpResponse(status=404, headers={}, body=body)).task_id == "t"
 
 
 @pytest.mark.parametrize(

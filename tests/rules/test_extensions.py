@@ -1,4 +1,6 @@
-"""The model of an extension: by default that of its source clip, and on the jobs route no other."""
+"""The model of an extension is by default that of its source clip, and on the jobs route no other. Clips in 1080p are
+not extended.
+"""
 
 import json
 from typing import Any
@@ -6,8 +8,14 @@ from typing import Any
 import pytest
 
 from veo_async import ExtendRequest, VideoRequest
-from veo_async._rules.extensions import check_model, extension_model, recorded_model, with_model_of
-from veo_async._wire import JOBS, VEO, AnyRequest, UpgradeRequest, record_from_raw
+from veo_async._rules.extensions import (
+    check_model,
+    check_resolution,
+    extension_model,
+    recorded_model,
+    with_model_of,
+)
+from veo_async._wire import JOBS, VEO, AnyRequest, Route, UpgradeRequest, record_from_raw
 from veo_async.errors import InvalidRequest
 
 EXTENSION = ExtendRequest(prompt="It swims ashore")
@@ -67,3 +75,31 @@ def test_model_of_the_source_is_accepted_on_the_jobs_route() -> None:
     check_model(ExtendRequest("t-1", "It swims ashore", model="lite"), "lite", JOBS)
     check_model(EXTENSION, "fast", JOBS)
     check_model(VideoRequest("A dog", model="veo3"), "fast", JOBS)
+
+
+MADE_IN_1080P = VideoRequest("A dog", resolution="1080p")
+
+
+@pytest.mark.parametrize(
+    ("source", "route"), [(UpgradeRequest("t-1"), VEO), (UpgradeRequest("t-1"), JOBS), (MADE_IN_1080P, JOBS)]
+)
+def test_clip_in_1080p_is_not_extended(source: AnyRequest, route: Route) -> None:
+    """The jobs route also does not extend a clip that was made in 1080p."""
+    with pytest.raises(InvalidRequest, match=r"1080p.*cannot be extended"):
+        check_resolution(EXTENSION, source, route)
+    check_resolution(UpgradeRequest("t-1", "4k"), source, route)
+
+
+@pytest.mark.parametrize(
+    ("source", "route"),
+    [
+        (MADE_IN_1080P, VEO),
+        (VideoRequest("A dog", resolution="720p"), JOBS),
+        (VideoRequest("A dog"), JOBS),
+        (ExtendRequest("t-1", "It runs"), JOBS),
+        (None, JOBS),
+    ],
+)
+def test_other_clips_are_extended(source: AnyRequest | None, route: Route) -> None:
+    """Also those of which nothing is known."""
+    check_resolution(EXTENSION, source, route)

@@ -337,7 +337,7 @@ def test_backlogged_tenants_get_their_shares_over_any_stretch(tenants: list[tupl
 
 
 class Queueing(RuleBasedStateMachine):
-    """Any mixture of pushes, grants, refusals and removals, compared with a plain list of the queued jobs."""
+    """Any mixture of pushes, grants, refusals, removals and holds, compared with plain sets of jobs."""
 
     @initialize(bound=st.one_of(st.none(), st.integers(1, 6)))
     def open(self, bound: int | None) -> None:
@@ -346,8 +346,14 @@ class Queueing(RuleBasedStateMachine):
         self.next = 0
         self.where: dict[int, tuple[str, str]] = {}
         self.waiting: set[int] = set()
+        self.on_hold: set[int] = set()
+        self.residues_on_hold: set[int] = set()
         self.granted: list[int] = []
         self.batch_waited = 0
+
+    def enqueued(self, item: int) -> None:
+        """Note where a job is that was pushed, or pushed back."""
+        (self.on_hold if item % 5 in self.residues_on_hold else self.waiting).add(item)
 
     @rule(
         tenant=st.sampled_from("abc"),
@@ -356,7 +362,7 @@ class Queueing(RuleBasedStateMachine):
     )
     def push(self, tenant: str, priority: Priority, count: int) -> None:
         for _ in range(count):
-            queued = sum(self.where[item][0] == tenant for item in self.waiting)
+            queued = sum(self.where[item][0] == tenant for item in self.waiting | self.on_hold)
             try:
                 admit(self.queue, self.next, tenant=tenant, priority=priority)
             except QueueFull:
@@ -365,7 +371,7 @@ class Queueing(RuleBasedStateMachine):
                 return
             assert self.bound is None or queued < self.bound
             self.where[self.next] = tenant, priority
-            self.waiting.add(self.next)
+            self.enqueued(self.next)
             self.next += 1
 
     @rule(count=st.integers(1, 15))
@@ -391,15 +397,25 @@ class Queueing(RuleBasedStateMachine):
         item = data.draw(st.sampled_from(self.granted))
         self.granted.remove(item)
         self.queue.push_front(item)
-        self.waiting.add(item)
+        self.enqueued(item)
         self.batch_waited = 0
 
-    @precondition(lambda self: self.waiting)
+    @precondition(lambda self: self.waiting or self.on_hold)
     @rule(data=st.data())
     def remove(self, data: st.DataObject) -> None:
-        item = data.draw(st.sampled_from(sorted(self.waiting)))
+        item = data.draw(st.sampled_from(sorted(self.waiting | self.on_hold)))
         self.queue.remove(item)
-        self.waiting.remove(item)
+        self.waiting.discard(item)
+        self.on_hold.discard(item)
+
+    @rule(residue=st.integers(0, 4))
+    def hold(self, residue: int) -> None:
+        """As a session does: each overcharge adds a model to those on hold."""
+        self.residues_on_hold.add(residue)
+        moved = set(self.queue.hold(lambda item: item % 5 in self.residues_on_hold))
+        assert moved == {item for item in self.waiting if item % 5 == residue}
+        self.waiting -= moved
+        self.on_hold |= moved
 
     @rule(tenant=st.sampled_from("abc"), weight=st.sampled_from([0.25, 1.0, 4.0]))
     def set_weight(self, tenant: str, weight: float) -> None:
@@ -412,6 +428,8 @@ class Queueing(RuleBasedStateMachine):
         order = drain(self.queue)
         assert len(order) == len(self.queue) == len(self.waiting)
         assert set(order) == self.waiting
+        assert self.queue.on_hold == self.on_hold
+        assert all(item in self.queue for item in self.on_hold)
         for place, item in list(enumerate(order))[:: max(1, len(order) // 8)]:
             assert self.queue.position(item) == place
         flows: dict[tuple[str, str], list[int]] = {}

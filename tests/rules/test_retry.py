@@ -20,6 +20,7 @@ from veo_async._rules.retry import (
     RetryQuota,
     retry_decision,
 )
+from veo_async._wire.endpoints import ENDPOINTS
 
 BROKEN = errors.ServerError("502")
 RETRIED = [
@@ -86,9 +87,10 @@ def test_read_is_not_retried_after_a_definite_error(error: errors.VeoError) -> N
     assert quota.tokens == QUOTA
 
 
-def test_charged_endpoints_include_the_upgrade_by_get() -> None:
-    """The 1080p upgrade is a GET, but every call may cost credits."""
-    assert {"generate", "extend", "get-4k-video", "get-1080p-video"} == CHARGED_ENDPOINTS
+def test_charged_endpoints_are_those_of_both_routes() -> None:
+    """The 1080p upgrade of the ``veo`` route is a GET, but every call may cost credits."""
+    assert {"generate", "extend", "get-4k-video", "get-1080p-video", "create-task"} == CHARGED_ENDPOINTS
+    assert {endpoint.name for endpoint in ENDPOINTS if endpoint.is_charged} == CHARGED_ENDPOINTS
 
 
 @pytest.mark.parametrize(("attempt", "max_delay"), [(1, 0.5), (2, 1.0), (3, 2.0)])

@@ -1,8 +1,9 @@
 """The route of an adopted task."""
 
+import attrs
 import pytest
 
-from veo_async._rules.task_route import route_of_record
+from veo_async._rules.task_route import has_route, route_of_record
 from veo_async._wire import Record, RouteName
 
 NO_MODEL = Record(flag=1)
@@ -27,3 +28,26 @@ def test_the_model_decides_if_both_routes_have_a_record(first: RouteName, model:
 @pytest.mark.parametrize(("first", "second"), [("veo", "jobs"), ("jobs", "veo")])
 def test_without_a_model_the_route_that_was_asked_first_counts(first: RouteName, second: RouteName) -> None:
     assert route_of_record({first: NO_MODEL, second: NO_MODEL}) == first
+
+
+@attrs.frozen
+class Job:
+    state: str
+    task_id: str | None = None
+    sent_at: float | None = None
+
+
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        (Job("queued"), False),
+        (Job("queued", sent_at=1.0), False),
+        (Job("refused"), False),
+        (Job("refused", sent_at=1.0), True),
+        (Job("running", "task"), True),
+        (Job("running", "task", 1.0), True),
+    ],
+)
+def test_job_has_a_route_once_its_request_was_sent(job: Job, expected: bool) -> None:
+    """Not while it waits again after a request that created nothing."""
+    assert has_route(job) is expected

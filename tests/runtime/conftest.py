@@ -12,7 +12,6 @@ import pytest
 from tests.leaks import Leaks
 from veo_async._ports import Ledger
 from veo_async.ledger import MemoryLedger, SqliteLedger
-from veo_async.types import RouteName
 
 from .ledgers import InlineExecutor
 
@@ -36,14 +35,6 @@ async def leaves_nothing_behind() -> AsyncIterator[None]:
             thread.join(timeout=5.0)
     leaks.check()
     assert not complaints, f"asyncio reported: {complaints}"
-
-
-@pytest.fixture(params=["veo", "jobs"])
-def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> RouteName:
-    """Send on each route of the provider; for tests of what is the same on both."""
-    monkeypatch.setenv("VEO_ROUTE", request.param)
-    name: RouteName = request.param
-    return name
 
 
 @pytest.fixture(params=["memory", "sqlite"])

@@ -76,6 +76,7 @@ async def test_invalid_credit_settings_are_rejected_by_the_constructor(options: 
 # --- a budget ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("ledger", [None, MemoryLedger])
 async def test_row_83_budget_holds_for_fifty_concurrent_submissions(ledger: Any) -> None:
     """Five fit. The others are rejected before they are queued or sent, and their errors have the figures."""
@@ -92,6 +93,7 @@ async def test_row_83_budget_holds_for_fifty_concurrent_submissions(ledger: Any)
             await veo.generate("One more")
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_83_map_yields_jobs_over_budget_as_refused() -> None:
     """The map continues: a cheaper request may still fit."""
     requests = [VideoRequest("A dog"), VideoRequest("A cat", model="veo3"), VideoRequest("A fox", model="veo3_lite")]
@@ -262,6 +264,7 @@ async def test_later_session_reserves_queued_jobs_but_not_finished_ones(ledger: 
 # --- minimum balance ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_83_sending_pauses_at_the_minimum_balance_and_resumes_after_a_top_up() -> None:
     """1000 credits with a minimum of 500: eight jobs are sent and collected, and the others wait for a top-up.
 
@@ -471,6 +474,7 @@ async def test_balance_stays_above_the_minimum_for_jobs_of_any_price(seed: int) 
 # --- credits spent ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_83_estimated_and_measured_credits_are_separate() -> None:
     """The provider charges 60 where the table says 50: both figures are reported, and neither corrects the other."""
     prices = {"veo3_fast": {"720p": 50.0}}
@@ -486,6 +490,7 @@ async def test_row_83_estimated_and_measured_credits_are_separate() -> None:
         assert charged(sim) - 60.0 == spent.measured
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_83_balance_reads_correct_a_price_table_that_is_too_low() -> None:
     """The minimum is enforced by balance reads; the estimates only bridge the time between two of them."""
     prices = {"veo3_fast": {"720p": 1.0}}

@@ -1,4 +1,4 @@
-"""Extensions: the model is that of the source clip, and on the jobs route it can be no other."""
+"""Extensions: the model is that of the source clip, and the jobs route accepts only that one."""
 
 import asyncio
 
@@ -51,7 +51,7 @@ async def test_other_model_is_refused_on_the_jobs_route_before_any_request() -> 
         assert len(sim.charges) == 1
 
 
-async def test_record_tells_the_model_of_a_clip_that_was_made_elsewhere() -> None:
+async def test_record_tells_the_model_of_a_clip_that_was_created_outside_the_session() -> None:
     """The default may be another model, and is refused then: the price would be another, too."""
     async with world() as (veo, sim):
         source = await veo.api.create_task(VideoRequest("A dog", model="veo3"))

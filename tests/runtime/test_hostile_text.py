@@ -13,7 +13,7 @@ from veo_async._runtime.job.outcome import Done, Failed, InDoubt, Refused
 from veo_async._wire import HttpResponse
 from veo_async.ledger import SqliteLedger
 from veo_async.simulator import MemoryTransport
-from veo_async.types import Job
+from veo_async.types import Job, RouteName
 
 from .ledgers import InlineExecutor, session_with_ledger
 from .support import memory, world
@@ -21,6 +21,9 @@ from .support import memory, world
 pytestmark = pytest.mark.veo_virtual_time
 
 HALF = "\ud83d"
+#: The last part of the URLs on each route.
+CREATE_PATH = {"veo": "generate", "jobs": "createTask"}
+RECORD_PATH = {"veo": "record-info", "jobs": "recordInfo"}
 #: What stays as it is, so that the job has the outcome that is tested.
 KEPT = ("http",)
 
@@ -39,14 +42,14 @@ def spoilt(value: Any) -> Any:
 
 
 class Spoiling(MemoryTransport):
-    """Spoils every text in the responses of one endpoint; task ids only with `spoils_ids`."""
+    """Spoils every text in the responses to one kind of request; task ids only with `spoils_ids`."""
 
-    endpoint = "record-info"
+    path = ""
     spoils_ids = False
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         response = await super().send(request)
-        if self.endpoint not in request.url:
+        if self.path not in request.url:
             return response
         body = json.loads(response.body)
         bad = spoilt(body)
@@ -60,20 +63,20 @@ def sqlite(path: Path) -> SqliteLedger:
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "prompt", "kind"),
+    ("paths", "prompt", "kind"),
     [
-        ("record-info", "A dog", Done),
-        ("record-info", "A dog [fail]", Failed),
-        ("generate", "A dog", Done),
-        ("generate", "A dog [refuse]", Refused),
+        (RECORD_PATH, "A dog", Done),
+        (RECORD_PATH, "A dog [fail]", Failed),
+        (CREATE_PATH, "A dog", Done),
+        (CREATE_PATH, "A dog [refuse]", Refused),
     ],
 )
 async def test_text_of_the_provider_is_cleaned_and_stored(
-    tmp_path: Path, endpoint: str, prompt: str, kind: type
+    tmp_path: Path, paths: dict[str, str], prompt: str, kind: type, route: RouteName
 ) -> None:
     """Whatever the field, the job ends as it should, and the next session on the ledger reads it."""
     sim = memory(kind=Spoiling)
-    sim.endpoint = endpoint  # type: ignore[attr-defined]
+    sim.path = paths[route]  # type: ignore[attr-defined]
     async with session_with_ledger(sim, sqlite(tmp_path)) as veo:
         outcome = await (await veo.submit(prompt, key="dog")).finished()
         assert isinstance(outcome, kind)
@@ -83,10 +86,10 @@ async def test_text_of_the_provider_is_cleaned_and_stored(
         assert (await veo.ledger.find("dog")) is not None
 
 
-async def test_task_id_with_half_an_emoji_is_a_doubt_that_survives(tmp_path: Path) -> None:
+async def test_task_id_with_half_an_emoji_is_a_doubt_that_survives(tmp_path: Path, route: RouteName) -> None:
     """The id cannot be right, so nothing is polled; the ledger has the job in doubt."""
     sim = memory(kind=Spoiling)
-    sim.endpoint, sim.spoils_ids = "generate", True  # type: ignore[attr-defined]
+    sim.path, sim.spoils_ids = CREATE_PATH[route], True  # type: ignore[attr-defined]
     async with session_with_ledger(sim, sqlite(tmp_path)) as veo:
         assert isinstance(await (await veo.submit("A dog", key="dog")).finished(), InDoubt)
     async with session_with_ledger(sim, sqlite(tmp_path)) as veo:

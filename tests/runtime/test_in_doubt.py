@@ -104,6 +104,7 @@ async def test_row_17_success_without_a_task_id_puts_the_job_in_doubt(value: Any
         assert len(sim.requests_to()) == len(sim.charges) == 1
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("status", [400, 403, 429, 455])
 async def test_rejection_that_names_a_task_puts_the_job_in_doubt(status: int) -> None:
     """Even a 429 without a code: the task it names may be charged, and the error has its id."""
@@ -126,6 +127,7 @@ async def test_rejection_that_names_a_task_puts_the_job_in_doubt(status: int) ->
         assert len(sim.requests_to()) == 1
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("task_id", ["\x00", "x" * 100_000, "\ud83d", "1080p:t-1"])
 async def test_acceptance_with_an_impossible_task_id_puts_the_job_in_doubt(task_id: str) -> None:
     """It could never be polled. The outcome shows what came, shortened, and survives the session."""
@@ -181,6 +183,7 @@ async def test_outcome_has_the_evidence() -> None:
 # --- resolved by the user ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 async def test_resolve_binds_the_job_to_its_task() -> None:
     """The record is read, the job continues to its clip, and nothing more is charged."""
     async with world(faults=[drop_after_accepting(on=1)]) as (veo, sim):
@@ -212,6 +215,7 @@ async def test_row_41_resolve_rejects_the_task_of_another_request() -> None:
         assert (await other).urls
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("task_id", ["", "a b", "x" * 201, "4k:t-1", "1080p:t-1"])
 async def test_resolve_and_hint_reject_what_is_no_task_id(task_id: str) -> None:
     """Nothing is sent for it. Asking for ``4k:…`` would start, and charge, an upgrade."""
@@ -225,6 +229,7 @@ async def test_resolve_and_hint_reject_what_is_no_task_id(task_id: str) -> None:
         assert sim.count("record-info") == 0
 
 
+@pytest.mark.usefixtures("route")
 async def test_resolve_rejects_a_task_that_another_job_has() -> None:
     """Two takes of one prompt: the record matches both, and one of them already has it."""
     async with world(faults=[drop_before_accepting(on=1)], may_double=True) as (veo, _):
@@ -234,6 +239,7 @@ async def test_resolve_rejects_a_task_that_another_job_has() -> None:
             await job.resolve(await other.accepted())
 
 
+@pytest.mark.usefixtures("route")
 async def test_resubmit_sends_another_request() -> None:
     """The user asked for it; the attempts are counted, and the new request has a new token."""
     async with world(faults=[drop_after_accepting(on=1)], may_double=True) as (veo, sim):
@@ -248,6 +254,7 @@ async def test_resubmit_sends_another_request() -> None:
             await job.resubmit()
 
 
+@pytest.mark.usefixtures("route")
 async def test_abandon_ends_a_job_in_doubt() -> None:
     """Waiters get `JobAbandoned`; the key stays in use, because the job may have been charged."""
     async with world(faults=[drop_after_accepting(on=1)]) as (veo, sim):
@@ -262,6 +269,7 @@ async def test_abandon_ends_a_job_in_doubt() -> None:
             await job.abandon()
 
 
+@pytest.mark.usefixtures("route")
 async def test_abandon_ends_queued_and_running_jobs() -> None:
     """Slots, queue and watcher keep no trace of them."""
     async with world(session={"max_in_flight": 1}) as (veo, sim):
@@ -277,6 +285,7 @@ async def test_abandon_ends_queued_and_running_jobs() -> None:
 # --- policies ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 async def test_on_doubt_resubmit_is_bounded() -> None:
     """The user accepts a second charge, but a server that always drops gets only a few requests."""
     async with world(faults=[drop_after_accepting(times=100)], may_double=True, session={"on_doubt": "resubmit"}) as (
@@ -288,6 +297,7 @@ async def test_on_doubt_resubmit_is_bounded() -> None:
         assert 2 <= len(sim.requests_to()) <= 5
 
 
+@pytest.mark.usefixtures("route")
 async def test_on_doubt_function_is_called_once() -> None:
     """It gets the outcome with its evidence, and returns the policy."""
     asked: list[InDoubt] = []
@@ -333,6 +343,7 @@ async def test_row_50_lost_response_is_bound_by_its_callback() -> None:
         posting.cancel()
 
 
+@pytest.mark.usefixtures("route")
 async def test_missing_callback_reports_the_job_in_doubt_after_fifteen_minutes() -> None:
     """By then the slowest generation would have finished and posted its callback."""
     faults = [drop_after_accepting(on=1), lost_callback(times=100)]
@@ -346,6 +357,7 @@ async def test_missing_callback_reports_the_job_in_doubt_after_fifteen_minutes()
         assert CALLBACK_WAIT_S <= clock() <= CALLBACK_WAIT_S + 5
 
 
+@pytest.mark.usefixtures("route")
 async def test_late_callback_binds_a_job_reported_as_in_doubt() -> None:
     """The job resumes, and awaiting it again returns the clip."""
     async with world(faults=[drop_after_accepting(on=1)], session={"public_url": PUBLIC}) as (veo, sim):
@@ -393,6 +405,7 @@ async def test_row_41_callback_naming_another_task_binds_nothing() -> None:
         assert len(sim.requests_to()) == 2
 
 
+@pytest.mark.usefixtures("route")
 async def test_every_attempt_has_its_own_callback_url() -> None:
     """The user's own callback URL is kept; without a public URL none is sent."""
     async with world(session={"public_url": PUBLIC}) as (veo, sim):
@@ -443,6 +456,7 @@ async def test_row_90_job_past_its_deadline_is_never_sent() -> None:
         assert sim.charges == ()
 
 
+@pytest.mark.usefixtures("route")
 async def test_callback_survives_an_outage() -> None:
     """Failed reads of the record prove nothing; once the provider is reachable again, the job is bound."""
     async with world(faults=[drop_after_accepting(on=1)], session={"public_url": PUBLIC}) as (veo, sim):
@@ -458,6 +472,7 @@ async def test_callback_survives_an_outage() -> None:
         assert len(sim.requests_to()) == 1
 
 
+@pytest.mark.usefixtures("route")
 async def test_callback_naming_a_missing_task_is_given_up() -> None:
     """A record may appear late, but forged callbacks cannot make the session poll forever."""
     async with world(faults=[drop_after_accepting(on=1)], session={"public_url": PUBLIC}) as (veo, sim):
@@ -474,6 +489,7 @@ async def test_callback_naming_a_missing_task_is_given_up() -> None:
         assert job.state is JobState.IN_DOUBT
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("has_ledger", [False, True])
 async def test_true_callback_among_many_false_ones_binds_the_job(*, has_ledger: bool) -> None:
     """1,000 false ids before it and 1,000 after it: each has its turn, and other jobs are polled as ever."""
@@ -498,6 +514,7 @@ async def test_true_callback_among_many_false_ones_binds_the_job(*, has_ledger: 
         assert len(sim.requests_to()) == 3
 
 
+@pytest.mark.usefixtures("route")
 async def test_restart_reads_the_claims_again() -> None:
     """The claims are on the ledger, so the next session finds the true one among the false ones."""
     sim, ledger = memory(faults=[drop_after_accepting(on=1)]), MemoryLedger()
@@ -515,6 +532,7 @@ async def test_restart_reads_the_claims_again() -> None:
         assert (await (await veo.submit("A dog", key="dog"))).task_id == callback.task_id
 
 
+@pytest.mark.usefixtures("route")
 async def test_callback_of_an_earlier_failed_attempt_binds_nothing() -> None:
     """The key was used again after a failure; a callback for the first attempt proves nothing about the second."""
     sim = memory(faults=[drop_after_accepting(on=2)])
@@ -535,6 +553,7 @@ async def test_callback_of_an_earlier_failed_attempt_binds_nothing() -> None:
         assert second.task_id == callback.task_id
 
 
+@pytest.mark.usefixtures("route")
 async def test_concurrent_callbacks_bind_once() -> None:
     """The first that is proven counts, even if the user resolves the job in the same moment."""
     sim = memory(faults=[drop_after_accepting(on=1)])

@@ -323,6 +323,7 @@ class KeySource:
         return str(key)
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_89_rotated_key_is_requested_once() -> None:
     """Several requests in flight are refused: one call of the provider function, one new key, no job fails."""
     sim = memory(latency_s=0.2)
@@ -340,6 +341,7 @@ async def test_row_89_rotated_key_is_requested_once() -> None:
     sim.assert_no_double_charge()
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_89_key_rotated_while_jobs_only_run_is_requested_too() -> None:
     """Only polls are refused: the key is requested once, and the clips are collected."""
     sim = memory()
@@ -354,6 +356,7 @@ async def test_row_89_key_rotated_while_jobs_only_run_is_requested_too() -> None
         assert source.calls == 2
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_89_key_provider_without_a_new_key_is_called_once() -> None:
     """It returns the old key: nothing more is sent, and every refused job reports it without another call."""
     sim = memory(latency_s=0.2)

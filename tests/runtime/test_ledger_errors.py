@@ -64,6 +64,7 @@ class FaultySession:
         raise type(faulty.error)(*faulty.error.args)
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_64_job_that_cannot_be_stored_is_not_queued() -> None:
     """`submit` raises the ledger's error; nothing is queued or sent, and the same key works later."""
     ledger, sim = FaultyLedger(), memory()
@@ -78,6 +79,7 @@ async def test_row_64_job_that_cannot_be_stored_is_not_queued() -> None:
     assert len(sim.requests_to()) == 1
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("error", [errors.LedgerBusy("locked"), errors.LedgerIOError("disk full")])
 async def test_rows_64_and_66_no_request_is_sent_before_its_intent_is_stored(error: errors.LedgerError) -> None:
     """Sending pauses with a reason; when the ledger works again it resumes, and no job has failed."""
@@ -98,6 +100,7 @@ async def test_rows_64_and_66_no_request_is_sent_before_its_intent_is_stored(err
     assert len(sim.requests_to()) == 10
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("is_written", [False, True])
 async def test_row_66_response_that_cannot_be_stored_is_not_reported_and_not_lost(is_written: bool) -> None:
     """The task runs; its id is reported once it is stored. Until then nothing new is sent."""
@@ -119,6 +122,7 @@ async def test_row_66_response_that_cannot_be_stored_is_not_reported_and_not_los
     assert {row.state for row in ledger.ledger.jobs.values()} == {"ready"}
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("is_written", [False, True])
 async def test_row_66_job_whose_intent_failed_is_sent_once(is_written: bool) -> None:
     """Nothing was sent, so the job returns to its queue, whether the intent was stored or not."""
@@ -133,6 +137,7 @@ async def test_row_66_job_whose_intent_failed_is_sent_once(is_written: bool) -> 
     assert len(sim.requests_to()) == len(sim.charges) == 1
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("event", ["requeue", "refuse", "lose", "complete"])
 @pytest.mark.parametrize("is_written", [False, True])
 async def test_row_66_failed_write_is_retried_until_it_succeeds(event: str, is_written: bool) -> None:
@@ -155,6 +160,7 @@ async def test_row_66_failed_write_is_retried_until_it_succeeds(event: str, is_w
     assert len(sim.charges) <= 1
 
 
+@pytest.mark.usefixtures("route")
 async def test_session_closed_with_an_unstored_task_reports_its_id(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -197,6 +203,7 @@ async def test_changes_that_cannot_be_read_are_read_again() -> None:
         assert (await followed).urls
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_54_stalled_loop_keeps_its_jobs() -> None:
     """Blocking code stops the loop for half a minute; the process is alive, so no other session takes over its jobs."""
     ledger, sim = MemoryLedger(), memory(latency_s=0.5)

@@ -15,6 +15,7 @@ from .support import Clock, check_joints, world
 pytestmark = pytest.mark.veo_virtual_time
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
 async def test_row_84_many_jobs_are_sent_in_order_and_wake_every_waiter(count: int) -> None:
     """All are queued first; every tenth has a waiter, half of which are cancelled; memory stays bounded."""
@@ -42,6 +43,7 @@ async def test_row_84_many_jobs_are_sent_in_order_and_wake_every_waiter(count: i
         assert adopted_without_slot(veo) == 0
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_84_many_tenants_are_served_in_fair_order() -> None:
     """Fifty tenants with different backlogs get the same number of turns."""
     async with world(session={"rate": (10, 1.0)}, limiter="none") as (veo, sim):

@@ -34,6 +34,7 @@ from veo_async.simulator import (
     wrong_types,
 )
 from veo_async.simulator.faults.mutations import MUTATIONS
+from veo_async.types import RouteName
 
 from .ledgers import session_with_ledger
 from .support import Clock, VirtualSession, memory, now, world
@@ -71,6 +72,7 @@ async def test_learned_polling_notices_the_end_within_seconds() -> None:
         assert len(poll_times(sim)) <= 20
 
 
+@pytest.mark.usefixtures("route")
 async def test_poll_budget_is_shared_by_all_tasks() -> None:
     """A hundred tasks that are due once a second share five polls per second."""
     async with world(limiter="none", session={"polls_per_second": 5.0, "poll_every": 1.0, "rate": (1000, 1.0)}) as (
@@ -86,6 +88,7 @@ async def test_poll_budget_is_shared_by_all_tasks() -> None:
         await veo.drain()
 
 
+@pytest.mark.usefixtures("route")
 async def test_hanging_poll_delays_no_other_task() -> None:
     """A record that takes twenty seconds to arrive occupies one worker only."""
     async with world(faults=[delay(20.0, endpoint="record-info", on=1)]) as (veo, _):
@@ -97,6 +100,7 @@ async def test_hanging_poll_delays_no_other_task() -> None:
 # --- failed polls -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize(
     "fault",
     [
@@ -152,6 +156,7 @@ async def test_row_22_malicious_record_is_a_failed_poll(fault: Fault) -> None:
         assert veo.statistics().watcher.failed_polls == 3
 
 
+@pytest.mark.usefixtures("route")
 async def test_failed_polls_back_off_for_their_task_only() -> None:
     """The failing task is polled after 2, 4, 8, 16, 32, 60 and 60 s; the other one much more often."""
     async with world(duration_s=400.0, session={"poll_every": None}) as (veo, sim):
@@ -183,6 +188,7 @@ async def test_poll_every_bounds_the_delay_after_failed_polls() -> None:
         await job
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("poll_every", [None, 5.0])
 @pytest.mark.parametrize("cause", ["network", "provider"])
 async def test_outage_slows_all_polls_together_and_its_end_is_noticed_within_ten_seconds(
@@ -239,7 +245,7 @@ async def test_row_33_missing_record_fails_the_job_without_resubmission() -> Non
         assert len(sim.requests_to()) == 1
 
 
-async def test_row_34_record_older_than_fourteen_days_expires_the_job() -> None:
+async def test_row_34_record_older_than_fourteen_days_expires_the_job(route: RouteName) -> None:
     """The job becomes `EXPIRED`, and submitting its key again sends nothing."""
 
     class Later(VirtualSession):
@@ -250,6 +256,8 @@ async def test_row_34_record_older_than_fourteen_days_expires_the_job() -> None:
     async with session_with_ledger(sim, ledger, kind=VirtualSession) as veo:
         await (await veo.submit("A dog [stuck]", key="k")).accepted()
     sim.advance(15 * 86400.0)
+    if route == "jobs":  # what this route says about old records is not documented, so the simulator still has it
+        sim.inject(refuse(422, "Temporarily supports records within 14 days.", endpoint="record-info"))
     async with session_with_ledger(sim, ledger, kind=Later) as veo:
         job = await veo.submit("A dog [stuck]", key="k")
         with pytest.raises(errors.RecordExpired):
@@ -259,6 +267,7 @@ async def test_row_34_record_older_than_fourteen_days_expires_the_job() -> None:
         assert len(sim.requests_to()) == 1
 
 
+@pytest.mark.usefixtures("route")
 async def test_young_task_does_not_expire() -> None:
     """The response "only within 14 days" about a task that is seconds old is a failed poll."""
     fault = refuse(422, "Temporarily supports records within 14 days.", endpoint="record-info", times=5)
@@ -267,6 +276,7 @@ async def test_young_task_does_not_expire() -> None:
         assert len(sim.requests_to()) == 1
 
 
+@pytest.mark.usefixtures("route")
 async def test_adopted_task_can_be_expired() -> None:
     """It was created at an unknown time, so the provider is believed."""
     fault = refuse(422, "Temporarily supports records within 14 days.", endpoint="record-info", times=5)
@@ -275,6 +285,7 @@ async def test_adopted_task_can_be_expired() -> None:
             await (await veo.ledger.adopt("4c9a" * 8))
 
 
+@pytest.mark.usefixtures("route")
 async def test_record_of_another_task_is_a_failed_poll() -> None:
     """The job ends with its own clip, although polls in between returned the finished record of another."""
     async with world(duration_s=30.0) as (veo, sim):

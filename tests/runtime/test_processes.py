@@ -126,6 +126,7 @@ async def read_ledger(file: Path) -> dict[str, tuple[JobRow, list[Transition]]]:
     return jobs
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.slow
 async def test_row_62_concurrent_processes_are_charged_once_per_job(tmp_path: Path) -> None:
     """Four processes submit the same keys at the same time: each gets every clip, and each clip is charged once."""
@@ -143,6 +144,7 @@ async def test_row_62_concurrent_processes_are_charged_once_per_job(tmp_path: Pa
         assert [step.event for step in steps].count("accept") == 1
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, -signal.SIGTERM)])
 async def test_row_58_interrupted_or_terminated_process_sends_nothing_more(
@@ -191,6 +193,7 @@ async def test_row_61_forked_child_gets_an_error_and_the_parent_continues(tmp_pa
     assert list(jobs) == ["dog"]
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.slow
 async def test_a_process_that_is_considered_dead_records_the_task_of_its_request(tmp_path: Path) -> None:
     """Its lock file is removed during its request, and another process takes the job over: one charge, no crash."""

@@ -11,7 +11,9 @@ from veo_async import errors
 from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.events import Paused, Queued, Ready, Running, Sent
 from veo_async._runtime.job.outcome import Done, Failed, InDoubt, Refused
+from veo_async.requests import ExtendRequest
 from veo_async.simulator import blocked_1010, html_page, rate_limited, refuse, unreachable
+from veo_async.types import RouteName
 
 from .support import Clock, check_joints, let_run, world
 
@@ -147,6 +149,7 @@ async def test_row_8_burst_of_429s_is_one_closure() -> None:
         assert len(sim.charges) == 100
 
 
+@pytest.mark.usefixtures("route")
 async def test_rate_limited_job_returns_to_the_head_of_its_queue() -> None:
     """The first submitted job is the first accepted one, although it was refused once."""
     async with world(faults=[rate_limited(on=1)], rate=(1, 10.0), session={"rate": (1, 10.0)}) as (veo, sim):
@@ -154,6 +157,7 @@ async def test_rate_limited_job_returns_to_the_head_of_its_queue() -> None:
         assert [charge.body["prompt"] for charge in sim.charges] == prompts(3)
 
 
+@pytest.mark.usefixtures("route")
 async def test_rate_limited_job_occupies_no_slot_while_it_waits() -> None:
     """The only slot stays free during the pause."""
     async with world(faults=[rate_limited(on=1, retry_after=20)], session={"max_in_flight": 1}) as (veo, _):
@@ -274,6 +278,7 @@ async def test_row_11_balance_is_read_immediately_and_then_with_growing_delays()
         assert len(sim.requests_to()) == 2
 
 
+@pytest.mark.usefixtures("route")
 async def test_wrong_402_does_not_stop_the_session_for_good() -> None:
     """The balance never changes, because it was never empty: after some time a job is sent as a probe."""
     async with world(faults=[refuse(402, on=1)]) as (veo, _):
@@ -282,6 +287,7 @@ async def test_wrong_402_does_not_stop_the_session_for_good() -> None:
         assert clock() == 1500.0
 
 
+@pytest.mark.usefixtures("route")
 async def test_unreadable_balance_sends_a_job_as_a_probe() -> None:
     """If the balance cannot be read, another request shows whether the 402 still applies."""
     faults = [refuse(402, on=1), refuse(500, endpoint="credit")]
@@ -291,6 +297,7 @@ async def test_unreadable_balance_sends_a_job_as_a_probe() -> None:
         assert clock() == 60.0
 
 
+@pytest.mark.usefixtures("route")
 async def test_requests_in_flight_at_the_start_of_a_pause_do_not_move_it() -> None:
     """Four 402s in the same moment are one pause: its balance reads keep their times."""
     async with world(credits=0.0, latency_s=0.5, rate=(20, 10.0)) as (veo, sim):
@@ -302,6 +309,7 @@ async def test_requests_in_flight_at_the_start_of_a_pause_do_not_move_it() -> No
         assert len(sim.requests_to()) == 4
 
 
+@pytest.mark.usefixtures("route")
 async def test_key_limit_pauses_until_a_job_is_accepted() -> None:
     """433 is not about the balance, so a job is the probe."""
     async with world(faults=[refuse(433, times=5)]) as (veo, sim):
@@ -340,6 +348,7 @@ async def test_row_12_blocked_client_is_a_definite_refusal_and_a_pause(
         assert veo.statistics().pause_reason is None
 
 
+@pytest.mark.usefixtures("route")
 async def test_refusal_of_a_probe_ends_the_block() -> None:
     """The provider itself refused the probe, so the client is not blocked any more: the others are sent immediately."""
     async with world(faults=[blocked_1010(on=1), refuse(422, on=2)]) as (veo, _):
@@ -378,6 +387,7 @@ async def test_row_14_disabled_feature_refuses_its_job() -> None:
 # --- jobs in doubt and repeated errors --------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 async def test_repeated_server_errors_pause_submission() -> None:
     """Each failed submission may have been charged: after five in a row, one job at a time is tried."""
     async with world(faults=[refuse(500, times=7)], session={"rate": (1, 1.0)}, limiter="none") as (veo, sim):
@@ -391,6 +401,7 @@ async def test_repeated_server_errors_pause_submission() -> None:
         assert states.count(JobState.READY) == 33
 
 
+@pytest.mark.usefixtures("route")
 async def test_job_in_doubt_is_never_sent_again() -> None:
     """Neither automatically nor by submitting the same key once more."""
     async with world(faults=[html_page(502, on=1)]) as (veo, sim):
@@ -405,6 +416,7 @@ async def test_job_in_doubt_is_never_sent_again() -> None:
         assert len(sim.requests_to()) == 1
 
 
+@pytest.mark.usefixtures("route")
 async def test_refused_maintenance_probe_ends_the_pause() -> None:
     """The provider judged the request, so it works again."""
     async with world(faults=[refuse(455, on=1)]) as (veo, _):
@@ -416,6 +428,7 @@ async def test_refused_maintenance_probe_ends_the_pause() -> None:
         assert veo.statistics().pause_reason is None
 
 
+@pytest.mark.usefixtures("route")
 async def test_refused_credit_probe_lets_the_next_job_try() -> None:
     """A 422 does not say whether the account has credits; the next job in the queue may."""
     async with world(faults=[refuse(433, on=1)]) as (veo, _):
@@ -452,6 +465,7 @@ async def test_pause_is_visible_in_statistics_events_and_log(caplog: pytest.LogC
 # --- nothing could be sent --------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 async def test_lost_network_is_one_pause_and_fails_few_jobs() -> None:
     """Five minutes without a network: sending is paused, and only jobs that were the probe too often fail."""
     async with world() as (veo, sim):
@@ -469,6 +483,7 @@ async def test_lost_network_is_one_pause_and_fails_few_jobs() -> None:
         assert len(sim.charges) == states.count(JobState.READY)
 
 
+@pytest.mark.usefixtures("route")
 async def test_unsendable_job_fails_soon_and_its_key_is_free_again() -> None:
     """Four attempts, 1, 2 and 4 s apart; nothing was sent."""
     async with world(faults=[unreachable(times=4)]) as (veo, sim):
@@ -484,6 +499,7 @@ async def test_unsendable_job_fails_soon_and_its_key_is_free_again() -> None:
         assert len(sim.charges) == 1
 
 
+@pytest.mark.usefixtures("route")
 async def test_any_response_shows_that_the_network_is_back() -> None:
     """The probe is refused, but its request arrived, so the pause ends."""
     async with world(faults=[unreachable(on=1)]) as (veo, _):
@@ -495,6 +511,7 @@ async def test_any_response_shows_that_the_network_is_back() -> None:
         assert clock() == 1.0
 
 
+@pytest.mark.usefixtures("route")
 async def test_rate_limited_probe_is_inconclusive() -> None:
     """The maintenance pause lasts until a later probe is accepted."""
     async with world(faults=[refuse(455, on=1), rate_limited(on=2)]) as (veo, sim):
@@ -502,3 +519,20 @@ async def test_rate_limited_probe_is_inconclusive() -> None:
         await (await veo.submit("A dog")).accepted()
         assert clock() == 60.0 + 120.0
         assert len(sim.requests_to()) == 3
+
+
+@pytest.mark.parametrize(
+    "message", ["Task not found", "record is null.", "Temporarily supports records within 14 days."]
+)
+async def test_refused_extension_whose_source_has_no_record_costs_nothing(route: RouteName, message: str) -> None:
+    """The same error of a poll leaves open what was charged; of a creating request it does not."""
+    endpoint, number = {"veo": ("extend", 1), "jobs": ("create-task", 2)}[route]
+    faults = [refuse(422, message, endpoint=endpoint, on=number)]
+    async with world(faults=faults, session={"budget": 130.0}) as (veo, sim):
+        clip = await veo.generate("A dog")
+        refused = await veo.submit(ExtendRequest(clip.task_id, "It barks"), key="longer")
+        assert isinstance(await refused.finished(), Refused)
+        assert refused.was_not_charged
+        again = await veo.submit(ExtendRequest(clip.task_id, "It barks"), key="longer")
+        assert isinstance(await again.finished(), Done)
+        assert len(sim.charges) == 2

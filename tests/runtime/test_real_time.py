@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.internals import crash_of
+from tests.routes import fields_of
 from tests.webhooks.support import session_with_callbacks
 from veo_async import Done
 from veo_async.ledger import SqliteLedger
@@ -18,6 +19,7 @@ from .support import assert_at_rest, at_every_await, check_joints, memory, sessi
 pytestmark = pytest.mark.realtime
 
 
+@pytest.mark.usefixtures("route")
 async def test_callbacks_in_one_turn_of_the_loop_are_all_acknowledged() -> None:
     """Each polls its task at once: the time of a poll is in the past when the timer is set."""
     async with session_with_callbacks(duration_s=60.0) as (veo, sim):
@@ -30,7 +32,9 @@ async def test_callbacks_in_one_turn_of_the_loop_are_all_acknowledged() -> None:
         app = veo.callbacks.asgi()
         async with asyncio.TaskGroup() as group:
             for request in requests:
-                body = json.dumps({"code": 200, "msg": "", "data": {"taskId": task_ids[request["prompt"]]}}).encode()
+                body = json.dumps(
+                    {"code": 200, "msg": "", "data": {"taskId": task_ids[fields_of(request)["prompt"]]}}
+                ).encode()
                 group.create_task(_call(app, request["callBackUrl"], body, statuses))
         assert statuses == [200] * 4
         assert crash_of(veo) is None

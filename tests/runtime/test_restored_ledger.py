@@ -30,6 +30,7 @@ def back_up(path: Path, target: Path) -> None:
         source.backup(copy)
 
 
+@pytest.mark.usefixtures("route")
 async def test_restored_ledger_pays_for_nothing_again_until_it_is_accepted(tmp_path: Path) -> None:
     """Of 12 jobs 8 were paid after the backup. Opening it names them; after accepting it, all 12 are sent."""
     path, backup, sim = tmp_path / "veo.db", tmp_path / "backup.db", memory()
@@ -55,6 +56,7 @@ async def test_restored_ledger_pays_for_nothing_again_until_it_is_accepted(tmp_p
     assert len(sim.charges) == 20
 
 
+@pytest.mark.usefixtures("route")
 async def test_folder_of_locks_removed_during_a_request_loses_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

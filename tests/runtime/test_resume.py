@@ -25,6 +25,7 @@ from .support import VirtualSession, memory, session_on
 pytestmark = pytest.mark.veo_virtual_time
 
 
+@pytest.mark.usefixtures("route")
 async def test_later_session_resumes_the_jobs_of_an_earlier_one(ledger: Ledger) -> None:
     """Queued jobs are sent, running ones are polled, nothing is charged twice, and `recovered` has the counts."""
     sim = memory(limiter="none")
@@ -41,6 +42,7 @@ async def test_later_session_resumes_the_jobs_of_an_earlier_one(ledger: Ledger) 
     sim.assert_no_double_charge()
 
 
+@pytest.mark.usefixtures("route")
 async def test_keys_of_an_earlier_run_attach_without_a_charge(ledger: Ledger) -> None:
     """The same list again returns every clip and sends no request."""
     sim = memory()
@@ -82,6 +84,7 @@ async def test_row_82_same_key_with_another_request_is_rejected_across_sessions(
     assert len(sim.requests_to()) == 1
 
 
+@pytest.mark.usefixtures("route")
 async def test_key_of_a_refused_job_may_be_used_again_later(ledger: Ledger) -> None:
     """Nothing was charged; the timeline shows both attempts."""
     sim = memory()
@@ -95,6 +98,7 @@ async def test_key_of_a_refused_job_may_be_used_again_later(ledger: Ledger) -> N
     await ledger_session.close()
 
 
+@pytest.mark.usefixtures("route")
 async def test_job_in_doubt_is_recovered_by_a_later_session(ledger: Ledger) -> None:
     """It is reported again with its evidence, found without its key, and resolved."""
     sim = memory(faults=[drop_after_accepting(on=1)])
@@ -113,6 +117,7 @@ async def test_job_in_doubt_is_recovered_by_a_later_session(ledger: Ledger) -> N
     assert len(sim.requests_to()) == 1
 
 
+@pytest.mark.usefixtures("route")
 async def test_adopted_task_is_recovered_by_a_later_session(ledger: Ledger) -> None:
     """So is a task that is adopted by the id in an error."""
     sim = memory()
@@ -128,6 +133,7 @@ async def test_adopted_task_is_recovered_by_a_later_session(ledger: Ledger) -> N
         assert (await (await second.ledger.adopt(task_id))).urls
 
 
+@pytest.mark.usefixtures("route")
 async def test_adopting_for_a_job_in_doubt_resolves_it(ledger: Ledger) -> None:
     """The user found the task in the provider's logs."""
     sim = memory(faults=[drop_after_accepting(on=1)])
@@ -171,6 +177,7 @@ class LaterSession(VirtualSession):
         return super()._wall_clock() + 0.01
 
 
+@pytest.mark.usefixtures("route")
 async def test_two_sessions_share_the_accounts_limit(ledger: Ledger) -> None:
     """Together they never exceed the limit within a window, and neither starves."""
     sim = memory(rate=(5, 10.0), duration_s=5.0)
@@ -189,6 +196,7 @@ async def test_two_sessions_share_the_accounts_limit(ledger: Ledger) -> None:
     assert spent <= (40 / 5 - 1) * 10.0 + refusals * 10.0 + 1.0
 
 
+@pytest.mark.usefixtures("route")
 async def test_429_of_one_session_pauses_the_others(ledger: Ledger) -> None:
     """All sessions share one pause, which only grows; none of them sends while it lasts."""
     sim = memory(faults=[rate_limited(on=1, retry_after=30)])
@@ -225,6 +233,7 @@ async def test_learned_limits_are_stored_every_minute(ledger: Ledger) -> None:
         await ledger_session.close()
 
 
+@pytest.mark.usefixtures("route")
 async def test_account_name_keeps_jobs_when_the_key_changes(ledger: Ledger) -> None:
     """Jobs belong to an account; sessions of another account neither recover nor find them."""
     sim = memory()
@@ -268,6 +277,7 @@ async def test_old_request_whose_clip_the_provider_has_deleted_offers_a_new_take
     assert len(sim.charges) == 2
 
 
+@pytest.mark.usefixtures("route")
 async def test_expired_source_of_an_upgrade_that_exists_does_not_matter(ledger: Ledger) -> None:
     """Only the clip that the caller gets must still exist."""
     sim = memory()
@@ -282,6 +292,7 @@ async def test_expired_source_of_an_upgrade_that_exists_does_not_matter(ledger: 
     assert len(sim.charges) == 2
 
 
+@pytest.mark.usefixtures("route")
 async def test_metadata_and_tenants_are_recovered(ledger: Ledger) -> None:
     """Metadata that cannot be stored is rejected before the job is."""
     sim = memory(rate=(1, 10.0))

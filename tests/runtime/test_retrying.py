@@ -125,7 +125,7 @@ async def test_exhausted_quota_ends_all_retries() -> None:
     assert len(sim.requests_to("credit")) == 100 + QUOTA // ERROR_COST
 
 
-@pytest.mark.parametrize("endpoint", ["generate", "extend", "get-4k-video", "get-1080p-video"])
+@pytest.mark.parametrize("endpoint", ["generate", "extend", "get-4k-video", "get-1080p-video", "create-task"])
 async def test_charged_endpoint_is_never_called(endpoint: Any) -> None:
     """Passing a charged call is a bug in the caller, and retrying it could charge twice."""
 

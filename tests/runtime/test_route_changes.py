@@ -265,6 +265,16 @@ async def test_404_on_a_fixed_route_refuses_the_job_and_names_the_other_route(ro
         assert len(sim.requests_to()) == 3
 
 
+async def test_404_of_the_jobs_api_refuses_the_job_and_names_the_other_route() -> None:
+    """The error is about the route, not about a task."""
+    async with world(session={"route": "jobs"}, jobs_route="off") as (veo, sim):
+        [outcome] = await veo.gather("A dog")
+        assert isinstance(outcome, Refused)
+        assert outcome.reason == "the provider's jobs API does not exist"
+        assert "--route veo" in str(outcome.error)
+        assert sim.charges == ()
+
+
 async def test_follow_up_of_a_clip_stays_on_its_route_after_the_change() -> None:
     """It would not find its source on the other one."""
     async with world(session=AUTO) as (veo, sim):
@@ -315,7 +325,7 @@ async def test_batch_of_a_hundred_survives_the_end_of_the_route(tmp_path: Path) 
 
 
 async def test_provider_without_the_jobs_route_is_rejected_before_anything_is_sent() -> None:
-    with pytest.raises(UnsupportedByProvider, match="create-task"):
+    with pytest.raises(UnsupportedByProvider, match="route='auto': is not supported by apikley"):
         VeoSession("k" * 32, network=Network(route="auto"), provider=APIKLEY)
 
 

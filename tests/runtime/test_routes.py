@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 
+from tests.routes import CREATE, RECORD
 from veo_async import Clip, Done, InDoubt, VeoSession, VideoRequest, errors
 from veo_async._ports import Ledger
 from veo_async._rules.lifecycle import JobState
+from veo_async._wire import UpgradeRequest
 from veo_async.ledger import SqliteLedger
 from veo_async.simulator import MemoryTransport, drop_after_accepting, rate_limited, refuse
 from veo_async.types import RouteName
 
 from .ledgers import InlineExecutor, session_with_ledger
-from .support import let_run, memory, run_together, session_on, world
+from .support import VirtualSession, let_run, memory, run_together, session_on, world
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -25,8 +27,6 @@ PUBLIC = "https://bot.example"
 IMAGES = ("https://a.example/1.png", "https://a.example/2.png")
 JOBS: dict[str, Any] = {"route": "jobs"}
 ROUTES: tuple[RouteName, RouteName] = ("veo", "jobs")
-CREATE = {"veo": "generate", "jobs": "create-task"}
-RECORD = {"veo": "record-info", "jobs": "job-record"}
 OTHER: dict[str, RouteName] = {"veo": "jobs", "jobs": "veo"}
 
 
@@ -233,8 +233,8 @@ async def test_two_sessions_on_both_routes_never_send_more_than_twenty_requests_
     """Acceptance 13: one account has one rate, regardless of the route of its requests."""
     sim = memory(limiter="none")
     async with (
-        session_with_ledger(sim, ledger, route="veo") as one,
-        session_with_ledger(sim, ledger, route="jobs") as other,
+        session_with_ledger(sim, ledger, route="veo", kind=VirtualSession) as one,
+        session_with_ledger(sim, ledger, route="jobs", kind=VirtualSession) as other,
     ):
         sessions = [one, other] * 13
         outcomes = await run_together(veo.generate(f"Dog {n}", key=f"dog-{n}") for n, veo in enumerate(sessions[:25]))
@@ -267,10 +267,23 @@ async def test_rate_limit_in_the_body_of_a_poll_slows_it_and_fails_nothing() -> 
         assert posts(sim) == ["create-task"]
 
 
+# --- records (acceptance 2) -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("states", ["waiting-generating", "waiting-queuing-generating", "waiting"])
+async def test_running_task_is_polled_in_each_of_its_states(states: str) -> None:
+    """Acceptance 2: no state of a running task is a failed poll or an end."""
+    async with world(job_states=states, duration_s=600.0, session=JOBS) as (veo, sim):
+        clip = await veo.generate("A dog")
+        assert reads(sim, clip.task_id)["job-record"] >= 10
+        assert veo.statistics().watcher.failed_polls == 0
+        assert len(sim.charges) == 1
+
+
 # --- callbacks (acceptance 16) ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", ["unified", "info"])
+@pytest.mark.parametrize("form", ["unified", "info", "2025"])
 async def test_duplicated_callback_of_either_form_is_a_hint(form: str) -> None:
     """Acceptance 16: the job ends by its record."""
     async with world(jobs_callback_form=form, session={**JOBS, "public_url": PUBLIC, "poll_every": 600.0}) as (
@@ -304,16 +317,41 @@ async def test_forged_callback_and_one_for_a_task_of_the_other_route_change_noth
     assert sim.double_charges() == ()
 
 
+# --- the route of a job -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("route", ROUTES)
+async def test_job_shows_its_route_once_it_was_sent(ledger: Ledger, route: RouteName) -> None:
+    """Until then it may take another one; a later session on the other route shows that of the task."""
+    sim = memory()
+    async with session_with_ledger(sim, ledger, route=route, max_in_flight=1) as veo:
+        first, waiting = await veo.submit("A dog"), await veo.submit("A cat")
+        await first.accepted()
+        assert (first.route, waiting.route) == (route, None)
+    async with session_with_ledger(sim, ledger, route=OTHER[route], max_in_flight=1) as veo:
+        jobs = {job.key: job for job in veo.jobs()}
+        assert (jobs[first.key].route, jobs[waiting.key].route) == (route, None)
+        await jobs[waiting.key]
+        assert (jobs[first.key].route, jobs[waiting.key].route) == (route, OTHER[route])
+
+
 # --- arguments (acceptance 17) ----------------------------------------------------------------------------------
 
 
-async def test_provider_without_the_jobs_route_refuses_before_anything_is_sent() -> None:
-    """Acceptance 17."""
+@pytest.mark.parametrize("route", ["jobs", "auto"])
+async def test_provider_without_the_jobs_route_rejects_the_session_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch, route: str
+) -> None:
+    """Acceptance 17: when it is constructed; the error names the argument or the variable, and the other route."""
     sim = memory(dialect="apikley")
-    with pytest.raises(errors.UnsupportedByProvider, match=r"create-task.*apikley"):
-        async with session_on(sim, provider="apikley", **JOBS) as veo:
-            await veo.generate("A dog")
-    assert sim.requests == ()
+    with pytest.raises(errors.UnsupportedByProvider, match=rf"route='{route}': is not supported by apikley. Use 'veo'"):
+        session_on(sim, provider="apikley", route=route)
+    monkeypatch.setenv("VEO_ROUTE", route)
+    with pytest.raises(errors.UnsupportedByProvider, match=rf"VEO_ROUTE='{route}': is not supported by apikley"):
+        session_on(sim, provider="apikley")
+    async with session_on(sim, provider="apikley", route="veo") as veo:
+        await veo.generate("A dog")
+    assert posts(sim) == ["generate"]
 
 
 async def test_variable_sets_the_route_of_new_requests(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,18 +385,37 @@ async def test_option_without_a_field_on_the_jobs_route_is_refused_before_it_is_
         assert sim.charges == ()
 
 
+def to_first_schema(file: Path) -> None:
+    """Give a ledger the schema of the version before the routes."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(
+            "DROP VIEW job_row; DROP INDEX job_by_source; ALTER TABLE job DROP COLUMN source;"
+            "ALTER TABLE job DROP COLUMN route; ALTER TABLE job DROP COLUMN credits_consumed; PRAGMA user_version = 1;"
+        )
+
+
 async def test_running_task_of_a_ledger_without_routes_is_polled_on_the_dedicated_endpoints(tmp_path: Path) -> None:
     """Acceptance 7: the schema before the routes is updated, and its tasks count as `veo`."""
     sim, file = memory(), tmp_path / "veo.db"
     async with session_with_ledger(sim, SqliteLedger(file, executor=InlineExecutor())) as veo:
         task_id = await (await veo.submit("A dog", key="dog")).accepted()
-    with closing(sqlite3.connect(file)) as connection:
-        connection.executescript(
-            "DROP VIEW job_row; ALTER TABLE job DROP COLUMN route; ALTER TABLE job DROP COLUMN credits_consumed;"
-            "PRAGMA user_version = 1;"
-        )
+    to_first_schema(file)
     before = reads(sim, task_id)
     async with session_with_ledger(sim, SqliteLedger(file, executor=InlineExecutor()), route="jobs") as veo:
         assert (await (await veo.attach("dog"))).task_id == task_id
     assert reads(sim, task_id) - before == Counter({"record-info": (reads(sim, task_id) - before).total()})
     assert posts(sim) == ["generate"]
+
+
+async def test_upgrade_on_a_ledger_without_routes_is_found_by_its_source(tmp_path: Path) -> None:
+    """The update of the schema fills in the source of each follow-up."""
+    sim, file = memory(), tmp_path / "veo.db"
+    async with session_with_ledger(sim, SqliteLedger(file, executor=InlineExecutor())) as veo:
+        clip = await veo.generate("A dog", key="dog")
+        await veo.upgrade(clip, key="mine")
+        await veo.generate(UpgradeRequest(clip.task_id, "4k"), key="yours")
+    to_first_schema(file)
+    session = await SqliteLedger(file, executor=InlineExecutor()).open(None)
+    found = await session.follow_ups(["dog", clip.task_id])
+    await session.close()
+    assert [(row.key, row.source) for row in found] == [("mine", "dog"), ("yours", clip.task_id)]

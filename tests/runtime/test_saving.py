@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from tests.routes import RECORD
 from tests.sessions import session_arguments
 from veo_async import Done, Failed, VeoSession, errors
 from veo_async._rules.lifecycle import JobState
 from veo_async.ledger import MemoryLedger
 from veo_async.media import check_complete
 from veo_async.simulator import Simulator, expired_link, refuse, truncate
+from veo_async.types import RouteName
 
 pytestmark = pytest.mark.realtime
 
@@ -56,6 +58,18 @@ async def test_job_with_save_to_finishes_when_its_file_is_complete(tmp_path: Pat
     assert all(name.startswith("dog") for name in names)
 
 
+async def test_original_videos_are_saved_only_where_they_are_the_uncropped_ones(
+    tmp_path: Path, route: RouteName
+) -> None:
+    """On the jobs route the same field has the video in a lower resolution, which is never the clip."""
+    async with Simulator(duration_s=0.1) as sim, on(sim) as veo:
+        clip = await veo.generate("A dog", aspect_ratio="9:16", resolution="1080p")
+        assert clip.record.origin_urls
+        saved = await veo.save(clip, tmp_path / "dog.mp4", uncropped=True)
+        assert saved.urls == (clip.record.origin_urls if route == "veo" else clip.urls)
+        assert is_whole(saved.files[0])
+
+
 async def test_row_73_expired_link_is_renewed(tmp_path: Path) -> None:
     """By the record, and then by a direct link; nothing is generated again."""
     async with Simulator(duration_s=0.1, faults=[expired_link(on=1)]) as sim, on(sim) as veo:
@@ -96,14 +110,16 @@ _LOST = "Temporarily supports records within 14 days."
 
 
 @pytest.mark.parametrize(("code", "text"), [(455, "Maintenance"), (500, "Internal Error"), (422, _LOST)])
-async def test_link_is_renewed_although_the_record_cannot_be_read(tmp_path: Path, code: int, text: str) -> None:
+async def test_link_is_renewed_although_the_record_cannot_be_read(
+    tmp_path: Path, code: int, text: str, route: RouteName
+) -> None:
     """A failed poll ends no job: a direct link needs no record."""
     async with Simulator(duration_s=0.1, faults=[expired_link(on=1)]) as sim, on(sim) as veo:
         clip = await veo.generate("A dog")
         sim.inject(refuse(code, text, endpoint="record-info"))
         saved = await veo.save(clip, tmp_path / "dog.mp4")
         assert is_whole(saved.files[0])
-        assert sim.triggered_faults[-1].endpoint == "record-info"
+        assert sim.triggered_faults[-1].endpoint == RECORD[route]
 
 
 async def test_clip_without_a_link_and_a_record_needs_a_new_take(tmp_path: Path) -> None:

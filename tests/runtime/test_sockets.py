@@ -23,6 +23,7 @@ from .support import Clock, memory, session_on
 KEY = "kie_canary_0123456789abcdef"
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.veo_virtual_time
 async def test_row_29_unresolvable_name_fails_the_job_after_four_attempts() -> None:
     """No byte was sent, so the key is free again; meanwhile sending is paused, and the statistics have the reason."""
@@ -37,6 +38,7 @@ async def test_row_29_unresolvable_name_fails_the_job_after_four_attempts() -> N
         assert veo.statistics().rate_limit.in_flight == 0
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.veo_virtual_time
 async def test_row_29_recovered_network_completes_all_jobs() -> None:
     """Connections are refused for two seconds and then work; no job fails."""
@@ -50,6 +52,7 @@ async def test_row_29_recovered_network_completes_all_jobs() -> None:
         assert {job.state for job in jobs} == {JobState.READY}
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.veo_virtual_time
 @pytest.mark.parametrize("tls_kind", ["untrusted", "plain"])
 async def test_row_30_untrusted_server_gets_no_request_and_few_connections(tls_kind: str) -> None:
@@ -72,6 +75,7 @@ async def test_row_30_untrusted_server_gets_no_request_and_few_connections(tls_k
     assert connections <= 4
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
 async def test_row_31_redirect_is_not_followed_and_puts_the_job_in_doubt(status: str) -> None:
     """The body is sent once, and the key is sent to no other server."""
@@ -95,6 +99,7 @@ async def test_row_31_redirect_is_not_followed_and_puts_the_job_in_doubt(status:
     assert forwarded == []
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_28_dead_kept_alive_connection_puts_the_job_in_doubt() -> None:
     """The server closes it when the request arrives: it may have read the request, so it is not sent again."""
     posted: list[bytes] = []
@@ -115,6 +120,7 @@ async def test_row_28_dead_kept_alive_connection_puts_the_job_in_doubt() -> None
     assert len(posted) == 1
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.veo_virtual_time
 async def test_row_32_jump_of_the_wall_clock_changes_no_wait() -> None:
     """The machine's clock jumps by a day in both directions, and the server's Date is an hour off."""
@@ -135,6 +141,7 @@ async def test_row_32_jump_of_the_wall_clock_changes_no_wait() -> None:
         assert 60.0 <= clock() <= 80.0
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.veo_virtual_time
 async def test_batch_with_every_kind_of_fault_accounts_for_all_clips() -> None:
     """100 clips over real sockets in virtual time: every outcome is reported, and none is charged twice."""
@@ -159,6 +166,7 @@ async def test_batch_with_every_kind_of_fault_accounts_for_all_clips() -> None:
         sim.assert_no_double_charge()
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_59_closing_with_running_jobs_emits_no_warning() -> None:
     """Over real sockets: no unclosed client, no pending task, no warning of any kind."""
     with warnings.catch_warnings(record=True) as caught:

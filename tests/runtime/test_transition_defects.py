@@ -286,6 +286,7 @@ async def test_a_reservation_is_returned_once(monkeypatch: pytest.MonkeyPatch, l
 # --- responses --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 async def test_a_response_with_the_task_of_another_job_leaves_the_job_in_doubt_and_holds_nothing(
     monkeypatch: pytest.MonkeyPatch, ledger: MemoryLedger
 ) -> None:
@@ -316,6 +317,7 @@ async def test_an_early_hint_of_a_request_that_was_rejected_is_not_kept(
     assert "names a second task" in caplog.text
 
 
+@pytest.mark.usefixtures("route")
 async def test_rate_limited_request_that_a_callback_knows_is_in_doubt(
     monkeypatch: pytest.MonkeyPatch, ledger: MemoryLedger
 ) -> None:
@@ -414,6 +416,7 @@ async def test_every_task_of_a_session_has_a_name(monkeypatch: pytest.MonkeyPatc
 # --- a session that is considered dead --------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 async def test_a_session_that_is_considered_dead_records_the_task_of_its_request(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -441,6 +444,7 @@ async def test_a_session_that_is_considered_dead_records_the_task_of_its_request
     assert "NOT recorded" not in caplog.text
 
 
+@pytest.mark.usefixtures("route")
 async def test_404_of_a_request_that_a_callback_knows_is_in_doubt_and_no_evidence(
     monkeypatch: pytest.MonkeyPatch, ledger: MemoryLedger
 ) -> None:

@@ -213,6 +213,7 @@ async def test_a_transition_that_was_committed_despite_an_error_happens_once(
             check_nothing_left(current)
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("first", [Event.BIND, Event.RESUBMIT, Event.ABANDON])
 @pytest.mark.parametrize("second", [Event.BIND, Event.RESUBMIT, Event.ABANDON])
 async def test_a_job_in_doubt_with_two_concurrent_actions_changes_once(

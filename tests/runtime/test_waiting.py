@@ -44,6 +44,7 @@ async def test_row_55_cancelled_waiter_affects_no_other() -> None:
         assert len(sim.charges) == 1
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_55_cancelling_a_waiter_does_not_cancel_the_request() -> None:
     """The request takes three seconds and its caller is cancelled after one; the job still gets its task."""
     async with world(latency_s=3.0) as (veo, sim):
@@ -57,6 +58,7 @@ async def test_row_55_cancelling_a_waiter_does_not_cancel_the_request() -> None:
         assert (await veo.job("k")).urls
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_56_generate_after_a_timeout_attaches_to_the_job() -> None:
     """`asyncio.timeout` ends the waiting only; calling `generate` again costs nothing."""
     async with world() as (veo, sim):
@@ -67,6 +69,7 @@ async def test_row_56_generate_after_a_timeout_attaches_to_the_job() -> None:
         assert len(sim.requests_to()) == 1
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_57_failing_sibling_leaves_the_exception_group_unchanged() -> None:
     """The caller's TaskGroup raises only the caller's error, and the job continues."""
     async with world() as (veo, _):
@@ -213,6 +216,7 @@ async def test_subscriber_of_a_closed_session_gets_session_closed() -> None:
 # --- closing ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_59_closing_finishes_requests_in_flight_and_releases_waiters() -> None:
     """No new request is sent; the one in flight returns its task id, which is in the waiter's error."""
     sim = memory(latency_s=3.0)
@@ -575,6 +579,7 @@ async def test_too_many_hook_calls_drop_events_for_the_hook_only(monkeypatch: py
     assert 100 <= calls < 430
 
 
+@pytest.mark.usefixtures("route")
 async def test_row_88_terminal_escapes_in_a_message_are_escaped(caplog: pytest.LogCaptureFixture) -> None:
     """The provider returns an escape sequence: in the outcome, the log and the repr it is harmless."""
     evil = "\x1b[2J\x1b]0;owned\x07 rejected"
@@ -590,6 +595,7 @@ async def test_row_88_terminal_escapes_in_a_message_are_escaped(caplog: pytest.L
 # --- lost responses ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("route")
 async def test_lost_response_is_one_request_and_in_doubt() -> None:
     """The server read the request and closed the connection; the outcome has what is known."""
     async with world(faults=[drop_after_accepting(on=1)]) as (veo, sim):
@@ -605,6 +611,7 @@ async def test_lost_response_is_one_request_and_in_doubt() -> None:
         check_joints(veo)
 
 
+@pytest.mark.usefixtures("route")
 async def test_response_slower_than_the_timeout_puts_the_job_in_doubt() -> None:
     """The slot is free again, and the other jobs continue."""
     async with world(faults=[delay(10_000.0, on=1)], session={"max_in_flight": 2}) as (veo, _):

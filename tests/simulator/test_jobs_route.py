@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from veo_async.errors import UsageError
 from veo_async.simulator import Simulator
 
 from .support import Bench, bench, get_bytes, parts_of, post_bytes, raw_exchange
@@ -129,6 +130,27 @@ def test_gone_old_route_responds_404_and_the_jobs_route_works() -> None:
     assert read(sim, made(sim))["code"] == 200
 
 
+def test_read_only_old_route_creates_nothing_and_shows_records() -> None:
+    """So that running tasks can be collected."""
+    sim = bench(old_route="read-only", old_route_after=1)
+    task_id = sim.generate()
+    for endpoint in ("generate", "extend", "get-1080p-video", "get-4k-video"):
+        assert sim.request(endpoint, {"prompt": "x"}).status == 404
+    assert sim.record(task_id)["code"] == 200
+    assert read(sim, made(sim))["code"] == 200
+
+
+def test_old_route_closes_after_the_given_number_of_tasks() -> None:
+    """Tasks of createTask do not count; what a test changes later stays."""
+    sim = bench(old_route="gone", old_route_after=2)
+    made(sim)
+    sim.generate()
+    assert sim.request("generate", {"prompt": "x", "model": "veo3_fast"}).status == 200
+    assert sim.request("record-info", {"taskId": "x"}).status == 404
+    sim.provider.veo_route = "on"
+    assert sim.request("generate", {"prompt": "x", "model": "veo3_fast"}).status == 200
+
+
 @pytest.mark.parametrize(("reading", "code"), [("none", 422), ("both", 200)])
 def test_task_of_the_other_route_is_known_only_with_cross_reading(reading: str, code: int) -> None:
     """In both directions."""
@@ -164,16 +186,83 @@ def test_rate_window_is_shared_and_429_is_in_the_body() -> None:
     assert (response.status, response.json()["code"]) == (200, 429)
 
 
-@pytest.mark.parametrize("form", ["unified", "info"])
-def test_callback_has_the_form_of_the_setting(form: str) -> None:
-    """Unified: the body of a record; info: that of the dedicated endpoints."""
-    sim = bench(jobs_callback_form=form)
-    create(sim, prompt="x", callback="https://me.example/cb")
+CREDITS = {"creditsConsumed", "consumeCredits", "remainedCredits"}
+
+
+def called_back(prompt: str, **settings: Any) -> Any:
+    """Return the callback of a clip with *prompt*."""
+    sim = bench(credits=100, **settings)
+    create(sim, prompt=prompt, callback="https://me.example/cb")
     sim.advance(60)
     (callback,) = sim.provider.due_callbacks(sim.now)
-    data = json.loads(callback.body)["data"]
-    assert ("info" in data) == (form == "info")
-    assert ("resultJson" in data) == (form == "unified")
+    return json.loads(callback.body)
+
+
+@pytest.mark.parametrize(
+    ("form", "names", "credits"),
+    [
+        ("unified", {"state", "param", "resultJson"}, {"creditsConsumed": 60}),
+        ("info", {"info"}, {}),
+        ("2025", {"state", "param", "resultJson"}, {"consumeCredits": 60, "remainedCredits": 40}),
+    ],
+)
+def test_callback_has_the_form_of_the_setting(form: str, names: set[str], credits: dict[str, float]) -> None:
+    """Unified: the body of a record; info: that of the dedicated endpoints; 2025: other names of the credits."""
+    callback = called_back("x", jobs_callback_form=form)
+    assert callback["code"] == 200
+    assert callback["data"].keys() & {"info", "state", "param", "resultJson"} == names
+    assert {name: value for name, value in callback["data"].items() if name in CREDITS} == credits
+
+
+@pytest.mark.parametrize("form", ["unified", "2025"])
+def test_callback_of_a_failed_task_has_code_501_and_the_reason(form: str) -> None:
+    """The code and the message of the envelope are the same for every failure."""
+    callback = called_back("a dog [refuse-late]", jobs_callback_form=form)
+    data = callback["data"]
+    assert (callback["code"], callback["msg"]) == (501, "Playground task failed.")
+    assert (data["state"], data["failCode"]) == ("fail", "400")
+    assert "flagged" in data["failMsg"]
+    assert not data.get("resultJson")
+
+
+def test_callback_of_2025_about_a_failed_task_consumed_nothing() -> None:
+    """The balance in it includes the refund."""
+    data = called_back("a dog [refuse-late]", jobs_callback_form="2025")["data"]
+    assert (data["consumeCredits"], data["remainedCredits"]) == (0, 100)
+
+
+@pytest.mark.parametrize(
+    ("setting", "seen"),
+    [
+        ("waiting-generating", ["waiting", "generating", "generating", "success"]),
+        ("waiting-queuing-generating", ["waiting", "queuing", "generating", "success"]),
+        ("waiting", ["waiting", "waiting", "waiting", "success"]),
+    ],
+)
+def test_running_task_shows_the_states_of_the_setting(setting: str, seen: list[str]) -> None:
+    """At the start, in the second tenth of its time, after it, and at its end."""
+    sim = bench(job_states=setting, duration_s=50.0)
+    task_id = made(sim)
+    found = [read(sim, task_id)["data"]["state"]]
+    for seconds in (7, 30, 20):
+        sim.advance(seconds)
+        found.append(read(sim, task_id)["data"]["state"])
+    assert found == seen
+
+
+def test_task_that_never_ends_keeps_its_first_state() -> None:
+    """A tenth of forever has not passed."""
+    sim = bench(job_states="waiting-queuing-generating")
+    task_id = create(sim, prompt="a dog [stuck]")["data"]["taskId"]
+    sim.advance(1e6)
+    assert read(sim, task_id)["data"]["state"] == "waiting"
+
+
+@pytest.mark.parametrize("setting", ["job_states", "jobs_callback_form"])
+def test_unknown_form_is_rejected_with_the_allowed_ones(setting: str) -> None:
+    """Before the simulator starts."""
+    with pytest.raises(UsageError, match=f"{setting}='x': is not a valid value; use one of '"):
+        Simulator(**{setting: "x"})
 
 
 @pytest.mark.parametrize(

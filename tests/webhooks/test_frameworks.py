@@ -53,6 +53,7 @@ def without_framework(veo: VeoSession) -> Any:
     return veo.callbacks.asgi()
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize(
     "make_app", [in_fastapi, in_fastapi_with_a_lifespan, in_starlette, in_litestar, without_framework]
 )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from veo_async._wire import sign_callback
 from veo_async.errors import LedgerBusy, SessionClosed
+from veo_async.types import RouteName
 from veo_async.webhooks import Receiver
 from veo_async.webhooks.receiver import (
     MAX_BODY_BYTES,
@@ -24,8 +25,15 @@ TOKEN = "t" * 26
 AT = 1769670760.0
 
 
-def body_of(task_id: str) -> bytes:
-    return json.dumps({"code": 200, "msg": "ok", "data": {"taskId": task_id}}).encode()
+#: What callbacks contain besides the task id, on each route.
+FIELDS: dict[str, dict[str, Any]] = {
+    "veo": {"info": {"resultUrls": ["https://a.example/1.mp4"]}},
+    "jobs": {"model": "veo-3-1", "state": "success", "param": "{}", "resultJson": '{"resultUrls":[]}', "failMsg": None},
+}
+
+
+def body_of(task_id: str, **fields: Any) -> bytes:
+    return json.dumps({"code": 200, "msg": "ok", "data": {"taskId": task_id, **fields}}).encode()
 
 
 def is_valid_token(token: str) -> bool:
@@ -57,10 +65,10 @@ class RecordingReceiver:
         return await self.receiver.respond(method, path, dashed, read)
 
 
-async def test_hint_is_stored_before_the_200() -> None:
+async def test_hint_is_stored_before_the_200(route: RouteName) -> None:
     """A valid callback is stored and counted."""
     recording = RecordingReceiver()
-    assert await recording.post() == 200
+    assert await recording.post(body_of("t-1", **FIELDS[route])) == 200
     assert recording.hints == [(TOKEN, "t-1")]
     assert recording.receiver.statistics.responses == {200: 1}
 
@@ -123,15 +131,15 @@ async def test_invalid_body_is_rejected(body: bytes) -> None:
     assert recording.hints == []
 
 
-async def test_with_a_secret_only_signed_callbacks_are_accepted() -> None:
+async def test_with_a_secret_only_signed_callbacks_are_accepted(route: RouteName) -> None:
     """Missing signatures and those of another secret or task get a 401."""
-    recording = RecordingReceiver("new", "old")
+    recording, body = RecordingReceiver("new", "old"), body_of("t-1", **FIELDS[route])
     signed = {"x_webhook_timestamp": str(int(AT))}
-    assert await recording.post() == 401
-    assert await recording.post(**signed, x_webhook_signature=sign_callback("t-1", int(AT), "none")) == 401
-    assert await recording.post(**signed, x_webhook_signature=sign_callback("t-2", int(AT), "old")) == 401
+    assert await recording.post(body) == 401
+    assert await recording.post(body, **signed, x_webhook_signature=sign_callback("t-1", int(AT), "none")) == 401
+    assert await recording.post(body, **signed, x_webhook_signature=sign_callback("t-2", int(AT), "old")) == 401
     assert recording.hints == []
-    assert await recording.post(**signed, x_webhook_signature=sign_callback("t-1", int(AT), "old")) == 200
+    assert await recording.post(body, **signed, x_webhook_signature=sign_callback("t-1", int(AT), "old")) == 200
 
 
 async def test_hundred_concurrent_copies_of_a_callback_are_one_write() -> None:

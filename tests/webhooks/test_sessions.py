@@ -27,6 +27,7 @@ from veo_async.simulator import (
     malformed_callback,
     reordered_callbacks,
 )
+from veo_async.types import RouteName
 
 from .support import callback_session, free_port, served, session_with_callbacks, until
 
@@ -44,24 +45,34 @@ async def post(url: str, body: bytes, **headers: str) -> int:
         return response.status
 
 
-def callback_body(task_id: str, code: int = 200) -> bytes:
-    return json.dumps({"code": code, "msg": "", "data": {"taskId": task_id}}).encode()
+def callback_body(task_id: str, code: int = 200, **data: str) -> bytes:
+    return json.dumps({"code": code, "msg": "", "data": {"taskId": task_id, **data}}).encode()
 
 
-@pytest.mark.parametrize("form", ["array", "json-string", "bracket"])
+#: What the callback of a failed task says on each route.
+FAILED: dict[str, dict[str, Any]] = {"veo": {"code": 400}, "jobs": {"code": 501, "state": "fail"}}
+
+
+@pytest.mark.parametrize(
+    ("route", "form"),
+    [
+        *(("veo", {"callback_form": form}) for form in ("array", "json-string", "bracket")),
+        *(("jobs", {"jobs_callback_form": form}) for form in ("unified", "info")),
+    ],
+    indirect=["route"],
+)
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("key", [None, "a-webhook-key"])
-async def test_callback_finishes_a_job_with_one_poll(form: Any, key: str | None) -> None:
+async def test_callback_finishes_a_job_with_one_poll(form: dict[str, Any], key: str | None) -> None:
     """This works with every documented shape, signed and unsigned."""
-    async with session_with_callbacks(callback_form=form, webhook_secret=key, session={"webhook_secret": key}) as (
-        veo,
-        sim,
-    ):
+    async with session_with_callbacks(webhook_secret=key, session={"webhook_secret": key}, **form) as (veo, sim):
         outcomes = await veo.gather("A dog", "A cat")
         assert [type(outcome).__name__ for outcome in outcomes] == ["Done", "Done"]
         assert sim.count("record-info") == 2
         assert veo.statistics().callback_responses == {200: 2}
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.slow
 async def test_callback_of_a_failed_task_finishes_the_job() -> None:
     """The reason is read from the record, which is polled twice as for every failure."""
@@ -71,17 +82,29 @@ async def test_callback_of_a_failed_task_finishes_the_job() -> None:
         assert sim.count("record-info") == 2
 
 
-@pytest.mark.parametrize("form", ["info", "snake"])
-@pytest.mark.parametrize("task_id", ["same", "new"])
-async def test_callbacks_finish_an_extension_and_an_upgrade(form: Any, task_id: Any) -> None:
-    """A 4K callback has two shapes and either of two task ids."""
-    async with session_with_callbacks(four_k_callback=form, four_k_task_id=task_id) as (veo, _):
+@pytest.mark.parametrize(
+    ("route", "form"),
+    [
+        *(
+            ("veo", {"four_k_callback": form, "four_k_task_id": task_id})
+            for form in ("info", "snake")
+            for task_id in ("same", "new")
+        ),
+        *(("jobs", {"jobs_callback_form": form}) for form in ("unified", "info")),
+    ],
+    indirect=["route"],
+)
+@pytest.mark.usefixtures("route")
+async def test_callbacks_finish_an_extension_and_an_upgrade(form: dict[str, Any]) -> None:
+    """On the ``veo`` route, a 4K callback has two shapes and either of two task ids."""
+    async with session_with_callbacks(**form) as (veo, _):
         clip = await veo.generate("A dog")
         longer = await veo.extend(clip, "It swims ashore")
         assert (await veo.upgrade(longer, "4k")).urls
         assert veo.statistics().callback_responses == {200: 3}
 
 
+@pytest.mark.usefixtures("route")
 async def test_callback_binds_a_job_whose_response_is_late_or_lost() -> None:
     """The token identifies the job, and the task is bound to it once its record proves it."""
     faults = [delay(1.5, before=False, endpoint="generate", on=1), drop_after_accepting(endpoint="generate", on=2)]
@@ -91,6 +114,7 @@ async def test_callback_binds_a_job_whose_response_is_late_or_lost() -> None:
         assert len(sim.charges) == 2
 
 
+@pytest.mark.usefixtures("route")
 async def test_repeated_and_reordered_callbacks_are_harmless() -> None:
     """Every copy gets a 200, and copies cause almost no further polls."""
     async with session_with_callbacks(faults=[duplicate_callback(100, on=1), reordered_callbacks(on=2)]) as (veo, sim):
@@ -101,20 +125,21 @@ async def test_repeated_and_reordered_callbacks_are_harmless() -> None:
         assert len(sim.charges) == 3
 
 
-async def test_forged_callback_changes_nothing() -> None:
+async def test_forged_callback_changes_nothing(route: RouteName) -> None:
     """A callback with a valid token says that a running task failed. Only the record counts."""
     async with session_with_callbacks(duration_s=1.0) as (veo, sim):
         job = await veo.submit("A dog")
         task_id = await job.accepted()
         before = sim.count("record-info")
         for n in range(50):
-            assert await post(callback_url_of(sim), callback_body(task_id, code=400) + b" " * n) == 200
+            assert await post(callback_url_of(sim), callback_body(task_id, **FAILED[route]) + b" " * n) == 200
         assert await post(callback_url_of(sim), callback_body("0" * 32)) == 200
         assert job.state is JobState.RUNNING
         assert sim.count("record-info") - before <= 2  # not one poll per callback
         assert (await job).urls
 
 
+@pytest.mark.usefixtures("route")
 @pytest.mark.parametrize("how", ["key", "stale", "future", "unsigned"])
 async def test_callback_with_a_bad_signature_is_rejected(how: Any) -> None:
     """It gets a 401 and causes no poll."""
@@ -131,6 +156,7 @@ async def test_callback_with_a_bad_signature_is_rejected(how: Any) -> None:
         assert sim.count("record-info") == 0
 
 
+@pytest.mark.usefixtures("route")
 async def test_invalid_callback_changes_no_job_and_causes_no_poll() -> None:
     """Unknown tokens, and huge, compressed or malformed bodies, each get their own status."""
     async with session_with_callbacks(duration_s=60.0, faults=[malformed_callback(size=100, on=1)]) as (veo, sim):
@@ -148,6 +174,7 @@ async def test_invalid_callback_changes_no_job_and_causes_no_poll() -> None:
         assert sim.count("record-info") == 0
 
 
+@pytest.mark.usefixtures("route")
 async def test_endless_body_is_cut_off() -> None:
     """A chunked body has no announced length."""
 
@@ -167,6 +194,7 @@ async def test_endless_body_is_cut_off() -> None:
         assert veo.statistics().callback_responses == {413: 1}
 
 
+@pytest.mark.usefixtures("route")
 async def test_polling_finishes_the_job_when_all_callbacks_are_lost() -> None:
     """Polling is always the fallback."""
     async with session_with_callbacks(faults=[lost_callback()], session={"poll_every": 0.2}) as (veo, sim):
@@ -174,6 +202,7 @@ async def test_polling_finishes_the_job_when_all_callbacks_are_lost() -> None:
         assert not sim.callbacks
 
 
+@pytest.mark.usefixtures("route")
 async def test_callback_for_a_finished_job_gets_a_200() -> None:
     """A late callback is acknowledged, so that the provider does not repeat it."""
     async with session_with_callbacks(faults=[late_callback(0.5, on=1)], session={"poll_every": 0.1}) as (veo, sim):
@@ -182,6 +211,7 @@ async def test_callback_for_a_finished_job_gets_a_200() -> None:
         assert sim.callbacks[0].status == 200
 
 
+@pytest.mark.usefixtures("route")
 async def test_callback_to_another_session_finishes_the_job_within_two_seconds(tmp_path: Path) -> None:
     """Two sessions share one ledger: one receives the callback, and the job of the other finishes."""
     port = free_port()
@@ -213,6 +243,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.usefixtures("route")
 async def test_callback_finishes_a_job_of_another_process(tmp_path: Path) -> None:
     """The waiting process has no port. It receives the hint through the shared ledger."""
     (tmp_path / "waiter.py").write_text(WAITER)
@@ -228,6 +259,7 @@ async def test_callback_finishes_a_job_of_another_process(tmp_path: Path) -> Non
         assert len(sim.charges) == 1
 
 
+@pytest.mark.usefixtures("route")
 async def test_job_in_doubt_is_bound_after_a_restart(tmp_path: Path) -> None:
     """The provider repeats the callback until the second session receives it and binds the job."""
     port = free_port()
@@ -243,15 +275,16 @@ async def test_job_in_doubt_is_bound_after_a_restart(tmp_path: Path) -> None:
         assert len(sim.charges) == 1
 
 
-async def test_callback_does_not_bind_an_upgrade_in_doubt() -> None:
-    """The record of an upgrade does not show who requested it, so the callback alone proves nothing."""
+async def test_callback_binds_an_upgrade_in_doubt_only_if_it_has_a_record(route: RouteName) -> None:
+    """On the ``veo`` route nothing shows who requested the upgrade, so the callback alone proves nothing."""
     faults = [drop_after_accepting(endpoint="get-4k-video", on=1)]
     async with session_with_callbacks(faults=faults, session={"poll_every": 0.2}) as (veo, sim):
         clip = await veo.generate("A dog")
         job = await veo.submit(UpgradeRequest(clip.task_id, "4k"), key="up")
         await until(lambda: veo.statistics().callback_responses.get(200, 0) >= 2)
-        assert job.state is JobState.IN_DOUBT
-        await job.resolve(clip.task_id)
+        if route == "veo":
+            assert job.state is JobState.IN_DOUBT
+            await job.resolve(clip.task_id)
         assert (await job).urls
         assert [charge.endpoint for charge in sim.charges] == ["generate", "get-4k-video"]
 

@@ -64,6 +64,18 @@ def test_unknown_amount_is_a_difference() -> None:
     assert differences("1,070 credits") == ("The provider's price names 1,070 credits; our table does not.",)
 
 
+def test_lower_price_of_a_clip_whose_higher_one_our_table_reserves_is_named_as_such() -> None:
+    """Only while the table has the higher one, and only for the model that has both."""
+    prices = {"veo3": {"4k": 380.0}, "extend": {"quality": 380.0}}
+    clip = CatalogueModel(name="veo-3-1", price="370 credits from images, 380 credits from text")
+    sentence = "The provider's price names 370 credits; our table reserves 380 for the same clip."
+    assert compared(clip, prices, schema=schema(FIELDS)).differences == (sentence,)
+    sentence = "The provider's price names 370 credits; our table does not."
+    assert sentence in compared(clip, PRICES, schema=schema(FIELDS)).differences
+    extension = CatalogueModel(name="veo/extend", price="370 credits")
+    assert sentence in compared(extension, prices, schema=schema(FIELDS)).differences
+
+
 @pytest.mark.parametrize("price", [None, "free", "$0.30"])
 def test_price_without_credits_could_not_be_compared(price: str | None) -> None:
     assert differences(price) == ("The provider's price names no credits, so it could not be compared.",)

@@ -72,14 +72,24 @@ def test_unusable_echo_is_empty(param: Any) -> None:
     assert record(param=param).params == {}
 
 
+@pytest.mark.parametrize("empty", ["", "not JSON", "{}", {}, [], 5])
+def test_unusable_echo_does_not_hide_the_other_one(empty: Any) -> None:
+    """``param`` and ``paramJson`` have the same text; either can be empty."""
+    echo = json.dumps({"callBackUrl": TOKEN_URL})
+    for fields in ({"param": echo, "paramJson": empty}, {"param": empty, "paramJson": echo}):
+        assert record(**fields).params == {"callBackUrl": TOKEN_URL}
+        assert read_json("callback", envelope({"taskId": "t-1", **fields})).params == {"callBackUrl": TOKEN_URL}
+
+
 @pytest.mark.parametrize("result", [FLAT, NESTED, {"resultUrl": URL}, {"result_urls": [URL]}, {"data": FLAT}])
-@pytest.mark.parametrize("place", ["response", "resultJson", "both"])
-def test_result_is_found_in_each_documented_place(result: dict[str, Any], place: str) -> None:
-    """In ``response``, in ``resultJson`` or in both; directly or in ``data``."""
-    text = json.dumps(result)
-    places = {"response": {"response": result}, "resultJson": {"resultJson": text}}
-    fields = places.get(place, {"response": result, "resultJson": text})
+@pytest.mark.parametrize("names", [("response",), ("resultJson",), ("response", "resultJson")])
+@pytest.mark.parametrize("write", [dict, json.dumps])
+def test_result_is_found_in_each_place(result: dict[str, Any], names: tuple[str, ...], write: Any) -> None:
+    """In ``response``, in ``resultJson`` or in both, as an object or as a string; directly or in ``data``."""
+    fields = dict.fromkeys(names, write(result))
     assert record("success", **fields).urls == (URL,)
+    callback = read_json("callback", envelope({"taskId": "t-1", "state": "success", **fields}))
+    assert callback.urls == (URL,)
 
 
 @pytest.mark.parametrize("place", ["response", "resultJson"])
@@ -133,11 +143,22 @@ def test_unknown_id_is_a_missing_record(body: dict[str, Any]) -> None:
         read_json("job-record", body)
 
 
-def test_other_404_is_no_missing_record() -> None:
-    """It says that the path does not exist, and nothing about the task."""
+@pytest.mark.parametrize("endpoint", ["job-record", "record-info", "create-task", "generate"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "No handler for this path",
+        "Not found: this endpoint was closed for safety reasons",
+        "Record info: only within 14 days",
+        "Image fetch endpoint not found",
+        "",
+    ],
+)
+def test_other_404_is_no_missing_record(endpoint: str, message: str) -> None:
+    """It says that the path does not exist, and nothing about the task, its content or its age."""
     with pytest.raises(errors.NotFound) as caught:
-        read_json("job-record", envelope(None, code=404, msg="No handler for this path"))
-    assert not isinstance(caught.value, errors.RecordNotFound)
+        read_json(endpoint, envelope(None, code=404, msg=message))
+    assert type(caught.value) is errors.NotFound
 
 
 # --- callbacks --------------------------------------------------------------------------------------------------

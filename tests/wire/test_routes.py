@@ -120,6 +120,9 @@ def test_option_that_the_jobs_route_does_not_have_is_a_problem(option: str) -> N
         JOBS.check(request)
     VEO.check(request)
     assert tuple(VEO.problems_of(request)) == ()
+    VEO.check(request)
+    with pytest.raises(InvalidRequest, match=option):
+        JOBS.check(request)
 
 
 @pytest.mark.parametrize("model", ["fast", "quality", "lite"])

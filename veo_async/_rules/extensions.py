@@ -1,7 +1,8 @@
-"""The model of an extension: that of its source clip, unless the request names another.
+"""What an extension takes over from its source clip: the model, unless the request names another, and the resolution.
 
 On the ``veo`` route a request may name any model. On the jobs route the model of the source clip counts, and with it
-the price, so a request that expects another is refused there.
+the price, so a request that expects another is refused there. No route extends a clip that was upgraded to 1080p, and
+the jobs route none that was made in 1080p.
 """
 
 from typing import Any, TypeVar
@@ -29,7 +30,7 @@ def extension_model(source: AnyRequest | None) -> str | None:
             return _extend_name(source.model)
         case ExtendRequest():
             return source.model
-        case UpgradeRequest() | None:
+        case _:
             return None
 
 
@@ -55,6 +56,25 @@ def check_model(request: AnyRequest, source_model: str | None, route: Route) -> 
     if expected != source_model:
         rule = "is not the model of the source clip, which counts on the jobs route"
         raise InvalidRequest.of(Problem("model", expected, rule, f"use model={source_model!r}"))
+
+
+def check_resolution(request: AnyRequest, source: AnyRequest | None, route: Route) -> None:
+    """Check that *request*, if it is an extension, continues from a clip that *route* extends.
+
+    Raises:
+        InvalidRequest: *source*, the request of its source clip, asks for 1080p.
+    """
+    match source:
+        case UpgradeRequest(to="1080p"):
+            is_extended = False
+        case VideoRequest(resolution="1080p"):
+            is_extended = route.extends_clips_in_1080p
+        case _:
+            is_extended = True
+    if is_extended or not isinstance(request, ExtendRequest):
+        return
+    rule = "is that of the source clip, and such a clip cannot be extended"
+    raise InvalidRequest.of(Problem("resolution", "1080p", rule, "extend a clip in 720p, and then upgrade it"))
 
 
 def _extend_name(model: Any) -> str | None:

@@ -35,6 +35,7 @@ from .rng import Rng
 
 Endpoint = Literal[
     "record-info",
+    "job-record",
     "get-1080p-video",
     "get-4k-video",
     "credit",
@@ -48,10 +49,13 @@ Endpoint = Literal[
     "file-stream-upload",
     "generate",
     "extend",
+    "create-task",
 ]
 
 #: Endpoints that may cost credits on every call. ``get-1080p-video`` does, although it is a GET.
-CHARGED_ENDPOINTS: Final[frozenset[Endpoint]] = frozenset({"generate", "extend", "get-4k-video", "get-1080p-video"})
+CHARGED_ENDPOINTS: Final[frozenset[Endpoint]] = frozenset(
+    {"generate", "extend", "get-4k-video", "get-1080p-video", "create-task"}
+)
 MAX_TRIES: Final = 4
 MAX_TOTAL_S: Final = 120.0
 BASE_S: Final = 0.5

@@ -1,8 +1,27 @@
-"""The route of a task that was created outside this session, by what the routes answer about its id."""
+"""The route of a task that was created outside this session, and whether a job has taken its route."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from veo_async._wire import Record, RouteName
+
+from .lifecycle import JobState
+
+
+class SentJob(Protocol):
+    """A job, or its row on the ledger."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def task_id(self) -> str | None: ...
+    @property
+    def sent_at(self) -> float | None: ...
+
+
+def has_route(job: SentJob) -> bool:
+    """Return whether *job* has taken its route: a job that waits may take another one than that of its last attempt."""
+    return job.state != JobState.QUEUED and (job.task_id is not None or job.sent_at is not None)
 
 
 def route_of_record(found: Mapping[RouteName, Record]) -> RouteName:

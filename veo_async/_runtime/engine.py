@@ -179,7 +179,9 @@ class Engine:
         actions = self.actions = JobActions(transitions, self.ledger, records.read_within_budget, spending)
         self.admission = Admission(journal, registry, queue, clock, transitions, actions, pauses, self._is_durable)
         finisher = TaskFinisher(transitions, self.admission)
-        self.price_check = PriceCheck(queue, announcer, lambda: self.scheduler.wake(), self._stop_on_overcharge)
+        self.price_check = PriceCheck(
+            queue, announcer, transitions, registry, lambda: self.scheduler.wake(), self._stop_on_overcharge
+        )
         self.watcher = Watcher(
             records.poll,
             finisher.finish,
@@ -212,7 +214,8 @@ class Engine:
             api, gate, queue, keys, pauses, sender, routes, transitions, slots, self._polls
         )
         self._knowledge = KnowledgeStore(gate, self._polls, self.ledger)
-        self._ledger_watcher = LedgerWatcher(journal, registry, hints, scheduler, transitions, self._default_target)
+        on_check, target = self.price_check.hold_jobs_of_others, self._default_target
+        self._ledger_watcher = LedgerWatcher(journal, registry, hints, scheduler, transitions, target, on_check)
         transitions.handlers = self._handlers()
 
     def _handlers(self) -> Mapping[JobState, StateHandler]:
@@ -221,8 +224,16 @@ class Engine:
         scheduler, spending, clock = self.scheduler, self._spending, self.clock
         uploads = self.uploads = ImageUploads(self._images, self._queue, transitions)
         admission, find_record = self.admission, self._records.find_within_budget
-        sources = SourceClips(transitions, admission.find, admission.key_of_task, admission.find_task, find_record)
-        self.queued = QueuedState(transitions, scheduler, spending, clock, announcer, sources, uploads)
+        sources = SourceClips(
+            transitions,
+            admission.find,
+            admission.key_of_task,
+            admission.find_task,
+            admission.follow_ups_of,
+            find_record,
+        )
+        on_hold = self.price_check.job_on_hold
+        self.queued = QueuedState(transitions, scheduler, spending, clock, announcer, sources, uploads, on_hold)
         self.in_doubt = InDoubtState(transitions, self.actions, self._tokens, clock, self._on_doubt)
         running = RunningState(scheduler, self.watcher, self.registry, spending, clock, self._status, announcer)
         ready = ReadyState(JobSaver(transitions, self._save, announcer.notify), transitions.recovery)

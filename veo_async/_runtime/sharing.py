@@ -41,6 +41,8 @@ class LedgerWatcher:
     _transitions: Transitions
     #: Returns where the clip of a job is saved that names no destination.
     _default_target: Callable[[LiveJob], str | None]
+    #: Called after each check.
+    _on_check: Callable[[], None]
     _woken: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
     def check_now(self) -> None:
@@ -61,6 +63,7 @@ class LedgerWatcher:
                 logger.exception("could not read changes from the ledger", extra={"action": "ledger-read-failed"})
             else:
                 self.apply_changes(changes)
+                self._on_check()
 
     def apply_changes(self, changes: LedgerChanges) -> None:
         """Apply *changes*: account activity, jobs taken over, jobs changed elsewhere, and hints."""

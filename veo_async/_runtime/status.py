@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import attrs
 
-from veo_async._rules.credits.overcharge import OVERCHARGE
 from veo_async._rules.gate.values import GateSettings
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.durations import Eta, TaskClass
@@ -52,8 +51,8 @@ class StatusReporter:
         return self._queue.position(job) if is_queued else None
 
     def eta_of(self, job: LiveJob) -> Eta | None:
-        """Return the estimated time until the clip is ready; None if the job has an outcome or is on hold."""
-        if job.outcome is not None or job in self._queue.on_hold:
+        """Return the estimated time until the clip is ready; None if the job has an outcome."""
+        if job.outcome is not None:
             return None
         if job.state in _HAS_TASK:
             return self._eta_of_running(job)
@@ -73,9 +72,7 @@ class StatusReporter:
         return self.waiting_status(job, position)
 
     def waiting_status(self, job: LiveJob, position: int | None) -> Queued | Paused | Sent:
-        """Return the status of a job that is not accepted yet; it is on hold or was sent if *position* is None."""
-        if job in self._queue.on_hold:
-            return Paused(job.key, OVERCHARGE)
+        """Return the status of a job that is not accepted yet; it was sent if *position* is None."""
         if position is None:
             return Sent(job.key)
         if reason := self._pause_reason():

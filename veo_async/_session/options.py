@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 from veo_async._base.checks import (
     check_callable,
@@ -20,22 +20,19 @@ from veo_async._base.checks import (
 from veo_async._base.windows_names import path_problem
 from veo_async._rules.credits.prices import validate_credits
 from veo_async._rules.queue.fair_queue import Priority
-from veo_async._rules.route_choice import RouteSetting
 from veo_async._runtime.hooks import Hook
 from veo_async._runtime.in_doubt.handler import OnDoubt
 from veo_async._runtime.job.follow_ups import FollowUp
+from veo_async._wire import JOBS, Dialect
 from veo_async._wire.converter import unknown_options
 from veo_async._wire.requests import VideoOptions
-from veo_async.errors import InvalidRequest
+from veo_async.errors import InvalidRequest, Problem, UnsupportedByProvider
 from veo_async.ledger import as_ledger
 from veo_async.media.targets import parse_folder, parse_target
 from veo_async.media.templates import NumberedPath, PathTemplate, is_template, numbered, parse_template
-from veo_async.settings import Budget, Callbacks, Credits, Files, Limits, Network
+from veo_async.settings import ROUTE_VARIABLE, Budget, Callbacks, Credits, Files, Limits, Network, route_from
 
 from .parts import Options
-
-#: The environment variable for the route of new requests.
-ROUTE_VARIABLE = "VEO_ROUTE"
 
 #: What ``on_doubt=`` accepts besides a function.
 _DOUBT_POLICIES = ("hold", "resubmit")
@@ -114,15 +111,16 @@ def checked_options(
     )
 
 
-def route_from(environ: Mapping[str, str]) -> RouteSetting:
-    """Return the route that the environment names, or the default.
+def check_route(options: Options, dialect: Dialect) -> None:
+    """Check that the provider has the route of new requests, so that no job is stored that cannot be sent.
 
     Raises:
-        UsageError: it names another one.
+        UnsupportedByProvider: it has only the dedicated endpoints.
     """
-    name = environ.get(ROUTE_VARIABLE) or "veo"
-    check_choice(ROUTE_VARIABLE, name, get_args(RouteSetting))
-    return cast("RouteSetting", name)
+    if options.route == "veo" or JOBS.record.name in dialect.endpoints:
+        return
+    name = "route" if options.network.route else ROUTE_VARIABLE
+    raise UnsupportedByProvider.of(Problem(name, options.route, f"is not supported by {dialect.name}", "use 'veo'"))
 
 
 def check_option_names(options: Mapping[str, Any]) -> None:

@@ -32,7 +32,7 @@ from veo_async._runtime.retrying import Retrier
 from veo_async._runtime.running.watcher import WORKERS
 from veo_async._runtime.sending.callback_tokens import CallbackTokens
 from veo_async._runtime.status import StatusReporter
-from veo_async._wire import JOBS, Record, RouteName, VideoRequest
+from veo_async._wire import Record, RouteName
 from veo_async.ledger import NullLedger
 from veo_async.media import Saver
 from veo_async.media.image_probe import ImageProbe
@@ -98,8 +98,6 @@ class Parts:
             options.credits.prices, options.budget, options.credits.min_balance, is_shared=options.is_durable
         )
         self.routes = RouteChoice(options.route)
-        if self.routes.is_automatic:
-            api.dialect.require(JOBS.endpoint_for(VideoRequest("-")))
         self.hooks = Hooks(options.on_event)
         self.clip_saver = ClipSaver(api, self._read_record, self.retrier, self._new_saver)
         self._image_probe = self._new_image_probe() if options.files.check_images else None

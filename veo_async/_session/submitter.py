@@ -7,7 +7,7 @@ from os import PathLike
 from typing import Any
 
 from veo_async._base.checks import check_text
-from veo_async._rules.extensions import check_model, extension_model, with_model_of
+from veo_async._rules.extensions import check_model, check_resolution, extension_model, with_model_of
 from veo_async._rules.queue.fair_queue import Priority
 from veo_async._runtime.job.endings import as_request, check_not_deleted, rejected_job
 from veo_async._runtime.job.follow_ups import ChainItem, FollowUp, chain_of
@@ -86,6 +86,7 @@ class Submitter:
             self._dialect.require(route.endpoint_for(item.request))
             route.check(item.request)
             if source is not None:
+                check_resolution(item.request, source.request, route)
                 check_model(item.request, extension_model(source.request), route)
 
     @asynccontextmanager
@@ -138,7 +139,7 @@ class Submitter:
             return rejected_job(request, error)
 
     async def _submit_when_room(self, request: AnyRequest, key: str | None, options: Mapping[str, Any]) -> LiveJob:
-        """Submit a job; wait for room if the tenant's queue is full."""
+        """Submit a job; wait for room if the tenant's queue is full, unless jobs on hold take all of it."""
         job_options = {name: value for name, value in options.items() if name in JOB_OPTIONS}
         video_options = {name: value for name, value in options.items() if name not in JOB_OPTIONS}
         queue_changed = self._lifetime.engine.registry.queue_changed
@@ -146,7 +147,7 @@ class Submitter:
             try:
                 return await self.submit(request, video_options, key=key, **job_options)
             except QueueFull as full:
-                if full.limit < 1:
+                if full.on_hold >= full.limit:
                     raise
             queue_changed.clear()
             await queue_changed.wait()

@@ -1,6 +1,7 @@
 """What the provider posts to a callback URL, in all documented shapes.
 
-A callback is only a hint, because its signature does not cover its body. It says which record to read.
+A callback is only a hint, because its signature does not cover its body. It says which record to read. A session takes
+nothing else from it, not even the whole video of an extension, which on the jobs route only a callback may name.
 """
 
 from collections.abc import Mapping
@@ -29,7 +30,9 @@ class Callback:
         code: 200 for success; 400, 422, 500 or 501 for a failure.
         message: the provider's message.
         urls: the URLs of the videos.
-        full_urls: the URLs of the whole extended video, if there is one.
+        full_urls: the URLs of the whole extended video, if there is one. A clip has them only if its record does. To
+            get them from a callback, receive it in your own web application: `webhooks.verify` and `webhooks.parse` it,
+            and pass its task id to ``veo.callbacks.hint()``. Anyone who knows the callback URL can send other URLs.
         origin_urls: the URLs of the uncropped videos.
         image_urls: the input images.
         media_ids: the provider's ids of the videos.

@@ -1,8 +1,8 @@
 """The table from codes to errors, for HTTP statuses and body codes alike.
 
 Most errors arrive as HTTP 200 with the code in the body, some as that HTTP status, so both use this table. The provider
-uses 400 and 422 for many different things; for these the message decides (`_MESSAGE_PATTERNS`). The patterns are loose,
-because each message exists in several wordings.
+uses 400 and 422 for many different things, and 404 for two; for these the message decides (`_PATTERNS_OF`). The
+patterns are loose, because each message exists in several wordings.
 """
 
 import re
@@ -63,14 +63,19 @@ _NOT_YET = re.compile(
 _NO_SOURCE = re.compile(r"record status is not success|record result data", re.IGNORECASE)
 _NO_UPGRADE = re.compile(r"version of this video is unavailable|try a different video", re.IGNORECASE)
 
+_NO_RECORD = (re.compile(r"record\s*(info)? is null|task not found", re.IGNORECASE), RecordNotFound)
 #: The error for a message that comes with an ambiguous code; the first match decides.
 _MESSAGE_PATTERNS: tuple[tuple[re.Pattern[str], type[ApiError]], ...] = (
-    (re.compile(r"record\s*(info)? is null|task not found", re.IGNORECASE), RecordNotFound),
+    _NO_RECORD,
     (re.compile(r"within 14 days", re.IGNORECASE), RecordExpired),
     (re.compile(r"fetch[^.]{0,20}image|image fetch", re.IGNORECASE), ImageUnreachable),
     (_REFUSAL, ContentRefused),
 )
-_AMBIGUOUS = frozenset({400, 404, 422})
+#: What the message of each ambiguous code can say. A 404 is a path that does not exist or, at recordInfo, a task. For a
+#: poll these differ: a missing record may only be late, while a missing path says nothing about the task. For a
+#: creating request they do not: in the provider's envelope and without a task id, both say that nothing was created. A
+#: 404 without the envelope can come from any server in between, so it leaves the job in doubt (`_rules.doubt`).
+_PATTERNS_OF = {400: _MESSAGE_PATTERNS, 404: (_NO_RECORD,), 422: _MESSAGE_PATTERNS}
 #: "Not ready" comes as 400 or as 422; the documentation only says "a non-200 code".
 _NOT_READY_ERRORS = (RequestRejected, ServerError)
 
@@ -111,11 +116,7 @@ def error_for(code: int, message: str, *, may_be_not_ready: bool) -> type[ApiErr
     listed = ERRORS.get(code, ServerError)
     if may_be_not_ready and listed in _NOT_READY_ERRORS and is_not_ready(message):
         return NotReady
-    if code in _AMBIGUOUS:
-        for pattern, error in _MESSAGE_PATTERNS:
-            if pattern.search(message):
-                return error
-    return listed
+    return next((error for pattern, error in _PATTERNS_OF.get(code, ()) if pattern.search(message)), listed)
 
 
 #: What a 500 of createTask says if nothing was created; any other 500 leaves that open.

@@ -37,12 +37,14 @@ class _OurModel:
         ignored: fields that are known and never sent.
         row: the row of the price table; None for one row per tier.
         column: the only column of the row that counts; None for all.
+        reserved: lower prices that the provider also names, and the higher ones for the same clip in our table.
     """
 
     fields: tuple[Field, ...]
     ignored: frozenset[str] = frozenset()
     row: str | None = None
     column: str | None = None
+    reserved: Mapping[float, float] = attrs.field(factory=dict)
 
     def prices(self, table: Prices) -> Prices:
         """Return the part of the price *table* for this model."""
@@ -54,7 +56,8 @@ class _OurModel:
 
 
 _OURS: Final[Mapping[str, _OurModel]] = {
-    "veo-3-1": _OurModel(fields=job_fields.GENERATE, ignored=frozenset({"enable_fallback"})),
+    # Quality in 4K: 370 credits from images, 380 from text.
+    "veo-3-1": _OurModel(fields=job_fields.GENERATE, ignored=frozenset({"enable_fallback"}), reserved={370.0: 380.0}),
     "veo/extend": _OurModel(fields=job_fields.EXTEND, row="extend"),
     "veo/get-1080p-video": _OurModel(fields=job_fields.UPGRADE_1080P, row="upgrade", column="1080p"),
     "veo/get-4k-video": _OurModel(fields=job_fields.UPGRADE_4K, row="upgrade", column="4k"),
@@ -117,7 +120,7 @@ def compared(
         differences = ["veo_async does not know this model."]
     else:
         differences = [] if is_listed else ["The provider's catalogue does not list this model."]
-        differences += _price_differences(model.price, our_prices)
+        differences += _price_differences(model.price, our_prices, ours.reserved)
         differences += schema_differences(model.name, schema)
     return ProviderModel(
         name=model.name,
@@ -139,14 +142,17 @@ def amounts(text: str) -> tuple[float, ...]:
     return tuple(dict.fromkeys(float(figure.replace(",", "")) for figure in found))
 
 
-def _price_differences(price: str | None, ours: Prices) -> Iterator[str]:
+def _price_differences(price: str | None, ours: Prices, reserved: Mapping[float, float]) -> Iterator[str]:
     named = amounts(price or "")
     known = {credits for columns in ours.values() for credits in columns.values()}
     if not named:
         yield "The provider's price names no credits, so it could not be compared."
     for credits in named:
-        if credits not in known:
-            yield f"The provider's price names {format_number(credits)} credits; our table does not."
+        if credits in known:
+            continue
+        higher = reserved.get(credits)
+        does = f"reserves {format_number(higher)} for the same clip" if higher in known else "does not"
+        yield f"The provider's price names {format_number(credits)} credits; our table {does}."
 
 
 # --- options ----------------------------------------------------------------------------------------------------

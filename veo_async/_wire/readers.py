@@ -124,7 +124,10 @@ def params(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def nested_params(value: Any) -> Mapping[str, Any]:
-    """Return the echoed request; where its ``input`` is an object or JSON in a string, with the fields of that."""
+def nested_params(value: Any) -> Mapping[str, Any] | None:
+    """Return the echoed request; where its ``input`` is an object or JSON in a string, with the fields of that.
+
+    Without any field it is None, so that an empty ``paramJson`` does not hide a ``param``.
+    """
     outer = params(value)
-    return {**outer, **params(outer["input"])} if "input" in outer else outer
+    return ({**outer, **params(outer["input"])} if "input" in outer else outer) or None

@@ -236,16 +236,15 @@ def _record(data: Mapping[str, Any], **assumed: Any) -> Record:
 
 
 def result_layers(data: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield the objects in which the results of a task can be: ``response``, ``resultJson``, and ``data`` in either."""
-    response = data.get("response")
-    if response:
-        yield response
-        if isinstance(response, dict):
-            yield response.get("data")
-    if text := data.get("resultJson"):
-        result = params(text)
-        yield result
-        yield result.get("data")
+    """Yield the objects in which the results of a task can be: ``response``, ``resultJson``, and ``data`` in either.
+
+    Both are read as an object and as JSON in a string: a clip that was paid is not lost for its spelling.
+    """
+    for name in ("response", "resultJson"):
+        if value := data.get(name):
+            result = params(value)
+            yield result
+            yield result.get("data")
 
 
 def _intern_names(value: Any) -> Any:

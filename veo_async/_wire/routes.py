@@ -61,6 +61,7 @@ class Route:
         creations: how it sends each kind of request.
         upgrades_are_tasks: an upgrade is a task with a record; otherwise its request is repeated until it is done.
         model_of_source_counts: an extension has no model of its own.
+        extends_clips_in_1080p: a clip that was made in 1080p can be extended; one that was upgraded to it never can.
     """
 
     name: RouteName
@@ -68,6 +69,7 @@ class Route:
     creations: Mapping[_Kind, Creation]
     upgrades_are_tasks: bool
     model_of_source_counts: bool
+    extends_clips_in_1080p: bool
 
     def endpoint_for(self, request: AnyRequest) -> Endpoint[Any]:
         """Return the endpoint that creates the task of *request*."""
@@ -124,6 +126,7 @@ VEO: Final = Route(
     },
     upgrades_are_tasks=False,
     model_of_source_counts=False,
+    extends_clips_in_1080p=True,
 )
 JOBS: Final = Route(
     name="jobs",
@@ -138,6 +141,7 @@ JOBS: Final = Route(
     },
     upgrades_are_tasks=True,
     model_of_source_counts=True,
+    extends_clips_in_1080p=False,
 )
 
 _BY_NAME: Mapping[str, Route] = {route.name: route for route in (VEO, JOBS)}

@@ -2,11 +2,24 @@
 
 from collections.abc import Iterable, Sequence
 
+import attrs
+
 from veo_async.pricing import total
-from veo_async.types import Job, JobState
+from veo_async.types import Job, JobState, OnHold
 
 #: A job in one of these states may still cost something; what it costs is not certain yet.
 _RESERVED = frozenset({JobState.QUEUED, JobState.SENDING, JobState.RUNNING, JobState.IN_DOUBT})
+
+
+@attrs.frozen(kw_only=True)
+class ModelOnHold:
+    """The jobs of one model that are on hold after an overcharge."""
+
+    model: str
+    jobs: int
+    #: The price in the table, and what the provider charged for a job of this model.
+    expected: float
+    consumed: float
 
 
 def spent_by(jobs: Iterable[Job]) -> float:
@@ -17,6 +30,22 @@ def spent_by(jobs: Iterable[Job]) -> float:
 def reserved_by(jobs: Iterable[Job]) -> float:
     """Return the credits that other jobs may cost."""
     return sum(job.credits or 0.0 for job in jobs if job.state in _RESERVED)
+
+
+def models_on_hold(jobs: Iterable[Job]) -> list[ModelOnHold]:
+    """Return which of *jobs* are on hold, by model."""
+    found: dict[str, ModelOnHold] = {}
+    for error in [job.outcome.error for job in jobs if isinstance(job.outcome, OnHold)]:
+        others = found[error.model].jobs if error.model in found else 0
+        found[error.model] = ModelOnHold(
+            model=error.model, jobs=others + 1, expected=error.expected, consumed=error.consumed
+        )
+    return list(found.values())
+
+
+def charged_jobs(chain: Iterable[Job]) -> list[Job]:
+    """Return the jobs of a row that are not on hold: the others are neither sent nor charged."""
+    return [job for job in chain if not isinstance(job.outcome, OnHold)]
 
 
 def cost_of(chain: Iterable[Job]) -> float | None:

@@ -7,7 +7,7 @@ import attrs
 
 from veo_async.errors import ResultsWriteError
 from veo_async.media.names import is_automatic_key
-from veo_async.types import Done, Job, Outcome
+from veo_async.types import Done, Job, OnHold, Outcome
 
 from .contact_sheet import MediaExtraMissing, Tile, write_sheets
 from .gallery import CLIENT_NAME, Card, add_posters, write_gallery
@@ -81,10 +81,10 @@ def finished_card(card: Card, job: Job, outcome: Outcome, out: Path, now: float)
     """Return *card* updated with the outcome of its finished job."""
     card = attrs.evolve(
         card,
-        state=job.state,
+        state="on_hold" if isinstance(outcome, OnHold) else job.state,
         task_id=job.task_id,
         sent_at=job.sent_at.timestamp() if job.sent_at else None,
-        finished_at=now,
+        finished_at=None if isinstance(outcome, OnHold) else now,
     )
     if not isinstance(outcome, Done):
         remedy, detail, log_url = remedy_of(outcome), outcome.detail, outcome.log_url

@@ -20,7 +20,7 @@ from veo_async._base.atomic_write import remove_abandoned, write_atomically
 from veo_async._base.numbers import plain_number
 from veo_async.errors import ResultsWriteError, UsageError, VeoError, as_sentences, printable
 from veo_async.media.targets import is_file_name
-from veo_async.types import Done, Failed, InDoubt, JobState, Outcome, Refused
+from veo_async.types import Done, Failed, InDoubt, JobState, OnHold, Outcome, Refused
 
 from .manifest import Manifest
 from .result_log import ResultLog
@@ -36,6 +36,9 @@ _IN_DOUBT_REMEDY = (
     "It may have been charged and is not sent again automatically. Resolve, resubmit or abandon it with "
     "`veo-async ledger`."
 )
+_ON_HOLD_REMEDY = "Run the same command without --stop-on-overcharge to send it at that price."
+#: The status of a row whose job is on hold: it is neither sent nor charged.
+_ON_HOLD = "on_hold"
 _NO_STATES: Mapping[str, str] = MappingProxyType({})
 _CHOOSE_WRITABLE = "; choose a writable folder"
 
@@ -45,7 +48,7 @@ class RowResult:
     """The result of one row."""
 
     row: Row
-    #: ``saved``, ``ready``, ``refused``, ``failed`` or ``in_doubt``.
+    #: ``saved``, ``ready``, ``refused``, ``failed``, ``in_doubt`` or ``on_hold``.
     status: str
     task_id: str | None = None
     paths: tuple[str, ...] = ()
@@ -98,6 +101,8 @@ def result_of(
             status = "ready" if state == JobState.READY else "failed"
         case InDoubt():
             status = "in_doubt"
+        case OnHold():
+            status = _ON_HOLD
     return RowResult(
         row=row,
         status=status,
@@ -116,9 +121,15 @@ def refused_row(row: Row, error: VeoError) -> RowResult:
     return result_of(row, Refused(row.key, error), state="refused", task_id=None, credits=None, is_free=True)
 
 
-def remedy_of(outcome: Refused | Failed | InDoubt) -> str:
+def remedy_of(outcome: Refused | Failed | InDoubt | OnHold) -> str:
     """Return what to do about *outcome*, for a reader who has the command line and not the library."""
-    return _IN_DOUBT_REMEDY if isinstance(outcome, InDoubt) else outcome.remedy
+    match outcome:
+        case InDoubt():
+            return _IN_DOUBT_REMEDY
+        case OnHold():
+            return _ON_HOLD_REMEDY
+        case _:
+            return outcome.remedy
 
 
 def result_as_dict(result: RowResult) -> dict[str, Any]:
@@ -242,8 +253,13 @@ class Results:
             if result.can_be_edited_and_rerun
         ]
         rows = self._manifest.rows if self._is_part else ()
-        waiting = [_numbered_cells(row) for row in rows if row.key not in self._results]
+        waiting = [_numbered_cells(row) for row in rows if self._is_waiting(row)]
         return [*invalid, *failed, *waiting]
+
+    def _is_waiting(self, row: Row) -> bool:
+        """Whether *row* is still to be sent."""
+        result = self._results.get(row.key)
+        return result is None or result.status == _ON_HOLD
 
 
 def _numbered_cells(row: Row | RowProblem) -> dict[str, str]:

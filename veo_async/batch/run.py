@@ -22,7 +22,7 @@ from veo_async.pricing import PRICES, Prices, total
 from veo_async.session import VeoSession
 from veo_async.types import Job
 
-from .costs import consumed_by, cost_of, is_free, reserved_by, spent_by
+from .costs import ModelOnHold, charged_jobs, consumed_by, cost_of, is_free, models_on_hold, reserved_by, spent_by
 from .gallery import Card
 from .manifest import Manifest
 from .naming import target_in
@@ -51,6 +51,8 @@ class Report:
     over_budget: int
     #: What those rows would cost; None if a price is unknown.
     over_budget_credits: float | None = 0.0
+    #: The jobs that were not sent because the provider charges more for their model than the price table says.
+    on_hold: list[ModelOnHold] = attrs.field(factory=list)
     #: Credits that the rows have cost, in this run and in earlier ones, by the price table.
     credits: float
     #: Credits that they may still cost: queued, running and in doubt.
@@ -184,7 +186,7 @@ class Batch:
         return not self._stopping.is_set()
 
     async def _submit_row(self, row: Row, results: Results) -> Job | None:
-        """Submit *row* and return its job; None if it does not fit the budget or its key has another request."""
+        """Submit *row* and return its job; None if it does not fit the budget or cannot be submitted."""
         submitted_at = self._now()
         try:
             job = await self._submit(row)
@@ -192,7 +194,7 @@ class Batch:
             self._over_budget.append(error.cost)
             self._chains[row.key] = await self._jobs_of(row)
             return None
-        except (KeyReused, FileNameTaken) as error:  # an edited prompt under an old key, or a name that is not unique
+        except (KeyReused, FileNameTaken, QueueFull) as error:  # e.g. an edited prompt under an old key
             if isinstance(error, FileNameTaken):
                 error.add_evidence(remedy=_GIVE_OWN_NAME)
             await self._record_result(refused_row(row, error), results)
@@ -213,7 +215,9 @@ class Batch:
             try:
                 target = NumberedPath(self._target, row.number)
                 return await self._veo.submit(row.request, key=row.key, take=row.take, save_to=target, then=row.then)
-            except QueueFull:
+            except QueueFull as full:
+                if full.on_hold >= full.limit:  # it stays full
+                    raise
                 await asyncio.sleep(_QUEUE_FULL_RETRY_S)
 
     async def _watch_row(self, row: Row, job: Job, results: Results) -> None:
@@ -222,7 +226,7 @@ class Batch:
             outcome = await job.finished()
         except SessionEnded:
             return  # the ledger still holds the job
-        chain = self._chains[row.key]
+        chain = charged_jobs(self._chains[row.key])
         credits, consumed = None if is_free(chain) else cost_of(chain), consumed_by(chain)
         card = attrs.evolve(self._cards[row.key], credits=credits, credits_consumed=consumed)
         self._cards[row.key] = finished_card(card, job, outcome, self._out, self._now())
@@ -256,6 +260,7 @@ class Batch:
             counts=counts,
             over_budget=len(self._over_budget),
             over_budget_credits=total(self._over_budget),
+            on_hold=models_on_hold(self._jobs.values()),
             credits=self.spent,
             reserved=self.reserved,
             files=[*files, *written.pages, *written.sheets],

@@ -25,7 +25,7 @@ from veo_async.repair import was_not_charged
 from veo_async.settings import Budget, Credits, Limits
 from veo_async.types import BudgetUse
 
-from .batch_output import BatchRun
+from .batch_output import BatchRun, RouteUse
 from .formatting import format_credits, format_number, plain_number, same_command, short_path
 from .job_output import report_details
 from .ledger_file import ledger_for_work, open_ledger
@@ -34,6 +34,7 @@ from .options import BatchOptions
 from .output import Reporter, live_progress
 from .progress import Progress, state_text
 from .progress_source import RATE, read_progress
+from .run_jobs import warn_without_figures
 from .signals import stop_on_signal
 
 
@@ -48,6 +49,8 @@ class RowReporter:
         status = state_text(result.status)
         files = " ".join(map(short_path, result.paths))
         text = f": {result.sentence}" if result.sentence else f" {files or result.task_id or ''}"
+        if result.status == "on_hold":  # the reason is printed once for all of them
+            text = ""
         text = f"[{self._done:,}/{self._total:,}] {result.row.label}: {status}{text}"
         self._reporter.job_finished(text, result_as_dict(result), is_good=bool(result.paths))
         if result.detail:
@@ -121,7 +124,7 @@ async def run_list(manifest: Manifest, files: ListFiles, options: BatchOptions, 
     # The name is used without --budget as well, so that what this run spends counts in later ones.
     budget = Budget(options.budget, name=files.origin.budget)
     opened = ledger_for_work(files.ledger, accept_restored=options.accept_restored)
-    credits = Credits(min_balance=options.min_balance)
+    credits = Credits(min_balance=options.min_balance, stop_on_overcharge=options.stop_on_overcharge)
     async with VeoSession(
         ledger=opened, account=options.account, limits=Limits(rate=RATE), credits=credits, budget=budget
     ) as veo:
@@ -136,13 +139,16 @@ async def run_list(manifest: Manifest, files: ListFiles, options: BatchOptions, 
             title=title,
             for_client=options.client,
         )
+        if options.stop_on_overcharge:
+            warn_without_figures(veo, reporter.message)
         if options.budget is None:
             await _check_balance(veo, run, options.min_balance or 0.0)
         try:
             with stop_on_signal(run.stop_sending, reporter.message, options.stop_timeout):
                 async with live_progress(reporter, lambda: batch_progress(veo, run, options.budget)):
                     report = await run.run(stop_timeout_s=options.stop_timeout)
-            return BatchRun(report=report, budget_use=await _budget_use(veo, report))
+            use, routes = await _budget_use(veo, report), RouteUse.of(veo.statistics(), run.jobs)
+            return BatchRun(report=report, budget_use=use, routes=routes)
         except asyncio.CancelledError:
             reporter.message(f"Stopped. Nothing is lost. Next: {same_command()}")
             raise

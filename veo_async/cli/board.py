@@ -46,7 +46,7 @@ def render(progress: Progress) -> RenderableType:
         parts.append(Text(route, style="yellow"))
     if (reason := pause_text(progress)) is not None:
         parts.append(Text(reason, style="yellow"))
-    if (on_hold := hold_text(progress)) is not None:
+    if (on_hold := hold_text(progress.on_hold)) is not None:
         parts.append(Text(on_hold, style="yellow"))
     if progress.rows:
         parts += [Text(), _table(progress.rows)]

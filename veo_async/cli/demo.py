@@ -5,10 +5,13 @@ the demo runs `SPEED` times as fast, so that minutes of rendering pass in second
 """
 
 import asyncio
+import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
+from typing import Any, Final
 
 import attrs
 
@@ -20,8 +23,8 @@ from veo_async.batch.results import make_folder, translate_os_errors
 from veo_async.batch.run import Batch, Report
 from veo_async.errors import UsageError
 from veo_async.providers import KIE
-from veo_async.settings import Limits, Network
-from veo_async.simulator import Simulator, drop_after_accepting, rate_limited
+from veo_async.settings import Limits, Network, route_from
+from veo_async.simulator import Fault, Simulator, drop_after_accepting, rate_limited
 
 from .batch import RowReporter, batch_progress
 from .console import console, print_line, print_note
@@ -49,8 +52,18 @@ orange-tree,An orange tree grows from seed to fruit in eight seconds,16:9
 moon-violin,"A violinist plays alone on the moon, earthrise behind her",16:9
 """
 
-#: Another program has used up the rate limit; a response is lost.
-FAULTS = (rate_limited(on=range(4, 7), retry_after=4), drop_after_accepting(prompt="An old projector", times=1))
+#: With ``--route auto`` the ``veo`` route closes after this many clips; those can still be read there.
+CLIPS_ON_VEO = 5
+_CLOSING: Final[dict[str, Any]] = {"old_route": "read-only", "old_route_after": CLIPS_ON_VEO}
+
+
+def faults_on(route: str) -> tuple[Fault, Fault]:
+    """Return the injected faults: another program has used up the rate limit; a response is lost.
+
+    Where the route closes, the response is lost before that: a callback can then identify its task.
+    """
+    lost = "A paper boat" if route == "auto" else "An old projector"
+    return rate_limited(on=range(4, 7), retry_after=4), drop_after_accepting(prompt=lost, times=1)
 
 
 @attrs.frozen(kw_only=True)
@@ -63,11 +76,14 @@ class DemoRun:
     report: Report
     #: What each injected fault did, one line each; a fault that did harm has no line.
     faults_survived: list[str]
+    #: The route that was chosen.
+    route: str = "veo"
 
     @property
     def is_as_expected(self) -> bool:
         counts = {"saved": len(self.manifest.rows) - 1, "refused": 1}
-        return self.report.counts == counts and len(self.faults_survived) == len(FAULTS) + 1
+        faults = len(faults_on(self.route)) + 1 + (self.route == "auto")
+        return self.report.counts == counts and len(self.faults_survived) == faults
 
 
 async def run_demo(folder: Path, reporter: Reporter | None = None) -> DemoRun:
@@ -77,16 +93,19 @@ async def run_demo(folder: Path, reporter: Reporter | None = None) -> DemoRun:
         reporter: shows the run; by default what fits the terminal.
     """
     manifest = read_manifest(LIST.encode(), "csv", KIE)
-    ledger = folder / "demo.db"
+    ledger, route = folder / "demo.db", route_from(os.environ)
     await run_blocking(_prepare_folder, folder, ledger)
     clips = format_count(len(manifest.rows), "clip")
-    print_note(f"{clips} on the built-in simulator, at {format_number(SPEED)} times real time;")
-    print_note("some failures are injected on purpose.\n")
-    async with Simulator(seed=7, faults=FAULTS) as sim:
+    print_note(f"{clips} on the built-in simulator, on the route {route}, at {format_number(SPEED)} times real time;")
+    closing = f", and the veo route closes after {CLIPS_ON_VEO} of them" if route == "auto" else ""
+    print_note(f"some failures are injected on purpose{closing}.\n")
+    async with Simulator(seed=7, faults=faults_on(route), **(_CLOSING if route == "auto" else {})) as sim:
         with nullcontext(reporter) if reporter else reporting(console, as_json=False) as shown:
             report = await _run(sim, manifest, folder, ledger, shown)
-    survived = await _faults_survived(sim, report, ledger)
-    return DemoRun(folder=folder, ledger=ledger, manifest=manifest, report=report, faults_survived=survived)
+    survived = await _faults_survived(sim, report, ledger, route)
+    return DemoRun(
+        folder=folder, ledger=ledger, manifest=manifest, report=report, faults_survived=survived, route=route
+    )
 
 
 async def _run(sim: Simulator, manifest: Manifest, folder: Path, ledger: Path, reporter: Reporter) -> Report:
@@ -140,8 +159,8 @@ def _clocks() -> tuple[Callable[[], float], Callable[[float], float]]:
     return now, lambda at: started_at + (at - started_at) / SPEED
 
 
-async def _faults_survived(sim: Simulator, report: Report, ledger: Path) -> list[str]:
-    rate_limit, lost_response = FAULTS
+async def _faults_survived(sim: Simulator, report: Report, ledger: Path, route: str) -> list[str]:
+    rate_limit, lost_response = faults_on(route)
     triggered = [triggered.fault for triggered in sim.triggered_faults]
     lines = []
     if (refusals := triggered.count(rate_limit)) and report.counts["failed"] == 0:
@@ -153,6 +172,12 @@ async def _faults_survived(sim: Simulator, report: Report, ledger: Path) -> list
         lines.append(
             f"The response to {bound[0]} was lost: it was not resent; its callback identified its task, so it was "
             "charged once."
+        )
+    routes = Counter(task.route for task in sim.tasks.values())
+    if route == "auto" and routes["veo"] == CLIPS_ON_VEO and not sim.double_charges():
+        lines.append(
+            f"The veo route closed: its {CLIPS_ON_VEO} clips were collected there, the other {routes['jobs']} were "
+            "made on the jobs route two minutes later."
         )
     return lines
 

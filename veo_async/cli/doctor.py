@@ -1,5 +1,6 @@
-"""The checks of ``veo-async doctor``: API key, base URL, balance, clock and ledger. All of them are free."""
+"""The checks of ``veo-async doctor``: API key, base URL, balance, route, clock and ledger. All of them are free."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -9,8 +10,10 @@ from pathlib import Path
 import attrs
 
 from veo_async import VeoApi
-from veo_async.errors import InvalidBaseUrl, InvalidKey, VeoError
+from veo_async.errors import InvalidBaseUrl, InvalidKey, NotFound, RecordNotFound, VeoError
 from veo_async.ledger import SqliteLedger
+from veo_async.settings import route_from
+from veo_async.types import RouteName
 
 from .api_key import key_error_text, key_source
 from .formatting import command, format_credits
@@ -18,6 +21,8 @@ from .ledger_file import restored_text
 
 #: A callback's signature is valid for five minutes; a clock that is off by more than this puts it at risk.
 _CLOCK_LIMIT_S = 60.0
+#: A task id that the provider has not given out.
+_NO_TASK = "0" * 32
 
 
 @attrs.frozen
@@ -48,6 +53,7 @@ async def run_checks(ledger: Path | None, report: Callable[[Check], None]) -> bo
         async with api:
             add(Check("base URL", True, f"{api.base_urls.api} ({api.dialect.name})"))
             add(await _checked("balance", lambda: _balance(api)))
+            add(await _checked("route", lambda: _route(api)))
             add(await _checked("clock", lambda: _clock(api, time.time())))  # noqa: TID251  # the command owns the clock
     if ledger is not None:
         add(await _checked("ledger", lambda: _ledger(ledger)))
@@ -66,6 +72,22 @@ async def _balance(api: VeoApi) -> Check:
     balance = (await api.credit()).balance
     message = format_credits(balance)
     return Check("balance", balance > 0, message if balance > 0 else f"{message}: top up before you submit anything")
+
+
+async def _route(api: VeoApi) -> Check:
+    """Ask the endpoints of new requests for a task that does not exist: a 404 says that they do not exist either."""
+    setting = route_from(os.environ)
+    name: RouteName = "jobs" if setting == "jobs" else "veo"
+    try:
+        await api.record_info(_NO_TASK, route=name)
+    except RecordNotFound:
+        pass
+    except NotFound:
+        other = "veo" if name == "jobs" else "jobs"
+        remedy = f"--route {other} saves the wait of two minutes" if setting == "auto" else f"take --route {other}"
+        gone = f"{setting}: the {name} endpoints respond with 404; {remedy}"
+        return Check("route", setting == "auto", gone)
+    return Check("route", True, setting)
 
 
 async def _clock(api: VeoApi, now: float) -> Check:

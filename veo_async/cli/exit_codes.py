@@ -8,7 +8,7 @@ MEANINGS: dict[int, str] = {
     ALL_DONE: "everything finished",
     ERROR: "any other error",
     USAGE: "usage error; nothing was sent",
-    PARTIAL: "some clips were refused or failed",
+    PARTIAL: "some clips were refused, failed or not sent",
     SOME_IN_DOUBT: "some jobs are in doubt",
     STOPPED: "stopped before everything finished",
     INTERRUPTED: "interrupted, without waiting for running clips",

@@ -58,13 +58,29 @@ def command(*words: object) -> str:
     return join_words(["veo-async", *typed, *option])
 
 
-def same_command(*, without: str | None = None) -> str:
+def same_command(*, without: str | None = None, route: str | None = None) -> str:
     """Return the command as it was typed: without its options, running it again would do something else.
 
     Args:
         without: an option to leave out; ``--accept-restored``, which is given once, is always left out.
+        route: the route to take instead of the one that was typed.
     """
-    return command(*(word for word in current().words if word not in (without, "--accept-restored")))
+    words = [word for word in current().words if word not in (without, "--accept-restored")]
+    return command(*words) if route is None else command(*_without_route(words), "--route", route)
+
+
+def _without_route(words: Sequence[str]) -> list[str]:
+    return [
+        word
+        for before, word in zip(("", *words), words, strict=False)
+        if "--route" not in (before, word) and not word.startswith("--route=")
+    ]
+
+
+def without_hold() -> str:
+    """Return the command that sends the jobs on hold, and says so."""
+    accepting = same_command(without="--stop-on-overcharge")
+    return f"{accepting}   (sends them at the provider's price; nothing is charged twice)"
 
 
 def generate_command(*options: object, prompt: str = "A dog surfing at dusk") -> str:

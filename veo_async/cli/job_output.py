@@ -18,7 +18,7 @@ from veo_async.events import (
     Running,
     Sent,
 )
-from veo_async.types import Outcome
+from veo_async.types import OnHold, Outcome
 
 from .exit_codes import ALL_DONE, PARTIAL, SOME_IN_DOUBT, STOPPED
 from .formatting import command, format_count, format_credits, format_duration, format_number, same_command, short_path
@@ -88,7 +88,7 @@ def _outcome_text(outcome: Outcome) -> str:
     match outcome:
         case Done(clip=clip):
             return f"{clip.key}: saved {', '.join(map(short_path, clip.files)) or 'to no file'}"
-        case Refused() | Failed() | InDoubt():
+        case Refused() | Failed() | InDoubt() | OnHold():
             return f"{outcome.key}: {outcome.kind}: {as_sentences(outcome.reason, remedy_of(outcome))}"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from veo_async.errors import printable
 from veo_async.ledger import JobRow, Transition
+from veo_async.repair import route_taken
 from veo_async.types import JobState
 
 from .formatting import format_number
@@ -34,6 +35,7 @@ def job_as_dict(row: JobRow, transitions: Sequence[Transition] | None = None) ->
         for name in ("key", "state", "task_id", "token", "attempts", "tenant", "account", "budget", "credits")
     }
     values["credits_consumed"] = row.credits_consumed
+    values["route"] = route_taken(row)
     times = {name: format_time(getattr(row, name)) for name in ("submitted_at", "sent_at", "ended_at")}
     timeline = {} if transitions is None else {"transitions": [_transition_as_dict(item) for item in transitions]}
     return {**values, **times, "request": _parsed(row.request), **timeline}
@@ -45,6 +47,7 @@ def timeline_lines(row: JobRow, transitions: Sequence[Transition]) -> list[str]:
         f"job        {row.key}",
         f"state      {row.state}",
         f"task       {row.task_id or '(none known)'}",
+        f"route      {route_taken(row) or '(none)'}",
         f"credits    {_credits(row.credits)} by the price table, {_credits(row.credits_consumed)} by the provider",
         f"attempts   {row.attempts}, latest callback token {row.token or '(none)'}",
         f"request    {printable(row.request or '(adopted)', 2000)}",
@@ -71,8 +74,8 @@ def transition_text(transition: Transition) -> str:
     values = {**transition.evidence}
     if "task_id" in transition.changes:
         values["task_id"] = transition.changes["task_id"]
-    if "token" in transition.changes:
-        values["token"] = transition.changes["token"]
+    if "token" in transition.changes:  # of a request that is sent
+        values |= {name: transition.changes.get(name) for name in ("token", "route")}
     if (consumed := transition.changes.get("credits_consumed")) is not None:
         values["credits"] = consumed
     facts = ", ".join(f"{name} {printable(str(value), 300)}" for name, value in values.items() if value is not None)
@@ -115,6 +118,7 @@ def _cells(row: JobRow) -> dict[str, str]:
         "state": row.state,
         "prompt": printable(str(prompt), _PROMPT_WIDTH),
         "task": printable(row.task_id or "", 64),
+        "route": printable(route_taken(row) or ""),
         "attempts": str(row.attempts),
         "submitted": format_time(row.submitted_at),
     }

@@ -27,6 +27,16 @@ MinBalance = Annotated[
     Parameter(help="Credits to keep on the account. A job that would take the balance below it waits for a top-up."),
 ]
 
+#: An option of the commands that send many requests.
+StopOnOvercharge = Annotated[
+    bool,
+    Parameter(
+        negative=(),
+        show_default=False,
+        help="Send no more clips of a model once the provider charges more for it than expected; needs --route jobs.",
+    ),
+]
+
 #: Seconds that `batch` and `resume` wait for running clips after the first Ctrl-C.
 STOP_TIMEOUT_S = 600.0
 
@@ -119,6 +129,8 @@ class BatchOptions:
     accept_restored: AcceptRestored = False
 
     min_balance: MinBalance = None
+
+    stop_on_overcharge: StopOnOvercharge = False
 
     budget: float | None = None
     """Maximum credits for this list, all its runs together. An edited list keeps its budget; a moved one is new."""

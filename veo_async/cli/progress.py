@@ -12,22 +12,23 @@ from typing import Protocol
 
 import attrs
 
-from .formatting import format_count
+from veo_async.batch.costs import ModelOnHold
+
+from .formatting import format_count, format_credits, format_number
 
 #: The order in which states are listed: what is achieved first, what went wrong last.
 _ORDER = (
-    *("saved", "ready", "running", "sending", "queued", "not_submitted"),
+    *("saved", "ready", "running", "sending", "queued", "not_submitted", "on_hold"),
     *("in_doubt", "refused", "failed", "expired", "abandoned"),
 )
 #: A job in one of these states no longer changes on its own. A clip that is ready has still to be saved.
-FINISHED = frozenset({"saved", "in_doubt", "refused", "failed", "expired", "abandoned"})
+FINISHED = frozenset({"saved", "on_hold", "in_doubt", "refused", "failed", "expired", "abandoned"})
 _RESUMES = "submission resumes automatically"
 _WAIT_TEXTS = {
     "waiting-for-source": "Waiting for its source clip.",
     "waiting-for-upload": "Uploading its images.",
 }
 _PAUSE_TEXTS = {
-    "overcharge": "the provider charges more for this model than the price table says. The next session sends it.",
     "insufficient-credits": f"out of credits. Top up the account; {_RESUMES}.",
     "min-balance": f"the next job would leave less than the minimum balance. Top up the account; {_RESUMES}.",
     "key-limit": f"this API key's spending limit is reached. Raise it; {_RESUMES}.",
@@ -69,10 +70,11 @@ class Progress:
     slots: int = 0
     #: Why submission is paused; None if it is not, or if only the rate limit delays it.
     pause_reason: str | None = None
-    #: Unsent jobs that are on hold after an overcharge, by model.
-    on_hold: Mapping[str, int] = attrs.field(factory=dict)
-    #: The route of new requests, if it has changed.
+    #: Unsent jobs that are on hold after an overcharge.
+    on_hold: Sequence[ModelOnHold] = ()
+    #: The route of new requests, if it has changed, and the tasks that still run on the one before.
     changed_route: str | None = None
+    on_old_route: int = 0
     #: Seconds until the rate limit lets a request through again, after a 429.
     retry_in_s: float | None = None
     #: Seconds since the command began to wait; None if they are not counted.
@@ -124,19 +126,26 @@ def pause_text(progress: Progress) -> str | None:
     return None if limit is None else f"{limit}. No clip fails because of this."
 
 
-def hold_text(progress: Progress) -> str | None:
-    """Return which jobs are on hold after an overcharge, and why, as sentences; None if none are."""
-    on_hold = [f"{format_count(count, 'job')} of {model}" for model, count in progress.on_hold.items() if count]
+def hold_text(on_hold: Sequence[ModelOnHold]) -> str | None:
+    """Return which jobs are on hold after an overcharge, with both prices, as a sentence; None if none are."""
     if not on_hold:
         return None
-    return f"On hold: {', '.join(on_hold)}, because the provider charges more than the price table says."
+    models = [f"{format_count(item.jobs, 'job')} of {item.model} ({_prices_of(item)})" for item in on_hold]
+    return f"On hold: {', '.join(models)}."
+
+
+def _prices_of(item: ModelOnHold) -> str:
+    return f"the provider charges {format_credits(item.consumed)}, the price table says {format_number(item.expected)}"
 
 
 def route_text(progress: Progress) -> str | None:
     """Return which route new clips take now, as a sentence; None if it has not changed."""
     if progress.changed_route is None:
         return None
-    return f"The veo route is gone: new clips are made on the {progress.changed_route} route."
+    text = f"The veo route is gone (404): new clips are made on the {progress.changed_route} route."
+    if not progress.on_old_route:
+        return text
+    return f"{text} Still polled on veo: {format_count(progress.on_old_route, 'clip')}."
 
 
 def rate_limit_text(progress: Progress) -> str | None:
@@ -165,13 +174,13 @@ def state_text(state: str) -> str:
 def changes(before: Progress | None, after: Progress) -> list[str]:
     """Return the lines to print where there is no board: submission paused or resumed, or another job in doubt."""
     lines = []
-    if (route := route_text(after)) is not None and (before is None or route_text(before) is None):
+    if (route := route_text(after)) is not None and (before is None or before.changed_route is None):
         lines.append(route)
     was, now = None if before is None else _pause_key(before), _pause_key(after)
     if was != now:
         lines.append(pause_text(after) or "Submission resumed.")
-    if hold_text(after) is not None and (before is None or hold_text(before) is None):
-        lines.append(hold_text(after) or "")
+    if (on_hold := hold_text(after.on_hold)) is not None and (before is None or not before.on_hold):
+        lines.append(on_hold)
     in_doubt = after.counts.get("in_doubt", 0)
     if in_doubt > (0 if before is None else before.counts.get("in_doubt", 0)):
         lines.append(

@@ -5,7 +5,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from veo_async import VeoSession
-from veo_async.events import Done
+from veo_async.batch.costs import models_on_hold
+from veo_async.events import Done, OnHold
 from veo_async.progress import Progress as JobProgress
 from veo_async.session import Statistics
 from veo_async.types import Job, JobState
@@ -38,10 +39,9 @@ def read_progress(
         reserved: credits that those which have not finished may cost.
     """
     stats = veo.statistics()
-    counts: Counter[str] = Counter(str(job.state) for job in jobs)
+    counts: Counter[str] = Counter("on_hold" if isinstance(job.outcome, OnHold) else str(job.state) for job in jobs)
     counts["not_submitted"] += not_submitted
-    on_hold = stats.price_differences.on_hold
-    to_send = max(0, not_submitted + counts["queued"] + counts["sending"] - sum(on_hold.values()))
+    to_send = not_submitted + counts["queued"] + counts["sending"]
     running = [job for job in jobs if job.state is JobState.RUNNING]
     etas = {job.key: eta.p50 for job in running if (eta := job.eta) is not None}
     newest = max((job for job in running if job.sent_at), key=lambda job: job.sent_at or 0, default=None)
@@ -49,8 +49,9 @@ def read_progress(
         counts=counts,
         slots=stats.max_in_flight,
         pause_reason=stats.pause_reason,
-        on_hold=on_hold,
+        on_hold=models_on_hold(jobs),
         changed_route=stats.route if stats.is_route_changed else None,
+        on_old_route=sum(job.route != stats.route for job in running) if stats.is_route_changed else 0,
         retry_in_s=_retry_in_s(stats, now),
         left_s=estimate_left_s(
             list(etas.values()),

@@ -43,19 +43,29 @@ async def session_on(
     account: str | None,
     accept_restored: bool,
     min_balance: float | None = None,
+    stop_on_overcharge: bool = False,
     **options: Any,
 ) -> AsyncIterator[VeoSession]:
     """Open a session on *ledger*; if it is interrupted, print the command that continues its jobs."""
     try:
         opened = ledger_for_work(ledger, accept_restored=accept_restored)
-        credits = Credits(min_balance=min_balance)
+        credits = Credits(min_balance=min_balance, stop_on_overcharge=stop_on_overcharge)
         async with VeoSession(
             ledger=opened, account=account, limits=Limits(rate=RATE), credits=credits, **options
         ) as veo:
+            if stop_on_overcharge:
+                warn_without_figures(veo, message)
             yield veo
     except asyncio.CancelledError:
         message(f"Stopped. Nothing is lost. Next: {same_command()}")
         raise
+
+
+def warn_without_figures(veo: VeoSession, message: Callable[[str], None]) -> None:
+    """Say that ``--stop-on-overcharge`` has no effect on the route of new requests, if so."""
+    if veo.statistics().route == "veo":
+        route = "the veo route, which does not say what a clip costs"
+        message(f"--stop-on-overcharge has no effect on {route}. Use --route jobs.")
 
 
 async def run_one(submit: Callable[[VeoSession], Awaitable[Job]], options: ClipOptions) -> int:

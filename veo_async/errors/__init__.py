@@ -19,6 +19,7 @@
     │   └── SessionCrashed           an internal error stopped it; please report it
     ├── StillRunning             the wait timed out; the job keeps running
     ├── DeadlineExceeded         the deadline passed before it was sent
+    ├── JobOnHold                the provider charges more than the price table says: not sent in this session
     ├── SourceFailed             the source clip failed, so this job was never sent
     ├── UploadFailed             an image could not be uploaded, so this job was never sent
     ├── TaskMismatch             that task belongs to a different request
@@ -88,6 +89,7 @@ from .jobs import (
     DeadlineExceeded,
     DownloadFailed,
     JobAbandoned,
+    JobOnHold,
     ResultsWriteError,
     SessionClosed,
     SessionCrashed,
@@ -144,6 +146,7 @@ __all__ = [
     "InvalidRequest",
     "InvalidSignature",
     "JobAbandoned",
+    "JobOnHold",
     "JobUnreadable",
     "KeyLimitReached",
     "KeyReused",

@@ -137,9 +137,10 @@ class QueueFull(UsageError):
 
     summary = "the queue is full"
     retryable = True
-    #: The tenant, and how many of its jobs may be queued.
+    #: The tenant, how many of its jobs may be queued, and how many of those that are queued are on hold.
     tenant: str = ""
     limit: int = 0
+    on_hold: int = 0
     remedy = "Wait until some jobs have been sent, or raise max_queued."
 
     _EVIDENCE: ClassVar[tuple[str, ...]] = (*VeoError._EVIDENCE, "tenant", "limit")

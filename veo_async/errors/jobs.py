@@ -1,5 +1,7 @@
 """Errors of a session and of its jobs."""
 
+from typing import ClassVar
+
 from .base import VeoError
 
 #: For jobs of a session that has ended.
@@ -45,6 +47,26 @@ class DeadlineExceeded(VeoError):
     summary = "not sent in time"
     retryable = True
     remedy = "Submit it again with a longer send_within=."
+
+
+class JobOnHold(VeoError):
+    """The job is not sent in this session, because the provider charges more for its model than the price table says.
+
+    It stays queued, and nothing was charged.
+    """
+
+    summary = "on hold after an overcharge"
+    #: The model that costs more: of a follow-up that waits for its source clip, the source's.
+    model: str = ""
+    #: Its price in the table, and what the provider charged for it, in credits.
+    expected: float = 0.0
+    consumed: float = 0.0
+    remedy = (
+        "It stays queued, and the next session sends it: open that without stop_on_overcharge to accept the price, or "
+        "abandon the job."
+    )
+
+    _EVIDENCE: ClassVar[tuple[str, ...]] = (*VeoError._EVIDENCE, "model", "expected", "consumed")
 
 
 class SourceFailed(VeoError):

@@ -244,6 +244,9 @@ class MemoryLedgerSession:
     async def job_of_task(self, task_id: str) -> JobRow | None:
         return self._require_open().job_of_task(task_id)
 
+    async def follow_ups(self, sources: Collection[str]) -> list[JobRow]:
+        return [row for row in self._require_open().jobs.values() if row.source in sources]
+
     async def jobs(self, states: Collection[str] | None = None) -> list[JobRow]:
         return [row for row in self._own_account(self._require_open()) if states is None or row.state in states]
 

@@ -68,6 +68,9 @@ class NullLedgerSession:
     async def job_of_task(self, task_id: str) -> JobRow | None:
         return None
 
+    async def follow_ups(self, sources: Collection[str]) -> list[JobRow]:
+        return []
+
     async def jobs(self, states: Collection[str] | None = None) -> list[JobRow]:
         return []
 

@@ -42,7 +42,8 @@ async def wrong_types(x: Exchange) -> None:
 
 @behaviour("record-info")
 async def surrogate_in_record(x: Exchange) -> None:
-    name = x.rng.choice(("note", "errorMessage", "paramJson"))
+    names = ("note", "failMsg", "param") if x.provider.route == "jobs" else ("note", "errorMessage", "paramJson")
+    name = x.rng.choice(names)
     await x.send_json(x.altered(**{name: "half an emoji: \ud83d"}))
 
 

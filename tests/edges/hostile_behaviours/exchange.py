@@ -68,6 +68,12 @@ class Exchange:
         value: dict[str, Any] = json.loads(self.body)
         return {**value, "data": {**value["data"], **data}} if value["data"] else value
 
+    def with_result(self, urls: Any) -> dict[str, Any]:
+        """Return the record of a task that has succeeded with *urls*."""
+        if self.provider.route == "jobs":
+            return self.altered(state="success", resultJson=json.dumps({"resultUrls": urls}))
+        return self.altered(successFlag=1, response={"taskId": self.task_id, "resultUrls": urls})
+
 
 @attrs.frozen
 class Behaviour:

@@ -24,13 +24,17 @@ async def record_instead_of_acceptance(x: Exchange) -> None:
 @behaviour("record-info")
 async def success_without_urls(x: Exchange) -> None:
     urls = x.rng.choice((None, [], [None], "", "[]", "not a url"))
-    await x.send_json(x.altered(successFlag=1, response={"taskId": x.task_id, "resultUrls": urls}))
+    await x.send_json(x.with_result(urls))
 
 
 @behaviour("record-info")
 async def other_flag(x: Exchange) -> None:
-    flag = x.rng.choice((0, 2, 3, 7, -1, "1", None, "success"))
-    await x.send_json(x.altered(successFlag=flag, response=None, errorCode=500, errorMessage="failed"))
+    if x.provider.route == "jobs":
+        state = x.rng.choice(("fail", "waiting", "cancelled", "FAIL", "", 3, None))
+        await x.send_json(x.altered(state=state, resultJson="", failCode="500", failMsg="failed"))
+    else:
+        flag = x.rng.choice((0, 2, 3, 7, -1, "1", None, "success"))
+        await x.send_json(x.altered(successFlag=flag, response=None, errorCode=500, errorMessage="failed"))
 
 
 @behaviour("record-info")
@@ -46,8 +50,7 @@ async def no_record(x: Exchange) -> None:
 @behaviour("record-info")
 async def dangerous_urls(x: Exchange) -> None:
     urls = ("file:///etc/passwd", "http://169.254.169.254/x.mp4", "https://user:pw@[::1]/", "http://[", "//")
-    response = {"taskId": x.task_id, "resultUrls": [x.rng.choice(urls)]}
-    await x.send_json(x.altered(successFlag=1, response=response))
+    await x.send_json(x.with_result([x.rng.choice(urls)]))
 
 
 # --- files ------------------------------------------------------------------------------------------------------

@@ -9,8 +9,6 @@ from typing import Final
 
 import attrs
 
-#: Why a job is on hold after an overcharge, as the reason of its `Paused`.
-OVERCHARGE: Final = "overcharge"
 #: Figures are rounded by the provider; a smaller difference is none.
 _TOLERANCE: Final = 0.005
 

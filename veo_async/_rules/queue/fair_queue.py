@@ -287,7 +287,7 @@ class FairQueue(Generic[T]):
         if tenant.max_queued is not None and tenant.queued + tenant.on_hold + tenant.reserved >= tenant.max_queued:
             who = f"tenant {name!r}" if name else "the default tenant"
             message = f"{who} already has {format_count(tenant.max_queued, 'queued job')}"
-            raise QueueFull(message, tenant=name, limit=tenant.max_queued)
+            raise QueueFull(message, tenant=name, limit=tenant.max_queued, on_hold=tenant.on_hold)
 
     def _forget_if_idle(self, name: str) -> None:
         tenant = self._tenants[name]

@@ -25,7 +25,7 @@ from .live_job import LiveJob
 from .outcome import KEPT_FOR, Done, Failed, HistoryItem, Outcome, Refused
 from .rows import clip_of, to_datetime
 
-#: Errors after which a task may exist, and be charged, nevertheless.
+#: Errors after which the task of a failed job may exist, and be charged, nevertheless. A refused job has no task.
 _POSSIBLY_CHARGED = (RecordNotFound, RecordExpired, DownloadFailed, JobAbandoned)
 
 
@@ -47,18 +47,20 @@ def as_request(request: AnyRequest | str, options: Mapping[str, Any]) -> AnyRequ
 
 def ended_without_charge(job: LiveJob) -> bool:
     """Whether *job* finished without a clip and without a charge: its key may be used again."""
-    if not isinstance(job.outcome, Refused | Failed):
-        return False
-    return not isinstance(job.outcome.error, _POSSIBLY_CHARGED)
+    return _is_free(job.outcome)
 
 
 def is_certainly_free(job: LiveJob, outcome: Outcome | None) -> bool:
     """Whether the latest request of *job*, which ended with *outcome*, certainly was not charged."""
-    if not isinstance(outcome, Refused | Failed):
-        return False
     was_never_sent = not job.attempts and job.task_id is None
-    is_unsent_and_abandoned = isinstance(outcome.error, JobAbandoned) and was_never_sent
-    return is_unsent_and_abandoned or not isinstance(outcome.error, _POSSIBLY_CHARGED)
+    is_abandoned = isinstance(outcome, Failed) and isinstance(outcome.error, JobAbandoned)
+    return (is_abandoned and was_never_sent) or _is_free(outcome)
+
+
+def _is_free(outcome: Outcome | None) -> bool:
+    return isinstance(outcome, Refused) or (
+        isinstance(outcome, Failed) and not isinstance(outcome.error, _POSSIBLY_CHARGED)
+    )
 
 
 def credits_after(job: LiveJob, event: Event, outcome: Outcome | None) -> float | None:

@@ -1,6 +1,6 @@
 """The events of a job, as small values for ``match``.
 
-The last event of a job is `Ready`, or the outcome `Refused`, `Failed` or `InDoubt` itself.
+The last event of a job is `Ready`, or the outcome `Refused`, `Failed`, `InDoubt` or `OnHold` itself.
 """
 
 import attrs
@@ -8,7 +8,7 @@ import attrs
 from veo_async._rules.polling.durations import Eta
 from veo_async._wire import RouteName
 
-from .outcome import Clip, Done, Failed, InDoubt, Outcome, Refused
+from .outcome import Clip, Done, Failed, InDoubt, OnHold, Outcome, Refused
 
 
 @attrs.frozen
@@ -139,6 +139,7 @@ JobEvent = (
     | Refused
     | Failed
     | InDoubt
+    | OnHold
 )
 
 

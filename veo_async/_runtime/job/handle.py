@@ -8,9 +8,10 @@ from typing import Any
 from veo_async._base.numbers import format_number
 from veo_async._rules.lifecycle import JobState
 from veo_async._rules.polling.durations import Eta
+from veo_async._rules.task_route import has_route
 from veo_async._runtime.in_doubt.actions import JobActions
 from veo_async._runtime.status import StatusReporter
-from veo_async._wire import AnyRequest
+from veo_async._wire import AnyRequest, RouteName
 from veo_async.errors import StillRunning
 from veo_async.progress import ProgressCallback, callback_of
 
@@ -46,6 +47,11 @@ class JobView:
     def task_id(self) -> str | None:
         """The provider's task id; None until the provider has accepted the request."""
         return self._job.task_id
+
+    @property
+    def route(self) -> RouteName | None:
+        """The route of its task, or of its latest request; None while it waits to be sent, because it may change."""
+        return self._job.route if has_route(self._job) else None
 
     @property
     def sent_at(self) -> datetime | None:

@@ -92,6 +92,11 @@ class LiveJob:
         return self.request if isinstance(self.request, ExtendRequest | UpgradeRequest) else None
 
     @property
+    def source(self) -> str | None:
+        """The clip that its request continues from: the key of its job, or its task."""
+        return None if self.follow_up is None else self.follow_up.after_key or self.follow_up.task_id
+
+    @property
     def request_to_send(self) -> AnyRequest:
         """Its request, complete with the task of its source clip and the URLs of its images."""
         assert self.request is not None  # noqa: S101  # only an adopted job has none, and it is never sent

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 import attrs
 
 from veo_async._wire import AnyRequest, Record, RouteName
-from veo_async.errors import VeoError, as_sentences
+from veo_async.errors import JobOnHold, VeoError, as_sentences
 
 #: How long the provider keeps videos and records.
 KEPT_FOR: Final = timedelta(days=14)
@@ -43,8 +43,8 @@ class Clip:
     Attributes:
         key: the key of its job.
         task_id: the provider's task id.
-        urls: the URLs of its videos; of an extension the whole video, if the provider has one. They expire: save them
-            soon.
+        urls: the URLs of its videos; of an extension the whole video if its record has it, else the continuation
+            alone, as documented for the jobs route. They are never taken from a callback. They expire: save them soon.
         request: the request; None for a task created outside this session.
         record: the provider's record, complete.
         files: the verified files on disk; empty until the clip was saved.
@@ -268,4 +268,25 @@ class InDoubt(_WithoutClip):
         return _END_THE_DOUBT
 
 
-Outcome = Done | Refused | Failed | InDoubt
+@attrs.frozen
+class OnHold(_WithoutClip):
+    """The job was not sent, because the provider charges more for its model than the price table says.
+
+    Nothing was charged. The job stays queued, and the next session sends it; ``job.abandon()`` ends it.
+
+    Attributes:
+        key: the key of the job.
+        error: the error, with the model and both prices.
+    """
+
+    kind: ClassVar[str] = "on hold"
+
+    error: JobOnHold
+
+    @property
+    def reason(self) -> str:
+        """Why, with both prices."""
+        return self.error.message
+
+
+Outcome = Done | Refused | Failed | InDoubt | OnHold

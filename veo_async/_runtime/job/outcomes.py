@@ -3,9 +3,9 @@
 from collections import Counter
 from typing import Final, SupportsIndex, overload
 
-from .outcome import Done, Failed, InDoubt, Outcome, Refused
+from .outcome import Done, Failed, InDoubt, OnHold, Outcome, Refused
 
-_ORDER: Final = (Done, Refused, Failed, InDoubt)
+_ORDER: Final = (Done, Refused, Failed, InDoubt, OnHold)
 
 
 def describe_counts(counts: Counter[type]) -> str:

@@ -79,6 +79,7 @@ def row_of(job: LiveJob, *, account: str, at: float) -> JobRow:
         price=job.price,
         credits=job.credits,
         route=job.route,
+        source=job.source,
     )
 
 

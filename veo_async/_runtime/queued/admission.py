@@ -6,7 +6,7 @@ again pays only for what was not charged yet.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import attrs
 
@@ -270,6 +270,12 @@ class Admission:
             return await self.find(job.follow_up.after_key)
         key = await self.key_of_task(job.follow_up.task_id)
         return None if key is None else await self.find(key)
+
+    async def follow_ups_of(self, sources: Collection[str]) -> list[LiveJob]:
+        """Return the upgrades and extensions that have one of *sources*, of any session on the ledger."""
+        rows = await self._journal.ledger.follow_ups(sources)
+        known = self._registry.follow_ups_of(sources)
+        return [*known, *(job_from_row(row) for row in rows if row.key not in self._registry.by_key)]
 
     async def key_of_task(self, task_id: str) -> str | None:
         """Return the key of the job that a task belongs to."""

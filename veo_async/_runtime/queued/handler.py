@@ -1,6 +1,7 @@
 """QUEUED: wait for images or a source clip, then for a slot and the rate limit; refused after the deadline."""
 
 import asyncio
+from collections.abc import Callable
 
 import attrs
 
@@ -32,6 +33,8 @@ class QueuedState:
     _announcer: Announcer
     _sources: SourceClips
     _uploads: ImageUploads
+    #: Called with a job that the queue has put on hold.
+    _on_hold: Callable[[LiveJob], None]
     #: The jobs that are not in the queue yet.
     prerequisites: Prerequisites = attrs.field(init=False)
     _queue: FairQueue[LiveJob] = attrs.field(init=False)
@@ -94,8 +97,11 @@ class QueuedState:
         if job.deadline is not None:
             at = self._clock.to_loop(job.deadline)
             self._deadlines[job] = asyncio.get_running_loop().call_at(at, self._deadline_passed, job)
-        # A new job has at most all others before it; computing its exact place costs O(queue) for each job.
-        self._announcer.queued(job, position=None if is_requeued else len(self._queue) - 1)
+        if job in self._queue.on_hold:
+            self._on_hold(job)
+        else:
+            # A new job has at most all others before it; computing its exact place costs O(queue) for each job.
+            self._announcer.queued(job, position=None if is_requeued else len(self._queue) - 1)
 
     def _is_pushed_front(self, job: LiveJob) -> bool:
         try:

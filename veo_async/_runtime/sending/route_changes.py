@@ -35,9 +35,15 @@ from .pauses import Pauses
 logger = logger_for(__name__)
 
 _REASON: Final = "the dedicated Veo endpoints respond with 404"
-_SUMMARY: Final = "the provider's dedicated Veo endpoints do not exist"
+_SUMMARIES: Final[dict[RouteName, str]] = {
+    "veo": "the provider's dedicated Veo endpoints do not exist",
+    "jobs": "the provider's jobs API does not exist",
+}
 _IF_WAITING: Final = "Another request is tried in two minutes, before the route is changed."
-_REMEDY: Final = "Take its other route with Network(route='auto') or --route jobs."
+_REMEDIES: Final[dict[RouteName, str]] = {
+    "veo": "Take its other route with Network(route='auto') or --route jobs.",
+    "jobs": "Take its other route with Network(route='veo') or --route veo.",
+}
 _IF_ALONE: Final = "No other request could confirm it. Take the other route with Network(route='jobs') or --route jobs."
 
 
@@ -68,21 +74,21 @@ class RouteChanges:
         return _is_new_clip(job) and self._choice.is_evidence_from(job.key, loop_time())
 
     def is_lost(self, job: LiveJob, error: VeoError) -> bool:
-        """Return whether *error* says that the ``veo`` route of a new clip does not exist."""
-        return type(error) is NotFound and error.task_id is None and job.route == "veo" and _is_new_clip(job)
+        """Return whether *error* says that the route of a new clip does not exist."""
+        return type(error) is NotFound and error.task_id is None and _is_new_clip(job)
 
     def not_found(self, job: LiveJob, error: VeoError, *, key_number: int, is_probe: bool) -> bool:
         """Note a 404 that `is_lost` accepts. Pause submission if another route may be taken, and return whether *job*
         may take it, too.
         """
-        now, pauses = loop_time(), self._pauses
+        now, pauses, route = loop_time(), self._pauses, job.route or "veo"
         is_alone = not any(map(_is_new_clip, self._queue))
-        step = self._choice.not_found(job.key, "veo", now, key_number=key_number, is_alone=is_alone)
+        step = self._choice.not_found(job.key, route, now, key_number=key_number, is_alone=is_alone)
         # A request that may have been charged is never repeated on another route.
         may_wait = step is not Step.REFUSE and job.attempts == 0
-        error.add_evidence(summary=_SUMMARY, remedy=_IF_WAITING if may_wait else self._remedy)
+        error.add_evidence(summary=_SUMMARIES[route], remedy=_IF_WAITING if may_wait else self._remedy(route))
         if job.attempts and not self._choice.is_automatic:  # the job's own remedy is about its possible charge
-            logger.warning("%s. %s", error.message, _REMEDY, extra=job.log_extra("route-gone"))
+            logger.warning("%s. %s", error.message, _REMEDIES[route], extra=job.log_extra("route-gone"))
         if step in (Step.WAIT, Step.READ_BALANCE):
             pauses.pause(PauseReason.ROUTE_GONE, error, is_probe=is_probe)
         elif step is Step.REQUEUE and is_probe:
@@ -91,9 +97,8 @@ class RouteChanges:
             pauses.state.route_lost(now)
         return may_wait
 
-    @property
-    def _remedy(self) -> str:
-        return _IF_ALONE if self._choice.is_automatic else _REMEDY
+    def _remedy(self, route: RouteName) -> str:
+        return _IF_ALONE if route == "veo" and self._choice.is_automatic else _REMEDIES[route]
 
     def accepted(self, job: LiveJob) -> None:
         """Note that the request of *job* was accepted."""

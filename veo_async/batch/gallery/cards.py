@@ -91,7 +91,7 @@ class Card:
     prompt: str = ""
     model: str = ""
     aspect_ratio: str = "16:9"
-    #: A job state such as ``saved``, ``refused`` or ``in_doubt``. Other texts are shown unchanged.
+    #: A job state such as ``saved``, ``refused`` or ``in_doubt``, or ``on_hold``. Other texts are shown unchanged.
     state: str = attrs.field(converter=_as_string)
     #: Why there is no clip, as a short phrase.
     reason: str = ""

@@ -18,7 +18,7 @@ _PIPE_WIDTH = 1000
 
 @app.command(**listed(START, 2))
 async def doctor(*, ledger: Path | None = None) -> int:
-    """Check API key, base URL, balance, clock and ledger. Free.
+    """Check API key, base URL, balance, route, clock and ledger. Free.
 
     Example: veo-async doctor --ledger veo.db
 

@@ -20,7 +20,7 @@ async def batch(source: Path, /, *, options: BatchOptions = _BATCH) -> int:
 
     Example: veo-async batch prompts.csv --dry-run
 
-    Exit codes: 0 all done, 2 usage, 3 some were refused or failed, 4 some are in doubt, 5 stopped early.
+    Exit codes: 0 all done, 2 usage, 3 some were refused, failed or not sent, 4 some are in doubt, 5 stopped early.
 
     Parameters
     ----------

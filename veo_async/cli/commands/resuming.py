@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attrs import asdict
 from cyclopts import App
 
 from veo_async.cli.console import console, print_line
 from veo_async.cli.exit_codes import ALL_DONE, PARTIAL, STOPPED
 from veo_async.cli.help_pages import REPAIR, listed
-from veo_async.cli.options import STOP_TIMEOUT_S, AcceptRestored, MinBalance
+from veo_async.cli.options import STOP_TIMEOUT_S, AcceptRestored, MinBalance, StopOnOvercharge
 
 if TYPE_CHECKING:
     from veo_async import Clip, Job
@@ -25,6 +26,7 @@ async def resume(
     account: str | None = None,
     accept_restored: AcceptRestored = False,
     min_balance: MinBalance = None,
+    stop_on_overcharge: StopOnOvercharge = False,
     stop_timeout: float = STOP_TIMEOUT_S,
     json: bool = False,
 ) -> int:
@@ -32,7 +34,7 @@ async def resume(
 
     Example: veo-async resume veo.db --out clips
 
-    Exit codes: 0 all done, 2 usage, 3 some were refused or failed, 4 some are in doubt, 5 stopped early.
+    Exit codes: 0 all done, 2 usage, 3 some were refused, failed or not sent, 4 some are in doubt, 5 stopped early.
 
     Parameters
     ----------
@@ -47,7 +49,8 @@ async def resume(
     json
         Print one JSON object per finished job, then a summary.
     """
-    from veo_async.cli import job_output, output, progress, run_jobs
+    from veo_async.batch.costs import models_on_hold
+    from veo_async.cli import formatting, job_output, output, progress, run_jobs
 
     with output.reporting(console, as_json=json) as reporter:
         session = run_jobs.session_on(
@@ -56,14 +59,30 @@ async def resume(
             account=account,
             accept_restored=accept_restored,
             min_balance=min_balance,
+            stop_on_overcharge=stop_on_overcharge,
             save_to=out,
         )
         async with session as veo:
             jobs = veo.jobs()
             outcomes = await run_jobs.finish_all(jobs, veo, ledger, reporter, stop_timeout)
+            stats = veo.statistics()
         code = job_output.exit_code_for(outcomes) if len(outcomes) == len(jobs) else STOPPED
-        reporter.note(f"Next: {job_output.next_command(code, ledger)}")
-        reporter.summary({"counts": progress.counts_by_state(jobs), "exit_code": code})
+        on_hold = models_on_hold(jobs)
+        if (text := progress.hold_text(on_hold)) is not None:
+            reporter.message(text)
+        has_only_on_hold = code == PARTIAL and on_hold
+        reporter.note(
+            f"Next: {formatting.without_hold() if has_only_on_hold else job_output.next_command(code, ledger)}"
+        )
+        reporter.summary(
+            {
+                "counts": progress.counts_by_state(jobs),
+                "route": stats.route,
+                "is_route_changed": stats.is_route_changed,
+                "on_hold": [asdict(item) for item in on_hold],
+                "exit_code": code,
+            }
+        )
     return code
 
 

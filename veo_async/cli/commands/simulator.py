@@ -61,11 +61,20 @@ class SimulatorOptions:
     webhook_secret: str | None = None
     """Secret for signing callbacks."""
 
-    old_route: Literal["on", "gone"] = "on"
-    """The dedicated Veo endpoints; gone: code 404."""
+    old_route: Literal["on", "read-only", "gone"] = "on"
+    """The dedicated Veo endpoints; gone: code 404; read-only: running tasks can still be read."""
+
+    old_route_after: int = 0
+    """Clips that they accept before --old-route applies."""
 
     jobs_route: Literal["on", "off"] = "on"
     """The unified jobs API; off: code 404."""
+
+    job_states: Literal["waiting-generating", "waiting-queuing-generating", "waiting"] = "waiting-generating"
+    """States of a running task on the jobs API, in this order."""
+
+    jobs_callback_form: Literal["unified", "info", "2025"] = "unified"
+    """Format of callbacks for tasks of createTask."""
 
     tier_ignored: Annotated[bool, Parameter(negative=())] = False
     """Bill and report every createTask as Fast."""

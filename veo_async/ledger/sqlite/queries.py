@@ -123,6 +123,9 @@ class Queries:
     def job_of_task(self, task_id: str) -> JobRow | None:
         return next(iter(self._statements.jobs("job_of_task", task_id=task_id)), None)
 
+    def follow_ups(self, sources: Collection[str]) -> list[JobRow]:
+        return self._statements.jobs("follow_ups", sources=json.dumps([*sources]))
+
     def jobs(self, states: Collection[str] | None) -> list[JobRow]:
         if states is None:
             return self._statements.jobs("jobs", account=self.account)

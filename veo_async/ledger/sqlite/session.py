@@ -186,6 +186,10 @@ class SqliteLedgerSession:
         row: JobRow | None = await self._read(lambda: self._queries.job_of_task(task_id))
         return row
 
+    async def follow_ups(self, sources: Collection[str]) -> list[JobRow]:
+        rows: list[JobRow] = await self._read(lambda: self._queries.follow_ups(sources))
+        return rows
+
     async def jobs(self, states: Collection[str] | None = None) -> list[JobRow]:
         jobs: list[JobRow] = await self._read(lambda: self._queries.jobs(states))
         return jobs

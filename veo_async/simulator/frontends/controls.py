@@ -107,13 +107,13 @@ class SimulatorControls:
         """Return an account, to inspect or to change it: ``sim.account().credits = 0``."""
         return self._provider.account(name)
 
-    def close_old_route(self) -> None:
-        """Respond with code 404 to every request to the dedicated Veo endpoints."""
-        self._provider.serves_veo = False
+    def close_old_route(self, *, read_only: bool = False) -> None:
+        """Respond with code 404 to requests to the dedicated Veo endpoints; with *read_only*, records stay."""
+        self._provider.veo_route = "read-only" if read_only else "gone"
 
     def open_old_route(self) -> None:
         """Serve the dedicated Veo endpoints again."""
-        self._provider.serves_veo = True
+        self._provider.veo_route = "on"
 
     def add_key(self, key: str, account: str = "main") -> None:
         """Accept the API key *key* and bill it to *account*."""

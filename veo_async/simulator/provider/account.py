@@ -87,6 +87,7 @@ class Account:
             publish(task, self.files, self.settings.file_ttl_s, self.settings.delivered_resolution)
         else:
             self.credits += self.charge_log.refund(task.request.endpoint, task.id, task.completes_at)
+        task.balance_after = self.credits
         if task.callback_url:
             self._finished.append(task)
 

@@ -16,6 +16,17 @@ def _stamp_ms(task: Task, at: float) -> int:
     return int(task.client_time.at(at)) * 1000
 
 
+def shown_state(task: Task, now: float, settings: ProviderSettings) -> str:
+    """Return ``state``, a word."""
+    match task.flag(now):
+        case 0:
+            return task.job_state(now, settings.job_states.split("-"))
+        case 1:
+            return "success"
+        case _:
+            return "fail"
+
+
 def job_record(task: Task, now: float, settings: ProviderSettings) -> dict[str, Any]:
     """Return ``data`` of a recordInfo response."""
     flag = task.flag(now)
@@ -25,7 +36,7 @@ def job_record(task: Task, now: float, settings: ProviderSettings) -> dict[str, 
     body = {
         "taskId": task.id,
         "model": _model(task),
-        "state": "fail" if failed else "success" if flag else task.job_state(now),
+        "state": shown_state(task, now, settings),
         "param": param,
         "resultJson": _text(result) if result else None if failed else "",
         "failCode": str(task.outcome.code) if failed else None,
@@ -66,18 +77,39 @@ def _result(task: Task, urls: tuple[str, ...], form: str) -> dict[str, Any]:
 
 def job_callback(task: Task, settings: ProviderSettings) -> dict[str, Any]:
     """Return the body of the callback for *task*, which has finished."""
-    succeeded = task.outcome.is_success
-    code, message = (200, "Playground task completed successfully.") if succeeded else (501, "Playground task failed.")
-    if settings.jobs_callback_form == "info":
-        return _info_callback(task)
+    match settings.jobs_callback_form:
+        case "info":
+            return _info_callback(task)
+        case "2025":
+            return _envelope(task, _data_of_2025(task, settings))
+        case _:
+            return _envelope(task, _unified_data(task, settings))
+
+
+def _envelope(task: Task, data: dict[str, Any]) -> dict[str, Any]:
+    if task.outcome.is_success:
+        return {"code": 200, "msg": "Playground task completed successfully.", "data": data}
+    return {"code": 501, "msg": "Playground task failed.", "data": data}
+
+
+def _unified_data(task: Task, settings: ProviderSettings) -> dict[str, Any]:
     data = job_record(task, task.completes_at, settings)
     for name in ("successFlag", "paramJson", "response"):
         data.pop(name, None)
-    if succeeded:
+    if task.outcome.is_success:
         data["resultJson"] = _text(_result(task, task.urls, settings.result_form))
         data["creditsConsumed"] = task.credits
     data["updateTime"] = data["completeTime"]
-    return {"code": code, "msg": message, "data": data}
+    return data
+
+
+def _data_of_2025(task: Task, settings: ProviderSettings) -> dict[str, Any]:
+    """Return the data with the older names of the credits; a failed task consumed none."""
+    data = _unified_data(task, settings)
+    data.pop("creditsConsumed", None)
+    data["consumeCredits"] = task.credits if task.outcome.is_success else 0
+    data["remainedCredits"] = task.balance_after
+    return {name: value for name, value in data.items() if value is not None}
 
 
 def _info_callback(task: Task) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from . import prices
 from .account import TOO_FREQUENT, Account
 from .creations import Creations
 from .job_requests import JobRequest, parse_job
-from .job_shapes import job_record
+from .job_shapes import job_record, shown_state
 from .messages import ErrorResponse, SimRequest, SimResponse, envelope, success
 from .requests import parse_extend, parse_generate
 from .tasks import Task
@@ -63,7 +63,7 @@ class Jobs:
             return self._no_record()
         if self._account.take_task_poll(task, "jobs", now):
             raise ErrorResponse(429, TOO_FREQUENT, form="body")
-        state = f"jobs {task.job_state(now)}", task.flag(now), bool(task.urls_at(now))
+        state = f"jobs {shown_state(task, now, self._settings)}", task.flag(now), bool(task.urls_at(now))
         if task.cached_record is None or task.cached_record[0] != state:
             task.cached_record = state, envelope(job_record(task, now, self._settings))
         return SimResponse(body=task.cached_record[1])

@@ -21,7 +21,7 @@ from .messages import (
     is_upload,
     method_of,
 )
-from .settings import ProviderSettings
+from .settings import OldRoute, ProviderSettings
 from .tasks import Task, TaskIds
 from .uploads import UploadError, UploadHost
 
@@ -34,9 +34,11 @@ class Provider:
     def __init__(self, settings: ProviderSettings, *, api_key: str, started_at: float, base_url: str = "") -> None:
         self.settings = settings
         self.started_at = started_at
-        #: Whether each route is served. A test may change it at any time.
-        self.serves_veo: bool = settings.old_route == "on"
+        #: What of each route is served. A test may change it at any time.
+        self.veo_route: OldRoute = "on" if settings.old_route_after else settings.old_route
         self.serves_jobs: bool = settings.jobs_route == "on"
+        #: The number of tasks that the dedicated endpoints create before they close; 0 if they do not, or have closed.
+        self._veo_tasks_left = settings.old_route_after
         self.files: FileHost = FileHost(base_url)
         #: Each accepted API key and the account that it bills.
         self.keys: dict[str, str] = settings.keys(api_key)
@@ -97,10 +99,16 @@ class Provider:
         if self.settings.dialect == "apikley":
             return endpoint in ("generate", "record-info", "credit")
         if endpoint in VEO_ENDPOINTS:
-            return self.serves_veo
+            self._close_veo_route_when_due()
+            return self.veo_route == "on" or (self.veo_route == "read-only" and endpoint == "record-info")
         if endpoint in JOBS_ENDPOINTS:
             return self.serves_jobs
         return endpoint != UNKNOWN
+
+    def _close_veo_route_when_due(self) -> None:
+        """Apply the setting ``old_route`` when enough tasks were created there; once, so that a test may undo it."""
+        if self._veo_tasks_left and sum(task.route == "veo" for task in self.tasks.values()) >= self._veo_tasks_left:
+            self._veo_tasks_left, self.veo_route = 0, self.settings.old_route
 
     def _in_maintenance(self, now: float) -> bool:
         since_start = now - self.started_at

@@ -9,6 +9,9 @@ from .option_checks import at_least, check_optional_rate, check_rate, choice, fr
 
 Dialect = Literal["real", "quickstart-1", "quickstart-2", "openapi", "apikley"]
 Form = Literal["body", "http"]
+JobStates = Literal["waiting-generating", "waiting-queuing-generating", "waiting"]
+JobsCallbackForm = Literal["unified", "info", "2025"]
+OldRoute = Literal["on", "read-only", "gone"]
 DAY_S = 86400.0
 
 _CREATING_ENDPOINTS = frozenset({"generate", "extend", "get-4k-video", "create-task"})
@@ -105,8 +108,11 @@ class ProviderSettings:
     extend_unknown_code: Literal[404, 422] = choice(Literal[404, 422], 404)
 
     # --- routes ---
-    #: The dedicated Veo endpoints: ``gone`` responds with code 404 to creations, extensions, upgrades and record-info.
-    old_route: Literal["on", "gone"] = choice(Literal["on", "gone"], "on")
+    #: The dedicated Veo endpoints: ``gone`` responds with code 404 to creations, extensions, upgrades and record-info;
+    #: ``read-only`` to all of them but record-info.
+    old_route: OldRoute = attrs.field(default="on", validator=one_of(OldRoute))
+    #: The number of tasks that the dedicated Veo endpoints create before ``old_route`` applies.
+    old_route_after: int = attrs.field(default=0, validator=at_least(0))
     #: The unified jobs API, createTask and recordInfo: ``off`` responds with code 404.
     jobs_route: Literal["on", "off"] = choice(Literal["on", "off"], "on")
     #: Whether each route knows the tasks of the other one.
@@ -117,10 +123,13 @@ class ProviderSettings:
     validation_code: Literal[422, 500] = choice(Literal[422, 500], 422)
     #: The format of recordInfo: of September 2026, or of April without successFlag, response, paramJson and credits.
     record_form: Literal["2026-09", "2026-04"] = choice(Literal["2026-09", "2026-04"], "2026-09")
+    #: The states that recordInfo shows for a running task, in this order. Each but the last takes a tenth of the time.
+    job_states: JobStates = attrs.field(default="waiting-generating", validator=one_of(JobStates))
     #: Where recordInfo shows the URLs of 1080p and 4K videos: in ``resultUrls``, or in ``data.result_urls``.
     result_form: Literal["flat", "nested"] = choice(Literal["flat", "nested"], "nested")
-    #: The format of callbacks for tasks of createTask: that of all jobs, or the one of the dedicated endpoints.
-    jobs_callback_form: Literal["unified", "info"] = choice(Literal["unified", "info"], "unified")
+    #: The format of callbacks for tasks of createTask: that of all jobs today or in 2025, or that of the dedicated
+    #: endpoints, ``info``.
+    jobs_callback_form: JobsCallbackForm = attrs.field(default="unified", validator=one_of(JobsCallbackForm))
     #: How recordInfo reports an unknown task: code 422 or 404, or code 200 with ``data: null``.
     unknown_id: Literal["422", "404", "null"] = choice(Literal["422", "404", "null"], "422")
     #: What ``creditsConsumed`` shows for a failed task, which is refunded: its price, or zero.

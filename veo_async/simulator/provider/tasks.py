@@ -6,7 +6,7 @@
                                                         └───────> failed, refunded
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, Literal
 
@@ -65,6 +65,8 @@ class Task:
     #: The task that this one extends or upgrades.
     source: "Task | None" = attrs.field(default=None, repr=False)
     credits: float = 0.0
+    #: The balance of the account right after it finished.
+    balance_after: float = 0.0
     #: Result URLs, set when the task succeeds.
     urls: tuple[str, ...] = ()
     full_urls: tuple[str, ...] = ()
@@ -81,10 +83,11 @@ class Task:
         """Return the success flag: 0 generating, 1 succeeded, 2 or 3 failed."""
         return 0 if now < self.completes_at else self.outcome.flag
 
-    def job_state(self, now: float) -> str:
-        """Return the jobs route's word for a running task: it waits for the first tenth of its time."""
-        is_waiting = now < self.created_at + 0.1 * (self.completes_at - self.created_at)
-        return "waiting" if is_waiting else "generating"
+    def job_state(self, now: float, states: Sequence[str]) -> str:
+        """Return the state of a running task on the jobs route: each of *states* but the last takes a tenth of it."""
+        tenth_s = 0.1 * (self.completes_at - self.created_at)
+        begun = sum(now >= self.created_at + n * tenth_s for n in range(1, len(states)))
+        return states[begun]
 
     def urls_at(self, now: float) -> tuple[str, ...]:
         """Return the result URLs that the record shows at *now*."""

@@ -22,6 +22,9 @@ SELECT * FROM job_row WHERE key = :key;
 -- name: job_of_task
 SELECT * FROM job_row WHERE task_id = :task_id;
 
+-- name: follow_ups
+SELECT * FROM job_row WHERE source IN (SELECT value FROM json_each(:sources)) ORDER BY submitted_seq;
+
 -- name: jobs
 SELECT * FROM job_row WHERE (:account IS NULL OR account = :account) ORDER BY submitted_seq;
 
@@ -33,11 +36,12 @@ ORDER BY submitted_seq;
 -- name: insert_job
 INSERT INTO job (
     key, account, state, request, kind, tenant, priority, metadata, task_id, token, attempts, owner, submitted_at,
-    sent_at, deadline, ended_at, outcome, save_to, budget, price, credits, route, credits_consumed, submitted_seq
+    sent_at, deadline, ended_at, outcome, save_to, budget, price, credits, route, credits_consumed, source,
+    submitted_seq
 ) VALUES (
     :key, :account, :state, :request, :kind, :tenant, :priority, :metadata, :task_id, :token, :attempts, :owner,
     :submitted_at, :sent_at, :deadline, :ended_at, :outcome, :save_to, :budget, :price, :credits,
-    :route, :credits_consumed, :seq
+    :route, :credits_consumed, :source, :seq
 )
 ON CONFLICT (key) DO UPDATE SET
     account = excluded.account, state = excluded.state, request = excluded.request, kind = excluded.kind,
@@ -46,7 +50,7 @@ ON CONFLICT (key) DO UPDATE SET
     sent_at = excluded.sent_at, deadline = excluded.deadline, ended_at = excluded.ended_at,
     outcome = excluded.outcome, save_to = excluded.save_to, budget = excluded.budget, price = excluded.price,
     credits = excluded.credits, route = excluded.route, credits_consumed = excluded.credits_consumed,
-    submitted_seq = excluded.submitted_seq;
+    source = excluded.source, submitted_seq = excluded.submitted_seq;
 
 -- name: update_job
 UPDATE job SET
@@ -54,7 +58,7 @@ UPDATE job SET
     task_id = :task_id, token = :token, attempts = :attempts, owner = :owner, submitted_at = :submitted_at,
     sent_at = :sent_at, deadline = :deadline, ended_at = :ended_at, outcome = :outcome, save_to = :save_to,
     budget = :budget, price = :price, credits = :credits,
-    route = :route, credits_consumed = :credits_consumed
+    route = :route, credits_consumed = :credits_consumed, source = :source
 WHERE key = :key;
 
 -- name: budget_use
