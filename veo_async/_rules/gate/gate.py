@@ -23,8 +23,8 @@ sent if
 
 A request in transit counts in full, because its arrival is unknown. A request that was refused or got no response
 keeps its place in the window, because some servers count it. So by the server's own count only *extra* requests exceed
-the documented limit: they are sent when the window is full, to learn whether the limit is higher, and never with
-``explore=False``.
+the documented limit: they are sent when the window is full, to learn whether the limit is higher, never with
+``explore=False``, and not while the caller says that a higher limit would not help (`Gate.explore`).
 
 How the limit is learned is described in `learning`, how long a closure lasts and what its probes mean in `closure`,
 and the rate of mode PACED in `pacing`. ``tests/rules/test_gate_targets.py`` asserts how close all this comes to the
@@ -199,6 +199,10 @@ class Gate:
             reserved_places: places in the window that are reserved for urgent requests.
         """
         self._traffic.is_paced, self._traffic.reserved_places = on, reserved_places
+
+    def explore(self, is_useful: bool) -> None:
+        """Say whether a higher limit would help; otherwise no extra requests are sent."""
+        self._traffic.is_higher_limit_useful = is_useful
 
     def pause(self, until: float, reason: str) -> None:
         """Send nothing before *until*, and then a single probe first.

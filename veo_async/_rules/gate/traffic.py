@@ -36,6 +36,7 @@ class Traffic:
     in_flight: dict[int, Grant] = attrs.field(factory=dict, init=False)
     _arrived: set[int] = attrs.field(factory=set, init=False)  #: in flight, and stamped already
     is_paced: bool = attrs.field(default=False, init=False)  #: the caller asked for evenly spread requests
+    is_higher_limit_useful: bool = attrs.field(default=True, init=False)  #: the caller could send more than the limit
     reserved_places: int = attrs.field(default=0, init=False)  #: places in the window that are left to urgent requests
     _granted: int = attrs.field(default=0, init=False)
     _max_parallel: int = attrs.field(init=False)  #: current maximum of requests in transit
@@ -166,7 +167,7 @@ class Traffic:
         return Wait(at, Reason.WINDOW) if at > now else None
 
     def _decide_extra(self, window_wait: Wait, now: float) -> Purpose | Wait:
-        if self._in_transit >= self.learner.extra_parallel:
+        if not self.is_higher_limit_useful or self._in_transit >= self.learner.extra_parallel:
             return window_wait
         at = self.learner.extra_at()
         if now < at:

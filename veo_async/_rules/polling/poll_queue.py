@@ -11,7 +11,7 @@ sets the *price* of a poll, in seconds of latency, and gives each poll to the ta
 At the price in the middle a task takes 15 polls, one of which finds its end: a fair use of someone else's server. It
 may take 20 until eight tasks of its class have ended, because then its table is wider than the truth. `load` is the
 price at which the polls of all tasks, spread evenly over their lives, just fit the budget. It falls slowly, over the
-longest mean duration. While a job waits for a slot, a late poll is lost throughput: then 30 polls, and no load.
+longest mean duration. While a job waits for a slot, a late poll is lost throughput: then 20 polls, and no load.
 
 * Tasks of one class that were last seen running in one band of age form a group, in the order in which they were seen.
   The tasks that were not polled yet form a group of their own, in the order in which they started.
@@ -52,7 +52,7 @@ MIN_PRICE_WITH_CALLBACKS_S: Final = 1.5
 MIN_PRICE_CALLBACKS_SEEN_S: Final = 0.4
 POLLS_PER_TASK: Final = 15.0
 POLLS_PER_UNKNOWN_TASK: Final = 20.0
-POLLS_PER_TASK_IF_A_SLOT_IS_WANTED: Final = 30.0
+POLLS_PER_TASK_IF_A_SLOT_IS_WANTED: Final = 20.0
 #: So many ends make a class known.
 _KNOWN_AFTER: Final = 8
 MIN_GAP_S: Final = 1.5
@@ -208,6 +208,11 @@ class PollQueue(Generic[K]):
     def expected_duration(self, cls: TaskClass) -> Eta:
         """Return how long a task of this class runs if it starts now."""
         return self._class(cls).table.eta(0.0)
+
+    def mean_duration_s(self) -> float | None:
+        """Return how long the running tasks take on average; None if none is running."""
+        running = sum(of.running for of in self._classes.values())
+        return sum(of.running * of.table.mean_s for of in self._classes.values()) / running if running else None
 
     @property
     def share_to_find(self) -> float:

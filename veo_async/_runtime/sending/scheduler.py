@@ -189,6 +189,12 @@ class Scheduler:
         self._is_shared = has_jobs and (self._is_shared or self.queue.tenants > 1 or has_interactive)
         self._has_interactive = has_jobs and (self._has_interactive or has_interactive)
         self.gate.pace(self._is_shared, reserved_places=_INTERACTIVE_RESERVE if self._has_interactive else 0)
+        self.gate.explore(self._is_rate_the_bottleneck())
+
+    def _is_rate_the_bottleneck(self) -> bool:
+        """Return whether slots become free faster than the documented rate fills them, so that a higher one helps."""
+        mean_s, settings = self._polls.mean_duration_s(), self.gate.settings
+        return mean_s is None or self.slots.total_tokens / mean_s > settings.limit / settings.window_s
 
     def _check_balance(self, sending: asyncio.TaskGroup, now: float) -> float:
         """Read the balance if that is due, and pause if it is low; return until when nothing may be sent."""
