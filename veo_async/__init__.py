@@ -12,27 +12,46 @@ Example::
 """
 
 import logging
+from typing import TYPE_CHECKING
 
-from . import errors
-from ._api import VeoApi
-from ._runtime.job.handle import Job
-from ._runtime.job.outcome import Clip, Done, Failed, InDoubt, Refused
+from ._base.lazy import lazy_names
 from ._version import __version__
-from ._wire import (
-    AspectRatio,
-    Callback,
-    Dialect,
-    ExtendRequest,
-    GenerationType,
-    Model,
-    Record,
-    Resolution,
-    TaskState,
-    VideoRequest,
-    parse_callback,
-)
-from .errors import VeoError
-from .session import VeoSession
+
+if TYPE_CHECKING:
+    from . import errors
+    from ._api import VeoApi
+    from ._runtime.job.handle import Job
+    from ._runtime.job.outcome import Clip, Done, Failed, InDoubt, Refused
+    from ._wire import (
+        AspectRatio,
+        Callback,
+        Dialect,
+        ExtendRequest,
+        GenerationType,
+        Model,
+        Record,
+        Resolution,
+        TaskState,
+        VideoRequest,
+        parse_callback,
+    )
+    from .errors import VeoError
+    from .session import VeoSession
+else:
+    # Most programs use a few of these names, and a program that only shows its help uses none.
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            ".": "errors",
+            "._api": "VeoApi",
+            "._runtime.job.handle": "Job",
+            "._runtime.job.outcome": "Clip Done Failed InDoubt Refused",
+            "._wire": "AspectRatio Callback Dialect ExtendRequest GenerationType Model Record Resolution TaskState "
+            "VideoRequest parse_callback",
+            ".errors": "VeoError",
+            ".session": "VeoSession",
+        },
+    )
 
 __all__ = [
     "AspectRatio",

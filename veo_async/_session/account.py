@@ -1,7 +1,8 @@
 """`Account`: what a session knows of the account it bills."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Unpack
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Unpack
 
 from veo_async._api import VeoApi
 from veo_async._base.checks import check_count, check_encodable_text, check_positive, reject
@@ -13,11 +14,14 @@ from veo_async._runtime.job.follow_ups import FollowUp, chain_of
 from veo_async._runtime.queued.spending import Spending
 from veo_async._runtime.retrying import Retrier
 from veo_async._wire import AnyRequest
-from veo_async._wire.comparison import ProviderModel
 from veo_async._wire.requests import VideoOptions
 
-from .catalogue import CatalogueReader
 from .lifetime import Lifetime
+
+if TYPE_CHECKING:
+    from veo_async._wire.comparison import ProviderModel
+
+    from .catalogue import CatalogueReader
 
 
 class Account:
@@ -28,7 +32,12 @@ class Account:
     ) -> None:
         self._lifetime, self._api, self._rate_limiter = lifetime, api, rate_limiter
         self._spending, self._retrier = spending, retrier
-        self._catalogue = CatalogueReader(api, retrier)
+
+    @cached_property
+    def _catalogue(self) -> "CatalogueReader":
+        from .catalogue import CatalogueReader  # few programs read it
+
+        return CatalogueReader(self._api, self._retrier)
 
     async def balance(self) -> float:
         """Read the balance, in credits."""
@@ -55,7 +64,7 @@ class Account:
         chain = chain_of("", as_request(request, options), then)
         return total(self._spending.price_of(item.request) for item in chain)
 
-    async def models(self) -> tuple[ProviderModel, ...]:
+    async def models(self) -> "tuple[ProviderModel, ...]":
         """Read the Veo models in the provider's catalogue, and compare each with our table.
 
         The provider allows one such request per second, so this takes about ten seconds.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from veo_async._base.checks import check_text
 from veo_async._wire.task_ids import is_from_provider
 from veo_async.errors import InvalidRequest, Problem
-from veo_async.webhooks.asgi import AsgiApp, asgi_app
 from veo_async.webhooks.receiver import Receiver, ReceiverStatistics
 
 from .lifetime import Lifetime
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aiohttp import web
+
+    from veo_async.webhooks.asgi import AsgiApp
 
 #: The variable that holds the webhook secret.
 SECRET_VARIABLE = "KIE_WEBHOOK_HMAC_KEY"  # noqa: S105  # a name, not a secret
@@ -34,13 +35,15 @@ class CallbackReceiver:
             now=now,
         )
 
-    def asgi(self) -> AsgiApp:
+    def asgi(self) -> "AsgiApp":
         """Return an ASGI application that receives callbacks, for ``app.mount("/veo/cb", veo.callbacks.asgi())``."""
+        from veo_async.webhooks.asgi import asgi_app  # most sessions need no server
+
         return asgi_app(self._receiver)
 
     def aiohttp_routes(self) -> "list[web.RouteDef]":
         """Return routes that receive callbacks, for ``app.add_routes`` of an ``aiohttp.web`` application."""
-        from veo_async.webhooks.routes import aiohttp_routes  # most sessions need no server
+        from veo_async.webhooks.routes import aiohttp_routes  # the same
 
         return aiohttp_routes(self._receiver)
 

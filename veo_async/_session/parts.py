@@ -4,7 +4,7 @@ import random
 import secrets
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -35,12 +35,14 @@ from veo_async._runtime.status import StatusReporter
 from veo_async._wire import Record, RouteName
 from veo_async.ledger import NullLedger
 from veo_async.media import Saver
-from veo_async.media.image_probe import ImageProbe
 from veo_async.media.templates import PathTemplate
 from veo_async.settings import Callbacks, Credits, Files, Limits, Network
 
 from .lifetime import Lifetime
 from .naming import default_target_of
+
+if TYPE_CHECKING:
+    from veo_async.media.image_probe import ImageProbe
 
 
 @attrs.frozen(kw_only=True)
@@ -102,7 +104,9 @@ class Parts:
         self.clip_saver = ClipSaver(api, self._read_record, self.retrier, self._new_saver)
         self._image_probe = self._new_image_probe() if options.files.check_images else None
 
-    def _new_image_probe(self) -> ImageProbe:
+    def _new_image_probe(self) -> "ImageProbe":
+        from veo_async.media.image_probe import ImageProbe  # only with Files(check_images=True)
+
         return ImageProbe(allow_loopback=is_loopback(self._api.base_urls.api), routes=self._file_routes())
 
     def _new_saver(self, **options: Any) -> Saver:

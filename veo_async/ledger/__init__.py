@@ -5,18 +5,22 @@ several processes of one machine can share. All ledgers pass the same test suite
 """
 
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from veo_async._base.lazy import lazy_names
 from veo_async._ports import JobRow, Ledger, LedgerSession, Transition
 
-from .memory import MemoryLedger
 from .null import NullLedger
 
 if TYPE_CHECKING:
+    from .memory import MemoryLedger
     from .sqlite.session import SqliteLedger
 
     #: Makes the type checker compare each ledger, and the session it opens, with the protocol.
     _ALL: tuple[type[Ledger], ...] = (NullLedger, MemoryLedger, SqliteLedger)
+else:
+    # A session needs one ledger at most, and only one of them needs SQLite.
+    __getattr__, __dir__ = lazy_names(__name__, {".memory": "MemoryLedger", ".sqlite.session": "SqliteLedger"})
 
 __all__ = [
     "JobRow",
@@ -39,12 +43,3 @@ def as_ledger(ledger: Ledger | str | PathLike[str] | None) -> Ledger:
 
         return SqliteLedger(ledger)
     return ledger
-
-
-def __getattr__(name: str) -> Any:
-    # SQLite is loaded only when it is used.
-    if name == "SqliteLedger":
-        from .sqlite.session import SqliteLedger
-
-        return SqliteLedger
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
