@@ -30,7 +30,7 @@ from ._base.checks import (
 from ._base.lazy import lazy_names
 from ._base.short_repr import short_repr
 from ._rules.credits.prices import PRICES, Prices, validate_credits, validate_prices
-from ._rules.gate.values import LearnedLimits
+from ._rules.gate.values import LearnedLimits  # words: ok
 from ._rules.route_choice import RouteSetting
 
 # `VeoSession` has default settings, so this module is imported with it. What checks other values is imported then.

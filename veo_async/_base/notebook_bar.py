@@ -3,9 +3,7 @@
 A program that runs in a kernel has imported IPython, so this module does not.
 """
 
-import html
 import sys
-import uuid
 from typing import Any
 
 
@@ -27,6 +25,8 @@ class BarDisplay:
         display: Any = sys.modules["IPython"].display
         data = _data(text, fraction)
         if self._display_id is None:
+            import uuid  # only notebooks need it
+
             self._display_id = uuid.uuid4().hex
             display.display(data, raw=True, display_id=self._display_id)
         else:
@@ -34,5 +34,7 @@ class BarDisplay:
 
 
 def _data(text: str, fraction: float) -> dict[str, str]:
+    import html  # only notebooks need it: it is a table of 2,000 names
+
     bar = f'<progress max="1" value="{min(max(fraction, 0.0), 1.0):.3f}" style="width:240px"></progress>'
     return {"text/html": f"<div>{bar} {html.escape(text)}</div>", "text/plain": text}

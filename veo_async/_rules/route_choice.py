@@ -18,12 +18,11 @@ Each session has its own choice. What sessions share is the route of each job on
 """
 
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import attrs
 
-if TYPE_CHECKING:  # the default settings of a session need `RouteSetting`, and nothing of the routes
-    from veo_async._wire import RouteName
+from veo_async._wire import RouteName
 
 #: The routes that can be chosen.
 RouteSetting = Literal["veo", "jobs", "auto"]
@@ -59,7 +58,7 @@ class RouteChoice:
     """
 
     _setting: RouteSetting
-    route: "RouteName" = attrs.field(init=False)
+    route: RouteName = attrs.field(init=False)
     #: When each request first got a 404, by the key of its job.
     _not_found: dict[str, float] = attrs.field(factory=dict, init=False)
     #: The API key of this evidence.
@@ -84,7 +83,7 @@ class RouteChoice:
         """Whether a 404 has been seen, so that generate requests wait."""
         return bool(self._not_found)
 
-    def route_for(self, source: "RouteName | None" = None) -> "RouteName":
+    def route_for(self, source: RouteName | None = None) -> RouteName:
         """Return the route of a request that is sent now: that of its *source* if it has one."""
         return self.route if source is None else source
 
@@ -92,9 +91,7 @@ class RouteChoice:
         """Return whether a 404 for this job at *now* would complete the two 404s: it is a good probe."""
         return any(key != job_key and now - at >= MIN_GAP_S for key, at in self._not_found.items())
 
-    def not_found(
-        self, job_key: str, route: "RouteName", now: float, *, key_number: int, is_alone: bool = False
-    ) -> Step:
+    def not_found(self, job_key: str, route: RouteName, now: float, *, key_number: int, is_alone: bool = False) -> Step:
         """Note a 404 for a generate request that was sent on *route*.
 
         Args:
@@ -127,7 +124,7 @@ class RouteChoice:
         self.route = "jobs"
         return Step.MOVE
 
-    def accepted(self, route: "RouteName") -> bool:
+    def accepted(self, route: RouteName) -> bool:
         """Note that a generate request was accepted on *route*. Return whether this ends a suspicion."""
         was_suspicious = route == "veo" and self.is_suspicious
         if was_suspicious:

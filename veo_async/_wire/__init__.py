@@ -44,7 +44,8 @@ if TYPE_CHECKING:
         UpscaledVideo,
         record_from_raw,
     )
-    from .routes import JOBS, VEO, Route, RouteName, route_named
+    from .route_name import RouteName
+    from .routes import JOBS, VEO, Route, route_named
     from .signature import sign_callback
     from .validation import check, problems_of
 else:
@@ -61,7 +62,8 @@ else:
             ".requests": "AnyRequest ExtendRequest UpgradeRequest VideoRequest upgrade_from_name",
             ".responses": "Accepted Credits DownloadLink Failure HdVideo Record TaskState Upload "
             "UpscaledVideo record_from_raw",
-            ".routes": "JOBS VEO Route RouteName route_named",
+            ".route_name": "RouteName",
+            ".routes": "JOBS VEO Route route_named",
             ".signature": "sign_callback",
             ".validation": "check problems_of",
         },

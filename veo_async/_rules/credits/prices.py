@@ -8,14 +8,11 @@ None, because a guess would be mistaken for a price.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from veo_async._wire import MODELS, AnyRequest, ExtendRequest, UpgradeRequest, VideoModel
+from veo_async._wire import MODELS, AnyRequest, ExtendRequest, RouteName, UpgradeRequest, VideoModel
 from veo_async._wire.models import DEFAULT_EXTEND_MODEL, UPGRADE_CREDITS
 from veo_async.errors import UsageError
-
-if TYPE_CHECKING:  # the default settings of a session need the prices, and nothing of the routes
-    from veo_async._wire import RouteName
 
 #: Credits by row and column. A row is a model, and its columns are resolutions (``"720p"``); ``"720p 4s"``, if it
 #: exists, counts for clips of that length. Columns of ``"extend"`` are the models of extensions, those of ``"upgrade"``
@@ -37,7 +34,7 @@ def prices_of(models: Sequence[VideoModel]) -> Prices:
 #: The default prices.
 PRICES: Final = prices_of(MODELS)
 #: The default prices on each route. The provider names the same for both.
-ROUTE_PRICES: "Final[Mapping[RouteName, Prices]]" = MappingProxyType({"veo": PRICES, "jobs": PRICES})
+ROUTE_PRICES: Final[Mapping[RouteName, Prices]] = MappingProxyType({"veo": PRICES, "jobs": PRICES})
 
 #: The length of the clips in a column that names none.
 _DEFAULT_DURATION_S: Final = 8
@@ -50,7 +47,7 @@ def price_of(request: AnyRequest, prices: Prices = PRICES) -> float | None:
     return columns.get(column, columns.get(column.partition(" ")[0]))
 
 
-def clips_cost_the_same(before: "RouteName", after: "RouteName", by_route: "Mapping[RouteName, Prices]") -> bool:
+def clips_cost_the_same(before: RouteName, after: RouteName, by_route: Mapping[RouteName, Prices]) -> bool:
     """Return whether each model's clips have the same prices on both routes."""
     return all(by_route[before].get(model.name) == by_route[after].get(model.name) for model in MODELS)
 
