@@ -124,6 +124,9 @@ if not TYPE_CHECKING:
         _load()
         return globals()[name]
 
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 #: Requests that `VeoSession.map` submits ahead of the outcomes that were read.
 _BUFFERSIZE = 200
