@@ -48,7 +48,7 @@ def created(sim: MemoryTransport) -> int:
 
 
 async def test_ignored_tier_is_announced_at_the_first_poll(caplog: pytest.LogCaptureFixture) -> None:
-    """Lite billed as Fast: an event and a warning with both figures, while the task still runs; once per job."""
+    """Acceptance 15: Lite billed as Fast is an event and a warning with both figures, once per job, while it runs."""
     seen: list[JobEvent] = []
     async with world(tier_ignored=True, session={**JOBS, "on_event": seen.append}) as (veo, _):
         job = await veo.submit("A dog", key="dog", **LITE)
@@ -68,7 +68,7 @@ async def test_ignored_tier_is_announced_at_the_first_poll(caplog: pytest.LogCap
 
 
 async def test_after_an_overcharge_nothing_of_the_model_is_sent(caplog: pytest.LogCaptureFixture) -> None:
-    """The unsent Lite jobs wait, those submitted later, too; Fast ones behind them are sent."""
+    """Acceptance 15: the unsent Lite jobs wait, those submitted later, too; Fast ones behind them are sent."""
     session = {**JOBS, "stop_on_overcharge": True, "max_in_flight": 2}
     async with world(tier_ignored=True, session=session) as (veo, sim):
         lite = [await veo.submit(f"Dog {number}", **LITE) for number in range(5)]

@@ -48,7 +48,7 @@ def prompt_of(charge: Charge) -> str:
 
 
 async def test_two_404s_move_requests_that_were_not_sent_and_nothing_else() -> None:
-    """Running tasks stay on their route; the others are made on the jobs route, each once."""
+    """Acceptance 12: running tasks stay on their route; the others are made on the jobs route, each once."""
     async with world(session=AUTO) as (veo, sim):
         before = [await veo.submit(prompt) for prompt in prompts(3)]
         await asyncio.sleep(1.0)
@@ -142,7 +142,7 @@ async def test_404s_of_another_server_move_the_route_and_leave_their_own_jobs_in
     ids=lambda fault: f"{fault.kind}-{fault.code}",
 )
 async def test_nothing_but_a_404_moves_the_route(fault: Fault) -> None:
-    """Errors, rate limits and lost responses do not."""
+    """Acceptance 12: errors, rate limits and lost responses do not."""
     async with world(session={**AUTO, "rate": (1, 1.0)}, faults=[fault]) as (veo, sim):
         jobs = [await veo.submit(prompt) for prompt in prompts(6)]
         await veo.drain()

@@ -27,7 +27,7 @@ def read(sim: Bench, task_id: str) -> Any:
 
 
 def test_chain_on_jobs_has_four_records_and_four_charges() -> None:
-    """Every step is a task with its own record, charged once however often it is read."""
+    """Acceptance 18: every step is a task with its own record, charged once however often it is read."""
     sim = bench(poll_rate_per_task=None)
     clip = made(sim)
     sim.advance(60)
@@ -168,7 +168,7 @@ def test_ignored_tier_is_billed_and_reported_as_fast() -> None:
 
 
 def test_same_request_on_both_routes_is_a_double_charge() -> None:
-    """There is one charge log."""
+    """Acceptance 18: there is one charge log."""
     sim = bench()
     sim.generate("a dog")
     body = {"model": "veo-3-1", "input": {"prompt": "a dog", "model": "veo3_fast"}}
@@ -177,7 +177,7 @@ def test_same_request_on_both_routes_is_a_double_charge() -> None:
 
 
 def test_rate_window_is_shared_and_429_is_in_the_body() -> None:
-    """Even if the setting sends other 429s as HTTP status."""
+    """Acceptance 18: even if the setting sends other 429s as HTTP status."""
     sim = bench(limiter="sliding", rate=(2, 10.0), rate_limit_style="http")
     sim.generate()
     made(sim)

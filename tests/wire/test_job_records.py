@@ -53,13 +53,13 @@ def record(state: str | None = "waiting", **more: Any) -> Record:
     ],
 )
 def test_state_is_read_from_the_word_or_else_the_flag(word: str | None, flag: int | None, state: TaskState) -> None:
-    """An unknown word without a flag is an unknown state, which is polled again."""
+    """Acceptance 2: an unknown word without a flag is an unknown state, which is polled again."""
     assert record(word, successFlag=flag).state is state
 
 
 @pytest.mark.parametrize("params", PARAMS)
 def test_echoed_request_in_any_form_proves_the_job(params: dict[str, Any]) -> None:
-    """The callback URL and the prompt are found; input images are never a result."""
+    """Acceptance 2: the callback URL and the prompt are found; input images are never a result."""
     found = record("success", **params)
     assert found.params["prompt"] == "a red kite"
     assert find_proof(found.params, tokens={"abc"}, prompt=None) is Proof.TOKEN
@@ -85,7 +85,7 @@ def test_unusable_echo_does_not_hide_the_other_one(empty: Any) -> None:
 @pytest.mark.parametrize("names", [("response",), ("resultJson",), ("response", "resultJson")])
 @pytest.mark.parametrize("write", [dict, json.dumps])
 def test_result_is_found_in_each_place(result: dict[str, Any], names: tuple[str, ...], write: Any) -> None:
-    """In ``response``, in ``resultJson`` or in both, as an object or as a string; directly or in ``data``."""
+    """Acceptance 3: ``response``, ``resultJson`` or both, as an object or a string; directly or in ``data``."""
     fields = dict.fromkeys(names, write(result))
     assert record("success", **fields).urls == (URL,)
     callback = read_json("callback", envelope({"taskId": "t-1", "state": "success", **fields}))
@@ -95,13 +95,14 @@ def test_result_is_found_in_each_place(result: dict[str, Any], names: tuple[str,
 @pytest.mark.parametrize("place", ["response", "resultJson"])
 @pytest.mark.parametrize("nest", [lambda urls: urls, lambda urls: {"data": urls}])
 def test_base_video_is_never_the_result(place: str, nest: Any) -> None:
-    """Without the requested resolution the task has no video, although it succeeded."""
+    """Acceptance 3: without the requested resolution the task has no video, although it succeeded."""
     found = record("success", **{place: nest({"origin_urls": [BASE]})})
     assert (found.state, found.urls, found.origin_urls) == (TaskState.SUCCEEDED, (), (BASE,))
 
 
 @pytest.mark.parametrize("result", [None, "", "not JSON", "[]", "null", '"text"', "{}", '{"data": 5}', {}, 5, []])
 def test_success_with_an_unusable_result_has_no_video(result: Any) -> None:
+    """Acceptance 3: a result that is not one is no clip."""
     assert record("success", resultJson=result, response=result).urls == ()
 
 
@@ -117,7 +118,7 @@ def test_success_with_an_unusable_result_has_no_video(result: Any) -> None:
     ],
 )
 def test_failed_record_has_the_code_and_the_message(code: Any, message: Any, expected: tuple[int | None, str]) -> None:
-    """A code that is a word is the reason if there is no other."""
+    """Acceptance 4: a code that is a word is the reason if there is no other."""
     failure = record("fail", successFlag=3, failCode=code, failMsg=message).failure
     assert failure is not None
     assert (failure.code, failure.message) == expected
@@ -191,7 +192,7 @@ def test_callback_of_2025_has_its_credits() -> None:
     [(501, "422", 422), (501, None, 501), (501, "NSFW", 501), (200, "422", 422), (200, None, 501), (501, "200", 501)],
 )
 def test_failed_callback_has_the_tasks_own_code_and_message(envelope_code: int, fail_code: Any, code: int) -> None:
-    """The envelope has the same code and message for every failure."""
+    """Acceptance 4: the envelope has the same code and message for every failure."""
     data = {"taskId": "t-1", "state": "fail", "resultJson": None, "failCode": fail_code, "failMsg": "flagged"}
     failure = read_json("callback", envelope(data, code=envelope_code, msg="Playground task failed.")).failure
     assert (failure.code, failure.message, failure.is_refusal) == (code, "flagged", True)
@@ -210,6 +211,7 @@ def test_failed_callback_has_the_tasks_own_code_and_message(envelope_code: int, 
     ],
 )
 def test_known_sentence_of_a_500_is_a_rejection(message: str) -> None:
+    """Acceptance 5: the request was refused, and nothing was charged."""
     with pytest.raises(errors.RequestRejected) as caught:
         read_json("create-task", envelope(None, code=500, msg=message))
     assert not caught.value.retryable
@@ -218,6 +220,7 @@ def test_known_sentence_of_a_500_is_a_rejection(message: str) -> None:
 
 @pytest.mark.parametrize("message", ["Credits insufficient", "Your credits are insufficient: please top up"])
 def test_500_about_credits_is_an_empty_account(message: str) -> None:
+    """Acceptance 5: so submission pauses until there are enough."""
     with pytest.raises(errors.InsufficientCredits):
         read_json("create-task", envelope(None, code=500, msg=message))
 
@@ -227,6 +230,7 @@ def test_500_about_credits_is_an_empty_account(message: str) -> None:
     ["Server exception, please try again later", "", "Server exception, a retry is required", "flagged"],
 )
 def test_other_500_leaves_open_whether_a_task_was_created(message: str) -> None:
+    """Acceptance 5: the job is in doubt."""
     with pytest.raises(errors.ServerError) as caught:
         read_json("create-task", envelope(None, code=500, msg=message))
     assert caught.value.remedy == errors.MAY_HAVE_BEEN_CHARGED

@@ -11,7 +11,7 @@ sets the *price* of a poll, in seconds of latency, and gives each poll to the ta
 At the price in the middle a task takes 15 polls, one of which finds its end: a fair use of someone else's server. It
 may take 20 until eight tasks of its class have ended, because then its table is wider than the truth. `load` is the
 price at which the polls of all tasks, spread evenly over their lives, just fit the budget. It falls slowly, over the
-longest mean duration. While a job waits for a slot, a late poll is lost throughput: then 20 polls, and no load.
+longest mean duration. While a job waits for a slot, a late poll is lost throughput: then 21 polls, and no load.
 
 * Tasks of one class that were last seen running in one band of age form a group, in the order in which they were seen.
   The tasks that were not polled yet form a group of their own, in the order in which they started.
@@ -52,7 +52,7 @@ MIN_PRICE_WITH_CALLBACKS_S: Final = 1.5
 MIN_PRICE_CALLBACKS_SEEN_S: Final = 0.4
 POLLS_PER_TASK: Final = 15.0
 POLLS_PER_UNKNOWN_TASK: Final = 20.0
-POLLS_PER_TASK_IF_A_SLOT_IS_WANTED: Final = 20.0
+POLLS_PER_TASK_IF_A_SLOT_IS_WANTED: Final = 21.0
 #: So many ends make a class known.
 _KNOWN_AFTER: Final = 8
 MIN_GAP_S: Final = 1.5
