@@ -47,20 +47,6 @@ def test_import_of_the_package_loads_nothing_else() -> None:
     assert loaded & {"aiohttp", "anyio", "attrs", "cattrs"} == set()
 
 
-def test_import_of_the_session_loads_few_modules() -> None:
-    """What a session is made of is imported when the first one is constructed."""
-    loaded = loaded_by("from veo_async import VeoSession")
-    ours = {name for name in loaded if name.startswith("veo_async")}
-    packages = {name.split(".")[1] for name in ours if "." in name}
-    assert packages == {"_base", "_rules", "_runtime", "_version", "_wire", "errors", "session", "settings"}
-    assert {name for name in ours if name.startswith("veo_async._runtime")} == {
-        "veo_async._runtime",
-        "veo_async._runtime.log",
-    }
-    assert len(ours) <= 30
-    assert not loaded & OPTIONAL
-
-
 def test_session_without_a_ledger_loads_no_optional_module() -> None:
     """Neither the simulator, the command line and optional packages, nor SQLite."""
     loaded = loaded_by("from veo_async import VeoSession; VeoSession('k' * 32)")

@@ -21,74 +21,49 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
 from os import PathLike
-from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack, get_args
+from typing import Any, NoReturn, Self, Unpack, get_args
 
 import anyio
 import attrs
 
+from ._api import ApiKey, VeoApi
+from ._api.key import KeyProvider
+from ._base.checks import check_choice, check_count, check_flag, check_several, reject
+from ._ports import Ledger
+from ._rules.lifecycle import JobState
+from ._rules.queue.fair_queue import Priority
+from ._runtime.engine import Recovered
+from ._runtime.hooks import Hook
+from ._runtime.in_doubt.handler import OnDoubt
+from ._runtime.job.follow_ups import FollowUp, follow_up_of
+from ._runtime.job.handle import Job
+from ._runtime.job.live_job import LiveJob
+from ._runtime.job.outcome import Clip
+from ._runtime.job.outcomes import Outcomes
 from ._runtime.log import logger_for
-from .settings import Callbacks, Credits, Files, Limits, Network
-
-if TYPE_CHECKING:
-    from ._session.implementation import (  # noqa: TC004  # `_load` imports them when they are needed
-        Account,
-        AnyRequest,
-        ApiKey,
-        Budget,
-        CallbackReceiver,
-        Clip,
-        Dialect,
-        ExtendOptions,
-        ExtendRequest,
-        FollowUp,
-        Hook,
-        ImageSource,
-        Job,
-        JobOptions,
-        JobState,
-        KeyProvider,
-        Ledger,
-        Lifetime,
-        ListReporter,
-        LiveJob,
-        OnDoubt,
-        Outcomes,
-        OutcomeStream,
-        Parts,
-        Priority,
-        ProgressCallback,
-        Recovered,
-        SaveTargets,
-        SessionCrashed,
-        SessionLedger,
-        Statistics,
-        Submitter,
-        UpgradeRequest,
-        UploadedImage,
-        UsageError,
-        VeoApi,
-        VideoOptions,
-        callback_of,
-        check,
-        check_choice,
-        check_count,
-        check_flag,
-        check_route,
-        check_several,
-        checked_options,
-        checked_target,
-        facts_of_clip,
-        follow_up_of,
-        from_dict,
-        parsed_template,
-        reject,
-        run_to_completion,
-        stream_outcomes,
-        to_async_iterator,
-        with_timeout,
-    )
+from ._runtime.queued.images import ImageSource, UploadedImage
+from ._runtime.sending.key_renewal import with_timeout
+from ._runtime.streaming import stream_outcomes, to_async_iterator
+from ._runtime.uncancelled import run_to_completion
+from ._session.account import Account
+from ._session.callbacks import CallbackReceiver
+from ._session.ledger import SessionLedger
+from ._session.lifetime import Lifetime
+from ._session.list_reporter import ListReporter
+from ._session.naming import facts_of_clip
+from ._session.options import JobOptions, check_route, checked_options, checked_target, parsed_template
+from ._session.outcome_stream import OutcomeStream
+from ._session.parts import Parts
+from ._session.statistics import Statistics
+from ._session.submitter import Submitter
+from ._session.targets import SaveTargets
+from ._wire import AnyRequest, Dialect, ExtendRequest, UpgradeRequest, check
+from ._wire.converter import from_dict
+from ._wire.requests import ExtendOptions, VideoOptions
+from .errors import SessionCrashed, UsageError
+from .progress import ProgressCallback, callback_of
+from .settings import Budget, Callbacks, Credits, Files, Limits, Network
 
 __all__ = [
     "Account",
@@ -103,30 +78,6 @@ __all__ = [
 ]
 
 _logger = logger_for(__name__)
-
-
-@cache
-def _load() -> None:
-    """Import what a session is made of into this module, in one place: the import of `VeoSession` need not wait for it.
-
-    It runs when a session is constructed, so an open session imports none of it while its jobs run.
-    """
-    from ._session import implementation
-
-    globals().update({name: getattr(implementation, name) for name in implementation.__all__})
-
-
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        _load()
-        return globals()[name]
-
-    def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
-
 
 #: Requests that `VeoSession.map` submits ahead of the outcomes that were read.
 _BUFFERSIZE = 200
@@ -182,7 +133,6 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         files: Files = Files(),  # noqa: B008
         network: Network = Network(),  # noqa: B008
     ) -> None:
-        _load()
         options = checked_options(
             ledger=ledger,
             account=account,

@@ -11,11 +11,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from ssl import SSLContext
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import Any, cast, get_args
 
 import aiohttp
 import attrs
 
+from ._api.routes import parse_proxy
 from ._base.checks import (
     check_choice,
     check_count,
@@ -27,21 +28,13 @@ from ._base.checks import (
     is_number,
     reject,
 )
-from ._base.lazy import lazy_names
 from ._base.short_repr import short_repr
+from ._ports import Transport
+from ._rules.credits.budget import Budget
 from ._rules.credits.prices import PRICES, Prices, validate_credits, validate_prices
-from ._rules.gate.values import LearnedLimits  # words: ok
+from ._rules.rate_limit import LearnedLimits
 from ._rules.route_choice import RouteSetting
-
-# `VeoSession` has default settings, so this module is imported with it. What checks other values is imported then.
-if TYPE_CHECKING:
-    from yarl import URL
-
-    from ._ports import Transport
-    from ._rules.credits.budget import Budget
-else:
-    Transport = Any
-    __getattr__, __dir__ = lazy_names(__name__, {"._rules.credits.budget": "Budget"})
+from ._runtime.sending.callback_tokens import validate_public_url
 
 __all__ = ["PRICES", "Budget", "Callbacks", "Credits", "Files", "LearnedLimits", "Limits", "Network", "Prices"]
 
@@ -144,19 +137,13 @@ class Files:
     __repr__ = short_repr
 
 
-def _parse_proxy(value: object) -> "URL | None":
-    from ._api.routes import parse_proxy
-
-    return parse_proxy(value)
-
-
 def _check_proxy(name: str, value: Any) -> None:
-    if _parse_proxy(value) is None:  # it may contain a password, so it is not shown
+    if parse_proxy(value) is None:  # it may contain a password, so it is not shown
         reject(name, "…", "must be the URL of an HTTP proxy, for example 'http://proxy.example:3128'")
 
 
 def _show_proxy(value: str | None) -> str:
-    url = _parse_proxy(value)
+    url = parse_proxy(value)
     return repr(None if url is None else f"{url.scheme}://{url.host}:{url.port}")
 
 
@@ -204,8 +191,6 @@ class Network:
 
 
 def _as_public_url(value: str) -> str:
-    from ._runtime.sending.callback_tokens import validate_public_url
-
     return validate_public_url(value) or value
 
 

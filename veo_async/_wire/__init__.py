@@ -14,60 +14,34 @@ Pure functions: bytes and headers in, values or typed errors out. No event loop,
 - ``decoding.py``    from an HTTP response to a value or an error
 """
 
-from typing import TYPE_CHECKING
-
-from veo_async._base.lazy import lazy_names
-
-if TYPE_CHECKING:
-    from .callbacks import Callback, parse_callback
-    from .decoding import decode_response
-    from .dialects import APIKLEY, KIE, Dialect, dialect_named
-    from .endpoints import Endpoint, endpoint_named
-    from .envelope import HttpResponse
-    from .models import MODELS, AspectRatio, GenerationType, Model, Resolution, VideoModel
-    from .requests import (
-        AnyRequest,
-        ExtendRequest,
-        UpgradeRequest,
-        VideoRequest,
-        upgrade_from_name,
-    )
-    from .responses import (
-        Accepted,
-        Credits,
-        DownloadLink,
-        Failure,
-        HdVideo,
-        Record,
-        TaskState,
-        Upload,
-        UpscaledVideo,
-        record_from_raw,
-    )
-    from .route_name import RouteName
-    from .routes import JOBS, VEO, Route, route_named
-    from .signature import sign_callback
-    from .validation import check, problems_of
-else:
-    # The settings of a session need the table of models, and nothing that reads responses.
-    __getattr__, __dir__ = lazy_names(
-        __name__,
-        {
-            ".callbacks": "Callback parse_callback",
-            ".decoding": "decode_response",
-            ".dialects": "APIKLEY KIE Dialect dialect_named",
-            ".endpoints": "Endpoint endpoint_named",
-            ".envelope": "HttpResponse",
-            ".models": "MODELS AspectRatio GenerationType Model Resolution VideoModel",
-            ".requests": "AnyRequest ExtendRequest UpgradeRequest VideoRequest upgrade_from_name",
-            ".responses": "Accepted Credits DownloadLink Failure HdVideo Record TaskState Upload "
-            "UpscaledVideo record_from_raw",
-            ".route_name": "RouteName",
-            ".routes": "JOBS VEO Route route_named",
-            ".signature": "sign_callback",
-            ".validation": "check problems_of",
-        },
-    )
+from .callbacks import Callback, parse_callback
+from .decoding import decode_response
+from .dialects import APIKLEY, KIE, Dialect, dialect_named
+from .endpoints import Endpoint, endpoint_named
+from .envelope import HttpResponse
+from .models import MODELS, AspectRatio, GenerationType, Model, Resolution, VideoModel
+from .requests import (
+    AnyRequest,
+    ExtendRequest,
+    UpgradeRequest,
+    VideoRequest,
+    upgrade_from_name,
+)
+from .responses import (
+    Accepted,
+    Credits,
+    DownloadLink,
+    Failure,
+    HdVideo,
+    Record,
+    TaskState,
+    Upload,
+    UpscaledVideo,
+    record_from_raw,
+)
+from .routes import JOBS, VEO, Route, RouteName, route_named
+from .signature import sign_callback
+from .validation import check, problems_of
 
 __all__ = [
     "APIKLEY",

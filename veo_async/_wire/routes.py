@@ -30,8 +30,8 @@ from .fields import Table
 from .models import DEFAULT_EXTEND_MODEL
 from .requests import AnyRequest, ExtendRequest, UpgradeRequest, VideoRequest
 from .responses import Record
-from .route_name import RouteName
 
+RouteName = Literal["veo", "jobs"]
 #: The kinds of requests that create something.
 _Kind = Literal["clip", "extension", "1080p", "4k"]
 
