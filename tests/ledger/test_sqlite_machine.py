@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from veo_async._ports import JobRow, LedgerChanges, LedgerSession, RateClaim, TaskAlreadyBound
+from veo_async._ports import JobQuery, JobRow, LedgerChanges, LedgerSession, RateClaim, TaskAlreadyBound
 from veo_async._rules.lifecycle import TABLE
 from veo_async.ledger import MemoryLedger, SqliteLedger
 
@@ -151,6 +151,11 @@ class TwoLedgers(RuleBasedStateMachine):
             expected, _ = self.both(0, "jobs")
             for row in expected:
                 self.both(0, "transitions", row.key)
+            for query in (JobQuery(), JobQuery(state="queued"), JobQuery(since=5.0)):
+                self.both(0, "counts", query)
+                place, _ = self.both(0, "before_newest", query, 2)
+                self.both(0, "page", query, place, size=2)
+            self.both(0, "prunable", self.now)
             self.both(0, "knowledge")
             self.both(0, "job_of_task", "t1")
 

@@ -7,10 +7,11 @@ several processes of one machine can share. All ledgers pass the same test suite
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from veo_async._ports import JobRow, Ledger, LedgerSession, Transition
+from veo_async._ports import JobPage, JobQuery, JobRow, Ledger, LedgerSession, Transition
 
 from .memory import MemoryLedger
 from .null import NullLedger
+from .pages import pages
 
 if TYPE_CHECKING:
     from .sqlite.session import SqliteLedger
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     _ALL: tuple[type[Ledger], ...] = (NullLedger, MemoryLedger, SqliteLedger)
 
 __all__ = [
+    "JobPage",
+    "JobQuery",
     "JobRow",
     "Ledger",
     "LedgerSession",
@@ -27,6 +30,7 @@ __all__ = [
     "SqliteLedger",
     "Transition",
     "as_ledger",
+    "pages",
 ]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from veo_async._ports import MAX_AHEAD_S, BudgetUse, JobRow, RateClaim, Transition
+from veo_async._ports import MAX_AHEAD_S, BudgetUse, JobQuery, JobRow, RateClaim, Transition
 from veo_async._rules.credits.reservations import check_limit
 from veo_async._rules.lifecycle import Event, JobState
 
@@ -44,6 +44,24 @@ def is_prunable(row: JobRow, before: float) -> bool:
     """Whether the job has finished and ended before *before*; false for a state that this version does not know."""
     is_finished = row.state in _FINAL or (row.state == JobState.READY and row.save_to is None)
     return is_finished and row.ended_at is not None and row.ended_at < before
+
+
+def as_history(transition: Transition) -> Transition:
+    """Return *transition* as the history keeps it: without the outcome, which is on the job's row, and without its time.
+
+    The time is in the columns ``sent_at`` and ``ended_at`` as well.
+    """
+    kept = {name: value for name, value in transition.changes.items() if not _is_repeated(name, value, transition.at)}
+    return transition if len(kept) == len(transition.changes) else attrs.evolve(transition, changes=kept)
+
+
+def _is_repeated(name: str, value: object, at: float) -> bool:
+    return name == "outcome" or (name in ("sent_at", "ended_at") and value == at)
+
+
+def is_in_query(row: JobRow, query: JobQuery) -> bool:
+    """Whether the job meets all conditions of *query*."""
+    return query.state in (None, row.state) and query.tenant in (None, row.tenant) and row.submitted_at >= query.since
 
 
 def is_replaceable(current: JobRow | None, replaces: JobRow | None) -> bool:

@@ -12,12 +12,14 @@ from typing import Any
 
 import attrs
 
-from veo_async._ports import JobRow, Scalar, Transition
+from veo_async._ports import JobPage, JobRow, Scalar, Transition
 from veo_async.ledger import rules
 
+from .packing import pack, unpack
 from .sql import SQL
 
 _COLUMNS = tuple(field.name for field in attrs.fields(JobRow))
+_SUBMITTED_AT, _OUTCOME = map(_COLUMNS.index, ("submitted_at", "outcome"))
 _TYPES: tuple[Any, ...] = tuple(field.type for field in attrs.fields(JobRow))
 
 
@@ -55,6 +57,13 @@ class Statements:
         """Return the jobs that a ``SELECT * FROM job_row`` finds."""
         return [_job_from_row(row) for row in self.rows(name, **values)]
 
+    def page(self, name: str, size: int, **values: Scalar) -> JobPage:
+        """Return the first *size* jobs that a ``SELECT * FROM job_row`` with a limit finds."""
+        rows = self.rows(name, size=size + 1, **values)  # one more, to know whether there are more
+        last = rows[size - 1] if len(rows) > size else None
+        next_ = None if last is None else (last[_SUBMITTED_AT], last[len(_COLUMNS)])
+        return JobPage([_job_from_row(row) for row in rows[:size]], next_)
+
     def transitions(self, key: str) -> list[Transition]:
         return [_transition_from_row(row) for row in self.rows("transitions", key=key)]
 
@@ -65,6 +74,7 @@ class Statements:
         self.run("update_job", **_job_to_row(row))
 
     def insert_transition(self, transition: Transition, session_id: str) -> None:
+        transition = rules.as_history(transition)
         self.run(
             "insert_transition",
             key=transition.key,
@@ -79,7 +89,11 @@ class Statements:
 
     def data_version(self) -> int:
         """Return a number that changes when another connection has changed the file."""
-        return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
+        return self.pragma("data_version")
+
+    def pragma(self, name: str) -> int:
+        """Return a number that describes the file."""
+        return int(self.connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 def fetch_all(
@@ -98,14 +112,14 @@ def fetch_all(
         connection.text_factory = str
 
 
-def _job_to_row(row: JobRow) -> dict[str, Scalar]:
+def _job_to_row(row: JobRow) -> dict[str, Scalar | bytes]:
     values: dict[str, Scalar] = {name: getattr(row, name) for name in _COLUMNS}
-    return {**values, "state": str(row.state)}
+    return {**values, "state": str(row.state), "outcome": pack(row.outcome)}
 
 
 def _job_from_row(row: tuple[Any, ...]) -> JobRow:
     """Return the job in *row*; one whose values have other types than those we write has the state ``unreadable``."""
-    values = row[: len(_COLUMNS)]
+    values = (*row[:_OUTCOME], unpack(row[_OUTCOME]), *row[_OUTCOME + 1 : len(_COLUMNS)])
     if not _has_our_types(tuple(map(type, values))):
         key, account = (str(value) for value in values[:2])
         return JobRow(key=key, account=account, state=rules.UNREADABLE, request=None, submitted_at=0.0)
