@@ -253,8 +253,8 @@ class SessionLedger:
         return [Job(job, self._thread) for job in self._thread.run(self._ledger.in_doubt)]
 
     @_same_signature(session.SessionLedger.jobs)
-    def jobs(self, **options: Any) -> Iterator[Job]:
-        jobs = self._thread.call(self._ledger.jobs, **options)
+    def jobs(self, *args: Any, **options: Any) -> Iterator[Job]:
+        jobs = self._thread.call(self._ledger.jobs, *args, **options)
         return iter(lambda: self._next(jobs), None)
 
     @_same_signature(session.SessionLedger.counts)

@@ -224,6 +224,33 @@ def test_timeline_lists_the_transitions_of_one_job(veo: Veo, file: Path) -> None
     assert f"list jobs with veo-async jobs {file}" in output
 
 
+def test_prune_deletes_old_jobs_and_says_what_that_means(veo: Veo, file: Path, charged: dict[str, str]) -> None:
+    """A dry run deletes nothing. Jobs in doubt are kept, however old."""
+    again = "Their requests, submitted again, are charged again."
+    assert veo("ledger", "prune", file, "--older-than", "90d") == (0, f"0 jobs deleted from {file}. {again}\n")
+    code, output = veo("ledger", "prune", file, "--older-than", "0s", "--dry-run")
+    assert (code, output.splitlines()[0]) == (0, f"1 job would be deleted from {file}. {again}")
+    assert output.splitlines()[1] == f"Next: veo-async ledger prune {file} --older-than 0s"
+    assert "3 jobs" in veo("jobs", file)[1]
+    assert veo("ledger", "prune", file, "--older-than", "0s", "--vacuum") == (
+        0,
+        f"1 job deleted from {file}. {again}\n",
+    )
+    assert "2 jobs: 2 in_doubt" in veo("jobs", file)[1]
+    assert charged.keys() == {"A dog", "A cat"}
+
+
+def test_prune_without_a_usable_age_is_a_usage_error(veo: Veo, file: Path) -> None:
+    """Nothing is deleted by mistake: there is no default."""
+    asyncio.run(fill(file))
+    code, output = veo("ledger", "prune", file, "--older-than", "old")
+    assert (code, output.splitlines()[0][:24]) == (2, "--older-than 'old': writ")
+    code, output = veo("ledger", "prune", file)
+    assert code == 2
+    assert "--older-than" in output
+    assert "3 jobs" in veo("jobs", file)[1]
+
+
 def test_missing_ledger_file_is_not_created(veo: Veo, file: Path) -> None:
     """A command that reads a ledger leaves no empty one behind."""
     code, output = veo("jobs", file)

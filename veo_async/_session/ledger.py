@@ -41,8 +41,8 @@ class SessionLedger:
 
     def jobs(
         self,
-        *,
         state: str | None = None,
+        *,
         tenant: str | None = None,
         since: datetime | None = None,
         limit: int | None = None,
@@ -62,11 +62,9 @@ class SessionLedger:
             check_count("limit", limit)
         return self._read_pages(_query(state, tenant, since), limit)
 
-    async def counts(
-        self, *, state: str | None = None, tenant: str | None = None, since: datetime | None = None
-    ) -> dict[str, int]:
+    async def counts(self, *, tenant: str | None = None, since: datetime | None = None) -> dict[str, int]:
         """Return how many jobs on the ledger are in each state. Takes the arguments of `jobs`."""
-        return await self._lifetime.require_open().ledger.counts(_query(state, tenant, since))
+        return await self._lifetime.require_open().ledger.counts(_query(None, tenant, since))
 
     async def adopt(
         self,

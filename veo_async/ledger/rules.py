@@ -47,9 +47,10 @@ def is_prunable(row: JobRow, before: float) -> bool:
 
 
 def as_history(transition: Transition) -> Transition:
-    """Return *transition* as the history keeps it: without the outcome, which is on the job's row, and without its time.
+    """Return *transition* as the history keeps it.
 
-    The time is in the columns ``sent_at`` and ``ended_at`` as well.
+    Left out are the outcome, which is on the job's row, and the columns ``sent_at`` and ``ended_at`` if they are its
+    own time.
     """
     kept = {name: value for name, value in transition.changes.items() if not _is_repeated(name, value, transition.at)}
     return transition if len(kept) == len(transition.changes) else attrs.evolve(transition, changes=kept)

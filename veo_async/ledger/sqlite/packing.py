@@ -19,8 +19,8 @@ _DICTIONARY = (
     b'"{\\"resultUrls\\":[\\"https://\\"]}", "state": "success", "updateTime": 17}, "sizes": [[1280, 720]]}'
     b'"paramJson": "{\\"aspectRatio\\":\\"16:9\\",\\"enableFallback\\":false,\\"enableTranslation\\":true,\\"model\\":'
     b'\\"veo3_fast\\",\\"prompt\\":\\"\\",\\"imageUrls\\":[\\"https://\\"],\\"waterMark\\":\\"\\"}"'
-    b'{"files": ["clips/", ".mp4"], "record": {"completeTime": 1796029037000, "createTime": 1796028928000, "errorCode": '
-    b'null, "errorMessage": null, "fallbackFlag": false, "paramJson": "{\\"callBackUrl\\":\\"https://\\",'
+    b'{"files": ["clips/", ".mp4"], "record": {"completeTime": 1796029037000, "createTime": 1796028928000, '
+    b'"errorCode": null, "errorMessage": null, "fallbackFlag": false, "paramJson": "{\\"callBackUrl\\":\\"https://\\",'
     b'\\"imageUrls\\":[\\"https://\\"],\\"seeds\\":1,\\"watermark\\":\\"\\",\\"generationType\\":\\"TEXT_2_VIDEO\\",'
     b'\\"prompt\\":\\". \\",\\"model\\":\\"veo3_fast\\",\\"aspectRatio\\":\\"16:9\\",\\"enableTranslation\\":true,'
     b'\\"enableFallback\\":false}", "response": {"fullResultUrls": null, "hasAudioList": [true], "originUrls": null, '
@@ -38,10 +38,12 @@ def pack(text: str | None) -> bytes | None:
 
 
 def unpack(value: Any) -> Any:
-    """Return the text that was packed; any other value, such as the text of an older ledger, as it is."""
+    """Return the text that was packed; any other value as it is: the text of an older ledger, or damaged bytes."""
     if not isinstance(value, bytes):
         return value
+    unpacker = zlib.decompressobj(zdict=_DICTIONARY)
     try:
-        return zlib.decompressobj(zdict=_DICTIONARY).decompress(value).decode()
+        text = unpacker.decompress(value).decode()
     except (zlib.error, UnicodeDecodeError):
         return value
+    return text if unpacker.eof else value

@@ -143,7 +143,7 @@ class Queries:
     def before_newest(self, query: JobQuery, count: int) -> Cursor | None:
         name = _by_state("before_newest", query)
         found = self._statements.rows(name, **self._conditions(query), since=query.since, count=count)
-        return found[0] if found else None  # type: ignore[return-value]  # two columns
+        return found[0] if found else None
 
     def counts(self, query: JobQuery) -> dict[str, int]:
         states = [state for (state,) in self._statements.rows("states") if query.state in (None, state)]

@@ -49,11 +49,11 @@ class Statements:
         """Return the first column of the first row."""
         return self.run(name, **values).fetchone()[0]
 
-    def rows(self, name: str, **values: Scalar) -> list[tuple[Any, ...]]:
+    def rows(self, name: str, **values: Scalar | bytes) -> list[tuple[Any, ...]]:
         """Return all rows of a statement."""
         return fetch_all(self.connection, SQL[name], values)
 
-    def jobs(self, name: str, **values: Scalar) -> list[JobRow]:
+    def jobs(self, name: str, **values: Scalar | bytes) -> list[JobRow]:
         """Return the jobs that a ``SELECT * FROM job_row`` finds."""
         return [_job_from_row(row) for row in self.rows(name, **values)]
 
@@ -84,7 +84,7 @@ class Statements:
             at=transition.at,
             changes=_as_json(transition.changes),
             evidence=_as_json(transition.evidence),
-            session_id=session_id,
+            session_id=as_blob(session_id),
         )
 
     def data_version(self) -> int:
@@ -97,7 +97,7 @@ class Statements:
 
 
 def fetch_all(
-    connection: sqlite3.Connection, statement: str, values: Mapping[str, Scalar] | None = None
+    connection: sqlite3.Connection, statement: str, values: Mapping[str, Scalar | bytes] | None = None
 ) -> list[tuple[Any, ...]]:
     """Return all rows of *statement*, because an open cursor locks the file. Text that is not UTF-8 becomes bytes."""
     try:
@@ -151,6 +151,11 @@ def _transition_from_row(row: tuple[Any, ...]) -> Transition:
     )
 
 
+def as_blob(session_id: str) -> bytes:
+    """Return the id of a session as the history stores it, in half the space."""
+    return bytes.fromhex(session_id)
+
+
 def _from_json(text: Any) -> Mapping[str, Scalar]:
     """Return the object in *text*; the text itself if it is not one, because a timeline is shown and not acted on."""
     try:
@@ -161,4 +166,4 @@ def _from_json(text: Any) -> Mapping[str, Scalar]:
 
 
 def _as_json(values: Mapping[str, Scalar]) -> str:
-    return json.dumps(dict(values), sort_keys=True)
+    return json.dumps(dict(values), sort_keys=True, separators=(",", ":"))
