@@ -8,6 +8,7 @@ half of the jobs are pruned, while another session submits.
 
 import asyncio
 import itertools
+import json
 import sqlite3
 import statistics
 import tempfile
@@ -21,7 +22,7 @@ from typing import Any
 from _common import Report, in_virtual_time, main
 
 from veo_async import VeoSession
-from veo_async._ports import JobQuery, JobRow
+from veo_async._ports import JobQuery, JobRow, Transition
 from veo_async.ledger import LedgerSession, SqliteLedger, pages
 from veo_async.settings import Limits, Network
 from veo_async.simulator import MemoryTransport
@@ -58,7 +59,7 @@ class Inline(Executor):
 
 
 async def make_clips(path: Path, jobs: int) -> None:
-    """Make clips on a simulated provider, and save none of them: a session with its real rows."""
+    """Make clips on a simulated provider: a session with its real rows."""
     provider = MemoryTransport()
     async with VeoSession(
         provider.api_key,
@@ -67,23 +68,41 @@ async def make_clips(path: Path, jobs: int) -> None:
         network=Network(transport=provider),
         limits=Limits(rate=(1000, 1.0)),
     ) as veo:
-        prompts = {f"row-{number:07}": PROMPT * 3 for number in range(jobs)}
+        prompts = {f"row-{number:07}": PROMPT for number in range(jobs)}
         made = [await veo.submit(prompt, key=key) for key, prompt in prompts.items()]
         for job in made:
             await job.finished()
-    with closing(sqlite3.connect(path)) as file:
-        file.execute("DELETE FROM sent_call")
-        file.commit()
+    await save_all(path)
+
+
+async def save_all(path: Path) -> None:
+    """Note that each clip was saved, as a session does after the download."""
+    ledger = await SqliteLedger(path, executor=Inline()).open(ACCOUNT)
+    for row in await ledger.jobs(["ready"]):
+        file = f"/srv/clips/summer/{row.key}.mp4"
+        outcome = json.dumps(
+            {**json.loads(row.outcome or "{}"), "files": [file], "sizes": [[1280, 720]]}, sort_keys=True
+        )
+        changes = {"outcome": outcome, "save_to": file}
+        at = (row.ended_at or 0.0) + 2.0
+        saved = Transition(
+            key=row.key, event="save", before="ready", after="saved", at=at, changes=changes, evidence={"files": 1}
+        )
+        await ledger.apply(saved)
+    await ledger.close()
 
 
 def bytes_per_job(path: Path) -> float:
-    """Return the size of the used pages for each job."""
+    """Return the size of the used pages for each job, without those of an empty ledger and of the last hour's calls."""
     with closing(sqlite3.connect(path)) as file:
+        file.execute("DELETE FROM sent_call")
+        file.commit()
         (count,) = file.execute("SELECT count(*) FROM job").fetchone()
+        (tables,) = file.execute("SELECT count(*) FROM sqlite_master WHERE rootpage > 0").fetchone()
         pages_, free, size = (
             file.execute(f"PRAGMA {n}").fetchone()[0] for n in ("page_count", "freelist_count", "page_size")
         )
-    return float((pages_ - free) * size / count)
+    return float((pages_ - free - tables) * size / count)
 
 
 def repeat(path: Path, jobs: int) -> None:
@@ -130,7 +149,7 @@ class Old:
         await anext(aiter(pages(session, JobQuery())))
 
     async def newest(self, session: LedgerSession) -> None:
-        await anext(aiter(pages(session, JobQuery(state="ready", since=1.0), limit=20)))
+        await anext(aiter(pages(session, JobQuery(state="saved", since=1.0), limit=20)))
 
     async def counts(self, session: LedgerSession) -> None:
         await session.counts(JobQuery())

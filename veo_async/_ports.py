@@ -143,8 +143,8 @@ class Transition:
     before: str
     after: str
     at: float
-    #: New values for columns of `JobRow`. The history keeps them without the outcome, which is on the job's row, and
-    #: without times that are *at*.
+    #: New values for columns of `JobRow`. The history keeps nothing twice: not ``outcome`` and ``save_to``, which are
+    #: on the job's row, no time that is *at*, and no evidence that is also here.
     changes: Mapping[str, Scalar] = attrs.field(factory=dict)
     #: Codes, ids and byte counts for the provider's support. Stored for the timeline only; no code depends on it.
     evidence: Mapping[str, Scalar] = attrs.field(factory=dict)

@@ -140,4 +140,5 @@ def _cells(row: JobRow) -> dict[str, str]:
 
 def _transition_as_dict(transition: Transition) -> dict[str, Any]:
     states = {"before": transition.before, "after": transition.after}
-    return {"at": format_time(transition.at), "event": transition.event, **states, **transition.evidence}
+    found = {name: transition.changes[name] for name in ("task_id",) if name in transition.changes}
+    return {"at": format_time(transition.at), "event": transition.event, **states, **transition.evidence, **found}

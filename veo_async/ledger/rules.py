@@ -47,17 +47,19 @@ def is_prunable(row: JobRow, before: float) -> bool:
 
 
 def as_history(transition: Transition) -> Transition:
-    """Return *transition* as the history keeps it.
+    """Return *transition* as the history keeps it: nothing twice.
 
-    Left out are the outcome, which is on the job's row, and the columns ``sent_at`` and ``ended_at`` if they are its
-    own time.
+    The outcome and the path of the clip are on the job's row, a time can be the transition's own, and evidence can be
+    one of the changes.
     """
-    kept = {name: value for name, value in transition.changes.items() if not _is_repeated(name, value, transition.at)}
-    return transition if len(kept) == len(transition.changes) else attrs.evolve(transition, changes=kept)
+    given, at = transition.changes, transition.at
+    changes = {name: value for name, value in given.items() if not _is_repeated(name, value, at)}
+    evidence = {name: value for name, value in transition.evidence.items() if name not in given or given[name] != value}
+    return attrs.evolve(transition, changes=changes, evidence=evidence)
 
 
 def _is_repeated(name: str, value: object, at: float) -> bool:
-    return name == "outcome" or (name in ("sent_at", "ended_at") and value == at)
+    return name in ("outcome", "save_to") or (name in ("sent_at", "ended_at") and value == at)
 
 
 def is_in_query(row: JobRow, query: JobQuery) -> bool:
