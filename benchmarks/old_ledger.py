@@ -177,7 +177,7 @@ async def measure(path: Path, times: int) -> dict[str, float]:
 
 
 async def prune_half(path: Path, jobs: int) -> tuple[int, float, list[float]]:
-    """Prune the older half; return how many jobs, the seconds, and the milliseconds of each submit meanwhile."""
+    """Prune the older half; return how many jobs, the seconds, and the milliseconds of each submit in that time."""
     old, waits = Old(path), []
     pruner, other = await SqliteLedger(path).open(ACCOUNT), await SqliteLedger(path).open(ACCOUNT)
     with closing(sqlite3.connect(path)) as file:
@@ -217,7 +217,7 @@ def compare(report: Report) -> None:
         if goal is not None:
             report.add("  times as long as with 1,000", ours[name] / base[name], at_most=2, digits=2)
     report.add("jobs pruned per second", pruned / prune_s)
-    report.add("  submit of another session meanwhile, median, ms", statistics.median(waits), digits=1)
+    report.add("  submit of another session in that time, median, ms", statistics.median(waits), digits=1)
     report.add("  maximum, ms", max(waits), digits=1)
     report.add("  jobs pruned of those that should be", pruned / (jobs // 2), at_least=1, at_most=1, digits=3)
 

@@ -38,7 +38,7 @@ async def all_pages(session: LedgerSession, query: JobQuery, size: int) -> list[
 
 
 async def test_pages_contain_each_job_once_in_the_order_of_time(sessions: Sessions) -> None:
-    """Any size of the pages gives the same jobs, and only the last page has no next one."""
+    """Any page size gives the same jobs, and only the last page has no next one."""
     session = await sessions.open()
     for number in (3, 1, 4, 0, 2, 6, 5):
         await insert(session, number)

@@ -56,7 +56,7 @@ class SessionLedger:
             state: only jobs in this state, for example ``"failed"``.
             tenant: only jobs of this tenant.
             since: only jobs that were submitted then or later.
-            limit: only the newest of them, so many.
+            limit: only the newest N jobs of these.
         """
         if limit is not None:
             check_count("limit", limit)

@@ -9,7 +9,7 @@ async def pages(ledger: LedgerSession, query: JobQuery, limit: int | None = None
     """Yield the jobs of *query* in the order of their times of submission, one page at a time; no page is empty.
 
     Args:
-        limit: only the newest of them, so many.
+        limit: only the newest N jobs of these.
     """
     after = None if limit is None else await ledger.before_newest(query, limit)
     while True:

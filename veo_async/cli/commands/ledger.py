@@ -188,7 +188,7 @@ async def prune(
     dry_run
         Print how many jobs would be deleted, and delete nothing.
     vacuum
-        Also make the file smaller. Other sessions wait meanwhile, and it needs free space of twice the file's size.
+        Also make the file smaller. Other sessions wait for that, and it needs free space of twice the file's size.
     """
     import time
 

@@ -238,7 +238,7 @@ class SqliteLedgerSession:
         return size
 
     async def vacuum(self) -> None:
-        """Rewrite the file without its free space. Other sessions wait meanwhile.
+        """Rewrite the file without its free space. Other sessions wait for that.
 
         Raises:
             LedgerBusy: another session writes all the time; nothing was changed.
