@@ -122,8 +122,8 @@ def test_many_jobs_are_printed_page_by_page(
 
 
 @pytest.mark.slow
-def test_list_of_many_jobs_begins_at_once_and_needs_little_memory(tmp_path: Path) -> None:
-    """Of 30,000 jobs the first line arrives long before the last; the program is hardly larger than for one job.
+def test_list_of_many_jobs_needs_little_memory(tmp_path: Path) -> None:
+    """Of 30,000 jobs; the program is hardly larger than for one job.
 
     Takes some seconds, because a real program prints them.
     """

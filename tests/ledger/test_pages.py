@@ -202,7 +202,7 @@ async def test_many_jobs_are_pruned_in_several_transactions(
     sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other calls, also of other sessions, take effect in between."""
-    monkeypatch.setattr(sqlite_session, "PRUNED_AT_ONCE", 3)
+    monkeypatch.setattr(sqlite_session, "PRUNE_BATCH", 3)
     session, other = await sessions.open(), await sessions.open()
     for number in range(10):
         await finished(session, f"job-{number}")
@@ -221,7 +221,7 @@ async def test_cancelled_prune_leaves_a_ledger_that_can_be_pruned_again(
     sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was deleted stays deleted, with its history."""
-    monkeypatch.setattr(sqlite_session, "PRUNED_AT_ONCE", 2)
+    monkeypatch.setattr(sqlite_session, "PRUNE_BATCH", 2)
     session = await sessions.open()
     for number in range(9):
         await finished(session, f"job-{number}")

@@ -40,7 +40,7 @@ from .queries import Queries
 from .session_lock import SessionLock
 
 #: How many jobs `prune` deletes in one transaction. Other sessions wait for it some tens of milliseconds.
-PRUNED_AT_ONCE = 200
+PRUNE_BATCH = 200
 
 
 def _is_flag(_: Any, field: "attrs.Attribute[bool]", value: bool) -> None:
@@ -221,9 +221,9 @@ class SqliteLedgerSession:
         loop, total = asyncio.get_running_loop(), 0
         while True:
             started_at = loop.time()
-            count: int = await self._write("prune", lambda: self._queries.prune(before, PRUNED_AT_ONCE))
+            count: int = await self._write("prune", lambda: self._queries.prune(before, PRUNE_BATCH))
             total += count
-            if count < PRUNED_AT_ONCE:
+            if count < PRUNE_BATCH:
                 return total
             # Half of the time is for other sessions, which ask for the lock again and again.
             await asyncio.sleep(loop.time() - started_at)
