@@ -31,8 +31,8 @@ def lower_bound(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 def test_folder_contains_exactly_the_expected_benchmarks() -> None:
     """There is one benchmark for each goal."""
     expected = (
-        "batch blips detection fairness import_time in_flight kill9 ledger limited makespan refusals simulate "
-        "submit_drop webhooks"
+        "batch blips detection fairness import_time in_flight kill9 ledger limited makespan old_ledger refusals "
+        "simulate submit_drop webhooks"
     )
     assert expected.split() == NAMES
 

@@ -4,7 +4,7 @@ import inspect
 import re
 import traceback
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +165,14 @@ async def test_common_mistakes_say_what_to_write() -> None:
             await veo.ledger.prune(30)  # type: ignore[arg-type]  # the wrong type is the point
         with pytest.raises(UsageError, match="older_than=0"):
             await veo.ledger.prune(timedelta(0))
+        with pytest.raises(UsageError, match=r"state='done': must be one of 'queued', .*"):
+            veo.ledger.jobs("done")
+        with pytest.raises(UsageError, match="limit=0: must be a whole number, 1 or more"):
+            veo.ledger.jobs(limit=0)
+        with pytest.raises(UsageError, match=r"since=.*: must have a time zone"):
+            veo.ledger.jobs(since=datetime(2026, 11, 1))  # noqa: DTZ001  # the missing time zone is the point
+        with pytest.raises(UsageError, match="since='2h': must be a datetime"):
+            await veo.ledger.counts(since="2h")  # type: ignore[arg-type]  # the same
         assert len(veo.jobs()) == 1
     assert len(sim.charges) <= 1
 

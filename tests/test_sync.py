@@ -94,6 +94,22 @@ def test_http_argument_raises_usage_error() -> None:
         VeoSession("sk-" + "a" * 20, network=Network(http=http))
 
 
+# --- the ledger -----------------------------------------------------------------------------------------------------
+
+
+def test_jobs_of_the_ledger_are_iterated(sim: Simulator, tmp_path: Path) -> None:
+    """As by the asynchronous session; a wrong argument is rejected before the first job is read."""
+    with session(sim, ledger=tmp_path / "veo.db") as veo:
+        for n in range(3):
+            veo.generate(f"Dog {n}", key=f"dog-{n}")
+        jobs = veo.ledger.jobs("ready", limit=2)
+        assert next(jobs).key == "dog-1"
+        assert [job.wait().key for job in jobs] == ["dog-2"]
+        assert veo.ledger.counts() == {"ready": 3}
+        with pytest.raises(UsageError, match="state='done'"):
+            veo.ledger.jobs("done")
+
+
 # --- one job --------------------------------------------------------------------------------------------------------
 
 

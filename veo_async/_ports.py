@@ -3,6 +3,7 @@
 The session passes the concrete objects in; all other code knows only these protocols.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
@@ -47,6 +48,9 @@ class Transport(Protocol):
 #: How far in the future a time on a ledger may be, in seconds: the longest Retry-After, and clocks that differ a bit.
 #: A later time was written while a clock was wrong.
 MAX_AHEAD_S = 120.0
+
+#: How many jobs are on a page.
+PAGE_SIZE = 500
 
 #: What a column or an item of evidence can be.
 Scalar = str | int | float | bool | None
@@ -139,7 +143,8 @@ class Transition:
     before: str
     after: str
     at: float
-    #: New values for columns of `JobRow`.
+    #: New values for columns of `JobRow`. The history keeps nothing twice: not ``outcome`` and ``save_to``, which are
+    #: on the job's row, no time that is *at*, and no evidence that is also here.
     changes: Mapping[str, Scalar] = attrs.field(factory=dict)
     #: Codes, ids and byte counts for the provider's support. Stored for the timeline only; no code depends on it.
     evidence: Mapping[str, Scalar] = attrs.field(factory=dict)
@@ -200,6 +205,29 @@ class LedgerChanges:
     #: Hints for jobs of this session.
     hints: tuple[CallbackHint, ...] = ()
     gate: AccountActivity = attrs.field(factory=AccountActivity)
+
+
+@attrs.frozen(kw_only=True)
+class JobQuery:
+    """Which jobs of a ledger to read or count: those that meet all conditions."""
+
+    state: str | None = None
+    tenant: str | None = None
+    #: They were submitted then or later.
+    since: float = -math.inf
+
+
+#: A place in the order of jobs: after the job with this time and number.
+Cursor = tuple[float, int]
+
+
+@attrs.frozen
+class JobPage:
+    """Some jobs in the order of their times of submission, and where the next page begins."""
+
+    rows: Sequence[JobRow]
+    #: None on the last page.
+    next: Cursor | None
 
 
 class TaskAlreadyBound(Exception):  # not a VeoError: the code that writes the transition decides what it means
@@ -319,7 +347,29 @@ class LedgerSession(Protocol):
         ...
 
     async def jobs(self, states: Collection[str] | None = None) -> list[JobRow]:
-        """Return the jobs of this session's account (of all accounts if it has none), in the order of submission."""
+        """Return the jobs of this session's account (of all accounts if it has none), in the order of submission.
+
+        All of them are in memory then; for a list that may be long use `page`.
+        """
+        ...
+
+    async def page(self, query: JobQuery, after: Cursor | None = None, *, size: int = PAGE_SIZE) -> JobPage:
+        """Return the next jobs of this session's account (of all accounts if it has none).
+
+        A job that is submitted again in the meantime moves to the end. Otherwise each job is on one page.
+
+        Args:
+            after: the previous page's ``next``; None for the first page.
+            size: the number of jobs.
+        """
+        ...
+
+    async def before_newest(self, query: JobQuery, count: int) -> Cursor | None:
+        """Return the place from which only the newest *count* jobs follow; None if there are no more than that."""
+        ...
+
+    async def counts(self, query: JobQuery) -> dict[str, int]:
+        """Return how many of this session's account's jobs (of all accounts if it has none) are in each state."""
         ...
 
     async def transitions(self, key: str) -> list[Transition]:
@@ -329,15 +379,22 @@ class LedgerSession(Protocol):
     async def prune(self, before: float) -> int:
         """Delete this account's finished jobs that ended before *before*, and return how many were deleted.
 
+        A job is kept while an unfinished upgrade or extension continues from it. Other sessions can write in between:
+        many jobs are deleted in several transactions. If it fails or is cancelled, some are already deleted.
+
         Finished are jobs in the states saved, refused, failed, expired and abandoned, and in ready without a save
         target. Their transitions, attempts, hints and sent calls are deleted, too; sent calls from the hour before
         *before* are kept, because they may still count towards the rate limit. A session without an account prunes
         all accounts.
 
         **A pruned key that is submitted again is paid for again**, and its callbacks no longer lead to a job. Other
-        sessions are not notified: one that has not read the changes since a job ended never learns how it ended, and
-        a queued follow-up of a pruned job is refused. So *before* should be days in the past.
+        sessions are not notified: one that has not read the changes since a job ended never learns how it ended. So
+        *before* should be days in the past.
         """
+        ...
+
+    async def prunable(self, before: float) -> int:
+        """Return how many jobs `prune` would delete."""
         ...
 
     async def knowledge(self) -> str | None:

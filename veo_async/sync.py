@@ -252,6 +252,15 @@ class SessionLedger:
     def in_doubt(self) -> list[Job]:
         return [Job(job, self._thread) for job in self._thread.run(self._ledger.in_doubt)]
 
+    @_same_signature(session.SessionLedger.jobs)
+    def jobs(self, *args: Any, **options: Any) -> Iterator[Job]:
+        jobs = self._thread.call(self._ledger.jobs, *args, **options)
+        return iter(lambda: self._next(jobs), None)
+
+    @_same_signature(session.SessionLedger.counts)
+    def counts(self, **options: Any) -> dict[str, int]:
+        return self._thread.run(self._ledger.counts, **options)
+
     @_same_signature(session.SessionLedger.adopt)
     def adopt(self, *args: Any, **options: Any) -> Job:
         return Job(self._thread.run(self._ledger.adopt, *args, **options), self._thread)
@@ -259,6 +268,10 @@ class SessionLedger:
     @_same_signature(session.SessionLedger.prune)
     def prune(self, *args: Any, **options: Any) -> int:
         return self._thread.run(self._ledger.prune, *args, **options)
+
+    def _next(self, jobs: AsyncIterator[AsyncJob]) -> Job | None:
+        job = self._thread.run(_next_of, jobs)
+        return None if job is None else Job(job, self._thread)
 
     @property
     def recovered(self) -> Recovered:
@@ -324,7 +337,7 @@ class Job(JobView):
     def events(self) -> Iterator[JobEvent]:
         """Yield the current state, then every event, up to the last one."""
         stream = self._thread.call(self._handle.events)
-        while (event := self._thread.run(_next_event, stream)) is not None:
+        while (event := self._thread.run(_next_of, stream)) is not None:
             yield event
 
     def _call(self, work: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **options: P.kwargs) -> R:
@@ -335,5 +348,5 @@ class Job(JobView):
             raise
 
 
-async def _next_event(stream: AsyncIterator[JobEvent]) -> JobEvent | None:
+async def _next_of(stream: AsyncIterator[R]) -> R | None:
     return await anext(stream, None)

@@ -17,7 +17,7 @@ from tests.sessions import session_arguments
 from veo_async import Done, InDoubt, VeoSession
 from veo_async._ports import JobRow
 from veo_async.cli.app import run
-from veo_async.cli.ledger_text import in_doubt_lines, job_as_dict, table_lines, timeline_lines
+from veo_async.cli.ledger_text import JobTable, in_doubt_lines, job_as_dict, timeline_lines
 from veo_async.ledger import SqliteLedger
 from veo_async.settings import Limits
 from veo_async.simulator import Simulator, drop_after_accepting, drop_before_accepting
@@ -90,9 +90,20 @@ def test_narrow_terminal_keeps_the_key_and_state_columns() -> None:
     rows = [
         JobRow(key=key, account="", state="in_doubt", request=None, submitted_at=0.0) for key in ("row-1", "\x1b[2J")
     ]
-    assert table_lines(rows, 10) == ["key      state", "row-1    in_doubt", "\\x1b[2J  in_doubt"]
-    assert table_lines(rows, 200)[0].split() == ["key", "state", "prompt", "task", "route", "attempts", "submitted"]
-    assert table_lines([], 200) == []
+    assert JobTable(10).lines(rows) == ["key      state", "row-1    in_doubt", "\\x1b[2J  in_doubt"]
+    names = ["key", "state", "prompt", "task", "route", "attempts", "submitted"]
+    assert JobTable(200).lines(rows)[0].split() == names
+    assert JobTable(200).lines([]) == []
+
+
+def test_table_of_several_pages_has_one_heading_and_the_same_columns() -> None:
+    """The first page decides."""
+    table = JobTable(10)
+    first, second = (
+        JobRow(key=key, account="", state="queued", request=None, submitted_at=0.0) for key in ("row-1", "2")
+    )
+    assert table.lines([first]) == ["key    state", "row-1  queued"]
+    assert table.lines([second]) == ["2      queued"]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +131,7 @@ def test_route_is_shown_of_jobs_that_were_sent(
         task_id=task_id,
         route="jobs",
     )
-    assert ("jobs" in table_lines([row], 200)[1].split()) == (shown == "jobs")
+    assert ("jobs" in JobTable(200).lines([row])[1].split()) == (shown == "jobs")
     assert f"route      {shown or '(none)'}" in timeline_lines(row, [])
     assert job_as_dict(row)["route"] == shown
 
@@ -211,6 +222,33 @@ def test_timeline_lists_the_transitions_of_one_job(veo: Veo, file: Path) -> None
     code, output = veo("timeline", file, "unknown")
     assert code == 2
     assert f"list jobs with veo-async jobs {file}" in output
+
+
+def test_prune_deletes_old_jobs_and_says_what_that_means(veo: Veo, file: Path, charged: dict[str, str]) -> None:
+    """A dry run deletes nothing. Jobs in doubt are kept, however old."""
+    again = "Their requests, submitted again, are charged again."
+    assert veo("ledger", "prune", file, "--older-than", "90d") == (0, f"0 jobs deleted from {file}. {again}\n")
+    code, output = veo("ledger", "prune", file, "--older-than", "0s", "--dry-run")
+    assert (code, output.splitlines()[0]) == (0, f"1 job would be deleted from {file}. {again}")
+    assert output.splitlines()[1] == f"Next: veo-async ledger prune {file} --older-than 0s"
+    assert "3 jobs" in veo("jobs", file)[1]
+    assert veo("ledger", "prune", file, "--older-than", "0s", "--vacuum") == (
+        0,
+        f"1 job deleted from {file}. {again}\n",
+    )
+    assert "2 jobs: 2 in_doubt" in veo("jobs", file)[1]
+    assert charged.keys() == {"A dog", "A cat"}
+
+
+def test_prune_without_a_usable_age_is_a_usage_error(veo: Veo, file: Path) -> None:
+    """Nothing is deleted by mistake: there is no default."""
+    asyncio.run(fill(file))
+    code, output = veo("ledger", "prune", file, "--older-than", "old")
+    assert (code, output.splitlines()[0][:24]) == (2, "--older-than 'old': writ")
+    code, output = veo("ledger", "prune", file)
+    assert code == 2
+    assert "--older-than" in output
+    assert "3 jobs" in veo("jobs", file)[1]
 
 
 def test_missing_ledger_file_is_not_created(veo: Veo, file: Path) -> None:

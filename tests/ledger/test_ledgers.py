@@ -125,17 +125,22 @@ async def test_session_lists_the_jobs_of_its_own_account(sessions: Sessions) -> 
 
 
 async def test_apply_changes_state_and_columns_together(sessions: Sessions) -> None:
-    """The row has the new state and columns, and the timeline holds the transition as it was given."""
+    """The row has the new state and columns; the timeline holds the rest of the transition as it was given."""
     session = await sessions.open()
     await session.insert(job())
     taken = transition(
-        "abandon", at=7.0, evidence={"code": 400, "text": "ümläut", "x": None}, outcome='{"a": 1}', ended_at=7.0
+        "abandon",
+        at=7.0,
+        evidence={"code": 400, "text": "ümläut", "x": None},
+        outcome='{"a": 1}',
+        ended_at=7.0,
+        attempts=2,
     )
     assert await session.apply(taken) is True
     row = await session.get("dog")
     assert row is not None
     assert (row.state, row.outcome, row.ended_at) == ("abandoned", '{"a": 1}', 7.0)
-    assert (await session.transitions("dog"))[1] == taken
+    assert (await session.transitions("dog"))[1] == attrs.evolve(taken, changes={"attempts": 2})
 
 
 async def test_apply_to_a_job_in_another_state_writes_nothing(sessions: Sessions) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from veo_async._ports import CallbackHint
 from veo_async.errors import LedgerIOError, LedgerUnusable
 from veo_async.ledger import SqliteLedger
 from veo_async.ledger.sqlite import location, opening, sql
@@ -290,6 +291,25 @@ async def test_older_schema_is_migrated_with_its_jobs(
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (len(sql.MIGRATIONS) + 1,)
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+async def test_callbacks_of_a_ledger_of_the_first_schema_are_kept(path: Path) -> None:
+    """Tokens and hints are in smaller tables now; a token still leads to its job, and the references are intact."""
+    make_older(path, 1)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE job SET state = 'in_doubt', token = 'token'")
+        connection.execute("INSERT INTO attempt (token, key, number, sent_at) VALUES ('token', 'old', 1, 2.0)")
+        connection.execute("INSERT INTO hint (token, task_id, at) VALUES ('token', 'task', 3.0)")
+        connection.commit()
+    session = await at(path).open(ACCOUNT)
+    hint = CallbackHint(key="old", token="token", task_id="task")
+    assert (await session.changes(4.0)).hints == (hint,)
+    assert await session.add_hint("token", "task", 5.0) is True
+    assert (await session.changes(6.0)).hints == (hint,)
+    assert await session.add_hint("other", "task", 7.0) is False
+    await session.close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
 async def test_task_on_a_ledger_of_the_first_schema_counts_as_created_on_the_veo_route(path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from veo_async._ports import JobRow, LedgerChanges, LedgerSession, RateClaim, TaskAlreadyBound
+from veo_async._ports import JobPage, JobQuery, JobRow, LedgerChanges, LedgerSession, RateClaim, TaskAlreadyBound
 from veo_async._rules.lifecycle import TABLE
 from veo_async.ledger import MemoryLedger, SqliteLedger
 
@@ -57,13 +57,15 @@ class TwoLedgers(RuleBasedStateMachine):
             case LedgerChanges():
                 rows = [[self.plain(row) for row in rows] for rows in (value.taken_over, value.changed)]
                 return rows, value.hints, value.gate
+            case JobPage():
+                return self.plain([*value.rows]), value.next
             case list():
                 return [self.plain(item) for item in value]
         return value
 
-    def both(self, number: int, method: str, *args: Any) -> Any:
-        model, file = self.sessions[number % len(self.sessions)]
-        expected, actual = self.run(getattr(model, method)(*args)), self.run(getattr(file, method)(*args))
+    def both(self, number: int, method: str, *args: Any, **options: Any) -> Any:
+        pair = self.sessions[number % len(self.sessions)]
+        expected, actual = (self.run(getattr(session, method)(*args, **options)) for session in pair)
         assert self.plain(actual) == self.plain(expected), method
         return expected, actual
 
@@ -151,6 +153,11 @@ class TwoLedgers(RuleBasedStateMachine):
             expected, _ = self.both(0, "jobs")
             for row in expected:
                 self.both(0, "transitions", row.key)
+            for query in (JobQuery(), JobQuery(state="queued"), JobQuery(since=5.0)):
+                self.both(0, "counts", query)
+                place, _ = self.both(0, "before_newest", query, 2)
+                self.both(0, "page", query, place, size=2)
+            self.both(0, "prunable", self.now)
             self.both(0, "knowledge")
             self.both(0, "job_of_task", "t1")
 

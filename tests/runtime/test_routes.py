@@ -389,6 +389,7 @@ def to_first_schema(file: Path) -> None:
     """Give a ledger the schema of the version before the routes."""
     with closing(sqlite3.connect(file)) as connection:
         connection.executescript(
+            "DROP INDEX job_by_time; DROP INDEX job_by_state; DROP INDEX job_finished;"
             "DROP VIEW job_row; DROP INDEX job_by_source; ALTER TABLE job DROP COLUMN source;"
             "ALTER TABLE job DROP COLUMN route; ALTER TABLE job DROP COLUMN credits_consumed; PRAGMA user_version = 1;"
         )

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from veo_async import Done
-from veo_async.cli.ledger_text import in_doubt_lines, job_as_dict, table_lines, timeline_lines
+from veo_async.cli.ledger_text import JobTable, in_doubt_lines, job_as_dict, timeline_lines
 from veo_async.errors import JobUnreadable
 from veo_async.ledger import SqliteLedger
 from veo_async.simulator import MemoryTransport, drop_after_accepting
@@ -222,7 +222,7 @@ async def check_usable(path: Path) -> None:
     inspector = await at(path).open(None)
     rows = await inspector.jobs()
     assert len(rows) == len(STATES)
-    table_lines(rows, 200)
+    JobTable(200).lines(rows)
     for row in rows:
         transitions = await inspector.transitions(row.key)
         job_as_dict(row, transitions)

@@ -1,16 +1,20 @@
 """`SessionLedger`: the jobs on a session's ledger, including those of other sessions."""
 
-from collections.abc import Callable
-from datetime import timedelta
+import math
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
 from typing import get_args
 
-from veo_async._base.checks import check_choice, check_instance, check_positive, check_text
+from veo_async._base.checks import check_choice, check_count, check_instance, check_positive, check_text, reject
+from veo_async._ports import JobQuery
+from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.engine import Recovered
 from veo_async._runtime.job.handle import Job
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._wire import AnyRequest, RouteName
 from veo_async._wire.validation import task_id_problems
 from veo_async.errors import InvalidRequest
+from veo_async.ledger import pages
 
 from .lifetime import Lifetime
 
@@ -34,6 +38,33 @@ class SessionLedger:
         """
         jobs = await self._lifetime.require_open().admission.in_doubt()
         return [self._handle(job) for job in jobs]
+
+    def jobs(
+        self,
+        state: str | None = None,
+        *,
+        tenant: str | None = None,
+        since: datetime | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[Job]:
+        """Iterate over the jobs on the ledger, in the order of their times of submission.
+
+        They are read page by page: any number of them needs little memory. A row that cannot be read is logged and
+        left out. Without a ledger there are none; ``veo.jobs()`` returns those of this session.
+
+        Args:
+            state: only jobs in this state, for example ``"failed"``.
+            tenant: only jobs of this tenant.
+            since: only jobs that were submitted then or later.
+            limit: only the newest N jobs of these.
+        """
+        if limit is not None:
+            check_count("limit", limit)
+        return self._read_pages(_query(state, tenant, since), limit)
+
+    async def counts(self, *, tenant: str | None = None, since: datetime | None = None) -> dict[str, int]:
+        """Return how many jobs on the ledger are in each state. Takes the arguments of `jobs`."""
+        return await self._lifetime.require_open().ledger.counts(_query(None, tenant, since))
 
     async def adopt(
         self,
@@ -70,9 +101,32 @@ class SessionLedger:
     async def prune(self, older_than: timedelta) -> int:
         """Delete finished jobs from the ledger that finished longer ago than *older_than*; return how many.
 
-        Jobs that wait, run, are in doubt or are still to be saved are never deleted. A pruned key is free again: the
-        same request is then a new job, and is charged again.
+        Jobs that wait, run, are in doubt or are still to be saved are never deleted, nor a clip from which such a job
+        continues. What a budget has spent stays spent. **A pruned key is free again: the same request is then a new
+        job, and is charged again.** So keep jobs longer than you may submit them again.
+
+        Other sessions can write in between: many jobs are deleted in several transactions. New jobs use the space that
+        becomes free; the file does not become smaller.
         """
         check_instance("older_than", older_than, timedelta, "a timedelta, for example timedelta(days=30)")
         check_positive("older_than", older_than.total_seconds())
         return await self._lifetime.require_open().prune(older_than.total_seconds())
+
+    async def _read_pages(self, query: JobQuery, limit: int | None) -> AsyncIterator[Job]:
+        engine = self._lifetime.require_open()
+        async for rows in pages(engine.ledger, query, limit):
+            for row in rows:
+                if (job := engine.admission.listed(row)) is not None:
+                    yield self._handle(job)
+
+
+def _query(state: str | None, tenant: str | None, since: datetime | None) -> JobQuery:
+    if state is not None:
+        check_choice("state", state, [choice.value for choice in JobState])
+    if tenant is not None:
+        check_text("tenant", tenant)
+    if since is not None:
+        check_instance("since", since, datetime, "a datetime, for example datetime.now(UTC) - timedelta(hours=2)")
+        if since.tzinfo is None:
+            reject("since", since, "must have a time zone, for example datetime(2026, 11, 1, tzinfo=UTC)")
+    return JobQuery(state=state, tenant=tenant, since=-math.inf if since is None else since.timestamp())

@@ -20,6 +20,7 @@ from veo_async.batch.plan import KnownJob, Plan, plan_list
 from veo_async.batch.results import RowResult, make_folder, result_as_dict
 from veo_async.batch.run import Batch, Report
 from veo_async.errors import LedgerError, UsageError, VeoError
+from veo_async.ledger import JobQuery, pages
 from veo_async.providers import provider_named
 from veo_async.repair import was_not_charged
 from veo_async.settings import Budget, Credits, Limits
@@ -104,8 +105,12 @@ async def read_plan(manifest: Manifest, files: ListFiles, account: str | None) -
     if not files.ledger.exists():
         return plan_list(manifest.rows, lambda _: None)
     async with open_ledger(files.ledger) as ledger:
-        rows = [row for row in await ledger.jobs() if account in (None, row.account)]
-    known = {row.key: KnownJob(row.state, was_not_charged(row)) for row in rows}
+        known = {
+            row.key: KnownJob(row.state, was_not_charged(row))
+            async for rows in pages(ledger, JobQuery())
+            for row in rows
+            if account in (None, row.account)
+        }
     return plan_list(manifest.rows, known.get)
 
 

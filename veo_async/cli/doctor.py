@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ import attrs
 
 from veo_async import VeoApi
 from veo_async.errors import InvalidBaseUrl, InvalidKey, NotFound, RecordNotFound, VeoError
-from veo_async.ledger import SqliteLedger
+from veo_async.ledger import JobQuery, SqliteLedger
 from veo_async.settings import route_from
 from veo_async.types import RouteName
 
@@ -104,12 +103,12 @@ async def _ledger(file: Path) -> Check:
     if not _exists(file):
         return Check("ledger", True, f"{file} does not exist yet; the first session creates it")
     ledger = await SqliteLedger(file).open(None)
-    counts = Counter(row.state for row in await ledger.jobs())
+    counts = await ledger.counts(JobQuery())
     await ledger.close()
     if ledger.problem is not None:
         return Check("ledger", False, restored_text(ledger.problem))
     message = ", ".join(f"{number:,} {state}" for state, number in counts.items()) or "no jobs"
-    hint = f". Next: {command('ledger', 'in-doubt', file)}" if counts["in_doubt"] else ""
+    hint = f". Next: {command('ledger', 'in-doubt', file)}" if counts.get("in_doubt") else ""
     return Check("ledger", True, f"{file}: {message}{hint}")
 
 

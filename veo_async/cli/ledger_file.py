@@ -12,7 +12,8 @@ from pathlib import Path
 
 from veo_async import VeoApi
 from veo_async.errors import LedgerRestored, UsageError
-from veo_async.ledger import LedgerSession, SqliteLedger
+from veo_async.ledger import SqliteLedger
+from veo_async.ledger.sqlite.session import SqliteLedgerSession
 from veo_async.repair import LedgerRepair
 from veo_async.types import Record, RouteName
 
@@ -26,7 +27,7 @@ def ledger_for_work(file: Path, *, accept_restored: bool) -> SqliteLedger:
 
 
 @asynccontextmanager
-async def open_ledger(file: Path) -> AsyncIterator[LedgerSession]:
+async def open_ledger(file: Path) -> AsyncIterator[SqliteLedgerSession]:
     """Open the ledger in *file*; report on standard error if no session would send its jobs.
 
     Raises:

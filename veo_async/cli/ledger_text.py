@@ -15,17 +15,31 @@ from .formatting import format_number
 _PROMPT_WIDTH = 48
 
 
-def table_lines(rows: Sequence[JobRow], width: int) -> list[str]:
-    """Return a heading and a line per job, with as many columns as fit into *width*; key and state always appear."""
-    cells = [_cells(row) for row in rows]
-    names = [*cells[0]] if cells else []
+class JobTable:
+    """A table of jobs in as many columns as fit into *width*; key and state always appear.
+
+    It is printed page by page. The first page decides on the columns and their widths.
+    """
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._columns: dict[str, int] = {}
+
+    def lines(self, rows: Sequence[JobRow]) -> list[str]:
+        """Return a line per job of the next page; the first page begins with a heading."""
+        cells = [_cells(row) for row in rows]
+        if cells and not self._columns:
+            self._columns = _columns(cells, self._width)
+            cells.insert(0, {name: name for name in cells[0]})
+        return ["  ".join(line[name].ljust(width) for name, width in self._columns.items()).rstrip() for line in cells]
+
+
+def _columns(cells: Sequence[Mapping[str, str]], width: int) -> dict[str, int]:
+    """Return the columns that fit into *width*, with the width of each."""
+    names = [*cells[0]]
     widths = {name: max(len(name), *(len(line[name]) for line in cells)) for name in names}
-    shown = [name for number, name in enumerate(names) if number < 2 or _width(names[: number + 1], widths) <= width]
-    return [
-        "  ".join(line[name].ljust(widths[name]) for name in shown).rstrip()
-        for line in ({name: name for name in names}, *cells)
-        if shown
-    ]
+    fits = [number < 2 or _width(names[: number + 1], widths) <= width for number in range(len(names))]
+    return {name: widths[name] for name, is_shown in zip(names, fits, strict=True) if is_shown}
 
 
 def job_as_dict(row: JobRow, transitions: Sequence[Transition] | None = None) -> dict[str, Any]:
@@ -126,4 +140,5 @@ def _cells(row: JobRow) -> dict[str, str]:
 
 def _transition_as_dict(transition: Transition) -> dict[str, Any]:
     states = {"before": transition.before, "after": transition.after}
-    return {"at": format_time(transition.at), "event": transition.event, **states, **transition.evidence}
+    found = {name: transition.changes[name] for name in ("task_id",) if name in transition.changes}
+    return {"at": format_time(transition.at), "event": transition.event, **states, **transition.evidence, **found}

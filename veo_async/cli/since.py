@@ -1,4 +1,4 @@
-"""``--since``: a moment, as an age or as a date."""
+"""``--since`` and ``--older-than``: a moment, as an age or as a date."""
 
 import re
 from datetime import UTC, datetime
@@ -9,8 +9,8 @@ _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
-def parse_since(text: str, now: float) -> float:
-    """Return the Unix time that *text* names at the time *now*: ``2h`` ago, or a date in UTC.
+def parse_since(text: str, now: float, option: str = "--since") -> float:
+    """Return the Unix time that the *text* of *option* names at the time *now*: ``2h`` ago, or a date in UTC.
 
     Raises:
         UsageError: *text* is neither.
@@ -21,6 +21,6 @@ def parse_since(text: str, now: float) -> float:
         at = datetime.fromisoformat(text.strip())
     except ValueError:
         raise UsageError(
-            f"--since {text!r}: write an age, such as 30m, 2h or 3d, or a date, such as 2026-11-01 or 2026-11-01T18:00"
+            f"{option} {text!r}: write an age, such as 30m, 2h or 3d, or a date, such as 2026-11-01 or 2026-11-01T18:00"
         ) from None
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

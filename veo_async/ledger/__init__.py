@@ -8,9 +8,10 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from veo_async._base.lazy import lazy_names
-from veo_async._ports import JobRow, Ledger, LedgerSession, Transition
+from veo_async._ports import JobPage, JobQuery, JobRow, Ledger, LedgerSession, Transition
 
 from .null import NullLedger
+from .pages import pages
 
 if TYPE_CHECKING:
     from .memory import MemoryLedger
@@ -23,6 +24,8 @@ else:
     __getattr__, __dir__ = lazy_names(__name__, {".memory": "MemoryLedger", ".sqlite.session": "SqliteLedger"})
 
 __all__ = [
+    "JobPage",
+    "JobQuery",
     "JobRow",
     "Ledger",
     "LedgerSession",
@@ -31,6 +34,7 @@ __all__ = [
     "SqliteLedger",
     "Transition",
     "as_ledger",
+    "pages",
 ]
 
 

@@ -6,6 +6,7 @@ take them over. No method ever suspends, so a write has happened when the call r
 """
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from operator import itemgetter
@@ -14,9 +15,13 @@ import attrs
 
 from veo_async._ports import (
     MAX_HINTS_PER_TOKEN,
+    PAGE_SIZE,
     AccountActivity,
     BudgetUse,
     CallbackHint,
+    Cursor,
+    JobPage,
+    JobQuery,
     JobRow,
     LedgerChanges,
     NewJob,
@@ -48,6 +53,8 @@ class MemoryLedger:
 
     secret: bytes = attrs.field(factory=rules.new_secret, repr=False)
     jobs: dict[str, JobRow] = attrs.field(factory=dict, init=False, repr=False)
+    #: The number of the transition that submitted each job, by key.
+    submissions: dict[str, int] = attrs.field(factory=dict, init=False, repr=False)
     #: All transitions in order, each with the id of the session that wrote it.
     timeline: list[tuple[str, Transition]] = attrs.field(factory=list, init=False, repr=False)
     #: The key of each attempt's job, by the attempt's token.
@@ -86,7 +93,9 @@ class MemoryLedger:
             )
         self.jobs[row.key] = row
         self.last_transition += 1
-        self.timeline.append((session_id, transition))
+        if is_new:
+            self.submissions[row.key] = self.last_transition
+        self.timeline.append((session_id, rules.as_history(transition)))
         self._numbers.append(self.last_transition)
         if row.token is not None:
             self.tokens.setdefault(row.token, row.key)
@@ -105,6 +114,7 @@ class MemoryLedger:
         self.timeline = [self.timeline[n] for n in kept]
         self._numbers = [self._numbers[n] for n in kept]
         self.jobs = {key: row for key, row in self.jobs.items() if key not in keys}
+        self.submissions = {key: number for key, number in self.submissions.items() if key not in keys}
         self.tokens = {token: key for token, key in self.tokens.items() if key not in keys}
         self.hints = {token: hints for token, hints in self.hints.items() if token in self.tokens}
         self.calls = [call for call in self.calls if call.key not in keys or call.at >= calls_before]
@@ -250,15 +260,31 @@ class MemoryLedgerSession:
     async def jobs(self, states: Collection[str] | None = None) -> list[JobRow]:
         return [row for row in self._own_account(self._require_open()) if states is None or row.state in states]
 
+    async def page(self, query: JobQuery, after: Cursor | None = None, *, size: int = PAGE_SIZE) -> JobPage:
+        found = [place for place in self._places(query) if after is None or place[:2] > after]
+        rows = [self._ledger.jobs[key] for _, _, key in found[:size]]
+        return JobPage(rows, found[size - 1][:2] if len(found) > size else None)
+
+    async def before_newest(self, query: JobQuery, count: int) -> Cursor | None:
+        places = self._places(query)
+        return places[-count - 1][:2] if len(places) > count else None
+
+    async def counts(self, query: JobQuery) -> dict[str, int]:
+        rows = self._own_account(self._require_open())
+        return dict(Counter(row.state for row in rows if rules.is_in_query(row, query)))
+
     async def transitions(self, key: str) -> list[Transition]:
         return [transition for _, transition in self._require_open().timeline if transition.key == key]
 
     async def prune(self, before: float) -> int:
         ledger = self._require_open()
-        keys = {row.key for row in self._own_account(ledger) if rules.is_prunable(row, before)}
+        keys = self._prunable(ledger, before)
         if keys:
             ledger.delete(keys, calls_before=before - rules.RETENTION_S)
         return len(keys)
+
+    async def prunable(self, before: float) -> int:
+        return len(self._prunable(self._require_open(), before))
 
     async def knowledge(self) -> str | None:
         return self._require_open().known.get(self.account or "")
@@ -278,6 +304,17 @@ class MemoryLedgerSession:
 
     def _own_account(self, ledger: MemoryLedger) -> Iterable[JobRow]:
         return (row for row in ledger.jobs.values() if self.account in (None, row.account))
+
+    def _places(self, query: JobQuery) -> list[tuple[float, int, str]]:
+        """Return the time, number and key of the jobs of *query*, in order."""
+        ledger = self._require_open()
+        rows = (row for row in self._own_account(ledger) if rules.is_in_query(row, query))
+        return sorted((row.submitted_at, ledger.submissions[row.key], row.key) for row in rows)
+
+    def _prunable(self, ledger: MemoryLedger, before: float) -> set[str]:
+        needed = {row.source for row in ledger.jobs.values() if rules.is_active(row)} - {None}
+        rows = (row for row in self._own_account(ledger) if rules.is_prunable(row, before))
+        return {row.key for row in rows if needed.isdisjoint((row.key, row.task_id))}
 
     def _apply(self, transition: Transition) -> JobRow | None:
         current, is_alive = self._ledger.jobs.get(transition.key), self._ledger.alive.__contains__

@@ -8,8 +8,12 @@ from collections.abc import Collection, Sequence
 import attrs
 
 from veo_async._ports import (
+    PAGE_SIZE,
     AccountActivity,
     BudgetUse,
+    Cursor,
+    JobPage,
+    JobQuery,
     JobRow,
     LedgerChanges,
     NewJob,
@@ -74,10 +78,22 @@ class NullLedgerSession:
     async def jobs(self, states: Collection[str] | None = None) -> list[JobRow]:
         return []
 
+    async def page(self, query: JobQuery, after: Cursor | None = None, *, size: int = PAGE_SIZE) -> JobPage:
+        return JobPage((), None)
+
+    async def before_newest(self, query: JobQuery, count: int) -> Cursor | None:
+        return None
+
+    async def counts(self, query: JobQuery) -> dict[str, int]:
+        return {}
+
     async def transitions(self, key: str) -> list[Transition]:
         return []
 
     async def prune(self, before: float) -> int:
+        return 0
+
+    async def prunable(self, before: float) -> int:
         return 0
 
     async def knowledge(self) -> str | None:

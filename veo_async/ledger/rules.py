@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from veo_async._ports import MAX_AHEAD_S, BudgetUse, JobRow, RateClaim, Transition
+from veo_async._ports import MAX_AHEAD_S, BudgetUse, JobQuery, JobRow, RateClaim, Transition
 from veo_async._rules.credits.reservations import check_limit
 from veo_async._rules.lifecycle import Event, JobState
 
@@ -44,6 +44,27 @@ def is_prunable(row: JobRow, before: float) -> bool:
     """Whether the job has finished and ended before *before*; false for a state that this version does not know."""
     is_finished = row.state in _FINAL or (row.state == JobState.READY and row.save_to is None)
     return is_finished and row.ended_at is not None and row.ended_at < before
+
+
+def as_history(transition: Transition) -> Transition:
+    """Return *transition* as the history keeps it: nothing twice.
+
+    The outcome and the path of the clip are on the job's row, a time can be the transition's own, and evidence can be
+    one of the changes.
+    """
+    given, at = transition.changes, transition.at
+    changes = {name: value for name, value in given.items() if not _is_repeated(name, value, at)}
+    evidence = {name: value for name, value in transition.evidence.items() if name not in given or given[name] != value}
+    return attrs.evolve(transition, changes=changes, evidence=evidence)
+
+
+def _is_repeated(name: str, value: object, at: float) -> bool:
+    return name in ("outcome", "save_to") or (name in ("sent_at", "ended_at") and value == at)
+
+
+def is_in_query(row: JobRow, query: JobQuery) -> bool:
+    """Whether the job meets all conditions of *query*."""
+    return query.state in (None, row.state) and query.tenant in (None, row.tenant) and row.submitted_at >= query.since
 
 
 def is_replaceable(current: JobRow | None, replaces: JobRow | None) -> bool:

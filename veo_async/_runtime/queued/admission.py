@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 import attrs
 
 from veo_async._ports import JobRow, TaskAlreadyBound
-from veo_async._rules.lifecycle import JobState
+from veo_async._rules.lifecycle import TABLE, JobState
 from veo_async._rules.queue.fair_queue import FairQueue
 from veo_async._runtime.clock import WallClock
 from veo_async._runtime.in_doubt.actions import JobActions
@@ -288,8 +288,22 @@ class Admission:
             try:
                 self._attach(row)
             except JobUnreadable as error:
-                logger.error("a job is left out: %s", error, extra={"action": "job-unreadable", "job_key": row.key})
+                _log_unreadable(error)
         return [job for job in self._registry.by_key.values() if job.state is JobState.IN_DOUBT]
+
+    def listed(self, row: JobRow) -> LiveJob | None:
+        """Return the job of *row*; None if that cannot be read. The session does not keep a finished job."""
+        try:
+            job = self._registry.by_key.get(row.key) or job_from_row(row)
+        except JobUnreadable as error:
+            _log_unreadable(error)
+            return None
+        is_finished = not TABLE[job.state] or (job.state is JobState.READY and job.save_to is None)
+        return job if is_finished else self._attach(row)
+
+
+def _log_unreadable(error: JobUnreadable) -> None:
+    logger.error("a job is left out: %s", error, extra={"action": "job-unreadable", "job_key": error.job_key})
 
 
 def _has_request(row: JobRow, job: LiveJob) -> bool:

@@ -1,6 +1,8 @@
 """Commands that only read. All of them are free."""
 
+import math
 import time
+from collections import Counter
 from pathlib import Path
 
 from cyclopts import App
@@ -122,7 +124,7 @@ async def jobs(
     limit: int | None = None,
     json: bool = False,
 ) -> None:
-    """List the jobs on a ledger.
+    """List the jobs on a ledger, oldest first.
 
     Example: veo-async jobs veo.db --state in_doubt
 
@@ -141,29 +143,34 @@ async def jobs(
     """
     from veo_async.cli.formatting import command, format_count
     from veo_async.cli.ledger_file import open_ledger
-    from veo_async.cli.ledger_text import job_as_dict, table_lines
-    from veo_async.cli.progress import counts_by_state
+    from veo_async.cli.ledger_text import JobTable, job_as_dict
+    from veo_async.cli.progress import counts_of
     from veo_async.cli.since import parse_since
     from veo_async.errors import UsageError
+    from veo_async.ledger import JobQuery, pages
 
     if limit is not None and limit < 1:
         raise UsageError(f"--limit {limit}: pass a number from 1 on")
-    after = None if since is None else parse_since(since, time.time())  # noqa: TID251  # the command owns the clock
+    at = -math.inf if since is None else parse_since(since, time.time())  # noqa: TID251  # the command owns the clock
+    query = JobQuery(state=state, since=at)
+    table = JobTable(console.width if console.is_terminal else _PIPE_WIDTH)
+    counts: Counter[str] = Counter()
     async with open_ledger(file) as ledger:
-        found = await ledger.jobs(None if state is None else [state])
-    recent = found if after is None else [row for row in found if row.submitted_at >= after]
-    rows = recent if limit is None else recent[-limit:]
-    if json:
-        for row in rows:
-            write_json(job_as_dict(row))
-        return
-    for line in table_lines(rows, console.width if console.is_terminal else _PIPE_WIDTH):
-        print_line(line)
-    counts = counts_by_state(rows)
-    states = ", ".join(f"{number:,} {name}" for name, number in counts.items())
-    number = format_count(len(rows), "job") if len(rows) == len(recent) else f"{len(rows):,} of {len(recent):,} jobs"
-    print_line(f"{number}: {states}" if rows else "No jobs.")
-    if counts.get(JobState.IN_DOUBT):
+        async for rows in pages(ledger, query, limit):
+            if json:
+                for row in rows:
+                    write_json(job_as_dict(row))
+            else:
+                print_line("\n".join(table.lines(rows)))
+                counts.update(row.state for row in rows)
+        if json:
+            return
+        found = counts if limit is None else await ledger.counts(query)
+    shown, total = counts.total(), sum(found.values())
+    states = ", ".join(f"{number:,} {name}" for name, number in counts_of(counts))
+    number = format_count(shown, "job") if shown == total else f"{shown:,} of {total:,} jobs"
+    print_line(f"{number}: {states}" if shown else "No jobs.")
+    if counts[JobState.IN_DOUBT]:
         print_note(f"Next: {command('ledger', 'in-doubt', file)}")
 
 

@@ -1,4 +1,4 @@
-"""``veo-async ledger …``: jobs in doubt on a ledger file, and tasks created outside its sessions.
+"""``veo-async ledger …``: jobs in doubt on a ledger file, tasks created outside its sessions, and old jobs.
 
 These commands send nothing that costs credits and run no job: the session that uses the ledger continues the jobs, or
 the next one that opens it.
@@ -16,9 +16,11 @@ from veo_async.types import RouteName
 if TYPE_CHECKING:
     from veo_async.repair import LiveJob
 
+_AGAIN = "Their requests, submitted again, are charged again."
+
 app: App = App(
     name="ledger",
-    help="Inspect a ledger and resolve jobs in doubt. Free.",
+    help="Inspect a ledger, resolve jobs in doubt and delete old jobs. Free.",
     group_commands=Group("Commands", sort_key=0),
     **listed(REPAIR, 3),
 )
@@ -160,6 +162,51 @@ async def adopt(
             async with VeoApi() as api:
                 account = await api.account_id()
         _print_state(await repair.adopt(task_id, key=key or task_id, account=account, route=route), file)
+
+
+@app.command
+async def prune(
+    file: Path,
+    /,
+    *,
+    older_than: str,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    vacuum: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Delete jobs that finished long ago. The same requests, submitted again, are then charged again.
+
+    Unfinished jobs and jobs in doubt are kept. Sessions may be running.
+
+    Example: veo-async ledger prune veo.db --older-than 90d
+
+    Parameters
+    ----------
+    file
+        Ledger file.
+    older_than
+        Only jobs that finished before then: an age (12h, 90d, 52w) or a date in UTC (2026-11-01).
+    dry_run
+        Print how many jobs would be deleted, and delete nothing.
+    vacuum
+        Also make the file smaller. Other sessions wait for that, and it needs free space of twice the file's size.
+    """
+    import time
+
+    from veo_async.cli.formatting import command, format_count
+    from veo_async.cli.ledger_file import open_ledger
+    from veo_async.cli.since import parse_since
+
+    before = parse_since(older_than, time.time(), "--older-than")  # noqa: TID251  # the command owns the clock
+    async with open_ledger(file) as ledger:
+        if dry_run:
+            print_line(f"{format_count(await ledger.prunable(before), 'job')} would be deleted from {file}. {_AGAIN}")
+            print_note(f"Next: {command('ledger', 'prune', file, '--older-than', older_than)}")
+            return
+        print_line(f"{format_count(await ledger.prune(before), 'job')} deleted from {file}. {_AGAIN}")
+        if vacuum:
+            await ledger.vacuum()
+        elif free := await ledger.free_bytes() // 2**20:
+            print_note(f"{free:,} MB of the file are free for new jobs; --vacuum makes the file smaller.")
 
 
 def _print_state(job: "LiveJob", file: Path) -> None:

@@ -16,7 +16,7 @@ from veo_async._rules.lifecycle import JobState
 from veo_async.ledger import rules
 
 from .session_lock import SessionLock
-from .statements import Statements
+from .statements import Statements, as_blob
 
 _logger = logging.getLogger(__name__)
 
@@ -184,7 +184,7 @@ class ChangeReader:
         return self._statements.jobs(
             "changed",
             account=self._account,
-            session_id=self._session_id,
+            session_id=as_blob(self._session_id),
             after=min(offsets.transition, offsets.uncertain_after),
             uncertain_after=offsets.uncertain_after,
         )

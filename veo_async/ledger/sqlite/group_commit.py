@@ -28,7 +28,7 @@ class LedgerCall:
     work: Callable[[], Any]
     #: A batch without writes runs without a transaction.
     is_write: bool = True
-    #: The call runs in a batch without others, and needs no connection.
+    #: The call runs in a batch without others, and not in a transaction.
     is_exclusive: bool = False
     result: Any = None
     failure: BaseException | None = None

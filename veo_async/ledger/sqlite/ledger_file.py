@@ -43,6 +43,9 @@ Opener = Callable[[bool], sqlite3.Connection]
 #: Calls with which a session takes on work: new jobs, requests, and the jobs of dead sessions.
 _NEEDS_LOCK = ("submit", "send", "changes")
 
+#: The size to which SQLite truncates a journal after `LedgerFile.vacuum`.
+_MAX_JOURNAL = 2**20
+
 
 def opener(path: Path, busy_timeout_s: float) -> Opener:
     """Return a function that opens a connection to *path*."""
@@ -92,15 +95,22 @@ class LedgerFile:
 
     def run(self, calls: Sequence[LedgerCall]) -> None:
         """Run *calls* as one batch and set the result or the failure of each; never raises."""
-        if calls[0].is_exclusive:
-            calls[0].work()
-            return
         try:
-            self._run(calls)
+            if calls[0].is_exclusive:
+                calls[0].work()
+            else:
+                self._run(calls)
         except Exception as exc:  # noqa: BLE001  # every caller must get the error, whatever it is
             failure = translate_error(exc, self.path) if isinstance(exc, sqlite3.Error) else exc
             for call in calls:  # a copy for each, because raising an exception extends its traceback
                 call.failure = copy.copy(failure).with_traceback(exc.__traceback__)
+
+    def vacuum(self) -> None:
+        """Rewrite the file without its unused pages, and do not keep the journal of that."""
+        connection = self._connection or self._connect(may_create=False)
+        connection.execute(f"PRAGMA journal_size_limit = {_MAX_JOURNAL}").fetchall()
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # does nothing with a rollback journal
 
     def close(self) -> None:
         """Close the connection and release the session lock."""

@@ -13,9 +13,13 @@ import attrs
 from veo_async._ports import (
     MAX_HINTS_PER_TOKEN,
     BudgetUse,
+    Cursor,
+    JobPage,
+    JobQuery,
     JobRow,
     NewJob,
     RateClaim,
+    Scalar,
     SendPermit,
     TaskAlreadyBound,
     Transition,
@@ -131,11 +135,28 @@ class Queries:
             return self._statements.jobs("jobs", account=self.account)
         return self._statements.jobs("jobs_in_states", account=self.account, states=json.dumps([*map(str, states)]))
 
+    def page(self, query: JobQuery, after: Cursor | None, size: int) -> JobPage:
+        at, number = after or (query.since, -1)  # a page begins after its place, so the jobs at query.since follow
+        name, conditions = _by_state("page", query), self._conditions(query)
+        return self._statements.page(name, size, **conditions, at=at, number=number)
+
+    def before_newest(self, query: JobQuery, count: int) -> Cursor | None:
+        name = _by_state("before_newest", query)
+        found = self._statements.rows(name, **self._conditions(query), since=query.since, count=count)
+        return found[0] if found else None
+
+    def counts(self, query: JobQuery) -> dict[str, int]:
+        states = [state for (state,) in self._statements.rows("states") if query.state in (None, state)]
+        values = {"tenant": query.tenant, "account": self.account, "since": query.since}
+        found = {state: int(self._statements.value("count_in_state", state=state, **values)) for state in states}
+        return {str(state): count for state, count in found.items() if count}
+
     def transitions(self, key: str) -> list[Transition]:
         return self._statements.transitions(key)
 
-    def prune(self, before: float) -> int:
-        found = self._statements.run("prunable_jobs", account=self.account, before=before).fetchall()
+    def prune(self, before: float, size: int) -> int:
+        """Delete up to *size* jobs."""
+        found = self._statements.run("prunable_jobs", account=self.account, before=before, size=size).fetchall()
         keys = [{"key": key} for (key,) in found]
         for name in ("delete_hints", "delete_attempts", "delete_transitions"):
             self._statements.run_many(name, keys)
@@ -143,6 +164,13 @@ class Queries:
         self._statements.run_many("delete_calls", [{**key, "since": since} for key in keys])
         self._statements.run_many("delete_job", keys)
         return len(keys)
+
+    def prunable(self, before: float) -> int:
+        return int(self._statements.value("prunable_count", account=self.account, before=before))
+
+    def free_bytes(self) -> int:
+        """Return the size of the file's unused pages."""
+        return self._statements.pragma("freelist_count") * self._statements.pragma("page_size")
 
     # --- what else the ledger stores ---
 
@@ -172,6 +200,11 @@ class Queries:
 
     # --- internals ---
 
+    def _conditions(self, query: JobQuery) -> dict[str, Scalar]:
+        """Return the values of *query* for a statement that `_by_state` names."""
+        state = {} if query.state is None else {"state": str(query.state)}
+        return {**state, "tenant": query.tenant, "account": self.account}
+
     def _apply(self, transition: Transition) -> JobRow | None:
         current = self.get(transition.key)
         row = rules.apply(current, transition, self.session_id, self.account, self.session_lock.is_alive)
@@ -200,8 +233,7 @@ class Queries:
 
     def _keep_token(self, row: JobRow) -> None:
         if row.token is not None:
-            sent_at = row.submitted_at if row.sent_at is None else row.sent_at
-            self._statements.run("insert_attempt", token=row.token, key=row.key, number=row.attempts, sent_at=sent_at)
+            self._statements.run("insert_attempt", token=row.token, key=row.key)
 
     def _other_calls(self, row: JobRow, transition: Transition, claim: RateClaim) -> list[float]:
         """Return when other sessions have sent calls that may count: one second too many, because times are rounded."""
@@ -214,3 +246,8 @@ class Queries:
             latest=rules.latest_time(transition.at),
         )
         return [at for (at,) in calls]
+
+
+def _by_state(name: str, query: JobQuery) -> str:
+    """Return the name of the statement *name* for a query with or without a state."""
+    return name if query.state is None else f"{name}_in_state"

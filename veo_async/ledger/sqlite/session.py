@@ -15,8 +15,12 @@ import attrs
 
 from veo_async._base.checks import check_flag
 from veo_async._ports import (
+    PAGE_SIZE,
     AccountActivity,
     BudgetUse,
+    Cursor,
+    JobPage,
+    JobQuery,
     JobRow,
     LedgerChanges,
     NewJob,
@@ -34,6 +38,9 @@ from .location import resolve_location
 from .mark import MarkFile
 from .queries import Queries
 from .session_lock import SessionLock
+
+#: How many jobs `prune` deletes in one transaction. Other sessions wait for it some tens of milliseconds.
+PRUNE_BATCH = 200
 
 
 def _is_flag(_: Any, field: "attrs.Attribute[bool]", value: bool) -> None:
@@ -194,13 +201,50 @@ class SqliteLedgerSession:
         jobs: list[JobRow] = await self._read(lambda: self._queries.jobs(states))
         return jobs
 
+    async def page(self, query: JobQuery, after: Cursor | None = None, *, size: int = PAGE_SIZE) -> JobPage:
+        page: JobPage = await self._read(lambda: self._queries.page(query, after, size))
+        return page
+
+    async def before_newest(self, query: JobQuery, count: int) -> Cursor | None:
+        place: Cursor | None = await self._read(lambda: self._queries.before_newest(query, count))
+        return place
+
+    async def counts(self, query: JobQuery) -> dict[str, int]:
+        counts: dict[str, int] = await self._read(lambda: self._queries.counts(query))
+        return counts
+
     async def transitions(self, key: str) -> list[Transition]:
         transitions: list[Transition] = await self._read(lambda: self._queries.transitions(key))
         return transitions
 
     async def prune(self, before: float) -> int:
-        count: int = await self._write("prune", lambda: self._queries.prune(before))
+        loop, total = asyncio.get_running_loop(), 0
+        while True:
+            started_at = loop.time()
+            count: int = await self._write("prune", lambda: self._queries.prune(before, PRUNE_BATCH))
+            total += count
+            if count < PRUNE_BATCH:
+                return total
+            # Half of the time is for other sessions, which ask for the lock again and again.
+            await asyncio.sleep(loop.time() - started_at)
+
+    async def prunable(self, before: float) -> int:
+        count: int = await self._read(lambda: self._queries.prunable(before))
         return count
+
+    async def free_bytes(self) -> int:
+        """Return how much of the file is free for new jobs."""
+        size: int = await self._read(self._queries.free_bytes)
+        return size
+
+    async def vacuum(self) -> None:
+        """Rewrite the file without its free space. Other sessions wait for that.
+
+        Raises:
+            LedgerBusy: another session writes all the time; nothing was changed.
+            LedgerIOError: the disk has not enough space for a second copy; nothing was changed.
+        """
+        await self._submit(LedgerCall("vacuum", self._file.vacuum, is_exclusive=True))
 
     async def knowledge(self) -> str | None:
         knowledge: str | None = await self._read(self._queries.knowledge)

@@ -12,12 +12,14 @@ from typing import Any
 
 import attrs
 
-from veo_async._ports import JobRow, Scalar, Transition
+from veo_async._ports import JobPage, JobRow, Scalar, Transition
 from veo_async.ledger import rules
 
+from .packing import pack, unpack
 from .sql import SQL
 
 _COLUMNS = tuple(field.name for field in attrs.fields(JobRow))
+_SUBMITTED_AT, _OUTCOME, _REQUEST, _SAVE_TO = map(_COLUMNS.index, ("submitted_at", "outcome", "request", "save_to"))
 _TYPES: tuple[Any, ...] = tuple(field.type for field in attrs.fields(JobRow))
 
 
@@ -47,13 +49,20 @@ class Statements:
         """Return the first column of the first row."""
         return self.run(name, **values).fetchone()[0]
 
-    def rows(self, name: str, **values: Scalar) -> list[tuple[Any, ...]]:
+    def rows(self, name: str, **values: Scalar | bytes) -> list[tuple[Any, ...]]:
         """Return all rows of a statement."""
         return fetch_all(self.connection, SQL[name], values)
 
-    def jobs(self, name: str, **values: Scalar) -> list[JobRow]:
+    def jobs(self, name: str, **values: Scalar | bytes) -> list[JobRow]:
         """Return the jobs that a ``SELECT * FROM job_row`` finds."""
         return [_job_from_row(row) for row in self.rows(name, **values)]
+
+    def page(self, name: str, size: int, **values: Scalar) -> JobPage:
+        """Return the first *size* jobs that a ``SELECT * FROM job_row`` with a limit finds."""
+        rows = self.rows(name, size=size + 1, **values)  # one more, to know whether there are more
+        last = rows[size - 1] if len(rows) > size else None
+        next_ = None if last is None else (last[_SUBMITTED_AT], last[len(_COLUMNS)])
+        return JobPage([_job_from_row(row) for row in rows[:size]], next_)
 
     def transitions(self, key: str) -> list[Transition]:
         return [_transition_from_row(row) for row in self.rows("transitions", key=key)]
@@ -65,6 +74,7 @@ class Statements:
         self.run("update_job", **_job_to_row(row))
 
     def insert_transition(self, transition: Transition, session_id: str) -> None:
+        transition = rules.as_history(transition)
         self.run(
             "insert_transition",
             key=transition.key,
@@ -74,16 +84,20 @@ class Statements:
             at=transition.at,
             changes=_as_json(transition.changes),
             evidence=_as_json(transition.evidence),
-            session_id=session_id,
+            session_id=as_blob(session_id),
         )
 
     def data_version(self) -> int:
         """Return a number that changes when another connection has changed the file."""
-        return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
+        return self.pragma("data_version")
+
+    def pragma(self, name: str) -> int:
+        """Return a number that describes the file."""
+        return int(self.connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 def fetch_all(
-    connection: sqlite3.Connection, statement: str, values: Mapping[str, Scalar] | None = None
+    connection: sqlite3.Connection, statement: str, values: Mapping[str, Scalar | bytes] | None = None
 ) -> list[tuple[Any, ...]]:
     """Return all rows of *statement*, because an open cursor locks the file. Text that is not UTF-8 becomes bytes."""
     try:
@@ -98,14 +112,15 @@ def fetch_all(
         connection.text_factory = str
 
 
-def _job_to_row(row: JobRow) -> dict[str, Scalar]:
+def _job_to_row(row: JobRow) -> dict[str, Scalar | bytes]:
     values: dict[str, Scalar] = {name: getattr(row, name) for name in _COLUMNS}
-    return {**values, "state": str(row.state)}
+    return {**values, "state": str(row.state), "outcome": pack(row.outcome, row.request, row.save_to)}
 
 
 def _job_from_row(row: tuple[Any, ...]) -> JobRow:
     """Return the job in *row*; one whose values have other types than those we write has the state ``unreadable``."""
-    values = row[: len(_COLUMNS)]
+    outcome = unpack(row[_OUTCOME], row[_REQUEST], row[_SAVE_TO])
+    values = (*row[:_OUTCOME], outcome, *row[_OUTCOME + 1 : len(_COLUMNS)])
     if not _has_our_types(tuple(map(type, values))):
         key, account = (str(value) for value in values[:2])
         return JobRow(key=key, account=account, state=rules.UNREADABLE, request=None, submitted_at=0.0)
@@ -137,6 +152,11 @@ def _transition_from_row(row: tuple[Any, ...]) -> Transition:
     )
 
 
+def as_blob(session_id: str) -> bytes:
+    """Return the id of a session as the history stores it, in half the space."""
+    return bytes.fromhex(session_id)
+
+
 def _from_json(text: Any) -> Mapping[str, Scalar]:
     """Return the object in *text*; the text itself if it is not one, because a timeline is shown and not acted on."""
     try:
@@ -147,4 +167,4 @@ def _from_json(text: Any) -> Mapping[str, Scalar]:
 
 
 def _as_json(values: Mapping[str, Scalar]) -> str:
-    return json.dumps(dict(values), sort_keys=True)
+    return json.dumps(dict(values), sort_keys=True, separators=(",", ":"))

@@ -1,4 +1,6 @@
--- The ledger's statements. "Active" is always spelled as in the index job_active; otherwise SQLite does not use the index.
+-- The ledger's statements. "Active" is always spelled as in the index job_active, and "finished" as in job_finished;
+-- otherwise SQLite does not use the index. An optional condition on a column by which we search needs a statement of its
+-- own, because SQLite plans a statement before it knows the values.
 
 -- name: secret
 SELECT value FROM meta WHERE name = 'secret';
@@ -32,6 +34,41 @@ SELECT * FROM job_row WHERE (:account IS NULL OR account = :account) ORDER BY su
 SELECT * FROM job_row
 WHERE (:account IS NULL OR account = :account) AND state IN (SELECT value FROM json_each(:states))
 ORDER BY submitted_seq;
+
+-- name: page
+SELECT * FROM job_row
+WHERE (submitted_at, submitted_seq) > (:at, :number) AND (:account IS NULL OR account = :account) AND (:tenant IS NULL OR tenant = :tenant)
+ORDER BY submitted_at, submitted_seq LIMIT :size;
+
+-- name: page_in_state
+SELECT * FROM job_row
+WHERE state = :state AND (submitted_at, submitted_seq) > (:at, :number)
+    AND (:account IS NULL OR account = :account) AND (:tenant IS NULL OR tenant = :tenant)
+ORDER BY submitted_at, submitted_seq LIMIT :size;
+
+-- name: before_newest
+SELECT submitted_at, submitted_seq FROM job
+WHERE submitted_at >= :since AND (:account IS NULL OR account = :account) AND (:tenant IS NULL OR tenant = :tenant)
+ORDER BY submitted_at DESC, submitted_seq DESC LIMIT 1 OFFSET :count;
+
+-- name: before_newest_in_state
+SELECT submitted_at, submitted_seq FROM job
+WHERE state = :state AND submitted_at >= :since
+    AND (:account IS NULL OR account = :account) AND (:tenant IS NULL OR tenant = :tenant)
+ORDER BY submitted_at DESC, submitted_seq DESC LIMIT 1 OFFSET :count;
+
+-- name: states
+WITH RECURSIVE found (state) AS (
+    SELECT min(state) FROM job
+    UNION ALL
+    SELECT (SELECT min(state) FROM job WHERE state > found.state) FROM found WHERE found.state IS NOT NULL
+)
+SELECT state FROM found WHERE state IS NOT NULL;
+
+-- name: count_in_state
+SELECT count(*) FROM job
+WHERE state = :state AND submitted_at >= :since
+    AND (:account IS NULL OR account = :account) AND (:tenant IS NULL OR tenant = :tenant);
 
 -- name: insert_job
 INSERT INTO job (
@@ -80,7 +117,7 @@ SELECT coalesce(max(seq), 0) FROM sqlite_sequence -- also counts the transitions
 WHERE name = 'transition';
 
 -- name: insert_attempt
-INSERT OR IGNORE INTO attempt (token, key, number, sent_at) VALUES (:token, :key, :number, :sent_at);
+INSERT OR IGNORE INTO attempt (token, key) VALUES (:token, :key);
 
 -- name: owners
 SELECT DISTINCT owner FROM job
@@ -134,9 +171,23 @@ WHERE job.key IN (SELECT value FROM json_each(:keys)) AND hint.seq <= :after AND
 ORDER BY hint.seq;
 
 -- name: prunable_jobs
-SELECT key FROM job
+SELECT key FROM job AS old INDEXED BY job_finished
 WHERE (:account IS NULL OR account = :account) AND ended_at < :before
-    AND (state IN ('saved', 'refused', 'failed', 'expired', 'abandoned') OR (state = 'ready' AND save_to IS NULL));
+    AND (state IN ('saved', 'refused', 'failed', 'expired', 'abandoned') OR (state = 'ready' AND save_to IS NULL))
+    AND NOT EXISTS (
+        SELECT 1 FROM job WHERE source IN (old.key, old.task_id)
+            AND (state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL))
+    )
+LIMIT :size;
+
+-- name: prunable_count
+SELECT count(*) FROM job AS old INDEXED BY job_finished
+WHERE (:account IS NULL OR account = :account) AND ended_at < :before
+    AND (state IN ('saved', 'refused', 'failed', 'expired', 'abandoned') OR (state = 'ready' AND save_to IS NULL))
+    AND NOT EXISTS (
+        SELECT 1 FROM job WHERE source IN (old.key, old.task_id)
+            AND (state IN ('queued', 'sending', 'running', 'in_doubt') OR (state = 'ready' AND save_to IS NOT NULL))
+    );
 
 -- name: delete_hints
 DELETE FROM hint WHERE token IN (SELECT token FROM attempt WHERE key = :key);
