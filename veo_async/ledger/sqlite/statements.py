@@ -19,7 +19,7 @@ from .packing import pack, unpack
 from .sql import SQL
 
 _COLUMNS = tuple(field.name for field in attrs.fields(JobRow))
-_SUBMITTED_AT, _OUTCOME, _REQUEST, _SAVE_TO = map(_COLUMNS.index, ("submitted_at", "outcome", "request", "save_to"))
+_SUBMITTED_AT, _OUTCOME = map(_COLUMNS.index, ("submitted_at", "outcome"))
 _TYPES: tuple[Any, ...] = tuple(field.type for field in attrs.fields(JobRow))
 
 
@@ -114,12 +114,12 @@ def fetch_all(
 
 def _job_to_row(row: JobRow) -> dict[str, Scalar | bytes]:
     values: dict[str, Scalar] = {name: getattr(row, name) for name in _COLUMNS}
-    return {**values, "state": str(row.state), "outcome": pack(row.outcome, row.request, row.save_to)}
+    return {**values, "state": str(row.state), "outcome": pack(row.outcome)}
 
 
 def _job_from_row(row: tuple[Any, ...]) -> JobRow:
     """Return the job in *row*; one whose values have other types than those we write has the state ``unreadable``."""
-    outcome = unpack(row[_OUTCOME], row[_REQUEST], row[_SAVE_TO])
+    outcome = unpack(row[_OUTCOME])
     values = (*row[:_OUTCOME], outcome, *row[_OUTCOME + 1 : len(_COLUMNS)])
     if not _has_our_types(tuple(map(type, values))):
         key, account = (str(value) for value in values[:2])
