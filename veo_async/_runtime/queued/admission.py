@@ -27,7 +27,7 @@ from veo_async._runtime.transitions import Transitions
 from veo_async._wire import AnyRequest, RouteName
 from veo_async._wire.images import by_content
 from veo_async._wire.task_ids import is_upgrade_name
-from veo_async.errors import JobUnreadable, KeyReused
+from veo_async.errors import JobUnreadable, KeyReused, VeoError
 
 logger = logger_for(__name__)
 
@@ -126,8 +126,6 @@ class Admission:
         """
         known = self._registry.by_key.get(job.key)
         if known is None or ended_without_charge(known):
-            if (locked_out := self._pauses.locked_out) is not None:
-                raise copy_error(locked_out)
             known = await self._insert_once(job)
         _check_same(known, job)
         if known is not job and job.save_to is not None:
@@ -143,19 +141,32 @@ class Admission:
             known.save_to = known.save_to or save_to
         elif isinstance(outcome, Done):
             known.save_to = save_to
+            self._registry.update(known)
             self._transitions.resume(known)
 
     async def _insert_once(self, job: LiveJob) -> LiveJob:
         """Insert *job* in its own task, which finishes even if the caller is cancelled."""
         inserting = self._inserting.get(job.key)
         if inserting is None:
-            self._queue.reserve(job.tenant)
+            try:
+                self._reserve_place(job)
+            except VeoError:
+                known = await self.find(job.key)
+                if known is None or ended_without_charge(known):
+                    raise
+                return known
             if not self._is_durable:  # nothing to wait for
                 return await self._insert(job)
             inserting = asyncio.create_task(self._insert(job), name=f"veo.insert:{job.key}")
             self._inserting[job.key] = inserting
             inserting.add_done_callback(lambda task: self._inserted(job.key, task))
         return await asyncio.shield(inserting)
+
+    def _reserve_place(self, job: LiveJob) -> None:
+        """Reserve a place in the queue for a new job; raise the reason why none can be submitted."""
+        if (locked_out := self._pauses.locked_out) is not None:
+            raise copy_error(locked_out)
+        self._queue.reserve(job.tenant)
 
     def _inserted(self, key: str, task: "asyncio.Task[LiveJob]") -> None:
         del self._inserting[key]
@@ -235,11 +246,12 @@ class Admission:
 
     async def find(self, key: str) -> LiveJob | None:
         """Return the job with *key*, of any session on the ledger."""
-        if key not in self._registry.by_key:
+        known = self._registry.by_key.get(key)
+        if known is None:
             row = await self._journal.ledger.get(key)
             if row is not None and row.account == self._journal.account:
-                self._attach(row)
-        return self._registry.by_key.get(key)
+                known = self._attach(row)
+        return known or self._registry.by_key.get(key)
 
     async def find_task(self, task_id: str) -> LiveJob | None:
         """Return the job of a task, of any session on the ledger.
@@ -258,9 +270,10 @@ class Admission:
         Raises:
             KeyReused: it is a job of another account.
         """
-        if name not in self._registry.by_key and (row := await self._journal.ledger.get(name)):
+        known = self._registry.by_key.get(name)
+        if known is None and (row := await self._journal.ledger.get(name)):
             return self._attach(row)
-        return self._registry.by_key.get(name) or await self.find_task(name)
+        return known or await self.find_task(name)
 
     async def source_of(self, job: LiveJob) -> LiveJob | None:
         """Return the job of the source clip of *job*, if there is one."""
@@ -274,8 +287,9 @@ class Admission:
     async def follow_ups_of(self, sources: Collection[str]) -> list[LiveJob]:
         """Return the upgrades and extensions that have one of *sources*, of any session on the ledger."""
         rows = await self._journal.ledger.follow_ups(sources)
-        known = self._registry.follow_ups_of(sources)
-        return [*known, *(job_from_row(row) for row in rows if row.key not in self._registry.by_key)]
+        kept = self._registry.follow_ups_of(sources)
+        keys = {job.key for job in kept}
+        return [*kept, *(job_from_row(row) for row in rows if row.key not in keys)]
 
     async def key_of_task(self, task_id: str) -> str | None:
         """Return the key of the job that a task belongs to."""
@@ -286,7 +300,7 @@ class Admission:
         """Return all jobs in doubt on the ledger."""
         for row in await self._journal.ledger.jobs([JobState.IN_DOUBT]):
             try:
-                self._attach(row)
+                self._attach(row)  # the registry keeps it
             except JobUnreadable as error:
                 logger.error("a job is left out: %s", error, extra={"action": "job-unreadable", "job_key": row.key})
         return [job for job in self._registry.by_key.values() if job.state is JobState.IN_DOUBT]

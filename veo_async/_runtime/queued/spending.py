@@ -14,6 +14,7 @@ from veo_async._rules.credits.prices import Prices, price_of, validate_credits, 
 from veo_async._rules.credits.reservations import Reservations
 from veo_async._runtime.job.endings import is_certainly_free
 from veo_async._runtime.job.live_job import LiveJob
+from veo_async._runtime.job.outcome import InDoubt, OnHold
 from veo_async._wire import AnyRequest
 
 
@@ -95,8 +96,10 @@ class Spending:
         self._reservations = Reservations(None if self.shared else _own_limit(budget))
         minimum = None if min_balance is None else validate_credits("min_balance", min_balance)
         self.balance: BalanceGuard = BalanceGuard(minimum)
-        #: The estimated prices of the accepted jobs, by key.
+        #: The estimated prices of the accepted jobs that have not finished, by key.
         self._accepted: dict[str, float | None] = {}
+        #: The sum of those that have finished, and how many of them have no price.
+        self._finished_credits, self._finished_without_price = 0.0, 0
 
     @property
     def is_bounded(self) -> bool:
@@ -162,13 +165,23 @@ class Spending:
             self._accepted.pop(job.key, None)
             self._reservations.return_credits(job.key, job.price)
             job.on_end = None  # only once: a new job may use the key from now on
+        elif not isinstance(job.outcome, InDoubt | OnHold):
+            self._settle(job.key)
+
+    def _settle(self, key: str) -> None:
+        """Only sums are kept of a job that has finished."""
+        self._reservations.settle(key)
+        if key in self._accepted:
+            price = self._accepted.pop(key)
+            self._finished_credits += price or 0.0
+            self._finished_without_price += price is None
 
     def spent(self) -> CreditUsage:
         """Return the present figures."""
         known = [price for price in self._accepted.values() if price is not None]
         return CreditUsage(
-            estimated=sum(known),
-            jobs_without_price=len(self._accepted) - len(known),
+            estimated=self._finished_credits + sum(known),
+            jobs_without_price=self._finished_without_price + len(self._accepted) - len(known),
             reserved=self._reservations.reserved,
             first_balance=self.balance.first_balance,
             last_balance=self.balance.balance,
