@@ -12,10 +12,13 @@ from veo_async._rules.credits.budget import Budget
 from veo_async._rules.credits.min_balance import BalanceGuard
 from veo_async._rules.credits.prices import Prices, price_of, validate_credits, validate_prices
 from veo_async._rules.credits.reservations import Reservations
+from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.endings import is_certainly_free
 from veo_async._runtime.job.live_job import LiveJob
-from veo_async._runtime.job.outcome import InDoubt, OnHold
 from veo_async._wire import AnyRequest
+
+#: In these states nothing can be returned any more.
+_TASK_HAS_ENDED = frozenset({JobState.READY, JobState.SAVED, JobState.FAILED, JobState.EXPIRED})
 
 
 @attrs.frozen(kw_only=True)
@@ -165,7 +168,7 @@ class Spending:
             self._accepted.pop(job.key, None)
             self._reservations.return_credits(job.key, job.price)
             job.on_end = None  # only once: a new job may use the key from now on
-        elif not isinstance(job.outcome, InDoubt | OnHold):
+        elif job.state in _TASK_HAS_ENDED:
             self._settle(job.key)
 
     def _settle(self, key: str) -> None:
