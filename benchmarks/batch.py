@@ -47,7 +47,7 @@ _KEY = "any-key-is-accepted"
 SPEED, QUICK_SPEED = 10.0, 40.0
 _FAULT_RATE = 0.1
 _CHECK_EVERY_S = 0.005
-#: So many requests that the rate limit does not decide how long a round of jobs takes.
+#: A rate limit that does not decide how long a round of jobs takes.
 _NO_LIMIT = (1_000, 1.0)
 
 
@@ -159,9 +159,7 @@ def run_session(url: str, jobs: int, folder: Path) -> None:
 
     async def run() -> dict[str, float]:
         limits, size = Limits(rate=_NO_LIMIT, poll_every=0.5, polls_per_second=1_000), 0
-        async with VeoSession(
-            _KEY, base_url=url, ledger=folder / "open.db", max_in_flight=jobs, limits=limits
-        ) as veo:
+        async with VeoSession(_KEY, base_url=url, ledger=folder / "open.db", max_in_flight=jobs, limits=limits) as veo:
             for name in ("first", "second"):
                 before = size
                 async for _ in veo.map([f"A dog in the {name} round, number {number}" for number in range(jobs)]):

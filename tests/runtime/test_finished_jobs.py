@@ -1,4 +1,4 @@
-"""A session on a ledger lets go of finished jobs to which nobody refers. What it answers does not change."""
+"""A session on a ledger lets go of finished jobs that nothing refers to. What it answers does not change."""
 
 import asyncio
 import gc
@@ -52,7 +52,7 @@ async def test_finished_jobs_are_not_kept(ledger: Ledger) -> None:
 
 
 async def test_unfinished_jobs_are_kept_in_their_order(ledger: Ledger) -> None:
-    """Nobody refers to them but the session; the finished one between them is gone."""
+    """Only the session refers to them; the finished one between them is gone."""
     async with world(session={"ledger": ledger}) as (veo, _):
         for prompt in ("One", "Two [refuse]", "Three"):
             await veo.submit(prompt, key=prompt)
@@ -73,7 +73,7 @@ async def test_without_a_ledger_finished_jobs_are_kept() -> None:
         assert len(sim.charges) == 1
 
 
-async def test_held_handle_works_after_its_job_has_finished(ledger: Ledger) -> None:
+async def test_handle_works_after_its_job_has_finished(ledger: Ledger) -> None:
     """The session finds the job as long as there is a handle, and later on the ledger."""
     async with world(session={"ledger": ledger}) as (veo, _):
         job = await finished_job(veo, "A dog", key="k", metadata={"chat": 7})

@@ -2,7 +2,7 @@
 
 ::
 
-    reserve ──▶ confirm ──▶ settle         (the job has finished)
+    reserve ──▶ confirm ──▶ finalize       (the job has finished)
         │           └─────▶ return_credits (it ended without a charge)
         └─────▶ release     (no job was queued)
 
@@ -61,7 +61,7 @@ class Reservations:
     """Reserved credits by job key; *budget* limits their sum, None for no limit."""
 
     budget: float | None = None
-    #: The sum of all reservations, including the settled ones.
+    #: The sum of all reservations, including those of finished jobs.
     reserved: float = 0.0
     _amounts: dict[str, float] = attrs.field(factory=dict)
     _pending: Counter[str] = attrs.field(factory=Counter)
@@ -118,7 +118,7 @@ class Reservations:
         if key not in self._pending:  # else a caller may insert the job again and needs the reservation
             self._drop(key)
 
-    def settle(self, key: str) -> None:
+    def finalize(self, key: str) -> None:
         """Keep the reservation of *key* for good, because its job was or may have been charged and has finished."""
         self._amounts.pop(key, None)
         self._confirmed.discard(key)

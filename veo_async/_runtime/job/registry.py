@@ -24,7 +24,7 @@ _ENDED_WITHOUT_CLIP = frozenset({JobState.REFUSED, JobState.FAILED, JobState.EXP
 
 @attrs.define(eq=False, repr=False)
 class JobRegistry:
-    """Every job that this session owns or follows, and every finished one to which somebody else refers."""
+    """Every job that this session owns or follows, and every finished one to which something else refers."""
 
     #: Whether the ledger outlives the session.
     _is_durable: bool = False

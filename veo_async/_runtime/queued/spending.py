@@ -169,11 +169,11 @@ class Spending:
             self._reservations.return_credits(job.key, job.price)
             job.on_end = None  # only once: a new job may use the key from now on
         elif job.state in _TASK_HAS_ENDED:
-            self._settle(job.key)
+            self._finalize(job.key)
 
-    def _settle(self, key: str) -> None:
+    def _finalize(self, key: str) -> None:
         """Only sums are kept of a job that has finished."""
-        self._reservations.settle(key)
+        self._reservations.finalize(key)
         if key in self._accepted:
             price = self._accepted.pop(key)
             self._finished_credits += price or 0.0
