@@ -111,6 +111,7 @@ async def test_key_of_a_forgotten_refused_job_may_be_used_again(ledger: Ledger) 
     async with world(session={"ledger": ledger}) as (veo, sim):
         key = await forgotten(veo, "A dog [refuse]", key="k")
         assert (await veo.generate("A nicer dog", key=key)).urls
+        assert veo.statistics().jobs == {JobState.READY: 1}
         assert len(sim.charges) == 1
 
 

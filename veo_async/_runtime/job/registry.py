@@ -64,6 +64,10 @@ class JobRegistry:
             self._keep(job)
             self._ended[job.state] -= not job.is_remote  # those of other sessions may not have been counted
 
+    def uncount(self, state: JobState) -> None:
+        """Do not count a job any more that ended in *state*: another one has its key now."""
+        self._ended[state] -= 1
+
     def counts(self) -> dict[JobState, int]:
         """Return how many jobs of this session are in each state, including those that have finished."""
         counts = Counter(job.state for job in self._kept)

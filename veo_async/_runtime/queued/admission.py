@@ -101,12 +101,14 @@ class Admission:
         finally:
             self._queue.release(jobs[0].tenant)
             self._registry.queue_changed.set()
-        for (job, _), row in zip(new, stored, strict=True):
+        for (job, replaced), row in zip(new, stored, strict=True):
             if self._is_new(job, row):
-                self._begin(job)
+                self._begin(job, replaced)
 
-    def _begin(self, job: LiveJob) -> None:
-        """Start the work for a job that was inserted just now."""
+    def _begin(self, job: LiveJob, replaced: JobRow | None) -> None:
+        """Start the work for a job that was inserted just now, and that replaced a finished one or none."""
+        if replaced is not None and replaced.owner == self._journal.ledger.session_id:
+            self._registry.uncount(JobState(replaced.state))
         logger.info("job %s: queued", job.key, extra=job.log_extra("submit"))
         self._registry.add(job)
         self._transitions.resume(job)
@@ -174,16 +176,18 @@ class Admission:
             logger.debug("job %s was not queued: %s", key, task.exception(), extra={"job_key": key})
 
     async def _insert(self, job: LiveJob) -> LiveJob:
+        replaced = None
         try:
             row = await self._journal.insert(job)
             if not self._is_new(job, row) and self._is_reusable(row):
+                replaced = row
                 row = await self._journal.insert(job, replaces=row)
         finally:
             self._queue.release(job.tenant)
             self._registry.queue_changed.set()  # after a failed insertion there is room again
         if not self._is_new(job, row):
             return self._attach(row)
-        self._begin(job)
+        self._begin(job, replaced)
         return job
 
     def _is_new(self, job: LiveJob, row: JobRow) -> bool:
