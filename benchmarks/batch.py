@@ -7,11 +7,15 @@ file is complete under its final name, in the provider's seconds, divided by the
 client that knows everything, has no network latency, and needs no time for files. Every few milliseconds the benchmark
 checks the MP4 boxes of every file under a final name. The lag of the loop is in real seconds.
 
+A session on a ledger that stays open lets go of finished jobs: the memory that it keeps of each is counted by
+`tracemalloc` between two rounds of jobs, of which the first fills all caches.
+
 For comparison: the same list through the loop that most people write first, a semaphore around create, poll and
 download, which writes the response straight to the final name.
 """
 
 import asyncio
+import gc
 import json
 import math
 import shutil
@@ -19,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -33,6 +38,7 @@ from veo_async.batch.manifest import Manifest, read_manifest
 from veo_async.batch.run import Batch
 from veo_async.errors import VeoError
 from veo_async.media import IncompleteVideo, check_complete
+from veo_async.settings import Limits
 from veo_async.simulator import Simulator, truncate, wrong_length
 from veo_async.simulator.fast_loop import fast_loop
 
@@ -41,6 +47,8 @@ _KEY = "any-key-is-accepted"
 SPEED, QUICK_SPEED = 10.0, 40.0
 _FAULT_RATE = 0.1
 _CHECK_EVERY_S = 0.005
+#: A rate limit that does not decide how long a round of jobs takes.
+_NO_LIMIT = (1_000, 1.0)
 
 
 @attrs.frozen
@@ -58,7 +66,7 @@ class Run:
 # --- the provider, in its own process ---------------------------------------------------------------------------
 
 
-def provide(seed: int, speed: float) -> None:
+def provide(seed: int, speed: float, *, is_limited: bool) -> None:
     """Print the URL, serve until standard input ends, and print the counters."""
 
     async def serve() -> dict[str, Any]:
@@ -66,7 +74,8 @@ def provide(seed: int, speed: float) -> None:
             truncate(endpoint="download", probability=_FAULT_RATE),
             wrong_length(probability=_FAULT_RATE / (1 - _FAULT_RATE)),
         ]
-        async with Simulator(api_key=_KEY, seed=seed, max_running=10**6, faults=faults) as sim:
+        options: dict[str, Any] = {"faults": faults} if is_limited else {"rate": _NO_LIMIT, "duration_s": 1.0}
+        async with Simulator(api_key=_KEY, seed=seed, max_running=10**6, **options) as sim:
             print(sim.url, flush=True)
             await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
             return {
@@ -145,6 +154,25 @@ def run_client(name: str, url: str, jobs: int, folder: Path, speed: float) -> No
     print(json.dumps(_run_fast(run(), speed)))
 
 
+def run_session(url: str, jobs: int, folder: Path) -> None:
+    """Let a session finish two rounds of jobs in this process, and print what it keeps of each job of the second."""
+
+    async def run() -> dict[str, float]:
+        limits, size = Limits(rate=_NO_LIMIT, poll_every=0.5, polls_per_second=1_000), 0
+        async with VeoSession(_KEY, base_url=url, ledger=folder / "open.db", max_in_flight=jobs, limits=limits) as veo:
+            for name in ("first", "second"):
+                before = size
+                async for _ in veo.map([f"A dog in the {name} round, number {number}" for number in range(jobs)]):
+                    pass
+                await asyncio.sleep(0.5)  # the tasks that worked on the last job end
+                gc.collect()
+                size, _ = tracemalloc.get_traced_memory()
+        return {"kb_per_job": (size - before) / 1024 / jobs}
+
+    tracemalloc.start()
+    print(json.dumps(asyncio.run(run())))
+
+
 async def _probe(lags: list[float], speed: float) -> None:
     """Measure how late the loop runs its timers, in real seconds."""
     while True:
@@ -187,7 +215,7 @@ class FileChecker:
 
 def measure(name: str, jobs: int, speed: float) -> Run:
     folder = Path(tempfile.mkdtemp(prefix="veo-batch-"))
-    provider = _start("--provider", "1", str(speed))
+    provider = _start("--provider", str(speed), "limited")
     try:
         assert provider.stdout is not None
         url = provider.stdout.readline().strip()
@@ -216,6 +244,20 @@ def measure(name: str, jobs: int, speed: float) -> Run:
     )
 
 
+def measure_memory(jobs: int) -> float:
+    """Return the KB that an open session keeps of a finished job."""
+    provider = _start("--provider", "1", "unlimited")
+    try:
+        assert provider.stdout is not None
+        url = provider.stdout.readline().strip()
+        with tempfile.TemporaryDirectory(prefix="veo-batch-") as folder:
+            output, _ = _start("--session", url, str(jobs), folder).communicate()
+        return float(json.loads(output)["kb_per_job"])
+    finally:
+        provider.kill()
+        provider.wait()
+
+
 def _start(*arguments: str) -> "subprocess.Popen[str]":
     command = [sys.executable, __file__, *arguments]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
@@ -242,6 +284,8 @@ def compare(report: Report) -> None:
         compared_with=f"{naive_run.lag_ms:.1f} naive",
         needs_full_size=True,
     )
+    kept = 100 if report.is_quick else 500
+    report.add(f"{kept:,} jobs on a ledger: KB kept per finished job", measure_memory(kept), at_most=0.5, digits=2)
     for text, name, at_most in (
         ("incomplete files under their final name", "incomplete", 0),
         ("duplicate charges", "duplicates", 0),
@@ -253,7 +297,9 @@ def compare(report: Report) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--provider"]:
-        provide(int(sys.argv[2]), float(sys.argv[3]))
+        provide(1, float(sys.argv[2]), is_limited=sys.argv[3] == "limited")
+    elif sys.argv[1:2] == ["--session"]:
+        run_session(sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]))
     elif sys.argv[1:2] == ["--client"]:
         run_client(sys.argv[2], sys.argv[3], int(sys.argv[4]), Path(sys.argv[5]), float(sys.argv[6]))
     else:

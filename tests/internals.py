@@ -4,6 +4,7 @@ Only this module knows where they are.
 """
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -65,6 +66,12 @@ def replace_reader_starter(veo: VeoSession, start: Callable[[Coroutine[Any, Any,
 def waiter_count(job: Any) -> int:
     """Return how many tasks wait for the job behind a handle."""
     return len(live_job_of(job)._waiters or ())
+
+
+def keys_in_memory() -> set[str]:
+    """Return the keys of all live jobs that any object of this process refers to."""
+    gc.collect()
+    return {found.key for found in gc.get_objects() if type(found) is LiveJob}
 
 
 # --- the engine's background tasks ------------------------------------------------------------------------------

@@ -18,7 +18,6 @@ from __future__ import annotations  # short names in help()
 import asyncio
 import itertools
 import time
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from os import PathLike
@@ -185,7 +184,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
     def __repr__(self) -> str:
         if not hasattr(self, "_lifetime"):
             return "<VeoSession, not constructed>"  # a traceback with values shows it
-        jobs = len(self.jobs()) if self._lifetime.has_engine else 0
+        jobs = sum(self._lifetime.engine.registry.counts().values()) if self._lifetime.has_engine else 0
         return f"<VeoSession {self.api!r} jobs={jobs}>"
 
     # --- opening and closing ------------------------------------------------------------------------------------
@@ -256,8 +255,9 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         Jobs in doubt or on hold after an overcharge have one, `InDoubt` or `OnHold`. While submission is paused, for
         example because of a low balance, `drain` waits until it resumes.
         """
-        for job in list(self._lifetime.engine.registry.by_key.values()):
-            await job.wait_outcome()
+        jobs = list(self._lifetime.engine.registry.by_key.values())
+        while jobs:
+            await jobs.pop().wait_outcome()
 
     def stop_sending(self) -> None:
         """Send no more requests, for good. Running tasks are polled, and finished clips are saved.
@@ -518,18 +518,23 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         return Outcomes([outcome async for outcome in outcomes])
 
     def job(self, key: str) -> Job:
-        """Return the job with this key in this session; `attach` also reads the ledger.
+        """Return the job with this key, if it is one of `jobs`; `attach` also reads the ledger.
 
         Raises:
-            UsageError: this session has no such job.
+            UsageError: this session has no such job in memory.
         """
         job = self._lifetime.engine.registry.by_key.get(key)
         if job is None:
-            raise UsageError(f"no job {key!r} in this session", job_key=key)
+            remedy = "Read a finished job from the ledger: await veo.attach(key)."
+            raise UsageError(f"no job {key!r} in this session", job_key=key, remedy=remedy)
         return self._handle(job)
 
     def jobs(self, state: JobState | str | None = None) -> list[Job]:
-        """Return all jobs of this session, or those in one state, in the order in which they were submitted."""
+        """Return the jobs that this session works on, or those in one state, in the order in which they were submitted.
+
+        On a ledger, a finished job is among them only while your code holds its handle or waits for it; afterwards
+        `attach` and `submit` read it from the ledger. A session without a ledger keeps all its jobs.
+        """
         if state is not None:
             check_choice("state", state, [*JobState])
         jobs = self._lifetime.engine.registry.by_key.values() if self._lifetime.has_engine else ()
@@ -551,7 +556,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         engine = self._lifetime.require_open()
         slots = engine.scheduler.slots
         return Statistics(
-            jobs=dict(Counter(job.state for job in engine.registry.by_key.values())),
+            jobs=engine.registry.counts(),
             slots_in_use=int(slots.borrowed_tokens),
             max_in_flight=int(slots.total_tokens),
             pause_reason=engine.scheduler.pause_reason,

@@ -169,7 +169,7 @@ class VeoSession:
         return Job(self._thread.read(self._session.job, key), self._thread)
 
     def jobs(self, state: JobState | str | None = None) -> list[Job]:
-        """Return all jobs of this session, or those in one state, in the order in which they were submitted."""
+        """Return the jobs that this session works on, or those in one state; see `VeoSession.jobs`."""
         return [Job(job, self._thread) for job in self._thread.read(self._session.jobs, state)]
 
     @_same_signature(session.VeoSession.attach)

@@ -430,6 +430,7 @@ class Queueing(RuleBasedStateMachine):
         assert set(order) == self.waiting
         assert self.queue.on_hold == self.on_hold
         assert all(item in self.queue for item in self.on_hold)
+        assert dict(self.queue.positions()) == {item: place for place, item in enumerate(order)}
         for place, item in list(enumerate(order))[:: max(1, len(order) // 8)]:
             assert self.queue.position(item) == place
         flows: dict[tuple[str, str], list[int]] = {}
@@ -441,6 +442,18 @@ class Queueing(RuleBasedStateMachine):
 
 TestQueueing = Queueing.TestCase
 TestQueueing.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def test_confirmed_grant_cannot_be_returned() -> None:
+    """So the queue does not keep a job that was accepted; confirming twice does no harm."""
+    queue = fill(("a", 2))
+    assert (queue.pop(), queue.pop()) == (0, 1)
+    queue.confirm(0)
+    queue.confirm(0)
+    with pytest.raises(KeyError):
+        queue.push_front(0)
+    queue.push_front(1)
+    assert drain(queue) == [1]
 
 
 def test_iteration_survives_removal() -> None:

@@ -166,3 +166,16 @@ class ReservationMachine(RuleBasedStateMachine):
 
 TestReservations = ReservationMachine.TestCase
 TestReservations.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+
+
+def test_finished_job_stays_reserved_without_its_key() -> None:
+    """Only the sum is kept; a caller that was submitting the same job at that moment changes nothing."""
+    reservations = Reservations(100.0)
+    reservations.reserve({"dog": 60.0})
+    reservations.confirm("dog", 60.0)
+    reservations.finalize("dog")
+    reservations.finalize("dog")
+    reservations.release("dog")
+    assert (reservations.reserved, reservations.is_confirmed("dog")) == (60.0, False)
+    with pytest.raises(BudgetExceeded):
+        reservations.reserve({"cat": 60.0})

@@ -34,8 +34,9 @@ async def test_later_session_resumes_the_jobs_of_an_earlier_one(ledger: Ledger) 
         await jobs[1].accepted()
     async with session_with_ledger(sim, ledger, max_in_flight=2) as second:
         assert second.ledger.recovered == Recovered(queued=3, running=2)
+        resumed = second.jobs()
         await second.drain()
-        assert {job.key: job.state for job in second.jobs()} == {f"dog-{i}": JobState.READY for i in range(5)}
+        assert {job.key: job.state for job in resumed} == {f"dog-{i}": JobState.READY for i in range(5)}
     assert len(sim.charges) == 5
     async with session_with_ledger(sim, ledger) as third:
         assert third.ledger.recovered == Recovered()

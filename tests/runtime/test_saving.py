@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.internals import keys_in_memory
 from tests.routes import RECORD
 from tests.sessions import session_arguments
 from veo_async import Done, Failed, VeoSession, errors
@@ -14,6 +15,8 @@ from veo_async.ledger import MemoryLedger
 from veo_async.media import check_complete
 from veo_async.simulator import Simulator, expired_link, refuse, truncate
 from veo_async.types import RouteName
+
+from .support import let_run
 
 pytestmark = pytest.mark.realtime
 
@@ -174,3 +177,36 @@ async def test_truncated_downloads_are_resumed(tmp_path: Path) -> None:
         for outcome in [outcome async for outcome in veo.map(["A dog", "A cat", "A fox"], save_to=tmp_path)]:
             assert isinstance(outcome, Done)
             assert is_whole(outcome.clip.files[0])
+
+
+# --- finished jobs on a ledger ----------------------------------------------------------------------------------
+
+
+async def test_saved_job_is_not_kept(tmp_path: Path) -> None:
+    """Its clip is read from the ledger, also to save it later; each job is counted once, in its last state."""
+    async with Simulator(duration_s=0.1) as sim, on(sim, ledger=MemoryLedger()) as veo:
+        clip = await veo.generate("A dog", key="dog")
+        await let_run()
+        assert "dog" not in keys_in_memory()
+        for _ in range(2):  # the second time, the files are only checked
+            saved = await veo.generate("A dog", key="dog", save_to=tmp_path / "dog.mp4")
+            assert (saved.task_id, saved.files) == (clip.task_id, (tmp_path / "dog.mp4",))
+            await let_run()
+            assert "dog" not in keys_in_memory()
+            assert veo.statistics().jobs == {JobState.SAVED: 1}
+        assert len(sim.charges) == 1
+
+
+async def test_file_of_a_job_that_is_not_kept_is_not_given_to_another(tmp_path: Path) -> None:
+    """The file itself shows whose it is. One that was never written is free."""
+    async with Simulator(duration_s=0.1) as sim, on(sim, ledger=MemoryLedger()) as veo:
+        await veo.generate("A dog", key="dog", save_to=tmp_path / "dog.mp4")
+        job = await veo.submit("A cow [refuse]", key="cow", save_to=tmp_path / "cow.mp4")
+        await job.finished()
+        del job
+        await let_run()
+        assert not {"dog", "cow"} & keys_in_memory()
+        with pytest.raises(errors.FileNameTaken):
+            await veo.submit("A cat", save_to=tmp_path / "dog.mp4")
+        assert (await veo.generate("A bull", save_to=tmp_path / "cow.mp4")).files
+        assert len(sim.charges) == 2

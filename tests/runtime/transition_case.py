@@ -69,6 +69,8 @@ class Case:
     hook_events: list[tuple[str, str | None]] = attrs.field(factory=list)
     #: The responses to the subject's requests.
     responses: "asyncio.Queue[Any]" = attrs.field(factory=asyncio.Queue)
+    #: The subject and the other job: the session finds them as long as there are handles.
+    handles: list[Job] = attrs.field(factory=list)
     #: How tasks have ended, by task id.
     ends: dict[str, Succeeded | Unsuccessful] = attrs.field(factory=dict)
     #: Resolved with the files of the subject.
@@ -150,8 +152,10 @@ async def case(
     }
     current = Case(session_on(memory(), ledger=ledger, **settings), state_on_ledger)
     async with current.veo as veo:
-        await (await veo.submit("other", key="other")).accepted()
-        await veo.submit("subject", key="subject", send_within=send_within, save_to=save_to)
+        current.handles.append(await veo.submit("other", key="other"))
+        await current.handles[0].accepted()
+        subject = await veo.submit("subject", key="subject", send_within=send_within, save_to=save_to)
+        current.handles.append(subject)
         await let_run()
         if state is not QUEUED:
             assert current.live.state is SENDING

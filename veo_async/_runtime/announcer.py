@@ -34,7 +34,7 @@ class Announcer:
             self._hooks.notify(event)
 
     def queued(self, job: LiveJob, *, position: int | None = None) -> None:
-        """Announce that *job* waits. A place in a long queue is expensive to compute, so only if someone subscribed."""
+        """Announce that *job* waits, if anyone listens; *position* saves computing its place in the queue."""
         if self._hooks or job.has_subscribers:
             with _logged(job):
                 at = self._status.position_of(job) if position is None else position
@@ -49,6 +49,7 @@ class Announcer:
     def finished(self, job: LiveJob, outcome: Outcome) -> None:
         """Set and announce the outcome of *job*."""
         job.set_outcome(outcome)
+        self._registry.update(job)
         self._hooks.notify(event_of(outcome))
 
     def queue_changed(self) -> None:

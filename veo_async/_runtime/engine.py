@@ -147,7 +147,7 @@ class Engine:
     client_closed: VeoError | None = attrs.field(default=None, init=False)
     #: What the session found on its ledger.
     recovered: Recovered = attrs.field(factory=Recovered, init=False)
-    registry: JobRegistry = attrs.field(factory=JobRegistry, init=False)
+    registry: JobRegistry = attrs.field(init=False)
     keys: KeyRenewer = attrs.field(init=False)
     announcer: Announcer = attrs.field(init=False)
     journal: Journal = attrs.field(init=False)
@@ -165,7 +165,7 @@ class Engine:
     def __attrs_post_init__(self) -> None:
         """Build the parts. Each needs only those above it."""
         api, gate, queue, clock, spending = self._api, self.rate_limiter, self._queue, self.clock, self._spending
-        registry = self.registry
+        registry = self.registry = JobRegistry(self._is_durable)
         keys = self.keys = KeyRenewer(api.refresh_key)
         announcer = self.announcer = Announcer(self._hooks, registry, self._status)
         pauses = Pauses(queue, keys, announcer, balance=spending.balance)

@@ -18,7 +18,7 @@ class Statistics:
     """A snapshot of a session. ``print()`` shows it in one line.
 
     Attributes:
-        jobs: how many jobs are in each state.
+        jobs: how many jobs of this session are in each state, including all that have finished.
         slots_in_use: tasks that occupy a slot.
         max_in_flight: how many slots there are.
         pause_reason: why no request is sent at present; None if only the rate limit decides.

@@ -31,7 +31,7 @@ class SaveTargets:
         self._lifetime, self._overwrite = lifetime, overwrite
         self._default_template = default if isinstance(default, PathTemplate) else None
         self._default_folder = default if isinstance(default, str) else None
-        #: The job that was given each file name.
+        #: The job that was given each file name, until it has finished.
         self._keys: dict[str, str] = {}
         self._has_recovered_jobs = False
         #: Arguments that were found to be folders: most jobs of a session go to the same one.
@@ -61,6 +61,9 @@ class SaveTargets:
             if is_new and self._keys.get(target) == key:
                 del self._keys[target]
             raise
+        job = self._lifetime.engine.registry.by_key.get(key)
+        if job is not None:
+            job.on_finished(self._release)
 
     async def _resolve(
         self, path: str | PathLike[str] | None, find_facts: Callable[[], Awaitable[NameFacts]]
@@ -114,6 +117,12 @@ class SaveTargets:
             for job in self._lifetime.engine.registry.by_key.values():
                 if job.save_to is not None and job.state in _WILL_BE_SAVED:
                     self._keys.setdefault(job.save_to, job.key)
+                    job.on_finished(self._release)
+
+    def _release(self, job: LiveJob) -> None:
+        """Forget the file of a finished job: from now on the file itself shows to which clip it belongs."""
+        if job.save_to is not None and job.state not in _WILL_BE_SAVED and self._keys.get(job.save_to) == job.key:
+            del self._keys[job.save_to]
 
 
 #: In these states, the clip of a job may still be saved to its file.

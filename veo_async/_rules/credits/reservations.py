@@ -2,7 +2,8 @@
 
 ::
 
-    reserve ──▶ confirm ──▶ (kept, or returned if the job ended without a charge)
+    reserve ──▶ confirm ──▶ finalize       (the job has finished)
+        │           └─────▶ return_credits (it ended without a charge)
         └─────▶ release     (no job was queued)
 
 The caller of `submit` reserves for all jobs of a chain together, before any of them is inserted; the job confirms when
@@ -60,7 +61,7 @@ class Reservations:
     """Reserved credits by job key; *budget* limits their sum, None for no limit."""
 
     budget: float | None = None
-    #: The sum of all reservations.
+    #: The sum of all reservations, including those of finished jobs.
     reserved: float = 0.0
     _amounts: dict[str, float] = attrs.field(factory=dict)
     _pending: Counter[str] = attrs.field(factory=Counter)
@@ -116,6 +117,11 @@ class Reservations:
         self._confirmed.discard(key)
         if key not in self._pending:  # else a caller may insert the job again and needs the reservation
             self._drop(key)
+
+    def finalize(self, key: str) -> None:
+        """Keep the reservation of *key* for good, because its job was or may have been charged and has finished."""
+        self._amounts.pop(key, None)
+        self._confirmed.discard(key)
 
     def _check_budget(self, costs: Mapping[str, float | None]) -> None:
         if self.budget is not None:

@@ -24,8 +24,8 @@ one is a batch job. This costs interactive users at most 10 % of the rate, and a
 
 A job that was refused (the provider returned 429) is returned with `push_front`: it regains its place in its flow, by
 age, and its flow is refunded, so a refusal is as if the job had never been granted. To know place and charge the queue
-remembers its latest `MAX_REMEMBERED_GRANTS` grants; at most a few dozen requests are ever in flight, so a thousand is
-enough.
+remembers a grant until `confirm`, but only the latest `MAX_REMEMBERED_GRANTS`; at most a few dozen requests are ever in
+flight, so a thousand is enough.
 
 `FairQueue.hold` puts jobs on hold, for example those of one model. The others are granted as if those did not exist;
 only the limit of their tenant counts them.
@@ -182,6 +182,10 @@ class FairQueue(Generic[T]):
             self._interactive_in_a_row = max(0, self._interactive_in_a_row - 1)
         self._enqueue(item)
 
+    def confirm(self, job: T) -> None:
+        """Forget that *job* was granted, because it will not be returned."""
+        self._granted.pop(job, None)
+
     def head(self) -> T | None:
         """Return the job that `pop` would grant; None if no job is queued."""
         if not self._waiting:
@@ -241,9 +245,22 @@ class FairQueue(Generic[T]):
     def position(self, job: T) -> int:
         """Return how many of the queued jobs will be granted before *job*; KeyError if it is not queued."""
         item = self._waiting[job]
-        rank = self._class(item).rank(item, self._weight)
+        return self._position(self._class(item).rank(item, self._weight), item.priority)
+
+    def positions(self) -> list[tuple[T, int]]:
+        """Return each queued job with its `position`; for all of them that costs less than one after the other."""
+        classes: tuple[tuple[FlowClass[T], Priority], ...]
+        classes = (self._interactive, "interactive"), (self._batch, "batch")
+        return [
+            (job, self._position(rank, priority))
+            for members, priority in classes
+            for rank, job in enumerate(members.in_order(self._weight))
+        ]
+
+    def _position(self, rank: int, priority: Priority) -> int:
+        """Return how many jobs are granted before the one with this *rank* in its class."""
         until_batch = BATCH_EVERY - 1 - self._interactive_in_a_row
-        if item.priority == "batch":
+        if priority == "batch":
             return rank + min(self._interactive.waiting, until_batch + (BATCH_EVERY - 1) * rank)
         batch_grants = 0 if rank < until_batch else 1 + (rank - until_batch) // (BATCH_EVERY - 1)
         return rank + min(self._batch.waiting, batch_grants)

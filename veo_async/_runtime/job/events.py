@@ -17,7 +17,7 @@ class Queued:
 
     Attributes:
         key: the key of the job.
-        position: how many jobs are sent before it.
+        position: how many jobs are sent before it; of a new job, the number of all that wait.
         eta: estimated seconds until the clip is ready.
     """
 

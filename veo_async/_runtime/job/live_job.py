@@ -147,6 +147,7 @@ class LiveJob:
         self.wake()
         while self._callbacks:
             self._callbacks.pop(0)(self)
+        self._streams = self._callbacks = None  # an empty container is larger than all fields of the job
 
     def on_finished(self, callback: Callable[["LiveJob"], None]) -> None:
         """Call *callback* as soon as `wait_outcome` would not wait; it must not raise."""
@@ -192,6 +193,8 @@ class LiveJob:
             await waiter
         finally:
             waiters.discard(waiter)
+            if not waiters and self._waiters is waiters:
+                self._waiters = None
 
     def check_loop(self) -> None:
         """Raise `SessionClosed` in another event loop than the job's, where a waiter would never wake."""

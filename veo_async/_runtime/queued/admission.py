@@ -27,7 +27,7 @@ from veo_async._runtime.transitions import Transitions
 from veo_async._wire import AnyRequest, RouteName
 from veo_async._wire.images import by_content
 from veo_async._wire.task_ids import is_upgrade_name
-from veo_async.errors import JobUnreadable, KeyReused
+from veo_async.errors import JobUnreadable, KeyReused, VeoError
 
 logger = logger_for(__name__)
 
@@ -101,12 +101,14 @@ class Admission:
         finally:
             self._queue.release(jobs[0].tenant)
             self._registry.queue_changed.set()
-        for (job, _), row in zip(new, stored, strict=True):
+        for (job, replaced), row in zip(new, stored, strict=True):
             if self._is_new(job, row):
-                self._begin(job)
+                self._begin(job, replaced)
 
-    def _begin(self, job: LiveJob) -> None:
-        """Start the work for a job that was inserted just now."""
+    def _begin(self, job: LiveJob, replaced: JobRow | None) -> None:
+        """Start the work for a job that was inserted just now, and that replaced a finished one or none."""
+        if replaced is not None and replaced.owner == self._journal.ledger.session_id:
+            self._registry.uncount(JobState(replaced.state))
         logger.info("job %s: queued", job.key, extra=job.log_extra("submit"))
         self._registry.add(job)
         self._transitions.resume(job)
@@ -126,8 +128,6 @@ class Admission:
         """
         known = self._registry.by_key.get(job.key)
         if known is None or ended_without_charge(known):
-            if (locked_out := self._pauses.locked_out) is not None:
-                raise copy_error(locked_out)
             known = await self._insert_once(job)
         _check_same(known, job)
         if known is not job and job.save_to is not None:
@@ -143,13 +143,20 @@ class Admission:
             known.save_to = known.save_to or save_to
         elif isinstance(outcome, Done):
             known.save_to = save_to
+            self._registry.update(known)
             self._transitions.resume(known)
 
     async def _insert_once(self, job: LiveJob) -> LiveJob:
         """Insert *job* in its own task, which finishes even if the caller is cancelled."""
         inserting = self._inserting.get(job.key)
         if inserting is None:
-            self._queue.reserve(job.tenant)
+            try:
+                self._reserve_place(job)
+            except VeoError:
+                known = await self.find(job.key)
+                if known is None or ended_without_charge(known):
+                    raise
+                return known
             if not self._is_durable:  # nothing to wait for
                 return await self._insert(job)
             inserting = asyncio.create_task(self._insert(job), name=f"veo.insert:{job.key}")
@@ -157,22 +164,30 @@ class Admission:
             inserting.add_done_callback(lambda task: self._inserted(job.key, task))
         return await asyncio.shield(inserting)
 
+    def _reserve_place(self, job: LiveJob) -> None:
+        """Reserve a place in the queue for a new job; raise the reason why none can be submitted."""
+        if (locked_out := self._pauses.locked_out) is not None:
+            raise copy_error(locked_out)
+        self._queue.reserve(job.tenant)
+
     def _inserted(self, key: str, task: "asyncio.Task[LiveJob]") -> None:
         del self._inserting[key]
         if not task.cancelled() and task.exception() is not None:
             logger.debug("job %s was not queued: %s", key, task.exception(), extra={"job_key": key})
 
     async def _insert(self, job: LiveJob) -> LiveJob:
+        replaced = None
         try:
             row = await self._journal.insert(job)
             if not self._is_new(job, row) and self._is_reusable(row):
+                replaced = row
                 row = await self._journal.insert(job, replaces=row)
         finally:
             self._queue.release(job.tenant)
             self._registry.queue_changed.set()  # after a failed insertion there is room again
         if not self._is_new(job, row):
             return self._attach(row)
-        self._begin(job)
+        self._begin(job, replaced)
         return job
 
     def _is_new(self, job: LiveJob, row: JobRow) -> bool:
@@ -235,11 +250,12 @@ class Admission:
 
     async def find(self, key: str) -> LiveJob | None:
         """Return the job with *key*, of any session on the ledger."""
-        if key not in self._registry.by_key:
+        known = self._registry.by_key.get(key)
+        if known is None:
             row = await self._journal.ledger.get(key)
             if row is not None and row.account == self._journal.account:
-                self._attach(row)
-        return self._registry.by_key.get(key)
+                known = self._attach(row)
+        return known or self._registry.by_key.get(key)
 
     async def find_task(self, task_id: str) -> LiveJob | None:
         """Return the job of a task, of any session on the ledger.
@@ -258,9 +274,10 @@ class Admission:
         Raises:
             KeyReused: it is a job of another account.
         """
-        if name not in self._registry.by_key and (row := await self._journal.ledger.get(name)):
+        known = self._registry.by_key.get(name)
+        if known is None and (row := await self._journal.ledger.get(name)):
             return self._attach(row)
-        return self._registry.by_key.get(name) or await self.find_task(name)
+        return known or await self.find_task(name)
 
     async def source_of(self, job: LiveJob) -> LiveJob | None:
         """Return the job of the source clip of *job*, if there is one."""
@@ -274,8 +291,9 @@ class Admission:
     async def follow_ups_of(self, sources: Collection[str]) -> list[LiveJob]:
         """Return the upgrades and extensions that have one of *sources*, of any session on the ledger."""
         rows = await self._journal.ledger.follow_ups(sources)
-        known = self._registry.follow_ups_of(sources)
-        return [*known, *(job_from_row(row) for row in rows if row.key not in self._registry.by_key)]
+        kept = self._registry.follow_ups_of(sources)
+        keys = {job.key for job in kept}
+        return [*kept, *(job_from_row(row) for row in rows if row.key not in keys)]
 
     async def key_of_task(self, task_id: str) -> str | None:
         """Return the key of the job that a task belongs to."""
@@ -286,7 +304,7 @@ class Admission:
         """Return all jobs in doubt on the ledger."""
         for row in await self._journal.ledger.jobs([JobState.IN_DOUBT]):
             try:
-                self._attach(row)
+                self._attach(row)  # the registry keeps it
             except JobUnreadable as error:
                 _log_unreadable(error)
         return [job for job in self._registry.by_key.values() if job.state is JobState.IN_DOUBT]

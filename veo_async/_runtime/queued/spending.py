@@ -12,9 +12,13 @@ from veo_async._rules.credits.budget import Budget
 from veo_async._rules.credits.min_balance import BalanceGuard
 from veo_async._rules.credits.prices import Prices, price_of, validate_credits, validate_prices
 from veo_async._rules.credits.reservations import Reservations
+from veo_async._rules.lifecycle import JobState
 from veo_async._runtime.job.endings import is_certainly_free
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._wire import AnyRequest
+
+#: In these states nothing can be returned any more.
+_TASK_HAS_ENDED = frozenset({JobState.READY, JobState.SAVED, JobState.FAILED, JobState.EXPIRED})
 
 
 @attrs.frozen(kw_only=True)
@@ -95,8 +99,10 @@ class Spending:
         self._reservations = Reservations(None if self.shared else _own_limit(budget))
         minimum = None if min_balance is None else validate_credits("min_balance", min_balance)
         self.balance: BalanceGuard = BalanceGuard(minimum)
-        #: The estimated prices of the accepted jobs, by key.
+        #: The estimated prices of the accepted jobs that have not finished, by key.
         self._accepted: dict[str, float | None] = {}
+        #: The sum of those that have finished, and how many of them have no price.
+        self._finished_credits, self._finished_without_price = 0.0, 0
 
     @property
     def is_bounded(self) -> bool:
@@ -162,13 +168,23 @@ class Spending:
             self._accepted.pop(job.key, None)
             self._reservations.return_credits(job.key, job.price)
             job.on_end = None  # only once: a new job may use the key from now on
+        elif job.state in _TASK_HAS_ENDED:
+            self._finalize(job.key)
+
+    def _finalize(self, key: str) -> None:
+        """Only sums are kept of a job that has finished."""
+        self._reservations.finalize(key)
+        if key in self._accepted:
+            price = self._accepted.pop(key)
+            self._finished_credits += price or 0.0
+            self._finished_without_price += price is None
 
     def spent(self) -> CreditUsage:
         """Return the present figures."""
         known = [price for price in self._accepted.values() if price is not None]
         return CreditUsage(
-            estimated=sum(known),
-            jobs_without_price=len(self._accepted) - len(known),
+            estimated=self._finished_credits + sum(known),
+            jobs_without_price=self._finished_without_price + len(self._accepted) - len(known),
             reserved=self._reservations.reserved,
             first_balance=self.balance.first_balance,
             last_balance=self.balance.balance,

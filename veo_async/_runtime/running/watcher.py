@@ -238,6 +238,7 @@ class Watcher:
             finally:
                 if watched.is_being_polled:
                     self._poll_again(job, watched)
+                del job, watched  # a finished job must not stay in memory until the worker has another one
 
     async def _poll(self, job: LiveJob, watched: WatchedTask) -> None:
         watched.has_hint = False  # hints from now on are newer than this poll

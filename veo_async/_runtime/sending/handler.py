@@ -25,4 +25,5 @@ class SendingState:
         if event is not Event.ACCEPT:  # otherwise the slot stays taken until the task ends
             self._scheduler.free_slot(job)
         if event is not Event.REQUEUE:
+            self._scheduler.queue.confirm(job)
             self._uploads.forget(job)

@@ -127,8 +127,8 @@ class Pauses:
     def _resume_if(self, is_resumed: bool) -> bool:
         if is_resumed:
             logger.info("submission resumed", extra={"action": "resumed"})
-            for job in self._queue:
-                self._announcer.queued(job)
+            for job, position in self._queue.positions():
+                self._announcer.queued(job, position=position)
         return is_resumed
 
     def _announce_pause(self, reason: str, error: VeoError) -> None:
