@@ -30,11 +30,10 @@ from _in_flight_clients import Provider, Size, run_client
 
 #: Jobs, their durations, the poll interval, rounds.
 FULL = (Size(1000, 3, 6, 1.5, 5), Size(10_000, 18, 25, 6.0, 1))
-QUICK = (Size(200, 0.9, 1.8, 0.45, 3),)
-#: How much more generous the goals for CPU ratios are in a quick run.
-_SLACK = 1.4
-#: The goal for CPU per job against *naive*, for each of our clients, and the competent client that is comparable.
-_JOB_GOALS = {"ours": ("competent", 1.0), "ledger": ("database", 1.5)}
+QUICK = (Size(200, 0.9, 1.8, 0.45, 2),)
+#: Each of our clients, with the competent client that is comparable, the goal for its CPU per job against *naive*, and
+#: how much more generous that is in a quick run: few jobs have to pay for opening and closing a session.
+_JOB_GOALS = {"ours": ("competent", 1.0, 4.0), "ledger": ("database", 1.5, 10.0)}
 
 
 def compare(report: Report) -> None:
@@ -74,7 +73,7 @@ def _compare_polls(report: Report, provider: Provider) -> None:
             ratios = [one / other for one, other in zip(found[name], found[base], strict=True)]
             low, _, high = quantiles(ratios)
             spread = f"1.00; quartiles {low:.2f} to {high:.2f}"
-            report.add(f"{label} {text}", median(ratios), at_most=goal, slack=_SLACK, digits=2, compared_with=spread)
+            report.add(f"{label} {text}", median(ratios), at_most=goal, slack=1.7, digits=2, compared_with=spread)
         report.add(f"{label}, us", median(found["veo"]), compared_with=f"{bare:.0f} bare")
 
 
@@ -96,7 +95,7 @@ def _compare_jobs(report: Report, provider: Provider, size: Size) -> None:
         return ", ".join(f"{median(values(figure, name)):,.{digits}f} {name}" for name in names)
 
     label, is_large = f"{size.jobs:,} jobs", size.jobs >= 10_000
-    for name, (opponent, goal) in _JOB_GOALS.items():
+    for name, (opponent, goal, slack) in _JOB_GOALS.items():
         with_file = " with SQLite" if name == "ledger" else ""
         own, other, naive = (values("cpu_ms", client) for client in (name, opponent, "naive"))
         ratios = [a / b for a, b in zip(own, naive, strict=True)]
@@ -105,7 +104,7 @@ def _compare_jobs(report: Report, provider: Provider, size: Size) -> None:
             f"{label}{with_file}: CPU per job / naive",
             median(ratios),
             at_most=None if is_large else goal,
-            slack=_SLACK,
+            slack=slack,
             digits=2,
             compared_with=f"{competent:.2f} competent; {min(ratios):.2f} to {max(ratios):.2f}",
         )
