@@ -2,7 +2,7 @@
 
 The simulator is a whole web application and costs more CPU per request than the client; a benchmark against it would
 measure the simulator. This one answers in about 15 us of CPU. Its records have the shape and the length of real ones.
-It listens without and with TLS, prints both ports, and runs until it is killed.
+It listens without and with TLS, prints both ports, and serves until standard input ends.
 
 ``/reset?low=&high=&latency=``  forget everything; tasks take U(low, high) seconds, responses *latency* seconds
 ``/stats``                      tasks, the longest one, polls, connections opened, and the most open at a time
@@ -187,7 +187,7 @@ async def serve(chain: str) -> None:
         for context in (None, tls)
     ]
     print(*(server.sockets[0].getsockname()[1] for server in servers), flush=True)
-    await asyncio.Event().wait()
+    await loop.run_in_executor(None, sys.stdin.read)
 
 
 if __name__ == "__main__":

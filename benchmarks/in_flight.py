@@ -44,7 +44,7 @@ def compare(report: Report) -> None:
         authority.cert_pem.write_to_path(trusted)
         program = Path(__file__).with_name("_provider.py")
         command = [sys.executable, program, chain]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own
+        server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
         try:
             assert server.stdout is not None
             tcp_port, tls_port = map(int, server.stdout.readline().split())
