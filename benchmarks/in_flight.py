@@ -30,7 +30,7 @@ from _in_flight_clients import Provider, Size, run_client
 
 #: Jobs, their durations, the poll interval, rounds.
 FULL = (Size(1000, 3, 6, 1.5, 5), Size(10_000, 18, 25, 6.0, 1))
-QUICK = (Size(200, 0.9, 1.8, 0.45, 2),)
+QUICK = (Size(200, 0.9, 1.8, 0.45, 1),)
 #: Each of our clients, with the competent client that is comparable, the goal for its CPU per job against *naive*, and
 #: how much more generous that is in a quick run: few jobs have to pay for opening and closing a session.
 _JOB_GOALS = {"ours": ("competent", 1.0, 4.0), "ledger": ("database", 1.5, 10.0)}
