@@ -43,7 +43,7 @@ def compare(report: Report) -> None:
         authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(chain)
         authority.cert_pem.write_to_path(trusted)
         program = Path(__file__).with_name("_provider.py")
-        command = [sys.executable, program, chain]
+        command = [sys.executable, str(program), str(chain)]
         server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
         try:
             assert server.stdout is not None
@@ -118,7 +118,7 @@ def _compare_jobs(report: Report, provider: Provider, size: Size) -> None:
     lost, extra = (max(values(figure, "ours") + values(figure, "ledger")) for figure in ("lost", "extra_tasks"))
     report.add(f"{label}: jobs lost", lost, at_most=0, compared_with=others("lost", names, 0))
     report.add(f"{label}: tasks beyond the jobs", extra, at_most=0, compared_with=others("extra_tasks", names, 0))
-    for text, figure, digits, goal in (
+    for text, figure, digits, at_most in (
         ("polls per job", "polls", 1, None),
         ("wall / (sending + longest task)", "wall", 2, 1.3 if is_large else None),
         ("KB per job", "kb_per_job", 1, 3 if is_large else None),
@@ -128,7 +128,7 @@ def _compare_jobs(report: Report, provider: Provider, size: Size) -> None:
         report.add(
             f"{label}: {text}",
             median(values(figure, "ours")),
-            at_most=goal,
+            at_most=at_most,
             digits=digits,
             compared_with=others(figure, (*names, "ledger"), digits),
             needs_full_size=figure == "lag_ms",
