@@ -37,6 +37,29 @@ def test_folder_contains_exactly_the_expected_benchmarks() -> None:
     assert expected.split() == NAMES
 
 
+def test_competent_client_has_at_most_150_lines() -> None:
+    """It is what a good engineer writes in an afternoon."""
+    assert len((FOLDER / "_competent.py").read_text().splitlines()) <= 150
+
+
+def test_report_multiplies_a_goal_by_its_slack_only_in_a_quick_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A quick run allows more noise, and both runs fail beyond the goal."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import _common  # its folder is on the path only now
+
+    for is_quick, value, status in ((False, 1.2, 1), (True, 1.2, 0), (True, 1.6, 1)):
+        report = _common.Report("a title", is_quick)
+        report.add("a ratio", value, at_most=1.0, slack=1.5)
+        assert report.show() == status
+    for is_quick, value, status in ((False, 0.7, 1), (True, 0.7, 0), (True, 0.6, 1)):
+        report = _common.Report("a title", is_quick)
+        report.add("a ratio", value, at_least=1.0, slack=1.5)
+        assert report.show() == status
+    assert "missed" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 @pytest.mark.realtime
 @pytest.mark.timeout(300)  # much CPU time, which a busy machine stretches
