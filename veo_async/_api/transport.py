@@ -40,12 +40,15 @@ from veo_async._version import PROJECT_URL, __version__
 from veo_async._wire import HttpResponse
 from veo_async.errors import ClientClosed, MalformedResponse, NotSent, ResponseLost, TransportError
 
+from .deadlines import Deadlines
 from .routes import Routes
 
 #: Real responses are a few kilobytes.
 MAX_RESPONSE_BYTES = 1024 * 1024
 #: A host that does not accept a connection within this time will not do so within a minute either.
 _CONNECT_TIMEOUT_S = 10.0
+#: aiohttp's own timer for a whole request costs a tenth of a poll: see `Deadlines`.
+_NO_TIMER = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S)
 #: How many connections with unread data are closed for one request.
 _MAX_UNREAD = 10
 #: One client never needs more connections, and more could get it blocked.
@@ -74,6 +77,7 @@ class AiohttpTransport:
         self._routes = routes or Routes(trust_env=False)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+        self._deadlines = Deadlines()
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """See `Transport.send`."""
@@ -94,21 +98,22 @@ class AiohttpTransport:
         tracker = None if body is None else aiohttp.UploadTracker()
         try:
             url = _parse_url(request.url)
-            async with session.request(
-                request.method,
-                url,
-                headers=headers,
-                data=body,
-                timeout=_timeout(request.timeout_s),
-                allow_redirects=False,
-                raise_for_status=False,
-                auto_decompress=True,
-                proxy=self._routes.proxy_for(url),
-                ssl=self._routes.context or True,
-                middlewares=middlewares,
-                upload_tracker=tracker,
-            ) as response:
-                return await _read_response(response)
+            with self._deadlines.limit(request.timeout_s):
+                async with session.request(
+                    request.method,
+                    url,
+                    headers=headers,
+                    data=body,
+                    timeout=_NO_TIMER,
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    auto_decompress=True,
+                    proxy=self._routes.proxy_for(url),
+                    ssl=self._routes.context or True,
+                    middlewares=middlewares,
+                    upload_tracker=tracker,
+                ) as response:
+                    return await _read_response(response)
         except asyncio.CancelledError as exc:  # aiohttp cancels those that wait for a connection when it is closed
             task = asyncio.current_task()
             if (task is not None and task.cancelling()) or (closed := self._closed_error(exc, body)) is None:
@@ -122,6 +127,7 @@ class AiohttpTransport:
     async def close(self) -> None:
         """See `Transport.close`."""
         self._closed = True
+        self._deadlines.close()
         if self._owned is not None:
             await self._owned.close()
 
@@ -161,11 +167,6 @@ def _keep_read_buffers() -> None:
     other allocators.
     """
     bytearray(512 * 1024)
-
-
-@lru_cache(maxsize=8)
-def _timeout(total_s: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=total_s, sock_connect=_CONNECT_TIMEOUT_S)
 
 
 def _parse_url(url: str) -> URL:
