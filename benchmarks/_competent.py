@@ -4,11 +4,13 @@ A sliding window of 20 requests per 10 s, one pause for all after a 429, a semap
 same time, a late first poll and then a fixed interval, at most 128 connections. Optionally a SQLite row per job, which
 is committed before the request is sent, before the task id is used, and before the result is returned.
 
-It is told what `veo_async` has to find out: the limits of the account, and when to poll. It retries nothing but a 429,
-checks nothing but the code, and does not go on after a crash; a request whose response is lost fails its job.
+It is given what `veo_async` has to find out: the limits of the account, and when to poll. It sends a creating request
+again after a 429 only, and a poll after any error; a job that fails does not harm the others. It checks nothing but the
+code, and does not continue after a crash. A creating request whose response is lost fails its job.
 """
 
 import asyncio
+import contextlib
 import json
 import sqlite3
 from collections import deque
@@ -22,7 +24,6 @@ import aiohttp
 Send = Callable[[str, str, Any], Awaitable[Any]]
 
 _TABLE: Final = "CREATE TABLE job (number INTEGER PRIMARY KEY, prompt TEXT, state TEXT, task_id TEXT, urls TEXT)"
-_MAX_CONNECTIONS: Final = 128
 
 
 class Window:
@@ -47,18 +48,18 @@ class Window:
         return max(self._paused_until, self._sent[0] + self._window_s if is_full else 0.0)
 
     def pause(self, seconds: float) -> None:
-        """Let nothing be sent for so long."""
+        """Send nothing for *seconds*."""
         self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + seconds)
 
 
 class Database:
-    """One row per job."""
+    """One row per job. Each method commits."""
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.execute(_TABLE)
+        for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", _TABLE):
+            self._connection.execute(statement)
+        self.close = self._connection.close
 
     def insert(self, number: int, prompt: str) -> None:
         self._connection.execute("INSERT INTO job VALUES (?, ?, 'sending', NULL, NULL)", (number, prompt))
@@ -70,17 +71,11 @@ class Database:
         sql = "UPDATE job SET state = 'done', urls = ? WHERE number = ?"
         self._connection.execute(sql, (json.dumps(urls), number))
 
-    def close(self) -> None:
-        self._connection.close()
-
 
 class Client:
-    """Makes clips for prompts.
+    """Makes clips for prompts: at most *limit* requests per window, and *max_running* tasks at the same time.
 
-    Args:
-        limit: requests in 10 s.
-        max_running: tasks that run at the same time.
-        first_s, every_s: when a task is polled first, and then.
+    A task is polled *first_s* seconds after it was accepted, and then every *every_s* seconds.
     """
 
     def __init__(
@@ -96,22 +91,25 @@ class Client:
         self._send, self._first_s, self._every_s, self._database = send, first_s, every_s, database
         self._window, self._slots = Window(*limit), asyncio.Semaphore(max_running)
 
-    async def run(self, prompts: Iterable[str], model: str = "veo3_fast") -> list[list[str]]:
-        """Return the URLs of each clip, in order."""
+    async def run(self, prompts: Iterable[str], model: str = "veo3_fast") -> list[list[str] | Exception]:
+        """Return the URLs of each clip or why there is none, in order."""
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._run_one(n, prompt, model)) for n, prompt in enumerate(prompts)]
         return [task.result() for task in tasks]
 
-    async def _run_one(self, number: int, prompt: str, model: str) -> list[str]:
-        async with self._slots:
+    async def _run_one(self, number: int, prompt: str, model: str) -> list[str] | Exception:
+        try:
+            async with self._slots:
+                if self._database is not None:
+                    self._database.insert(number, prompt)
+                task_id = await self._create(prompt, model)
+                if self._database is not None:
+                    self._database.accepted(number, task_id)
+                urls = await self._wait(task_id)
             if self._database is not None:
-                self._database.insert(number, prompt)
-            task_id = await self._create(prompt, model)
-            if self._database is not None:
-                self._database.accepted(number, task_id)
-            urls = await self._wait(task_id)
-        if self._database is not None:
-            self._database.done(number, urls)
+                self._database.done(number, urls)
+        except Exception as error:  # noqa: BLE001  # only this job fails
+            return error
         return urls
 
     async def _create(self, prompt: str, model: str) -> str:
@@ -128,17 +126,18 @@ class Client:
     async def _wait(self, task_id: str) -> list[str]:
         await asyncio.sleep(self._first_s)
         while True:
-            record = (await self._send("GET", f"/api/v1/veo/record-info?taskId={task_id}", None))["data"]
-            if record["successFlag"] == 1:
-                return list(record["response"]["resultUrls"])
-            if record["successFlag"] in (2, 3):
-                raise RuntimeError(record["errorMessage"])
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError, LookupError, TypeError):
+                record = (await self._send("GET", f"/api/v1/veo/record-info?taskId={task_id}", None))["data"]
+                if record["successFlag"] == 1:
+                    return list(record["response"]["resultUrls"])
+                if record["successFlag"] in (2, 3):
+                    raise RuntimeError(record["errorMessage"])
             await asyncio.sleep(self._every_s)
 
 
 def over_aiohttp(base_url: str, key: str) -> tuple[aiohttp.ClientSession, Send]:
     """Return a session, to be closed, and how to send with it."""
-    connector = aiohttp.TCPConnector(limit=_MAX_CONNECTIONS)
+    connector = aiohttp.TCPConnector(limit=128)
     http = aiohttp.ClientSession(connector=connector, headers={"Authorization": f"Bearer {key}"})
 
     async def send(method: str, path: str, body: Any) -> Any:

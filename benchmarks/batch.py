@@ -7,13 +7,15 @@ file is complete under its final name, in the provider's seconds, divided by the
 client that knows everything, has no network latency, and needs no time for files. Every few milliseconds the benchmark
 checks the MP4 boxes of every file under a final name. The lag of the loop is in real seconds.
 
-For comparison: the same list through the loop that most people write first, a semaphore around create, poll and
-download, which writes the response straight to the final name.
+For comparison: the competent client (`_competent.py`), which downloads to a partial file, three times if that fails,
+and renames it; and *naive*, the loop that most people write first: a semaphore around the creating request, fixed
+polls, and a download straight to the final name.
 """
 
 import asyncio
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -26,6 +28,7 @@ from typing import Any
 import aiohttp
 import attrs
 from _common import LIMIT, WINDOW_S, Report, lower_bound, main, quantile
+from _competent import Client, over_aiohttp
 
 from veo_async import TaskState, VeoApi, VeoSession
 from veo_async._wire import KIE
@@ -94,6 +97,37 @@ async def ours(url: str, manifest: Manifest, folder: Path) -> float:
     return last - began
 
 
+async def competent(url: str, manifest: Manifest, folder: Path) -> float:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    http, send = over_aiohttp(url, _KEY)
+    client = Client(send, limit=(LIMIT, 1.02 * WINDOW_S), max_running=len(manifest.rows), first_s=54.0, every_s=5.0)
+
+    async def run_one(key: str, prompt: str) -> None:
+        (clip,) = await client.run([prompt])
+        part = folder / f"{key}.part"
+        for _ in range(3):
+            if isinstance(clip, list) and await download(clip[0], part):
+                part.rename(folder / f"{key}.mp4")
+                return
+
+    async def download(address: str, part: Path) -> bool:
+        try:
+            async with http.get(address) as response:
+                with part.open("wb") as file:
+                    async for chunk in response.content.iter_chunked(2**16):
+                        file.write(chunk)
+                    os.fsync(file.fileno())
+        except aiohttp.ClientError:
+            return False
+        return True
+
+    async with http, asyncio.TaskGroup() as group:
+        for row in manifest.rows:
+            group.create_task(run_one(row.key, row.request.prompt))
+    return loop.time() - began
+
+
 async def naive(url: str, manifest: Manifest, folder: Path) -> float:
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -127,7 +161,11 @@ async def naive(url: str, manifest: Manifest, folder: Path) -> float:
     return loop.time() - began
 
 
-CLIENTS: dict[str, Callable[[str, Manifest, Path], Coroutine[Any, Any, float]]] = {"ours": ours, "naive": naive}
+CLIENTS: dict[str, Callable[[str, Manifest, Path], Coroutine[Any, Any, float]]] = {
+    "ours": ours,
+    "competent": competent,
+    "naive": naive,
+}
 
 
 def run_client(name: str, url: str, jobs: int, folder: Path, speed: float) -> None:
@@ -223,32 +261,19 @@ def _start(*arguments: str) -> "subprocess.Popen[str]":
 
 def compare(report: Report) -> None:
     jobs, speed = (40, QUICK_SPEED) if report.is_quick else (500, SPEED)
-    ours_run, naive_run = measure("ours", jobs, speed), measure("naive", jobs, speed)
-    label = f"{jobs:,} clips"
-    report.add(f"{label}: saved and complete", ours_run.saved, at_least=jobs, compared_with=f"{naive_run.saved} naive")
-    report.add(
-        f"{label}: makespan / bound, with downloads",
-        ours_run.makespan,
-        at_most=1.05,
-        digits=4,
-        compared_with=f"{naive_run.makespan:.4f} naive",
-        needs_full_size=True,
-    )
-    report.add(
-        f"{label}: loop lag p99, ms",
-        ours_run.lag_ms,
-        at_most=20,
-        digits=1,
-        compared_with=f"{naive_run.lag_ms:.1f} naive",
-        needs_full_size=True,
-    )
-    for text, name, at_most in (
-        ("incomplete files under their final name", "incomplete", 0),
-        ("duplicate charges", "duplicates", 0),
-        ("downloads started", "downloads", None),
+    runs = [measure(name, jobs, speed) for name in CLIENTS]
+    for text, name, digits, goal in (
+        ("saved and complete", "saved", 0, {"at_least": jobs}),
+        ("makespan / bound, with downloads", "makespan", 4, {"at_most": 1.05, "slack": 1.2}),
+        ("loop lag p99, ms", "lag_ms", 1, {"at_most": 20.0, "needs_full_size": True}),
+        ("incomplete files under their final name", "incomplete", 0, {"at_most": 0.0}),
+        ("duplicate charges", "duplicates", 0, {"at_most": 0.0}),
+        ("downloads started", "downloads", 0, {}),
     ):
-        ours_value, naive_value = getattr(ours_run, name), getattr(naive_run, name)
-        report.add(f"{label}: {text}", ours_value, at_most=at_most, compared_with=f"{naive_value} naive")
+        own, *others = (getattr(run, name) for run in runs)
+        compared_with = "{:,.{digits}f} competent, {:,.{digits}f} naive".format(*others, digits=digits)
+        options: dict[str, Any] = goal
+        report.add(f"{jobs:,} clips: {text}", own, digits=digits, compared_with=compared_with, **options)
 
 
 if __name__ == "__main__":

@@ -1,257 +1,159 @@
-"""100, 1,000 and 10,000 running tasks: CPU per poll and per job, memory, connections, and the lag of the event loop.
+"""Many jobs at the same time: CPU per poll, CPU per job, memory, connections, and the lag of the event loop.
 
-Real sockets. The provider (`_provider.py`) has its own process and, on a machine with two cores, its own core; every
-client runs in a fresh process, alternating. Tasks are adopted, because creating ten thousand at 20 per 10 s would take
-an hour and a half. Every task is polled every few seconds, and a poll takes 50 ms.
+Real sockets. The provider (`_provider.py`) has its own process and, on a machine with two cores, its own core. All jobs
+are created, at up to 1,000 per second.
 
-*bare*: the least code for the same pace with aiohttp: a heap of due times, 128 workers, ``session.get``, ``json.loads``
-of the bytes, one comparison. It stores and checks nothing, and any bad response ends it. *naive*: for every job a task
-that sleeps and polls. CPU time is that of the client's process. Peak memory is counted from just before the jobs are
-handed over. Ratios are medians over rounds, because single rounds differ by some percent.
+*A poll*: `_poll_slices.py`, over TCP and TLS. Clients take turns in slices within one process. A ratio is the median of
+the ratios of neighbouring slices.
 
-CPU per poll is reported twice. *Running*: from when every task has been polled once until the first one finishes, which
-is the cost of a poll. *In total*: all CPU time of the jobs, including adopting them and recording their results,
-divided by the polls. The jobs are short (real ones take minutes), so that part is large.
+*A whole job*: `_in_flight_clients.py`. Each client runs in a fresh process, in turn, and the CPU time is that of its
+process, from before the first job until after the last. The jobs take seconds (real ones take minutes) and are polled
+about three times. Peak memory is counted from just before the first job. Ratios are medians over the rounds, because
+single rounds differ by some percent. *wall* is divided by the time that sending takes at the rate, plus the longest
+task: no client could be faster.
 """
 
 import argparse
-import asyncio
-import heapq
 import json
-import os
-import random
-import resource
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Awaitable, Callable
-from functools import partial
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
-from typing import Any, Literal
+from statistics import median, quantiles
+from typing import Any
 
-import aiohttp
 import attrs
-from _common import Report, main, quantile
+import trustme
+from _common import Report, main
+from _in_flight_clients import Provider, Size, run_client
 
-_KEY = "any-key-is-accepted"
-_HEADERS = {"Authorization": f"Bearer {_KEY}"}
-_MAX_CONNECTIONS = 128
-
-
-@attrs.frozen
-class Size:
-    """The number of tasks, how long they take, how often each is polled, and the number of rounds."""
-
-    jobs: int
-    low_s: float
-    high_s: float
-    every_s: float
-    rounds: int
-
-
-FULL = (Size(100, 3, 6, 0.1, 9), Size(1000, 5, 8, 1.0, 5), Size(10_000, 18, 25, 5.0, 3))
-QUICK = (Size(100, 0.6, 0.9, 0.1, 1),)
-#: The figures of a run, and the digits after the point.
-_DIGITS = {"poll_us": 0, "cpu_us": 0, "kb_per_job": 1, "wall": 2, "lag_ms": 1, "max_open": 0}
-
-
-# --- the clients, each in its own process -----------------------------------------------------------------------
-
-
-async def ours(url: str, ids: list[str], every_s: float, route: Literal["veo", "jobs"] = "veo") -> None:
-    from veo_async import VeoSession
-    from veo_async.settings import Limits, Network  # the other clients must not pay for the import
-
-    async with VeoSession(
-        _KEY,
-        base_url=url,
-        max_in_flight=len(ids),
-        limits=Limits(poll_every=every_s, polls_per_second=max(100.0, 3 * len(ids) / every_s)),
-        network=Network(route=route),
-    ) as veo:
-        for task_id in ids:
-            await veo.ledger.adopt(task_id)
-        await veo.drain()
-        assert all(job.outcome for job in veo.jobs())
-
-
-async def bare(url: str, ids: list[str], every_s: float) -> None:
-    loop = asyncio.get_running_loop()
-    due = [(loop.time() + random.uniform(0.5, 1.5) * every_s, task_id) for task_id in ids]
-    heapq.heapify(due)
-
-    async def work(http: aiohttp.ClientSession) -> None:
-        while due:
-            at, task_id = heapq.heappop(due)
-            if at > loop.time():
-                await asyncio.sleep(at - loop.time())
-            async with http.get(f"{url}/api/v1/veo/record-info?taskId={task_id}", headers=_HEADERS) as response:
-                record = json.loads(await response.read())
-            if record["data"]["successFlag"] == 0:
-                heapq.heappush(due, (loop.time() + every_s, task_id))
-
-    connector = aiohttp.TCPConnector(limit=_MAX_CONNECTIONS)
-    async with aiohttp.ClientSession(connector=connector) as http, asyncio.TaskGroup() as group:
-        for _ in range(_MAX_CONNECTIONS):
-            group.create_task(work(http))
-
-
-async def naive(url: str, ids: list[str], every_s: float) -> None:
-    async def run_one(task_id: str) -> None:
-        await asyncio.sleep(random.uniform(0.5, 1.5) * every_s)
-        while True:
-            async with http.get(f"{url}/api/v1/veo/record-info?taskId={task_id}", headers=_HEADERS) as response:
-                if (await response.json())["data"]["successFlag"]:
-                    return
-            await asyncio.sleep(every_s)
-
-    async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as group:
-        for task_id in ids:
-            group.create_task(run_one(task_id))
-
-
-CLIENTS: dict[str, Callable[[str, list[str], float], Awaitable[None]]] = {
-    "ours": ours,
-    "jobs": partial(ours, route="jobs"),
-    "bare": bare,
-    "naive": naive,
-}
-
-
-def run_client(name: str, url: str, size: Size) -> None:
-    """Run one client in this process and print its figures."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    lags: list[float] = []
-    if name in {"ours", "jobs"}:
-        import veo_async.session  # noqa: F401  # the import is not part of the cost of a job
-
-    async def run() -> dict[str, float]:
-        loop = asyncio.get_running_loop()
-        ids = _ask(f"{url}/create?count={size.jobs}&low={size.low_s}&high={size.high_s}")
-        probe = asyncio.create_task(_probe(lags))
-        memory, cpu, started = _memory(), time.process_time(), loop.time()
-        running = asyncio.create_task(_while_running(url, size))
-        await CLIENTS[name](url, ids, size.every_s)
-        cpu, wall = time.process_time() - cpu, loop.time() - started
-        probe.cancel()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        counters = _ask(f"{url}/stats")
-        return {
-            "poll_us": await running,
-            "cpu_us": 1e6 * cpu / counters["polls"],
-            "kb_per_job": (peak - memory) / 1024 / size.jobs,
-            "wall": wall / size.high_s,
-            "lag_ms": 1000 * quantile(lags, 0.99),
-            **counters,
-        }
-
-    print(json.dumps(asyncio.run(run())))
-
-
-async def _while_running(url: str, size: Size) -> float:
-    """Return the CPU microseconds per poll from when every task has been polled until the first one finishes."""
-    await asyncio.sleep(1.6 * size.every_s)
-    before, cpu = _ask(f"{url}/stats")["polls"], time.process_time()
-    await asyncio.sleep(size.low_s - 1.6 * size.every_s - 0.1)
-    cpu = time.process_time() - cpu
-    return 1e6 * cpu / (_ask(f"{url}/stats")["polls"] - before)
-
-
-async def _probe(lags: list[float]) -> None:
-    """Measure how late the loop runs its timers, in seconds."""
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + 0.02
-        await asyncio.sleep(0.02)
-        lags.append(loop.time() - due)
-
-
-def _ask(url: str) -> Any:
-    with urllib.request.urlopen(url) as response:  # noqa: S310  # our own server
-        return json.load(response)
-
-
-def _memory() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
-
-
-# --- the comparison ---------------------------------------------------------------------------------------------
+#: Jobs, their durations, the poll interval, rounds.
+FULL = (Size(1000, 3, 6, 1.5, 5), Size(10_000, 18, 25, 6.0, 1))
+QUICK = (Size(200, 0.9, 1.8, 0.45, 3),)
+#: How much more generous the goals for CPU ratios are in a quick run.
+_SLACK = 1.4
+#: The goal for CPU per job against *naive*, for each of our clients, and the competent client that is comparable.
+_JOB_GOALS = {"ours": ("competent", 1.0), "ledger": ("database", 1.5)}
 
 
 def compare(report: Report) -> None:
-    program = Path(__file__).with_name("_provider.py")
-    server = subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, text=True)  # noqa: S603
-    try:
-        assert server.stdout is not None
-        url = f"http://127.0.0.1:{server.stdout.readline().strip()}"
-        for size in QUICK if report.is_quick else FULL:
-            _compare(report, url, size)
-    finally:
-        server.kill()
-        server.wait()
+    with tempfile.TemporaryDirectory() as folder:
+        authority = trustme.CA()
+        chain, trusted = Path(folder, "chain.pem"), Path(folder, "authority.pem")
+        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(chain)
+        authority.cert_pem.write_to_path(trusted)
+        program = Path(__file__).with_name("_provider.py")
+        command = [sys.executable, program, chain]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own
+        try:
+            assert server.stdout is not None
+            tcp_port, tls_port = map(int, server.stdout.readline().split())
+            provider = Provider(tcp_port, tls_port, str(trusted))
+            _compare_polls(report, provider)
+            for size in QUICK if report.is_quick else FULL:
+                _compare_jobs(report, provider, size)
+        finally:
+            server.kill()
+            server.wait()
 
 
-def _compare(report: Report, url: str, size: Size) -> None:
-    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in CLIENTS}
+# --- a poll -----------------------------------------------------------------------------------------------------
+
+
+def _compare_polls(report: Report, provider: Provider) -> None:
+    rounds, slice_s = (6, 0.1) if report.is_quick else (40, 0.2)
+    for tls in (False, True):
+        found = _in_own_process("polls", provider, tls, rounds, slice_s)
+        label = f"a poll over {'TLS' if tls else 'TCP'}: CPU"
+        bare = median(found["bare"])
+        for name, base, text, goal in (
+            ("veo", "bare", "/ bare", 0.95),
+            ("jobs", "veo", "on the route jobs / veo", 1.1),
+        ):
+            ratios = [one / other for one, other in zip(found[name], found[base], strict=True)]
+            low, _, high = quantiles(ratios)
+            spread = f"1.00; quartiles {low:.2f} to {high:.2f}"
+            report.add(f"{label} {text}", median(ratios), at_most=goal, slack=_SLACK, digits=2, compared_with=spread)
+        report.add(f"{label}, us", median(found["veo"]), compared_with=f"{bare:.0f} bare")
+
+
+# --- a whole job ------------------------------------------------------------------------------------------------
+
+
+def _compare_jobs(report: Report, provider: Provider, size: Size) -> None:
+    rounds: dict[str, list[dict[str, float]]] = {
+        name: [] for name in ("ours", "competent", "naive", "ledger", "database")
+    }
     for number in range(size.rounds):
-        order = list(CLIENTS) if number == 0 else ["bare", "ours", "jobs"] if number % 2 else ["jobs", "ours", "bare"]
-        for name in order:
-            rounds[name].append(_in_own_process(name, url, size))
+        for name in rounds if number % 2 == 0 else reversed(rounds):
+            rounds[name].append(_in_own_process("client", name, provider, size))
 
-    def value(name: str, figure: str) -> float:
-        return median(result[figure] for result in rounds[name])
+    def values(figure: str, name: str) -> list[float]:
+        return [result[figure] for result in rounds[name]]
 
-    def ratio(figure: str, client: str = "ours", base: str = "bare") -> float:
-        return median(a[figure] / b[figure] for a, b in zip(rounds[client], rounds[base], strict=True))
+    def others(figure: str, names: Sequence[str], digits: int) -> str:
+        return ", ".join(f"{median(values(figure, name)):,.{digits}f} {name}" for name in names)
 
-    def add(text: str, figure: str, *, at_most: float | None = None, needs_full_size: bool = False) -> None:
-        digits = _DIGITS[figure]
+    label, is_large = f"{size.jobs:,} jobs", size.jobs >= 10_000
+    for name, (opponent, goal) in _JOB_GOALS.items():
+        with_file = " with SQLite" if name == "ledger" else ""
+        own, other, naive = (values("cpu_ms", client) for client in (name, opponent, "naive"))
+        ratios = [a / b for a, b in zip(own, naive, strict=True)]
+        competent = median(a / b for a, b in zip(other, naive, strict=True))
         report.add(
-            f"{size.jobs:,} in flight: {text}",
-            value("ours", figure),
-            at_most=at_most,
+            f"{label}{with_file}: CPU per job / naive",
+            median(ratios),
+            at_most=None if is_large else goal,
+            slack=_SLACK,
+            digits=2,
+            compared_with=f"{competent:.2f} competent; {min(ratios):.2f} to {max(ratios):.2f}",
+        )
+        report.add(
+            f"{label}{with_file}: CPU per job, ms",
+            median(own),
+            digits=2,
+            compared_with=others("cpu_ms", (opponent, "naive"), 2),
+        )
+    names = ("competent", "naive")
+    lost, extra = (max(values(figure, "ours") + values(figure, "ledger")) for figure in ("lost", "extra_tasks"))
+    report.add(f"{label}: jobs lost", lost, at_most=0, compared_with=others("lost", names, 0))
+    report.add(f"{label}: tasks beyond the jobs", extra, at_most=0, compared_with=others("extra_tasks", names, 0))
+    for text, figure, digits, goal in (
+        ("polls per job", "polls", 1, None),
+        ("wall / (sending + longest task)", "wall", 2, 1.3 if is_large else None),
+        ("KB per job", "kb_per_job", 1, 3 if is_large else None),
+        ("connections", "connections", 0, 128),
+        ("loop lag p99, ms", "lag_ms", 1, 20),
+    ):
+        report.add(
+            f"{label}: {text}",
+            median(values(figure, "ours")),
+            at_most=goal,
             digits=digits,
-            compared_with=f"{value('bare', figure):,.{digits}f} bare, {value('naive', figure):,.{digits}f} naive",
-            needs_full_size=needs_full_size,
+            compared_with=others(figure, (*names, "ledger"), digits),
+            needs_full_size=figure == "lag_ms",
         )
 
-    def add_ratio(text: str, figure: str, *, at_most: float | None = None) -> None:
-        label = f"{size.jobs:,} in flight: {text} / bare"
-        report.add(label, ratio(figure), at_most=at_most, digits=2, compared_with="1.00 bare", needs_full_size=True)
 
-    is_large = size.jobs >= 10_000
-    add_ratio("CPU per poll while running", "poll_us", at_most=1.0)
-    add("CPU per poll while running, us", "poll_us")
-    report.add(
-        f"{size.jobs:,} in flight: CPU per poll on the route jobs / veo",
-        ratio("poll_us", "jobs", "ours"),
-        at_most=1.1,
-        digits=2,
-        compared_with=f"{value('jobs', 'poll_us'):,.0f} us on jobs",
-        needs_full_size=True,
-    )
-    add_ratio("CPU per poll in total", "cpu_us")
-    add("CPU per poll in total, us", "cpu_us")
-    add("loop lag p99, ms", "lag_ms", at_most=20, needs_full_size=True)
-    add("KB per job", "kb_per_job", at_most=3 if is_large else None)
-    add("connections", "max_open", at_most=128)
-    add("wall / longest job", "wall", at_most=1.35 if is_large else None)
-
-
-def _in_own_process(name: str, url: str, size: Size) -> dict[str, float]:
-    command = [sys.executable, __file__, "--client", name, url, json.dumps(attrs.astuple(size))]
-    process = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)  # noqa: S603  # ourselves
-    result: dict[str, float] = json.loads(process.stdout)
-    return result
+def _in_own_process(what: str, *arguments: Any) -> Any:
+    encoded = [json.dumps(attrs.asdict(value) if attrs.has(type(value)) else value) for value in arguments]
+    command = [sys.executable, __file__, f"--{what}", *encoded]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout)  # noqa: S603  # ourselves
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--client", nargs=3)
-    if chosen := parser.parse_known_args()[0].client:
-        run_client(chosen[0], chosen[1], Size(*json.loads(chosen[2])))
+    parser.add_argument("--polls", nargs=4)
+    chosen = parser.parse_known_args()[0]
+    if chosen.client:
+        name, provider, size = map(json.loads, chosen.client)
+        print(json.dumps(run_client(name, Provider(**provider), Size(**size))))
+    elif chosen.polls:
+        from _poll_slices import poll_slices  # the other clients must not pay for the import
+
+        provider, tls, rounds, slice_s = map(json.loads, chosen.polls)
+        print(json.dumps(poll_slices(Provider(**provider), tls=tls, rounds=rounds, slice_s=slice_s)))
     else:
-        main("Many tasks in flight", compare)
+        main("Many jobs in flight", compare)

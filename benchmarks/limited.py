@@ -11,7 +11,6 @@ runs in the same rounds. A naive client is shown as well: a semaphore of 100, ex
 """
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable
 from random import Random
@@ -19,11 +18,10 @@ from statistics import mean, median
 from typing import Any
 
 import attrs
-from _common import Distant, Report, best_ends, in_virtual_time, main
+from _common import Distant, Report, best_ends, in_virtual_time, main, through
 from _competent import Client
 
 from veo_async import TaskState, VeoApi
-from veo_async._ports import HttpRequest
 from veo_async._runtime.job.outcome import Done
 from veo_async.errors import RateLimited
 from veo_async.session import VeoSession
@@ -58,20 +56,14 @@ async def ours(sim: MemoryTransport, jobs: int, seed: int, known: Callable[[], N
 
 
 async def competent(sim: MemoryTransport, jobs: int, seed: int, known: Callable[[], None]) -> int:
-    network, headers = Distant(sim, seed), {"Authorization": f"Bearer {sim.api_key}"}
-
-    async def send(method: str, path: str, body: Any) -> Any:
-        content = None if body is None else json.dumps(body).encode()
-        request = HttpRequest(
-            method=method, url=f"https://api.kie.ai{path}", headers=headers, body=content, timeout_s=30
-        )
-        response = json.loads((await network.send(request)).body)
+    def note(path: str, response: Any) -> None:
         if path.startswith("/api/v1/veo/record-info") and response["data"]["successFlag"]:
             known()
-        return response
 
+    send = through(Distant(sim, seed), sim.api_key, on_response=note)
     client = Client(send, limit=(20, 10.2), max_running=CAP, first_s=80.0, every_s=6.0)
-    return len(await client.run(f"A dog surfing, take {number}" for number in range(jobs)))
+    clips = await client.run(f"A dog surfing, take {number}" for number in range(jobs))
+    return sum(isinstance(clip, list) for clip in clips)
 
 
 async def naive(sim: MemoryTransport, jobs: int, seed: int, known: Callable[[], None]) -> int:

@@ -2,8 +2,9 @@
 
 Once with 429 as HTTP status and once as a code in the body. After the 6 s there is no limit, as when SDKs were measured
 (100 to 320 responses of 429, or 50 failed jobs). Two more rows have the documented limit of 20 per 10 s afterwards and
-no goal: there, probing whether the account allows more adds up to two. For comparison: a bare aiohttp client that
-honours the header, but per request. Real sockets, virtual time.
+no goal: there, probing whether the account allows more adds up to two. For comparison: the competent client
+(`_competent.py`), which pauses all requests after a 429, and a naive one that honours the header, but per request. Real
+sockets, virtual time.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import attrs
 from _common import Report, in_virtual_time, main
+from _competent import Client, over_aiohttp
 
 from veo_async._runtime.job.outcome import Done
 from veo_async.session import VeoSession
@@ -42,6 +44,14 @@ async def ours(sim: Simulator) -> int:
     async with VeoSession(sim.api_key, base_url=sim.url) as veo:
         outcomes = await veo.gather(*(f"A dog surfing, take {number}" for number in range(JOBS)))
     return sum(isinstance(outcome, Done) for outcome in outcomes)
+
+
+async def competent(sim: Simulator) -> int:
+    http, send = over_aiohttp(sim.url, sim.api_key)
+    async with http:
+        client = Client(send, limit=(20, 10.2), max_running=JOBS, first_s=54.0, every_s=5.0)
+        clips = await client.run(f"A dog surfing, take {number}" for number in range(JOBS))
+    return sum(isinstance(clip, list) for clip in clips)
 
 
 async def naive(sim: Simulator) -> int:
@@ -75,16 +85,18 @@ async def run(client: Callable[[Simulator], Awaitable[int]], style: str, then: L
 def compare(report: Report) -> None:
     for style in ("http", "body"):
         for then, name in ((NoLimit, "no limit"), (lambda: SlidingWindow(20, 10.0), "20 per 10 s")):
-            rejected, done = in_virtual_time(run(ours, style, then()), sockets=True)
-            naive_rejected, naive_done = in_virtual_time(run(naive, style, then()), sockets=True)
+            (rejected, done), *others = (
+                in_virtual_time(run(client, style, then()), sockets=True) for client in (ours, competent, naive)
+            )
             case = f"429 in {'HTTP' if style == 'http' else 'the body'}, then {name}"
             report.add(
                 f"{case}: 429 responses",
                 rejected,
                 at_most=5 if name == "no limit" else None,
-                compared_with=f"{naive_rejected}  retry per request",
+                compared_with="{} competent, {} naive".format(*(other[0] for other in others)),
             )
-            report.add("  clips", done, at_least=JOBS, compared_with=f"{naive_done}")
+            clips = "{} competent, {} naive".format(*(other[1] for other in others))
+            report.add("  clips", done, at_least=JOBS, compared_with=clips)
 
 
 if __name__ == "__main__":
