@@ -36,9 +36,10 @@ def new_group() -> tuple[GroupCommit, list[str]]:
 async def test_next_batch_contains_the_next_calls_of_those_who_got_results() -> None:
     """Two callers with one call after the other share every batch, although one of them began later."""
     group, batches = new_group()
-    first = asyncio.create_task(call_in_turn(group, "abcd"), name="test.first")
-    await asyncio.sleep(0.5)
-    await asyncio.gather(first, call_in_turn(group, "wxyz"))
+    async with asyncio.TaskGroup() as callers:
+        callers.create_task(call_in_turn(group, "abcd"), name="test.first")
+        await asyncio.sleep(0.5)
+        callers.create_task(call_in_turn(group, "wxyz"), name="test.second")
     assert list(map(sorted, batches)) == [["a"], ["b", "w"], ["c", "x"], ["d", "y"], ["z"]]
 
 
