@@ -216,7 +216,7 @@ def _check_unread(connection: Connection) -> None:
 class _Request(aiohttp.ClientRequest):
     """A request of our own session, which checks the connection between getting it and writing to it."""
 
-    def send(self, conn: Connection) -> Coroutine[Any, Any, aiohttp.ClientResponse]:  # type: ignore[override]
+    def send(self, conn: Connection) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
         _check_unread(conn)
         return super().send(conn)
 
