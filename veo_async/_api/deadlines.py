@@ -1,6 +1,6 @@
 """The deadlines of requests, with one timer for all of them.
 
-A timer of its own for each request, as `asyncio.timeout` sets, costs a twentieth of a poll, and hardly any of them ever
+A separate timer for each request, as `asyncio.timeout` sets, costs a twentieth of a poll, and hardly any of them ever
 fires. Here the timer is set for the earliest deadline. When it fires, it is set for the earliest one of the requests
 that run then, so it fires about once per timeout, however many requests there are.
 """

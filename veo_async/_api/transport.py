@@ -180,7 +180,7 @@ def _keep_read_buffers() -> None:
 def _parse_url(url: str) -> URL:
     """Return *url* for aiohttp. It is cached, because a task is polled many times, and aiohttp takes a URL apart.
 
-    The part before the query has a cache of its own, because the first polls of all tasks differ only in the query.
+    The part before the query is cached, too, because the first polls of all tasks differ only in the query.
     """
     address, _, query = url.partition("?")
     try:
@@ -214,7 +214,7 @@ def _check_unread(connection: Connection) -> None:
 
 
 class _Request(aiohttp.ClientRequest):
-    """A request of our own session, which checks the connection between getting it and writing to it."""
+    """A request of the transport's session, which checks the connection between getting it and writing to it."""
 
     def send(self, conn: Connection) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
         _check_unread(conn)
@@ -222,7 +222,7 @@ class _Request(aiohttp.ClientRequest):
 
 
 class _Response(aiohttp.ClientResponse):
-    """A response to our own session, whose failure causes no retry."""
+    """A response to the transport's session, whose failure causes no retry."""
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
         try:

@@ -44,7 +44,7 @@ def as_request(request: AnyRequest | str, options: Mapping[str, Any]) -> AnyRequ
         if unknown := unknown_options(options, attrs.fields_dict(type(request))):
             raise InvalidRequest.of(*unknown)
         return attrs.evolve(request, **options)
-    return from_dict({"prompt": request, **options}, VideoRequest)
+    return from_dict({"prompt": request, **options}, VideoRequest) if options else VideoRequest(request)
 
 
 def ended_without_charge(job: LiveJob) -> bool:

@@ -3,7 +3,7 @@
 `Scheduler._dispatch` decides in one step, without awaiting, whether the next job may be sent: is submission paused, is
 a slot free, does the gate grant a request? Only then is a job taken from the queue. So no job holds a slot while it
 waits for the rate limit, and which job is next is decided as late as possible. Each request is sent by its own task
-(`sender`), which nobody cancels: `Scheduler.run` ends when the last of them has ended, even if it is cancelled.
+(`sender`), which is never cancelled: `Scheduler.run` ends when the last of them has ended, even if it is cancelled.
 """
 
 import asyncio
