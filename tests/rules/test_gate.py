@@ -697,13 +697,13 @@ def test_requests_in_flight_follow_from_the_rate_and_the_latency(latency_s: floa
     player = Player(limit=1000, window_s=1.0, explore=False)
     sent: deque[Grant] = deque()
     granted: list[float] = []
-    most = 0
+    max_in_flight = 0
     while player.now < 100.0 + 10:
         decision = player.gate.request(player.now)
         if isinstance(decision, Grant):
             sent.append(decision)
             granted.append(player.now)
-            most = max(most, len(sent))
+            max_in_flight = max(max_in_flight, len(sent))
             continue
         response_at = sent[0].at + latency_s if sent else math.inf
         player.now = min(response_at, decision.until)
@@ -711,7 +711,7 @@ def test_requests_in_flight_follow_from_the_rate_and_the_latency(latency_s: floa
             player.gate.accepted(sent.popleft(), player.now)
     assert granted.count(100.0) == 4
     assert sum(at > 100.0 + 5 for at in granted) / 5 >= 900
-    assert at_least <= most <= at_most
+    assert at_least <= max_in_flight <= at_most
 
 
 def test_slow_request_is_counted_once() -> None:
