@@ -95,17 +95,19 @@ class _Reader:
                 await self.slots.acquire()
                 async for request in requests:
                     await self._admitting.acquire()
-                    before = admissions.create_task(self._admit(admit(request), before), name="veo.map:admit")
+                    before = admissions.create_task(self._admit(admit, request, before), name="veo.map:admit")
                     await self.slots.acquire()
         except (Exception, asyncio.CancelledError) as error:  # raised after the outcomes of earlier requests
             if is_cancellation(error):
                 raise
             self.error = self.error or error
 
-    async def _admit(self, admission: Awaitable[LiveJob], before: "asyncio.Task[None] | None") -> None:
-        """Add the job of *admission*, in order after that of *before*; if it raises, no later request is read."""
+    async def _admit(
+        self, admit: Callable[[T], Awaitable[LiveJob]], request: T, before: "asyncio.Task[None] | None"
+    ) -> None:
+        """Submit *request*, and add its job, in order after that of *before*; if it raises, read no later request."""
         try:
-            job = await admission
+            job = await admit(request)
         except (Exception, asyncio.CancelledError) as error:
             if is_cancellation(error):
                 raise
