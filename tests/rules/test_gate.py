@@ -691,6 +691,29 @@ def test_slow_responses_do_not_reduce_the_rate() -> None:
     assert all(sum(at - 10 < other <= at for other in granted) <= 20 for at in late)
 
 
+@pytest.mark.parametrize(("latency_s", "at_least", "at_most"), [(0.25, 250, 500), (0.005, 5, 16)])
+def test_requests_in_flight_follow_from_the_rate_and_the_latency(latency_s: float, at_least: int, at_most: int) -> None:
+    """A thousand requests per second are kept at any latency, after a start with four in flight."""
+    player = Player(limit=1000, window_s=1.0, explore=False)
+    sent: deque[Grant] = deque()
+    granted: list[float] = []
+    max_in_flight = 0
+    while player.now < 100.0 + 10:
+        decision = player.gate.request(player.now)
+        if isinstance(decision, Grant):
+            sent.append(decision)
+            granted.append(player.now)
+            max_in_flight = max(max_in_flight, len(sent))
+            continue
+        response_at = sent[0].at + latency_s if sent else math.inf
+        player.now = min(response_at, decision.until)
+        while sent and sent[0].at + latency_s <= player.now:
+            player.gate.accepted(sent.popleft(), player.now)
+    assert granted.count(100.0) == 4
+    assert sum(at > 100.0 + 5 for at in granted) / 5 >= 900
+    assert at_least <= max_in_flight <= at_most
+
+
 def test_slow_request_is_counted_once() -> None:
     """A request that is assumed to have arrived is not stamped again when it ends, no matter how."""
     player = Player(limit=4, explore=False)

@@ -101,7 +101,7 @@ async def test_balance_is_read_once_after_the_second_404() -> None:
         assert sim.count("credit") == 1
         read_at = sim.requests_to("credit")[0].at
         on_veo = [request.at for request in sim.requests_to() if request.endpoint == "generate"]
-        assert len(on_veo) == 4  # three at once, and the probe
+        assert len(on_veo) == 3  # two at once, and the probe
         assert all(at <= read_at for at in on_veo)
 
 

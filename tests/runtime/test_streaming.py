@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -166,6 +167,30 @@ async def test_error_of_the_key_function_is_raised() -> None:
 
         with pytest.raises(LookupError, match="no key"):
             _ = [outcome async for outcome in veo.map(["A dog"], key=key)]
+
+
+@pytest.mark.parametrize("buffersize", [1, 10])
+async def test_error_of_the_key_function_does_not_wait_for_the_input(buffersize: int) -> None:
+    """Even if the buffer is full, or the input yields nothing more for a day."""
+
+    async def items() -> AsyncIterator[str]:
+        yield "A dog"
+        await asyncio.sleep(86400)
+
+    async with world() as (veo, _):
+        began_at = asyncio.get_running_loop().time()
+        with pytest.raises(ZeroDivisionError):
+            _ = [outcome async for outcome in veo.map(items(), key=lambda _: str(1 // 0), buffersize=buffersize)]
+        assert asyncio.get_running_loop().time() - began_at < 60
+
+
+async def test_requests_are_submitted_at_the_same_time_and_stay_in_order(tmp_path: Path) -> None:
+    """The ledger stores several together, in the order of the input."""
+    prompts = [f"Dog {i}" for i in range(100)]
+    async with world(session={"ledger": tmp_path / "jobs.db"}) as (veo, _):
+        got = [prompt_of(outcome) async for outcome in veo.map(prompts, ordered=True)]
+        assert got == prompts
+        assert [job.request.prompt for job in veo.jobs() if isinstance(job.request, VideoRequest)] == prompts
 
 
 async def test_stopping_early_leaves_only_the_submitted_jobs() -> None:

@@ -81,7 +81,7 @@ class Requester:
 
     async def post(self, endpoint: Endpoint[T], fields: Mapping[str, Any], *, task_id: str | None = None) -> T:
         """Send *fields* as JSON, without those that are None, and return the parsed response."""
-        body = json.dumps(_without_none(fields), ensure_ascii=False).encode()
+        body = _to_json(_without_none(fields)).encode()
         return await self.send(endpoint, body=body, content_type="application/json", task_id=task_id)
 
     async def send(
@@ -153,6 +153,9 @@ class Requester:
         if content_type is not None:
             headers["Content-Type"] = content_type
         return headers
+
+
+_to_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _query_quote(value: str) -> str:

@@ -1,8 +1,8 @@
 """One HTTP request over aiohttp: how much was sent, what was received, within bounds.
 
 **Exactly one request.** aiohttp automatically repeats a GET if a kept-alive connection turns out to be closed, and one
-of the provider's GETs costs credits. A middleware replaces that failure by an exception that aiohttp does not know,
-which prevents this. Redirects are never followed: a 307 would send the body again.
+of the provider's GETs costs credits. Replacing that failure by an exception that aiohttp does not know prevents this.
+Redirects are never followed: a 307 would send the body again.
 
 **Its own response.** HTTP/1.1 does not number responses. Data that arrives on an idle connection, such as a second
 response to an earlier request, would become the response to the next one. So a connection with unread data is closed
@@ -26,6 +26,7 @@ and nothing that refers to them, escape.
 import asyncio
 import io
 import platform
+from collections.abc import Coroutine
 from functools import lru_cache
 from typing import Any
 
@@ -40,12 +41,15 @@ from veo_async._version import PROJECT_URL, __version__
 from veo_async._wire import HttpResponse
 from veo_async.errors import ClientClosed, MalformedResponse, NotSent, ResponseLost, TransportError
 
+from .deadlines import Deadlines
 from .routes import Routes
 
 #: Real responses are a few kilobytes.
 MAX_RESPONSE_BYTES = 1024 * 1024
 #: A host that does not accept a connection within this time will not do so within a minute either.
 _CONNECT_TIMEOUT_S = 10.0
+#: aiohttp's own timer for a whole request costs a tenth of a poll: see `Deadlines`.
+_NO_TIMER = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S)
 #: How many connections with unread data are closed for one request.
 _MAX_UNREAD = 10
 #: One client never needs more connections, and more could get it blocked.
@@ -74,6 +78,7 @@ class AiohttpTransport:
         self._routes = routes or Routes(trust_env=False)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+        self._deadlines = Deadlines()
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """See `Transport.send`."""
@@ -86,28 +91,32 @@ class AiohttpTransport:
         raise NotSent(f"{_host(request.url)} sends data before it is asked")
 
     async def _send(self, session: aiohttp.ClientSession, request: HttpRequest) -> HttpResponse:
-        headers, middlewares = request.headers, _MIDDLEWARES
-        if self._external is not None and (key := headers.get("Authorization")) is not None:
-            headers = {name: value for name, value in headers.items() if name != "Authorization"}
-            middlewares = (*_MIDDLEWARES, _set_key(key))
+        headers = request.headers
+        middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = ()
+        if self._external is not None:
+            middlewares = (_send_once,)
+            if (key := headers.get("Authorization")) is not None:
+                headers = {name: value for name, value in headers.items() if name != "Authorization"}
+                middlewares = (_send_once, _set_key(key))
         body = None if request.body is None else _TrackedBody(io.BytesIO(request.body))
         tracker = None if body is None else aiohttp.UploadTracker()
         try:
             url = _parse_url(request.url)
-            async with session.request(
-                request.method,
-                url,
-                headers=headers,
-                data=body,
-                timeout=_timeout(request.timeout_s),
-                allow_redirects=False,
-                raise_for_status=False,
-                auto_decompress=True,
-                proxy=self._routes.proxy_for(url),
-                ssl=self._routes.context or True,
-                middlewares=middlewares,
-                upload_tracker=tracker,
-            ) as response:
+            with self._deadlines.limit(request.timeout_s):
+                response = await session.request(
+                    request.method,
+                    url,
+                    headers=headers,
+                    data=body,
+                    timeout=_NO_TIMER,
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    auto_decompress=True,
+                    proxy=self._routes.proxy_for(url),
+                    ssl=self._routes.context or True,
+                    middlewares=middlewares,
+                    upload_tracker=tracker,
+                )
                 return await _read_response(response)
         except asyncio.CancelledError as exc:  # aiohttp cancels those that wait for a connection when it is closed
             task = asyncio.current_task()
@@ -122,6 +131,7 @@ class AiohttpTransport:
     async def close(self) -> None:
         """See `Transport.close`."""
         self._closed = True
+        self._deadlines.close()
         if self._owned is not None:
             await self._owned.close()
 
@@ -149,7 +159,10 @@ class AiohttpTransport:
             return self._external
         if self._owned is None:
             connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS)
-            self._owned = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+            cookies = aiohttp.DummyCookieJar()
+            self._owned = aiohttp.ClientSession(
+                connector=connector, cookie_jar=cookies, request_class=_Request, response_class=_Response
+            )
         return self._owned
 
 
@@ -163,13 +176,12 @@ def _keep_read_buffers() -> None:
     bytearray(512 * 1024)
 
 
-@lru_cache(maxsize=8)
-def _timeout(total_s: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=total_s, sock_connect=_CONNECT_TIMEOUT_S)
-
-
+@lru_cache(maxsize=2048)
 def _parse_url(url: str) -> URL:
-    """Return *url* for aiohttp. The part before the query is cached, because polls differ only in the query."""
+    """Return *url* for aiohttp. It is cached, because a task is polled many times, and aiohttp takes a URL apart.
+
+    The part before the query is cached, too, because the first polls of all tasks differ only in the query.
+    """
     address, _, query = url.partition("?")
     try:
         scheme, authority, path = _parts(address)
@@ -196,13 +208,38 @@ class _UnreadData(Exception):
     """The connection holds data that belongs to an earlier request."""
 
 
+def _check_unread(connection: Connection) -> None:
+    if connection.protocol is None or connection.protocol.should_close:
+        raise _UnreadData
+
+
+class _Request(aiohttp.ClientRequest):
+    """A request of the transport's session, which checks the connection between getting it and writing to it."""
+
+    # Not a coroutine itself: each layer of them makes a poll longer.
+    def send(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, conn: Connection
+    ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
+        _check_unread(conn)
+        return super().send(conn)
+
+
+class _Response(aiohttp.ClientResponse):
+    """A response to the transport's session, whose failure causes no retry."""
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        try:
+            return await super().start(connection)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
+            raise _AttemptFailed from exc
+
+
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Prevent a retry, and check the connection between getting it and writing to it: aiohttp has no hook for that."""
+    """Do what `_Request` and `_Response` do, for a request of the caller's session; it takes a twentieth of a poll."""
     write = request.send
 
     async def send(connection: Connection) -> aiohttp.ClientResponse:
-        if connection.protocol is None or connection.protocol.should_close:
-            raise _UnreadData
+        _check_unread(connection)
         return await write(connection)
 
     request.send = send  # type: ignore[method-assign,assignment]  # of this request only
@@ -224,10 +261,6 @@ def _set_key(authorization: str) -> aiohttp.ClientMiddlewareType:
     return send
 
 
-#: Of every request.
-_MIDDLEWARES: tuple[aiohttp.ClientMiddlewareType, ...] = (_send_once,)
-
-
 class _TrackedBody(aiohttp.BytesIOPayload):
     """A body that records whether writing it has started."""
 
@@ -241,11 +274,15 @@ class _TrackedBody(aiohttp.BytesIOPayload):
 
 async def _read_response(response: aiohttp.ClientResponse) -> HttpResponse:
     content, body = response.content, bytearray()
-    while not content.at_eof():  # usually it arrived with the headers, so one read is enough
-        body += await content.readany()
-        if len(body) > MAX_RESPONSE_BYTES:
-            response.close()
-            raise _TooLarge
+    try:
+        while not content.at_eof():  # usually it arrived with the headers, so one read is enough
+            body += await content.readany()
+            if len(body) > MAX_RESPONSE_BYTES:
+                raise _TooLarge
+    except BaseException:
+        response.close()
+        raise
+    # At the end of the body aiohttp has released the connection, so there is nothing to close.
     headers = {name: ", ".join(values) for name in _KEPT_HEADERS if (values := response.headers.getall(name, None))}
     return HttpResponse(status=response.status, headers=headers, body=bytes(body))
 

@@ -49,6 +49,8 @@ def check_encodable_text(name: str, value: str) -> None:
 
 def is_encodable(text: str) -> bool:
     """Return True if *text* can be encoded as UTF-8, so it has no lone surrogates."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

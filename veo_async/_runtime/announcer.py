@@ -26,12 +26,13 @@ class Announcer:
 
     def notify(self, job: LiveJob, event: JobEvent) -> None:
         """Pass *event* to the job's subscribers and to the hook."""
-        with _logged(job):
-            if job.outcome is None:
-                job.notify(event)
-            if isinstance(event, Sent):
-                self.queue_changed()
-            self._hooks.notify(event)
+        if isinstance(event, Sent):
+            self.queue_changed()
+        if self._hooks or job.has_subscribers:
+            with _logged(job):
+                if job.outcome is None:
+                    job.notify(event)
+                self._hooks.notify(event)
 
     def queued(self, job: LiveJob, *, position: int | None = None) -> None:
         """Announce that *job* waits, if anyone listens; *position* saves computing its place in the queue."""

@@ -211,7 +211,7 @@ class Engine:
         )
         slots = anyio.CapacityLimiter(self._max_in_flight)
         scheduler = self.scheduler = Scheduler(
-            api, gate, queue, keys, pauses, sender, routes, transitions, slots, self._polls
+            api, gate, queue, keys, pauses, sender, routes, transitions, slots, self._polls, self._on_crash
         )
         self._knowledge = KnowledgeStore(gate, self._polls, self.ledger)
         on_check, target = self.price_check.hold_jobs_of_others, self._default_target

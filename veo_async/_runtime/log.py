@@ -17,8 +17,9 @@ class SafeLogger(logging.LoggerAdapter[logging.Logger]):
         return msg, kwargs  # the standard method would discard the ``extra`` of the call
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        with suppress(Exception):  # there is no caller that could handle it
-            super().log(level, msg, *args, stacklevel=2, **kwargs)
+        if self.logger.isEnabledFor(level):
+            with suppress(Exception):  # there is no caller that could handle it
+                super().log(level, msg, *args, stacklevel=2, **kwargs)
 
 
 def logger_for(name: str) -> SafeLogger:

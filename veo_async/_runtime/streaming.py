@@ -18,6 +18,9 @@ from .uncancelled import is_cancellation
 
 T = TypeVar("T")
 
+#: How many jobs are submitted at the same time, so that a ledger can store them together.
+ADMISSIONS = 32
+
 #: Runs a coroutine as a task of the session.
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
@@ -62,6 +65,7 @@ class _Reader:
     def __init__(self, buffersize: int, *, ordered: bool) -> None:
         self._ordered = ordered
         self.slots = asyncio.Semaphore(buffersize)
+        self._admitting = asyncio.Semaphore(ADMISSIONS)
         #: Jobs to return; None after the last one.
         self.ready: asyncio.Queue[LiveJob | None] = asyncio.Queue()
         #: Why the input ended early, if it did.
@@ -72,19 +76,49 @@ class _Reader:
     async def read(self, requests: AsyncGenerator[T], admit: Callable[[T], Awaitable[LiveJob]]) -> None:
         """Submit *requests* until they end or raise."""
         try:
-            async with aclosing(requests):
-                await self.slots.acquire()
-                async for request in requests:
-                    self._add(await admit(request))
-                    await self.slots.acquire()
-        except (Exception, asyncio.CancelledError) as error:  # raised to the reader
-            if is_cancellation(error):
-                self.error = SessionClosed("the session was closed before all requests were submitted", remedy=RESUME)
-                raise
-            self.error = error
+            async with asyncio.TaskGroup() as admissions:
+                reading = self._read(requests, admit, admissions)
+                self._reading = admissions.create_task(reading, name="veo.map:read")
+        except asyncio.CancelledError:
+            self.error = SessionClosed("the session was closed before all requests were submitted", remedy=RESUME)
+            raise
         finally:
             self._is_exhausted = True
             self._close_if_done()
+
+    async def _read(
+        self, requests: AsyncGenerator[T], admit: Callable[[T], Awaitable[LiveJob]], admissions: asyncio.TaskGroup
+    ) -> None:
+        before: asyncio.Task[None] | None = None
+        try:
+            async with aclosing(requests):
+                await self.slots.acquire()
+                async for request in requests:
+                    await self._admitting.acquire()
+                    before = admissions.create_task(self._admit(admit, request, before), name="veo.map:admit")
+                    await self.slots.acquire()
+        except (Exception, asyncio.CancelledError) as error:  # raised after the outcomes of earlier requests
+            if is_cancellation(error):
+                raise
+            self.error = self.error or error
+
+    async def _admit(
+        self, admit: Callable[[T], Awaitable[LiveJob]], request: T, before: "asyncio.Task[None] | None"
+    ) -> None:
+        """Submit *request*, and add its job, in order after that of *before*; if it raises, read no later request."""
+        try:
+            job = await admit(request)
+        except (Exception, asyncio.CancelledError) as error:
+            if is_cancellation(error):
+                raise
+            self.error = self.error or error
+            self._reading.cancel()
+        else:
+            if self._ordered and before is not None and not before.done():
+                await asyncio.wait([before])
+            self._add(job)
+        finally:
+            self._admitting.release()
 
     def _add(self, job: LiveJob) -> None:
         self._open += 1

@@ -142,10 +142,11 @@ def _prompt_problems(prompt: str) -> Iterator[Problem]:
 
 
 def _encoding_problems(request: AnyRequest) -> Iterator[Problem]:
-    for name, value in attrs.asdict(request).items():
-        texts = value if isinstance(value, tuple) else (value,)
-        if not all(is_encodable(text) for text in texts if isinstance(text, str)):
-            yield Problem(name, value, "contains a lone surrogate", "decode the text as UTF-8")
+    for field in attrs.fields(type(request)):
+        value = getattr(request, field.name)
+        texts = (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ()
+        if not all(map(is_encodable, texts)):
+            yield Problem(field.name, value, "contains a lone surrogate", "decode the text as UTF-8")
 
 
 def _image_problems(request: VideoRequest) -> Iterator[Problem]:

@@ -15,7 +15,8 @@ The gate is open, or closed until a single request, the probe, is accepted (`sta
 sent if
 
 1. fewer requests are in transit than the current maximum: 4 at first and 1 after an unexplained closure, one more for
-   each that is accepted, up to 16. Discovering a lower limit then costs a few refusals, not twenty;
+   each that is accepted, up to 16, or to what the rate needs at the present latency if that is more (`traffic`).
+   Discovering a lower limit then costs a few refusals, not twenty;
 2. the cap on running tasks, if one was learned, has room (`cap`);
 3. in mode PACED, or if the caller asked for it with `Gate.pace`, the latest request is a gap old. A burst uses up a
    whole window in a second, and a request that arrives then waits for ten; evenly spread, no request waits long;

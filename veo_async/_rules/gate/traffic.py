@@ -7,6 +7,9 @@ The response to a creating request can take a minute, while a 429 arrives immedi
 flight for `ASSUME_ARRIVED_S` is assumed to have *arrived*: it is stamped then, no longer counts as in transit, and the
 next may be sent. Otherwise a provider that responds slowly would be used at a fraction of what it allows. A wrong
 assumption costs one 429, which fails no job.
+
+The number in flight that keeps a rate is the rate times the round trip. So the maximum is `PARALLEL_MARGIN` times that,
+by the fastest recent round trip: the others contain delays of our own, and would let the number grow without need.
 """
 
 import math
@@ -20,6 +23,9 @@ from .window import SendLog
 
 #: Seconds after which a request has reached the server or never will: no network takes longer on an open connection.
 ASSUME_ARRIVED_S = 5.0
+
+#: Requests in flight, as a multiple of those that keep the rate: round trips differ.
+PARALLEL_MARGIN = 2
 
 #: The pace was the bottleneck if a request was sent within this share of the gap after the pace allowed it.
 PACE_LIMITED_SHARE = 0.5
@@ -103,7 +109,7 @@ class Traffic:
             stamp = self.log.add_accepted(ticket.at, now)
         self._arrived.discard(ticket.number)
         self.cap.accepted()
-        self._max_parallel = min(self.settings.max_parallel, self._max_parallel + 1)
+        self._max_parallel = min(self._parallel_for_rate, self._max_parallel + 1)
         if learner.pacer is not None and learner.pacer.by_arrival:
             self._next_at = max(self._next_at, stamp + learner.gap_s)
         if ticket.purpose is Purpose.EXTRA:
@@ -139,6 +145,13 @@ class Traffic:
     def _in_transit(self) -> int:
         """Requests in flight that may not have reached the server yet."""
         return len(self.in_flight) - len(self._arrived)
+
+    @property
+    def _parallel_for_rate(self) -> int:
+        """How many requests in transit keep the rate."""
+        transit_s = min(self.log.min_round_trip_s, ASSUME_ARRIVED_S)
+        in_transit = transit_s * self.learner.rate / self.settings.window_s
+        return max(self.settings.parallel_later, math.ceil(PARALLEL_MARGIN * in_transit))
 
     def _stamp_arrivals(self, now: float) -> None:
         """Stamp the requests that must have arrived by now. `in_flight` is in the order of sending."""

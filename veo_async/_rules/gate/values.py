@@ -75,8 +75,9 @@ class GateSettings:
 
     #: Maximum requests in flight at first: discovering a limit of five then costs four refusals, not sixteen.
     parallel_first: int = attrs.field(default=4, validator=validators.ge(1))
-    #: Maximum requests in flight later: at two requests per second this is enough for eight seconds of latency.
-    max_parallel: int = attrs.field(default=16, validator=validators.ge(1))
+    #: Maximum requests in flight later: at two requests per second this is enough for eight seconds of latency. A
+    #: faster account whose responses are slow gets more: see `Traffic`.
+    parallel_later: int = attrs.field(default=16, validator=validators.ge(1))
     #: Maximum extra requests in flight. It starts at one and grows by one for every two that are accepted.
     max_extra: int = attrs.field(default=8, validator=validators.ge(1))
 

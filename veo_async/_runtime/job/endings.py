@@ -38,11 +38,13 @@ def as_request(request: AnyRequest | str, options: Mapping[str, Any]) -> AnyRequ
     if not isinstance(request, str | AnyRequest):
         rule = "must be a prompt or a request"
         raise InvalidRequest.of(Problem("request", request, rule, "for several, use map()"))
-    if isinstance(request, AnyRequest):
+    if not isinstance(request, str):
+        if not options:
+            return request
         if unknown := unknown_options(options, attrs.fields_dict(type(request))):
             raise InvalidRequest.of(*unknown)
-        return attrs.evolve(request, **options) if options else request
-    return from_dict({"prompt": request, **options}, VideoRequest)
+        return attrs.evolve(request, **options)
+    return from_dict({"prompt": request, **options}, VideoRequest) if options else VideoRequest(request)
 
 
 def ended_without_charge(job: LiveJob) -> bool:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,9 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 _ENDS_WITH_CLIP = (JobState.READY, JobState.SAVED)
 
 
+@lru_cache(maxsize=32)
 def to_json(request: AnyRequest) -> str:
-    """Return *request* as JSON; equal requests give equal text."""
+    """Return *request* as JSON; equal requests give equal text. A job that is submitted needs it three times."""
     return _dump(to_dict(request))
 
 
@@ -51,9 +53,8 @@ def content_key(request: AnyRequest, take: int = 1, tenant: str = "") -> str:
 
     A local image counts by its content, not by its path.
     """
-    return hashlib.sha256(
-        _dump([to_dict(by_content(request)), take, tenant]).encode("utf-8", "surrogatepass")
-    ).hexdigest()[:20]
+    content = f"[{to_json(by_content(request))}, {take}, {_dump(tenant)}]"
+    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:20]
 
 
 def row_of(job: LiveJob, *, account: str, at: float) -> JobRow:
@@ -238,5 +239,4 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, str | int | float | bool | None)
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+_dump = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False).encode

@@ -3,7 +3,7 @@
 `Scheduler._dispatch` decides in one step, without awaiting, whether the next job may be sent: is submission paused, is
 a slot free, does the gate grant a request? Only then is a job taken from the queue. So no job holds a slot while it
 waits for the rate limit, and which job is next is decided as late as possible. Each request is sent by its own task
-(`sender`), which finishes even if its waiters, or the scheduler itself, are cancelled.
+(`sender`), which is never cancelled: `Scheduler.run` ends when the last of them has ended, even if it is cancelled.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from veo_async._rules.gate.values import Grant, Wait
 from veo_async._rules.pauses import PauseReason, Probe
 from veo_async._rules.polling.poll_queue import PollQueue
 from veo_async._rules.queue.fair_queue import FairQueue
+from veo_async._runtime.background import BackgroundTasks
 from veo_async._runtime.clock import TIMER_SLACK_S, loop_time, wait_for_event
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.log import logger_for
@@ -58,15 +59,22 @@ class Scheduler:
     #: The semaphore of running tasks.
     slots: "anyio.CapacityLimiter"
     _polls: PollQueue[LiveJob]
+    #: Called with an exception of a task that nothing handles.
+    _on_crash: Callable[[BaseException], None]
     #: Tasks that were running already when the session found them, and for which no slot was free.
     _without_slot: set[LiveJob] = attrs.field(factory=set, init=False)
+    #: The tasks of the paid requests. A cancelled one would leave its job in doubt.
+    _requests: BackgroundTasks = attrs.field(init=False)
     #: Tasks that read the balance. They may be cancelled: reading is free.
-    _balance_reads: set[asyncio.Task[None]] = attrs.field(factory=set, init=False)
+    _balance_reads: BackgroundTasks = attrs.field(init=False)
     _wakeup: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _is_stopped: bool = attrs.field(default=False, init=False)
     #: Whether several tenants, or interactive jobs, have shared the queue since it was last empty.
     _is_shared: bool = attrs.field(default=False, init=False)
     _has_interactive: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._requests, self._balance_reads = BackgroundTasks(self._on_crash), BackgroundTasks(self._on_crash)
 
     def __repr__(self) -> str:
         taken, total = self.slots.borrowed_tokens, self.slots.total_tokens
@@ -99,8 +107,7 @@ class Scheduler:
         """Send no further requests; those already sent finish."""
         self._is_stopped = True
         self._sender.stop()
-        for task in self._balance_reads:
-            task.cancel()
+        self._balance_reads.cancel()
         self.wake()
 
     def resize(self, slots: float) -> None:
@@ -144,21 +151,28 @@ class Scheduler:
 
     async def run(self) -> None:
         """Send jobs until stopped."""
-        async with asyncio.TaskGroup() as sending:
+        try:
             while not self._is_stopped:
                 self._wakeup.clear()
-                again_at = self._dispatch(sending, loop_time())
+                again_at = self._dispatch(loop_time())
                 # Timers may fire early: without the slack this loop could spin.
                 deadline = max(again_at, loop_time() + TIMER_SLACK_S)
                 await wait_for_event(self._wakeup, deadline if deadline < math.inf else None)
+        finally:
+            self._balance_reads.cancel()
+            await run_to_completion(self._wait_idle(), name="veo.scheduler:requests")
 
-    def _dispatch(self, sending: asyncio.TaskGroup, now: float) -> float:
+    async def _wait_idle(self) -> None:
+        await self._requests.wait()
+        await self._balance_reads.wait()
+
+    def _dispatch(self, now: float) -> float:
         """Send every job that may be sent now; return when to check again."""
         self._set_pace()
         self._polls.is_slot_wanted = False
         pauses = self._pauses.state
         while self.queue and not self._pauses.is_renewing_key:
-            if (until := self._check_balance(sending, now)) > now:
+            if (until := self._check_balance(now)) > now:
                 return until
             is_probe = pauses.reason is not None
             if is_probe and now < pauses.next_probe_at:
@@ -167,7 +181,7 @@ class Scheduler:
                 pauses.begin_probe()
                 is_about_route = pauses.reason is PauseReason.ROUTE_GONE
                 on_balance = self._routes.balance_read if is_about_route else self._pauses.balance_probed
-                self._read_balance(sending, now, on_balance)
+                self._read_balance(now, on_balance)
                 continue
             if self.slots.available_tokens < 1:
                 self._polls.is_slot_wanted = True
@@ -176,7 +190,7 @@ class Scheduler:
                 case Wait(until=until):
                     return until
                 case grant:
-                    self._start(sending, grant, is_probe=is_probe)
+                    self._start(grant, is_probe=is_probe)
         return math.inf
 
     def _set_pace(self) -> None:
@@ -196,16 +210,16 @@ class Scheduler:
         mean_s, settings = self._polls.mean_duration_s(), self.gate.settings
         return mean_s is None or self.slots.total_tokens / mean_s > settings.limit / settings.window_s
 
-    def _check_balance(self, sending: asyncio.TaskGroup, now: float) -> float:
+    def _check_balance(self, now: float) -> float:
         """Read the balance if that is due, and pause if it is low; return until when nothing may be sent."""
         balance, pauses = self._pauses.balance, self._pauses.state
         is_probed = pauses.reason is not None and pauses.next_probe is Probe.BALANCE
         if not is_probed and balance.should_read(now):
-            self._read_balance(sending, now, self._pauses.balance_read)
+            self._read_balance(now, self._pauses.balance_read)
         self._pauses.check_balance()
         return balance.blocked_until(now)
 
-    def _start(self, sending: asyncio.TaskGroup, grant: Grant, *, is_probe: bool) -> None:
+    def _start(self, grant: Grant, *, is_probe: bool) -> None:
         job = self._next_job(is_probe=is_probe)
         assert job is not None  # noqa: S101  # the caller checked it
         if not self._transitions.begin_sending(job):
@@ -216,9 +230,7 @@ class Scheduler:
         if is_probe:
             self._pauses.state.begin_probe()
         ticket = SendTicket(grant, self._keys.generation, is_probe)
-        # The task of the paid POST is not the group's own: cancelling the group would leave the job in doubt.
-        request = run_to_completion(self._send(job, ticket), name=f"veo.post:{job.key}")
-        sending.create_task(request, name=f"veo.scheduler:{job.key}")
+        _ = self._requests.start(self._send(job, ticket), f"post:{job.key}")
 
     def _next_job(self, *, is_probe: bool) -> LiveJob | None:
         if is_probe and self._pauses.state.reason is PauseReason.ROUTE_GONE:
@@ -229,11 +241,9 @@ class Scheduler:
         await self._sender.send(job, ticket)
         self.wake()
 
-    def _read_balance(self, sending: asyncio.TaskGroup, now: float, on_balance: _OnBalance) -> None:
+    def _read_balance(self, now: float, on_balance: _OnBalance) -> None:
         read = self._pauses.balance.begin_read(now)
-        task = sending.create_task(self._fetch_balance(read, on_balance), name="veo.scheduler:balance")
-        self._balance_reads.add(task)
-        task.add_done_callback(self._balance_reads.discard)
+        _ = self._balance_reads.start(self._fetch_balance(read, on_balance), "balance")
 
     async def _fetch_balance(self, read: BalanceRead, on_balance: _OnBalance) -> None:
         balance: float | None = None

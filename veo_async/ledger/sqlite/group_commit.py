@@ -18,6 +18,10 @@ import attrs
 #: Delivering results wakes all callers in one iteration of the event loop, and other tasks need time, too.
 MAX_BATCH = 64
 
+#: How long the next batch collects calls after a batch was written, as a share of the time that this took. Without it a
+#: caller with one call after the other would find a batch at the disk each time, and wait for two.
+COLLECT_SHARE = 0.1
+
 
 @attrs.define(eq=False)
 class LedgerCall:
@@ -45,6 +49,7 @@ class GroupCommit:
     _loop: asyncio.AbstractEventLoop = attrs.field(factory=asyncio.get_running_loop)
     _waiting: list[tuple[LedgerCall, "asyncio.Future[Any]"]] = attrs.field(factory=list, init=False)
     _is_running: bool = attrs.field(default=False, init=False)
+    _sent_at: float = attrs.field(default=0.0, init=False)
 
     def submit(self, call: LedgerCall) -> "asyncio.Future[Any]":
         """Queue *call* and return a future of its result. The call runs even if the future is cancelled."""
@@ -60,13 +65,12 @@ class GroupCommit:
         size = next((number for number, (call, _) in enumerate(self._waiting[:MAX_BATCH]) if call.is_exclusive), None)
         size = MAX_BATCH if size is None else max(size, 1)
         batch, self._waiting = self._waiting[:size], self._waiting[size:]
-        self._is_running = True
+        self._sent_at = self._loop.time()
         calls = [call for call, _ in batch]
         work = self._loop.run_in_executor(self._executor, self._run, calls)
         work.add_done_callback(lambda done: self._deliver(batch, done))
 
     def _deliver(self, batch: list[tuple[LedgerCall, "asyncio.Future[Any]"]], done: "asyncio.Future[None]") -> None:
-        self._is_running = False
         batch_failure = asyncio.CancelledError() if done.cancelled() else done.exception()
         for call, future in batch:
             failure = call.failure or batch_failure
@@ -78,5 +82,7 @@ class GroupCommit:
                 future.set_result(call.result)
             else:
                 future.set_exception(failure)
-        if self._waiting:
-            self._send_batch()
+        if self._waiting:  # the callers of this batch may have further calls: give them a moment
+            self._loop.call_later(COLLECT_SHARE * (self._loop.time() - self._sent_at), self._send_batch)
+        else:
+            self._is_running = False
