@@ -82,7 +82,7 @@ def at_risk(known: DurationTable) -> Any:
 
 
 def test_time_at_risk_does_not_depend_on_the_number_of_polls() -> None:
-    """Many polls teach the same as one; a poll that is no later than the last one teaches nothing."""
+    """Many polls teach the same as one; a poll at the same age teaches nothing."""
     once, often = table(), table()
     once.observe_running(0.0, 300.0)
     for second in range(300):

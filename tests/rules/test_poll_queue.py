@@ -162,10 +162,10 @@ def test_task_takes_about_fifteen_polls() -> None:
     assert 6 <= polls_of_one_task(start(known(), 1), 190.0) <= 15
 
 
-def test_slot_that_is_wanted_makes_polls_denser() -> None:
+def test_polls_are_denser_while_a_job_waits_for_a_slot() -> None:
     """A late poll is lost throughput then."""
     relaxed, urgent = known(), known()
-    urgent.is_slot_wanted = True
+    urgent.are_slots_short = True
     for polls in (relaxed, urgent):
         start(polls, 1, now=1000.0)
     assert gap_after(urgent, 0, 1190.0) < 0.8 * gap_after(relaxed, 0, 1190.0)
@@ -365,10 +365,10 @@ class Watching(RuleBasedStateMachine):
             self.seen_at[self.next] = self.started_at[self.next] = self.now - before
             self.next += 1
 
-    @rule(seconds=st.floats(0, 100), is_slot_wanted=st.booleans())
-    def waits(self, seconds: float, is_slot_wanted: bool) -> None:
+    @rule(seconds=st.floats(0, 100), are_slots_short=st.booleans())
+    def waits(self, seconds: float, are_slots_short: bool) -> None:
         self.now += seconds
-        self.polls.is_slot_wanted = is_slot_wanted
+        self.polls.are_slots_short = are_slots_short
 
     @rule(count=st.integers(1, 30))
     def takes(self, count: int) -> None:

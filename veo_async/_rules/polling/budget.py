@@ -32,13 +32,13 @@ MAX_POLL_RATE: Final = 50.0
 MIN_RATE: Final = 0.5
 _STEP: Final = 1.0
 _STEP_S: Final = 5.0
-#: A task that had been due for so long shows that more polls would help.
+#: A task that had been due for longer than this shows that more polls would help.
 _LATE_S: Final = 1.0
 _HALVE_EVERY_S: Final = 10.0
 _BELOW_CEILING: Final = 0.9
 _CEILING_S: Final = 600.0
 _MAX_CEILING_S: Final = 3600.0
-#: So much later another read begins, if one was last: a poll that is due begins in this time.
+#: The delay of another read after one: a poll that is due begins in this time.
 _POLL_FIRST_S: Final = 0.02
 DEFAULT_PAUSE_S: Final = 2.0
 MAX_PAUSE_S: Final = 120.0

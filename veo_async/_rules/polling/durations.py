@@ -86,7 +86,7 @@ def band_of(age: float) -> int:
 
 
 class DurationTable:
-    """What is assumed and known of one class. `refresh` computes anew what follows from it."""
+    """What is assumed and known of one class. `refresh` computes what follows from it."""
 
     def __init__(self, prior: RenderTime) -> None:
         self._prior = _prior_counts(prior)

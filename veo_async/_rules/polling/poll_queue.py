@@ -14,7 +14,7 @@ price at which the polls of all tasks, spread evenly over their lives, just fit 
 longest mean duration. While a job waits for a slot, a late poll is lost throughput: then 21 polls, and no load.
 
 * Tasks of one class that were last seen running in one band of age form a group, in the order in which they were seen.
-  The tasks that were not polled yet form a group of their own, in the order in which they started.
+  The tasks that were not polled yet form another group, in the order in which they started.
 * All tasks of a group are due equally long after they were last seen: when the latency that has built up, per poll that
   would find nothing, reaches the price. At least after 1.5 s; at most after 60 s, or 30 % of the age.
 * Whenever a poll may begin, it goes to the first task of a group, among those that are due, that has most probably
@@ -52,8 +52,8 @@ MIN_PRICE_WITH_CALLBACKS_S: Final = 1.5
 MIN_PRICE_CALLBACKS_SEEN_S: Final = 0.4
 POLLS_PER_TASK: Final = 15.0
 POLLS_PER_UNKNOWN_TASK: Final = 20.0
-POLLS_PER_TASK_IF_A_SLOT_IS_WANTED: Final = 21.0
-#: So many ends make a class known.
+POLLS_PER_TASK_WITHOUT_SLOTS: Final = 21.0
+#: The number of ends after which a class is known.
 _KNOWN_AFTER: Final = 8
 MIN_GAP_S: Final = 1.5
 MAX_GAP_S: Final = 60.0
@@ -126,7 +126,7 @@ class PollQueue(Generic[K]):
         self._tasks: dict[K, _Task] = {}
         self._load, self._refreshed_at = 0.0, -math.inf
         #: Whether a job waits for the slot of a running task.
-        self.is_slot_wanted = False
+        self.are_slots_short = False
         #: For how long the task that was taken last had been due.
         self.late_s = 0.0
 
@@ -180,7 +180,7 @@ class PollQueue(Generic[K]):
         """Return the task that a poll which begins now goes to, and remove it; None if none is due."""
         self._refresh(now)
         best: K | None = None
-        most = -math.inf
+        greatest = -math.inf
         for group in self._groups():
             key, seen_at = next(iter(group.tasks.items()))
             due = seen_at + self._gap(group)
@@ -188,8 +188,8 @@ class PollQueue(Generic[K]):
                 table, started_at = group.of.table, self._tasks[key].started_at
                 ended = table.hazard_sum(now - started_at) - table.hazard_sum(seen_at - started_at)
                 need = ended + (now - seen_at) / _SURE_AFTER_S
-                if need > most:
-                    best, most, self.late_s = key, need, now - due
+                if need > greatest:
+                    best, greatest, self.late_s = key, need, now - due
         if best is not None:
             self.remove(best)
         return best
@@ -290,14 +290,14 @@ class PollQueue(Generic[K]):
         if self._callbacks:
             least = MIN_PRICE_CALLBACKS_SEEN_S if self._detects_callbacks else MIN_PRICE_WITH_CALLBACKS_S
             return max(least, self._load) / self.share_to_find
-        if self.is_slot_wanted:
-            polls, load = POLLS_PER_TASK_IF_A_SLOT_IS_WANTED, 0.0
+        if self.are_slots_short:
+            polls, load = POLLS_PER_TASK_WITHOUT_SLOTS, 0.0
         else:
             polls, load = (POLLS_PER_TASK if table.ends >= _KNOWN_AFTER else POLLS_PER_UNKNOWN_TASK), self._load
         return max(MIN_PRICE_S, (table.polls_at_one_second / (polls - 1)) ** 2, load)
 
     def _refresh(self, now: float) -> None:
-        """Compute tables, prices and gaps anew, if that is due."""
+        """Compute tables, prices and gaps again, if that is due."""
         if now < self._refreshed_at + REFRESH_S:
             return
         busy = [of for of in self._classes.values() if of.running]

@@ -169,7 +169,7 @@ class Scheduler:
     def _dispatch(self, now: float) -> float:
         """Send every job that may be sent now; return when to check again."""
         self._set_pace()
-        self._polls.is_slot_wanted = False
+        self._polls.are_slots_short = False
         pauses = self._pauses.state
         while self.queue and not self._pauses.is_renewing_key:
             if (until := self._check_balance(now)) > now:
@@ -184,7 +184,7 @@ class Scheduler:
                 self._read_balance(now, on_balance)
                 continue
             if self.slots.available_tokens < 1:
-                self._polls.is_slot_wanted = True
+                self._polls.are_slots_short = True
                 return math.inf
             match self.gate.request(now, is_urgent=self.queue.is_interactive_next):
                 case Wait(until=until):
