@@ -125,7 +125,7 @@ def places_in(watcher: Watcher) -> WatcherPlaces:
     watched = watcher._watched
     requested = {job.key for _, number, job in watcher._heap if job in watched and watched[job].number == number}
     return WatcherPlaces(
-        planned=requested | {job.key for group in watcher._queue._groups() for job in group.tasks},
+        planned=requested | {job.key for group in watcher._queue._groups for job in group.tasks},
         polled={job.key for job, task in watched.items() if task.is_being_polled},
         idle_workers=sum(not waiter.done() for waiter in watcher._idle),
         woken_workers=sum(waiter.done() for waiter in watcher._idle),

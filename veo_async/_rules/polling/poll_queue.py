@@ -33,7 +33,7 @@ With a fixed interval (``poll_every=``) all tasks are due after that interval, a
 
 import math
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import attrs
@@ -87,8 +87,10 @@ class _Group:
     of: _Class
     band: int
     tasks: "OrderedDict[Any, float]" = attrs.field(factory=OrderedDict)
-    #: Seconds until its tasks are due, after they were seen; None until they are computed.
+    #: How long after they were seen its tasks are due; None until it is computed.
     gap_s: float | None = None
+    #: When its first task is due.
+    due: float = math.inf
 
     @property
     def age(self) -> float:
@@ -124,6 +126,7 @@ class PollQueue(Generic[K]):
         self._lost, self._received = 1.0, 19.0
         self._classes: dict[TaskClass, _Class] = {}
         self._tasks: dict[K, _Task] = {}
+        self._groups: list[_Group] = []
         self._load, self._refreshed_at = 0.0, -math.inf
         #: Whether a job waits for the slot of a running task.
         self.are_slots_short = False
@@ -165,13 +168,13 @@ class PollQueue(Generic[K]):
 
     def remove(self, key: K) -> None:
         """Do not return it from `take` until `still_running`: its poll was requested."""
-        self._tasks[key].group.tasks.pop(key, None)
+        self._remove(key, self._tasks[key].group)
 
     def forget(self, key: K) -> None:
         """Forget the task, if it is known."""
         task = self._tasks.pop(key, None)
         if task is not None:
-            task.group.tasks.pop(key, None)
+            self._remove(key, task.group)
             task.group.of.running -= 1
 
     # --- what follows -------------------------------------------------------------------------------------------
@@ -181,23 +184,21 @@ class PollQueue(Generic[K]):
         self._refresh(now)
         best: K | None = None
         greatest = -math.inf
-        for group in self._groups():
-            key, seen_at = next(iter(group.tasks.items()))
-            due = seen_at + self._gap(group)
-            if due <= now:
+        for group in self._groups:
+            if group.due <= now:
+                key, seen_at = next(iter(group.tasks.items()))
                 table, started_at = group.of.table, self._tasks[key].started_at
                 ended = table.hazard_sum(now - started_at) - table.hazard_sum(seen_at - started_at)
                 need = ended + (now - seen_at) / _SURE_AFTER_S
                 if need > greatest:
-                    best, greatest, self.late_s = key, need, now - due
+                    best, greatest, self.late_s = key, need, now - group.due
         if best is not None:
             self.remove(best)
         return best
 
     def next_at(self, now: float) -> float:
         """Return when `take` will have a task, if nothing happens until then."""
-        due = (next(iter(group.tasks.values())) + self._gap(group) for group in self._groups())
-        return max(now, min(due, default=math.inf))
+        return max(now, min((group.due for group in self._groups), default=math.inf))
 
     def eta(self, key: K, now: float) -> Eta:
         """Return how much longer it will run."""
@@ -252,18 +253,12 @@ class PollQueue(Generic[K]):
             self._refreshed_at = -math.inf  # it changes the load
         return of
 
-    @staticmethod
-    def _group(of: _Class, band: int) -> _Group:
+    def _group(self, of: _Class, band: int) -> _Group:
         group = of.groups.get(band)
         if group is None:
             group = of.groups[band] = _Group(of, band)
+            self._groups.append(group)
         return group
-
-    def _groups(self) -> Iterator[_Group]:
-        for of in self._classes.values():
-            for group in of.groups.values():
-                if group.tasks:
-                    yield group
 
     def _append(self, key: K, task: _Task) -> None:
         tasks, seen_at = task.group.tasks, task.started_at + task.age
@@ -271,6 +266,15 @@ class PollQueue(Generic[K]):
         tasks[key] = seen_at
         if is_first:  # a task of an earlier session
             tasks.move_to_end(key, last=False)
+        if is_first or len(tasks) == 1:
+            self._update_due(task.group)
+
+    def _remove(self, key: K, group: _Group) -> None:
+        if group.tasks.pop(key, None) is not None:
+            self._update_due(group)
+
+    def _update_due(self, group: _Group) -> None:
+        group.due = next(iter(group.tasks.values())) + self._gap(group) if group.tasks else math.inf
 
     def _gap(self, group: _Group) -> float:
         """Return how long after they were seen the tasks of *group* are due."""
@@ -312,8 +316,10 @@ class PollQueue(Generic[K]):
         for of in self._classes.values():
             of.price = self._price(of.table)
             of.groups = {band: group for band, group in of.groups.items() if group.tasks}
-            for group in of.groups.values():
-                group.gap_s = None
+        self._groups = [group for of in self._classes.values() for group in of.groups.values()]
+        for group in self._groups:
+            group.gap_s = None
+            self._update_due(group)
 
     def _note_source(self, via: EndSource, late: float) -> None:
         """Note that a task's end was detected *late* seconds after it."""
