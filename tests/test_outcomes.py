@@ -108,7 +108,7 @@ async def test_statistics_print_in_one_readable_line() -> None:
         await veo.gather("A dog", "A cat")
         await veo.submit("A fox")
         text = str(veo.statistics())
-    assert text == "2 ready, 1 queued; 0/100 slots; about 120 credits spent, 180 reserved"
+    assert text == "1 queued, 2 ready; 0/100 slots; about 120 credits spent, 180 reserved"
 
 
 @pytest.mark.veo_virtual_time

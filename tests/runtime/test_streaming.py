@@ -190,7 +190,7 @@ async def test_requests_are_submitted_at_the_same_time_and_stay_in_order(tmp_pat
     async with world(session={"ledger": tmp_path / "jobs.db"}) as (veo, _):
         got = [prompt_of(outcome) async for outcome in veo.map(prompts, ordered=True)]
         assert got == prompts
-        assert [job.request.prompt for job in veo.jobs() if isinstance(job.request, VideoRequest)] == prompts
+        assert [job.prompt async for job in veo.ledger.jobs()] == prompts
 
 
 async def test_stopping_early_leaves_only_the_submitted_jobs() -> None:

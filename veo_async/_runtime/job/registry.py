@@ -69,10 +69,10 @@ class JobRegistry:
         self._ended[state] -= 1
 
     def counts(self) -> dict[JobState, int]:
-        """Return how many jobs of this session are in each state, including those that have finished."""
+        """Return how many jobs of this session are in each state, in the order of a job's life, even if they ended."""
         counts = Counter(job.state for job in self._kept)
         counts.update(self._ended)
-        return dict(+counts)
+        return {state: counts[state] for state in JobState if counts[state] > 0}
 
     def follow_ups_of(self, sources: Collection[str]) -> list[LiveJob]:
         """Return the kept upgrades and extensions that have one of *sources*."""

@@ -175,9 +175,9 @@ async def prune(
 ) -> None:
     """Delete jobs that finished long ago. The same requests, submitted again, are then charged again.
 
-    Unfinished jobs and jobs in doubt are kept. Sessions may be running.
-
     Example: veo-async ledger prune veo.db --older-than 90d
+
+    Unfinished jobs and jobs in doubt are kept. Sessions may be running.
 
     Parameters
     ----------
