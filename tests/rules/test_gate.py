@@ -367,6 +367,16 @@ def test_full_window_allows_one_extra_request() -> None:
     assert player.expect_grant().purpose is Purpose.EXTRA
 
 
+def test_no_extra_request_is_sent_while_a_higher_limit_would_not_help() -> None:
+    """The caller knows whether it could use one; it may change its mind."""
+    player = Player(limit=4)
+    player.accept(4)
+    player.gate.explore(False)
+    assert player.expect_wait().reason == Reason.WINDOW
+    player.gate.explore(True)
+    assert player.expect_grant().purpose is Purpose.EXTRA
+
+
 def test_refused_extra_request_keeps_the_limit_and_is_retried_later() -> None:
     """The next try comes a minute later, the one after that two minutes later."""
     player = Player(limit=3)

@@ -292,6 +292,25 @@ def test_expected_duration_is_known_before_the_start() -> None:
     assert polls.eta(0, 0.0) == expected
 
 
+def test_mean_duration_is_that_of_the_running_tasks() -> None:
+    """Weighted by how many of each class are running; unknown if none is."""
+    polls = queue()
+    assert polls.mean_duration_s() is None
+    start(polls, 3)
+    slow = polls.mean_duration_s()
+    assert slow is not None
+    for key in "abc":
+        polls.started(key, FAST, 0.0)
+    both = polls.mean_duration_s()
+    for key in range(3):
+        polls.forget(key)
+    quick = polls.mean_duration_s()
+    assert both is not None
+    assert quick is not None
+    assert quick < both < slow
+    assert both == pytest.approx((slow + quick) / 2)
+
+
 def test_learned_durations_are_restored_in_the_next_session() -> None:
     """They survive JSON. Classes of which nothing was learned are not stored."""
     polls = start(queue(), 40)
