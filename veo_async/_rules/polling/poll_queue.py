@@ -23,10 +23,8 @@ longest mean duration. While a job waits for a slot, a late poll is lost through
 Nothing is reserved in advance, so a poll is decided with all that is known when it begins. A poll takes as many steps
 as there are groups, however many tasks there are.
 
-With callbacks a poll is a safety net: the price is at least 1.5 s, and is divided by the share of ends that a poll has
-to find. If callbacks were not announced but are received, the minimum is 0.4 s, so that a lost one is found sooner than
-by polls alone. The share of lost callbacks starts as 1 of 20 and is learned: a callback is lost if a poll found the
-task more than 10 s after its end.
+With callbacks (`CallbackShare`) a poll is a safety net: its price is higher, and is divided by the share of ends that a
+poll has to find.
 
 With a fixed interval (``poll_every=``) all tasks are due after that interval, and the rest is the same.
 """
@@ -34,22 +32,18 @@ With a fixed interval (``poll_every=``) all tasks are due after that interval, a
 import math
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
 from .budget import PollBudget
-from .durations import DECAY, EDGES, DurationTable, Eta, TaskClass, band_of, prior_for
+from .callbacks import CallbackShare, EndSource
+from .durations import EDGES, DurationTable, Eta, TaskClass, band_of, prior_for
 
 K = TypeVar("K", bound=Hashable)
 
-#: How the end of a task was detected.
-EndSource = Literal["poll", "callback"]
-
 MIN_PRICE_S: Final = 0.02
 MAX_LOAD_S: Final = 1.0
-MIN_PRICE_WITH_CALLBACKS_S: Final = 1.5
-MIN_PRICE_CALLBACKS_SEEN_S: Final = 0.4
 POLLS_PER_TASK: Final = 15.0
 POLLS_PER_UNKNOWN_TASK: Final = 20.0
 POLLS_PER_TASK_WITHOUT_SLOTS: Final = 21.0
@@ -61,9 +55,6 @@ MAX_GAP_SHARE: Final = 0.3
 MAX_FIRST_S: Final = 240.0
 MAX_GAP_WITH_CALLBACKS_S: Final = 600.0
 _SURE_AFTER_S: Final = 1000.0
-LOST_AFTER_S: Final = 10.0
-#: With 10 % of callbacks lost, four in a row happen by accident once in ten thousand tasks.
-MAX_MISSED_CALLBACKS: Final = 4
 REFRESH_S: Final = 2.0
 STATE_VERSION: Final = 2
 #: The band of the tasks that were not polled yet.
@@ -115,15 +106,12 @@ class PollQueue(Generic[K]):
     Args:
         budget: the budget for the polls of all tasks together.
         every_s: a fixed interval between two polls of a task; None decides by what was learned.
-        callbacks: whether the provider reports ended tasks by callback, so that polls are only a safety net. With None
-            this is assumed as soon as a callback arrives, and until `MAX_MISSED_CALLBACKS` in a row were missed.
+        callbacks: whether the provider reports ended tasks by callback; None finds out.
     """
 
     def __init__(self, budget: PollBudget, *, every_s: float | None = None, callbacks: bool | None = False) -> None:
         self._budget, self._every_s = budget, every_s
-        self._callbacks, self._detects_callbacks = bool(callbacks), callbacks is None
-        self._missed_callbacks = 0
-        self._lost, self._received = 1.0, 19.0
+        self._callbacks = CallbackShare(callbacks)
         self._classes: dict[TaskClass, _Class] = {}
         self._tasks: dict[K, _Task] = {}
         self._groups: list[_Group] = []
@@ -163,7 +151,8 @@ class PollQueue(Generic[K]):
         task = self._tasks[key]
         polled = now - task.started_at
         at = task.group.of.table.observe_ended(task.age, polled, duration)
-        self._note_source(via, polled - at)
+        if self._callbacks.task_ended(via, polled - at):
+            self._refreshed_at = -math.inf
         self.forget(key)
 
     def remove(self, key: K) -> None:
@@ -214,11 +203,6 @@ class PollQueue(Generic[K]):
         """Return how long the running tasks take on average; None if none is running."""
         running = sum(of.running for of in self._classes.values())
         return sum(of.running * of.table.mean_s for of in self._classes.values()) / running if running else None
-
-    @property
-    def share_to_find(self) -> float:
-        """The share of ends that a poll has to find."""
-        return self._lost / (self._lost + self._received) if self._callbacks else 1.0
 
     # --- what was learned ---------------------------------------------------------------------------------------
 
@@ -284,16 +268,15 @@ class PollQueue(Generic[K]):
 
     def _learned_gap(self, group: _Group) -> float:
         age = group.age
-        if self._callbacks:
+        if self._callbacks.are_expected:
             longest = MAX_GAP_WITH_CALLBACKS_S
         else:
             longest = MAX_FIRST_S if group.band == _NOT_POLLED else max(MAX_GAP_S, MAX_GAP_SHARE * age)
         return max(MIN_GAP_S, group.of.table.poll_after(age, group.of.price, longest))
 
     def _price(self, table: DurationTable) -> float:
-        if self._callbacks:
-            least = MIN_PRICE_CALLBACKS_SEEN_S if self._detects_callbacks else MIN_PRICE_WITH_CALLBACKS_S
-            return max(least, self._load) / self.share_to_find
+        if self._callbacks.are_expected:
+            return max(self._callbacks.min_price_s, self._load) / self._callbacks.share_to_find
         if self.are_slots_short:
             polls, load = POLLS_PER_TASK_WITHOUT_SLOTS, 0.0
         else:
@@ -309,7 +292,7 @@ class PollQueue(Generic[K]):
             of.table.refresh()
         polls_per_s = sum(of.running * of.table.polls_at_one_second / of.table.mean_s for of in busy)
         longest_s = max((of.table.mean_s for of in busy), default=1.0)
-        load = (polls_per_s * math.sqrt(self.share_to_find) / self._budget.rate) ** 2
+        load = (polls_per_s * math.sqrt(self._callbacks.share_to_find) / self._budget.rate) ** 2
         faded = self._load * math.exp((self._refreshed_at - now) / longest_s) if self._load else 0.0
         self._load = max(min(load, MAX_LOAD_S), faded)
         self._refreshed_at = now
@@ -320,19 +303,3 @@ class PollQueue(Generic[K]):
         for group in self._groups:
             group.gap_s = None
             self._update_due(group)
-
-    def _note_source(self, via: EndSource, late: float) -> None:
-        """Note that a task's end was detected *late* seconds after it."""
-        is_lost = via == "poll" and late > LOST_AFTER_S
-        self._missed_callbacks = 0 if via == "callback" else self._missed_callbacks + is_lost
-        if self._detects_callbacks and (via == "callback" or self._missed_callbacks >= MAX_MISSED_CALLBACKS):
-            self._set_callbacks(via == "callback")
-        if self._callbacks and (is_lost or via == "callback"):
-            self._lost = 1.0 + (self._lost - 1.0) * DECAY + is_lost
-            self._received = 19.0 + (self._received - 19.0) * DECAY + (not is_lost)
-
-    def _set_callbacks(self, are_received: bool) -> None:
-        """Note that callbacks begin to arrive, or have stopped; earlier observations of them no longer apply."""
-        if self._callbacks != are_received:
-            self._callbacks, self._lost, self._received = are_received, 1.0, 19.0
-            self._refreshed_at = -math.inf

@@ -19,9 +19,10 @@ from collections.abc import Awaitable, Callable, Iterator
 import attrs
 
 from veo_async._rules.polling.budget import PollBudget
+from veo_async._rules.polling.callbacks import EndSource
 from veo_async._rules.polling.durations import TaskClass
 from veo_async._rules.polling.outage import Outage
-from veo_async._rules.polling.poll_queue import EndSource, PollQueue
+from veo_async._rules.polling.poll_queue import PollQueue
 from veo_async._rules.polling.poll_result import (
     BACKOFF_MAX_S,
     NotFinished,
