@@ -536,7 +536,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         `attach` and `submit` read it from the ledger. A session without a ledger keeps all its jobs.
         """
         if state is not None:
-            check_choice("state", state, [*JobState])
+            check_choice("state", state, [choice.value for choice in JobState])
         jobs = self._lifetime.engine.registry.by_key.values() if self._lifetime.has_engine else ()
         return [self._handle(job) for job in jobs if state in (None, job.state)]
 
