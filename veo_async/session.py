@@ -482,11 +482,11 @@ class VeoSession(anyio.AsyncContextManagerMixin):
 
         self._submitter.check_options(options)
 
-        reporter, numbers = ListReporter(progress, requests), itertools.count(1)
+        reporter, numbers, turn = ListReporter(progress, requests), itertools.count(1), asyncio.Lock()
 
         async def admit(request: AnyRequest | str) -> LiveJob:
             reporter.submitting()
-            job = await self._submitter.submit_or_reject(request, key, options, next(numbers))
+            job = await self._submitter.submit_or_reject(request, key, options, next(numbers), turn)
             if reporter.is_active:
                 reporter.follow(job)
             return job

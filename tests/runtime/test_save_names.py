@@ -1,6 +1,8 @@
 """How files are named: by default from the prompt, or by a template."""
 
 import asyncio
+import itertools
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 
 from tests.sessions import session_arguments
 from veo_async import Clip, Done, ExtendRequest, Refused, VeoSession, errors, sync
+from veo_async._session import targets
 from veo_async.ledger import MemoryLedger, SqliteLedger
 from veo_async.simulator import Simulator
 
@@ -168,6 +171,23 @@ async def test_two_requests_of_a_map_with_one_target_are_refused(tmp_path: Path)
         assert "another file has this name" in str(outcomes[1])
         assert len(sim.requests_to()) == 1
     assert videos(tmp_path) == ["a-dog.mp4"]
+
+
+async def test_first_request_of_a_map_gets_the_name_even_if_its_check_takes_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests are stored together, but their names are reserved in their order."""
+    parse, calls = targets._parse, itertools.count()
+
+    def slow_at_first(path: Any) -> Any:
+        if next(calls) == 0:
+            time.sleep(0.1)
+        return parse(path)
+
+    monkeypatch.setattr(targets, "_parse", slow_at_first)
+    async with Simulator(duration_s=0.1) as sim, on(sim) as veo:
+        outcomes = await veo.gather("A dog", "A dog!", save_to=tmp_path / "{slug}.mp4")
+    assert [type(outcome) for outcome in outcomes] == [Done, Refused]
 
 
 async def test_default_template_of_a_session_names_all_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

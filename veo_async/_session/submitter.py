@@ -1,10 +1,11 @@
 """`Submitter`: from a request to a job on the ledger, or to a chain of jobs if the request has follow-ups."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from os import PathLike
-from typing import Any
+from typing import Any, Self
 
 from veo_async._base.checks import check_text
 from veo_async._rules.extensions import check_model, check_resolution, extension_model, with_model_of
@@ -23,6 +24,26 @@ from .naming import facts_of_chain
 from .options import JOB_OPTIONS, check_job_options, check_option_names, check_save_to, parsed_template
 from .parts import Parts
 from .targets import SaveTargets
+
+
+class _Turn:
+    """Holds *lock* until `end` is called, at the latest until its block is left."""
+
+    def __init__(self, lock: asyncio.Lock) -> None:
+        self._lock = lock
+        self._is_held = False
+
+    async def __aenter__(self) -> Self:
+        self._is_held = await self._lock.acquire()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        if self._is_held:
+            self._is_held = False
+            self._lock.release()
 
 
 class Submitter:
@@ -45,8 +66,13 @@ class Submitter:
         save_to: str | PathLike[str] | None = None,
         then: FollowUp | Sequence[FollowUp] = (),
         validate: bool = True,
+        on_reserved: Callable[[], None] = lambda: None,
     ) -> LiveJob:
-        """Check *request* and admit its job and those of its follow-ups; return the last one."""
+        """Check *request* and admit its job and those of its follow-ups; return the last one.
+
+        Args:
+            on_reserved: called when its file name and its price are reserved, before the ledger stores it.
+        """
         engine = self._lifetime.require_open()
         check_option_names(video_options)
         check_job_options(take=take, tenant=tenant, priority=priority, send_within=send_within, validate=validate)
@@ -68,6 +94,7 @@ class Submitter:
         facts = partial(facts_of_chain, jobs[-1].key, prepared, engine.admission)
         reserved = self._targets.reserve(save_to, jobs[-1].key, facts)
         async with reserved as target, self._reserve_while_admitting(jobs):
+            on_reserved()
             jobs[-1].save_to = target
             last = await engine.admission.admit_chain(jobs)
         if target is None:  # else it is saved now, and that shows whether it still exists
@@ -121,18 +148,21 @@ class Submitter:
         as_request("-", {name: value for name, value in video_options.items() if name not in ("image", "image_urls")})
 
     async def submit_or_reject(
-        self, request: AnyRequest | str, key: Any, options: Mapping[str, Any], number: int
+        self, request: AnyRequest | str, key: Any, options: Mapping[str, Any], number: int, turn: asyncio.Lock
     ) -> LiveJob:
         """Submit one request of `map`; if it is wrong, return a rejected job instead of raising.
 
         Args:
             key: returns the job's key for a request; None derives the key from the request.
             number: the number of the request.
+            turn: of the same `map`: file names and budgets are reserved in the order of the requests.
         """
         options = {**options, "save_to": numbered(options.get("save_to"), number)}
         try:
-            checked = as_request(request, {})
-            return await self._submit_when_room(checked, key(checked) if key else None, options)
+            async with _Turn(turn) as own:
+                checked = as_request(request, {})
+                name = key(checked) if key else None
+                return await self._submit_when_room(checked, name, {**options, "on_reserved": own.end})
         except SessionEnded:
             raise
         except VeoError as error:
@@ -140,8 +170,8 @@ class Submitter:
 
     async def _submit_when_room(self, request: AnyRequest, key: str | None, options: Mapping[str, Any]) -> LiveJob:
         """Submit a job; wait for room if the tenant's queue is full, unless jobs on hold take all of it."""
-        job_options = {name: value for name, value in options.items() if name in JOB_OPTIONS}
-        video_options = {name: value for name, value in options.items() if name not in JOB_OPTIONS}
+        job_options = {name: value for name, value in options.items() if name in (*JOB_OPTIONS, "on_reserved")}
+        video_options = {name: value for name, value in options.items() if name not in job_options}
         queue_changed = self._lifetime.engine.registry.queue_changed
         while True:
             try:
