@@ -161,6 +161,41 @@ def test_task_takes_about_fifteen_polls() -> None:
     assert 6 <= polls_of_one_task(start(known(), 1), 190.0) <= 15
 
 
+def polled_before(polls: PollQueue[Any], until: float) -> list[tuple[float, Any]]:
+    """Return which task was polled when; all of them are still running."""
+    now, polled = 0.0, []
+    while (now := polls.next_at(now)) < until:
+        if (key := polls.take(now)) is not None:
+            polled.append((now, key))
+            polls.still_running(key, now)
+    return polled
+
+
+def test_first_tasks_of_an_unknown_class_are_polled_early() -> None:
+    """After 2, 4, 8, … seconds, because they may take much less time than assumed; four of them only."""
+    polled = polled_before(start(queue(1000.0), 30), 17.0)
+    assert {key for _, key in polled} == {0, 1, 2, 3}
+    assert [now for now, key in polled if key == 0] == pytest.approx([2, 4, 8, 16], abs=1)
+    assert polled_before(start(known(), 30, now=0.0), 17.0) == []
+
+
+def test_quick_tasks_are_found_soon_although_long_ones_were_assumed() -> None:
+    """Once the first have ended early, the others are polled at once."""
+    polls, found = start(queue(), 100), 0
+    now = 0.0
+    while found < 100:
+        now = polls.next_at(now)
+        if (key := polls.take(now)) is not None:
+            if now >= 3.0:
+                polls.ended(key, now, 3.0)
+                found += 1
+            else:
+                polls.still_running(key, now)
+        else:
+            now += 0.1
+    assert now < 40
+
+
 def test_polls_are_denser_while_a_job_waits_for_a_slot() -> None:
     """A late poll is lost throughput then."""
     relaxed, urgent = known(), known()

@@ -20,6 +20,9 @@ longest mean duration. While a job waits for a slot, a late poll is lost through
 * Whenever a poll may begin, it goes to the first task of a group, among those that are due, that has most probably
   ended. Every 1000 s that it was not polled count as much as one sure end, so that none is forgotten.
 
+The first four tasks of a class of which little is known are polled after 2, 4, 8, … seconds as well: if tasks take much
+less time than assumed, the others need not wait for their late first poll.
+
 Nothing is reserved in advance, so a poll is decided with all that is known when it begins. A poll takes as many steps
 as there are groups, however many tasks there are.
 
@@ -49,6 +52,9 @@ POLLS_PER_UNKNOWN_TASK: Final = 20.0
 POLLS_PER_TASK_WITHOUT_SLOTS: Final = 21.0
 #: The number of ends after which a class is known.
 _KNOWN_AFTER: Final = 8
+#: How many tasks of an unknown class are polled early, and when first.
+_SCOUTS: Final = 4
+_SCOUT_FIRST_S: Final = 2.0
 MIN_GAP_S: Final = 1.5
 MAX_GAP_S: Final = 60.0
 MAX_GAP_SHARE: Final = 0.3
@@ -68,7 +74,15 @@ class _Class:
     table: DurationTable
     price: float
     running: int = 0
-    groups: "dict[int, _Group]" = attrs.field(factory=dict)
+    #: How many tasks were polled early.
+    scouts: int = 0
+    #: By band, and whether they are polled early.
+    groups: "dict[tuple[int, bool], _Group]" = attrs.field(factory=dict)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether enough of its tasks have ended."""
+        return self.table.ends >= _KNOWN_AFTER
 
 
 @attrs.define(eq=False)
@@ -77,6 +91,7 @@ class _Group:
 
     of: _Class
     band: int
+    are_scouts: bool
     tasks: "OrderedDict[Any, float]" = attrs.field(factory=OrderedDict)
     #: How long after they were seen its tasks are due; None until it is computed.
     gap_s: float | None = None
@@ -134,7 +149,9 @@ class PollQueue(Generic[K]):
         self.forget(key)
         of = self._class(cls)
         of.running += 1
-        task = self._tasks[key] = _Task(self._group(of, _NOT_POLLED), now)
+        is_scout = of.scouts < _SCOUTS and not of.is_known
+        of.scouts += is_scout
+        task = self._tasks[key] = _Task(self._group(of, _NOT_POLLED, is_scout), now)
         self._append(key, task)
 
     def still_running(self, key: K, now: float) -> None:
@@ -143,7 +160,7 @@ class PollQueue(Generic[K]):
         task = self._tasks[key]
         of, age = task.group.of, max(task.age, now - task.started_at)
         of.table.observe_running(task.age, age)
-        task.group, task.age = self._group(of, band_of(age)), age
+        task.group, task.age = self._group(of, band_of(age), task.group.are_scouts), age
         self._append(key, task)
 
     def ended(self, key: K, now: float, duration: float | None, via: EndSource = "poll") -> None:
@@ -237,10 +254,10 @@ class PollQueue(Generic[K]):
             self._refreshed_at = -math.inf  # it changes the load
         return of
 
-    def _group(self, of: _Class, band: int) -> _Group:
-        group = of.groups.get(band)
+    def _group(self, of: _Class, band: int, are_scouts: bool) -> _Group:
+        group = of.groups.get((band, are_scouts))
         if group is None:
-            group = of.groups[band] = _Group(of, band)
+            group = of.groups[band, are_scouts] = _Group(of, band, are_scouts)
             self._groups.append(group)
         return group
 
@@ -270,6 +287,8 @@ class PollQueue(Generic[K]):
         age = group.age
         if self._callbacks.are_expected:
             longest = MAX_GAP_WITH_CALLBACKS_S
+        elif group.are_scouts and not group.of.is_known:
+            longest = min(max(_SCOUT_FIRST_S, age), MAX_GAP_S)
         else:
             longest = MAX_FIRST_S if group.band == _NOT_POLLED else max(MAX_GAP_S, MAX_GAP_SHARE * age)
         return max(MIN_GAP_S, group.of.table.poll_after(age, group.of.price, longest))
@@ -298,7 +317,7 @@ class PollQueue(Generic[K]):
         self._refreshed_at = now
         for of in self._classes.values():
             of.price = self._price(of.table)
-            of.groups = {band: group for band, group in of.groups.items() if group.tasks}
+            of.groups = {name: group for name, group in of.groups.items() if group.tasks}
         self._groups = [group for of in self._classes.values() for group in of.groups.values()]
         for group in self._groups:
             group.gap_s = None

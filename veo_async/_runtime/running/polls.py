@@ -13,7 +13,7 @@ from veo_async._api import RecordPoller, VeoApi, poll_upgrade
 from veo_async._base.kill_points import kill_point
 from veo_async._rules.polling.budget import PollBudget
 from veo_async._rules.task_route import route_of_record
-from veo_async._runtime.clock import loop_time
+from veo_async._runtime.clock import TIMER_SLACK_S, loop_time
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._runtime.sending.key_renewal import KeyRenewer
 from veo_async._wire import JOBS, VEO, Record, RouteName, route_named, upgrade_from_name
@@ -96,7 +96,7 @@ class RecordReader:
         async with self._turn:  # one after the other
             self._budget.is_read_waiting = True
             try:
-                while (delay_s := self._budget.read_ready_at(now := loop_time()) - now) > 0:  # noqa: ASYNC110  # a poll may go first
+                while (delay_s := self._budget.read_ready_at(now := loop_time()) - now) > TIMER_SLACK_S:  # noqa: ASYNC110  # a poll may go first
                     await asyncio.sleep(delay_s)
                 self._budget.begin_read(now)
             finally:

@@ -156,7 +156,7 @@ class Watcher:
 
     def _take(self, now: float) -> LiveJob | None:
         """Take the next task to poll; return None if none is due or no poll may begin."""
-        if now + BATCH_WINDOW_S < self._may_begin_at(now):
+        if now + max(BATCH_WINDOW_S, TIMER_SLACK_S) < self._may_begin_at(now):
             return None
         job, late_s = self._take_requested(now), 0.0
         if job is None:
