@@ -193,7 +193,7 @@ def test_quick_tasks_are_found_soon_although_long_ones_were_assumed() -> None:
                 polls.still_running(key, now)
         else:
             now += 0.1
-    assert now < 40
+    assert now < 20
 
 
 def test_polls_are_denser_while_a_job_waits_for_a_slot() -> None:
@@ -243,6 +243,16 @@ def test_callbacks_make_polls_rare() -> None:
     polls = start(queue(callbacks=True), 1)
     assert polls.next_at(0.0) > 120 > start(queue(), 1).next_at(0.0)
     assert gap_after(polls, 0, 190.0) > 45
+
+
+def test_first_callback_makes_polls_rare() -> None:
+    """Callbacks were not announced, so until then every end had to be found by a poll."""
+    polls = start(queue(callbacks=None), 3)
+    before = gap_after(polls, 0, 190.0)
+    polls.ended(1, 191.0, 188.0, "callback")
+    assert gap_after(polls, 2, 192.0) > before
+    polls.forget(0)
+    assert polls.next_at(192.0) - 192.0 > 1.5 * before
 
 
 def test_broken_receiver_is_detected() -> None:

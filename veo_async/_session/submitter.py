@@ -27,22 +27,22 @@ from .targets import SaveTargets
 
 
 class _Turn:
-    """Holds *lock* until `end` is called, at the latest until its block is left."""
+    """A request's turn: it has *lock* until `end` is called, at the latest until its block is left."""
 
     def __init__(self, lock: asyncio.Lock) -> None:
         self._lock = lock
-        self._is_held = False
+        self._has_turn = False
 
     async def __aenter__(self) -> Self:
-        self._is_held = await self._lock.acquire()
+        self._has_turn = await self._lock.acquire()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self.end()
 
     def end(self) -> None:
-        if self._is_held:
-            self._is_held = False
+        if self._has_turn:
+            self._has_turn = False
             self._lock.release()
 
 

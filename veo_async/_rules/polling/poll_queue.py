@@ -131,6 +131,8 @@ class PollQueue(Generic[K]):
         self._tasks: dict[K, _Task] = {}
         self._groups: list[_Group] = []
         self._load, self._refreshed_at = 0.0, -math.inf
+        #: Whether an end was learned since: then other tasks may be due earlier than was computed.
+        self._is_stale = False
         #: Whether a job waits for the slot of a running task.
         self.are_slots_short = False
         #: For how long the task that was taken last had been due.
@@ -168,6 +170,7 @@ class PollQueue(Generic[K]):
         task = self._tasks[key]
         polled = now - task.started_at
         at = task.group.of.table.observe_ended(task.age, polled, duration)
+        self._is_stale = True
         if self._callbacks.task_ended(via, polled - at):
             self._refreshed_at = -math.inf
         self.forget(key)
@@ -204,7 +207,10 @@ class PollQueue(Generic[K]):
 
     def next_at(self, now: float) -> float:
         """Return when `take` will have a task, if nothing happens until then."""
-        return max(now, min((group.due for group in self._groups), default=math.inf))
+        due = min((group.due for group in self._groups), default=math.inf)
+        if self._is_stale and due < math.inf:
+            due = min(due, self._refreshed_at + REFRESH_S)
+        return max(now, due)
 
     def eta(self, key: K, now: float) -> Eta:
         """Return how much longer it will run."""
@@ -314,7 +320,7 @@ class PollQueue(Generic[K]):
         load = (polls_per_s * math.sqrt(self._callbacks.share_to_find) / self._budget.rate) ** 2
         faded = self._load * math.exp((self._refreshed_at - now) / longest_s) if self._load else 0.0
         self._load = max(min(load, MAX_LOAD_S), faded)
-        self._refreshed_at = now
+        self._refreshed_at, self._is_stale = now, False
         for of in self._classes.values():
             of.price = self._price(of.table)
             of.groups = {name: group for name, group in of.groups.items() if group.tasks}
