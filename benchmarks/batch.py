@@ -36,6 +36,7 @@ from _common import LIMIT, WINDOW_S, Report, lower_bound, main, quantile
 from _competent import Client, over_aiohttp
 
 from veo_async import TaskState, VeoApi, VeoSession
+from veo_async._api import transport
 from veo_async._wire import KIE
 from veo_async.batch.manifest import Manifest, read_manifest
 from veo_async.batch.run import Batch
@@ -203,6 +204,7 @@ def run_session(url: str, jobs: int, folder: Path) -> None:
                 async for _ in veo.map([f"A dog in the {name} round, number {number}" for number in range(jobs)]):
                     pass
                 await asyncio.sleep(0.5)  # the tasks that worked on the last job end
+                transport._parse_url.cache_clear()  # it holds 512 URLs, however many jobs there are
                 gc.collect()
                 size, _ = tracemalloc.get_traced_memory()
         return {"kb_per_job": (size - before) / 1024 / jobs}

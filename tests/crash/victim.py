@@ -59,7 +59,7 @@ async def run(options: Options) -> dict[str, Any]:
         for name in options.jobs:
             await veo.submit(name, key=name)
         await _wait_until_quiet(veo, options.quiet_s)
-        return {job.key: job.state for job in veo.jobs()}
+        return {job.key: job.state async for job in veo.ledger.jobs()}
 
 
 async def _wait_until_quiet(veo: VeoSession, quiet_s: float) -> None:

@@ -211,8 +211,9 @@ async def test_any_damaged_column_leaves_the_ledger_usable(
     table, column = place
     shown = "CAST(? AS TEXT)" if as_text and isinstance(value, bytes) else "?"
     try:
-        one_row = f"SELECT rowid FROM {table} LIMIT 1 OFFSET {row} % max(1, (SELECT count(*) FROM {table}))"  # noqa: S608
-        damage(path, f"UPDATE {table} SET {column} = {shown} WHERE rowid = ({one_row})", value)  # noqa: S608
+        name = "token" if table == "attempt" else "rowid"
+        one_row = f"SELECT {name} FROM {table} LIMIT 1 OFFSET {row} % max(1, (SELECT count(*) FROM {table}))"  # noqa: S608
+        damage(path, f"UPDATE {table} SET {column} = {shown} WHERE {name} = ({one_row})", value)  # noqa: S608
     except (sqlite3.IntegrityError, OverflowError):
         return  # the file itself rejects this value
     await check_usable(path)

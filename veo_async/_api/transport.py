@@ -176,7 +176,7 @@ def _keep_read_buffers() -> None:
     bytearray(512 * 1024)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def _parse_url(url: str) -> URL:
     """Return *url* for aiohttp. It is cached, because a task is polled many times, and aiohttp takes a URL apart.
 
