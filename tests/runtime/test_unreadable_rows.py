@@ -151,7 +151,7 @@ COLUMNS = {
         " deadline ended_at outcome save_to"
     ),
     "transition": "key event before after at changes evidence session_id",
-    "attempt": "token key number sent_at",
+    "attempt": "token key",
     "sent_call": "account session_id key at",
     "closure": "account session_id closed_until",
     "account_limits": "account knowledge",
