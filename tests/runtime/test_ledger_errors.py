@@ -187,6 +187,22 @@ async def test_session_closed_with_an_unstored_task_reports_its_id(
     assert len(sim.requests_to()) == 1
 
 
+async def test_failure_of_an_action_whose_caller_was_cancelled_is_not_an_unhandled_exception() -> None:
+    """The ledger fails until the session is closed, and nobody waits for the action any more."""
+    ledger, sim = FaultyLedger(), memory()
+    ledger.events = {"abandon"}
+    async with session_with_ledger(sim, ledger) as veo:
+        job = await veo.submit("A dog")
+        await job.accepted()
+        ledger.error = errors.LedgerIOError("disk full")
+        abandoning = asyncio.create_task(job.abandon())
+        await asyncio.sleep(1)
+        abandoning.cancel()
+        await asyncio.wait([abandoning])
+    assert ledger.failed > 1
+    assert abandoning.cancelled()
+
+
 async def test_changes_that_cannot_be_read_are_read_again() -> None:
     """A ledger that is locked for a while loses no change."""
     ledger, sim = FaultyLedger(), memory()

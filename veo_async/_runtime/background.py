@@ -51,7 +51,8 @@ class BackgroundTasks:
 
     def _finished(self, on_crash: OnCrash | None, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
-        if on_crash is not None and (crash := _crash_of(task)) is not None:
+        crash = _crash_of(task)  # read in any case: if the caller was cancelled, asyncio would report it as unhandled
+        if on_crash is not None and crash is not None:
             on_crash(crash)
 
 
