@@ -188,7 +188,7 @@ async def test_session_closed_with_an_unstored_task_reports_its_id(
 
 
 async def test_failure_of_an_action_whose_caller_was_cancelled_is_not_an_unhandled_exception() -> None:
-    """The ledger fails until the session is closed, and nobody waits for the action any more."""
+    """The ledger fails until the session is closed, and the action has no caller any more."""
     ledger, sim = FaultyLedger(), memory()
     ledger.events = {"abandon"}
     async with session_with_ledger(sim, ledger) as veo:

@@ -102,7 +102,7 @@ def test_base_video_is_never_the_result(place: str, nest: Any) -> None:
 
 @pytest.mark.parametrize("result", [None, "", "not JSON", "[]", "null", '"text"', "{}", '{"data": 5}', {}, 5, []])
 def test_success_with_an_unusable_result_has_no_video(result: Any) -> None:
-    """Acceptance 3: a result that is not one is no clip."""
+    """Acceptance 3: an unusable result contains no video."""
     assert record("success", resultJson=result, response=result).urls == ()
 
 
