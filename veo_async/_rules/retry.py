@@ -29,6 +29,7 @@ from typing import Final, Literal
 
 import attrs
 
+from veo_async._wire.endpoints import ENDPOINTS
 from veo_async.errors import MalformedResponse, NotSent, RateLimited, ResponseLost, ServerError, VeoError
 
 from .rng import Rng
@@ -53,9 +54,7 @@ Endpoint = Literal[
 ]
 
 #: Endpoints that may cost credits on every call. ``get-1080p-video`` does, although it is a GET.
-CHARGED_ENDPOINTS: Final[frozenset[Endpoint]] = frozenset(
-    {"generate", "extend", "get-4k-video", "get-1080p-video", "create-task"}
-)
+CHARGED_ENDPOINTS: Final = frozenset(endpoint.name for endpoint in ENDPOINTS if endpoint.is_charged)
 MAX_TRIES: Final = 4
 MAX_TOTAL_S: Final = 120.0
 BASE_S: Final = 0.5

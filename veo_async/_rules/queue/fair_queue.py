@@ -36,11 +36,7 @@ immediately instead of letting the queue grow.
 
 import math
 from collections import OrderedDict
-from collections.abc import (
-    Callable,
-    Iterator,
-    KeysView,
-)
+from collections.abc import Callable, Iterator, KeysView
 from typing import Generic
 
 import attrs
