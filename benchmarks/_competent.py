@@ -55,9 +55,9 @@ class Window:
 class Database:
     """One row per job. Each method commits."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, journal: str = "WAL", synchronous: str = "FULL") -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
-        for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", _TABLE):
+        for statement in (f"PRAGMA journal_mode = {journal}", f"PRAGMA synchronous = {synchronous}", _TABLE):
             self._connection.execute(statement)
         self.close = self._connection.close
 

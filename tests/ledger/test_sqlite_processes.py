@@ -58,7 +58,7 @@ async def test_forked_child_does_not_keep_its_dead_parent_alive(path: Path) -> N
 
 # --- row 62: many processes -------------------------------------------------------------------------------------
 
-PROCESSES, JOBS, LIMIT, SPAN_S = 8, 800, 20, 0.1
+PROCESSES, JOBS, LIMIT, SPAN_S = 8, 400, 20, 0.5
 
 
 @pytest.mark.slow
