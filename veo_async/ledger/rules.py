@@ -55,6 +55,8 @@ def as_history(transition: Transition) -> Transition:
     given, at = transition.changes, transition.at
     changes = {name: value for name, value in given.items() if not _is_repeated(name, value, at)}
     evidence = {name: value for name, value in transition.evidence.items() if name not in given or given[name] != value}
+    if len(changes) == len(given) and len(evidence) == len(transition.evidence):
+        return transition
     return attrs.evolve(transition, changes=changes, evidence=evidence)
 
 

@@ -159,7 +159,7 @@ class ChangeReader:
         if row.state == JobState.SENDING:
             owned = attrs.evolve(owned, state=JobState.IN_DOUBT.value, attempts=row.attempts + 1)
             self._statements.insert_transition(rules.sender_lost(row, at), self._session_id)
-        self._statements.update_job(owned)
+        self._statements.update_job(owned, ("owner", "state", "attempts"))
         return owned
 
     def _delete_stale_sessions(self) -> None:

@@ -83,12 +83,13 @@ class Queries:
             self._statements.run("use_budget", budget=row.budget, spent=change.spent, reserved=change.reserved)
 
     def apply(self, transition: Transition, closed_until: float, budget_limit: float | None) -> bool:
-        row = self._apply(transition)
-        if row is None:
+        found = self._apply(transition)
+        if found is None:
             return False
+        current, row = found
         if budget_limit is not None and row.budget is not None:
-            rules.check_change(self._stored(row.key), row, self.budget_use(row.budget), budget_limit)
-        self._write(row, transition)
+            rules.check_change(current, row, self.budget_use(row.budget), budget_limit)
+        self._write(current, row, transition)
         if transition.before == JobState.SENDING:
             self._statements.run("record_response", key=row.key, at=transition.at)
         if closed_until:
@@ -98,13 +99,14 @@ class Queries:
         return True
 
     def begin_send(self, transition: Transition, claim: RateClaim) -> SendPermit | None:
-        row = self._apply(transition)
-        if row is None:
+        found = self._apply(transition)
+        if found is None:
             return None
+        current, row = found
         closed_until = self.changes.closed_until(row.account, transition.at)
         wait_until = rules.may_send_at(self._other_calls(row, transition, claim), closed_until, claim, transition.at)
         if not wait_until:
-            self._write(row, transition)
+            self._write(current, row, transition)
             since = transition.at - rules.RETENTION_S
             self._statements.run("delete_old_calls", account=row.account, since=since)
             self._statements.run(
@@ -205,31 +207,29 @@ class Queries:
         state = {} if query.state is None else {"state": str(query.state)}
         return {**state, "tenant": query.tenant, "account": self.account}
 
-    def _apply(self, transition: Transition) -> JobRow | None:
+    def _apply(self, transition: Transition) -> tuple[JobRow, JobRow] | None:
+        """Return the stored row, and what *transition* makes of it; None if this session must not apply it."""
         current = self.get(transition.key)
         row = rules.apply(current, transition, self.session_id, self.account, self.session_lock.is_alive)
-        if row is not None:
+        if current is None or row is None:
+            return None
+        if "task_id" in transition.changes:
             self._check_task_is_free(row)
-        return row
-
-    def _stored(self, key: str) -> JobRow:
-        """Return a row that exists: `_apply` has found it in this transaction."""
-        [row] = self._statements.jobs("job", key=key)
-        return row
+        return current, row
 
     def _check_task_is_free(self, row: JobRow) -> None:
         holder = None if row.task_id is None else self.job_of_task(row.task_id)
         if holder is not None and holder.key != row.key:
             raise TaskAlreadyBound(holder.key)
 
-    def _write(self, row: JobRow, transition: Transition) -> None:
-        current = self._stored(row.key)
+    def _write(self, current: JobRow, row: JobRow, transition: Transition) -> None:
         if row.owner == self.session_id != current.owner:
             self.changes.on_adopted(row.key)
         self._count_in_budget(row, rules.change_of_use(current, row))
-        self._statements.update_job(row)
+        self._statements.update_job(row, ["state", "owner", *transition.changes])
         self._statements.insert_transition(transition, self.session_id)
-        self._keep_token(row)
+        if "token" in transition.changes:
+            self._keep_token(row)
 
     def _keep_token(self, row: JobRow) -> None:
         if row.token is not None:

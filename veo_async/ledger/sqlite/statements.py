@@ -6,7 +6,7 @@ that for a whole batch of calls.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -70,8 +70,10 @@ class Statements:
     def insert_job(self, row: JobRow, *, seq: int) -> None:
         self.run("insert_job", **_job_to_row(row), seq=seq)
 
-    def update_job(self, row: JobRow) -> None:
-        self.run("update_job", **_job_to_row(row))
+    def update_job(self, row: JobRow, columns: Iterable[str]) -> None:
+        """Write *columns* of *row*. SQLite updates only the indexes that contain one of them."""
+        names = tuple(columns)
+        self.connection.execute(_update_of(names), {**_job_to_row(row, names), "key": row.key})
 
     def insert_transition(self, transition: Transition, session_id: str) -> None:
         transition = rules.as_history(transition)
@@ -112,9 +114,19 @@ def fetch_all(
         connection.text_factory = str
 
 
-def _job_to_row(row: JobRow) -> dict[str, Scalar | bytes]:
-    values: dict[str, Scalar] = {name: getattr(row, name) for name in _COLUMNS}
-    return {**values, "state": str(row.state), "outcome": pack(row.outcome)}
+@cache
+def _update_of(columns: tuple[str, ...]) -> str:
+    return f"UPDATE job SET {', '.join(f'{name} = :{name}' for name in columns)} WHERE key = :key"  # noqa: S608  # our names
+
+
+def _job_to_row(row: JobRow, columns: Collection[str] = _COLUMNS) -> dict[str, Scalar | bytes]:
+    """Return the values of *columns* as they are stored."""
+    values: dict[str, Scalar | bytes] = {name: getattr(row, name) for name in columns}
+    if "state" in values:
+        values["state"] = str(row.state)
+    if "outcome" in values:
+        values["outcome"] = pack(row.outcome)
+    return values
 
 
 def _job_from_row(row: tuple[Any, ...]) -> JobRow:
@@ -166,5 +178,8 @@ def _from_json(text: Any) -> Mapping[str, Scalar]:
     return values if isinstance(values, dict) else {"unreadable": str(text)}
 
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 def _as_json(values: Mapping[str, Scalar]) -> str:
-    return json.dumps(dict(values), sort_keys=True, separators=(",", ":"))
+    return _encode(dict(values)) if values else "{}"

@@ -89,15 +89,6 @@ ON CONFLICT (key) DO UPDATE SET
     credits = excluded.credits, route = excluded.route, credits_consumed = excluded.credits_consumed,
     source = excluded.source, submitted_seq = excluded.submitted_seq;
 
--- name: update_job
-UPDATE job SET
-    state = :state, request = :request, kind = :kind, tenant = :tenant, priority = :priority, metadata = :metadata,
-    task_id = :task_id, token = :token, attempts = :attempts, owner = :owner, submitted_at = :submitted_at,
-    sent_at = :sent_at, deadline = :deadline, ended_at = :ended_at, outcome = :outcome, save_to = :save_to,
-    budget = :budget, price = :price, credits = :credits,
-    route = :route, credits_consumed = :credits_consumed, source = :source
-WHERE key = :key;
-
 -- name: budget_use
 SELECT spent, reserved FROM budget WHERE name = :budget;
 
