@@ -318,7 +318,7 @@ def compare(report: Report) -> None:
         compared_with = "{:,.{digits}f} competent, {:,.{digits}f} naive".format(*others, digits=digits)
         options: dict[str, Any] = goal
         report.add(f"{jobs:,} clips: {text}", own, digits=digits, compared_with=compared_with, **options)
-    kept = 100 if report.is_quick else 500
+    kept = 300 if report.is_quick else 500
     report.add(f"{kept:,} jobs on a ledger: KB kept per finished job", measure_memory(kept), at_most=0.5, digits=2)
 
 

@@ -61,6 +61,7 @@ def test_report_multiplies_a_goal_by_its_slack_only_in_a_quick_run(
 
 
 @pytest.mark.slow
+@pytest.mark.benchmark
 @pytest.mark.realtime
 @pytest.mark.timeout(300)  # much CPU time, which a busy machine stretches
 @pytest.mark.parametrize("name", NAMES)
