@@ -130,6 +130,8 @@ class PollQueue(Generic[K]):
         self._classes: dict[TaskClass, _Class] = {}
         self._tasks: dict[K, _Task] = {}
         self._groups: list[_Group] = []
+        #: When the first of all tasks is due; None until it is computed.
+        self._first_due: float | None = None
         self._load, self._refreshed_at = 0.0, -math.inf
         #: Whether an end was learned since: then other tasks may be due earlier than was computed.
         self._is_stale = False
@@ -191,6 +193,8 @@ class PollQueue(Generic[K]):
     def take(self, now: float) -> K | None:
         """Return the task that a poll which begins now goes to, and remove it; None if none is due."""
         self._refresh(now)
+        if self._due() > now:
+            return None
         best: K | None = None
         greatest = -math.inf
         for group in self._groups:
@@ -207,7 +211,7 @@ class PollQueue(Generic[K]):
 
     def next_at(self, now: float) -> float:
         """Return when `take` will have a task, if nothing happens until then."""
-        due = min((group.due for group in self._groups), default=math.inf)
+        due = self._due()
         if self._is_stale and due < math.inf:
             due = min(due, self._refreshed_at + REFRESH_S)
         return max(now, due)
@@ -282,6 +286,12 @@ class PollQueue(Generic[K]):
 
     def _update_due(self, group: _Group) -> None:
         group.due = next(iter(group.tasks.values())) + self._gap(group) if group.tasks else math.inf
+        self._first_due = None
+
+    def _due(self) -> float:
+        if self._first_due is None:
+            self._first_due = min((group.due for group in self._groups), default=math.inf)
+        return self._first_due
 
     def _gap(self, group: _Group) -> float:
         """Return how long after they were seen the tasks of *group* are due."""
