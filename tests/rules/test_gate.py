@@ -74,6 +74,11 @@ class Player:
             assert deadline < math.inf
             self.now = deadline
 
+    def expect_grant_later(self) -> Grant:
+        """Let time pass until a request is granted."""
+        self.sleep_until_granted()
+        return self.expect_grant()
+
     def fail_probes(self, times: int) -> None:
         """Send *times* probes; each is refused."""
         for _ in range(times):
@@ -409,14 +414,30 @@ def test_unanswered_extra_request_is_not_repeated_immediately() -> None:
     assert player.gate.statistics().limit == 3
 
 
-def test_wait_ends_when_the_next_extra_request_is_due() -> None:
-    """If an extra request is due before the window has room, the wait ends then."""
+def test_extra_request_that_is_due_long_after_a_burst_follows_the_next_one() -> None:
+    """If it were refused earlier, its place would lag behind those of the burst from then on."""
     player = Player(limit=3, explore_again_s=2.0)
     player.accept(3)
     player.gate.unanswered(player.expect_grant(), player.now)
-    assert player.expect_wait() == Wait(player.now + 2.0, Reason.WINDOW)
     player.now += 2.0
+    assert player.expect_wait() == Wait(pytest.approx(110.36), Reason.WINDOW)
+    player.accept(3)
+    assert player.now < 112.0
     assert player.expect_grant().purpose is Purpose.EXTRA
+
+
+def test_extra_request_that_is_due_between_evenly_spread_requests_is_sent_a_window_later() -> None:
+    """The window always has room soon, so there is no better moment."""
+    player = Player(explore_again_s=2.0)
+    for number in range(20):
+        player.now = 100 + 0.5 * number
+        player.accept()
+    player.gate.unanswered(player.expect_grant(), player.now)
+    due_at = player.now + 2.0
+    while (ticket := player.expect_grant_later()).purpose is not Purpose.EXTRA:
+        player.now += ROUND_TRIP_S
+        player.gate.accepted(ticket, player.now)
+    assert due_at + 10 <= ticket.at <= due_at + 11
 
 
 def test_refusal_at_the_edge_widens_the_margin() -> None:

@@ -27,6 +27,12 @@ ASSUME_ARRIVED_S = 5.0
 #: Requests in flight, as a multiple of those that keep the rate: round trips differ.
 PARALLEL_MARGIN = 2
 
+#: An extra request is sent within this many seconds of the request that filled the window, and not if the window has
+#: room again within as many. It counts even if it is refused, and so takes a place: at any other moment that of a
+#: request which may be sent soon, or one that lags behind the others from then on. Both delay the last requests of a
+#: list. Where requests are spread evenly there is no good moment: a window after it is due, any will do.
+EXTRA_WITHIN_S = 1.0
+
 #: The pace was the bottleneck if a request was sent within this share of the gap after the pace allowed it.
 PACE_LIMITED_SHARE = 0.5
 
@@ -47,6 +53,7 @@ class Traffic:
     _granted: int = attrs.field(default=0, init=False)
     _max_parallel: int = attrs.field(init=False)  #: current maximum of requests in transit
     _next_at: float = attrs.field(default=-math.inf, init=False)  #: when the pace allows the next request
+    _active_at: float = attrs.field(default=-math.inf, init=False)  #: when a request was last sent or accepted
 
     def __attrs_post_init__(self) -> None:
         self._max_parallel = self.settings.parallel_first
@@ -77,6 +84,7 @@ class Traffic:
     def grant(self, purpose: Purpose, now: float, *, is_urgent: bool = False) -> Grant:
         """Grant a request that is sent now."""
         self._granted += 1
+        self._active_at = now
         is_pace_limited = now - self._next_at < PACE_LIMITED_SHARE * self.learner.gap_s
         ticket = Grant(self._granted, now, purpose, is_pace_limited)
         self.in_flight[ticket.number] = ticket
@@ -103,6 +111,7 @@ class Traffic:
     def accepted(self, ticket: Grant, now: float) -> None:
         """Note that the provider created a task."""
         learner = self.learner
+        self._active_at = now
         if ticket.number in self._arrived:
             stamp = self.log.accept_arrived(ticket.at + ASSUME_ARRIVED_S)
         else:
@@ -182,8 +191,9 @@ class Traffic:
     def _decide_extra(self, window_wait: Wait, now: float) -> Purpose | Wait:
         if not self.is_higher_limit_useful or self._in_transit >= self.learner.extra_parallel:
             return window_wait
-        at = self.learner.extra_at()
-        if now < at:
-            return Wait(min(window_wait.until, at), window_wait.reason)
+        due = self.learner.extra_at()
+        is_burst_over = now <= self._active_at + EXTRA_WITHIN_S < window_wait.until
+        if now < due or (not is_burst_over and now < due + self.learner.span_s):
+            return window_wait
         beyond = None if self.settings.explore else self._window_wait(self.settings.limit, now)
         return beyond or Purpose.EXTRA
