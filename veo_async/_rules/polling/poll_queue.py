@@ -199,19 +199,19 @@ class PollQueue(Generic[K]):
         self._refresh(now)
         if self._due() > now:
             return None
-        best: K | None = None
-        greatest = -math.inf
-        for group in self._groups:
-            if group.due <= now:
-                key, seen_at = next(iter(group.tasks.items()))
-                table, started_at = group.of.table, self._tasks[key].started_at
-                ended = table.hazard_sum(now - started_at) - table.hazard_sum(seen_at - started_at)
-                need = ended + (now - seen_at) / _SURE_AFTER_S
-                if need > greatest:
-                    best, greatest, self.late_s = key, need, now - group.due
-        if best is not None:
-            self.remove(best)
-        return best
+        due = [group for group in self._groups if group.due <= now]
+        group = due[0] if len(due) == 1 else max(due, key=lambda group: self._need(group, now))
+        self.late_s = now - group.due
+        key: K = next(iter(group.tasks))
+        self.remove(key)
+        return key
+
+    def _need(self, group: _Group, now: float) -> float:
+        """Return how much the first task of *group* needs a poll."""
+        key, seen_at = next(iter(group.tasks.items()))
+        table, started_at = group.of.table, self._tasks[key].started_at
+        ended = table.hazard_sum(now - started_at) - table.hazard_sum(seen_at - started_at)
+        return ended + (now - seen_at) / _SURE_AFTER_S
 
     def next_at(self, now: float) -> float:
         """Return when `take` will have a task, if nothing happens until then."""
