@@ -9,27 +9,37 @@ The competent client (`_competent.py`) knows the limit and when to poll: first a
 ``veo3_fast``, after 96 s and every 10 s for ``veo3``. Its window is 2 % longer than documented, because a server that
 counts when requests arrive would refuse some otherwise. A naive client is shown as well: for every job a task that
 retries a 429 with exponential backoff, at most 20 of them at the same time, and polls every 10 s.
+
+*Short tasks*: 500 jobs, created at up to 1,000 per second on an account that allows it, whose tasks take 20 s each. All
+of them end at about the same time, so the poll budget decides when they are known. It has the default settings, and the
+competent client keeps the same budget: ten polls per second at first, and more while polls are late. That client knows
+that the tasks take 20 s, and polls first after 20 s and then every 5 s; the session assumes 54 to 118 s and learns.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random
 from statistics import mean
+from typing import Any
 
 import attrs
 from _common import Distant, Report, in_virtual_time, lower_bound, main, through
-from _competent import Client
+from _competent import Client, Send
 
 from veo_async import TaskState, VeoApi
+from veo_async._rules.polling.budget import PollBudget
 from veo_async._runtime.job.outcome import Done
 from veo_async._wire import VideoRequest
 from veo_async.errors import RateLimited
 from veo_async.session import VeoSession
-from veo_async.settings import Network
+from veo_async.settings import Limits, Network
 from veo_async.simulator import MemoryTransport
 
 #: When the competent client polls: first, and then how often, in seconds.
 POLLS = {"veo3_fast": (54.0, 5.0), "veo3": (96.0, 10.0)}
+#: How long the short tasks take, in seconds, and the rate limit under which their jobs are created.
+SHORT_S = 20.0
+SHORT_RATE = (1_000, 1.0)
 #: Runs a batch and returns how many clips it got.
 RunBatch = Callable[[MemoryTransport, int, str, int], Awaitable[int]]
 
@@ -43,6 +53,14 @@ class Run:
     finished: float
     rate_limited: float  #: 429 responses per 100 jobs
     polls: float  #: per job
+
+
+@attrs.frozen
+class ShortRun:
+    """The result of one batch of short tasks: when the last clip was known, and the polls per job."""
+
+    known_s: float
+    polls: float
 
 
 async def ours(sim: MemoryTransport, jobs: int, model: str, seed: int) -> int:
@@ -105,10 +123,71 @@ def measure(client: RunBatch, jobs: int, model: str, seed: int) -> Run:
     )
 
 
+# --- short tasks ------------------------------------------------------------------------------------------------
+
+
+async def short_ours(sim: MemoryTransport, jobs: int, seed: int) -> None:
+    network = Network(transport=Distant(sim, seed), seed=seed)
+    async with VeoSession(sim.api_key, max_in_flight=jobs, network=network, limits=Limits(rate=SHORT_RATE)) as veo:
+        assert all([isinstance(outcome, Done) async for outcome in veo.map(prompts(jobs))])
+
+
+async def short_competent(sim: MemoryTransport, jobs: int, seed: int) -> None:
+    send = within(PollBudget(), through(Distant(sim, seed), sim.api_key))
+    client = Client(send, limit=SHORT_RATE, max_running=jobs, first_s=SHORT_S, every_s=5.0)
+    assert all(isinstance(clip, list) for clip in await client.run(prompts(jobs)))
+
+
+def within(budget: PollBudget, send: Send) -> Send:
+    """Return *send* with its polls in turn, each as soon as *budget* allows it."""
+    turn = asyncio.Lock()
+    loop_time = asyncio.get_running_loop().time
+
+    async def send_within_budget(method: str, path: str, body: Any) -> Any:
+        if method == "GET":
+            due_at = loop_time()
+            async with turn:
+                await asyncio.sleep(budget.ready_at(loop_time()) - loop_time())
+                budget.begin(loop_time(), late_s=loop_time() - due_at)
+        return await send(method, path, body)
+
+    return send_within_budget
+
+
+def prompts(jobs: int) -> list[str]:
+    return [f"A dog surfing, take {number}" for number in range(jobs)]
+
+
+def measure_short(client: Callable[[MemoryTransport, int, int], Awaitable[None]], jobs: int, seed: int) -> ShortRun:
+    sim = MemoryTransport(seed=seed, rate=SHORT_RATE, max_running=10**6, duration_s=SHORT_S)
+
+    async def batch() -> float:
+        await client(sim, jobs, seed)
+        return asyncio.get_running_loop().time()
+
+    return ShortRun(known_s=in_virtual_time(batch()), polls=sim.count("record-info") / jobs)
+
+
+def _compare_short(report: Report, jobs: int, seeds: int) -> None:
+    own, other = (
+        [measure_short(client, jobs, seed) for seed in range(seeds)] for client in (short_ours, short_competent)
+    )
+    label = f"{jobs:,} tasks of {SHORT_S:.0f} s at once"
+    ratio = mean(a.known_s / b.known_s for a, b in zip(own, other, strict=True))
+    report.add(f"{label}: known / competent", ratio, at_most=1.2, digits=3, slack=1.25)
+    for text, name in ("known, s", "known_s"), ("polls per job", "polls"):
+        value, competent_value = (mean(getattr(run, name) for run in runs) for runs in (own, other))
+        report.add(f"{label}: {text}", value, digits=1, compared_with=f"{competent_value:.1f} competent")
+
+
+# --- the comparison ---------------------------------------------------------------------------------------------
+
+
 def compare(report: Report) -> None:
     for jobs, seeds in ((20, 1), (100, 2)) if report.is_quick else ((100, 8), (1000, 3)):
         for model in POLLS:
             _compare(report, jobs, model, seeds)
+    _compare_short(report, 500, 1 if report.is_quick else 3)
 
 
 def _compare(report: Report, jobs: int, model: str, seeds: int) -> None:

@@ -179,6 +179,13 @@ def test_first_tasks_of_an_unknown_class_are_polled_early() -> None:
     assert polled_before(start(known(), 30, now=0.0), 17.0) == []
 
 
+def test_early_polls_of_several_tasks_show_an_end_within_a_quarter_of_their_duration() -> None:
+    """They are spread over the ages. If all were polled at the same ages, tasks of 17 s would be found after 32 s."""
+    polled = polled_before(start(queue(1000.0), 30), 36.0)
+    for duration in range(2, 26):
+        assert min(now for now, _ in polled if now >= duration) <= 1.25 * duration, duration
+
+
 def test_quick_tasks_are_found_soon_although_long_ones_were_assumed() -> None:
     """Once the first have ended early, the others are polled at once."""
     polls, found = start(queue(), 100), 0
