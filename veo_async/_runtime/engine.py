@@ -27,6 +27,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 
 import anyio
 import attrs
@@ -61,6 +62,7 @@ from .queued.source_clip import SourceClips
 from .queued.spending import Spending
 from .ready.handler import ReadyState
 from .ready.saving import JobSaver, Save
+from .retention import Retention
 from .running.handler import RunningState, TaskFinisher
 from .running.polls import RecordReader
 from .running.price_check import PriceCheck
@@ -113,6 +115,8 @@ class Engine:
     _account: str = attrs.field(alias="account")
     #: Whether the ledger outlives the session, so that other sessions may use it, too.
     _is_durable: bool = attrs.field(alias="is_durable")
+    #: How long after its end a job is deleted from the ledger; None keeps all.
+    _prune_after: timedelta | None = attrs.field(alias="prune_after")
     clock: WallClock
     rate_limiter: Gate
     #: Whether the gate was given knowledge by the user; otherwise the engine loads it from the ledger.
@@ -259,6 +263,9 @@ class Engine:
         if self._is_durable:
             _ = self._main_tasks.start(self._ledger_watcher.run(), "ledger-watcher")
             _ = self._main_tasks.start(self._knowledge.run(), "knowledge")
+            if self._prune_after is not None:
+                retention = Retention(self.ledger, self.clock.now, self._prune_after)
+                _ = self._side_tasks.start(retention.run(), "retention")
 
     async def close(self) -> None:
         """Send nothing more, let requests on their way finish, and close the ledger session."""

@@ -153,6 +153,7 @@ class Parts:
                 ledger,
                 account=account,
                 is_durable=options.is_durable,
+                prune_after=getattr(options.ledger, "prune_after", None),  # another program's ledger may not have it
                 clock=clock,
                 rate_limiter=self.rate_limiter,
                 has_knowledge=options.limits.knowledge is not None,

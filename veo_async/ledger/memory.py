@@ -8,6 +8,7 @@ take them over. No method ever suspends, so a write has happened when the call r
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from datetime import timedelta
 from functools import partial
 from operator import itemgetter
 
@@ -49,9 +50,14 @@ class _Call:
 
 @attrs.define(eq=False, repr=False)
 class MemoryLedger:
-    """Jobs in a dict, in the order in which they were submitted, shared by any number of sessions."""
+    """Jobs in a dict, in the order in which they were submitted, shared by any number of sessions.
+
+    Args:
+        prune_after: see `SqliteLedger`.
+    """
 
     secret: bytes = attrs.field(factory=rules.new_secret, repr=False)
+    prune_after: timedelta | None = attrs.field(default=None, kw_only=True, validator=rules.check_prune_after)
     jobs: dict[str, JobRow] = attrs.field(factory=dict, init=False, repr=False)
     #: The number of the transition that submitted each job, by key.
     submissions: dict[str, int] = attrs.field(factory=dict, init=False, repr=False)

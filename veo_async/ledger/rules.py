@@ -5,9 +5,12 @@ These are plain functions over the values of `_ports`. Each ledger stores the ro
 
 import secrets
 from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
 
 import attrs
 
+from veo_async._base.checks import check_instance, reject
 from veo_async._ports import MAX_AHEAD_S, BudgetUse, JobQuery, JobRow, RateClaim, Transition
 from veo_async._rules.credits.reservations import check_limit
 from veo_async._rules.lifecycle import Event, JobState
@@ -17,6 +20,10 @@ _FINAL = (JobState.SAVED, JobState.REFUSED, JobState.FAILED, JobState.EXPIRED, J
 
 #: Sent calls older than this are deleted. No rate limit has a longer window.
 RETENTION_S = 3600.0
+
+#: The shortest time after which finished jobs may be deleted automatically. Callbacks and the changes that other
+#: sessions have not read arrive within minutes; but a list that is submitted again tomorrow must not be paid for again.
+MIN_PRUNE_AFTER = timedelta(days=1)
 
 #: The state of a row whose values no version of this library has written. No transition leads out of it.
 UNREADABLE = "unreadable"
@@ -60,6 +67,20 @@ def as_history(transition: Transition) -> Transition:
 
 def _is_repeated(name: str, value: object, at: float) -> bool:
     return name in ("outcome", "save_to") or (name in ("sent_at", "ended_at") and value == at)
+
+
+def check_prune_after(_: object, field: "attrs.Attribute[timedelta | None]", value: Any) -> None:
+    """Check how long after their end a ledger deletes finished jobs; None keeps them.
+
+    Raises:
+        UsageError: it is not a time, or too short.
+    """
+    if value is None:
+        return
+    check_instance(field.name, value, timedelta, "None or a timedelta, for example timedelta(days=90)")
+    if value < MIN_PRUNE_AFTER:
+        rule = "must be at least one day: a request whose job was deleted is charged again if it is submitted again"
+        reject(field.name, value, rule)
 
 
 def is_in_query(row: JobRow, query: JobQuery) -> bool:

@@ -7,6 +7,7 @@ A session passes its calls to `group_commit`, which runs them in batches on the 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from datetime import timedelta
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from veo_async._ports import (
     Transition,
 )
 from veo_async.errors import LedgerError, LedgerRestored
+from veo_async.ledger.rules import check_prune_after
 
 from . import forks
 from .group_commit import GroupCommit, LedgerCall
@@ -39,8 +41,9 @@ from .mark import MarkFile
 from .queries import Queries
 from .session_lock import SessionLock
 
-#: How many jobs `prune` deletes in one transaction. Other sessions wait for it some tens of milliseconds.
-PRUNE_BATCH = 200
+#: How many jobs `prune` deletes in one transaction. Other calls, of this session and of others, wait some milliseconds
+#: for it, so that no request is sent late.
+PRUNE_BATCH = 50
 
 
 def _is_flag(_: Any, field: "attrs.Attribute[bool]", value: bool) -> None:
@@ -65,6 +68,8 @@ class SqliteLedger:
             that runs work immediately makes sessions deterministic.
         accept_restored: open a ledger that was restored from a backup or copied, and send its unsent jobs although they
             may have been paid for already. Give it once and not always: it also accepts the next accident.
+        prune_after: open sessions delete an account's finished jobs this long after they ended, at least a day. None
+            keeps them. A request whose job was deleted is charged again if it is submitted again.
     """
 
     path: Path = attrs.field(converter=_as_path)
@@ -72,6 +77,7 @@ class SqliteLedger:
     allow_network_fs: bool = attrs.field(default=False, kw_only=True)
     executor: Executor | None = attrs.field(default=None, kw_only=True)
     accept_restored: bool = attrs.field(default=False, kw_only=True, validator=_is_flag)
+    prune_after: timedelta | None = attrs.field(default=None, kw_only=True, validator=check_prune_after)
 
     async def open(self, account: str | None) -> "SqliteLedgerSession":
         """Open a session on the file.
