@@ -121,6 +121,10 @@ class VeoSession:
     def submit(self, *args: Any, **options: Any) -> Job:
         return Job(self._thread.run(self._session.submit, *args, **options), self._thread)
 
+    @_same_signature(session.VeoSession.key_of)
+    def key_of(self, *args: Any, **options: Any) -> str:
+        return self._thread.run(self._session.key_of, *args, **options)
+
     def map(
         self,
         requests: Iterable[AnyRequest | str],
@@ -183,6 +187,11 @@ class VeoSession:
     def drain(self) -> None:
         """Wait until all jobs submitted until now have an outcome; those in doubt and on hold have one."""
         self._thread.run(self._session.drain)
+
+    @property
+    def pause_reason(self) -> str | None:
+        """Why the session sends no request at present; None if only slots and the rate limit decide."""
+        return self._thread.call(lambda: self._session.pause_reason)
 
     @_same_signature(session.VeoSession.statistics)
     def statistics(self) -> session.Statistics:
@@ -272,6 +281,11 @@ class SessionLedger:
     def _next(self, jobs: AsyncIterator[AsyncJob]) -> Job | None:
         job = self._thread.run(_next_of, jobs)
         return None if job is None else Job(job, self._thread)
+
+    @property
+    def id(self) -> str:
+        """Identifies the ledger: two sessions are on the same ledger if their ids are equal."""
+        return self._thread.read(lambda: self._ledger.id)
 
     @property
     def recovered(self) -> Recovered:

@@ -1,5 +1,6 @@
 """`SessionLedger`: the jobs on a session's ledger, including those of other sessions."""
 
+import hashlib
 import math
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
@@ -24,6 +25,12 @@ class SessionLedger:
 
     def __init__(self, lifetime: Lifetime, handle: Callable[[LiveJob], Job]) -> None:
         self._lifetime, self._handle = lifetime, handle
+
+    @property
+    def id(self) -> str:
+        """Identifies the ledger: two sessions are on the same ledger if their ids are equal."""
+        secret = self._lifetime.engine.ledger.secret
+        return hashlib.sha256(b"veo_async ledger\0" + secret).hexdigest()[:16]
 
     async def find(self, key: str) -> Job | None:
         """Return the job with this key; None if the ledger has none."""
