@@ -14,7 +14,7 @@ from veo_async._ports import Ledger
 from veo_async.accounts import Accounts, Submission
 from veo_async.ledger import MemoryLedger
 from veo_async.settings import Budget
-from veo_async.simulator import MemoryTransport, drop_after_accepting
+from veo_async.simulator import MemoryTransport, delay, drop_after_accepting
 
 from .ledgers import session_with_ledger
 from .support import VirtualSession, memory, now, run_together
@@ -438,6 +438,27 @@ async def test_leaving_the_block_closes_all_sessions_and_keeps_the_callers_error
         await accounts.close()
         with pytest.raises(errors.SessionClosed):
             await accounts.generate("A cat")
+
+
+async def test_no_account_sends_while_another_one_closes() -> None:
+    """The last one waits for its request in flight; the first one stops at the same moment."""
+    sim = provider(rate=(1, 10.0), faults=[delay(25.0, on=2)])
+    async with opened(sim, rate=(1, 10.0)) as veo:
+        for n in range(6):
+            await veo.submit(f"Dog {n}")
+        await asyncio.sleep(5.0)
+        began = now()
+    assert now() - began > 15.0
+    assert sim.count("generate") == 2
+
+
+async def test_drain_waits_for_the_jobs_of_all_accounts() -> None:
+    """Until each has an outcome."""
+    sim = provider()
+    async with opened(sim) as veo:
+        jobs = [await veo.submit(f"Dog {n}") for n in range(4)]
+        await veo.drain()
+        assert all(isinstance(job.outcome, Done) for job in jobs)
 
 
 async def test_sessions_on_different_ledgers_are_refused_before_anything_is_sent() -> None:

@@ -70,3 +70,18 @@ async def test_program_that_is_killed_and_run_with_another_rule_keeps_each_job_o
         task_id: account for task_id, account in paid.items() if task_id in known
     }
     assert len(paid.keys() - known) <= in_doubt
+
+
+@pytest.mark.slow
+async def test_two_programs_with_different_rules_pay_once_for_each_clip(tmp_path: Path) -> None:
+    """They submit the same list at the same moment, and each of them gets every clip."""
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    keys = {key: name for name, key in KEYS.items()}
+    async with Simulator(speed=SPEED, client_speed=SPEED, duration_s=60.0, api_keys=keys) as sim:
+        async with asyncio.TaskGroup() as group:
+            runs = [group.create_task(run_fast(program, *rule, sim=sim, cwd=tmp_path)) for rule in ((), ("b",))]
+        charges = sim.charges
+    assert [run.result().split()[1:] for run in runs] == [["50", "0", "50"]] * 2
+    assert len(charges) == 50
+    assert {charge.account for charge in charges} == {"a", "b"}

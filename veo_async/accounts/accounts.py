@@ -4,14 +4,14 @@ from __future__ import annotations  # short names in help()
 
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Self, Unpack
 
 import anyio
 
 from veo_async._base.checks import check_count, reject
 from veo_async._base.concurrent_map import concurrent_map
-from veo_async.errors import KeyReused
+from veo_async.errors import KeyReused, SessionEnded
 from veo_async.media.templates import numbered
 from veo_async.progress import ProgressCallback, callback_of
 from veo_async.session import JobOptions, ListReporter, OutcomeStream, Statistics, VeoSession
@@ -49,6 +49,7 @@ class Accounts(anyio.AsyncContextManagerMixin):
         async with AsyncExitStack() as stack:
             for session in self.sessions.values():
                 await stack.enter_async_context(session)
+            stack.callback(self.stop_sending)  # one closes after the other
             yield self
 
     async def close(self) -> None:
@@ -56,6 +57,7 @@ class Accounts(anyio.AsyncContextManagerMixin):
         async with AsyncExitStack() as stack:
             for session in self.sessions.values():
                 stack.push_async_callback(session.close)
+            stack.callback(self.stop_sending)
 
     async def submit(self, request: AnyRequest | str, *, key: str | None = None, **options: Unpack[JobOptions]) -> Job:
         """Queue one job on the account that has its key, or else on the one that the rule chooses.
@@ -98,10 +100,10 @@ class Accounts(anyio.AsyncContextManagerMixin):
             buffersize: how many requests may be submitted ahead of the outcomes read; by default 200, or twice
                 ``max_in_flight``, for each account.
         """
-        for session in self.sessions.values():
-            session.map(requests, ordered=ordered, key=key, **options)  # checks the arguments, and reads nothing yet
+        sending = self._placement.sending
+        sending[0].map(requests, ordered=ordered, key=key, **options)  # checks the arguments, and reads nothing yet
         if buffersize is None:
-            buffersize = sum(max(200, 2 * own.max_in_flight) for own in self.statistics().values())
+            buffersize = sum(max(200, 2 * session.statistics().max_in_flight) for session in sending)
         check_count("buffersize", buffersize)
         reporter, numbers = ListReporter(progress, requests), itertools.count(1)
 
@@ -120,8 +122,7 @@ class Accounts(anyio.AsyncContextManagerMixin):
         self, *requests: AnyRequest | str, progress: bool | ProgressCallback = False, **options: Unpack[JobOptions]
     ) -> Outcomes:
         """Return the outcomes of a few requests, in their order; see `VeoSession.gather`."""
-        size = max(1, len(requests))
-        outcomes = self.map(requests, ordered=True, buffersize=size, progress=progress, **options)
+        outcomes = self.map(requests, ordered=True, buffersize=max(1, len(requests)), progress=progress, **options)
         return Outcomes([outcome async for outcome in outcomes])
 
     async def find(self, key: str) -> Job | None:
@@ -132,6 +133,17 @@ class Accounts(anyio.AsyncContextManagerMixin):
     async def session_of(self, key: str) -> VeoSession | None:
         """Return the session whose account has the job with this key, for example to extend its clip."""
         return await self._placement.session_of(key)
+
+    async def drain(self) -> None:
+        """Wait until all jobs submitted until now have an outcome; see `VeoSession.drain`."""
+        for session in self.sessions.values():
+            await session.drain()
+
+    def stop_sending(self) -> None:
+        """Send no more requests on any account, for good; see `VeoSession.stop_sending`."""
+        for session in self.sessions.values():
+            with suppress(SessionEnded):
+                session.stop_sending()
 
     def statistics(self) -> dict[str, Statistics]:
         """Return a snapshot of each session, by the name of its account."""

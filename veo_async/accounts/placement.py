@@ -6,6 +6,7 @@ processes choose different accounts for one key at the same moment, the ledger r
 the first.
 """
 
+import inspect
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -29,6 +30,11 @@ class Placement:
     def __init__(self, sessions: Mapping[str, VeoSession], rule: Rule) -> None:
         self._sessions, self._rule = sessions, rule
 
+    @property
+    def sending(self) -> list[VeoSession]:
+        """The sessions that send requests at present; all of them, if none does."""
+        return [self._sessions[name] for name in self._names()]
+
     async def place(self, request: AnyRequest | str, key: str | None, options: JobOptions) -> tuple[str, VeoSession]:
         """Return the key of a job, and the session of the account that has it or is to have it.
 
@@ -41,10 +47,9 @@ class Placement:
             raise UsageError("a request with a task id needs the account of that task", remedy=_OTHER_WAYS)
         after_key = getattr(request, "after_key", None)
         source = await self.session_of(after_key) if after_key else None  # a follow-up needs the account of its source
-        usable = self._usable()
         if key is None:
-            key = await _automatic_key(source or self._sessions[usable[0]], request, options)
-        session = source or await self.session_of(key) or await self._choose(request, key, options, usable)
+            key = await _automatic_key(source or self.sending[0], request, options)
+        session = source or await self.session_of(key) or await self._choose(request, key, options)
         return key, session
 
     async def outcome_of(self, request: AnyRequest | str, key: str | None, options: JobOptions) -> Outcome:
@@ -74,18 +79,17 @@ class Placement:
         other = await self.session_of(key)
         return None if other is session else other
 
-    def _usable(self) -> list[str]:
-        """Return the names of the accounts that send requests at present; of all accounts, if none does."""
-        return [name for name, session in self._sessions.items() if _is_sending(session)] or [*self._sessions]
-
-    async def _choose(self, request: AnyRequest | str, key: str, options: JobOptions, usable: list[str]) -> VeoSession:
+    async def _choose(self, request: AnyRequest | str, key: str, options: JobOptions) -> VeoSession:
         tenant = options.get("tenant", "")
-        submission = Submission(request=request, key=key, tenant=tenant, options=options, accounts=usable)
+        submission = Submission(request=request, key=key, tenant=tenant, options=options, accounts=self._names())
         name = self._rule(submission)
-        if not isinstance(name, str):
+        if inspect.isawaitable(name):
             name = await name
         check_choice("the result of rule", name, self._sessions)
         return self._sessions[name]
+
+    def _names(self) -> list[str]:
+        return [name for name, session in self._sessions.items() if _is_sending(session)] or [*self._sessions]
 
     def _check_one_ledger(self) -> None:
         if len({session.ledger.id for session in self._sessions.values()}) > 1:
