@@ -39,7 +39,7 @@ def sessions_on(sim: MemoryTransport, ledger: Any, **options: Any) -> dict[str, 
 async def opened(
     sim: MemoryTransport, ledger: Any = None, *, rule: Any = "round-robin", **options: Any
 ) -> AsyncIterator[Accounts]:
-    """Open both accounts; finally check that no request was charged twice, on whichever account."""
+    """Open both accounts; finally check that no request was charged twice, not even on two accounts."""
     async with Accounts(sessions_on(sim, ledger or MemoryLedger(), **options), rule=rule) as veo:
         yield veo
     sim.assert_no_double_charge(lambda charge: charge.body.get("prompt", charge.task_id))
@@ -111,7 +111,7 @@ async def test_function_that_names_no_account_is_an_error_before_anything_is_sen
 
 
 async def test_tenants_are_assigned_to_accounts() -> None:
-    """The account of a tenant pays even while it sends nothing: nobody pays for somebody else."""
+    """The account of a tenant pays even while it sends nothing: another account must not pay."""
     sim = provider()
     async with opened(sim, rule={"anna": "a", "bert": "b"}) as veo:
         sim.account("a").credits = 0
@@ -121,7 +121,7 @@ async def test_tenants_are_assigned_to_accounts() -> None:
         await veo.generate("A dog of Bert", tenant="bert")
         assert charged(sim) == {"A dog of Bert": "b"}
         with pytest.raises(errors.UsageError, match="no account is assigned to the tenant ''"):
-            await veo.submit("A dog of nobody")
+            await veo.submit("A dog without a tenant")
         sim.account("a").credits = 1000
         assert (await waiting).urls
         assert (await again).urls
@@ -189,7 +189,7 @@ async def test_account_without_credits_gets_no_new_jobs_and_keeps_its_own(ledger
 
 
 async def test_account_whose_key_is_refused_gets_no_new_jobs() -> None:
-    """The other one goes on; a job that ran before still belongs to the first."""
+    """The other one continues; a job that ran before still belongs to the first."""
     sim = provider()
     async with opened(sim) as veo:
         running = [await veo.submit(f"Dog {n}") for n in range(2)]
@@ -372,7 +372,7 @@ async def test_map_is_ordered_numbered_and_reports_progress(tmp_path: Path) -> N
     assert texts[-1] == "4 of 4 finished: 4 failed"  # this provider has no videos to download
 
 
-async def test_map_refuses_wrong_arguments_at_once_and_wrong_requests_as_values() -> None:
+async def test_map_refuses_wrong_arguments_when_called_and_wrong_requests_as_values() -> None:
     """Before anything is read or sent."""
     sim = provider()
     async with opened(sim) as veo:

@@ -126,7 +126,7 @@ class Accounts(anyio.AsyncContextManagerMixin):
         return Outcomes([outcome async for outcome in outcomes])
 
     async def find(self, key: str) -> Job | None:
-        """Return the job with this key, of whichever account; None if there is none."""
+        """Return the job with this key, of any account; None if there is none."""
         session = await self.session_of(key)
         return None if session is None else await session.ledger.find(key)
 

@@ -19,7 +19,7 @@ from veo_async.types import AnyRequest, Outcome, Refused, VideoOptions
 from .rules import Rule, Submission
 
 _ONE_LEDGER = "Give all of them the same ledger=, for example 'veo.db' or one MemoryLedger()."
-_OTHER_WAYS = "Submit it to the session of that account, or name its source by after_key=."
+_USE_SESSION = "Submit it to the session of that account, or name its source by after_key=."
 #: The options that the automatic key depends on.
 _IN_KEY = frozenset({"take", "tenant", *VideoOptions.__annotations__})
 
@@ -44,7 +44,7 @@ class Placement:
         """
         self._check_one_ledger()
         if getattr(request, "task_id", ""):
-            raise UsageError("a request with a task id needs the account of that task", remedy=_OTHER_WAYS)
+            raise UsageError("a request with a task id needs the account of that task", remedy=_USE_SESSION)
         after_key = getattr(request, "after_key", None)
         source = await self.session_of(after_key) if after_key else None  # a follow-up needs the account of its source
         if key is None:
