@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from veo_async._base.concurrent_map import concurrent_map
+from veo_async.errors import SessionClosed
 
 pytestmark = pytest.mark.veo_virtual_time
 
@@ -30,9 +31,9 @@ async def test_results_come_as_they_finish_or_in_order() -> None:
 
     for ordered, expected in ((False, [1.0, 2.0, 3.0]), (True, [3.0, 1.0, 2.0])):
         for source in ([3.0, 1.0, 2.0], items()):
-            stream = concurrent_map(wait, source, buffersize=3, ordered=ordered, name="test")
+            stream = concurrent_map(wait, source, buffersize=3, ordered=ordered, readers=set())
             assert [result async for result in stream] == expected
-    assert [result async for result in concurrent_map(wait, [], buffersize=1, ordered=False, name="test")] == []
+    assert [result async for result in concurrent_map(wait, [], buffersize=1, ordered=False, readers=set())] == []
 
 
 @pytest.mark.parametrize("ordered", [False, True])
@@ -45,7 +46,7 @@ async def test_no_more_items_are_read_than_fit_the_buffer(ordered: bool) -> None
             read.append(number)
             yield 1.0
 
-    stream = concurrent_map(wait, items(), buffersize=5, ordered=ordered, name="test")
+    stream = concurrent_map(wait, items(), buffersize=5, ordered=ordered, readers=set())
     assert await anext(stream) == 1.0
     await asyncio.sleep(10.0)
     assert len(read) == 6
@@ -60,7 +61,7 @@ async def test_error_of_the_items_comes_after_the_results_of_those_before() -> N
         yield 1.0
         raise ZeroDivisionError
 
-    stream = concurrent_map(wait, items(), buffersize=5, ordered=False, name="test")
+    stream = concurrent_map(wait, items(), buffersize=5, ordered=False, readers=set())
     assert [await anext(stream), await anext(stream)] == [1.0, 2.0]
     with pytest.raises(ZeroDivisionError):
         await anext(stream)
@@ -75,12 +76,28 @@ async def test_error_of_the_work_ends_the_stream_and_cancels_the_rest() -> None:
         await asyncio.sleep(1000.0)
 
     with pytest.raises(ZeroDivisionError):
-        await anext(concurrent_map(work, [5.0, 1.0, 5.0], buffersize=5, ordered=False, name="test"))
+        await anext(concurrent_map(work, [5.0, 1.0, 5.0], buffersize=5, ordered=False, readers=set()))
+
+
+async def test_stream_whose_reader_is_cancelled_says_that_the_session_was_closed() -> None:
+    """Its owner cancels it; results that are ready come first."""
+    readers: set[asyncio.Task[None]] = set()
+
+    async def items() -> AsyncIterator[float]:
+        yield 1.0
+        await asyncio.sleep(1000.0)
+
+    stream = concurrent_map(wait, items(), buffersize=5, ordered=False, readers=readers)
+    asyncio.get_running_loop().call_later(0.5, lambda: next(iter(readers)).cancel())
+    assert await anext(stream) == 1.0
+    with pytest.raises(SessionClosed, match="before all requests were submitted"):
+        await anext(stream)
+    assert readers == set()
 
 
 async def test_cancelled_consumer_leaves_no_task() -> None:
     """Neither what reads nor what works."""
-    stream = concurrent_map(wait, [1000.0] * 10, buffersize=5, ordered=True, name="test")
+    stream = concurrent_map(wait, [1000.0] * 10, buffersize=5, ordered=True, readers=set())
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1.0):
             await anext(stream)

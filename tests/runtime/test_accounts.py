@@ -452,13 +452,31 @@ async def test_no_account_sends_while_another_one_closes() -> None:
     assert sim.count("generate") == 2
 
 
-async def test_drain_waits_for_the_jobs_of_all_accounts() -> None:
-    """Until each has an outcome."""
+async def test_closing_ends_a_stream_that_is_still_read() -> None:
+    """As with one session, and no task is left."""
     sim = provider()
+
+    async def prompts() -> AsyncIterator[str]:
+        yield "A dog"
+        await asyncio.sleep(10_000.0)
+
+    async def consume(stream: Any) -> list[Any]:
+        return [outcome async for outcome in stream]
+
     async with opened(sim) as veo:
-        jobs = [await veo.submit(f"Dog {n}") for n in range(4)]
-        await veo.drain()
-        assert all(isinstance(job.outcome, Done) for job in jobs)
+        slow = asyncio.create_task(consume(veo.map(prompts())))
+        busy = asyncio.create_task(consume(veo.map(f"Cat {n}" for n in range(3))))
+        left = veo.map(["A bird", "A fish"], buffersize=1)
+        assert isinstance(await anext(left), Done)
+        await asyncio.sleep(1.0)
+        assert not slow.done()
+        assert busy.done()
+        busy = asyncio.create_task(consume(veo.map(f"Cow {n}" for n in range(3))))
+        await asyncio.sleep(1.0)
+    for task in (slow, busy):
+        with pytest.raises(errors.SessionClosed):
+            await task
+    await left.aclose()
 
 
 async def test_sessions_on_different_ledgers_are_refused_before_anything_is_sent() -> None:

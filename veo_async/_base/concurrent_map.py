@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, 
 from contextlib import aclosing
 from typing import Any, TypeVar
 
+from veo_async.errors import RESUME, SessionClosed
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -15,7 +17,7 @@ async def concurrent_map(
     *,
     buffersize: int,
     ordered: bool,
-    name: str,
+    readers: set[asyncio.Task[None]],
 ) -> AsyncGenerator[R]:
     """Yield the result of ``work(item)`` for each item, as they finish or in order.
 
@@ -24,7 +26,10 @@ async def concurrent_map(
     the stream ends is cancelled.
 
     Args:
-        name: the name of the tasks.
+        readers: contains the task that reads *items* while it runs; the owner of the set may cancel it.
+
+    Raises:
+        SessionClosed: that task was cancelled.
     """
     #: In order, or as they finish; None when all items are read.
     ready: asyncio.Queue[asyncio.Task[R] | None] = asyncio.Queue()
@@ -35,7 +40,8 @@ async def concurrent_map(
         async with aclosing(_to_async(items)) as stream:
             await slots.acquire()
             async for item in stream:
-                task = asyncio.create_task(work(item), name=name)
+                task = asyncio.create_task(work(item), name="veo.map")
+                task.add_done_callback(_retrieve)
                 running.add(task)
                 if ordered:
                     ready.put_nowait(task)
@@ -43,7 +49,9 @@ async def concurrent_map(
                     task.add_done_callback(ready.put_nowait)
                 await slots.acquire()
 
-    reading = asyncio.create_task(read(), name=f"{name}:read")
+    reading = asyncio.create_task(read(), name="veo.map:read")
+    readers.add(reading)
+    reading.add_done_callback(readers.discard)
     reading.add_done_callback(lambda _: ready.put_nowait(None))
     try:
         while running or not reading.done():
@@ -52,11 +60,19 @@ async def concurrent_map(
                 running.remove(task)
                 slots.release()
                 yield result
+        if reading.cancelled():
+            raise SessionClosed("the session was closed before all requests were submitted", remedy=RESUME)
         reading.result()
     finally:
         for unfinished in (reading, *running):
             unfinished.cancel()
         await asyncio.wait([reading, *running])
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """Retrieve the exception of *task*: the caller may have stopped reading."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _to_async(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # short names in help()
 
+import asyncio
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -39,6 +40,7 @@ class Accounts(anyio.AsyncContextManagerMixin):
         #: The session of each account.
         self.sessions: Mapping[str, VeoSession] = dict(sessions)
         self._placement = Placement(self.sessions, rule_from(rule, self.sessions))
+        self._readers: set[asyncio.Task[None]] = set()  # they read the input of `map`
 
     def __repr__(self) -> str:
         return f"<Accounts {', '.join(self.sessions)}>"
@@ -49,7 +51,7 @@ class Accounts(anyio.AsyncContextManagerMixin):
         async with AsyncExitStack() as stack:
             for session in self.sessions.values():
                 await stack.enter_async_context(session)
-            stack.callback(self.stop_sending)  # one closes after the other
+            stack.callback(self._stop)  # one closes after the other
             yield self
 
     async def close(self) -> None:
@@ -57,7 +59,12 @@ class Accounts(anyio.AsyncContextManagerMixin):
         async with AsyncExitStack() as stack:
             for session in self.sessions.values():
                 stack.push_async_callback(session.close)
-            stack.callback(self.stop_sending)
+            stack.callback(self._stop)
+
+    def _stop(self) -> None:
+        self.stop_sending()
+        for reader in self._readers:
+            reader.cancel()
 
     async def submit(self, request: AnyRequest | str, *, key: str | None = None, **options: Unpack[JobOptions]) -> Job:
         """Queue one job on the account that has its key, or else on the one that the rule chooses.
@@ -97,14 +104,12 @@ class Accounts(anyio.AsyncContextManagerMixin):
         """Yield the outcomes of many requests, of all accounts; see `VeoSession.map`.
 
         Args:
-            buffersize: how many requests may be submitted ahead of the outcomes read; by default 200, or twice
-                ``max_in_flight``, for each account.
+            buffersize: as for `VeoSession.map`; the default is the sum of those of all sessions.
         """
-        sending = self._placement.sending
-        sending[0].map(requests, ordered=ordered, key=key, **options)  # checks the arguments, and reads nothing yet
-        if buffersize is None:
-            buffersize = sum(max(200, 2 * session.statistics().max_in_flight) for session in sending)
-        check_count("buffersize", buffersize)
+        one = self._placement.sending[0]
+        one.map(requests, ordered=ordered, key=key, **options)  # checks the arguments, and reads nothing yet
+        size = self._placement.buffersize if buffersize is None else buffersize
+        check_count("buffersize", size)
         reporter, numbers = ListReporter(progress, requests), itertools.count(1)
 
         async def run_one(request: AnyRequest | str) -> Outcome:
@@ -115,7 +120,7 @@ class Accounts(anyio.AsyncContextManagerMixin):
             reporter.finished(outcome)
             return outcome
 
-        outcomes = concurrent_map(run_one, requests, buffersize=buffersize, ordered=ordered, name="veo.accounts")
+        outcomes = concurrent_map(run_one, requests, buffersize=size, ordered=ordered, readers=self._readers)
         return OutcomeStream(outcomes, reporter.close)
 
     async def gather(
@@ -133,11 +138,6 @@ class Accounts(anyio.AsyncContextManagerMixin):
     async def session_of(self, key: str) -> VeoSession | None:
         """Return the session whose account has the job with this key, for example to extend its clip."""
         return await self._placement.session_of(key)
-
-    async def drain(self) -> None:
-        """Wait until all jobs submitted until now have an outcome; see `VeoSession.drain`."""
-        for session in self.sessions.values():
-            await session.drain()
 
     def stop_sending(self) -> None:
         """Send no more requests on any account, for good; see `VeoSession.stop_sending`."""

@@ -35,6 +35,11 @@ class Placement:
         """The sessions that send requests at present; all of them, if none does."""
         return [self._sessions[name] for name in self._names()]
 
+    @property
+    def buffersize(self) -> int:
+        """How many jobs of `map` may be open at a time, so that no slot of any session stays empty."""
+        return sum(max(200, 2 * session.statistics().max_in_flight) for session in self.sending)
+
     async def place(self, request: AnyRequest | str, key: str | None, options: JobOptions) -> tuple[str, VeoSession]:
         """Return the key of a job, and the session of the account that has it or is to have it.
 
