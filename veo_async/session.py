@@ -172,7 +172,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         #: Balance, prices, limits and tenants.
         self.account: Account = Account(self._lifetime, self.api, parts.rate_limiter, parts.spending, parts.retrier)
         #: Jobs of all sessions on the ledger.
-        self.ledger: SessionLedger = SessionLedger(self._lifetime, self._handle)
+        self.ledger: SessionLedger = SessionLedger(self._lifetime, self._handle, self._submitter)
         #: Receives the provider's callbacks.
         self.callbacks: CallbackReceiver = CallbackReceiver(
             self._lifetime, options.callbacks.secret if options.callbacks else None, self._wall_clock
@@ -448,16 +448,6 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         )
         return self._handle(job)
 
-    async def key_of(
-        self, request: AnyRequest | str, *, take: int = 1, tenant: str = "", **options: Unpack[VideoOptions]
-    ) -> str:
-        """Return the key that `submit` derives from a request, without submitting it, for example to `attach` its job.
-
-        Raises:
-            InvalidRequest: an option is unknown, or an image cannot be used.
-        """
-        return await self._submitter.key_of(request, options, take=take, tenant=tenant)
-
     def map(
         self,
         requests: Iterable[AnyRequest | str] | AsyncIterable[AnyRequest | str],
@@ -560,11 +550,6 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         if job is None:
             raise UsageError(f"no job with key {key!r} on this ledger", job_key=key)
         return job
-
-    @property
-    def pause_reason(self) -> str | None:
-        """Why the session sends no request at present; None if only slots and the rate limit decide."""
-        return self._lifetime.require_open().scheduler.pause_reason
 
     def statistics(self) -> Statistics:
         """Return a snapshot of the session: jobs by state, slots, rate limit, polls and credits."""

@@ -121,10 +121,6 @@ class VeoSession:
     def submit(self, *args: Any, **options: Any) -> Job:
         return Job(self._thread.run(self._session.submit, *args, **options), self._thread)
 
-    @_same_signature(session.VeoSession.key_of)
-    def key_of(self, *args: Any, **options: Any) -> str:
-        return self._thread.run(self._session.key_of, *args, **options)
-
     def map(
         self,
         requests: Iterable[AnyRequest | str],
@@ -188,11 +184,6 @@ class VeoSession:
         """Wait until all jobs submitted until now have an outcome; those in doubt and on hold have one."""
         self._thread.run(self._session.drain)
 
-    @property
-    def pause_reason(self) -> str | None:
-        """Why the session sends no request at present; None if only slots and the rate limit decide."""
-        return self._thread.call(lambda: self._session.pause_reason)
-
     @_same_signature(session.VeoSession.statistics)
     def statistics(self) -> session.Statistics:
         return self._thread.call(self._session.statistics)
@@ -220,6 +211,11 @@ class Account:
     def balance(self) -> float:
         """Read the balance, in credits."""
         return self._thread.run(self._account.balance)
+
+    @property
+    def pause_reason(self) -> str | None:
+        """Why no request is sent at present; None if only slots and the rate limit decide."""
+        return self._thread.call(lambda: self._account.pause_reason)
 
     @_same_signature(session.Account.estimate)
     def estimate(self, *args: Any, **options: Any) -> float | None:
@@ -251,6 +247,10 @@ class SessionLedger:
 
     def __init__(self, ledger: session.SessionLedger, thread: LoopThread) -> None:
         self._ledger, self._thread = ledger, thread
+
+    @_same_signature(session.SessionLedger.key_of)
+    def key_of(self, *args: Any, **options: Any) -> str:
+        return self._thread.run(self._ledger.key_of, *args, **options)
 
     @_same_signature(session.SessionLedger.find)
     def find(self, key: str) -> Job | None:

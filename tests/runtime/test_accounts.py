@@ -90,7 +90,7 @@ async def test_function_decides_with_the_request_and_its_options() -> None:
     async with opened(sim, rule=rule) as veo:
         await veo.generate("A dog", model="veo3", key="dog", tenant="anna", metadata=7)
         await veo.generate(VideoRequest("A cat"))
-        assert seen[1].key == await veo.sessions["a"].key_of(VideoRequest("A cat"))
+        assert seen[1].key == await veo.sessions["a"].ledger.key_of(VideoRequest("A cat"))
     assert charged(sim) == {"A dog": "b", "A cat": "a"}
     [dog, _] = seen
     assert (dog.request, dog.key, dog.tenant, dog.options["metadata"]) == ("A dog", "dog", "anna", 7)

@@ -105,7 +105,7 @@ class Placement:
 def _is_sending(session: VeoSession) -> bool:
     """Whether submission is not paused: the key is accepted, there are credits, and the provider responds."""
     try:
-        return session.pause_reason is None
+        return session.account.pause_reason is None
     except SessionEnded:
         return False
 
@@ -117,4 +117,4 @@ async def _outcome_on(session: VeoSession, request: AnyRequest | str, key: str, 
 
 async def _automatic_key(session: VeoSession, request: AnyRequest | str, options: JobOptions) -> str:
     given: Any = {name: value for name, value in options.items() if name in _IN_KEY}
-    return await session.key_of(request, **given)
+    return await session.ledger.key_of(request, **given)
