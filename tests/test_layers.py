@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "veo_async"
 UPPER = [
     PACKAGE / "sync.py",
-    *(file for name in ("cli", "batch", "examples") for file in (PACKAGE / name).rglob("*.py")),
+    *(file for name in ("cli", "batch", "accounts", "examples") for file in (PACKAGE / name).rglob("*.py")),
 ]
 
 

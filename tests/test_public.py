@@ -57,7 +57,14 @@ def test_session_without_a_ledger_loads_no_optional_module() -> None:
 #: Modules that no session needs, or only one that says so.
 OPTIONAL = {
     *("av", "cyclopts", "hypothesis", "looptime", "pytest", "rich", "sqlite3"),
-    *("veo_async.batch", "veo_async.cli", "veo_async.simulator", "veo_async.sync", "veo_async.testing"),
+    *(
+        "veo_async.accounts",
+        "veo_async.batch",
+        "veo_async.cli",
+        "veo_async.simulator",
+        "veo_async.sync",
+        "veo_async.testing",
+    ),
     *("veo_async._wire.comparison", "veo_async.ledger.memory", "veo_async.ledger.sqlite"),
     *("veo_async.media.image_probe", "veo_async.webhooks.asgi", "veo_async.webhooks.routes"),
 }

@@ -212,6 +212,11 @@ class Account:
         """Read the balance, in credits."""
         return self._thread.run(self._account.balance)
 
+    @property
+    def pause_reason(self) -> str | None:
+        """Why no request is sent at present; None if only slots and the rate limit decide."""
+        return self._thread.call(lambda: self._account.pause_reason)
+
     @_same_signature(session.Account.estimate)
     def estimate(self, *args: Any, **options: Any) -> float | None:
         return self._account.estimate(*args, **options)
@@ -243,6 +248,10 @@ class SessionLedger:
     def __init__(self, ledger: session.SessionLedger, thread: LoopThread) -> None:
         self._ledger, self._thread = ledger, thread
 
+    @_same_signature(session.SessionLedger.key_of)
+    def key_of(self, *args: Any, **options: Any) -> str:
+        return self._thread.run(self._ledger.key_of, *args, **options)
+
     @_same_signature(session.SessionLedger.find)
     def find(self, key: str) -> Job | None:
         job = self._thread.run(self._ledger.find, key)
@@ -272,6 +281,11 @@ class SessionLedger:
     def _next(self, jobs: AsyncIterator[AsyncJob]) -> Job | None:
         job = self._thread.run(_next_of, jobs)
         return None if job is None else Job(job, self._thread)
+
+    @property
+    def id(self) -> str:
+        """Identifies the ledger: two sessions are on the same ledger if their ids are equal."""
+        return self._thread.read(lambda: self._ledger.id)
 
     @property
     def recovered(self) -> Recovered:

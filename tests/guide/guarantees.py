@@ -18,6 +18,10 @@ GUARANTEES: dict[str, tuple[tuple[str, str], ...]] = {
             "tests/runtime/test_resume.py::test_keys_of_an_earlier_run_attach_without_a_charge",
         ),
         (
+            "Of several accounts one pays for a job, also after a crash and under another rule",
+            "tests/runtime/test_accounts_processes.py::test_program_that_is_killed_and_run_with_another_rule_keeps_each_job_on_its_account",
+        ),
+        (
             "A callback to the attempt's own address binds a job whose response was lost to its task",
             "tests/runtime/test_in_doubt.py::test_row_50_lost_response_is_bound_by_its_callback",
         ),

@@ -34,7 +34,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
 
 
 async def add_jobs(ledger: Ledger, *, ended_days_ago: float, count: int = 1, **columns: Any) -> None:
-    """Insert jobs that failed so long ago."""
+    """Insert jobs that failed that many days ago."""
     at = now() - ended_days_ago * DAY_S
     session = await ledger.open(ACCOUNT)
     for number in range(count):
@@ -74,7 +74,7 @@ async def test_jobs_that_finished_long_ago_are_deleted_when_a_session_opens(
 async def test_open_session_deletes_jobs_within_an_hour_after_their_time(
     ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It looks again every hour, and is silent when it finds nothing."""
+    """It searches every hour, and is silent when it finds nothing."""
     caplog.set_level(logging.INFO, "veo_async")
     await add_jobs(ledger, ended_days_ago=10 - 0.5 / 24)
     async with session_on(ledger):
@@ -85,7 +85,7 @@ async def test_open_session_deletes_jobs_within_an_hour_after_their_time(
     assert caplog.text.count("deleted from the ledger") == 1
 
 
-async def test_unfinished_and_foreign_jobs_are_kept_however_old(ledger: Ledger) -> None:
+async def test_unfinished_jobs_and_those_of_other_accounts_are_kept_however_old(ledger: Ledger) -> None:
     """A job in doubt may still be resolved, and another account keeps its jobs for as long as it likes."""
     await add_jobs(ledger, ended_days_ago=100, state="in_doubt", ended_at=None)
     await add_jobs(ledger, ended_days_ago=50, account="another")
@@ -97,7 +97,7 @@ async def test_unfinished_and_foreign_jobs_are_kept_however_old(ledger: Ledger) 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 async def test_ledger_keeps_everything_by_default(kind: str, tmp_path: Path) -> None:
-    """Deleting a job means that its request may be paid for again, so nobody does it unasked."""
+    """Deleting a job means that its request may be paid for again, so it needs a setting."""
     is_memory = kind == "memory"
     ledger = MemoryLedger() if is_memory else SqliteLedger(tmp_path / "veo.db", executor=InlineExecutor())
     await add_jobs(ledger, ended_days_ago=10_000)

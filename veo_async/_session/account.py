@@ -57,6 +57,11 @@ class Account:
             return BudgetUse(reserved=self._spending.spent().reserved)
         return await self._lifetime.require_open().ledger.budget_use(shared.name)
 
+    @property
+    def pause_reason(self) -> str | None:
+        """Why no request is sent at present; None if only slots and the rate limit decide."""
+        return self._lifetime.require_open().scheduler.pause_reason
+
     def estimate(
         self, request: AnyRequest | str, *, then: FollowUp | Sequence[FollowUp] = (), **options: Unpack[VideoOptions]
     ) -> float | None:

@@ -1,9 +1,10 @@
 """`SessionLedger`: the jobs on a session's ledger, including those of other sessions."""
 
+import hashlib
 import math
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
-from typing import get_args
+from typing import Unpack, get_args
 
 from veo_async._base.checks import check_choice, check_count, check_instance, check_positive, check_text, reject
 from veo_async._ports import JobQuery
@@ -12,18 +13,36 @@ from veo_async._runtime.engine import Recovered
 from veo_async._runtime.job.handle import Job
 from veo_async._runtime.job.live_job import LiveJob
 from veo_async._wire import AnyRequest, RouteName
+from veo_async._wire.requests import VideoOptions
 from veo_async._wire.validation import task_id_problems
 from veo_async.errors import InvalidRequest
 from veo_async.ledger import pages
 
 from .lifetime import Lifetime
+from .submitter import Submitter
 
 
 class SessionLedger:
     """The ledger of a session, as ``veo.ledger``: jobs of this session, of earlier ones and of other processes."""
 
-    def __init__(self, lifetime: Lifetime, handle: Callable[[LiveJob], Job]) -> None:
-        self._lifetime, self._handle = lifetime, handle
+    def __init__(self, lifetime: Lifetime, handle: Callable[[LiveJob], Job], submitter: Submitter) -> None:
+        self._lifetime, self._handle, self._submitter = lifetime, handle, submitter
+
+    @property
+    def id(self) -> str:
+        """Identifies the ledger: two sessions are on the same ledger if their ids are equal."""
+        secret = self._lifetime.engine.ledger.secret
+        return hashlib.sha256(b"veo_async ledger\0" + secret).hexdigest()[:16]
+
+    async def key_of(
+        self, request: AnyRequest | str, *, take: int = 1, tenant: str = "", **options: Unpack[VideoOptions]
+    ) -> str:
+        """Return the key that `VeoSession.submit` gives a request by default, without submitting it.
+
+        Raises:
+            InvalidRequest: an option is unknown, or an image cannot be used.
+        """
+        return await self._submitter.key_of(request, options, take=take, tenant=tenant)
 
     async def find(self, key: str) -> Job | None:
         """Return the job with this key; None if the ledger has none."""

@@ -80,10 +80,7 @@ class Submitter:
         if key is not None:
             check_text("key", key)
         prepared = await self._parts.images.prepare_request(request, video_options)
-        source = await self._source_of(prepared)
-        if source is not None:
-            prepared = with_model_of(source.request, prepared)
-            tenant = tenant or source.tenant
+        prepared, tenant = await self._complete(prepared, tenant)
         name = key if key is not None else content_key(prepared, take, tenant)
         chain = chain_of(name, prepared, then)
         self._check_chain(chain, validate=validate)
@@ -101,10 +98,24 @@ class Submitter:
             check_not_deleted(last, engine.clock.now())
         return last
 
-    async def _source_of(self, request: AnyRequest) -> LiveJob | None:
-        """Return the job that *request* names as its source, if it names one by key."""
+    async def key_of(
+        self, request: AnyRequest | str, video_options: Mapping[str, Any], *, take: int = 1, tenant: str = ""
+    ) -> str:
+        """Return the key of the job that `submit` would admit, if it is given no key."""
+        self._lifetime.require_open()
+        check_option_names(video_options)
+        check_job_options(take=take, tenant=tenant, priority="batch", send_within=None, validate=True)
+        identified = await self._parts.images.identify_request(request, video_options)
+        complete, tenant = await self._complete(identified, tenant)
+        return content_key(complete, take, tenant)
+
+    async def _complete(self, request: AnyRequest, tenant: str) -> tuple[AnyRequest, str]:
+        """Return *request* and its tenant, with what they take from the job that *request* continues from by key."""
         after_key = getattr(request, "after_key", None)
-        return await self._lifetime.engine.admission.find(after_key) if after_key else None
+        source = await self._lifetime.engine.admission.find(after_key) if after_key else None
+        if source is None:
+            return request, tenant
+        return with_model_of(source.request, request), tenant or source.tenant
 
     def _check_chain(self, chain: Sequence[ChainItem], *, validate: bool) -> None:
         route = route_named(self._parts.routes.route)

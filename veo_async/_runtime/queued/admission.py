@@ -89,11 +89,11 @@ class Admission:
         return last
 
     async def _insert_together(self, jobs: Sequence[LiveJob]) -> None:
-        """Insert all new ones of *jobs* in one transaction, unless one of the keys has another request."""
+        """Insert all new ones of *jobs* in one transaction, unless one of the keys belongs to another job."""
         rows = [await self._journal.ledger.get(job.key) for job in jobs]
         pairs = [*zip(jobs, rows, strict=True)]
         new = [(job, row) for job, row in pairs if row is None or self._is_reusable(row)]
-        if not new or not all(row is None or _has_request(row, job) for job, row in pairs):
+        if not new or not all(row is None or self._is_of(row, job) for job, row in pairs):
             return
         self._queue.reserve(jobs[0].tenant)  # follow-ups take no place until their source clip is ready
         try:
@@ -112,6 +112,10 @@ class Admission:
         logger.info("job %s: queued", job.key, extra=job.log_extra("submit"))
         self._registry.add(job)
         self._transitions.resume(job)
+
+    def _is_of(self, row: JobRow, job: LiveJob) -> bool:
+        """Whether *row* is that of *job*: of the same account, with the same request."""
+        return row.account == self._journal.account and _has_request(row, job)
 
     def _is_reusable(self, row: JobRow) -> bool:
         """Whether the key of *row* may be used again."""

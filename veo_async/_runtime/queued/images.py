@@ -114,6 +114,20 @@ class Images:
         references = [await self._as_reference(image) for image in result.image_urls]
         return attrs.evolve(result, image_urls=references) if tuple(references) != result.image_urls else result
 
+    async def identify_request(self, request: AnyRequest | str, options: Mapping[str, Any]) -> AnyRequest:
+        """Return the complete request; its local images are named by their content, but nothing is uploaded.
+
+        Raises:
+            InvalidRequest: a local image cannot be used.
+        """
+        options = with_image(options)
+        if isinstance(given := options.get("image_urls"), list | tuple):
+            options["image_urls"] = [await _identified(image) for image in given]
+        result = as_request(request, options)
+        if not isinstance(result, VideoRequest) or not result.image_urls:
+            return result
+        return attrs.evolve(result, image_urls=[await _identified(image) for image in result.image_urls])
+
     async def upload(self, image: ImageSource) -> UploadedImage:
         """Upload *image* now."""
         self._require_uploads()
@@ -275,6 +289,16 @@ def inspect_image(path: str) -> LocalImage:
         InvalidRequest: it cannot be uploaded.
     """
     return _inspect(path)[1]
+
+
+async def _identified(image: Any) -> Any:
+    """Return the reference of a local image that was passed as bytes or by its path; anything else is not changed."""
+    if isinstance(image, bytes):
+        return (await run_blocking(identify_image, image, "")).as_reference
+    if isinstance(image, PathLike) or (isinstance(image, str) and is_path(image)):
+        _, local = await run_blocking(_inspect, os.fsdecode(image))
+        return local.as_reference
+    return image
 
 
 def _inspect(image: ImageSource) -> tuple[bytes, LocalImage]:
