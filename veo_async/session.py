@@ -172,7 +172,7 @@ class VeoSession(anyio.AsyncContextManagerMixin):
         #: Balance, prices, limits and tenants.
         self.account: Account = Account(self._lifetime, self.api, parts.rate_limiter, parts.spending, parts.retrier)
         #: Jobs of all sessions on the ledger.
-        self.ledger: SessionLedger = SessionLedger(self._lifetime, self._handle, self._submitter)
+        self.ledger: SessionLedger = SessionLedger(self._lifetime, self._handle, self._submitter.key_of)
         #: Receives the provider's callbacks.
         self.callbacks: CallbackReceiver = CallbackReceiver(
             self._lifetime, options.callbacks.secret if options.callbacks else None, self._wall_clock

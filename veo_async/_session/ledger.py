@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Unpack, get_args
 
@@ -19,14 +19,15 @@ from veo_async.errors import InvalidRequest
 from veo_async.ledger import pages
 
 from .lifetime import Lifetime
-from .submitter import Submitter
 
 
 class SessionLedger:
     """The ledger of a session, as ``veo.ledger``: jobs of this session, of earlier ones and of other processes."""
 
-    def __init__(self, lifetime: Lifetime, handle: Callable[[LiveJob], Job], submitter: Submitter) -> None:
-        self._lifetime, self._handle, self._submitter = lifetime, handle, submitter
+    def __init__(
+        self, lifetime: Lifetime, handle: Callable[[LiveJob], Job], key_of: Callable[..., Awaitable[str]]
+    ) -> None:
+        self._lifetime, self._handle, self._key_of = lifetime, handle, key_of
 
     @property
     def id(self) -> str:
@@ -42,7 +43,7 @@ class SessionLedger:
         Raises:
             InvalidRequest: an option is unknown, or an image cannot be used.
         """
-        return await self._submitter.key_of(request, options, take=take, tenant=tenant)
+        return await self._key_of(request, options, take=take, tenant=tenant)
 
     async def find(self, key: str) -> Job | None:
         """Return the job with this key; None if the ledger has none."""

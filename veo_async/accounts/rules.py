@@ -14,7 +14,7 @@ from veo_async.errors import UsageError, VeoError
 from veo_async.session import VeoSession
 from veo_async.types import AnyRequest
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: How long a balance counts, and how long reading it may take, in seconds.
 BALANCE_FOR_S, BALANCE_TIMEOUT_S = 60.0, 10.0
@@ -131,7 +131,7 @@ class _ByBalance:
                 return await self._sessions[name].account.balance()
         except (VeoError, TimeoutError) as error:
             extra = {"action": "balance-read"}
-            logger.warning(
+            _logger.warning(
                 "the balance of the account %r cannot be read: %s", name, str(error) or "timeout", extra=extra
             )
             return float("-inf")
