@@ -29,6 +29,7 @@ import attrs
 from ._api import ApiKey, VeoApi
 from ._api.key import KeyProvider
 from ._base.checks import check_choice, check_count, check_flag, check_several, reject
+from ._base.iteration import to_async_iterator
 from ._ports import Ledger
 from ._rules.lifecycle import JobState
 from ._rules.queue.fair_queue import Priority
@@ -43,7 +44,7 @@ from ._runtime.job.outcomes import Outcomes
 from ._runtime.log import logger_for
 from ._runtime.queued.images import ImageSource, UploadedImage
 from ._runtime.sending.key_renewal import with_timeout
-from ._runtime.streaming import stream_outcomes, to_async_iterator
+from ._runtime.streaming import stream_outcomes
 from ._runtime.uncancelled import run_to_completion
 from ._session.account import Account
 from ._session.callbacks import CallbackReceiver

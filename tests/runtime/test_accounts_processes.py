@@ -36,6 +36,20 @@ asyncio.run(main((lambda submission: "b") if sys.argv[1:] else "round-robin"))
 """
 
 
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """A program that submits fifty jobs to two accounts, in turn or, with an argument, all to one."""
+    file = tmp_path / "program.py"
+    file.write_text(PROGRAM)
+    return file
+
+
+def two_accounts() -> Simulator:
+    """Return a provider, not started, with both accounts."""
+    keys = {key: name for name, key in KEYS.items()}
+    return Simulator(speed=SPEED, client_speed=SPEED, duration_s=60.0, api_keys=keys)
+
+
 async def rows(file: Path) -> list[JobRow]:
     session = await SqliteLedger(file).open(None)
     found = await session.jobs()
@@ -45,12 +59,11 @@ async def rows(file: Path) -> list[JobRow]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are killed with SIGKILL")
-async def test_program_that_is_killed_and_run_with_another_rule_keeps_each_job_on_its_account(tmp_path: Path) -> None:
+async def test_program_that_is_killed_and_run_with_another_rule_keeps_each_job_on_its_account(
+    program: Path, tmp_path: Path
+) -> None:
     """Each clip is charged once at most, to the account that the ledger named before the request was sent."""
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
-    keys = {key: name for name, key in KEYS.items()}
-    async with Simulator(speed=SPEED, client_speed=SPEED, duration_s=60.0, api_keys=keys) as sim:
+    async with two_accounts() as sim:
         process = await started_fast(program, sim=sim, cwd=tmp_path)
         await read_until(process, b"submitted")
         while len(sim.charges) < 10:  # noqa: ASYNC110  # the process counts, not an event
@@ -75,12 +88,9 @@ async def test_program_that_is_killed_and_run_with_another_rule_keeps_each_job_o
 
 
 @pytest.mark.slow
-async def test_two_programs_with_different_rules_pay_once_for_each_clip(tmp_path: Path) -> None:
+async def test_two_programs_with_different_rules_pay_once_for_each_clip(program: Path, tmp_path: Path) -> None:
     """They submit the same list, the second one while the first does, and each of them gets every clip."""
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
-    keys = {key: name for name, key in KEYS.items()}
-    async with Simulator(speed=SPEED, client_speed=SPEED, duration_s=60.0, api_keys=keys) as sim:
+    async with two_accounts() as sim:
         first = await started_fast(program, sim=sim, cwd=tmp_path)
         await read_until(first, b"begun")  # so its rule has placed a job, no matter which program is faster
         second = await run_fast(program, "b", sim=sim, cwd=tmp_path)

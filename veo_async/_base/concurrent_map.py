@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from veo_async.errors import RESUME, SessionClosed
 
+from .iteration import to_async_iterator
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -37,7 +39,7 @@ async def concurrent_map(
     slots = asyncio.Semaphore(buffersize)
 
     async def read() -> None:
-        async with aclosing(_to_async(items)) as stream:
+        async with aclosing(to_async_iterator(items)) as stream:
             await slots.acquire()
             async for item in stream:
                 task = asyncio.create_task(work(item), name="veo.map")
@@ -73,13 +75,3 @@ def _retrieve(task: asyncio.Task[Any]) -> None:
     """Retrieve the exception of *task*: the caller may have stopped reading."""
     if not task.cancelled():
         task.exception()
-
-
-async def _to_async(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
-    if isinstance(items, AsyncIterable):
-        async for item in items:
-            yield item
-    else:
-        for item in items:
-            yield item
-            await asyncio.sleep(0)  # a long list must not block the loop

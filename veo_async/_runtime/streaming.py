@@ -6,7 +6,7 @@ but jobs. When the input raises, the outcomes of its earlier items still follow,
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -23,17 +23,6 @@ ADMISSIONS = 32
 
 #: Runs a coroutine as a task of the session.
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
-
-
-async def to_async_iterator(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
-    """Iterate over a plain or an async iterable."""
-    if isinstance(items, AsyncIterable):
-        async for item in items:
-            yield item
-    else:
-        for item in items:
-            yield item
-            await asyncio.sleep(0)  # a long list must not block the loop
 
 
 async def stream_outcomes(

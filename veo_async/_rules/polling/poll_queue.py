@@ -199,8 +199,8 @@ class PollQueue(Generic[K]):
         self._refresh(now)
         if self._due() > now:
             return None
-        due = [group for group in self._groups if group.due <= now]
-        group = due[0] if len(due) == 1 else max(due, key=lambda group: self._need(group, now))
+        due = (group for group in self._groups if group.due <= now)
+        group = max(due, key=lambda group: self._need(group, now))
         self.late_s = now - group.due
         key: K = next(iter(group.tasks))
         self.remove(key)
