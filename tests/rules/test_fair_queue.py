@@ -280,6 +280,16 @@ def test_push_of_a_queued_job_raises() -> None:
         queue.push(0)
 
 
+def test_older_job_of_another_tenant_is_ahead_when_both_are_due_together() -> None:
+    """With twice the weight, the second job of the first tenant is due together with the first one of a newcomer."""
+    queue: FairQueue[int] = FairQueue()
+    queue.configure_tenant("a", weight=2.0)
+    for item, tenant in enumerate("aaab"):
+        queue.push(item, tenant=tenant)
+    assert queue.position(3) == 2
+    assert drain(queue) == [0, 1, 3, 2]
+
+
 def test_removed_job_is_skipped() -> None:
     """A removed job is never granted; removing heads, middles and the last one keeps the order of the others."""
     queue = fill(("a", 4), ("b", 2))
