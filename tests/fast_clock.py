@@ -8,7 +8,7 @@ import asyncio
 import runpy
 import sys
 
-SPEED = 60.0
+SPEED = 30.0
 
 
 if __name__ == "__main__":
