@@ -81,6 +81,10 @@ def on_event(event):
     if isinstance(event, Sent):
         sent.set()
 
+async def file(name):
+    while not Path(name).exists():
+        await asyncio.sleep(0.02)
+
 async def remove_lock():  # the session makes it again once a second
     await sent.wait()
     own = list(Path("veo.db.d").glob("*.lock"))
@@ -92,6 +96,7 @@ async def remove_lock():  # the session makes it again once a second
 
 async def main():
     async with VeoSession(ledger="veo.db", on_event=on_event) as veo:
+        await file("other")
         removing = asyncio.create_task(remove_lock())
         job = await veo.submit("A dog", key="dog")
         print("accepted", await job.accepted())
@@ -106,6 +111,9 @@ from pathlib import Path
 from veo_async import VeoSession
 
 async def main():
+    Path("other").touch()
+    while not Path("sent").exists():
+        await asyncio.sleep(0.02)
     async with VeoSession(ledger="veo.db") as veo:
         job = await veo.ledger.find("dog")
         print("found", job.state)
@@ -199,11 +207,9 @@ async def test_a_process_that_is_considered_dead_records_the_task_of_its_request
     """Its lock file is removed during its request, and another process takes the job over: one charge, no crash."""
     (tmp_path / "slow.py").write_text(SLOW)
     (tmp_path / "take_over.py").write_text(TAKE_OVER)
-    slow = delay(3.0, before=False, on=1, endpoint="generate")
+    slow = delay(5.0, before=False, on=1, endpoint="generate")
     async with Simulator(faults=[slow], duration_s=0.5) as sim:
         first = asyncio.create_task(run(sys.executable, "slow.py", cwd=tmp_path, sim=sim))
-        while not (tmp_path / "sent").exists():  # noqa: ASYNC110  # another process creates it
-            await asyncio.sleep(0.02)
         taken_over = await run(sys.executable, "take_over.py", cwd=tmp_path, sim=sim)
         output = await first
     [charge] = sim.charges
