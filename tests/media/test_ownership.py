@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from veo_async.errors import DownloadFailed
-from veo_async.media import SavedFile, Saver
+from veo_async.media import SavedFile, Saver, files
+from veo_async.media.destinations import Owner, owner_of
 from veo_async.simulator import Simulator
 
 from .support import BIG, WHOLE, left_over, saver, sim_clip
@@ -177,3 +178,21 @@ async def test_unchanged_file_is_recognized_without_reading_it(tmp_path: Path, m
         again = await save(downloads, url, tmp_path, "d")
     assert not again.already_saved
     assert again.path.read_bytes() == BIG
+
+
+def test_clip_that_another_session_saves_meanwhile_is_not_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sidecar and its video appear right after we have looked for the sidecar."""
+    video, sidecar, read_json = tmp_path / "d.mp4", tmp_path / "d.json", files.read_json
+
+    def read_and_save(path: Path) -> dict[str, Any] | None:
+        stored = read_json(path)
+        sidecar.write_text('{"clip_id": "ours"}')
+        video.write_bytes(WHOLE)
+        return stored
+
+    monkeypatch.setattr(files, "read_json", read_and_save)
+    assert owner_of(video, "ours") is Owner.NONE
+    assert owner_of(video, "ours") is Owner.THIS_CLIP
+    assert owner_of(video, "another") is Owner.ANOTHER_CLIP

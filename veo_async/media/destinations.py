@@ -94,12 +94,14 @@ def sidecar_path(path: Path) -> Path:
 def owner_of(path: Path, clip_id: str) -> Owner:
     """Return whose the video or the sidecar at *path* is."""
     sidecar = sidecar_path(path)
+    # In the reverse of the order in which another session may just be creating them.
+    has_video, has_json = os.path.lexists(path), os.path.lexists(sidecar)
     stored = files.read_json(sidecar)
     if stored is not None and "clip_id" in stored:
         return Owner.THIS_CLIP if stored["clip_id"] == clip_id else Owner.ANOTHER_CLIP
-    if os.path.lexists(sidecar):
+    if has_json:
         return Owner.USER_JSON
-    return Owner.USER if os.path.lexists(path) else Owner.NONE
+    return Owner.USER if has_video else Owner.NONE
 
 
 def choose_path(destination: Destination) -> Path:
