@@ -62,7 +62,6 @@ def assert_in_this_order(texts: tuple[str, ...], output: str) -> None:
     assert places == sorted(places)
 
 
-@pytest.mark.timeout(180)  # a hundred clips take seconds of CPU time
 async def test_list_of_a_hundred_on_auto_is_complete_although_the_veo_route_closes(
     tmp_path: Path, program: Path
 ) -> None:
@@ -97,7 +96,6 @@ async def test_list_of_a_hundred_on_auto_is_complete_although_the_veo_route_clos
         assert len(sim.charges) == rows
 
 
-@pytest.mark.timeout(120)
 async def test_tasks_whose_records_are_gone_with_the_veo_route_stay_on_the_ledger(
     tmp_path: Path, program: Path
 ) -> None:
