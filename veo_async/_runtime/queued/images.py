@@ -105,14 +105,7 @@ class Images:
             InvalidRequest: an image cannot be used.
             UploadFailed: an image given as bytes could not be uploaded.
         """
-        options = with_image(options)
-        if isinstance(given := options.get("image_urls"), list | tuple):
-            options["image_urls"] = [await self._normalize(image) for image in given]
-        result = as_request(request, options)
-        if not isinstance(result, VideoRequest) or not result.image_urls:
-            return result
-        references = [await self._as_reference(image) for image in result.image_urls]
-        return attrs.evolve(result, image_urls=references) if tuple(references) != result.image_urls else result
+        return await _complete(request, options, self._normalize, self._as_reference)
 
     async def identify_request(self, request: AnyRequest | str, options: Mapping[str, Any]) -> AnyRequest:
         """Return the complete request; its local images are named by their content, but nothing is uploaded.
@@ -120,13 +113,7 @@ class Images:
         Raises:
             InvalidRequest: a local image cannot be used.
         """
-        options = with_image(options)
-        if isinstance(given := options.get("image_urls"), list | tuple):
-            options["image_urls"] = [await _identified(image) for image in given]
-        result = as_request(request, options)
-        if not isinstance(result, VideoRequest) or not result.image_urls:
-            return result
-        return attrs.evolve(result, image_urls=[await _identified(image) for image in result.image_urls])
+        return await _complete(request, options, _identified, _identified)
 
     async def upload(self, image: ImageSource) -> UploadedImage:
         """Upload *image* now."""
@@ -289,6 +276,28 @@ def inspect_image(path: str) -> LocalImage:
         InvalidRequest: it cannot be uploaded.
     """
     return _inspect(path)[1]
+
+
+async def _complete(
+    request: AnyRequest | str,
+    options: Mapping[str, Any],
+    normalize: Callable[[Any], Awaitable[Any]],
+    as_reference: Callable[[str], Awaitable[str]],
+) -> AnyRequest:
+    """Return the complete request, with the references of its images.
+
+    Args:
+        normalize: returns an image of *options*, which may be bytes or a path, as a request can hold it.
+        as_reference: returns the reference of an image of the request.
+    """
+    options = with_image(options)
+    if isinstance(given := options.get("image_urls"), list | tuple):
+        options["image_urls"] = [await normalize(image) for image in given]
+    result = as_request(request, options)
+    if not isinstance(result, VideoRequest) or not result.image_urls:
+        return result
+    references = [await as_reference(image) for image in result.image_urls]
+    return attrs.evolve(result, image_urls=references) if tuple(references) != result.image_urls else result
 
 
 async def _identified(image: Any) -> Any:
